@@ -1,0 +1,1 @@
+"""Modbus TCP: SunSpec and declared register maps; our client and simulated devices."""

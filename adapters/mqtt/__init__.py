@@ -1,0 +1,1 @@
+"""MQTT site gateways: our subscriber and simulated sites."""

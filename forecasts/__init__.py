@@ -1,0 +1,1 @@
+"""Pure forecasts: arrays in, arrays out."""

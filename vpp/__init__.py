@@ -1,0 +1,1 @@
+"""The virtual power plant: one service that measures, plans, dispatches, verifies."""

@@ -1,0 +1,1 @@
+"""HTTP: routes, schemas, problem details, event stream."""

@@ -1,0 +1,1 @@
+"""The fast loop: requests, targets, guard and outbox."""

@@ -1,0 +1,6 @@
+"""The vocabulary: frozen dataclasses, enums and numpy arrays; nothing here moves, waits or talks.
+
+Load convention everywhere: consumption, import and charging are positive, production, export and discharging
+negative. Power is kW, energy kWh, state of charge 0-1, instants inside arrays are UTC epoch seconds (``_s``).
+Unknown is NaN, never zero.
+"""

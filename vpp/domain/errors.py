@@ -1,0 +1,99 @@
+"""One tree of errors; each leaf says what its catcher should do.
+
+::
+
+    VppError
+    |-- RetryError          the same call may succeed later
+    |   `-- DeviceUnreachableError
+    |-- SkipError           drop this item, keep its neighbours
+    |   |-- InputError      a field of something given to us
+    |   |-- UnknownIdError  a name nobody registered
+    |   |-- ConflictError   the thing is not in a state that allows this
+    |   `-- FrameError      a frame or row that does not parse
+    `-- StopError           go no further
+        |-- ConfigurationError
+        `-- AuditError      the journal's hash chain is broken
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Recovery(StrEnum):
+    """What a catcher should do."""
+
+    RETRY = "retry"
+    SKIP = "skip"
+    STOP = "stop"
+
+
+class VppError(Exception):
+    """Root of everything this project raises on purpose."""
+
+    recovery: ClassVar[Recovery] = Recovery.STOP
+
+
+class RetryError(VppError):
+    """The same call may succeed later."""
+
+    recovery = Recovery.RETRY
+
+
+class DeviceUnreachableError(RetryError):
+    """A device did not answer in time or has no connection."""
+
+
+class SkipError(VppError):
+    """This item cannot be used; its neighbours can."""
+
+    recovery = Recovery.SKIP
+
+
+class InputError(SkipError):
+    """A field holds a value that is not accepted.
+
+    Args:
+        field: Name of the field as its sender knows it, e.g. ``"target_kw"``.
+        value: The value that was given.
+        accepted: What would have been accepted, as the end of the sentence "give ...".
+    """
+
+    def __init__(self, field: str, value: object, accepted: str) -> None:
+        super().__init__(f"{field}: {value!r} is not accepted; give {accepted}")
+        self.field = field
+        self.value = value
+        self.accepted = accepted
+
+
+class UnknownIdError(SkipError):
+    """Nobody registered this name.
+
+    Args:
+        kind: What was looked for, e.g. ``"area"``.
+        identity: The name that is not known.
+    """
+
+    def __init__(self, kind: str, identity: str) -> None:
+        super().__init__(f"{kind} {identity!r} is not known")
+        self.kind = kind
+        self.identity = identity
+
+
+class ConflictError(SkipError):
+    """The thing exists but its state does not allow this."""
+
+
+class FrameError(SkipError):
+    """A frame, row or payload that does not parse."""
+
+
+class StopError(VppError):
+    """Going on would do harm."""
+
+
+class ConfigurationError(StopError):
+    """A setting that makes no sense."""
+
+
+class AuditError(StopError):
+    """The journal's hash chain is broken."""

@@ -1,0 +1,196 @@
+"""A dispatcher's call, our answer before commitment, and its life."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+CITY = "city"
+"""The area that holds every other."""
+
+
+class Product(StrEnum):
+    """What is asked for."""
+
+    PEAK_SHAVING = "peak_shaving"
+    VALLEY_FILLING = "valley_filling"
+    REGULATION = "regulation"
+
+
+class Direction(StrEnum):
+    """Up-regulation cuts net load, down-regulation raises it."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class NoticeClass(StrEnum):
+    """How much notice a call gives; thresholds are configuration."""
+
+    DAY_AHEAD = "day_ahead"
+    INTRADAY = "intraday"
+    FAST = "fast"
+    REALTIME = "realtime"
+    SECOND = "second"
+
+
+class BaselineMethod(StrEnum):
+    """How "what would have been" is computed."""
+
+    SAME_TYPE_DAYS = "same_type_days"
+    METER_BEFORE = "meter_before"
+    SCHEDULE = "schedule"
+    AUTOMATIC = "automatic"
+    """Schedule for storage and V2G; meter-before for fast notice classes, same-type days otherwise."""
+
+
+class RequestState(StrEnum):
+    """Life of a request; see docs/architecture.md for the standards each maps to."""
+
+    SUBMITTED = "submitted"
+    QUOTED = "quoted"
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    PRECONDITIONING = "preconditioning"
+    RAMPING = "ramping"
+    HOLDING = "holding"
+    RELEASING = "releasing"
+    REBOUND_WATCH = "rebound_watch"
+    COMPLETED = "completed"
+    VERIFIED = "verified"
+    SETTLED = "settled"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    ABORTED = "aborted"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    """Answer in one word."""
+
+    FEASIBLE = "feasible"
+    PARTIAL = "partial"
+    INFEASIBLE = "infeasible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDraft:
+    """What a dispatcher asks (OpenADR event, UFTP FlexRequest).
+
+    Attributes:
+        target_kw: Size of the change of net load, above zero in both directions.
+        area: ``"city"`` or an area id.
+        start_at: Full power is due from here.
+        end_at: Full power is due until here; the release follows.
+        ramp_minutes: Length of the ramp that ends at ``start_at``; ``None`` lets the service choose.
+        tolerance_ratio: Deviation from the target that counts as on target.
+        rebound_cap_kw: Greatest net load above baseline after release; ``None`` for no cap.
+        min_delivered_ratio: Below this share of the target the dispatcher would rather have nothing.
+    """
+
+    product: Product
+    direction: Direction
+    target_kw: float
+    area: str
+    start_at: datetime
+    end_at: datetime
+    notice_class: NoticeClass
+    ramp_minutes: float | None = None
+    tolerance_ratio: float = 0.05
+    rebound_cap_kw: float | None = None
+    min_delivered_ratio: float = 0.0
+    baseline_method: BaselineMethod = BaselineMethod.AUTOMATIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingLimit:
+    """A constraint that keeps the answer from being larger."""
+
+    name: str
+    kw: float
+    from_at: datetime
+    until_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterOffer:
+    """A request we could meet instead."""
+
+    kind: str
+    target_kw: float
+    start_at: datetime
+    end_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """Our answer before commitment (UFTP FlexOffer).
+
+    Attributes:
+        interval_starts_at: Start of every 15-minute interval of the request.
+        deliverable_p10_kw: With nine chances in ten at least this much, one value an interval.
+        deliverable_p50_kw: With even chances at least this much, one value an interval.
+        deliverable_p90_kw: With one chance in ten at least this much, one value an interval.
+        rebound_kw: Net load above baseline, one value per 15 minutes from ``end_at`` on.
+    """
+
+    verdict: Verdict
+    interval_starts_at: tuple[datetime, ...]
+    deliverable_p10_kw: tuple[float, ...]
+    deliverable_p50_kw: tuple[float, ...]
+    deliverable_p90_kw: tuple[float, ...]
+    max_hold_minutes: float
+    ramp_kw_per_min: float
+    rebound_kw: tuple[float, ...]
+    cost_cny: float
+    limits: tuple[BindingLimit, ...]
+    counter_offers: tuple[CounterOffer, ...]
+    promises_broken: int
+    expires_at: datetime
+
+    @property
+    def p50_kw(self) -> float:
+        """The even-chance amount that can be held through the whole window."""
+        return min(self.deliverable_p50_kw, default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One step of a request's life; goes to the journal."""
+
+    at: datetime
+    actor: str
+    version: int
+    from_state: RequestState | None
+    to_state: RequestState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """A flag on ramping and holding: what is missing, why and until when."""
+
+    missing_kw: float
+    cause: str
+    expected_end_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchRequest:
+    """A request with its whole history; every change is a new value."""
+
+    id: str
+    draft: RequestDraft
+    state: RequestState
+    created_at: datetime
+    idempotency_key: str | None = None
+    quote: Quote | None = None
+    accepted_kw: float | None = None
+    history: tuple[Transition, ...] = field(default=())
+    shortfall: Shortfall | None = None
+
+    @property
+    def version(self) -> int:
+        """Number of transitions so far."""
+        return len(self.history)

@@ -1,0 +1,82 @@
+"""What can be measured and perhaps moved."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vpp.domain.errors import InputError
+
+
+class ResourceClass(StrEnum):
+    """Kinds of flexibility that behave differently."""
+
+    EV = "ev"
+    V2G = "v2g"
+    STORAGE = "storage"
+    PV = "pv"
+    HVAC = "hvac"
+    INDUSTRY = "industry"
+
+
+class Adapter(StrEnum):
+    """The protocol a resource speaks."""
+
+    OCPP = "ocpp"
+    MODBUS = "modbus"
+    MQTT = "mqtt"
+
+
+CHARGING = (ResourceClass.EV, ResourceClass.V2G)
+"""Classes that a car plugs into."""
+
+STORING = (ResourceClass.V2G, ResourceClass.STORAGE)
+"""Classes that can give energy back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One device behind one settlement point (OpenADR resource, IEEE 2030.5 DER, OCPP EVSE).
+
+    Attributes:
+        adapter: Protocol it is reached by.
+        address: Where that protocol finds it: OCPP ``station/connector``, Modbus ``host:port/unit``,
+            MQTT ``site/device``.
+        p_min_kw: Least net power it can take, negative where it can feed in.
+        p_max_kw: Greatest net power it can take; 0 for photovoltaics.
+        floor_kw: Least power it can hold without stopping (6 A for AC charging); 0 where there is none.
+        capacity_kwh: Energy it can store; 0 where it stores none.
+        efficiency: One-way efficiency, in (0, 1].
+        phases: Number of AC phases.
+        default_kw: Power it may take when nobody tells it otherwise; the safe default installed underneath every
+            dispatch setpoint. NaN means ``p_max_kw`` for loads and its own logic for the rest.
+        ramp_kw_per_min: How fast it can move.
+        declared_up_kw: Contracted cut of net load.
+        declared_down_kw: Contracted raise of net load.
+        sustain_minutes: How long it can hold a cut; infinite where energy is no limit.
+        rebound_ratio: Share of the cut energy that comes back after release.
+    """
+
+    id: str
+    site_id: str
+    resource_class: ResourceClass
+    adapter: Adapter
+    address: str
+    p_min_kw: float
+    p_max_kw: float
+    floor_kw: float = 0.0
+    capacity_kwh: float = 0.0
+    efficiency: float = 1.0
+    phases: int = 3
+    default_kw: float = float("nan")
+    ramp_kw_per_min: float = float("inf")
+    declared_up_kw: float = 0.0
+    declared_down_kw: float = 0.0
+    sustain_minutes: float = float("inf")
+    rebound_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.p_min_kw <= self.p_max_kw:
+            raise InputError("p_min_kw", self.p_min_kw, f"a number at or below p_max_kw = {self.p_max_kw}")
+        if not 0.0 < self.efficiency <= 1.0:
+            raise InputError("efficiency", self.efficiency, "a number above 0 and at most 1")
+        if self.capacity_kwh < 0.0:
+            raise InputError("capacity_kwh", self.capacity_kwh, "0 or more")

@@ -1,0 +1,48 @@
+"""Planned power over time."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid
+
+
+class Rung(IntEnum):
+    """Where a schedule comes from: the fallback ladder, best first."""
+
+    OPTIMAL = 0
+    """Solved within its deadline."""
+    PREVIOUS = 1
+    """Tail of the previous plan: the solver was late or failed."""
+    SAFE_DEFAULT = 2
+    """Rule-based: every device on its safe default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Mean net power of every resource on every step.
+
+    Attributes:
+        grid: The steps.
+        power_kw: Net power, load positive, shape ``(n_resources, count)``.
+        rung: Which rung of the ladder it stands on.
+        objective_cny: Cost of the plan, NaN where it was not solved.
+        gap_ratio: Certified relative optimality gap, NaN where it was not solved.
+        solve_s: Wall seconds the solver took.
+        reason: Why it is not optimal; empty when it is.
+        overload_kw: Named overloads: transformer id to greatest kW above its limit; empty when every limit is held.
+    """
+
+    grid: TimeGrid
+    power_kw: FloatArray
+    rung: Rung
+    objective_cny: float
+    gap_ratio: float
+    solve_s: float
+    reason: str = ""
+    overload_kw: dict[str, float]
+
+    def at(self, at_s: float) -> FloatArray:
+        """Return every resource's power at ``at_s``, shape ``(n_resources,)``; outside the grid its nearest step."""
+        step = min(max(self.grid.index_at(at_s), 0), self.grid.count - 1)
+        return self.power_kw[:, step]

@@ -1,0 +1,112 @@
+"""Leased instructions and what became of them: parallel arrays, one element an instruction."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vpp.domain.errors import InputError
+from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray
+
+
+class Layer(IntEnum):
+    """Which of a device's two values an instruction sets.
+
+    A device follows its ``DISPATCH`` value while the lease holds and falls back by itself to its ``DEFAULT`` value
+    (OCPP: dispatch profile over TxDefaultProfile; SunSpec 704: WSet over WSetRvrt).
+    """
+
+    DEFAULT = 0
+    """Holds until replaced; carries the plan, or the safe default."""
+    DISPATCH = 1
+    """Holds until ``until_s``; carries a request."""
+    RELEASE = 2
+    """Ends the dispatch value now; ``power_kw`` is ignored."""
+
+
+class OutcomeStatus(IntEnum):
+    """What the device side said of an instruction."""
+
+    ACCEPTED = 0
+    REJECTED = 1
+    UNREACHABLE = 2
+
+
+class Reason(IntEnum):
+    """Why, from a bounded list (it becomes a metric label)."""
+
+    NONE = 0
+    REFUSED = 1
+    """The device said no."""
+    NOT_CONNECTED = 2
+    TIMEOUT = 3
+    UNSUPPORTED = 4
+    """The device cannot do what was asked."""
+    PROTOCOL = 5
+    """The device's answer made no sense, or it answered with an error."""
+    EXPIRED = 6
+    """The lease had ended before it could be sent."""
+    READBACK = 7
+    """Accepted, but the device reads back something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetpointBatch:
+    """Instructions to any number of devices.
+
+    Attributes:
+        ids: Command ids, positive, unique for ever, rising; below 2**31 so that OCPP can carry them as
+            chargingProfileId. Shape ``(n,)``.
+        rows: Fleet rows, shape ``(n,)``.
+        layers: ``Layer`` codes, shape ``(n,)``.
+        power_kw: Net power, load positive, shape ``(n,)``. For EV chargers a ceiling, for storage, V2G, HVAC and
+            industry the power to take, for photovoltaics the most that may be fed in (negative).
+        until_s: Epoch seconds at which the lease ends, shape ``(n,)``; infinite for ``Layer.DEFAULT``.
+        epoch: Leader epoch that issued it; receivers refuse an epoch below the highest they have seen.
+    """
+
+    ids: IdArray
+    rows: RowArray
+    layers: CodeArray
+    power_kw: FloatArray
+    until_s: FloatArray
+    epoch: int
+
+    def __post_init__(self) -> None:
+        shapes = {a.shape for a in (self.ids, self.rows, self.layers, self.power_kw, self.until_s)}
+        if len(shapes) != 1:
+            raise InputError("SetpointBatch", sorted(shapes), "five arrays of one shape (n,)")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: "IdArray | RowArray") -> "SetpointBatch":
+        """Return the instructions at positions ``chosen``."""
+        return SetpointBatch(
+            ids=self.ids[chosen],
+            rows=self.rows[chosen],
+            layers=self.layers[chosen],
+            power_kw=self.power_kw[chosen],
+            until_s=self.until_s[chosen],
+            epoch=self.epoch,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeBatch:
+    """What became of instructions; exactly one outcome for every instruction handed to a link.
+
+    Attributes:
+        ids: Command ids, shape ``(n,)``.
+        rows: Fleet rows, shape ``(n,)``.
+        status: ``OutcomeStatus`` codes, shape ``(n,)``.
+        reasons: ``Reason`` codes, shape ``(n,)``.
+        at_s: Epoch seconds of the answer, shape ``(n,)``.
+    """
+
+    ids: IdArray
+    rows: RowArray
+    status: CodeArray
+    reasons: CodeArray
+    at_s: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)

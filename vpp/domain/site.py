@@ -1,0 +1,49 @@
+"""Places and the electrical tree above them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """A part of the city that a dispatcher can name in a request."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """A company that owns or runs sites and answers for their drivers."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformer:
+    """A node of the feeder tree with its cap (CIM PowerTransformer).
+
+    Attributes:
+        limit_kw: Greatest net import, above zero.
+        export_limit_kw: Greatest net export as a positive number.
+        base_load_kw: Load behind this node that is not ours to move; its meter, where there is one, replaces it.
+        parent_id: The node that feeds this one; ``None`` at the root.
+    """
+
+    id: str
+    area_id: str
+    limit_kw: float
+    export_limit_kw: float
+    base_load_kw: float = 0.0
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A place with one settlement point (CIM UsagePoint)."""
+
+    id: str
+    name: str
+    area_id: str
+    operator_id: str
+    transformer_id: str

@@ -1,0 +1,81 @@
+"""Measurements as they travel: parallel arrays, one element a sample."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from vpp.domain.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+RowArray = npt.NDArray[np.int32]
+CodeArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+IdArray = npt.NDArray[np.int64]
+
+
+class Quantity(IntEnum):
+    """What a sample measures; the unit is in the name."""
+
+    POWER_KW = 0
+    """Net power, load positive."""
+    ENERGY_KWH = 1
+    """Register of energy taken in; never falls except when a meter is replaced."""
+    SOC = 2
+    """State of charge, 0-1."""
+    CONNECTED = 3
+    """1 while the device's link is up, 0 once it is lost."""
+    PLUGGED = 4
+    """1 while a car is plugged in."""
+    P_MIN_KW = 5
+    """Least net power the device says it can take now."""
+    P_MAX_KW = 6
+    """Greatest net power the device says it can take now."""
+    LIMIT_KW = 7
+    """Limit or setpoint in force, as read back from the device."""
+
+
+class Quality(IntEnum):
+    """How far a value may be trusted (OpenADR 3 data quality, IEC 60870 quality descriptor)."""
+
+    GOOD = 0
+    STALE = 1
+    SUBSTITUTED = 2
+    BAD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryBatch:
+    """Samples from any number of devices.
+
+    Attributes:
+        rows: Fleet rows, shape ``(n_samples,)``.
+        quantities: ``Quantity`` codes, shape ``(n_samples,)``.
+        values: Values in the quantity's unit, shape ``(n_samples,)``.
+        at_s: Epoch seconds at which each was measured, shape ``(n_samples,)``.
+    """
+
+    rows: RowArray
+    quantities: CodeArray
+    values: FloatArray
+    at_s: FloatArray
+
+    def __post_init__(self) -> None:
+        shapes = {self.rows.shape, self.quantities.shape, self.values.shape, self.at_s.shape}
+        if len(shapes) != 1:
+            raise InputError("TelemetryBatch", sorted(shapes), "four arrays of one shape (n_samples,)")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(cls, samples: list[tuple[int, int, float, float]]) -> "TelemetryBatch":
+        """Return a batch from ``(row, quantity, value, at_s)`` tuples."""
+        table = np.array(samples, dtype=np.float64).reshape(-1, 4)
+        return cls(
+            rows=table[:, 0].astype(np.int32),
+            quantities=table[:, 1].astype(np.uint8),
+            values=table[:, 2].copy(),
+            at_s=table[:, 3].copy(),
+        )

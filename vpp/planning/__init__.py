@@ -1,0 +1,1 @@
+"""The slow loop: forecasts, plan, capability and quote."""

@@ -1,0 +1,229 @@
+"""The outside world as the service sees it: one small Protocol for each thing it leans on."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
+from vpp.domain.event import StreamEvent
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.flexibility import Capability
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Performance
+from vpp.domain.request import Direction, DispatchRequest, RequestDraft
+from vpp.domain.resource import Resource
+from vpp.domain.schedule import Schedule
+from vpp.domain.session import ChargingSession, Promise, SessionEvent
+from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.telemetry import FloatArray, TelemetryBatch
+from vpp.domain.timegrid import TimeGrid
+
+
+class Clock(Protocol):
+    """The only source of time. Seconds are the clock's own, which may run faster than the wall's."""
+
+    def now(self) -> datetime:
+        """Return the aware UTC instant."""
+        ...
+
+    def now_s(self) -> float:
+        """Return UTC epoch seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that many of the clock's seconds."""
+        ...
+
+    async def sleep_until(self, at_s: float) -> None:
+        """Wait until epoch second ``at_s``; return at once if it has passed."""
+        ...
+
+    def wall(self, seconds: float) -> float:
+        """Return how many wall seconds that many of the clock's seconds take."""
+        ...
+
+
+class LinkSink(Protocol):
+    """Where a device link puts what it hears. Calls return at once and never raise for what a device did."""
+
+    def telemetry(self, batch: TelemetryBatch) -> None:
+        """Take measurements, ``Quantity.CONNECTED`` among them."""
+        ...
+
+    def outcomes(self, batch: OutcomeBatch) -> None:
+        """Take outcomes; each command handed to ``DeviceLink.send`` comes back exactly once."""
+        ...
+
+    def session(self, event: SessionEvent) -> None:
+        """Take news of a car."""
+        ...
+
+    def rejected_frame(self, adapter: str, reason: str) -> None:
+        """Count a frame or row that was dropped; ``reason`` is from a bounded list."""
+        ...
+
+
+class DeviceLink(Protocol):
+    """One protocol's connection to its share of the fleet, in batches.
+
+    ``assign`` is called before ``start`` and again whenever the fleet grows; rows never change their meaning.
+    """
+
+    name: str
+
+    def assign(self, index: FleetIndex) -> None:
+        """Serve the rows of ``index`` whose ``Resource.adapter`` is this link's name."""
+        ...
+
+    async def start(self, sink: LinkSink) -> None:
+        """Open sockets and begin; returns once connections are taken. Raises OSError if an address is taken."""
+        ...
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Hand over instructions; returns at once, outcomes come to the sink.
+
+        At most one instruction a row is outstanding towards the device: a newer one for the same row replaces one
+        that has not left yet, which then comes back as rejected for ``Reason.EXPIRED``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop cleanly; outstanding instructions come back as unreachable."""
+        ...
+
+
+class DeviceWorld(Protocol):
+    """The physical model behind simulated devices, as their protocol ends see it."""
+
+    index: FleetIndex
+
+    def readings(self) -> DeviceReadings:
+        """Return what all meters show now."""
+        ...
+
+    def response(self, row: int) -> DeviceResponse:
+        """Draw how the device in ``row`` will treat one instruction."""
+        ...
+
+    def apply(self, row: int, layer: Layer, power_kw: float, until_s: float) -> None:
+        """Put a default or dispatch value in force, or end the dispatch value for ``Layer.RELEASE``."""
+        ...
+
+    def plug_events(self) -> list[PlugEvent]:
+        """Return and forget the cars that came and went since the last call."""
+        ...
+
+
+class DeviceSimulator(Protocol):
+    """Device side of one protocol: speaks for its share of the world until cancelled."""
+
+    async def run(self) -> None:
+        """Connect, report, obey; returns only by cancellation."""
+        ...
+
+
+class IntervalMeter(Protocol):
+    """Metered 15-minute means of the whole fleet."""
+
+    def read(self, grid: TimeGrid) -> FloatArray:
+        """Return mean net power, NaN where unknown, shape ``(n_resources, grid.count)``."""
+        ...
+
+
+class Journal(Protocol):
+    """Append-only, hash-chained record of decisions."""
+
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
+        """Add one entry; it is durable after the next ``flush``."""
+        ...
+
+    async def flush(self) -> None:
+        """Make everything appended so far durable, in one transaction."""
+        ...
+
+    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
+        """Iterate durable entries in order, those of ``kinds`` only if any are named."""
+        ...
+
+
+class Plant(Protocol):
+    """The whole service as its edges (HTTP, console) see it."""
+
+    clock: Clock
+
+    def fleet(self) -> FleetState:
+        """Return the latest snapshot."""
+        ...
+
+    def sessions(self) -> Sequence[ChargingSession]:
+        """Return the sessions of plugged-in cars."""
+        ...
+
+    def requests(self) -> Sequence[DispatchRequest]:
+        """Return every request, newest first."""
+        ...
+
+    def request(self, request_id: str) -> DispatchRequest:
+        """Return one request; raises UnknownIdError."""
+        ...
+
+    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+        """Take a request and quote it; the flag is false if ``key`` was seen before.
+
+        Raises InputError for a field that makes no sense, UnknownIdError for the area, ConflictError where the key was
+        used for another draft.
+        """
+        ...
+
+    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+        """Commit to the quote, or to counter-offer number ``offer`` (from 0); raises ConflictError."""
+        ...
+
+    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
+        ...
+
+    def performance(self, request_id: str) -> Performance | None:
+        """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
+        ...
+
+    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+        """Return the 96 points of ``day`` (Asia/Shanghai)."""
+        ...
+
+    def schedule(self) -> Schedule:
+        """Return the plan in force."""
+        ...
+
+    async def connect(
+        self,
+        *,
+        areas: Sequence[Area] = (),
+        operators: Sequence[Operator] = (),
+        transformers: Sequence[Transformer] = (),
+        sites: Sequence[Site] = (),
+        resources: Sequence[Resource] = (),
+    ) -> None:
+        """Add to the fleet, all or nothing; repeating an identical addition changes nothing."""
+        ...
+
+    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+        """Record a driver's wish; raises UnknownIdError."""
+        ...
+
+    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+        """Store metered 15-minute means, shape ``(len(resource_ids), grid.count)``; return the number of values."""
+        ...
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what is known of a device's abilities beyond its registration."""
+        ...
+
+    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
+        """Iterate fleet, request and alarm events, those still kept after number ``after`` first."""
+        ...
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return named readiness checks."""
+        ...

@@ -1,0 +1,1 @@
+"""What is believed: the process image, its health, and the sessions."""

@@ -1,0 +1,1 @@
+"""Durable memory: SQL schema, journal and metered intervals."""

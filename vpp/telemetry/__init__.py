@@ -1,0 +1,1 @@
+"""From samples to 15-minute means, with their quality."""

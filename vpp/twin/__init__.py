@@ -1,0 +1,1 @@
+"""The physical model of the fleet and its counterfactual."""
