@@ -1,0 +1,40 @@
+# Two commands matter: `make check` and `make test`; continuous integration runs the same two. `make run` shows the main job.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup run test check format lock clean
+.DEFAULT_GOAL := run
+
+setup: $(READY)
+
+# The lock pins every package with its hashes; nothing else is installed, the project itself is linked in place.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY)
+	$(BIN)/vpp demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)
+	uv pip compile --python-version 3.11 --universal --all-extras --generate-hashes --no-emit-index-url --no-annotate \
+	  --quiet pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .vpp .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,120 @@
+"""Settings: ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
+
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from vpp.domain.errors import ConfigurationError
+
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class Settings(BaseSettings):
+    """What a site may set. Durations are seconds of the service's clock unless the name says wall."""
+
+    model_config = SettingsConfigDict(env_prefix="VPP_", extra="forbid", frozen=True)
+
+    http: str = Field("127.0.0.1:8080", description="HOST:PORT of the HTTP API")
+    ocpp: str = Field("127.0.0.1:9000", description="HOST:PORT charging stations connect to")
+    mqtt_url: str | None = Field(None, description="mqtt[s]://[USER:PASSWORD@]HOST:PORT of the site gateways' broker")
+    data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database and of reports")
+    db_url: str | None = Field(None, description="SQLAlchemy URL; a SQLite file in the data folder if unset")
+    bus_url: str = Field("memory:", description="memory: for everything in one process")
+    api_token: str | None = Field(None, description="bearer token every API call must carry, if set")
+    log_level: str = Field("info", description="debug, info, warning or error")
+    log_json: bool = Field(default=False, description="one JSON object a line instead of text")
+
+    clock_speed: Positive = Field(1.0, description="clock seconds per wall second")
+    clock_anchor_s: float = Field(0.0, description="what the clock shows at clock_anchor_wall_s, UTC epoch seconds")
+    clock_anchor_wall_s: float = Field(0.0, description="wall epoch seconds at which the clock shows clock_anchor_s")
+
+    cycle_s: Positive = Field(10.0, description="period of the fast loop")
+    plan_period_s: Positive = Field(900.0, description="period of the slow loop")
+    plan_deadline_wall_s: Positive = Field(
+        60.0, description="wall seconds a solve may take before the ladder takes over"
+    )
+    sample_s: Positive = Field(60.0, description="how often devices are asked to report")
+    stale_s: Positive = Field(180.0, description="age above which a measurement is stale")
+    call_timeout_s: Positive = Field(60.0, description="how long a device may take to answer")
+    lease_s: Positive = Field(300.0, description="how long a dispatch setpoint holds unless renewed")
+    ramp_minutes: Positive = Field(10.0, description="ramp before a request's start unless it names its own")
+    release_minutes: Positive = Field(15.0, description="length of the release ramp")
+    rebound_watch_minutes: Positive = Field(60.0, description="how long the rebound is watched after the release")
+    quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
+
+    @field_validator("http", "ocpp")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        address_of(value)
+        return value
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _broker(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"mqtt", "mqtts"}:
+            raise ValueError("give mqtt://HOST:PORT or mqtts://HOST:PORT")
+        return value
+
+    @field_validator("bus_url")
+    @classmethod
+    def _bus(cls, value: str) -> str:
+        if value != "memory:":
+            raise ValueError("only memory: is built so far")
+        return value
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        return self.db_url or f"sqlite:///{self.data_dir.resolve() / 'vpp.sqlite3'}"
+
+    @classmethod
+    def load(cls, file: Path | None = None, **flags: object) -> Self:
+        """Return settings from flags, else environment, else ``file``, else defaults.
+
+        Raises:
+            ConfigurationError: A value is not accepted; the message names the setting and what is.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+
+        class Sourced(cls):  # type: ignore[valid-type,misc]  # the file is only known now
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                **_: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                toml = (TomlConfigSettingsSource(settings_cls, file),) if file else ()
+                return init_settings, env_settings, *toml
+
+        try:
+            return Sourced(**given)
+        except ValidationError as error:
+            raise ConfigurationError(_one_line(error)) from error
+
+
+def address_of(value: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) < 1 << 16:
+        raise ValueError(f"give HOST:PORT with a port from 0 to 65535, not {value!r}")
+    return host.strip("[]"), int(port)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = "_".join(str(part) for part in first["loc"])
+    return f"VPP_{name.upper()}: {first.get('input')!r} is not accepted; {first['msg']}"

@@ -1,0 +1,122 @@
+"""The cars that are plugged in, as objects for their drivers and as arrays for the loop."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from vpp.domain.errors import UnknownIdError
+from vpp.domain.session import ChargingSession, Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+
+class Sessions:
+    """Every open session, its promise and its progress; at most one a row, the newest."""
+
+    def __init__(self, count: int) -> None:
+        self._by_id: dict[str, ChargingSession] = {}
+        self._early: dict[str, Promise] = {}
+        self._promised_kwh = np.full(count, np.nan)
+        self._floor_kwh = np.full(count, np.nan)
+        self._departure_s = np.full(count, np.nan)
+        self._start_kwh = np.full(count, np.nan)
+        self._kept_out = np.zeros(count, dtype=np.bool_)
+        self._open = np.zeros(count, dtype=np.bool_)
+        self._id_in_row: dict[int, str] = {}
+
+    def resize(self, count: int) -> None:
+        """Make room for rows that joined."""
+        more = count - len(self._open)
+        unknown = np.full(more, np.nan)
+        self._promised_kwh = np.append(self._promised_kwh, unknown)
+        self._floor_kwh = np.append(self._floor_kwh, unknown)
+        self._departure_s = np.append(self._departure_s, unknown)
+        self._start_kwh = np.append(self._start_kwh, unknown)
+        self._kept_out = np.append(self._kept_out, np.zeros(more, dtype=np.bool_))
+        self._open = np.append(self._open, np.zeros(more, dtype=np.bool_))
+
+    def apply(self, event: SessionEvent) -> ChargingSession | None:
+        """Take one event and return the session it concerns; repeats and stray events change nothing."""
+        match event:
+            case SessionStarted():
+                return self._start(event)
+            case SessionPromised():
+                return self._promise(event.session_id, event.promise)
+            case SessionEnded():
+                return self._end(event)
+
+    def find(self, session_id: str) -> ChargingSession:
+        """Return an open session.
+
+        Raises:
+            UnknownIdError: No car of that session is plugged in.
+        """
+        if session_id not in self._by_id:
+            raise UnknownIdError("session", session_id)
+        return self._by_id[session_id]
+
+    def all(self, energy_kwh: FloatArray) -> list[ChargingSession]:
+        """Return every open session with its progress by the registers ``energy_kwh``, shape ``(n,)``."""
+        delivered_kwh = self.delivered_kwh(energy_kwh)
+        return [replace(s, delivered_kwh=float(np.nan_to_num(delivered_kwh[s.row]))) for s in self._by_id.values()]
+
+    def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """Return energy into each plugged car since plug-in, NaN where there is none, shape ``(n,)``."""
+        return np.asarray(energy_kwh - self._start_kwh)
+
+    def need_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """Return what each car still lacks to its promise, at least 0, NaN without a promise, shape ``(n,)``."""
+        return np.asarray(np.maximum(self._promised_kwh - self.delivered_kwh(energy_kwh), 0.0))
+
+    def departure_s(self) -> FloatArray:
+        """Return promised departures, NaN without a promise, shape ``(n,)``."""
+        return self._departure_s.copy()
+
+    def sheddable(self, energy_kwh: FloatArray) -> BoolArray:
+        """Return which sessions may be held back, shape ``(n,)``: promised, floor reached, driver takes part."""
+        reached = self.delivered_kwh(energy_kwh) >= self._floor_kwh
+        return np.asarray(self._open & reached & ~self._kept_out)
+
+    def _start(self, event: SessionStarted) -> ChargingSession:
+        known = self._by_id.get(event.session_id)
+        if known is not None:
+            return known
+        self._forget(self._id_in_row.get(event.row))
+        session = ChargingSession(id=event.session_id, row=event.row, started_s=event.at_s)
+        self._by_id[session.id] = session
+        self._id_in_row[event.row] = session.id
+        self._open[event.row] = True
+        self._start_kwh[event.row] = event.meter_kwh
+        early = self._early.pop(event.session_id, None)
+        return session if early is None else (self._promise(session.id, early) or session)
+
+    def _promise(self, session_id: str, promise: Promise) -> ChargingSession | None:
+        session = self._by_id.get(session_id)
+        if session is None:
+            self._early[session_id] = promise
+            return None
+        session = replace(session, promise=promise)
+        self._by_id[session_id] = session
+        self._promised_kwh[session.row] = promise.energy_kwh
+        self._floor_kwh[session.row] = promise.floor_kwh
+        self._departure_s[session.row] = promise.departure_s
+        self._kept_out[session.row] = promise.opted_out or promise.boost
+        return session
+
+    def _end(self, event: SessionEnded) -> ChargingSession | None:
+        session = self._by_id.get(event.session_id)
+        if session is None:
+            self._early.pop(event.session_id, None)
+            return None
+        delivered_kwh = event.meter_kwh - float(self._start_kwh[session.row])
+        self._forget(session.id)
+        return replace(session, ended_s=event.at_s, delivered_kwh=delivered_kwh)
+
+    def _forget(self, session_id: str | None) -> None:
+        if session_id is None:
+            return
+        row = self._by_id.pop(session_id).row
+        self._id_in_row.pop(row, None)
+        self._open[row] = False
+        self._kept_out[row] = False
+        for column in (self._promised_kwh, self._floor_kwh, self._departure_s, self._start_kwh):
+            column[row] = np.nan

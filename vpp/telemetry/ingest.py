@@ -1,0 +1,91 @@
+"""The front door of measurements: what cannot be is kept out and counted, the rest goes into the next picture."""
+
+from collections import Counter
+
+import numpy as np
+
+from vpp.domain.fleet import FleetState
+from vpp.domain.session import SessionEvent
+from vpp.domain.telemetry import BoolArray, Quantity, TelemetryBatch
+from vpp.state.image import ProcessImage
+from vpp.telemetry.quality import QualityRules, grade
+
+_FUTURE_S = 600.0
+"""How far ahead of the clock a sample may be stamped; further is a broken clock at the device."""
+
+
+class Ingest:
+    """Checks batches, writes them into the process image and remembers them until the cycle takes them.
+
+    Attributes:
+        dropped: How many samples were kept out, by reason.
+    """
+
+    def __init__(self, image: ProcessImage, rules: QualityRules) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._image = image
+        self._rules = rules
+        self._batches: list[TelemetryBatch] = []
+        self._events: list[SessionEvent] = []
+
+    def telemetry(self, batch: TelemetryBatch, now_s: float) -> None:
+        """Take a batch; unknown rows, unknown quantities, NaN and samples from the future are dropped and counted."""
+        good = self._acceptable(batch, now_s)
+        kept = batch if good.all() else _chosen(batch, good)
+        if len(kept):
+            self._image.write(kept)
+            self._batches.append(kept)
+
+    def session(self, event: SessionEvent) -> None:
+        """Take news of a car."""
+        self._image.write_session(event)
+        self._events.append(event)
+
+    def snapshot(self, at_s: float) -> FleetState:
+        """Swap the process image: the picture everything in this cycle sees."""
+        image, index = self._image, self._image.index
+        with np.errstate(invalid="ignore"):
+            age_s = at_s - image.power_at_s()
+        quality = grade(
+            age_s=age_s, power_kw=image.power_kw(), p_min_kw=index.p_min_kw, p_max_kw=index.p_max_kw, rules=self._rules
+        )
+        return image.swap(at_s, quality)
+
+    def taken(self) -> tuple[TelemetryBatch, list[SessionEvent]]:
+        """Return and forget everything taken since the last call, for the record that a replay reads."""
+        batches, self._batches = self._batches, []
+        events, self._events = self._events, []
+        return _joined(batches), events
+
+    def _acceptable(self, batch: TelemetryBatch, now_s: float) -> BoolArray:
+        checks = {
+            "unknown_row": (batch.rows < 0) | (batch.rows >= len(self._image.index)),
+            "unknown_quantity": batch.quantities >= len(Quantity),
+            "not_a_number": ~np.isfinite(batch.values),
+            "future": batch.at_s > now_s + _FUTURE_S,
+        }
+        bad = np.zeros(len(batch), dtype=np.bool_)
+        for reason, hit in checks.items():
+            self.dropped[reason] += int(np.count_nonzero(hit & ~bad))
+            bad |= hit
+        return ~bad
+
+
+def _chosen(batch: TelemetryBatch, chosen: BoolArray) -> TelemetryBatch:
+    return TelemetryBatch(
+        rows=batch.rows[chosen],
+        quantities=batch.quantities[chosen],
+        values=batch.values[chosen],
+        at_s=batch.at_s[chosen],
+    )
+
+
+def _joined(batches: list[TelemetryBatch]) -> TelemetryBatch:
+    if not batches:
+        return TelemetryBatch.of([])
+    return TelemetryBatch(
+        rows=np.concatenate([b.rows for b in batches]),
+        quantities=np.concatenate([b.quantities for b in batches]),
+        values=np.concatenate([b.values for b in batches]),
+        at_s=np.concatenate([b.at_s for b in batches]),
+    )
