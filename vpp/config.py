@@ -75,6 +75,14 @@ class Settings(BaseSettings):
         """SQLAlchemy URL of the database."""
         return self.db_url or f"sqlite:///{self.data_dir.resolve() / 'vpp.sqlite3'}"
 
+    def shown(self) -> dict[str, object]:
+        """Return every setting by its environment name, secrets hidden."""
+        secret = {"api_token"}
+        return {
+            f"VPP_{name.upper()}": "***" if name in secret and value else value
+            for name, value in self.model_dump().items()
+        }
+
     @classmethod
     def load(cls, file: Path | None = None, **flags: object) -> Self:
         """Return settings from flags, else environment, else ``file``, else defaults.

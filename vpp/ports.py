@@ -16,7 +16,7 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray, TelemetryBatch
+from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 
 
@@ -88,6 +88,10 @@ class DeviceLink(Protocol):
         """
         ...
 
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what the device in ``row`` told of itself: make, model, version, abilities; empty before it did."""
+        ...
+
     async def close(self) -> None:
         """Stop cleanly; outstanding instructions come back as unreachable."""
         ...
@@ -147,6 +151,66 @@ class Journal(Protocol):
         ...
 
 
+class IntervalMemory(IntervalMeter, Protocol):
+    """Metered 15-minute means that can be added to."""
+
+    def grow(self, n_resources: int) -> None:
+        """Serve a larger fleet."""
+        ...
+
+    def write(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
+        """Store one interval of the whole fleet; NaN where nothing was metered. Arrays of shape ``(n_resources,)``."""
+        ...
+
+    def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
+        """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
+        ...
+
+
+class TelemetryLog(Protocol):
+    """Every sample, cycle by cycle, exactly as the loop saw it."""
+
+    def append(self, cycle: int, at_s: float, batch: TelemetryBatch) -> None:
+        """Store the samples that went into one cycle's picture."""
+        ...
+
+
+class Registry(Protocol):
+    """The fleet's master data, which survive a restart."""
+
+    def load(self) -> FleetIndex:
+        """Return the fleet as registered so far."""
+        ...
+
+    def add(self, before: FleetIndex, after: FleetIndex) -> None:
+        """Make the additions from ``before`` to ``after`` durable."""
+        ...
+
+
+class Sequences(Protocol):
+    """Numbers that never come twice, not even after a crash."""
+
+    def next_epoch(self) -> int:
+        """Return a leader epoch above every earlier one."""
+        ...
+
+    def reserve_ids(self, count: int) -> int:
+        """Reserve ``count`` command ids and return the first."""
+        ...
+
+
+class News(Protocol):
+    """Where the service tells what happens, and where clients listen."""
+
+    def publish(self, kind: str, at_s: float, body: Mapping[str, object]) -> StreamEvent:
+        """Number an event and hand it to every listener."""
+        ...
+
+    def subscribe(self, after: int | None = None) -> AsyncIterator[StreamEvent]:
+        """Iterate events, those still kept after number ``after`` first."""
+        ...
+
+
 class Plant(Protocol):
     """The whole service as its edges (HTTP, console) see it."""
 
@@ -186,6 +250,14 @@ class Plant(Protocol):
 
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
+        ...
+
+    def progress(self, request_id: str) -> Mapping[str, float] | None:
+        """Return ``target_kw`` and ``delivered_kw`` of a running request as of now; ``None`` while it does not run."""
+        ...
+
+    def commands(self) -> Mapping[str, int]:
+        """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more."""
         ...
 
     def capability(self, area: str, direction: Direction, day: date) -> Capability:

@@ -1,1 +1,24 @@
-"""OCPP 1.6J, 2.0.1 and 2.1 over WebSocket: the central system and simulated charging stations."""
+"""OCPP 1.6J, 2.0.1 and 2.1 over WebSocket: the central system and simulated charging stations.
+
+Read top-down::
+
+    server.OcppLink          central system: accepts stations, hands out instructions (a ``vpp.ports.DeviceLink``)
+      session.Session        one connection: which script speaks next, silence, loss
+        rpc.Endpoint         OCPP-J frames: one outstanding CALL, message ids, repeated messages, malformed frames
+        schemas              the official JSON schemas, compiled on first use
+      charger.Charger        what is known of one station across its connections
+      v16, v2x               what an action means and how a setpoint is written in that version
+      commands               how one instruction is carried out: unit, retry, verdict
+      samples, units         metered values to kW, kWh, 0-1; kW to W or A
+      coalescer.Coalescer    samples and outcomes in batches to the sink
+    stations.OcppStations    device side: thousands of stations in one process (a ``vpp.ports.DeviceSimulator``)
+      station.Station        one station: connection, queue, answers
+      station_v16, station_v2x, profile_stack
+
+Signs: inside net power is load-positive; OCPP's import is our plus, its export and a negative setpoint our minus.
+"""
+
+from adapters.ocpp.server import OcppLink
+from adapters.ocpp.stations import OcppStations
+
+__all__ = ["OcppLink", "OcppStations"]

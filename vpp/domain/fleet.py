@@ -15,6 +15,9 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 CLASSES = tuple(ResourceClass)
 """Class codes in arrays are positions in this tuple."""
 
+ADAPTERS = tuple(Adapter)
+"""Adapter codes in arrays are positions in this tuple."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FleetIndex:
@@ -89,6 +92,12 @@ class FleetIndex:
         return np.array([codes[r.resource_class] for r in self.resources], dtype=np.uint8)
 
     @cached_property
+    def adapter_code(self) -> CodeArray:
+        """Position in ``ADAPTERS`` of every row's adapter, shape ``(n_resources,)``."""
+        codes = {adapter: code for code, adapter in enumerate(ADAPTERS)}
+        return np.array([codes[r.adapter] for r in self.resources], dtype=np.uint8)
+
+    @cached_property
     def area_code(self) -> RowArray:
         """Position in ``areas`` of every row's area, shape ``(n_resources,)``."""
         position = {area.id: i for i, area in enumerate(self.areas)}
@@ -144,9 +153,10 @@ class FleetIndex:
 
     @cached_property
     def default_kw(self) -> FloatArray:
-        """Safe default; ``p_max_kw`` where the resource states none and NaN for photovoltaics and the like."""
+        """Safe default; where none is stated ``p_max_kw`` for loads, NaN for storage and photovoltaics."""
         stated = self._column("default_kw")
-        return np.where(np.isnan(stated), self.p_max_kw, stated)
+        own_logic = self.is_class(ResourceClass.STORAGE, ResourceClass.PV)
+        return np.where(np.isnan(stated) & ~own_logic, self.p_max_kw, stated)
 
     @cached_property
     def capacity_kwh(self) -> FloatArray:
@@ -199,6 +209,28 @@ class FleetIndex:
             if known.id == area:
                 return np.asarray(self.area_code == code)
         raise UnknownIdError("area", area)
+
+    def transformer_load_kw(self, power_kw: FloatArray) -> FloatArray:
+        """Return each transformer's net import: its base load and all rows below it, shape ``(n_transformers,)``.
+
+        Args:
+            power_kw: Net power of every row, shape ``(n_resources,)``; unknown rows (NaN) are left out.
+        """
+        count = len(self.transformers)
+        load_kw = np.bincount(self.transformer_code, weights=np.nan_to_num(power_kw), minlength=count)
+        for nodes in self._levels:
+            np.add.at(load_kw, self.parent_code[nodes], load_kw[nodes])
+        return np.asarray(load_kw + self.transformer_base_kw, dtype=np.float64)
+
+    @cached_property
+    def _levels(self) -> tuple[RowArray, ...]:
+        """Positions of transformers that have a parent, by depth, the deepest first."""
+        depth = np.zeros(len(self.transformers), dtype=np.int32)
+        above = self.parent_code
+        while (above >= 0).any():
+            depth += above >= 0
+            above = np.where(above >= 0, self.parent_code[above], -1)
+        return tuple(np.flatnonzero(depth == d).astype(np.int32) for d in range(int(depth.max(initial=0)), 0, -1))
 
     def rows_by_address(self, adapter: Adapter) -> dict[str, int]:
         """Return the row of every address one protocol serves."""

@@ -20,6 +20,8 @@ class Baseline:
         excluded_days: ISO date and the reason it was left out.
         adjustment_ratio: Same-day adjustment per resource class.
         input_sha256: Hash of everything that went in, so that it can be recomputed in a dispute.
+        notes: Resource class and why some of its rows got another method than the one asked for.
+        excluded_ids: Resources nobody could give a baseline; they are neither measured nor paid.
     """
 
     grid: TimeGrid
@@ -29,6 +31,8 @@ class Baseline:
     excluded_days: tuple[tuple[str, str], ...]
     adjustment_ratio: dict[str, float]
     input_sha256: str
+    notes: tuple[tuple[str, str], ...] = ()
+    excluded_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,11 @@ class Performance:
         rebound_energy_kwh: Energy above baseline after the hold.
         spread_kw: Mean delivered power by each baseline method that could be computed.
         settlement_cny: Lines of the settlement: name to amount.
+        settlement_rule: Name and version of the bands that were applied; empty where none were.
+        overshoot_kw: Greatest interval mean above target while ramping or holding, at least 0.
+        hit_ratio: Share of the hold within the request's tolerance.
+        class_delivered_kw: Mean delivered power over the hold by resource class.
+        quality_ratio: Share of the samples by quality: good, stale, substituted, bad.
     """
 
     request_id: str
@@ -81,3 +90,8 @@ class Performance:
     baseline: Baseline
     spread_kw: dict[str, float] = field(default_factory=dict)
     settlement_cny: dict[str, float] = field(default_factory=dict)
+    settlement_rule: str = ""
+    overshoot_kw: float = float("nan")
+    hit_ratio: float = float("nan")
+    class_delivered_kw: dict[str, float] = field(default_factory=dict)
+    quality_ratio: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The device plane as the loops see it: all links behind one sink and one way out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -62,9 +62,10 @@ class DevicePlane:
         """Return the adapter of each row."""
         return [ADAPTERS[self._adapter_code[row]].value for row in rows]
 
-    def link(self, adapter: Adapter) -> DeviceLink | None:
-        """Return the link of one protocol, if this process runs it."""
-        return self._links.get(adapter.value)
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what the device in ``row`` told of itself; empty where its link is not run here."""
+        link = self._links.get(ADAPTERS[self._adapter_code[row]].value)
+        return {} if link is None else link.card(row)
 
     def take_outcomes(self) -> list[OutcomeBatch]:
         """Return and forget the outcomes heard since the last call."""

@@ -1,0 +1,158 @@
+"""Our side of Modbus: one persistent connection an endpoint, units multiplexed on it, polls spread in time."""
+
+import asyncio
+import random
+import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from adapters.modbus.address import Address
+from adapters.modbus.device import Device, SunSpecDevice
+from adapters.modbus.mapped import MappedDevice
+from adapters.modbus.outlet import NAME, Outlet
+from adapters.modbus.regmap import RegisterMap
+from adapters.modbus.site import Pace, Site
+from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter, Resource
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
+from vpp.ports import Clock, LinkSink
+
+_UNSUPPORTED: Verdict = (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
+_STALE_EPOCH: Verdict = (OutcomeStatus.REJECTED, Reason.REFUSED)
+_HASH_RANGE = 2.0**32
+
+
+class ModbusLink:
+    """A `vpp.ports.DeviceLink` to SunSpec devices and to devices with a declared register map.
+
+    Args:
+        clock: The only source of time.
+        poll_s: Time between two polls of a device, in the clock's seconds.
+        timeout_s: How long to wait for a connection or an answer, in the clock's seconds, yet at least a wall second.
+        reversion_s: Longest reversion timer to set; ``None`` sets it to the end of the lease. A shorter timer needs
+            instructions to be repeated within it.
+        maps: Register maps by the name that addresses use after ``#``.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        poll_s: float = 10.0,
+        timeout_s: float = 3.0,
+        reversion_s: float | None = None,
+        maps: Mapping[str, RegisterMap] = MappingProxyType({}),
+    ) -> None:
+        self.name: str = NAME
+        self._clock = clock
+        self._pace = Pace(poll_s=poll_s, timeout_s=timeout_s, reversion_s=reversion_s)
+        self._maps = dict(maps)
+        self._outlet = Outlet()
+        self._sites: dict[tuple[str, int], Site] = {}
+        self._site_of: dict[int, Site] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._rows = 0
+        self._epoch = 0
+        self._running = False
+
+    def assign(self, index: FleetIndex) -> None:
+        """Serve the rows of ``index`` that speak Modbus.
+
+        Raises:
+            InputError: An address is no ``host:port/unit``, or names a map that was not given; nothing is added then.
+        """
+        new = [
+            (row, resource, Address.of(resource.address))
+            for row, resource in enumerate(index.resources)
+            if row >= self._rows and resource.adapter is Adapter.MODBUS
+        ]
+        for _, resource, address in new:
+            if address.map_name and address.map_name not in self._maps:
+                raise InputError("address", resource.address, f"one of the maps {sorted(self._maps)} after #")
+        for row, resource, address in new:
+            self._add(row, resource, address)
+        self._rows = len(index)
+        if self._running:
+            self._begin()
+
+    async def start(self, sink: LinkSink) -> None:
+        """Begin to connect; returns at once, as no socket is opened for listening."""
+        self._outlet.open(sink)
+        self._running = True
+        self._begin()
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Hand over instructions; returns at once, outcomes come to the sink."""
+        now_s = self._clock.now_s()
+        stale = batch.epoch < self._epoch
+        self._epoch = max(self._epoch, batch.epoch)
+        for command in _commands(batch, now_s):
+            site = self._site_of.get(command.row)
+            if stale or site is None or not self._running:
+                verdict = _STALE_EPOCH if stale else _UNSUPPORTED if site is None else NOT_CONNECTED
+                self._outlet.outcome(command.id, command.row, *verdict, now_s)
+            else:
+                site.send(command)
+
+    async def close(self) -> None:
+        """Close every connection; outstanding instructions come back as unreachable."""
+        self._running = False
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+        for site in self._sites.values():
+            site.give_up()
+        self._outlet.flush()
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return identity, models, control and the last acknowledgement's latency; empty for rows not served here."""
+        site = self._site_of.get(row)
+        if site is None:
+            return {}
+        unit = site.units[row]
+        return {
+            **unit.device.card(),
+            "endpoint": "{}:{}".format(*site.endpoint),
+            "unit": unit.number,
+            "connected": unit.connected is True,
+            "last_ack_s": unit.ack_s,
+            "last_words": unit.said,
+        }
+
+    def _add(self, row: int, resource: Resource, address: Address) -> None:
+        site = self._sites.get(address.endpoint)
+        if site is None:
+            jitter = random.Random(zlib.crc32(repr(address.endpoint).encode()))  # noqa: S311 - jitter, not a secret
+            site = Site(address.endpoint, clock=self._clock, pace=self._pace, outlet=self._outlet, jitter=jitter)
+            self._sites[address.endpoint] = site
+        spread = zlib.crc32(resource.address.encode()) / _HASH_RANGE * self._pace.poll_s
+        unit = Unit(
+            row=row,
+            number=address.unit,
+            device=self._device(resource, address),
+            due_s=self._clock.now_s() + spread,
+        )
+        self._site_of[row] = site
+        site.add(unit)
+
+    def _device(self, resource: Resource, address: Address) -> Device:
+        if address.map_name:
+            return MappedDevice(register_map=self._maps[address.map_name])
+        return SunSpecDevice(resource=resource)
+
+    def _begin(self) -> None:
+        for endpoint, site in self._sites.items():
+            if endpoint not in self._tasks:
+                self._tasks[endpoint] = asyncio.create_task(site.run(), name=f"modbus {endpoint[0]}:{endpoint[1]}")
+
+
+def _commands(batch: SetpointBatch, now_s: float) -> list[Command]:
+    columns = (batch.ids, batch.rows, batch.layers, batch.power_kw, batch.until_s)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        Command(id=i, row=row, layer=Layer(layer), power_kw=power_kw, until_s=until_s, sent_s=now_s)
+        for i, row, layer, power_kw, until_s in rows
+    ]

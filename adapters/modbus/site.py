@@ -1,0 +1,232 @@
+"""One connection and the units behind it: instructions first, polls in between, patience when nobody answers."""
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass
+
+import structlog
+
+from adapters.modbus.outlet import Outlet
+from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
+from adapters.modbus.wire import BehindGatewayError, NoAnswerError, NoConnectionError, RefusedError, Wire
+from vpp.domain.errors import FrameError
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.domain.telemetry import Quantity
+from vpp.ports import Clock
+
+_log = structlog.get_logger(__name__)
+_LEAST_TIMEOUT_WALL_S = 1.0
+"""No network is faster because the clock is."""
+_FIRST_BACKOFF_S = 1.0
+_LONGEST_BACKOFF_S = 60.0
+_SILENCES = 3
+"""Silences in a row, of any units, after which the connection is given up."""
+EXPIRED: Verdict = (OutcomeStatus.REJECTED, Reason.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often and how long, in the clock's seconds.
+
+    Attributes:
+        poll_s: Time between two polls of a unit.
+        timeout_s: How long to wait for a connection or an answer.
+        reversion_s: Longest reversion timer to set; ``None`` for the whole lease.
+    """
+
+    poll_s: float
+    timeout_s: float
+    reversion_s: float | None
+
+
+class Site:
+    """One TCP endpoint with one connection, at most one outstanding request and any number of units.
+
+    Args:
+        endpoint: Host and port.
+        jitter: Spreads reconnects, so that a city does not come back at once.
+    """
+
+    def __init__(
+        self, endpoint: tuple[str, int], *, clock: Clock, pace: Pace, outlet: Outlet, jitter: random.Random
+    ) -> None:
+        self.endpoint = endpoint
+        self.units: dict[int, Unit] = {}
+        self._clock = clock
+        self._pace = pace
+        self._outlet = outlet
+        self._jitter = jitter
+        self._work = asyncio.Event()
+        timeout_wall_s = max(clock.wall(pace.timeout_s), _LEAST_TIMEOUT_WALL_S)
+        self._wire = Wire(endpoint, timeout_wall_s=timeout_wall_s, on_lost=self._work.set)
+        self._waiting: dict[int, Command] = {}
+        self._down = False
+        self._failures = 0
+        self._silences = 0
+
+    def add(self, unit: Unit) -> None:
+        """Serve one more unit."""
+        self.units[unit.row] = unit
+        self._work.set()
+
+    def send(self, command: Command) -> None:
+        """Queue an instruction in place of one that has not left yet; refuse it at once while there is no link."""
+        replaced = self._waiting.pop(command.row, None)
+        if replaced is not None:
+            self._settle(replaced, EXPIRED)
+        if self._down or self.units[command.row].connected is False:
+            self._settle(command, NOT_CONNECTED)
+            return
+        self._waiting[command.row] = command
+        self._work.set()
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again; returns only by cancellation."""
+        try:
+            await self._idle()  # the first poll is due at this unit's place in the interval: so is the connection
+            while True:
+                with contextlib.suppress(NoConnectionError):
+                    await self._wire.open()
+                    await self._serve()
+                self._went_down()
+                await self._clock.sleep(self._backoff_s())
+        finally:
+            self._wire.close()
+            self.give_up()
+
+    async def _serve(self) -> None:
+        """Work until the connection breaks, which raises NoConnectionError."""
+        self._down = False
+        self._silences = 0
+        while True:
+            unit = self._due()
+            if self._waiting:
+                await self._obey(self._waiting.pop(next(iter(self._waiting))))
+            elif unit is not None:
+                await self._poll(unit)
+            else:
+                await self._idle()
+            if self._silences >= _SILENCES or not self._wire.connected:
+                raise NoConnectionError("the connection broke or nobody answers on it")
+
+    async def _idle(self) -> None:
+        self._work.clear()
+        next_s = min((unit.due_s for unit in self.units.values()), default=float("inf"))
+        wait_s = min(next_s - self._clock.now_s(), self._pace.poll_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._clock.wall(max(wait_s, 0.0))):
+                await self._work.wait()
+
+    def _due(self) -> Unit | None:
+        unit = min(self.units.values(), key=lambda u: u.due_s, default=None)
+        return unit if unit is not None and unit.due_s <= self._clock.now_s() else None
+
+    async def _poll(self, unit: Unit) -> None:
+        try:
+            await unit.poll(self._wire, self._clock.now_s())
+        except NoAnswerError as error:
+            self._silent(unit, str(error), on_wire=not isinstance(error, BehindGatewayError))
+        except RefusedError as error:
+            self._unusable(unit, "exception", str(error))
+        except FrameError as error:
+            self._unusable(unit, "map", str(error))
+        else:
+            self._answered(unit)
+        now_s = self._clock.now_s()
+        unit.due_s = max(unit.due_s + self._pace.poll_s, now_s) if not unit.silences else now_s + self._patience_s(unit)
+
+    async def _obey(self, command: Command) -> None:
+        now_s = self._clock.now_s()
+        unit = self.units[command.row]
+        if command.expired(now_s) or unit.connected is False:
+            self._settle(command, EXPIRED if command.expired(now_s) else NOT_CONNECTED)
+            return
+        verdict = NOT_CONNECTED
+        try:
+            verdict = await unit.obey(self._wire, command, now_s, self._lease_s(command, now_s))
+        finally:
+            self._settle(command, verdict)
+        self._after(unit, command, verdict)
+
+    def _after(self, unit: Unit, command: Command, verdict: Verdict) -> None:
+        now_s = self._clock.now_s()
+        unit.ack_s = now_s - command.sent_s
+        limit_kw = unit.device.limit_kw()
+        if verdict[0] is OutcomeStatus.UNREACHABLE:
+            self._silent(unit, verdict[1].name.lower(), on_wire=verdict != NOT_CONNECTED)
+            return
+        self._silences = 0
+        if limit_kw == limit_kw:  # noqa: PLR0124 - false for NaN only: no setpoint is in force
+            self._outlet.sample(unit.row, Quantity.LIMIT_KW, limit_kw, now_s)
+
+    def _lease_s(self, command: Command, now_s: float) -> float:
+        if command.layer is not Layer.DISPATCH:
+            return 0.0
+        left_s = command.until_s - now_s
+        return left_s if self._pace.reversion_s is None else min(left_s, self._pace.reversion_s)
+
+    def _answered(self, unit: Unit) -> None:
+        self._silences = self._failures = unit.silences = 0
+        unit.said = ""
+        self._connected(unit, connected=True)
+        now_s = self._clock.now_s()
+        for quantity, value in unit.device.samples():
+            self._outlet.sample(unit.row, quantity, value, now_s)
+
+    def _silent(self, unit: Unit, said: str, *, on_wire: bool) -> None:
+        self._silences = self._silences + 1 if on_wire else 0
+        unit.silences += 1
+        unit.said = said
+        if unit.lost:
+            unit.device.known = False
+            self._connected(unit, connected=False)
+
+    def _unusable(self, unit: Unit, reason: str, said: str) -> None:
+        """Count an answer without use: the wire is fine, the unit is not (or not yet)."""
+        self._silences = 0
+        self._outlet.rejected(reason)
+        unit.said = said
+        if not unit.device.known:
+            unit.silences += 1
+            self._connected(unit, connected=False)
+
+    def _connected(self, unit: Unit, *, connected: bool) -> None:
+        if unit.connected is connected:
+            return
+        now_s = self._clock.now_s()
+        self._outlet.sample(unit.row, Quantity.CONNECTED, float(connected), now_s)
+        if connected and unit.connected is not None:
+            _log.info("modbus device recovered", row=unit.row, after_s=round(now_s - unit.since_s, 1))
+        elif not connected:
+            _log.warning("modbus device lost", row=unit.row, endpoint=self.endpoint, unit=unit.number, why=unit.said)
+        unit.connected = connected
+        unit.since_s = now_s
+
+    def _went_down(self) -> None:
+        self._wire.close()
+        self._down = True
+        self._failures += 1
+        for unit in self.units.values():
+            unit.device.known = False
+            unit.said = unit.said or "no connection"
+            unit.silences = 0
+            self._connected(unit, connected=False)
+            unit.due_s = min(unit.due_s, self._clock.now_s())
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Report every instruction that has not been settled as unreachable."""
+        waiting, self._waiting = self._waiting, {}
+        for command in waiting.values():
+            self._settle(command, NOT_CONNECTED)
+
+    def _settle(self, command: Command, verdict: Verdict) -> None:
+        self._outlet.outcome(command.id, command.row, *verdict, self._clock.now_s())
+
+    def _patience_s(self, unit: Unit) -> float:
+        return unit.backoff_s(self._pace.poll_s) * self._jitter.uniform(0.75, 1.25)
+
+    def _backoff_s(self) -> float:
+        longest = min(_FIRST_BACKOFF_S * 2.0 ** min(self._failures - 1, 10), _LONGEST_BACKOFF_S)
+        return longest * self._jitter.uniform(0.5, 1.5)

@@ -1,0 +1,113 @@
+"""Reads one JSON object field by field; whatever is wrong is told with the field's full name."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import orjson
+
+from vpp.domain.errors import FrameError, InputError
+
+_Choice = TypeVar("_Choice")
+MAX_BYTES = 1 << 20
+"""Greatest message that is looked at: some ten thousand devices."""
+_MAX_ID = 2**31
+
+
+class Fields:
+    """A JSON object and where it stands in its message.
+
+    Args:
+        content: The decoded object.
+        path: Name of the object in its message, e.g. ``"devices[2]."``; empty at the top.
+    """
+
+    def __init__(self, content: Mapping[str, object], path: str = "") -> None:
+        self._content = content
+        self._path = path
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "Fields":
+        """Decode a message.
+
+        Raises:
+            FrameError: It is too long, not JSON, or not an object.
+        """
+        if len(payload) > MAX_BYTES:
+            raise FrameError(f"message of {len(payload)} bytes; at most {MAX_BYTES} are read")
+        try:
+            content = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise FrameError(f"not JSON: {error}") from None
+        if not isinstance(content, dict):
+            raise FrameError(f"expected a JSON object, got {type(content).__name__}")
+        return cls(content)
+
+    def __contains__(self, field: str) -> bool:
+        return field in self._content
+
+    def entries(self, field: str) -> Iterator["Fields | InputError"]:
+        """Yield the objects of a list; an element that is no object comes as the error that says so.
+
+        Raises:
+            InputError: The field is not a list.
+        """
+        elements = self._content.get(field)
+        if not isinstance(elements, list):
+            raise self.wrong(field, "a list of objects")
+        for position, element in enumerate(elements):
+            name = f"{field}[{position}]"
+            yield Fields(element, f"{name}.") if isinstance(element, dict) else InputError(name, element, "an object")
+
+    def text(self, field: str) -> str:
+        """Return a string that is not empty; raises InputError."""
+        value = self._content.get(field)
+        if not isinstance(value, str) or not value:
+            raise self.wrong(field, "a string that is not empty")
+        return value
+
+    def choice(self, field: str, choices: Mapping[str, _Choice]) -> _Choice:
+        """Return what a word stands for; raises InputError."""
+        value = self._content.get(field)
+        if not isinstance(value, str) or value not in choices:
+            raise self.wrong(field, f"one of {', '.join(choices)}")
+        return choices[value]
+
+    def flag(self, field: str) -> bool:
+        """Return true or false; raises InputError."""
+        value = self._content.get(field)
+        if not isinstance(value, bool):
+            raise self.wrong(field, "true or false")
+        return value
+
+    def whole(self, field: str, *, least: int = 0) -> int:
+        """Return an integer from ``least`` to below 2**31; raises InputError."""
+        value = self._content.get(field)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < _MAX_ID:
+            raise self.wrong(field, f"an integer from {least} to {_MAX_ID - 1}")
+        return value
+
+    def number(self, field: str, *, least: float = -math.inf, most: float = math.inf) -> float:
+        """Return a number, NaN for null or a field that is not there; raises InputError."""
+        value = self._content.get(field)
+        if value is None:
+            return math.nan
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise self.wrong(field, f"a number from {least} to {most}, or null")
+        return float(value)
+
+    def at_s(self, field: str) -> float:
+        """Return the epoch seconds of an ISO-8601 instant with offset; raises InputError."""
+        value = self._content.get(field)
+        try:
+            at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            raise self.wrong(field, "an ISO-8601 instant with offset, e.g. 2026-07-01T18:00:00+08:00")
+        return at.timestamp()
+
+    def wrong(self, field: str, accepted: str) -> InputError:
+        """Return the error that names a field of this object."""
+        return InputError(f"{self._path}{field}", self._content.get(field), accepted)

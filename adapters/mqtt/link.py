@@ -1,0 +1,222 @@
+"""Our side of MQTT: hears every site, tells each what to do, and says what became of it."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Mapping
+from itertools import groupby
+
+import aiomqtt
+import structlog
+
+from adapters.mqtt import payload
+from adapters.mqtt.connection import Backoff, Broker, Connection, apart
+from adapters.mqtt.delivery import NAME, Delivery
+from adapters.mqtt.inbox import Inbox
+from adapters.mqtt.ledger import Errand, Ledger
+from adapters.mqtt.payload import Command
+from adapters.mqtt.roster import Roster
+from adapters.mqtt.topics import Leaf, topic
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.telemetry import Quantity
+from vpp.ports import Clock, LinkSink
+
+_log = structlog.get_logger(__name__)
+_HEARD = (Leaf.TELEMETRY, Leaf.OUTCOME, Leaf.STATUS)
+_SWEEPS_PER_TIMEOUT = 8
+_BATCH_SAMPLES = 5000
+
+
+class MqttLink:
+    """A `vpp.ports.DeviceLink` to the site gateways behind one broker.
+
+    Args:
+        url: ``mqtt://[user:password@]host:port`` or ``mqtts://``.
+        clock: The only source of time.
+        ack_timeout_s: How long a gateway may take to answer a command, in the clock's seconds.
+
+    Raises:
+        ConfigurationError: ``url`` is not such an address.
+    """
+
+    def __init__(self, *, url: str, clock: Clock, ack_timeout_s: float = 30.0) -> None:
+        self.name: str = NAME
+        self._broker = Broker.at(url)
+        self._clock = clock
+        self._sweep_s = ack_timeout_s / _SWEEPS_PER_TIMEOUT
+        self._roster = Roster()
+        self._ledger = Ledger(ack_timeout_s)
+        self._delivery = Delivery()
+        self._inbox = Inbox(self._roster, self._ledger, self._delivery)
+        self._backoff = Backoff()
+        self._work = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._lost_at_s: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def assign(self, index: FleetIndex) -> None:
+        """Serve the rows of ``index`` that speak MQTT; raises InputError for an address that is no ``site/device``."""
+        new = self._roster.assign(index)
+        there = [row for row in new if self._roster.is_reachable(row)]
+        self._delivery.presence(there, self._clock.now_s(), connected=True)
+        self._delivery.flush()
+
+    async def start(self, sink: LinkSink) -> None:
+        """Begin; returns after the first try to reach the broker, which is tried again for ever should it fail."""
+        self._delivery.sink = sink
+        self._task = asyncio.create_task(self._run(), name="mqtt link")
+        self._task.add_done_callback(_tell_end)
+        tried = asyncio.create_task(self._tried.wait())
+        await asyncio.wait((self._task, tried), return_when=asyncio.FIRST_COMPLETED)
+        tried.cancel()
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Hand over instructions; returns at once, outcomes come to the sink."""
+        now_s = self._clock.now_s()
+        for position in range(len(batch)):
+            self._enqueue(batch, position, now_s)
+        self._work.set()
+        asyncio.get_running_loop().call_soon(self._delivery.flush)
+
+    async def close(self) -> None:
+        """Stop; outstanding instructions come back as unreachable."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._give_up()
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what is known of a device beyond its registration; empty for a row that is not ours."""
+        place = self._roster.place(row)
+        if place is None:
+            return {}
+        reported_at_s, values = self._inbox.latest(row) or (None, {})
+        shown = {quantity.name.lower(): value for quantity, value in values.items()}
+        return {
+            "protocol": "MQTT 3.1.1",
+            "site": place[0],
+            "device": place[1],
+            "connected": self._roster.is_reachable(row),
+            "reported_at_s": reported_at_s,
+            "can_report": sorted(shown),
+            "can_fall_back": True,  # the command's `until` makes it a lease
+            **{name: value for name, value in shown.items() if name != Quantity.POWER_KW.name.lower()},
+        }
+
+    def _enqueue(self, batch: SetpointBatch, position: int, now_s: float) -> None:
+        row, identity = int(batch.rows[position]), int(batch.ids[position])
+        place = self._roster.place(row)
+        if place is None:
+            self._delivery.unserved(identity, row, now_s)
+            return
+        layer = Layer(int(batch.layers[position]))
+        command = Command(
+            id=identity,
+            device=place[1],
+            layer=layer,
+            power_kw=math.nan if layer is Layer.RELEASE else float(batch.power_kw[position]),
+            until_s=float(batch.until_s[position]) if layer is Layer.DISPATCH else math.inf,
+            epoch=batch.epoch,
+        )
+        errand = Errand(row=row, site=place[0], command=command)
+        if not self._roster.is_reachable(row):
+            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+            return
+        replaced = self._ledger.add(errand)
+        if replaced is not None:
+            self._delivery.outcome(replaced, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            group.create_task(self._stay_connected())
+
+    async def _stay_connected(self) -> None:
+        while True:
+            try:
+                await apart(self._serve())
+            except* aiomqtt.MqttError as errors:
+                self._note_loss(errors.exceptions[0])
+            await self._clock.sleep(self._backoff.next_s())
+
+    async def _serve(self) -> None:
+        async with self._broker.connection() as connection:
+            await connection.follow(*(topic("+", leaf) for leaf in _HEARD))
+            self._note_connection()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(connection))
+                group.create_task(self._speak(connection))
+
+    async def _listen(self, connection: Connection) -> None:
+        async for message in connection.messages:
+            body = message.payload if isinstance(message.payload, bytes) else b""
+            self._inbox.take(message.topic.value, body, self._clock.now_s())
+            if not len(connection.messages) or len(self._delivery) >= _BATCH_SAMPLES:
+                self._delivery.flush()
+                self._work.set()  # an answer may have made room for the next instruction to its row
+
+    async def _speak(self, connection: Connection) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            now_s = self._clock.now_s()
+            going, ended = self._ledger.leave(now_s)
+            for errand in ended:
+                self._delivery.outcome(errand, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
+            self._delivery.flush()
+            async with asyncio.TaskGroup() as group:
+                for site, errands in groupby(sorted(going, key=_by_site), key=_by_site):
+                    message = payload.commands(errand.command for errand in errands)
+                    group.create_task(connection.say(topic(site, Leaf.COMMAND), message))
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(self._sweep_s)
+            now_s = self._clock.now_s()
+            for errand in self._ledger.overdue(now_s):
+                self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+                self._work.set()
+            self._delivery.flush()
+
+    def _note_connection(self) -> None:
+        self._backoff.reset()
+        self._work.set()
+        if self._lost_at_s is not None:
+            seconds = round(self._clock.now_s() - self._lost_at_s, 3)
+            _log.info("broker recovered", broker=str(self._broker), seconds=seconds)
+            self._lost_at_s = None
+        self._tried.set()
+
+    def _note_loss(self, error: BaseException) -> None:
+        if self._lost_at_s is None:
+            self._lost_at_s = self._clock.now_s()
+            _log.warning("broker lost", broker=str(self._broker), why=_innermost(error))
+            rows = self._roster.lost_all(self._lost_at_s)
+            self._delivery.presence(rows, self._lost_at_s, connected=False)
+        self._give_up()
+        self._tried.set()
+
+    def _give_up(self) -> None:
+        now_s = self._clock.now_s()
+        for errand in self._ledger.give_up():
+            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        self._delivery.flush()
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    """Log a fault of our own at once; ``close`` raises it as well."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("mqtt link ended by a fault", exc_info=error)
+
+
+def _by_site(errand: Errand) -> str:
+    return errand.site
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

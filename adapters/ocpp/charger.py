@@ -1,0 +1,290 @@
+"""What is known of one station, whichever connection it has: cars, values in force, abilities, instructions waiting."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from adapters.ocpp.coalescer import Coalescer
+from adapters.ocpp.samples import Metering, read_samples
+from adapters.ocpp.units import RateUnit, Supply
+from adapters.ocpp.wire import Json, parse_stamp
+from vpp.domain.resource import Resource
+from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
+from vpp.domain.setpoint import Layer
+from vpp.domain.telemetry import Quantity
+from vpp.ports import Clock
+
+CLOCK_TOLERANCE_S = 600.0
+"""A station's stamp this far off is not believed: 1970, or local time marked Z (MicroOcpp#354, steve#136)."""
+_KEPT_ENDED = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a central system lends to everything that speaks for it.
+
+    Attributes:
+        next_transaction: Gives transaction ids for 1.6, which are the central system's to choose.
+        lease: Told of every dispatch value in force: end of the lease and row.
+    """
+
+    clock: Clock
+    coalescer: Coalescer
+    supply: Supply
+    sample_interval_s: int
+    boot_interval_s: int
+    next_transaction: Callable[[], int]
+    lease: Callable[[float, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One instruction on its way."""
+
+    id: int
+    row: int
+    connector: int
+    layer: Layer
+    power_kw: float
+    until_s: float
+
+    @property
+    def slot(self) -> tuple[int, bool]:
+        """Row, and which of its two values is meant; a newer command of the same slot replaces a waiting one."""
+        return self.row, self.layer is Layer.DEFAULT
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """A car at a connector; ``meter_kwh`` is the register at its start, ``last_kwh`` the latest."""
+
+    id: str
+    connector: int
+    row: int
+    meter_kwh: float
+    last_kwh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A dispatch value in force at a station, carried by one profile."""
+
+    profile_id: int
+    power_kw: float
+    until_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Abilities:
+    """What a station told or showed of itself; ``None`` and empty are unknown."""
+
+    version: str = ""
+    vendor: str = ""
+    model: str = ""
+    firmware: str = ""
+    units: tuple[RateUnit, ...] | None = None
+    max_stack_level: int | None = None
+    max_periods: int | None = None
+    ack_s: float = math.nan
+
+    def learn(self, *, units: Sequence[RateUnit], max_stack_level: str, max_periods: str) -> None:
+        """Take what a station states of its smart charging, W before A; what makes no sense stays unknown."""
+        if units:
+            self.units = tuple(unit for unit in RateUnit if unit in units)
+        self.max_stack_level = int(max_stack_level) if max_stack_level.isdecimal() else self.max_stack_level
+        self.max_periods = int(max_periods) if max_periods.isdecimal() else self.max_periods
+
+
+@dataclass(slots=True, kw_only=True)
+class Charger:
+    """One station.
+
+    Attributes:
+        rows: Fleet row of every connector (1.6) or EVSE (2.x).
+        resources: Resource of every row.
+        transactions: The running transaction of every connector that has one.
+        early: Promises that came before their transaction, by connector.
+        replays: Transaction id of every recent 1.6 start, by connector, stamp and token.
+        defaults: What lies underneath at each row, as last instructed.
+        leases: Dispatch values in force, by row and whether they belong to the running transaction; one that does
+            goes before one that does not.
+        pending: Instructions that have not left yet, oldest first.
+        online: The service believes it connected.
+        lost_s: When the last connection went, NaN if there was none.
+    """
+
+    id: str
+    services: Services
+    rows: dict[int, int] = field(default_factory=dict)
+    resources: dict[int, Resource] = field(default_factory=dict)
+    transactions: dict[int, Transaction] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+    early: dict[int, Promise] = field(default_factory=dict)
+    replays: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    defaults: dict[int, float] = field(default_factory=dict)
+    leases: dict[tuple[int, bool], Lease] = field(default_factory=dict)
+    pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
+    abilities: Abilities = field(default_factory=Abilities)
+    booted: bool = False
+    online: bool = False
+    lost_s: float = math.nan
+
+    # Time and meters.
+
+    def instant(self, stated: object, *, offline: bool = False) -> float:
+        """Return when something happened: the station's stamp if its clock is credible, else now.
+
+        Args:
+            stated: The station's stamp.
+            offline: The station says this is late news from a time without connection, so any past stamp will do.
+        """
+        now_s, at_s = self.services.clock.now_s(), parse_stamp(stated)
+        credible = abs(at_s - now_s) <= CLOCK_TOLERANCE_S or (offline and 0.0 < now_s - at_s < 7 * 86_400.0)
+        return at_s if credible else now_s
+
+    def metered(self, connector: int, readings: Sequence[Json], *, offline: bool = False) -> float:
+        """Pass on readings of a connector; return its last energy register in kWh, NaN if none was among them."""
+        row = self.rows.get(connector)
+        if row is None:
+            return math.nan
+        coalescer, energy_kwh = self.services.coalescer, math.nan
+        metering = Metering(
+            volts=self.services.supply.volts,
+            phases=self.resources[row].phases,
+            rejected=lambda: coalescer.rejected("sample"),
+        )
+        for reading in readings:
+            at_s = self.instant(reading.get("timestamp"), offline=offline)
+            for quantity, value in read_samples(reading["sampledValue"], metering):
+                coalescer.sample(row, quantity, value, at_s)
+                if quantity is Quantity.ENERGY_KWH:
+                    energy_kwh = value
+        transaction = self.transactions.get(connector)
+        if transaction is not None and not math.isnan(energy_kwh):
+            transaction.last_kwh = energy_kwh
+        return energy_kwh
+
+    def plugged(self, connector: int, at_s: float, *, here: bool) -> None:
+        """Pass on that a car is or is not plugged in; without one a transaction cannot go on."""
+        row = self.rows.get(connector)
+        if row is None:
+            return
+        self.services.coalescer.sample(row, Quantity.PLUGGED, float(here), at_s)
+        transaction = self.transactions.get(connector)
+        if transaction is not None and not here:
+            self.end(transaction.id, at_s, math.nan)
+
+    # Cars.
+
+    def session_id(self, transaction_id: str) -> str:
+        """Return the session of a transaction."""
+        return f"{self.id}:{transaction_id}"
+
+    def transaction(self, transaction_id: str) -> Transaction | None:
+        """Return a running transaction by its id."""
+        return next((t for t in self.transactions.values() if t.id == transaction_id), None)
+
+    def begin(self, connector: int, transaction_id: str, at_s: float, meter_kwh: float) -> None:
+        """Record a car; the same transaction again changes nothing, another one ends the one before."""
+        row, running = self.rows.get(connector), self.transactions.get(connector)
+        if row is None or transaction_id in self.ended or (running is not None and running.id == transaction_id):
+            return
+        if running is not None:
+            self.end(running.id, at_s, math.nan)
+        self.transactions[connector] = Transaction(
+            id=transaction_id, connector=connector, row=row, meter_kwh=meter_kwh, last_kwh=meter_kwh
+        )
+        coalescer, session_id = self.services.coalescer, self.session_id(transaction_id)
+        coalescer.sample(row, Quantity.PLUGGED, 1.0, at_s)
+        coalescer.session(SessionStarted(session_id=session_id, row=row, at_s=at_s, meter_kwh=meter_kwh))
+        early = self.early.pop(connector, None)
+        if early is not None:
+            coalescer.session(SessionPromised(session_id=session_id, promise=early))
+
+    def promise(self, connector: int, promise: Promise) -> None:
+        """Record what a car at ``connector`` still wants; kept if its transaction has not begun yet."""
+        running = self.transactions.get(connector)
+        if running is None:
+            self.early[connector] = promise
+            return
+        given_kwh = max(0.0, running.last_kwh - running.meter_kwh)  # 0 where a register is not known
+        since_start = promise.energy_kwh + given_kwh
+        event = SessionPromised(
+            session_id=self.session_id(running.id), promise=replace(promise, energy_kwh=since_start)
+        )
+        self.services.coalescer.session(event)
+
+    def end(self, transaction_id: str, at_s: float, meter_kwh: float) -> None:
+        """Record that a transaction is over: no power flows, and what was tied to it has lapsed."""
+        transaction = self.transaction(transaction_id)
+        if transaction is None:
+            self._end_unknown(transaction_id, at_s, meter_kwh)
+            return
+        del self.transactions[transaction.connector]
+        self.ended = [*self.ended[1 - _KEPT_ENDED :], transaction_id]
+        row = transaction.row
+        self.services.coalescer.sample(row, Quantity.POWER_KW, 0.0, at_s)
+        if self.leases.pop((row, True), None) is not None:
+            self._tell_limit(row)
+        self._tell_end(transaction_id, row, at_s, transaction.last_kwh if math.isnan(meter_kwh) else meter_kwh)
+
+    def _end_unknown(self, transaction_id: str, at_s: float, meter_kwh: float) -> None:
+        """Pass on the end of a transaction from before our time; only a station with one connector leaves no doubt."""
+        if len(self.rows) == 1 and transaction_id not in self.ended:
+            self.ended = [*self.ended[1 - _KEPT_ENDED :], transaction_id]
+            self._tell_end(transaction_id, next(iter(self.rows.values())), at_s, meter_kwh)
+
+    def _tell_end(self, transaction_id: str, row: int, at_s: float, meter_kwh: float) -> None:
+        event = SessionEnded(session_id=self.session_id(transaction_id), row=row, at_s=at_s, meter_kwh=meter_kwh)
+        self.services.coalescer.session(event)
+
+    # Values in force.
+
+    def default_kw(self, row: int) -> float:
+        """Return what lies underneath at ``row``: as last instructed, else the resource's safe default."""
+        resource = self.resources[row]
+        stated = resource.p_max_kw if math.isnan(resource.default_kw) else resource.default_kw
+        return self.defaults.get(row, stated)
+
+    def defaulted(self, row: int, power_kw: float) -> None:
+        """Record that the station took a default value."""
+        self.defaults[row] = power_kw
+        self._tell_limit(row)
+
+    def dispatched(self, command: Command, power_kw: float, *, tied: bool) -> None:
+        """Record that the station took a dispatch value; ``tied`` to its running transaction or not."""
+        lease = Lease(profile_id=command.id, power_kw=power_kw, until_s=command.until_s)
+        self.leases[command.row, tied] = lease
+        self.services.lease(command.until_s, command.row)
+        self._tell_limit(command.row)
+
+    def dispatch_profiles(self, row: int) -> list[int]:
+        """Return the ids of the profiles that carry dispatch values at ``row``."""
+        leases = (self.leases.get((row, True)), self.leases.get((row, False)))
+        return [lease.profile_id for lease in leases if lease is not None]
+
+    def released(self, row: int) -> None:
+        """Record that no dispatch value is in force any more."""
+        self.leases.pop((row, True), None)
+        self.leases.pop((row, False), None)
+        self._tell_limit(row)
+
+    def expire(self, row: int) -> None:
+        """Let leases lapse whose end has come, as the station does by itself."""
+        now_s = self.services.clock.now_s()
+        for tied in (True, False):
+            lease = self.leases.get((row, tied))
+            if lease is not None and lease.until_s <= now_s:
+                del self.leases[row, tied]
+                self._tell_limit(row)
+
+    def _tell_limit(self, row: int) -> None:
+        lease = self.leases.get((row, True)) or self.leases.get((row, False))
+        power_kw = self.default_kw(row) if lease is None else lease.power_kw
+        self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, self.services.clock.now_s())
+
+    # Abilities.
+
+    def units_to_try(self) -> tuple[RateUnit, ...]:
+        """Return the unit it is known to take; both while nobody knows."""
+        return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)

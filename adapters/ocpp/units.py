@@ -1,0 +1,73 @@
+"""kW as stations want to hear it: W or A, one decimal, never between nothing and the least they can hold."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vpp.domain.resource import Resource
+
+MIN_AC_A = 6.0
+"""Least current an AC car can be told to take (IEC 61851-1)."""
+_W = 1000.0
+_SLACK = 1e-6
+
+
+class RateUnit(StrEnum):
+    """``chargingRateUnit``."""
+
+    W = "W"
+    A = "A"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A limit or setpoint as written to a station.
+
+    Attributes:
+        value: In ``unit``, one decimal; negative to discharge.
+        power_kw: What that amounts to, load positive.
+    """
+
+    unit: RateUnit
+    value: float
+    power_kw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """The grid at the stations.
+
+    Attributes:
+        volts: Phase-to-neutral voltage; 220 V is China's nominal (GB/T 12325).
+    """
+
+    volts: float = 220.0
+
+    def kw(self, amperes: float, phases: int) -> float:
+        """Return the power of ``amperes`` on each of ``phases``."""
+        return amperes * self.volts * phases / _W
+
+    def limit(self, power_kw: float, unit: RateUnit, resource: Resource) -> Told:
+        """Return a ceiling for ``resource``: cut to its nameplate, rounded down, 0 or at least its floor.
+
+        The floor is the resource's own; on AC (any resource with a floor) never below 6 A, whatever it states.
+        """
+        ceiling_kw = min(max(power_kw, 0.0), max(resource.p_max_kw, 0.0))
+        per_kw = _W if unit is RateUnit.W else _W / (self.volts * resource.phases)
+        value = _down(ceiling_kw * per_kw)
+        if ceiling_kw > 0.0 and resource.floor_kw > 0.0:
+            floor = math.ceil((resource.floor_kw * per_kw - _SLACK) * 10.0) / 10.0
+            value = max(value, floor if unit is RateUnit.W else max(floor, MIN_AC_A))
+        return Told(unit=unit, value=value, power_kw=value / per_kw)
+
+    def setpoint(self, power_kw: float, unit: RateUnit, resource: Resource) -> Told:
+        """Return the power to take, negative to discharge, within the nameplate and rounded towards zero."""
+        target_kw = min(max(power_kw, resource.p_min_kw), resource.p_max_kw)
+        per_kw = _W if unit is RateUnit.W else _W / (self.volts * resource.phases)
+        value = math.copysign(_down(abs(target_kw) * per_kw), target_kw)
+        return Told(unit=unit, value=value, power_kw=value / per_kw)
+
+
+def _down(value: float) -> float:
+    """Round down to one decimal, forgiving what binary fractions lose."""
+    return math.floor((value + _SLACK) * 10.0) / 10.0

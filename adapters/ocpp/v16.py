@@ -1,0 +1,211 @@
+"""OCPP 1.6J for the central system: what a station's actions mean, and how setpoints are written for it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from adapters.ocpp.charger import Charger
+from adapters.ocpp.commands import ACCEPTED, Profile, Script, install_default
+from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
+from adapters.ocpp.units import RateUnit
+from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+
+_PLUGGED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
+_ACKNOWLEDGED: Mapping[str, Json] = {
+    "DiagnosticsStatusNotification": {},
+    "FirmwareStatusNotification": {},
+    "LogStatusNotification": {},
+    "SecurityEventNotification": {},
+    "SignedFirmwareStatusNotification": {},
+    "SignCertificate": {"status": "Rejected"},
+}
+"""Responses to actions that mean nothing for power."""
+_KEPT_STARTS = 8
+_ABILITY_KEYS = (
+    "ChargingScheduleAllowedChargingRateUnit",
+    "ChargeProfileMaxStackLevel",
+    "ChargingScheduleMaxPeriods",
+)
+_UNIT_WORDS: Mapping[str, RateUnit] = {
+    "Power": RateUnit.W,
+    "W": RateUnit.W,
+    "Current": RateUnit.A,
+    "A": RateUnit.A,
+}
+_MEASURANDS = (
+    "Power.Active.Import,Energy.Active.Import.Register,SoC",
+    "Power.Active.Import,Energy.Active.Import.Register",
+)
+"""Wanted readings, and what to be content with where SoC is refused."""
+
+
+class Dialect16:
+    """See ``commands.Dialect``."""
+
+    version = Version.V16
+
+    def __init__(self) -> None:
+        self._served: Mapping[str, Callable[[Charger, Json], Json]] = {
+            "Authorize": lambda _charger, _payload: {"idTagInfo": {"status": "Accepted"}},
+            "BootNotification": self._boot,
+            "DataTransfer": self._data_transfer,
+            "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
+            "MeterValues": self._meter_values,
+            "StartTransaction": self._start,
+            "StatusNotification": self._status,
+            "StopTransaction": self._stop,
+        }
+
+    def serve(self, charger: Charger, action: str, payload: Json) -> Json:
+        """See ``commands.Dialect``."""
+        served = self._served.get(action)
+        if served is not None:
+            return served(charger, payload)
+        if action in _ACKNOWLEDGED:
+            return dict(_ACKNOWLEDGED[action])
+        raise CallFaultError(Fault.NOT_SUPPORTED, action)
+
+    # What actions mean.
+
+    def _boot(self, charger: Charger, payload: Json) -> Json:
+        abilities = charger.abilities
+        abilities.vendor = payload["chargePointVendor"]
+        abilities.model = payload["chargePointModel"]
+        abilities.firmware = payload.get("firmwareVersion", "")
+        services = charger.services
+        now = stamp(services.clock.now_s())
+        return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
+
+    def _status(self, charger: Charger, payload: Json) -> Json:
+        status, at_s = payload["status"], charger.instant(payload.get("timestamp"))
+        if status == "Available" or status in _PLUGGED:
+            charger.plugged(payload["connectorId"], at_s, here=status != "Available")
+        return {}
+
+    def _meter_values(self, charger: Charger, payload: Json) -> Json:
+        connector, readings = payload["connectorId"], payload.get("meterValue", [])
+        energy_kwh = charger.metered(connector, readings)
+        transaction_id = payload.get("transactionId", -1)
+        if transaction_id > 0:  # some stations write -1 or 0 where there is none (evcc#15943)
+            charger.begin(connector, str(transaction_id), charger.services.clock.now_s(), energy_kwh)
+        return {}
+
+    def _start(self, charger: Charger, payload: Json) -> Json:
+        """Begin a transaction; the same start replayed after a lost link gets the same id (mobilityhouse/ocpp#186)."""
+        connector = payload["connectorId"]
+        key = (connector, payload["timestamp"], payload["idTag"])
+        transaction_id = charger.replays.get(key)
+        if transaction_id is None:
+            transaction_id = charger.replays[key] = charger.services.next_transaction()
+            if len(charger.replays) > _KEPT_STARTS:
+                del charger.replays[next(iter(charger.replays))]
+        at_s = charger.instant(payload["timestamp"])
+        charger.begin(connector, str(transaction_id), at_s, payload["meterStart"] / 1000.0)
+        return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
+
+    def _stop(self, charger: Charger, payload: Json) -> Json:
+        """End a transaction; after an offline start the id may be -1 or 0 and means the one that runs (steve#292)."""
+        transaction_id, at_s = str(payload["transactionId"]), charger.instant(payload["timestamp"])
+        if payload["transactionId"] <= 0 and len(charger.transactions) == 1:
+            transaction_id = next(iter(charger.transactions.values())).id
+        running = charger.transaction(transaction_id)
+        if running is not None:
+            charger.metered(running.connector, payload.get("transactionData", []))
+        if running is not None or payload["transactionId"] > 0:
+            charger.end(transaction_id, at_s, payload["meterStop"] / 1000.0)
+        if running is not None and payload.get("reason") == "EVDisconnected":
+            charger.plugged(running.connector, at_s, here=False)
+        return {"idTagInfo": {"status": "Accepted"}}
+
+    def _data_transfer(self, charger: Charger, payload: Json) -> Json:
+        if payload["vendorId"] != VENDOR:
+            return {"status": "UnknownVendorId"}
+        if payload.get("messageId") != DRIVER_PROMISE:
+            return {"status": "UnknownMessageId"}
+        try:
+            transaction_id, promise = read_driver_promise(payload.get("data", ""))
+        except (ValueError, TypeError, KeyError):
+            charger.services.coalescer.rejected("promise")
+            return {"status": "Rejected"}
+        running = charger.transaction(transaction_id)
+        if running is None:
+            return {"status": "Rejected"}
+        charger.promise(running.connector, promise)
+        return {"status": "Accepted"}
+
+    # What the station is told.
+
+    def setup(self, charger: Charger) -> Script:
+        """See ``commands.Dialect``."""
+        answer = yield Call("GetConfiguration", {"key": list(_ABILITY_KEYS)})
+        if answer.kind is AnswerKind.RESULT:
+            _learn(charger, answer.payload)
+        for connector in charger.rows:
+            yield from install_default(self, charger, connector)
+        interval = str(charger.services.sample_interval_s)
+        for key in ("MeterValueSampleInterval", "ClockAlignedDataInterval"):
+            yield _configure(key, interval)
+        for key in ("MeterValuesSampledData", "MeterValuesAlignedData"):
+            for measurands in _MEASURANDS:
+                answer = yield _configure(key, measurands)
+                if answer.status == "Accepted":
+                    break
+        for connector in charger.rows:
+            for message in ("StatusNotification", "MeterValues"):
+                yield Call("TriggerMessage", {"requestedMessage": message, "connectorId": connector})
+        return ACCEPTED
+
+    def set_profile(self, profile: Profile) -> Call:
+        """See ``commands.Dialect``."""
+        period: Json = {"startPeriod": 0, "limit": profile.told.value}
+        if profile.told.unit is RateUnit.A:
+            period["numberPhases"] = profile.phases
+        schedule: Json = {
+            "startSchedule": stamp(profile.from_s),
+            "chargingRateUnit": profile.told.unit.value,
+            "chargingSchedulePeriod": [period],
+        }
+        body: Json = {
+            "chargingProfileId": profile.id,
+            "stackLevel": profile.stack_level,
+            "chargingProfilePurpose": "TxDefaultProfile" if profile.transaction is None else "TxProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": schedule,
+        }
+        if profile.transaction is not None:
+            body["transactionId"] = int(profile.transaction)
+        if profile.until_s is not None:
+            # An absolute schedule that ends names all four: OCTT TC_057_CSMS.
+            schedule["duration"] = math.ceil(profile.until_s - profile.from_s)
+            body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
+        return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})
+
+    def clear_profile(self, profile_id: int) -> Call:
+        """See ``commands.Dialect``."""
+        return Call("ClearChargingProfile", {"id": profile_id})
+
+    def clear_dispatch(self, connector: int) -> Sequence[Call]:
+        """See ``commands.Dialect``."""
+        at: Json = {"connectorId": connector}
+        return (
+            Call("ClearChargingProfile", {**at, "chargingProfilePurpose": "TxProfile"}),
+            Call("ClearChargingProfile", {**at, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}),
+        )
+
+    def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
+        """See ``commands.Dialect``."""
+        at: Json = {"connectorId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
+        return Call("GetCompositeSchedule", at)
+
+
+def _configure(key: str, value: str) -> Call:
+    return Call("ChangeConfiguration", {"key": key, "value": value})
+
+
+def _learn(charger: Charger, payload: Json) -> None:
+    told = {entry["key"]: entry.get("value", "") for entry in payload.get("configurationKey", [])}
+    words = [word.strip() for word in told.get(_ABILITY_KEYS[0], "").split(",")]
+    charger.abilities.learn(
+        units=[_UNIT_WORDS[word] for word in words if word in _UNIT_WORDS],
+        max_stack_level=told.get(_ABILITY_KEYS[1], ""),
+        max_periods=told.get(_ABILITY_KEYS[2], ""),
+    )

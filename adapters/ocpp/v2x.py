@@ -1,0 +1,225 @@
+"""OCPP 2.0.1 and 2.1 for the central system: what a station's actions mean, and how setpoints are written for it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from adapters.ocpp.charger import Charger
+from adapters.ocpp.commands import ACCEPTED, Profile, Script, install_default
+from adapters.ocpp.promises import read_needs
+from adapters.ocpp.units import RateUnit
+from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+
+_TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
+_ACKNOWLEDGED: Mapping[str, Json] = {
+    "BatterySwap": {},
+    "ClearedChargingLimit": {},
+    "ClosePeriodicEventStream": {},
+    "DataTransfer": {"status": "UnknownVendorId"},
+    "FirmwareStatusNotification": {},
+    "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
+    "GetCertificateStatus": {"status": "Failed"},
+    "LogStatusNotification": {},
+    "NotifyChargingLimit": {},
+    "NotifyCustomerInformation": {},
+    "NotifyDERAlarm": {},
+    "NotifyDERStartStop": {},
+    "NotifyDisplayMessages": {},
+    "NotifyEVChargingSchedule": {"status": "Accepted"},
+    "NotifyEvent": {},
+    "NotifyMonitoringReport": {},
+    "NotifyPriorityCharging": {},
+    "NotifyReport": {},
+    "NotifySettlement": {},
+    "NotifyWebPaymentStarted": {},
+    "OpenPeriodicEventStream": {"status": "Rejected"},
+    "PublishFirmwareStatusNotification": {},
+    "PullDynamicScheduleUpdate": {"status": "Rejected"},
+    "ReportChargingProfiles": {},
+    "ReportDERControl": {},
+    "ReservationStatusUpdate": {},
+    "SecurityEventNotification": {},
+    "SignCertificate": {"status": "Rejected"},
+}
+"""Responses to actions that mean nothing for power."""
+_GONE = frozenset({"EVDeparted", "EVCommunicationLost"})
+_CONTROLLER = "SmartChargingCtrlr"
+_ABILITIES = ("RateUnit", "ProfileStackLevel", "PeriodsPerSchedule")
+_MEASURANDS = "Power.Active.Import,Energy.Active.Import.Register,SoC"
+_MEASURANDS_BOTH_WAYS = f"Power.Active.Export,{_MEASURANDS}"
+
+
+class Dialect2:
+    """See ``commands.Dialect``.
+
+    Args:
+        version: 2.0.1 or 2.1, which share all messages used here; only 2.1 has setpoints.
+    """
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self._served: Mapping[str, Callable[[Charger, Json], Json]] = {
+            "Authorize": lambda _charger, _payload: dict(_TOKEN_ACCEPTED),
+            "BootNotification": self._boot,
+            "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
+            "MeterValues": self._meter_values,
+            "NotifyEVChargingNeeds": self._needs,
+            "StatusNotification": self._status,
+            "TransactionEvent": self._transaction,
+        }
+
+    def serve(self, charger: Charger, action: str, payload: Json) -> Json:
+        """See ``commands.Dialect``."""
+        served = self._served.get(action)
+        if served is not None:
+            return served(charger, payload)
+        if action in _ACKNOWLEDGED:
+            return dict(_ACKNOWLEDGED[action])
+        raise CallFaultError(Fault.NOT_SUPPORTED, action)
+
+    # What actions mean.
+
+    def _boot(self, charger: Charger, payload: Json) -> Json:
+        station, abilities, services = payload["chargingStation"], charger.abilities, charger.services
+        abilities.vendor = station["vendorName"]
+        abilities.model = station["model"]
+        abilities.firmware = station.get("firmwareVersion", "")
+        now = stamp(services.clock.now_s())
+        return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
+
+    def _status(self, charger: Charger, payload: Json) -> Json:
+        status, at_s = payload["connectorStatus"], charger.instant(payload["timestamp"])
+        if status in ("Available", "Occupied"):
+            charger.plugged(payload["evseId"], at_s, here=status == "Occupied")
+        return {}
+
+    def _meter_values(self, charger: Charger, payload: Json) -> Json:
+        charger.metered(payload["evseId"], payload.get("meterValue", []))
+        return {}
+
+    def _transaction(self, charger: Charger, payload: Json) -> Json:
+        """Take news of a transaction; one whose start was never heard begins with whatever comes first."""
+        transaction_id, offline = payload["transactionInfo"]["transactionId"], payload.get("offline", False)
+        evse, at_s = _evse(charger, payload, transaction_id), charger.instant(payload["timestamp"], offline=offline)
+        energy_kwh = charger.metered(evse, payload.get("meterValue", []), offline=offline)
+        if payload["eventType"] != "Ended":
+            charger.begin(evse, transaction_id, at_s, energy_kwh)
+        else:
+            charger.end(transaction_id, at_s, energy_kwh)
+            reason = payload["transactionInfo"].get("stoppedReason")
+            if reason == "EVDisconnected" or payload["triggerReason"] in _GONE:
+                charger.plugged(evse, at_s, here=False)
+        return dict(_TOKEN_ACCEPTED) if "idToken" in payload else {}
+
+    def _needs(self, charger: Charger, payload: Json) -> Json:
+        promise = read_needs(payload)
+        if promise is None:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "MissingParam"}}
+        charger.promise(payload["evseId"], promise)
+        return {"status": "Processing"}
+
+    # What the station is told.
+
+    def setup(self, charger: Charger) -> Script:
+        """See ``commands.Dialect``."""
+        wanted = [_variable(_CONTROLLER, name) for name in _ABILITIES]
+        answer = yield Call("GetVariables", {"getVariableData": wanted})
+        if answer.kind is AnswerKind.RESULT:
+            _learn(charger, answer.payload)
+        for evse in charger.rows:
+            yield from install_default(self, charger, evse)
+        yield Call("SetVariables", {"setVariableData": self._intervals(charger)})
+        for evse in charger.rows:
+            yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
+            yield _trigger("MeterValues", {"id": evse})
+            yield _trigger("TransactionEvent", {"id": evse})
+        return ACCEPTED
+
+    def _intervals(self, charger: Charger) -> list[Json]:
+        """Return how often and what to report; measurands a station lacks it refuses one by one."""
+        interval = str(charger.services.sample_interval_s)
+        both_ways = any(resource.p_min_kw < 0.0 for resource in charger.resources.values())
+        measurands = _MEASURANDS_BOTH_WAYS if both_ways else _MEASURANDS
+        return [
+            {**_variable("SampledDataCtrlr", "TxUpdatedInterval"), "attributeValue": interval},
+            {**_variable("SampledDataCtrlr", "TxUpdatedMeasurands"), "attributeValue": measurands},
+            {**_variable("AlignedDataCtrlr", "Interval"), "attributeValue": interval},
+            {**_variable("AlignedDataCtrlr", "Measurands"), "attributeValue": measurands},
+        ]
+
+    def set_profile(self, profile: Profile) -> Call:
+        """See ``commands.Dialect``."""
+        schedule: Json = {
+            "id": 1,
+            "startSchedule": stamp(profile.from_s),
+            "chargingRateUnit": profile.told.unit.value,
+            "chargingSchedulePeriod": [_period(profile)],
+        }
+        body: Json = {
+            "id": profile.id,
+            "stackLevel": profile.stack_level,
+            "chargingProfilePurpose": "TxDefaultProfile" if profile.transaction is None else "TxProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": [schedule],
+        }
+        if profile.transaction is not None:
+            body["transactionId"] = profile.transaction
+        if profile.until_s is not None:
+            schedule["duration"] = math.ceil(profile.until_s - profile.from_s)
+            body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
+        return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
+
+    def clear_profile(self, profile_id: int) -> Call:
+        """See ``commands.Dialect``."""
+        return Call("ClearChargingProfile", {"chargingProfileId": profile_id})
+
+    def clear_dispatch(self, connector: int) -> Sequence[Call]:
+        """See ``commands.Dialect``."""
+        tied: Json = {"evseId": connector, "chargingProfilePurpose": "TxProfile"}
+        above: Json = {"evseId": connector, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}
+        return [Call("ClearChargingProfile", {"chargingProfileCriteria": criteria}) for criteria in (tied, above)]
+
+    def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
+        """See ``commands.Dialect``."""
+        at: Json = {"evseId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
+        return Call("GetCompositeSchedule", at)
+
+
+def _evse(charger: Charger, payload: Json, transaction_id: str) -> int:
+    """Return the EVSE of an event: as stated, as known from the transaction, or the only one there is."""
+    if "evse" in payload:
+        return int(payload["evse"]["id"])
+    running = charger.transaction(transaction_id)
+    if running is not None:
+        return running.connector
+    return next(iter(charger.rows), 0) if len(charger.rows) == 1 else 0
+
+
+def _period(profile: Profile) -> Json:
+    if profile.setpoint:
+        return {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": profile.told.value}
+    period: Json = {"startPeriod": 0, "limit": profile.told.value}
+    if profile.told.unit is RateUnit.A:
+        period["numberPhases"] = profile.phases
+    return period
+
+
+def _variable(component: str, name: str) -> Json:
+    return {"component": {"name": component}, "variable": {"name": name}}
+
+
+def _trigger(message: str, evse: Json) -> Call:
+    return Call("TriggerMessage", {"requestedMessage": message, "evse": evse})
+
+
+def _learn(charger: Charger, payload: Json) -> None:
+    told = {
+        result["variable"]["name"]: result.get("attributeValue", "")
+        for result in payload["getVariableResult"]
+        if result["attributeStatus"] == "Accepted"
+    }
+    units = (word.strip() for word in told.get("RateUnit", "").split(","))
+    charger.abilities.learn(
+        units=[RateUnit(word) for word in units if word in tuple(RateUnit)],
+        max_stack_level=told.get("ProfileStackLevel", ""),
+        max_periods=told.get("PeriodsPerSchedule", ""),
+    )

@@ -1,0 +1,155 @@
+"""What the MQTT messages hold, and how a wrong field is named."""
+
+import math
+from contextlib import suppress
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.mqtt import payload
+from adapters.mqtt.fields import MAX_BYTES
+from adapters.mqtt.payload import Answer, Command, DeviceReading
+from vpp.domain.errors import FrameError, InputError, SkipError
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.domain.telemetry import Quantity
+
+AT_S = 1_782_900_000.0
+AT = "2026-07-01T10:00:00+00:00"
+
+
+def _fault_of(device: object) -> str:
+    _, readings, faults = payload.parse_telemetry(
+        orjson.dumps({"at": AT, "devices": [{"id": "x", "power_kw": 1}, device]})
+    )
+    assert [reading.device for reading in readings] == ["x"], "the neighbour is kept"
+    assert len(faults) == 1
+    return faults[0].field
+
+
+@pytest.mark.parametrize(
+    ("device", "field"),
+    [
+        ({"power_kw": 1.0}, "devices[1].id"),
+        ({"id": "", "power_kw": 1.0}, "devices[1].id"),
+        ({"id": "a"}, "devices[1].power_kw"),
+        ({"id": "a", "power_kw": "1"}, "devices[1].power_kw"),
+        ({"id": "a", "power_kw": True}, "devices[1].power_kw"),
+        ({"id": "a", "power_kw": 1.0, "power_w": 1.0}, "devices[1].power_kw"),
+        ({"id": "a", "power_kw": 1.0, "soc": 40}, "devices[1].soc"),
+        ({"id": "a", "power_kw": 1.0, "p_max_kw": []}, "devices[1].p_max_kw"),
+        ({"id": "a", "power_kw": 1.0, "online": "no"}, "devices[1].online"),
+        ("a", "devices[1]"),
+    ],
+)
+def test_a_wrong_device_field_is_named_and_the_neighbour_kept(device: object, field: str) -> None:
+    assert _fault_of(device) == field
+
+
+@pytest.mark.parametrize("at", [None, 5, "yesterday", "2026-07-01T10:00:00"])
+def test_an_instant_needs_an_offset(at: object) -> None:
+    with pytest.raises(InputError, match=r"at: .* offset"):
+        payload.parse_telemetry(orjson.dumps({"at": at, "devices": []}))
+
+
+@pytest.mark.parametrize("message", [b"", b"{", b"[]", b"7", b"\xff", b'{"a": NaN}', b" " * (MAX_BYTES + 1)])
+def test_what_is_no_json_object_is_no_frame(message: bytes) -> None:
+    with pytest.raises(FrameError):
+        payload.parse_telemetry(message)
+
+
+def test_watts_and_kilowatts_may_both_come_as_long_as_they_agree() -> None:
+    device = {"id": "a", "power_kw": 41.5, "power_w": 41500, "energy_wh": 2000, "limit_w": 50000, "soc": None}
+    at_s, readings, faults = payload.parse_telemetry(orjson.dumps({"at": AT, "devices": [device]}))
+    assert (at_s, faults) == (AT_S, [])
+    assert readings[0].values == {Quantity.POWER_KW: 41.5, Quantity.ENERGY_KWH: 2.0, Quantity.LIMIT_KW: 50.0}
+
+
+def test_null_power_is_unknown_and_not_zero() -> None:
+    _, readings, faults = payload.parse_telemetry(orjson.dumps({"at": AT, "devices": [{"id": "a", "power_kw": None}]}))
+    assert readings == [DeviceReading(device="a", values={})]
+    assert faults == []
+
+
+def test_telemetry_reads_back_as_it_was_written() -> None:
+    readings = [
+        DeviceReading(device="a", values={Quantity.POWER_KW: -4.25, Quantity.SOC: 0.5, Quantity.P_MIN_KW: -10.0}),
+        DeviceReading(device="b", values={}, online=False),
+    ]
+    assert payload.parse_telemetry(payload.telemetry(AT_S, readings)) == (AT_S, readings, [])
+
+
+def test_commands_read_back_as_they_were_written() -> None:
+    dispatch = Command(id=1, device="a", layer=Layer.DISPATCH, power_kw=-2.5, until_s=AT_S, epoch=3)
+    default = Command(id=2, device="b", layer=Layer.DEFAULT, power_kw=0.0, until_s=math.inf, epoch=3)
+    assert payload.parse_commands(payload.commands([dispatch, default])) == ([dispatch, default], [])
+    release = Command(id=3, device="a", layer=Layer.RELEASE, power_kw=math.nan, until_s=math.inf, epoch=3)
+    (read,), _ = payload.parse_commands(payload.commands([release]))
+    assert (read.id, read.layer) == (3, Layer.RELEASE)
+    assert math.isnan(read.power_kw)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"id": 0}, "id"),
+        ({"id": 2**31}, "id"),
+        ({"id": 1.5}, "id"),
+        ({"device": None}, "device"),
+        ({"layer": "boost"}, "layer"),
+        ({"power_kw": None}, "power_kw"),
+        ({"until": None}, "until"),
+        ({"epoch": -1}, "epoch"),
+    ],
+)
+def test_a_wrong_command_field_is_named(change: dict[str, object], field: str) -> None:
+    command = {"id": 1, "device": "a", "layer": "dispatch", "power_kw": 1.0, "until": AT, "epoch": 1} | change
+    commands, faults = payload.parse_commands(orjson.dumps({"commands": [command]}))
+    assert commands == []
+    assert [fault.field for fault in faults] == [f"commands[0].{field}"]
+
+
+def _meaning(**outcome: object) -> tuple[OutcomeStatus, Reason]:
+    message = {"at": AT, "outcomes": [{"id": 1, "device": "a", **outcome}]}
+    _, (answer,), _ = payload.parse_outcomes(orjson.dumps(message))
+    return answer.status, answer.reason
+
+
+def test_words_of_a_rejection_become_reasons() -> None:
+    assert _meaning(status="accepted") == (OutcomeStatus.ACCEPTED, Reason.NONE)
+    assert _meaning(status="rejected") == (OutcomeStatus.REJECTED, Reason.REFUSED)
+    assert _meaning(status="rejected", reason="unsupported") == (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
+    assert _meaning(status="rejected", reason="not_connected") == (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+    assert _meaning(status="rejected", reason="a vendor's word") == (OutcomeStatus.REJECTED, Reason.REFUSED)
+    assert _meaning(status="perhaps") == (OutcomeStatus.REJECTED, Reason.PROTOCOL)
+    assert _meaning(status="rejected", reason=5) == (OutcomeStatus.REJECTED, Reason.PROTOCOL)
+
+
+def test_outcomes_read_back_as_they_were_written() -> None:
+    command = Command(id=1, device="a", layer=Layer.DEFAULT, power_kw=1.0, until_s=math.inf, epoch=1)
+    message = payload.outcomes(AT_S, [(command, None), (command, "expired")])
+    answer = Answer(id=1, device="a", status=OutcomeStatus.ACCEPTED, reason=Reason.NONE)
+    expired = Answer(id=1, device="a", status=OutcomeStatus.REJECTED, reason=Reason.EXPIRED)
+    assert payload.parse_outcomes(message) == (AT_S, [answer, expired], [])
+
+
+def test_a_last_will_is_a_status() -> None:
+    assert payload.parse_status(payload.status(online=False)) is False
+    assert payload.parse_status(payload.status(online=True, at_s=AT_S)) is True
+
+
+_FIELDS = ["at", "devices", "id", "power_kw", "power_w", "online", "outcomes", "status", "commands", "until", "layer"]
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS), inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@given(_JSON)
+def test_no_message_whatever_does_more_than_be_dropped(content: object) -> None:
+    message = orjson.dumps(content)
+    for parse in (payload.parse_telemetry, payload.parse_commands, payload.parse_outcomes, payload.parse_status):
+        with suppress(SkipError):
+            parse(message)

@@ -1,0 +1,82 @@
+"""The HTTP application: routes under ``/api/v1``, probes and metrics beside it, every error a problem document."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CollectorRegistry
+from pydantic.json_schema import models_json_schema
+
+from vpp.api import problems
+from vpp.api.auth import bearer
+from vpp.api.routes import fleet, meters, operations, plans, registry, requests, sessions, stream
+from vpp.api.routes.requests import Report
+from vpp.api.schemas.base import Problem
+from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
+from vpp.ports import Plant
+
+PREFIX = "/api/v1"
+MAX_BYTES = 2**20
+"""Longest body of a route that takes one record."""
+
+_DESCRIPTION = """The virtual power plant of a megacity: ask for a change of net load, get a quote, accept it, watch it.
+
+Power is kW, energy kWh, load positive: consumption and charging above zero, production and discharging below. Times
+are ISO-8601 with an offset. Unknown is `null`, never zero.
+
+Errors are problem details (RFC 9457) that name the field, what it was given and what it accepts."""
+_REFERENCED = (Problem, AreaBody, OperatorBody, TransformerBody, SiteBody, ResourceBody, FleetBody)
+
+
+def create_app(
+    plant: Plant, *, metrics: CollectorRegistry, report: Report, version: str, token: str | None = None
+) -> FastAPI:
+    """Return the application that serves ``plant``.
+
+    Args:
+        plant: The service.
+        metrics: What ``/metrics`` shows.
+        report: Returns a request's report as a page and as JSON-like content; called in a thread, may raise
+            UnknownIdError and ConflictError.
+        version: Of the program.
+        token: Bearer token every call under ``/api/v1`` must carry, if set.
+    """
+    app = _routed(version, token)
+    app.state.plant = plant
+    app.state.metrics = metrics
+    app.state.report = report
+    return app
+
+
+def describe(version: str) -> dict[str, Any]:
+    """Return the OpenAPI description, which needs no running service."""
+    return _routed(version, None).openapi()
+
+
+def _routed(version: str, token: str | None) -> FastAPI:
+    app = _Application(
+        title="Virtual power plant", version=version, description=_DESCRIPTION, max_body_size=MAX_BYTES, redoc_url=None
+    )
+    problems.install(app)
+    guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
+    for module in (requests, plans, fleet, registry, sessions, meters, stream, operations):
+        guarded.include_router(module.router)
+    app.include_router(guarded)
+    app.include_router(operations.probes)
+    return app
+
+
+class _Application(FastAPI):
+    """FastAPI with the schemas that routes refer to by name."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            schema = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            _, named = models_json_schema(
+                [(model, "validation") for model in _REFERENCED], ref_template="#/components/schemas/{model}"
+            )
+            schema["components"]["schemas"].update(named["$defs"])
+            self.openapi_schema = schema
+        return self.openapi_schema

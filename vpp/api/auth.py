@@ -1,0 +1,35 @@
+"""Who may call, and in whose name."""
+
+import hmac
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+_bearer = HTTPBearer(auto_error=False, description="Needed where the service was started with a token.")
+
+Actor = Annotated[
+    str,
+    Header(
+        alias="X-Actor",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9 ._:@/\-]+$",
+        description="In whose name; goes to the journal.",
+    ),
+]
+
+
+def bearer(token: str | None) -> Callable[..., None]:
+    """Return a dependency that lets only holders of ``token`` in, or everybody where there is none."""
+
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        if token is None:
+            return
+        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(
+                401, "give the service's token as Authorization: Bearer", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    return check

@@ -1,0 +1,56 @@
+"""What routes are given: the plant, pages, and the service's idea of today."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Annotated, cast
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Query, Request
+
+from vpp.domain.timegrid import TimeGrid, instant
+from vpp.ports import Plant
+
+ZONE = ZoneInfo("Asia/Shanghai")
+"""Days of capability and schedule are the dispatcher's days."""
+
+
+def _plant(request: Request) -> Plant:
+    return cast(Plant, request.app.state.plant)
+
+
+ThePlant = Annotated[Plant, Depends(_plant)]
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which part of a list is wanted."""
+
+    limit: int
+    offset: int
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most items to return.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Items to skip.")] = 0,
+) -> PageQuery:
+    return PageQuery(limit, offset)
+
+
+ThePage = Annotated[PageQuery, Depends(_page)]
+
+AreaQuery = Annotated[str, Query(min_length=1, max_length=200, description="city, or the id of an area")]
+
+
+def _day(
+    plant: ThePlant,
+    day: Annotated[date | None, Query(alias="date", description="Day in Asia/Shanghai; today if not given.")] = None,
+) -> date:
+    return day or plant.clock.now().astimezone(ZONE).date()
+
+
+TheDay = Annotated[date, Depends(_day)]
+
+
+def grid_of(day: date) -> TimeGrid:
+    """Return the 96 quarters of an hour of a day in Asia/Shanghai."""
+    return TimeGrid(start_at=instant(datetime.combine(day, time(), tzinfo=ZONE).timestamp()))

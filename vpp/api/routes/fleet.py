@@ -1,0 +1,138 @@
+"""Live state of the fleet, paged and filtered."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from vpp.api.deps import PageQuery, ThePage, ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.base import Page, Schema, paged
+from vpp.api.schemas.fleet import (
+    AreaView,
+    FleetView,
+    OperatorView,
+    ResourceDetail,
+    ResourceView,
+    SiteView,
+    TransformerView,
+    area_views,
+    fleet_view,
+    operator_view,
+    resource_detail,
+    resource_view,
+    site_view,
+    transformer_views,
+)
+from vpp.domain.errors import UnknownIdError
+from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
+from vpp.domain.request import CITY
+from vpp.domain.resource import Adapter, ResourceClass
+from vpp.domain.telemetry import BoolArray, Quality
+
+router = APIRouter(tags=["fleet"])
+View = TypeVar("View", bound=Schema)
+
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+QualityName = Annotated[str | None, Query(pattern="^(good|stale|substituted|bad)$")]
+
+
+@router.get("/fleet", summary="The fleet in a few numbers", responses=documented(401))
+async def fleet(plant: ThePlant) -> FleetView:
+    """Return the latest snapshot, summed."""
+    return fleet_view(plant.fleet())
+
+
+@router.get("/areas", summary="Areas now", responses=documented(401, 422))
+async def areas(plant: ThePlant, page: ThePage) -> Page[AreaView]:
+    """Return the areas a dispatcher can name."""
+    return _sliced(area_views(plant.fleet()), page, _same)
+
+
+@router.get("/operators", summary="Operators", responses=documented(401, 422))
+async def operators(plant: ThePlant, page: ThePage) -> Page[OperatorView]:
+    """Return who runs sites."""
+    return _sliced(plant.fleet().index.operators, page, operator_view)
+
+
+@router.get("/sites", summary="Sites", responses=documented(401, 404, 422))
+async def sites(plant: ThePlant, page: ThePage, area: Text = None, operator: Text = None) -> Page[SiteView]:
+    """Return sites, of one area or operator only if named."""
+    index = plant.fleet().index
+    _must_know("area", area, [a.id for a in index.areas])
+    _must_know("operator", operator, [o.id for o in index.operators])
+    found = [
+        site for site in index.sites if area in {None, CITY, site.area_id} and operator in {None, site.operator_id}
+    ]
+    return _sliced(found, page, site_view)
+
+
+@router.get("/transformers", summary="Transformers and their load now", responses=documented(401, 404, 422))
+async def transformers(plant: ThePlant, page: ThePage, area: Text = None) -> Page[TransformerView]:
+    """Return transformers, of one area only if it is named."""
+    state = plant.fleet()
+    _must_know("area", area, [a.id for a in state.index.areas])
+    found = [view for view in transformer_views(state) if area in {None, CITY, view.area_id}]
+    return _sliced(found, page, _same)
+
+
+@router.get("/resources", summary="Devices now", responses=documented(401, 404, 422))
+async def resources(
+    *,
+    plant: ThePlant,
+    page: ThePage,
+    area: Text = None,
+    operator: Text = None,
+    resource_class: Annotated[ResourceClass | None, Query(alias="class")] = None,
+    adapter: Annotated[Adapter | None, Query()] = None,
+    quality: QualityName = None,
+    connected: Annotated[bool | None, Query()] = None,
+) -> Page[ResourceView]:
+    """Return devices that match every filter given, in the order they were registered."""
+    state = plant.fleet()
+    chosen = state.index.in_area(area or CITY)
+    for wanted in (
+        None if operator is None else _of_operator(state, operator),
+        None if resource_class is None else state.index.class_code == CLASSES.index(resource_class),
+        None if adapter is None else state.index.adapter_code == ADAPTERS.index(adapter),
+        None if quality is None else state.quality == Quality[quality.upper()],
+        None if connected is None else state.connected == connected,
+    ):
+        if wanted is not None:
+            chosen = chosen & wanted
+    return _sliced(np.flatnonzero(chosen).tolist(), page, lambda row: resource_view(state, row))
+
+
+@router.get(
+    "/resources/{resource_id:path}",
+    summary="One device with its capability card",
+    responses=documented(401, 404, 422),
+)
+async def resource(resource_id: str, plant: ThePlant) -> ResourceDetail:
+    """Return a device now, its nameplate and what is known of its abilities."""
+    state = plant.fleet()
+    row = state.index.row_of.get(resource_id)
+    if row is None or row >= len(state.power_kw):
+        raise UnknownIdError("resource", resource_id)
+    return resource_detail(state, row, plant.card(row))
+
+
+def _of_operator(state: FleetState, operator_id: str) -> BoolArray:
+    ids = [operator.id for operator in state.index.operators]
+    _must_know("operator", operator_id, ids)
+    return np.asarray(state.index.operator_code == ids.index(operator_id))
+
+
+def _must_know(kind: str, identity: str | None, known: Sequence[str]) -> None:
+    if identity is not None and identity not in known and not (kind == "area" and identity == CITY):
+        raise UnknownIdError(kind, identity)
+
+
+def _sliced(found: Sequence[Any], page: PageQuery, show: Callable[[Any], View]) -> Page[View]:
+    items = [show(thing) for thing in found[page.offset : page.offset + page.limit]]
+    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+
+
+def _same(view: View) -> View:
+    return view

@@ -1,0 +1,61 @@
+"""What operators of the service itself ask: is it alive, is it ready, what does it count."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import choose_encoder
+from pydantic import Field
+
+from vpp.api.deps import ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.base import Schema
+
+probes = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"])
+
+
+class Health(Schema):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class Readiness(Schema):
+    """Whether the service can do its work."""
+
+    status: str = Field(description="ready or starting")
+    checks: dict[str, bool]
+
+
+@probes.get("/healthz", summary="Liveness")
+async def healthz(request: Request) -> Health:
+    """Answer as long as the event loop turns."""
+    return Health(status="ok", version=request.app.version)
+
+
+@probes.get(
+    "/readyz", summary="Readiness", responses={503: {"model": Readiness, "description": "Some check is not passed"}}
+)
+async def readyz(plant: ThePlant, response: Response) -> Readiness:
+    """Answer 503 until every check passes."""
+    checks = dict(plant.ready())
+    ready = all(checks.values())
+    response.status_code = 200 if ready else 503
+    return Readiness(status="ready" if ready else "starting", checks=checks)
+
+
+@probes.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}, "application/openmetrics-text": {}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Return every metric in the text format the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
+
+
+@router.get("/commands", summary="What became of every setpoint", responses=documented(401))
+async def commands(plant: ThePlant) -> dict[str, int]:
+    """Return how many were sent, confirmed, refused and so on; unaccounted must be 0."""
+    return dict(plant.commands())

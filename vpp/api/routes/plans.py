@@ -1,0 +1,24 @@
+"""What could be moved, and what is planned."""
+
+from fastapi import APIRouter
+
+from vpp.api.deps import AreaQuery, TheDay, ThePlant, grid_of
+from vpp.api.problems import documented
+from vpp.api.schemas.plans import CapabilityView, ScheduleView
+from vpp.domain.request import CITY, Direction
+
+router = APIRouter(tags=["plans"])
+
+
+@router.get("/capability", summary="96 points up and down", responses=documented(401, 404, 422))
+async def capability(plant: ThePlant, day: TheDay, area: AreaQuery = CITY) -> CapabilityView:
+    """Return the declaration of an area for one day."""
+    up = plant.capability(area, Direction.UP, day)
+    down = plant.capability(area, Direction.DOWN, day)
+    return CapabilityView.of(area, day, up, down)
+
+
+@router.get("/schedule", summary="The plan, 96 points per area and class", responses=documented(401, 404, 422))
+async def schedule(plant: ThePlant, day: TheDay, area: AreaQuery = CITY) -> ScheduleView:
+    """Return the plan in force on one day."""
+    return ScheduleView.of(plant.schedule(), plant.fleet().index, area=area, grid=grid_of(day), day=day)

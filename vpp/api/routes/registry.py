@@ -1,0 +1,138 @@
+"""Operators connect their sites: single records, lists or tables, all or nothing."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from vpp.api.deps import ThePlant
+from vpp.api.problems import documented
+from vpp.api.registration import (
+    AREAS,
+    OPERATORS,
+    RESOURCES,
+    SITES,
+    TRANSFORMERS,
+    Part,
+    checked,
+    parts_of,
+    records_of,
+)
+from vpp.api.schemas.registration import Registered
+from vpp.ports import Plant
+
+MAX_BYTES = 256 * 2**20
+"""Enough for a city of 300,000 devices as JSON."""
+
+router = APIRouter(tags=["registry"])
+_ERRORS = documented(401, 409, 413, 422)
+
+
+def _accepts(schema: str) -> dict[str, Any]:
+    one = {"$ref": f"#/components/schemas/{schema}"}
+    content = {
+        "application/json": {"schema": {"oneOf": [one, {"type": "array", "items": one, "minItems": 1}]}},
+        "text/csv": {
+            "schema": {"type": "string", "description": "First line the field names, then one record a line."}
+        },
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@router.post(
+    "/areas",
+    status_code=201,
+    summary="Add areas",
+    responses=_ERRORS,
+    openapi_extra=_accepts("AreaBody"),
+    max_body_size=MAX_BYTES,
+)
+async def add_areas(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add areas that dispatchers can name."""
+    return await _add(AREAS, request, response, plant)
+
+
+@router.post(
+    "/operators",
+    status_code=201,
+    summary="Add operators",
+    responses=_ERRORS,
+    openapi_extra=_accepts("OperatorBody"),
+    max_body_size=MAX_BYTES,
+)
+async def add_operators(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add operators of sites."""
+    return await _add(OPERATORS, request, response, plant)
+
+
+@router.post(
+    "/transformers",
+    status_code=201,
+    summary="Add transformers",
+    responses=_ERRORS,
+    openapi_extra=_accepts("TransformerBody"),
+    max_body_size=MAX_BYTES,
+)
+async def add_transformers(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add nodes of the feeder tree."""
+    return await _add(TRANSFORMERS, request, response, plant)
+
+
+@router.post(
+    "/sites",
+    status_code=201,
+    summary="Add sites",
+    responses=_ERRORS,
+    openapi_extra=_accepts("SiteBody"),
+    max_body_size=MAX_BYTES,
+)
+async def add_sites(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add sites of known operators behind known transformers."""
+    return await _add(SITES, request, response, plant)
+
+
+@router.post(
+    "/resources",
+    status_code=201,
+    summary="Add devices",
+    responses=_ERRORS,
+    openapi_extra=_accepts("ResourceBody"),
+    max_body_size=MAX_BYTES,
+)
+async def add_resources(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add devices at known sites; each gets a capability card."""
+    return await _add(RESOURCES, request, response, plant)
+
+
+@router.post(
+    "/fleet",
+    status_code=201,
+    summary="Add any number of everything",
+    responses=_ERRORS,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FleetBody"}}},
+        }
+    },
+    max_body_size=MAX_BYTES,
+)
+async def add_fleet(request: Request, response: Response, plant: ThePlant) -> Registered:
+    """Add areas, operators, transformers, sites and resources in one go."""
+    body = await request.body()
+    things = await asyncio.to_thread(lambda: checked(parts_of(body), plant.fleet().index))
+    await plant.connect(**things)
+    response.headers["Location"] = "/api/v1/fleet"
+    return Registered(**{name: len(members) for name, members in things.items()})
+
+
+async def _add(part: Part, request: Request, response: Response, plant: Plant) -> Registered:
+    body = await request.body()
+    content_type = request.headers.get("content-type", "")
+    things = await asyncio.to_thread(
+        lambda: checked({part.name: records_of(body, content_type, part)}, plant.fleet().index)[part.name]
+    )
+    await plant.connect(**{part.name: things})
+    single = part is RESOURCES and len(things) == 1
+    response.headers["Location"] = f"/api/v1/{part.name}/{things[0].id}" if single else f"/api/v1/{part.name}"
+    return Registered(**{part.name: len(things)})

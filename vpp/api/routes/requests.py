@@ -1,0 +1,148 @@
+"""A dispatcher asks, accepts, stops, and is told what was delivered."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from vpp.api.auth import Actor
+from vpp.api.deps import ThePage, ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.base import Page, json_bytes, paged
+from vpp.api.schemas.performance import PerformanceView
+from vpp.api.schemas.requests import AcceptBody, CancelBody, RequestBody, RequestView
+from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.request import CITY, DispatchRequest, RequestState
+from vpp.ports import Plant
+
+Report = Callable[[str], tuple[str, dict[str, Any]]]
+"""Returns a request's report as a printable page and as JSON-like content."""
+
+# A report is a page of its own: nothing in it may run or be fetched.
+_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+router = APIRouter(tags=["requests"])
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same key always returns the same request.",
+    ),
+]
+
+
+@router.post(
+    "/requests",
+    status_code=201,
+    summary="Ask for a change of net load and get a quote",
+    responses={200: {"model": RequestView, "description": "This key was used before"}, **documented(401, 409, 422)},
+)
+async def submit(
+    body: RequestBody, plant: ThePlant, response: Response, actor: Actor = "dispatcher", key: Key = None
+) -> RequestView:
+    """Quote a request; nothing is promised until it is accepted."""
+    try:
+        request, created = await plant.submit(body.draft(), key=key, actor=actor)
+    except UnknownIdError as error:
+        if error.kind != "area":
+            raise
+        known = ", ".join([CITY, *(area.id for area in plant.fleet().index.areas)])
+        raise InputError("area", body.area, f"one of {known}") from error
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/api/v1/requests/{request.id}"
+    return _view(plant, request)
+
+
+@router.get("/requests", summary="List requests, newest first", responses=documented(401, 422))
+async def listed(
+    plant: ThePlant, page: ThePage, state: Annotated[RequestState | None, Query()] = None
+) -> Page[RequestView]:
+    """Return requests, of one state only if it is named."""
+    found = [request for request in plant.requests() if state is None or request.state is state]
+    items = [_view(plant, request) for request in found[page.offset : page.offset + page.limit]]
+    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+
+
+@router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 422))
+async def one(request_id: str, plant: ThePlant) -> RequestView:
+    """Return a request."""
+    return _view(plant, plant.request(request_id))
+
+
+@router.post(
+    "/requests/{request_id}/accept",
+    summary="Commit to the quote or to a counter-offer",
+    responses=documented(401, 404, 409, 422),
+)
+async def accept(
+    request_id: str, plant: ThePlant, body: AcceptBody | None = None, actor: Actor = "dispatcher"
+) -> RequestView:
+    """Reserve the power; it will be delivered."""
+    offer = None if body is None else body.offer
+    return _view(plant, await plant.accept(request_id, offer=offer, actor=actor))
+
+
+@router.post(
+    "/requests/{request_id}/cancel",
+    summary="Stop safely, at any time",
+    responses=documented(401, 404, 409, 422),
+)
+async def cancel(
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+) -> RequestView:
+    """Cancel before the start, abort through the release ramp after it."""
+    reason = (body or CancelBody()).reason
+    return _view(plant, await plant.cancel(request_id, actor=actor, reason=reason))
+
+
+@router.get(
+    "/requests/{request_id}/performance",
+    summary="What was delivered, by the meters",
+    responses=documented(401, 404, 409, 422),
+)
+async def performance(request_id: str, plant: ThePlant) -> PerformanceView:
+    """Return the measurement, provisional while the request runs."""
+    measured = plant.performance(request_id)
+    if measured is None:
+        state = plant.request(request_id).state
+        raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
+    return PerformanceView.of(measured)
+
+
+@router.get(
+    "/requests/{request_id}/report",
+    summary="The report, as JSON or as a printable page",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/html": {}}},
+        **documented(401, 404, 409, 422),
+    },
+)
+async def report(
+    request_id: str,
+    request: Request,
+    plant: ThePlant,
+    format_: Annotated[str | None, Query(alias="format", pattern="^(json|html)$")] = None,
+) -> Response:
+    """Return the report in the format asked for, by query or by the Accept header."""
+    plant.request(request_id)
+    make: Report = request.app.state.report
+    html, content = await asyncio.to_thread(make, request_id)
+    if _wants_html(format_, request.headers):
+        return Response(html, media_type="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+    return Response(json_bytes(content), media_type="application/json")
+
+
+def _view(plant: Plant, request: DispatchRequest) -> RequestView:
+    return RequestView.of(request, plant.progress(request.id))
+
+
+def _wants_html(format_: str | None, headers: Mapping[str, str]) -> bool:
+    if format_ is not None:
+        return format_ == "html"
+    accept = headers.get("accept", "")
+    return "text/html" in accept and "application/json" not in accept

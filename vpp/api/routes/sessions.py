@@ -1,0 +1,31 @@
+"""Cars that are plugged in and what their drivers were promised."""
+
+from fastapi import APIRouter
+
+from vpp.api.deps import ThePage, ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.base import Page, paged
+from vpp.api.schemas.sessions import PromiseBody, SessionView
+from vpp.domain.errors import InputError
+
+router = APIRouter(tags=["sessions"])
+
+
+@router.get("/sessions", summary="Cars that are plugged in", responses=documented(401, 422))
+async def sessions(plant: ThePlant, page: ThePage) -> Page[SessionView]:
+    """Return open sessions."""
+    found, index = plant.sessions(), plant.fleet().index
+    items = [SessionView.of(session, index) for session in found[page.offset : page.offset + page.limit]]
+    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+
+
+@router.post(
+    "/sessions/{session_id:path}/promise",
+    summary="State a driver's wish",
+    responses=documented(401, 404, 409, 422),
+)
+async def promise(session_id: str, body: PromiseBody, plant: ThePlant) -> SessionView:
+    """Record energy, departure, floor, opt-out or boost of one session."""
+    if body.floor_kwh > body.energy_kwh:
+        raise InputError("floor_kwh", body.floor_kwh, f"at most energy_kwh = {body.energy_kwh}")
+    return SessionView.of(await plant.promise(session_id, body.promise()), plant.fleet().index)

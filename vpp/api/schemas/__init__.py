@@ -1,0 +1,1 @@
+"""What travels over HTTP: units in names, instants with an offset, ``null`` for unknown."""

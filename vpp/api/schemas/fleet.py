@@ -1,0 +1,275 @@
+"""Live state: the fleet, its areas, transformers and single devices."""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from vpp.api.schemas.base import Known, Schema, json_like
+from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
+from vpp.domain.resource import Adapter, ResourceClass
+from vpp.domain.site import Operator, Site
+from vpp.domain.telemetry import Quality
+from vpp.domain.timegrid import instant
+
+QUALITIES = tuple(quality.name.lower() for quality in Quality)
+
+
+class ClassView(Schema):
+    """All devices of one class."""
+
+    resource_class: ResourceClass
+    resources: int
+    connected: int
+    power_kw: float = Field(description="Net power of the metered ones, load positive.")
+    declared_up_kw: Known
+    declared_down_kw: Known
+
+
+class FleetView(Schema):
+    """The fleet now."""
+
+    at: datetime
+    cycle: int
+    resources: int
+    connected: int = Field(description="Devices whose link is up.")
+    metered: int = Field(description="Devices whose power was ever measured.")
+    plugged: int = Field(description="Charging points with a car.")
+    power_kw: float = Field(description="Net power of the metered devices, load positive.")
+    quality: dict[str, int] = Field(description="Devices by quality of their power: good, stale, substituted, bad.")
+    adapters: dict[str, int] = Field(description="Connected devices by adapter.")
+    classes: list[ClassView]
+
+
+class AreaView(Schema):
+    """One area now."""
+
+    id: str
+    name: str
+    resources: int
+    connected: int
+    power_kw: float
+    declared_up_kw: Known
+    declared_down_kw: Known
+
+
+class TransformerView(Schema):
+    """One transformer now."""
+
+    id: str
+    area_id: str
+    parent_id: str | None
+    limit_kw: Known
+    export_limit_kw: Known
+    base_load_kw: Known
+    load_kw: float = Field(description="Base load and all metered devices below, load positive.")
+    load_ratio: Known = Field(description="Load as a share of the limit, import or export.")
+
+
+class OperatorView(Schema):
+    """One operator."""
+
+    id: str
+    name: str
+
+
+class SiteView(Schema):
+    """One site."""
+
+    id: str
+    name: str
+    area_id: str
+    operator_id: str
+    transformer_id: str
+
+
+class ResourceView(Schema):
+    """One device now."""
+
+    id: str
+    site_id: str
+    area_id: str
+    operator_id: str
+    transformer_id: str
+    resource_class: ResourceClass
+    adapter: Adapter
+    connected: bool
+    quality: str = Field(description="good, stale, substituted or bad")
+    power_kw: Known
+    power_at: datetime | None
+    energy_kwh: Known
+    soc: Known
+    plugged: bool
+    available_min_kw: Known
+    available_max_kw: Known
+    limit_kw: Known
+    need_kwh: Known
+    departure_at: datetime | None
+    sheddable: bool
+
+
+class ResourceDetail(ResourceView):
+    """One device now, its nameplate, and what tests and events showed of it."""
+
+    address: str
+    p_min_kw: float
+    p_max_kw: float
+    floor_kw: float
+    capacity_kwh: float
+    efficiency: float
+    phases: int
+    default_kw: Known
+    ramp_kw_per_min: Known
+    declared_up_kw: float
+    declared_down_kw: float
+    sustain_minutes: Known
+    rebound_ratio: float
+    card: dict[str, Any] = Field(description="Capability card.")
+
+
+_NAMEPLATE = tuple(ResourceDetail.model_fields.keys() - ResourceView.model_fields.keys() - {"card"})
+_LIVE = (
+    ("power_kw", float),
+    ("energy_kwh", float),
+    ("soc", float),
+    ("available_min_kw", float),
+    ("available_max_kw", float),
+    ("limit_kw", float),
+    ("need_kwh", float),
+    ("connected", bool),
+    ("plugged", bool),
+    ("sheddable", bool),
+)
+
+
+def fleet_view(state: FleetState) -> FleetView:
+    """Return the whole fleet in a few numbers."""
+    adapters = np.bincount(state.index.adapter_code[state.connected], minlength=len(ADAPTERS)).tolist()
+    return FleetView(
+        at=instant(state.at_s),
+        cycle=state.cycle,
+        resources=len(state),
+        connected=int(state.connected.sum()),
+        metered=int(np.isfinite(state.power_kw).sum()),
+        plugged=int(state.plugged.sum()),
+        power_kw=float(np.nansum(state.power_kw)),
+        quality=dict(zip(QUALITIES, np.bincount(state.quality, minlength=len(QUALITIES)).tolist(), strict=True)),
+        adapters={adapter.value: count for adapter, count in zip(ADAPTERS, adapters, strict=True)},
+        classes=_classes(state),
+    )
+
+
+def area_views(state: FleetState) -> list[AreaView]:
+    """Return every area in a few numbers."""
+    index, count = state.index, len(state.index.areas)
+    code = index.area_code
+    resources = np.bincount(code, minlength=count).tolist()
+    connected = np.bincount(code[state.connected], minlength=count).tolist()
+    power_kw, up_kw, down_kw = (
+        np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
+        for values in (state.power_kw, index.declared_up_kw, index.declared_down_kw)
+    )
+    return [
+        AreaView(
+            id=area.id,
+            name=area.name,
+            resources=resources[i],
+            connected=connected[i],
+            power_kw=power_kw[i],
+            declared_up_kw=up_kw[i],
+            declared_down_kw=down_kw[i],
+        )
+        for i, area in enumerate(index.areas)
+    ]
+
+
+def transformer_views(state: FleetState) -> list[TransformerView]:
+    """Return every transformer with its load now."""
+    load_kw = state.index.transformer_load_kw(state.power_kw).tolist()
+    return [
+        TransformerView(
+            id=t.id,
+            area_id=t.area_id,
+            parent_id=t.parent_id,
+            limit_kw=t.limit_kw,
+            export_limit_kw=t.export_limit_kw,
+            base_load_kw=t.base_load_kw,
+            load_kw=load,
+            load_ratio=_ratio(load, t.limit_kw if load >= 0.0 else t.export_limit_kw),
+        )
+        for t, load in zip(state.index.transformers, load_kw, strict=True)
+    ]
+
+
+def operator_view(operator: Operator) -> OperatorView:
+    """Return one operator."""
+    return OperatorView(id=operator.id, name=operator.name)
+
+
+def site_view(site: Site) -> SiteView:
+    """Return one site."""
+    return SiteView(**{name: getattr(site, name) for name in SiteView.model_fields})
+
+
+def resource_view(state: FleetState, row: int) -> ResourceView:
+    """Return one device now."""
+    return ResourceView(**_now(state, row))
+
+
+def resource_detail(state: FleetState, row: int, card: object) -> ResourceDetail:
+    """Return one device now with its nameplate and capability card."""
+    resource = state.index.resources[row]
+    nameplate = {name: getattr(resource, name) for name in _NAMEPLATE}
+    return ResourceDetail(**_now(state, row), **nameplate, card=json_like(card))
+
+
+def _classes(state: FleetState) -> list[ClassView]:
+    index, count = state.index, len(CLASSES)
+    code = index.class_code
+    resources = np.bincount(code, minlength=count).tolist()
+    connected = np.bincount(code[state.connected], minlength=count).tolist()
+    power_kw, up_kw, down_kw = (
+        np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
+        for values in (state.power_kw, index.declared_up_kw, index.declared_down_kw)
+    )
+    return [
+        ClassView(
+            resource_class=resource_class,
+            resources=resources[i],
+            connected=connected[i],
+            power_kw=power_kw[i],
+            declared_up_kw=up_kw[i],
+            declared_down_kw=down_kw[i],
+        )
+        for i, resource_class in enumerate(CLASSES)
+        if resources[i]
+    ]
+
+
+def _now(state: FleetState, row: int) -> dict[str, Any]:
+    resource = state.index.resources[row]
+    site = state.index.site_of[resource.site_id]
+    return {
+        "id": resource.id,
+        "site_id": site.id,
+        "area_id": site.area_id,
+        "operator_id": site.operator_id,
+        "transformer_id": site.transformer_id,
+        "resource_class": resource.resource_class,
+        "adapter": resource.adapter,
+        "quality": QUALITIES[state.quality[row]],
+        "power_at": _instant(state.power_at_s[row]),
+        "departure_at": _instant(state.departure_s[row]),
+        **{name: kind(getattr(state, name)[row]) for name, kind in _LIVE},
+    }
+
+
+def _instant(at_s: float) -> datetime | None:
+    return instant(float(at_s)) if np.isfinite(at_s) else None
+
+
+def _ratio(load_kw: float, limit_kw: float) -> float | None:
+    if load_kw == 0.0:
+        return 0.0
+    return abs(load_kw) / limit_kw if limit_kw > 0.0 else None

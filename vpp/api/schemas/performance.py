@@ -1,0 +1,85 @@
+"""What was delivered, measured against what would have been."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from vpp.api.schemas.base import Known, Schema
+from vpp.domain.performance import Baseline, Performance
+from vpp.domain.request import BaselineMethod
+
+
+class IntervalView(Schema):
+    """One 15-minute interval; mean powers."""
+
+    start_at: datetime
+    phase: str
+    target_kw: Known
+    baseline_kw: Known
+    measured_kw: Known
+    delivered_kw: Known
+    accuracy_ratio: Known
+    good_ratio: Known
+
+
+class ExcludedDay(Schema):
+    """A day the baseline leaves out."""
+
+    day: str
+    reason: str
+
+
+class BaselineView(Schema):
+    """How the baseline came about; its hash pins every input."""
+
+    methods: dict[str, BaselineMethod] = Field(description="By resource class.")
+    reference_days: list[str]
+    excluded_days: list[ExcludedDay]
+    adjustment_ratio: dict[str, Known] = Field(description="Same-day adjustment by resource class.")
+    input_sha256: str
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> Self:
+        """Return how a baseline was made, without its array."""
+        return cls(
+            methods=baseline.methods,
+            reference_days=list(baseline.reference_days),
+            excluded_days=[ExcludedDay(day=day, reason=reason) for day, reason in baseline.excluded_days],
+            adjustment_ratio=dict(baseline.adjustment_ratio),
+            input_sha256=baseline.input_sha256,
+        )
+
+
+class PerformanceView(Schema):
+    """Measurement and verification of one request; provisional while it runs."""
+
+    request_id: str
+    issued_at: datetime
+    accuracy_ratio: Known
+    worst_interval_accuracy_ratio: Known
+    delivered_mean_kw: Known
+    energy_kwh: Known
+    ramp_minutes: Known
+    rebound_peak_kw: Known
+    rebound_energy_kwh: Known
+    good_ratio: Known = Field(description="Share of metered power that was good.")
+    intervals: list[IntervalView]
+    baseline: BaselineView
+    spread_kw: dict[str, Known] = Field(description="Mean delivered power by each baseline method.")
+    settlement_cny: dict[str, Known]
+
+    @classmethod
+    def of(cls, performance: Performance) -> Self:
+        """Return the measurement as it is shown."""
+        same = cls.model_fields.keys() - {"intervals", "baseline", "spread_kw", "settlement_cny"}
+        return cls(
+            **{name: getattr(performance, name) for name in same},
+            intervals=[
+                IntervalView(**{name: getattr(interval, name) for name in IntervalView.model_fields})
+                for interval in performance.intervals
+            ],
+            baseline=BaselineView.of(performance.baseline),
+            spread_kw=dict(performance.spread_kw),
+            settlement_cny=dict(performance.settlement_cny),
+        )

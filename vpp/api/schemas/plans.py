@@ -1,0 +1,123 @@
+"""What could be moved and what is planned, in 96 points a day."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from vpp.api.schemas.base import Known, Schema, known_values
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.flexibility import Capability
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.domain.timegrid import TimeGrid, instant
+
+
+class CapabilitySeries(Schema):
+    """One direction: four capacities that never mix, a value per 15 minutes each."""
+
+    connected_kw: list[Known] = Field(description="Nameplate of what has its link up.")
+    declared_kw: list[Known] = Field(description="Contracted.")
+    verified_kw: list[Known] = Field(description="Measured in a test or an event.")
+    available_kw: list[Known] = Field(description="What can be had in that interval.")
+    ramp_kw_per_min: list[Known]
+    sustain_minutes: list[Known] = Field(description="null where energy is no limit")
+
+    @classmethod
+    def of(cls, capability: Capability) -> Self:
+        """Return one direction as it is shown."""
+        return cls(**{name: known_values(getattr(capability, name)) for name in cls.model_fields})
+
+
+class CapabilityView(Schema):
+    """Declaration of one area and one day (GB/T 44260 capability record)."""
+
+    area: str
+    date: dt.date
+    interval_starts_at: list[dt.datetime]
+    up: CapabilitySeries = Field(description="Net load can be cut by this much.")
+    down: CapabilitySeries = Field(description="Net load can be raised by this much.")
+
+    @classmethod
+    def of(cls, area: str, day: dt.date, up: Capability, down: Capability) -> Self:
+        """Return both directions as they are shown."""
+        return cls(
+            area=area,
+            date=day,
+            interval_starts_at=[instant(at_s) for at_s in up.grid.starts_s().tolist()],
+            up=CapabilitySeries.of(up),
+            down=CapabilitySeries.of(down),
+        )
+
+
+class ScheduleSeries(Schema):
+    """Planned mean net power of one class in one area, load positive, a value per 15 minutes."""
+
+    area: str
+    resource_class: ResourceClass
+    power_kw: list[Known]
+
+
+class ScheduleView(Schema):
+    """The plan in force on one day; ``null`` where it does not reach."""
+
+    area: str
+    date: dt.date
+    interval_starts_at: list[dt.datetime]
+    rung: str = Field(description="optimal, previous or safe_default: where on the fallback ladder the plan stands")
+    reason: str = Field(description="Why it is not optimal; empty when it is.")
+    objective_cny: Known
+    gap_ratio: Known
+    total_kw: list[Known]
+    series: list[ScheduleSeries]
+
+    @classmethod
+    def of(cls, schedule: Schedule, index: FleetIndex, *, area: str, grid: TimeGrid, day: dt.date) -> Self:
+        """Return the plan summed by area and class.
+
+        Args:
+            schedule: The plan.
+            index: The fleet it is for; rows that joined since have no plan yet.
+            area: ``"city"`` for all areas, or one area's id.
+            grid: The intervals of ``day``.
+            day: What to call them.
+
+        Raises:
+            UnknownIdError: No such area.
+        """
+        rows = np.flatnonzero(index.in_area(area)[: len(schedule.power_kw)]).astype(np.int32)
+        steps, covered = _steps(schedule.grid, grid)
+        power_kw = np.full((len(rows), grid.count), np.nan)
+        power_kw[:, covered] = schedule.power_kw[np.ix_(rows, steps[covered])]
+        return cls(
+            area=area,
+            date=day,
+            interval_starts_at=[instant(at_s) for at_s in grid.starts_s().tolist()],
+            rung=schedule.rung.name.lower(),
+            reason=schedule.reason,
+            objective_cny=schedule.objective_cny,
+            gap_ratio=schedule.gap_ratio,
+            total_kw=known_values(power_kw.sum(axis=0) if len(rows) else np.where(covered, 0.0, np.nan)),
+            series=list(_series(index, rows, power_kw)),
+        )
+
+
+def _steps(plan: TimeGrid, day: TimeGrid) -> tuple[RowArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    steps = ((day.starts_s() - plan.start_s) // plan.step_s).astype(np.int32)
+    return steps, (steps >= 0) & (steps < plan.count)
+
+
+def _series(index: FleetIndex, rows: RowArray, power_kw: FloatArray) -> Iterator[ScheduleSeries]:
+    if not len(rows):
+        return
+    keys = index.area_code[rows].astype(np.int64) * len(CLASSES) + index.class_code[rows]
+    order = np.argsort(keys, kind="stable")
+    groups, firsts = np.unique(keys[order], return_index=True)
+    for key, total_kw in zip(groups.tolist(), np.add.reduceat(power_kw[order], firsts), strict=True):
+        area, resource_class = divmod(key, len(CLASSES))
+        yield ScheduleSeries(
+            area=index.areas[area].id, resource_class=CLASSES[resource_class], power_kw=known_values(total_kw)
+        )

@@ -1,0 +1,182 @@
+"""What operators send to connect their sites: one record a thing."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from vpp.api.schemas.base import Kw, Schema, Size
+from vpp.domain.request import CITY
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@+\-]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _not_the_city(area_id: str) -> str:
+    if area_id == CITY:
+        raise ValueError("an id other than city, which is the area of all areas")
+    return area_id
+
+
+class AreaBody(Schema):
+    """A part of the city that a dispatcher can name in a request; ``city`` itself is always there."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"id": "pudong", "name": "Pudong"}]}
+    )
+
+    id: Annotated[Id, AfterValidator(_not_the_city)] = Field(description="Any id but city.")
+    name: Name
+
+    def thing(self) -> Area:
+        """Return it in domain terms."""
+        return Area(id=self.id, name=self.name)
+
+
+class OperatorBody(Schema):
+    """A company that owns or runs sites."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"id": "op-1", "name": "Pudong Charging"}]}
+    )
+
+    id: Id
+    name: Name
+
+    def thing(self) -> Operator:
+        """Return it in domain terms."""
+        return Operator(id=self.id, name=self.name)
+
+
+class TransformerBody(Schema):
+    """A node of the feeder tree with its cap."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"id": "tr-1", "area_id": "pudong", "limit_kw": 630.0, "export_limit_kw": 630.0}]
+        },
+    )
+
+    id: Id
+    area_id: Id
+    limit_kw: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1e8)]
+    export_limit_kw: Size
+    base_load_kw: Kw = 0.0
+    parent_id: Id | None = None
+
+    def thing(self) -> Transformer:
+        """Return it in domain terms."""
+        return Transformer(**self.model_dump())
+
+
+class SiteBody(Schema):
+    """A place with one settlement point."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "mall-7",
+                    "name": "Mall 7",
+                    "area_id": "pudong",
+                    "operator_id": "op-1",
+                    "transformer_id": "tr-1",
+                }
+            ]
+        },
+    )
+
+    id: Id
+    name: Name
+    area_id: Id
+    operator_id: Id
+    transformer_id: Id
+
+    def thing(self) -> Site:
+        """Return it in domain terms."""
+        return Site(**self.model_dump())
+
+
+class ResourceBody(Schema):
+    """One device. Load positive: consumption and charging above zero, production and discharging below."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "mall-7-ev-1",
+                    "site_id": "mall-7",
+                    "resource_class": "ev",
+                    "adapter": "ocpp",
+                    "address": "CS-0701/1",
+                    "p_min_kw": 0.0,
+                    "p_max_kw": 11.0,
+                    "floor_kw": 4.14,
+                    "declared_up_kw": 6.0,
+                }
+            ]
+        },
+    )
+
+    id: Id
+    site_id: Id
+    resource_class: ResourceClass
+    adapter: Adapter
+    address: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        description="OCPP station/connector, Modbus host:port/unit, MQTT site/device."
+    )
+    p_min_kw: Kw
+    p_max_kw: Kw
+    floor_kw: Size = 0.0
+    capacity_kwh: Size = 0.0
+    efficiency: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1.0)] = 1.0
+    phases: Annotated[int, Field(strict=True, ge=1, le=3)] = 3
+    default_kw: Kw | None = Field(default=None, description="Safe default; null for p_max_kw or its own logic.")
+    ramp_kw_per_min: Size | None = Field(default=None, description="null for at once")
+    declared_up_kw: Size = 0.0
+    declared_down_kw: Size = 0.0
+    sustain_minutes: Size | None = Field(default=None, description="null where energy is no limit")
+    rebound_ratio: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0.0, le=10.0)] = 0.0
+
+    def thing(self) -> Resource:
+        """Return it in domain terms; what is not stated takes the domain's default.
+
+        Raises:
+            InputError: Its fields contradict one another.
+        """
+        return Resource(**{name: value for name, value in self if value is not None})
+
+
+class FleetBody(Schema):
+    """Any number of everything, taken all or nothing."""
+
+    areas: list[AreaBody] = Field(default_factory=list)
+    operators: list[OperatorBody] = Field(default_factory=list)
+    transformers: list[TransformerBody] = Field(default_factory=list)
+    sites: list[SiteBody] = Field(default_factory=list)
+    resources: list[ResourceBody] = Field(default_factory=list)
+
+
+class Registered(Schema):
+    """What was taken."""
+
+    areas: int = 0
+    operators: int = 0
+    transformers: int = 0
+    sites: int = 0
+    resources: int = 0
+
+
+class MetersImported(Schema):
+    """What was taken from a table of metered means."""
+
+    resources: int
+    intervals: int
+    values: int = Field(description="Numbers stored; empty fields are not counted.")

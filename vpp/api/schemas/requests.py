@@ -1,0 +1,247 @@
+"""A dispatcher's request, our quote, and everything that happened since."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from vpp.api.schemas.base import Instant, Known, Ratio, Schema, Size
+from vpp.domain.errors import InputError
+from vpp.domain.request import (
+    BaselineMethod,
+    Direction,
+    DispatchRequest,
+    NoticeClass,
+    Product,
+    Quote,
+    RequestDraft,
+    RequestState,
+    Verdict,
+)
+
+REQUEST_EXAMPLE: dict[str, JsonValue] = {
+    "product": "peak_shaving",
+    "direction": "up",
+    "target_kw": 2500.0,
+    "area": "city",
+    "start_at": "2026-07-15T12:30:00+08:00",
+    "end_at": "2026-07-15T13:30:00+08:00",
+    "notice_class": "intraday",
+}
+
+
+class RequestBody(Schema):
+    """What a dispatcher asks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [REQUEST_EXAMPLE]})
+
+    product: Product
+    direction: Direction = Field(description="up cuts net load, down raises it")
+    target_kw: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1e8)]
+    area: str = Field(min_length=1, max_length=200, description="city, or the id of an area")
+    start_at: Instant = Field(description="Full power is due from here.")
+    end_at: Instant = Field(description="Full power is due until here; the release follows.")
+    notice_class: NoticeClass
+    ramp_minutes: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0.0, le=1440.0)] | None = Field(
+        default=None, description="Length of the ramp that ends at start_at; null lets the service choose."
+    )
+    tolerance_ratio: Ratio = 0.05
+    rebound_cap_kw: Size | None = Field(default=None, description="Most net load above baseline after the release.")
+    min_delivered_ratio: Ratio = Field(
+        default=0.0, description="Below this share of the target nothing at all is wanted."
+    )
+    baseline_method: BaselineMethod = BaselineMethod.AUTOMATIC
+
+    def draft(self) -> RequestDraft:
+        """Return the request in domain terms.
+
+        Raises:
+            InputError: It ends before it begins.
+        """
+        if self.end_at <= self.start_at:
+            raise InputError("end_at", self.end_at.isoformat(), f"a time after start_at = {self.start_at.isoformat()}")
+        return RequestDraft(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class AcceptBody(Schema):
+    """Which of the answers is accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{}, {"offer": 0}]})
+
+    offer: Annotated[int, Field(strict=True, ge=0, le=1000)] | None = Field(
+        default=None, description="Number of a counter-offer, from 0; null for the quote itself."
+    )
+
+
+class CancelBody(Schema):
+    """Why a request is stopped."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "the grid recovered"}]}
+    )
+
+    reason: str = Field(default="no reason given", min_length=1, max_length=500)
+
+
+class Deliverable(Schema):
+    """Power per 15-minute interval with nine, five and one chances in ten."""
+
+    p10: list[Known]
+    p50: list[Known]
+    p90: list[Known]
+
+
+class LimitView(Schema):
+    """A constraint that keeps the answer from being larger."""
+
+    name: str
+    kw: Known
+    from_at: datetime
+    until_at: datetime
+
+
+class CounterOfferView(Schema):
+    """A request we could meet instead."""
+
+    kind: str
+    target_kw: Known
+    start_at: datetime
+    end_at: datetime
+
+
+class QuoteView(Schema):
+    """Our answer before commitment."""
+
+    verdict: Verdict
+    interval_starts_at: list[datetime]
+    deliverable_kw: Deliverable
+    p50_kw: Known = Field(description="The even-chance power that can be held through the whole window.")
+    max_hold_minutes: Known
+    ramp_kw_per_min: Known
+    rebound_kw: list[Known] = Field(description="Net load above baseline, per 15 minutes from end_at on.")
+    cost_cny: Known
+    limits: list[LimitView]
+    counter_offers: list[CounterOfferView]
+    promises_broken: int
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, quote: Quote) -> Self:
+        """Return the quote as it is shown."""
+        return cls(
+            verdict=quote.verdict,
+            interval_starts_at=list(quote.interval_starts_at),
+            deliverable_kw=Deliverable(
+                p10=list(quote.deliverable_p10_kw),
+                p50=list(quote.deliverable_p50_kw),
+                p90=list(quote.deliverable_p90_kw),
+            ),
+            p50_kw=quote.p50_kw,
+            max_hold_minutes=quote.max_hold_minutes,
+            ramp_kw_per_min=quote.ramp_kw_per_min,
+            rebound_kw=list(quote.rebound_kw),
+            cost_cny=quote.cost_cny,
+            limits=[
+                LimitView(name=limit.name, kw=limit.kw, from_at=limit.from_at, until_at=limit.until_at)
+                for limit in quote.limits
+            ],
+            counter_offers=[
+                CounterOfferView(kind=o.kind, target_kw=o.target_kw, start_at=o.start_at, end_at=o.end_at)
+                for o in quote.counter_offers
+            ],
+            promises_broken=quote.promises_broken,
+            expires_at=quote.expires_at,
+        )
+
+
+class TransitionView(Schema):
+    """One step of a request's life."""
+
+    at: datetime
+    actor: str
+    version: int
+    from_state: RequestState | None
+    to_state: RequestState
+    reason: str
+
+
+class ShortfallView(Schema):
+    """What is missing, why and until when."""
+
+    missing_kw: Known
+    cause: str
+    expected_end_at: datetime | None
+
+
+class ProgressView(Schema):
+    """Where a running request stands now, by the meters."""
+
+    target_kw: Known
+    delivered_kw: Known
+
+
+class RequestView(Schema):
+    """A request with its whole history."""
+
+    id: str
+    state: RequestState
+    version: int
+    created_at: datetime
+    product: Product
+    direction: Direction
+    target_kw: float
+    area: str
+    start_at: datetime
+    end_at: datetime
+    notice_class: NoticeClass
+    ramp_minutes: float | None
+    tolerance_ratio: float
+    rebound_cap_kw: float | None
+    min_delivered_ratio: float
+    baseline_method: BaselineMethod
+    accepted_kw: float | None
+    quote: QuoteView | None
+    shortfall: ShortfallView | None
+    progress: ProgressView | None = Field(description="null while the request does not run")
+    history: list[TransitionView]
+
+    @classmethod
+    def of(cls, request: DispatchRequest, progress: Mapping[str, float] | None) -> Self:
+        """Return the request as it is shown."""
+        draft = {name: getattr(request.draft, name) for name in RequestBody.model_fields}
+        return cls(
+            **draft,
+            id=request.id,
+            state=request.state,
+            version=request.version,
+            created_at=request.created_at,
+            accepted_kw=request.accepted_kw,
+            quote=None if request.quote is None else QuoteView.of(request.quote),
+            shortfall=_shortfall(request),
+            progress=_progress(progress),
+            history=[
+                TransitionView(
+                    at=t.at,
+                    actor=t.actor,
+                    version=t.version,
+                    from_state=t.from_state,
+                    to_state=t.to_state,
+                    reason=t.reason,
+                )
+                for t in request.history
+            ],
+        )
+
+
+def _progress(progress: Mapping[str, float] | None) -> ProgressView | None:
+    if progress is None:
+        return None
+    return ProgressView(target_kw=progress["target_kw"], delivered_kw=progress["delivered_kw"])
+
+
+def _shortfall(request: DispatchRequest) -> ShortfallView | None:
+    flag = request.shortfall
+    if flag is None:
+        return None
+    return ShortfallView(missing_kw=flag.missing_kw, cause=flag.cause, expected_end_at=flag.expected_end_at)

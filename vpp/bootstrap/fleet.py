@@ -1,0 +1,133 @@
+"""The device side composed: a physical model behind simulators of every protocol."""
+
+import asyncio
+import signal
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import structlog
+from adapters.ocpp.stations import OcppStations
+
+from adapters.broker import local_broker
+from adapters.modbus.devices import ModbusDevices
+from adapters.mqtt.sites import MqttSites
+from vpp.bootstrap.runner import clock_of, run
+from vpp.config import Settings
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.request import Direction
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import SECONDS_PER_DAY, STEP_S
+from vpp.ports import DeviceSimulator
+from vpp.runtime.clock import ScaledClock
+from vpp.runtime.fleetside import FleetSide, Registration
+from vpp.runtime.observability import configure_logging
+from vpp.twin.fleet import Twin
+from vpp.twin.presets import demo_fleet, fleet_to_json
+from vpp.twin.sessions import BuiltinSessions, FileSessions
+from vpp.twin.truth import TruthRecorder, judge, read_truth
+from vpp.twin.weather import Weather
+
+_log = structlog.get_logger(__name__)
+_PREROLL_STEP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What ``vpp fleet`` simulates; see its ``--help``."""
+
+    stations: int
+    inverters: int
+    batteries: int
+    v2g: int
+    sites: int
+    sessions: Path | None
+    weather: Path | None
+    seed: int
+    history_days: int
+    modbus_port: int
+    drop_ratio: float
+    truth: Path | None
+
+
+def run_fleet(settings: Settings, plan: FleetPlan) -> None:
+    """Simulate a fleet until Ctrl-C or SIGTERM."""
+    configure_logging(json=settings.log_json, level=settings.log_level)
+    run(_fleet(settings, plan))
+
+
+def broker(directory: Path) -> AbstractAsyncContextManager[str]:
+    """Return a real MQTT broker as a context; entering yields its URL."""
+    return local_broker(directory=directory)
+
+
+def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: float) -> dict[str, float]:
+    """Return the verdict on a cut of net load from what ``vpp fleet --truth`` wrote."""
+    return judge(
+        read_truth(path),
+        start_s=start_at.timestamp(),
+        end_s=end_at.timestamp(),
+        target_kw=target_kw,
+        direction=Direction.UP,
+    )
+
+
+async def _fleet(settings: Settings, plan: FleetPlan) -> None:
+    clock = clock_of(settings)
+    index = demo_fleet(
+        stations=plan.stations,
+        inverters=plan.inverters,
+        batteries=plan.batteries,
+        v2g=plan.v2g,
+        sites=plan.sites if settings.mqtt_url else 0,
+        modbus_port=plan.modbus_port,
+    )
+    twin = _twin(plan, index, clock)
+    history = _history_grid(plan, clock)
+    async with Registration(f"http://{settings.http}", settings.api_token) as registration:
+        await registration.wait_until_alive()
+        await registration.connect(fleet_to_json(index))
+        if history.count:
+            await registration.import_history(history, [r.id for r in index.resources], twin.history(history))
+    recorder = TruthRecorder(twin)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
+    try:
+        await FleetSide(recorder, _simulators(settings, twin, clock), clock).run()
+    finally:
+        if plan.truth:
+            recorder.write(plan.truth)
+
+
+def _twin(plan: FleetPlan, index: FleetIndex, clock: ScaledClock) -> Twin:
+    start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
+    weather = Weather.from_epw(plan.weather) if plan.weather else Weather.builtin()
+    sessions = FileSessions(plan.sessions, seed=plan.seed) if plan.sessions else BuiltinSessions(plan.seed)
+    twin = Twin(index, seed=plan.seed, start_s=start_s, sessions=sessions, weather=weather)
+    twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
+    return twin
+
+
+def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:
+    end_s = floor_s(clock.now_s(), STEP_S)
+    start_s = end_s - plan.history_days * SECONDS_PER_DAY
+    return TimeGrid(start_at=instant(start_s), count=int((end_s - start_s) // STEP_S))
+
+
+def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[DeviceSimulator]:
+    simulators: list[DeviceSimulator] = [
+        OcppStations(url=f"ws://{settings.ocpp}/ocpp", world=twin, clock=clock, sample_interval_s=settings.sample_s),
+        ModbusDevices(world=twin, clock=clock),
+    ]
+    if settings.mqtt_url:
+        simulators.append(MqttSites(url=settings.mqtt_url, world=twin, clock=clock, report_s=settings.sample_s))
+    return simulators
+
+
+def _drop_some(twin: Twin, plan: FleetPlan) -> None:
+    """Kill a share of the devices for good, always the same ones for one seed."""
+    count = len(twin.index)
+    rows = np.random.default_rng(plan.seed).choice(count, size=round(plan.drop_ratio * count), replace=False)
+    twin.drop(rows)
+    _log.warning("devices killed", count=len(rows))

@@ -1,0 +1,288 @@
+"""The service composed: storage, device links, loops, API."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import sqlalchemy as sa
+import structlog
+import uvicorn
+
+from adapters.modbus.link import ModbusLink
+from adapters.mqtt.link import MqttLink
+from adapters.ocpp.server import OcppLink
+from vpp.api.app import create_app
+from vpp.bootstrap.runner import clock_of, run
+from vpp.bus.local import EventStream
+from vpp.config import Settings, address_of
+from vpp.console.report import render_report, report_json
+from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import ConflictError
+from vpp.planning.planner import Planner
+from vpp.ports import Clock, DeviceLink
+from vpp.runtime.desk import BASELINE, Desk
+from vpp.runtime.fastloop import FastLoop
+from vpp.runtime.identifiers import CommandIds
+from vpp.runtime.observability import Metrics, configure_logging
+from vpp.runtime.plane import DevicePlane
+from vpp.runtime.plant import VirtualPowerPlant
+from vpp.runtime.record import baseline_of, session_of
+from vpp.runtime.slowloop import SlowLoop
+from vpp.runtime.supervisor import Supervisor
+from vpp.state.image import ProcessImage
+from vpp.storage.journal import SqlJournal
+from vpp.storage.leases import Leases
+from vpp.storage.registry import SqlRegistry
+from vpp.storage.samples import SqlTelemetryLog
+from vpp.storage.sql import open_database
+from vpp.storage.timeseries import IntervalStore
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.quality import QualityRules
+from vpp.telemetry.resample import IntervalMeans
+
+_log = structlog.get_logger(__name__)
+STARTED = "service.started"
+
+
+def run_service(settings: Settings) -> None:
+    """Run the service until Ctrl-C or SIGTERM."""
+    configure_logging(json=settings.log_json, level=settings.log_level)
+    run(_serve(settings))
+
+
+def dispatch_settings(settings: Settings) -> DispatchSettings:
+    """Return the fast loop's tunables."""
+    return DispatchSettings(
+        cycle_s=settings.cycle_s,
+        lease_s=settings.lease_s,
+        ramp_minutes=settings.ramp_minutes,
+        release_minutes=settings.release_minutes,
+        rebound_watch_minutes=settings.rebound_watch_minutes,
+        answer_s=3.0 * settings.call_timeout_s,
+        confirm_s=max(120.0, 2.0 * settings.sample_s + settings.call_timeout_s),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Everything durable, behind one database."""
+
+    database: sa.Engine
+    journal: SqlJournal
+    samples: SqlTelemetryLog
+    meters: IntervalStore
+    registry: SqlRegistry
+    leases: Leases
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """Open the database, bringing its schema up to date."""
+        database = open_database(url)
+        return cls(
+            database=database,
+            journal=SqlJournal(database),
+            samples=SqlTelemetryLog(database),
+            meters=IntervalStore(database),
+            registry=SqlRegistry(database),
+            leases=Leases(database),
+        )
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.journal.flush_now()
+        self.samples.close()
+        self.database.dispose()
+
+
+async def _serve(settings: Settings) -> None:
+    clock = clock_of(settings)
+    store = Store.open(settings.database_url)
+    service = Service(settings, store, clock, _links(settings, clock))
+    try:
+        await service.run()
+    finally:
+        await service.close()
+        store.close()
+
+
+class Service:
+    """All parts of one ``vpp serve`` and how they hang together."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, links: Sequence[DeviceLink]) -> None:
+        index = store.registry.load()
+        epoch = store.leases.next_epoch()
+        store.meters.grow(len(index))
+        self.metrics = Metrics(version("vpp"))
+        self.metrics.set_leader_epoch(epoch)
+        self.news = EventStream()
+        image = ProcessImage(index)
+        ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
+        means = IntervalMeans(len(index), clock.now_s())
+        self.engine = DispatchEngine(
+            index,
+            dispatch_settings(settings),
+            store.journal.append,
+            take_ids=CommandIds(store.leases).take,
+            epoch=epoch,
+        )
+        self.plane = DevicePlane(links, ingest, clock)
+        self.planner = Planner(deadline_s=settings.plan_deadline_wall_s)
+        self.plant = VirtualPowerPlant(
+            clock=clock,
+            image=image,
+            ingest=ingest,
+            means=means,
+            plane=self.plane,
+            engine=self.engine,
+            registry=store.registry,
+            meters=store.meters,
+            journal=store.journal,
+            news=self.news,
+            metrics=self.metrics,
+        )
+        self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
+        self._supervisor = Supervisor(clock)
+        self._compose_loops(ingest, means)
+        self._restore(image)
+
+    async def open(self) -> None:
+        """Open the device links."""
+        self.plane.assign(self._index)
+        await self.plane.start()
+
+    async def run(self) -> None:
+        """Serve until cancelled or until a loop fails for good."""
+        await self.open()
+        plant = self.plant
+        self._supervisor.watch("fast", plant.fast.run)
+        self._supervisor.watch("slow", plant.slow.run)
+        self._supervisor.watch("settlement", self._settle)
+        await self._answer_http()
+
+    async def close(self) -> None:
+        """Stop in the order in which nothing is lost."""
+        await self._supervisor.close()
+        await self.plane.close()
+        await self.planner.close()
+        await self._store.journal.flush()
+
+    def _compose_loops(self, ingest: Ingest, means: IntervalMeans) -> None:
+        plant, store, clock, settings = self.plant, self._store, self._clock, self._settings
+        plant.desk = Desk(
+            clock=clock,
+            engine=self.engine,
+            meters=store.meters,
+            journal=store.journal,
+            news=self.news,
+            state=plant.fleet,
+            schedule=lambda: plant.slow.schedule,
+            quote_valid_s=settings.quote_valid_s,
+        )
+        plant.slow = SlowLoop(
+            clock=clock,
+            period_s=settings.plan_period_s,
+            planner=self.planner,
+            meters=store.meters,
+            journal=store.journal,
+            metrics=self.metrics,
+            state=plant.fleet,
+            kept_until_s=plant.desk.kept_until_s,
+        )
+        plant.fast = FastLoop(
+            clock=clock,
+            period_s=settings.cycle_s,
+            plane=self.plane,
+            ingest=ingest,
+            engine=self.engine,
+            means=means,
+            meters=store.meters,
+            samples=store.samples,
+            journal=store.journal,
+            metrics=self.metrics,
+            schedule=lambda: plant.slow.schedule,
+            desk=plant.desk,
+            observer=plant.follow,
+        )
+
+    def _restore(self, image: ProcessImage) -> None:
+        """Rebuild requests, leases, baselines and sessions from the journal."""
+        entries = list(self._store.journal.entries())
+        self.engine.restore(entries, self._clock.now_s())
+        for entry in entries:
+            if entry.kind == "cycle":
+                for body in entry.body["sessions"]:
+                    image.write_session(session_of(body))
+            elif entry.kind == BASELINE:
+                request = self.engine.book.get(str(entry.body["request_id"]))
+                self.plant.desk.keep_baseline(request, baseline_of(entry.body))
+        self._store.journal.append(
+            STARTED,
+            self._clock.now_s(),
+            {"epoch": self._epoch, "resources": len(self._index), "version": version("vpp")},
+        )
+
+    async def _settle(self) -> None:
+        while True:
+            await self.plant.desk.verify_finished()
+            await self._clock.sleep(self._settings.cycle_s)
+
+    async def _answer_http(self) -> None:
+        host, port = address_of(self._settings.http)
+        app = create_app(
+            self.plant,
+            metrics=self.metrics.registry,
+            report=self._report,
+            version=version("vpp"),
+            token=self._settings.api_token,
+        )
+        server = _Server(
+            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        )
+        serving = asyncio.create_task(server.serve(), name="http")
+        failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
+        try:
+            await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+            server.should_exit = True
+            self.news.close()
+            await serving
+        if self._supervisor.failure is not None:
+            raise self._supervisor.failure
+
+    def _report(self, request_id: str) -> tuple[str, dict[str, object]]:
+        request, desk = self.plant.request(request_id), self.plant.desk
+        performance, minutes = desk.performance(request_id), desk.minutes(request_id)
+        if performance is None or minutes is None:
+            raise ConflictError(f"request {request_id} is {request.state.value}; there is a report once it is accepted")
+        return (
+            render_report(request, performance, minutes=minutes),
+            report_json(request, performance, minutes=minutes),
+        )
+
+
+def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
+    host, port = address_of(settings.ocpp)
+    links: list[DeviceLink] = [
+        OcppLink(
+            host=host,
+            port=port,
+            clock=clock,
+            call_timeout_s=settings.call_timeout_s,
+            sample_interval_s=settings.sample_s,
+        ),
+        ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=settings.call_timeout_s),
+    ]
+    if settings.mqtt_url:
+        links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
+    return links
+
+
+class _Server(uvicorn.Server):
+    """An HTTP server that leaves signals to the process it is a part of."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()

@@ -1,0 +1,194 @@
+"""The command line. Every command imports what it needs only when it runs, so that ``--help`` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpp.domain.errors import VppError
+
+app = typer.Typer(
+    name="vpp",
+    help="The virtual power plant of a megacity: connect, plan, dispatch, measure, settle.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+audit = typer.Typer(help="Check the journal.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
+DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
+Http = Annotated[str | None, typer.Option(help="HOST:PORT of the HTTP API  [default: 127.0.0.1:8080]")]
+Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
+Sessions = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
+]
+WeatherFile = Annotated[Path | None, typer.Option("--weather", exists=True, dir_okay=False, help="EPW or EPW.gz file")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw in the model")]
+Stations = Annotated[int, typer.Option(min=0, help="charging stations (OCPP 1.6, 2.0.1 and 2.1)")]
+Inverters = Annotated[int, typer.Option(min=0, help="photovoltaic inverters (SunSpec)")]
+Batteries = Annotated[int, typer.Option(min=0, help="stationary batteries (SunSpec)")]
+V2g = Annotated[int, typer.Option("--v2g", min=0, help="bidirectional charging stations (OCPP 2.1)")]
+Sites = Annotated[int, typer.Option(min=0, help="HVAC and industrial sites (MQTT gateways)")]
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigFile = None,
+    http: Http = None,
+    ocpp: Annotated[str | None, typer.Option(help="HOST:PORT stations connect to  [default: 127.0.0.1:9000]")] = None,
+    mqtt_url: Annotated[str | None, typer.Option(help="mqtt[s]://HOST:PORT of the site gateways' broker")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run the service: API, planner, dispatcher and every adapter in one process."""
+    from vpp.bootstrap.service import run_service
+    from vpp.config import Settings
+
+    run_service(Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir))
+
+
+@app.command()
+def fleet(
+    *,
+    config: ConfigFile = None,
+    http: Http = None,
+    ocpp: Annotated[str | None, typer.Option(help="HOST:PORT of the service's OCPP end")] = None,
+    mqtt_url: Annotated[str | None, typer.Option(help="broker of the site gateways; without one no sites run")] = None,
+    stations: Stations = 1000,
+    inverters: Inverters = 200,
+    batteries: Batteries = 50,
+    v2g: V2g = 50,
+    sites: Sites = 20,
+    sessions: Sessions = None,
+    weather: WeatherFile = None,
+    seed: Seed = 1,
+    history_days: Annotated[int, typer.Option(min=0, help="days of meter history to hand over")] = 9,
+    modbus_port: Annotated[
+        int, typer.Option(min=1, max=65000, help="first port of the simulated Modbus sites")
+    ] = 15020,
+    drop_ratio: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="share of devices that die for good on SIGUSR1")
+    ] = 0.1,
+    truth: Annotated[
+        Path | None, typer.Option(help="where to write what really happened, and what would have, when stopped")
+    ] = None,
+) -> None:
+    """Run simulated devices that connect to a running service over the real protocols."""
+    from vpp.bootstrap.fleet import FleetPlan, run_fleet
+    from vpp.config import Settings
+
+    settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url)
+    plan = FleetPlan(
+        stations=stations,
+        inverters=inverters,
+        batteries=batteries,
+        v2g=v2g,
+        sites=sites,
+        sessions=sessions,
+        weather=weather,
+        seed=seed,
+        history_days=history_days,
+        modbus_port=modbus_port,
+        drop_ratio=drop_ratio,
+        truth=truth,
+    )
+    run_fleet(settings, plan)
+
+
+@app.command()
+def demo(
+    *,
+    stations: Stations = 1000,
+    inverters: Inverters = 200,
+    batteries: Batteries = 50,
+    v2g: V2g = 50,
+    sites: Sites = 20,
+    sessions: Sessions = None,
+    weather: WeatherFile = None,
+    seed: Seed = 1,
+    speed: Annotated[float, typer.Option(min=1.0, max=200.0, help="clock seconds per wall second")] = 50.0,
+    share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.85,
+    drop_ratio: Annotated[float, typer.Option(min=0.0, max=0.5, help="share of devices to kill during the hold")] = 0.0,
+    out: Annotated[Path, typer.Option(help="folder for the report, its plots and the logs")] = Path("demo-report"),
+    json: Json = False,
+) -> None:
+    """Plan, dispatch, measure and settle one peak-shaving request with a mixed fleet on real sockets.
+
+    Exits 0 only if what was accepted was delivered and everything promised was kept.
+    """
+    from vpp.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        stations=stations,
+        inverters=inverters,
+        batteries=batteries,
+        v2g=v2g,
+        sites=sites,
+        sessions=sessions,
+        weather=weather,
+        seed=seed,
+        speed=speed,
+        share=share,
+        drop_ratio=drop_ratio,
+        out=out,
+    )
+    raise typer.Exit(run_demo(options, as_json=json))
+
+
+@app.command()
+def replay(
+    *,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Decide every recorded cycle again from journal and telemetry and compare the setpoints."""
+    from vpp.bootstrap.records import run_replay
+    from vpp.config import Settings
+
+    raise typer.Exit(run_replay(Settings.load(config, data_dir=data_dir), as_json=json))
+
+
+@audit.command("verify")
+def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Verify the journal's hash chain from its first entry to its last."""
+    from vpp.bootstrap.records import run_audit
+    from vpp.config import Settings
+
+    run_audit(Settings.load(config, data_dir=data_dir), as_json=json)
+
+
+@app.command("check-config")
+def check_config(*, config: ConfigFile = None) -> None:
+    """Validate the settings and print them, with secrets hidden."""
+    from vpp.config import Settings
+
+    for name, value in Settings.load(config).shown().items():
+        typer.echo(f"{name} = {value}")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the API's OpenAPI description as JSON."""
+    from vpp.bootstrap.service import openapi_json
+
+    typer.echo(openapi_json())
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear line and exit code 2, Ctrl-C is exit code 130."""
+    try:
+        app()
+    except VppError as error:
+        typer.echo(f"vpp: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The measurement and verification report of one request: a printable page, the same as JSON, and its picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vpp.console import wording
+from vpp.domain.performance import Baseline, Performance
+from vpp.domain.request import DispatchRequest, Quote, Shortfall
+from vpp.settlement.tracking import MinuteSeries
+
+_LISTED_DAYS = 4
+_BASELINE_FACTS = (
+    "methods",
+    "reference_days",
+    "excluded_days",
+    "adjustment_ratio",
+    "notes",
+    "excluded_ids",
+    "input_sha256",
+)
+
+
+def render_report(
+    request: DispatchRequest,
+    performance: Performance,
+    *,
+    series: MinuteSeries | None = None,
+    quote: Quote | None = None,
+    shortfalls: Sequence[Shortfall] | None = None,
+    title: str | None = None,
+) -> str:
+    """Return one self-contained HTML page, printable on A4; it loads nothing.
+
+    Args:
+        request: The request with its history.
+        performance: Its measurement, final or provisional.
+        series: Minute means for the lines; steps of 15 minutes without.
+        quote: The answer that was committed to; the request's own if not given.
+        shortfalls: Every shortfall that was flagged; the request's own if not given.
+        title: Heading; the product and the request's id if not given.
+    """
+    answered = quote or request.quote
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        title=title or _title(request),
+        request=request,
+        draft=request.draft,
+        performance=performance,
+        provisional=performance.baseline.grid.count > len(performance.intervals),
+        headline=_headline(request, performance),
+        pictures=_pictures(request, performance, series, answered),
+        quote=answered,
+        comparison=_comparison(request, performance, answered),
+        quoted_p50_kw=dict(zip(answered.interval_starts_at, answered.deliverable_p50_kw, strict=True))
+        if answered
+        else {},
+        days_left_out=days_left_out(performance.baseline),
+        shortfalls=_shortfalls(request, shortfalls),
+    )
+
+
+def report_json(
+    request: DispatchRequest,
+    performance: Performance,
+    *,
+    series: MinuteSeries | None = None,
+    quote: Quote | None = None,
+    shortfalls: Sequence[Shortfall] | None = None,
+    title: str | None = None,
+) -> dict[str, object]:
+    """Return the report's content as JSON-like values; unknown is ``None``, times are ISO 8601 at +08:00.
+
+    Arguments are those of ``render_report``. The baseline comes without its rows: the intervals carry their sum, and
+    the journal all of it.
+    """
+    measured = {
+        name: value
+        for name, value in _plain_fields(performance).items()
+        if name not in {"baseline", "request_id", "intervals"}
+    }
+    return {
+        "title": title or _title(request),
+        "request": _plain_fields(replace(request, quote=None)),
+        "quote": wording.plain(quote or request.quote),
+        "performance": measured,
+        "provisional": performance.baseline.grid.count > len(performance.intervals),
+        "intervals": wording.plain(performance.intervals),
+        "baseline": {name: wording.plain(getattr(performance.baseline, name)) for name in _BASELINE_FACTS},
+        "shortfalls": wording.plain(_shortfalls(request, shortfalls)),
+        "series": None if series is None else wording.plain(series),
+    }
+
+
+def plot_png(request: DispatchRequest, performance: Performance, *, series: MinuteSeries | None = None) -> bytes:
+    """Return the picture of net load and delivered power as PNG."""
+    from vpp.console import plots  # noqa: PLC0415 - matplotlib takes half a second that only pictures need
+
+    return plots.to_png(plots.timeline(request, performance, series))
+
+
+def days_left_out(baseline: Baseline) -> list[tuple[str, str]]:
+    """Return excluded days and reasons, neighbours of one reason on one line."""
+    lines: list[tuple[str, str]] = []
+    for reason, group in groupby(baseline.excluded_days, key=lambda pair: pair[1]):
+        days = [day for day, _ in group]
+        text = ", ".join(days) if len(days) <= _LISTED_DAYS else f"{len(days)} days from {days[-1]} to {days[0]}"
+        lines.append((text, reason))
+    return lines
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vpp.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("power", "energy", "number", "percent", "moment", "clock_time", "words"):
+        environment.filters[name] = getattr(wording, name)
+    return environment
+
+
+def _title(request: DispatchRequest) -> str:
+    return f"{wording.words(request.draft.product.value).capitalize()}, request {request.id}"
+
+
+def _headline(request: DispatchRequest, performance: Performance) -> list[tuple[str, str, str]]:
+    """Return label, figure and what it means, the most important first."""
+    accepted = request.accepted_kw
+    share = None if not accepted else performance.delivered_mean_kw / accepted
+    return [
+        ("Accuracy", wording.percent(performance.accuracy_ratio, 2), "mean of the hold's intervals"),
+        ("Delivered", wording.power(performance.delivered_mean_kw), f"{wording.percent(share)} of what was accepted"),
+        ("Accepted", wording.power(accepted), f"asked for {wording.power(request.draft.target_kw)}"),
+        ("Worst interval", wording.percent(performance.worst_interval_accuracy_ratio, 2), "least accuracy in the hold"),
+        ("Energy", wording.energy(performance.energy_kwh), "delivered over the hold"),
+        ("Ramp", f"{wording.number(performance.ramp_minutes, 1)} min", "until 90 % of the target"),
+        ("Rebound peak", wording.power(performance.rebound_peak_kw), "beyond baseline, after the hold"),
+        ("Good data", wording.percent(performance.good_ratio), "of the samples, ramp and hold"),
+    ]
+
+
+def _pictures(
+    request: DispatchRequest, performance: Performance, series: MinuteSeries | None, quote: Quote | None
+) -> Mapping[str, Markup]:
+    from vpp.console import plots  # noqa: PLC0415 - matplotlib takes half a second that only pictures need
+
+    figures = {
+        "timeline": plots.timeline(request, performance, series),
+        "accuracy": plots.accuracy(request, performance),
+        "rebound": plots.rebound(request, performance, quote),
+        "classes": plots.classes(performance),
+        "quality": plots.data_quality(performance),
+    }
+    return {name: Markup(plots.to_svg(figure, f"{name}-")) for name, figure in figures.items()}  # noqa: S704 - our SVG
+
+
+def _comparison(
+    request: DispatchRequest, performance: Performance, quote: Quote | None
+) -> list[tuple[str, float | None, str]]:
+    """Return name, power and meaning of what was asked, quoted, accepted and delivered."""
+    rows: list[tuple[str, float | None, str]] = [("Requested", request.draft.target_kw, "the dispatcher's target")]
+    if quote is not None:
+        rows += [
+            ("Quoted p10", min(quote.deliverable_p10_kw, default=None), "held throughout with nine chances in ten"),
+            ("Quoted p50", quote.p50_kw, "held throughout with even chances"),
+            ("Quoted p90", min(quote.deliverable_p90_kw, default=None), "held throughout with one chance in ten"),
+        ]
+    return [
+        *rows,
+        ("Accepted", request.accepted_kw, "committed; accuracy is judged against this"),
+        ("Delivered", performance.delivered_mean_kw, "mean over the hold, from meters only"),
+    ]
+
+
+def _shortfalls(request: DispatchRequest, given: Sequence[Shortfall] | None) -> Sequence[Shortfall]:
+    if given is not None:
+        return given
+    return () if request.shortfall is None else (request.shortfall,)
+
+
+def _plain_fields(value: object) -> dict[str, object]:
+    found = wording.plain(value)
+    return found if isinstance(found, dict) else {}

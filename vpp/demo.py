@@ -1,0 +1,336 @@
+"""The main job, shown: a service, a fleet on real sockets, one peak-shaving request and a verdict.
+
+Everything runs as a user would run it: ``vpp serve`` and ``vpp fleet`` as processes of their own, a real broker, and
+the public HTTP API. The service never sees what the verdict is judged by: the fleet's own counterfactual.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from vpp.bootstrap.fleet import broker, judge_truth
+from vpp.domain.errors import ConfigurationError
+from vpp.domain.timegrid import instant
+from vpp.runtime.clock import ScaledClock
+
+_ZONE = ZoneInfo("Asia/Shanghai")
+_START = datetime(2026, 7, 15, 12, 10, tzinfo=_ZONE)
+"""A hot July workday, before the early-afternoon peak."""
+_LEAD = timedelta(minutes=18)
+_HOLD = timedelta(minutes=60)
+_READY_WALL_S = 90.0
+_END_WALL_S = 240.0
+_LEAST_ACCURACY = 0.98
+_STATES = ("scheduled", "preconditioning", "ramping", "holding", "releasing", "rebound_watch", "completed", "verified")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the demo is run on; see ``vpp demo --help``."""
+
+    stations: int
+    inverters: int
+    batteries: int
+    v2g: int
+    sites: int
+    sessions: Path | None
+    weather: Path | None
+    seed: int
+    speed: float
+    share: float
+    drop_ratio: float
+    out: Path
+
+
+def run_demo(options: DemoOptions, *, as_json: bool) -> int:
+    """Run the demo and return the exit code: 0 only if every check passed."""
+    began = time.perf_counter()
+    console = Console(stderr=True)
+    summary = asyncio.run(_Demo(options, console).run())
+    summary["wall_s"] = round(time.perf_counter() - began, 1)
+    failed = failed_checks(summary)
+    _tell(console, summary, failed, options.out)
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+    return 1 if failed else 0
+
+
+def failed_checks(summary: Mapping[str, float]) -> list[str]:
+    """Return what was not kept, in words; empty if all was."""
+    ratios = ("accuracy_ratio", "accuracy_true_ratio")
+    failed = [
+        f"{name} {summary[name]:.4f} is below {_LEAST_ACCURACY}"
+        for name in ratios
+        if not summary[name] >= _LEAST_ACCURACY
+    ]
+    if not summary["accepted_kw"] >= 0.8 * summary["quoted_p50_kw"]:
+        failed.append(f"accepted {summary['accepted_kw']} kW is less than 80 % of the quote")
+    nothing = ("promises_broken", "cap_violations", "setpoints_unaccounted", "limits_not_restored")
+    failed += [f"{name} is {summary[name]}, not 0" for name in nothing if summary[name] != 0]
+    return failed
+
+
+class _Demo:
+    """One run: starts the processes, plays the dispatcher, judges."""
+
+    def __init__(self, options: DemoOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._http_port, self._ocpp_port = _free_ports(2)
+        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._http_port}", timeout=30.0, trust_env=False)
+        self._clock = ScaledClock.starting(_START, options.speed)
+        self._fleet: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> dict[str, float]:
+        options = self._options
+        options.out.mkdir(parents=True, exist_ok=True)
+        data = Path(tempfile.mkdtemp(prefix="vpp-demo-"))
+        try:
+            async with AsyncExitStack() as stack:
+                stack.callback(shutil.rmtree, data, ignore_errors=True)
+                stack.push_async_callback(self._client.aclose)
+                mqtt_url = await stack.enter_async_context(broker(data / "broker"))
+                environment = self._environment(data, mqtt_url)
+                service = await self._spawn(stack, environment, "serve")
+                self._fleet = await self._spawn(stack, environment, "fleet", *self._fleet_flags(data / "truth.json"))
+                return await self._play(service, self._fleet, data / "truth.json")
+        finally:
+            shutil.rmtree(data, ignore_errors=True)
+
+    def _environment(self, data: Path, mqtt_url: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "VPP_HTTP": f"127.0.0.1:{self._http_port}",
+            "VPP_OCPP": f"127.0.0.1:{self._ocpp_port}",
+            "VPP_MQTT_URL": mqtt_url,
+            "VPP_DATA_DIR": str(data),
+            "VPP_CLOCK_SPEED": str(self._clock.speed),
+            "VPP_CLOCK_ANCHOR_S": str(self._clock.anchor_s),
+            "VPP_CLOCK_ANCHOR_WALL_S": str(self._clock.anchor_wall_s),
+            "VPP_SAMPLE_S": "30",
+            "VPP_REBOUND_WATCH_MINUTES": "30",
+            "VPP_CALL_TIMEOUT_S": "120",
+        }
+
+    def _fleet_flags(self, truth: Path) -> list[str]:
+        options = self._options
+        flags = [
+            *("--stations", options.stations, "--inverters", options.inverters, "--batteries", options.batteries),
+            *("--v2g", options.v2g, "--sites", options.sites, "--seed", options.seed, "--truth", truth),
+            *("--drop-ratio", options.drop_ratio),
+        ]
+        if options.sessions:
+            flags += ["--sessions", options.sessions]
+        if options.weather:
+            flags += ["--weather", options.weather]
+        return [str(flag) for flag in flags]
+
+    async def _spawn(
+        self, stack: AsyncExitStack, environment: dict[str, str], command: str, *flags: str
+    ) -> asyncio.subprocess.Process:
+        log = stack.enter_context((self._options.out / f"{command}.log").open("wb"))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "vpp.cli", command, *flags, env=environment, stdout=log, stderr=log
+        )
+        stack.push_async_callback(_end, process)
+        return process
+
+    async def _play(
+        self, service: asyncio.subprocess.Process, fleet: asyncio.subprocess.Process, truth: Path
+    ) -> dict[str, float]:
+        with self._progress() as progress:
+            await self._until_ready(progress, service, fleet)
+            request = await self._ask_and_accept()
+            await self._watch(progress, request["id"], service, fleet)
+        performance = await self._get(f"/api/v1/requests/{request['id']}/performance")
+        ledger = await self._get("/api/v1/commands")
+        resources = (await self._get("/api/v1/fleet"))["resources"]
+        await self._save_report(request["id"])
+        await _end(fleet)
+        verdict = judge_truth(
+            truth,
+            start_at=datetime.fromisoformat(request["start_at"]),
+            end_at=datetime.fromisoformat(request["end_at"]),
+            target_kw=request["accepted_kw"],
+        )
+        return {
+            "quoted_p50_kw": min(request["quote"]["deliverable_kw"]["p50"]),
+            "accepted_kw": request["accepted_kw"],
+            "delivered_mean_kw": performance["delivered_mean_kw"],
+            "accuracy_ratio": performance["accuracy_ratio"],
+            "accuracy_true_ratio": verdict["accuracy_true_ratio"],
+            "worst_interval_accuracy_ratio": performance["worst_interval_accuracy_ratio"],
+            "promises_broken": verdict["promises_broken"],
+            "cap_violations": verdict["cap_violations"],
+            "setpoints_sent": ledger["sent"],
+            "setpoints_confirmed": ledger["confirmed"],
+            "setpoints_unaccounted": ledger["unaccounted"],
+            "limits_not_restored": verdict["limits_not_restored"],
+            "rebound_peak_kw": performance["rebound_peak_kw"],
+            "resources": resources,
+        }
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[news]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+
+    async def _until_ready(self, progress: Progress, *processes: asyncio.subprocess.Process) -> None:
+        options = self._options
+        wanted = options.stations + options.inverters + options.batteries + options.v2g + options.sites
+        bar = progress.add_task("connecting the fleet", total=wanted, news="")
+        deadline = time.monotonic() + _READY_WALL_S
+        while True:
+            _still_running(processes, options.out)
+            ready = await self._readiness()
+            connected = int(ready.get("connected", 0))
+            progress.update(bar, completed=connected, news=f"{connected} of {wanted} devices")
+            if ready.get("status") == "ready" and connected >= 0.95 * wanted:
+                progress.update(bar, completed=wanted)
+                return
+            if time.monotonic() > deadline:
+                raise ConfigurationError(f"not ready after {_READY_WALL_S:.0f} s: {ready}; see {options.out}/*.log")
+            await asyncio.sleep(0.5)
+
+    async def _readiness(self) -> Mapping[str, object]:
+        try:
+            ready = (await self._client.get("/readyz")).json()
+            fleet = (await self._client.get("/api/v1/fleet")).json()
+        except (httpx.TransportError, ValueError):
+            return {}
+        return {**ready, "connected": fleet.get("connected", 0)}
+
+    async def _ask_and_accept(self) -> dict[str, object]:
+        start_at = _next_quarter(self._clock.now() + _LEAD)
+        probe = await self._post("/api/v1/requests", self._draft(start_at, 1e6), key="demo-probe")
+        p50_kw = min(probe["quote"]["deliverable_kw"]["p50"])
+        self._console.print(f"asked for 1 GW: [bold]{probe['quote']['verdict']}[/], p50 {p50_kw:,.0f} kW can be had")
+        for limit in probe["quote"]["limits"][:3]:
+            self._console.print(f"  limited by {limit['name']}")
+        target_kw = round(self._options.share * p50_kw)
+        asked = await self._post("/api/v1/requests", self._draft(start_at, target_kw), key="demo-request")
+        self._console.print(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
+        return await self._post(f"/api/v1/requests/{asked['id']}/accept", {}, key="demo-accept")
+
+    def _draft(self, start_at: datetime, target_kw: float) -> dict[str, object]:
+        return {
+            "product": "peak_shaving",
+            "direction": "up",
+            "target_kw": target_kw,
+            "area": "city",
+            "start_at": start_at.astimezone(_ZONE).isoformat(),
+            "end_at": (start_at + _HOLD).astimezone(_ZONE).isoformat(),
+            "notice_class": "intraday",
+        }
+
+    async def _watch(self, progress: Progress, request_id: str, *processes: asyncio.subprocess.Process) -> None:
+        bar = progress.add_task("scheduled", total=len(_STATES), news="")
+        deadline = time.monotonic() + _END_WALL_S * 50.0 / min(self._options.speed, 50.0)
+        dropped = self._options.drop_ratio == 0.0
+        while True:
+            _still_running(processes, self._options.out)
+            request = await self._get(f"/api/v1/requests/{request_id}")
+            state = request["state"]
+            if state in _STATES:
+                done = _STATES.index(state)
+                progress.update(bar, description=state.replace("_", " "), completed=done, news=_news(request))
+            if state == "holding" and not dropped and self._clock.now_s() > _epoch_s(request["start_at"]) + 900.0:
+                dropped = True
+                processes[1].send_signal(signal.SIGUSR1)
+            if state in {"verified", "settled", "failed", "aborted", "cancelled"}:
+                progress.update(bar, completed=len(_STATES))
+                return
+            if time.monotonic() > deadline:
+                raise ConfigurationError(f"request {request_id} is still {state}; see {self._options.out}/*.log")
+            await asyncio.sleep(0.5)
+
+    async def _save_report(self, request_id: str) -> None:
+        for name, kind in (("report.html", "text/html"), ("report.json", "application/json")):
+            answer = await self._client.get(f"/api/v1/requests/{request_id}/report", headers={"Accept": kind})
+            (self._options.out / name).write_bytes(answer.raise_for_status().content)
+
+    async def _get(self, path: str) -> dict[str, object]:
+        return _checked(await self._client.get(path))
+
+    async def _post(self, path: str, body: Mapping[str, object], *, key: str) -> dict[str, object]:
+        return _checked(await self._client.post(path, json=body, headers={"Idempotency-Key": key, "X-Actor": "demo"}))
+
+
+def _checked(answer: httpx.Response) -> dict[str, object]:
+    if answer.is_error:
+        raise ConfigurationError(f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}")
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def _still_running(processes: tuple[asyncio.subprocess.Process, ...], out: Path) -> None:
+    for process in processes:
+        if process.returncode is not None:
+            raise ConfigurationError(f"a process ended early with code {process.returncode}; see {out}/*.log")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to stop and wait for it; kill it if it does not."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(20.0):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that are free now; they are taken up again at once."""
+    with_sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in with_sockets]
+    for s in with_sockets:
+        s.close()
+    return ports
+
+
+def _next_quarter(at: datetime) -> datetime:
+    return instant(-(-at.timestamp() // 900.0) * 900.0)
+
+
+def _epoch_s(text: object) -> float:
+    return datetime.fromisoformat(str(text)).timestamp()
+
+
+def _news(request: Mapping[str, object]) -> str:
+    progress = request.get("progress")
+    if not isinstance(progress, Mapping):
+        return ""
+    return f"target {progress['target_kw']:,.0f} kW, delivered {progress['delivered_kw']:,.0f} kW"
+
+
+def _tell(console: Console, summary: Mapping[str, float], failed: list[str], out: Path) -> None:
+    for name, value in summary.items():
+        console.print(f"  {name:32} {value:,.4g}" if isinstance(value, float) else f"  {name:32} {value:,}")
+    console.print(f"report: {out / 'report.html'}")
+    for line in failed:
+        console.print(f"[red]not kept:[/] {line}")
+    if not failed:
+        console.print("[green]what was accepted was delivered, and every promise kept[/]")

@@ -1,0 +1,66 @@
+"""Which drafts are taken at all: each refusal names the field and says what would do."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from math import isfinite
+
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.request import CITY, Direction, Product, RequestDraft
+from vpp.domain.units import SECONDS_PER_MINUTE
+
+_DIRECTION_OF = {Product.PEAK_SHAVING: Direction.UP, Product.VALLEY_FILLING: Direction.DOWN}
+
+
+def check_draft(
+    draft: RequestDraft, *, now: datetime, known_areas: Collection[str], settings: DispatchSettings
+) -> None:
+    """Refuse a draft that makes no sense.
+
+    Raises:
+        InputError: A field is out of range; its ``field`` names it.
+        UnknownIdError: There is no such area.
+    """
+    _check_amounts(draft, settings)
+    if draft.area != CITY and draft.area not in known_areas:
+        raise UnknownIdError("area", draft.area)
+    expected = _DIRECTION_OF.get(draft.product, draft.direction)
+    if draft.direction is not expected:
+        raise InputError("direction", draft.direction.value, f"{expected.value!r} for {draft.product.value}")
+    _check_window(draft, settings)
+    _check_notice(draft, now, settings)
+
+
+def _check_amounts(draft: RequestDraft, settings: DispatchSettings) -> None:
+    if not (isfinite(draft.target_kw) and draft.target_kw > 0.0):
+        raise InputError("target_kw", draft.target_kw, "a finite number above 0, whatever the direction")
+    if not 0.0 < draft.tolerance_ratio < 1.0:
+        raise InputError("tolerance_ratio", draft.tolerance_ratio, "a share above 0 and below 1")
+    if not 0.0 <= draft.min_delivered_ratio <= 1.0:
+        raise InputError("min_delivered_ratio", draft.min_delivered_ratio, "a share from 0 to 1")
+    if draft.ramp_minutes is not None and not 0.0 <= draft.ramp_minutes <= settings.max_ramp_minutes:
+        raise InputError("ramp_minutes", draft.ramp_minutes, f"0 to {settings.max_ramp_minutes:g} minutes")
+    if draft.rebound_cap_kw is not None and not (isfinite(draft.rebound_cap_kw) and draft.rebound_cap_kw >= 0.0):
+        raise InputError("rebound_cap_kw", draft.rebound_cap_kw, "a finite number of at least 0, or nothing")
+
+
+def _check_window(draft: RequestDraft, settings: DispatchSettings) -> None:
+    for field, instant in (("start_at", draft.start_at), ("end_at", draft.end_at)):
+        if instant.utcoffset() is None:
+            raise InputError(field, instant.isoformat(), "an instant with an offset")
+    if draft.end_at <= draft.start_at:
+        raise InputError("end_at", draft.end_at.isoformat(), f"an instant after start_at {draft.start_at.isoformat()}")
+    minutes = (draft.end_at - draft.start_at).total_seconds() / SECONDS_PER_MINUTE
+    if not settings.min_hold_minutes <= minutes <= settings.max_hold_minutes:
+        accepted = f"{settings.min_hold_minutes:g} to {settings.max_hold_minutes:g} minutes after start_at"
+        raise InputError("end_at", draft.end_at.isoformat(), accepted)
+
+
+def _check_notice(draft: RequestDraft, now: datetime, settings: DispatchSettings) -> None:
+    if draft.start_at < now:
+        raise InputError("start_at", draft.start_at.isoformat(), f"an instant that is not past, now {now.isoformat()}")
+    minutes = settings.min_notice_minutes.get(draft.notice_class, 0.0)
+    earliest = now + timedelta(minutes=minutes)
+    if draft.start_at < earliest:
+        accepted = f"{earliest.isoformat()} or later: {draft.notice_class.value} needs {minutes:g} minutes of notice"
+        raise InputError("start_at", draft.start_at.isoformat(), accepted)

@@ -1,0 +1,488 @@
+"""The fast loop in one call: requests, targets, proposals, guard, outbox.
+
+One engine holds everything the fast loop remembers. ``cycle`` takes a snapshot and returns the commands that are due
+and how each running request stands; ``restore`` rebuilds the engine from the journal after a restart.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.controller import Situation, Steering, class_rows, steer
+from vpp.dispatch.feeders import FeederTree
+from vpp.dispatch.guard import Guarded, guard
+from vpp.dispatch.kinds import of_class
+from vpp.dispatch.law import BaselineCurve, Tracking
+from vpp.dispatch.ledger import LedgerCounts
+from vpp.dispatch.outbox import SENT, Outbox, TakeIds
+from vpp.dispatch.proposals import Authority, Proposal, merge
+from vpp.dispatch.requests import TRANSITION, Record, RequestBook
+from vpp.dispatch.rooms import protected
+from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.shortfall import assess, cause_of, next_help_s
+from vpp.dispatch.timetable import Phase
+from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Baseline
+from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall, Transition
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+
+TRACKING = "dispatch.tracking"
+CAP = "cap"
+_PLAN = "plan"
+_NOTHING_KW = 0.05
+_MOST_RAISED = 200
+"""Rows that may return from a cap in one cycle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How a running request stands; powers in the direction asked, net loads load positive.
+
+    Attributes:
+        measured_kw: Net load of the portfolio by its meters.
+        baseline_kw: What it would have been.
+        delivered_kw: Change of net load in the direction asked.
+        error_ratio: ``(delivered - target) / target``, NaN where nothing is due.
+        rows: Rows that work for the request.
+    """
+
+    request_id: str
+    phase: Phase
+    target_kw: float
+    measured_kw: float
+    baseline_kw: float
+    delivered_kw: float
+    error_ratio: float
+    shortfall: Shortfall | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResult:
+    """One cycle.
+
+    Attributes:
+        batch: Commands to hand to the links, journalled already.
+        transformer_load_kw: Metered net load of every transformer, shape ``(n_transformers,)``.
+        transformer_expected_kw: The same once every command has taken effect.
+        capped_rows: Rows that are limited for a transformer's sake.
+        unrestored_rows: Rows in which a value of ours may be in force that nobody wants any more.
+    """
+
+    batch: SetpointBatch
+    progress: tuple[Progress, ...]
+    transitions: tuple[Transition, ...]
+    transformer_load_kw: FloatArray
+    transformer_expected_kw: FloatArray
+    capped_rows: int
+    unrestored_rows: int
+
+
+class DispatchEngine:
+    """Everything the fast loop remembers.
+
+    Args:
+        index: The fleet.
+        settings: Tunables.
+        record: Takes the journal entries; what it was given must be durable before a batch is handed to the links.
+        take_ids: Where command ids come from; by default they count up from the highest in the journal.
+        epoch: Leader epoch that is put on every batch.
+    """
+
+    def __init__(
+        self,
+        index: FleetIndex,
+        settings: DispatchSettings,
+        record: Record,
+        *,
+        take_ids: TakeIds | None = None,
+        epoch: int = 1,
+    ) -> None:
+        self._settings = settings
+        self._record = record
+        self._last_id = 0
+        self.book = RequestBook(record, settings)
+        self.outbox = Outbox(index, settings, record, take_ids=take_ids or self._count_up, epoch=epoch)
+        self._roster = RosterTable()
+        self._memories: dict[str, Tracking] = {}
+        self._numbers: dict[str, int] = {}
+        self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
+        self._trusting_until_s = float("-inf")
+        self.resize(index)
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet; existing rows keep what they hold."""
+        self.index = index
+        self.outbox.resize(index)
+        self._roster.grow(len(index))
+        self._tree = FeederTree(index)
+        self._cut_order = np.array([self._settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+
+    def outcomes(self, batch: OutcomeBatch) -> None:
+        """Take what the links say of commands."""
+        if len(batch):
+            self.outbox.outcomes(batch, float(batch.at_s.max()))
+
+    def ledger(self) -> LedgerCounts:
+        """Return what became of every command so far."""
+        return self.outbox.ledger()
+
+    def setpoints_kw(self) -> FloatArray:
+        """Return the setpoint of every row that is dispatched, NaN elsewhere, shape ``(n_resources,)``."""
+        return np.fmin(self._roster.setpoint_kw, self._roster.cap_kw)
+
+    def cycle(
+        self,
+        state: FleetState,
+        *,
+        schedule: Schedule | None,
+        baselines: Mapping[str, Baseline],
+        portfolios: Mapping[str, BoolArray] | None = None,
+    ) -> CycleResult:
+        """Run one cycle.
+
+        Args:
+            state: The snapshot; its rows are those of the last ``resize``.
+            schedule: The plan in force; where there is none the stores keep their last default.
+            baselines: Frozen baseline of every running request by id; without one the load at its ramp's begin counts.
+            portfolios: Rows whose meters count by request id; all rows of its area where it is not named.
+        """
+        now_s = state.at_s
+        transitions = self.book.advance(now_s)
+        self.outbox.observe(state)
+        self._notice_links(state)
+        running = self.book.running(now_s)
+        active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
+        curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
+        default = self._defaults(state, schedule, curves)
+        steered = [(request, self._steer(state, request, default, *curves[request.id])) for request in active]
+        self._let_strays_go(now_s, steered)
+        kept = protected(state, self._free(state, steered), ~np.isnan(self.setpoints_kw()), self._settings)
+        guarded = self._guard(state, steered, default, kept)
+        batch = self._send(state, steered, guarded, default, kept)
+        progress = tuple(self._progress(state, request, result) for request, result in steered)
+        return CycleResult(
+            batch=batch,
+            progress=progress,
+            transitions=tuple(transitions),
+            transformer_load_kw=self._tree.loads_kw(np.nan_to_num(state.power_kw)),
+            transformer_expected_kw=guarded.load_kw,
+            capped_rows=int(np.count_nonzero(~np.isnan(self._roster.cap_kw))),
+            unrestored_rows=int(np.count_nonzero(self.outbox.limited(now_s) & np.isnan(self.setpoints_kw()))),
+        )
+
+    def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
+        """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
+        kept = list(entries)
+        self.book.restore(kept)
+        for entry in kept:
+            if entry.kind == TRACKING:
+                body: Any = entry.body
+                self._memories[body["id"]] = Tracking.from_body(body["memory"])
+            elif entry.kind == SENT:
+                ids: Any = entry.body["ids"]
+                self._last_id = max(self._last_id, *ids)
+        self.outbox.restore((entry for entry in kept if entry.kind != TRANSITION), now_s)
+        self._restore_roster(now_s)
+        self._trusting_until_s = now_s + self._settings.restart_grace_s
+
+    def _restore_roster(self, now_s: float) -> None:
+        """Take the rows that hold a live lease for the one it was given for."""
+        table, roster = self.outbox.table, self._roster
+        owners = {request.id: self._number(request.id) for request in self.book.running(now_s)}
+        for row in np.flatnonzero(~np.isnan(table.dispatch_kw) & (table.lease_s > now_s)):
+            source = self.outbox.source_of(int(row))
+            if source == CAP:
+                roster.cap_kw[row] = table.dispatch_kw[row]
+            elif source in owners:
+                roster.owner[row] = owners[source]
+                roster.setpoint_kw[row] = table.dispatch_kw[row]
+            roster.free_kw[row] = table.free_kw[row]
+        leaving = np.isnan(roster.setpoint_kw) & (now_s - table.released_s < self._settings.confirm_s)
+        roster.returning_s[leaving] = table.released_s[leaving]
+        roster.free_kw[leaving] = table.free_kw[leaving]
+        roster.lost_s[:] = now_s
+
+    def _number(self, request_id: str) -> int:
+        """Return the number under which the roster knows a request."""
+        return self._numbers.setdefault(request_id, len(self._numbers))
+
+    def _count_up(self, count: int) -> IdArray:
+        ids = np.arange(self._last_id + 1, self._last_id + 1 + count, dtype=np.int64)
+        self._last_id += count
+        return ids
+
+    def _notice_links(self, state: FleetState) -> None:
+        """Note who lost its link, and who was let go and shows it by now."""
+        roster = self._roster
+        newly = ~state.connected & np.isnan(roster.lost_s)
+        roster.lost_s = np.where(state.connected, np.nan, np.where(newly, state.at_s, roster.lost_s))
+        back = np.abs(state.power_kw - roster.free_kw) <= np.maximum(0.1 * np.abs(roster.free_kw), _NOTHING_KW)
+        overdue = state.at_s - roster.returning_s > self._settings.confirm_s
+        roster.returning_s[back | overdue] = np.nan
+
+    def _defaults(
+        self,
+        state: FleetState,
+        schedule: Schedule | None,
+        curves: Mapping[str, tuple[BoolArray, BaselineCurve | None]],
+    ) -> FloatArray:
+        """Return the default value of every row; the plan of a running request's rows is the one in its baseline."""
+        count = len(self.index)
+        planned = of_class(self.index, *self._settings.plan_classes)
+        default = self.outbox.table.default_kw
+        if schedule is not None:
+            default = np.where(planned, _padded(schedule.at(state.at_s), count), np.nan)
+        for portfolio, curve in curves.values():
+            if curve is not None:
+                frozen = curve.steps & planned & portfolio
+                default = np.where(frozen, curve.rows_kw(state.at_s, count), default)
+        return np.clip(default, self.index.p_min_kw, self.index.p_max_kw)
+
+    def _curve(
+        self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
+    ) -> tuple[BoolArray, BaselineCurve | None]:
+        """Return the rows that count for a request and its baseline as a curve, made once."""
+        named = portfolios.get(request.id)
+        portfolio = self.index.in_area(request.draft.area) if named is None else named
+        if baseline is None:
+            return portfolio, None
+        known = self._curves.get(request.id)
+        if known is None or known[0] is not baseline or known[1] != len(portfolio):
+            known = (baseline, len(portfolio), BaselineCurve(baseline, portfolio, class_rows(self.index)))
+            self._curves[request.id] = known
+        return portfolio, known[2]
+
+    def _steer(
+        self,
+        state: FleetState,
+        request: DispatchRequest,
+        default_kw: FloatArray,
+        rows: BoolArray,
+        curve: BaselineCurve | None,
+    ) -> Steering:
+        count = len(self.index)
+        situation = Situation(
+            request=request,
+            timetable=self.book.timetable(request.id),
+            number=self._number(request.id),
+            state=state,
+            portfolio=rows,
+            baseline_kw=float("nan") if curve is None else curve.total_kw(state.at_s),
+            baseline_rows_kw=np.full(count, np.nan) if curve is None else curve.rows_kw(state.at_s, count),
+            default_kw=default_kw,
+            roster=self._roster,
+            commands=self.outbox.table,
+            settled=self.outbox.settled(),
+            trusting=state.at_s < self._trusting_until_s,
+            settings=self._settings,
+        )
+        memory = self._memories.get(request.id, Tracking(at_s=state.at_s))
+        result = steer(situation, memory)
+        self._enlist(situation, result)
+        self._memories[request.id] = result.memory
+        self._record(TRACKING, state.at_s, self._tracking_body(request, result))
+        self._flag(request, result, rows, state.at_s)
+        return result
+
+    def _enlist(self, situation: Situation, result: Steering) -> None:
+        """Write who works for the request into the roster."""
+        roster, now_s = self._roster, situation.state.at_s
+        mine, taken = situation.mine, ~np.isnan(result.setpoint_kw)
+        joining, leaving = taken & ~mine, mine & ~taken
+        noted = ~np.isnan(roster.returning_s) & ~np.isnan(roster.free_kw)
+        roster.free_kw = np.where(joining & ~noted, result.free_kw, roster.free_kw)
+        roster.anchor_kw = np.where(joining & ~noted, situation.baseline_rows_kw, roster.anchor_kw)
+        roster.anchor_kw = np.where(taken & np.isnan(roster.anchor_kw), situation.baseline_rows_kw, roster.anchor_kw)
+        roster.owner = np.where(taken, situation.number, np.where(leaving, -1, roster.owner)).astype(np.int32)
+        roster.setpoint_kw = np.where(mine | taken, result.setpoint_kw, roster.setpoint_kw)
+        roster.returning_s = np.where(taken, np.nan, np.where(leaving, now_s, roster.returning_s))
+
+    def _let_strays_go(self, now_s: float, steered: Sequence[tuple[DispatchRequest, Steering]]) -> None:
+        """Free the rows of requests that do not run any more."""
+        alive = [self._number(request.id) for request, _ in steered]
+        roster = self._roster
+        stray = (roster.owner >= 0) & ~np.isin(roster.owner, alive)
+        roster.setpoint_kw[stray] = np.nan
+        roster.returning_s[stray] = now_s
+        roster.owner[stray] = -1
+
+    def _free(self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Steering]]) -> FloatArray:
+        """Return the power each row would take if it were free, as the request it works for sees it."""
+        roster = self._roster
+        noted = ~np.isnan(roster.returning_s) | ~np.isnan(roster.cap_kw)
+        free = np.where(noted & ~np.isnan(roster.free_kw), roster.free_kw, np.nan_to_num(state.power_kw))
+        for request, result in steered:
+            free = np.where(roster.owner == self._number(request.id), result.free_kw, free)
+        return free
+
+    def _guard(
+        self,
+        state: FleetState,
+        steered: Sequence[tuple[DispatchRequest, Steering]],
+        default_kw: FloatArray,
+        kept: BoolArray,
+    ) -> Guarded:
+        """Merge all voices and let the guard have the last word; caps that bind are noted in the roster."""
+        roster, commands = self._roster, self.outbox.table
+        free = self._free(state, steered)
+        self._lift_caps(state, free, kept)
+        merged = merge(
+            self._proposals(steered, default_kw, kept),
+            self.index.p_min_kw,
+            np.maximum(self.index.p_max_kw, self.index.p_min_kw),
+        ).power_kw
+        # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
+        leaving = self.outbox.limited(state.at_s) & np.isnan(merged) & state.connected
+        wanted = np.where(state.connected, np.where(leaving, free, merged), np.nan)
+        result = guard(
+            state,
+            self._tree,
+            wanted_kw=wanted,
+            now_kw=np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free),
+            kept=kept,
+            fixed=~state.connected | (state.at_s < commands.blocked_s),
+            order=self._cut_order,
+            settings=self._settings,
+        )
+        fresh = result.capped & np.isnan(roster.cap_kw)
+        unknown = fresh & np.isnan(roster.setpoint_kw) & np.isnan(roster.returning_s)
+        roster.free_kw[unknown] = free[unknown]
+        roster.cap_kw = np.where(result.capped, result.power_kw, roster.cap_kw)
+        roster.returning_s[result.capped] = np.nan
+        power = np.where(leaving & ~result.capped, np.nan, result.power_kw)
+        return replace(result, power_kw=power)
+
+    def _proposals(
+        self, steered: Sequence[tuple[DispatchRequest, Steering]], default_kw: FloatArray, kept: BoolArray
+    ) -> list[Proposal]:
+        roster = self._roster
+        voices = [_voice(_PLAN, Authority.TARIFF, ~np.isnan(default_kw), default_kw)]
+        for request, result in steered:
+            regulation = request.draft.product is Product.REGULATION
+            authority = Authority.REGULATION if regulation else Authority.PEAK_SHAVING
+            voices.append(_voice(request.id, authority, ~np.isnan(result.setpoint_kw), result.setpoint_kw))
+        promised = kept & of_class(self.index, ResourceClass.EV) & ~np.isnan(self.setpoints_kw())
+        voices.append(_voice("promise", Authority.PROMISE, promised, self.index.default_kw))
+        capped = ~np.isnan(roster.cap_kw)
+        limit = _voice(CAP, Authority.TRANSFORMER_CAP, capped, np.fmin(roster.cap_kw, roster.setpoint_kw))
+        voices.append(replace(limit, high_kw=roster.cap_kw[capped]))
+        return voices
+
+    def _lift_caps(self, state: FleetState, free_kw: FloatArray, kept: BoolArray) -> None:
+        """Let rows return whose transformers have room again, a few at a time, urgent sessions first."""
+        roster = self._roster
+        capped = np.flatnonzero(~np.isnan(roster.cap_kw))
+        if not len(capped):
+            return
+        expected = np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free_kw)
+        expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
+        order = capped[np.lexsort((-self._cut_order[capped], ~kept[capped]))][:_MOST_RAISED]
+        ceiling = self._tree.limit_kw * self._settings.cap_release_ratio
+        loads = self._tree.loads_kw(expected)
+        for row in order:
+            rise_kw = np.fmin(free_kw[row], roster.setpoint_kw[row]) - expected[row]
+            above = self._tree.above(int(row))
+            if rise_kw > _NOTHING_KW and np.any(loads[above] + rise_kw > ceiling[above]):
+                continue
+            loads[above] += rise_kw
+            roster.cap_kw[row] = np.nan
+            if np.isnan(roster.setpoint_kw[row]):
+                roster.returning_s[row] = state.at_s
+
+    def _send(
+        self,
+        state: FleetState,
+        steered: Sequence[tuple[DispatchRequest, Steering]],
+        guarded: Guarded,
+        default_kw: FloatArray,
+        kept: BoolArray,
+    ) -> SetpointBatch:
+        roster, count = self._roster, len(self.index)
+        owned = ~np.isnan(roster.setpoint_kw)
+        capped = ~np.isnan(roster.cap_kw)
+        dispatch = np.where(owned | capped, guarded.power_kw, np.nan)
+        source = np.where(capped, self.outbox.source_code(CAP), -1).astype(np.int32)
+        until = np.full(count, state.at_s + self._settings.lease_s)
+        for request, _ in steered:
+            mine = roster.owner == self._number(request.id)
+            table = self.book.timetable(request.id)
+            last_s = table.released_s if request.draft.rebound_cap_kw is None else table.watched_s
+            source[mine] = self.outbox.source_code(request.id)
+            until[mine] = np.minimum(until[mine], last_s)
+        return self.outbox.flush(
+            state.at_s,
+            default_kw=default_kw,
+            dispatch_kw=dispatch,
+            until_s=until,
+            free_kw=self._free(state, steered),
+            source=source,
+            reachable=state.connected,
+            urgent=kept | guarded.capped,
+        )
+
+    def _flag(self, request: DispatchRequest, result: Steering, portfolio: BoolArray, now_s: float) -> None:
+        """Set or clear the shortfall flag; a restart is given time to find its rows again."""
+        if now_s < self._trusting_until_s or request.state not in (RequestState.RAMPING, RequestState.HOLDING):
+            return
+        flag = assess(
+            previous=request.shortfall,
+            target_kw=result.target_kw,
+            lacking_kw=result.lacking_kw,
+            metered_kw=result.delivered_kw,
+            low_cycles=result.memory.low_cycles,
+            cause=cause_of(self.index, result.held.hold, portfolio),
+            expected_end_s=next_help_s(self.outbox.table, result.held.hold, portfolio),
+            settings=self._settings,
+        )
+        self.book.flag(request.id, flag, now_s)
+
+    def _progress(self, state: FleetState, request: DispatchRequest, result: Steering) -> Progress:
+        due = result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
+        error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
+        return Progress(
+            request_id=request.id,
+            phase=self.book.timetable(request.id).phase_at(state.at_s),
+            target_kw=result.target_kw,
+            measured_kw=result.measured_kw,
+            baseline_kw=result.baseline_kw,
+            delivered_kw=result.delivered_kw,
+            error_ratio=error,
+            shortfall=self.book.get(request.id).shortfall,
+            rows=int(np.count_nonzero(~np.isnan(result.setpoint_kw))),
+        )
+
+    def _tracking_body(self, request: DispatchRequest, result: Steering) -> dict[str, object]:
+        return {
+            "id": request.id,
+            "phase": result.phase.value,
+            "target_kw": result.target_kw,
+            "measured_kw": result.measured_kw,
+            "baseline_kw": result.baseline_kw,
+            "delivered_kw": result.delivered_kw,
+            "memory": result.memory.body(),
+        }
+
+
+def _voice(source: str, authority: Authority, chosen: BoolArray, preferred_kw: FloatArray) -> Proposal:
+    rows = np.flatnonzero(chosen).astype(np.int32)
+    return Proposal(
+        source=source,
+        priority=authority,
+        rows=rows,
+        preferred_kw=preferred_kw[rows],
+        low_kw=np.full(len(rows), -np.inf),
+        high_kw=np.full(len(rows), np.inf),
+    )
+
+
+def _padded(values: FloatArray, count: int) -> FloatArray:
+    """Return ``values`` lengthened with NaN for rows that were added later."""
+    return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))

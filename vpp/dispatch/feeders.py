@@ -1,0 +1,83 @@
+"""The transformer tree as arrays: what flows through every node when the rows take given powers."""
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import FloatArray, RowArray
+
+
+class FeederTree:
+    """Loads and memberships of the nodes above the fleet.
+
+    The load behind a node that is not ours is taken as what the node states, or as the sum of its children's where
+    they state more: both ways of filling in a registry give a load that is not too small.
+
+    Args:
+        index: The fleet.
+    """
+
+    def __init__(self, index: FleetIndex) -> None:
+        self.parent: RowArray = index.parent_code
+        self.limit_kw = index.transformer_limit_kw
+        self.export_kw = index.transformer_export_kw
+        self._node = index.transformer_code
+        self.children_first = self._order()
+        self.base_kw = self._base(index.transformer_base_kw)
+        self._by_node = np.argsort(self._node, kind="stable").astype(np.int32)
+        self._ends = np.cumsum(np.bincount(self._node, minlength=len(self.parent)))
+        self._children: list[list[int]] = [[] for _ in self.parent]
+        for node, parent in enumerate(self.parent):
+            if parent >= 0:
+                self._children[parent].append(node)
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def loads_kw(self, power_kw: FloatArray) -> FloatArray:
+        """Return the net load of every node, shape ``(n_transformers,)``, for row powers ``(n_resources,)``."""
+        loads = np.bincount(self._node, weights=power_kw, minlength=len(self.parent)).astype(np.float64)
+        self._add_upwards(loads)
+        return loads + self.base_kw
+
+    def rows_under(self, node: int) -> RowArray:
+        """Return the rows behind a node, those of its children included."""
+        found = [self._own(node)]
+        open_ = list(self._children[node])
+        while open_:
+            child = open_.pop()
+            found.append(self._own(child))
+            open_ += self._children[child]
+        return np.sort(np.concatenate(found))
+
+    def above(self, row: int) -> RowArray:
+        """Return the nodes above a row, its own first."""
+        nodes = [int(self._node[row])]
+        while self.parent[nodes[-1]] >= 0:
+            nodes.append(int(self.parent[nodes[-1]]))
+        return np.array(nodes, dtype=np.int32)
+
+    def _own(self, node: int) -> RowArray:
+        begin = 0 if node == 0 else int(self._ends[node - 1])
+        return self._by_node[begin : int(self._ends[node])]
+
+    def _add_upwards(self, loads: FloatArray) -> None:
+        for node in self.children_first:
+            if self.parent[node] >= 0:
+                loads[self.parent[node]] += loads[node]
+
+    def _base(self, stated_kw: FloatArray) -> FloatArray:
+        base, below = stated_kw.copy(), np.zeros(len(stated_kw))
+        for node in self.children_first:
+            base[node] = max(base[node], below[node])
+            if self.parent[node] >= 0:
+                below[self.parent[node]] += base[node]
+        return base
+
+    def _order(self) -> list[int]:
+        def depth(node: int) -> int:
+            steps = 0
+            while self.parent[node] >= 0:
+                node, steps = int(self.parent[node]), steps + 1
+            return steps
+
+        return sorted(range(len(self.parent)), key=depth, reverse=True)

@@ -1,0 +1,23 @@
+"""Membership of code arrays by table look-up; ``numpy.isin`` costs more than a whole cycle of the law."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, CodeArray
+
+_CODE = {kind: code for code, kind in enumerate(CLASSES)}
+
+
+def of_class(index: FleetIndex, *classes: ResourceClass) -> BoolArray:
+    """Return which rows belong to any of ``classes``, shape ``(n_resources,)``."""
+    return among(index.class_code, (_CODE[kind] for kind in classes))
+
+
+def among(codes: CodeArray, wanted: Iterable[int]) -> BoolArray:
+    """Return where an array of 8-bit codes holds any of ``wanted``; same shape."""
+    table = np.zeros(256, dtype=np.bool_)
+    table[list(wanted)] = True
+    return np.asarray(table[codes])

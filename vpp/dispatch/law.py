@@ -1,0 +1,151 @@
+"""The tracking law: how much to ask for now, given what was due and what the meters showed.
+
+Settlement judges the mean of each 15-minute interval, so the law keeps an account of the energy still owed in the
+running interval and spreads it over what is left of it; a slow integral takes out what the account cannot see.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.performance import Baseline
+from vpp.domain.request import BaselineMethod
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import floor_s
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracking:
+    """Memory of one running request; all of it goes to the journal every cycle.
+
+    Attributes:
+        at_s: When it was last brought up to date.
+        deficit_kwh: Energy owed in the running interval, negative where too much was delivered.
+        correction_kw: What is asked on top of the target to repay it.
+        integral_kw: Slow integral of the error.
+        low_cycles: Cycles in a row in which delivery was far below the target.
+        release_kw: Give at the begin of the release, NaN before it.
+        fallback_kw: Net load at the first cycle, the baseline where none was frozen.
+    """
+
+    at_s: float
+    deficit_kwh: float = 0.0
+    correction_kw: float = 0.0
+    integral_kw: float = 0.0
+    low_cycles: int = 0
+    release_kw: float = float("nan")
+    fallback_kw: float = float("nan")
+
+    def body(self) -> dict[str, object]:
+        """Return the memory as JSON-like content, NaN as ``None``."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124 - NaN
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, float | None]) -> "Tracking":
+        """Return the memory that ``body`` wrote."""
+        known = {name: float("nan") if value is None else value for name, value in body.items()}
+        return cls(
+            at_s=known["at_s"],
+            deficit_kwh=known["deficit_kwh"],
+            correction_kw=known["correction_kw"],
+            integral_kw=known["integral_kw"],
+            low_cycles=int(known["low_cycles"]),
+            release_kw=known["release_kw"],
+            fallback_kw=known["fallback_kw"],
+        )
+
+
+def account(
+    memory: Tracking, *, now_s: float, target_kw: float, delivered_kw: float, holding: bool, settings: DispatchSettings
+) -> Tracking:
+    """Bring the memory up to date with what was delivered since it was last looked at.
+
+    Args:
+        memory: As it was.
+        now_s: Epoch seconds.
+        target_kw: Power due now.
+        delivered_kw: Baseline less metered power in the direction asked.
+        holding: The full target is due; the integral and the count of low cycles run only then.
+        settings: Bounds and time constants.
+    """
+    begin_s = floor_s(now_s, STEP_S)
+    owed_kwh = memory.deficit_kwh if memory.at_s >= begin_s else 0.0
+    span_s = now_s - max(memory.at_s, begin_s)
+    error_kw = target_kw - delivered_kw
+    deficit_kwh = owed_kwh + error_kw * span_s / SECONDS_PER_HOUR
+    left_s = begin_s + STEP_S - now_s
+    bound_kw = settings.correction_ratio * target_kw
+    fresh = memory.at_s >= begin_s and left_s <= settings.correction_hold_s
+    repay_kw = memory.correction_kw if fresh else deficit_kwh * SECONDS_PER_HOUR / left_s
+    slow_kw = memory.integral_kw + (error_kw * span_s / settings.integral_s if holding else 0.0)
+    low = holding and delivered_kw < settings.shortfall_ratio * target_kw
+    return replace(
+        memory,
+        at_s=now_s,
+        deficit_kwh=deficit_kwh,
+        correction_kw=float(np.clip(repay_kw, -bound_kw, bound_kw)),
+        integral_kw=float(np.clip(slow_kw, -settings.integral_ratio * target_kw, settings.integral_ratio * target_kw)),
+        low_cycles=memory.low_cycles + 1 if low else 0,
+    )
+
+
+def wanted_kw(memory: Tracking, target_kw: float) -> float:
+    """Return the delivery to aim at now."""
+    return max(0.0, target_kw + memory.correction_kw + memory.integral_kw)
+
+
+class BaselineCurve:
+    """Baseline of a portfolio at any instant, with the interval means settlement will use.
+
+    A schedule steps and so do the devices that follow it. Everything else drifts, so its part runs straight from one
+    interval's middle to the next, shifted within each interval so that the mean stays what was frozen.
+
+    Args:
+        baseline: As frozen.
+        portfolio: Rows that count, shape ``(n_resources,)``; the baseline may know fewer.
+        stepping: Rows of classes whose method may be the schedule, by class name.
+    """
+
+    def __init__(self, baseline: Baseline, portfolio: BoolArray, class_rows: Mapping[str, BoolArray]) -> None:
+        self._baseline = baseline
+        known = len(baseline.power_kw)
+        steps = np.zeros(len(portfolio), dtype=np.bool_)
+        for name, method in baseline.methods.items():
+            if method is BaselineMethod.SCHEDULE and name in class_rows:
+                steps |= class_rows[name]
+        self.steps = steps
+        counted = portfolio[:known]
+        self._step_kw = np.nansum(baseline.power_kw[counted & steps[:known]], axis=0)
+        self._smooth_kw = np.nansum(baseline.power_kw[counted & ~steps[:known]], axis=0)
+
+    def total_kw(self, now_s: float) -> float:
+        """Return the portfolio's baseline at ``now_s``; outside the grid its nearest step."""
+        step, weight = self._place(now_s)
+        before, here, after = (self._smooth_kw[self._step(step + k)] for k in (-1, 0, 1))
+        line = here + (abs(weight) * ((after if weight > 0 else before) - here))
+        bend = (before - 2.0 * here + after) / 8.0
+        return float(line - bend + self._step_kw[step])
+
+    def rows_kw(self, now_s: float, count: int) -> FloatArray:
+        """Return every row's baseline at ``now_s``, NaN in rows it does not know, shape ``(count,)``."""
+        step, weight = self._place(now_s)
+        power = self._baseline.power_kw
+        here, near = power[:, step], power[:, self._step(step + (1 if weight > 0 else -1))]
+        drifting = here + abs(weight) * (near - here)
+        known = min(count, len(power))
+        rows = np.full(count, np.nan)
+        rows[:known] = np.where(self.steps[:known], here[:known], drifting[:known])
+        return rows
+
+    def _place(self, now_s: float) -> tuple[int, float]:
+        """Return the step and the distance from its middle, -0.5 to 0.5 of a step."""
+        grid = self._baseline.grid
+        step = self._step(grid.index_at(now_s))
+        weight = (now_s - grid.start_s) / grid.step_s - step - 0.5
+        return step, float(np.clip(weight, -0.5, 0.5))
+
+    def _step(self, step: int) -> int:
+        return min(max(step, 0), self._baseline.grid.count - 1)

@@ -1,0 +1,390 @@
+"""Setpoints as leases: what is wanted, what is in force, what is under way, and what became of it.
+
+The outbox compares the wanted value of each row with what the device is believed to hold and sends only the
+difference, at most one command a row at a time. Every command is journalled before it is handed over, and each ends
+with exactly one ``Fate``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vpp.dispatch.columns import CommandTable
+from vpp.dispatch.kinds import among, of_class
+from vpp.dispatch.ledger import Fate, Ledger, LedgerCounts
+from vpp.dispatch.requests import Record
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.resource import Adapter, ResourceClass
+from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality, RowArray
+
+SENT = "setpoints.sent"
+OUTCOMES = "setpoints.outcomes"
+VERDICTS = "setpoints.verdicts"
+TakeIds = Callable[[int], IdArray]
+"""Returns that many command ids, rising and never given before."""
+
+_ADAPTERS = tuple(Adapter)
+_UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
+"""Reasons that say the device still holds what it held before."""
+
+
+class Outbox:
+    """Desired state of every row and the commands that bring it about.
+
+    Args:
+        index: The fleet.
+        settings: Leases, dead bands and back-off.
+        record: Takes the journal entries.
+        take_ids: Where command ids come from.
+        epoch: Leader epoch that is put on every batch.
+    """
+
+    def __init__(
+        self, index: FleetIndex, settings: DispatchSettings, record: Record, *, take_ids: TakeIds, epoch: int
+    ) -> None:
+        self._settings = settings
+        self._record = record
+        self._take_ids = take_ids
+        self.epoch = epoch
+        self.table = CommandTable()
+        self.sources: list[str] = []
+        self._ledger = Ledger()
+        self.resize(index)
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet; rows keep what they hold."""
+        self._index = index
+        self._adapter = np.array([_ADAPTERS.index(r.adapter) for r in index.resources], dtype=np.int32)
+        self._ceiling = of_class(index, ResourceClass.EV)
+        self._producing = of_class(index, ResourceClass.PV)
+        self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        self._modulated = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G) | self._consuming
+        self.table.grow(len(index))
+
+    def ledger(self) -> LedgerCounts:
+        """Return what became of every command so far."""
+        t = self.table
+        return self._ledger.counts(int(np.count_nonzero(t.out_id) + np.count_nonzero(t.wait_id)))
+
+    def limited(self, now_s: float) -> BoolArray:
+        """Return the rows in which a dispatch value of ours may still be in force."""
+        return np.asarray(self.table.limited_s > now_s)
+
+    def settled(self) -> BoolArray:
+        """Return the rows with a dispatch value in force and nothing under way."""
+        t = self.table
+        return np.asarray((t.out_id == 0) & (t.wait_id == 0) & ~np.isnan(t.dispatch_kw))
+
+    def source_of(self, row: int) -> str:
+        """Return who asked for the row's last dispatch value."""
+        code = int(self.table.source[row])
+        return self.sources[code] if code >= 0 else ""
+
+    def flush(
+        self,
+        now_s: float,
+        *,
+        default_kw: FloatArray,
+        dispatch_kw: FloatArray,
+        until_s: FloatArray,
+        free_kw: FloatArray,
+        source: RowArray,
+        reachable: BoolArray,
+        urgent: BoolArray,
+    ) -> SetpointBatch:
+        """Return the commands that are due, journalled already; arrays have shape ``(n_resources,)``.
+
+        Args:
+            now_s: Epoch seconds.
+            default_kw: Wanted default value, NaN where we have no wish.
+            dispatch_kw: Wanted dispatch value, NaN where the row should be free.
+            until_s: Lease to give to a dispatch value.
+            free_kw: Free power, noted with the command so that it survives a restart.
+            source: Position in ``sources`` of who asks.
+            reachable: Rows whose link is up.
+            urgent: Rows that do not wait for the outcome of an earlier command.
+        """
+        self._give_up_silent(now_s)
+        self._end_leases(now_s)
+        t = self.table
+        open_ = reachable & (now_s >= t.retry_s) & ((t.out_id == 0) | urgent)
+        release = open_ & np.isnan(dispatch_kw) & self.limited(now_s) & ~self._underway(Layer.RELEASE)
+        dispatch = open_ & self._needs_dispatch(now_s, dispatch_kw, until_s)
+        default = open_ & ~release & ~dispatch & (now_s >= t.default_blocked_s)
+        default &= self._differs(default_kw, t.default_kw)
+        rows = np.flatnonzero(release | dispatch | default).astype(np.int32)
+        layers = np.select((release[rows], dispatch[rows]), (Layer.RELEASE, Layer.DISPATCH), Layer.DEFAULT)
+        values = np.select((release[rows], dispatch[rows]), (np.zeros(len(rows)), dispatch_kw[rows]), default_kw[rows])
+        until = np.select((release[rows], dispatch[rows]), (np.full(len(rows), now_s), until_s[rows]), np.inf)
+        batch = SetpointBatch(
+            ids=self._take_ids(len(rows)) if len(rows) else np.empty(0, dtype=np.int64),
+            rows=rows,
+            layers=layers.astype(np.uint8),
+            power_kw=values,
+            until_s=until,
+            epoch=self.epoch,
+        )
+        if len(rows):
+            self._record(SENT, now_s, self._sent_body(batch, free_kw[rows], source[rows]))
+            self._note_sent(batch, free_kw[rows], source[rows], now_s)
+        return batch
+
+    def outcomes(self, batch: OutcomeBatch, now_s: float) -> None:
+        """Take what the links say; an outcome of a command that is not waited for any more is passed over."""
+        if len(batch):
+            self._record(OUTCOMES, now_s, _outcome_body(batch))
+            self._note_outcomes(batch)
+
+    def observe(self, state: FleetState) -> None:
+        """Compare accepted commands with the meters: confirm them, or give them up in time."""
+        t = self.table
+        rows = np.flatnonzero(t.wait_id).astype(np.int32)
+        if not len(rows):
+            return
+        sampled = (state.power_at_s[rows] >= t.wait_s[rows]) & (state.quality[rows] <= Quality.STALE)
+        shown = sampled & self._obeys(state, rows)
+        late = ~shown & (state.at_s >= t.wait_s[rows] + self._settings.confirm_s)
+        readback = late & ~sampled & (np.abs(state.limit_kw[rows] - t.wait_kw[rows]) <= self._tolerance_kw(rows))
+        ignored = late & sampled & state.connected[rows]
+        self._judge(rows[shown | readback], Fate.CONFIRMED, state.at_s)
+        self._judge(rows[ignored], Fate.IGNORED, state.at_s)
+        self._judge(rows[late & ~readback & ~ignored], Fate.EXPIRED, state.at_s)
+
+    def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
+        """Rebuild everything from the journal; commands without outcome end as unreachable and are never repeated.
+
+        A command that was under way may have taken effect, so its row counts as limited until its lease ends.
+        """
+        highest = self.epoch
+        for entry in entries:
+            if entry.kind == SENT:
+                highest = max(highest, int(entry.body["epoch"]))  # type: ignore[call-overload] # JSON number
+                self._replay_sent(entry)
+            elif entry.kind == OUTCOMES:
+                self._note_outcomes(outcomes_from(entry.body))
+            elif entry.kind == VERDICTS:
+                body: Any = entry.body
+                self._note_verdicts(np.array(body["rows"], dtype=np.int32), Fate(body["fate"]), entry.at_s)
+        self.epoch = highest
+        t = self.table
+        self._judge(np.flatnonzero(t.out_id).astype(np.int32), Fate.UNREACHABLE, now_s)
+        t.wait_s = np.where(t.wait_id > 0, now_s, t.wait_s)
+        t.retry_s[:] = -np.inf
+        self._end_leases(now_s)
+
+    def _needs_dispatch(self, now_s: float, dispatch_kw: FloatArray, until_s: FloatArray) -> BoolArray:
+        t = self.table
+        wanted = ~np.isnan(dispatch_kw) & (until_s > now_s) & (now_s >= t.blocked_s)
+        ends = (t.lease_s - now_s < 0.5 * self._settings.lease_s) & (until_s > t.lease_s + 1.0)
+        repeated = (t.out_id > 0) & (t.out_layer == Layer.DISPATCH) & ~self._differs(dispatch_kw, t.out_kw)
+        return np.asarray(wanted & (self._differs(dispatch_kw, t.dispatch_kw) | ends) & ~repeated)
+
+    def _differs(self, wanted_kw: FloatArray, held_kw: FloatArray) -> BoolArray:
+        """Return where a wanted value is worth sending; a row that holds nothing always needs its value."""
+        s = self._settings
+        least = np.where(
+            self._modulated, s.modulated_resend_kw, np.maximum(s.resend_kw, s.resend_ratio * np.abs(held_kw))
+        )
+        return np.asarray(~np.isnan(wanted_kw) & ~(np.abs(wanted_kw - held_kw) <= least))
+
+    def _underway(self, layer: Layer) -> BoolArray:
+        return np.asarray((self.table.out_id > 0) & (self.table.out_layer == layer))
+
+    def _obeys(self, state: FleetState, rows: RowArray) -> BoolArray:
+        """Return whether each row's meter is consistent with the command it accepted.
+
+        A charger's value is a ceiling and an inverter's a floor; a building asked for less than it would take may
+        take less still; everything else must take what it was told, as far as it can at present.
+        """
+        t = self.table
+        kw, power, tolerance = t.wait_kw[rows], state.power_kw[rows], self._tolerance_kw(rows)
+        able = np.clip(kw, state.available_min_kw[rows], state.available_max_kw[rows])
+        able = np.where(np.isnan(able), kw, able)
+        free = t.free_kw[rows]
+        below = power <= np.maximum(kw, able) + tolerance
+        above = power >= np.minimum(kw, able) - tolerance
+        only_below = self._ceiling[rows] | (self._consuming[rows] & (kw < free))
+        only_above = self._producing[rows] | (self._consuming[rows] & (kw > free))
+        return np.asarray((below | only_above) & (above | only_below))
+
+    def _tolerance_kw(self, rows: RowArray) -> FloatArray:
+        span = self._index.p_max_kw[rows] - self._index.p_min_kw[rows]
+        return np.maximum(self._settings.confirm_kw, self._settings.confirm_ratio * span)
+
+    def _give_up_silent(self, now_s: float) -> None:
+        t = self.table
+        silent = (t.out_id > 0) & (now_s >= t.out_s + self._settings.answer_s)
+        self._judge(np.flatnonzero(silent).astype(np.int32), Fate.UNREACHABLE, now_s)
+
+    def _end_leases(self, now_s: float) -> None:
+        t = self.table
+        t.dispatch_kw[now_s >= t.lease_s] = np.nan
+
+    def _judge(self, rows: RowArray, fate: Fate, now_s: float) -> None:
+        if len(rows):
+            self._record(VERDICTS, now_s, {"rows": rows.tolist(), "fate": fate.value})
+            self._note_verdicts(rows, fate, now_s)
+
+    def _note_sent(self, batch: SetpointBatch, free_kw: FloatArray, source: RowArray, now_s: float) -> None:
+        t, rows = self.table, batch.rows
+        self._ledger.sent += len(rows)
+        self._end(rows[t.wait_id[rows] > 0], Fate.SUPERSEDED)
+        self._end(rows[t.out_id[rows] > 0], Fate.SUPERSEDED)
+        t.wait_id[rows] = 0
+        t.out_id[rows], t.out_layer[rows], t.out_kw[rows] = batch.ids, batch.layers, batch.power_kw
+        t.out_until_s[rows], t.out_s[rows] = batch.until_s, now_s
+        dispatch = batch.layers == Layer.DISPATCH
+        limited = rows[dispatch]
+        t.limited_s[limited] = np.maximum(t.limited_s[limited], batch.until_s[dispatch])
+        t.free_kw[limited], t.source[limited] = free_kw[dispatch], source[dispatch]
+        t.released_s[rows[batch.layers == Layer.RELEASE]] = now_s
+
+    def _note_outcomes(self, batch: OutcomeBatch) -> None:
+        known = (batch.ids > 0) & (self.table.out_id[batch.rows] == batch.ids)
+        rows, status = batch.rows[known], batch.status[known]
+        reasons, at_s = batch.reasons[known], batch.at_s[known]
+        accepted = status == OutcomeStatus.ACCEPTED
+        self._note_accepted(rows[accepted], at_s[accepted])
+        self._note_refused(rows[~accepted], status[~accepted], reasons[~accepted], at_s[~accepted])
+        self.table.out_id[rows] = 0
+
+    def _note_accepted(self, rows: RowArray, at_s: FloatArray) -> None:
+        t = self.table
+        self._ledger.accepted += len(rows)
+        t.failures[rows] = 0
+        layer = t.out_layer[rows]
+        default, dispatch, release = (rows[layer == code] for code in (Layer.DEFAULT, Layer.DISPATCH, Layer.RELEASE))
+        t.default_kw[default] = t.out_kw[default]
+        t.dispatch_kw[dispatch] = t.out_kw[dispatch]
+        t.lease_s[dispatch] = t.limited_s[dispatch] = t.out_until_s[dispatch]
+        t.dispatch_kw[release] = np.nan
+        t.lease_s[release] = t.limited_s[release] = -np.inf
+        # A default value under a dispatch value shows on no meter, nor does being let go: the answer is all there is.
+        hidden = (layer == Layer.RELEASE) | ((layer == Layer.DEFAULT) & ~np.isnan(t.dispatch_kw[rows]))
+        self._end(rows[hidden], Fate.CONFIRMED)
+        shown = rows[~hidden]
+        t.wait_id[shown], t.wait_layer[shown] = t.out_id[shown], t.out_layer[shown]
+        t.wait_kw[shown], t.wait_s[shown] = t.out_kw[shown], at_s[~hidden]
+
+    def _note_refused(self, rows: RowArray, status: Any, reasons: Any, at_s: FloatArray) -> None:  # noqa: ANN401 - code arrays
+        t = self.table
+        unreached = (status == OutcomeStatus.UNREACHABLE) | (reasons == Reason.NOT_CONNECTED)
+        replaced = ~unreached & (reasons == Reason.EXPIRED)
+        refused = ~unreached & ~replaced
+        for fate, chosen in ((Fate.UNREACHABLE, unreached), (Fate.SUPERSEDED, replaced), (Fate.REFUSED, refused)):
+            for reason in np.unique(reasons[chosen]):
+                self._end(rows[chosen & (reasons == reason)], fate, Reason(int(reason)))
+        self._back_off(rows[unreached], at_s[unreached])
+        self._strike(rows[refused], at_s[refused], ignored=False)
+        untouched = rows[among(reasons, _UNTOUCHED) & (t.out_layer[rows] == Layer.DISPATCH)]
+        t.limited_s[untouched] = t.lease_s[untouched]
+
+    def _note_verdicts(self, rows: RowArray, fate: Fate, at_s: float) -> None:
+        t = self.table
+        self._end(rows, fate, Reason.TIMEOUT if fate is Fate.UNREACHABLE else Reason.NONE)
+        if fate is Fate.UNREACHABLE:
+            self._back_off(rows, np.full(len(rows), at_s))
+            t.out_id[rows] = 0
+            return
+        dispatch = rows[t.wait_layer[rows] == Layer.DISPATCH]
+        if fate is Fate.CONFIRMED:
+            t.strikes[dispatch] = 0
+        if fate is Fate.IGNORED:
+            self._strike_dispatch(dispatch, np.full(len(dispatch), at_s), ignored=True)
+        t.wait_id[rows] = 0
+
+    def _back_off(self, rows: RowArray, at_s: FloatArray) -> None:
+        t, s = self.table, self._settings
+        t.failures[rows] += 1
+        wait_s = s.unreachable_retry_s * 2.0 ** (np.minimum(t.failures[rows], 8) - 1)
+        t.retry_s[rows] = at_s + np.minimum(wait_s, s.retry_after_s)
+
+    def _strike(self, rows: RowArray, at_s: FloatArray, *, ignored: bool) -> None:
+        """Leave a row alone for a while, in the layer that it refused."""
+        t, s = self.table, self._settings
+        layer = t.out_layer[rows]
+        default, dispatch, release = layer == Layer.DEFAULT, layer == Layer.DISPATCH, layer == Layer.RELEASE
+        t.default_blocked_s[rows[default]] = at_s[default] + s.retry_after_s
+        t.retry_s[rows[release]] = at_s[release] + s.unreachable_retry_s
+        self._strike_dispatch(rows[dispatch], at_s[dispatch], ignored=ignored)
+
+    def _strike_dispatch(self, rows: RowArray, at_s: FloatArray, *, ignored: bool) -> None:
+        t, s = self.table, self._settings
+        t.strikes[rows] += 1
+        wait_s = s.retry_after_s * 2.0 ** (np.minimum(t.strikes[rows], 8) - 1)
+        t.blocked_s[rows] = at_s + np.minimum(wait_s, s.retry_most_s)
+        t.ignored[rows] = ignored
+
+    def _end(self, rows: RowArray, fate: Fate, reason: Reason = Reason.NONE) -> None:
+        counts = np.bincount(self._adapter[rows], minlength=len(_ADAPTERS)) if len(rows) else ()
+        for adapter, count in zip(_ADAPTERS, counts, strict=False):
+            self._ledger.end(adapter.value, fate, reason, int(count))
+
+    def _sent_body(self, batch: SetpointBatch, free_kw: FloatArray, source: RowArray) -> dict[str, object]:
+        codes, compact = np.unique(source, return_inverse=True)
+        return {
+            "ids": batch.ids.tolist(),
+            "rows": batch.rows.tolist(),
+            "layers": batch.layers.tolist(),
+            "power_kw": batch.power_kw.tolist(),
+            "until_s": _finite(batch.until_s),
+            "free_kw": _finite(free_kw),
+            "sources": [self.sources[code] if code >= 0 else "" for code in codes],
+            "source": compact.tolist(),
+            "epoch": batch.epoch,
+        }
+
+    def _replay_sent(self, entry: JournalEntry) -> None:
+        body: Any = entry.body
+        names = np.array([self.source_code(name) for name in body["sources"]], dtype=np.int32)
+        batch = SetpointBatch(
+            ids=np.array(body["ids"], dtype=np.int64),
+            rows=np.array(body["rows"], dtype=np.int32),
+            layers=np.array(body["layers"], dtype=np.uint8),
+            power_kw=np.array(body["power_kw"], dtype=np.float64),
+            until_s=_from_finite(body["until_s"], np.inf),
+            epoch=int(body["epoch"]),
+        )
+        self._note_sent(batch, _from_finite(body["free_kw"], np.nan), names[body["source"]], entry.at_s)
+
+    def source_code(self, name: str) -> int:
+        """Return the position of ``name`` in ``sources``, adding it where it is new; -1 for the empty name."""
+        if not name:
+            return -1
+        if name not in self.sources:
+            self.sources.append(name)
+        return self.sources.index(name)
+
+
+def _outcome_body(batch: OutcomeBatch) -> dict[str, object]:
+    return {
+        "ids": batch.ids.tolist(),
+        "rows": batch.rows.tolist(),
+        "status": batch.status.tolist(),
+        "reasons": batch.reasons.tolist(),
+        "at_s": batch.at_s.tolist(),
+    }
+
+
+def outcomes_from(body: Any) -> OutcomeBatch:  # noqa: ANN401 - JSON
+    """Return the outcomes that a journal entry holds."""
+    return OutcomeBatch(
+        ids=np.array(body["ids"], dtype=np.int64),
+        rows=np.array(body["rows"], dtype=np.int32),
+        status=np.array(body["status"], dtype=np.uint8),
+        reasons=np.array(body["reasons"], dtype=np.uint8),
+        at_s=np.array(body["at_s"], dtype=np.float64),
+    )
+
+
+def _finite(values: FloatArray) -> list[float | None]:
+    """Return numbers for JSON, which knows neither infinity nor NaN."""
+    return [value if known else None for value, known in zip(values.tolist(), np.isfinite(values), strict=True)]
+
+
+def _from_finite(values: Sequence[float | None], missing: float) -> FloatArray:
+    return np.array([missing if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,136 @@
+"""Requests as JSON-like journal bodies, and back again without loss."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from math import isfinite
+from typing import Any
+
+from vpp.domain.request import (
+    BaselineMethod,
+    BindingLimit,
+    CounterOffer,
+    Direction,
+    NoticeClass,
+    Product,
+    Quote,
+    RequestDraft,
+    RequestState,
+    Shortfall,
+    Transition,
+    Verdict,
+)
+
+Body = Mapping[str, Any]
+
+
+def plain(value: object) -> object:
+    """Return ``value`` as JSON-like content; floats that JSON lacks become the words ``float`` reads."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return value
+
+
+def draft_from(body: Body) -> RequestDraft:
+    """Return the draft that ``plain`` wrote."""
+    return RequestDraft(
+        product=Product(body["product"]),
+        direction=Direction(body["direction"]),
+        target_kw=float(body["target_kw"]),
+        area=str(body["area"]),
+        start_at=_instant(body["start_at"]),
+        end_at=_instant(body["end_at"]),
+        notice_class=NoticeClass(body["notice_class"]),
+        ramp_minutes=_optional_float(body["ramp_minutes"]),
+        tolerance_ratio=float(body["tolerance_ratio"]),
+        rebound_cap_kw=_optional_float(body["rebound_cap_kw"]),
+        min_delivered_ratio=float(body["min_delivered_ratio"]),
+        baseline_method=BaselineMethod(body["baseline_method"]),
+    )
+
+
+def quote_from(body: Body) -> Quote:
+    """Return the quote that ``plain`` wrote."""
+    return Quote(
+        verdict=Verdict(body["verdict"]),
+        interval_starts_at=tuple(_instant(at) for at in body["interval_starts_at"]),
+        deliverable_p10_kw=_floats(body["deliverable_p10_kw"]),
+        deliverable_p50_kw=_floats(body["deliverable_p50_kw"]),
+        deliverable_p90_kw=_floats(body["deliverable_p90_kw"]),
+        max_hold_minutes=float(body["max_hold_minutes"]),
+        ramp_kw_per_min=float(body["ramp_kw_per_min"]),
+        rebound_kw=_floats(body["rebound_kw"]),
+        cost_cny=float(body["cost_cny"]),
+        limits=tuple(_limit_from(limit) for limit in body["limits"]),
+        counter_offers=tuple(_offer_from(offer) for offer in body["counter_offers"]),
+        promises_broken=int(body["promises_broken"]),
+        expires_at=_instant(body["expires_at"]),
+    )
+
+
+def transition_from(body: Body) -> Transition:
+    """Return the transition that ``plain`` wrote."""
+    before = body["from_state"]
+    return Transition(
+        at=_instant(body["at"]),
+        actor=str(body["actor"]),
+        version=int(body["version"]),
+        from_state=None if before is None else RequestState(before),
+        to_state=RequestState(body["to_state"]),
+        reason=str(body["reason"]),
+    )
+
+
+def shortfall_from(body: Body) -> Shortfall:
+    """Return the shortfall that ``plain`` wrote."""
+    expected = body["expected_end_at"]
+    return Shortfall(
+        missing_kw=float(body["missing_kw"]),
+        cause=str(body["cause"]),
+        expected_end_at=None if expected is None else _instant(expected),
+    )
+
+
+def _limit_from(body: Body) -> BindingLimit:
+    return BindingLimit(
+        name=str(body["name"]),
+        kw=float(body["kw"]),
+        from_at=_instant(body["from_at"]),
+        until_at=_instant(body["until_at"]),
+    )
+
+
+def _offer_from(body: Body) -> CounterOffer:
+    return CounterOffer(
+        kind=str(body["kind"]),
+        target_kw=float(body["target_kw"]),
+        start_at=_instant(body["start_at"]),
+        end_at=_instant(body["end_at"]),
+    )
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _floats(values: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _optional_float(value: object) -> float | None:
+    return None if value is None else float(str(value))

@@ -1,0 +1,131 @@
+"""Everything about the fast loop that can be tuned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vpp.domain.request import NoticeClass
+from vpp.domain.resource import ResourceClass
+
+_NOTICE_MINUTES = MappingProxyType(
+    {
+        NoticeClass.DAY_AHEAD: 480.0,
+        NoticeClass.INTRADAY: 15.0,
+        NoticeClass.FAST: 5.0,
+        NoticeClass.REALTIME: 1.0,
+        NoticeClass.SECOND: 0.0,
+    }
+)
+_BULK_COST = MappingProxyType(
+    {
+        ResourceClass.EV: 1.0,
+        ResourceClass.V2G: 2.0,
+        ResourceClass.HVAC: 3.0,
+        ResourceClass.STORAGE: 4.0,
+        ResourceClass.INDUSTRY: 5.0,
+        ResourceClass.PV: 9.0,
+    }
+)
+_TRIM_COST = MappingProxyType(
+    {
+        ResourceClass.STORAGE: 1.0,
+        ResourceClass.V2G: 2.0,
+        ResourceClass.INDUSTRY: 3.0,
+        ResourceClass.HVAC: 4.0,
+        ResourceClass.EV: 5.0,
+        ResourceClass.PV: 9.0,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """Tunables of the fast loop; times are seconds or minutes of the service's clock, as the name says.
+
+    Attributes:
+        cycle_s: Nominal time between cycles.
+        ramp_minutes: Ramp before ``start_at`` where the request names none.
+        release_minutes: Length of the staged return.
+        rebound_watch_minutes: How long the load is watched after the release.
+        precondition_minutes: Time before the ramp at which a request is called preconditioning.
+        min_notice_minutes: Least time from submission to ``start_at`` by notice class (lifecycle.md, section 3).
+        min_hold_minutes: Shortest hold that can be settled.
+        max_hold_minutes: Longest hold that is accepted.
+        max_ramp_minutes: Longest ramp that is accepted.
+        lease_s: Length of a dispatch lease; renewed when less than half is left.
+        confirm_s: Time within which a meter must show that an accepted command took effect.
+        answer_s: Time after which a command without outcome counts as unreachable.
+        retry_after_s: Time for which a device that refused or ignored a command is left alone; doubles each time.
+        retry_most_s: Longest such time.
+        unreachable_retry_s: First wait after an unreachable outcome; doubles each time up to ``retry_after_s``.
+        lost_trust_s: How long after the cycle that found its link lost a commanded row is still trusted; after that
+            it counts as free, because delivered power comes from meters only. 0 forgives one cycle.
+        restart_grace_s: Time after a restart in which rows that are not back yet are trusted to hold their lease.
+        correction_ratio: Bound of the correction for the running interval, as a share of the target.
+        correction_hold_s: Length of the interval's end in which that correction is no longer changed.
+        integral_s: Time constant of the slow integral.
+        integral_ratio: Bound of the slow integral, as a share of the target.
+        deadband_ratio: Extra give below this share of the target moves nothing.
+        trim_ratio: Extra give up to this share of the target goes to the rows that modulate best.
+        bulk_cost: Merit order of classes for large amounts, cheapest first.
+        trim_cost: Merit order of classes for small corrections, fastest and most accurate first.
+        laxity_margin_s: A session with less slack than this is urgent and never shed; one that is not commanded yet
+            needs twice as much to be taken.
+        soc_min: State of charge storage is not discharged below.
+        soc_max: State of charge storage is not charged above.
+        v2g_soc_min: State of charge a car is not discharged below.
+        shortfall_ratio: Delivered below this share of the target is a shortfall (domain.md, section 8, 6).
+        shortfall_room_ratio: Room that lacks more than this share of the target is a shortfall at once.
+        shortfall_cycles: Cycles in a row for which it must last.
+        shortfall_step_ratio: Change of the missing power, as a share of the target, worth telling again.
+        resend_ratio: Relative change of a whole row's setpoint below which nothing is sent.
+        resend_kw: Absolute change below which nothing is sent to a whole row.
+        modulated_resend_kw: The same for rows that modulate.
+        confirm_ratio: Tolerance of the metered confirmation as a share of the row's power range.
+        confirm_kw: Least tolerance of the metered confirmation.
+        cap_ratio: Share of a transformer's limit that is aimed at.
+        cap_release_ratio: Share of the limit below which rows limited for a cap return.
+        plan_classes: Classes whose default value carries the plan.
+    """
+
+    cycle_s: float = 10.0
+    ramp_minutes: float = 10.0
+    release_minutes: float = 15.0
+    rebound_watch_minutes: float = 60.0
+    precondition_minutes: float = 5.0
+    min_notice_minutes: Mapping[NoticeClass, float] = field(default_factory=lambda: _NOTICE_MINUTES)
+    min_hold_minutes: float = 15.0
+    max_hold_minutes: float = 1440.0
+    max_ramp_minutes: float = 120.0
+    lease_s: float = 300.0
+    confirm_s: float = 120.0
+    answer_s: float = 180.0
+    retry_after_s: float = 300.0
+    retry_most_s: float = 3600.0
+    unreachable_retry_s: float = 30.0
+    lost_trust_s: float = 0.0
+    restart_grace_s: float = 120.0
+    correction_ratio: float = 0.15
+    correction_hold_s: float = 60.0
+    integral_s: float = 1800.0
+    integral_ratio: float = 0.05
+    deadband_ratio: float = 0.002
+    trim_ratio: float = 0.05
+    bulk_cost: Mapping[ResourceClass, float] = field(default_factory=lambda: _BULK_COST)
+    trim_cost: Mapping[ResourceClass, float] = field(default_factory=lambda: _TRIM_COST)
+    laxity_margin_s: float = 600.0
+    soc_min: float = 0.1
+    soc_max: float = 0.98
+    v2g_soc_min: float = 0.2
+    shortfall_ratio: float = 0.9
+    shortfall_room_ratio: float = 0.02
+    shortfall_cycles: int = 6
+    shortfall_step_ratio: float = 0.05
+    resend_ratio: float = 0.02
+    resend_kw: float = 0.1
+    modulated_resend_kw: float = 0.05
+    confirm_ratio: float = 0.05
+    confirm_kw: float = 0.2
+    cap_ratio: float = 0.97
+    cap_release_ratio: float = 0.92
+    plan_classes: tuple[ResourceClass, ...] = (ResourceClass.STORAGE, ResourceClass.V2G)

@@ -1,0 +1,160 @@
+"""The plan and its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import numpy as np
+
+from optimizer.solution import Solution, Status
+from optimizer.validation import ProblemError
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Rung, Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import STEPS_PER_DAY
+from vpp.planning.child import Refused, SolverChild
+from vpp.planning.forecasting import Forecast, promised_cars
+from vpp.planning.tariff import Tariff
+from vpp.planning.translate import (
+    PlanningPolicy,
+    Translation,
+    storing_rows,
+    to_problem,
+    to_schedule,
+)
+from vpp.planning.tree import named_overload, overload_kw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remembered:
+    """The last plan that was solved, and the departures it was made for."""
+
+    schedule: Schedule
+    departure_s: FloatArray
+
+
+class Planner:
+    """Makes schedules; never raises for what a solver or a number did, never waits past its deadline.
+
+    Args:
+        tariff: Prices.
+        policy: Settings of the plan.
+        deadline_s: Wall seconds a plan may take.
+        count: Steps of a plan.
+        child: The solver.
+    """
+
+    def __init__(
+        self,
+        *,
+        tariff: Tariff | None = None,
+        policy: PlanningPolicy | None = None,
+        deadline_s: float = 30.0,
+        count: int = STEPS_PER_DAY,
+        child: SolverChild | None = None,
+    ) -> None:
+        self._tariff = tariff or Tariff()
+        self._policy = policy or PlanningPolicy()
+        self._deadline_s = deadline_s
+        self._count = count
+        self._child = child or SolverChild()
+        self._remembered: _Remembered | None = None
+
+    async def start(self) -> None:
+        """Warm the solver up."""
+        await self._child.start()
+
+    async def plan(self, state: FleetState, *, forecast: Forecast, kept_until_s: float | None = None) -> Schedule:
+        """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
+
+        Args:
+            state: The picture it starts from.
+            forecast: At least as many steps as a plan has.
+            kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
+                quoted on it; ``None`` frees them.
+        """
+        previous = self._remembered.schedule if self._remembered else None
+        try:
+            translation = to_problem(
+                state,
+                forecast=forecast,
+                tariff=self._tariff,
+                policy=self._policy,
+                count=self._count,
+                in_force=previous,
+                kept_until_s=kept_until_s,
+            )
+        except ProblemError as error:
+            return self._fallback(state, forecast, str(error))
+        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s)
+        match answer:
+            case Refused():
+                return self._fallback(state, forecast, answer.reason)
+            case Solution():
+                return self._accepted(state, forecast, translation, answer)
+            case _:
+                assert_never(answer)
+
+    async def close(self) -> None:
+        """End the solver."""
+        await self._child.close()
+
+    def _accepted(
+        self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution
+    ) -> Schedule:
+        if solution.status is Status.NONE:
+            return self._fallback(state, forecast, solution.reason)
+        schedule = to_schedule(translation, solution, state.index)
+        self._remembered = _Remembered(schedule=schedule, departure_s=state.departure_s.copy())
+        return schedule
+
+    def _fallback(self, state: FleetState, forecast: Forecast, reason: str) -> Schedule:
+        grid = replace(forecast.grid, count=self._count)
+        safe = safe_default(state, forecast, grid, reason)
+        if self._remembered is None or self._remembered.schedule.grid.end_s <= grid.start_s:
+            return safe
+        return _tail(state, self._remembered, safe)
+
+
+def safe_default(state: FleetState, forecast: Forecast, grid: TimeGrid, reason: str) -> Schedule:
+    """Return the rule-based schedule: drivers and sites do as they do, storage rests, else defaults."""
+    expected = forecast.expected_kw[:, : grid.count]
+    default = np.where(state.index.is_class(ResourceClass.PV), 0.0, state.index.default_kw)
+    power = np.where(np.isfinite(expected), expected, default[:, None])
+    power[state.index.is_class(ResourceClass.STORAGE)] = 0.0
+    return _unsolved(state, grid, power, Rung.SAFE_DEFAULT, reason)
+
+
+def _tail(state: FleetState, remembered: _Remembered, safe: Schedule) -> Schedule:
+    """Return the previous plan where it still speaks of the same cars, the safe default elsewhere."""
+    old = remembered.schedule
+    offset = round((safe.grid.start_s - old.grid.start_s) / old.grid.step_s)
+    first, last = max(-offset, 0), min(old.grid.count - offset, safe.grid.count)
+    rows = np.flatnonzero(_unchanged(state, remembered))
+    power = safe.power_kw.copy()
+    power[rows, first:last] = old.power_kw[rows, first + offset : last + offset]
+    return _unsolved(state, safe.grid, power, Rung.PREVIOUS, safe.reason)
+
+
+def _unchanged(state: FleetState, remembered: _Remembered) -> BoolArray:
+    """Return rows the previous plan decided and whose car, if any, is still the same, shape ``(n_resources,)``."""
+    known = len(remembered.departure_s)
+    before = np.full(len(state), np.nan)
+    before[:known] = remembered.departure_s
+    same_car = ~promised_cars(state) | (before == state.departure_s)
+    old_row = np.arange(len(state)) < known
+    return np.asarray(old_row & same_car & storing_rows(state))
+
+
+def _unsolved(state: FleetState, grid: TimeGrid, power_kw: FloatArray, rung: Rung, reason: str) -> Schedule:
+    return Schedule(
+        grid=grid,
+        power_kw=power_kw,
+        rung=rung,
+        objective_cny=float("nan"),
+        gap_ratio=float("nan"),
+        solve_s=0.0,
+        reason=reason,
+        overload_kw=named_overload(state.index, overload_kw(state.index, power_kw).max(axis=1, initial=0.0)),
+    )

@@ -1,0 +1,295 @@
+"""The dispatcher's desk: answers requests, keeps their baselines, and proves what was delivered."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import structlog
+
+from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
+from vpp.dispatch.timetable import areas_overlap
+from vpp.domain.errors import ConflictError
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.performance import Baseline, Performance
+from vpp.domain.request import Direction, DispatchRequest, Quote, RequestDraft, RequestState
+from vpp.domain.resource import Adapter, ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import instant
+from vpp.domain.units import STEP_S
+from vpp.planning.forecasting import Forecast, forecast
+from vpp.planning.quote import quote
+from vpp.ports import Clock, IntervalMeter, Journal, News
+from vpp.runtime.record import baseline_body
+from vpp.settlement.bands import SettlementTerms
+from vpp.settlement.baseline import compute_baseline
+from vpp.settlement.performance import evaluate, phases_of, target_profile
+from vpp.settlement.tracking import MinuteSeries, Tracker
+
+_log = structlog.get_logger(__name__)
+BASELINE = "baseline.issued"
+_PRIOR_RATIO = 0.95
+"""Chance to do as told before anything was measured: 3 % refuse and 2 % ignore in the field."""
+_PRIOR_WEIGHT = 200.0
+_FINISHED = (RequestState.COMPLETED, RequestState.ABORTED)
+"""States after which delivery is measured once the watch is over."""
+
+
+class Desk:
+    """Carries requests from their submission to their settlement.
+
+    Args:
+        state: Returns the latest picture.
+        schedule: Returns the plan in force.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        engine: DispatchEngine,
+        meters: IntervalMeter,
+        journal: Journal,
+        news: News,
+        state: Callable[[], FleetState],
+        schedule: Callable[[], Schedule | None],
+        quote_valid_s: float,
+    ) -> None:
+        self.baselines: dict[str, Baseline] = {}
+        self.portfolios: dict[str, BoolArray] = {}
+        self.progress: dict[str, Progress] = {}
+        self._performances: dict[str, Performance] = {}
+        self._trackers: dict[str, Tracker] = {}
+        self._told: dict[str, int] = {}
+        self._clock = clock
+        self._engine = engine
+        self._meters = meters
+        self._journal = journal
+        self._news = news
+        self._state = state
+        self._schedule = schedule
+        self._quote_valid_s = quote_valid_s
+        self._forecast: Forecast | None = None
+
+    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+        """Take a request and quote it."""
+        state = self._state()
+        areas = {area.id for area in state.index.areas}
+        request, created = self._engine.book.submit(
+            draft, key=key, actor=actor, now=self._clock.now(), known_areas=areas
+        )
+        if created:
+            answer = await asyncio.to_thread(self._quote, draft, state, self._schedule())
+            request = self._engine.book.quoted(request.id, answer, self._clock.now())
+            await self._announce(request)
+        return request, created
+
+    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+        """Commit, and freeze the baseline that will be measured against."""
+        book = self._engine.book
+        request = book.accept(request_id, offer=offer, actor=actor, now=self._clock.now())
+        if request_id not in self.baselines:
+            baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule())
+            self.keep_baseline(request, baseline)
+            self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request_id, baseline))
+        await self._announce(request)
+        return request
+
+    def keep_baseline(self, request: DispatchRequest, baseline: Baseline) -> None:
+        """Track a request against its frozen baseline from now on."""
+        rows = counted(request.draft, baseline, self._state().index)
+        self.baselines[request.id] = baseline
+        self.portfolios[request.id] = rows
+        self._trackers[request.id] = Tracker(
+            baseline=baseline, portfolio=rows[: len(baseline.power_kw)], direction=request.draft.direction
+        )
+
+    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Stop safely."""
+        request = self._engine.book.cancel(request_id, actor=actor, reason=reason, now=self._clock.now())
+        await self._announce(request)
+        return request
+
+    def performance(self, request_id: str) -> Performance | None:
+        """Return the measurement, provisional while the request runs."""
+        request = self._engine.book.get(request_id)
+        if request_id not in self.baselines:
+            return None
+        return self._performances.get(request_id) or self._measure(request)
+
+    def kept_until_s(self) -> float | None:
+        """Return until when the plan of storage and V2G is promised to a request as its baseline."""
+        now_s = self._clock.now_s()
+        ends = [self._engine.book.timetable(r.id).watched_s for r in self._engine.book.running(now_s)]
+        return max(ends, default=None)
+
+    def follow(self, state: FleetState, result: CycleResult) -> None:
+        """Take the news of a cycle: tell of transitions and progress."""
+        self.progress = {p.request_id: p for p in result.progress}
+        if result.transitions:
+            for request in self._engine.book.all():
+                self._tell(request, state.at_s)
+        for progress in result.progress:
+            tracker = self._trackers.get(progress.request_id)
+            if tracker is not None:
+                tracker.observe(state, target_kw=progress.target_kw)
+
+    async def verify_finished(self) -> None:
+        """Measure and settle every request whose watch is over and whose last interval is metered."""
+        now_s = self._clock.now_s()
+        for request in self._engine.book.all():
+            over_s = -(-self._engine.book.timetable(request.id).watched_s // STEP_S) * STEP_S
+            if request.state in _FINISHED and request.id in self.baselines and now_s > over_s + STEP_S / 30.0:
+                await self._settle(request)
+
+    async def _settle(self, request: DispatchRequest) -> None:
+        performance = await asyncio.to_thread(self._measure, request)
+        self._performances[request.id] = performance
+        now = self._clock.now()
+        self._journal.append(
+            "performance.issued",
+            now.timestamp(),
+            {
+                "request_id": request.id,
+                "accuracy_ratio": performance.accuracy_ratio,
+                "delivered_mean_kw": performance.delivered_mean_kw,
+                "energy_kwh": performance.energy_kwh,
+                "rebound_peak_kw": performance.rebound_peak_kw,
+                "baseline_sha256": performance.baseline.input_sha256,
+                "settlement_cny": performance.settlement_cny,
+            },
+        )
+        self._engine.book.verified(request.id, now=now)
+        await self._announce(self._engine.book.settled(request.id, now=now))
+
+    def minutes(self, request_id: str) -> MinuteSeries | None:
+        """Return the minute series of a request, ``None`` before it was accepted."""
+        tracker = self._trackers.get(request_id)
+        return None if tracker is None else tracker.minutes()
+
+    def verified_kw(self, area: str, direction: Direction) -> float:
+        """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
+        measured = [
+            performance.delivered_mean_kw
+            for request_id, performance in self._performances.items()
+            if self._engine.book.get(request_id).draft.area == area
+            and self._engine.book.get(request_id).draft.direction is direction
+        ]
+        return max(measured, default=0.0)
+
+    def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
+        if not len(state):
+            raise ConflictError("nothing is connected yet, so nothing can be quoted")
+        outlook = self._fresh_forecast(state)
+        return quote(
+            draft,
+            state=state,
+            forecast=outlook,
+            schedule=schedule,
+            delivery_ratio=self.delivery_ratio(state),
+            committed_kw=self._committed_kw(draft, outlook),
+            now=instant(state.at_s),
+            valid_s=self._quote_valid_s,
+        )
+
+    def _fresh_forecast(self, state: FleetState) -> Forecast:
+        known = self._forecast
+        fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
+        if known is None or not fresh:
+            self._forecast = known = forecast(state, self._meters)
+        return known
+
+    def delivery_ratio(self, state: FleetState) -> FloatArray:
+        """Return each row's measured chance to do as told, by adapter, from a prior on, shape ``(n_resources,)``."""
+        kept = dict.fromkeys(Adapter, _PRIOR_RATIO * _PRIOR_WEIGHT)
+        asked = dict.fromkeys(Adapter, _PRIOR_WEIGHT)
+        for (adapter, fate, _), count in self._engine.outbox.ledger().by_reason.items():
+            if fate in {"confirmed", "refused", "ignored", "unreachable"}:
+                asked[Adapter(adapter)] += count
+                kept[Adapter(adapter)] += count if fate == "confirmed" else 0
+        return np.array([kept[r.adapter] / asked[r.adapter] for r in state.index.resources])
+
+    def _committed_kw(self, draft: RequestDraft, outlook: Forecast) -> FloatArray:
+        """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``."""
+        starts_s = outlook.grid.starts_s()
+        total = np.zeros(outlook.grid.count)
+        for other in self._engine.book.running(self._clock.now_s()):
+            if other.draft.direction is draft.direction and areas_overlap(other.draft.area, draft.area):
+                timetable = self._engine.book.timetable(other.id)
+                total += np.array([timetable.target_at(at_s) for at_s in starts_s])
+        return total
+
+    def _baseline(self, request: DispatchRequest, state: FleetState, schedule: Schedule | None) -> Baseline:
+        timetable = self._engine.book.timetable(request.id)
+        return compute_baseline(
+            request.draft,
+            index=state.index,
+            portfolio=portfolio(request.draft, state.index),
+            meter=self._meters,
+            schedule=schedule,
+            notice_s=request.created_at.timestamp(),
+            start_s=timetable.ramp_s,
+            end_s=timetable.watched_s,
+        )
+
+    def _measure(self, request: DispatchRequest) -> Performance:
+        baseline, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
+        times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
+        seen = self._trackers[request.id].tracked()
+        index = self._state().index
+        return evaluate(
+            request,
+            index=index,
+            portfolio=self.portfolios[request.id],
+            baseline=baseline,
+            measured_kw=self._meters.read(baseline.grid),
+            target_kw=target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times),
+            phases=phases_of(baseline.grid, **times),
+            ramp_s=timetable.ramp_s,
+            issued_at=self._clock.now(),
+            until_s=self._clock.now_s(),
+            good_ratio=seen.good_ratio(),
+            quality_ratio=seen.quality_ratio(),
+            minutes=seen.minutes,
+            terms=SettlementTerms(),
+        )
+
+    async def _announce(self, request: DispatchRequest) -> None:
+        await self._journal.flush()
+        self._tell(request, self._clock.now_s())
+
+    def _tell(self, request: DispatchRequest, at_s: float) -> None:
+        if self._told.get(request.id) == request.version:
+            return
+        self._told[request.id] = request.version
+        last = request.history[-1]
+        _log.info("request", id=request.id, state=request.state.value, actor=last.actor, reason=last.reason)
+        self._news.publish("request", at_s, {"id": request.id, "state": request.state.value, "reason": last.reason})
+
+
+def portfolio(draft: RequestDraft, index: FleetIndex) -> BoolArray:
+    """Return the rows whose meters count for a request, shape ``(n_resources,)``.
+
+    Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement.
+    """
+    chosen = index.in_area(draft.area)
+    return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
+
+
+def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolArray:
+    """Return the rows of the portfolio that have a baseline, shape ``(n_resources,)``."""
+    rows = portfolio(draft, index)
+    rows[len(baseline.power_kw) :] = False
+    rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
+    return rows
+
+
+def progress_body(progress: Progress) -> dict[str, float]:
+    """Return how a running request stands, for the API."""
+    return {
+        "target_kw": progress.target_kw,
+        "baseline_kw": progress.baseline_kw,
+        "measured_kw": progress.measured_kw,
+        "delivered_kw": progress.delivered_kw,
+        "rows": progress.rows,
+    }

@@ -1,0 +1,106 @@
+"""The fast loop: one snapshot, one decision, one batch of setpoints a cycle.
+
+The order of a cycle is what makes it replayable: its inputs (samples, sessions, outcomes) are fixed first and
+recorded, the decision is a pure function of them, and it is durable before anything is sent.
+"""
+
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+import structlog
+
+from vpp.dispatch.engine import CycleResult, DispatchEngine
+from vpp.domain.fleet import FleetState
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import Quality
+from vpp.ports import Clock, IntervalMemory, Journal, TelemetryLog
+from vpp.runtime.desk import Desk
+from vpp.runtime.observability import Metrics
+from vpp.runtime.plane import DevicePlane
+from vpp.runtime.record import session_body
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.resample import IntervalMeans
+
+_log = structlog.get_logger(__name__)
+Observer = Callable[[FleetState, CycleResult], None]
+
+
+class FastLoop:
+    """Runs cycles at a fixed period; skips those it is too late for.
+
+    Args:
+        observer: Told of every cycle after its setpoints have left.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        period_s: float,
+        plane: DevicePlane,
+        ingest: Ingest,
+        engine: DispatchEngine,
+        means: IntervalMeans,
+        meters: IntervalMemory,
+        samples: TelemetryLog,
+        journal: Journal,
+        metrics: Metrics,
+        schedule: Callable[[], Schedule | None],
+        desk: Desk,
+        observer: Observer,
+    ) -> None:
+        self.state: FleetState = ingest.snapshot(clock.now_s())
+        self._clock = clock
+        self._period_s = period_s
+        self._plane = plane
+        self._ingest = ingest
+        self._engine = engine
+        self._means = means
+        self._meters = meters
+        self._samples = samples
+        self._journal = journal
+        self._metrics = metrics
+        self._schedule = schedule
+        self._desk = desk
+        self._observer = observer
+
+    async def run(self) -> None:
+        """Cycle until cancelled."""
+        while True:
+            await self._clock.sleep_until((self._clock.now_s() // self._period_s + 1) * self._period_s)
+            await self.cycle()
+
+    async def cycle(self) -> None:
+        """Hear, decide, record, send."""
+        began = perf_counter()
+        at_s = self._clock.now_s()
+        self._hear(at_s)
+        self._meter(at_s)
+        result = self._engine.cycle(
+            self.state, schedule=self._schedule(), baselines=self._desk.baselines, portfolios=self._desk.portfolios
+        )
+        await self._journal.flush()
+        if len(result.batch):
+            self._plane.send(result.batch)
+        self._metrics.observe_cycle(perf_counter() - began)
+        self._observer(self.state, result)
+
+    def refresh(self) -> None:
+        """Show a fleet that has just grown, between two cycles."""
+        self.state = self._ingest.snapshot(self._clock.now_s())
+
+    def _hear(self, at_s: float) -> None:
+        outcomes = self._plane.take_outcomes()
+        samples, sessions = self._ingest.taken()
+        self.state = self._ingest.snapshot(at_s)
+        self._samples.append(self.state.cycle, at_s, samples)
+        events = [session_body(event) for event in sessions]
+        self._journal.append("cycle", at_s, {"cycle": self.state.cycle, "samples": len(samples), "sessions": events})
+        for batch in outcomes:
+            self._engine.outcomes(batch)
+
+    def _meter(self, at_s: float) -> None:
+        trusted_kw = np.where(self.state.quality == Quality.BAD, np.nan, self.state.power_kw)
+        for start_s, mean_kw, completeness in self._means.update(at_s, trusted_kw):
+            self._meters.write(start_s, mean_kw, completeness)

@@ -1,0 +1,327 @@
+"""What operators see of the service from outside: Prometheus metrics with bounded labels, and structured logs.
+
+Whatever exists once a device is counted in arrays: a cycle over a city fills a histogram with one ``numpy`` call, and
+no metric has a device's name in a label.
+"""
+
+import logging
+import platform
+import sys
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from structlog.typing import Processor
+
+from vpp.domain.errors import ConfigurationError
+from vpp.domain.fleet import ADAPTERS, FleetIndex, FleetState
+from vpp.domain.flexibility import Capability
+from vpp.domain.request import DispatchRequest, RequestState
+from vpp.domain.schedule import Schedule
+from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
+from vpp.domain.telemetry import FloatArray
+
+AGE_BUCKETS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
+ACK_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+SOLVER_BUCKETS_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+CYCLE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+LOAD_BANDS = (("below_50", 0.5), ("50_80", 0.8), ("80_90", 0.9), ("90_100", 1.0), ("above_100", np.inf))
+"""Name and upper end of each band of transformer load ratio."""
+
+
+class ArrayHistogram(Collector):
+    """A Prometheus histogram that takes whole arrays; a value on a bucket's upper end belongs to it."""
+
+    def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._bounds = np.array([*buckets, np.inf])
+        self._counts = np.zeros(len(self._bounds), dtype=np.int64)
+        self._sum = 0.0
+
+    def observe(self, values: FloatArray) -> None:
+        """Count every finite value, any shape."""
+        known = values[np.isfinite(values)]
+        self._counts += np.bincount(np.searchsorted(self._bounds, known), minlength=len(self._bounds))
+        self._sum += float(known.sum())
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family as Prometheus wants it: cumulative counts."""
+        labels = [*(f"{bound}" for bound in self._bounds[:-1]), "+Inf"]
+        cumulative = self._counts.cumsum().tolist()
+        family = HistogramMetricFamily(self._name, self._documentation)
+        family.add_metric([], list(zip(labels, cumulative, strict=True)), self._sum)
+        yield family
+
+
+class Totals(Collector):
+    """A Prometheus counter whose totals are kept elsewhere and handed over whole."""
+
+    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._totals: Mapping[tuple[str, ...], int] = {}
+
+    def set(self, totals: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        """Take the totals so far, each with its label values."""
+        self._totals = dict(totals)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        for labels, total in self._totals.items():
+            family.add_metric(labels, total)
+        yield family
+
+
+class Metrics:
+    """Every metric of the service, in a registry of its own.
+
+    Args:
+        version: Of the program, for ``vpp_build_info``.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._declare_fleet()
+        self._declare_request()
+        self._declare_commands()
+        self._declare_loops()
+        Info("vpp_build", "What runs here.", registry=self.registry).info(
+            {"version": version, "python": platform.python_version()}
+        )
+        PlatformCollector(registry=self.registry)
+        ProcessCollector(registry=self.registry)
+
+    def observe_fleet(self, state: FleetState) -> None:
+        """Take a snapshot: connections, ages of measurements, loads of transformers."""
+        codes = state.index.adapter_code
+        registered = np.bincount(codes, minlength=len(ADAPTERS))
+        connected = np.bincount(codes[state.connected], minlength=len(ADAPTERS))
+        for code, adapter in enumerate(ADAPTERS):
+            self._registered.labels(adapter.value).set(int(registered[code]))
+            self._connected.labels(adapter.value).set(int(connected[code]))
+        self._age.observe(np.maximum(state.at_s - state.power_at_s, 0.0))
+        self._net_load.set(float(np.nansum(state.power_kw)))
+        self.observe_transformers(transformer_load_ratio(state.index, state.power_kw))
+
+    def observe_transformers(self, load_ratio: FloatArray) -> None:
+        """Take the load of every transformer as a share of its limit, shape ``(n_transformers,)``."""
+        bands = np.searchsorted(np.array([end for _, end in LOAD_BANDS]), load_ratio[~np.isnan(load_ratio)])
+        counts = np.bincount(bands, minlength=len(LOAD_BANDS))
+        for (name, _), count in zip(LOAD_BANDS, counts.tolist(), strict=True):
+            self._load_bands.labels(name).set(count)
+
+    def observe_capability(self, capability: Capability, at_s: float) -> None:
+        """Take the four capacities of one area and direction in the step that holds ``at_s``."""
+        step = capability.grid.index_at(at_s)
+        if not 0 <= step < capability.grid.count:
+            return
+        for kind in ("connected", "declared", "verified", "available"):
+            value = float(getattr(capability, f"{kind}_kw")[step])
+            self._capacity.labels(kind, capability.direction, capability.area_id).set(value)
+
+    def observe_requests(self, requests: Iterable[DispatchRequest]) -> None:
+        """Take every request; counts them by state."""
+        tally = Tally(request.state for request in requests)
+        for state in RequestState:
+            self._requests.labels(state.value).set(tally[state])
+
+    def observe_tracking(self, target_kw: float, delivered_kw: float) -> None:
+        """Take what is asked and metered now, over all running requests; both 0 while none runs."""
+        self._target.set(target_kw)
+        self._delivered.set(delivered_kw)
+        self._tracking_error.set(abs(delivered_kw - target_kw) / target_kw if target_kw > 0.0 else float("nan"))
+
+    def observe_outcomes(self, batch: OutcomeBatch, adapters: Sequence[str], sent_at_s: FloatArray) -> None:
+        """Take what became of commands.
+
+        Args:
+            batch: The outcomes.
+            adapters: Adapter of each, ``n`` names.
+            sent_at_s: When each was sent, NaN where unknown, shape ``(n,)``.
+        """
+        keys = zip(adapters, batch.status.tolist(), batch.reasons.tolist(), strict=True)
+        for (adapter, status, reason), count in Tally(keys).items():
+            labels = (adapter, OutcomeStatus(status).name.lower(), Reason(reason).name.lower())
+            self._commands.labels(*labels).inc(count)
+        self._ack.observe(batch.at_s - sent_at_s)
+
+    def observe_ledger(self, ended: Mapping[tuple[str, str, str], int]) -> None:
+        """Take how many commands ended so far, by adapter, fate and reason."""
+        self._ended.set(ended.items())
+
+    def observe_rejected(self, rejected: Mapping[tuple[str, str], int]) -> None:
+        """Take how many frames were dropped so far, by adapter and reason."""
+        self._rejected.set(rejected.items())
+
+    def observe_plan(self, schedule: Schedule) -> None:
+        """Take a plan that has been put in force."""
+        self._rung.set(int(schedule.rung))
+        self._gap.set(schedule.gap_ratio)
+        if np.isfinite(schedule.solve_s):
+            self._solver.observe(schedule.solve_s)
+
+    def observe_cycle(self, wall_s: float) -> None:
+        """Take the wall seconds one cycle of the fast loop took."""
+        self._cycle.observe(wall_s)
+
+    def count_cap_violations(self, count: int = 1) -> None:
+        """Count transformers found above their limit that were not before."""
+        self._cap_violations.inc(count)
+
+    def count_promises_broken(self, count: int = 1) -> None:
+        """Count cars that left with less than they were promised because of us."""
+        self._promises_broken.inc(count)
+
+    def set_limits_not_restored(self, count: int) -> None:
+        """Take the number of devices still under a limit of a request that is over."""
+        self._limits_not_restored.set(count)
+
+    def set_leader_epoch(self, epoch: int) -> None:
+        """Take the epoch this process leads in."""
+        self._epoch.set(epoch)
+
+    def _declare_fleet(self) -> None:
+        registry = self.registry
+        self._capacity = Gauge(
+            "vpp_capacity_kw",
+            "Capacity by kind (connected, declared, verified, available).",
+            ("kind", "direction", "area"),
+            registry=registry,
+        )
+        self._registered = Gauge("vpp_devices_registered", "Devices in the registry.", ("adapter",), registry=registry)
+        self._connected = Gauge("vpp_devices_connected", "Devices whose link is up.", ("adapter",), registry=registry)
+        self._net_load = Gauge("vpp_net_load_kw", "Net load of all metered devices.", registry=registry)
+        self._load_bands = Gauge(
+            "vpp_transformer_load_ratio",
+            "Transformers by band of load as a share of their limit, in per cent.",
+            ("band",),
+            registry=registry,
+        )
+        self._age = ArrayHistogram(
+            "vpp_telemetry_age_seconds", "Age of each device's last power measurement, every cycle.", AGE_BUCKETS_S
+        )
+        registry.register(self._age)
+
+    def _declare_request(self) -> None:
+        registry = self.registry
+        self._target = Gauge("vpp_target_kw", "What running requests ask for now.", registry=registry)
+        self._delivered = Gauge("vpp_delivered_kw", "What they get now, by the meters.", registry=registry)
+        self._tracking_error = Gauge(
+            "vpp_tracking_error_ratio", "Deviation from the target as a share of it.", registry=registry
+        )
+        self._requests = Gauge("vpp_requests", "Requests by state.", ("state",), registry=registry)
+        self._cap_violations = Counter(
+            "vpp_cap_violations_total", "Transformers that went above their limit.", registry=registry
+        )
+        self._promises_broken = Counter(
+            "vpp_promises_broken_total", "Drivers' promises broken by a request.", registry=registry
+        )
+        self._limits_not_restored = Gauge(
+            "vpp_limits_not_restored", "Devices still limited by a request that is over.", registry=registry
+        )
+
+    def _declare_commands(self) -> None:
+        self._commands = Counter(
+            "vpp_commands_total", "Outcomes of setpoints.", ("adapter", "state", "reason"), registry=self.registry
+        )
+        self._ended = Totals("vpp_commands_ended_total", "Setpoints by how they ended.", ("adapter", "state", "reason"))
+        self._rejected = Totals(
+            "vpp_frames_rejected_total", "Frames or rows dropped by an adapter.", ("adapter", "reason")
+        )
+        self._ack = ArrayHistogram(
+            "vpp_command_ack_seconds", "Time from sending a setpoint to its outcome, on the clock.", ACK_BUCKETS_S
+        )
+        for collector in (self._ended, self._rejected, self._ack):
+            self.registry.register(collector)
+
+    def _declare_loops(self) -> None:
+        registry = self.registry
+        self._solver = Histogram(
+            "vpp_solver_seconds", "Wall time of one solve.", buckets=SOLVER_BUCKETS_S, registry=registry
+        )
+        self._gap = Gauge("vpp_solver_gap_ratio", "Certified gap of the plan in force.", registry=registry)
+        self._rung = Gauge(
+            "vpp_plan_rung", "Plan in force: 0 optimal, 1 tail of the previous, 2 safe default.", registry=registry
+        )
+        self._epoch = Gauge("vpp_leader_epoch", "Epoch this process leads in.", registry=registry)
+        self._cycle = Histogram(
+            "vpp_cycle_seconds", "Wall time of one cycle of the fast loop.", buckets=CYCLE_BUCKETS_S, registry=registry
+        )
+
+
+def transformer_load_ratio(index: FleetIndex, power_kw: FloatArray) -> FloatArray:
+    """Return load as a share of the limit that it runs against, import or export, shape ``(n_transformers,)``.
+
+    Args:
+        index: The fleet.
+        power_kw: Net power of every row, load positive, NaN where unknown, shape ``(n_resources,)``.
+    """
+    load_kw = index.transformer_load_kw(power_kw)
+    limit_kw = np.where(load_kw >= 0.0, index.transformer_limit_kw, index.transformer_export_kw)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _no_load_is_zero(load_kw, np.abs(load_kw) / limit_kw)
+
+
+def _no_load_is_zero(load_kw: FloatArray, ratio: FloatArray) -> npt.NDArray[np.float64]:
+    return np.where(load_kw == 0.0, 0.0, ratio)
+
+
+def configure_logging(*, json: bool, level: str = "info", to: TextIO | None = None) -> None:
+    """Send structured logs, ours and those of libraries, to standard error.
+
+    Args:
+        json: One JSON object a line instead of text.
+        level: ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
+        to: Where the lines go instead.
+
+    Raises:
+        ConfigurationError: No such level.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ConfigurationError(f"log level {level!r} is not known; give debug, info, warning or error")
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(to or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(json=json))
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    # Its news at each start ("Context impl SQLiteImpl.") says nothing to an operator.
+    logging.getLogger("alembic").setLevel(max(number, logging.WARNING))
+
+
+def _renderers(*, json: bool) -> list[Processor]:
+    render: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]

@@ -1,0 +1,234 @@
+"""The whole service behind one face: what the API and the console can see and ask (`vpp.ports.Plant`)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime, time
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from vpp.dispatch.engine import CycleResult, DispatchEngine
+from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.event import StreamEvent
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.flexibility import Capability
+from vpp.domain.performance import Performance
+from vpp.domain.request import Direction, DispatchRequest, RequestDraft
+from vpp.domain.resource import Resource
+from vpp.domain.schedule import Schedule
+from vpp.domain.session import ChargingSession, Promise, SessionPromised
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import STEPS_PER_DAY
+from vpp.planning.capability import capability
+from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
+from vpp.runtime.desk import Desk, progress_body
+from vpp.runtime.fastloop import FastLoop
+from vpp.runtime.observability import Metrics
+from vpp.runtime.plane import DevicePlane
+from vpp.runtime.slowloop import SlowLoop
+from vpp.state.image import ProcessImage
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.resample import IntervalMeans
+
+_ZONE = ZoneInfo("Asia/Shanghai")
+Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
+CONNECTED = "fleet.connected"
+_FLEET_NEWS_CYCLES = 6
+"""How many cycles lie between two pictures of the fleet on the event stream."""
+
+
+def _added(field: str, before: Sequence[Thing], asked: Sequence[Thing]) -> list[Thing]:
+    """Return what is not there yet; the same thing again is no addition, another of the same id is an error."""
+    known = {thing.id: thing for thing in before}
+    for thing in asked:
+        # By their text: a NaN that was read twice is not equal to itself.
+        if thing.id in known and repr(known[thing.id]) != repr(thing):
+            raise InputError(f"{field}.id", thing.id, "an id that is not taken yet, or exactly what it stands for")
+    return [thing for thing in asked if thing.id not in known]
+
+
+class VirtualPowerPlant:
+    """Owns the loops' shared parts and offers them to the edges; see `vpp.ports.Plant` for the methods."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        image: ProcessImage,
+        ingest: Ingest,
+        means: IntervalMeans,
+        plane: DevicePlane,
+        engine: DispatchEngine,
+        registry: Registry,
+        meters: IntervalMemory,
+        journal: Journal,
+        news: News,
+        metrics: Metrics,
+    ) -> None:
+        self.clock = clock
+        self.desk: Desk
+        self.fast: FastLoop
+        self.slow: SlowLoop
+        self._image = image
+        self._ingest = ingest
+        self._means = means
+        self._plane = plane
+        self._engine = engine
+        self._registry = registry
+        self._meters = meters
+        self._journal = journal
+        self._news = news
+        self._metrics = metrics
+        self._growing = asyncio.Lock()
+
+    def fleet(self) -> FleetState:
+        """Return the latest snapshot."""
+        return self.fast.state
+
+    def sessions(self) -> Sequence[ChargingSession]:
+        """Return the sessions of plugged-in cars."""
+        return self._image.sessions.all(self.fast.state.energy_kwh)
+
+    def requests(self) -> Sequence[DispatchRequest]:
+        """Return every request, newest first."""
+        return self._engine.book.all()
+
+    def request(self, request_id: str) -> DispatchRequest:
+        """Return one request."""
+        return self._engine.book.get(request_id)
+
+    def progress(self, request_id: str) -> Mapping[str, float] | None:
+        """Return target, baseline, measured and delivered kW of a running request."""
+        progress = self.desk.progress.get(request_id)
+        return None if progress is None else progress_body(progress)
+
+    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+        """Take a request and quote it."""
+        return await self.desk.submit(draft, key=key, actor=actor)
+
+    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+        """Commit to the quote or a counter-offer."""
+        return await self.desk.accept(request_id, offer=offer, actor=actor)
+
+    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Stop safely at any time."""
+        return await self.desk.cancel(request_id, actor=actor, reason=reason)
+
+    def performance(self, request_id: str) -> Performance | None:
+        """Return the measurement of a request."""
+        return self.desk.performance(request_id)
+
+    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+        """Return the 96 points of ``day`` in Asia/Shanghai."""
+        if self.slow.forecast is None:
+            raise ConflictError("there is no forecast yet; capability follows the first plan")
+        start_at = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC)
+        return capability(
+            self.fast.state,
+            forecast=self.slow.forecast,
+            schedule=self.slow.schedule,
+            area=area,
+            direction=direction,
+            grid=TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
+            verified_kw=self.desk.verified_kw(area, direction),
+            delivery_ratio=self.desk.delivery_ratio(self.fast.state),
+        )
+
+    def schedule(self) -> Schedule:
+        """Return the plan in force."""
+        if self.slow.schedule is None:
+            raise ConflictError("there is no plan yet; the first follows the first connected devices")
+        return self.slow.schedule
+
+    async def connect(
+        self,
+        *,
+        areas: Sequence[Area] = (),
+        operators: Sequence[Operator] = (),
+        transformers: Sequence[Transformer] = (),
+        sites: Sequence[Site] = (),
+        resources: Sequence[Resource] = (),
+    ) -> None:
+        """Add to the fleet, all or nothing."""
+        async with self._growing:
+            before = self._image.index
+            after = before.extended(
+                areas=_added("areas", before.areas, areas),
+                operators=_added("operators", before.operators, operators),
+                transformers=_added("transformers", before.transformers, transformers),
+                sites=_added("sites", before.sites, sites),
+                resources=_added("resources", before.resources, resources),
+            )
+            if after == before:
+                return
+            await asyncio.to_thread(self._registry.add, before, after)
+            self._grow(after)
+            await self._journal.flush()
+
+    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+        """Record a driver's wish."""
+        self._image.sessions.find(session_id)
+        if promise.departure_s <= self.clock.now_s():
+            raise InputError("departure_at", promise.departure_s, "an instant in the future")
+        self._ingest.session(SessionPromised(session_id=session_id, promise=promise))
+        return self._image.sessions.find(session_id)
+
+    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+        """Store metered 15-minute means of some resources."""
+        index = self._image.index
+        unknown = next((i for i in resource_ids if i not in index.row_of), None)
+        if unknown is not None:
+            raise UnknownIdError("resource", unknown)
+        rows = np.array([index.row_of[i] for i in resource_ids], dtype=np.int32)
+        count = await asyncio.to_thread(self._meters.import_rows, grid, rows, mean_kw)
+        self.slow.fleet_changed()
+        return count
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what a device told of itself."""
+        return self._plane.card(row)
+
+    def commands(self) -> Mapping[str, int]:
+        """Return what became of every setpoint so far."""
+        ledger = self._engine.outbox.ledger()
+        counts = {name: value for name, value in asdict(ledger).items() if isinstance(value, int)}
+        return {**counts, "unaccounted": ledger.unaccounted}
+
+    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
+        """Iterate events."""
+        return self._news.subscribe(after)
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return named readiness checks."""
+        return {"fleet": len(self._image.index) > 0, "plan": self.slow.schedule is not None}
+
+    def follow(self, state: FleetState, result: CycleResult) -> None:
+        """Take the news of a cycle: requests, metrics, the picture of the fleet."""
+        self.desk.follow(state, result)
+        self._metrics.observe_fleet(state)
+        if state.cycle % _FLEET_NEWS_CYCLES == 0:
+            self._news.publish("fleet", state.at_s, fleet_body(state))
+
+    def _grow(self, index: FleetIndex) -> None:
+        self._image.resize(index)
+        self._means.resize(len(index))
+        self._engine.resize(index)
+        self._plane.assign(index)
+        self._meters.grow(len(index))
+        self._journal.append(CONNECTED, self.clock.now_s(), {"resources": len(index)})
+        self.fast.refresh()
+        self.slow.fleet_changed()
+
+
+def fleet_body(state: FleetState) -> dict[str, object]:
+    """Return the fleet in a few numbers; known power only."""
+    return {
+        "resources": len(state),
+        "connected": int(np.count_nonzero(state.connected)),
+        "plugged": int(np.count_nonzero(state.plugged)),
+        "power_kw": float(np.nansum(state.power_kw)),
+    }

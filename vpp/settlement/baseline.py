@@ -1,0 +1,328 @@
+"""What the net load would have been, row by row, from meters and plans that were fixed before control.
+
+Same-type days are adjusted only by the hours before notice, so nobody gains by using more once told. Storage and V2G
+never get an average of days: they would be paid for the cycling they do anyhow (domain.md 2.4, 6.4).
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.performance import Baseline
+from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
+from vpp.domain.resource import STORING
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import STEP_S
+from vpp.ports import IntervalMeter
+from vpp.settlement.daytype import CHINA, DayCalendar
+from vpp.settlement.reference import (
+    Adjustment,
+    BaselineRules,
+    DaySearch,
+    Reference,
+    adjusted,
+    adjustment_ratio,
+    window_before,
+)
+
+_METHODS = (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE)
+_SAME, _BEFORE, _SCHEDULE = range(3)
+_NOBODY = 255
+_QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
+
+
+def compute_baseline(
+    draft: RequestDraft,
+    *,
+    index: FleetIndex,
+    portfolio: BoolArray,
+    meter: IntervalMeter,
+    schedule: Schedule | None,
+    notice_s: float,
+    start_s: float,
+    end_s: float,
+    event_days: Collection[date] = (),
+    calendar: DayCalendar = CHINA,
+    rules: BaselineRules | None = None,
+) -> Baseline:
+    """Return the baseline of a request's portfolio.
+
+    Args:
+        draft: What was asked; its method and notice class choose.
+        index: The fleet.
+        portfolio: Rows that take part, shape ``(n_resources,)``.
+        meter: Read for past days, the window before notice and the steps before control.
+        schedule: The plan that was in force at notice; ``None`` if there was none.
+        notice_s: Epoch seconds at which the portfolio was told; nothing metered later adjusts same-type days.
+        start_s: Epoch seconds of the first control action: the ramp's begin, or the preconditioning's.
+        end_s: Epoch seconds of the end of the rebound watch.
+        event_days: Shanghai dates on which the portfolio was called; they are no reference.
+        calendar: Tells workdays, weekends and holidays.
+        rules: The programme's settings; the recommended ones if not given.
+
+    Returns:
+        A baseline over the 15-minute steps from ``start_s`` to ``end_s``. Rows that no method could serve are 0 and
+        named in ``excluded_ids``; every change of method is in ``notes``.
+
+    Raises:
+        InputError: The portfolio is not one flag a row, or the times are out of order.
+    """
+    _check(index, portfolio, notice_s, start_s, end_s)
+    work = _Computation(
+        draft=draft,
+        index=index,
+        rows=np.flatnonzero(portfolio),
+        meter=meter,
+        schedule=schedule,
+        event=TimeGrid.covering(instant(start_s), instant(end_s)),
+        notice_s=notice_s,
+        start_s=start_s,
+        event_days=event_days,
+        calendar=calendar,
+        rules=rules or BaselineRules(),
+    )
+    return work.run()
+
+
+def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
+    """Return the position in ``_METHODS`` every row should get, shape ``(n_resources,)``."""
+    storing = index.is_class(*STORING)
+    match draft.baseline_method:
+        case BaselineMethod.METER_BEFORE:
+            return np.full(len(index), _BEFORE, dtype=np.uint8)
+        case BaselineMethod.SCHEDULE:
+            return np.full(len(index), _SCHEDULE, dtype=np.uint8)
+        case BaselineMethod.SAME_TYPE_DAYS:
+            return np.where(storing, _SCHEDULE, _SAME).astype(np.uint8)
+        case BaselineMethod.AUTOMATIC:
+            load = _BEFORE if draft.notice_class in _QUICK else _SAME
+            return np.where(storing, _SCHEDULE, load).astype(np.uint8)
+
+
+def meter_before_kw(meter: IntervalMeter, start_s: float, steps: int) -> FloatArray:
+    """Return each row's last metered mean that was complete before ``start_s``, shape ``(n_resources,)``.
+
+    Looks at up to ``steps`` whole steps; NaN where none of them was metered.
+    """
+    first_s = floor_s(start_s, STEP_S) - steps * STEP_S
+    power_kw = meter.read(TimeGrid(start_at=instant(first_s), step_s=STEP_S, count=steps))
+    held = np.full(len(power_kw), np.nan)
+    for step in range(steps):
+        held = np.where(np.isfinite(power_kw[:, step]), power_kw[:, step], held)
+    return held
+
+
+def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> FloatArray:
+    """Return the planned power of ``count`` rows on ``grid``, NaN where the plan says nothing."""
+    power_kw = np.full((count, grid.count), np.nan)
+    if schedule is None:
+        return power_kw
+    planned = min(count, len(schedule.power_kw))
+    for step, at_s in enumerate(grid.starts_s().tolist()):
+        if 0 <= schedule.grid.index_at(at_s) < schedule.grid.count:
+            power_kw[:planned, step] = schedule.at(at_s)[:planned]
+    return power_kw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Computation:
+    """One baseline in the making; ``rows`` are the fleet rows of the portfolio."""
+
+    draft: RequestDraft
+    index: FleetIndex
+    rows: IdArray
+    meter: IntervalMeter
+    schedule: Schedule | None
+    event: TimeGrid
+    notice_s: float
+    start_s: float
+    event_days: Collection[date]
+    calendar: DayCalendar
+    rules: BaselineRules
+
+    def run(self) -> Baseline:
+        wanted = wanted_methods(self.draft, self.index)[self.rows]
+        reference = self._reference(wanted)
+        window_kw = self._window_kw()
+        ratios = self._ratios(reference, window_kw, wanted)
+        before_kw = np.repeat(self._before_kw()[:, None], self.event.count, axis=1)
+        plan_kw = scheduled_kw(self.schedule, self.event, len(self.index))[self.rows]
+        offers = (self._same_day_kw(reference, ratios), before_kw, plan_kw)
+        power_kw, used = _first_complete(offers, wanted)
+        return Baseline(
+            grid=self.event,
+            power_kw=self._on_all_rows(power_kw),
+            methods=self._methods(used),
+            reference_days=tuple(day.isoformat() for day in reference.days),
+            excluded_days=reference.excluded,
+            adjustment_ratio=ratios,
+            input_sha256=self._fingerprint(reference, window_kw, before_kw, plan_kw),
+            notes=self._notes(wanted, used, ratios, reference),
+            excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == _NOBODY].tolist()),
+        )
+
+    @property
+    def _code(self) -> CodeArray:
+        return self.index.class_code[self.rows]
+
+    def _reference(self, wanted: CodeArray) -> Reference:
+        """Return the reference days of the rows that want them; the other rows' means are NaN."""
+        chosen = np.flatnonzero(wanted == _SAME)
+        window = window_before(self.notice_s, self.rules.window_s)
+        if len(chosen) == 0:
+            return self._no_reference(window.count)
+        found = DaySearch(
+            meter=self.meter,
+            rows=self.rows[chosen],
+            class_code=self._code[chosen],
+            event=self.event,
+            window=window,
+            notice_s=self.notice_s,
+            event_days=self.event_days,
+            calendar=self.calendar,
+            rules=self.rules,
+        ).find()
+        spread = self._no_reference(window.count)
+        if len(found.days) >= self.rules.min_days:
+            spread.event_kw[chosen] = found.event_kw
+            spread.window_kw[chosen] = found.window_kw
+        return Reference(
+            days=found.days,
+            excluded=found.excluded,
+            event_kw=spread.event_kw,
+            window_kw=spread.window_kw,
+            inputs=found.inputs,
+        )
+
+    def _no_reference(self, window_steps: int) -> Reference:
+        return Reference(
+            days=(),
+            excluded=(),
+            event_kw=np.full((len(self.rows), self.event.count), np.nan),
+            window_kw=np.full((len(self.rows), window_steps), np.nan),
+            inputs=(),
+        )
+
+    def _window_kw(self) -> FloatArray:
+        return self.meter.read(window_before(self.notice_s, self.rules.window_s))[self.rows]
+
+    def _before_kw(self) -> FloatArray:
+        return meter_before_kw(self.meter, self.start_s, self.rules.before_steps)[self.rows]
+
+    def _ratios(self, reference: Reference, window_kw: FloatArray, wanted: CodeArray) -> dict[str, float]:
+        """Return today's level by class of those averaged over days; 1 where it cannot be told."""
+        if self.rules.adjustment is Adjustment.NONE:
+            return {}
+        ratios: dict[str, float] = {}
+        for code in np.unique(self._code[wanted == _SAME]).tolist():
+            rows = (self._code == code) & (wanted == _SAME) & np.isfinite(reference.event_kw).all(axis=1)
+            if rows.any():
+                ratio = adjustment_ratio(window_kw[rows], reference.window_kw[rows], self.rules.clip)
+                ratios[CLASSES[code].value] = ratio if np.isfinite(ratio) else 1.0
+        return ratios
+
+    def _same_day_kw(self, reference: Reference, ratios: dict[str, float]) -> FloatArray:
+        power_kw = reference.event_kw.copy()
+        for name, ratio in ratios.items():
+            rows = self._code == [cls.value for cls in CLASSES].index(name)
+            power_kw[rows] = adjusted(reference.event_kw[rows], reference.window_kw[rows], ratio, self.rules.adjustment)
+        return power_kw
+
+    def _on_all_rows(self, power_kw: FloatArray) -> FloatArray:
+        whole = np.zeros((len(self.index), self.event.count))
+        whole[self.rows] = power_kw
+        return whole
+
+    def _methods(self, used: CodeArray) -> dict[str, BaselineMethod]:
+        """Return the method most rows of each class got."""
+        methods: dict[str, BaselineMethod] = {}
+        for code in np.unique(self._code).tolist():
+            counts = np.bincount(used[(self._code == code) & (used != _NOBODY)], minlength=len(_METHODS))
+            if counts.any():
+                methods[CLASSES[code].value] = _METHODS[int(np.argmax(counts))]
+        return methods
+
+    def _notes(
+        self, wanted: CodeArray, used: CodeArray, ratios: dict[str, float], reference: Reference
+    ) -> tuple[tuple[str, str], ...]:
+        notes: list[tuple[str, str]] = []
+        for code in np.unique(self._code).tolist():
+            rows = self._code == code
+            name = CLASSES[code].value
+            for asked, got in sorted({(int(a), int(b)) for a, b in zip(wanted[rows], used[rows], strict=True)}):
+                if asked != got:
+                    count = int((rows & (wanted == asked) & (used == got)).sum())
+                    why = self._why(asked, len(reference.days))
+                    notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
+            if ratios.get(name) in self.rules.clip:
+                notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
+        if (
+            self.draft.baseline_method is BaselineMethod.SAME_TYPE_DAYS
+            and self.index.is_class(*STORING)[self.rows].any()
+        ):
+            notes.append(("storage, v2g", "schedule instead of same-type days: an average pays for arbitrage twice"))
+        return tuple(notes)
+
+    def _why(self, asked: int, days: int) -> str:
+        if asked == _SCHEDULE:
+            return "no schedule covers every step"
+        if asked == _BEFORE:
+            return f"not metered in the {self.rules.before_steps} steps before control"
+        if days < self.rules.min_days:
+            return f"{days} reference days of at least {self.rules.min_days}"
+        return "not metered on the reference days"
+
+    def _fingerprint(self, reference: Reference, *arrays: FloatArray) -> str:
+        facts = {
+            "draft": {name: str(value) for name, value in asdict(self.draft).items()},
+            "resources": [self.index.resources[row].id for row in self.rows.tolist()],
+            "notice_s": self.notice_s,
+            "start_s": self.start_s,
+            "event": [self.event.start_s, self.event.step_s, self.event.count],
+            "event_days": sorted(day.isoformat() for day in self.event_days),
+            "calendar": [sorted(map(str, days)) for days in (self.calendar.holidays, self.calendar.workdays)],
+            "rules": asdict(self.rules),
+            "days": [day.isoformat() for day in reference.days],
+            "excluded": reference.excluded,
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for array in (*reference.inputs, *arrays):
+            digest.update(_canonical(array))
+        return digest.hexdigest()
+
+
+def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[FloatArray, CodeArray]:
+    """Return each row's wanted offer if it is whole, else meter-before, else 0 and ``_NOBODY``; and which it was."""
+    whole = np.array([np.isfinite(offer).all(axis=1) for offer in offers])
+    everyone = np.arange(len(wanted))
+    used = np.where(whole[wanted, everyone], wanted, np.where(whole[_BEFORE], _BEFORE, _NOBODY)).astype(np.uint8)
+    power_kw = np.zeros_like(offers[0])
+    for code, offer in enumerate(offers):
+        power_kw[used == code] = offer[used == code]
+    return power_kw, used
+
+
+def _instead(got: int) -> str:
+    return "taken out of the portfolio" if got == _NOBODY else "meter before control instead"
+
+
+def _canonical(array: npt.NDArray[np.float64]) -> bytes:
+    """Return bytes that are equal for equal arrays on every machine; NaN has one spelling."""
+    clean = np.where(np.isnan(array), np.nan, array)
+    return json.dumps(array.shape).encode() + np.ascontiguousarray(clean, dtype="<f8").tobytes()
+
+
+def _check(index: FleetIndex, portfolio: BoolArray, notice_s: float, start_s: float, end_s: float) -> None:
+    if portfolio.shape != (len(index),):
+        raise InputError("portfolio", portfolio.shape, f"one flag a row, shape ({len(index)},)")
+    if not notice_s <= start_s < end_s:
+        raise InputError("notice_s, start_s, end_s", (notice_s, start_s, end_s), "times in that order")

@@ -1,0 +1,297 @@
+"""How well a request was met: delivered power from meters only, interval by interval."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.performance import Baseline, IntervalResult, Performance
+from vpp.domain.request import BaselineMethod, Direction, DispatchRequest, RequestDraft, RequestState
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.domain.timegrid import TimeGrid, instant
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.settlement.bands import SettlementTerms, settle
+from vpp.settlement.tracking import MinuteSeries
+
+_RAMPED_RATIO = 0.9
+_EDGE_S = 1e-3
+"""A ramp of no length is given this one: short beside a step, long beside a double's grain at epoch seconds."""
+
+_LEAST_KNOWN_RATIO = 0.5
+"""Below this share of metered rows an interval's sum is unknown."""
+
+_BEFORE_RELEASE = (RequestState.RAMPING.value, RequestState.HOLDING.value)
+_AFTER_HOLD = (RequestState.RELEASING.value, RequestState.REBOUND_WATCH.value)
+
+
+def phases_of(grid: TimeGrid, *, start_s: float, end_s: float, release_end_s: float) -> tuple[str, ...]:
+    """Return the phase of every step: ``ramping``, ``holding``, ``releasing`` or ``rebound_watch``.
+
+    A step is held only if the hold fills it. Where the hold fills none, the step it fills most counts.
+    """
+    starts_s = grid.starts_s()
+    held_s = np.minimum(starts_s + grid.step_s, end_s) - np.maximum(starts_s, start_s)
+    least_s = min(float(grid.step_s), float(held_s.max(initial=0.0)))
+    phases: list[str] = []
+    for at_s, held in zip(starts_s.tolist(), held_s.tolist(), strict=True):
+        if held > 0.0 and held >= least_s:
+            phases.append(RequestState.HOLDING.value)
+        elif at_s < start_s:
+            phases.append(RequestState.RAMPING.value)
+        else:
+            late = at_s >= release_end_s
+            phases.append(RequestState.REBOUND_WATCH.value if late else RequestState.RELEASING.value)
+    return tuple(phases)
+
+
+def target_profile(
+    grid: TimeGrid, target_kw: float, *, ramp_s: float, start_s: float, end_s: float, release_end_s: float
+) -> FloatArray:
+    """Return the mean target of every step: up the ramp, held, down the release; shape ``(count,)``, positive."""
+    ramp_s, release_end_s = min(ramp_s, start_s - _EDGE_S), max(release_end_s, end_s + _EDGE_S)
+    edges_s = np.append(grid.starts_s(), grid.end_s)
+    corners_s = np.array([ramp_s, start_s, end_s, release_end_s])
+    knots_s = np.unique(np.concatenate([edges_s, corners_s]))
+    rise = np.clip((knots_s - ramp_s) / (start_s - ramp_s), 0.0, 1.0)
+    fall = np.clip((release_end_s - knots_s) / (release_end_s - end_s), 0.0, 1.0)
+    height = target_kw * np.minimum(rise, fall)
+    area = np.concatenate([[0.0], np.cumsum(np.diff(knots_s) * (height[1:] + height[:-1]) / 2.0)])
+    return np.asarray(np.diff(np.interp(edges_s, knots_s, area)) / grid.step_s, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Net load of the counted portfolio and its change in the direction asked.
+
+    Attributes:
+        baseline_kw: Shape ``(count,)``.
+        measured_kw: Shape ``(count,)``; NaN where too few rows were metered.
+        delivered_kw: Shape ``(count,)``.
+        class_kw: Delivered by resource class, shape ``(count,)`` each.
+        known_ratio: Share of counted rows that were metered, shape ``(count,)``.
+    """
+
+    baseline_kw: FloatArray
+    measured_kw: FloatArray
+    delivered_kw: FloatArray
+    class_kw: dict[str, FloatArray]
+    known_ratio: FloatArray
+
+
+def delivery(
+    baseline: Baseline, measured_kw: FloatArray, *, index: FleetIndex, portfolio: BoolArray, direction: Direction
+) -> Delivery:
+    """Return what was delivered on every step of the baseline.
+
+    A row that was not metered in a step counts at its baseline: nothing metered, nothing claimed. Resources the
+    baseline excluded do not count at all.
+
+    Args:
+        baseline: What would have been.
+        measured_kw: Metered interval means, NaN where unknown, shape ``(n_resources, count)``.
+        index: The fleet.
+        portfolio: Rows that take part, shape ``(n_resources,)``.
+        direction: What was asked.
+
+    Raises:
+        InputError: The meters' shape is not the baseline's.
+    """
+    if measured_kw.shape != baseline.power_kw.shape:
+        raise InputError("measured_kw", measured_kw.shape, f"shape {baseline.power_kw.shape}, as the baseline")
+    rows = _counted(index, portfolio, baseline)
+    reference, metered = baseline.power_kw[rows], measured_kw[rows]
+    known = np.isfinite(metered)
+    known_ratio = known.mean(axis=0) if len(rows) else np.zeros(baseline.grid.count)
+    sign = 1.0 if direction is Direction.UP else -1.0
+    row_kw = sign * np.where(known, reference - metered, 0.0)
+    lost = np.where(known_ratio >= _LEAST_KNOWN_RATIO, 0.0, np.nan)
+    delivered_kw = row_kw.sum(axis=0) + lost
+    total_kw = reference.sum(axis=0)
+    code = index.class_code[rows]
+    return Delivery(
+        baseline_kw=total_kw,
+        measured_kw=total_kw - sign * delivered_kw,
+        delivered_kw=delivered_kw,
+        class_kw={CLASSES[c].value: row_kw[code == c].sum(axis=0) + lost for c in np.unique(code).tolist()},
+        known_ratio=known_ratio,
+    )
+
+
+def baseline_spread(
+    draft: RequestDraft,
+    compute: Callable[[RequestDraft], Baseline],
+    *,
+    index: FleetIndex,
+    portfolio: BoolArray,
+    measured_kw: FloatArray,
+    phases: Sequence[str],
+) -> dict[str, float]:
+    """Return the mean delivered over the hold by each method that some class could get.
+
+    Args:
+        draft: What was asked; each method replaces its own.
+        compute: ``compute_baseline`` with everything but the draft given.
+        index: The fleet.
+        portfolio: Rows that take part, shape ``(n_resources,)``.
+        measured_kw: Metered interval means, shape ``(n_resources, count)``.
+        phases: Phase of every step.
+    """
+    holding = np.array([phase == RequestState.HOLDING for phase in phases])
+    spread: dict[str, float] = {}
+    for method in (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE):
+        baseline = compute(replace(draft, baseline_method=method))
+        if method in baseline.methods.values() and holding.any():
+            got = delivery(baseline, measured_kw, index=index, portfolio=portfolio, direction=draft.direction)
+            spread[method.value] = float(got.delivered_kw[holding].mean())
+    return spread
+
+
+def evaluate(
+    request: DispatchRequest,
+    *,
+    index: FleetIndex,
+    portfolio: BoolArray,
+    baseline: Baseline,
+    measured_kw: FloatArray,
+    target_kw: FloatArray,
+    phases: Sequence[str],
+    ramp_s: float,
+    issued_at: datetime,
+    until_s: float = float("inf"),
+    good_ratio: FloatArray | None = None,
+    quality_ratio: dict[str, float] | None = None,
+    minutes: MinuteSeries | None = None,
+    spread_kw: dict[str, float] | None = None,
+    terms: SettlementTerms | None = None,
+) -> Performance:
+    """Return the measurement of a request, provisional if ``until_s`` lies before the baseline's end.
+
+    An unmetered interval makes what is averaged over it NaN, so that nothing unproven passes a check.
+
+    Args:
+        request: The request and what of it was accepted.
+        index: The fleet.
+        portfolio: Rows that take part, shape ``(n_resources,)``.
+        baseline: Frozen baseline of the portfolio.
+        measured_kw: Metered interval means, NaN where unknown, shape ``(n_resources, count)``.
+        target_kw: Mean target of every step, positive in both directions, shape ``(count,)``.
+        phases: Phase of every step, as ``phases_of`` gives them.
+        ramp_s: Epoch seconds at which the ramp began.
+        issued_at: When this measurement is issued.
+        until_s: Only intervals that ended by then are reported.
+        good_ratio: Share of good samples a step; the share of metered rows where it is not given.
+        quality_ratio: Share of samples by quality, for the report.
+        minutes: Minute means, for a ramp time and a hit ratio finer than 15 minutes.
+        spread_kw: Delivered by each method, as ``baseline_spread`` gives it.
+        terms: Contract to settle by; no settlement lines without.
+    """
+    done = _steps_done(baseline.grid, until_s)
+    got = delivery(baseline, measured_kw, index=index, portfolio=portfolio, direction=request.draft.direction)
+    trust = got.known_ratio if good_ratio is None else good_ratio
+    intervals = tuple(
+        _interval(
+            instant(start_s), got, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step])
+        )
+        for step, start_s in enumerate(baseline.grid.starts_s()[:done].tolist())
+    )
+    held = [interval for interval in intervals if interval.phase == RequestState.HOLDING]
+    accuracy = np.array([interval.accuracy_ratio for interval in held])
+    delivered = np.array([interval.delivered_kw for interval in held])
+    after = np.array([-i.delivered_kw for i in intervals if i.phase in _AFTER_HOLD])
+    active = [interval for interval in intervals if interval.phase in _BEFORE_RELEASE]
+    full_kw = request.accepted_kw if request.accepted_kw is not None else request.draft.target_kw
+    step_h = baseline.grid.step_h
+    return Performance(
+        request_id=request.id,
+        issued_at=issued_at,
+        intervals=intervals,
+        accuracy_ratio=_mean(accuracy),
+        worst_interval_accuracy_ratio=float(accuracy.min()) if len(accuracy) else float("nan"),
+        delivered_mean_kw=_mean(delivered),
+        energy_kwh=float(delivered.sum()) * step_h if held else float("nan"),
+        ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * full_kw, minutes, active, baseline.grid),
+        rebound_peak_kw=float(np.maximum(after, 0.0).max(initial=0.0)),
+        rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * step_h,
+        good_ratio=_mean(np.array([interval.good_ratio for interval in active])),
+        baseline=baseline,
+        spread_kw=dict(spread_kw or {}),
+        settlement_cny=settle(delivered, full_kw, step_h, terms) if terms and held else {},
+        settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and held else "",
+        overshoot_kw=float(np.array([i.delivered_kw - i.target_kw for i in active]).max(initial=0.0)),
+        hit_ratio=_hit_ratio(held, minutes, baseline.grid, request.draft.tolerance_ratio),
+        class_delivered_kw=_class_means(got, phases, done),
+        quality_ratio=dict(quality_ratio or {}),
+    )
+
+
+def _counted(index: FleetIndex, portfolio: BoolArray, baseline: Baseline) -> IdArray:
+    """Return the rows that count: in the portfolio, with a baseline."""
+    counted = portfolio.copy()
+    counted[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
+    return np.flatnonzero(counted)
+
+
+def _steps_done(grid: TimeGrid, until_s: float) -> int:
+    if until_s >= grid.end_s:
+        return grid.count
+    return max(grid.index_at(until_s), 0)
+
+
+def _interval(
+    start_at: datetime, got: Delivery, step: int, *, phase: str, target_kw: float, good: float
+) -> IntervalResult:
+    delivered = float(got.delivered_kw[step])
+    holding = phase == RequestState.HOLDING and target_kw > 0.0
+    return IntervalResult(
+        start_at=start_at,
+        phase=phase,
+        target_kw=target_kw,
+        baseline_kw=float(got.baseline_kw[step]),
+        measured_kw=float(got.measured_kw[step]),
+        delivered_kw=delivered,
+        accuracy_ratio=1.0 - abs(delivered - target_kw) / target_kw if holding else float("nan"),
+        good_ratio=good,
+    )
+
+
+def _ramp_minutes(
+    ramp_s: float,
+    enough_kw: float,
+    minutes: MinuteSeries | None,
+    active: Sequence[IntervalResult],
+    grid: TimeGrid,
+) -> float:
+    """Return the time to the end of the first minute, or interval, that reached ``enough_kw``; NaN if none did."""
+    if minutes is not None:
+        reached = minutes.at_s[(minutes.delivered_kw >= enough_kw) & (minutes.at_s + SECONDS_PER_MINUTE > ramp_s)]
+        ends_s = (reached + SECONDS_PER_MINUTE).tolist()
+    else:
+        ends_s = [i.start_at.timestamp() + grid.step_s for i in active if i.delivered_kw >= enough_kw]
+    return (ends_s[0] - ramp_s) / SECONDS_PER_MINUTE if ends_s else float("nan")
+
+
+def _hit_ratio(
+    held: Sequence[IntervalResult], minutes: MinuteSeries | None, grid: TimeGrid, tolerance_ratio: float
+) -> float:
+    """Return the share of the hold's minutes, or intervals, within the tolerance; what was not seen is no hit."""
+    if not held:
+        return float("nan")
+    target = np.array([interval.target_kw for interval in held])
+    delivered = np.array([interval.delivered_kw for interval in held])
+    if minutes is not None:
+        starts_s = np.array([interval.start_at.timestamp() for interval in held])
+        inside = (minutes.at_s[:, None] >= starts_s) & (minutes.at_s[:, None] < starts_s + grid.step_s)
+        target, delivered = minutes.target_kw[inside.any(axis=1)], minutes.delivered_kw[inside.any(axis=1)]
+    return float(np.mean(np.abs(delivered - target) <= tolerance_ratio * target))
+
+
+def _class_means(got: Delivery, phases: Sequence[str], done: int) -> dict[str, float]:
+    held = [step for step in range(done) if phases[step] == RequestState.HOLDING]
+    return {name: _mean(values[held]) for name, values in got.class_kw.items()} if held else {}
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

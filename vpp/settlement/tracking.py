@@ -1,0 +1,203 @@
+"""What the portfolio's meters said while a request ran: interval means, minute means and how far to trust them.
+
+Between two snapshots the earlier one holds. A gap longer than ``max_gap_s`` is a gap, not a guess: a service that was
+down does not know what it missed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetState
+from vpp.domain.performance import Baseline
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_MINUTE
+
+_LEAST_COVER_RATIO = 0.5
+"""Below this share of an interval metered its mean is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinuteSeries:
+    """One-minute means for plots and ramp times; NaN where nothing was seen. Shapes ``(n_minutes,)``.
+
+    Attributes:
+        at_s: Epoch seconds of each minute's start.
+        target_kw: Change asked for, positive in both directions.
+        delivered_kw: Change of net load in the direction asked.
+        covered_s: Seconds of the minute that were seen.
+    """
+
+    at_s: FloatArray
+    baseline_kw: FloatArray
+    measured_kw: FloatArray
+    target_kw: FloatArray
+    delivered_kw: FloatArray
+    covered_s: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedIntervals:
+    """All a tracker knows; store it and a new tracker goes on from there.
+
+    Attributes:
+        mean_kw: Metered mean over what was seen, 0 where nothing was, shape ``(n_resources, count)``.
+        covered_s: Seconds metered, shape ``(n_resources, count)``.
+        quality_count: Samples by ``Quality`` code, shape ``(4, count)``.
+        minutes: The minute series so far.
+    """
+
+    grid: TimeGrid
+    mean_kw: FloatArray
+    covered_s: FloatArray
+    quality_count: IdArray
+    minutes: MinuteSeries
+
+    def measured_kw(self) -> FloatArray:
+        """Return interval means, NaN where less than half was metered, shape ``(n_resources, count)``."""
+        return np.where(self.covered_s >= _LEAST_COVER_RATIO * self.grid.step_s, self.mean_kw, np.nan)
+
+    def good_ratio(self) -> FloatArray:
+        """Return the share of good samples, NaN where there were none, shape ``(count,)``."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.quality_count[Quality.GOOD] / self.quality_count.sum(axis=0), dtype=np.float64)
+
+    def quality_ratio(self) -> dict[str, float]:
+        """Return the share of samples by quality over all intervals; empty before the first."""
+        total = int(self.quality_count.sum())
+        if total == 0:
+            return {}
+        return {code.name.lower(): float(self.quality_count[code].sum() / total) for code in Quality}
+
+
+class Tracker:
+    """Follows one request's portfolio, snapshot by snapshot; the same snapshots always give the same numbers.
+
+    Args:
+        baseline: Frozen baseline; its grid is what is tracked.
+        portfolio: Rows that take part, shape ``(n_resources,)``.
+        direction: What was asked.
+        resumed: What an earlier tracker knew; the time since is a gap.
+        max_gap_s: Longest time a snapshot may stand for.
+    """
+
+    def __init__(
+        self,
+        *,
+        baseline: Baseline,
+        portfolio: BoolArray,
+        direction: Direction,
+        resumed: TrackedIntervals | None = None,
+        max_gap_s: float = 120.0,
+    ) -> None:
+        if portfolio.shape != (len(baseline.power_kw),):
+            raise InputError("portfolio", portfolio.shape, f"one flag a row of the baseline, {len(baseline.power_kw)}")
+        self._baseline = baseline
+        self._portfolio = portfolio
+        self._sign = 1.0 if direction is Direction.UP else -1.0
+        self._max_gap_s = max_gap_s
+        self._grid = baseline.grid
+        self._total_kw = baseline.power_kw[portfolio].sum(axis=0)
+        self._held: _Held | None = None
+        self._start(resumed)
+
+    def observe(self, state: FleetState, *, target_kw: float) -> None:
+        """Take a snapshot; it holds until the next. ``target_kw`` is the change due now, positive both ways."""
+        self.close(state.at_s)
+        rows = len(self._portfolio)
+        quality = state.quality[:rows]
+        known = self._portfolio & np.isfinite(state.power_kw[:rows]) & (quality != Quality.BAD)
+        self._held = _Held(
+            at_s=state.at_s, power_kw=np.where(known, state.power_kw[:rows], 0.0), known=known, target_kw=target_kw
+        )
+        self._count_quality(state.at_s, np.where(known, quality, np.uint8(Quality.BAD))[self._portfolio])
+
+    def close(self, at_s: float) -> None:
+        """Let the last snapshot hold until ``at_s`` and no longer."""
+        held, self._held = self._held, None
+        if held is None or at_s - held.at_s > self._max_gap_s:
+            return
+        from_s, until_s = max(held.at_s, self._grid.start_s), min(at_s, self._grid.end_s)
+        while from_s < until_s:
+            minute = int((from_s - self._grid.start_s) // SECONDS_PER_MINUTE)
+            piece_end_s = min(until_s, self._grid.start_s + (minute + 1) * SECONDS_PER_MINUTE)
+            self._add(held, minute, self._grid.index_at(from_s), piece_end_s - from_s)
+            from_s = piece_end_s
+
+    def tracked(self) -> TrackedIntervals:
+        """Return a copy of all that is known so far."""
+        return TrackedIntervals(
+            grid=self._grid,
+            mean_kw=_over(self._energy_kws, self._covered_s, unknown=0.0),
+            covered_s=self._covered_s.copy(),
+            quality_count=self._quality_count.copy(),
+            minutes=self.minutes(),
+        )
+
+    def minutes(self) -> MinuteSeries:
+        """Return the minute series."""
+        measured_kw = _over(self._minute_kws, self._minute_s, unknown=np.nan)
+        baseline_kw = np.repeat(self._total_kw, self._minutes_a_step)
+        return MinuteSeries(
+            at_s=self._grid.start_s + SECONDS_PER_MINUTE * np.arange(len(measured_kw), dtype=np.float64),
+            baseline_kw=baseline_kw,
+            measured_kw=measured_kw,
+            target_kw=_over(self._target_kws, self._minute_s, unknown=np.nan),
+            delivered_kw=self._sign * (baseline_kw - measured_kw),
+            covered_s=self._minute_s.copy(),
+        )
+
+    @property
+    def _minutes_a_step(self) -> int:
+        return round(self._grid.step_s / SECONDS_PER_MINUTE)
+
+    def _start(self, resumed: TrackedIntervals | None) -> None:
+        shape = (len(self._portfolio), self._grid.count)
+        minutes = self._grid.count * self._minutes_a_step
+        if resumed is None:
+            self._covered_s, self._energy_kws = np.zeros(shape), np.zeros(shape)
+            self._quality_count = np.zeros((len(Quality), self._grid.count), dtype=np.int64)
+            self._minute_s, self._minute_kws, self._target_kws = (np.zeros(minutes) for _ in range(3))
+            return
+        if resumed.grid != self._grid or resumed.mean_kw.shape != shape:
+            raise InputError("resumed", resumed.mean_kw.shape, f"intervals of this baseline, shape {shape}")
+        series = resumed.minutes
+        self._covered_s = resumed.covered_s.copy()
+        self._energy_kws = resumed.mean_kw * resumed.covered_s
+        self._quality_count = resumed.quality_count.copy()
+        self._minute_s = series.covered_s.copy()
+        self._minute_kws = np.where(self._minute_s > 0.0, series.measured_kw * self._minute_s, 0.0)
+        self._target_kws = np.where(self._minute_s > 0.0, series.target_kw * self._minute_s, 0.0)
+
+    def _count_quality(self, at_s: float, quality: FloatArray) -> None:
+        step = self._grid.index_at(at_s)
+        if 0 <= step < self._grid.count:
+            self._quality_count[:, step] += np.bincount(quality.astype(np.int64), minlength=len(Quality))
+
+    def _add(self, held: "_Held", minute: int, step: int, seconds: float) -> None:
+        self._energy_kws[:, step] += held.power_kw * seconds
+        self._covered_s[:, step] += np.where(held.known, seconds, 0.0)
+        # A row nobody meters is taken at its baseline: nothing metered, nothing claimed.
+        unknown = self._portfolio & ~held.known
+        total_kw = float(held.power_kw.sum() + self._baseline.power_kw[unknown, step].sum())
+        self._minute_kws[minute] += total_kw * seconds
+        self._target_kws[minute] += held.target_kw * seconds
+        self._minute_s[minute] += seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """The snapshot that holds until the next."""
+
+    at_s: float
+    power_kw: FloatArray
+    known: BoolArray
+    target_kw: float
+
+
+def _over(amount: FloatArray, seconds: FloatArray, *, unknown: float) -> FloatArray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(seconds > 0.0, amount / seconds, unknown), dtype=np.float64)

@@ -1,0 +1,105 @@
+"""Who belongs to the fleet, kept in the order of arrival so that row numbers survive a restart."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpp.domain.errors import ConflictError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.storage.sql import registry
+
+_CHUNK = 10_000
+Thing = Area | Operator | Transformer | Site | Resource
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    name: str
+    members: str
+
+
+_KINDS = (
+    _Kind("area", "areas"),
+    _Kind("operator", "operators"),
+    _Kind("transformer", "transformers"),
+    _Kind("site", "sites"),
+    _Kind("resource", "resources"),
+)
+
+
+class SqlRegistry:
+    """The fleet's members in SQL; implements ``vpp.ports.Registry``; calls block."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, before: FleetIndex, after: FleetIndex) -> None:
+        """Make the additions from ``before`` to ``after`` durable, in one transaction.
+
+        Raises:
+            ConflictError: ``before`` is not what is saved, or not the beginning of ``after``; nothing is written.
+        """
+        with self._engine.begin() as connection:
+            rows = [row for kind in _KINDS for row in _additions(connection, kind, before, after)]
+            for first in range(0, len(rows), _CHUNK):
+                connection.execute(sa.insert(registry), rows[first : first + _CHUNK])
+
+    def load(self) -> FleetIndex:
+        """Return the fleet as it was saved, an empty one if nothing was."""
+        return FleetIndex(
+            areas=tuple(Area(**body) for body in self._bodies("area")),
+            operators=tuple(Operator(**body) for body in self._bodies("operator")),
+            transformers=tuple(Transformer(**body) for body in self._bodies("transformer")),
+            sites=tuple(Site(**body) for body in self._bodies("site")),
+            resources=tuple(_resource(body) for body in self._bodies("resource")),
+        )
+
+    def _bodies(self, kind: str) -> list[dict[str, Any]]:
+        ordered = sa.select(registry.c.body).where(registry.c.kind == kind).order_by(registry.c.position)
+        with self._engine.connect() as connection:
+            return [json.loads(body) for body in connection.execute(ordered).scalars()]
+
+
+def _additions(
+    connection: sa.Connection, kind: _Kind, before: FleetIndex, after: FleetIndex
+) -> list[dict[str, object]]:
+    known: tuple[Thing, ...] = getattr(before, kind.members)
+    things: tuple[Thing, ...] = getattr(after, kind.members)
+    in_table = sa.select(sa.func.count()).select_from(registry).where(registry.c.kind == kind.name)
+    saved = connection.execute(in_table).scalar_one()
+    if saved != len(known) or [thing.id for thing in known] != [thing.id for thing in things[:saved]]:
+        raise ConflictError(f"{saved} of {kind.members} are saved and {len(known)} known; members are only ever added")
+    return [
+        {"kind": kind.name, "position": position, "id": things[position].id, "body": _text(things[position])}
+        for position in range(saved, len(things))
+    ]
+
+
+def _text(thing: Thing) -> str:
+    # Defaults are left out. Python's JSON, unlike JSON, can say Infinity and NaN, which limits may be.
+    return json.dumps({name: _plain(value) for name, value in _stated(thing).items()}, separators=(",", ":"))
+
+
+def _stated(thing: Thing) -> Mapping[str, object]:
+    values = asdict(thing)
+    return {f.name: values[f.name] for f in fields(thing) if repr(values[f.name]) != repr(f.default)}
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _resource(body: Mapping[str, Any]) -> Resource:
+    return Resource(
+        **{
+            **body,
+            "resource_class": ResourceClass(body["resource_class"]),
+            "adapter": Adapter(body["adapter"]),
+        }
+    )

@@ -1,0 +1,138 @@
+"""The SQL schema and how a database is opened: one set of dialect-neutral tables, SQLite unless told otherwise.
+
+Writers are few: one service holds the tables, readers (audit, replay) may look in at any time. SQLite runs in WAL
+mode with ``synchronous=FULL``, so a committed decision survives the loss of power.
+"""
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import QueuePool
+
+from vpp.domain.errors import ConfigurationError
+
+metadata = sa.MetaData()
+
+journal = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(80), nullable=False, index=True),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+registry = sa.Table(
+    "registry",
+    metadata,
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(255), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.UniqueConstraint("kind", "id", name="uq_registry_kind_id"),
+)
+
+interval_frames = sa.Table(
+    "interval_frames",
+    metadata,
+    sa.Column("start_s", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("n_rows", sa.Integer, nullable=False),
+    sa.Column("mean_kw", sa.LargeBinary, nullable=False),
+    sa.Column("completeness", sa.LargeBinary, nullable=False),
+)
+
+telemetry_frames = sa.Table(
+    "telemetry_frames",
+    metadata,
+    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cycle", sa.BigInteger, nullable=False),
+    sa.Column("at_s", sa.Double, nullable=False, index=True),
+    sa.Column("samples", sa.LargeBinary, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("plugged", sa.Boolean, nullable=False, index=True),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+def open_database(url: str) -> sa.Engine:
+    """Open a database and bring its schema to the newest revision.
+
+    Args:
+        url: SQLAlchemy URL, e.g. ``sqlite:///var/vpp.sqlite`` or ``postgresql+psycopg://user@host/vpp``.
+
+    Raises:
+        ConfigurationError: The URL makes no sense, or its driver is not installed.
+    """
+    engine = _engine(_parsed(url))
+    with engine.begin() as connection:
+        command.upgrade(migration_config(connection), "head")
+    return engine
+
+
+def migration_config(connection: sa.Connection) -> Config:
+    """Return Alembic's configuration for an open connection; no ini file is involved."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(f"database URL {url!r} does not parse; give e.g. sqlite:///vpp.sqlite") from error
+
+
+def _engine(url: URL) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    try:
+        return sa.create_engine(url, pool_pre_ping=True)
+    except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigurationError(f"no driver for database URL {url.render_as_string()}: {error}") from error
+
+
+def _sqlite_engine(url: URL) -> sa.Engine:
+    if url.database in (None, "", ":memory:"):
+        # A database in memory lives in one connection, which the threads then share by turns.
+        engine = sa.create_engine(
+            url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
+        )
+    else:
+        Path(str(url.database)).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Python's own transaction handling leaves DDL outside transactions; SQLAlchemy then begins them by itself.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

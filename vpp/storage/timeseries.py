@@ -1,0 +1,215 @@
+"""Metered intervals as frames: one row of SQL holds a quarter of an hour of the whole fleet.
+
+Frame blobs keep a value at a few bytes where a row a value takes 20 to 100, and one commit covers the fleet.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from vpp.domain.errors import InputError
+from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import STEP_S
+from vpp.storage.sql import interval_frames
+
+_CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """One interval of the fleet; shape ``(n_rows,)`` both, completeness 0-1."""
+
+    mean_kw: npt.NDArray[np.float32]
+    completeness: npt.NDArray[np.float16]
+
+
+class IntervalStore:
+    """Metered 15-minute means and how much of each was measured; implements ``vpp.ports.IntervalMemory``.
+
+    Calls block; they may come from any thread. Frames are kept in memory up to 512 MiB, the least recently used go
+    first. Means are stored as 32-bit floats, exact to about 1 W in 10 MW.
+
+    Args:
+        n_resources: Size of the fleet now; it grows by itself when a wider frame is written.
+    """
+
+    def __init__(self, engine: sa.Engine, *, n_resources: int = 0) -> None:
+        self._engine = engine
+        self._frames: OrderedDict[int, _Frame] = OrderedDict()
+        self._held_bytes = 0
+        self._guard = threading.Lock()
+        self._writing = threading.Lock()
+        with engine.connect() as connection:
+            known = connection.execute(sa.select(interval_frames.c.start_s, interval_frames.c.n_rows)).all()
+        self._starts = {int(row.start_s) for row in known}
+        self._n_resources = max([n_resources, *(int(row.n_rows) for row in known)])
+
+    @property
+    def n_resources(self) -> int:
+        """Number of rows that ``read`` returns."""
+        return self._n_resources
+
+    def grow(self, n_resources: int) -> None:
+        """Let ``read`` return at least that many rows."""
+        self._n_resources = max(self._n_resources, n_resources)
+
+    def write(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
+        """Store one interval of the whole fleet, replacing what was there.
+
+        Args:
+            start_s: Epoch seconds of its start, a multiple of 900.
+            mean_kw: Mean net power, NaN where unknown, shape ``(n,)``.
+            completeness: Share of the interval that was measured, 0-1, shape ``(n,)``.
+
+        Raises:
+            InputError: The start is not on a quarter of an hour, or the shapes differ.
+        """
+        if mean_kw.shape != completeness.shape or mean_kw.ndim != 1:
+            raise InputError("completeness", completeness.shape, f"the shape of mean_kw, {mean_kw.shape}, as (n,)")
+        frame = _Frame(mean_kw=mean_kw.astype(np.float32), completeness=completeness.astype(np.float16))
+        with self._writing:
+            self._store({_aligned(start_s): frame})
+
+    def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
+        """Merge metered means of some rows into the frames, in one transaction; NaN leaves what was there.
+
+        Args:
+            grid: Quarters of an hour.
+            rows: Fleet rows, shape ``(k,)``.
+            mean_kw: Shape ``(k, grid.count)``.
+
+        Returns:
+            The number of values stored.
+
+        Raises:
+            InputError: Wrong shape, or a grid that is not made of quarters of an hour.
+        """
+        if mean_kw.shape != (len(rows), grid.count):
+            raise InputError("mean_kw", mean_kw.shape, f"shape ({len(rows)}, {grid.count})")
+        starts = _starts(grid)
+        if not starts or not len(rows):
+            return 0
+        with self._writing:
+            present = self._loaded(starts)
+            width = max(self._n_resources, int(rows.max()) + 1)
+            merged = {
+                start: _merged(present.get(start), width, rows, mean_kw[:, step]) for step, start in enumerate(starts)
+            }
+            self._store(merged)
+        return int(np.isfinite(mean_kw).sum())
+
+    def read(self, grid: TimeGrid) -> FloatArray:
+        """Return mean net power, NaN where unknown, shape ``(n_resources, grid.count)``.
+
+        Raises:
+            InputError: The grid is not made of quarters of an hour.
+        """
+        return self._columns(grid, "mean_kw", missing=np.nan)
+
+    def read_completeness(self, grid: TimeGrid) -> FloatArray:
+        """Return the share of each interval that was measured, 0 where nothing was, shape as ``read``."""
+        return self._columns(grid, "completeness", missing=0.0)
+
+    def _columns(self, grid: TimeGrid, name: str, *, missing: float) -> FloatArray:
+        starts = _starts(grid)
+        frames = self._loaded(starts)
+        table = np.full((grid.count, self._n_resources), missing)
+        for step, start in enumerate(starts):
+            if start in frames:
+                column = getattr(frames[start], name)
+                table[step, : len(column)] = column[: self._n_resources]
+        return np.ascontiguousarray(table.T)
+
+    def _loaded(self, starts: Sequence[int]) -> dict[int, _Frame]:
+        with self._guard:
+            wanted = [start for start in starts if start in self._starts]
+            found = {start: self._frames[start] for start in wanted if start in self._frames}
+            for start in found:
+                self._frames.move_to_end(start)
+        absent = [start for start in wanted if start not in found]
+        if absent:
+            fetched = self._fetched(absent[0], absent[-1])
+            with self._guard:
+                # A writer may have replaced a frame meanwhile; what it put into memory is newer.
+                for start in absent:
+                    if start in fetched and start not in self._frames:
+                        self._hold(start, fetched[start])
+                    found[start] = self._frames.get(start, fetched[start])
+        return found
+
+    def _fetched(self, first_s: int, last_s: int) -> dict[int, _Frame]:
+        between = sa.select(interval_frames).where(interval_frames.c.start_s.between(first_s, last_s))
+        with self._engine.connect() as connection:
+            rows = connection.execute(between).all()
+        return {
+            int(row.start_s): _Frame(
+                mean_kw=np.frombuffer(row.mean_kw, dtype="<f4"),
+                completeness=np.frombuffer(row.completeness, dtype="<f2"),
+            )
+            for row in rows
+        }
+
+    def _store(self, frames: dict[int, _Frame]) -> None:
+        rows = [
+            {
+                "start_s": start,
+                "n_rows": len(frame.mean_kw),
+                "mean_kw": frame.mean_kw.astype("<f4").tobytes(),
+                "completeness": frame.completeness.astype("<f2").tobytes(),
+            }
+            for start, frame in frames.items()
+        ]
+        # Keys are contiguous: an import covers a grid and a write covers one interval.
+        replaced = interval_frames.c.start_s.between(min(frames), max(frames))
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(interval_frames).where(replaced))
+            connection.execute(sa.insert(interval_frames), rows)
+        with self._guard:
+            self._starts.update(frames)
+            self._n_resources = max(self._n_resources, *(len(frame.mean_kw) for frame in frames.values()))
+            for start, frame in frames.items():
+                self._hold(start, frame)
+
+    def _hold(self, start: int, frame: _Frame) -> None:
+        if start in self._frames:
+            self._held_bytes -= _size(self._frames.pop(start))
+        self._frames[start] = frame
+        self._held_bytes += _size(frame)
+        while self._held_bytes > _CACHE_BYTES and len(self._frames) > 1:
+            _, dropped = self._frames.popitem(last=False)
+            self._held_bytes -= _size(dropped)
+
+
+def _starts(grid: TimeGrid) -> list[int]:
+    if grid.step_s != STEP_S:
+        raise InputError("grid.step_s", grid.step_s, f"{STEP_S}, the length of a metered interval")
+    first = _aligned(grid.start_s)
+    return [first + STEP_S * step for step in range(grid.count)]
+
+
+def _aligned(start_s: float) -> int:
+    if start_s % STEP_S:
+        raise InputError("start_s", start_s, f"a multiple of {STEP_S}: intervals start on quarters of an hour")
+    return int(start_s)
+
+
+def _merged(present: _Frame | None, width: int, rows: RowArray, values: FloatArray) -> _Frame:
+    mean_kw = np.full(width, np.nan, dtype=np.float32)
+    completeness = np.zeros(width, dtype=np.float16)
+    if present is not None:
+        mean_kw[: len(present.mean_kw)] = present.mean_kw
+        completeness[: len(present.completeness)] = present.completeness
+    known = np.isfinite(values)
+    mean_kw[rows[known]] = values[known]
+    completeness[rows[known]] = 1.0
+    return _Frame(mean_kw=mean_kw, completeness=completeness)
+
+
+def _size(frame: _Frame) -> int:
+    return frame.mean_kw.nbytes + frame.completeness.nbytes

@@ -1,0 +1,118 @@
+"""How devices misbehave, at documented default rates, and how long they take to answer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpp.domain.device import DeviceResponse
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRates:
+    """How often things go wrong; the defaults are assumptions, stated in the project's first request for the demo.
+
+    Attributes:
+        refuse_ratio: Share of commands answered no. Drawn per command: a refusal in the field is mostly a passing
+            state (a session just ended, a controller busy), so the next command to that device may succeed.
+        ignore_ratio: Share of devices that answer yes and do nothing. Drawn once per device: the cause (a car that
+            disregards the pilot signal, firmware that stores profiles without applying them) does not go away.
+        dropouts_per_hour: Rate at which each device loses its link by itself.
+        away_minutes: Shortest and longest time away after such a loss, uniform.
+        meter_noise_ratio: Standard deviation of a meter sample, as a share of its value.
+    """
+
+    refuse_ratio: float = 0.03
+    ignore_ratio: float = 0.02
+    dropouts_per_hour: float = 0.01
+    away_minutes: tuple[float, float] = (5.0, 20.0)
+    meter_noise_ratio: float = 0.01
+
+    @classmethod
+    def none(cls) -> "FaultRates":
+        """Return a world where everything works."""
+        return cls(refuse_ratio=0.0, ignore_ratio=0.0, dropouts_per_hour=0.0, meter_noise_ratio=0.0)
+
+
+LATENCY_S = {Adapter.OCPP: (0.3, 3.0), Adapter.MODBUS: (0.05, 0.5), Adapter.MQTT: (0.5, 5.0)}
+"""Least and greatest time to answer: cellular stations, polled wired devices, site gateways behind a broker."""
+
+_LATENCY_SPREAD = 0.6
+"""Standard deviation of the logarithm of latency; the median is the geometric mean of the bounds."""
+
+
+class Misbehaviour:
+    """Who refuses, ignores and drops out.
+
+    Draws come from streams of their own, so commands never move the exogenous world.
+
+    Args:
+        index: The fleet.
+        rates: How often; may be replaced at any time.
+        flags: Stream for what sticks to a device.
+        draws: Stream for single answers.
+        losses: Stream for lost links.
+    """
+
+    def __init__(
+        self,
+        index: FleetIndex,
+        rates: FaultRates,
+        *,
+        flags: np.random.Generator,
+        draws: np.random.Generator,
+        losses: np.random.Generator,
+    ) -> None:
+        self.rates = rates
+        self._inclination = flags.random(len(index))
+        self._draws = draws
+        self._losses = losses
+        self._away_until_s = np.full(len(index), -np.inf)
+        bounds = np.array([LATENCY_S[r.adapter] for r in index.resources], dtype=np.float64).reshape(-1, 2)
+        self._least_s, self._most_s = bounds[:, 0], bounds[:, 1]
+
+    @property
+    def ignorers(self) -> BoolArray:
+        """Devices that accept and do nothing at the present rate, shape ``(n,)``."""
+        return np.asarray(self._inclination < self.rates.ignore_ratio)
+
+    def response(self, row: int) -> DeviceResponse:
+        """Draw how the device in ``row`` treats one instruction."""
+        refused = bool(self._draws.random() < self.rates.refuse_ratio)
+        least_s, most_s = float(self._least_s[row]), float(self._most_s[row])
+        latency_s = (least_s * most_s) ** 0.5 * float(np.exp(_LATENCY_SPREAD * self._draws.standard_normal()))
+        return DeviceResponse(
+            latency_s=min(max(latency_s, least_s), most_s),
+            refused=refused,
+            ignored=not refused and bool(self._inclination[row] < self.rates.ignore_ratio),
+        )
+
+    def advance(self, now_s: float, step_s: float) -> None:
+        """Let links fail during one step; the number lost is Poisson distributed."""
+        count = len(self._away_until_s)
+        expected = self.rates.dropouts_per_hour * count * step_s / SECONDS_PER_HOUR
+        lost = int(self._losses.poisson(expected)) if expected > 0.0 else 0
+        if lost == 0:
+            return
+        rows = self._losses.integers(0, count, lost)
+        back_s = now_s + 60.0 * self._losses.uniform(*self.rates.away_minutes, lost)
+        self._away_until_s[rows] = np.maximum(self._away_until_s[rows], back_s)
+
+    def drop(self, rows: RowArray) -> None:
+        """Cut the links of ``rows`` until they are restored."""
+        self._away_until_s[rows] = np.inf
+
+    def restore(self, rows: RowArray) -> None:
+        """Give ``rows`` their links back."""
+        self._away_until_s[rows] = -np.inf
+
+    def online(self, now_s: float) -> BoolArray:
+        """Return who has a link, shape ``(n,)``."""
+        return np.asarray(self._away_until_s <= now_s)
+
+    def metered(self, power_kw: FloatArray, noise: np.random.Generator) -> FloatArray:
+        """Return what meters show of ``power_kw``, shape ``(n,)``: multiplicative Gaussian noise."""
+        return np.asarray(power_kw * (1.0 + self.rates.meter_noise_ratio * noise.standard_normal(len(power_kw))))
