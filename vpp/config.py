@@ -77,11 +77,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, object]:
         """Return every setting by its environment name, secrets hidden."""
-        secret = {"api_token"}
-        return {
-            f"VPP_{name.upper()}": "***" if name in secret and value else value
-            for name, value in self.model_dump().items()
-        }
+        return {f"VPP_{name.upper()}": _masked(name, value) for name, value in self.model_dump().items()}
 
     @classmethod
     def load(cls, file: Path | None = None, **flags: object) -> Self:
@@ -120,6 +116,14 @@ def address_of(value: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 <= int(port) < 1 << 16:
         raise ValueError(f"give HOST:PORT with a port from 0 to 65535, not {value!r}")
     return host.strip("[]"), int(port)
+
+
+def _masked(name: str, value: object) -> object:
+    if name == "api_token":
+        return "***" if value else value
+    if isinstance(value, str) and urlsplit(value).password:
+        return value.replace(f":{urlsplit(value).password}@", ":***@")
+    return value
 
 
 def _one_line(error: ValidationError) -> str:

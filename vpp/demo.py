@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -212,7 +213,7 @@ class _Demo:
                 raise ConfigurationError(f"not ready after {_READY_WALL_S:.0f} s: {ready}; see {options.out}/*.log")
             await asyncio.sleep(0.5)
 
-    async def _readiness(self) -> Mapping[str, object]:
+    async def _readiness(self) -> Mapping[str, Any]:
         try:
             ready = (await self._client.get("/readyz")).json()
             fleet = (await self._client.get("/api/v1/fleet")).json()
@@ -220,7 +221,7 @@ class _Demo:
             return {}
         return {**ready, "connected": fleet.get("connected", 0)}
 
-    async def _ask_and_accept(self) -> dict[str, object]:
+    async def _ask_and_accept(self) -> dict[str, Any]:
         start_at = _next_quarter(self._clock.now() + _LEAD)
         probe = await self._post("/api/v1/requests", self._draft(start_at, 1e6), key="demo-probe")
         p50_kw = min(probe["quote"]["deliverable_kw"]["p50"])
@@ -232,7 +233,7 @@ class _Demo:
         self._console.print(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
         return await self._post(f"/api/v1/requests/{asked['id']}/accept", {}, key="demo-accept")
 
-    def _draft(self, start_at: datetime, target_kw: float) -> dict[str, object]:
+    def _draft(self, start_at: datetime, target_kw: float) -> dict[str, Any]:
         return {
             "product": "peak_shaving",
             "direction": "up",
@@ -269,17 +270,17 @@ class _Demo:
             answer = await self._client.get(f"/api/v1/requests/{request_id}/report", headers={"Accept": kind})
             (self._options.out / name).write_bytes(answer.raise_for_status().content)
 
-    async def _get(self, path: str) -> dict[str, object]:
+    async def _get(self, path: str) -> dict[str, Any]:
         return _checked(await self._client.get(path))
 
-    async def _post(self, path: str, body: Mapping[str, object], *, key: str) -> dict[str, object]:
+    async def _post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         return _checked(await self._client.post(path, json=body, headers={"Idempotency-Key": key, "X-Actor": "demo"}))
 
 
-def _checked(answer: httpx.Response) -> dict[str, object]:
+def _checked(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:
         raise ConfigurationError(f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}")
-    body: dict[str, object] = answer.json()
+    body: dict[str, Any] = answer.json()
     return body
 
 
@@ -319,7 +320,7 @@ def _epoch_s(text: object) -> float:
     return datetime.fromisoformat(str(text)).timestamp()
 
 
-def _news(request: Mapping[str, object]) -> str:
+def _news(request: Mapping[str, Any]) -> str:
     progress = request.get("progress")
     if not isinstance(progress, Mapping):
         return ""

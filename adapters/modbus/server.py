@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 from enum import IntEnum
 from typing import Protocol
 
@@ -97,9 +98,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or turn it away."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"expected a stream transport, got {transport!r}")
-        self._transport = transport
+        # uvloop's transports have asyncio's methods but not its base class.
+        self._transport = cast("asyncio.Transport", transport)
         if self._endpoint.open:
             self._endpoint.connections.add(self)
         else:

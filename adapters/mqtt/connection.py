@@ -97,7 +97,8 @@ class Broker:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or _PORTS[parts.scheme]
+            usual_port = _PORTS[parts.scheme]
+            port = parts.port or usual_port
         except (ValueError, KeyError):
             raise ConfigurationError("the MQTT address must be mqtt://host:port or mqtts://host:port") from None
         if not parts.hostname:

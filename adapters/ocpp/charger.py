@@ -12,10 +12,12 @@ from vpp.domain.resource import Resource
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
+from vpp.domain.units import SECONDS_PER_DAY
 from vpp.ports import Clock
 
 CLOCK_TOLERANCE_S = 600.0
 """A station's stamp this far off is not believed: 1970, or local time marked Z (MicroOcpp#354, steve#136)."""
+LONGEST_OFFLINE_S = 7 * SECONDS_PER_DAY
 _KEPT_ENDED = 8
 
 
@@ -136,10 +138,10 @@ class Charger:
 
         Args:
             stated: The station's stamp.
-            offline: The station says this is late news from a time without connection, so any past stamp will do.
+            offline: This may be late news from a time without connection, so any stamp of the last week will do.
         """
         now_s, at_s = self.services.clock.now_s(), parse_stamp(stated)
-        credible = abs(at_s - now_s) <= CLOCK_TOLERANCE_S or (offline and 0.0 < now_s - at_s < 7 * 86_400.0)
+        credible = abs(at_s - now_s) <= CLOCK_TOLERANCE_S or (offline and 0.0 < now_s - at_s < LONGEST_OFFLINE_S)
         return at_s if credible else now_s
 
     def metered(self, connector: int, readings: Sequence[Json], *, offline: bool = False) -> float:

@@ -3,6 +3,7 @@
 The scripts are the same for every version; a ``Dialect`` gives them the words.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -106,7 +107,7 @@ def carry_out(dialect: Dialect, charger: Charger, command: Command) -> Script:
 
 
 def install_default(dialect: Dialect, charger: Charger, connector: int) -> Script:
-    """Return the script that makes sure the default value lies underneath at ``connector``."""
+    """Return the script that makes sure the default value lies underneath at ``connector``; a refusal is asked again."""
     row = charger.rows[connector]
     command = Command(
         id=reserved_profile_id(connector),
@@ -114,9 +115,12 @@ def install_default(dialect: Dialect, charger: Charger, connector: int) -> Scrip
         connector=connector,
         layer=Layer.DEFAULT,
         power_kw=charger.default_kw(row),
-        until_s=float("inf"),
+        until_s=math.inf,
     )
-    return _install(dialect, charger, command)
+    verdict = yield from _install(dialect, charger, command)
+    if verdict is REFUSED:
+        verdict = yield from _install(dialect, charger, command)
+    return verdict
 
 
 def wants_setpoint(dialect: Dialect, resource: Resource) -> bool:

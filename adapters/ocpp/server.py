@@ -15,15 +15,15 @@ from adapters.ocpp.charger import Charger, Command, Services
 from adapters.ocpp.coalescer import ADAPTER, Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Dialect, Script, Verdict
 from adapters.ocpp.composite import CompositeSchedule, read_composite
+from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import MAX_FRAME_BYTES, Deadlines
 from adapters.ocpp.session import Session
 from adapters.ocpp.units import Supply
 from adapters.ocpp.v2x import Dialect2
 from adapters.ocpp.v16 import Dialect16
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Version, choose_version
-from vpp.domain.errors import ConfigurationError, ConflictError, DeviceUnreachableError, UnknownIdError
+from vpp.domain.errors import ConflictError, DeviceUnreachableError
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import Quantity
 from vpp.ports import Clock, LinkSink
@@ -57,8 +57,8 @@ class OcppLink:
         port: Port to listen on, 0 for any free one.
         call_timeout_s: Clock seconds a station has to answer a call. On a clock faster than the wall's never less than
             5 wall seconds (or the timeout itself, if shorter): sockets do not get faster with the clock.
-        sample_interval_s: How often stations are to report meter values.
-        boot_interval_s: Heartbeat interval given to stations.
+        sample_interval_s: How often stations are to report meter values, in whole seconds on the wire.
+        boot_interval_s: Heartbeat interval given to stations, in whole seconds on the wire.
         authenticate: Judges station id and Basic password (``None`` where none was given); everybody may in without.
         supply: The grid at the stations, for A and W.
     """
@@ -72,14 +72,14 @@ class OcppLink:
         port: int,
         clock: Clock,
         call_timeout_s: float = 30.0,
-        sample_interval_s: int = 60,
-        boot_interval_s: int = 300,
+        sample_interval_s: float = 60.0,
+        boot_interval_s: float = 300.0,
         authenticate: Authenticate | None = None,
         supply: Supply | None = None,
     ) -> None:
         self._address = (host, port)
         self._clock = clock
-        self._intervals = (sample_interval_s, boot_interval_s)
+        self._intervals = (max(round(sample_interval_s), 1), max(round(boot_interval_s), 1))
         self._authenticate = authenticate
         self._supply = supply or Supply()
         patience = max(clock.wall(call_timeout_s), min(call_timeout_s, LEAST_PATIENCE_WALL_S))
@@ -89,8 +89,8 @@ class OcppLink:
         self._last_transaction = 0
         self._epoch = 0
         self._index = FleetIndex.empty()
-        self._chargers: dict[str, Charger] = {}
-        self._charger_of: dict[int, tuple[Charger, int]] = {}
+        self._coalescer: Coalescer
+        self._roster: Roster | None = None
         self._sessions: dict[str, Session] = {}
         self._leases: list[tuple[float, int]] = []
         self._to_pump: dict[Session, None] = {}
@@ -99,7 +99,6 @@ class OcppLink:
             Version.V201: Dialect2(Version.V201),
             Version.V21: Dialect2(Version.V21),
         }
-        self._services: Services | None = None
         self._server: asyncio.Server | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._silence_due = 0.0
@@ -120,22 +119,23 @@ class OcppLink:
         Raises:
             ConfigurationError: An address is not ``station/connector`` with a connector of 1 or more.
         """
-        known, self._index = len(self._index), index
-        if self._services is not None:
-            self._take_rows(known)
+        self._index = index
+        self._grow()
 
     async def start(self, sink: LinkSink) -> None:
         """See ``DeviceLink``."""
-        self._services = Services(
+        self._coalescer = Coalescer(sink=sink, clock=self._clock)
+        services = Services(
             clock=self._clock,
-            coalescer=Coalescer(sink=sink, clock=self._clock),
+            coalescer=self._coalescer,
             supply=self._supply,
             sample_interval_s=self._intervals[0],
             boot_interval_s=self._intervals[1],
             next_transaction=self._next_transaction,
             lease=self._keep_lease,
         )
-        self._take_rows(0)
+        self._roster = Roster(services)
+        self._grow()
         host, port = self._address
         self._server = await ws_create_server(
             self._accept,
@@ -150,11 +150,11 @@ class OcppLink:
 
     def send(self, batch: SetpointBatch) -> None:
         """See ``DeviceLink``."""
-        stale = batch.epoch < self._epoch
+        places, stale = self._places, batch.epoch < self._epoch
         self._epoch = max(self._epoch, batch.epoch)
         columns = (batch.ids, batch.rows, batch.layers, batch.power_kw, batch.until_s)
         for command_id, row, layer, power_kw, until_s in zip(*(column.tolist() for column in columns), strict=True):
-            charger, connector = self._charger_of.get(row, (None, 0))
+            charger, connector = places.find(row) or (None, 0)
             command = Command(
                 id=command_id,
                 row=row,
@@ -182,8 +182,8 @@ class OcppLink:
             session.charger.online = False
             self._drop_pending(session.charger)
         self._sessions.clear()
-        if self._services is not None:
-            self._services.coalescer.flush()
+        if self._roster is not None:
+            self._coalescer.flush()
         await _all_gone(transports)
         if self._server is not None:
             await self._server.wait_closed()
@@ -191,8 +191,11 @@ class OcppLink:
     # What else the service may ask.
 
     def card(self, row: int) -> Mapping[str, object]:
-        """Return what a row's station told or showed of itself; raises UnknownIdError for a row that is not ours."""
-        charger, connector = self._of(row)
+        """See ``DeviceLink``."""
+        place = None if self._roster is None else self._roster.find(row)
+        if place is None:
+            return {}
+        charger, connector = place
         abilities = charger.abilities
         return {
             "station": charger.id,
@@ -210,7 +213,7 @@ class OcppLink:
 
     def remember_default(self, row: int, power_kw: float) -> None:
         """State what lies underneath at ``row`` from an earlier life, so that a reconnection puts it there again."""
-        charger, _ = self._of(row)
+        charger, _ = self._places.get(row)
         charger.defaults[row] = power_kw
 
     async def get_composite_schedule(self, row: int, duration_s: int) -> CompositeSchedule:
@@ -221,7 +224,7 @@ class OcppLink:
             DeviceUnreachableError: The station is not connected or does not answer.
             ConflictError: It cannot say.
         """
-        charger, connector = self._of(row)
+        charger, connector = self._places.get(row)
         session = self._sessions.get(charger.id)
         if session is None or not session.up:
             raise DeviceUnreachableError(f"{charger.id} is not connected")
@@ -277,41 +280,20 @@ class OcppLink:
     # The rest.
 
     @property
-    def _coalescer(self) -> Coalescer:
-        if self._services is None:
+    def _places(self) -> Roster:
+        if self._roster is None:
             raise ConflictError("OcppLink is not started")
-        return self._services.coalescer
+        return self._roster
 
-    def _of(self, row: int) -> tuple[Charger, int]:
-        if row not in self._charger_of:
-            raise UnknownIdError("OCPP row", str(row))
-        return self._charger_of[row]
-
-    def _take_rows(self, known: int) -> None:
-        grown: set[str] = set()
-        for row in range(known, len(self._index)):
-            if self._index.resources[row].adapter is Adapter.OCPP:
-                grown.add(self._take_row(row))
-        for session in [self._sessions[station] for station in grown if station in self._sessions]:
-            if session.up:
-                session.add(session.dialect.setup(session.charger))
-                self._tell_connected(session.charger)
+    def _grow(self) -> None:
+        if self._roster is None:
+            return
+        for charger in self._roster.grow(self._index):
+            session = self._sessions.get(charger.id)
+            if session is not None and session.up:
+                self._tell_connected(charger)
+                session.add(session.dialect.setup(charger))
                 session.pump()
-
-    def _take_row(self, row: int) -> str:
-        resource = self._index.resources[row]
-        station, _, connector = resource.address.rpartition("/")
-        if not station or not connector.isdecimal() or int(connector) < 1 or self._services is None:
-            raise ConfigurationError(
-                f"address {resource.address!r} of {resource.id}: give station/connector, from 1 up"
-            )
-        charger = self._chargers.get(station)
-        if charger is None:
-            charger = self._chargers[station] = Charger(id=station, services=self._services)
-        charger.rows[int(connector)] = row
-        charger.resources[row] = resource
-        self._charger_of[row] = (charger, int(connector))
-        return station
 
     def _queue(self, charger: Charger, command: Command) -> None:
         replaced = charger.pending.pop(command.slot, None)
@@ -375,7 +357,7 @@ class OcppLink:
         now_s = self._clock.now_s()
         while self._leases and self._leases[0][0] <= now_s:
             _, row = heapq.heappop(self._leases)
-            self._charger_of[row][0].expire(row)
+            self._places.get(row)[0].expire(row)
         if loop.time() >= self._silence_due:
             self._silence_due = loop.time() + self._silence_wall_s / 10.0
             self._check_silence(loop.time())
@@ -395,7 +377,7 @@ class OcppLink:
 
     def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | None:
         """Choose a version for a known station; ``None`` is 404."""
-        charger = self._chargers.get(handshake.station_id(request))
+        charger = self._places.chargers.get(handshake.station_id(request))
         if charger is None:
             log.warning("refused a connection to %r: no such station", request.path)
             return None

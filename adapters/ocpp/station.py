@@ -1,22 +1,19 @@
-"""One simulated station: a connection that comes and goes, a queue that survives it, and connectors that obey."""
+"""One simulated station: a connection that comes and goes, and a queue that survives it."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
 from typing import Protocol
 
-from adapters.ocpp.profile_stack import Installed, ProfileStack, Purpose, Value
+from adapters.ocpp.connector import Connector, Visit
+from adapters.ocpp.profile_stack import Installed, Purpose
 from adapters.ocpp.rpc import Deadlines, Endpoint
-from adapters.ocpp.units import RateUnit, Supply
+from adapters.ocpp.units import Supply
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.device import DeviceReadings, PlugEvent
-from vpp.domain.resource import Resource
-from vpp.domain.session import Promise
-from vpp.domain.setpoint import Layer
 from vpp.ports import Clock, DeviceWorld
 
 _SOON_S = 5.0
@@ -28,43 +25,6 @@ class Telling(StrEnum):
 
     PERIODIC = "MeterValuePeriodic"
     TRIGGERED = "Trigger"
-
-
-@dataclass(slots=True, kw_only=True)
-class Visit:
-    """A car at a simulated connector.
-
-    Attributes:
-        transaction: Id on the wire; empty in 1.6 until the central system has given one.
-        sequence: Next ``seqNo`` (2.x).
-        stopped: Ended from afar while the car stayed.
-    """
-
-    session: int
-    transaction: str
-    began_s: float
-    meter_kwh: float
-    promise: Promise | None
-    sequence: "count[int]" = field(default_factory=count)
-    stopped: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Connector:
-    """One connector (1.6) or EVSE (2.x).
-
-    Attributes:
-        applied: Values the physical model follows now, by layer.
-        reporting: A report waits in the queue.
-    """
-
-    number: int
-    row: int
-    resource: Resource
-    stack: ProfileStack = field(default_factory=ProfileStack)
-    visit: Visit | None = None
-    applied: dict[Layer, Value] = field(default_factory=dict)
-    reporting: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -318,7 +278,7 @@ class Station:
         response = self.around.world.response(connectors[0].row)
 
         def decide() -> str:
-            if response.refused or profile is None or not all(_fits(profile, connector) for connector in connectors):
+            if response.refused or profile is None or not all(one.fits(profile) for one in connectors):
                 return "Rejected"
             if not response.ignored:
                 for connector in connectors:
@@ -352,30 +312,7 @@ class Station:
 
     def obey(self, connector: Connector) -> None:
         """Put into force what the profiles of a connector add up to now."""
-        now_s, world = self.now_s(), self.around.world
-        default = connector.stack.default(now_s) or Value(connector.resource.p_max_kw, math.inf)
-        if connector.applied.get(Layer.DEFAULT, Value(connector.resource.p_max_kw, math.inf)) != default:
-            world.apply(connector.row, Layer.DEFAULT, default.power_kw, math.inf)
-        connector.applied[Layer.DEFAULT] = default
-        dispatch, before = connector.stack.dispatch(now_s), connector.applied.pop(Layer.DISPATCH, None)
-        if dispatch is not None:
-            connector.applied[Layer.DISPATCH] = dispatch
-            if dispatch != before:
-                world.apply(connector.row, Layer.DISPATCH, dispatch.power_kw, dispatch.until_s)
-        elif before is not None and before.until_s > now_s:
-            world.apply(connector.row, Layer.RELEASE, math.nan, now_s)
-
-    def in_force_kw(self, connector: Connector) -> float:
-        """Return the limit or setpoint in force."""
-        now_s = self.now_s()
-        value = connector.stack.dispatch(now_s) or connector.stack.default(now_s)
-        return connector.resource.p_max_kw if value is None else value.power_kw
-
-    def power_kw(self, connector: Connector, value: float, unit: str, phases: int | None) -> float:
-        """Return a limit or setpoint in kW."""
-        if unit == RateUnit.W:
-            return value / 1000.0
-        return self.around.supply.kw(value, connector.resource.phases if phases is None else phases)
+        connector.obey(self.around.world, self.now_s())
 
     def set_interval(self, text: str) -> bool:
         """Take a report interval; tell whether it makes sense."""
@@ -435,24 +372,3 @@ class Station:
         """Drop the connection, as a lost link does."""
         if self.line is not None:
             self.line.cut()
-
-
-def _fits(profile: Installed, connector: Connector) -> bool:
-    """A TxProfile needs its transaction (OCTT TC_058)."""
-    if profile.purpose is not Purpose.TX:
-        return True
-    visit = connector.visit
-    return visit is not None and not visit.stopped and profile.transaction in (None, visit.transaction)
-
-
-def read_periods(
-    station: Station, connector: Connector, schedule: Mapping[str, object], periods: list[Json]
-) -> tuple[tuple[float, float], ...]:
-    """Return start and power of each period of a charging schedule; a setpoint counts as the power to take."""
-    unit = str(schedule["chargingRateUnit"])
-    read = []
-    for period in periods:
-        value = period["setpoint"] if "setpoint" in period else period.get("limit", math.inf)
-        phases = period.get("numberPhases")
-        read.append((float(period["startPeriod"]), station.power_kw(connector, float(value), unit, phases)))
-    return tuple(read)

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 
+from adapters.ocpp.connector import Connector, Visit
 from adapters.ocpp.profile_stack import PURPOSES, Installed, Purpose
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, write_driver_promise
-from adapters.ocpp.station import Connector, Station, Telling, Visit, read_periods
+from adapters.ocpp.station import Station, Telling
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from vpp.domain.device import PlugEvent
@@ -68,9 +69,9 @@ class Voice16:
         """See ``station.Voice``."""
         values = _sampled(station, connector, "Trigger" if why is Telling.TRIGGERED else "Sample.Periodic")
         payload: Json = {"connectorId": connector.number}
-        visit = connector.visit
-        if visit is not None and visit.transaction and not visit.stopped:
-            payload["transactionId"] = int(visit.transaction)
+        running = connector.transaction()
+        if running is not None and running.transaction:
+            payload["transactionId"] = int(running.transaction)
         payload["meterValue"] = [{"timestamp": stamp(station.around.readings.at_s), "sampledValue": values}]
         return Call("MeterValues", payload)
 
@@ -146,7 +147,7 @@ class Voice16:
         if connector is None:
             return {"status": "Rejected"}
         unit = RateUnit(payload.get("chargingRateUnit", "W"))
-        limit_kw = station.in_force_kw(connector)
+        limit_kw = connector.in_force_kw(station.now_s())
         told = station.around.supply.limit(limit_kw, unit, connector.resource)
         start = stamp(station.now_s())
         return {
@@ -200,8 +201,8 @@ class Voice16:
     def _remote_stop(self, station: Station, _message_id: str, payload: Json) -> Json:
         """End a transaction; the car stays and takes nothing."""
         for connector in station.connectors.values():
-            visit = connector.visit
-            if visit is not None and visit.transaction == str(payload["transactionId"]) and not visit.stopped:
+            visit = connector.transaction()
+            if visit is not None and visit.transaction == str(payload["transactionId"]):
                 visit.stopped = True
                 meter_kwh = float(station.around.readings.energy_kwh[connector.row])
                 self._stop(station, visit, "Remote", station.now_s(), meter_kwh)
@@ -257,5 +258,5 @@ def _read_profile(station: Station, number: int, body: Json) -> Installed | None
         transaction=None if transaction is None else str(transaction),
         from_s=station.now_s() if math.isnan(from_s) else from_s,
         until_s=math.inf if math.isnan(until_s) else until_s,
-        periods=read_periods(station, connector, schedule, schedule["chargingSchedulePeriod"]),
+        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.around.supply),
     )

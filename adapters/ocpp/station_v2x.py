@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 
+from adapters.ocpp.connector import Connector, Visit
 from adapters.ocpp.profile_stack import PURPOSES, Installed, Purpose
 from adapters.ocpp.promises import write_needs
-from adapters.ocpp.station import Connector, Station, Telling, Visit, read_periods
+from adapters.ocpp.station import Station, Telling
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wire import Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from vpp.domain.device import PlugEvent
@@ -69,17 +70,19 @@ class Voice2:
         """See ``station.Voice``."""
         context = "Trigger" if why is Telling.TRIGGERED else "Sample.Periodic"
         at_s, values = station.around.readings.at_s, _sampled(station, connector, context)
-        visit = connector.visit
-        if visit is None or visit.stopped:
+        visit = connector.transaction()
+        if visit is None:
             reading = {"timestamp": stamp(at_s), "sampledValue": values}
             return Call("MeterValues", {"evseId": connector.number, "meterValue": [reading]})
-        return _event(station, connector, visit, ("Updated", why.value), at_s, values)
+        return _event(station, connector, visit, about=("Updated", why.value), at_s=at_s, values=values)
 
     def began(self, station: Station, connector: Connector, visit: Visit) -> None:
         """See ``station.Voice``."""
         visit.transaction = f"{visit.session}-{visit.began_s:.0f}"[:36]
         values = [_energy(visit.meter_kwh, "Transaction.Begin")]
-        event = _event(station, connector, visit, ("Started", "CablePluggedIn"), visit.began_s, values)
+        event = _event(
+            station, connector, visit, about=("Started", "CablePluggedIn"), at_s=visit.began_s, values=values
+        )
         event.payload["idToken"] = {"idToken": f"CAR{visit.session}", "type": "Central"}
         station.tell(lambda: _dated(station, event, visit.began_s), durable=True)
         promise = visit.promise
@@ -144,7 +147,7 @@ class Voice2:
         if connector is None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}}
         unit, supply = RateUnit(payload.get("chargingRateUnit", "W")), station.around.supply
-        in_force_kw, both_ways = station.in_force_kw(connector), _both_ways(self.version, connector)
+        in_force_kw, both_ways = connector.in_force_kw(station.now_s()), _both_ways(self.version, connector)
         told = (supply.setpoint if both_ways else supply.limit)(in_force_kw, unit, connector.resource)
         period: Json = {"startPeriod": 0, "setpoint" if both_ways else "limit": told.value}
         schedule: Json = {
@@ -196,8 +199,8 @@ class Voice2:
     def _remote_stop(self, station: Station, _message_id: str, payload: Json) -> Json:
         """End a transaction; the car stays and takes nothing."""
         for connector in station.connectors.values():
-            visit = connector.visit
-            if visit is not None and visit.transaction == payload["transactionId"] and not visit.stopped:
+            visit = connector.transaction()
+            if visit is not None and visit.transaction == payload["transactionId"]:
                 visit.stopped = True
                 meter_kwh = float(station.around.readings.energy_kwh[connector.row])
                 self._end(station, connector, visit, ("RemoteStop", "Remote"), (station.now_s(), meter_kwh))
@@ -215,7 +218,7 @@ class Voice2:
         values = [_energy(meter_kwh, "Transaction.End")]
 
         def build() -> Call:
-            event = _event(station, connector, visit, ("Ended", trigger), at_s, values)
+            event = _event(station, connector, visit, about=("Ended", trigger), at_s=at_s, values=values)
             event.payload["transactionInfo"]["stoppedReason"] = reason
             return _dated(station, event, at_s)
 
@@ -223,7 +226,7 @@ class Voice2:
 
 
 def _event(
-    station: Station, connector: Connector, visit: Visit, about: tuple[str, str], at_s: float, values: list[Json]
+    station: Station, connector: Connector, visit: Visit, *, about: tuple[str, str], at_s: float, values: list[Json]
 ) -> Call:
     """Return a TransactionEvent; ``about`` is event type and trigger."""
     kind, trigger = about
@@ -318,5 +321,5 @@ def _read_profile(station: Station, number: int, body: Json) -> Installed | None
         transaction=body.get("transactionId"),
         from_s=station.now_s() if math.isnan(from_s) else from_s,
         until_s=math.inf if math.isnan(until_s) else until_s,
-        periods=read_periods(station, connector, schedule, schedule["chargingSchedulePeriod"]),
+        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.around.supply),
     )

@@ -11,14 +11,15 @@ from urllib.parse import quote
 import numpy as np
 from picows import WSError, ws_connect
 
+from adapters.ocpp.connector import Connector
+from adapters.ocpp.roster import place_of
 from adapters.ocpp.rpc import MAX_FRAME_BYTES, Deadlines
-from adapters.ocpp.station import Connector, Line, Station, Voice
+from adapters.ocpp.station import Line, Station, Voice
 from adapters.ocpp.station_v2x import Voice2
 from adapters.ocpp.station_v16 import Voice16
 from adapters.ocpp.units import Supply
 from adapters.ocpp.wire import Version
 from vpp.domain.device import DeviceReadings, PlugEvent
-from vpp.domain.errors import ConfigurationError
 from vpp.domain.resource import Adapter
 from vpp.ports import Clock, DeviceWorld
 
@@ -201,15 +202,13 @@ class OcppStations:
         for row, resource in enumerate(self.world.index.resources):
             if resource.adapter is not Adapter.OCPP:
                 continue
-            name, _, number = resource.address.rpartition("/")
-            if not name or not number.isdecimal() or int(number) < 1:
-                raise ConfigurationError(f"address {resource.address!r} of {resource.id}: give station/connector")
+            name, number = place_of(resource)
             if name not in stations:
                 both_ways = resource.p_min_kw < 0.0
                 version = Version.V21 if both_ways else _TURN[next(turn) % len(_TURN)]
                 voice = self._voices[Version(versions.get(row, version))]
                 stations[name] = Station(name=name, voice=voice, around=self, interval_s=interval_s)
-            connector = Connector(number=int(number), row=row, resource=resource)
+            connector = Connector(number=number, row=row, resource=resource)
             stations[name].connectors[connector.number] = connector
             self._station_of[row] = (stations[name], connector)
         self._stations = list(stations.values())

@@ -98,13 +98,13 @@ class Dialect16:
             transaction_id = charger.replays[key] = charger.services.next_transaction()
             if len(charger.replays) > _KEPT_STARTS:
                 del charger.replays[next(iter(charger.replays))]
-        at_s = charger.instant(payload["timestamp"])
+        at_s = charger.instant(payload["timestamp"], offline=True)  # 1.6 does not say, but starts are queued
         charger.begin(connector, str(transaction_id), at_s, payload["meterStart"] / 1000.0)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
     def _stop(self, charger: Charger, payload: Json) -> Json:
         """End a transaction; after an offline start the id may be -1 or 0 and means the one that runs (steve#292)."""
-        transaction_id, at_s = str(payload["transactionId"]), charger.instant(payload["timestamp"])
+        transaction_id, at_s = str(payload["transactionId"]), charger.instant(payload["timestamp"], offline=True)
         if payload["transactionId"] <= 0 and len(charger.transactions) == 1:
             transaction_id = next(iter(charger.transactions.values())).id
         running = charger.transaction(transaction_id)
@@ -139,7 +139,7 @@ class Dialect16:
         answer = yield Call("GetConfiguration", {"key": list(_ABILITY_KEYS)})
         if answer.kind is AnswerKind.RESULT:
             _learn(charger, answer.payload)
-        for connector in charger.rows:
+        for connector in tuple(charger.rows):
             yield from install_default(self, charger, connector)
         interval = str(charger.services.sample_interval_s)
         for key in ("MeterValueSampleInterval", "ClockAlignedDataInterval"):
@@ -149,7 +149,7 @@ class Dialect16:
                 answer = yield _configure(key, measurands)
                 if answer.status == "Accepted":
                     break
-        for connector in charger.rows:
+        for connector in tuple(charger.rows):
             for message in ("StatusNotification", "MeterValues"):
                 yield Call("TriggerMessage", {"requestedMessage": message, "connectorId": connector})
         return ACCEPTED

@@ -125,10 +125,10 @@ class Dialect2:
         answer = yield Call("GetVariables", {"getVariableData": wanted})
         if answer.kind is AnswerKind.RESULT:
             _learn(charger, answer.payload)
-        for evse in charger.rows:
+        for evse in tuple(charger.rows):
             yield from install_default(self, charger, evse)
         yield Call("SetVariables", {"setVariableData": self._intervals(charger)})
-        for evse in charger.rows:
+        for evse in tuple(charger.rows):
             yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
             yield _trigger("MeterValues", {"id": evse})
             yield _trigger("TransactionEvent", {"id": evse})

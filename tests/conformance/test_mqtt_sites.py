@@ -1,6 +1,8 @@
 """Both ends of MQTT over a real broker."""
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -297,6 +299,7 @@ async def test_only_one_command_a_row_is_under_way(scene: Scene) -> None:
     link, sites = await _ready(scene, world)
     link.send(scene.lease((1, AHU_1, 10.0), (2, PRESS, 60.0)))
     await scene.sink.until(lambda: len(scene.sink.results) == 1)  # the press has answered, so both have left
+    world.response_to = {}  # what comes next would be answered at once, and so before the first
     link.send(scene.lease((3, AHU_1, 30.0)))
     link.send(scene.lease((4, AHU_1, 40.0)))
     await scene.sink.until(lambda: len(scene.sink.results) == 4)
@@ -501,3 +504,17 @@ async def test_a_taken_port_is_said_so(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="already"):
         async with local_broker(port=port, directory=tmp_path / "second"):
             pass
+
+
+async def test_mosquitto_does_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mosquitto = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+    if mosquitto is None:
+        pytest.skip("mosquitto is not installed")
+    monkeypatch.setattr("adapters.broker._candidates", lambda name: [mosquitto] if name == "mosquitto" else [])
+    async with _scene(tmp_path) as scene:
+        world = World(scene.clock)
+        link, _ = await _ready(scene, world)
+        link.send(scene.lease((1, AHU_1, 10.0)))
+        await scene.sink.until(lambda: scene.sink.results == [(1, OutcomeStatus.ACCEPTED, Reason.NONE)])
+        world.online[PRESS] = False
+        await scene.sink.until(lambda: scene.sink.connected(PRESS) == 0.0)

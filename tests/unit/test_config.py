@@ -47,7 +47,11 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VPP_API_TOKEN", "very-secret")
-    assert "very-secret" not in str(Settings.load().shown())
+    monkeypatch.setenv("VPP_MQTT_URL", "mqtt://me:hidden@broker:1883")
+    shown = str(Settings.load().shown())
+    assert "very-secret" not in shown
+    assert "hidden" not in shown
+    assert "me:***@broker" in shown
 
 
 def test_the_database_is_a_file_in_the_data_folder_unless_told_otherwise(tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ def _command(identity: int, *, epoch: int = 1, until_s: float = 1e6, device: str
 
 async def _answers(gateway: Gateway, clock: VirtualClock, *commands: Command) -> list[object]:
     tasks = [asyncio.create_task(gateway.answer(command)) for command in commands]
-    await clock.advance(100.0)
+    await asyncio.sleep(0)  # lets them fall asleep
+    await clock.advance(clock.now_s() + 100.0)
     answers = await asyncio.gather(*tasks)
     return [answer and answer[1] for answer in answers]
 
@@ -245,6 +246,7 @@ async def test_a_command_cut_short_is_obeyed_when_it_comes_again(
     gateway: Gateway, world: _World, clock: VirtualClock
 ) -> None:
     task = asyncio.create_task(gateway.answer(_command(1)))
+    await asyncio.sleep(0)
     await clock.advance(1.0)
     task.cancel()
     await asyncio.wait((task,))

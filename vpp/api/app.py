@@ -9,6 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from vpp.api import problems
 from vpp.api.auth import bearer
+from vpp.api.limits import BodyLimit
+from vpp.api.registration import PARTS
 from vpp.api.routes import fleet, meters, operations, plans, registry, requests, sessions, stream
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
@@ -54,9 +56,8 @@ def describe(version: str) -> dict[str, Any]:
 
 
 def _routed(version: str, token: str | None) -> FastAPI:
-    app = _Application(
-        title="Virtual power plant", version=version, description=_DESCRIPTION, max_body_size=MAX_BYTES, redoc_url=None
-    )
+    app = _Application(title="Virtual power plant", version=version, description=_DESCRIPTION, redoc_url=None)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk())
     problems.install(app)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
     for module in (requests, plans, fleet, registry, sessions, meters, stream, operations):
@@ -64,6 +65,11 @@ def _routed(version: str, token: str | None) -> FastAPI:
     app.include_router(guarded)
     app.include_router(operations.probes)
     return app
+
+
+def _bulk() -> dict[str, int]:
+    limits = {f"{PREFIX}/{name}": registry.MAX_BYTES for name in ("fleet", *(part.name for part in PARTS))}
+    return {**limits, f"{PREFIX}/meter-intervals": meters.MAX_BYTES}
 
 
 class _Application(FastAPI):

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from adapters.ocpp.stations import OcppStations
 
 from adapters.broker import local_broker
 from adapters.modbus.devices import ModbusDevices
 from adapters.mqtt.sites import MqttSites
+from adapters.ocpp.stations import OcppStations
 from vpp.bootstrap.runner import clock_of, run
 from vpp.config import Settings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction
+from vpp.domain.resource import STORING
+from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.ports import DeviceSimulator
@@ -25,9 +27,12 @@ from vpp.runtime.clock import ScaledClock
 from vpp.runtime.fleetside import FleetSide, Registration
 from vpp.runtime.observability import configure_logging
 from vpp.twin.fleet import Twin
-from vpp.twin.presets import demo_fleet, fleet_to_json
-from vpp.twin.sessions import BuiltinSessions, FileSessions
-from vpp.twin.truth import TruthRecorder, judge, read_truth
+from vpp.twin.judgement import judge
+from vpp.twin.presets import demo_fleet
+from vpp.twin.registration import fleet_to_json
+from vpp.twin.session_file import FileSessions
+from vpp.twin.sessions import BuiltinSessions
+from vpp.twin.truth import Truth, TruthRecorder
 from vpp.twin.weather import Weather
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +71,7 @@ def broker(directory: Path) -> AbstractAsyncContextManager[str]:
 def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: float) -> dict[str, float]:
     """Return the verdict on a cut of net load from what ``vpp fleet --truth`` wrote."""
     return judge(
-        read_truth(path),
+        Truth.load(path),
         start_s=start_at.timestamp(),
         end_s=end_at.timestamp(),
         target_kw=target_kw,
@@ -91,7 +96,7 @@ async def _fleet(settings: Settings, plan: FleetPlan) -> None:
         await registration.connect(fleet_to_json(index))
         if history.count:
             await registration.import_history(history, [r.id for r in index.resources], twin.history(history))
-    recorder = TruthRecorder(twin)
+    recorder = TruthRecorder(twin, installed_kw=_installed_kw(index))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
     try:
         await FleetSide(recorder, _simulators(settings, twin, clock), clock).run()
@@ -125,9 +130,14 @@ def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[Devi
     return simulators
 
 
+def _installed_kw(index: FleetIndex) -> FloatArray:
+    """Return the defaults that must be back at the end; the plan may leave storage and V2G on any other."""
+    return np.where(index.is_class(*STORING), np.nan, index.default_kw)
+
+
 def _drop_some(twin: Twin, plan: FleetPlan) -> None:
     """Kill a share of the devices for good, always the same ones for one seed."""
     count = len(twin.index)
     rows = np.random.default_rng(plan.seed).choice(count, size=round(plan.drop_ratio * count), replace=False)
-    twin.drop(rows)
+    twin.drop(rows.astype(np.int32))
     _log.warning("devices killed", count=len(rows))

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from adapters.modbus.link import ModbusLink
 from adapters.mqtt.link import MqttLink
@@ -23,13 +26,13 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError
 from vpp.planning.planner import Planner
 from vpp.ports import Clock, DeviceLink
-from vpp.runtime.desk import BASELINE, Desk
+from vpp.runtime.desk import BASELINE, SESSIONS, Desk
 from vpp.runtime.fastloop import FastLoop
 from vpp.runtime.identifiers import CommandIds
 from vpp.runtime.observability import Metrics, configure_logging
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.plant import VirtualPowerPlant
-from vpp.runtime.record import baseline_of, session_of
+from vpp.runtime.record import array_of, baseline_of, session_of
 from vpp.runtime.slowloop import SlowLoop
 from vpp.runtime.supervisor import Supervisor
 from vpp.state.image import ProcessImage
@@ -51,6 +54,17 @@ def run_service(settings: Settings) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     configure_logging(json=settings.log_json, level=settings.log_level)
     run(_serve(settings))
+
+
+def openapi_json() -> str:
+    """Return the API's OpenAPI description; no service needs to run."""
+    settings = Settings.load(db_url="sqlite://")
+    store = Store.open(settings.database_url)
+    try:
+        service = Service(settings, store, clock_of(settings), ())
+        return json.dumps(service.app().openapi(), indent=2)
+    finally:
+        store.close()
 
 
 def dispatch_settings(settings: Settings) -> DispatchSettings:
@@ -162,6 +176,16 @@ class Service:
         self._supervisor.watch("settlement", self._settle)
         await self._answer_http()
 
+    def app(self) -> FastAPI:
+        """Return the HTTP application."""
+        return create_app(
+            self.plant,
+            metrics=self.metrics.registry,
+            report=self._report,
+            version=version("vpp"),
+            token=self._settings.api_token,
+        )
+
     async def close(self) -> None:
         """Stop in the order in which nothing is lost."""
         await self._supervisor.close()
@@ -213,11 +237,18 @@ class Service:
         self.engine.restore(entries, self._clock.now_s())
         for entry in entries:
             if entry.kind == "cycle":
-                for body in entry.body["sessions"]:
+                events: Any = entry.body["sessions"]
+                for body in events:
                     image.write_session(session_of(body))
+                anchors: Any = entry.body["anchors"]
+                for row, soc in anchors:
+                    image.anchor(row, soc)
             elif entry.kind == BASELINE:
                 request = self.engine.book.get(str(entry.body["request_id"]))
                 self.plant.desk.keep_baseline(request, baseline_of(entry.body))
+            elif entry.kind == SESSIONS:
+                means: Any = entry.body
+                self.plant.desk.keep_sessions(float(means["start_s"]), array_of(means["mean_kw"]))
         self._store.journal.append(
             STARTED,
             self._clock.now_s(),
@@ -231,15 +262,10 @@ class Service:
 
     async def _answer_http(self) -> None:
         host, port = address_of(self._settings.http)
-        app = create_app(
-            self.plant,
-            metrics=self.metrics.registry,
-            report=self._report,
-            version=version("vpp"),
-            token=self._settings.api_token,
-        )
         server = _Server(
-            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+            uvicorn.Config(
+                self.app(), host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=3
+            )
         )
         serving = asyncio.create_task(server.serve(), name="http")
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
@@ -259,8 +285,8 @@ class Service:
         if performance is None or minutes is None:
             raise ConflictError(f"request {request_id} is {request.state.value}; there is a report once it is accepted")
         return (
-            render_report(request, performance, minutes=minutes),
-            report_json(request, performance, minutes=minutes),
+            render_report(request, performance, series=minutes),
+            report_json(request, performance, series=minutes),
         )
 
 
@@ -272,7 +298,7 @@ def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
             port=port,
             clock=clock,
             call_timeout_s=settings.call_timeout_s,
-            sample_interval_s=settings.sample_s,
+            sample_interval_s=round(settings.sample_s),
         ),
         ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=settings.call_timeout_s),
     ]
@@ -284,5 +310,7 @@ def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
 class _Server(uvicorn.Server):
     """An HTTP server that leaves signals to the process it is a part of."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield

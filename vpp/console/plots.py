@@ -63,7 +63,7 @@ def timeline(request: DispatchRequest, performance: Performance, series: MinuteS
     change.axhline(0.0, color=MUTED, linewidth=0.8)
     change.set_ylabel("change of net load asked for, kW", color=INK)
     for axes, corner in ((load, "best"), (change, "upper right")):
-        axes.legend(loc=corner, fontsize=7.5, frameon=True, framealpha=0.9, edgecolor=GRID, ncols=3)
+        axes.legend(loc=corner, fontsize=7.5, frameon=True, framealpha=0.9, edgecolor=GRID)
     _clock_axis(change, at)
     return figure
 
@@ -95,8 +95,7 @@ def rebound(request: DispatchRequest, performance: Performance, quote: Quote | N
     axes = figure.subplots()
     _dress(axes)
     above = np.array([-i.delivered_kw for i in after]).clip(min=0.0)
-    bars = axes.bar(range(len(after)), np.nan_to_num(above), color=ORANGE, width=0.7)
-    axes.bar_label(bars, labels=[number(kw) for kw in above], fontsize=6.5, color=INK, padding=2)
+    axes.bar(range(len(after)), np.nan_to_num(above), color=ORANGE, width=0.7)
     axes.margins(y=0.15)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     if quote is not None and quote.rebound_kw and after:

@@ -21,6 +21,7 @@ from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.request import Direction, DispatchRequest
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_MINUTE
 
 _NOTHING_KW = 0.05
 _PENDING_COST = 100.0
@@ -223,15 +224,18 @@ def _current_give(s: Situation, free: FloatArray, held: Rooms) -> FloatArray:
 
 
 def _expected_delivery(s: Situation, free: FloatArray, give: FloatArray, baseline: float) -> float:
-    """Return the delivery once everything under way has taken effect."""
+    """Return the delivery a moment from now, with everything under way as far as it can have taken effect."""
     metered = metered_kw(s, free)
     taking = ~np.isnan(give)
     asked = free - s.sign * np.where(taking, give, 0.0)
+    # What a slow plant will only take in minutes cannot be counted on now: others help until it is there.
+    reach_kw = s.state.index.ramp_kw_per_min * (s.settings.horizon_s / SECONDS_PER_MINUTE)
+    asked_soon = metered + np.clip(asked - metered, -reach_kw, reach_kw)
     lost = (s.state.at_s - s.roster.lost_s > s.settings.lost_trust_s) & (not s.trusting)
     changed = np.abs(asked - s.roster.setpoint_kw) > _NOTHING_KW
     pending = taking & ~lost & (s.commands.failures == 0) & (~s.settled | changed)
     leaving = (s.mine & ~taking) | (~np.isnan(s.roster.returning_s) & ~taking)
-    expected = np.where(pending, asked, np.where(leaving, free, metered))
+    expected = np.where(pending, asked_soon, np.where(leaving, free, metered))
     return s.sign * (baseline - float(expected[s.portfolio].sum()))
 
 

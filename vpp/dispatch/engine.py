@@ -32,6 +32,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.state.counterfactual import SessionCounterfactual
 
 TRACKING = "dispatch.tracking"
 CAP = "cap"
@@ -72,6 +73,7 @@ class CycleResult:
         batch: Commands to hand to the links, journalled already.
         transformer_load_kw: Metered net load of every transformer, shape ``(n_transformers,)``.
         transformer_expected_kw: The same once every command has taken effect.
+        session_kw: What every EV row would take if no request held it, NaN in other rows, shape ``(n_resources,)``.
         capped_rows: Rows that are limited for a transformer's sake.
         unrestored_rows: Rows in which a value of ours may be in force that nobody wants any more.
     """
@@ -81,6 +83,7 @@ class CycleResult:
     transitions: tuple[Transition, ...]
     transformer_load_kw: FloatArray
     transformer_expected_kw: FloatArray
+    session_kw: FloatArray
     capped_rows: int
     unrestored_rows: int
 
@@ -115,6 +118,7 @@ class DispatchEngine:
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
         self._trusting_until_s = float("-inf")
+        self._sessions = SessionCounterfactual(len(index))
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -122,6 +126,7 @@ class DispatchEngine:
         self.index = index
         self.outbox.resize(index)
         self._roster.grow(len(index))
+        self._sessions.resize(len(index))
         self._tree = FeederTree(index)
         self._cut_order = np.array([self._settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
 
@@ -158,11 +163,13 @@ class DispatchEngine:
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
         self._notice_links(state)
+        held = (self._roster.owner >= 0) & ~np.isnan(self._roster.setpoint_kw)
+        session = self._sessions.update(state, held=held, noted_kw=self._roster.free_kw)
         running = self.book.running(now_s)
         active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
         default = self._defaults(state, schedule, curves)
-        steered = [(request, self._steer(state, request, default, *curves[request.id])) for request in active]
+        steered = [(request, self._steer(state, request, default, session, curves[request.id])) for request in active]
         self._let_strays_go(now_s, steered)
         kept = protected(state, self._free(state, steered), ~np.isnan(self.setpoints_kw()), self._settings)
         guarded = self._guard(state, steered, default, kept)
@@ -174,6 +181,7 @@ class DispatchEngine:
             transitions=tuple(transitions),
             transformer_load_kw=self._tree.loads_kw(np.nan_to_num(state.power_kw)),
             transformer_expected_kw=guarded.load_kw,
+            session_kw=session,
             capped_rows=int(np.count_nonzero(~np.isnan(self._roster.cap_kw))),
             unrestored_rows=int(np.count_nonzero(self.outbox.limited(now_s) & np.isnan(self.setpoints_kw()))),
         )
@@ -234,16 +242,24 @@ class DispatchEngine:
         schedule: Schedule | None,
         curves: Mapping[str, tuple[BoolArray, BaselineCurve | None]],
     ) -> FloatArray:
-        """Return the default value of every row; the plan of a running request's rows is the one in its baseline."""
+        """Return the default value of every row: the plan, or the one frozen in a running request's baseline.
+
+        A car that is short of time charges at full power whatever was planned.
+        """
         count = len(self.index)
         planned = of_class(self.index, *self._settings.plan_classes)
         default = self.outbox.table.default_kw
+        # A cycle early, so that a step of the plan is in force when it begins.
+        due_s = state.at_s + self._settings.cycle_s
         if schedule is not None:
-            default = np.where(planned, _padded(schedule.at(state.at_s), count), np.nan)
+            default = np.where(planned, _padded(schedule.at(due_s), count), np.nan)
         for portfolio, curve in curves.values():
             if curve is not None:
                 frozen = curve.steps & planned & portfolio
-                default = np.where(frozen, curve.rows_kw(state.at_s, count), default)
+                default = np.where(frozen, curve.rows_kw(due_s, count), default)
+        hurried = state.laxity_s(self.index.p_max_kw) < 2.0 * self._settings.laxity_margin_s
+        hurried &= of_class(self.index, ResourceClass.V2G) & state.plugged
+        default = np.where(hurried, self.index.p_max_kw, default)
         return np.clip(default, self.index.p_min_kw, self.index.p_max_kw)
 
     def _curve(
@@ -265,18 +281,19 @@ class DispatchEngine:
         state: FleetState,
         request: DispatchRequest,
         default_kw: FloatArray,
-        rows: BoolArray,
-        curve: BaselineCurve | None,
+        session_kw: FloatArray,
+        measured_by: tuple[BoolArray, BaselineCurve | None],
     ) -> Steering:
-        count = len(self.index)
+        rows, curve = measured_by
+        baseline_kw, baseline_rows_kw = self._baseline_now(state.at_s, session_kw, rows, curve)
         situation = Situation(
             request=request,
             timetable=self.book.timetable(request.id),
             number=self._number(request.id),
             state=state,
             portfolio=rows,
-            baseline_kw=float("nan") if curve is None else curve.total_kw(state.at_s),
-            baseline_rows_kw=np.full(count, np.nan) if curve is None else curve.rows_kw(state.at_s, count),
+            baseline_kw=baseline_kw,
+            baseline_rows_kw=baseline_rows_kw,
             default_kw=default_kw,
             roster=self._roster,
             commands=self.outbox.table,
@@ -291,6 +308,21 @@ class DispatchEngine:
         self._record(TRACKING, state.at_s, self._tracking_body(request, result))
         self._flag(request, result, rows, state.at_s)
         return result
+
+    def _baseline_now(
+        self, now_s: float, session_kw: FloatArray, rows: BoolArray, curve: BaselineCurve | None
+    ) -> tuple[float, FloatArray]:
+        """Return the portfolio's baseline and that of every row; sessions count with what they would take now."""
+        count = len(self.index)
+        if curve is None:
+            return float("nan"), np.full(count, np.nan)
+        by_row = curve.rows_kw(now_s, count)
+        if not curve.by_session:
+            return curve.total_kw(now_s), by_row
+        return (
+            curve.total_kw(now_s) + float(np.nansum(session_kw[rows])),
+            np.where(np.isnan(session_kw), by_row, session_kw),
+        )
 
     def _enlist(self, situation: Situation, result: Steering) -> None:
         """Write who works for the request into the roster."""

@@ -12,6 +12,7 @@ import numpy as np
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod
+from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
@@ -80,7 +81,9 @@ def account(
     bound_kw = settings.correction_ratio * target_kw
     fresh = memory.at_s >= begin_s and left_s <= settings.correction_hold_s
     repay_kw = memory.correction_kw if fresh else deficit_kwh * SECONDS_PER_HOUR / left_s
-    slow_kw = memory.integral_kw + (error_kw * span_s / settings.integral_s if holding else 0.0)
+    # Against what was asked, not against the target: repaying a debt is no error.
+    missed_kw = target_kw + memory.correction_kw - delivered_kw
+    slow_kw = memory.integral_kw + (missed_kw * span_s / settings.integral_s if holding else 0.0)
     low = holding and delivered_kw < settings.shortfall_ratio * target_kw
     return replace(
         memory,
@@ -106,7 +109,10 @@ class BaselineCurve:
     Args:
         baseline: As frozen.
         portfolio: Rows that count, shape ``(n_resources,)``; the baseline may know fewer.
-        stepping: Rows of classes whose method may be the schedule, by class name.
+        class_rows: Rows of every class by its name.
+
+    Attributes:
+        by_session: Chargers are measured by their sessions, so the curve leaves them out of its total.
     """
 
     def __init__(self, baseline: Baseline, portfolio: BoolArray, class_rows: Mapping[str, BoolArray]) -> None:
@@ -117,7 +123,10 @@ class BaselineCurve:
             if method is BaselineMethod.SCHEDULE and name in class_rows:
                 steps |= class_rows[name]
         self.steps = steps
+        self.by_session = baseline.methods.get(ResourceClass.EV.value) is BaselineMethod.SESSION
         counted = portfolio[:known]
+        if self.by_session:
+            counted = counted & ~class_rows[ResourceClass.EV.value][:known]
         self._step_kw = np.nansum(baseline.power_kw[counted & steps[:known]], axis=0)
         self._smooth_kw = np.nansum(baseline.power_kw[counted & ~steps[:known]], axis=0)
 

@@ -61,6 +61,7 @@ class Outbox:
         self._adapter = np.array([_ADAPTERS.index(r.adapter) for r in index.resources], dtype=np.int32)
         self._ceiling = of_class(index, ResourceClass.EV)
         self._producing = of_class(index, ResourceClass.PV)
+        self._span_kw = index.p_max_kw - index.p_min_kw
         self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._modulated = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G) | self._consuming
         self.table.grow(len(index))
@@ -187,7 +188,9 @@ class Outbox:
         """Return where a wanted value is worth sending; a row that holds nothing always needs its value."""
         s = self._settings
         least = np.where(
-            self._modulated, s.modulated_resend_kw, np.maximum(s.resend_kw, s.resend_ratio * np.abs(held_kw))
+            self._modulated,
+            np.maximum(s.modulated_resend_kw, s.modulated_resend_ratio * self._span_kw),
+            np.maximum(s.resend_kw, s.resend_ratio * np.abs(held_kw)),
         )
         return np.asarray(~np.isnan(wanted_kw) & ~(np.abs(wanted_kw - held_kw) <= least))
 
@@ -315,8 +318,11 @@ class Outbox:
     def _strike_dispatch(self, rows: RowArray, at_s: FloatArray, *, ignored: bool) -> None:
         t, s = self.table, self._settings
         t.strikes[rows] += 1
-        wait_s = s.retry_after_s * 2.0 ** (np.minimum(t.strikes[rows], 8) - 1)
-        t.blocked_s[rows] = at_s + np.minimum(wait_s, s.retry_most_s)
+        excused = (t.strikes[rows] < s.refusals) & (not ignored)
+        t.retry_s[rows[excused]] = at_s[excused] + s.refused_retry_s
+        counted, counted_s = rows[~excused], at_s[~excused]
+        wait_s = s.retry_after_s * 2.0 ** (np.clip(t.strikes[counted] - s.refusals, 0, 8))
+        t.blocked_s[counted] = counted_s + np.minimum(wait_s, s.retry_most_s)
         t.ignored[rows] = ignored
 
     def _end(self, rows: RowArray, fate: Fate, reason: Reason = Reason.NONE) -> None:

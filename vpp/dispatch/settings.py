@@ -55,6 +55,9 @@ class DispatchSettings:
         lease_s: Length of a dispatch lease; renewed when less than half is left.
         confirm_s: Time within which a meter must show that an accepted command took effect.
         answer_s: Time after which a command without outcome counts as unreachable.
+        refusals: Refused commands in a row after which a device counts as refusing; until then its last value holds
+            and it is asked again after ``refused_retry_s``, for devices refuse now and then without meaning it.
+        refused_retry_s: Wait before a device is asked again after a refusal that does not count yet.
         retry_after_s: Time for which a device that refused or ignored a command is left alone; doubles each time.
         retry_most_s: Longest such time.
         unreachable_retry_s: First wait after an unreachable outcome; doubles each time up to ``retry_after_s``.
@@ -63,6 +66,7 @@ class DispatchSettings:
         restart_grace_s: Time after a restart in which rows that are not back yet are trusted to hold their lease.
         correction_ratio: Bound of the correction for the running interval, as a share of the target.
         correction_hold_s: Length of the interval's end in which that correction is no longer changed.
+        horizon_s: How far ahead delivery is predicted; what a row cannot reach by then does not count yet.
         integral_s: Time constant of the slow integral.
         integral_ratio: Bound of the slow integral, as a share of the target.
         deadband_ratio: Extra give below this share of the target moves nothing.
@@ -80,7 +84,8 @@ class DispatchSettings:
         shortfall_step_ratio: Change of the missing power, as a share of the target, worth telling again.
         resend_ratio: Relative change of a whole row's setpoint below which nothing is sent.
         resend_kw: Absolute change below which nothing is sent to a whole row.
-        modulated_resend_kw: The same for rows that modulate.
+        modulated_resend_kw: The same for rows that modulate, at least.
+        modulated_resend_ratio: The same as a share of the row's nameplate.
         confirm_ratio: Tolerance of the metered confirmation as a share of the row's power range.
         confirm_kw: Least tolerance of the metered confirmation.
         cap_ratio: Share of a transformer's limit that is aimed at.
@@ -100,13 +105,16 @@ class DispatchSettings:
     lease_s: float = 300.0
     confirm_s: float = 120.0
     answer_s: float = 180.0
+    refusals: int = 3
+    refused_retry_s: float = 20.0
     retry_after_s: float = 300.0
     retry_most_s: float = 3600.0
     unreachable_retry_s: float = 30.0
     lost_trust_s: float = 0.0
     restart_grace_s: float = 120.0
-    correction_ratio: float = 0.15
+    correction_ratio: float = 0.1
     correction_hold_s: float = 60.0
+    horizon_s: float = 60.0
     integral_s: float = 1800.0
     integral_ratio: float = 0.05
     deadband_ratio: float = 0.002
@@ -123,7 +131,8 @@ class DispatchSettings:
     shortfall_step_ratio: float = 0.05
     resend_ratio: float = 0.02
     resend_kw: float = 0.1
-    modulated_resend_kw: float = 0.05
+    modulated_resend_kw: float = 0.5
+    modulated_resend_ratio: float = 0.004
     confirm_ratio: float = 0.05
     confirm_kw: float = 0.2
     cap_ratio: float = 0.97

@@ -39,8 +39,11 @@ class BaselineMethod(StrEnum):
     SAME_TYPE_DAYS = "same_type_days"
     METER_BEFORE = "meter_before"
     SCHEDULE = "schedule"
+    SESSION = "session"
+    """What each charging session would have taken, from its own meter before it was held back (docs/adr/0002)."""
     AUTOMATIC = "automatic"
-    """Schedule for storage and V2G; meter-before for fast notice classes, same-type days otherwise."""
+    """Schedule for storage and V2G, session for chargers; for the rest meter-before in fast notice classes and
+    same-type days otherwise."""
 
 
 class RequestState(StrEnum):

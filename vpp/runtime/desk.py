@@ -1,7 +1,8 @@
 """The dispatcher's desk: answers requests, keeps their baselines, and proves what was delivered."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import structlog
@@ -20,14 +21,16 @@ from vpp.domain.units import STEP_S
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.quote import quote
 from vpp.ports import Clock, IntervalMeter, Journal, News
-from vpp.runtime.record import baseline_body
+from vpp.runtime.record import array_body, baseline_body
 from vpp.settlement.bands import SettlementTerms
-from vpp.settlement.baseline import compute_baseline
-from vpp.settlement.performance import evaluate, phases_of, target_profile
+from vpp.settlement.baseline import compute_baseline, with_sessions
+from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.tracking import MinuteSeries, Tracker
+from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
 BASELINE = "baseline.issued"
+SESSIONS = "baseline.sessions"
 _PRIOR_RATIO = 0.95
 """Chance to do as told before anything was measured: 3 % refuse and 2 % ignore in the field."""
 _PRIOR_WEIGHT = 200.0
@@ -61,6 +64,9 @@ class Desk:
         self._performances: dict[str, Performance] = {}
         self._trackers: dict[str, Tracker] = {}
         self._told: dict[str, int] = {}
+        self._session_kw: dict[float, FloatArray] = {}
+        self._session_rows = 0
+        self._session_means = IntervalMeans(0, clock.now_s())
         self._clock = clock
         self._engine = engine
         self._meters = meters
@@ -132,7 +138,31 @@ class Desk:
         for progress in result.progress:
             tracker = self._trackers.get(progress.request_id)
             if tracker is not None:
-                tracker.observe(state, target_kw=progress.target_kw)
+                tracker.observe(state, target_kw=progress.target_kw, baseline_kw=progress.baseline_kw)
+        self._follow_sessions(state, result)
+
+    def keep_sessions(self, start_s: float, mean_kw: FloatArray) -> None:
+        """Keep one interval's means of what charging sessions would have taken, NaN in other rows."""
+        self._session_kw[start_s] = mean_kw
+
+    def _follow_sessions(self, state: FleetState, result: CycleResult) -> None:
+        """Average what sessions would take, and make it durable while a request is measured by it."""
+        if len(result.session_kw) > self._session_rows:
+            self._session_means.resize(len(result.session_kw))
+            self._session_rows = len(result.session_kw)
+        for start_s, mean_kw, _ in self._session_means.update(state.at_s, result.session_kw):
+            if result.progress:
+                self.keep_sessions(start_s, mean_kw)
+                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": array_body(mean_kw)})
+
+    def _sessions_on(self, baseline: Baseline) -> FloatArray:
+        """Return the sessions' counterfactual on a baseline's grid, NaN where unknown."""
+        whole = np.full(baseline.power_kw.shape, np.nan)
+        for step, start_s in enumerate(baseline.grid.starts_s().tolist()):
+            mean_kw = self._session_kw.get(start_s)
+            if mean_kw is not None:
+                whole[: len(mean_kw), step] = mean_kw[: len(whole)]
+        return whole
 
     async def verify_finished(self) -> None:
         """Measure and settle every request whose watch is over and whose last interval is metered."""
@@ -143,7 +173,7 @@ class Desk:
                 await self._settle(request)
 
     async def _settle(self, request: DispatchRequest) -> None:
-        performance = await asyncio.to_thread(self._measure, request)
+        performance = await asyncio.to_thread(self._measure, request, final=True)
         self._performances[request.id] = performance
         now = self._clock.now()
         self._journal.append(
@@ -220,11 +250,17 @@ class Desk:
         return total
 
     def _baseline(self, request: DispatchRequest, state: FleetState, schedule: Schedule | None) -> Baseline:
+        return self._baseline_of(request, state.index, schedule)(request.draft)
+
+    def _baseline_of(
+        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None
+    ) -> Callable[[RequestDraft], Baseline]:
+        """Return the computation of a request's baseline, open only for the draft and so for its method."""
         timetable = self._engine.book.timetable(request.id)
-        return compute_baseline(
-            request.draft,
-            index=state.index,
-            portfolio=portfolio(request.draft, state.index),
+        return partial(
+            compute_baseline,
+            index=index,
+            portfolio=portfolio(request.draft, index),
             meter=self._meters,
             schedule=schedule,
             notice_s=request.created_at.timestamp(),
@@ -232,25 +268,40 @@ class Desk:
             end_s=timetable.watched_s,
         )
 
-    def _measure(self, request: DispatchRequest) -> Performance:
-        baseline, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
-        times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
-        seen = self._trackers[request.id].tracked()
+    def _spread_kw(self, request: DispatchRequest, measured_kw: FloatArray, phases: Sequence[str]) -> dict[str, float]:
+        """Return what each other method would have found delivered."""
         index = self._state().index
-        return evaluate(
-            request,
+        return baseline_spread(
+            request.draft,
+            self._baseline_of(request, index, self._schedule()),
             index=index,
             portfolio=self.portfolios[request.id],
+            measured_kw=measured_kw,
+            phases=phases,
+        )
+
+    def _measure(self, request: DispatchRequest, *, final: bool = False) -> Performance:
+        frozen, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
+        baseline = with_sessions(frozen, self._sessions_on(frozen))
+        times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
+        phases = phases_of(baseline.grid, **times)
+        measured_kw = self._meters.read(baseline.grid)[: len(baseline.power_kw)]
+        seen = self._trackers[request.id].tracked()
+        return evaluate(
+            request,
+            index=self._state().index,
+            portfolio=self.portfolios[request.id],
             baseline=baseline,
-            measured_kw=self._meters.read(baseline.grid),
+            measured_kw=measured_kw,
             target_kw=target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times),
-            phases=phases_of(baseline.grid, **times),
+            phases=phases,
             ramp_s=timetable.ramp_s,
             issued_at=self._clock.now(),
             until_s=self._clock.now_s(),
             good_ratio=seen.good_ratio(),
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
+            spread_kw=self._spread_kw(request, measured_kw, phases) if final else None,
             terms=SettlementTerms(),
         )
 

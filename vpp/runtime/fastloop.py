@@ -96,7 +96,13 @@ class FastLoop:
         self.state = self._ingest.snapshot(at_s)
         self._samples.append(self.state.cycle, at_s, samples)
         events = [session_body(event) for event in sessions]
-        self._journal.append("cycle", at_s, {"cycle": self.state.cycle, "samples": len(samples), "sessions": events})
+        body = {
+            "cycle": self.state.cycle,
+            "samples": len(samples),
+            "sessions": events,
+            "anchors": self._ingest.anchors(),
+        }
+        self._journal.append("cycle", at_s, body)
         for batch in outcomes:
             self._engine.outcomes(batch)
 

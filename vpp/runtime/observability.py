@@ -314,14 +314,15 @@ def configure_logging(*, json: bool, level: str = "info", to: TextIO | None = No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    # Its news at each start ("Context impl SQLiteImpl.") says nothing to an operator.
-    logging.getLogger("alembic").setLevel(max(number, logging.WARNING))
+    # Their news ("Context impl SQLiteImpl.", a line a request) says nothing to an operator.
+    for chatty in ("alembic", "httpx", "httpcore", "picows"):
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
 
 
 def _renderers(*, json: bool) -> list[Processor]:
     render: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=False)]
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     )
     return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]

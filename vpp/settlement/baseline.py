@@ -7,7 +7,7 @@ never get an average of days: they would be paid for the cycling they do anyhow 
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -17,7 +17,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
-from vpp.domain.resource import STORING
+from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
@@ -103,7 +103,7 @@ def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
             return np.full(len(index), _SCHEDULE, dtype=np.uint8)
         case BaselineMethod.SAME_TYPE_DAYS:
             return np.where(storing, _SCHEDULE, _SAME).astype(np.uint8)
-        case BaselineMethod.AUTOMATIC:
+        case BaselineMethod.AUTOMATIC | BaselineMethod.SESSION:
             load = _BEFORE if draft.notice_class in _QUICK else _SAME
             return np.where(storing, _SCHEDULE, load).astype(np.uint8)
 
@@ -249,6 +249,8 @@ class _Computation:
             counts = np.bincount(used[(self._code == code) & (used != _NOBODY)], minlength=len(_METHODS))
             if counts.any():
                 methods[CLASSES[code].value] = _METHODS[int(np.argmax(counts))]
+        if ResourceClass.EV.value in methods and _by_session(self.draft):
+            methods[ResourceClass.EV.value] = BaselineMethod.SESSION
         return methods
 
     def _notes(
@@ -265,6 +267,10 @@ class _Computation:
                     notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
             if ratios.get(name) in self.rules.clip:
                 notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
+        if _by_session(self.draft) and self.index.is_class(ResourceClass.EV)[self.rows].any():
+            notes.append(
+                ("ev", "what is frozen is the expectation; each session's own meter replaces it as it happens")
+            )
         if (
             self.draft.baseline_method is BaselineMethod.SAME_TYPE_DAYS
             and self.index.is_class(*STORING)[self.rows].any()
@@ -298,6 +304,23 @@ class _Computation:
         for array in (*reference.inputs, *arrays):
             digest.update(_canonical(array))
         return digest.hexdigest()
+
+
+def with_sessions(baseline: Baseline, session_kw: FloatArray) -> Baseline:
+    """Return the baseline with what charging sessions would have taken in place of what was expected of them.
+
+    Args:
+        baseline: As frozen.
+        session_kw: Interval means of the sessions' counterfactual, NaN in rows and steps where there is none, shape
+            ``(n_resources, count)``.
+    """
+    if baseline.methods.get(ResourceClass.EV.value) is not BaselineMethod.SESSION:
+        return baseline
+    return replace(baseline, power_kw=np.where(np.isnan(session_kw), baseline.power_kw, session_kw))
+
+
+def _by_session(draft: RequestDraft) -> bool:
+    return draft.baseline_method in (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION)
 
 
 def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[FloatArray, CodeArray]:

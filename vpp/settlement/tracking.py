@@ -104,14 +104,24 @@ class Tracker:
         self._held: _Held | None = None
         self._start(resumed)
 
-    def observe(self, state: FleetState, *, target_kw: float) -> None:
-        """Take a snapshot; it holds until the next. ``target_kw`` is the change due now, positive both ways."""
+    def observe(self, state: FleetState, *, target_kw: float, baseline_kw: float | None = None) -> None:
+        """Take a snapshot; it holds until the next.
+
+        Args:
+            state: The snapshot.
+            target_kw: Change due now, positive both ways.
+            baseline_kw: The portfolio's baseline now, where it follows its sessions; the frozen one if not given.
+        """
         self.close(state.at_s)
         rows = len(self._portfolio)
         quality = state.quality[:rows]
         known = self._portfolio & np.isfinite(state.power_kw[:rows]) & (quality != Quality.BAD)
         self._held = _Held(
-            at_s=state.at_s, power_kw=np.where(known, state.power_kw[:rows], 0.0), known=known, target_kw=target_kw
+            at_s=state.at_s,
+            power_kw=np.where(known, state.power_kw[:rows], 0.0),
+            known=known,
+            target_kw=target_kw,
+            baseline_kw=baseline_kw,
         )
         self._count_quality(state.at_s, np.where(known, quality, np.uint8(Quality.BAD))[self._portfolio])
 
@@ -140,7 +150,8 @@ class Tracker:
     def minutes(self) -> MinuteSeries:
         """Return the minute series."""
         measured_kw = _over(self._minute_kws, self._minute_s, unknown=np.nan)
-        baseline_kw = np.repeat(self._total_kw, self._minutes_a_step)
+        frozen_kw = np.repeat(self._total_kw, self._minutes_a_step)
+        baseline_kw = np.where(self._minute_s > 0.0, _over(self._baseline_kws, self._minute_s, unknown=0.0), frozen_kw)
         return MinuteSeries(
             at_s=self._grid.start_s + SECONDS_PER_MINUTE * np.arange(len(measured_kw), dtype=np.float64),
             baseline_kw=baseline_kw,
@@ -161,6 +172,7 @@ class Tracker:
             self._covered_s, self._energy_kws = np.zeros(shape), np.zeros(shape)
             self._quality_count = np.zeros((len(Quality), self._grid.count), dtype=np.int64)
             self._minute_s, self._minute_kws, self._target_kws = (np.zeros(minutes) for _ in range(3))
+            self._baseline_kws = np.zeros(minutes)
             return
         if resumed.grid != self._grid or resumed.mean_kw.shape != shape:
             raise InputError("resumed", resumed.mean_kw.shape, f"intervals of this baseline, shape {shape}")
@@ -171,6 +183,7 @@ class Tracker:
         self._minute_s = series.covered_s.copy()
         self._minute_kws = np.where(self._minute_s > 0.0, series.measured_kw * self._minute_s, 0.0)
         self._target_kws = np.where(self._minute_s > 0.0, series.target_kw * self._minute_s, 0.0)
+        self._baseline_kws = np.where(self._minute_s > 0.0, series.baseline_kw * self._minute_s, 0.0)
 
     def _count_quality(self, at_s: float, quality: FloatArray) -> None:
         step = self._grid.index_at(at_s)
@@ -185,6 +198,8 @@ class Tracker:
         total_kw = float(held.power_kw.sum() + self._baseline.power_kw[unknown, step].sum())
         self._minute_kws[minute] += total_kw * seconds
         self._target_kws[minute] += held.target_kw * seconds
+        baseline_kw = self._total_kw[step] if held.baseline_kw is None else held.baseline_kw
+        self._baseline_kws[minute] += baseline_kw * seconds
         self._minute_s[minute] += seconds
 
 
@@ -196,6 +211,7 @@ class _Held:
     power_kw: FloatArray
     known: BoolArray
     target_kw: float
+    baseline_kw: float | None
 
 
 def _over(amount: FloatArray, seconds: FloatArray, *, unknown: float) -> FloatArray:

@@ -2,8 +2,8 @@
 
 A session that was never commanded shows it: its meter is its counterfactual. Once commanded, a session is taken to
 go on with the power it showed before, until the energy it still lacked then would have been given; from then on, to
-the end of the visit, it would have taken nothing. So energy that is only shifted is charged as rebound when it comes back.
-This is the device-level baseline of docs/adr/0002.
+the end of the visit, it would have taken nothing. So energy that is only shifted counts as rebound when it
+comes back. This is the device-level baseline of docs/adr/0002.
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ A sample older than the one in place is dropped, so late and repeated telemetry 
 import numpy as np
 
 from vpp.domain.fleet import FleetIndex, FleetState
-from vpp.domain.resource import CHARGING
+from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quantity, TelemetryBatch
 from vpp.state.sessions import Sessions
@@ -27,6 +27,8 @@ class ProcessImage:
         self._value = np.full((len(Quantity), len(index)), np.nan)
         self._at_s = np.full((len(Quantity), len(index)), _UNKNOWN_AT_S)
         self._cycle = 0
+        self._soc_start = np.full(len(index), np.nan)
+        self._anchors: list[tuple[int, float]] = []
 
     def resize(self, index: FleetIndex) -> None:
         """Serve a larger fleet; known rows keep their values."""
@@ -34,6 +36,7 @@ class ProcessImage:
         self.index = index
         self._value = np.append(self._value, np.full((len(Quantity), more), np.nan), axis=1)
         self._at_s = np.append(self._at_s, np.full((len(Quantity), more), _UNKNOWN_AT_S), axis=1)
+        self._soc_start = np.append(self._soc_start, np.full(more, np.nan))
         self.sessions.resize(len(index))
 
     def write(self, batch: TelemetryBatch) -> None:
@@ -54,6 +57,7 @@ class ProcessImage:
         """Return a read-only picture of ``at_s``; later writes do not show in it."""
         self._cycle += 1
         energy_kwh = self._column(Quantity.ENERGY_KWH)
+        delivered_kwh = self._delivered_kwh(energy_kwh)
         state = FleetState(
             index=self.index,
             at_s=at_s,
@@ -68,15 +72,24 @@ class ProcessImage:
             available_min_kw=self._within(Quantity.P_MIN_KW, self.index.p_min_kw),
             available_max_kw=self._within(Quantity.P_MAX_KW, self.index.p_max_kw),
             limit_kw=self._column(Quantity.LIMIT_KW),
-            need_kwh=self.sessions.need_kwh(energy_kwh),
+            need_kwh=self.sessions.need_kwh(delivered_kwh),
             departure_s=self.sessions.departure_s(),
-            sheddable=self._sheddable(energy_kwh),
+            sheddable=self._sheddable(delivered_kwh),
         )
         for name in FleetState.__slots__:
             column = getattr(state, name)
             if isinstance(column, np.ndarray):
                 column.flags.writeable = False
         return state
+
+    def take_anchors(self) -> list[tuple[int, float]]:
+        """Return and forget the rows whose charge at plug-in has become known since the last call, and that charge."""
+        taken, self._anchors = self._anchors, []
+        return taken
+
+    def anchor(self, row: int, soc: float) -> None:
+        """Set the charge a car had when it was plugged in, as an earlier run of the service saw it."""
+        self._soc_start[row] = soc
 
     def power_kw(self) -> FloatArray:
         """Return the last metered powers, shape ``(n_resources,)``."""
@@ -94,5 +107,19 @@ class ProcessImage:
         reported = self._value[quantity]
         return np.where(np.isnan(reported), nameplate, np.clip(reported, self.index.p_min_kw, self.index.p_max_kw))
 
-    def _sheddable(self, energy_kwh: FloatArray) -> BoolArray:
-        return np.where(self.index.is_class(*CHARGING), self.sessions.sheddable(energy_kwh), True)  # noqa: FBT003
+    def _delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """Return energy into each car since plug-in, less what it gave back, shape ``(n_resources,)``.
+
+        Registers count what is taken in only, so a car that also feeds in is followed by its state of charge.
+        """
+        taken_in = self.sessions.delivered_kwh(energy_kwh)
+        soc, gain = self._value[Quantity.SOC], self.index.efficiency / np.maximum(self.index.capacity_kwh, 1e-9)
+        two_way = self.index.is_class(ResourceClass.V2G) & ~np.isnan(taken_in) & ~np.isnan(soc)
+        self._soc_start[np.isnan(taken_in)] = np.nan
+        new = np.flatnonzero(two_way & np.isnan(self._soc_start))
+        self._soc_start[new] = soc[new] - taken_in[new] * gain[new]
+        self._anchors += [(int(row), float(self._soc_start[row])) for row in new]
+        return np.where(two_way, (soc - self._soc_start) / gain, taken_in)
+
+    def _sheddable(self, delivered_kwh: FloatArray) -> BoolArray:
+        return np.where(self.index.is_class(*CHARGING), self.sessions.sheddable(delivered_kwh), True)  # noqa: FBT003

@@ -63,17 +63,17 @@ class Sessions:
         """Return energy into each plugged car since plug-in, NaN where there is none, shape ``(n,)``."""
         return np.asarray(energy_kwh - self._start_kwh)
 
-    def need_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+    def need_kwh(self, delivered_kwh: FloatArray) -> FloatArray:
         """Return what each car still lacks to its promise, at least 0, NaN without a promise, shape ``(n,)``."""
-        return np.asarray(np.maximum(self._promised_kwh - self.delivered_kwh(energy_kwh), 0.0))
+        return np.asarray(np.maximum(self._promised_kwh - delivered_kwh, 0.0))
 
     def departure_s(self) -> FloatArray:
         """Return promised departures, NaN without a promise, shape ``(n,)``."""
         return self._departure_s.copy()
 
-    def sheddable(self, energy_kwh: FloatArray) -> BoolArray:
+    def sheddable(self, delivered_kwh: FloatArray) -> BoolArray:
         """Return which sessions may be held back, shape ``(n,)``: promised, floor reached, driver takes part."""
-        reached = self.delivered_kwh(energy_kwh) >= self._floor_kwh
+        reached = delivered_kwh >= self._floor_kwh
         return np.asarray(self._open & reached & ~self._kept_out)
 
     def _start(self, event: SessionStarted) -> ChargingSession:

@@ -17,6 +17,8 @@ from sqlalchemy.pool import QueuePool
 from vpp.domain.errors import ConfigurationError
 
 metadata = sa.MetaData()
+WRITES = "vpp_writes"
+"""Execution option of an engine whose transactions read before they write."""
 
 journal = sa.Table(
     "journal",
@@ -103,9 +105,9 @@ def _parsed(url: str) -> URL:
 
 
 def _engine(url: URL) -> sa.Engine:
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
     try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
         return sa.create_engine(url, pool_pre_ping=True)
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"no driver for database URL {url.render_as_string()}: {error}") from error
@@ -135,4 +137,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # A transaction that reads before it writes must claim the write lock first: SQLite refuses at once, whatever the
+    # time-out, to turn a reader whose snapshot is old into a writer.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

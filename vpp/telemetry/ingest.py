@@ -51,6 +51,10 @@ class Ingest:
         )
         return image.swap(at_s, quality)
 
+    def anchors(self) -> list[tuple[int, float]]:
+        """Return and forget the newly known charges at plug-in, by row; see `ProcessImage.take_anchors`."""
+        return self._image.take_anchors()
+
     def taken(self) -> tuple[TelemetryBatch, list[SessionEvent]]:
         """Return and forget everything taken since the last call, for the record that a replay reads."""
         batches, self._batches = self._batches, []

@@ -341,39 +341,43 @@ def _performance(request: DispatchRequest) -> Performance:
     )
 
 
-def application(plant: _FakePlant, token: str | None = None) -> FastAPI:
-    """Return the real application around a fake plant."""
+def _application(token: str | None = None) -> FastAPI:
+    """Return the real application around a fake plant that each test replaces by its own."""
     registry = CollectorRegistry()
     Gauge("vpp_target_kw", "Target.", registry=registry).set(5.0)
 
     def report(request_id: str) -> tuple[str, dict[str, object]]:
-        if plant.request(request_id).accepted_kw is None:
+        if app.state.plant.request(request_id).accepted_kw is None:
             raise ConflictError(f"request {request_id} is not accepted yet")
         return f"<h1>{request_id}</h1>", {"request_id": request_id, "ramp_minutes": float("nan")}
 
-    return create_app(plant, metrics=registry, report=report, version="1.2.3", token=token)
+    app = create_app(_FakePlant(), metrics=registry, report=report, version="1.2.3", token=token)
+    return app
+
+
+@pytest.fixture(scope="session")
+def open_app() -> FastAPI:
+    return _application()
+
+
+@pytest.fixture(scope="session")
+def guarded_app() -> FastAPI:
+    return _application(token="s3cret")  # noqa: S106 - a test's own
 
 
 @pytest.fixture
-def plant() -> _FakePlant:
-    return _FakePlant()
+def plant(open_app: FastAPI, guarded_app: FastAPI) -> _FakePlant:
+    open_app.state.plant = guarded_app.state.plant = _FakePlant()
+    return open_app.state.plant
 
 
 @pytest.fixture
-async def client(plant: _FakePlant) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(plant))
-    async with httpx.AsyncClient(transport=transport, base_url="http://vpp") as client:
+async def client(open_app: FastAPI, plant: _FakePlant) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - a new one
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=open_app), base_url="http://vpp") as client:
         yield client
 
 
 @pytest.fixture
-async def guarded(plant: _FakePlant) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(plant, token="s3cret"))  # noqa: S106 - a test's own
-    async with httpx.AsyncClient(transport=transport, base_url="http://vpp") as client:
+async def guarded(guarded_app: FastAPI, plant: _FakePlant) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - a new one
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=guarded_app), base_url="http://vpp") as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def contract_app() -> FastAPI:
-    """An application for many generated calls in a row."""
-    return application(_FakePlant())

@@ -1,5 +1,6 @@
 """The dispatcher's routes: asking, accepting, stopping, being told."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import httpx
@@ -117,9 +118,15 @@ async def test_a_body_that_is_not_json_is_refused(client: httpx.AsyncClient) -> 
 
 
 async def test_a_body_beyond_all_reason_is_refused(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/v1/requests", json={**BODY, "area": "x" * 2**21})
+    async def unannounced() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * 2**19
 
-    assert answer.status_code == 413
+    announced = await client.post("/api/v1/requests", json={**BODY, "area": "x" * 2**21})
+    growing = await client.post("/api/v1/requests", content=unannounced(), headers={"Content-Type": "application/json"})
+
+    assert announced.status_code == growing.status_code == 413
+    assert announced.json()["detail"] == growing.json()["detail"] == "a body may have 1048576 bytes here"
 
 
 async def test_the_actor_is_taken_from_its_header(client: httpx.AsyncClient, plant: "FakePlant") -> None:
@@ -162,7 +169,12 @@ async def test_one_request_shows_its_history_and_progress(client: httpx.AsyncCli
         "reason": "quoted",
     }
     assert before["progress"] is None
-    assert after["progress"] == {"target_kw": 2.0, "delivered_kw": None}
+    assert after["progress"] == {
+        "target_kw": 2.0,
+        "delivered_kw": None,
+        "baseline_kw": None,
+        "measured_kw": None,
+    }
     assert after["accepted_kw"] == 2.0
 
 

@@ -27,7 +27,6 @@ router = APIRouter(tags=["meters"])
             "content": {"text/csv": {"schema": {"type": "string"}, "example": EXAMPLE}},
         }
     },
-    max_body_size=MAX_BYTES,
 )
 async def import_meters(request: Request, plant: ThePlant) -> MetersImported:
     """Merge a wide table into the metered history; an empty field leaves what was known."""

@@ -10,15 +10,15 @@ from vpp.domain.request import CITY, Direction
 router = APIRouter(tags=["plans"])
 
 
-@router.get("/capability", summary="96 points up and down", responses=documented(401, 404, 422))
+@router.get("/capability", summary="96 points up and down", responses=documented(401, 404, 409, 422))
 async def capability(plant: ThePlant, day: TheDay, area: AreaQuery = CITY) -> CapabilityView:
-    """Return the declaration of an area for one day."""
+    """Return the declaration of an area for one day; a conflict before the first forecast."""
     up = plant.capability(area, Direction.UP, day)
     down = plant.capability(area, Direction.DOWN, day)
     return CapabilityView.of(area, day, up, down)
 
 
-@router.get("/schedule", summary="The plan, 96 points per area and class", responses=documented(401, 404, 422))
+@router.get("/schedule", summary="The plan, 96 points per area and class", responses=documented(401, 404, 409, 422))
 async def schedule(plant: ThePlant, day: TheDay, area: AreaQuery = CITY) -> ScheduleView:
-    """Return the plan in force on one day."""
+    """Return the plan in force on one day; a conflict before the first plan."""
     return ScheduleView.of(plant.schedule(), plant.fleet().index, area=area, grid=grid_of(day), day=day)

@@ -45,7 +45,6 @@ def _accepts(schema: str) -> dict[str, Any]:
     summary="Add areas",
     responses=_ERRORS,
     openapi_extra=_accepts("AreaBody"),
-    max_body_size=MAX_BYTES,
 )
 async def add_areas(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add areas that dispatchers can name."""
@@ -58,7 +57,6 @@ async def add_areas(request: Request, response: Response, plant: ThePlant) -> Re
     summary="Add operators",
     responses=_ERRORS,
     openapi_extra=_accepts("OperatorBody"),
-    max_body_size=MAX_BYTES,
 )
 async def add_operators(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add operators of sites."""
@@ -71,7 +69,6 @@ async def add_operators(request: Request, response: Response, plant: ThePlant) -
     summary="Add transformers",
     responses=_ERRORS,
     openapi_extra=_accepts("TransformerBody"),
-    max_body_size=MAX_BYTES,
 )
 async def add_transformers(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add nodes of the feeder tree."""
@@ -84,7 +81,6 @@ async def add_transformers(request: Request, response: Response, plant: ThePlant
     summary="Add sites",
     responses=_ERRORS,
     openapi_extra=_accepts("SiteBody"),
-    max_body_size=MAX_BYTES,
 )
 async def add_sites(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add sites of known operators behind known transformers."""
@@ -97,7 +93,6 @@ async def add_sites(request: Request, response: Response, plant: ThePlant) -> Re
     summary="Add devices",
     responses=_ERRORS,
     openapi_extra=_accepts("ResourceBody"),
-    max_body_size=MAX_BYTES,
 )
 async def add_resources(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add devices at known sites; each gets a capability card."""
@@ -115,7 +110,6 @@ async def add_resources(request: Request, response: Response, plant: ThePlant) -
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FleetBody"}}},
         }
     },
-    max_body_size=MAX_BYTES,
 )
 async def add_fleet(request: Request, response: Response, plant: ThePlant) -> Registered:
     """Add areas, operators, transformers, sites and resources in one go."""

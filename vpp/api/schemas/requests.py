@@ -179,6 +179,8 @@ class ProgressView(Schema):
 
     target_kw: Known
     delivered_kw: Known
+    baseline_kw: Known = None
+    measured_kw: Known = None
 
 
 class RequestView(Schema):
@@ -237,7 +239,7 @@ class RequestView(Schema):
 def _progress(progress: Mapping[str, float] | None) -> ProgressView | None:
     if progress is None:
         return None
-    return ProgressView(target_kw=progress["target_kw"], delivered_kw=progress["delivered_kw"])
+    return ProgressView(**{name: progress.get(name) for name in ProgressView.model_fields})
 
 
 def _shortfall(request: DispatchRequest) -> ShortfallView | None:

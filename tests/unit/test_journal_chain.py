@@ -1,0 +1,226 @@
+"""The journal: durable, in order, and nobody changes the past unseen."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from vpp.domain.errors import AuditError, InputError
+from vpp.domain.request import RequestState
+from vpp.storage.journal import GENESIS, SqlJournal, canonical_json, link, verify
+from vpp.storage.sql import journal, open_database
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
+    yield engine
+    engine.dispose()
+
+
+async def filled(engine: sa.Engine, count: int = 5) -> SqlJournal:
+    record = SqlJournal(engine)
+    for number in range(1, count + 1):
+        record.append("odd" if number % 2 else "even", float(number), {"number": number})
+    await record.flush()
+    return record
+
+
+async def test_only_what_was_flushed_is_seen(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+    record.append("x", 1.0, {})
+    assert (list(record.entries()), record.pending) == ([], 1)
+    await record.flush()
+    await record.flush()
+    assert ([entry.kind for entry in record.entries()], record.pending) == (["x"], 0)
+
+
+async def test_entries_come_in_order_by_kind_and_after_a_number(engine: sa.Engine) -> None:
+    record = await filled(engine)
+
+    assert [entry.sequence for entry in record.entries()] == [1, 2, 3, 4, 5]
+    assert [entry.body for entry in record.entries(["even"])] == [{"number": 2}, {"number": 4}]
+    assert [entry.sequence for entry in record.entries(["odd", "even"], after=3)] == [4, 5]
+    assert [entry.sequence for entry in record.entries(["nothing"])] == []
+
+
+async def test_a_long_journal_is_read_page_by_page(engine: sa.Engine) -> None:
+    record = await filled(engine, 2500)
+
+    assert [entry.sequence for entry in record.entries()] == list(range(1, 2501))
+    assert len(list(record.entries(["even"]))) == 1250
+    assert verify(engine).count == 2500
+
+
+async def test_a_restart_continues_the_chain(engine: sa.Engine) -> None:
+    first = await filled(engine, 2)
+    head = list(first.entries())[-1].sha256
+    second = SqlJournal(engine)
+    second.append("restart", 9.0, {})
+    await second.flush()
+
+    last = list(second.entries())[-1]
+    assert (last.sequence, last.sha256) == (3, link(head, 3, "restart", 9.0, "{}"))
+    assert verify(engine).head_sha256 == last.sha256
+
+
+def test_an_empty_journal_verifies(engine: sa.Engine) -> None:
+    chain = verify(engine)
+    assert (chain.count, chain.head_sha256) == (0, GENESIS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        sa.update(journal).where(journal.c.sequence == 3).values(body='{"number":4}'),
+        sa.update(journal).where(journal.c.sequence == 3).values(body='{"number": 3}'),
+        sa.update(journal).where(journal.c.sequence == 3).values(kind="even"),
+        sa.update(journal).where(journal.c.sequence == 3).values(at_s=3.0000001),
+        sa.update(journal).where(journal.c.sequence == 3).values(sha256="0" * 64),
+        sa.delete(journal).where(journal.c.sequence == 3),
+    ],
+)
+async def test_a_changed_past_is_found_at_the_first_broken_entry(engine: sa.Engine, change: sa.Executable) -> None:
+    await filled(engine)
+    with engine.begin() as connection:
+        connection.execute(change)
+    with pytest.raises(AuditError, match="entry 3"):
+        verify(engine)
+
+
+async def test_forging_one_hash_breaks_the_next(engine: sa.Engine) -> None:
+    record = await filled(engine)
+    second = list(record.entries())[1]
+    forged = link(second.sha256, 3, "odd", 3.0, '{"number":30}')
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(journal).where(journal.c.sequence == 3).values(body='{"number":30}', sha256=forged)
+        )
+    with pytest.raises(AuditError, match="entry 4"):
+        verify(engine)
+
+
+async def test_concurrent_flushes_serialise_and_lose_nothing(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+
+    async def decide(writer: int) -> None:
+        for number in range(20):
+            record.append("decision", float(number), {"writer": writer})
+            await record.flush()
+
+    await asyncio.gather(*(decide(writer) for writer in range(8)))
+    chain = verify(engine)
+    assert (chain.count, record.pending) == (160, 0)
+
+
+async def test_what_is_appended_during_a_flush_is_kept(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SqlJournal(engine)
+    writing, go_on = threading.Event(), threading.Event()
+    write = record._write
+
+    def slowly(batch: "object") -> None:
+        writing.set()
+        assert go_on.wait(5.0)
+        write(batch)
+
+    monkeypatch.setattr(record, "_write", slowly)
+    record.append("early", 1.0, {})
+    flush = asyncio.create_task(record.flush())
+    assert await asyncio.to_thread(writing.wait, 5.0)
+    record.append("late", 2.0, {})
+    go_on.set()
+    await flush
+
+    assert ([entry.kind for entry in record.entries()], record.pending) == (["early"], 1)
+    await record.flush()
+    assert verify(engine).count == 2
+
+
+async def test_a_cancelled_flush_neither_loses_nor_repeats(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SqlJournal(engine)
+    writing, go_on = threading.Event(), threading.Event()
+    write = record._write
+
+    def slowly(batch: "object") -> None:
+        writing.set()
+        assert go_on.wait(5.0)
+        write(batch)
+
+    monkeypatch.setattr(record, "_write", slowly)
+    record.append("x", 1.0, {})
+    flush = asyncio.create_task(record.flush())
+    assert await asyncio.to_thread(writing.wait, 5.0)
+    flush.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flush
+    go_on.set()
+    record.append("y", 2.0, {})
+    await record.flush()
+
+    assert verify(engine).count == 2
+
+
+async def test_a_flush_that_fails_is_tried_again(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+    record.append("x", 1.0, {})
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE journal RENAME TO gone")
+    with pytest.raises(sa.exc.OperationalError):
+        await record.flush()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO journal")
+    await record.flush()
+
+    assert verify(engine).count == 1
+
+
+async def test_a_second_writer_is_found_out(engine: sa.Engine) -> None:
+    one, other = SqlJournal(engine), SqlJournal(engine)
+    for record in (one, other):
+        record.append("x", 1.0, {})
+    await one.flush()
+    with pytest.raises(AuditError, match="entry 1 is taken"):
+        await other.flush()
+
+
+def test_canonical_json_is_one_text_for_one_meaning() -> None:
+    assert canonical_json({"b": 1, "a": float("nan")}) == canonical_json({"a": float("inf"), "b": 1})
+    assert canonical_json({"b": 1, "a": float("nan")}) == '{"a":null,"b":1}'
+
+
+def test_canonical_json_takes_what_decisions_are_made_of() -> None:
+    body = {
+        "state": RequestState.HOLDING,
+        "at": datetime(2026, 7, 15, tzinfo=UTC),
+        "rows": np.array([1, 2], dtype=np.int32),
+        "kw": np.float64(1.5),
+        "areas": frozenset({"b", "a"}),
+        7: (1, 2),
+    }
+    assert canonical_json(body) == (
+        '{"7":[1,2],"areas":["a","b"],"at":"2026-07-15T00:00:00+00:00","kw":1.5,"rows":[1,2],"state":"holding"}'
+    )
+
+
+def test_a_body_that_is_not_json_is_refused_at_once(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+    with pytest.raises(InputError, match="object"):
+        record.append("x", 1.0, {"what": object()})
+    assert record.pending == 0
+
+
+async def test_a_body_changed_after_it_was_appended_is_recorded_as_it_was(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+    body: dict[str, object] = {"kw": 1}
+    record.append("x", 1, body)
+    body["kw"] = 2
+    await record.flush()
+
+    entry = next(record.entries())
+    assert (entry.body, entry.at_s) == ({"kw": 1}, 1.0)
+    assert verify(engine).count == 1
