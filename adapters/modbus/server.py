@@ -4,9 +4,8 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 _HEADER = struct.Struct(">HHHB")
 _PAIR = struct.Struct(">HH")

@@ -84,7 +84,8 @@ class Site:
     async def run(self) -> None:
         """Connect, serve, and connect again; returns only by cancellation."""
         try:
-            await self._idle()  # the first poll is due at this unit's place in the interval: so is the connection
+            if not self._waiting:  # the first poll's place in the interval is the connection's too
+                await self._idle()
             while True:
                 with contextlib.suppress(NoConnectionError):
                     await self._wire.open()

@@ -1,8 +1,7 @@
 """One persistent Modbus TCP connection, by pymodbus, with its corners taken off.
 
 What is taken off: pymodbus leaves a request waiting for its timeout after the connection is gone, reconnects without
-jitter, gives up a connection after a few silences of any one unit, and may answer a cancelled request with an exception
-of its own.
+jitter, gives up a connection after a few silences of any one unit, and may lose a cancellation.
 """
 
 import asyncio
@@ -89,7 +88,9 @@ class Wire:
             trace_connect=self._changed,
         )
         self._client.set_max_no_responses(_NEVER)
-        if not await self._client.connect():
+        connected = await self._client.connect()
+        _pass_on_cancellation()
+        if not connected:
             self.close()
             raise NoConnectionError(f"{host}:{port} takes no connection")
 
@@ -130,13 +131,12 @@ class Wire:
         try:
             answer = await ask()
         except ConnectionException as error:
-            _pass_on_cancellation()
             raise NoConnectionError(str(error)) from error
         except ModbusException as error:
-            _pass_on_cancellation()
             raise NoAnswerError(str(error)) from error
         finally:
             self._asking = False
+            _pass_on_cancellation()
         if answer.isError():
             _refuse(answer.exception_code if isinstance(answer, ExceptionResponse) else 0)
         return answer
@@ -157,6 +157,10 @@ def _refuse(code: int) -> NoReturn:
 
 
 def _pass_on_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled while pymodbus waited.
+
+    Its ``asyncio.wait_for`` loses a cancellation that comes in the same turn as the answer (fixed in Python 3.12).
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -3,6 +3,7 @@
 Read top-down::
 
     server.OcppLink          central system: accepts stations, hands out instructions (a ``vpp.ports.DeviceLink``)
+      handshake, roster      whose path, which password, which version; whose row is whose
       session.Session        one connection: which script speaks next, silence, loss
         rpc.Endpoint         OCPP-J frames: one outstanding CALL, message ids, repeated messages, malformed frames
         schemas              the official JSON schemas, compiled on first use
@@ -10,10 +11,12 @@ Read top-down::
       v16, v2x               what an action means and how a setpoint is written in that version
       commands               how one instruction is carried out: unit, retry, verdict
       samples, units         metered values to kW, kWh, 0-1; kW to W or A
+      promises, composite    a driver's wish and the schedule in force, as they travel
       coalescer.Coalescer    samples and outcomes in batches to the sink
     stations.OcppStations    device side: thousands of stations in one process (a ``vpp.ports.DeviceSimulator``)
-      station.Station        one station: connection, queue, answers
-      station_v16, station_v2x, profile_stack
+      station.Station        one station: a connection that comes and goes, a queue that survives it
+      connector, profile_stack  its cars, its profiles, and what they add up to
+      station_v16, station_v2x  its words
 
 Signs: inside net power is load-positive; OCPP's import is our plus, its export and a negative setpoint our minus.
 """

@@ -107,7 +107,7 @@ def carry_out(dialect: Dialect, charger: Charger, command: Command) -> Script:
 
 
 def install_default(dialect: Dialect, charger: Charger, connector: int) -> Script:
-    """Return the script that makes sure the default value lies underneath at ``connector``; a refusal is asked again."""
+    """Return the script that makes sure the default value lies underneath; a refusal is asked once more."""
     row = charger.rows[connector]
     command = Command(
         id=reserved_profile_id(connector),

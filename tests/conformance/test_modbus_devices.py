@@ -345,6 +345,17 @@ async def test_an_inverter_is_held_back_and_let_go() -> None:
         await stage.ear.until(lambda: stage.ear.last(PV, Quantity.POWER_KW) == -30.0)
 
 
+def test_both_ends_work_on_uvloop_as_the_service_runs_them() -> None:
+    async def dispatch() -> None:
+        async with _staged(_pair()) as stage:
+            assert await stage.tell(1, BATTERY, Layer.DISPATCH, -20.0, 600.0) == ACCEPTED
+            await stage.ear.until(lambda: stage.ear.last(BATTERY, Quantity.POWER_KW) == -20.0)
+            stage.world.online[BATTERY] = False
+            await stage.ear.until(lambda: stage.ear.last(BATTERY, Quantity.CONNECTED) == 0.0)
+
+    pytest.importorskip("uvloop").run(dispatch())
+
+
 async def test_a_restarted_link_finds_the_running_lease_and_leaves_it_alone() -> None:
     async with _staged(_pair()) as stage:
         assert await stage.tell(1, BATTERY, Layer.DISPATCH, -20.0, 6000.0) == ACCEPTED

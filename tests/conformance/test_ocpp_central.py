@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.ocpp import OcppLink
+from adapters.ocpp import OcppLink, server
 from adapters.ocpp.commands import reserved_profile_id
 from adapters.ocpp.wire import stamp
 from tests.conformance.ocpp_bench import (
@@ -249,8 +249,11 @@ async def test_a_station_of_unknown_ability_that_rejects_watts_is_asked_once_mor
         raw.answers["SetChargingProfile"] = {"status": "Rejected"}
         await raw.boot()
         await raw.settled()
-        tried = [body("ocpp1.6", p)["chargingSchedule"]["chargingRateUnit"] for n, p in raw.asked if "SetCh" in n]
-        assert tried == ["W", "A"]
+        raw.asked.clear()
+        link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(5) == (OutcomeStatus.REJECTED, Reason.REFUSED)
+        tried = [body("ocpp1.6", payload) for _, payload in raw.asked]
+        assert [profile["chargingSchedule"]["chargingRateUnit"] for profile in tried] == ["W", "A"]
 
 
 @pytest.mark.parametrize(
@@ -647,6 +650,52 @@ async def test_a_fleet_that_grows_serves_its_new_stations_too() -> None:
             await raw.until(lambda: any(payload.get("connectorId") == 2 for _, payload in raw.asked))
         async with station(link, "CP9"):
             assert await sink.value(3, Quantity.CONNECTED) == 1.0
+
+
+async def test_what_is_under_way_comes_back_as_unreachable_when_the_link_closes() -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        raw.answers["SetChargingProfile"] = None
+        until_s = clock().now_s() + 900.0
+        link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, until_s)))
+        await raw.asked_for("SetChargingProfile", 2)
+        link.send(setpoints((6, EV, Layer.DISPATCH, 6.0, until_s)))
+        await link.close()
+        assert sink.ended == dict.fromkeys((5, 6), (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED))
+
+
+async def test_a_station_that_connects_and_says_nothing_is_asked_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BOOT_PATIENCE_WALL_S", 0.05)
+    monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.5)
+    async with central(Sink(), boot_interval_s=1) as link, station(link, boot=False) as raw:
+        assert (await raw.asked_for("TriggerMessage"))["requestedMessage"] == "BootNotification"
+
+
+async def test_a_connection_without_a_sign_of_life_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.5)
+    sink = Sink()
+    async with central(sink, clock=clock(speed=50.0), boot_interval_s=5) as link, station(link) as raw:
+        await sink.value(EV, Quantity.CONNECTED)
+        await asyncio.wait_for(raw.socket.wait_closed(), 5.0)
+        await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 0.0)
+
+
+async def test_a_message_in_fragments_is_put_together() -> None:
+    async with central(Sink()) as link, station(link) as raw:
+        await raw.socket.send(['[2,"frag","Heart', 'beat",', "{}]"])
+        assert (await raw.answer("frag"))[0] == 3
+
+
+async def test_a_default_of_an_earlier_life_is_put_back() -> None:
+    async with central(Sink()) as link:
+        link.remember_default(EV, 6.0)
+        async with station(link) as raw:
+            assert period("ocpp1.6", await raw.asked_for("SetChargingProfile"))["limit"] == 6000.0
+
+
+async def test_a_card_is_empty_for_a_row_that_is_not_ours() -> None:
+    async with central(Sink()) as link:
+        assert link.card(99) == {}
 
 
 def test_a_link_shows_its_port_before_it_listens() -> None:

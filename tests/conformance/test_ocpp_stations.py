@@ -92,7 +92,7 @@ async def test_a_car_comes_is_metered_promised_and_leaves(version: str) -> None:
             assert promised.promise == wish.promise
             assert link.card(EV)["version"] == version
             await sink.until(lambda: sink.values.get((EV, Quantity.POWER_KW)) == pytest.approx(7.0))
-            assert sink.values[EV, Quantity.SOC] == pytest.approx(0.4)
+            assert await sink.value(EV, Quantity.SOC) == pytest.approx(0.4)
             assert sink.values[EV, Quantity.PLUGGED] == 1.0
             world.power_kw[EV] = 0.0
             world.events.append(departure(world, EV))
