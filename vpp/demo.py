@@ -109,8 +109,10 @@ class _Demo:
                 mqtt_url = await stack.enter_async_context(broker(data / "broker"))
                 environment = self._environment(data, mqtt_url)
                 service = await self._spawn(stack, environment, "serve")
-                self._fleet = await self._spawn(stack, environment, "fleet", *self._fleet_flags(data / "truth.npz"))
-                return await self._play(service, self._fleet, data / "truth.npz")
+                self._fleet = await self._spawn(
+                    stack, environment, "fleet", *self._fleet_flags(options.out / "truth.npz")
+                )
+                return await self._play(service, self._fleet, options.out / "truth.npz")
         finally:
             shutil.rmtree(data, ignore_errors=True)
 

@@ -98,6 +98,8 @@ class Site:
 
     async def _serve(self) -> None:
         """Work until the connection breaks, which raises NoConnectionError."""
+        if self._down:
+            _log.info("modbus endpoint answers", endpoint=self.endpoint, units=len(self.units))
         self._down = False
         self._silences = 0
         while True:
@@ -197,15 +199,19 @@ class Site:
             return
         now_s = self._clock.now_s()
         self._outlet.sample(unit.row, Quantity.CONNECTED, float(connected), now_s)
-        if connected and unit.connected is not None:
+        if connected and unit.told:
             _log.info("modbus device recovered", row=unit.row, after_s=round(now_s - unit.since_s, 1))
-        elif not connected:
+        elif not connected and not self._down:
             _log.warning("modbus device lost", row=unit.row, endpoint=self.endpoint, unit=unit.number, why=unit.said)
+        unit.told = not connected and not self._down
         unit.connected = connected
         unit.since_s = now_s
 
     def _went_down(self) -> None:
         self._wire.close()
+        if not self._down:
+            # One line for all that hang on it; what is not told one by one is not called back one by one either.
+            _log.warning("modbus endpoint does not answer", endpoint=self.endpoint, units=len(self.units))
         self._down = True
         self._failures += 1
         for unit in self.units.values():

@@ -50,6 +50,7 @@ class Unit:
         connected: Its link is up; ``None`` before the first try.
         silences: Tries in a row without an answer.
         lease_until_s: When its dispatch value ends, as far as known.
+        told: Its loss was logged, so its recovery will be.
         ack_s: How long the last instruction took.
         said: Last words on why it cannot be used, for its card.
     """
@@ -62,6 +63,7 @@ class Unit:
     since_s: float = 0.0
     silences: int = 0
     lease_until_s: float = 0.0
+    told: bool = False
     ack_s: float | None = None
     said: str = ""
 

@@ -107,6 +107,8 @@ class FastLoop:
             self._engine.outcomes(batch)
 
     def _meter(self, at_s: float) -> None:
-        trusted_kw = np.where(self.state.quality == Quality.BAD, np.nan, self.state.power_kw)
+        # The last value of a device that is away proves nothing: it may have gone back to its default long since.
+        seen = self.state.connected & (self.state.quality != Quality.BAD)
+        trusted_kw = np.where(seen, self.state.power_kw, np.nan)
         for start_s, mean_kw, completeness in self._means.update(at_s, trusted_kw):
             self._meters.write(start_s, mean_kw, completeness)

@@ -115,7 +115,8 @@ class Tracker:
         self.close(state.at_s)
         rows = len(self._portfolio)
         quality = state.quality[:rows]
-        known = self._portfolio & np.isfinite(state.power_kw[:rows]) & (quality != Quality.BAD)
+        known = self._portfolio & state.connected[:rows] & np.isfinite(state.power_kw[:rows])
+        known &= quality != Quality.BAD
         self._held = _Held(
             at_s=state.at_s,
             power_kw=np.where(known, state.power_kw[:rows], 0.0),
