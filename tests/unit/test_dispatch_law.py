@@ -38,8 +38,8 @@ def test_energy_owed_is_spread_over_what_is_left_of_the_interval() -> None:
 
 def test_the_correction_is_bounded_and_left_alone_in_the_last_minute() -> None:
     memory = follow(Tracking(at_s=0.0), 600.0, 20.0)
-    assert memory.correction_kw == pytest.approx(15.0)
-    assert follow(memory, 850.0, 180.0).correction_kw == pytest.approx(15.0)
+    assert memory.correction_kw == pytest.approx(10.0)
+    assert follow(memory, 850.0, 180.0).correction_kw == pytest.approx(10.0)
 
 
 def test_a_new_interval_starts_with_a_clean_account() -> None:
@@ -96,3 +96,9 @@ def test_without_headroom_nobody_returns_until_the_watch_runs_out() -> None:
     assert waiting.sum() == 0.0
     _, gone = returned_kw(give, lot, held_kw=100.0, timetable=TABLE, now_s=8050.0, headroom_kw=0.0)
     assert gone.all()
+
+
+def test_repaying_a_debt_is_no_error_for_the_integral() -> None:
+    memory = follow(Tracking(at_s=100.0, correction_kw=8.0), 110.0, 108.0)
+    assert memory.integral_kw == pytest.approx(0.0)
+    assert follow(Tracking(at_s=100.0), 110.0, 108.0).integral_kw < 0.0

@@ -132,10 +132,11 @@ def test_an_unchanged_wish_is_sent_once_and_its_lease_renewed_past_the_half() ->
     assert desk.flush(wish).layers.tolist() == [Layer.DISPATCH] * 3
 
 
-def test_changes_below_the_dead_band_are_not_sent_except_to_rows_that_modulate() -> None:
+def test_changes_below_the_dead_band_are_not_sent_to_chargers_nor_to_rows_that_modulate() -> None:
     desk = Desk()
     desk.answer(desk.flush([5.0, -5.0, 3.0]))
-    assert desk.flush([5.08, -5.08, 3.0]).rows.tolist() == [1]
+    assert len(desk.flush([5.08, -5.4, 3.0])) == 0
+    assert desk.flush([5.08, -5.6, 3.0]).rows.tolist() == [1]
 
 
 def test_a_row_with_an_unanswered_command_waits_unless_it_is_urgent() -> None:

@@ -284,7 +284,7 @@ def test_a_row_nobody_ever_metered_leaves_the_portfolio_by_name() -> None:
 
 def test_a_zero_is_a_reading_and_not_a_gap() -> None:
     result = baseline_of(five_days(1, kw=0.0), fleet(EV))
-    assert result.methods == {"ev": BaselineMethod.SAME_TYPE_DAYS}
+    assert result.methods == {"ev": BaselineMethod.SESSION}
     assert result.excluded_ids == ()
     assert result.adjustment_ratio == {"ev": 1.0}
 

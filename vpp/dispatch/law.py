@@ -82,7 +82,8 @@ def account(
     fresh = memory.at_s >= begin_s and left_s <= settings.correction_hold_s
     repay_kw = memory.correction_kw if fresh else deficit_kwh * SECONDS_PER_HOUR / left_s
     # Against what was asked, not against the target: repaying a debt is no error.
-    missed_kw = target_kw + memory.correction_kw - delivered_kw
+    repaying_kw = memory.correction_kw if memory.at_s >= begin_s else 0.0
+    missed_kw = target_kw + repaying_kw - delivered_kw
     slow_kw = memory.integral_kw + (missed_kw * span_s / settings.integral_s if holding else 0.0)
     low = holding and delivered_kw < settings.shortfall_ratio * target_kw
     return replace(
