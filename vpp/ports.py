@@ -171,7 +171,11 @@ class TelemetryLog(Protocol):
     """Every sample, cycle by cycle, exactly as the loop saw it."""
 
     def append(self, cycle: int, at_s: float, batch: TelemetryBatch) -> None:
-        """Store the samples that went into one cycle's picture."""
+        """Store the samples that went into one cycle's picture; they are durable after the next ``flush``."""
+        ...
+
+    async def flush(self) -> None:
+        """Make everything appended so far durable."""
         ...
 
 

@@ -88,7 +88,8 @@ class Replay:
         self._settings = settings
         self._store = store
         self._whole = store.registry.load()
-        self._frames = iter(store.samples.iterate())
+        self._frames = store.samples.iterate()
+        self._ahead = next(self._frames, None)
         self._verdict = Verdict(cycles=0, setpoints=0, differences=[])
 
     def run(self) -> Verdict:
@@ -106,15 +107,28 @@ class Replay:
 
     def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
         if group[0].kind == "cycle":
-            sent = [entry for entry in group if entry.kind == SENT]
-            frame = next(self._frames)
-            batch = run.cycle(group, frame.batch, sent)
-            self._verdict.cycles += 1
-            self._verdict.setpoints += len(batch)
-            recorded: Mapping[str, Any] = sent[0].body if sent else {}
-            if difference := _difference(batch, recorded):
-                self._verdict.differences.append(f"cycle {group[0].body['cycle']}: {difference}")
+            self._decide_again(run, group)
         run.follow(group)
+
+    def _decide_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+        cycle = int(_number(group[0].body["cycle"]))
+        sent = [entry for entry in group if entry.kind == SENT]
+        samples = self._samples_of(cycle, group[0].at_s)
+        batch = run.cycle(group, TelemetryBatch.of([]) if samples is None else samples, sent)
+        self._verdict.cycles += 1
+        self._verdict.setpoints += len(batch)
+        recorded: Mapping[str, Any] = sent[0].body if sent else {}
+        difference = "its samples are missing" if samples is None else _difference(batch, recorded)
+        if difference:
+            self._verdict.differences.append(f"cycle {cycle}: {difference}")
+
+    def _samples_of(self, cycle: int, at_s: float) -> TelemetryBatch | None:
+        """Return the samples of one cycle; those of a cycle that died before it was decided are passed over."""
+        while self._ahead is not None and self._ahead.at_s <= at_s:
+            frame, self._ahead = self._ahead, next(self._frames, None)
+            if (frame.cycle, frame.at_s) == (cycle, at_s):
+                return frame.batch
+        return None
 
 
 class _Run:
@@ -179,6 +193,10 @@ class _Run:
             events: Any = entry.body["sessions"]
             for body in events:
                 self._image.write_session(session_of(body))
+            # Recorded rather than found again: a fleet that grows between two cycles is looked at then, too.
+            anchors: Any = entry.body["anchors"]
+            for row, soc in anchors:
+                self._image.anchor(row, soc)
 
     def _take_baseline(self, entry: JournalEntry) -> None:
         if entry.kind == BASELINE:
@@ -211,7 +229,12 @@ def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
 
 def _difference(batch: SetpointBatch, recorded: Mapping[str, Any]) -> str:
     """Return how what was decided differs from what was sent; empty if it does not."""
-    decided = {"rows": batch.rows.tolist(), "layers": batch.layers.tolist(), "power_kw": batch.power_kw.tolist()}
+    decided = {
+        "rows": batch.rows.tolist(),
+        "layers": batch.layers.tolist(),
+        "power_kw": batch.power_kw.tolist(),
+        "until_s": [until_s if np.isfinite(until_s) else None for until_s in batch.until_s.tolist()],
+    }
     for name, values in decided.items():
         if values != recorded.get(name, []):
             return f"{name} came out as {values[:_SHOWN]}…, sent were {recorded.get(name, [])[:_SHOWN]}…"

@@ -233,8 +233,8 @@ class Service:
 
     def _restore(self, image: ProcessImage) -> None:
         """Rebuild requests, leases, baselines and sessions from the journal."""
-        entries = list(self._store.journal.entries())
-        self.engine.restore(entries, self._clock.now_s())
+        entries, now_s = list(self._store.journal.entries()), self._clock.now_s()
+        self.engine.restore(entries, now_s)
         for entry in entries:
             if entry.kind == "cycle":
                 events: Any = entry.body["sessions"]
@@ -249,9 +249,10 @@ class Service:
             elif entry.kind == SESSIONS:
                 means: Any = entry.body
                 self.plant.desk.keep_sessions(float(means["start_s"]), array_of(means["mean_kw"]))
+        # The very instant everything was restored for, so that a replay restores the same.
         self._store.journal.append(
             STARTED,
-            self._clock.now_s(),
+            now_s,
             {"epoch": self._epoch, "resources": len(self._index), "version": version("vpp")},
         )
 

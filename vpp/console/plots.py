@@ -191,11 +191,18 @@ def _lines(performance: Performance, series: MinuteSeries | None) -> Lines:
     return edges_s, baseline, measured, target, delivered
 
 
+_CHARACTER_SHARE = 0.0075
+"""Width of a character of a phase's name as a share of the whole axis."""
+
+
 def _shade(axes: Axes, spans: Sequence[tuple[str, float, float]], *, named: bool) -> None:
     seen: set[str] = set()
+    whole_s = max((end for _, _, end in spans), default=0.0) - min((begin for _, begin, _ in spans), default=0.0)
     for name, begin, end in spans:
         axes.axvspan(begin, end, color=_PHASES[name], linewidth=0, zorder=0)
-        if named and name not in seen:
+        # A name wider than its phase would run into the next one; the colour still tells.
+        fits = (end - begin) >= _CHARACTER_SHARE * len(words(name)) * whole_s
+        if named and fits and name not in seen:
             seen.add(name)
             middle = begin + (end - begin) / 2
             axes.text(

@@ -80,6 +80,8 @@ class FastLoop:
         result = self._engine.cycle(
             self.state, schedule=self._schedule(), baselines=self._desk.baselines, portfolios=self._desk.portfolios
         )
+        # Samples first: a decision is never kept without what it was made of.
+        await self._samples.flush()
         await self._journal.flush()
         if len(result.batch):
             self._plane.send(result.batch)

@@ -115,7 +115,8 @@ class ProcessImage:
         taken_in = self.sessions.delivered_kwh(energy_kwh)
         soc, gain = self._value[Quantity.SOC], self.index.efficiency / np.maximum(self.index.capacity_kwh, 1e-9)
         two_way = self.index.is_class(ResourceClass.V2G) & ~np.isnan(taken_in) & ~np.isnan(soc)
-        self._soc_start[np.isnan(taken_in)] = np.nan
+        # By session, not by register: after a restart a car's charge at plug-in is known before its meter is heard.
+        self._soc_start[~self.sessions.open()] = np.nan
         new = np.flatnonzero(two_way & np.isnan(self._soc_start))
         self._soc_start[new] = soc[new] - taken_in[new] * gain[new]
         self._anchors += [(int(row), float(self._soc_start[row])) for row in new]

@@ -54,6 +54,10 @@ class Sessions:
             raise UnknownIdError("session", session_id)
         return self._by_id[session_id]
 
+    def open(self) -> BoolArray:
+        """Return which rows have a session, shape ``(n,)``."""
+        return self._open.copy()
+
     def all(self, energy_kwh: FloatArray) -> list[ChargingSession]:
         """Return every open session with its progress by the registers ``energy_kwh``, shape ``(n,)``."""
         delivered_kwh = self.delivered_kwh(energy_kwh)

@@ -1,0 +1,255 @@
+"""A small city on virtual time: the real service over device links without sockets, a twin behind them."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from vpp.bootstrap.service import Service, Store
+from vpp.config import Settings
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
+from vpp.domain.resource import STORING
+from vpp.domain.setpoint import SetpointBatch
+from vpp.domain.telemetry import RowArray
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
+from vpp.runtime.clock import VirtualClock
+from vpp.runtime.plant import VirtualPowerPlant
+from vpp.twin.fleet import Twin
+from vpp.twin.judgement import judge
+from vpp.twin.link import TwinLink
+from vpp.twin.presets import demo_fleet
+from vpp.twin.sessions import BuiltinSessions
+from vpp.twin.truth import TruthRecorder
+from vpp.twin.weather import Weather
+
+BEGIN_S = datetime(2026, 7, 15, 12, 9, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+"""A hot July workday, a good quarter of an hour before the first hold."""
+
+FAR_TOO_MUCH_KW = 1e6
+_HISTORY_DAYS = 8
+"""Enough for five workdays of the same kind before a Wednesday."""
+
+_CYCLE_S = 10.0
+_REPORT_S = 30.0
+_PREROLL_STEP_S = 120.0
+_PLAN_S = 900.0
+_LINKS = ("ocpp", "modbus", "mqtt")
+_OVER = (RequestState.SETTLED, RequestState.CANCELLED, RequestState.FAILED)
+_LONGEST_S = 4.0 * 3600.0
+
+
+class PowerCut(BaseException):
+    """The process ends here; no handler of the service may run."""
+
+
+@dataclass(kw_only=True)
+class Wire:
+    """What went over the links of all services that ever ran on one twin.
+
+    Attributes:
+        ids: Every command id, in order.
+        sent: Time, row and kind of every command: epoch seconds, row, layer, kW.
+        fuse_s: From when on the next batch meets a power cut before it gets out.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    sent: list[tuple[float, int, int, float]] = field(default_factory=list)
+    fuse_s: float = float("inf")
+
+
+class WatchedLink(TwinLink):
+    """A link whose commands are noted on their way out."""
+
+    def __init__(self, twin: Twin, clock: VirtualClock, wire: Wire, *, name: str) -> None:
+        super().__init__(twin, clock, name=name, report_s=_REPORT_S)
+        self._wire, self._time = wire, clock
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Note the commands and pass them on, unless the lights go out first."""
+        now_s = self._time.now_s()
+        if now_s >= self._wire.fuse_s:
+            self._wire.fuse_s = float("inf")
+            raise PowerCut
+        self._wire.ids += batch.ids.tolist()
+        columns = (batch.rows.tolist(), batch.layers.tolist(), batch.power_kw.tolist())
+        self._wire.sent += [(now_s, *command) for command in zip(*columns, strict=True)]
+        super().send(batch)
+
+    def inherit(self, dead: "WatchedLink") -> None:
+        """Take over what the devices could not tell the service before: they remember it, not the service."""
+        self._untold = dead._untold
+
+
+@cache
+def _prerolled(seed: int) -> Twin:
+    index = demo_fleet(stations=120, inverters=20, batteries=10, v2g=8, sites=10)
+    start_s = floor_s(BEGIN_S, STEP_S) - _HISTORY_DAYS * SECONDS_PER_DAY
+    twin = Twin(index, seed=seed, start_s=start_s, sessions=BuiltinSessions(seed), weather=Weather.builtin())
+    twin.advance(BEGIN_S, step_s=_PREROLL_STEP_S)
+    return twin
+
+
+def small_twin(seed: int = 1) -> Twin:
+    """Return a twin with a week behind it, 168 devices, at ``BEGIN_S``; made once a seed."""
+    return copy.deepcopy(_prerolled(seed))
+
+
+class VirtualCity:
+    """Service, links, twin and clock, moved in step by the test.
+
+    Args:
+        twin: The device side; the clock starts at its present.
+        directory: Where the database is kept.
+        flags: Settings of the service.
+    """
+
+    def __init__(self, twin: Twin, directory: Path, **flags: object) -> None:
+        self.twin, self.index = twin, twin.index
+        self.clock = VirtualClock(twin.now_s)
+        self.wire = Wire()
+        self.recorder = TruthRecorder(twin, installed_kw=_installed_kw(twin.index))
+        self.settings = Settings.load(
+            **{
+                "data_dir": directory,
+                "sample_s": _REPORT_S,
+                "rebound_watch_minutes": 15.0,
+                "call_timeout_s": 120.0,
+                **flags,
+            }
+        )
+        self._next_plan_s = np.inf
+        self._links: list[WatchedLink] = []
+
+    @property
+    def plant(self) -> VirtualPowerPlant:
+        """The service's face."""
+        return self.service.plant
+
+    async def boot(self) -> None:
+        """Start a service on the database, new or not."""
+        dead = self._links
+        self.store = Store.open(self.settings.database_url)
+        self._links = [WatchedLink(self.twin, self.clock, self.wire, name=name) for name in _LINKS]
+        for link, before in zip(self._links, dead, strict=False):
+            link.inherit(before)
+        self.service = Service(self.settings, self.store, self.clock, self._links)
+        await self.service.planner.start()
+        await self.service.open()
+
+    async def found(self) -> None:
+        """Register the fleet with its past, let devices report, and make the first plan."""
+        await self.boot()
+        index, end_s = self.index, floor_s(BEGIN_S, STEP_S)
+        await self.plant.connect(
+            areas=index.areas,
+            operators=index.operators,
+            transformers=index.transformers,
+            sites=index.sites,
+            resources=index.resources,
+        )
+        grid = TimeGrid(start_at=instant(end_s - _HISTORY_DAYS * SECONDS_PER_DAY), count=_HISTORY_DAYS * 96)
+        await self.plant.import_meters(grid, [r.id for r in index.resources], self.twin.history(grid))
+        await self.play(minutes=4.0)
+        await self.plan()
+
+    async def plan(self) -> None:
+        """Make a plan now and every quarter of an hour from now on."""
+        await self.plant.slow.plan()
+        self._next_plan_s = self.clock.now_s() + _PLAN_S
+
+    async def cycle(self) -> None:
+        """Let one cycle pass on both sides."""
+        now_s = self.clock.now_s() + _CYCLE_S
+        await self.clock.advance(now_s)
+        self.recorder.advance(now_s, step_s=_CYCLE_S)
+        for link in self._links:
+            link.pump(now_s)
+        await self.plant.fast.cycle()
+        await self.plant.desk.verify_finished()
+        if now_s >= self._next_plan_s:
+            await self.plan()
+
+    async def play(self, *, minutes: float) -> None:
+        """Let time pass."""
+        await self.play_until(self.clock.now_s() + minutes * SECONDS_PER_MINUTE)
+
+    async def play_until(self, at_s: float) -> None:
+        """Let time pass until ``at_s``."""
+        while self.clock.now_s() < at_s:
+            await self.cycle()
+
+    async def play_out(self, request_id: str) -> DispatchRequest:
+        """Let time pass until the request is over and, if there was anything to settle, settled."""
+        last_s = self.clock.now_s() + _LONGEST_S
+        while self.plant.request(request_id).state not in _OVER:
+            assert self.clock.now_s() < last_s, f"still {self.plant.request(request_id).state}"
+            await self.cycle()
+        return self.plant.request(request_id)
+
+    def draft(self, target_kw: float, *, minutes: float = 45.0, **more: Any) -> RequestDraft:  # noqa: ANN401 - any field
+        """Return a cut of the whole city's net load that begins at the next quarter an intraday call may name."""
+        start_at = instant(-(-(self.clock.now_s() + 15.0 * SECONDS_PER_MINUTE) // STEP_S) * STEP_S)
+        asked: dict[str, Any] = {
+            "product": Product.PEAK_SHAVING,
+            "direction": Direction.UP,
+            "target_kw": target_kw,
+            "area": "city",
+            "start_at": start_at,
+            "end_at": start_at + timedelta(minutes=minutes),
+            "notice_class": NoticeClass.INTRADAY,
+        }
+        return RequestDraft(**(asked | more))
+
+    async def ask(self, draft: RequestDraft) -> DispatchRequest:
+        """Submit a request."""
+        request, _ = await self.plant.submit(draft, key=None, actor="dispatcher")
+        return request
+
+    async def quoted_kw(self, draft: RequestDraft) -> tuple[float, float]:
+        """Return what could be had in the draft's window: with even chances, and with one chance in ten."""
+        quote = (await self.ask(draft)).quote
+        assert quote is not None
+        return quote.p50_kw, min(quote.deliverable_p90_kw)
+
+    async def commit(self, draft: RequestDraft, offer: int | None = None) -> DispatchRequest:
+        """Submit a request and accept its quote or one of its counter-offers."""
+        request = await self.ask(draft)
+        return await self.plant.accept(request.id, offer=offer, actor="dispatcher")
+
+    def verdict(self, request: DispatchRequest) -> Mapping[str, Any]:
+        """Return what the twin's counterfactual says of a request."""
+        return judge(
+            self.recorder.truth(),
+            start_s=request.draft.start_at.timestamp(),
+            end_s=request.draft.end_at.timestamp(),
+            target_kw=request.accepted_kw or request.draft.target_kw,
+            direction=request.draft.direction,
+        )
+
+    async def kill(self) -> None:
+        """Let the service's process die: nothing is flushed, told or handed over."""
+        await self.service.planner.close()  # the operating system ends the child of a dead process
+        self.store.database.dispose()
+
+    async def close(self) -> None:
+        """Stop the service as an operator would."""
+        await self.service.close()
+        self.store.close()
+
+    def rows_of(self, *classes: str) -> RowArray:
+        """Return the rows of some classes."""
+        chosen = [row for row, r in enumerate(self.index.resources) if r.resource_class.value in classes]
+        return np.array(chosen, dtype=np.int32)
+
+
+def _installed_kw(index: FleetIndex) -> Any:  # noqa: ANN401 - a float array
+    """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
+    return np.where(index.is_class(*STORING), np.nan, index.default_kw)
