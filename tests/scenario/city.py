@@ -16,8 +16,9 @@ from vpp.config import Settings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.resource import STORING
-from vpp.domain.setpoint import SetpointBatch
-from vpp.domain.telemetry import RowArray
+from vpp.domain.session import SessionEvent
+from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
+from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.runtime.clock import VirtualClock
@@ -26,19 +27,20 @@ from vpp.twin.fleet import Twin
 from vpp.twin.judgement import judge
 from vpp.twin.link import TwinLink
 from vpp.twin.presets import demo_fleet
-from vpp.twin.sessions import BuiltinSessions
+from vpp.twin.sessions import BuiltinSessions, SessionSource
 from vpp.twin.truth import TruthRecorder
 from vpp.twin.weather import Weather
 
 BEGIN_S = datetime(2026, 7, 15, 12, 9, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
 """A hot July workday, a good quarter of an hour before the first hold."""
 
+SEED = 1
 FAR_TOO_MUCH_KW = 1e6
 _HISTORY_DAYS = 8
 """Enough for five workdays of the same kind before a Wednesday."""
 
-_CYCLE_S = 10.0
-_REPORT_S = 30.0
+CYCLE_S = 10.0
+REPORT_S = 30.0
 _PREROLL_STEP_S = 120.0
 _PLAN_S = 900.0
 _LINKS = ("ocpp", "modbus", "mqtt")
@@ -69,7 +71,7 @@ class WatchedLink(TwinLink):
     """A link whose commands are noted on their way out."""
 
     def __init__(self, twin: Twin, clock: VirtualClock, wire: Wire, *, name: str) -> None:
-        super().__init__(twin, clock, name=name, report_s=_REPORT_S)
+        super().__init__(twin, clock, name=name, report_s=REPORT_S)
         self._wire, self._time = wire, clock
 
     def send(self, batch: SetpointBatch) -> None:
@@ -83,23 +85,53 @@ class WatchedLink(TwinLink):
         self._wire.sent += [(now_s, *command) for command in zip(*columns, strict=True)]
         super().send(batch)
 
+    def fall_silent(self) -> None:
+        """Lose the service: what left still arrives, what comes back is heard by nobody."""
+        self._sink = _Deaf()
+        self._serves_cars = False  # cars wait to be told of until somebody listens
+
     def inherit(self, dead: "WatchedLink") -> None:
         """Take over what the devices could not tell the service before: they remember it, not the service."""
         self._untold = dead._untold
 
 
-@cache
-def _prerolled(seed: int) -> Twin:
-    index = demo_fleet(stations=120, inverters=20, batteries=10, v2g=8, sites=10)
-    start_s = floor_s(BEGIN_S, STEP_S) - _HISTORY_DAYS * SECONDS_PER_DAY
-    twin = Twin(index, seed=seed, start_s=start_s, sessions=BuiltinSessions(seed), weather=Weather.builtin())
-    twin.advance(BEGIN_S, step_s=_PREROLL_STEP_S)
+class _Deaf:
+    """A service that is dead: devices go on talking."""
+
+    def telemetry(self, batch: TelemetryBatch) -> None:
+        """Hear nothing."""
+
+    def outcomes(self, batch: OutcomeBatch) -> None:
+        """Hear nothing."""
+
+    def session(self, event: SessionEvent) -> None:
+        """Hear nothing."""
+
+    def rejected_frame(self, adapter: str, reason: str) -> None:
+        """Hear nothing."""
+
+
+def small_fleet() -> FleetIndex:
+    """Return 168 devices of every kind."""
+    return demo_fleet(stations=120, inverters=20, batteries=10, v2g=8, sites=10)
+
+
+def prerolled(index: FleetIndex, sessions: SessionSource, *, begin_s: float = BEGIN_S, seed: int = SEED) -> Twin:
+    """Return a twin with a good week behind it, at ``begin_s``."""
+    start_s = floor_s(begin_s, STEP_S) - _HISTORY_DAYS * SECONDS_PER_DAY
+    twin = Twin(index, seed=seed, start_s=start_s, sessions=sessions, weather=Weather.builtin())
+    twin.advance(begin_s, step_s=_PREROLL_STEP_S)
     return twin
 
 
-def small_twin(seed: int = 1) -> Twin:
-    """Return a twin with a week behind it, 168 devices, at ``BEGIN_S``; made once a seed."""
-    return copy.deepcopy(_prerolled(seed))
+@cache
+def _standard_twin() -> Twin:
+    return prerolled(small_fleet(), BuiltinSessions(SEED))
+
+
+def small_twin() -> Twin:
+    """Return the twin of the small fleet at ``BEGIN_S``; the week before it is run only once."""
+    return copy.deepcopy(_standard_twin())
 
 
 class VirtualCity:
@@ -108,24 +140,17 @@ class VirtualCity:
     Args:
         twin: The device side; the clock starts at its present.
         directory: Where the database is kept.
-        flags: Settings of the service.
     """
 
-    def __init__(self, twin: Twin, directory: Path, **flags: object) -> None:
+    def __init__(self, twin: Twin, directory: Path) -> None:
         self.twin, self.index = twin, twin.index
         self.clock = VirtualClock(twin.now_s)
         self.wire = Wire()
         self.recorder = TruthRecorder(twin, installed_kw=_installed_kw(twin.index))
         self.settings = Settings.load(
-            **{
-                "data_dir": directory,
-                "sample_s": _REPORT_S,
-                "rebound_watch_minutes": 15.0,
-                "call_timeout_s": 120.0,
-                **flags,
-            }
+            data_dir=directory, sample_s=REPORT_S, rebound_watch_minutes=15.0, call_timeout_s=120.0
         )
-        self._next_plan_s = np.inf
+        self._next_plan_s = float("inf")
         self._links: list[WatchedLink] = []
 
     @property
@@ -147,7 +172,7 @@ class VirtualCity:
     async def found(self) -> None:
         """Register the fleet with its past, let devices report, and make the first plan."""
         await self.boot()
-        index, end_s = self.index, floor_s(BEGIN_S, STEP_S)
+        index, end_s = self.index, floor_s(self.clock.now_s(), STEP_S)
         await self.plant.connect(
             areas=index.areas,
             operators=index.operators,
@@ -167,15 +192,18 @@ class VirtualCity:
 
     async def cycle(self) -> None:
         """Let one cycle pass on both sides."""
-        now_s = self.clock.now_s() + _CYCLE_S
-        await self.clock.advance(now_s)
-        self.recorder.advance(now_s, step_s=_CYCLE_S)
-        for link in self._links:
-            link.pump(now_s)
+        await self._move()
         await self.plant.fast.cycle()
         await self.plant.desk.verify_finished()
-        if now_s >= self._next_plan_s:
+        if self.clock.now_s() >= self._next_plan_s:
             await self.plan()
+
+    async def _move(self) -> None:
+        now_s = self.clock.now_s() + CYCLE_S
+        await self.clock.advance(now_s)
+        self.recorder.advance(now_s, step_s=CYCLE_S)
+        for link in self._links:
+            link.pump(now_s)
 
     async def play(self, *, minutes: float) -> None:
         """Let time pass."""
@@ -238,6 +266,14 @@ class VirtualCity:
         """Let the service's process die: nothing is flushed, told or handed over."""
         await self.service.planner.close()  # the operating system ends the child of a dead process
         self.store.database.dispose()
+        for link in self._links:
+            link.fall_silent()
+
+    async def dark(self, seconds: float) -> None:
+        """Let time pass while no service runs."""
+        until_s = self.clock.now_s() + seconds
+        while self.clock.now_s() < until_s:
+            await self._move()
 
     async def close(self) -> None:
         """Stop the service as an operator would."""
@@ -250,6 +286,6 @@ class VirtualCity:
         return np.array(chosen, dtype=np.int32)
 
 
-def _installed_kw(index: FleetIndex) -> Any:  # noqa: ANN401 - a float array
+def _installed_kw(index: FleetIndex) -> FloatArray:
     """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
     return np.where(index.is_class(*STORING), np.nan, index.default_kw)

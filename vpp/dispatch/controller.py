@@ -176,8 +176,10 @@ def metered_kw(s: Situation, free: FloatArray) -> FloatArray:
     power = np.where(
         unknown, np.where(commanded, _asked_kw(s, free), np.nan_to_num(s.baseline_rows_kw)), state.power_kw
     )
-    lost = commanded & (state.at_s - roster.lost_s > s.settings.lost_trust_s)
-    return np.where(lost & (not s.trusting), free, power)
+    lost = (state.at_s - roster.lost_s > s.settings.lost_trust_s) & (not s.trusting)
+    # Nor is one whose lease ended while it was away: settlement takes its baseline, and the last meter value is old.
+    usual = np.where(np.isnan(s.baseline_rows_kw), power, s.baseline_rows_kw)
+    return np.where(lost, np.where(commanded, free, usual), power)
 
 
 def _first_seen(memory: Tracking, s: Situation, measured: FloatArray) -> Tracking:
