@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, class_rows, steer
 from vpp.dispatch.feeders import FeederTree
@@ -18,7 +19,7 @@ from vpp.dispatch.kinds import of_class
 from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
 from vpp.dispatch.outbox import SENT, Outbox, TakeIds
-from vpp.dispatch.proposals import Authority, Proposal, merge
+from vpp.dispatch.proposals import Authority, Proposal, merge, voice
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
 from vpp.dispatch.rooms import protected
 from vpp.dispatch.settings import DispatchSettings
@@ -38,8 +39,6 @@ TRACKING = "dispatch.tracking"
 CAP = "cap"
 _PLAN = "plan"
 _NOTHING_KW = 0.05
-_MOST_RAISED = 200
-"""Rows that may return from a cap in one cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +364,7 @@ class DispatchEngine:
         """Merge all voices and let the guard have the last word; caps that bind are noted in the roster."""
         roster, commands = self._roster, self.outbox.table
         free = self._free(state, steered)
-        self._lift_caps(state, free, kept)
+        lift_caps(roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=self._settings)
         merged = merge(
             self._proposals(steered, default_kw, kept),
             self.index.p_min_kw,
@@ -396,38 +395,16 @@ class DispatchEngine:
         self, steered: Sequence[tuple[DispatchRequest, Steering]], default_kw: FloatArray, kept: BoolArray
     ) -> list[Proposal]:
         roster = self._roster
-        voices = [_voice(_PLAN, Authority.TARIFF, ~np.isnan(default_kw), default_kw)]
+        voices = [voice(_PLAN, Authority.TARIFF, default_kw)]
         for request, result in steered:
             regulation = request.draft.product is Product.REGULATION
             authority = Authority.REGULATION if regulation else Authority.PEAK_SHAVING
-            voices.append(_voice(request.id, authority, ~np.isnan(result.setpoint_kw), result.setpoint_kw))
+            voices.append(voice(request.id, authority, result.setpoint_kw))
         promised = kept & of_class(self.index, ResourceClass.EV) & ~np.isnan(self.setpoints_kw())
-        voices.append(_voice("promise", Authority.PROMISE, promised, self.index.default_kw))
-        capped = ~np.isnan(roster.cap_kw)
-        limit = _voice(CAP, Authority.TRANSFORMER_CAP, capped, np.fmin(roster.cap_kw, roster.setpoint_kw))
-        voices.append(replace(limit, high_kw=roster.cap_kw[capped]))
+        voices.append(voice("promise", Authority.PROMISE, np.where(promised, self.index.default_kw, np.nan)))
+        limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(roster.cap_kw), np.nan, self.setpoints_kw()))
+        voices.append(replace(limit, high_kw=roster.cap_kw[limit.rows]))
         return voices
-
-    def _lift_caps(self, state: FleetState, free_kw: FloatArray, kept: BoolArray) -> None:
-        """Let rows return whose transformers have room again, a few at a time, urgent sessions first."""
-        roster = self._roster
-        capped = np.flatnonzero(~np.isnan(roster.cap_kw))
-        if not len(capped):
-            return
-        expected = np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free_kw)
-        expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
-        order = capped[np.lexsort((-self._cut_order[capped], ~kept[capped]))][:_MOST_RAISED]
-        ceiling = self._tree.limit_kw * self._settings.cap_release_ratio
-        loads = self._tree.loads_kw(expected)
-        for row in order:
-            rise_kw = np.fmin(free_kw[row], roster.setpoint_kw[row]) - expected[row]
-            above = self._tree.above(int(row))
-            if rise_kw > _NOTHING_KW and np.any(loads[above] + rise_kw > ceiling[above]):
-                continue
-            loads[above] += rise_kw
-            roster.cap_kw[row] = np.nan
-            if np.isnan(roster.setpoint_kw[row]):
-                roster.returning_s[row] = state.at_s
 
     def _send(
         self,
@@ -501,18 +478,6 @@ class DispatchEngine:
             "delivered_kw": result.delivered_kw,
             "memory": result.memory.body(),
         }
-
-
-def _voice(source: str, authority: Authority, chosen: BoolArray, preferred_kw: FloatArray) -> Proposal:
-    rows = np.flatnonzero(chosen).astype(np.int32)
-    return Proposal(
-        source=source,
-        priority=authority,
-        rows=rows,
-        preferred_kw=preferred_kw[rows],
-        low_kw=np.full(len(rows), -np.inf),
-        high_kw=np.full(len(rows), np.inf),
-    )
 
 
 def _padded(values: FloatArray, count: int) -> FloatArray:

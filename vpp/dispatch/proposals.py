@@ -68,6 +68,25 @@ class Merged:
     voice: RowArray
 
 
+def voice(source: str, authority: Authority, preferred_kw: FloatArray) -> Proposal:
+    """Return the proposal of one voice that speaks for the rows where it prefers a power, unbounded.
+
+    Args:
+        source: Who speaks.
+        authority: With what weight.
+        preferred_kw: Power it would like, NaN in rows it does not speak for, shape ``(n_resources,)``.
+    """
+    rows = np.flatnonzero(~np.isnan(preferred_kw)).astype(np.int32)
+    return Proposal(
+        source=source,
+        priority=authority,
+        rows=rows,
+        preferred_kw=preferred_kw[rows],
+        low_kw=np.full(len(rows), -np.inf),
+        high_kw=np.full(len(rows), np.inf),
+    )
+
+
 def merge(proposals: Sequence[Proposal], low_kw: FloatArray, high_kw: FloatArray) -> Merged:
     """Merge proposals in the order of authority inside the device bounds.
 

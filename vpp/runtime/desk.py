@@ -250,13 +250,15 @@ class Desk:
         return total
 
     def _baseline(self, request: DispatchRequest, state: FleetState, schedule: Schedule | None) -> Baseline:
-        return self._baseline_of(request, state.index, schedule)(request.draft)
+        timetable = self._engine.book.timetable(request.id)
+        span_s = (timetable.ramp_s, timetable.watched_s)
+        return self._baseline_of(request, state.index, schedule, span_s)(request.draft)
 
     def _baseline_of(
-        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None
+        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, span_s: tuple[float, float]
     ) -> Callable[[RequestDraft], Baseline]:
         """Return the computation of a request's baseline, open only for the draft and so for its method."""
-        timetable = self._engine.book.timetable(request.id)
+        start_s, end_s = span_s
         return partial(
             compute_baseline,
             index=index,
@@ -264,16 +266,17 @@ class Desk:
             meter=self._meters,
             schedule=schedule,
             notice_s=request.created_at.timestamp(),
-            start_s=timetable.ramp_s,
-            end_s=timetable.watched_s,
+            start_s=start_s,
+            end_s=end_s,
         )
 
     def _spread_kw(self, request: DispatchRequest, measured_kw: FloatArray, phases: Sequence[str]) -> dict[str, float]:
         """Return what each other method would have found delivered."""
-        index = self._state().index
+        index, frozen = self._state().index, self.baselines[request.id].grid
         return baseline_spread(
             request.draft,
-            self._baseline_of(request, index, self._schedule()),
+            # On the frozen grid: one that was stopped early ends sooner by its timetable than by its baseline.
+            self._baseline_of(request, index, self._schedule(), (frozen.start_s, frozen.end_s)),
             index=index,
             portfolio=self.portfolios[request.id],
             measured_kw=measured_kw,
