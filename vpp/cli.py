@@ -32,6 +32,7 @@ Stations = Annotated[int, typer.Option(min=0, help="charging stations (OCPP 1.6,
 Inverters = Annotated[int, typer.Option(min=0, help="photovoltaic inverters (SunSpec)")]
 Batteries = Annotated[int, typer.Option(min=0, help="stationary batteries (SunSpec)")]
 V2g = Annotated[int, typer.Option("--v2g", min=0, help="bidirectional charging stations (OCPP 2.1)")]
+HistoryDays = Annotated[int, typer.Option(min=0, max=60, help="days of meter history to hand over")]
 Sites = Annotated[int, typer.Option(min=0, help="HVAC and industrial sites (MQTT gateways)")]
 
 
@@ -66,7 +67,7 @@ def fleet(
     sessions: Sessions = None,
     weather: WeatherFile = None,
     seed: Seed = 1,
-    history_days: Annotated[int, typer.Option(min=0, help="days of meter history to hand over")] = 9,
+    history_days: HistoryDays = 9,
     modbus_port: Annotated[
         int, typer.Option(min=1, max=65000, help="first port of the simulated Modbus sites")
     ] = 15020,
@@ -112,6 +113,12 @@ def demo(
     seed: Seed = 1,
     speed: Annotated[float, typer.Option(min=1.0, max=200.0, help="clock seconds per wall second")] = 50.0,
     share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.85,
+    hold_minutes: Annotated[float, typer.Option(min=15.0, max=240.0, help="length of the hold")] = 60.0,
+    history_days: HistoryDays = 9,
+    modbus_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65000, help="first port of the simulated Modbus sites  [default: free ones]"),
+    ] = None,
     drop_ratio: Annotated[float, typer.Option(min=0.0, max=0.5, help="share of devices to kill during the hold")] = 0.0,
     out: Annotated[Path, typer.Option(help="folder for the report, its plots and the logs")] = Path("demo-report"),
     json: Json = False,
@@ -133,6 +140,9 @@ def demo(
         seed=seed,
         speed=speed,
         share=share,
+        hold_minutes=hold_minutes,
+        history_days=history_days,
+        modbus_port=modbus_port,
         drop_ratio=drop_ratio,
         out=out,
     )
@@ -180,14 +190,17 @@ def openapi() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear line and exit code 2, Ctrl-C is exit code 130."""
+    """Run the command line; a wrong argument, setting or file is one clear line and exit code 2, Ctrl-C is 130."""
     try:
-        app()
-    except VppError as error:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        message = error.format_message()
+        # A command group without a command explains itself instead.
+        typer.echo(message if message.startswith("Usage:") else f"vpp: {message}; try --help", err=True)
+        sys.exit(2)
+    except (VppError, OSError) as error:
         typer.echo(f"vpp: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

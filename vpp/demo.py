@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -25,20 +24,27 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vpp.bootstrap.children import Child, free_block, free_ports
 from vpp.bootstrap.fleet import broker, judge_truth
+from vpp.bootstrap.runner import run
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.timegrid import instant
 from vpp.runtime.clock import ScaledClock
+from vpp.runtime.observability import configure_logging
 
 _ZONE = ZoneInfo("Asia/Shanghai")
 _START = datetime(2026, 7, 15, 12, 10, tzinfo=_ZONE)
 """A hot July workday, before the early-afternoon peak."""
 _LEAD = timedelta(minutes=18)
-_HOLD = timedelta(minutes=60)
+_RELEASE_MINUTES = 15.0
+_LONGEST_WATCH_MINUTES = 30.0
 _READY_WALL_S = 90.0
-_END_WALL_S = 240.0
+_PATIENCE_WALL_S = 90.0
+_ENDING_WALL_S = 2.0
 _LEAST_ACCURACY = 0.98
-_STATES = ("scheduled", "preconditioning", "ramping", "holding", "releasing", "rebound_watch", "completed", "verified")
+_STATES = ("scheduled", "preconditioning", "ramping", "holding", "releasing", "rebound_watch", "completed", "settled")
+_STOPPED = 130
+"""Exit code after Ctrl-C, as shells know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,9 @@ class DemoOptions:
     seed: int
     speed: float
     share: float
+    hold_minutes: float
+    history_days: int
+    modbus_port: int | None
     drop_ratio: float
     out: Path
 
@@ -62,8 +71,12 @@ class DemoOptions:
 def run_demo(options: DemoOptions, *, as_json: bool) -> int:
     """Run the demo and return the exit code: 0 only if every check passed."""
     began = time.perf_counter()
-    console = Console(stderr=True)
-    summary = asyncio.run(_Demo(options, console).run())
+    console = Console(stderr=True, highlight=False)
+    configure_logging(json=False, level="warning")
+    summary = run(_Demo(options, console).run())
+    if summary is None:
+        console.print("stopped")
+        return _STOPPED
     summary["wall_s"] = round(time.perf_counter() - began, 1)
     failed = failed_checks(summary)
     _tell(console, summary, failed, options.out)
@@ -93,32 +106,31 @@ class _Demo:
     def __init__(self, options: DemoOptions, console: Console) -> None:
         self._options = options
         self._console = console
-        self._http_port, self._ocpp_port = _free_ports(2)
+        self._hold = timedelta(minutes=options.hold_minutes)
+        self._watch_minutes = min(options.hold_minutes, _LONGEST_WATCH_MINUTES)
+        self._http_port, self._ocpp_port = free_ports(2)
         self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._http_port}", timeout=30.0, trust_env=False)
         self._clock = ScaledClock.starting(_START, options.speed)
-        self._fleet: asyncio.subprocess.Process | None = None
+        self._children: list[Child] = []
 
     async def run(self) -> dict[str, float]:
-        options = self._options
-        options.out.mkdir(parents=True, exist_ok=True)
+        out = self._options.out
+        out.mkdir(parents=True, exist_ok=True)
         data = Path(tempfile.mkdtemp(prefix="vpp-demo-"))
-        try:
-            async with AsyncExitStack() as stack:
-                stack.callback(shutil.rmtree, data, ignore_errors=True)
-                stack.push_async_callback(self._client.aclose)
-                mqtt_url = await stack.enter_async_context(broker(data / "broker"))
-                environment = self._environment(data, mqtt_url)
-                service = await self._spawn(stack, environment, "serve")
-                self._fleet = await self._spawn(
-                    stack, environment, "fleet", *self._fleet_flags(options.out / "truth.npz")
-                )
-                return await self._play(service, self._fleet, options.out / "truth.npz")
-        finally:
-            shutil.rmtree(data, ignore_errors=True)
+        async with AsyncExitStack() as stack:
+            stack.callback(shutil.rmtree, data, ignore_errors=True)
+            stack.push_async_callback(self._client.aclose)
+            mqtt_url = await stack.enter_async_context(broker(data / "broker"))
+            environment = self._environment(data, mqtt_url)
+            await self._start(stack, environment, "serve")
+            fleet = await self._start(stack, environment, "fleet", *self._fleet_flags(out / "truth.npz"))
+            return await self._play(fleet, out / "truth.npz")
 
     def _environment(self, data: Path, mqtt_url: str) -> dict[str, str]:
+        # Without the user's own settings: a demo must not write to the database of a real plant.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("VPP_")}
         return {
-            **os.environ,
+            **inherited,
             "VPP_HTTP": f"127.0.0.1:{self._http_port}",
             "VPP_OCPP": f"127.0.0.1:{self._ocpp_port}",
             "VPP_MQTT_URL": mqtt_url,
@@ -127,45 +139,45 @@ class _Demo:
             "VPP_CLOCK_ANCHOR_S": str(self._clock.anchor_s),
             "VPP_CLOCK_ANCHOR_WALL_S": str(self._clock.anchor_wall_s),
             "VPP_SAMPLE_S": "30",
-            "VPP_REBOUND_WATCH_MINUTES": "30",
+            "VPP_RELEASE_MINUTES": str(_RELEASE_MINUTES),
+            "VPP_REBOUND_WATCH_MINUTES": str(self._watch_minutes),
             "VPP_CALL_TIMEOUT_S": "120",
         }
 
-    def _fleet_flags(self, truth: Path) -> list[str]:
+    def _fleet_flags(self, truth: Path) -> list[object]:
         options = self._options
-        flags = [
+        port = options.modbus_port or free_block((options.inverters + options.batteries) // 50 + 2)
+        flags: list[object] = [
             *("--stations", options.stations, "--inverters", options.inverters, "--batteries", options.batteries),
             *("--v2g", options.v2g, "--sites", options.sites, "--seed", options.seed, "--truth", truth),
-            *("--drop-ratio", options.drop_ratio),
+            *("--drop-ratio", options.drop_ratio, "--history-days", options.history_days, "--modbus-port", port),
         ]
         if options.sessions:
             flags += ["--sessions", options.sessions]
         if options.weather:
             flags += ["--weather", options.weather]
-        return [str(flag) for flag in flags]
+        return flags
 
-    async def _spawn(
-        self, stack: AsyncExitStack, environment: dict[str, str], command: str, *flags: str
-    ) -> asyncio.subprocess.Process:
-        log = stack.enter_context((self._options.out / f"{command}.log").open("wb"))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vpp.cli", command, *flags, env=environment, stdout=log, stderr=log
-        )
-        stack.push_async_callback(_end, process)
-        return process
+    async def _start(
+        self, stack: AsyncExitStack, environment: Mapping[str, str], command: str, *flags: object
+    ) -> Child:
+        log = self._options.out / f"{command}.log"
+        log.unlink(missing_ok=True)
+        child = await Child.start(command, *flags, environment=environment, log=log)
+        stack.push_async_callback(child.end)
+        self._children.append(child)
+        return child
 
-    async def _play(
-        self, service: asyncio.subprocess.Process, fleet: asyncio.subprocess.Process, truth: Path
-    ) -> dict[str, float]:
+    async def _play(self, fleet: Child, truth: Path) -> dict[str, float]:
         with self._progress() as progress:
-            await self._until_ready(progress, service, fleet)
+            await self._until_ready(progress)
             request = await self._ask_and_accept()
-            await self._watch(progress, request["id"], service, fleet)
+            await self._watch(progress, request, fleet)
         performance = await self._get(f"/api/v1/requests/{request['id']}/performance")
         ledger = await self._get("/api/v1/commands")
         resources = (await self._get("/api/v1/fleet"))["resources"]
         await self._save_report(request["id"])
-        await _end(fleet)
+        await fleet.end()
         verdict = judge_truth(
             truth,
             start_at=datetime.fromisoformat(request["start_at"]),
@@ -198,13 +210,13 @@ class _Demo:
             console=self._console,
         )
 
-    async def _until_ready(self, progress: Progress, *processes: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, progress: Progress) -> None:
         options = self._options
         wanted = options.stations + options.inverters + options.batteries + options.v2g + options.sites
         bar = progress.add_task("connecting the fleet", total=wanted, news="")
         deadline = time.monotonic() + _READY_WALL_S
         while True:
-            _still_running(processes, options.out)
+            self._check_children()
             ready = await self._readiness()
             connected = int(ready.get("connected", 0))
             progress.update(bar, completed=connected, news=f"{connected} of {wanted} devices")
@@ -212,7 +224,7 @@ class _Demo:
                 progress.update(bar, completed=wanted)
                 return
             if time.monotonic() > deadline:
-                raise ConfigurationError(f"not ready after {_READY_WALL_S:.0f} s: {ready}; see {options.out}/*.log")
+                raise ConfigurationError(f"not ready after {_READY_WALL_S:.0f} s: {ready}; see {options.out}/serve.log")
             await asyncio.sleep(0.5)
 
     async def _readiness(self) -> Mapping[str, Any]:
@@ -242,76 +254,68 @@ class _Demo:
             "target_kw": target_kw,
             "area": "city",
             "start_at": start_at.astimezone(_ZONE).isoformat(),
-            "end_at": (start_at + _HOLD).astimezone(_ZONE).isoformat(),
+            "end_at": (start_at + self._hold).astimezone(_ZONE).isoformat(),
             "notice_class": "intraday",
         }
 
-    async def _watch(self, progress: Progress, request_id: str, *processes: asyncio.subprocess.Process) -> None:
-        bar = progress.add_task("scheduled", total=len(_STATES), news="")
-        deadline = time.monotonic() + _END_WALL_S * 50.0 / min(self._options.speed, 50.0)
-        dropped = self._options.drop_ratio == 0.0
+    async def _watch(self, progress: Progress, request: Mapping[str, Any], fleet: Child) -> None:
+        bar = progress.add_task("scheduled", total=len(_STATES) - 1, news="")
+        path, start_s = f"/api/v1/requests/{request['id']}", _epoch_s(request["start_at"])
+        drop_s = start_s + self._hold.total_seconds() / 4.0 if self._options.drop_ratio else float("inf")
+        deadline = time.monotonic() + self._longest_wall_s(start_s)
         while True:
-            _still_running(processes, self._options.out)
-            request = await self._get(f"/api/v1/requests/{request_id}")
+            self._check_children()
+            request = await self._get(path)
             state = request["state"]
             if state in _STATES:
-                done = _STATES.index(state)
-                progress.update(bar, description=state.replace("_", " "), completed=done, news=_news(request))
-            if state == "holding" and not dropped and self._clock.now_s() > _epoch_s(request["start_at"]) + 900.0:
-                dropped = True
-                processes[1].send_signal(signal.SIGUSR1)
-            if state in {"verified", "settled", "failed", "aborted", "cancelled"}:
-                progress.update(bar, completed=len(_STATES))
+                news = "" if state == _STATES[-1] else _news(request)
+                progress.update(bar, description=state.replace("_", " "), completed=_STATES.index(state), news=news)
+            if state == "holding" and self._clock.now_s() > drop_s:
+                drop_s = float("inf")
+                fleet.send_signal(signal.SIGUSR1)
+            if state in {"settled", "failed", "aborted", "cancelled"}:
                 return
             if time.monotonic() > deadline:
-                raise ConfigurationError(f"request {request_id} is still {state}; see {self._options.out}/*.log")
+                raise ConfigurationError(f"request {request['id']} is still {state}; see {self._options.out}/serve.log")
             await asyncio.sleep(0.5)
+
+    def _longest_wall_s(self, start_s: float) -> float:
+        """Return wall seconds in which a request must be settled: its own time, two intervals, and patience."""
+        after_minutes = self._options.hold_minutes + _RELEASE_MINUTES + self._watch_minutes + 30.0
+        return self._clock.wall(start_s + 60.0 * after_minutes - self._clock.now_s()) + _PATIENCE_WALL_S
+
+    def _check_children(self) -> None:
+        for child in self._children:
+            child.check()
 
     async def _save_report(self, request_id: str) -> None:
         for name, kind in (("report.html", "text/html"), ("report.json", "application/json")):
-            answer = await self._client.get(f"/api/v1/requests/{request_id}/report", headers={"Accept": kind})
-            (self._options.out / name).write_bytes(answer.raise_for_status().content)
+            path = f"/api/v1/requests/{request_id}/report"
+            answer = await self._call("GET", path, headers={"Accept": kind})
+            (self._options.out / name).write_bytes(answer.content)
 
     async def _get(self, path: str) -> dict[str, Any]:
-        return _checked(await self._client.get(path))
+        return _object(await self._call("GET", path))
 
     async def _post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
-        return _checked(await self._client.post(path, json=body, headers={"Idempotency-Key": key, "X-Actor": "demo"}))
+        headers = {"Idempotency-Key": key, "X-Actor": "demo"}
+        return _object(await self._call("POST", path, headers=headers, json=body))
+
+    async def _call(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        try:
+            answer = await self._client.request(method, path, **content)
+        except httpx.TransportError as error:
+            await asyncio.sleep(_ENDING_WALL_S)  # a service that is about to end says more in its log than its socket
+            self._check_children()
+            raise ConfigurationError(f"{path}: no answer ({error!r}); see {self._options.out}/serve.log") from error
+        if answer.is_error:
+            raise ConfigurationError(f"{path} answered {answer.status_code}: {answer.text[:500]}")
+        return answer
 
 
-def _checked(answer: httpx.Response) -> dict[str, Any]:
-    if answer.is_error:
-        raise ConfigurationError(f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}")
+def _object(answer: httpx.Response) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     return body
-
-
-def _still_running(processes: tuple[asyncio.subprocess.Process, ...], out: Path) -> None:
-    for process in processes:
-        if process.returncode is not None:
-            raise ConfigurationError(f"a process ended early with code {process.returncode}; see {out}/*.log")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to stop and wait for it; kill it if it does not."""
-    if process.returncode is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(20.0):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free now; they are taken up again at once."""
-    with_sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in with_sockets]
-    for s in with_sockets:
-        s.close()
-    return ports
 
 
 def _next_quarter(at: datetime) -> datetime:
@@ -331,9 +335,15 @@ def _news(request: Mapping[str, Any]) -> str:
 
 def _tell(console: Console, summary: Mapping[str, float], failed: list[str], out: Path) -> None:
     for name, value in summary.items():
-        console.print(f"  {name:32} {value:,.4g}" if isinstance(value, float) else f"  {name:32} {value:,}")
+        console.print(f"  {name:32} {_shown(name, value):>10}")
     console.print(f"report: {out / 'report.html'}")
     for line in failed:
         console.print(f"[red]not kept:[/] {line}")
     if not failed:
         console.print("[green]what was accepted was delivered, and every promise kept[/]")
+
+
+def _shown(name: str, value: float) -> str:
+    if name.endswith("_ratio"):
+        return f"{value:.4f}"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

@@ -1,4 +1,4 @@
-"""The database: schema, counters, registry, sessions."""
+"""The database: schema, counters, registry."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +13,9 @@ from sqlalchemy.schema import CreateTable
 from vpp.domain.errors import ConfigurationError, ConflictError, InputError, StopError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.storage.leases import Leases
 from vpp.storage.registry import SqlRegistry
-from vpp.storage.sessions import SessionStore
 from vpp.storage.sql import counters, metadata, migration_config, open_database
 
 
@@ -157,15 +155,3 @@ def test_the_registry_only_ever_grows(engine: sa.Engine) -> None:
         with pytest.raises(ConflictError):
             registry.add(before, after)
     assert registry.load().row_of == {"a": 0}
-
-
-def test_sessions_survive_with_their_promises(engine: sa.Engine) -> None:
-    store = SessionStore(engine)
-    waiting = ChargingSession(id="cs/1", row=3, started_s=1e9)
-    promised = replace(waiting, promise=Promise(energy_kwh=0.3, departure_s=2e9, boost=True), delivered_kwh=0.1)
-    gone = ChargingSession(id="cs/0", row=4, started_s=1e9, ended_s=1.5e9)
-    store.save([waiting, gone])
-    store.save([promised])
-
-    assert store.load() == (promised,)
-    assert store.load(plugged_only=False) == (gone, promised)

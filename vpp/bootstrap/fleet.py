@@ -1,7 +1,10 @@
 """The device side composed: a physical model behind simulators of every protocol."""
 
 import asyncio
+import csv
+import json
 import signal
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,25 +16,28 @@ import structlog
 from adapters.broker import local_broker
 from adapters.modbus.devices import ModbusDevices
 from adapters.mqtt.sites import MqttSites
+from adapters.ocpp.commands import reserved_profile_id
+from adapters.ocpp.roster import place_of
 from adapters.ocpp.stations import OcppStations
 from vpp.bootstrap.runner import clock_of, run
 from vpp.config import Settings
+from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction
-from vpp.domain.resource import STORING
+from vpp.domain.resource import STORING, Adapter
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.ports import DeviceSimulator
 from vpp.runtime.clock import ScaledClock
-from vpp.runtime.fleetside import FleetSide, Registration
+from vpp.runtime.fleetside import FleetSide, Registration, write_atomically
 from vpp.runtime.observability import configure_logging
 from vpp.twin.fleet import Twin
 from vpp.twin.judgement import judge
 from vpp.twin.presets import demo_fleet
 from vpp.twin.registration import fleet_to_json
 from vpp.twin.session_file import FileSessions
-from vpp.twin.sessions import BuiltinSessions
+from vpp.twin.sessions import BuiltinSessions, SessionSource
 from vpp.twin.truth import Truth, TruthRecorder
 from vpp.twin.weather import Weather
 
@@ -79,6 +85,14 @@ def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: 
     )
 
 
+def commands_file(truth: Path) -> Path:
+    """Return where ``vpp fleet --truth`` says how often each command id arrived: ``{"ocpp": {id: count}, "mqtt": …}``.
+
+    Modbus has no room for an id.
+    """
+    return truth.with_suffix(".commands.json")
+
+
 async def _fleet(settings: Settings, plan: FleetPlan) -> None:
     clock = clock_of(settings)
     index = demo_fleet(
@@ -98,20 +112,30 @@ async def _fleet(settings: Settings, plan: FleetPlan) -> None:
             await registration.import_history(history, [r.id for r in index.resources], twin.history(history))
     recorder = TruthRecorder(twin, installed_kw=_installed_kw(index))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
+    simulators = _simulators(settings, twin, clock)
     try:
-        await FleetSide(recorder, _simulators(settings, twin, clock), clock).run()
+        await FleetSide(recorder, simulators, clock).run()
     finally:
         if plan.truth:
             recorder.write(plan.truth)
+            write_atomically(commands_file(plan.truth), json.dumps(_arrivals(simulators, index)))
 
 
 def _twin(plan: FleetPlan, index: FleetIndex, clock: ScaledClock) -> Twin:
     start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
     weather = Weather.from_epw(plan.weather) if plan.weather else Weather.builtin()
-    sessions = FileSessions(plan.sessions, seed=plan.seed) if plan.sessions else BuiltinSessions(plan.seed)
-    twin = Twin(index, seed=plan.seed, start_s=start_s, sessions=sessions, weather=weather)
+    twin = Twin(index, seed=plan.seed, start_s=start_s, sessions=_sessions(plan), weather=weather)
     twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
     return twin
+
+
+def _sessions(plan: FleetPlan) -> SessionSource:
+    if plan.sessions is None:
+        return BuiltinSessions(plan.seed)
+    try:
+        return FileSessions(plan.sessions, seed=plan.seed)
+    except (UnicodeError, csv.Error, EOFError) as error:
+        raise InputError("--sessions", str(plan.sessions), f"a CSV or CSV.gz file ({error})") from error
 
 
 def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:
@@ -128,6 +152,19 @@ def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[Devi
     if settings.mqtt_url:
         simulators.append(MqttSites(url=settings.mqtt_url, world=twin, clock=clock, report_s=settings.sample_s))
     return simulators
+
+
+def _arrivals(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
+    """Return by protocol how often each command id arrived, without what links install of their own accord."""
+    own = {reserved_profile_id(place_of(r)[1]) for r in index.resources if r.adapter is Adapter.OCPP}
+    arrivals: dict[str, dict[int, int]] = {}
+    for simulator in simulators:
+        match simulator:
+            case OcppStations():
+                arrivals["ocpp"] = {i: count for i, count in simulator.profiles_received.items() if i not in own}
+            case MqttSites():
+                arrivals["mqtt"] = dict(simulator.commands_received)
+    return arrivals
 
 
 def _installed_kw(index: FleetIndex) -> FloatArray:

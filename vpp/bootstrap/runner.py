@@ -4,9 +4,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from vpp.config import Settings
 from vpp.runtime.clock import ScaledClock
+
+Result = TypeVar("Result")
 
 
 def clock_of(settings: Settings) -> ScaledClock:
@@ -16,13 +19,19 @@ def clock_of(settings: Settings) -> ScaledClock:
     )
 
 
-def run(main: Coroutine[object, object, None]) -> None:
-    """Run until done, Ctrl-C or SIGTERM; both end it cleanly."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_until_signalled(main))
+def run(main: Coroutine[object, object, Result]) -> Result | None:
+    """Run until done, Ctrl-C, SIGTERM or the terminal's end; signals end it cleanly, and then there is no result.
+
+    A single error that task groups have wrapped comes out as itself, so that the command line can say it in a line.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_until_signalled(main))
+    except BaseExceptionGroup as group:
+        raise _unwrapped(group) from group
 
 
-async def _until_signalled(main: Coroutine[object, object, None]) -> None:
+async def _until_signalled(main: Coroutine[object, object, Result]) -> Result | None:
     task = asyncio.ensure_future(main)
     loop = asyncio.get_running_loop()
     stopped = False
@@ -32,13 +41,28 @@ async def _until_signalled(main: Coroutine[object, object, None]) -> None:
         stopped = True
         task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ending_signals():
         loop.add_signal_handler(number, stop)
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
         if not stopped:
             raise
+        return None
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """Return what ends a process; a hang-up only where nobody (nohup) has told us to live through it."""
+    ending = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        ending.append(signal.SIGHUP)
+    return ending
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

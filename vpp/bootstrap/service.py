@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 import structlog
 import uvicorn
@@ -16,14 +18,15 @@ from fastapi import FastAPI
 from adapters.modbus.link import ModbusLink
 from adapters.mqtt.link import MqttLink
 from adapters.ocpp.server import OcppLink
-from vpp.api.app import create_app
+from vpp.api.app import create_app, describe
 from vpp.bootstrap.runner import clock_of, run
 from vpp.bus.local import EventStream
 from vpp.config import Settings, address_of
 from vpp.console.report import render_report, report_json
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConfigurationError, ConflictError
+from vpp.domain.resource import Adapter
 from vpp.planning.planner import Planner
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
@@ -48,6 +51,8 @@ from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
 STARTED = "service.started"
+_GRACE_WALL_S = 2
+_BACKLOG = 2048
 
 
 def run_service(settings: Settings) -> None:
@@ -58,13 +63,7 @@ def run_service(settings: Settings) -> None:
 
 def openapi_json() -> str:
     """Return the API's OpenAPI description; no service needs to run."""
-    settings = Settings.load(db_url="sqlite://")
-    store = Store.open(settings.database_url)
-    try:
-        service = Service(settings, store, clock_of(settings), ())
-        return json.dumps(service.app().openapi(), indent=2)
-    finally:
-        store.close()
+    return json.dumps(describe(version("vpp")), indent=2)
 
 
 def dispatch_settings(settings: Settings) -> DispatchSettings:
@@ -113,13 +112,15 @@ class Store:
 
 async def _serve(settings: Settings) -> None:
     clock = clock_of(settings)
-    store = Store.open(settings.database_url)
-    service = Service(settings, store, clock, _links(settings, clock))
-    try:
-        await service.run()
-    finally:
-        await service.close()
-        store.close()
+    # First of all: a second service on the same address must not touch the journal.
+    with _listener(settings.http) as listener:
+        store = Store.open(settings.database_url)
+        service = Service(settings, store, clock, _links(settings, clock))
+        try:
+            await service.run(listener)
+        finally:
+            await service.close()
+            store.close()
 
 
 class Service:
@@ -158,6 +159,7 @@ class Service:
             metrics=self.metrics,
         )
         self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
+        self._links = links
         self._supervisor = Supervisor(clock)
         self._compose_loops(ingest, means)
         self._restore(image)
@@ -166,15 +168,16 @@ class Service:
         """Open the device links."""
         self.plane.assign(self._index)
         await self.plane.start()
+        self._remember_defaults()
 
-    async def run(self) -> None:
-        """Serve until cancelled or until a loop fails for good."""
+    async def run(self, listener: socket.socket) -> None:
+        """Serve until cancelled or until a loop fails for good; HTTP is answered at ``listener``."""
         await self.open()
         plant = self.plant
         self._supervisor.watch("fast", plant.fast.run)
         self._supervisor.watch("slow", plant.slow.run)
         self._supervisor.watch("settlement", self._settle)
-        await self._answer_http()
+        await self._answer_http(listener)
 
     def app(self) -> FastAPI:
         """Return the HTTP application."""
@@ -256,19 +259,25 @@ class Service:
             {"epoch": self._epoch, "resources": len(self._index), "version": version("vpp")},
         )
 
+    def _remember_defaults(self) -> None:
+        """Tell stations' link which default values an earlier life left in force, as they ask for them on coming back."""
+        default_kw = self.engine.outbox.table.default_kw
+        for link in self._links:
+            if isinstance(link, OcppLink):
+                for row in np.flatnonzero(~np.isnan(default_kw)).tolist():
+                    if self._index.resources[row].adapter is Adapter.OCPP:
+                        link.remember_default(row, float(default_kw[row]))
+
     async def _settle(self) -> None:
         while True:
             await self.plant.desk.verify_finished()
             await self._clock.sleep(self._settings.cycle_s)
 
-    async def _answer_http(self) -> None:
-        host, port = address_of(self._settings.http)
+    async def _answer_http(self, listener: socket.socket) -> None:
         server = _Server(
-            uvicorn.Config(
-                self.app(), host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=3
-            )
+            uvicorn.Config(self.app(), log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_WALL_S)
         )
-        serving = asyncio.create_task(server.serve(), name="http")
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
         try:
             await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
@@ -291,20 +300,30 @@ class Service:
         )
 
 
+def _listener(address: str) -> socket.socket:
+    host, port = address_of(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(f"VPP_HTTP: cannot listen on {address}: {error.strerror}") from error
+
+
 def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
+    links: list[DeviceLink] = [ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=settings.call_timeout_s)]
+    if settings.mqtt_url:
+        links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
     host, port = address_of(settings.ocpp)
-    links: list[DeviceLink] = [
+    # Last, so that no station gets in before its default value is remembered.
+    links.append(
         OcppLink(
             host=host,
             port=port,
             clock=clock,
             call_timeout_s=settings.call_timeout_s,
             sample_interval_s=round(settings.sample_s),
-        ),
-        ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=settings.call_timeout_s),
-    ]
-    if settings.mqtt_url:
-        links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
+        )
+    )
     return links
 
 

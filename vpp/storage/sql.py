@@ -58,14 +58,6 @@ telemetry_frames = sa.Table(
     sa.Column("samples", sa.LargeBinary, nullable=False),
 )
 
-sessions = sa.Table(
-    "sessions",
-    metadata,
-    sa.Column("id", sa.String(255), primary_key=True),
-    sa.Column("plugged", sa.Boolean, nullable=False, index=True),
-    sa.Column("body", sa.Text, nullable=False),
-)
-
 counters = sa.Table(
     "counters",
     metadata,

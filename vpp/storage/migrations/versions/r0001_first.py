@@ -1,4 +1,4 @@
-"""The first schema: journal, registry, frames, sessions, counters."""
+"""The first schema: journal, registry, frames, counters."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop every table."""
-    for table in ("counters", "sessions", "telemetry_frames", "interval_frames", "registry", "journal"):
+    for table in ("counters", "telemetry_frames", "interval_frames", "registry", "journal"):
         op.drop_table(table)
 
 
@@ -45,13 +45,6 @@ def _create_decisions() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("kind", "id", name="uq_registry_kind_id"),
     )
-    op.create_table(
-        "sessions",
-        sa.Column("id", sa.String(255), primary_key=True),
-        sa.Column("plugged", sa.Boolean, nullable=False),
-        sa.Column("body", sa.Text, nullable=False),
-    )
-    op.create_index("ix_sessions_plugged", "sessions", ["plugged"])
 
 
 def _create_measurements() -> None:

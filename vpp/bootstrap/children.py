@@ -1,0 +1,115 @@
+"""Commands of ours as child processes: a log each, watched while they run, ended in order."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from vpp.domain.errors import ConfigurationError
+
+_GRACE_WALL_S = 20.0
+_TAIL_BYTES = 4000
+_FIRST_PORT = 15020
+_LAST_PORT = 32000
+"""Above it systems take the ports of outgoing connections, of which a fleet opens thousands."""
+
+
+class Child:
+    """One ``vpp`` command that runs as a process of its own.
+
+    Attributes:
+        name: The command.
+        log: Everything it says.
+    """
+
+    def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.log = log
+        self._process = process
+
+    @classmethod
+    async def start(cls, command: str, *flags: object, environment: Mapping[str, str], log: Path) -> Self:
+        """Start ``vpp command flags``; what it says is added to ``log``."""
+        with log.open("ab") as stream:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "vpp.cli", command, *map(str, flags)),
+                env=dict(environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,  # Ctrl-C is for us; children end in the order we end them
+            )
+        return cls(command, log, process)
+
+    def check(self) -> None:
+        """Do nothing while it runs.
+
+        Raises:
+            ConfigurationError: It has ended; the message holds its last words and names the log.
+        """
+        code = self._process.returncode
+        if code is not None:
+            raise ConfigurationError(f"vpp {self.name} ended with code {code}: {self._last_words()}; see {self.log}")
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Return its exit code once it has ended, minus the signal's number where one ended it."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Ask it to stop and wait for it; kill it if it does not, or if we shall not wait any longer."""
+        if self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(_GRACE_WALL_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        except asyncio.CancelledError:
+            self._process.kill()
+            raise
+
+    def _last_words(self) -> str:
+        lines = self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return said[-1].removeprefix("vpp: ") if said else "it said nothing"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now, for who takes them at once."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def free_block(count: int) -> int:
+    """Return the first of ``count`` neighbouring ports that are free and stay so until somebody asks for them by number.
+
+    Raises:
+        ConfigurationError: There is no such block.
+    """
+    first = _FIRST_PORT
+    while first + count <= _LAST_PORT:
+        taken = next((port for port in range(first, first + count) if not _is_free(port)), None)
+        if taken is None:
+            return first
+        first = taken + 1
+    raise ConfigurationError(f"no {count} neighbouring ports are free from {_FIRST_PORT} to {_LAST_PORT}")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
