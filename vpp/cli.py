@@ -46,10 +46,13 @@ def serve(
     data_dir: DataDir = None,
 ) -> None:
     """Run the service: API, planner, dispatcher and every adapter in one process."""
-    from vpp.bootstrap.service import run_service
     from vpp.config import Settings
 
-    run_service(Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir))
+    settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir)
+    # A wrong setting is told before the heavy part is imported.
+    from vpp.bootstrap.service import run_service
+
+    run_service(settings)
 
 
 @app.command()
@@ -79,10 +82,11 @@ def fleet(
     ] = None,
 ) -> None:
     """Run simulated devices that connect to a running service over the real protocols."""
-    from vpp.bootstrap.fleet import FleetPlan, run_fleet
     from vpp.config import Settings
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url)
+    from vpp.bootstrap.fleet import FleetPlan, run_fleet
+
     plan = FleetPlan(
         stations=stations,
         inverters=inverters,

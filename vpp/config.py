@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     http: str = Field("127.0.0.1:8080", description="HOST:PORT of the HTTP API")
     ocpp: str = Field("127.0.0.1:9000", description="HOST:PORT charging stations connect to")
     mqtt_url: str | None = Field(None, description="mqtt[s]://[USER:PASSWORD@]HOST:PORT of the site gateways' broker")
+    register_maps: Path | None = Field(None, description="folder of Modbus register maps, one NAME.toml a map")
     data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database and of reports")
     db_url: str | None = Field(None, description="SQLAlchemy URL; a SQLite file in the data folder if unset")
     bus_url: str = Field("memory:", description="memory: for everything in one process")

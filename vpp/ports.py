@@ -72,6 +72,13 @@ class DeviceLink(Protocol):
 
     name: str
 
+    def check(self, index: FleetIndex) -> None:
+        """Raise InputError where a row of this link has an address it cannot serve; changes nothing.
+
+        Called before a larger fleet is stored, so that nobody registers what keeps the service from starting.
+        """
+        ...
+
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` whose ``Resource.adapter`` is this link's name."""
         ...

@@ -63,6 +63,18 @@ class ModbusLink:
         Raises:
             InputError: An address is no ``host:port/unit``, or names a map that was not given; nothing is added then.
         """
+        for row, resource, address in self._new(index):
+            self._add(row, resource, address)
+        self._rows = len(index)
+        if self._running:
+            self._begin()
+
+    def check(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``; an address is ``host:port/unit`` and may name a map that was given."""
+        self._new(index)
+
+    def _new(self, index: FleetIndex) -> list[tuple[int, Resource, Address]]:
+        """Return the rows that are not served yet; raises InputError for an address that cannot be."""
         new = [
             (row, resource, Address.of(resource.address))
             for row, resource in enumerate(index.resources)
@@ -71,11 +83,7 @@ class ModbusLink:
         for _, resource, address in new:
             if address.map_name and address.map_name not in self._maps:
                 raise InputError("address", resource.address, f"one of the maps {sorted(self._maps)} after #")
-        for row, resource, address in new:
-            self._add(row, resource, address)
-        self._rows = len(index)
-        if self._running:
-            self._begin()
+        return new
 
     async def start(self, sink: LinkSink) -> None:
         """Begin to connect; returns at once, as no socket is opened for listening."""

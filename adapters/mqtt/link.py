@@ -55,6 +55,10 @@ class MqttLink:
         self._lost_at_s: float | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def check(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``; an address is ``site/device`` and no other resource's."""
+        self._roster.new_places(index)
+
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak MQTT; raises InputError for an address that is no ``site/device``."""
         new = self._roster.assign(index)

@@ -29,13 +29,7 @@ class Roster:
         Raises:
             InputError: An address is not ``site/device``, or two rows share one.
         """
-        addresses = {row: r.address for row, r in enumerate(index.resources) if r.adapter is Adapter.MQTT}
-        places = {row: split_address(address) for row, address in addresses.items() if row not in self._place}
-        taken = set(self._row)
-        for place in places.values():
-            if place in taken:
-                raise InputError("address", "/".join(place), "an address that no other resource has")
-            taken.add(place)
+        places = self.new_places(index)
         for row, place in places.items():
             self._place[row] = place
             self._row[place] = row
@@ -43,6 +37,17 @@ class Roster:
             resource = index.resources[row]
             self._span_kw[row] = max(abs(resource.p_min_kw), abs(resource.p_max_kw))
         return list(places)
+
+    def new_places(self, index: FleetIndex) -> dict[int, tuple[str, str]]:
+        """Return site and device of the rows that are not served yet; raises InputError as ``assign`` does."""
+        addresses = {row: r.address for row, r in enumerate(index.resources) if r.adapter is Adapter.MQTT}
+        places = {row: split_address(address) for row, address in addresses.items() if row not in self._place}
+        taken = set(self._row)
+        for place in places.values():
+            if place in taken:
+                raise InputError("address", "/".join(place), "an address that no other resource has")
+            taken.add(place)
+        return places
 
     def place(self, row: int) -> tuple[str, str] | None:
         """Return site and device of a row, ``None`` where it is not ours."""

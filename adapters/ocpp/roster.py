@@ -1,7 +1,7 @@
 """Whose row is whose: stations by name, and the station and connector behind every fleet row."""
 
 from adapters.ocpp.charger import Charger, Services
-from vpp.domain.errors import ConfigurationError, UnknownIdError
+from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource
 
@@ -10,12 +10,23 @@ def place_of(resource: Resource) -> tuple[str, int]:
     """Return station and connector of an address ``station/connector``.
 
     Raises:
-        ConfigurationError: It is none, or the connector is below 1.
+        InputError: It is none, or the connector is below 1.
     """
     station, _, connector = resource.address.rpartition("/")
     if not station or not connector.isdecimal() or int(connector) < 1:
-        raise ConfigurationError(f"address {resource.address!r} of {resource.id}: give station/connector, from 1 up")
+        raise InputError("address", resource.address, "station/connector, with a connector from 1 up")
     return station, int(connector)
+
+
+def check_places(index: FleetIndex) -> None:
+    """Raise InputError where the address of an OCPP row is none, or two rows share one."""
+    taken: set[tuple[str, int]] = set()
+    for resource in index.resources:
+        if resource.adapter is Adapter.OCPP:
+            place = place_of(resource)
+            if place in taken:
+                raise InputError("address", resource.address, "an address that no other resource has")
+            taken.add(place)
 
 
 class Roster:

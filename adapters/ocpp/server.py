@@ -15,7 +15,7 @@ from adapters.ocpp.charger import Charger, Command, Services
 from adapters.ocpp.coalescer import ADAPTER, Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Dialect, Script, Verdict
 from adapters.ocpp.composite import CompositeSchedule, read_composite
-from adapters.ocpp.roster import Roster
+from adapters.ocpp.roster import Roster, check_places
 from adapters.ocpp.rpc import MAX_FRAME_BYTES, Deadlines
 from adapters.ocpp.session import Session
 from adapters.ocpp.units import Supply
@@ -113,12 +113,12 @@ class OcppLink:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def assign(self, index: FleetIndex) -> None:
-        """See ``DeviceLink``.
+    def check(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``; an address is ``station/connector`` with a connector of 1 or more."""
+        check_places(index)
 
-        Raises:
-            ConfigurationError: An address is not ``station/connector`` with a connector of 1 or more.
-        """
+    def assign(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``; raises InputError as ``check`` does."""
         self._index = index
         self._grow()
 

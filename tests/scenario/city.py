@@ -140,15 +140,16 @@ class VirtualCity:
     Args:
         twin: The device side; the clock starts at its present.
         directory: Where the database is kept.
+        watch_minutes: How long the rebound is watched.
     """
 
-    def __init__(self, twin: Twin, directory: Path) -> None:
+    def __init__(self, twin: Twin, directory: Path, *, watch_minutes: float = 15.0) -> None:
         self.twin, self.index = twin, twin.index
         self.clock = VirtualClock(twin.now_s)
         self.wire = Wire()
         self.recorder = TruthRecorder(twin, installed_kw=_installed_kw(twin.index))
         self.settings = Settings.load(
-            data_dir=directory, sample_s=REPORT_S, rebound_watch_minutes=15.0, call_timeout_s=120.0
+            data_dir=directory, sample_s=REPORT_S, rebound_watch_minutes=watch_minutes, call_timeout_s=120.0
         )
         self._next_plan_s = float("inf")
         self._links: list[WatchedLink] = []
@@ -253,11 +254,11 @@ class VirtualCity:
         return await self.plant.accept(request.id, offer=offer, actor="dispatcher")
 
     def verdict(self, request: DispatchRequest) -> Mapping[str, Any]:
-        """Return what the twin's counterfactual says of a request."""
+        """Return what the twin's counterfactual says of a request, as far as its hold has come."""
         return judge(
             self.recorder.truth(),
             start_s=request.draft.start_at.timestamp(),
-            end_s=request.draft.end_at.timestamp(),
+            end_s=min(request.draft.end_at.timestamp(), self.clock.now_s()),
             target_kw=request.accepted_kw or request.draft.target_kw,
             direction=request.draft.direction,
         )

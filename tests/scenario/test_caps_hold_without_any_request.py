@@ -1,4 +1,4 @@
-"""An old compound on a summer evening: every charger has a car, none was given a safe share, nobody asks for anything."""
+"""An old compound on a summer evening: a car at every charger, no safe shares, and nobody asks for anything."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +63,7 @@ async def test_the_load_of_an_old_compound_never_passes_its_limit(tmp_path: Path
     truth = city.recorder.truth()
     ours = [i for i, name in enumerate(truth.transformer_ids) if name.startswith("tr-home-old")]
     ratio = truth.transformer_kw[:, :, ours] / truth.limit_kw[ours]
-    assert (ratio[COUNTERFACTUAL].max(axis=0) > 1.05).all(), "left alone each would be overloaded"
+    assert ratio[COUNTERFACTUAL].max() > 1.1, "left alone there would be an overload"
     assert ratio[ACTUAL].max() <= _TOLERANCE
     assert ratio[ACTUAL, -1].min() > 0.85, "no more was taken than had to be"
     assert city.plant.commands()["unaccounted"] == 0

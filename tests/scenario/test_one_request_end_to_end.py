@@ -4,10 +4,10 @@ from tests.scenario.conftest import SHARE, Story
 from vpp.domain.request import RequestState
 from vpp.storage.journal import verify
 
-STATES = (
-    "submitted quoted accepted scheduled preconditioning ramping holding releasing rebound_watch completed "
-    "verified settled"
-).split()
+STATES = [
+    *("submitted", "quoted", "accepted", "scheduled", "preconditioning", "ramping"),
+    *("holding", "releasing", "rebound_watch", "completed", "verified", "settled"),
+]
 LEAST_ACCURACY = 0.98
 LEAST_TRUE_ACCURACY = 0.97
 """Five plants carry most of the cut and each wanders by 1 % of some 3 MW (`vpp.twin.scenarios`), which no baseline can

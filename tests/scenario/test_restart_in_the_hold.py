@@ -1,4 +1,4 @@
-"""The lights go out in the hold, after commands were written down and before they left; forty seconds later they return."""
+"""A power cut in the hold, after commands were written down and before they left; forty seconds later it is over."""
 
 from tests.scenario.conftest import Story
 from vpp.domain.request import RequestState

@@ -93,7 +93,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_block(count: int) -> int:
-    """Return the first of ``count`` neighbouring ports that are free and stay so until somebody asks for them by number.
+    """Return the first of ``count`` neighbouring free ports, which only who asks for them by number can take.
 
     Raises:
         ConfigurationError: There is no such block.

@@ -4,11 +4,13 @@ import asyncio
 import csv
 import json
 import signal
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -37,12 +39,13 @@ from vpp.twin.judgement import judge
 from vpp.twin.presets import demo_fleet
 from vpp.twin.registration import fleet_to_json
 from vpp.twin.session_file import FileSessions
-from vpp.twin.sessions import BuiltinSessions, SessionSource
+from vpp.twin.sessions import BuiltinSessions
 from vpp.twin.truth import Truth, TruthRecorder
 from vpp.twin.weather import Weather
 
 _log = structlog.get_logger(__name__)
 _PREROLL_STEP_S = 60.0
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,19 +126,27 @@ async def _fleet(settings: Settings, plan: FleetPlan) -> None:
 
 def _twin(plan: FleetPlan, index: FleetIndex, clock: ScaledClock) -> Twin:
     start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
-    weather = Weather.from_epw(plan.weather) if plan.weather else Weather.builtin()
-    twin = Twin(index, seed=plan.seed, start_s=start_s, sessions=_sessions(plan), weather=weather)
+    weather = _read("--weather", plan.weather, Weather.from_epw) or Weather.builtin()
+    sessions = _read("--sessions", plan.sessions, lambda path: FileSessions(path, seed=plan.seed))
+    twin = Twin(
+        index, seed=plan.seed, start_s=start_s, sessions=sessions or BuiltinSessions(plan.seed), weather=weather
+    )
     twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
     return twin
 
 
-def _sessions(plan: FleetPlan) -> SessionSource:
-    if plan.sessions is None:
-        return BuiltinSessions(plan.seed)
+def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> Content | None:
+    """Return what ``reader`` makes of a file that a user named, ``None`` where none was named.
+
+    Raises:
+        InputError: The file is no text, or a broken archive.
+    """
+    if path is None:
+        return None
     try:
-        return FileSessions(plan.sessions, seed=plan.seed)
-    except (UnicodeError, csv.Error, EOFError) as error:
-        raise InputError("--sessions", str(plan.sessions), f"a CSV or CSV.gz file ({error})") from error
+        return reader(path)
+    except (UnicodeError, csv.Error, EOFError, zlib.error) as error:
+        raise InputError(option, str(path), f"a text file, as it is or gzipped ({error})") from error
 
 
 def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from adapters.modbus.link import ModbusLink
+from adapters.modbus.regmap import RegisterMap
 from adapters.mqtt.link import MqttLink
 from adapters.ocpp.server import OcppLink
 from vpp.api.app import create_app, describe
@@ -115,7 +116,7 @@ async def _serve(settings: Settings) -> None:
     # First of all: a second service on the same address must not touch the journal.
     with _listener(settings.http) as listener:
         store = Store.open(settings.database_url)
-        service = Service(settings, store, clock, _links(settings, clock))
+        service = Service(settings, store, clock, links_of(settings, clock))
         try:
             await service.run(listener)
         finally:
@@ -252,6 +253,7 @@ class Service:
             elif entry.kind == SESSIONS:
                 means: Any = entry.body
                 self.plant.desk.keep_sessions(float(means["start_s"]), array_of(means["mean_kw"]))
+        self.plant.desk.restore(entries)
         # The very instant everything was restored for, so that a replay restores the same.
         self._store.journal.append(
             STARTED,
@@ -260,7 +262,7 @@ class Service:
         )
 
     def _remember_defaults(self) -> None:
-        """Tell stations' link which default values an earlier life left in force, as they ask for them on coming back."""
+        """Tell the stations' link the default values an earlier life left in force; it sets them at every return."""
         default_kw = self.engine.outbox.table.default_kw
         for link in self._links:
             if isinstance(link, OcppLink):
@@ -309,8 +311,10 @@ def _listener(address: str) -> socket.socket:
         raise ConfigurationError(f"VPP_HTTP: cannot listen on {address}: {error.strerror}") from error
 
 
-def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
-    links: list[DeviceLink] = [ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=settings.call_timeout_s)]
+def links_of(settings: Settings, clock: Clock) -> list[DeviceLink]:
+    """Return the device links that settings ask for; MQTT only where a broker is named."""
+    timeout_s, maps = settings.call_timeout_s, _maps(settings)
+    links: list[DeviceLink] = [ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=timeout_s, maps=maps)]
     if settings.mqtt_url:
         links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
     host, port = address_of(settings.ocpp)
@@ -325,6 +329,12 @@ def _links(settings: Settings, clock: Clock) -> list[DeviceLink]:
         )
     )
     return links
+
+
+def _maps(settings: Settings) -> dict[str, RegisterMap]:
+    """Return the declared register maps by the name that addresses use after ``#``."""
+    folder = settings.register_maps
+    return {} if folder is None else {file.stem: RegisterMap.from_toml(file) for file in sorted(folder.glob("*.toml"))}
 
 
 class _Server(uvicorn.Server):

@@ -27,7 +27,7 @@ class ChargingSession:
     """An OCPP transaction joined with the driver's promise.
 
     Attributes:
-        id: ``station/transaction``, unique for ever.
+        id: ``station:transaction``, unique for ever.
         row: Row of the resource.
         started_s: Epoch seconds of plug-in.
         promise: ``None`` until somebody states one; such a session is never shed.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.timetable import areas_overlap
 from vpp.domain.errors import ConflictError
 from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import Direction, DispatchRequest, Quote, RequestDraft, RequestState
 from vpp.domain.resource import Adapter, ResourceClass
@@ -21,7 +23,9 @@ from vpp.domain.units import STEP_S
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.quote import quote
 from vpp.ports import Clock, IntervalMeter, Journal, News
+from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
+from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
 from vpp.settlement.bands import SettlementTerms
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
@@ -62,10 +66,12 @@ class Desk:
         self.portfolios: dict[str, BoolArray] = {}
         self.progress: dict[str, Progress] = {}
         self._performances: dict[str, Performance] = {}
+        self._issued: dict[str, Issued] = {}
         self._trackers: dict[str, Tracker] = {}
         self._told: dict[str, int] = {}
         self._session_kw: dict[float, FloatArray] = {}
         self._session_rows = 0
+        self._measuring = False
         self._session_means = IntervalMeans(0, clock.now_s())
         self._clock = clock
         self._engine = engine
@@ -79,13 +85,15 @@ class Desk:
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
-        state = self._state()
+        state, schedule = self._state(), self._schedule()
+        if not self._asked_before(key):
+            _check_quotable(state, schedule)
         areas = {area.id for area in state.index.areas}
         request, created = self._engine.book.submit(
             draft, key=key, actor=actor, now=self._clock.now(), known_areas=areas
         )
         if created:
-            answer = await asyncio.to_thread(self._quote, draft, state, self._schedule())
+            answer = await asyncio.to_thread(self._quote, draft, state, schedule)
             request = self._engine.book.quoted(request.id, answer, self._clock.now())
             await self._announce(request)
         return request, created
@@ -100,6 +108,28 @@ class Desk:
             self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request_id, baseline))
         await self._announce(request)
         return request
+
+    def _asked_before(self, key: str | None) -> bool:
+        return key is not None and any(request.idempotency_key == key for request in self._engine.book.all())
+
+    def restore(self, entries: Sequence[JournalEntry]) -> None:
+        """Take up what was issued and measured before a restart; baselines and sessions are in place already."""
+        self._issued = issued_of(entries)
+        for request_id, cycles in cycles_of(entries).items():
+            if request_id in self.baselines:
+                baseline, direction = self.baselines[request_id], self._engine.book.get(request_id).draft.direction
+                self._trackers[request_id] = Tracker(
+                    baseline=baseline,
+                    portfolio=self.portfolios[request_id][: len(baseline.power_kw)],
+                    direction=direction,
+                    resumed=resumed(baseline.grid, len(baseline.power_kw), cycles, direction),
+                )
+        self._told = {request.id: request.version for request in self._engine.book.all()}
+
+    def grow(self, count: int) -> None:
+        """Serve a larger fleet; rows that joined count for no request that has its baseline already."""
+        for request_id, rows in self.portfolios.items():
+            self.portfolios[request_id] = fitted_flags(rows, count)
 
     def keep_baseline(self, request: DispatchRequest, baseline: Baseline) -> None:
         """Track a request against its frozen baseline from now on."""
@@ -121,7 +151,16 @@ class Desk:
         request = self._engine.book.get(request_id)
         if request_id not in self.baselines:
             return None
-        return self._performances.get(request_id) or self._measure(request)
+        known = self._performances.get(request_id)
+        if known is None and request_id in self._issued:
+            known = self._performances[request_id] = self._issued_again(request)
+        return known or self._measure(request)
+
+    def _issued_again(self, request: DispatchRequest) -> Performance:
+        """Return a measurement that was issued before a restart, recomputed from the stored intervals."""
+        issued = self._issued[request.id]
+        measured = self._measure(request)
+        return replace(measured, issued_at=instant(issued.at_s), spread_kw=dict(issued.spread_kw))
 
     def kept_until_s(self) -> float | None:
         """Return until when the plan of storage and V2G is promised to a request as its baseline."""
@@ -150,10 +189,13 @@ class Desk:
         if len(result.session_kw) > self._session_rows:
             self._session_means.resize(len(result.session_kw))
             self._session_rows = len(result.session_kw)
+        # An interval counts if a request ran in any part of it: the last one ends when the request is over already.
+        self._measuring |= bool(result.progress)
         for start_s, mean_kw, _ in self._session_means.update(state.at_s, result.session_kw):
-            if result.progress:
+            if self._measuring:
                 self.keep_sessions(start_s, mean_kw)
                 self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": array_body(mean_kw)})
+            self._measuring = bool(result.progress)
 
     def _sessions_on(self, baseline: Baseline) -> FloatArray:
         """Return the sessions' counterfactual on a baseline's grid, NaN where unknown."""
@@ -176,19 +218,10 @@ class Desk:
         performance = await asyncio.to_thread(self._measure, request, final=True)
         self._performances[request.id] = performance
         now = self._clock.now()
-        self._journal.append(
-            "performance.issued",
-            now.timestamp(),
-            {
-                "request_id": request.id,
-                "accuracy_ratio": performance.accuracy_ratio,
-                "delivered_mean_kw": performance.delivered_mean_kw,
-                "energy_kwh": performance.energy_kwh,
-                "rebound_peak_kw": performance.rebound_peak_kw,
-                "baseline_sha256": performance.baseline.input_sha256,
-                "settlement_cny": performance.settlement_cny,
-            },
+        self._issued[request.id] = Issued(
+            at_s=now.timestamp(), delivered_mean_kw=performance.delivered_mean_kw, spread_kw=performance.spread_kw
         )
+        self._journal.append(ISSUED, now.timestamp(), issued_body(performance))
         self._engine.book.verified(request.id, now=now)
         await self._announce(self._engine.book.settled(request.id, now=now))
 
@@ -200,16 +233,17 @@ class Desk:
     def verified_kw(self, area: str, direction: Direction) -> float:
         """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
         measured = [
-            performance.delivered_mean_kw
-            for request_id, performance in self._performances.items()
-            if self._engine.book.get(request_id).draft.area == area
-            and self._engine.book.get(request_id).draft.direction is direction
+            issued.delivered_mean_kw
+            for request_id, issued in self._issued.items()
+            if np.isfinite(issued.delivered_mean_kw) and self._asked_for(request_id) == (area, direction)
         ]
         return max(measured, default=0.0)
 
+    def _asked_for(self, request_id: str) -> tuple[str, Direction]:
+        draft = self._engine.book.get(request_id).draft
+        return draft.area, draft.direction
+
     def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
-        if not len(state):
-            raise ConflictError("nothing is connected yet, so nothing can be quoted")
         outlook = self._fresh_forecast(state)
         return quote(
             draft,
@@ -226,7 +260,7 @@ class Desk:
         known = self._forecast
         fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
         if known is None or not fresh:
-            self._forecast = known = forecast(state, self._meters)
+            self._forecast = known = forecast(state, FittedMeter(meter=self._meters, count=len(state)))
         return known
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
@@ -263,7 +297,7 @@ class Desk:
             compute_baseline,
             index=index,
             portfolio=portfolio(request.draft, index),
-            meter=self._meters,
+            meter=FittedMeter(meter=self._meters, count=len(index)),
             schedule=schedule,
             notice_s=request.created_at.timestamp(),
             start_s=start_s,
@@ -272,13 +306,14 @@ class Desk:
 
     def _spread_kw(self, request: DispatchRequest, measured_kw: FloatArray, phases: Sequence[str]) -> dict[str, float]:
         """Return what each other method would have found delivered."""
-        index, frozen = self._state().index, self.baselines[request.id].grid
+        frozen = self.baselines[request.id].grid
+        index = first_rows(self._state().index, len(measured_kw))
         return baseline_spread(
             request.draft,
             # On the frozen grid: one that was stopped early ends sooner by its timetable than by its baseline.
             self._baseline_of(request, index, self._schedule(), (frozen.start_s, frozen.end_s)),
             index=index,
-            portfolio=self.portfolios[request.id],
+            portfolio=self.portfolios[request.id][: len(index)],
             measured_kw=measured_kw,
             phases=phases,
         )
@@ -288,8 +323,9 @@ class Desk:
         baseline = with_sessions(frozen, self._sessions_on(frozen))
         times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
         phases = phases_of(baseline.grid, **times)
-        measured_kw = self._meters.read(baseline.grid)[: len(baseline.power_kw)]
+        measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
         seen = self._trackers[request.id].tracked()
+        good_ratio = seen.good_ratio()
         return evaluate(
             request,
             index=self._state().index,
@@ -301,7 +337,8 @@ class Desk:
             ramp_s=timetable.ramp_s,
             issued_at=self._clock.now(),
             until_s=self._clock.now_s(),
-            good_ratio=seen.good_ratio(),
+            # Qualities are not kept over a restart; the share of metered rows is the next best witness.
+            good_ratio=good_ratio if np.isfinite(good_ratio).any() else None,
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
             spread_kw=self._spread_kw(request, measured_kw, phases) if final else None,
@@ -319,6 +356,15 @@ class Desk:
         last = request.history[-1]
         _log.info("request", id=request.id, state=request.state.value, actor=last.actor, reason=last.reason)
         self._news.publish("request", at_s, {"id": request.id, "state": request.state.value, "reason": last.reason})
+
+
+def _check_quotable(state: FleetState, schedule: Schedule | None) -> None:
+    if not len(state):
+        raise ConflictError("nothing is connected yet, so nothing can be quoted")
+    if schedule is None:
+        raise ConflictError(
+            "there is no plan yet, so nothing can be quoted; the first follows the first connected devices"
+        )
 
 
 def portfolio(draft: RequestDraft, index: FleetIndex) -> BoolArray:

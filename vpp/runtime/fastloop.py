@@ -4,7 +4,7 @@ The order of a cycle is what makes it replayable: its inputs (samples, sessions,
 recorded, the decision is a pure function of them, and it is durable before anything is sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +13,7 @@ import structlog
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.domain.fleet import FleetState
 from vpp.domain.schedule import Schedule
+from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import Quality
 from vpp.ports import Clock, IntervalMemory, Journal, TelemetryLog
 from vpp.runtime.desk import Desk
@@ -75,10 +76,12 @@ class FastLoop:
         """Hear, decide, record, send."""
         began = perf_counter()
         at_s = self._clock.now_s()
-        self._hear(at_s)
+        outcomes = self._hear(at_s)
+        # The fleet may grow while the journal is written; everything about this cycle is about this picture.
+        state = self.state
         self._meter(at_s)
         result = self._engine.cycle(
-            self.state, schedule=self._schedule(), baselines=self._desk.baselines, portfolios=self._desk.portfolios
+            state, schedule=self._schedule(), baselines=self._desk.baselines, portfolios=self._desk.portfolios
         )
         # Samples first: a decision is never kept without what it was made of.
         await self._samples.flush()
@@ -86,13 +89,14 @@ class FastLoop:
         if len(result.batch):
             self._plane.send(result.batch)
         self._metrics.observe_cycle(perf_counter() - began)
-        self._observer(self.state, result)
+        self._observe(outcomes)
+        self._observer(state, result)
 
     def refresh(self) -> None:
         """Show a fleet that has just grown, between two cycles."""
         self.state = self._ingest.snapshot(self._clock.now_s())
 
-    def _hear(self, at_s: float) -> None:
+    def _hear(self, at_s: float) -> list[OutcomeBatch]:
         outcomes = self._plane.take_outcomes()
         samples, sessions = self._ingest.taken()
         self.state = self._ingest.snapshot(at_s)
@@ -107,6 +111,12 @@ class FastLoop:
         self._journal.append("cycle", at_s, body)
         for batch in outcomes:
             self._engine.outcomes(batch)
+        return outcomes
+
+    def _observe(self, outcomes: Sequence[OutcomeBatch]) -> None:
+        for batch in outcomes:
+            adapters, sent_at_s = self._plane.adapter_names(batch.rows), self._plane.sent_at_s(batch.ids)
+            self._metrics.observe_outcomes(batch, adapters, sent_at_s)
 
     def _meter(self, at_s: float) -> None:
         # The last value of a device that is away proves nothing: it may have gone back to its default long since.

@@ -140,7 +140,9 @@ class Metrics:
         self._delivered.set(delivered_kw)
         self._tracking_error.set(abs(delivered_kw - target_kw) / target_kw if target_kw > 0.0 else float("nan"))
 
-    def observe_outcomes(self, batch: OutcomeBatch, adapters: Sequence[str], sent_at_s: FloatArray) -> None:
+    def observe_outcomes(
+        self, batch: OutcomeBatch, adapters: Sequence[str] | npt.NDArray[np.str_], sent_at_s: FloatArray
+    ) -> None:
         """Take what became of commands.
 
         Args:
@@ -148,10 +150,15 @@ class Metrics:
             adapters: Adapter of each, ``n`` names.
             sent_at_s: When each was sent, NaN where unknown, shape ``(n,)``.
         """
-        keys = zip(adapters, batch.status.tolist(), batch.reasons.tolist(), strict=True)
-        for (adapter, status, reason), count in Tally(keys).items():
-            labels = (adapter, OutcomeStatus(status).name.lower(), Reason(reason).name.lower())
-            self._commands.labels(*labels).inc(count)
+        if not len(batch):
+            return
+        names, position = np.unique(np.asarray(adapters), return_inverse=True)
+        shape = (len(names), len(OutcomeStatus), len(Reason))
+        codes = np.ravel_multi_index((position, batch.status, batch.reasons), shape)
+        for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+            adapter, status, reason = np.unravel_index(code, shape)
+            labels = (str(names[adapter]), OutcomeStatus(status).name.lower(), Reason(reason).name.lower())
+            self._commands.labels(*labels).inc(int(count))
         self._ack.observe(batch.at_s - sent_at_s)
 
     def observe_ledger(self, ended: Mapping[tuple[str, str, str], int]) -> None:

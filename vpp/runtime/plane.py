@@ -4,17 +4,42 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter
+from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
-from vpp.domain.telemetry import CodeArray, TelemetryBatch
+from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
 from vpp.ports import Clock, DeviceLink
 from vpp.telemetry.ingest import Ingest
 
-ADAPTERS = tuple(Adapter)
-"""Adapter codes in arrays are positions in this tuple."""
+_NAMES = np.array([adapter.value for adapter in ADAPTERS])
+_KEPT_BATCHES = 4096
+"""Of how many batches the time of sending is remembered: hours, where an outcome takes minutes at the most."""
+
+
+class SentTimes:
+    """When each command was sent. Ids only rise, so one entry a batch tells it for all of its commands."""
+
+    def __init__(self) -> None:
+        self._first: IdArray = np.zeros(0, dtype=np.int64)
+        self._last: IdArray = np.zeros(0, dtype=np.int64)
+        self._at_s: FloatArray = np.zeros(0)
+
+    def note(self, ids: IdArray, at_s: float) -> None:
+        """Remember the commands of one batch, ids rising, shape ``(n,)``."""
+        if len(ids):
+            self._first = np.append(self._first[1 - _KEPT_BATCHES :], ids[0])
+            self._last = np.append(self._last[1 - _KEPT_BATCHES :], ids[-1])
+            self._at_s = np.append(self._at_s[1 - _KEPT_BATCHES :], at_s)
+
+    def of(self, ids: IdArray) -> FloatArray:
+        """Return epoch seconds at which each was sent, NaN where it is not known any more, shape ``(n,)``."""
+        if not len(self._at_s):
+            return np.full(len(ids), np.nan)
+        batch = np.minimum(np.searchsorted(self._last, ids), len(self._last) - 1)
+        known = (ids >= self._first[batch]) & (ids <= self._last[batch])
+        return np.where(known, self._at_s[batch], np.nan)
 
 
 class DevicePlane:
@@ -29,11 +54,17 @@ class DevicePlane:
         self._ingest = ingest
         self._clock = clock
         self._outcomes: list[OutcomeBatch] = []
+        self._sent = SentTimes()
         self._adapter_code: CodeArray = np.zeros(0, dtype=np.uint8)
+
+    def check(self, index: FleetIndex) -> None:
+        """Let every link look at its addresses; raises InputError for the first that cannot be served."""
+        for link in self._links.values():
+            link.check(index)
 
     def assign(self, index: FleetIndex) -> None:
         """Tell every link which rows it serves."""
-        self._adapter_code = np.array([ADAPTERS.index(r.adapter) for r in index.resources], dtype=np.uint8)
+        self._adapter_code = index.adapter_code
         for link in self._links.values():
             link.assign(index)
 
@@ -49,6 +80,7 @@ class DevicePlane:
 
     def send(self, batch: SetpointBatch) -> None:
         """Hand each link its share; rows that no link serves come back as unreachable at once."""
+        self._sent.note(batch.ids, self._clock.now_s())
         codes = self._adapter_code[batch.rows]
         for code in np.unique(codes):
             share = batch.take(np.flatnonzero(codes == code).astype(np.int64))
@@ -58,9 +90,13 @@ class DevicePlane:
             else:
                 link.send(share)
 
-    def adapter_names(self, rows: Sequence[int]) -> list[str]:
-        """Return the adapter of each row."""
-        return [ADAPTERS[self._adapter_code[row]].value for row in rows]
+    def adapter_names(self, rows: RowArray) -> npt.NDArray[np.str_]:
+        """Return the adapter of each row, shape ``(n,)``."""
+        return _NAMES[self._adapter_code[rows]]
+
+    def sent_at_s(self, ids: IdArray) -> FloatArray:
+        """Return when each command was handed to its link, NaN where that is not known any more, shape ``(n,)``."""
+        return self._sent.of(ids)
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return what the device in ``row`` told of itself; empty where its link is not run here."""

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
@@ -15,18 +17,20 @@ from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.performance import Performance
-from vpp.domain.request import Direction, DispatchRequest, RequestDraft
+from vpp.domain.request import CITY, Direction, DispatchRequest, RequestDraft
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
-from vpp.domain.timegrid import TimeGrid
-from vpp.domain.units import STEPS_PER_DAY
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.capability import capability
 from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
+from vpp.runtime.alarms import Alarms
 from vpp.runtime.desk import Desk, progress_body
 from vpp.runtime.fastloop import FastLoop
+from vpp.runtime.growth import fitted_forecast
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.slowloop import SlowLoop
@@ -34,9 +38,12 @@ from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.resample import IntervalMeans
 
+_log = structlog.get_logger(__name__)
 _ZONE = ZoneInfo("Asia/Shanghai")
 Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
 CONNECTED = "fleet.connected"
+_INGEST = "ingest"
+"""Label of what the service kept out itself, beside those of the adapters."""
 _FLEET_NEWS_CYCLES = 6
 """How many cycles lie between two pictures of the fleet on the event stream."""
 
@@ -83,6 +90,8 @@ class VirtualPowerPlant:
         self._journal = journal
         self._news = news
         self._metrics = metrics
+        self._alarms = Alarms(news, metrics)
+        self._declared: Schedule | None = None
         self._growing = asyncio.Lock()
 
     def fleet(self) -> FleetState:
@@ -126,16 +135,16 @@ class VirtualPowerPlant:
         """Return the 96 points of ``day`` in Asia/Shanghai."""
         if self.slow.forecast is None:
             raise ConflictError("there is no forecast yet; capability follows the first plan")
-        start_at = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC)
+        start_at, state = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC), self.fast.state
         return capability(
-            self.fast.state,
-            forecast=self.slow.forecast,
+            state,
+            forecast=fitted_forecast(self.slow.forecast, state),
             schedule=self.slow.schedule,
             area=area,
             direction=direction,
             grid=TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
             verified_kw=self.desk.verified_kw(area, direction),
-            delivery_ratio=self.desk.delivery_ratio(self.fast.state),
+            delivery_ratio=self.desk.delivery_ratio(state),
         )
 
     def schedule(self) -> Schedule:
@@ -165,6 +174,7 @@ class VirtualPowerPlant:
             )
             if after == before:
                 return
+            self._plane.check(after)
             await asyncio.to_thread(self._registry.add, before, after)
             self._grow(after)
             await self._journal.flush()
@@ -207,16 +217,65 @@ class VirtualPowerPlant:
         return {"fleet": len(self._image.index) > 0, "plan": self.slow.schedule is not None}
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
-        """Take the news of a cycle: requests, metrics, the picture of the fleet."""
+        """Take the news of a cycle: requests, alarms, metrics, the picture of the fleet."""
         self.desk.follow(state, result)
-        self._metrics.observe_fleet(state)
+        self._alarms.follow(state, result, schedule=self.slow.schedule, ended=self._ingest.ended())
+        self._observe(state, result)
+        self._declare(state)
         if state.cycle % _FLEET_NEWS_CYCLES == 0:
             self._news.publish("fleet", state.at_s, fleet_body(state))
+
+    def _observe(self, state: FleetState, result: CycleResult) -> None:
+        metrics, outbox = self._metrics, self._engine.outbox
+        metrics.observe_fleet(state)
+        metrics.observe_requests(self._engine.book.all())
+        metrics.observe_tracking(
+            sum(progress.target_kw for progress in result.progress),
+            sum(progress.delivered_kw for progress in result.progress),
+        )
+        metrics.observe_ledger(outbox.ledger().by_reason)
+        dropped = {(_INGEST, reason): count for reason, count in self._ingest.dropped.items()}
+        metrics.observe_rejected({**self._plane.rejected, **dropped})
+        metrics.set_leader_epoch(outbox.epoch)
+        # While a request runs, or its release does, rows are under way: what is left over shows once none runs.
+        if not result.progress:
+            metrics.set_limits_not_restored(result.unrestored_rows)
+
+    def _declare(self, state: FleetState) -> None:
+        """Show the capacities of the present step, once a plan; they take too long for the loop."""
+        outlook, schedule = self.slow.forecast, self.slow.schedule
+        if outlook is None or schedule is None or schedule is self._declared:
+            return
+        self._declared = schedule
+        declare = partial(
+            capability,
+            state,
+            forecast=fitted_forecast(outlook, state),
+            schedule=schedule,
+            grid=TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1),
+            delivery_ratio=self.desk.delivery_ratio(state),
+        )
+        asked = [
+            partial(declare, area=area, direction=direction, verified_kw=self.desk.verified_kw(area, direction))
+            for area in (CITY, *(area.id for area in state.index.areas))
+            for direction in Direction
+        ]
+        answers = asyncio.get_running_loop().run_in_executor(None, lambda: [ask() for ask in asked])
+        answers.add_done_callback(partial(self._observe_declared, state.at_s))
+
+    def _observe_declared(self, at_s: float, answers: asyncio.Future[list[Capability]]) -> None:
+        error = None if answers.cancelled() else answers.exception()
+        if error is not None:
+            _log.error("capacities not shown", exc_info=error)
+        elif not answers.cancelled():
+            for answer in answers.result():
+                self._metrics.observe_capability(answer, at_s)
 
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)
         self._means.resize(len(index))
         self._engine.resize(index)
+        self.desk.grow(len(index))
         self._plane.assign(index)
         self._meters.grow(len(index))
         self._journal.append(CONNECTED, self.clock.now_s(), {"resources": len(index)})

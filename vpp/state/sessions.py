@@ -58,6 +58,14 @@ class Sessions:
         """Return which rows have a session, shape ``(n,)``."""
         return self._open.copy()
 
+    def closing(self, event: SessionEnded) -> ChargingSession | None:
+        """Return the session as ``event`` will leave it; ``None`` for a stray event or a repeated one."""
+        session = self._by_id.get(event.session_id)
+        if session is None:
+            return None
+        delivered_kwh = event.meter_kwh - float(self._start_kwh[session.row])
+        return replace(session, ended_s=event.at_s, delivered_kwh=delivered_kwh)
+
     def all(self, energy_kwh: FloatArray) -> list[ChargingSession]:
         """Return every open session with its progress by the registers ``energy_kwh``, shape ``(n,)``."""
         delivered_kwh = self.delivered_kwh(energy_kwh)
@@ -107,13 +115,12 @@ class Sessions:
         return session
 
     def _end(self, event: SessionEnded) -> ChargingSession | None:
-        session = self._by_id.get(event.session_id)
+        session = self.closing(event)
         if session is None:
             self._early.pop(event.session_id, None)
-            return None
-        delivered_kwh = event.meter_kwh - float(self._start_kwh[session.row])
-        self._forget(session.id)
-        return replace(session, ended_s=event.at_s, delivered_kwh=delivered_kwh)
+        else:
+            self._forget(session.id)
+        return session
 
     def _forget(self, session_id: str | None) -> None:
         if session_id is None:

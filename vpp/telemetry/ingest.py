@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from vpp.domain.fleet import FleetState
-from vpp.domain.session import SessionEvent
+from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent
 from vpp.domain.telemetry import BoolArray, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.quality import QualityRules, grade
@@ -27,6 +27,7 @@ class Ingest:
         self._rules = rules
         self._batches: list[TelemetryBatch] = []
         self._events: list[SessionEvent] = []
+        self._ended: list[ChargingSession] = []
 
     def telemetry(self, batch: TelemetryBatch, now_s: float) -> None:
         """Take a batch; unknown rows, unknown quantities, NaN and samples from the future are dropped and counted."""
@@ -38,6 +39,9 @@ class Ingest:
 
     def session(self, event: SessionEvent) -> None:
         """Take news of a car."""
+        closing = self._image.sessions.closing(event) if isinstance(event, SessionEnded) else None
+        if closing is not None:
+            self._ended.append(closing)
         self._image.write_session(event)
         self._events.append(event)
 
@@ -60,6 +64,11 @@ class Ingest:
         batches, self._batches = self._batches, []
         events, self._events = self._events, []
         return _joined(batches), events
+
+    def ended(self) -> list[ChargingSession]:
+        """Return and forget the sessions that ended since the last call, as they ended."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def _acceptable(self, batch: TelemetryBatch, now_s: float) -> BoolArray:
         checks = {

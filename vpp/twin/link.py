@@ -74,6 +74,9 @@ class TwinLink:
         self._epoch = -1
         self._untold: list[PlugEvent] = []
 
+    def check(self, index: FleetIndex) -> None:
+        """Take any address: rows are the twin's own."""
+
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` whose adapter is this link's name; all of them if it is ``"twin"``."""
         more = len(index) - len(self._index)

@@ -1,0 +1,48 @@
+"""Buildings that were held back want their coolness back; a request may say how much of that the grid will bear."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+from tests.scenario.city import FAR_TOO_MUCH_KW, SEED, VirtualCity, prerolled, small_fleet
+from vpp.domain.performance import Performance
+from vpp.domain.resource import ResourceClass
+from vpp.twin.fleet import Twin
+from vpp.twin.sessions import BuiltinSessions
+
+_MINUTES = 30.0
+_CAP_KW = 70.0
+_TOLERANCE_RATIO = 0.01
+"""Of the baseline: meters err by 1 % and every site wanders by 1 % around what anybody can expect of it."""
+
+
+def _without_plants() -> Twin:
+    """Return a twin whose cut has to come from buildings."""
+    fleet = small_fleet()
+    others = tuple(r for r in fleet.resources if r.resource_class is not ResourceClass.INDUSTRY)
+    return prerolled(replace(fleet, resources=others), BuiltinSessions(SEED))
+
+
+async def _played(twin: Twin, directory: Path, cap_kw: float | None) -> Performance:
+    """Return how a request went."""
+    city = VirtualCity(twin, directory, watch_minutes=60.0)
+    await city.found()
+    quoted_kw, _ = await city.quoted_kw(city.draft(FAR_TOO_MUCH_KW, minutes=_MINUTES))
+    request = await city.commit(city.draft(round(0.85 * quoted_kw), minutes=_MINUTES, rebound_cap_kw=cap_kw))
+    await city.play_out(request.id)
+    performance = city.plant.performance(request.id)
+    await city.close()
+    assert performance is not None
+    assert performance.class_delivered_kw["hvac"] > 500.0
+    return performance
+
+
+async def test_the_metered_rebound_stays_under_its_cap(tmp_path: Path) -> None:
+    twin = _without_plants()
+    free = await _played(copy.deepcopy(twin), tmp_path / "free", None)
+    capped = await _played(twin, tmp_path / "capped", _CAP_KW)
+
+    allowed_kw = _CAP_KW + _TOLERANCE_RATIO * max(interval.baseline_kw for interval in capped.intervals)
+    assert free.rebound_peak_kw > allowed_kw, "without a cap it would be more"
+    assert capped.rebound_peak_kw <= allowed_kw
+    assert capped.accuracy_ratio >= 0.97

@@ -1,0 +1,118 @@
+"""What the desk knew before a restart, from the journal: what was issued, and the minutes of every request."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vpp.dispatch.engine import TRACKING
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Performance
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import FloatArray, Quality
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.settlement.tracking import MinuteSeries, TrackedIntervals
+
+ISSUED = "performance.issued"
+_MAX_GAP_S = 120.0
+"""Longest time a cycle may stand for, as in `vpp.settlement.tracking.Tracker`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A measurement that was issued.
+
+    Attributes:
+        at_s: Epoch seconds of its issue.
+        delivered_mean_kw: Mean delivered power over the hold, NaN where it was not metered.
+        spread_kw: What each other baseline method would have found; the plan it needs is gone after a restart.
+    """
+
+    at_s: float
+    delivered_mean_kw: float
+    spread_kw: Mapping[str, float]
+
+
+def issued_body(performance: Performance) -> dict[str, object]:
+    """Return an issued measurement for the journal."""
+    return {
+        "request_id": performance.request_id,
+        "accuracy_ratio": performance.accuracy_ratio,
+        "delivered_mean_kw": performance.delivered_mean_kw,
+        "energy_kwh": performance.energy_kwh,
+        "rebound_peak_kw": performance.rebound_peak_kw,
+        "baseline_sha256": performance.baseline.input_sha256,
+        "settlement_cny": performance.settlement_cny,
+        "spread_kw": performance.spread_kw,
+    }
+
+
+def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
+    """Return every measurement issued so far by request id."""
+    issued: dict[str, Issued] = {}
+    for entry in entries:
+        if entry.kind == ISSUED:
+            body: Any = entry.body
+            issued[body["request_id"]] = Issued(
+                at_s=entry.at_s,
+                delivered_mean_kw=_number(body["delivered_mean_kw"]),
+                spread_kw={name: _number(kw) for name, kw in body.get("spread_kw", {}).items()},
+            )
+    return issued
+
+
+def cycles_of(entries: Iterable[JournalEntry]) -> dict[str, FloatArray]:
+    """Return the cycles of every request by id: instant, target, baseline, measured; shape ``(n_cycles, 4)``."""
+    cycles: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind == TRACKING:
+            body: Any = entry.body
+            figures = (_number(body[name]) for name in ("target_kw", "baseline_kw", "measured_kw"))
+            cycles[body["id"]].append((entry.at_s, *figures))
+    return {request_id: np.array(rows, dtype=np.float64) for request_id, rows in cycles.items()}
+
+
+def resumed(grid: TimeGrid, rows: int, cycles: FloatArray, direction: Direction) -> TrackedIntervals:
+    """Return what a tracker knew of ``cycles``: their minutes; the interval means are in the store, not here."""
+    return TrackedIntervals(
+        grid=grid,
+        mean_kw=np.zeros((rows, grid.count)),
+        covered_s=np.zeros((rows, grid.count)),
+        quality_count=np.zeros((len(Quality), grid.count), dtype=np.int64),
+        minutes=minutes_of(grid, cycles, direction),
+    )
+
+
+def minutes_of(grid: TimeGrid, cycles: FloatArray, direction: Direction) -> MinuteSeries:
+    """Return one-minute means of a request's cycles, each holding until the next, shape ``(n_cycles, 4)``."""
+    count = round(grid.count * grid.step_s / SECONDS_PER_MINUTE)
+    starts_s = grid.start_s + SECONDS_PER_MINUTE * np.arange(count, dtype=np.float64)
+    edges_s = np.unique(np.concatenate((cycles[:, 0], starts_s, [grid.end_s])))
+    begin_s, length_s = edges_s[:-1], np.diff(edges_s)
+    held = np.searchsorted(cycles[:, 0], begin_s, side="right") - 1
+    gap_s = np.append(np.diff(cycles[:, 0]), np.inf)
+    seen = (held >= 0) & (gap_s[held] <= _MAX_GAP_S) & np.isfinite(cycles[held, 1:]).all(axis=1)
+    seen &= (begin_s >= grid.start_s) & (begin_s < grid.end_s)
+    minute = ((begin_s[seen] - grid.start_s) // SECONDS_PER_MINUTE).astype(np.int64)
+    seconds, figures = length_s[seen], cycles[held[seen], 1:]
+    covered_s = np.bincount(minute, weights=seconds, minlength=count).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        target_kw, baseline_kw, measured_kw = (
+            np.bincount(minute, weights=column * seconds, minlength=count) / covered_s for column in figures.T
+        )
+    sign = 1.0 if direction is Direction.UP else -1.0
+    return MinuteSeries(
+        at_s=starts_s,
+        baseline_kw=baseline_kw,
+        measured_kw=measured_kw,
+        target_kw=target_kw,
+        delivered_kw=sign * (baseline_kw - measured_kw),
+        covered_s=covered_s,
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
