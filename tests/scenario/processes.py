@@ -56,7 +56,7 @@ def vpp(*arguments: object, env: Mapping[str, str], patience_s: float = SOON_WAL
 
 @contextmanager
 def running(*arguments: object, env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one command beside the test, which ends it; what is left of it at the end is killed."""
+    """Run one command beside the test, which ends it; what is left of it at the end is ended."""
     with (
         log.open("ab") as stream,
         subprocess.Popen(  # noqa: S603 - our own program
@@ -66,8 +66,17 @@ def running(*arguments: object, env: Mapping[str, str], log: Path) -> Iterator[s
         try:
             yield process
         finally:
-            if process.poll() is None:
-                process.kill()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that a failed test has left behind, with its children if it can."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(SOON_WALL_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT, *, within_s: float) -> int:

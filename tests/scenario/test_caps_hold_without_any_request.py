@@ -11,7 +11,7 @@ from vpp.domain.telemetry import BoolArray
 from vpp.twin.fleet import ACTUAL, COUNTERFACTUAL
 from vpp.twin.sessions import BuiltinSessions, Visits, day_start_s, joined, local_day
 
-_BEGIN_H, _LAST_H = 19.25, 20.25
+_BEGIN_H, _LAST_H = 19.5, 20.25
 _TOLERANCE = 1.005
 """Half a per cent, the error of the meters a transformer is judged by (`vpp.twin.judgement.CAP_TOLERANCE`)."""
 
@@ -58,7 +58,7 @@ async def test_the_load_of_an_old_compound_never_passes_its_limit(tmp_path: Path
     twin = prerolled(index, EveningRush(today), begin_s=day_start_s(today) + 3600.0 * _BEGIN_H)
     city = VirtualCity(twin, tmp_path)
     await city.found()
-    await city.play_until(day_start_s(today) + 3600.0 * (_LAST_H + 0.5))
+    await city.play_until(day_start_s(today) + 3600.0 * (_LAST_H + 0.25))
 
     truth = city.recorder.truth()
     ours = [i for i, name in enumerate(truth.transformer_ids) if name.startswith("tr-home-old")]

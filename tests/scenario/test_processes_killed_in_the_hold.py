@@ -29,7 +29,7 @@ from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.runtime.clock import SYSTEM_CLOCK, ScaledClock
 from vpp.twin.presets import demo_fleet
 
-SPEED = 80.0
+SPEED = 100.0
 START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 FLEET = {"stations": 60, "inverters": 10, "batteries": 6, "v2g": 6, "sites": 6}
 HOLD = timedelta(minutes=30)
@@ -134,7 +134,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
 def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Aftermath:
     serve_log, fleet_log, truth = directory / "serve.log", directory / "fleet.log", directory / "truth.npz"
     dispatcher = Dispatcher(env["VPP_HTTP"])
-    flags = [flag for name, count in FLEET.items() for flag in (f"--{name}", count)]
+    flags: list[object] = [flag for name, count in FLEET.items() for flag in (f"--{name}", count)]
     flags += ["--modbus-port", free_block(2), "--truth", truth]
     with ExitStack() as stack:
         stack.callback(dispatcher.client.close)

@@ -25,7 +25,7 @@ def _without_plants() -> Twin:
 
 async def _played(twin: Twin, directory: Path, cap_kw: float | None) -> Performance:
     """Return how a request went."""
-    city = VirtualCity(twin, directory, watch_minutes=60.0)
+    city = VirtualCity(twin, directory, watch_minutes=45.0)
     await city.found()
     quoted_kw, _ = await city.quoted_kw(city.draft(FAR_TOO_MUCH_KW, minutes=_MINUTES))
     request = await city.commit(city.draft(round(0.85 * quoted_kw), minutes=_MINUTES, rebound_cap_kw=cap_kw))

@@ -281,6 +281,7 @@ class Service:
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
+        _log.info("service runs", http=self._settings.http, ocpp=self._settings.ocpp, epoch=self._epoch)
         try:
             await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
         finally:
