@@ -116,7 +116,7 @@ def demo(
     weather: WeatherFile = None,
     seed: Seed = 1,
     speed: Annotated[float, typer.Option(min=1.0, max=200.0, help="clock seconds per wall second")] = 50.0,
-    share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.85,
+    share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.87,
     hold_minutes: Annotated[float, typer.Option(min=15.0, max=240.0, help="length of the hold")] = 60.0,
     history_days: HistoryDays = 9,
     modbus_port: Annotated[

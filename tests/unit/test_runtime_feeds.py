@@ -487,19 +487,22 @@ async def test_capability_and_quotes_work_while_the_fleet_grows(still: Still) ->
 
 async def test_a_fleet_that_grows_under_a_running_request_goes_on_and_is_settled(still: Still) -> None:
     put_in_force(still)
-    plant = still.service.plant
+    plant, desk = still.service.plant, still.service.plant.desk
     request, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
-    assert request.quote is not None
-    desk = plant.desk
-    baseline = desk._baseline(request, plant.fleet(), plant.slow.schedule)
-    desk.keep_baseline(request, baseline)
+    await plant.accept(request.id, offer=None, actor="x")
+    await still.clock.advance(request.draft.start_at.timestamp() - 30.0)
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
     await connect(still, slice(12, None))
     await still.cycle()
 
     assert len(desk.portfolios[request.id]) == len(INDEX)
     assert not desk.portfolios[request.id][12:].any()
-    measured = desk._measure(request, final=True)
-    assert measured.request_id == request.id
+    assert plant.progress(request.id) is not None
+    await still.clock.advance(request.draft.end_at.timestamp() + 7200.0)
+    await still.cycle()
+    await desk.verify_finished()
+    assert plant.request(request.id).state is RequestState.SETTLED
 
 
 async def test_the_same_key_is_answered_even_before_the_first_plan(still: Still) -> None:
