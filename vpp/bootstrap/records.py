@@ -23,6 +23,7 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
 from vpp.runtime.desk import BASELINE, counted
+from vpp.runtime.growth import fitted_flags
 from vpp.runtime.plant import CONNECTED
 from vpp.runtime.record import baseline_of, schedule_of, session_of
 from vpp.runtime.slowloop import PLAN
@@ -208,6 +209,7 @@ class _Run:
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)
         self._engine.resize(index)
+        self._portfolios = {name: fitted_flags(rows, len(index)) for name, rows in self._portfolios.items()}
 
     def _take_ids(self, count: int) -> IdArray:
         """Return the ids of the record; where the decision differs it shows in the comparison, not here."""

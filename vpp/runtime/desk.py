@@ -10,7 +10,7 @@ import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.timetable import areas_overlap
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
@@ -93,7 +93,11 @@ class Desk:
             draft, key=key, actor=actor, now=self._clock.now(), known_areas=areas
         )
         if created:
-            answer = await asyncio.to_thread(self._quote, draft, state, schedule)
+            try:
+                answer = await asyncio.to_thread(self._quote, draft, state, schedule)
+            except VppError as error:
+                await self._announce(self._engine.book.fail(request.id, reason=str(error), now=self._clock.now()))
+                raise
             request = self._engine.book.quoted(request.id, answer, self._clock.now())
             await self._announce(request)
         return request, created

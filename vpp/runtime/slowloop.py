@@ -11,6 +11,7 @@ from vpp.domain.timegrid import floor_s
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.planner import Planner
 from vpp.ports import Clock, IntervalMeter, Journal
+from vpp.runtime.growth import FittedMeter
 from vpp.runtime.observability import Metrics
 from vpp.runtime.record import schedule_body
 
@@ -68,7 +69,7 @@ class SlowLoop:
         state = self._state()
         if not len(state):
             return
-        self.forecast = await asyncio.to_thread(forecast, state, self._meters)
+        self.forecast = await asyncio.to_thread(forecast, state, FittedMeter(meter=self._meters, count=len(state)))
         schedule = await self._planner.plan(state, forecast=self.forecast, kept_until_s=self._kept_until_s())
         # The journal holds the plan before any setpoint that follows from it.
         self._journal.append(PLAN, self._clock.now_s(), schedule_body(schedule))
