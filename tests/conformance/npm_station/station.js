@@ -12,7 +12,7 @@ const client = new RPCClient({endpoint, identity, protocols: [protocol], strictM
 const tell = (what) => console.log(JSON.stringify(what));
 const now = () => new Date().toISOString();
 
-let transaction = 'npm-1';
+let transaction = old ? undefined : 'npm-1';  // 1.6: given by the central system, perhaps after the first profile
 let limit = 11000;
 
 function sampled() {
@@ -23,7 +23,9 @@ function sampled() {
 
 async function meter() {
     if (old) {
-        await client.call('MeterValues', {connectorId: 1, transactionId: transaction, meterValue: sampled()});
+        await client.call('MeterValues', {
+            connectorId: 1, meterValue: sampled(), ...(transaction === undefined ? {} : {transactionId: transaction}),
+        });
     } else {
         await event('Updated', 'MeterValuePeriodic', 1);
     }
@@ -82,6 +84,7 @@ async function main() {
         await event('Started', 'CablePluggedIn', 0);
     }
     tell({transaction});
+    await meter();
 }
 
 client.on('close', () => process.exit(0));
