@@ -1,0 +1,81 @@
+"""``vpp bench …``: signatures only; every benchmark imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(help="Measure this machine: one JSON object on the last line with --json.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw")]
+Devices = Annotated[int, typer.Option(min=1, help="rows of the fleet")]
+
+
+@bench.command()
+def optimizer(
+    *,
+    instance: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="reference instance, npz")] = None,
+    out: Annotated[Path | None, typer.Option(help="where to write the solution, npz")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="size of a generated instance if none is given")] = 20_000,
+    seed: Seed = 0,
+    rivals: Annotated[
+        bool, typer.Option(help="also solve with Pyomo, linopy, HiGHS and FlexMeasures at sizes they can reach")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Plan one day of a fleet and certify the optimality gap."""
+    from vpp.bench.optimizer import run_optimizer
+
+    raise typer.Exit(run_optimizer(instance, out=out, devices=devices, seed=seed, rivals=rivals, as_json=json))
+
+
+@bench.command()
+def dispatch(*, devices: Devices = 276_000, seed: Seed = 0, json: Json = False) -> None:
+    """Follow a regulation signal for a day, closed loop, every 4 s."""
+    from vpp.bench.dispatch import run_dispatch
+
+    raise typer.Exit(run_dispatch(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def quote(*, devices: Devices = 276_000, seed: Seed = 0, json: Json = False) -> None:
+    """Quote requests over the whole fleet."""
+    from vpp.bench.quote import run_quote
+
+    raise typer.Exit(run_quote(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def redispatch(*, devices: Devices = 200_000, seed: Seed = 0, json: Json = False) -> None:
+    """Plan again after an acceptance: a two-hour cut with a rebound cap, warm start."""
+    from vpp.bench.redispatch import run_redispatch
+
+    raise typer.Exit(run_redispatch(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def gateway(
+    *,
+    stations: Annotated[int, typer.Option(min=1, help="concurrent charging stations")] = 10_000,
+    processes: Annotated[int | None, typer.Option(min=1, help="gateway processes  [default: by stations]")] = None,
+    tls_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="share of stations that use TLS")] = 0.0,
+    json: Json = False,
+) -> None:
+    """Load the OCPP device plane: connect, telemetry, fan-out, storm; against the ocpp package in the same run."""
+    from vpp.bench.gateway import run_gateway
+
+    raise typer.Exit(run_gateway(stations=stations, processes=processes, tls_share=tls_share, as_json=json))
+
+
+@bench.command()
+def store(
+    *,
+    devices: Annotated[int, typer.Option(min=1, help="devices that report once a minute")] = 200_000,
+    minutes: Annotated[int, typer.Option(min=1, help="minutes of telemetry")] = 60,
+    json: Json = False,
+) -> None:
+    """Fill and query the telemetry store."""
+    from vpp.bench.store import run_store
+
+    raise typer.Exit(run_store(devices=devices, minutes=minutes, as_json=json))
