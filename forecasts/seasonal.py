@@ -9,7 +9,7 @@ import numpy as np
 from forecasts.series import BoolArray, FloatArray, History, IntArray, Quantiles, SeriesError
 
 _LEVEL_LIMITS = (0.6, 1.6)
-_LEVEL_HALF_LIFE_STEPS = 24.0
+LEVEL_HALF_LIFE_STEPS = 24.0
 _LEVEL_LEAST_KW = 1e-3
 _QUANTILES = (0.1, 0.5, 0.9)
 
@@ -42,11 +42,11 @@ def seasonal(
     """
     if same_type.ndim != 2 or same_type.shape[0] != history.days:  # noqa: PLR2004 - days and steps
         raise SeriesError(f"expected shape ({history.days}, count), got {same_type.shape} for same_type")
-    days = _aligned(history, same_type, usable)
+    days = aligned(history, same_type, usable)
     mean, spread, quantiles = _statistics(days)
-    level = _level(history, same_type, group=group, recent_steps=min(recent_steps, history.steps_per_day))
+    level = level_of(history, same_type, group=group, recent_steps=min(recent_steps, history.steps_per_day))
     count = same_type.shape[1]
-    factor = 1.0 + (level[:, None] - 1.0) * 0.5 ** (np.arange(count) / _LEVEL_HALF_LIFE_STEPS)
+    factor = 1.0 + (level[:, None] - 1.0) * 0.5 ** (np.arange(count) / LEVEL_HALF_LIFE_STEPS)
     p10, p50, p90 = np.sort(quantiles * factor, axis=0)
     return Quantiles(
         start_s=history.end_s,
@@ -60,10 +60,20 @@ def seasonal(
     )
 
 
-def _aligned(history: History, same_type: BoolArray, usable: BoolArray | None) -> FloatArray:
-    """Return each day's value for every horizon step, NaN where the day does not count, ``(days, n, count)``."""
-    n, per_day = history.power_kw.shape[0], history.steps_per_day
-    by_day = history.power_kw.reshape(n, history.days, per_day).transpose(1, 0, 2)
+def aligned(
+    history: History, same_type: BoolArray, usable: BoolArray | None, *, rows: slice = slice(None)
+) -> FloatArray:
+    """Return each day's value for every horizon step, NaN where the day does not count, ``(days, n, count)``.
+
+    Args:
+        history: Whole days.
+        same_type: See ``seasonal``.
+        usable: Of the same rows, shape ``(n, days)``.
+        rows: Which rows of the history.
+    """
+    power, per_day = history.power_kw[rows], history.steps_per_day
+    n = len(power)
+    by_day = power.reshape(n, history.days, per_day).transpose(1, 0, 2)
     chosen = same_type | ~same_type.any(axis=0)
     steps = np.arange(same_type.shape[1]) % per_day
     counts = np.broadcast_to(chosen[:, None, :], (history.days, n, len(steps)))
@@ -95,8 +105,8 @@ def _quantile(ordered: FloatArray, number: IntArray, level: float) -> FloatArray
     return np.asarray(low + (high - low) * (at - below))
 
 
-def _level(history: History, same_type: BoolArray, *, group: IntArray | None, recent_steps: int) -> FloatArray:
-    """Return how today's last steps compare with the usual ones, clipped, shape ``(n,)``."""
+def level_of(history: History, same_type: BoolArray, *, group: IntArray | None, recent_steps: int) -> FloatArray:
+    """Return how today's last steps compare with the usual ones, clipped, shape ``(n,)``; see ``seasonal``."""
     n = history.power_kw.shape[0]
     if recent_steps <= 0 or history.days < 2 or not same_type.shape[1]:  # noqa: PLR2004 - today and one before
         return np.ones(n)

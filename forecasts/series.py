@@ -26,7 +26,7 @@ class History:
         available_at_s: Epoch seconds at which the last value could be known: not before its step had ended.
     """
 
-    power_kw: FloatArray
+    power_kw: FloatArray | npt.NDArray[np.float32]
     steps_per_day: int
     step_s: float
     end_s: float

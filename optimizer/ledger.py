@@ -52,22 +52,40 @@ class Account:
 class Ledger:
     """One account for every transformer and step, and the cost.
 
+    Attributes:
+        node: Net load of each transformer itself, and later of all below it, by step.
+        moved: Net load of charging and storing, by step; kept where regulation is sold.
+        solar: Solar power used, by step; kept where regulation is sold.
+
     Args:
         base_kw: What is there already, shape ``(m, T)``.
     """
 
     def __init__(self, base_kw: FloatArray) -> None:
         self.node = [[Account() for _ in row] for row in base_kw]
+        self.moved = [Account() for _ in range(base_kw.shape[1])]
+        self.solar = [Account() for _ in range(base_kw.shape[1])]
         self.cost = Account()
         for row, values in zip(self.node, base_kw.tolist(), strict=True):
             for account, value in zip(row, values, strict=True):
                 account.shift(value)
 
-    def load(self, nodes: IntArray, steps: IntArray, coefficient: float, variables: "Variables") -> None:
+    def load(self, nodes: IntArray, steps: IntArray, coefficient: FloatArray | float, variables: "Variables") -> None:
         """Enter ``coefficient * variable`` at ``(node, step)`` for every variable, shapes ``(cells,)``."""
         low, high = variables.low.tolist(), variables.high.tolist()
+        weights = np.broadcast_to(coefficient, steps.shape).tolist()
         for i, (node, step) in enumerate(zip(nodes.tolist(), steps.tolist(), strict=True)):
-            self.node[node][step].add(coefficient, variables.data[i], low[i], high[i])
+            self.node[node][step].add(weights[i], variables.data[i], low[i], high[i])
+
+    def move(self, steps: IntArray, coefficient: float, variables: "Variables") -> None:
+        """Enter ``coefficient * variable`` into what charging and storing move, shapes ``(cells,)``."""
+        _enter(self.moved, steps, coefficient, variables)
+
+    def shine(self, steps: IntArray, curtailed: "Variables", available_kw: FloatArray) -> None:
+        """Enter what the sun gives, shape ``(T,)``, less what is curtailed, shape ``(cells,)``."""
+        for account, amount in zip(self.solar, available_kw.tolist(), strict=True):
+            account.shift(amount)
+        _enter(self.solar, steps, -1.0, curtailed)
 
     def base(self, nodes: IntArray, power_kw: FloatArray) -> None:
         """Enter fixed power, shape ``(n, T)``, at ``nodes``, shape ``(n,)``."""
@@ -79,6 +97,12 @@ class Ledger:
         """Add ``price * variable`` to the cost, shape ``(cells,)``."""
         self.cost.coefficients += prices.tolist()
         self.cost.variables += variables.data
+
+
+def _enter(accounts: list[Account], steps: IntArray, coefficient: float, variables: "Variables") -> None:
+    low, high = variables.low.tolist(), variables.high.tolist()
+    for i, step in enumerate(steps.tolist()):
+        accounts[step].add(coefficient, variables.data[i], low[i], high[i])
 
 
 @dataclass(slots=True)
@@ -96,12 +120,19 @@ class Variables:
     high: FloatArray
 
     @classmethod
-    def on(cls, block: pyo.Block, name: str, low: FloatArray, high: FloatArray) -> "Variables":
+    def on(
+        cls, block: pyo.Block, name: str, low: FloatArray, high: FloatArray, *, integral: bool = False
+    ) -> "Variables":
         """Add variables called ``name`` to ``block``, one for each element of the bounds."""
         pairs: list[Bounds] = list(zip(low.tolist(), high.tolist(), strict=True))
-        family = pyo.Var(range(len(pairs)), bounds=lambda _, i: pairs[i])
+        domain = pyo.Integers if integral else pyo.Reals
+        family = pyo.Var(range(len(pairs)), bounds=lambda _, i: pairs[i], domain=domain)
         block.add_component(name, family)
         return cls(list(family.values()), low, high)
+
+    def take(self, places: IntArray) -> "Variables":
+        """Return the variables at ``places``, which may repeat, shape ``(cells,)``."""
+        return Variables([self.data[i] for i in places.tolist()], self.low[places], self.high[places])
 
     def values(self) -> FloatArray:
         """Return the solved values, shape ``(cells,)``."""

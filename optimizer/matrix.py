@@ -12,7 +12,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from optimizer.validation import FloatArray, IntArray
+from optimizer.validation import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +21,15 @@ class LinearProgram:
 
     Attributes:
         columns: The Pyomo variable of each column.
+        rows: The Pyomo constraint of each row.
         start: Position of each row's first entry, and the end, shape ``(rows + 1,)``.
         column: Column of each entry, shape ``(entries,)``.
         value: Coefficient of each entry, shape ``(entries,)``.
+        integral: Columns that take whole numbers only, shape ``(columns,)``.
     """
 
     columns: list[Any]
+    rows: list[Any]
     cost: FloatArray
     low: FloatArray
     high: FloatArray
@@ -35,12 +38,22 @@ class LinearProgram:
     start: IntArray
     column: IntArray
     value: FloatArray
+    integral: BoolArray
 
     def transposed_times(self, row_weight: FloatArray) -> FloatArray:
         """Return ``A' y``, shape ``(columns,)``."""
         rows = np.repeat(np.arange(len(self.row_low)), np.diff(self.start))
         weighted = np.bincount(self.column, self.value * row_weight[rows], minlength=len(self.cost))
         return weighted.astype(np.float64)
+
+    def duals_of(self, constraint: pyo.Constraint, row_dual: FloatArray) -> FloatArray:
+        """Return the dual values of the members of ``constraint``, in order."""
+        wanted = {id(row): i for i, row in enumerate(constraint.values())}
+        found = np.zeros(len(wanted))
+        for row, value in zip(self.rows, row_dual.tolist(), strict=True):
+            if id(row) in wanted:
+                found[wanted[id(row)]] = value
+        return found
 
     def load(self, values: FloatArray) -> None:
         """Give every Pyomo variable its value."""
@@ -62,7 +75,8 @@ def linear_program(model: pyo.ConcreteModel) -> LinearProgram:
     coefficients, members = _terms(objective.expr)
     np.add.at(cost, [position[id(v)] for v in members], coefficients)
     start, column, value, row_low, row_high = [0], [], [], [], []
-    for row in model.component_data_objects(pyo.Constraint):
+    rows = list(model.component_data_objects(pyo.Constraint))
+    for row in rows:
         lower, body, upper = row.to_bounded_expression()
         coefficients, members = _terms(body)
         column += [position[id(v)] for v in members]
@@ -72,6 +86,7 @@ def linear_program(model: pyo.ConcreteModel) -> LinearProgram:
         row_high.append(np.inf if upper is None else upper)
     return LinearProgram(
         columns=columns,
+        rows=rows,
         cost=cost,
         low=bounds[:, 0].copy(),
         high=bounds[:, 1].copy(),
@@ -80,6 +95,7 @@ def linear_program(model: pyo.ConcreteModel) -> LinearProgram:
         start=np.array(start, dtype=np.int64),
         column=np.array(column, dtype=np.int64),
         value=np.array(value, dtype=np.float64),
+        integral=np.array([not variable.is_continuous() for variable in columns], dtype=np.bool_),
     )
 
 

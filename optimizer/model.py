@@ -1,5 +1,6 @@
 """The Pyomo model, put together from blocks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,14 +8,18 @@ import numpy as np
 import pyomo.environ as pyo
 
 from optimizer.blocks.charging import ChargingBlock
+from optimizer.blocks.churn import Cell, ChurnBlock
+from optimizer.blocks.contracts import ContractsBlock
 from optimizer.blocks.flexible import FlexibleBlock
 from optimizer.blocks.market import MarketBlock
+from optimizer.blocks.regulation import RegulationBlock
+from optimizer.blocks.reserve import ReserveBlock
 from optimizer.blocks.solar import SolarBlock
 from optimizer.blocks.storing import StoringBlock
 from optimizer.blocks.transformers import TransformerBlock
 from optimizer.ledger import Ledger
 from optimizer.problem import Problem
-from optimizer.validation import FloatArray
+from optimizer.validation import BoolArray, FloatArray
 
 
 class DeviceBlock(Protocol):
@@ -24,6 +29,10 @@ class DeviceBlock(Protocol):
         """Return the solved net power, shape ``(n, T)``."""
         ...
 
+    def accounts(self) -> Iterator[Cell]:
+        """Yield row within the block, step and power of every cell that the plan decides."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlanModel:
@@ -31,23 +40,44 @@ class PlanModel:
 
     pyomo: pyo.ConcreteModel
     devices: tuple[DeviceBlock, ...]
+    storing: StoringBlock
+    contracts: ContractsBlock | None
 
     def power_kw(self) -> FloatArray:
         """Return the solved net power in device order, shape ``(n, T)``."""
         return np.concatenate([block.power_kw() for block in self.devices])
+
+    def bought(self) -> BoolArray:
+        """Return the contracts bought, shape ``(c,)``."""
+        return np.zeros(0, dtype=np.bool_) if self.contracts is None else self.contracts.bought()
 
 
 def build(problem: Problem) -> PlanModel:
     """Return the model of ``problem``: devices enter the ledger, the tree sums them, the market prices the total."""
     model = pyo.ConcreteModel()
     ledger = Ledger(problem.network.base_kw)
+    storing = StoringBlock(model, problem, ledger)
     devices = (
         ChargingBlock(model, problem, ledger),
-        StoringBlock(model, problem, ledger),
+        storing,
         SolarBlock(model, problem, ledger),
         FlexibleBlock(model, problem, ledger),
     )
+    contracts = None if problem.contracts is None else ContractsBlock(model, problem.contracts, ledger)
+    if problem.regulation is not None:
+        RegulationBlock(model, problem, problem.regulation, ledger)
+    if problem.reserve is not None:
+        ReserveBlock(model, problem, problem.reserve, storing, ledger)
+    if problem.churn is not None:
+        ChurnBlock(model, problem.churn, problem.step_h, _cells(problem, devices), ledger)
     network = TransformerBlock(model, problem, ledger)
     MarketBlock(model, problem, ledger, network.total)
     model.cost_cny = pyo.Objective(expr=ledger.cost.expression())
-    return PlanModel(model, devices)
+    return PlanModel(model, devices, storing, contracts)
+
+
+def _cells(problem: Problem, devices: tuple[DeviceBlock, ...]) -> Iterator[Cell]:
+    """Yield every cell with its row in device order."""
+    for part, block in zip(problem.parts, devices, strict=True):
+        for row, step, account in block.accounts():
+            yield part.start + row, step, account

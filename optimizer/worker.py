@@ -1,25 +1,26 @@
 """The solver as a child process: ``python -m optimizer.worker`` reads problems, writes solutions until its input ends.
 
-Frames are those of ``optimizer.wire``. The child says once that it is ready, after its imports.
+Frames are those of ``optimizer.wire``. The child says once that it is ready, after its imports and its warm-up.
 """
 
 import os
 import sys
 from typing import BinaryIO
 
+from optimizer.decomposition.warmup import warm_up
 from optimizer.solve import solve
 from optimizer.validation import ProblemError
-from optimizer.wire import ERROR, HEADER_BYTES, READY, SOLUTION, frame, problem_from, solution_bytes
+from optimizer.wire import ERROR, HEADER_BYTES, READY, SOLUTION, Buffer, frame, problem_from, solution_bytes
 
 _NICENESS = 5
 """The planner may wait, the control loop may not."""
 
 
-def answer(payload: bytes) -> bytes:
+def answer(payload: Buffer) -> bytes:
     """Return the frame that answers a problem."""
     try:
-        problem, deadline_s = problem_from(payload)
-        return frame(SOLUTION, solution_bytes(solve(problem, deadline_s=deadline_s)))
+        problem, asked = problem_from(payload)
+        return frame(SOLUTION, solution_bytes(solve(problem, **asked)))
     except ProblemError as error:
         return frame(ERROR, str(error).encode())
 
@@ -29,8 +30,23 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     sink.write(frame(READY, b""))
     sink.flush()
     while len(header := source.read(HEADER_BYTES)) == HEADER_BYTES:
-        sink.write(answer(source.read(int.from_bytes(header[1:], "big"))))
+        # Arrays are views of this buffer, and compiled code wants arrays it could write to.
+        payload = bytearray(int.from_bytes(header[1:], "big"))
+        if not _filled(source, payload):
+            break
+        sink.write(answer(payload))
         sink.flush()
+
+
+def _filled(source: BinaryIO, payload: bytearray) -> bool:
+    """Read until ``payload`` is full; return whether it is."""
+    view, count = memoryview(payload), 0
+    while count < len(payload):
+        read = source.readinto(view[count:])  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
+        if not read:
+            return False
+        count += read
+    return True
 
 
 def main() -> None:
@@ -38,6 +54,7 @@ def main() -> None:
     os.nice(_NICENESS)
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as sink:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        warm_up()
         serve(sys.stdin.buffer, sink)
 
 

@@ -1,6 +1,7 @@
 """The command line. Every command imports what it needs only when it runs, so that ``--help`` is instant."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,30 @@ def serve(
     from vpp.bootstrap.service import run_service
 
     run_service(settings)
+
+
+@app.command()
+def gateway(
+    *,
+    config: ConfigFile = None,
+    bus_url: Annotated[str | None, typer.Option(help="nats://HOST:PORT of the bus on which the service is")] = None,
+    ocpp: Annotated[
+        str | None, typer.Option(help="HOST:PORT stations connect to, shared with other gateways of this machine")
+    ] = None,
+    mqtt_url: Annotated[str | None, typer.Option(help="mqtt[s]://HOST:PORT of the site gateways' broker")] = None,
+    name: Annotated[str | None, typer.Option(help="its name, the same over restarts  [default: host-pid]")] = None,
+) -> None:
+    """Run a shard of the device plane: OCPP, Modbus and MQTT for a service on the bus.
+
+    Give the service and every gateway the same VPP_BUS_URL. Stations go to any gateway; Modbus and MQTT sites are
+    shared out among those that are there.
+    """
+    from vpp.config import Settings
+
+    settings = Settings.load(config, bus_url=bus_url, ocpp=ocpp, mqtt_url=mqtt_url, gateway=name)
+    from vpp.bootstrap.gateway import run_gateway
+
+    run_gateway(settings)
 
 
 @app.command()
@@ -153,6 +178,68 @@ def demo(
         out=out,
     )
     raise typer.Exit(run_demo(options, as_json=json))
+
+
+@app.command()
+def simulate(
+    *,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="shanghai-2026, shanghai-2026-electric, shanghai-2026-storage-310, demo, or a table of your own, "
+            "NAME.toml"
+        ),
+    ] = "shanghai-2026",
+    fleet: Annotated[
+        Path | None, typer.Option(exists=True, help="a fleet of your own: a CSV of devices, or a folder of CSVs")
+    ] = None,
+    scale: Annotated[float, typer.Option(min=1e-4, max=10.0, help="factor on every count of the preset")] = 1.0,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day, in Shanghai  [default: the preset's]")
+    ] = None,
+    request: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FILE.json, a JSON object, or target_kw=1e6,start=13:00,end=15:00; repeatable, replaces the preset's"
+        ),
+    ] = None,
+    sessions: Sessions = None,
+    weather: WeatherFile = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV with time or hour, and price_cny_per_kwh"),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is accepted where less can be had")
+    ] = 0.95,
+    hours: Annotated[
+        float, typer.Option(min=0.25, max=24.0, help="how much of the day is played; requests are always played out")
+    ] = 24.0,
+    seed: Seed = 1,
+    out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
+    json: Json = False,
+) -> None:
+    """Play a whole city's day on virtual time, with the planner, dispatcher, guard and settlement of the service.
+
+    No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
+    """
+    from vpp.simulate.command import SimulateOptions, run_simulate
+
+    options = SimulateOptions(
+        preset=preset,
+        fleet=fleet,
+        scale=scale,
+        day=day.date() if day else None,
+        requests=tuple(request or ()),
+        sessions=sessions,
+        weather=weather,
+        prices=prices,
+        share=share,
+        hours=hours,
+        seed=seed,
+        out=out,
+    )
+    raise typer.Exit(run_simulate(options, as_json=json))
 
 
 @app.command()

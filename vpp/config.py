@@ -28,7 +28,27 @@ class Settings(BaseSettings):
     register_maps: Path | None = Field(None, description="folder of Modbus register maps, one NAME.toml a map")
     data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database and of reports")
     db_url: str | None = Field(None, description="SQLAlchemy URL; a SQLite file in the data folder if unset")
-    bus_url: str = Field("memory:", description="memory: for everything in one process")
+    telemetry_url: str | None = Field(
+        None,
+        description="folder or object-store URL (s3://, az://, gs://) of the telemetry store; in the data folder if"
+        " unset, nowhere if empty",
+    )
+    telemetry_days: Positive = Field(400.0, description="days of samples that are kept in the telemetry store")
+    frame_days: Positive | None = Field(
+        None, description="days of recorded frames that are kept for vpp replay; all of them if unset"
+    )
+    bus_url: str = Field(
+        "memory:", description="memory: for everything in one process, nats://HOST:PORT to meet gateways on NATS"
+    )
+    gateway: str | None = Field(
+        None, pattern=r"^[\w-]{1,64}$", description="name of this gateway; host and process id if unset"
+    )
+    gateway_flush_wall_s: Positive = Field(
+        0.05, description="wall seconds a gateway gathers what it hears before it tells the service"
+    )
+    gateway_lost_wall_s: Positive = Field(
+        5.0, description="wall seconds of silence after which a gateway counts as gone; the same for all processes"
+    )
     api_token: str | None = Field(None, description="bearer token every API call must carry, if set")
     log_level: str = Field("info", description="debug, info, warning or error")
     log_json: bool = Field(default=False, description="one JSON object a line instead of text")
@@ -51,6 +71,10 @@ class Settings(BaseSettings):
     rebound_watch_minutes: Positive = Field(60.0, description="how long the rebound is watched after the release")
     quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
 
+    gateway_drain_per_s: Positive | None = Field(
+        None, description="sessions a second that a gateway ends when it is stopped; all at once if unset"
+    )
+
     @field_validator("http", "ocpp")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
@@ -67,9 +91,22 @@ class Settings(BaseSettings):
     @field_validator("bus_url")
     @classmethod
     def _bus(cls, value: str) -> str:
-        if value != "memory:":
-            raise ValueError("only memory: is built so far")
+        parts = [urlsplit(part.strip()) for part in value.split(",")]
+        if value != "memory:" and not all(part.scheme in {"nats", "tls"} and part.hostname for part in parts):
+            raise ValueError("give memory: or nats://HOST:PORT")
         return value
+
+    @property
+    def telemetry_place(self) -> str | None:
+        """Where the telemetry store is, ``None`` where there is to be none."""
+        if self.telemetry_url is None:
+            return str(self.data_dir.resolve() / "telemetry")
+        return self.telemetry_url or None
+
+    @property
+    def has_bus(self) -> bool:
+        """The device plane is in other processes, which are met on a bus."""
+        return self.bus_url != "memory:"
 
     @property
     def database_url(self) -> str:

@@ -1,8 +1,8 @@
 """The outside world as the service sees it: one small Protocol for each thing it leans on."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.event import StreamEvent
@@ -16,7 +16,7 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
+from vpp.domain.telemetry import FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 
 
@@ -104,6 +104,18 @@ class DeviceLink(Protocol):
         ...
 
 
+@runtime_checkable
+class ShardedLink(DeviceLink, Protocol):
+    """A link that dials its devices, so that somebody must say which of several processes dials which.
+
+    A place is whatever goes together: an endpoint, a site. What is not owned is left alone and not connected.
+    """
+
+    def own(self, owns: Callable[[str], bool]) -> None:
+        """Serve only the places for which ``owns`` is true, from now on and until told otherwise."""
+        ...
+
+
 class DeviceWorld(Protocol):
     """The physical model behind simulated devices, as their protocol ends see it."""
 
@@ -186,6 +198,24 @@ class TelemetryLog(Protocol):
         ...
 
 
+class TelemetryHistory(Protocol):
+    """Samples as they were kept, for those who ask; calls block and may come from any thread."""
+
+    def history(self, row: int, *, from_s: float, to_s: float, quantity: Quantity | None = None) -> TelemetryBatch:
+        """Return the samples of one device in ``[from_s, to_s)``, by quantity and time."""
+        ...
+
+    def minutes(
+        self, *, from_s: float, to_s: float, area: int | None = None, step_s: int = 60
+    ) -> tuple[FloatArray, FloatArray, IdArray]:
+        """Return start of every step, mean kW of an area (the city for ``None``) and how many devices reported."""
+        ...
+
+    def latest(self, *, since_s: float, to_s: float) -> TelemetryBatch:
+        """Return the last sample of every device and quantity in ``[since_s, to_s)``."""
+        ...
+
+
 class Registry(Protocol):
     """The fleet's master data, which survive a restart."""
 
@@ -259,6 +289,14 @@ class Plant(Protocol):
         """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
         ...
 
+    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Turn a quote down; raises ConflictError where it was not quoted or is committed already."""
+        ...
+
+    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through its release; raises ConflictError."""
+        ...
+
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
         ...
@@ -309,4 +347,58 @@ class Plant(Protocol):
 
     def ready(self) -> Mapping[str, bool]:
         """Return named readiness checks."""
+        ...
+
+
+BusHandler = Callable[[str, bytes], bytes | None]
+"""Takes subject and content of one message; what it returns, if anything, answers a request."""
+
+
+class BusSubscription(Protocol):
+    """One handler's place on a bus."""
+
+    async def close(self) -> None:
+        """Hear nothing more; repeating it is harmless."""
+        ...
+
+
+class Bus(Protocol):
+    """How our processes talk: subjects of words between dots, contents of bytes, each delivered at most once.
+
+    Messages of one publisher to one subscriber keep their order. What must not be lost is asked (`request`) and asked
+    again until it is answered. A pattern's ``*`` stands for one word, a final ``>`` for one or more.
+    """
+
+    async def publish(self, subject: str, content: bytes) -> None:
+        """Send to every subscriber there is now.
+
+        Raises:
+            BusError: The bus is away or closed; nothing was sent.
+            InputError: The subject is none, or the content is too long.
+        """
+        ...
+
+    async def subscribe(self, pattern: str, handler: BusHandler) -> BusSubscription:
+        """Call ``handler`` with every message to come, in this process's event loop.
+
+        A handler that raises a VppError is logged and loses that message only. Where the bus goes away and comes
+        back the subscription lives on; what was sent meanwhile is lost.
+
+        Raises:
+            BusError: The bus is away or closed.
+            InputError: The pattern is none.
+        """
+        ...
+
+    async def request(self, subject: str, content: bytes, *, patience_wall_s: float) -> bytes:
+        """Send and return the first answer.
+
+        Raises:
+            BusError: Nobody listens, nobody has answered in time, or the bus is away.
+            InputError: As ``publish``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Leave; subscriptions end."""
         ...

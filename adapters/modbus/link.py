@@ -3,8 +3,10 @@
 import asyncio
 import random
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+
+import structlog
 
 from adapters.modbus.address import Address
 from adapters.modbus.device import Device, SunSpecDevice
@@ -19,13 +21,16 @@ from vpp.domain.resource import Adapter, Resource
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.ports import Clock, LinkSink
 
+_log = structlog.get_logger(__name__)
 _UNSUPPORTED: Verdict = (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
 _STALE_EPOCH: Verdict = (OutcomeStatus.REJECTED, Reason.REFUSED)
 _HASH_RANGE = 2.0**32
 
 
 class ModbusLink:
-    """A `vpp.ports.DeviceLink` to SunSpec devices and to devices with a declared register map.
+    """A `vpp.ports.ShardedLink` to SunSpec devices and to devices with a declared register map.
+
+    Its places are endpoints, ``host:port``; it owns all of them until it is told otherwise.
 
     Args:
         clock: The only source of time.
@@ -53,6 +58,7 @@ class ModbusLink:
         self._sites: dict[tuple[str, int], Site] = {}
         self._site_of: dict[int, Site] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._owns: Callable[[str], bool] = _everything
         self._rows = 0
         self._epoch = 0
         self._running = False
@@ -85,6 +91,15 @@ class ModbusLink:
                 raise InputError("address", resource.address, f"one of the maps {sorted(self._maps)} after #")
         return new
 
+    def own(self, owns: Callable[[str], bool]) -> None:
+        """See ``ShardedLink``: dial only the endpoints that are ours; those we leave count as not connected."""
+        self._owns = owns
+        for endpoint, task in self._tasks.items():
+            if not owns(_place(endpoint)):
+                task.cancel()
+        if self._running:
+            self._begin()
+
     async def start(self, sink: LinkSink) -> None:
         """Begin to connect; returns at once, as no socket is opened for listening."""
         self._outlet.open(sink)
@@ -98,7 +113,7 @@ class ModbusLink:
         self._epoch = max(self._epoch, batch.epoch)
         for command in _commands(batch, now_s):
             site = self._site_of.get(command.row)
-            if stale or site is None or not self._running:
+            if stale or site is None or not self._running or site.endpoint not in self._tasks:
                 verdict = _STALE_EPOCH if stale else _UNSUPPORTED if site is None else NOT_CONNECTED
                 self._outlet.outcome(command.id, command.row, *verdict, now_s)
             else:
@@ -107,10 +122,10 @@ class ModbusLink:
     async def close(self) -> None:
         """Close every connection; outstanding instructions come back as unreachable."""
         self._running = False
-        for task in self._tasks.values():
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for site in self._sites.values():
             site.give_up()
         self._outlet.flush()
@@ -152,9 +167,33 @@ class ModbusLink:
         return SunSpecDevice(resource=resource)
 
     def _begin(self) -> None:
-        for endpoint, site in self._sites.items():
-            if endpoint not in self._tasks:
-                self._tasks[endpoint] = asyncio.create_task(site.run(), name=f"modbus {endpoint[0]}:{endpoint[1]}")
+        for endpoint in self._sites:
+            self._begin_one(endpoint)
+
+    def _begin_one(self, endpoint: tuple[str, int]) -> None:
+        if endpoint not in self._tasks and self._owns(_place(endpoint)):
+            task = asyncio.create_task(self._sites[endpoint].run(), name=f"modbus {_place(endpoint)}")
+            self._tasks[endpoint] = task
+            task.add_done_callback(lambda _: self._ended(endpoint))
+
+    def _ended(self, endpoint: tuple[str, int]) -> None:
+        """Note that nobody dials an endpoint any more; dial it again where it has become ours meanwhile."""
+        task = self._tasks.pop(endpoint, None)
+        if not self._running or task is None:
+            return
+        self._sites[endpoint].rest()
+        if task.cancelled():
+            self._begin_one(endpoint)
+        else:
+            _log.error("modbus site ended by a fault", endpoint=endpoint, exc_info=task.exception())
+
+
+def _everything(_: str) -> bool:
+    return True
+
+
+def _place(endpoint: tuple[str, int]) -> str:
+    return f"{endpoint[0]}:{endpoint[1]}"
 
 
 def _commands(batch: SetpointBatch, now_s: float) -> list[Command]:

@@ -222,6 +222,18 @@ class Site:
             unit.due_s = min(unit.due_s, self._clock.now_s())
         self.give_up()
 
+    def rest(self) -> None:
+        """Leave the endpoint to somebody else: disconnected as far as we know, and unknown when it is ours again."""
+        self._wire.close()
+        now_s = self._clock.now_s()
+        for unit in self.units.values():
+            if unit.connected:
+                self._outlet.sample(unit.row, Quantity.CONNECTED, 0.0, now_s)
+            unit.device.known, unit.connected, unit.told, unit.silences = False, None, False, 0
+            unit.due_s = min(unit.due_s, now_s + self._pace.poll_s)
+        self._down, self._failures = False, 0
+        self.give_up()
+
     def give_up(self) -> None:
         """Report every instruction that has not been settled as unreachable."""
         waiting, self._waiting = self._waiting, {}

@@ -40,6 +40,11 @@ class Connection(aiomqtt.Client):
         if self._disconnected.done():
             self._disconnected.exception()  # read here, or asyncio complains that nobody did
 
+    async def forget(self, *topics: str) -> None:
+        """Unsubscribe; a topic that was never subscribed to is no matter. Raises MqttError."""
+        await self.unsubscribe(list(topics))
+        heed_cancellation()
+
     async def follow(self, *topics: str) -> None:
         """Subscribe with QoS 1; raises MqttError where the broker refuses."""
         granted = await self.subscribe([(name, 1) for name in topics])

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 
 import aiomqtt
@@ -16,7 +16,7 @@ from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.ledger import Errand, Ledger
 from adapters.mqtt.payload import Command
 from adapters.mqtt.roster import Roster
-from adapters.mqtt.topics import Leaf, topic
+from adapters.mqtt.topics import Leaf, site_of, topic
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
@@ -26,10 +26,14 @@ _log = structlog.get_logger(__name__)
 _HEARD = (Leaf.TELEMETRY, Leaf.OUTCOME, Leaf.STATUS)
 _SWEEPS_PER_TIMEOUT = 8
 _BATCH_SAMPLES = 5000
+_SITES_AT_ONCE = 50
 
 
 class MqttLink:
-    """A `vpp.ports.DeviceLink` to the site gateways behind one broker.
+    """A `vpp.ports.ShardedLink` to the site gateways behind one broker.
+
+    Its places are sites. It owns all of them, under one subscription, until it is told otherwise; from then on it
+    subscribes to its own sites one by one, so that the broker sends each message to one of us only.
 
     Args:
         url: ``mqtt://[user:password@]host:port`` or ``mqtts://``.
@@ -50,6 +54,9 @@ class MqttLink:
         self._delivery = Delivery()
         self._inbox = Inbox(self._roster, self._ledger, self._delivery)
         self._backoff = Backoff()
+        self._owns: Callable[[str], bool] | None = None
+        self._shares = asyncio.Event()
+        self._followed: set[str] = set()
         self._work = asyncio.Event()
         self._tried = asyncio.Event()
         self._lost_at_s: float | None = None
@@ -62,9 +69,19 @@ class MqttLink:
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak MQTT; raises InputError for an address that is no ``site/device``."""
         new = self._roster.assign(index)
+        self._shares.set()
         there = [row for row in new if self._roster.is_reachable(row)]
         self._delivery.presence(there, self._clock.now_s(), connected=True)
         self._delivery.flush()
+
+    def own(self, owns: Callable[[str], bool]) -> None:
+        """See ``ShardedLink``; devices of the sites we leave count as not connected."""
+        self._owns = owns
+        for site in self._followed:
+            if not owns(site):
+                self._leave_site(site)
+        self._delivery.flush()
+        self._shares.set()
 
     async def start(self, sink: LinkSink) -> None:
         """Begin; returns after the first try to reach the broker, which is tried again for ever should it fail."""
@@ -147,16 +164,38 @@ class MqttLink:
 
     async def _serve(self) -> None:
         async with self._broker.connection() as connection:
-            await connection.follow(*(topic("+", leaf) for leaf in _HEARD))
+            if self._owns is None:
+                await connection.follow(*(topic("+", leaf) for leaf in _HEARD))
+            self._followed.clear()
+            self._shares.set()
             self._note_connection()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(connection))
                 group.create_task(self._speak(connection))
+                group.create_task(self._share(connection))
+
+    async def _share(self, connection: Connection) -> None:
+        """Subscribe to the sites that have become ours, and let go those that are ours no more."""
+        while True:
+            await self._shares.wait()
+            self._shares.clear()
+            if self._owns is None:
+                continue
+            if not self._followed:
+                await connection.forget(*(topic("+", leaf) for leaf in _HEARD))
+            ours = {site for site in self._roster.sites() if self._owns(site)}
+            for some in _chunks(sorted(self._followed - ours)):
+                await connection.forget(*(topic(site, leaf) for site in some for leaf in _HEARD))
+                self._followed.difference_update(some)
+            for some in _chunks(sorted(ours - self._followed)):
+                self._followed.update(some)
+                await connection.follow(*(topic(site, leaf) for site in some for leaf in _HEARD))
 
     async def _listen(self, connection: Connection) -> None:
         async for message in connection.messages:
             body = message.payload if isinstance(message.payload, bytes) else b""
-            self._inbox.take(message.topic.value, body, self._clock.now_s())
+            if self._owns is None or self._owns(site_of(message.topic.value)):
+                self._inbox.take(message.topic.value, body, self._clock.now_s())
             if not len(connection.messages) or len(self._delivery) >= _BATCH_SAMPLES:
                 self._delivery.flush()
                 self._work.set()  # an answer may have made room for the next instruction to its row
@@ -202,6 +241,14 @@ class MqttLink:
         self._give_up()
         self._tried.set()
 
+    def _leave_site(self, site: str) -> None:
+        """Note that a site is somebody else's."""
+        now_s = self._clock.now_s()
+        if self._roster.is_online(site):
+            self._delivery.presence(self._roster.lost(site, now_s), now_s, connected=False)
+        for errand in self._ledger.give_up(site):
+            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+
     def _give_up(self) -> None:
         now_s = self._clock.now_s()
         for errand in self._ledger.give_up():
@@ -214,6 +261,11 @@ def _tell_end(task: asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         _log.error("mqtt link ended by a fault", exc_info=error)
+
+
+def _chunks(sites: list[str]) -> Iterator[list[str]]:
+    """Iterate sites in numbers of which the topics go into one packet."""
+    return (sites[first : first + _SITES_AT_ONCE] for first in range(0, len(sites), _SITES_AT_ONCE))
 
 
 def _by_site(errand: Errand) -> str:

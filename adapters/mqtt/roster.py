@@ -61,6 +61,10 @@ class Roster:
         """Return the rows of a site; empty where nobody registered it."""
         return self._rows.get(site, [])
 
+    def sites(self) -> list[str]:
+        """Return every site that somebody registered."""
+        return list(self._rows)
+
     def all_rows(self) -> list[int]:
         """Return every row served."""
         return list(self._place)

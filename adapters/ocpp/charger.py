@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
+from adapters.ocpp.cards import Abilities, Cards, Offline
 from adapters.ocpp.coalescer import Coalescer
+from adapters.ocpp.plates import Plate, Plates
 from adapters.ocpp.samples import Metering, read_samples
 from adapters.ocpp.units import RateUnit, Supply
 from adapters.ocpp.wire import Json, parse_stamp
-from vpp.domain.resource import Resource
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
@@ -17,7 +19,13 @@ from vpp.ports import Clock
 
 CLOCK_TOLERANCE_S = 600.0
 """A station's stamp this far off is not believed: 1970, or local time marked Z (MicroOcpp#354, steve#136)."""
+NOTHING_KNOWN = Abilities()
 LONGEST_OFFLINE_S = 7 * SECONDS_PER_DAY
+OBEYED_WITHIN_S = 60.0
+"""How long a station and its car may take to follow a limit (IEC 61851-1 gives the car 5 s, meters report later)."""
+OBEYED_WITHIN_KW = 0.3
+OBEYED_WITHIN_RATIO = 0.1
+"""What metered power may lie above a limit that is kept."""
 _KEPT_ENDED = 8
 
 
@@ -26,17 +34,23 @@ class Services:
     """What a central system lends to everything that speaks for it.
 
     Attributes:
-        next_transaction: Gives transaction ids for 1.6, which are the central system's to choose.
         lease: Told of every dispatch value in force: end of the lease and row.
+        control_test: Stations of an unknown make are put to the control test.
+        dynamic: Dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place.
+        max_offline_s: How long a 2.1 station may keep a dispatch value without a connection; ``None`` for its lease.
     """
 
     clock: Clock
     coalescer: Coalescer
     supply: Supply
+    plates: Plates
+    cards: Cards
     sample_interval_s: int
     boot_interval_s: int
-    next_transaction: Callable[[], int]
     lease: Callable[[float, int], None]
+    control_test: bool = False
+    dynamic: bool = False
+    max_offline_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,32 +83,18 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A dispatch value in force at a station, carried by one profile."""
+    """A dispatch value in force at a station, carried by one profile.
+
+    Attributes:
+        since_s: When the station took it.
+        dynamic: The profile can be updated in place.
+    """
 
     profile_id: int
     power_kw: float
     until_s: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Abilities:
-    """What a station told or showed of itself; ``None`` and empty are unknown."""
-
-    version: str = ""
-    vendor: str = ""
-    model: str = ""
-    firmware: str = ""
-    units: tuple[RateUnit, ...] | None = None
-    max_stack_level: int | None = None
-    max_periods: int | None = None
-    ack_s: float = math.nan
-
-    def learn(self, *, units: Sequence[RateUnit], max_stack_level: str, max_periods: str) -> None:
-        """Take what a station states of its smart charging, W before A; what makes no sense stays unknown."""
-        if units:
-            self.units = tuple(unit for unit in RateUnit if unit in units)
-        self.max_stack_level = int(max_stack_level) if max_stack_level.isdecimal() else self.max_stack_level
-        self.max_periods = int(max_periods) if max_periods.isdecimal() else self.max_periods
+    since_s: float
+    dynamic: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,33 +103,31 @@ class Charger:
 
     Attributes:
         rows: Fleet row of every connector (1.6) or EVSE (2.x).
-        resources: Resource of every row.
         transactions: The running transaction of every connector that has one.
         early: Promises that came before their transaction, by connector.
-        replays: Transaction id of every recent 1.6 start, by connector, stamp and token.
-        defaults: What lies underneath at each row, as last instructed.
         leases: Dispatch values in force, by row and whether they belong to the running transaction; one that does
             goes before one that does not.
         pending: Instructions that have not left yet, oldest first.
         online: The service believes it connected.
         lost_s: When the last connection went, NaN if there was none.
+        ack_s: How long the last instruction took to be answered.
+        der: What it reported of its grid functions (2.1), by control id.
     """
 
     id: str
     services: Services
-    rows: dict[int, int] = field(default_factory=dict)
-    resources: dict[int, Resource] = field(default_factory=dict)
+    rows: dict[int, int]
     transactions: dict[int, Transaction] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
+    ended: tuple[str, ...] = ()
     early: dict[int, Promise] = field(default_factory=dict)
-    replays: dict[tuple[int, str, str], int] = field(default_factory=dict)
-    defaults: dict[int, float] = field(default_factory=dict)
     leases: dict[tuple[int, bool], Lease] = field(default_factory=dict)
     pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
-    abilities: Abilities = field(default_factory=Abilities)
+    abilities: Abilities = NOTHING_KNOWN
     booted: bool = False
     online: bool = False
     lost_s: float = math.nan
+    ack_s: float = math.nan
+    der: dict[str, Json] | None = None
 
     # Time and meters.
 
@@ -149,10 +147,10 @@ class Charger:
         row = self.rows.get(connector)
         if row is None:
             return math.nan
-        coalescer, energy_kwh = self.services.coalescer, math.nan
+        coalescer, energy_kwh, power_kw = self.services.coalescer, math.nan, math.nan
         metering = Metering(
             volts=self.services.supply.volts,
-            phases=self.resources[row].phases,
+            phases=self.plate(row).phases,
             rejected=lambda: coalescer.rejected("sample"),
         )
         for reading in readings:
@@ -161,6 +159,10 @@ class Charger:
                 coalescer.sample(row, quantity, value, at_s)
                 if quantity is Quantity.ENERGY_KWH:
                     energy_kwh = value
+                elif quantity is Quantity.POWER_KW:
+                    power_kw = value
+        if self.leases and not offline:
+            self.watched(row, power_kw)
         transaction = self.transactions.get(connector)
         if transaction is not None and not math.isnan(energy_kwh):
             transaction.last_kwh = energy_kwh
@@ -223,7 +225,7 @@ class Charger:
             self._end_unknown(transaction_id, at_s, meter_kwh)
             return
         del self.transactions[transaction.connector]
-        self.ended = [*self.ended[1 - _KEPT_ENDED :], transaction_id]
+        self.ended = (*self.ended[1 - _KEPT_ENDED :], transaction_id)
         row = transaction.row
         self.services.coalescer.sample(row, Quantity.POWER_KW, 0.0, at_s)
         if self.leases.pop((row, True), None) is not None:
@@ -233,32 +235,60 @@ class Charger:
     def _end_unknown(self, transaction_id: str, at_s: float, meter_kwh: float) -> None:
         """Pass on the end of a transaction from before our time; only a station with one connector leaves no doubt."""
         if len(self.rows) == 1 and transaction_id not in self.ended:
-            self.ended = [*self.ended[1 - _KEPT_ENDED :], transaction_id]
+            self.ended = (*self.ended[1 - _KEPT_ENDED :], transaction_id)
             self._tell_end(transaction_id, next(iter(self.rows.values())), at_s, meter_kwh)
 
     def _tell_end(self, transaction_id: str, row: int, at_s: float, meter_kwh: float) -> None:
         event = SessionEnded(session_id=self.session_id(transaction_id), row=row, at_s=at_s, meter_kwh=meter_kwh)
         self.services.coalescer.session(event)
 
+    def transaction_id_of_start(self, connector: int, stamp: str, token: str, meter_wh: int) -> int:
+        """Return the id of a 1.6 transaction: always the same for the same start.
+
+        A start that is told again after a lost link (mobilityhouse/ocpp#186) gets the same id from every process and
+        after every restart, without anybody remembering it. Only where the same words must mean another car, because
+        the station's clock stands still and the transaction they meant is over, the time of day makes the difference.
+        """
+        words = f"{self.id}\0{connector}\0{stamp}\0{token}\0{meter_wh}"
+        number = _number_of(words)
+        now_s = self.services.clock.now_s()
+        if str(number) in self.ended and not abs(parse_stamp(stamp) - now_s) < LONGEST_OFFLINE_S:
+            number = _number_of(f"{words}\0{now_s:.3f}")
+        return number
+
     # Values in force.
+
+    def plate(self, row: int) -> Plate:
+        """Return the nameplate of a row."""
+        return self.services.plates.plate(row)
 
     def default_kw(self, row: int) -> float:
         """Return what lies underneath at ``row``: as last instructed, else the resource's safe default."""
-        resource = self.resources[row]
-        stated = resource.p_max_kw if math.isnan(resource.default_kw) else resource.default_kw
-        return self.defaults.get(row, stated)
+        return self.services.plates.default_kw(row)
 
     def defaulted(self, row: int, power_kw: float) -> None:
         """Record that the station took a default value."""
-        self.defaults[row] = power_kw
+        self.services.plates.remember_default(row, power_kw)
         self._tell_limit(row)
 
-    def dispatched(self, command: Command, power_kw: float, *, tied: bool) -> None:
+    def dispatched(self, command: Command, power_kw: float, *, tied: bool, dynamic: bool = False) -> None:
         """Record that the station took a dispatch value; ``tied`` to its running transaction or not."""
-        lease = Lease(profile_id=command.id, power_kw=power_kw, until_s=command.until_s)
-        self.leases[command.row, tied] = lease
+        now_s = self.services.clock.now_s()
+        self.leases[command.row, tied] = Lease(
+            profile_id=command.id, power_kw=power_kw, until_s=command.until_s, since_s=now_s, dynamic=dynamic
+        )
         self.services.lease(command.until_s, command.row)
         self._tell_limit(command.row)
+
+    def updated(self, row: int, power_kw: float, *, tied: bool) -> None:
+        """Record that a dynamic profile has another value."""
+        lease = self.leases[row, tied]
+        self.leases[row, tied] = replace(lease, power_kw=power_kw, since_s=self.services.clock.now_s())
+        self._tell_limit(row)
+
+    def lease(self, row: int) -> Lease | None:
+        """Return the dispatch value in force at ``row``."""
+        return self.leases.get((row, True)) or self.leases.get((row, False))
 
     def dispatch_profiles(self, row: int) -> list[int]:
         """Return the ids of the profiles that carry dispatch values at ``row``."""
@@ -281,12 +311,49 @@ class Charger:
                 self._tell_limit(row)
 
     def _tell_limit(self, row: int) -> None:
-        lease = self.leases.get((row, True)) or self.leases.get((row, False))
+        lease = self.lease(row)
         power_kw = self.default_kw(row) if lease is None else lease.power_kw
         self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, self.services.clock.now_s())
 
     # Abilities.
 
+    def learn(self, abilities: Abilities) -> None:
+        """Take what has become known of the station."""
+        self.abilities = self.services.cards.shared(abilities)
+
+    def booted_as(self, *, vendor: str, model: str, firmware: str) -> None:
+        """Take make and firmware of a boot; what its like are known to do is believed of it until it shows otherwise.
+
+        Another firmware, or another station in the same place, makes everything known of the old one void.
+        """
+        told = Abilities(version=self.abilities.version, vendor=vendor, model=model, firmware=firmware)
+        if told.make != self.abilities.make:
+            self.learn(self.services.cards.recall(told))
+
+    def spoken(self, version: str) -> None:
+        """Take the version it speaks now; what its like can do in another version says nothing of this one."""
+        known = replace(self.abilities, version=version)
+        self.learn(self.services.cards.recall(known))
+
     def units_to_try(self) -> tuple[RateUnit, ...]:
         """Return the unit it is known to take; both while nobody knows."""
         return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)
+
+    def watched(self, row: int, power_kw: float) -> None:
+        """Compare metered power with the dispatch value in force: does the station do what it has accepted?"""
+        lease, now_s = self.lease(row), self.services.clock.now_s()
+        if lease is None or math.isnan(power_kw) or now_s - lease.since_s < OBEYED_WITHIN_S:
+            return
+        obeyed = power_kw <= lease.power_kw + max(OBEYED_WITHIN_KW, OBEYED_WITHIN_RATIO * abs(lease.power_kw))
+        abilities = self.abilities
+        if self.lost_s > lease.since_s and abilities.offline is Offline.UNKNOWN:
+            abilities = replace(abilities, offline=Offline.KEEPS if obeyed else Offline.FALLS_BACK)
+        elif abilities.follows is not obeyed:
+            abilities = replace(abilities, follows=obeyed)
+        if abilities is not self.abilities:
+            self.learn(abilities)
+
+
+def _number_of(words: str) -> int:
+    """Return a positive int32."""
+    return (int.from_bytes(blake2b(words.encode(), digest_size=4).digest(), "big") & 0x7FFF_FFFF) or 1

@@ -1,6 +1,7 @@
 """Samples and outcomes in batches: one delivery to the sink about every 20 ms, however many stations spoke."""
 
 import asyncio
+from array import array
 
 import numpy as np
 
@@ -15,18 +16,21 @@ FLUSH_WALL_S = 0.02
 
 
 class Coalescer:
-    """Collects what stations said and delivers it; session news keeps its place among the samples."""
+    """Collects what stations said, in columns, and delivers it; session news keeps its place among the samples."""
 
     def __init__(self, *, sink: LinkSink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
-        self._samples: list[tuple[int, int, float, float]] = []
+        self._rows, self._quantities, self._values, self._at_s = _columns()
         self._outcomes: list[tuple[int, int, int, int, float]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def sample(self, row: int, quantity: Quantity, value: float, at_s: float) -> None:
         """Take one measurement."""
-        self._samples.append((row, quantity, value, at_s))
+        self._rows.append(row)
+        self._quantities.append(quantity)
+        self._values.append(value)
+        self._at_s.append(at_s)
         if self._timer is None:
             self._arm()
 
@@ -50,15 +54,26 @@ class Coalescer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._samples:
-            samples, self._samples = self._samples, []
-            self._sink.telemetry(TelemetryBatch.of(samples))
+        if self._rows:
+            batch = TelemetryBatch(
+                rows=np.frombuffer(self._rows, dtype=np.int32),
+                quantities=np.frombuffer(self._quantities, dtype=np.uint8),
+                values=np.frombuffer(self._values, dtype=np.float64),
+                at_s=np.frombuffer(self._at_s, dtype=np.float64),
+            )
+            self._rows, self._quantities, self._values, self._at_s = _columns()
+            self._sink.telemetry(batch)
         if self._outcomes:
             outcomes, self._outcomes = self._outcomes, []
             self._sink.outcomes(_outcome_batch(outcomes))
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(FLUSH_WALL_S, self.flush)
+
+
+def _columns() -> "tuple[array[int], array[int], array[float], array[float]]":
+    """Return empty columns of rows, quantities, values and times; a batch keeps the old ones as they are."""
+    return array("i"), array("B"), array("d"), array("d")
 
 
 def _outcome_batch(outcomes: list[tuple[int, int, int, int, float]]) -> OutcomeBatch:

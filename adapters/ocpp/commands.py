@@ -5,13 +5,14 @@ The scripts are the same for every version; a ``Dialect`` gives them the words.
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from adapters.ocpp.charger import Charger, Command
-from adapters.ocpp.units import RateUnit, Told
+from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.plates import Nameplate
+from adapters.ocpp.rpc import CallFrame
+from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
-from vpp.domain.resource import Resource
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 
 Script = Generator[Call, Answer, "Verdict"]
@@ -22,6 +23,9 @@ DISPATCH_STACK_LEVEL = 1
 HEADSTART_S = 60.0
 """Profiles start this long ago, so that a station whose clock is slow does not wait."""
 _LAST_PROFILE_ID = 2**31 - 1
+_PROBES_BELOW = 1000
+PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
+"""The one profile of a control test; ids from here up are the link's own, and no command's."""
 _UNSUPPORTED = frozenset({"NotSupported", "NotImplemented"})
 
 
@@ -51,6 +55,8 @@ class Profile:
         until_s: End of the lease, ``None`` for a profile that holds until replaced.
         setpoint: The value is to be taken, not a ceiling (OCPP 2.1 CentralSetpoint).
         phases: Number of phases where the unit is A.
+        dynamic: Its value can be updated in place (OCPP 2.1).
+        max_offline_s: How long it holds without a connection (OCPP 2.1), ``None`` for its whole lease.
     """
 
     id: int
@@ -62,6 +68,21 @@ class Profile:
     told: Told
     setpoint: bool
     phases: int
+    dynamic: bool = False
+    max_offline_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Odd:
+    """What a probe asks for beyond the default value; each is one later period.
+
+    Attributes:
+        value: Limit in the unit of the probe.
+        phases: Number of phases, ``None`` to leave it out.
+    """
+
+    value: float
+    phases: int | None = None
 
 
 class Dialect(Protocol):
@@ -73,12 +94,20 @@ class Dialect(Protocol):
         """Take note of a station's lawful request and return the response; raises CallFaultError."""
         ...
 
+    def quick(self, charger: Charger, frame: CallFrame) -> bytes | None:
+        """Take note of a frequent request and return the response as JSON; ``None`` to have it go the long way."""
+        ...
+
     def setup(self, charger: Charger) -> Script:
         """Return the script that follows a boot or reconnection: abilities, defaults, intervals, present state."""
         ...
 
     def set_profile(self, profile: Profile) -> Call:
         """Return the call that installs a profile."""
+        ...
+
+    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+        """Return a profile whose one odd period begins only ``later_s`` seconds later."""
         ...
 
     def clear_profile(self, profile_id: int) -> Call:
@@ -89,9 +118,19 @@ class Dialect(Protocol):
         """Return the calls that take away dispatch profiles of unknown id."""
         ...
 
+    def update_profile(self, profile_id: int, profile: Profile) -> Call:
+        """Return the call that gives a dynamic profile another value (OCPP 2.1)."""
+        ...
+
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
         """Return the call that asks for the schedule in force."""
         ...
+
+
+def odd_period(odd: Odd, later_s: float) -> Json:
+    """Return the one unusual period of a probe."""
+    phases: Json = {} if odd.phases is None else {"numberPhases": odd.phases}
+    return {"startPeriod": round(later_s), "limit": odd.value, **phases}
 
 
 def reserved_profile_id(connector: int) -> int:
@@ -123,7 +162,7 @@ def install_default(dialect: Dialect, charger: Charger, connector: int) -> Scrip
     return verdict
 
 
-def wants_setpoint(dialect: Dialect, resource: Resource) -> bool:
+def wants_setpoint(dialect: Dialect, resource: Nameplate) -> bool:
     """Tell whether a resource is given setpoints rather than ceilings: it can discharge and speaks 2.1."""
     return dialect.version is Version.V21 and resource.p_min_kw < 0.0
 
@@ -134,11 +173,13 @@ def _install(dialect: Dialect, charger: Charger, command: Command) -> Script:
         return refusal
     for unit in charger.units_to_try():
         profile = _profile(dialect, charger, command, unit)
-        answer = yield dialect.set_profile(profile)
-        charger.abilities.ack_s = answer.took_s
+        lease = _updatable(charger, command, profile)
+        call = dialect.set_profile(profile) if lease is None else dialect.update_profile(lease.profile_id, profile)
+        answer = yield call
+        charger.ack_s = answer.took_s
         verdict = _judge(answer)
         if verdict is ACCEPTED:
-            _record(charger, command, profile, unit)
+            _record(charger, command, profile, unit, updated=lease is not None)
             return ACCEPTED
         if verdict is not REFUSED:
             return verdict
@@ -146,11 +187,14 @@ def _install(dialect: Dialect, charger: Charger, command: Command) -> Script:
 
 
 def _before_sending(dialect: Dialect, charger: Charger, command: Command) -> Verdict | None:
+    abilities = charger.abilities
     if command.layer is Layer.DISPATCH and command.until_s <= charger.services.clock.now_s():
         return EXPIRED
-    if command.power_kw < 0.0 and not wants_setpoint(dialect, charger.resources[command.row]):
+    if command.power_kw < 0.0 and not wants_setpoint(dialect, charger.plate(command.row)):
         return UNSUPPORTED
-    stackable = charger.abilities.max_stack_level is None or charger.abilities.max_stack_level >= DISPATCH_STACK_LEVEL
+    if command.power_kw <= 0.0 and abilities.zero_allowed is False and command.layer is Layer.DISPATCH:
+        return UNSUPPORTED  # the least it takes is its floor, which is more than was asked for
+    stackable = abilities.max_stack_level is None or abilities.max_stack_level >= DISPATCH_STACK_LEVEL
     if command.layer is Layer.DISPATCH and not stackable and command.connector not in charger.transactions:
         return UNSUPPORTED  # the dispatch profile would replace the default it must fall back to
     return None
@@ -158,28 +202,43 @@ def _before_sending(dialect: Dialect, charger: Charger, command: Command) -> Ver
 
 def _profile(dialect: Dialect, charger: Charger, command: Command, unit: RateUnit) -> Profile:
     """Return a default at the bottom; a dispatch on the running transaction, else above the default."""
-    resource, dispatch = charger.resources[command.row], command.layer is Layer.DISPATCH
+    plate, dispatch, services = charger.plate(command.row), command.layer is Layer.DISPATCH, charger.services
     running = charger.transactions.get(command.connector) if dispatch else None
-    setpoint, supply = wants_setpoint(dialect, resource), charger.services.supply
+    setpoint, supply = wants_setpoint(dialect, plate), services.supply
+    step = charger.abilities.step or FINEST_STEP
     return Profile(
         id=command.id,
         connector=command.connector,
         stack_level=DISPATCH_STACK_LEVEL if dispatch and running is None else DEFAULT_STACK_LEVEL,
         transaction=None if running is None else running.id,
-        from_s=charger.services.clock.now_s() - HEADSTART_S,
+        from_s=math.floor(services.clock.now_s() - HEADSTART_S),
         until_s=command.until_s if dispatch else None,
-        told=(supply.setpoint if setpoint else supply.limit)(command.power_kw, unit, resource),
+        told=(supply.setpoint if setpoint else supply.limit)(command.power_kw, unit, plate, step),
         setpoint=setpoint,
-        phases=resource.phases,
+        phases=plate.phases,
+        dynamic=dispatch and services.dynamic and dialect.version is Version.V21,
+        max_offline_s=services.max_offline_s if dispatch else None,
     )
 
 
-def _record(charger: Charger, command: Command, profile: Profile, unit: RateUnit) -> None:
-    charger.abilities.units = charger.abilities.units or (unit,)
+def _updatable(charger: Charger, command: Command, profile: Profile) -> Lease | None:
+    """Return the dynamic value in force whose end is the same, so that another value is all there is to tell."""
+    if not profile.dynamic:
+        return None
+    lease = charger.leases.get((command.row, profile.transaction is not None))
+    return lease if lease is not None and lease.dynamic and lease.until_s == command.until_s else None
+
+
+def _record(charger: Charger, command: Command, profile: Profile, unit: RateUnit, *, updated: bool) -> None:
+    if not charger.abilities.units:
+        charger.learn(replace(charger.abilities, units=(unit,)))
+    tied = profile.transaction is not None
     if command.layer is Layer.DEFAULT:
         charger.defaulted(command.row, profile.told.power_kw)
+    elif updated:
+        charger.updated(command.row, profile.told.power_kw, tied=tied)
     else:
-        charger.dispatched(command, profile.told.power_kw, tied=profile.transaction is not None)
+        charger.dispatched(command, profile.told.power_kw, tied=tied, dynamic=profile.dynamic)
 
 
 def _release(dialect: Dialect, charger: Charger, command: Command) -> Script:
@@ -187,7 +246,7 @@ def _release(dialect: Dialect, charger: Charger, command: Command) -> Script:
     known = [dialect.clear_profile(profile_id) for profile_id in charger.dispatch_profiles(command.row)]
     for call in known or dialect.clear_dispatch(command.connector):
         answer = yield call
-        charger.abilities.ack_s = answer.took_s
+        charger.ack_s = answer.took_s
         verdict = ACCEPTED if answer.status == "Unknown" else _judge(answer)
         if verdict is not ACCEPTED:
             return verdict

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from adapters.ocpp.plates import Nameplate
 from adapters.ocpp.units import RateUnit, Supply
 from adapters.ocpp.wire import Json, Version, parse_stamp
-from vpp.domain.resource import Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class CompositeSchedule:
     power_kw: tuple[float, ...]
 
 
-def read_composite(version: Version, payload: Json, resource: Resource, supply: Supply) -> CompositeSchedule | None:
+def read_composite(version: Version, payload: Json, resource: Nameplate, supply: Supply) -> CompositeSchedule | None:
     """Return the schedule in a response, ``None`` if it holds none; W and A both are understood.
 
     A station may answer in the other unit than it was asked for (sap-labs-france/ev-server#1837).
@@ -41,7 +41,7 @@ def read_composite(version: Version, payload: Json, resource: Resource, supply: 
     )
 
 
-def _power_kw(period: Json, unit: RateUnit, resource: Resource, supply: Supply) -> float:
+def _power_kw(period: Json, unit: RateUnit, resource: Nameplate, supply: Supply) -> float:
     value: float = period["setpoint"] if "setpoint" in period else period.get("limit", math.nan)
     phases = period.get("numberPhases", resource.phases)
     return value / 1000.0 if unit is RateUnit.W else supply.kw(value, phases)

@@ -1,7 +1,7 @@
 """The charging profiles of one simulated connector, and the value they add up to (OCPP 1.6 3.13, 2.0.1 K01)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -30,6 +30,7 @@ class Installed:
         periods: Start after ``from_s`` in seconds and power in kW of each period, in order.
         transaction: Transaction a ``TX`` profile names, ``None`` if it names none.
         until_s: End of its validity; infinite without one.
+        max_offline_s: After so long without a connection it is gone (2.1 ``maxOfflineDuration``).
     """
 
     id: int
@@ -39,6 +40,7 @@ class Installed:
     from_s: float
     until_s: float
     periods: tuple[tuple[float, float], ...]
+    max_offline_s: float = math.inf
 
     def power_kw(self, at_s: float) -> float:
         """Return the value in force at ``at_s``, NaN before the first period."""
@@ -82,6 +84,18 @@ class ProfileStack:
         cleared = len(self._profiles) - len(kept)
         self._profiles = kept
         return cleared
+
+    def update(self, profile_id: int, power_kw: float) -> bool:
+        """Give a profile one value from its start on (2.1 UpdateDynamicSchedule); tell whether it is there."""
+        found = [p for p in self._profiles if p.id == profile_id]
+        self._profiles = [replace(p, periods=((0.0, power_kw),)) if p.id == profile_id else p for p in self._profiles]
+        return bool(found)
+
+    def lapse(self, offline_s: float) -> bool:
+        """Take away what does not hold so long without a connection; tell whether anything was."""
+        kept = [p for p in self._profiles if p.max_offline_s >= offline_s]
+        lapsed, self._profiles = len(kept) < len(self._profiles), kept
+        return lapsed
 
     def default(self, at_s: float) -> Value | None:
         """Return what lies underneath."""

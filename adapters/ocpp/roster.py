@@ -1,75 +1,66 @@
-"""Whose row is whose: stations by name, and the station and connector behind every fleet row."""
+"""Who is here: the stations that have come, by name and by row."""
 
 from adapters.ocpp.charger import Charger, Services
-from vpp.domain.errors import InputError, UnknownIdError
+from adapters.ocpp.plates import Plates, check_places, place_of
+from vpp.domain.errors import UnknownIdError
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter, Resource
 
-
-def place_of(resource: Resource) -> tuple[str, int]:
-    """Return station and connector of an address ``station/connector``.
-
-    Raises:
-        InputError: It is none, or the connector is below 1.
-    """
-    station, _, connector = resource.address.rpartition("/")
-    if not station or not connector.isdecimal() or int(connector) < 1:
-        raise InputError("address", resource.address, "station/connector, with a connector from 1 up")
-    return station, int(connector)
-
-
-def check_places(index: FleetIndex) -> None:
-    """Raise InputError where the address of an OCPP row is none, or two rows share one."""
-    taken: set[tuple[str, int]] = set()
-    for resource in index.resources:
-        if resource.adapter is Adapter.OCPP:
-            place = place_of(resource)
-            if place in taken:
-                raise InputError("address", resource.address, "an address that no other resource has")
-            taken.add(place)
+__all__ = ["Roster", "check_places", "place_of"]
 
 
 class Roster:
-    """The stations of a fleet; rows are only ever added.
+    """The stations of a fleet that have connected to this process, or did not long ago.
 
     Attributes:
-        chargers: Every station by its name.
+        chargers: Every such station by its name.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, plates: Plates, services: Services) -> None:
         self.chargers: dict[str, Charger] = {}
+        self._plates = plates
         self._services = services
-        self._place_of: dict[int, tuple[Charger, int]] = {}
-        self._known = 0
+        self._of_row: list[Charger | None] = [None] * len(plates)
 
     def grow(self, index: FleetIndex) -> list[Charger]:
-        """Take the rows that are new; return the stations they belong to."""
+        """Take the rows that are new; return the stations here that they belong to."""
+        fresh = self._plates.grow(index)
+        self._of_row += [None] * len(fresh)
         grown: dict[str, Charger] = {}
-        for row in range(self._known, len(index)):
+        for row in fresh:
             resource = index.resources[row]
-            if resource.adapter is Adapter.OCPP:
-                charger = self._take(row, resource)
-                grown[charger.id] = charger
-        self._known = len(index)
+            if self._plates.is_charging(row):
+                station, connector = place_of(resource)
+                charger = self.chargers.get(station)
+                if charger is not None:
+                    charger.rows[connector] = row
+                    self._of_row[row] = charger
+                    grown[station] = charger
         return list(grown.values())
 
-    def find(self, row: int) -> tuple[Charger, int] | None:
-        """Return station and connector of a row, ``None`` if it is not ours."""
-        return self._place_of.get(row)
-
-    def get(self, row: int) -> tuple[Charger, int]:
-        """Return station and connector of a row; raises UnknownIdError."""
-        place = self._place_of.get(row)
-        if place is None:
-            raise UnknownIdError("OCPP row", str(row))
-        return place
-
-    def _take(self, row: int, resource: Resource) -> Charger:
-        station, connector = place_of(resource)
+    def come(self, station: str) -> Charger | None:
+        """Return a station that stands at the door, ``None`` if nobody knows it."""
         charger = self.chargers.get(station)
         if charger is None:
-            charger = self.chargers[station] = Charger(id=station, services=self._services)
-        charger.rows[connector] = row
-        charger.resources[row] = resource
-        self._place_of[row] = (charger, connector)
+            rows = self._plates.rows_of(station)
+            if not rows:
+                return None
+            charger = self.chargers[station] = Charger(id=station, services=self._services, rows=rows)
+            for row in rows.values():
+                self._of_row[row] = charger
         return charger
+
+    def forget(self, charger: Charger) -> None:
+        """Let go of a station that has been away for long; what it must not lose is in the columns."""
+        if self.chargers.pop(charger.id, None) is not None:
+            for row in charger.rows.values():
+                self._of_row[row] = None
+
+    def find(self, row: int) -> Charger | None:
+        """Return the station of a row, ``None`` if it has not come or the row is not ours."""
+        return self._of_row[row] if 0 <= row < len(self._of_row) else None
+
+    def get(self, row: int) -> Charger | None:
+        """Return as ``find``; raises UnknownIdError where the row is not ours."""
+        if not self._plates.is_charging(row):
+            raise UnknownIdError("OCPP row", str(row))
+        return self._of_row[row]

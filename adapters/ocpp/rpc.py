@@ -2,18 +2,26 @@
 
 * At most one CALL of ours is outstanding; more breaks stations (ocpp-rpc#37).
 * A CALL that comes twice with the same message id and the same bytes gets the same answer and is not served again
-  (steve#1305, MicroOcpp#50). A repeated id with other content is a counter that started anew and is served.
+  (steve#1305, MicroOcpp#50). A repeated id with other content is a counter that started anew and is served. What may
+  be served twice without harm, such as meter values, is: keeping the answers to it would cost more than they are worth.
 * A frame that does not parse is counted and, where the version says so, answered; the connection lives on.
+* Frequent calls have a way of their own (``quick``): decoded into typed records and validated in one go. It takes only
+  what the official schema takes; everything else goes the long way, which can also say what is wrong.
 """
 
-import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
+import msgspec
 import orjson
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from adapters.ocpp import schemas
+from adapters.ocpp.channel import Channel
+from adapters.ocpp.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode
+from adapters.ocpp.poller import Poller
+from adapters.ocpp.wheel import Wheel
 from adapters.ocpp.wire import (
     SPELLING,
     UNREADABLE_ID,
@@ -26,71 +34,91 @@ from adapters.ocpp.wire import (
     MessageType,
     Version,
 )
+from vpp.ports import Clock
 
-MAX_FRAME_BYTES = 256 * 1024
-_KEPT_ANSWERS = 16
-_CALL_LENGTH = 4
-_RESULT_LENGTH = 3
+MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
+_KEPT_ANSWERS = 8
 _LONGEST_ID = 36
-_TEXT = WSMsgType.TEXT
+_NEVER = math.inf
+REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
+"""Actions that may be served twice without harm; the answers to others are kept for a while."""
+_ACCEPTED_STATUS = b'{"status":"Accepted"}'
+_ACCEPTED: Json = {"status": "Accepted"}
+_STATUS_ONLY = frozenset(
+    {"ChangeConfiguration", "ClearChargingProfile", "SetChargingProfile", "TriggerMessage", "UpdateDynamicSchedule"}
+)
+"""Actions whose lawful responses include the one above."""
 
 Answered = Callable[[Answer], None]
 
 
-class Deadlines:
-    """When each outstanding CALL is given up; all have the same patience, so the oldest is always first.
+class CallFrame(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True, forbid_unknown_fields=True):
+    """A CALL whose payload is not looked at yet."""
 
-    Args:
-        patience_wall_s: Wall seconds a peer has to answer.
+    id: str
+    action: str
+    payload: msgspec.Raw
+
+
+class ResultFrame(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True, forbid_unknown_fields=True):
+    """A CALLRESULT whose payload is not looked at yet."""
+
+    id: str
+    payload: msgspec.Raw
+
+
+_read_frame = msgspec.json.Decoder(CallFrame | ResultFrame).decode
+
+
+@dataclass(slots=True, kw_only=True)
+class Hub:
+    """What all endpoints of a process share.
+
+    Attributes:
+        ids: Source of message ids.
+        patience_wall_s: Wall seconds a peer has to answer a CALL.
     """
 
-    def __init__(self, patience_wall_s: float) -> None:
-        self.patience_wall_s = patience_wall_s
-        self._due: dict[Endpoint, float] = {}
-
-    def start(self, endpoint: "Endpoint") -> None:
-        """Begin to wait for ``endpoint``'s peer."""
-        self._due[endpoint] = asyncio.get_running_loop().time() + self.patience_wall_s
-
-    def stop(self, endpoint: "Endpoint") -> None:
-        """Stop waiting."""
-        self._due.pop(endpoint, None)
-
-    def expire(self) -> None:
-        """Give up every CALL that is overdue."""
-        now = asyncio.get_running_loop().time()
-        overdue = []
-        for endpoint, due in self._due.items():
-            if due > now:
-                break
-            overdue.append(endpoint)
-        for endpoint in overdue:
-            endpoint.give_up()
+    clock: Clock
+    poller: Poller
+    wheel: Wheel
+    ids: "count[int]"
+    patience_wall_s: float
 
 
-class Endpoint(WSListener):
+@dataclass(slots=True)
+class _Waiting:
+    id: str
+    action: str
+    since_s: float
+    due: float
+    answered: Answered
+
+
+class Endpoint:
     """One end of one connection.
 
-    Args:
+    Attributes:
         version: What the two sides agreed to speak.
-        deadlines: Where outstanding calls are watched.
-        ids: Source of message ids, shared by all endpoints of a process.
-        now_s: Clock seconds, for the time an answer took.
+        channel: The connection, ``None`` before it is open and once it is over.
+        alarm: See ``wheel.Timed``.
     """
 
-    def __init__(
-        self, *, version: Version, deadlines: Deadlines, ids: "count[int]", now_s: Callable[[], float]
-    ) -> None:
+    __slots__ = ("_hub", "_recent", "_waiting", "alarm", "channel", "version")
+
+    def __init__(self, version: Version, hub: Hub) -> None:
         self.version = version
-        self.transport: WSTransport | None = None
-        self._deadlines = deadlines
-        self._ids = ids
-        self._now_s = now_s
-        self._fragments: list[bytes] = []
-        self._recent: dict[str, tuple[int, bytes]] = {}
-        self._waiting: tuple[str, str, float, Answered] | None = None
+        self.channel: Channel | None = None
+        self.alarm = _NEVER
+        self._hub = hub
+        self._recent: dict[str, tuple[int, bytes]] | None = None
+        self._waiting: _Waiting | None = None
 
     # What the two sides fill in.
+
+    def quick(self, frame: CallFrame) -> bytes | None:
+        """Return the response to a frequent lawful CALL as JSON, ``None`` to have it dealt with the long way."""
+        raise NotImplementedError
 
     def serve(self, message_id: str, action: str, payload: Json) -> Json | None:
         """Return the response to a lawful CALL, ``None`` to ``reply`` later; raise CallFaultError to refuse it."""
@@ -113,18 +141,20 @@ class Endpoint(WSListener):
     @property
     def idle(self) -> bool:
         """A CALL may be sent now."""
-        return self._waiting is None and self.transport is not None
+        return self._waiting is None and self.channel is not None
 
     def call(self, call: Call, answered: Answered) -> None:
         """Send a CALL; ``answered`` hears its end exactly once. Only while ``idle``."""
-        message_id = str(next(self._ids))
-        self._waiting = (message_id, call.action, self._now_s(), answered)
-        self._deadlines.start(self)
-        self._send(orjson.dumps([MessageType.CALL, message_id, call.action, call.payload]))
+        hub = self._hub
+        message_id = str(next(hub.ids))
+        due = hub.poller.now + hub.patience_wall_s
+        self._waiting = _Waiting(message_id, call.action, hub.clock.now_s(), due, answered)
+        hub.wheel.look(self, due)
+        self._send(orjson.dumps([2, message_id, call.action, call.payload]))
 
     def reply(self, message_id: str, payload: Json) -> None:
         """Answer a CALL that ``serve`` took without answering it."""
-        self._send(orjson.dumps([MessageType.CALLRESULT, message_id, payload]))
+        self._send(orjson.dumps([3, message_id, payload]))
 
     def give_up(self) -> None:
         """End the outstanding CALL as timed out; its late answer will be dropped."""
@@ -134,45 +164,60 @@ class Endpoint(WSListener):
         """End the outstanding CALL because the connection will not be used any more."""
         self._finish(AnswerKind.LOST, {})
 
-    def hang_up(self, code: WSCloseCode = WSCloseCode.OK) -> None:
+    def hang_up(self, code: CloseCode = CloseCode.OK) -> None:
         """Close the connection."""
-        if self.transport is not None:
-            self.transport.send_close(code)
-            self.transport.disconnect()
+        if self.channel is not None:
+            self.channel.close(code)
 
     def cut(self) -> None:
         """Drop the connection without a word."""
-        if self.transport is not None:
-            self.transport.disconnect(False)  # noqa: FBT003 - picows takes it by position
+        if self.channel is not None:
+            self.channel.cut()
 
-    # Incoming.
+    def due(self, now: float) -> float:
+        """See ``wheel.Timed``: give up the outstanding CALL once it is overdue."""
+        if self._waiting is not None and self._waiting.due <= now:
+            self.give_up()
+        return _NEVER if self._waiting is None else self._waiting.due
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """See ``WSListener``."""
-        self.transport = transport
+    # Incoming: ``channel.Owner``.
+
+    def begin(self, channel: Channel) -> None:
+        """Take over a connection whose handshake is complete."""
+        self.channel = channel
+        channel.open(self)
         self.opened()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - the signature is picows'
-        """See ``WSListener``."""
-        self.transport = None
+    def gone(self) -> None:
+        """See ``channel.Owner``."""
+        self.channel = None
         self._finish(AnswerKind.LOST, {})
         self.lost()
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """See ``WSListener``; pings are answered by picows."""
-        kind = frame.msg_type
-        if kind == _TEXT and frame.fin:
-            self.take(frame.get_payload_as_bytes())
-        elif kind in (_TEXT, WSMsgType.CONTINUATION):
-            self._take_fragment(frame)
-        elif kind == WSMsgType.CLOSE:
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
-        elif kind == WSMsgType.BINARY:
+    def stirred(self, kind: Opcode) -> None:
+        """See ``channel.Owner``."""
+        if kind is Opcode.BINARY:
             self.rejected("binary")
 
     def take(self, raw: bytes) -> None:
         """Deal with one whole message."""
+        try:
+            frame = _read_frame(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._take_odd(raw)
+            return
+        if type(frame) is CallFrame:
+            response = self.quick(frame)
+            if response is None:
+                self._take_call(frame.id, frame.action, frame.payload, hash(raw))
+            else:
+                self._send(b"[3," + orjson.dumps(frame.id) + b"," + response + b"]")
+        elif type(frame) is ResultFrame:
+            self._take_result(frame.id, frame.payload)
+        self.served()
+
+    def _take_odd(self, raw: bytes) -> None:
+        """Deal with a frame that is neither CALL nor CALLRESULT of the usual shape."""
         try:
             message = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -180,9 +225,9 @@ class Endpoint(WSListener):
             return
         match message:
             case [MessageType.CALL, str(message_id), str(action), dict(payload)]:
-                self._take_call(message_id, action, payload, hash(raw))
+                self._take_call(message_id, action, orjson.dumps(payload), hash(raw))
             case [MessageType.CALLRESULT, str(message_id), dict(payload)]:
-                self._take_result(message_id, payload)
+                self._take_result(message_id, orjson.dumps(payload))
             case [MessageType.CALLERROR, str(message_id), str(code), *_]:
                 self._take_error(message_id, code)
             case [MessageType.SEND, str(), str(action), dict()] if self.version is Version.V21:
@@ -193,23 +238,13 @@ class Endpoint(WSListener):
                 self._take_misfit(message)
         self.served()
 
-    def _take_fragment(self, frame: WSFrame) -> None:
-        self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > MAX_FRAME_BYTES:
-            self._fragments.clear()
-            self.rejected("too_long")
-            self.hang_up(WSCloseCode.MESSAGE_TOO_BIG)
-        elif frame.fin:
-            raw, self._fragments = b"".join(self._fragments), []
-            self.take(raw)
-
-    def _take_call(self, message_id: str, action: str, payload: Json, seen: int) -> None:
-        known = self._recent.get(message_id)
+    def _take_call(self, message_id: str, action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
+        known = None if self._recent is None else self._recent.get(message_id)
         if known is not None and known[0] == seen:
             self._send(known[1])
             return
         try:
-            self._check(action, payload)
+            payload = self._check(action, raw)
             response = self.serve(message_id, action, payload)
         except CallFaultError as fault:
             self.rejected(fault.fault.value)
@@ -217,29 +252,46 @@ class Endpoint(WSListener):
             return
         if response is None:
             return
-        answer = orjson.dumps([MessageType.CALLRESULT, message_id, response])
-        if action != "Heartbeat":  # it carries the time, which a repeated answer would get wrong
+        answer = orjson.dumps([3, message_id, response])
+        if action not in REPEATABLE:
             self._remember(message_id, seen, answer)
         self._send(answer)
 
-    def _check(self, action: str, payload: Json) -> None:
+    def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
+        """Return a lawful payload, without the samples that are not; raise CallFaultError for any other."""
+        try:
+            payload = orjson.loads(bytes(raw))
+        except orjson.JSONDecodeError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
+            raise CallFaultError(Fault.FORMAT, str(error)) from error
+        if not isinstance(payload, dict):
+            raise CallFaultError(Fault.FORMAT, "give [2, id, action, payload]")
         try:
             schemas.check_request(self.version, action, payload)
         except CallFaultError:
             for _ in range(schemas.drop_bad_samples(self.version, action, payload)):
                 self.rejected("sample")
+        return payload
 
-    def _take_result(self, message_id: str, payload: Json) -> None:
-        if self._waiting is None or self._waiting[0] != message_id:
+    def _take_result(self, message_id: str, raw: "bytes | msgspec.Raw") -> None:
+        waiting = self._waiting
+        if waiting is None or waiting.id != message_id:
             self.rejected("late_answer")
-        elif schemas.is_response(self.version, self._waiting[1], payload):
+            return
+        if waiting.action in _STATUS_ONLY and bytes(raw) == _ACCEPTED_STATUS:
+            self._finish(AnswerKind.RESULT, _ACCEPTED)
+            return
+        try:
+            payload = orjson.loads(bytes(raw))
+        except orjson.JSONDecodeError:
+            payload = None
+        if isinstance(payload, dict) and schemas.is_response(self.version, waiting.action, payload):
             self._finish(AnswerKind.RESULT, payload)
         else:
             self.rejected("answer")
             self._finish(AnswerKind.ERROR, {}, SPELLING[self.version][Fault.FORMAT])
 
     def _take_error(self, message_id: str, code: str) -> None:
-        if self._waiting is not None and message_id in (self._waiting[0], UNREADABLE_ID):
+        if self._waiting is not None and message_id in (self._waiting.id, UNREADABLE_ID):
             self._finish(AnswerKind.ERROR, {}, code)
         else:
             self.rejected("late_answer")
@@ -271,19 +323,17 @@ class Endpoint(WSListener):
         self._send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
 
     def _finish(self, kind: AnswerKind, payload: Json, code: str = "") -> None:
-        if self._waiting is None:
-            return
-        _, _, since_s, answered = self._waiting
-        self._waiting = None
-        self._deadlines.stop(self)
-        answered(Answer(kind, payload, code, self._now_s() - since_s))
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.answered(Answer(kind, payload, code, self._hub.clock.now_s() - waiting.since_s))
 
     def _remember(self, message_id: str, seen: int, answer: bytes) -> None:
-        self._recent.pop(message_id, None)
-        self._recent[message_id] = (seen, answer)
-        if len(self._recent) > _KEPT_ANSWERS:
-            del self._recent[next(iter(self._recent))]
+        recent = self._recent = {} if self._recent is None else self._recent
+        recent.pop(message_id, None)
+        recent[message_id] = (seen, answer)
+        if len(recent) > _KEPT_ANSWERS:
+            del recent[next(iter(recent))]
 
     def _send(self, frame: bytes) -> None:
-        if self.transport is not None:
-            self.transport.send(_TEXT, frame)
+        if self.channel is not None:
+            self.channel.send(frame)

@@ -1,17 +1,14 @@
 """One connection of one station: which script speaks next, and what happens when it falls silent."""
 
-import asyncio
-from collections import deque
+import math
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import Protocol
-
-from picows import WSCloseCode
 
 from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.commands import NOT_CONNECTED, Dialect, Script, Verdict, carry_out
-from adapters.ocpp.rpc import Deadlines, Endpoint
+from adapters.ocpp.frames import CloseCode, Opcode
+from adapters.ocpp.rpc import CallFrame, Endpoint, Hub
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json
 
 UNANSWERED_LIMIT = 3
@@ -24,22 +21,27 @@ class Job:
 
     Attributes:
         call: What it wants to send next, ``None`` once it has ended.
+        retries: How often a call without an answer is sent again.
     """
 
-    __slots__ = ("_finished", "_script", "call")
+    __slots__ = ("_finished", "_script", "call", "retries")
 
-    def __init__(self, script: Script, finished: Callable[[Verdict], None] | None = None) -> None:
+    def __init__(self, script: Script, finished: Callable[[Verdict], None] | None = None, *, retries: int = 0) -> None:
         self._script = script
         self._finished = finished
         self.call: Call | None = None
+        self.retries = retries
 
     def start(self) -> None:
         """Run to the first call."""
         self._run(lambda: next(self._script))
 
     def resume(self, answer: Answer) -> None:
-        """Run on to the next call."""
-        self._run(lambda: self._script.send(answer))
+        """Run on to the next call, or try the same again."""
+        if answer.kind is AnswerKind.TIMEOUT and self.retries:
+            self.retries -= 1
+        else:
+            self._run(lambda: self._script.send(answer))
 
     def abandon(self) -> None:
         """End it because the connection is gone."""
@@ -59,7 +61,13 @@ class Job:
 
 
 class Registry(Protocol):
-    """Who keeps the sessions: the central system."""
+    """Who keeps the sessions: the central system.
+
+    Attributes:
+        call_retries: How often an instruction without an answer is sent again on the same connection.
+    """
+
+    call_retries: int
 
     def opened(self, session: "Session") -> None:
         """Hear that a handshake is complete."""
@@ -67,6 +75,10 @@ class Registry(Protocol):
 
     def spoke(self, session: "Session", *, booted: bool) -> None:
         """Hear of the first lawful call of a session, and of every boot."""
+        ...
+
+    def silent(self, session: "Session", now: float) -> float:
+        """Look after a session whose deadline for a sign of life has come; return the next such deadline."""
         ...
 
     def closed(self, session: "Session") -> None:
@@ -82,22 +94,36 @@ class Session(Endpoint):
     """Central end of a connection.
 
     Attributes:
+        epoch: Number of the connection, rising over all processes; the highest of a station is the one that counts.
         up: The station has spoken, or had booted on an earlier connection.
-        heard_s: Loop time of the last frame.
+        heard: Loop time of the last frame.
     """
 
-    def __init__(
-        self, *, charger: Charger, dialect: Dialect, registry: Registry, deadlines: Deadlines, ids: "count[int]"
-    ) -> None:
-        clock = charger.services.clock
-        super().__init__(version=dialect.version, deadlines=deadlines, ids=ids, now_s=clock.now_s)
+    __slots__ = (
+        "_command",
+        "_errands",
+        "_registry",
+        "_retired",
+        "_unanswered",
+        "charger",
+        "dialect",
+        "epoch",
+        "heard",
+        "quiet_until",
+        "up",
+    )
+
+    def __init__(self, *, charger: Charger, dialect: Dialect, registry: Registry, hub: Hub, epoch: int) -> None:
+        super().__init__(dialect.version, hub)
         self.charger = charger
         self.dialect = dialect
+        self.epoch = epoch
         self.up = False
-        self.heard_s = asyncio.get_running_loop().time()
+        self.heard = hub.poller.now
+        self.quiet_until = math.inf
         self._registry = registry
         self._command: Job | None = None
-        self._errands: deque[Job] = deque()
+        self._errands: list[Job] | None = None
         self._unanswered = 0
         self._retired = False
 
@@ -108,10 +134,15 @@ class Session(Endpoint):
         self._registry.opened(self)
         self.pump()
 
-    def take(self, raw: bytes) -> None:
-        """See ``Endpoint``; a connection that a newer one replaced is not listened to."""
-        if not self._retired:
-            super().take(raw)
+    def stirred(self, kind: Opcode) -> None:
+        """See ``Endpoint``."""
+        super().stirred(kind)
+        self.heard = self._hub.poller.now
+        self.pump()
+
+    def quick(self, frame: CallFrame) -> bytes | None:
+        """See ``Endpoint``; the first call of a session goes the long way."""
+        return self.dialect.quick(self.charger, frame) if self.up else None
 
     def serve(self, message_id: str, action: str, payload: Json) -> Json:  # noqa: ARG002 - answered at once
         """See ``Endpoint``."""
@@ -123,8 +154,9 @@ class Session(Endpoint):
 
     def served(self) -> None:
         """See ``Endpoint``."""
-        self.heard_s = asyncio.get_running_loop().time()
-        self.pump()
+        self.heard = self._hub.poller.now
+        if self._waiting is None and (self._errands or self._command or self.charger.pending):
+            self.pump()
 
     def rejected(self, reason: str) -> None:
         """See ``Endpoint``."""
@@ -136,27 +168,45 @@ class Session(Endpoint):
             self._abandon_all()
             self._registry.closed(self)
 
+    def due(self, now: float) -> float:
+        """See ``wheel.Timed``: the answer to a call, or a sign of life."""
+        call_due = super().due(now)
+        if self.channel is None or self._retired:
+            return math.inf
+        if now >= self.quiet_until:
+            self.quiet_until = self._registry.silent(self, now)
+        return min(call_due, self.quiet_until)
+
+    def expect(self, quiet_until: float) -> None:
+        """Have the registry look after this session at a loop time."""
+        self.quiet_until = quiet_until
+        self._hub.wheel.look(self, quiet_until)
+
     # Scripts.
 
     def add(self, script: Script, finished: Callable[[Verdict], None] | None = None) -> None:
         """Queue an errand; instructions go before it, also between its calls."""
-        self._errands.append(Job(script, finished))
+        job = Job(script, finished)
+        if self._errands is None:
+            self._errands = [job]
+        else:
+            self._errands.append(job)
 
     def pump(self) -> None:
-        """Send the next call if none is outstanding."""
-        while self.idle and not self._retired:
+        """Send the next call if none is outstanding, and none while the peer does not take what it was sent."""
+        while self._waiting is None and self.channel is not None and not self._retired and not self.channel.congested:
             job = self._next()
             if job is None:
                 return
             if job.call is not None:
                 self.call(job.call, partial(self._answered, job))
 
-    def retire(self) -> None:
+    def retire(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
         """Give way: end what is under way, tell nobody of the loss, close."""
         self._retired = True
         self.give_up_lost()
         self._abandon_all()
-        self.hang_up(WSCloseCode.GOING_AWAY)
+        self.hang_up(code)
 
     def _next(self) -> Job | None:
         if self._command is not None:
@@ -165,7 +215,8 @@ class Session(Endpoint):
         if pending and self.up:
             command = pending.pop(next(iter(pending)))
             script = carry_out(self.dialect, self.charger, command)
-            self._command = job = Job(script, partial(self._command_ended, command))
+            finished = partial(self._command_ended, command)
+            self._command = job = Job(script, finished, retries=self._registry.call_retries)
             job.start()
             return job
         if not self._errands:
@@ -174,7 +225,7 @@ class Session(Endpoint):
         if job.call is None:
             job.start()
             if job.call is None:
-                self._errands.popleft()
+                self._errand_ended()
         return job
 
     def _answered(self, job: Job, answer: Answer) -> None:
@@ -182,13 +233,18 @@ class Session(Endpoint):
             return  # _abandon_all ends every job
         job.resume(answer)
         if job.call is None and self._errands and self._errands[0] is job:
-            self._errands.popleft()
+            self._errand_ended()
         self._unanswered = self._unanswered + 1 if answer.kind is AnswerKind.TIMEOUT else 0
         if self._unanswered >= UNANSWERED_LIMIT:
             self.rejected("unanswered")
             self.cut()
         elif answer.kind is AnswerKind.TIMEOUT:
             self.pump()
+
+    def _errand_ended(self) -> None:
+        if self._errands is not None:
+            del self._errands[0]
+            self._errands = self._errands or None
 
     def _command_ended(self, command: Command, verdict: Verdict) -> None:
         self._command = None
@@ -197,5 +253,6 @@ class Session(Endpoint):
     def _abandon_all(self) -> None:
         if self._command is not None:
             self._command.abandon()
-        while self._errands:
-            self._errands.popleft().abandon()
+        errands, self._errands = self._errands or [], None
+        for job in errands:
+            job.abandon()

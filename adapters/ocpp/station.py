@@ -1,16 +1,16 @@
 """One simulated station: a connection that comes and goes, and a queue that survives it."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
 from typing import Protocol
 
 from adapters.ocpp.connector import Connector, Visit
 from adapters.ocpp.profile_stack import Installed, Purpose
-from adapters.ocpp.rpc import Deadlines, Endpoint
+from adapters.ocpp.rpc import CallFrame, Endpoint, Hub
 from adapters.ocpp.units import Supply
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.device import DeviceReadings, PlugEvent
@@ -98,10 +98,15 @@ class Surroundings(Protocol):
 class Line(Endpoint):
     """A station's end of one connection."""
 
-    def __init__(self, station: "Station", *, deadlines: Deadlines, ids: "count[int]") -> None:
-        clock = station.around.clock
-        super().__init__(version=station.voice.version, deadlines=deadlines, ids=ids, now_s=clock.now_s)
+    __slots__ = ("_station",)
+
+    def __init__(self, station: "Station", hub: Hub) -> None:
+        super().__init__(station.voice.version, hub)
         self._station = station
+
+    def quick(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station hears nothing often
+        """See ``Endpoint``."""
+        return None
 
     def opened(self) -> None:
         """See ``Endpoint``."""
@@ -141,6 +146,9 @@ class Station:
         self.boots = 0
         self.away = False
         self.line: Line | None = None
+        self.controls: dict[str, Json] = {}
+        """Grid functions that were set (2.1), by control id, as the whole request."""
+        self._closed_s = math.inf
         self._booted = False
         self._heartbeat_s = 300.0
         self._spoke_s = 0.0
@@ -165,7 +173,7 @@ class Station:
         """Go on without a connection; what must be told waits, what grows old is forgotten."""
         if self.line is not line:
             return
-        self.line, self._booted = None, False
+        self.line, self._booted, self._closed_s = None, False, self.now_s()
         if self._sent is not None and self._sent.durable:
             self._queue.appendleft(self._sent)
         self._sent = None
@@ -174,6 +182,22 @@ class Station:
             connector.reporting = False
         if not self.away:
             self.around.dial(self, _SOON_S)
+
+    def endure(self) -> None:
+        """Live on without a connection: what does not hold so long lapses."""
+        offline_s = self.now_s() - self._closed_s
+        for connector in self.connectors.values():
+            if connector.stack.lapse(offline_s):
+                self.obey(connector)
+
+    def update_profile(self, profile_id: int, power_kw: float) -> bool:
+        """Give a dynamic profile another value; tell whether it is installed anywhere."""
+        found = False
+        for connector in self.connectors.values():
+            if connector.stack.update(profile_id, power_kw):
+                found = True
+                self.obey(connector)
+        return found
 
     def was_offline(self, at_s: float) -> bool:
         """Tell whether something happened before the present connection."""

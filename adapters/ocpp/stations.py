@@ -1,23 +1,26 @@
 """The device side: all simulated stations of a process, over real sockets, from one clockwork."""
 
-import asyncio
 import heapq
 import logging
+import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
-from urllib.parse import quote
 
 import numpy as np
-from picows import WSError, ws_connect
 
+from adapters.ocpp.channel import Channel, Switchboard
+from adapters.ocpp.commands import PROBE_PROFILE_ID
 from adapters.ocpp.connector import Connector
-from adapters.ocpp.roster import place_of
-from adapters.ocpp.rpc import MAX_FRAME_BYTES, Deadlines
+from adapters.ocpp.dialer import Dialer
+from adapters.ocpp.plates import place_of
+from adapters.ocpp.poller import Poller
+from adapters.ocpp.rpc import Hub
 from adapters.ocpp.station import Line, Station, Voice
 from adapters.ocpp.station_v2x import Voice2
 from adapters.ocpp.station_v16 import Voice16
 from adapters.ocpp.units import Supply
+from adapters.ocpp.wheel import Wheel
 from adapters.ocpp.wire import Version
 from vpp.domain.device import DeviceReadings, PlugEvent
 from vpp.domain.resource import Adapter
@@ -33,7 +36,6 @@ PATIENCE_S = 30.0
 LEAST_PATIENCE_WALL_S = 10.0
 """Wall seconds a central system has to answer, however fast the clock."""
 LONGEST_PAUSE_S = 120.0
-READ_BUFFER_BYTES = 1024
 _TURN = (Version.V16, Version.V201, Version.V21)
 _SEED = 20_250_915
 
@@ -50,6 +52,9 @@ class OcppStations:
         sample_interval_s: Seconds between reports until the central system sets another interval.
         versions: Subprotocol of single rows that are to differ, e.g. ``{3: "ocpp1.6"}``.
         supply: The grid at the stations, for limits in A.
+        keys: Basic password of stations that have one, by station id.
+        tls: Client side of TLS for a ``wss://`` URL.
+        sources: Local addresses to connect from, in turn; one address has some 55,000 ports.
     """
 
     def __init__(
@@ -61,6 +66,9 @@ class OcppStations:
         sample_interval_s: float = 60.0,
         versions: Mapping[int, str] | None = None,
         supply: Supply | None = None,
+        keys: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        sources: Sequence[str] = (),
     ) -> None:
         self.world = world
         self.clock = clock
@@ -68,7 +76,8 @@ class OcppStations:
         self.readings: DeviceReadings = world.readings()
         self.profiles_received: Counter[int] = Counter()
         """How often each charging profile id arrived; a command's id more than once means it was sent twice."""
-        self._url = url.rstrip("/")
+        self._dialer = Dialer(url, tls=tls, sources=sources)
+        self._keys = keys or {}
         self._voices: Mapping[Version, Voice] = {
             Version.V16: Voice16(),
             Version.V201: Voice2(Version.V201),
@@ -83,8 +92,7 @@ class OcppStations:
         self._dials: list[tuple[float, int, Station]] = []
         self._order = count()
         self._rng = np.random.default_rng(_SEED)
-        self._deadlines = Deadlines(max(clock.wall(PATIENCE_S), LEAST_PATIENCE_WALL_S))
-        self._ids = count(int(clock.now_s() * 1000.0))
+        self._hub: Hub
         self._dialing: set[str] = set()
 
     async def run(self) -> None:
@@ -96,15 +104,17 @@ class OcppStations:
         for station in self._stations:
             self._dial_at(station, now_s)
         tick_s = max(TICK_S, LEAST_TICK_WALL_S / self.clock.wall(1.0))
+        await self._open_switchboard()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                while True:
-                    self._turn(tasks)
-                    await self.clock.sleep(tick_s)
+            while True:
+                self._turn()
+                await self.clock.sleep(tick_s)
         finally:
             for station in self._stations:
                 station.away = True
                 station.hang_up()
+            self._hub.wheel.stop()
+            self._hub.poller.close()
 
     @property
     def connected(self) -> int:
@@ -114,8 +124,9 @@ class OcppStations:
     # Surroundings.
 
     def received(self, profile_id: int) -> None:
-        """See ``station.Surroundings``."""
-        self.profiles_received[profile_id] += 1
+        """See ``station.Surroundings``; the probes of a control test are nobody's command."""
+        if profile_id != PROBE_PROFILE_ID:
+            self.profiles_received[profile_id] += 1
 
     def dial(self, station: Station, after_s: float) -> None:
         """See ``station.Surroundings``; pauses double up to two minutes and are jittered by half either way."""
@@ -124,14 +135,27 @@ class OcppStations:
 
     # Clockwork.
 
-    def _turn(self, tasks: asyncio.TaskGroup) -> None:
+    async def _open_switchboard(self) -> None:
+        poller, wheel = Poller(), Wheel()
+        patience_wall_s = max(self.clock.wall(PATIENCE_S), LEAST_PATIENCE_WALL_S)
+        self._hub = Hub(
+            clock=self.clock,
+            poller=poller,
+            wheel=wheel,
+            ids=count(int(self.clock.now_s() * 1000.0)),
+            patience_wall_s=patience_wall_s,
+        )
+        wheel.start()
+        poller.start()
+        await self._dialer.start(Switchboard(poller=poller, wheel=wheel, handshake_wall_s=HANDSHAKE_WALL_S))
+
+    def _turn(self) -> None:
         self.readings = self.world.readings()
-        self._deadlines.expire()
         self._follow_links()
         for event in self.world.plug_events():
             self._plug(event)
         self._report()
-        self._connect_due(tasks)
+        self._connect_due()
 
     def _follow_links(self) -> None:
         """Take stations off the network whose device has no link, and let those back whose link has returned."""
@@ -162,39 +186,37 @@ class OcppStations:
             heapq.heappush(self._reports, (next_s if next_s > now_s else now_s + station.interval_s, number))
             if station.line is not None:
                 station.report()
+            else:
+                station.endure()
 
     def _dial_at(self, station: Station, due_s: float) -> None:
         heapq.heappush(self._dials, (due_s, next(self._order), station))
 
-    def _connect_due(self, tasks: asyncio.TaskGroup) -> None:
+    def _connect_due(self) -> None:
         now_s = self.clock.now_s()
         while self._dials and self._dials[0][0] <= now_s and len(self._dialing) < DIALS_AT_ONCE:
             _, _, station = heapq.heappop(self._dials)
             if station.line is None and not station.away and station.id not in self._dialing:
                 self._dialing.add(station.id)
-                tasks.create_task(self._connect(station))
+                self._connect(station)
 
-    async def _connect(self, station: Station) -> None:
+    def _connect(self, station: Station) -> None:
         station.attempts += 1
-        try:
-            await ws_connect(
-                lambda: Line(station, deadlines=self._deadlines, ids=self._ids),
-                f"{self._url}/{quote(station.id, safe='')}",
-                extra_headers={"Sec-WebSocket-Protocol": station.voice.version.value},
-                websocket_handshake_timeout=HANDSHAKE_WALL_S,
-                max_frame_size=MAX_FRAME_BYTES,
-                read_buffer_init_size=READ_BUFFER_BYTES,
-                use_aiofastnet=False,
-            )
-        except (OSError, WSError, TimeoutError) as error:
-            log.debug("station %s cannot connect: %s", station.id, error)
-            if not station.away:
-                self.dial(station, TICK_S)
-        else:
+
+        def opened(channel: Channel) -> None:
+            self._dialing.discard(station.id)
+            Line(station, self._hub).begin(channel)
             if station.away:
                 station.hang_up()
-        finally:
+
+        def failed(wait_s: float) -> None:
             self._dialing.discard(station.id)
+            log.debug("station %s cannot connect", station.id)
+            if not station.away:
+                self.dial(station, max(TICK_S, wait_s))
+
+        key = self._keys.get(station.id)
+        self._dialer.dial(station.id, station.voice.version, opened=opened, failed=failed, key=key)
 
     def _populate(self, interval_s: float, versions: Mapping[int, str]) -> None:
         stations: dict[str, Station] = {}

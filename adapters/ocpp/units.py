@@ -1,13 +1,15 @@
-"""kW as stations want to hear it: W or A, one decimal, never between nothing and the least they can hold."""
+"""kW as stations want to hear it: W or A, in steps they take, never between nothing and the least they can hold."""
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vpp.domain.resource import Resource
+from adapters.ocpp.plates import Nameplate
 
 MIN_AC_A = 6.0
 """Least current an AC car can be told to take (IEC 61851-1)."""
+FINEST_STEP = 0.1
+"""What OCPP allows: limits have one decimal (multipleOf 0.1)."""
 _W = 1000.0
 _SLACK = 1e-6
 
@@ -47,27 +49,28 @@ class Supply:
         """Return the power of ``amperes`` on each of ``phases``."""
         return amperes * self.volts * phases / _W
 
-    def limit(self, power_kw: float, unit: RateUnit, resource: Resource) -> Told:
+    def limit(self, power_kw: float, unit: RateUnit, resource: Nameplate, step: float = FINEST_STEP) -> Told:
         """Return a ceiling for ``resource``: cut to its nameplate, rounded down, 0 or at least its floor.
 
         The floor is the resource's own; on AC (any resource with a floor) never below 6 A, whatever it states.
+        ``step`` is the smallest difference the station takes, in ``unit``.
         """
         ceiling_kw = min(max(power_kw, 0.0), max(resource.p_max_kw, 0.0))
         per_kw = _W if unit is RateUnit.W else _W / (self.volts * resource.phases)
-        value = _down(ceiling_kw * per_kw)
+        value = _down(ceiling_kw * per_kw, step)
         if ceiling_kw > 0.0 and resource.floor_kw > 0.0:
-            floor = math.ceil((resource.floor_kw * per_kw - _SLACK) * 10.0) / 10.0
+            floor = round(math.ceil((resource.floor_kw * per_kw - _SLACK) / step) * step, 1)
             value = max(value, floor if unit is RateUnit.W else max(floor, MIN_AC_A))
         return Told(unit=unit, value=value, power_kw=value / per_kw)
 
-    def setpoint(self, power_kw: float, unit: RateUnit, resource: Resource) -> Told:
+    def setpoint(self, power_kw: float, unit: RateUnit, resource: Nameplate, step: float = FINEST_STEP) -> Told:
         """Return the power to take, negative to discharge, within the nameplate and rounded towards zero."""
         target_kw = min(max(power_kw, resource.p_min_kw), resource.p_max_kw)
         per_kw = _W if unit is RateUnit.W else _W / (self.volts * resource.phases)
-        value = math.copysign(_down(abs(target_kw) * per_kw), target_kw)
+        value = math.copysign(_down(abs(target_kw) * per_kw, step), target_kw)
         return Told(unit=unit, value=value, power_kw=value / per_kw)
 
 
-def _down(value: float) -> float:
-    """Round down to one decimal, forgiving what binary fractions lose."""
-    return math.floor((value + _SLACK) * 10.0) / 10.0
+def _down(value: float, step: float) -> float:
+    """Round down to a multiple of ``step``, forgiving what binary fractions lose."""
+    return round(math.floor((value + _SLACK) / step) * step, 1)

@@ -2,10 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from adapters.ocpp.charger import Charger
-from adapters.ocpp.commands import ACCEPTED, Profile, Script, install_default
+from adapters.ocpp.commands import ACCEPTED, Odd, Profile, Script, install_default, odd_period
+from adapters.ocpp.control_test import control_test
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
+from adapters.ocpp.quick import heartbeat, meter_values_16
+from adapters.ocpp.rpc import CallFrame
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
 
@@ -19,12 +23,13 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "SignCertificate": {"status": "Rejected"},
 }
 """Responses to actions that mean nothing for power."""
-_KEPT_STARTS = 8
 _ABILITY_KEYS = (
     "ChargingScheduleAllowedChargingRateUnit",
     "ChargeProfileMaxStackLevel",
     "ChargingScheduleMaxPeriods",
 )
+_INTERVAL_KEYS = ("MeterValueSampleInterval", "ClockAlignedDataInterval")
+_DATA_KEYS = ("MeterValuesSampledData", "MeterValuesAlignedData")
 _UNIT_WORDS: Mapping[str, RateUnit] = {
     "Power": RateUnit.W,
     "W": RateUnit.W,
@@ -55,6 +60,12 @@ class Dialect16:
             "StopTransaction": self._stop,
         }
 
+    def quick(self, charger: Charger, frame: CallFrame) -> bytes | None:
+        """See ``commands.Dialect``."""
+        if frame.action == "MeterValues":
+            return meter_values_16(charger, frame.payload)
+        return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
+
     def serve(self, charger: Charger, action: str, payload: Json) -> Json:
         """See ``commands.Dialect``."""
         served = self._served.get(action)
@@ -67,10 +78,8 @@ class Dialect16:
     # What actions mean.
 
     def _boot(self, charger: Charger, payload: Json) -> Json:
-        abilities = charger.abilities
-        abilities.vendor = payload["chargePointVendor"]
-        abilities.model = payload["chargePointModel"]
-        abilities.firmware = payload.get("firmwareVersion", "")
+        vendor, model = payload["chargePointVendor"], payload["chargePointModel"]
+        charger.booted_as(vendor=vendor, model=model, firmware=payload.get("firmwareVersion", ""))
         services = charger.services
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
@@ -90,15 +99,10 @@ class Dialect16:
         return {}
 
     def _start(self, charger: Charger, payload: Json) -> Json:
-        """Begin a transaction; the same start replayed after a lost link gets the same id (mobilityhouse/ocpp#186)."""
-        connector = payload["connectorId"]
-        key = (connector, payload["timestamp"], payload["idTag"])
-        transaction_id = charger.replays.get(key)
-        if transaction_id is None:
-            transaction_id = charger.replays[key] = charger.services.next_transaction()
-            if len(charger.replays) > _KEPT_STARTS:
-                del charger.replays[next(iter(charger.replays))]
-        at_s = charger.instant(payload["timestamp"], offline=True)  # 1.6 does not say, but starts are queued
+        """Begin a transaction; the same start told again after a lost link gets the same id."""
+        connector, told = payload["connectorId"], payload["timestamp"]
+        transaction_id = charger.transaction_id_of_start(connector, told, payload["idTag"], payload["meterStart"])
+        at_s = charger.instant(told, offline=True)  # 1.6 does not say, but starts are queued
         charger.begin(connector, str(transaction_id), at_s, payload["meterStart"] / 1000.0)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
@@ -136,15 +140,19 @@ class Dialect16:
 
     def setup(self, charger: Charger) -> Script:
         """See ``commands.Dialect``."""
-        answer = yield Call("GetConfiguration", {"key": list(_ABILITY_KEYS)})
-        if answer.kind is AnswerKind.RESULT:
-            _learn(charger, answer.payload)
+        answer = yield Call("GetConfiguration", {"key": [*_ABILITY_KEYS, *_INTERVAL_KEYS, *_DATA_KEYS]})
+        told = _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
+        _learn(charger, told)
         for connector in tuple(charger.rows):
             yield from install_default(self, charger, connector)
+        yield from control_test(self, charger)
         interval = str(charger.services.sample_interval_s)
-        for key in ("MeterValueSampleInterval", "ClockAlignedDataInterval"):
-            yield _configure(key, interval)
-        for key in ("MeterValuesSampledData", "MeterValuesAlignedData"):
+        for key in _INTERVAL_KEYS:
+            if told.get(key) != interval:
+                yield _configure(key, interval)
+        for key in _DATA_KEYS:
+            if told.get(key) in _MEASURANDS:
+                continue
             for measurands in _MEASURANDS:
                 answer = yield _configure(key, measurands)
                 if answer.status == "Accepted":
@@ -179,6 +187,15 @@ class Dialect16:
             body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
         return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})
 
+    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+        """See ``commands.Dialect``."""
+        call = self.set_profile(profile)
+        if odd is not None:
+            call.payload["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"].append(
+                odd_period(odd, later_s)
+            )
+        return call
+
     def clear_profile(self, profile_id: int) -> Call:
         """See ``commands.Dialect``."""
         return Call("ClearChargingProfile", {"id": profile_id})
@@ -191,6 +208,10 @@ class Dialect16:
             Call("ClearChargingProfile", {**at, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}),
         )
 
+    def update_profile(self, profile_id: int, profile: Profile) -> Call:
+        """See ``commands.Dialect``; 1.6 has no such thing, so the whole profile is sent under its own id."""
+        return self.set_profile(replace(profile, id=profile_id))
+
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
         """See ``commands.Dialect``."""
         at: Json = {"connectorId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
@@ -201,11 +222,17 @@ def _configure(key: str, value: str) -> Call:
     return Call("ChangeConfiguration", {"key": key, "value": value})
 
 
-def _learn(charger: Charger, payload: Json) -> None:
-    told = {entry["key"]: entry.get("value", "") for entry in payload.get("configurationKey", [])}
+def _told(payload: Json) -> dict[str, str]:
+    """Return what a station says of its configuration; one value that is no text is passed over."""
+    entries = payload.get("configurationKey", [])
+    return {entry["key"]: entry["value"] for entry in entries if isinstance(entry.get("value"), str)}
+
+
+def _learn(charger: Charger, told: Mapping[str, str]) -> None:
     words = [word.strip() for word in told.get(_ABILITY_KEYS[0], "").split(",")]
-    charger.abilities.learn(
+    abilities = charger.abilities.told(
         units=[_UNIT_WORDS[word] for word in words if word in _UNIT_WORDS],
         max_stack_level=told.get(_ABILITY_KEYS[1], ""),
         max_periods=told.get(_ABILITY_KEYS[2], ""),
     )
+    charger.learn(abilities)

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from adapters.ocpp import der
 from adapters.ocpp.charger import Charger
-from adapters.ocpp.commands import ACCEPTED, Profile, Script, install_default
+from adapters.ocpp.commands import ACCEPTED, Odd, Profile, Script, install_default, odd_period
+from adapters.ocpp.control_test import control_test
 from adapters.ocpp.promises import read_needs
+from adapters.ocpp.quick import heartbeat
+from adapters.ocpp.rpc import CallFrame
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
 
@@ -21,8 +25,6 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "LogStatusNotification": {},
     "NotifyChargingLimit": {},
     "NotifyCustomerInformation": {},
-    "NotifyDERAlarm": {},
-    "NotifyDERStartStop": {},
     "NotifyDisplayMessages": {},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
     "NotifyEvent": {},
@@ -33,9 +35,7 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "NotifyWebPaymentStarted": {},
     "OpenPeriodicEventStream": {"status": "Rejected"},
     "PublishFirmwareStatusNotification": {},
-    "PullDynamicScheduleUpdate": {"status": "Rejected"},
     "ReportChargingProfiles": {},
-    "ReportDERControl": {},
     "ReservationStatusUpdate": {},
     "SecurityEventNotification": {},
     "SignCertificate": {"status": "Rejected"},
@@ -62,10 +62,18 @@ class Dialect2:
             "BootNotification": self._boot,
             "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
             "MeterValues": self._meter_values,
+            "NotifyDERAlarm": der.alarmed,
+            "NotifyDERStartStop": der.started_or_stopped,
             "NotifyEVChargingNeeds": self._needs,
+            "PullDynamicScheduleUpdate": _pull,
+            "ReportDERControl": der.reported,
             "StatusNotification": self._status,
             "TransactionEvent": self._transaction,
         }
+
+    def quick(self, charger: Charger, frame: CallFrame) -> bytes | None:
+        """See ``commands.Dialect``."""
+        return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
 
     def serve(self, charger: Charger, action: str, payload: Json) -> Json:
         """See ``commands.Dialect``."""
@@ -79,10 +87,9 @@ class Dialect2:
     # What actions mean.
 
     def _boot(self, charger: Charger, payload: Json) -> Json:
-        station, abilities, services = payload["chargingStation"], charger.abilities, charger.services
-        abilities.vendor = station["vendorName"]
-        abilities.model = station["model"]
-        abilities.firmware = station.get("firmwareVersion", "")
+        station, services = payload["chargingStation"], charger.services
+        firmware = station.get("firmwareVersion", "")
+        charger.booted_as(vendor=station["vendorName"], model=station["model"], firmware=firmware)
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
@@ -127,6 +134,7 @@ class Dialect2:
             _learn(charger, answer.payload)
         for evse in tuple(charger.rows):
             yield from install_default(self, charger, evse)
+        yield from control_test(self, charger)
         yield Call("SetVariables", {"setVariableData": self._intervals(charger)})
         for evse in tuple(charger.rows):
             yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
@@ -137,7 +145,7 @@ class Dialect2:
     def _intervals(self, charger: Charger) -> list[Json]:
         """Return how often and what to report; measurands a station lacks it refuses one by one."""
         interval = str(charger.services.sample_interval_s)
-        both_ways = any(resource.p_min_kw < 0.0 for resource in charger.resources.values())
+        both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
         measurands = _MEASURANDS_BOTH_WAYS if both_ways else _MEASURANDS
         return [
             {**_variable("SampledDataCtrlr", "TxUpdatedInterval"), "attributeValue": interval},
@@ -158,15 +166,27 @@ class Dialect2:
             "id": profile.id,
             "stackLevel": profile.stack_level,
             "chargingProfilePurpose": "TxDefaultProfile" if profile.transaction is None else "TxProfile",
-            "chargingProfileKind": "Absolute",
+            "chargingProfileKind": "Dynamic" if profile.dynamic else "Absolute",
             "chargingSchedule": [schedule],
         }
+        if profile.max_offline_s is not None and self.version is Version.V21:
+            body["maxOfflineDuration"] = profile.max_offline_s
+            body["invalidAfterOfflineDuration"] = True
         if profile.transaction is not None:
             body["transactionId"] = profile.transaction
         if profile.until_s is not None:
             schedule["duration"] = math.ceil(profile.until_s - profile.from_s)
             body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
         return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
+
+    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+        """See ``commands.Dialect``."""
+        call = self.set_profile(profile)
+        if odd is not None:
+            call.payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"].append(
+                odd_period(odd, later_s)
+            )
+        return call
 
     def clear_profile(self, profile_id: int) -> Call:
         """See ``commands.Dialect``."""
@@ -177,6 +197,11 @@ class Dialect2:
         tied: Json = {"evseId": connector, "chargingProfilePurpose": "TxProfile"}
         above: Json = {"evseId": connector, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}
         return [Call("ClearChargingProfile", {"chargingProfileCriteria": criteria}) for criteria in (tied, above)]
+
+    def update_profile(self, profile_id: int, profile: Profile) -> Call:
+        """See ``commands.Dialect``."""
+        value = {"setpoint" if profile.setpoint else "limit": profile.told.value}
+        return Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": value})
 
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
         """See ``commands.Dialect``."""
@@ -192,6 +217,18 @@ def _evse(charger: Charger, payload: Json, transaction_id: str) -> int:
     if running is not None:
         return running.connector
     return next(iter(charger.rows), 0) if len(charger.rows) == 1 else 0
+
+
+def _pull(charger: Charger, payload: Json) -> Json:
+    """Answer a station that asks for the present value of a dynamic profile."""
+    for (row, _), lease in charger.leases.items():
+        if lease.profile_id == payload["chargingProfileId"] and lease.dynamic:
+            plate, unit = charger.plate(row), charger.units_to_try()[0]
+            setpoint = plate.p_min_kw < 0.0
+            supply = charger.services.supply
+            told = (supply.setpoint if setpoint else supply.limit)(lease.power_kw, unit, plate)
+            return {"status": "Accepted", "scheduleUpdate": {"setpoint" if setpoint else "limit": told.value}}
+    return {"status": "Rejected"}
 
 
 def _period(profile: Profile) -> Json:
@@ -218,8 +255,9 @@ def _learn(charger: Charger, payload: Json) -> None:
         if result["attributeStatus"] == "Accepted"
     }
     units = (word.strip() for word in told.get("RateUnit", "").split(","))
-    charger.abilities.learn(
+    abilities = charger.abilities.told(
         units=[RateUnit(word) for word in units if word in tuple(RateUnit)],
         max_stack_level=told.get("ProfileStackLevel", ""),
         max_periods=told.get("PeriodsPerSchedule", ""),
     )
+    charger.learn(abilities)

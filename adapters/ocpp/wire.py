@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any
 
 from vpp.domain.errors import FrameError
@@ -144,8 +145,9 @@ def choose_version(offered: Sequence[str]) -> Version | None:
     return next((version for version in PREFERENCE if version.value in offered), None)
 
 
+@lru_cache(maxsize=256)
 def stamp(at_s: float) -> str:
-    """Return epoch seconds as RFC 3339 in UTC with milliseconds."""
+    """Return epoch seconds as RFC 3339 in UTC with milliseconds; a lease's end is written to thousands of stations."""
     return datetime.fromtimestamp(at_s, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,10 +1,12 @@
 """Cars that only charge: power inside the window, energy by departure or priced as unserved."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from optimizer.ledger import Cells, Ledger, Variables, constrain
+from optimizer.ledger import Account, Cells, Ledger, Variables, constrain
 from optimizer.problem import Problem
 from optimizer.validation import FloatArray
 
@@ -21,6 +23,8 @@ class ChargingBlock:
         self._power = power = Variables.on(block, "power_kw", zeros, cars.p_max_kw[cells.owner])
         unserved = Variables.on(block, "unserved_kwh", np.zeros(len(cars)), cars.need_kwh)
         ledger.load(cars.transformer[cells.owner], cells.step, 1.0, power)
+        if problem.regulation is not None:
+            ledger.move(cells.step, 1.0, power)
         ledger.price(np.full(len(cars), problem.unserved_price_cny_per_kwh), unserved)
         rows = []
         for i, (first, length) in enumerate(zip(cells.first.tolist(), cells.length.tolist(), strict=True)):
@@ -32,3 +36,11 @@ class ChargingBlock:
     def power_kw(self) -> FloatArray:
         """Return the solved power, shape ``(n, T)``."""
         return self._cells.spread(self._power.values(), self._shape)
+
+    def accounts(self) -> Iterator[tuple[int, int, Account]]:
+        """Yield row, step and power of every cell of a window."""
+        cells = zip(self._cells.owner.tolist(), self._cells.step.tolist(), strict=True)
+        for j, (row, step) in enumerate(cells):
+            account = Account()
+            account.add(1.0, self._power.data[j], 0.0, self._power.high[j])
+            yield row, step, account

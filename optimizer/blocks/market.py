@@ -1,15 +1,16 @@
-"""The total: its energy, its peak, and a requested change of it."""
+"""The total: its energy, its peak, and the band asked of it."""
 
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from optimizer.ledger import Account, Ledger, Row, Variables, constrain
-from optimizer.problem import Cut, Problem
+from optimizer.problem import Band, Problem
+from optimizer.validation import FloatArray
 
 
 class MarketBlock:
-    """``G_t = sum of roots + fixed``; cost ``price_t*h*G_t + peak_price*max(0, max G)``; the cut with its shortfall."""
+    """``G_t = sum of roots + fixed``; cost ``price_t*h*G_t + peak_price*max(0, max G)``; the band with its excess."""
 
     def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Ledger, total: list[Account]) -> None:
         model.market = block = pyo.Block()
@@ -24,8 +25,8 @@ class MarketBlock:
         ledger.price(problem.price_cny_per_kwh * problem.step_h, self._total)
         if problem.peak_price_cny_per_kw > 0.0:
             self._peak(block, problem.peak_price_cny_per_kw, ledger)
-        if problem.cut is not None:
-            self._cut(block, problem.cut, problem.step_h, ledger)
+        if problem.band is not None:
+            self._band(block, problem.band, problem.step_h, ledger)
 
     def _peak(self, block: pyo.Block, price: float, ledger: Ledger) -> None:
         top = max(float(self._total.high.max()), 0.0)
@@ -37,16 +38,29 @@ class MarketBlock:
         ]
         constrain(block, "peak", rows)
 
-    def _cut(self, block: pyo.Block, cut: Cut, step_h: float, ledger: Ledger) -> None:
-        steps = np.flatnonzero(cut.cut_kw)
-        sign = np.sign(cut.cut_kw[steps])
-        goal = (cut.reference_kw - cut.cut_kw)[steps]
-        worst = np.where(sign > 0, self._total.high[steps] - goal, goal - self._total.low[steps])
-        missing = Variables.on(block, "shortfall_kw", np.zeros(len(steps)), np.maximum(worst, 0.0))
-        ledger.price(np.full(len(steps), cut.shortfall_price_cny_per_kwh * step_h), missing)
+    def _band(self, block: pyo.Block, band: Band, step_h: float, ledger: Ledger) -> None:
+        price = band.price_cny_per_kwh * step_h
+        low, high = self._total.low, self._total.high
+        self._bound(block, "above", 1.0, goal=band.upper_kw, worst=high - band.upper_kw, price=price, ledger=ledger)
+        self._bound(block, "below", -1.0, goal=-band.lower_kw, worst=band.lower_kw - low, price=price, ledger=ledger)
+
+    def _bound(
+        self,
+        block: pyo.Block,
+        name: str,
+        sign: float,
+        *,
+        goal: FloatArray,
+        worst: FloatArray,
+        price: float,
+        ledger: Ledger,
+    ) -> None:
+        """Add ``sign * G_t - excess_t <= goal_t`` at the steps where the total could go beyond it."""
+        steps = np.flatnonzero(worst > 0.0)
+        excess = Variables.on(block, f"{name}_kw", np.zeros(len(steps)), worst[steps])
+        ledger.price(np.full(len(steps), price), excess)
         rows: list[Row] = []
         for i, step in enumerate(steps.tolist()):
-            members = [self._total.data[step], missing.data[i]]
-            body = LinearExpression(linear_coefs=[sign[i], -1.0], linear_vars=members)
-            rows.append((None, body, sign[i] * goal[i]))
-        constrain(block, "cut", rows)
+            members = [self._total.data[step], excess.data[i]]
+            rows.append((None, LinearExpression(linear_coefs=[sign, -1.0], linear_vars=members), goal[step]))
+        constrain(block, name, rows)

@@ -28,7 +28,7 @@ class TransformerBlock:
         """Close one node's accounts of every step and pass them to its parent, or to the total at a root."""
         accounts = ledger.node[node]
         limit, export = self._network.limit_kw[node], self._network.export_limit_kw[node]
-        binding = [t for t, a in enumerate(accounts) if a.variables and (a.high > limit[t] or a.low < -export[t])]
+        binding = [t for t, a in enumerate(accounts) if a.high > limit[t] or a.low < -export[t]]
         passed = _limited(
             block,
             [accounts[t] for t in binding],

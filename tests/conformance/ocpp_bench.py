@@ -125,7 +125,7 @@ class Sink:
 
 @asynccontextmanager
 async def central(sink: Sink, index: FleetIndex | None = None, **changes: Any) -> AsyncIterator[OcppLink]:  # noqa: ANN401 - any argument of OcppLink
-    link = OcppLink(**{"host": "127.0.0.1", "port": 0, "clock": clock(), **changes})
+    link = OcppLink(**{"host": "127.0.0.1", "port": 0, "clock": clock(), "control_test": False, **changes})
     link.assign(index or fleet())
     await link.start(sink)
     try:
@@ -164,6 +164,7 @@ class RawStation:
         self.version = version
         self.asked: list[tuple[str, Json]] = []
         self.answers: dict[str, Json | str | None] = {}
+        self.rules: dict[str, Callable[[Json], Json | None]] = {}
         self.units = "Power" if version == "ocpp1.6" else "W"
         self.silent = False
         self._ids = itertools.count(1)
@@ -213,6 +214,8 @@ class RawStation:
 
     async def _answer(self, message_id: str, action: str, payload: Json) -> None:
         answer = self.answers.get(action, self._usual(action, payload))
+        if action in self.rules:
+            answer = self.rules[action](payload)
         if isinstance(answer, dict):
             await self.socket.send(orjson.dumps([3, message_id, answer]).decode())
         elif isinstance(answer, str):

@@ -679,3 +679,19 @@ async def _exchange(port: int, frame: bytes) -> bytes:
 
 def _exception(transaction: int, unit: int, function: int, code: int) -> bytes:
     return struct.pack(">HHHBBB", transaction, 0, 3, unit, function | 0x80, code)
+
+
+async def test_an_endpoint_that_somebody_else_dials_is_left_alone_until_it_is_ours_again() -> None:
+    index = _pair()
+    battery_place = index.resources[BATTERY].address.rpartition("/")[0]
+    async with _staged(index) as stage:
+        await stage.ear.until_connected(PV, BATTERY)
+        stage.link.own(lambda place: place != battery_place)
+        await stage.ear.until(lambda: stage.ear.last(BATTERY, Quantity.CONNECTED) == 0.0)
+        unreachable = (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        assert await stage.tell(1, BATTERY, Layer.DISPATCH, 5.0, 60.0) == unreachable
+        assert await stage.tell(2, PV, Layer.DISPATCH, -5.0, 60.0) == ACCEPTED
+        stage.link.own(lambda _: True)
+        await stage.ear.until(lambda: stage.ear.last(BATTERY, Quantity.CONNECTED) == 1.0)
+        assert await stage.tell(3, BATTERY, Layer.DISPATCH, 6.0, 60.0) == ACCEPTED
+        assert stage.world.applied[-1][:3] == (BATTERY, Layer.DISPATCH, 6.0)

@@ -518,3 +518,30 @@ async def test_mosquitto_does_as_well(tmp_path: Path, monkeypatch: pytest.Monkey
         await scene.sink.until(lambda: scene.sink.results == [(1, OutcomeStatus.ACCEPTED, Reason.NONE)])
         world.online[PRESS] = False
         await scene.sink.until(lambda: scene.sink.connected(PRESS) == 0.0)
+
+
+async def test_two_links_that_share_the_sites_each_hear_and_command_their_own(scene: Scene) -> None:
+    mall, plant = Sink(), Sink()
+    links = {}
+    for sink, mine in ((mall, "mall"), (plant, "plant")):
+        scene.sink = sink
+        links[mine] = MqttLink(url=scene.url, clock=scene.clock)
+        links[mine].assign(fleet())
+        links[mine].own(lambda site, mine=mine: site == mine)
+        await links[mine].start(sink)
+        scene.stack.push_async_callback(links[mine].close)
+    await scene.sites(World(scene.clock))
+    await mall.until(lambda: mall.power(AHU_2) is not None)
+    await plant.until(lambda: plant.power(PRESS) is not None)
+    assert {row for row, _ in mall.values} == {AHU_1, AHU_2}
+    assert {row for row, _ in plant.values} == {PRESS}
+    links["mall"].send(scene.lease((1, AHU_1, 5.0), (2, PRESS, 5.0)))
+    await mall.until(lambda: len(mall.results) == 2)
+    assert sorted(mall.results) == [
+        (1, OutcomeStatus.ACCEPTED, Reason.NONE),
+        (2, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED),
+    ]
+    links["mall"].own(lambda _: False)
+    assert [mall.connected(row) for row in (AHU_1, AHU_2)] == [0.0, 0.0]
+    links["plant"].own(lambda _: True)
+    await plant.until(lambda: plant.power(AHU_1) is not None and plant.connected(AHU_1) == 1.0)

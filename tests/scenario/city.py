@@ -11,38 +11,33 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from vpp.bootstrap.service import Service, Store
-from vpp.config import Settings
+from vpp.bootstrap import city
+from vpp.bootstrap.city import HISTORY_DAYS, fresh_twin, virtual_settings
+from vpp.bootstrap.memory import VolatileMemory
+from vpp.bootstrap.service import Store
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
-from vpp.domain.resource import STORING
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
-from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
-from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
+from vpp.domain.telemetry import RowArray, TelemetryBatch
+from vpp.domain.timegrid import instant
+from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.runtime.clock import VirtualClock
-from vpp.runtime.plant import VirtualPowerPlant
 from vpp.twin.fleet import Twin
+from vpp.twin.history import history_grid
 from vpp.twin.judgement import judge
 from vpp.twin.link import TwinLink
 from vpp.twin.presets import demo_fleet
 from vpp.twin.sessions import BuiltinSessions, SessionSource
-from vpp.twin.truth import TruthRecorder
-from vpp.twin.weather import Weather
 
 BEGIN_S = datetime(2026, 7, 15, 12, 9, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
 """A hot July workday, a good quarter of an hour before the first hold."""
 
 SEED = 1
 FAR_TOO_MUCH_KW = 1e6
-_HISTORY_DAYS = 8
-"""Enough for five workdays of the same kind before a Wednesday."""
-
 CYCLE_S = 10.0
 REPORT_S = 30.0
 _PREROLL_STEP_S = 120.0
-_PLAN_S = 900.0
 _LINKS = ("ocpp", "modbus", "mqtt")
 _OVER = (RequestState.SETTLED, RequestState.CANCELLED, RequestState.FAILED)
 _LONGEST_S = 4.0 * 3600.0
@@ -118,8 +113,7 @@ def small_fleet() -> FleetIndex:
 
 def prerolled(index: FleetIndex, sessions: SessionSource, *, begin_s: float = BEGIN_S, seed: int = SEED) -> Twin:
     """Return a twin with a good week behind it, at ``begin_s``."""
-    start_s = floor_s(begin_s, STEP_S) - _HISTORY_DAYS * SECONDS_PER_DAY
-    twin = Twin(index, seed=seed, start_s=start_s, sessions=sessions, weather=Weather.builtin())
+    twin = fresh_twin(index, sessions, begin_s=begin_s, seed=seed)
     twin.advance(begin_s, step_s=_PREROLL_STEP_S)
     return twin
 
@@ -134,8 +128,8 @@ def small_twin() -> Twin:
     return copy.deepcopy(_standard_twin())
 
 
-class VirtualCity:
-    """Service, links, twin and clock, moved in step by the test.
+class VirtualCity(city.VirtualCity):
+    """The product's virtual city with a database, watched wires, and a way to die.
 
     Args:
         twin: The device side; the clock starts at its present.
@@ -144,76 +138,33 @@ class VirtualCity:
     """
 
     def __init__(self, twin: Twin, directory: Path, *, watch_minutes: float = 15.0) -> None:
-        self.twin, self.index = twin, twin.index
-        self.clock = VirtualClock(twin.now_s)
-        self.wire = Wire()
-        self.recorder = TruthRecorder(twin, installed_kw=_installed_kw(twin.index))
-        self.settings = Settings.load(
-            data_dir=directory, sample_s=REPORT_S, rebound_watch_minutes=watch_minutes, call_timeout_s=120.0
+        settings = virtual_settings(
+            directory, sample_s=REPORT_S, rebound_watch_minutes=watch_minutes, call_timeout_s=120.0
         )
-        self._next_plan_s = float("inf")
-        self._links: list[WatchedLink] = []
-
-    @property
-    def plant(self) -> VirtualPowerPlant:
-        """The service's face."""
-        return self.service.plant
+        super().__init__(twin, settings=settings, memory=VolatileMemory())  # until there is a database
+        self.wire = Wire()
+        self.store: Store
+        self._dead: list[WatchedLink] = []
 
     async def boot(self) -> None:
         """Start a service on the database, new or not."""
-        dead = self._links
-        self.store = Store.open(self.settings.database_url)
-        self._links = [WatchedLink(self.twin, self.clock, self.wire, name=name) for name in _LINKS]
-        for link, before in zip(self._links, dead, strict=False):
+        self._memory = self.store = Store.open(self.settings.database_url)
+        await super().boot()
+
+    @property
+    def _watched(self) -> list[WatchedLink]:
+        return [link for link in self._links if isinstance(link, WatchedLink)]
+
+    def _made_links(self) -> list[TwinLink]:
+        links = [WatchedLink(self.twin, self.clock, self.wire, name=name) for name in _LINKS]
+        for link, before in zip(links, self._dead, strict=False):
             link.inherit(before)
-        self.service = Service(self.settings, self.store, self.clock, self._links)
-        await self.service.planner.start()
-        await self.service.open()
+        return list(links)
 
-    async def found(self) -> None:
-        """Register the fleet with its past, let devices report, and make the first plan."""
-        await self.boot()
-        index, end_s = self.index, floor_s(self.clock.now_s(), STEP_S)
-        await self.plant.connect(
-            areas=index.areas,
-            operators=index.operators,
-            transformers=index.transformers,
-            sites=index.sites,
-            resources=index.resources,
-        )
-        grid = TimeGrid(start_at=instant(end_s - _HISTORY_DAYS * SECONDS_PER_DAY), count=_HISTORY_DAYS * 96)
-        await self.plant.import_meters(grid, [r.id for r in index.resources], self.twin.history(grid))
-        await self.play(minutes=4.0)
-        await self.plan()
-
-    async def plan(self) -> None:
-        """Make a plan now and every quarter of an hour from now on."""
-        await self.plant.slow.plan()
-        self._next_plan_s = self.clock.now_s() + _PLAN_S
-
-    async def cycle(self) -> None:
-        """Let one cycle pass on both sides."""
-        await self._move()
-        await self.plant.fast.cycle()
-        await self.plant.desk.verify_finished()
-        if self.clock.now_s() >= self._next_plan_s:
-            await self.plan()
-
-    async def _move(self) -> None:
-        now_s = self.clock.now_s() + CYCLE_S
-        await self.clock.advance(now_s)
-        self.recorder.advance(now_s, step_s=CYCLE_S)
-        for link in self._links:
-            link.pump(now_s)
-
-    async def play(self, *, minutes: float) -> None:
-        """Let time pass."""
-        await self.play_until(self.clock.now_s() + minutes * SECONDS_PER_MINUTE)
-
-    async def play_until(self, at_s: float) -> None:
-        """Let time pass until ``at_s``."""
-        while self.clock.now_s() < at_s:
-            await self.cycle()
+    async def _hand_over_history(self) -> None:
+        """Import the past as an operator's back office would."""
+        grid = history_grid(days=HISTORY_DAYS, until_s=self.clock.now_s())
+        await self.plant.import_meters(grid, [r.id for r in self.index.resources], self.twin.history(grid))
 
     async def play_out(self, request_id: str) -> DispatchRequest:
         """Let time pass until the request is over and, if there was anything to settle, settled."""
@@ -267,26 +218,22 @@ class VirtualCity:
         """Let the service's process die: nothing is flushed, told or handed over."""
         await self.service.planner.close()  # the operating system ends the child of a dead process
         self.store.database.dispose()
-        for link in self._links:
+        self._dead = self._watched
+        for link in self._dead:
             link.fall_silent()
 
     async def dark(self, seconds: float) -> None:
         """Let time pass while no service runs."""
         until_s = self.clock.now_s() + seconds
         while self.clock.now_s() < until_s:
-            await self._move()
+            await self._move(self.settings.cycle_s)
 
     async def close(self) -> None:
         """Stop the service as an operator would."""
-        await self.service.close()
+        await super().close()
         self.store.close()
 
     def rows_of(self, *classes: str) -> RowArray:
         """Return the rows of some classes."""
         chosen = [row for row, r in enumerate(self.index.resources) if r.resource_class.value in classes]
         return np.array(chosen, dtype=np.int32)
-
-
-def _installed_kw(index: FleetIndex) -> FloatArray:
-    """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
-    return np.where(index.is_class(*STORING), np.nan, index.default_kw)

@@ -1,7 +1,7 @@
 """The whole fast loop against a small plant of first-order devices, on virtual time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -193,6 +193,7 @@ class Bench:
     batches: list[tuple[float, SetpointBatch]] = field(default_factory=list)
     powers: list[tuple[float, float]] = field(default_factory=list)
     baselines: dict[str, Baseline] = field(default_factory=dict)
+    intended: Schedule | None = None
 
     def __post_init__(self) -> None:
         self.engine = DispatchEngine(self.plant.index, self.settings, self.record)
@@ -264,7 +265,9 @@ class Bench:
     def step(self) -> CycleResult:
         """Run one cycle at the present instant."""
         state = self.plant.state()
-        result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines)
+        result = self.engine.cycle(
+            state, schedule=self.schedule, baselines=self.baselines, intended=self.intended
+        )
         self.results.append((state.at_s, result))
         self.batches.append((state.at_s, result.batch))
         self.powers.append((state.at_s, float(self.plant.power.sum())))
@@ -349,7 +352,7 @@ def test_losing_a_tenth_of_the_rows_in_the_hold_is_made_up_within_two_cycles() -
 
 def test_losing_rows_that_cannot_be_made_up_is_flagged_with_kw_and_cause() -> None:
     bench = Bench(Plant(fleet()))
-    request = bench.commit(1500.0)
+    request = bench.commit(1620.0)
     bench.run(START + timedelta(minutes=10))
     bench.plant.connected[120:126] = False
     bench.plant.connected[126:128] = False
@@ -387,8 +390,140 @@ def test_a_rebound_cap_holds_rows_back_until_there_is_room() -> None:
     unforeseen = free[industry].max() / 6.0
     assert (free.sum() - bench.powers[-1][1]) > 100.0
     assert max(over) <= 20.0 + unforeseen
-    bench.run(everything_back())
+    bench.run(everything_back() + timedelta(minutes=SETTINGS.release_minutes))
     assert np.isnan(bench.plant.dispatch).all()
+
+
+def test_those_held_for_a_rebound_cap_go_home_one_after_the_other_once_the_watch_is_over() -> None:
+    bench = Bench(Plant(fleet(), noise=0.0))
+    bench.commit(700.0, rebound_cap_kw=20.0)
+    bench.run(END)
+    bench.plant.size[bench.plant.index.is_class(ResourceClass.INDUSTRY)] *= 1.2
+    watched = END + timedelta(minutes=SETTINGS.release_minutes + SETTINGS.rebound_watch_minutes)
+    bench.run(watched - timedelta(seconds=CYCLE_S))
+    held = np.flatnonzero(~np.isnan(bench.plant.dispatch))
+    assert len(held) >= 10
+    left: list[int] = []
+    bench.run(
+        watched + timedelta(minutes=SETTINGS.release_minutes + 1),
+        lambda _: left.append(int(np.count_nonzero(~np.isnan(bench.plant.dispatch[held])))),
+    )
+    assert left[-1] == 0
+    assert np.diff(left).min() >= -0.2 * len(held), "not all at once"
+    assert left[len(left) // 2] < 0.7 * len(held), "and not all at the end"
+
+
+def test_shed_time_is_spread_over_drivers() -> None:
+    spread = []
+    for ratio in (0.0, 0.02):
+        settings = replace(SETTINGS, rotation_ratio=ratio, rotate_minutes=8.0)
+        bench = Bench(Plant(fleet(), noise=0.0), settings=settings)
+        bench.commit(150.0)
+        shed = np.zeros(120)
+
+        def count(_: float, bench: Bench = bench, shed: np.ndarray = shed) -> None:
+            shed += (bench.plant.free(bench.plant.now_s) - bench.plant.power)[:120] > 0.5
+
+        bench.run(END, count)
+        assert np.mean(bench.interval_accuracy(150.0)) >= 0.98
+        spread.append(gini(shed))
+    assert spread[1] <= 0.8 * spread[0], spread
+
+
+def gini(values: FloatArray) -> float:
+    """Return 0 where everybody has the same, near 1 where one has all."""
+    ordered = np.sort(values)
+    ranks = np.arange(1, len(values) + 1)
+    return float(2.0 * (ranks * ordered).sum() / (len(values) * ordered.sum()) - (len(values) + 1) / len(values))
+
+
+def test_who_was_shed_yesterday_is_shed_last_today() -> None:
+    bench = Bench(Plant(fleet(), noise=0.0))
+    bench.commit(150.0)
+    bench.run(START)
+    shed = ~np.isnan(bench.plant.dispatch[:120])
+    assert 10 < np.count_nonzero(shed) < 60
+    key = bench.engine._burden.merit(bench.plant.state()).bulk[:120]
+    bench.run(START + timedelta(minutes=19))
+    later = bench.engine._burden.merit(bench.plant.state()).bulk[:120] - key
+    assert later[shed].mean() > later[~shed].mean() + 0.02
+    again = DispatchEngine(bench.plant.index, bench.settings, lambda *_: None)
+    again.restore(bench.journal, bench.plant.now_s)
+    assert (again._burden.shed_s()[:120] > 0.0).tolist() == (bench.engine._burden.shed_s()[:120] > 0.0).tolist()
+
+
+def test_chargers_pause_by_turns_where_their_floors_are_not_low_enough_and_never_for_long() -> None:
+    plant = Plant(fleet(), noise=0.0)
+    others = ~plant.index.is_class(ResourceClass.EV)
+    plant.connected[others] = False
+    bench = Bench(plant)
+    floors_kw = float((plant.free(plant.now_s) - plant.index.floor_kw)[:120].sum())
+    target_kw = floors_kw + 30.0
+    bench.commit(target_kw)
+    off = np.zeros(120)
+    longest = np.zeros(120)
+    between: list[float] = []
+
+    def follow(_: float) -> None:
+        nonlocal off
+        resting = plant.power[:120] < 0.1
+        off = np.where(resting, off + CYCLE_S, 0.0)
+        np.maximum(longest, off, out=longest)
+        told = plant.dispatch[:120]
+        between.extend(told[(told > 0.0) & (told < 1.4 - 1e-9)].tolist())
+
+    bench.run(END, follow)
+    assert not between, "between nothing and its floor a charger cannot be"
+    assert np.count_nonzero(longest) > 30, "by turns"
+    assert longest.max() <= SETTINGS.pause_s + 3 * CYCLE_S
+    assert longest[longest > 0.0].min() >= SETTINGS.pause_s - 3 * CYCLE_S
+    assert np.mean(bench.interval_accuracy(target_kw)) >= 0.98
+
+
+def test_a_re_dispatch_plan_says_who_gives_and_the_loop_makes_up_for_what_it_misses() -> None:
+    bench = Bench(Plant(fleet()))
+    target_kw = 300.0
+    bench.commit(target_kw)
+    free = bench.plant.free(START.timestamp())
+    chosen = np.flatnonzero(bench.plant.index.is_class(ResourceClass.INDUSTRY))
+    power = free.copy()
+    power[chosen] -= 250.0 / len(chosen)
+    grid = TimeGrid(start_at=START - timedelta(minutes=15), count=4)
+    bench.intended = replace(bench.schedule, grid=grid, power_kw=np.repeat(power[:, None], 4, axis=1))
+    bench.run(START + timedelta(minutes=5))
+    give = (bench.plant.free(bench.plant.now_s) - bench.plant.power)[chosen]
+    np.testing.assert_allclose(give, 250.0 / len(chosen), atol=25.0)
+    bench.run(END)
+    assert np.mean(bench.interval_accuracy(target_kw)) >= 0.97
+
+
+def test_what_a_meter_cannot_show_yet_is_not_asked_for_twice() -> None:
+    over = []
+    for meter_s in (0.0, 90.0):
+        plant = Plant(fleet(), noise=0.0)
+        plant.connected[120:] = False
+        settings = replace(SETTINGS, meter_s=dict.fromkeys(Adapter, meter_s), ramp_minutes=3.0)
+        bench = Bench(plant, settings=settings)
+        bench.commit(250.0)
+        phase = np.random.default_rng(5).integers(0, 6, len(plant.index))
+        shown, shown_s = plant.metered.copy(), plant.metered_s.copy()
+
+        def once_a_minute(
+            _: float,
+            plant: Plant = plant,
+            phase: np.ndarray = phase,
+            shown: FloatArray = shown,
+            shown_s: FloatArray = shown_s,
+        ) -> None:
+            due = (plant.cycle + phase) % 6 == 0
+            shown[due], shown_s[due] = plant.power[due], plant.now_s
+            plant.metered, plant.metered_s = shown.copy(), shown_s.copy()
+
+        bench.run(START + timedelta(minutes=6), once_a_minute)
+        base_kw = next(iter(bench.baselines.values())).power_kw[:, 1].sum()
+        over.append(max(base_kw - power for at, power in bench.powers if at > START.timestamp()) / 250.0 - 1.0)
+    assert over[1] <= 0.5 * over[0], over
+    assert over[1] <= 0.03, over
 
 
 def test_urgent_and_opted_out_drivers_are_never_shed() -> None:

@@ -91,3 +91,20 @@ def test_news_of_cars_come_back() -> None:
 def test_an_event_of_another_version_is_told_not_guessed() -> None:
     with pytest.raises(AuditError, match="SessionPaused"):
         session_of({"event": "SessionPaused"})
+
+
+def test_a_plan_is_kept_by_the_rows_it_decides_and_the_rest_is_unknown_again() -> None:
+    power_kw = np.arange(12.0).reshape(4, 3)
+    plan = Schedule(
+        grid=TimeGrid(start_at=datetime(2026, 7, 15, 4, tzinfo=UTC), count=3),
+        power_kw=power_kw.astype(np.float32),
+        rung=Rung.OPTIMAL,
+        objective_cny=1.0,
+        gap_ratio=0.0,
+        solve_s=0.1,
+        overload_kw={},
+    )
+    again = schedule_of(schedule_body(plan, np.array([1, 3])))
+    np.testing.assert_array_equal(again.power_kw[[1, 3]], power_kw[[1, 3]])
+    assert np.isnan(again.power_kw[[0, 2]]).all()
+    assert again.at(plan.grid.start_s).dtype == np.float64

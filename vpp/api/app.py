@@ -11,11 +11,11 @@ from vpp.api import problems
 from vpp.api.auth import bearer
 from vpp.api.limits import BodyLimit
 from vpp.api.registration import PARTS
-from vpp.api.routes import fleet, meters, operations, plans, registry, requests, sessions, stream
+from vpp.api.routes import fleet, meters, operations, plans, registry, requests, sessions, stream, telemetry
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
-from vpp.ports import Plant
+from vpp.ports import Plant, TelemetryHistory
 
 PREFIX = "/api/v1"
 MAX_BYTES = 2**20
@@ -31,7 +31,13 @@ _REFERENCED = (Problem, AreaBody, OperatorBody, TransformerBody, SiteBody, Resou
 
 
 def create_app(
-    plant: Plant, *, metrics: CollectorRegistry, report: Report, version: str, token: str | None = None
+    plant: Plant,
+    *,
+    metrics: CollectorRegistry,
+    report: Report,
+    version: str,
+    token: str | None = None,
+    history: TelemetryHistory | None = None,
 ) -> FastAPI:
     """Return the application that serves ``plant``.
 
@@ -42,11 +48,13 @@ def create_app(
             UnknownIdError and ConflictError.
         version: Of the program.
         token: Bearer token every call under ``/api/v1`` must carry, if set.
+        history: Samples as they were kept, where they are.
     """
     app = _routed(version, token)
     app.state.plant = plant
     app.state.metrics = metrics
     app.state.report = report
+    app.state.telemetry = history
     return app
 
 
@@ -60,7 +68,8 @@ def _routed(version: str, token: str | None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk())
     problems.install(app)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
-    for module in (requests, plans, fleet, registry, sessions, meters, stream, operations):
+    # Telemetry before the fleet, whose device route takes any path.
+    for module in (requests, plans, telemetry, fleet, registry, sessions, meters, stream, operations):
         guarded.include_router(module.router)
     app.include_router(guarded)
     app.include_router(operations.probes)

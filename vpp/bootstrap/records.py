@@ -14,7 +14,7 @@ from rich.progress import track
 from vpp.bootstrap.service import STARTED, Store, dispatch_settings
 from vpp.config import Settings
 from vpp.dispatch.engine import DispatchEngine
-from vpp.dispatch.outbox import OUTCOMES, SENT, outcomes_from
+from vpp.dispatch.outbox import OUTCOMES, SENT, outcomes_from, sent_from
 from vpp.dispatch.requests import TRANSITION
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.journal import JournalEntry
@@ -167,8 +167,7 @@ class _Run:
         for entry in group:
             if entry.kind == OUTCOMES:
                 self._engine.outcomes(outcomes_from(entry.body))
-        recorded: Any = sent[0].body["ids"] if sent else []
-        self._ids = np.array(recorded, dtype=np.int64)
+        self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
         state = self._ingest.snapshot(group[0].at_s)
         return self._engine.cycle(
             state, schedule=self._schedule, baselines=self._baselines, portfolios=self._portfolios
@@ -231,15 +230,11 @@ def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
 
 def _difference(batch: SetpointBatch, recorded: Mapping[str, Any]) -> str:
     """Return how what was decided differs from what was sent; empty if it does not."""
-    decided = {
-        "rows": batch.rows.tolist(),
-        "layers": batch.layers.tolist(),
-        "power_kw": batch.power_kw.tolist(),
-        "until_s": [until_s if np.isfinite(until_s) else None for until_s in batch.until_s.tolist()],
-    }
-    for name, values in decided.items():
-        if values != recorded.get(name, []):
-            return f"{name} came out as {values[:_SHOWN]}…, sent were {recorded.get(name, [])[:_SHOWN]}…"
+    sent = sent_from(recorded) if recorded else batch.take(np.empty(0, dtype=np.int64))
+    for name in ("rows", "layers", "power_kw", "until_s"):
+        decided, as_sent = getattr(batch, name), getattr(sent, name)
+        if not np.array_equal(decided, as_sent, equal_nan=name == "power_kw"):
+            return f"{name} came out as {decided[:_SHOWN].tolist()}…, sent were {as_sent[:_SHOWN].tolist()}…"
     return ""
 
 

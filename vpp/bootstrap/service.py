@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,23 +16,26 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from adapters.modbus.link import ModbusLink
-from adapters.modbus.regmap import RegisterMap
-from adapters.mqtt.link import MqttLink
 from adapters.ocpp.server import OcppLink
 from vpp.api.app import create_app, describe
+from vpp.bootstrap.links import links_of, service_links
+from vpp.bootstrap.memory import Memory
 from vpp.bootstrap.runner import clock_of, run
+from vpp.bus.link import BusLink
 from vpp.bus.local import EventStream
 from vpp.config import Settings, address_of
 from vpp.console.report import render_report, report_json
-from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConfigurationError, ConflictError
+from vpp.domain.fleet import FleetState
 from vpp.domain.resource import Adapter
 from vpp.planning.planner import Planner
+from vpp.planning.tariff import Tariff
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
-from vpp.runtime.fastloop import FastLoop
+from vpp.runtime.events import promised_events
+from vpp.runtime.fastloop import FastLoop, Observer
 from vpp.runtime.identifiers import CommandIds
 from vpp.runtime.observability import Metrics, configure_logging
 from vpp.runtime.plane import DevicePlane
@@ -45,12 +49,15 @@ from vpp.storage.leases import Leases
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.samples import SqlTelemetryLog
 from vpp.storage.sql import open_database
+from vpp.storage.telemetry_archive import ArchiveRules, TelemetryArchive
+from vpp.storage.telemetry_store import TelemetryStore
 from vpp.storage.timeseries import IntervalStore
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules
 from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
+__all__ = ["STARTED", "Service", "Store", "dispatch_settings", "links_of", "openapi_json", "run_service"]
 STARTED = "service.started"
 _GRACE_WALL_S = 2
 _BACKLOG = 2048
@@ -60,6 +67,15 @@ def run_service(settings: Settings) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     configure_logging(json=settings.log_json, level=settings.log_level)
     run(_serve(settings))
+
+
+def archive_of(settings: Settings, database: sa.Engine, clock: Clock) -> TelemetryArchive | None:
+    """Return what moves samples into the telemetry store, ``None`` where settings want none."""
+    place = settings.telemetry_place
+    if place is None:
+        return None
+    rules = ArchiveRules(keep_days=settings.telemetry_days, keep_frames_days=settings.frame_days)
+    return TelemetryArchive(database, TelemetryStore(place), now_s=clock.now_s, rules=rules)
 
 
 def openapi_json() -> str:
@@ -115,25 +131,51 @@ async def _serve(settings: Settings) -> None:
     clock = clock_of(settings)
     # First of all: a second service on the same address must not touch the journal.
     with _listener(settings.http) as listener:
-        store = Store.open(settings.database_url)
-        service = Service(settings, store, clock, links_of(settings, clock))
-        try:
-            await service.run(listener)
-        finally:
-            await service.close()
-            store.close()
+        async with service_links(settings, clock) as links:
+            await _serve_at(listener, settings, clock, links)
+
+
+async def _serve_at(listener: socket.socket, settings: Settings, clock: Clock, links: Sequence[DeviceLink]) -> None:
+    store = Store.open(settings.database_url)
+    service = Service(settings, store, clock, links)
+    archive = archive_of(settings, store.database, clock)
+    if archive is not None:
+        service.history = archive.store
+        archive.start(areas=lambda: service.plant.fleet().index.area_code)
+    try:
+        await service.run(listener)
+    finally:
+        await service.close()
+        if archive is not None:
+            await asyncio.to_thread(archive.close)
+        store.close()
 
 
 class Service:
-    """All parts of one ``vpp serve`` and how they hang together."""
+    """All parts of one ``vpp serve`` and how they hang together.
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, links: Sequence[DeviceLink]) -> None:
+    Args:
+        observer: Told of every cycle after the service's own observers.
+        tariff: Prices the plan is made for; Shanghai's time-of-use tariff unless given.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Memory,
+        clock: Clock,
+        links: Sequence[DeviceLink],
+        *,
+        observer: Observer | None = None,
+        tariff: Tariff | None = None,
+    ) -> None:
         index = store.registry.load()
         epoch = store.leases.next_epoch()
         store.meters.grow(len(index))
         self.metrics = Metrics(version("vpp"))
         self.metrics.set_leader_epoch(epoch)
         self.news = EventStream()
+        self.history: TelemetryStore | None = None
         image = ProcessImage(index)
         ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
         means = IntervalMeans(len(index), clock.now_s())
@@ -145,7 +187,7 @@ class Service:
             epoch=epoch,
         )
         self.plane = DevicePlane(links, ingest, clock)
-        self.planner = Planner(deadline_s=settings.plan_deadline_wall_s)
+        self.planner = Planner(tariff=tariff, deadline_s=settings.plan_deadline_wall_s)
         self.plant = VirtualPowerPlant(
             clock=clock,
             image=image,
@@ -161,12 +203,16 @@ class Service:
         )
         self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
         self._links = links
+        self._observer = observer
         self._supervisor = Supervisor(clock)
         self._compose_loops(ingest, means)
         self._restore(image)
 
     async def open(self) -> None:
         """Open the device links."""
+        for link in self._links:
+            if isinstance(link, BusLink):
+                link.hub.lead(self._epoch)
         self.plane.assign(self._index)
         await self.plane.start()
         self._remember_defaults()
@@ -188,6 +234,7 @@ class Service:
             report=self._report,
             version=version("vpp"),
             token=self._settings.api_token,
+            history=self.history,
         )
 
     async def close(self) -> None:
@@ -208,6 +255,8 @@ class Service:
             state=plant.fleet,
             schedule=lambda: plant.slow.schedule,
             quote_valid_s=settings.quote_valid_s,
+            outlook=lambda state: plant.slow.outlook(state),
+            changed=lambda: plant.slow.requests_changed(),
         )
         plant.slow = SlowLoop(
             clock=clock,
@@ -218,6 +267,7 @@ class Service:
             metrics=self.metrics,
             state=plant.fleet,
             kept_until_s=plant.desk.kept_until_s,
+            events=partial(promised_events, self.engine.book),
         )
         plant.fast = FastLoop(
             clock=clock,
@@ -232,8 +282,13 @@ class Service:
             metrics=self.metrics,
             schedule=lambda: plant.slow.schedule,
             desk=plant.desk,
-            observer=plant.follow,
+            observer=plant.follow if self._observer is None else self._follow,
         )
+
+    def _follow(self, state: FleetState, result: CycleResult) -> None:
+        self.plant.follow(state, result)
+        if self._observer is not None:
+            self._observer(state, result)
 
     def _restore(self, image: ProcessImage) -> None:
         """Rebuild requests, leases, baselines and sessions from the journal."""
@@ -265,7 +320,7 @@ class Service:
         """Tell the stations' link the default values an earlier life left in force; it sets them at every return."""
         default_kw = self.engine.outbox.table.default_kw
         for link in self._links:
-            if isinstance(link, OcppLink):
+            if isinstance(link, OcppLink | BusLink) and link.name == OcppLink.name:
                 for row in np.flatnonzero(~np.isnan(default_kw)).tolist():
                     if self._index.resources[row].adapter is Adapter.OCPP:
                         link.remember_default(row, float(default_kw[row]))
@@ -310,32 +365,6 @@ def _listener(address: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(f"VPP_HTTP: cannot listen on {address}: {error.strerror}") from error
-
-
-def links_of(settings: Settings, clock: Clock) -> list[DeviceLink]:
-    """Return the device links that settings ask for; MQTT only where a broker is named."""
-    timeout_s, maps = settings.call_timeout_s, _maps(settings)
-    links: list[DeviceLink] = [ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=timeout_s, maps=maps)]
-    if settings.mqtt_url:
-        links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
-    host, port = address_of(settings.ocpp)
-    # Last, so that no station gets in before its default value is remembered.
-    links.append(
-        OcppLink(
-            host=host,
-            port=port,
-            clock=clock,
-            call_timeout_s=settings.call_timeout_s,
-            sample_interval_s=round(settings.sample_s),
-        )
-    )
-    return links
-
-
-def _maps(settings: Settings) -> dict[str, RegisterMap]:
-    """Return the declared register maps by the name that addresses use after ``#``."""
-    folder = settings.register_maps
-    return {} if folder is None else {file.stem: RegisterMap.from_toml(file) for file in sorted(folder.glob("*.toml"))}
 
 
 class _Server(uvicorn.Server):

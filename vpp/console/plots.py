@@ -43,7 +43,7 @@ def timeline(request: DispatchRequest, performance: Performance, series: MinuteS
     at, baseline, measured, target, delivered = _lines(performance, series)
     for axes in (load, change):
         _shade(axes, phase_spans(request, performance), named=axes is load)
-        _dress(axes)
+        dress(axes)
     load.plot(at, baseline, color=INK, linestyle="--", linewidth=1.3, label="baseline")
     load.plot(at, measured, color=BLUE, linewidth=1.8, label="measured")
     load.fill_between(at, baseline, measured, color=SKY, alpha=0.25, linewidth=0)
@@ -64,7 +64,7 @@ def timeline(request: DispatchRequest, performance: Performance, series: MinuteS
     change.set_ylabel("change of net load asked for, kW", color=INK)
     for axes, corner in ((load, "best"), (change, "upper right")):
         axes.legend(loc=corner, fontsize=7.5, frameon=True, framealpha=0.9, edgecolor=GRID)
-    _clock_axis(change, at)
+    clock_axis(change, at)
     return figure
 
 
@@ -73,7 +73,7 @@ def accuracy(request: DispatchRequest, performance: Performance) -> Figure:
     held = [i for i in performance.intervals if i.phase == RequestState.HOLDING]
     figure = Figure(figsize=(_WIDTH_IN / 2, 2.5), layout="constrained")
     axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     values = np.array([i.accuracy_ratio for i in held])
     least = 1.0 - request.draft.tolerance_ratio
     colours = [BLUE if value >= least else VERMILION for value in values]
@@ -93,7 +93,7 @@ def rebound(request: DispatchRequest, performance: Performance, quote: Quote | N
     after = [i for i in performance.intervals if i.phase in _AFTER_HOLD]
     figure = Figure(figsize=(_WIDTH_IN / 2, 2.5), layout="constrained")
     axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     above = np.array([-i.delivered_kw for i in after]).clip(min=0.0)
     axes.bar(range(len(after)), np.nan_to_num(above), color=ORANGE, width=0.7)
     axes.margins(y=0.15)
@@ -115,7 +115,7 @@ def classes(performance: Performance) -> Figure:
     shares = sorted(performance.class_delivered_kw.items(), key=lambda pair: pair[1])
     figure = Figure(figsize=(_WIDTH_IN / 2, 2.3), layout="constrained")
     axes = figure.subplots()
-    _dress(axes, along="x")
+    dress(axes, along="x")
     values = [kw for _, kw in shares]
     bars = axes.barh([words(name) for name, _ in shares], values, color=[GREEN if kw >= 0 else ORANGE for kw in values])
     axes.bar_label(bars, labels=[number(kw) for kw in values], fontsize=7, color=INK, padding=3)
@@ -129,7 +129,7 @@ def data_quality(performance: Performance) -> Figure:
     """Draw the share of good samples of every interval."""
     figure = Figure(figsize=(_WIDTH_IN / 2, 2.3), layout="constrained")
     axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     good = np.array([i.good_ratio for i in performance.intervals])
     rest = np.where(np.isfinite(good), 1.0 - good, 0.0)
     axes.bar(range(len(good)), np.nan_to_num(good), color=BLUE, width=0.8, label="good")
@@ -210,7 +210,8 @@ def _shade(axes: Axes, spans: Sequence[tuple[str, float, float]], *, named: bool
             )
 
 
-def _dress(axes: Axes, along: str = "y") -> None:
+def dress(axes: Axes, along: str = "y") -> None:
+    """Give axes the house style: a quiet grid along one direction, no box, numbers with thousands separated."""
     axes.grid(axis="x" if along == "x" else "y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=7.5, colors=INK, length=3)
@@ -221,7 +222,7 @@ def _dress(axes: Axes, along: str = "y") -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
-def _clock_axis(axes: Axes, at_s: FloatArray) -> None:
+def clock_axis(axes: Axes, at_s: FloatArray) -> None:
     """Label epoch seconds as Shanghai's clock, on quarters, halves or whole hours."""
     axes.margins(x=0.0)
     if len(at_s) == 0:

@@ -109,6 +109,11 @@ class RosterTable(RowTable):
         cap_kw: Power it is limited to for a transformer's sake, NaN where it is not.
         lost_s: When its link was lost, NaN while it is up.
         returning_s: When it was let go, NaN once its meter shows it or it was taken again.
+        paused_s: Since when its charging pauses, NaN while it does not.
+        resumed_s: When its last pause ended.
+        taken_s: Since when it works for its request, NaN while it works for none.
+        intended_kw: Give that the re-dispatch plan asked of it when it was last looked at, NaN without one.
+        home_s: When it goes home after its request, NaN where it does not wait for that.
     """
 
     owner: RowArray = field(default_factory=_rows, metadata=_NOBODY)
@@ -118,3 +123,8 @@ class RosterTable(RowTable):
     cap_kw: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
     lost_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
     returning_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    paused_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    resumed_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)
+    taken_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    intended_kw: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    home_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)

@@ -11,20 +11,24 @@ from typing import Any
 import numpy as np
 
 from vpp.dispatch.caps import lift_caps
+from vpp.dispatch.burden import Burden
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, class_rows, steer
+from vpp.dispatch.enlistment import enlist, leases, let_strays_go, notice, overlay, ranks_of, resting_kw
 from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.guard import Guarded, guard
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
-from vpp.dispatch.outbox import SENT, Outbox, TakeIds
-from vpp.dispatch.proposals import Authority, Proposal, merge, voice
+from vpp.dispatch.outbox import SENT, Outbox, TakeIds, sent_from
+from vpp.dispatch.proposals import Authority, Proposal, merge, spoken, voice
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
-from vpp.dispatch.rooms import protected
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.shortfall import assess, cause_of, next_help_s
+from vpp.dispatch.staging import lots
+from vpp.dispatch.survey import protected
 from vpp.dispatch.timetable import Phase
+from vpp.dispatch.views import meters_of, read_only, roster_of, rules_of
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
@@ -32,13 +36,16 @@ from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.state.counterfactual import SessionCounterfactual
 
 TRACKING = "dispatch.tracking"
+BURDEN = "dispatch.burden"
 CAP = "cap"
 _PLAN = "plan"
-_NOTHING_KW = 0.05
+_BURDEN_S = 900
+"""How often who was shed is written down while a request runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,10 @@ class DispatchEngine:
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
         self._trusting_until_s = float("-inf")
         self._sessions = SessionCounterfactual(len(index))
+        self._burden = Burden(settings)
+        self._burden_s = float("-inf")
+        self._ended: set[int] = set()
+        self._planned: tuple[tuple[int, int, int], Schedule, FloatArray] | None = None
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -126,8 +137,11 @@ class DispatchEngine:
         self.outbox.resize(index)
         self._roster.grow(len(index))
         self._sessions.resize(len(index))
+        self._burden.resize(len(index))
         self._tree = FeederTree(index)
         self._cut_order = np.array([self._settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+        cars = of_class(index, ResourceClass.EV)
+        self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
 
     def outcomes(self, batch: OutcomeBatch) -> None:
         """Take what the links say of commands."""
@@ -149,6 +163,7 @@ class DispatchEngine:
         schedule: Schedule | None,
         baselines: Mapping[str, Baseline],
         portfolios: Mapping[str, BoolArray] | None = None,
+        intended: Schedule | None = None,
     ) -> CycleResult:
         """Run one cycle.
 
@@ -157,28 +172,44 @@ class DispatchEngine:
             schedule: The plan in force; where there is none the stores keep their last default.
             baselines: Frozen baseline of every running request by id; without one the load at its ramp's begin counts.
             portfolios: Rows whose meters count by request id; all rows of its area where it is not named.
+            intended: Re-dispatch plan: what rows that work for a request should take, NaN for no wish; the loop
+                corrects on top. Outside its grid it says nothing.
         """
         now_s = state.at_s
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
-        self._notice_links(state)
-        held = (self._roster.owner >= 0) & ~np.isnan(self._roster.setpoint_kw)
-        session = self._sessions.update(state, held=held, noted_kw=self._roster.free_kw)
+        ranks = ranks_of(self._roster)
+        notice(ranks, read_only(state.connected), read_only(state.power_kw), now_s, self._settings.confirm_s)
+        commanded = ~np.isnan(self._roster.setpoint_kw)
+        session = self._sessions.update(state, held=commanded, noted_kw=self._roster.free_kw)
         running = self.book.running(now_s)
         active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
+        self._burden.follow(state, roster_of(self._roster), self._planned_kw(schedule, now_s))
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
         default = self._defaults(state, schedule, curves)
-        steered = [(request, self._steer(state, request, default, session, curves[request.id])) for request in active]
+        wish = _wish(intended, now_s, len(self.index))
+        steered = [
+            (request, self._steer(state, request, default, session, curves[request.id], wish)) for request in active
+        ]
         self._let_strays_go(now_s, steered)
-        kept = protected(state, self._free(state, steered), ~np.isnan(self.setpoints_kw()), self._settings)
-        guarded = self._guard(state, steered, default, kept)
+        self._write_burden(now_s, running=bool(steered))
+        free = self._free(state, steered)
+        kept = protected(
+            read_only(self.index.class_code),
+            meters_of(state),
+            rules_of(self._settings),
+            now_s,
+            read_only(free),
+            read_only(self.setpoints_kw()),
+        )
+        guarded = self._guard(state, steered, default, kept, free)
         batch = self._send(state, steered, guarded, default, kept)
         progress = tuple(self._progress(state, request, result) for request, result in steered)
         return CycleResult(
             batch=batch,
             progress=progress,
             transitions=tuple(transitions),
-            transformer_load_kw=self._tree.loads_kw(np.nan_to_num(state.power_kw)),
+            transformer_load_kw=self._tree.loads_kw(np.where(np.isnan(state.power_kw), 0.0, state.power_kw)),
             transformer_expected_kw=guarded.load_kw,
             session_kw=session,
             capped_rows=int(np.count_nonzero(~np.isnan(self._roster.cap_kw))),
@@ -194,8 +225,10 @@ class DispatchEngine:
                 body: Any = entry.body
                 self._memories[body["id"]] = Tracking.from_body(body["memory"])
             elif entry.kind == SENT:
-                ids: Any = entry.body["ids"]
-                self._last_id = max(self._last_id, *ids)
+                self._last_id = max(self._last_id, int(sent_from(entry.body).ids.max(initial=0)))
+        written = [entry.body for entry in kept if entry.kind == BURDEN]
+        if written:
+            self._burden.restore(written[-1])
         self.outbox.restore((entry for entry in kept if entry.kind != TRANSITION), now_s)
         self._restore_roster(now_s)
         self._trusting_until_s = now_s + self._settings.restart_grace_s
@@ -226,15 +259,6 @@ class DispatchEngine:
         self._last_id += count
         return ids
 
-    def _notice_links(self, state: FleetState) -> None:
-        """Note who lost its link, and who was let go and shows it by now."""
-        roster = self._roster
-        newly = ~state.connected & np.isnan(roster.lost_s)
-        roster.lost_s = np.where(state.connected, np.nan, np.where(newly, state.at_s, roster.lost_s))
-        back = np.abs(state.power_kw - roster.free_kw) <= np.maximum(0.1 * np.abs(roster.free_kw), _NOTHING_KW)
-        overdue = state.at_s - roster.returning_s > self._settings.confirm_s
-        roster.returning_s[back | overdue] = np.nan
-
     def _defaults(
         self,
         state: FleetState,
@@ -245,21 +269,33 @@ class DispatchEngine:
 
         A car that is short of time charges at full power whatever was planned.
         """
-        count = len(self.index)
-        planned = of_class(self.index, *self._settings.plan_classes)
-        default = self.outbox.table.default_kw
+        index, rows = self.index, self.index.rows_of(*self._settings.plan_classes)
         # A cycle early, so that a step of the plan is in force when it begins.
         due_s = state.at_s + self._settings.cycle_s
+        default = self.outbox.table.default_kw.copy()
         if schedule is not None:
-            default = np.where(planned, _padded(schedule.at(due_s), count), np.nan)
+            default[:] = np.nan
+            default[rows] = _padded(schedule.at(due_s), len(index))[rows]
         for portfolio, curve in curves.values():
             if curve is not None:
-                frozen = curve.steps & planned & portfolio
-                default = np.where(frozen, curve.rows_kw(due_s, count), default)
-        hurried = state.laxity_s(self.index.p_max_kw) < 2.0 * self._settings.laxity_margin_s
-        hurried &= of_class(self.index, ResourceClass.V2G) & state.plugged
-        default = np.where(hurried, self.index.p_max_kw, default)
-        return np.clip(default, self.index.p_min_kw, self.index.p_max_kw)
+                frozen = rows[curve.steps[rows] & portfolio[rows]]
+                default[frozen] = curve.some_kw(due_s, frozen)
+        cars = index.rows_of(ResourceClass.V2G)
+        hurried = state.laxity_of(cars, index.p_max_kw[cars]) < 2.0 * self._settings.laxity_margin_s
+        hurried = cars[hurried & state.plugged[cars]]
+        default[hurried] = index.p_max_kw[hurried]
+        set_ = np.flatnonzero(~np.isnan(default))
+        default[set_] = np.clip(default[set_], index.p_min_kw[set_], index.p_max_kw[set_])
+        return default
+
+    def _planned_kw(self, schedule: Schedule | None, now_s: float) -> FloatArray | None:
+        """Return what the plan has every row take now, made once a step."""
+        if schedule is None:
+            return None
+        key = (id(schedule), schedule.grid.index_at(now_s), len(self.index))
+        if self._planned is None or self._planned[0] != key:
+            self._planned = (key, schedule, _padded(schedule.at(now_s), len(self.index)))
+        return self._planned[2]
 
     def _curve(
         self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
@@ -282,6 +318,7 @@ class DispatchEngine:
         default_kw: FloatArray,
         session_kw: FloatArray,
         measured_by: tuple[BoolArray, BaselineCurve | None],
+        wish: FloatArray | None,
     ) -> Steering:
         rows, curve = measured_by
         baseline_kw, baseline_rows_kw = self._baseline_now(state.at_s, session_kw, rows, curve)
@@ -296,13 +333,22 @@ class DispatchEngine:
             default_kw=default_kw,
             roster=self._roster,
             commands=self.outbox.table,
-            settled=self.outbox.settled(),
+            merit=self._burden.merit(state),
+            debt_kwh=self._burden.debt_kwh,
+            intended_kw=wish,
             trusting=state.at_s < self._trusting_until_s,
             settings=self._settings,
         )
         memory = self._memories.get(request.id, Tracking(at_s=state.at_s))
         result = steer(situation, memory)
-        self._enlist(situation, result)
+        enlist(
+            ranks_of(self._roster),
+            situation.number,
+            read_only(result.setpoint_kw),
+            read_only(result.free_kw),
+            read_only(baseline_rows_kw),
+            state.at_s,
+        )
         self._memories[request.id] = result.memory
         self._record(TRACKING, state.at_s, self._tracking_body(request, result))
         self._flag(request, result, rows, state.at_s)
@@ -323,35 +369,31 @@ class DispatchEngine:
             np.where(np.isnan(session_kw), by_row, session_kw),
         )
 
-    def _enlist(self, situation: Situation, result: Steering) -> None:
-        """Write who works for the request into the roster."""
-        roster, now_s = self._roster, situation.state.at_s
-        mine, taken = situation.mine, ~np.isnan(result.setpoint_kw)
-        joining, leaving = taken & ~mine, mine & ~taken
-        noted = ~np.isnan(roster.returning_s) & ~np.isnan(roster.free_kw)
-        roster.free_kw = np.where(joining & ~noted, result.free_kw, roster.free_kw)
-        roster.anchor_kw = np.where(joining & ~noted, situation.baseline_rows_kw, roster.anchor_kw)
-        roster.anchor_kw = np.where(taken & np.isnan(roster.anchor_kw), situation.baseline_rows_kw, roster.anchor_kw)
-        roster.owner = np.where(taken, situation.number, np.where(leaving, -1, roster.owner)).astype(np.int32)
-        roster.setpoint_kw = np.where(mine | taken, result.setpoint_kw, roster.setpoint_kw)
-        roster.returning_s = np.where(taken, np.nan, np.where(leaving, now_s, roster.returning_s))
-
     def _let_strays_go(self, now_s: float, steered: Sequence[tuple[DispatchRequest, Steering]]) -> None:
-        """Free the rows of requests that do not run any more."""
-        alive = [self._number(request.id) for request, _ in steered]
-        roster = self._roster
-        stray = (roster.owner >= 0) & ~np.isin(roster.owner, alive)
-        roster.setpoint_kw[stray] = np.nan
-        roster.returning_s[stray] = now_s
-        roster.owner[stray] = -1
+        """Free the rows of requests that do not run any more; those held for a rebound cap by lot."""
+        alive = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
+        alive[[self._number(request.id) for request, _ in steered]] = True
+        home_s = np.full(len(self.index), np.nan)
+        for request_id, number in self._numbers.items():
+            if not alive[number] and number not in self._ended and self.book.get(request_id).draft.rebound_cap_kw:
+                stretch_s = self._settings.release_minutes * SECONDS_PER_MINUTE
+                mine = self._roster.owner == number
+                # Lots of their own: those of the release are why these rows, and no others, are still held.
+                home_s[mine] = now_s + stretch_s * lots(f"{request_id} home", len(home_s))[mine]
+        self._ended.update(number for number in self._numbers.values() if not alive[number])
+        let_strays_go(ranks_of(self._roster), read_only(alive), read_only(home_s), now_s)
+
+    def _write_burden(self, now_s: float, *, running: bool) -> None:
+        """Write down now and then who was shed, so that a restart does not forget whose turn it is."""
+        if running and now_s - self._burden_s >= _BURDEN_S:
+            self._burden_s = now_s
+            self._record(BURDEN, now_s, self._burden.body())
 
     def _free(self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Steering]]) -> FloatArray:
         """Return the power each row would take if it were free, as the request it works for sees it."""
-        roster = self._roster
-        noted = ~np.isnan(roster.returning_s) | ~np.isnan(roster.cap_kw)
-        free = np.where(noted & ~np.isnan(roster.free_kw), roster.free_kw, np.nan_to_num(state.power_kw))
+        free = resting_kw(ranks_of(self._roster), read_only(state.power_kw))
         for request, result in steered:
-            free = np.where(roster.owner == self._number(request.id), result.free_kw, free)
+            overlay(free, read_only(self._roster.owner), self._number(request.id), read_only(result.free_kw))
         return free
 
     def _guard(
@@ -360,10 +402,10 @@ class DispatchEngine:
         steered: Sequence[tuple[DispatchRequest, Steering]],
         default_kw: FloatArray,
         kept: BoolArray,
+        free: FloatArray,
     ) -> Guarded:
         """Merge all voices and let the guard have the last word; caps that bind are noted in the roster."""
         roster, commands = self._roster, self.outbox.table
-        free = self._free(state, steered)
         lift_caps(roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=self._settings)
         merged = merge(
             self._proposals(steered, default_kw, kept),
@@ -383,13 +425,14 @@ class DispatchEngine:
             order=self._cut_order,
             settings=self._settings,
         )
-        fresh = result.capped & np.isnan(roster.cap_kw)
-        unknown = fresh & np.isnan(roster.setpoint_kw) & np.isnan(roster.returning_s)
+        capped = np.flatnonzero(result.capped)
+        fresh = capped[np.isnan(roster.cap_kw[capped])]
+        unknown = fresh[np.isnan(roster.setpoint_kw[fresh]) & np.isnan(roster.returning_s[fresh])]
         roster.free_kw[unknown] = free[unknown]
-        roster.cap_kw = np.where(result.capped, result.power_kw, roster.cap_kw)
-        roster.returning_s[result.capped] = np.nan
-        power = np.where(leaving & ~result.capped, np.nan, result.power_kw)
-        return replace(result, power_kw=power)
+        roster.cap_kw[capped] = result.power_kw[capped]
+        roster.returning_s[capped] = np.nan
+        result.power_kw[leaving & ~result.capped] = np.nan
+        return result
 
     def _proposals(
         self, steered: Sequence[tuple[DispatchRequest, Steering]], default_kw: FloatArray, kept: BoolArray
@@ -400,10 +443,17 @@ class DispatchEngine:
             regulation = request.draft.product is Product.REGULATION
             authority = Authority.REGULATION if regulation else Authority.PEAK_SHAVING
             voices.append(voice(request.id, authority, result.setpoint_kw))
-        promised = kept & of_class(self.index, ResourceClass.EV) & ~np.isnan(self.setpoints_kw())
-        voices.append(voice("promise", Authority.PROMISE, np.where(promised, self.index.default_kw, np.nan)))
-        limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(roster.cap_kw), np.nan, self.setpoints_kw()))
-        voices.append(replace(limit, high_kw=roster.cap_kw[limit.rows]))
+        home = np.flatnonzero(~np.isnan(roster.home_s)).astype(np.int32)
+        voices.append(spoken("home", Authority.PEAK_SHAVING, home, roster.setpoint_kw[home]))
+        cars = self.index.rows_of(ResourceClass.EV)
+        promised = cars[kept[cars]]
+        promised = promised[~np.isnan(roster.setpoint_kw[promised]) | ~np.isnan(roster.cap_kw[promised])]
+        voices.append(spoken("promise", Authority.PROMISE, promised, self.index.default_kw[promised]))
+        capped = np.flatnonzero(~np.isnan(roster.cap_kw)).astype(np.int32)
+        limit = spoken(
+            CAP, Authority.TRANSFORMER_CAP, capped, np.fmin(roster.setpoint_kw[capped], roster.cap_kw[capped])
+        )
+        voices.append(replace(limit, high_kw=roster.cap_kw[capped]))
         return voices
 
     def _send(
@@ -414,28 +464,38 @@ class DispatchEngine:
         default_kw: FloatArray,
         kept: BoolArray,
     ) -> SetpointBatch:
-        roster, count = self._roster, len(self.index)
-        owned = ~np.isnan(roster.setpoint_kw)
-        capped = ~np.isnan(roster.cap_kw)
-        dispatch = np.where(owned | capped, guarded.power_kw, np.nan)
-        source = np.where(capped, self.outbox.source_code(CAP), -1).astype(np.int32)
-        until = np.full(count, state.at_s + self._settings.lease_s)
-        for request, _ in steered:
-            mine = roster.owner == self._number(request.id)
-            table = self.book.timetable(request.id)
-            last_s = table.released_s if request.draft.rebound_cap_kw is None else table.watched_s
-            source[mine] = self.outbox.source_code(request.id)
-            until[mine] = np.minimum(until[mine], last_s)
+        free = self._free(state, steered)
+        roster, now_s = self._roster, state.at_s
+        source_of, last_s_of = self._sources(steered)
+        dispatch, source, until = leases(
+            ranks_of(roster),
+            read_only(guarded.power_kw),
+            read_only(self._lease_s),
+            source_of,
+            last_s_of,
+            self.outbox.source_code(CAP),
+            now_s,
+        )
         return self.outbox.flush(
             state.at_s,
             default_kw=default_kw,
             dispatch_kw=dispatch,
             until_s=until,
-            free_kw=self._free(state, steered),
+            free_kw=free,
             source=source,
             reachable=state.connected,
             urgent=kept | guarded.capped,
         )
+
+    def _sources(self, steered: Sequence[tuple[DispatchRequest, Steering]]) -> tuple[RowArray, FloatArray]:
+        """Return code of the source and end of the last lease by request number; the last place is for nobody."""
+        source = np.full(len(self._numbers) + 1, -1, dtype=np.int32)
+        last_s = np.full(len(self._numbers) + 1, np.inf)
+        for request, _ in steered:
+            number, table = self._number(request.id), self.book.timetable(request.id)
+            source[number] = self.outbox.source_code(request.id)
+            last_s[number] = table.released_s if request.draft.rebound_cap_kw is None else table.watched_s
+        return source, last_s
 
     def _flag(self, request: DispatchRequest, result: Steering, portfolio: BoolArray, now_s: float) -> None:
         """Set or clear the shortfall flag; a restart is given time to find its rows again."""
@@ -447,8 +507,8 @@ class DispatchEngine:
             lacking_kw=result.lacking_kw,
             metered_kw=result.delivered_kw,
             low_cycles=result.memory.low_cycles,
-            cause=cause_of(self.index, result.held.hold, portfolio),
-            expected_end_s=next_help_s(self.outbox.table, result.held.hold, portfolio),
+            cause=cause_of(self.index, result.hold, portfolio),
+            expected_end_s=next_help_s(self.outbox.table, result.hold, portfolio),
             settings=self._settings,
         )
         self.book.flag(request.id, flag, now_s)
@@ -483,3 +543,10 @@ class DispatchEngine:
 def _padded(values: FloatArray, count: int) -> FloatArray:
     """Return ``values`` lengthened with NaN for rows that were added later."""
     return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))
+
+
+def _wish(intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
+    """Return what a re-dispatch plan has every row take now, ``None`` where it says nothing."""
+    if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
+        return None
+    return _padded(intended.at(now_s), count)

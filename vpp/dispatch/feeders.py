@@ -17,6 +17,7 @@ class FeederTree:
     """
 
     def __init__(self, index: FleetIndex) -> None:
+        self._index = index
         self.parent: RowArray = index.parent_code
         self.limit_kw = index.transformer_limit_kw
         self.export_kw = index.transformer_export_kw
@@ -36,8 +37,12 @@ class FeederTree:
     def loads_kw(self, power_kw: FloatArray) -> FloatArray:
         """Return the net load of every node, shape ``(n_transformers,)``, for row powers ``(n_resources,)``."""
         loads = np.bincount(self._node, weights=power_kw, minlength=len(self.parent)).astype(np.float64)
-        self._add_upwards(loads)
-        return loads + self.base_kw
+        return self._index.summed_upwards(loads) + self.base_kw
+
+    def changes_kw(self, rows: RowArray, change_kw: FloatArray) -> FloatArray:
+        """Return by how much the load of every node changes with some rows' powers, shape ``(n_transformers,)``."""
+        own = np.bincount(self._node[rows], weights=change_kw, minlength=len(self.parent)).astype(np.float64)
+        return self._index.summed_upwards(own)
 
     def rows_under(self, node: int) -> RowArray:
         """Return the rows behind a node, those of its children included."""
@@ -59,11 +64,6 @@ class FeederTree:
     def _own(self, node: int) -> RowArray:
         begin = 0 if node == 0 else int(self._ends[node - 1])
         return self._by_node[begin : int(self._ends[node])]
-
-    def _add_upwards(self, loads: FloatArray) -> None:
-        for node in self.children_first:
-            if self.parent[node] >= 0:
-                loads[self.parent[node]] += loads[node]
 
     def _base(self, stated_kw: FloatArray) -> FloatArray:
         base, below = stated_kw.copy(), np.zeros(len(stated_kw))

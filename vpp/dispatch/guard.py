@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.allocate import merit_order
+from optimizer.jit import njit
 from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of, read_only, rules_of
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
@@ -60,30 +62,31 @@ def guard(
         order: Who is cut first, lowest first.
         settings: How near to a limit is near enough.
     """
+    power = clamp(state, wanted_kw, kept, settings)
+    expected = _expected(read_only(power), read_only(now_kw))
+    load = tree.loads_kw(expected)
+    imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
+    if not ((load > imports + _NOTHING_KW) | (-load > exports + _NOTHING_KW)).any():
+        return Guarded(power_kw=power, capped=np.zeros(len(power), np.bool_), expected_kw=expected, load_kw=load)
+    before = power.copy()
     work = _Work(
         state,
         tree,
-        power_kw=clamp(state, wanted_kw, kept, settings),
+        power_kw=power,
+        expected_kw=expected,
+        load_kw=load,
         now_kw=now_kw,
         kept=kept,
         fixed=fixed,
         order=order,
         settings=settings,
     )
-    before = work.power_kw.copy()
-    for node in tree.children_first:
-        work.hold_import(node)
-    for node in tree.children_first:
-        work.hold_export(node)
-    for node in tree.children_first:
-        work.hold_import(node)
-    changed = ~((work.power_kw == before) | (np.isnan(work.power_kw) & np.isnan(before)))
-    return Guarded(
-        power_kw=work.power_kw,
-        capped=changed,
-        expected_kw=work.expected_kw(),
-        load_kw=tree.loads_kw(work.expected_kw()),
-    )
+    # Cutting lowers loads and so breaks no import cap; feeding in less can, hence the third round.
+    work.hold_imports()
+    work.hold_exports()
+    work.hold_imports()
+    changed = ~((power == before) | (np.isnan(power) & np.isnan(before)))
+    return Guarded(power_kw=power, capped=changed, expected_kw=expected, load_kw=work.load_kw)
 
 
 def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:
@@ -92,25 +95,65 @@ def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: D
     A charger never gets more than its default, and between nothing and its floor it gets the floor, or nothing where
     the floor is out of reach. A kept session never gets less than its default.
     """
-    index = state.index
-    low = np.fmax(index.p_min_kw, np.fmin(state.available_min_kw, index.p_max_kw))
-    high = np.fmin(index.p_max_kw, np.fmax(state.available_max_kw, index.p_min_kw))
-    charger = of_class(index, ResourceClass.EV)
-    # What a charger says it can take follows its own limit; only nameplate and default bound a ceiling.
-    high = np.where(charger, np.fmin(index.p_max_kw, index.default_kw), high)
-    low = np.where(charger, np.maximum(index.p_min_kw, 0.0), np.minimum(low, high))
-    store = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G)
-    low = np.where(store & (state.soc <= settings.soc_min), np.maximum(low, np.minimum(high, 0.0)), low)
-    high = np.where(store & (state.soc >= settings.soc_max), np.minimum(high, np.maximum(low, 0.0)), high)
-    power = np.clip(wanted_kw, low, high)
-    stepped = index.floor_kw > 0.0
-    under = stepped & (power > 0.0) & (power < index.floor_kw)
-    power = np.where(under, np.where(index.floor_kw <= high, index.floor_kw, 0.0), power)
-    return np.where(kept & charger & ~np.isnan(power), high, power)
+    return _clamped(
+        devices_of(state.index), meters_of(state), rules_of(settings), read_only(wanted_kw), read_only(kept)
+    )
+
+
+@njit()
+def _clamped(
+    devices: Devices, meters: Meters, rules: Rules, wanted_kw: FloatArray, kept: BoolArray
+) -> FloatArray:
+    kind, p_min, p_max, floor_kw = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.floor_kw
+    default, low_kw, high_kw, soc = devices.default_kw, meters.low_kw, meters.high_kw, meters.soc
+    power_kw = np.full(len(wanted_kw), np.nan)
+    for row in range(len(wanted_kw)):
+        if np.isnan(wanted_kw[row]):
+            continue
+        if kind[row] == EV:
+            # What a charger says it can take follows its own limit; only nameplate and default bound a ceiling.
+            low = max(p_min[row], 0.0)
+            high = p_max[row] if np.isnan(default[row]) else min(p_max[row], default[row])
+        else:
+            low, high = _range_kw(p_min[row], p_max[row], low_kw[row], high_kw[row])
+            if kind[row] in (STORAGE, V2G):
+                low, high = _charge_range_kw(low, high, soc[row], rules)
+        power = min(max(wanted_kw[row], low), high)
+        if 0.0 < power < floor_kw[row]:
+            power = floor_kw[row] if floor_kw[row] <= high else 0.0
+        power_kw[row] = high if kept[row] and kind[row] == EV else power
+    return power_kw
+
+
+@njit()
+def _range_kw(least: float, most: float, low: float, high: float) -> tuple[float, float]:
+    """Return the nameplate's range, narrowed to what the device says of itself."""
+    low = least if np.isnan(low) else max(least, min(low, most))
+    high = most if np.isnan(high) else min(most, max(high, least))
+    return min(low, high), high
+
+
+@njit()
+def _charge_range_kw(low: float, high: float, soc: float, rules: Rules) -> tuple[float, float]:
+    """Return the range of a store: an empty one may not give, a full one may not take."""
+    if soc <= rules.soc_min:
+        low = max(low, min(high, 0.0))
+    if soc >= rules.soc_max:
+        high = min(high, max(low, 0.0))
+    return low, high
+
+
+@njit()
+def _expected(power_kw: FloatArray, now_kw: FloatArray) -> FloatArray:
+    """Return what every row takes: its setpoint where it gets one, else what it takes now."""
+    expected = np.empty(len(power_kw))
+    for row in range(len(power_kw)):
+        expected[row] = now_kw[row] if np.isnan(power_kw[row]) else power_kw[row]
+    return expected
 
 
 class _Work:
-    """Setpoints while the caps are being applied, node by node."""
+    """Setpoints while the caps are being applied, node by node; ``power_kw`` and ``expected_kw`` change in place."""
 
     def __init__(
         self,
@@ -118,75 +161,86 @@ class _Work:
         tree: FeederTree,
         *,
         power_kw: FloatArray,
+        expected_kw: FloatArray,
+        load_kw: FloatArray,
         now_kw: FloatArray,
         kept: BoolArray,
         fixed: BoolArray,
         order: FloatArray,
         settings: DispatchSettings,
     ) -> None:
-        self.power_kw = power_kw
-        self._tree, self._kept, self._fixed, self._order = tree, kept, fixed, order
-        self._now_kw = now_kw
+        self.power_kw, self.load_kw = power_kw, load_kw
+        self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
+        self._now_kw, self._expected_kw = now_kw, expected_kw
         self._import_kw = tree.limit_kw * settings.cap_ratio
         self._export_kw = tree.export_kw * settings.cap_ratio
-        index = state.index
-        self._floor_kw = index.floor_kw
-        self._pausing = index.floor_kw > 0.0
-        building = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
-        least = np.where(building, np.fmax(index.p_min_kw, state.available_min_kw), 0.0)
-        self._least_kw = np.where(self._pausing, self._floor_kw, np.maximum(least, 0.0))
-        giving = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
-        self._export_row = giving & ~fixed
-        self._load_kw = tree.loads_kw(self.expected_kw())
+        self._building = of_class(state.index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
 
-    def expected_kw(self) -> FloatArray:
-        """Return what every row takes: its setpoint where it gets one, else what it takes now."""
-        return np.where(np.isnan(self.power_kw), self._now_kw, self.power_kw)
+    def hold_imports(self) -> None:
+        """Bring every node's load under its cap, children first."""
+        if (self.load_kw > self._import_kw + _NOTHING_KW).any():
+            for node in self._tree.children_first:
+                if self.load_kw[node] > self._import_kw[node] + _NOTHING_KW:
+                    self._hold_import(node)
 
-    def hold_import(self, node: int) -> None:
-        """Bring a node's load under its cap: take back raises, then cut to floors, then pause."""
-        over_kw = self._load_kw[node] - self._import_kw[node]
-        if over_kw <= _NOTHING_KW:
-            return
+    def hold_exports(self) -> None:
+        """Bring every node's export under its cap, children first."""
+        if (-self.load_kw > self._export_kw + _NOTHING_KW).any():
+            for node in self._tree.children_first:
+                if -self.load_kw[node] > self._export_kw[node] + _NOTHING_KW:
+                    self._hold_export(node)
+
+    def _hold_import(self, node: int) -> None:
+        """Take back raises, then cut to floors, then pause."""
+        over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
-        kept, fixed = self._kept[rows], self._fixed[rows]
-        now = self._now_kw[rows]
+        kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
+        floor_kw = self._state.index.floor_kw[rows]
+        pausing = floor_kw > 0.0
         commanded = ~np.isnan(self.power_kw[rows])
-        resting = np.where(self._pausing[rows] & (now > _NOTHING_KW), np.maximum(now, self._floor_kw[rows]), now)
+        resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
         for chosen, least, whole in (
             (commanded & ~kept, resting, False),
             (commanded & kept, resting, False),
-            (~kept & ~fixed, np.minimum(self._least_kw[rows], np.maximum(now, 0.0)), False),
-            (~kept & ~fixed & self._pausing[rows], np.zeros(len(rows)), True),
+            (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
+            (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
         ):
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
             if over_kw <= _NOTHING_KW:
                 break
-        self._load_kw = self._tree.loads_kw(self.expected_kw())
 
-    def hold_export(self, node: int) -> None:
-        """Bring a node's export under its cap: discharge less, feed in less."""
-        over_kw = -self._load_kw[node] - self._export_kw[node]
-        if over_kw <= _NOTHING_KW:
-            return
+    def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
+        """Return how far each row can be cut without being stopped."""
+        index = self._state.index
+        device = np.fmax(index.p_min_kw[rows], self._state.available_min_kw[rows])
+        least = np.where(self._building[rows], device, 0.0)
+        return np.where(pausing, index.floor_kw[rows], np.maximum(least, 0.0))
+
+    def _hold_export(self, node: int) -> None:
+        """Discharge less, feed in less."""
+        over_kw = -self.load_kw[node] - self._export_kw[node]
         rows = self._tree.rows_under(node)
-        expected = self.expected_kw()[rows]
-        room = np.where(self._export_row[rows], np.maximum(-expected, 0.0), 0.0)
+        expected = self._expected_kw[rows]
+        room = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
         share = merit_order(over_kw, room, -self._order[rows])
         moved = share > 0.0
-        self.power_kw[rows[moved]] = (expected + share)[moved]
-        self._load_kw = self._tree.loads_kw(self.expected_kw())
+        self._move(rows[moved], (expected + share)[moved])
 
     def _cut(self, rows: RowArray, chosen: BoolArray, least_kw: FloatArray, over_kw: float, *, whole: bool) -> float:
         """Cut ``chosen`` towards ``least_kw`` in order; return by how much the load fell."""
         if over_kw <= _NOTHING_KW:
             return 0.0
-        expected = self.expected_kw()[rows]
+        expected, floor_kw = self._expected_kw[rows], self._state.index.floor_kw[rows]
         room = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
         share = merit_order(over_kw, room, self._order[rows])
         moved = share > 0.0
         power = np.where(whole & moved, least_kw, expected - share)
-        low = self._pausing[rows] & (power < self._floor_kw[rows]) & (power > 0.0)
+        low = (floor_kw > 0.0) & (power < floor_kw) & (power > 0.0)
         power = np.where(low, 0.0, power)
-        self.power_kw[rows[moved]] = power[moved]
+        self._move(rows[moved], power[moved])
         return float((expected - power)[moved].sum())
+
+    def _move(self, rows: RowArray, power_kw: FloatArray) -> None:
+        self.load_kw = self.load_kw + self._tree.changes_kw(rows, power_kw - self._expected_kw[rows])
+        self.power_kw[rows] = self._expected_kw[rows] = power_kw

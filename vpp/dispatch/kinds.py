@@ -4,16 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray
 
-_CODE = {kind: code for code, kind in enumerate(CLASSES)}
-
 
 def of_class(index: FleetIndex, *classes: ResourceClass) -> BoolArray:
-    """Return which rows belong to any of ``classes``, shape ``(n_resources,)``."""
-    return among(index.class_code, (_CODE[kind] for kind in classes))
+    """Return which rows belong to any of ``classes``, read-only, shape ``(n_resources,)``."""
+    return index.is_class(*classes)
 
 
 def among(codes: CodeArray, wanted: Iterable[int]) -> BoolArray:

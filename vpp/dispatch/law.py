@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import read_only
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 
@@ -101,6 +103,17 @@ def wanted_kw(memory: Tracking, target_kw: float) -> float:
     return max(0.0, target_kw + memory.correction_kw + memory.integral_kw)
 
 
+_KEPT_COLUMNS = 4
+
+
+@njit()
+def _drifted(here: FloatArray, near: FloatArray, weight: float, steps: BoolArray, count: int) -> FloatArray:
+    rows = np.full(count, np.nan)
+    for row in range(min(count, len(here))):
+        rows[row] = here[row] if steps[row] else here[row] + weight * (near[row] - here[row])
+    return rows
+
+
 class BaselineCurve:
     """Baseline of a portfolio at any instant, with the interval means settlement will use.
 
@@ -118,6 +131,7 @@ class BaselineCurve:
 
     def __init__(self, baseline: Baseline, portfolio: BoolArray, class_rows: Mapping[str, BoolArray]) -> None:
         self._baseline = baseline
+        self._columns: dict[int, FloatArray] = {}
         known = len(baseline.power_kw)
         steps = np.zeros(len(portfolio), dtype=np.bool_)
         for name, method in baseline.methods.items():
@@ -142,13 +156,25 @@ class BaselineCurve:
     def rows_kw(self, now_s: float, count: int) -> FloatArray:
         """Return every row's baseline at ``now_s``, NaN in rows it does not know, shape ``(count,)``."""
         step, weight = self._place(now_s)
-        power = self._baseline.power_kw
-        here, near = power[:, step], power[:, self._step(step + (1 if weight > 0 else -1))]
-        drifting = here + abs(weight) * (near - here)
-        known = min(count, len(power))
-        rows = np.full(count, np.nan)
-        rows[:known] = np.where(self.steps[:known], here[:known], drifting[:known])
-        return rows
+        here, near = self._column(step), self._column(self._step(step + (1 if weight > 0 else -1)))
+        return _drifted(here, near, abs(weight), read_only(self.steps), count)
+
+    def _column(self, step: int) -> FloatArray:
+        """Return one step of every row, side by side in memory as the array of them all is not."""
+        known = self._columns.get(step)
+        if known is None:
+            if len(self._columns) > _KEPT_COLUMNS:
+                self._columns.clear()
+            known = self._columns[step] = read_only(np.ascontiguousarray(self._baseline.power_kw[:, step]))
+        return known
+
+    def some_kw(self, now_s: float, rows: RowArray) -> FloatArray:
+        """Return the baseline of some rows at ``now_s`` as it steps, NaN in rows it does not know, ``(len(rows),)``."""
+        step, _ = self._place(now_s)
+        known = rows < len(self._baseline.power_kw)
+        power = np.full(len(rows), np.nan)
+        power[known] = self._baseline.power_kw[rows[known], step]
+        return power
 
     def _place(self, now_s: float) -> tuple[int, float]:
         """Return the step and the distance from its middle, -0.5 to 0.5 of a step."""

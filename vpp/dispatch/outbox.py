@@ -5,21 +5,24 @@ difference, at most one command a row at a time. Every command is journalled bef
 with exactly one ``Fate``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.kinds import among, of_class
 from vpp.dispatch.ledger import Fate, Ledger, LedgerCounts
 from vpp.dispatch.requests import Record
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import read_only
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
+from vpp.domain.packing import column_body, column_of
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality, RowArray
 
 SENT = "setpoints.sent"
 OUTCOMES = "setpoints.outcomes"
@@ -28,6 +31,8 @@ TakeIds = Callable[[int], IdArray]
 """Returns that many command ids, rising and never given before."""
 
 _ADAPTERS = tuple(Adapter)
+_DEFAULT, _DISPATCH, _RELEASE = int(Layer.DEFAULT), int(Layer.DISPATCH), int(Layer.RELEASE)
+_NOTHING = 255
 _UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
 """Reasons that say the device still holds what it held before."""
 
@@ -53,17 +58,20 @@ class Outbox:
         self.table = CommandTable()
         self.sources: list[str] = []
         self._ledger = Ledger()
+        self._action: CodeArray = np.zeros(0, dtype=np.uint8)
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
         """Take a larger fleet; rows keep what they hold."""
         self._index = index
-        self._adapter = np.array([_ADAPTERS.index(r.adapter) for r in index.resources], dtype=np.int32)
+        self._adapter = index.adapter_code.astype(np.int32)
         self._ceiling = of_class(index, ResourceClass.EV)
         self._producing = of_class(index, ResourceClass.PV)
         self._span_kw = index.p_max_kw - index.p_min_kw
         self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._modulated = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G) | self._consuming
+        least = np.maximum(self._settings.modulated_resend_kw, self._settings.modulated_resend_ratio * self._span_kw)
+        self._least_change_kw = np.where(self._modulated, least, np.nan)
         self.table.grow(len(index))
 
     def ledger(self) -> LedgerCounts:
@@ -111,16 +119,11 @@ class Outbox:
         """
         self._give_up_silent(now_s)
         self._end_leases(now_s)
-        t = self.table
-        open_ = reachable & (now_s >= t.retry_s) & ((t.out_id == 0) | urgent)
-        release = open_ & np.isnan(dispatch_kw) & self.limited(now_s) & ~self._underway(Layer.RELEASE)
-        dispatch = open_ & self._needs_dispatch(now_s, dispatch_kw, until_s)
-        default = open_ & ~release & ~dispatch & (now_s >= t.default_blocked_s)
-        default &= self._differs(default_kw, t.default_kw)
-        rows = np.flatnonzero(release | dispatch | default).astype(np.int32)
-        layers = np.select((release[rows], dispatch[rows]), (Layer.RELEASE, Layer.DISPATCH), Layer.DEFAULT)
-        values = np.select((release[rows], dispatch[rows]), (np.zeros(len(rows)), dispatch_kw[rows]), default_kw[rows])
-        until = np.select((release[rows], dispatch[rows]), (np.full(len(rows), now_s), until_s[rows]), np.inf)
+        rows = self._due_rows(now_s, default_kw, dispatch_kw, until_s, reachable, urgent)
+        release, dispatch = (self._action[rows] == code for code in (Layer.RELEASE, Layer.DISPATCH))
+        layers = np.select((release, dispatch), (Layer.RELEASE, Layer.DISPATCH), Layer.DEFAULT)
+        values = np.select((release, dispatch), (np.zeros(len(rows)), dispatch_kw[rows]), default_kw[rows])
+        until = np.select((release, dispatch), (np.full(len(rows), now_s), until_s[rows]), np.inf)
         batch = SetpointBatch(
             ids=self._take_ids(len(rows)) if len(rows) else np.empty(0, dtype=np.int64),
             rows=rows,
@@ -169,7 +172,7 @@ class Outbox:
                 self._note_outcomes(outcomes_from(entry.body))
             elif entry.kind == VERDICTS:
                 body: Any = entry.body
-                self._note_verdicts(np.array(body["rows"], dtype=np.int32), Fate(body["fate"]), entry.at_s)
+                self._note_verdicts(column_of(body["rows"], np.int32), Fate(body["fate"]), entry.at_s)
         self.epoch = highest
         t = self.table
         self._judge(np.flatnonzero(t.out_id).astype(np.int32), Fate.UNREACHABLE, now_s)
@@ -177,25 +180,27 @@ class Outbox:
         t.retry_s[:] = -np.inf
         self._end_leases(now_s)
 
-    def _needs_dispatch(self, now_s: float, dispatch_kw: FloatArray, until_s: FloatArray) -> BoolArray:
-        t = self.table
-        wanted = ~np.isnan(dispatch_kw) & (until_s > now_s) & (now_s >= t.blocked_s)
-        ends = (t.lease_s - now_s < 0.5 * self._settings.lease_s) & (until_s > t.lease_s + 1.0)
-        repeated = (t.out_id > 0) & (t.out_layer == Layer.DISPATCH) & ~self._differs(dispatch_kw, t.out_kw)
-        return np.asarray(wanted & (self._differs(dispatch_kw, t.dispatch_kw) | ends) & ~repeated)
-
-    def _differs(self, wanted_kw: FloatArray, held_kw: FloatArray) -> BoolArray:
-        """Return where a wanted value is worth sending; a row that holds nothing always needs its value."""
-        s = self._settings
-        least = np.where(
-            self._modulated,
-            np.maximum(s.modulated_resend_kw, s.modulated_resend_ratio * self._span_kw),
-            np.maximum(s.resend_kw, s.resend_ratio * np.abs(held_kw)),
+    def _due_rows(
+        self,
+        now_s: float,
+        default_kw: FloatArray,
+        dispatch_kw: FloatArray,
+        until_s: FloatArray,
+        reachable: BoolArray,
+        urgent: BoolArray,
+    ) -> RowArray:
+        """Return the rows that need a command, rising; ``_action`` then holds its layer."""
+        columns = (default_kw, dispatch_kw, until_s, reachable, urgent)
+        self._action = _actions(
+            _sheet_of(self.table),
+            *(read_only(column) for column in columns),
+            read_only(self._least_change_kw),
+            now_s,
+            self._settings.resend_kw,
+            self._settings.resend_ratio,
+            0.5 * self._settings.lease_s,
         )
-        return np.asarray(~np.isnan(wanted_kw) & ~(np.abs(wanted_kw - held_kw) <= least))
-
-    def _underway(self, layer: Layer) -> BoolArray:
-        return np.asarray((self.table.out_id > 0) & (self.table.out_layer == layer))
+        return np.flatnonzero(self._action != _NOTHING).astype(np.int32)
 
     def _obeys(self, state: FleetState, rows: RowArray) -> BoolArray:
         """Return whether each row's meter is consistent with the command it accepted.
@@ -215,13 +220,12 @@ class Outbox:
         return np.asarray((below | only_above) & (above | only_below))
 
     def _tolerance_kw(self, rows: RowArray) -> FloatArray:
-        span = self._index.p_max_kw[rows] - self._index.p_min_kw[rows]
-        return np.maximum(self._settings.confirm_kw, self._settings.confirm_ratio * span)
+        return np.maximum(self._settings.confirm_kw, self._settings.confirm_ratio * self._span_kw[rows])
 
     def _give_up_silent(self, now_s: float) -> None:
         t = self.table
-        silent = (t.out_id > 0) & (now_s >= t.out_s + self._settings.answer_s)
-        self._judge(np.flatnonzero(silent).astype(np.int32), Fate.UNREACHABLE, now_s)
+        out = np.flatnonzero(t.out_id).astype(np.int32)
+        self._judge(out[now_s >= t.out_s[out] + self._settings.answer_s], Fate.UNREACHABLE, now_s)
 
     def _end_leases(self, now_s: float) -> None:
         t = self.table
@@ -229,7 +233,7 @@ class Outbox:
 
     def _judge(self, rows: RowArray, fate: Fate, now_s: float) -> None:
         if len(rows):
-            self._record(VERDICTS, now_s, {"rows": rows.tolist(), "fate": fate.value})
+            self._record(VERDICTS, now_s, {"rows": column_body(rows), "fate": fate.value})
             self._note_verdicts(rows, fate, now_s)
 
     def _note_sent(self, batch: SetpointBatch, free_kw: FloatArray, source: RowArray, now_s: float) -> None:
@@ -333,29 +337,22 @@ class Outbox:
     def _sent_body(self, batch: SetpointBatch, free_kw: FloatArray, source: RowArray) -> dict[str, object]:
         codes, compact = np.unique(source, return_inverse=True)
         return {
-            "ids": batch.ids.tolist(),
-            "rows": batch.rows.tolist(),
-            "layers": batch.layers.tolist(),
-            "power_kw": batch.power_kw.tolist(),
-            "until_s": _finite(batch.until_s),
-            "free_kw": _finite(free_kw),
+            "ids": column_body(batch.ids),
+            "rows": column_body(batch.rows),
+            "layers": column_body(batch.layers),
+            "power_kw": column_body(batch.power_kw),
+            "until_s": column_body(batch.until_s),
+            "free_kw": column_body(free_kw),
             "sources": [self.sources[code] if code >= 0 else "" for code in codes],
-            "source": compact.tolist(),
+            "source": column_body(compact.astype(np.int32)),
             "epoch": batch.epoch,
         }
 
     def _replay_sent(self, entry: JournalEntry) -> None:
         body: Any = entry.body
         names = np.array([self.source_code(name) for name in body["sources"]], dtype=np.int32)
-        batch = SetpointBatch(
-            ids=np.array(body["ids"], dtype=np.int64),
-            rows=np.array(body["rows"], dtype=np.int32),
-            layers=np.array(body["layers"], dtype=np.uint8),
-            power_kw=np.array(body["power_kw"], dtype=np.float64),
-            until_s=_from_finite(body["until_s"], np.inf),
-            epoch=int(body["epoch"]),
-        )
-        self._note_sent(batch, _from_finite(body["free_kw"], np.nan), names[body["source"]], entry.at_s)
+        free_kw = column_of(body["free_kw"], np.float64)
+        self._note_sent(sent_from(body), free_kw, names[column_of(body["source"], np.int32)], entry.at_s)
 
     def source_code(self, name: str) -> int:
         """Return the position of ``name`` in ``sources``, adding it where it is new; -1 for the empty name."""
@@ -366,31 +363,106 @@ class Outbox:
         return self.sources.index(name)
 
 
+def sent_from(body: Any) -> SetpointBatch:  # noqa: ANN401 - JSON
+    """Return the commands that a journal entry holds."""
+    until_s = column_of(body["until_s"], np.float64)
+    return SetpointBatch(
+        ids=column_of(body["ids"], np.int64),
+        rows=column_of(body["rows"], np.int32),
+        layers=column_of(body["layers"], np.uint8),
+        power_kw=column_of(body["power_kw"], np.float64),
+        until_s=np.where(np.isnan(until_s), np.inf, until_s),
+        epoch=int(body["epoch"]),
+    )
+
+
 def _outcome_body(batch: OutcomeBatch) -> dict[str, object]:
     return {
-        "ids": batch.ids.tolist(),
-        "rows": batch.rows.tolist(),
-        "status": batch.status.tolist(),
-        "reasons": batch.reasons.tolist(),
-        "at_s": batch.at_s.tolist(),
+        "ids": column_body(batch.ids),
+        "rows": column_body(batch.rows),
+        "status": column_body(batch.status),
+        "reasons": column_body(batch.reasons),
+        "at_s": column_body(batch.at_s),
     }
 
 
 def outcomes_from(body: Any) -> OutcomeBatch:  # noqa: ANN401 - JSON
     """Return the outcomes that a journal entry holds."""
     return OutcomeBatch(
-        ids=np.array(body["ids"], dtype=np.int64),
-        rows=np.array(body["rows"], dtype=np.int32),
-        status=np.array(body["status"], dtype=np.uint8),
-        reasons=np.array(body["reasons"], dtype=np.uint8),
-        at_s=np.array(body["at_s"], dtype=np.float64),
+        ids=column_of(body["ids"], np.int64),
+        rows=column_of(body["rows"], np.int32),
+        status=column_of(body["status"], np.uint8),
+        reasons=column_of(body["reasons"], np.uint8),
+        at_s=column_of(body["at_s"], np.float64),
     )
 
 
-def _finite(values: FloatArray) -> list[float | None]:
-    """Return numbers for JSON, which knows neither infinity nor NaN."""
-    return [value if known else None for value, known in zip(values.tolist(), np.isfinite(values), strict=True)]
+class _Sheet(NamedTuple):
+    """The columns of the command table that say whether something is due."""
+
+    default_kw: FloatArray
+    dispatch_kw: FloatArray
+    lease_s: FloatArray
+    limited_s: FloatArray
+    out_id: IdArray
+    out_layer: CodeArray
+    out_kw: FloatArray
+    retry_s: FloatArray
+    blocked_s: FloatArray
+    default_blocked_s: FloatArray
 
 
-def _from_finite(values: Sequence[float | None], missing: float) -> FloatArray:
-    return np.array([missing if value is None else value for value in values], dtype=np.float64)
+def _sheet_of(table: CommandTable) -> _Sheet:
+    return _Sheet(*(read_only(getattr(table, name)) for name in _Sheet._fields))
+
+
+@njit()
+def _actions(
+    sheet: _Sheet,
+    default_kw: FloatArray,
+    dispatch_kw: FloatArray,
+    until_s: FloatArray,
+    reachable: BoolArray,
+    urgent: BoolArray,
+    least_kw: FloatArray,
+    now_s: float,
+    resend_kw: float,
+    resend_ratio: float,
+    renew_s: float,
+) -> CodeArray:
+    """Return the layer of the command that each row needs, ``_NOTHING`` where none; shape ``(n_resources,)``."""
+    in_default, in_dispatch, lease_s, limited_s, out_id, out_layer, out_kw, retry_s, blocked_s, default_blocked_s = sheet
+    action = np.full(len(default_kw), _NOTHING, dtype=np.uint8)
+    for row in range(len(default_kw)):
+        out = out_id[row] > 0
+        if not reachable[row] or now_s < retry_s[row] or (out and not urgent[row]):
+            continue
+        wanted, least = dispatch_kw[row], least_kw[row]
+        if np.isnan(wanted) and limited_s[row] > now_s and not (out and out_layer[row] == _RELEASE):
+            action[row] = _RELEASE
+            continue
+        if not np.isnan(wanted) and until_s[row] > now_s and now_s >= blocked_s[row]:
+            under_way = out and out_layer[row] == _DISPATCH
+            repeated = under_way and not _differs(wanted, out_kw[row], least, resend_kw, resend_ratio)
+            ends = lease_s[row] - now_s < renew_s and until_s[row] > lease_s[row] + 1.0
+            if (ends or _differs(wanted, in_dispatch[row], least, resend_kw, resend_ratio)) and not repeated:
+                action[row] = _DISPATCH
+                continue
+        changed = _differs(default_kw[row], in_default[row], least, resend_kw, resend_ratio)
+        if changed and now_s >= default_blocked_s[row]:
+            action[row] = _DEFAULT
+    return action
+
+
+@njit()
+def _differs(wanted_kw: float, held_kw: float, least_kw: float, resend_kw: float, resend_ratio: float) -> bool:
+    """Return whether a wanted value is worth sending; a row that holds nothing always needs its value.
+
+    ``least_kw`` is the least change worth sending to a row that modulates, NaN for a whole row.
+    """
+    if np.isnan(wanted_kw):
+        return False
+    if np.isnan(held_kw):
+        return True
+    least = max(resend_kw, resend_ratio * abs(held_kw)) if np.isnan(least_kw) else least_kw
+    return abs(wanted_kw - held_kw) > least

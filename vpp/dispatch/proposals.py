@@ -77,11 +77,16 @@ def voice(source: str, authority: Authority, preferred_kw: FloatArray) -> Propos
         preferred_kw: Power it would like, NaN in rows it does not speak for, shape ``(n_resources,)``.
     """
     rows = np.flatnonzero(~np.isnan(preferred_kw)).astype(np.int32)
+    return spoken(source, authority, rows, preferred_kw[rows])
+
+
+def spoken(source: str, authority: Authority, rows: RowArray, preferred_kw: FloatArray) -> Proposal:
+    """Return the proposal of one voice for ``rows``, unbounded; NaN where it only bounds, shape ``(len(rows),)``."""
     return Proposal(
         source=source,
         priority=authority,
         rows=rows,
-        preferred_kw=preferred_kw[rows],
+        preferred_kw=preferred_kw,
         low_kw=np.full(len(rows), -np.inf),
         high_kw=np.full(len(rows), np.inf),
     )

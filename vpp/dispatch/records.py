@@ -23,6 +23,7 @@ from vpp.domain.request import (
 )
 
 Body = Mapping[str, Any]
+_LATER_FIELDS = ("energy_kwh", "recovery_minutes", "recovery_kwh", "confidence_ratio", "delivery_ratio")
 
 
 def plain(value: object) -> object:
@@ -80,6 +81,8 @@ def quote_from(body: Body) -> Quote:
         counter_offers=tuple(_offer_from(offer) for offer in body["counter_offers"]),
         promises_broken=int(body["promises_broken"]),
         expires_at=_instant(body["expires_at"]),
+        # Journals of earlier versions lack what follows.
+        **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from vpp.domain.request import NoticeClass
-from vpp.domain.resource import ResourceClass
+from vpp.domain.resource import Adapter, ResourceClass
 
 _NOTICE_MINUTES = MappingProxyType(
     {
@@ -36,6 +36,7 @@ _TRIM_COST = MappingProxyType(
         ResourceClass.PV: 9.0,
     }
 )
+_METER_S = MappingProxyType({Adapter.OCPP: 90.0, Adapter.MODBUS: 45.0, Adapter.MQTT: 60.0})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,10 @@ class DispatchSettings:
         max_hold_minutes: Longest hold that is accepted.
         max_ramp_minutes: Longest ramp that is accepted.
         lease_s: Length of a dispatch lease; renewed when less than half is left.
+        car_lease_ratio: Lease of a charger as a multiple of that: there are many of them, and what they hold is a
+            ceiling, which harms nobody if it lasts.
+        meter_s: Longest usual time from a device's yes to the first meter value after it, by adapter; until then it
+            is believed (an OCPP station answers in seconds and is metered once a minute).
         confirm_s: Time within which a meter must show that an accepted command took effect.
         answer_s: Time after which a command without outcome counts as unreachable.
         refusals: Refused commands in a row after which a device counts as refusing; until then its last value holds
@@ -73,6 +78,22 @@ class DispatchSettings:
         trim_ratio: Extra give up to this share of the target goes to the rows that modulate best.
         bulk_cost: Merit order of classes for large amounts, cheapest first.
         trim_cost: Merit order of classes for small corrections, fastest and most accurate first.
+        rekey_s: How often the merit order looks at drivers and sites anew.
+        haste_weight: How much of a step between two classes a driver's haste is worth in the merit order.
+        arrears_weight: The same for being behind the plan.
+        burden_weight: The same for having been shed before.
+        site_weight: The same for the site's other rows having been shed before.
+        stay_weight: The same for working for the request already.
+        burden_days: Time constant in which it is forgotten who was shed.
+        burden_scale_s: Shed time that counts half of ``burden_weight``.
+        arrears_scale_h: Hours of charging behind the plan that count half of ``arrears_weight``.
+        rotate_minutes: After that long others take a shed car's place, if there are any.
+        rotation_ratio: Share of the fleet that may be exchanged in one cycle.
+        pause_s: How long a charger pauses when its floor is not low enough, at least and at most.
+        resume_s: How long it then charges at least before it pauses again.
+        pause_margin_s: Slack a session needs to be paused, beyond what is needed to be shed.
+        rebound_aim_ratio: Share of a rebound cap that is aimed at.
+        rebound_s: Time constant in which a building makes good what it deferred.
         laxity_margin_s: A session with less slack than this is urgent and never shed; one that is not commanded yet
             needs twice as much to be taken.
         soc_min: State of charge storage is not discharged below.
@@ -103,6 +124,8 @@ class DispatchSettings:
     max_hold_minutes: float = 1440.0
     max_ramp_minutes: float = 120.0
     lease_s: float = 300.0
+    car_lease_ratio: float = 2.0
+    meter_s: Mapping[Adapter, float] = field(default_factory=lambda: _METER_S)
     confirm_s: float = 120.0
     answer_s: float = 180.0
     refusals: int = 3
@@ -121,6 +144,22 @@ class DispatchSettings:
     trim_ratio: float = 0.05
     bulk_cost: Mapping[ResourceClass, float] = field(default_factory=lambda: _BULK_COST)
     trim_cost: Mapping[ResourceClass, float] = field(default_factory=lambda: _TRIM_COST)
+    rekey_s: float = 60.0
+    haste_weight: float = 0.25
+    arrears_weight: float = 0.15
+    burden_weight: float = 0.15
+    site_weight: float = 0.05
+    stay_weight: float = 0.3
+    burden_days: float = 3.0
+    burden_scale_s: float = 3600.0
+    arrears_scale_h: float = 1.0
+    rotate_minutes: float = 20.0
+    rotation_ratio: float = 0.0005
+    pause_s: float = 300.0
+    resume_s: float = 300.0
+    pause_margin_s: float = 1800.0
+    rebound_aim_ratio: float = 0.7
+    rebound_s: float = 2400.0
     laxity_margin_s: float = 600.0
     soc_min: float = 0.1
     soc_max: float = 0.98

@@ -4,7 +4,7 @@ import numpy as np
 
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.kinds import among
-from vpp.dispatch.rooms import Hold
+from vpp.dispatch.survey import Hold
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Shortfall
@@ -52,9 +52,10 @@ def assess(
 def cause_of(index: FleetIndex, hold: CodeArray, portfolio: BoolArray) -> str:
     """Return who cannot give and why, counted by class and reason."""
     parts = []
-    for code, kind in enumerate(CLASSES):
-        held = hold[portfolio & (index.class_code == code)]
-        counts = [(int(np.count_nonzero(held == why)), why.name.lower()) for why in _TOLD]
+    for kind in CLASSES:
+        rows = index.rows_of(kind)
+        tally = np.bincount(hold[rows[portfolio[rows]]], minlength=len(Hold))
+        counts = [(int(tally[why]), why.name.lower()) for why in _TOLD]
         parts += [f"{count} {kind.value} {why}" for count, why in counts if count]
     return ", ".join((*parts, "no other row has room"))
 

@@ -1,5 +1,6 @@
 """The way back: never everyone at once, and in an order nobody can predict or influence."""
 
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -13,8 +14,9 @@ _NOTHING_KW = 0.05
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
+@lru_cache(maxsize=8)
 def lots(request_id: str, count: int) -> FloatArray:
-    """Return each row's lot in ``[0, 1)``: the same for the same request and row, today and in a replay.
+    """Return each row's lot in ``[0, 1)``, read-only: the same for the same request and row, today and in a replay.
 
     SplitMix64 (Steele, Lea, Flood 2014) seeded with the request's id.
     """
@@ -24,7 +26,9 @@ def lots(request_id: str, count: int) -> FloatArray:
         z = (z ^ (z >> np.uint64(30))) * _MIX[0]
         z = (z ^ (z >> np.uint64(27))) * _MIX[1]
         z ^= z >> np.uint64(31)
-    return np.asarray((z >> np.uint64(11)).astype(np.float64) / 2.0**53)
+    drawn = np.asarray((z >> np.uint64(11)).astype(np.float64) / 2.0**53)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def returned_kw(
@@ -35,6 +39,7 @@ def returned_kw(
     timetable: Timetable,
     now_s: float,
     headroom_kw: float,
+    forced: bool = True,
 ) -> tuple[FloatArray, BoolArray]:
     """Return how much of its give each row takes back now, and which rows are let go altogether.
 
@@ -49,6 +54,7 @@ def returned_kw(
         timetable: Of the request.
         now_s: Epoch seconds.
         headroom_kw: By how much net load may rise; infinite without a cap.
+        forced: Everybody comes home within the watch, whatever the headroom.
     """
     part = ~np.isnan(give_kw)
     give = np.where(part, give_kw, 0.0)
@@ -56,7 +62,7 @@ def returned_kw(
     last_s = (timetable.watched_s - now_s) / max(timetable.released_s - timetable.end_s, SECONDS_PER_MINUTE)
     due_kw = float(give.sum()) - held_kw * share
     forced_kw = float(give.sum()) - held_kw * min(1.0, max(0.0, last_s - 0.1))
-    amount_kw = max(min(due_kw, headroom_kw), forced_kw, 0.0)
+    amount_kw = max(min(due_kw, headroom_kw), forced_kw if forced else 0.0, 0.0)
     back = merit_order(amount_kw, give, lot)
     idle = (give <= _NOTHING_KW) & (lot <= 1.0 - share)
     gone = part & (idle | ((give > _NOTHING_KW) & (back >= give - _NOTHING_KW)))

@@ -4,7 +4,8 @@
 
     VppError
     |-- RetryError          the same call may succeed later
-    |   `-- DeviceUnreachableError
+    |   |-- DeviceUnreachableError
+    |   `-- BusError        the bus between our processes is away, or nobody answers on it
     |-- SkipError           drop this item, keep its neighbours
     |   |-- InputError      a field of something given to us
     |   |-- UnknownIdError  a name nobody registered
@@ -41,6 +42,10 @@ class RetryError(VppError):
 
 class DeviceUnreachableError(RetryError):
     """A device did not answer in time or has no connection."""
+
+
+class BusError(RetryError):
+    """The bus is away, or nobody has answered in time."""
 
 
 class SkipError(VppError):

@@ -110,6 +110,11 @@ class FleetIndex:
         return self._by_site({site.id: position[site.operator_id] for site in self.sites})
 
     @cached_property
+    def site_code(self) -> RowArray:
+        """Position in ``sites`` of every row's site, shape ``(n_resources,)``."""
+        return self._by_site({site.id: i for i, site in enumerate(self.sites)})
+
+    @cached_property
     def transformer_code(self) -> RowArray:
         """Position in ``transformers`` of every row's own transformer, shape ``(n_resources,)``."""
         position = {transformer.id: i for i, transformer in enumerate(self.transformers)}
@@ -194,8 +199,33 @@ class FleetIndex:
         return self._column("ramp_kw_per_min")
 
     def is_class(self, *classes: ResourceClass) -> BoolArray:
-        """Return which rows belong to any of ``classes``, shape ``(n_resources,)``."""
-        return np.isin(self.class_code, [CLASSES.index(cls) for cls in classes])
+        """Return which rows belong to any of ``classes``, read-only, shape ``(n_resources,)``."""
+        known = self._masks.get(classes)
+        if known is None:
+            table = np.zeros(len(CLASSES), dtype=np.bool_)
+            table[[CLASSES.index(cls) for cls in classes]] = True
+            known = table[self.class_code]
+            known.flags.writeable = False
+            self._masks[classes] = known
+        return known
+
+    def rows_of(self, *classes: ResourceClass) -> RowArray:
+        """Return the rows that belong to any of ``classes``, rising and read-only, shape ``(n,)``."""
+        known = self._rows.get(classes)
+        if known is None:
+            known = np.flatnonzero(self.is_class(*classes)).astype(np.int32)
+            known.flags.writeable = False
+            self._rows[classes] = known
+        return known
+
+    # Asked for many times a cycle: made once for every combination that is asked for.
+    @cached_property
+    def _masks(self) -> dict[tuple[ResourceClass, ...], BoolArray]:
+        return {}
+
+    @cached_property
+    def _rows(self) -> dict[tuple[ResourceClass, ...], RowArray]:
+        return {}
 
     def in_area(self, area: str) -> BoolArray:
         """Return which rows lie in ``area``, ``"city"`` being all, shape ``(n_resources,)``.
@@ -216,11 +246,16 @@ class FleetIndex:
         Args:
             power_kw: Net power of every row, shape ``(n_resources,)``; unknown rows (NaN) are left out.
         """
-        count = len(self.transformers)
-        load_kw = np.bincount(self.transformer_code, weights=np.nan_to_num(power_kw), minlength=count)
+        known_kw = np.where(np.isnan(power_kw), 0.0, power_kw)
+        load_kw = np.bincount(self.transformer_code, weights=known_kw, minlength=len(self.transformers))
+        return np.asarray(self.summed_upwards(load_kw.astype(np.float64)) + self.transformer_base_kw, dtype=np.float64)
+
+    def summed_upwards(self, own_kw: FloatArray) -> FloatArray:
+        """Return each transformer's own value plus those of all below it, shape ``(n_transformers,)``."""
+        total = own_kw.copy()
         for nodes in self._levels:
-            np.add.at(load_kw, self.parent_code[nodes], load_kw[nodes])
-        return np.asarray(load_kw + self.transformer_base_kw, dtype=np.float64)
+            np.add.at(total, self.parent_code[nodes], total[nodes])
+        return total
 
     @cached_property
     def _levels(self) -> tuple[RowArray, ...]:
@@ -323,4 +358,10 @@ class FleetState:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             laxity = self.departure_s - self.at_s - 3600.0 * self.need_kwh / power_kw
+        return np.where(np.isnan(laxity), np.inf, laxity)
+
+    def laxity_of(self, rows: RowArray, power_kw: FloatArray) -> FloatArray:
+        """Return ``laxity_s`` of some rows only, shape ``(len(rows),)``."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            laxity = self.departure_s[rows] - self.at_s - 3600.0 * self.need_kwh[rows] / power_kw
         return np.where(np.isnan(laxity), np.inf, laxity)

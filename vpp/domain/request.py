@@ -136,6 +136,11 @@ class Quote:
         deliverable_p50_kw: With even chances at least this much, one value an interval.
         deliverable_p90_kw: With one chance in ten at least this much, one value an interval.
         rebound_kw: Net load above baseline, one value per 15 minutes from ``end_at`` on.
+        energy_kwh: Energy budget: what the even-chance power adds up to over the window.
+        recovery_minutes: After the hold, until 95 % of what is told to return has returned.
+        recovery_kwh: Energy that has to be given back in the end: deferred charging, heat, discharged storage.
+        confidence_ratio: Chance that every interval reaches the target, from measured delivery ratios, 0-1.
+        delivery_ratio: Share of what is moved that does as it is told, as measured so far for these cohorts.
     """
 
     verdict: Verdict
@@ -151,6 +156,11 @@ class Quote:
     counter_offers: tuple[CounterOffer, ...]
     promises_broken: int
     expires_at: datetime
+    energy_kwh: float = float("nan")
+    recovery_minutes: float = float("nan")
+    recovery_kwh: float = float("nan")
+    confidence_ratio: float = float("nan")
+    delivery_ratio: float = float("nan")
 
     @property
     def p50_kw(self) -> float:

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+import numpy.typing as npt
+
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+
+PowerTable = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+"""Powers of many rows over time."""
 
 
 class Rung(IntEnum):
@@ -24,7 +30,8 @@ class Schedule:
 
     Attributes:
         grid: The steps.
-        power_kw: Net power, load positive, shape ``(n_resources, count)``.
+        power_kw: Net power, load positive, NaN where nothing is intended, shape ``(n_resources, count)``; a city's
+            plan is kept in single precision.
         rung: Which rung of the ladder it stands on.
         objective_cny: Cost of the plan, NaN where it was not solved.
         gap_ratio: Certified relative optimality gap, NaN where it was not solved.
@@ -34,7 +41,7 @@ class Schedule:
     """
 
     grid: TimeGrid
-    power_kw: FloatArray
+    power_kw: PowerTable
     rung: Rung
     objective_cny: float
     gap_ratio: float
@@ -45,4 +52,4 @@ class Schedule:
     def at(self, at_s: float) -> FloatArray:
         """Return every resource's power at ``at_s``, shape ``(n_resources,)``; outside the grid its nearest step."""
         step = min(max(self.grid.index_at(at_s), 0), self.grid.count - 1)
-        return self.power_kw[:, step]
+        return np.asarray(self.power_kw[:, step], dtype=np.float64)

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vpp.domain.fleet import ADAPTERS
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.planning.headroom import passed
-from vpp.planning.outlook import Outlook, Window
-from vpp.planning.room import room
+from vpp.planning.cells import summed, tier_count
+from vpp.planning.ground import EV, HVAC, INDUSTRY, STORAGE, V2G, Ground
+from vpp.planning.headroom import named_caps, passed
+from vpp.planning.outlook import Window
+from vpp.planning.room import NEGLIGIBLE_KW, Room, lost_name, room
 
 Z10 = 1.2815515655446004
 """The normal distribution's 90 % point."""
@@ -17,81 +20,136 @@ Z10 = 1.2815515655446004
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverable:
-    """Deliverable power; intervals have shape ``(len(window),)``.
+    """Deliverable power over one window; intervals have shape ``(len(window),)``.
 
     Attributes:
-        mean_kw: Expected power by row and interval, delivery ratio included, shape ``(n_resources, len(window))``.
-        p10_kw: With nine chances in ten at least this much.
+        p10_kw: With nine chances in ten at least this much, correlated loss included.
         p50_kw: With even chances at least this much.
         p90_kw: With one chance in ten at least this much.
+        sigma_kw: Standard deviation that ``p10_kw`` stands for.
+        tier_kw: Expected power by class, mean over the window, shape ``(tiers,)``.
+        share: Share of every cell's movement that is used, caps and area included, mean over the window, ``(C,)``.
         ramp_kw_per_min: How fast the rows together can move.
+        told_ratio: Share of what is moved that does as it is told.
         lost_kw: What each named cause takes away.
+        room: What cells could be moved before caps, for what follows from it.
     """
 
-    mean_kw: FloatArray
     p10_kw: FloatArray
     p50_kw: FloatArray
     p90_kw: FloatArray
+    sigma_kw: FloatArray
+    tier_kw: FloatArray
+    share: FloatArray
     ramp_kw_per_min: float
+    told_ratio: float
     lost_kw: dict[str, FloatArray]
+    room: Room
 
 
 def deliverable(
-    outlook: Outlook,
+    ground: Ground,
     *,
     direction: Direction,
     window: Window,
     chosen: BoolArray,
-    delivery_ratio: FloatArray,
     committed_kw: FloatArray,
     now_s: float,
+    found: Room | None = None,
 ) -> Deliverable:
-    """Return what the rows of ``chosen`` deliver in ``direction``.
+    """Return what the cells of ``chosen`` deliver in ``direction``.
 
-    The sum of many rows is taken as normal: variance ``sum r(1-r)k^2 + (r*min(s,k))^2 + (c*sum rk)^2`` with delivery
-    ratio ``r``, room ``k``, spread ``s`` and common error ``c``.
+    The sum of many rows is taken as normal. Its variance: ``sum r(1-r)k^2 + (r*min(s,k))^2`` over rows with delivery
+    ratio ``r``, room ``k`` and spread ``s``; the common error ``(c*sum rk)^2``; and, below the median only, the
+    correlated loss ``sum q(1-q)X^2`` over operators and adapters that carry ``X`` and are away with chance ``q``.
 
     Args:
-        outlook: The picture.
+        ground: The picture.
         direction: Cut or raise.
         window: Intervals of the hold.
-        chosen: Rows of the area, shape ``(n_resources,)``.
-        delivery_ratio: Measured chance that a row does what it is told, shape ``(n_resources,)``.
+        chosen: Cells of the area, shape ``(C,)``.
         committed_kw: Already promised to others by interval of the outlook, shape ``(grid.count,)``.
         now_s: Epoch seconds; devices can move from here on.
+        found: The room of this window and direction, where it is known already.
     """
-    open_room = room(outlook, direction, window, chosen)
-    through = passed(outlook, direction, window, open_room.kw)
-    ratio = delivery_ratio[:, None]
-    mean_kw = through.kw * ratio
-    spread = np.minimum(np.nan_to_num(outlook.spread_kw[:, window.steps]), np.abs(through.kw)) * ratio
-    own = (through.kw**2 * ratio * (1.0 - ratio) + spread**2).sum(axis=0)
-    total = mean_kw.sum(axis=0)
-    sigma = np.sqrt(own + (outlook.policy.common_error_ratio * total) ** 2)
+    first, length = np.array([window.first]), np.array([len(window)])
+    found = found or room(ground, direction, first, length)
+    asked = np.where(chosen[:, None, None], found.sums.room_kw, 0.0)
+    through = passed(ground, direction, first, asked)
+    share = through.share[ground.cells.node, 0] * chosen[:, None]
+    mean = found.sums.mean_kw[:, 0] * share
+    total = mean.sum(axis=0)
+    common = (ground.outlook.policy.common_error_ratio * total) ** 2
+    own = (found.sums.variance[:, 0] * share**2).sum(axis=0)
+    below = np.sqrt(own + common + correlated_variance(ground, mean))
     promised = committed_kw[window.steps]
-    ramp = _ramp_kw_per_min(outlook, mean_kw)
-    starts_s = outlook.grid.starts_s()[window.steps]
+    used = _mean_share(mean, found.sums.mean_kw[:, 0])
+    ramp = float((found.sums.ramp_kw_per_min[:, 0] * used).sum())
+    starts_s = ground.outlook.grid.starts_s()[window.steps]
     reach = ramp * np.maximum((starts_s - now_s) / SECONDS_PER_MINUTE, 1.0)
-    p10, p50, p90 = (np.clip(total + z * sigma - promised, 0.0, reach) for z in (-Z10, 0.0, Z10))
+    room_kw = (found.sums.room_kw[:, 0] * share).sum(axis=0)
     lost = {
-        **open_room.lost_kw,
-        **through.lost_kw,
-        **_lost_telemetry(outlook, window, chosen),
-        "delivery ratio measured so far": (through.kw * (1.0 - ratio)).sum(axis=0),
+        **_lost_by_class(ground, direction, window, chosen, found),
+        **named_caps(ground, through.taken_kw[:, 0]),
+        **_lost_telemetry(ground, window, chosen),
+        "delivery ratio measured so far": np.maximum(room_kw - total, 0.0),
         "already promised to other requests": promised,
         "ramp until the start": np.maximum(total - promised - reach, 0.0),
     }
-    return Deliverable(mean_kw=mean_kw, p10_kw=p10, p50_kw=p50, p90_kw=p90, ramp_kw_per_min=ramp, lost_kw=lost)
+    return Deliverable(
+        p10_kw=np.clip(total - Z10 * below - promised, 0.0, reach),
+        p50_kw=np.clip(total - promised, 0.0, reach),
+        p90_kw=np.clip(total + Z10 * np.sqrt(own + common) - promised, 0.0, reach),
+        sigma_kw=below,
+        tier_kw=summed(mean.mean(axis=1), ground.cells.tier, tier_count()),
+        share=used,
+        ramp_kw_per_min=ramp,
+        told_ratio=float(total.sum() / room_kw.sum()) if room_kw.sum() > NEGLIGIBLE_KW else 1.0,
+        lost_kw=lost,
+        room=found,
+    )
 
 
-def _ramp_kw_per_min(outlook: Outlook, mean_kw: FloatArray) -> float:
-    """Return the joint ramp; a row is at its end within a minute at the latest if its own rate allows."""
-    size = np.maximum(mean_kw.mean(axis=1), 0.0) if mean_kw.shape[1] else np.zeros(len(mean_kw))
-    return float(np.minimum(outlook.state.index.ramp_kw_per_min, size).sum())
+def correlated_variance(ground: Ground, mean_kw: FloatArray) -> FloatArray:
+    """Return the variance of links that fail for everybody behind them, from cells to shape ``mean_kw.shape[1:]``."""
+    policy, index = ground.outlook.policy, ground.outlook.state.index
+    variance: FloatArray = np.zeros(mean_kw.shape[1:])
+    for code, count, outage in (
+        (ground.cells.operator, len(index.operators), policy.operator_outage),
+        (ground.cells.adapter, len(ADAPTERS), policy.adapter_outage),
+    ):
+        behind: FloatArray = summed(mean_kw, code, count)
+        variance += outage * (1.0 - outage) * np.square(behind).sum(axis=0)
+    return np.asarray(variance, dtype=np.float64)
 
 
-def _lost_telemetry(outlook: Outlook, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
-    power = np.abs(np.nan_to_num(outlook.reference_kw[:, window.steps]))
-    dark, all_rows = power[chosen & ~outlook.usable].sum(axis=0), power[chosen].sum(axis=0)
-    ratio = dark.sum() / all_rows.sum() if all_rows.sum() > 0.0 else 0.0
+def _mean_share(mean_kw: FloatArray, unlimited_kw: FloatArray) -> FloatArray:
+    """Return the share of each cell's movement that is left over the whole window, shape ``(C,)``."""
+    left, all_of_it = np.abs(mean_kw).sum(axis=1), np.abs(unlimited_kw).sum(axis=1)
+    share = np.divide(left, all_of_it, out=np.zeros_like(left), where=all_of_it > NEGLIGIBLE_KW)
+    return np.asarray(share, dtype=np.float64)
+
+
+def _lost_by_class(
+    ground: Ground, direction: Direction, window: Window, chosen: BoolArray, found: Room
+) -> dict[str, FloatArray]:
+    lost = summed(found.lost_kw[chosen, 0], ground.cells.tier[chosen], tier_count())
+    named = {}
+    for tier in (EV, V2G, STORAGE, HVAC, INDUSTRY):
+        if lost[tier].any():
+            shortest = _shortest_minutes(ground, chosen, tier) if tier in (HVAC, INDUSTRY) else np.nan
+            named[lost_name(tier, direction, shortest_minutes=shortest)] = lost[tier, : len(window)]
+    return named
+
+
+def _shortest_minutes(ground: Ground, chosen: BoolArray, tier: int) -> float:
+    loads = ground.loads
+    of_class = chosen[loads.cell] & (ground.cells.tier[loads.cell] == tier)
+    return float(loads.holds_h[of_class].min(initial=np.inf)) * 60.0
+
+
+def _lost_telemetry(ground: Ground, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
+    dark = ground.dark_kw[chosen, window.steps].sum(axis=0)
+    whole = float(ground.magnitude_kw[chosen, window.steps].sum())
+    ratio = dark.sum() / whole if whole > 0.0 else 0.0
     return {f"telemetry stale for {ratio:.0%} of power": dark} if ratio > 0.0 else {}

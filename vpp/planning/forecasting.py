@@ -7,13 +7,16 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from forecasts.seasonal import seasonal
-from forecasts.series import History, Quantiles
+from forecasts.series import History
+from forecasts.usual import usual
+from optimizer.jit import njit
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
+from vpp.planning.past import IDLE_KW, FloatTable, Past, Series
+from vpp.planning.sums import Powers
 from vpp.planning.tariff import SHANGHAI_OFFSET_S
 from vpp.ports import IntervalMeter
 
@@ -23,10 +26,10 @@ _EPOCH_WEEKDAY = 3
 _FIRST_WEEKEND_DAY = 5
 _LIMITING_RATIO = 0.98
 """A limit below this share of what a car could take holds it back."""
-_IDLE_KW = 0.2
-"""Below this a charger is taken to be idle."""
 _UNKNOWN_SPREAD_RATIO = 0.3
 """Relative spread of a row that has no history."""
+_MOST_OCCUPIED = 0.8
+"""Beyond this share of occupied chargers a cohort's newcomers are not pressed into the free ones."""
 HISTORY_DAYS = 14
 HORIZON_STEPS = 2 * STEPS_PER_DAY
 
@@ -38,13 +41,14 @@ class Forecast:
     Attributes:
         grid: Steps from the one that holds the moment of forecasting.
         expected_kw: Mean, load positive, shape ``(n_resources, count)``; may be summed over rows.
-        spread_kw: Standard deviation, shape ``(n_resources, count)``.
+        spread_kw: Standard deviation, shape ``(n_resources, count)``; rows count as independent, so those that err
+            together have as much more as their sum needs.
         available_at_s: Epoch seconds from which it may be used.
     """
 
     grid: TimeGrid
-    expected_kw: FloatArray
-    spread_kw: FloatArray
+    expected_kw: Powers
+    spread_kw: Powers
     available_at_s: float
 
 
@@ -53,41 +57,62 @@ def forecast(
     meter: IntervalMeter,
     *,
     count: int = HORIZON_STEPS,
-    history_days: int = HISTORY_DAYS,
+    past: Past | None = None,
     holidays: Collection[date] = (),
 ) -> Forecast:
     """Return the forecast of all rows from the step that holds ``state.at_s`` on.
 
     Rows without history keep their present power. Storage is expected to rest: its plan is made, not forecast.
+
+    Args:
+        state: The picture.
+        meter: Metered past of the same rows.
+        count: Number of steps.
+        past: What was read before; makes a city's forecast a matter of its newest quarter of an hour.
+        holidays: Shanghai dates that are neither workdays nor weekends.
     """
     start_s = floor_s(state.at_s, STEP_S)
     grid = TimeGrid(start_at=instant(start_s), count=count)
-    past = TimeGrid(start_at=instant(start_s - history_days * SECONDS_PER_DAY), count=history_days * STEPS_PER_DAY)
-    usual = _usual(state, meter.read(past), past, grid, holidays)
-    present = np.nan_to_num(state.power_kw)[:, None]
-    expected = np.where(np.isnan(usual.mean_kw), present, usual.mean_kw)
-    spread = np.where(np.isnan(usual.spread_kw), np.abs(present) * _UNKNOWN_SPREAD_RATIO, usual.spread_kw)
-    expected, spread = _with_sessions(state, grid, expected, spread)
-    storage = state.index.is_class(ResourceClass.STORAGE)
-    expected[storage], spread[storage] = 0.0, 0.0
-    return Forecast(grid=grid, expected_kw=expected, spread_kw=spread, available_at_s=state.at_s)
+    past = past or Past(days=HISTORY_DAYS)
+    series = past.series(state.index)
+    mean, spread = _usual(state, past, grid, meter, holidays)
+    spread *= series.widening[:, None].astype(np.float32)
+    if len(series) > len(series.single):
+        _keep_newcomers(state, grid, series, past.session_steps(), mean)
+    expected_kw = np.empty((len(state), count), dtype=np.float32)
+    spread_kw = np.empty((len(state), count), dtype=np.float32)
+    _expand(
+        (mean, spread),
+        (series.of_row, series.weight),
+        np.nan_to_num(state.power_kw) * ~state.index.is_class(ResourceClass.STORAGE),
+        _sessions(state, grid),
+        (grid.start_s, float(grid.step_s)),
+        expected_kw,
+        spread_kw,
+    )
+    return Forecast(grid=grid, expected_kw=expected_kw, spread_kw=spread_kw, available_at_s=state.at_s)
 
 
 def _usual(
-    state: FleetState, power_kw: FloatArray, past: TimeGrid, grid: TimeGrid, holidays: Collection[date]
-) -> Quantiles:
+    state: FleetState, past: Past, grid: TimeGrid, meter: IntervalMeter, holidays: Collection[date]
+) -> tuple[FloatTable, FloatTable]:
+    """Return mean and spread of every series on ``grid``, shape ``(k, grid.count)`` each."""
+    series = past.series(state.index)
+    means = past.read(state.index, meter, grid.start_s)
+    begin_s = grid.start_s - past.days * SECONDS_PER_DAY
+    behind = TimeGrid(start_at=instant(begin_s), count=past.days * STEPS_PER_DAY)
     history = History(
-        power_kw=power_kw,
+        power_kw=means,
         steps_per_day=STEPS_PER_DAY,
         step_s=STEP_S,
-        end_s=past.end_s,
-        available_at_s=max(past.end_s, state.at_s),
+        end_s=behind.end_s,
+        available_at_s=max(behind.end_s, state.at_s),
     )
-    return seasonal(
+    return usual(
         history,
-        same_type_days(past, grid, holidays),
-        group=state.index.class_code.astype(np.int64),
-        usable=_resembling_days(state, power_kw),
+        same_type_days(behind, grid, holidays),
+        group=series.group,
+        usable=_resembling_days(state, series, means),
     )
 
 
@@ -106,28 +131,91 @@ def _day_types(at_s: FloatArray, holidays: Collection[date]) -> npt.NDArray[np.i
     return np.where(holiday, _HOLIDAY, np.where(weekend, _WEEKEND, _WORKDAY))
 
 
-def _resembling_days(state: FleetState, power_kw: FloatArray) -> BoolArray:
-    """Return the days that began as now is: for an empty charger those on which it was idle, shape ``(n, days)``.
+def _resembling_days(state: FleetState, series: Series, means: FloatTable) -> BoolArray:
+    """Return the days that began as now is: for an empty charger those on which it was idle, shape ``(k, days)``.
 
-    Without this a charger that is empty now would be credited with sessions that would have begun before now.
+    Without this a charger that is empty now would be credited with sessions that would have begun before now. Cohorts
+    use every day, see ``_keep_newcomers``.
     """
-    days = power_kw.shape[1] // STEPS_PER_DAY
-    before = np.full((len(state), days), np.nan)
-    before[:, 1:] = power_kw[:, STEPS_PER_DAY - 1 : -1 : STEPS_PER_DAY]
-    empty = state.index.is_class(*CHARGING) & ~state.plugged
-    return np.asarray(~empty[:, None] | (np.abs(before) < _IDLE_KW))
+    days = means.shape[1] // STEPS_PER_DAY
+    before = np.full((len(series), days), np.nan)
+    before[:, 1:] = means[:, STEPS_PER_DAY - 1 : -1 : STEPS_PER_DAY]
+    empty = np.zeros(len(series), dtype=np.bool_)
+    empty[: len(series.single)] = (state.index.is_class(*CHARGING) & ~state.plugged)[series.single]
+    return np.asarray(~empty[:, None] | (np.abs(before) < IDLE_KW))
 
 
-def _with_sessions(
-    state: FleetState, grid: TimeGrid, expected_kw: FloatArray, spread_kw: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return expectation and spread with plugged-in cars on their promise until they depart."""
+def _keep_newcomers(
+    state: FleetState, grid: TimeGrid, series: Series, session_steps: FloatArray, mean: FloatTable
+) -> None:
+    """Take from each cohort of chargers what sessions of now would still add: those cars are known one by one.
+
+    A cohort's load at a later step is that of sessions running now, which fade with their length, and of newcomers;
+    newcomers take the chargers that are free by then.
+    """
+    rows = np.flatnonzero(series.chargers)
+    fading = np.exp(-np.arange(grid.count) / np.maximum(session_steps[rows, None], 1.0))
+    running = np.clip(mean[rows, :1], 0.0, None) * fading
+    free = 1.0 - np.minimum(_occupied(state, grid, series)[rows], _MOST_OCCUPIED)
+    mean[rows] = np.maximum(mean[rows] - running, 0.0) / free
+
+
+def _occupied(state: FleetState, grid: TimeGrid, series: Series) -> FloatArray:
+    """Return the share of each series' rows whose promised car is still there, shape ``(k, grid.count)``."""
+    promised = np.flatnonzero(promised_cars(state) & (series.of_row >= 0))
+    stays = np.ceil((state.departure_s[promised] - grid.start_s) / grid.step_s)
+    last = np.clip(stays, 0, grid.count).astype(np.int64)
+    width = grid.count + 1
+    leaving = np.bincount(series.of_row[promised] * np.int64(width) + last, minlength=len(series) * width)
+    there = leaving.reshape(len(series), width)[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    size = np.bincount(series.of_row[series.of_row >= 0], minlength=len(series))
+    return np.asarray(there / np.maximum(size, 1)[:, None])
+
+
+def _sessions(state: FleetState, grid: TimeGrid) -> tuple[BoolArray, FloatArray, FloatArray, FloatArray]:
+    """Return who has a promised car, its power, and when it is full and when it leaves, in epoch seconds."""
     promised = promised_cars(state)
-    inside = promised[:, None] & (grid.starts_s()[None, :] < state.departure_s[:, None])
-    return (
-        np.where(inside, session_profile_kw(state, grid), expected_kw),
-        np.where(inside, 0.0, spread_kw),
-    )
+    power = charging_power_kw(state)
+    need = np.where(promised, state.need_kwh, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        hours = np.where(need > 0.0, need / power, 0.0)
+    leaves_s = np.nan_to_num(state.departure_s)
+    full_s = np.fmin(grid.start_s + SECONDS_PER_HOUR * np.nan_to_num(hours), leaves_s)
+    return promised, power, full_s, leaves_s
+
+
+@njit()
+def _expand(  # noqa: PLR0917 - a kernel takes arguments by position
+    usual_days: tuple[FloatTable, FloatTable],
+    members: tuple[npt.NDArray[np.int32], FloatTable],
+    present_kw: FloatArray,
+    sessions: tuple[BoolArray, FloatArray, FloatArray, FloatArray],
+    clock: tuple[float, float],
+    expected_kw: FloatTable,
+    spread_kw: FloatTable,
+) -> None:
+    """Write every row's expectation: its series, else its present power; until a promised car leaves, the car."""
+    mean, spread = usual_days
+    of_row, weight = members
+    promised, power, full_s, leaves_s = sessions
+    start_s, step_s = clock
+    for row in range(expected_kw.shape[0]):
+        k = of_row[row]
+        for t in range(expected_kw.shape[1]):
+            at_s = start_s + t * step_s
+            if promised[row] and at_s < leaves_s[row]:
+                expected_kw[row, t] = power[row] * min(max(full_s[row] - at_s, 0.0), step_s) / step_s
+                spread_kw[row, t] = 0.0
+                continue
+            value, wide = np.float32(np.nan), np.float32(np.nan)
+            if k >= 0:
+                value, wide = mean[k, t] * weight[row], spread[k, t] * weight[row]
+            if np.isnan(value):
+                value = np.float32(present_kw[row])
+            if np.isnan(wide):
+                wide = np.float32(abs(present_kw[row]) * _UNKNOWN_SPREAD_RATIO)
+            expected_kw[row, t] = value
+            spread_kw[row, t] = wide
 
 
 def promised_cars(state: FleetState) -> BoolArray:
@@ -157,5 +245,5 @@ def charging_power_kw(state: FleetState) -> FloatArray:
     """
     most = np.fmin(state.available_max_kw, state.index.p_max_kw)
     unlimited = ~(state.limit_kw < _LIMITING_RATIO * most)
-    metered = np.where(unlimited & (state.power_kw > _IDLE_KW), state.power_kw, most)
+    metered = np.where(unlimited & (state.power_kw > IDLE_KW), state.power_kw, most)
     return np.asarray(np.maximum(np.fmin(metered, most), 0.0))

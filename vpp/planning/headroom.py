@@ -4,61 +4,73 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
+from optimizer.validation import IntArray
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.outlook import Outlook, Window
-from vpp.planning.tree import leaves_first
+from vpp.planning.cells import summed
+from vpp.planning.ground import Ground
 
 _LEAST_KW = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
-    """What is left of a movement.
+    """What the tree lets through in every window; ``m`` transformers, ``W`` windows of up to ``J`` intervals.
 
     Attributes:
-        kw: By row and interval, shape ``(n_resources, len(window))``.
-        lost_kw: What each transformer's cap takes away, shape ``(len(window),)`` each.
+        share: Share of a movement that gets from each node to the top, shape ``(m, W, J)``.
+        taken_kw: What each node takes away, shape ``(m, W, J)``.
     """
 
-    kw: FloatArray
-    lost_kw: dict[str, FloatArray]
+    share: FloatArray
+    taken_kw: FloatArray
 
 
-def passed(outlook: Outlook, direction: Direction, window: Window, room_kw: FloatArray) -> Passed:
-    """Return ``room_kw`` scaled so that no transformer leaves its limits.
+def passed(ground: Ground, direction: Direction, first: IntArray, room_kw: FloatArray) -> Passed:
+    """Return how much of ``room_kw``, shape ``(C, W, J)``, passes without a transformer leaving its limits.
 
     A raise fills the room below the import limit, a cut that above the export limit. Rows below a node that binds are
     scaled alike.
+
+    Args:
+        ground: The picture.
+        direction: Of the movement.
+        first: First step of every window, shape ``(W,)``.
+        room_kw: What every cell could be moved.
     """
-    index = outlook.state.index
-    flow = outlook.flow_kw[:, window.steps]
-    down = direction is Direction.DOWN
-    spare = index.transformer_limit_kw[:, None] - flow if down else flow + index.transformer_export_kw[:, None]
-    wanted = np.zeros_like(flow)
-    np.add.at(wanted, index.transformer_code, room_kw)
-    share, lost = _narrowed(index, wanted, np.maximum(spare, 0.0))
-    return Passed(kw=room_kw * share[index.transformer_code], lost_kw=lost)
+    index, cells = ground.outlook.state.index, ground.cells
+    wanted = summed(room_kw, cells.node, len(index.transformers))
+    share, taken = np.ones_like(wanted), np.zeros_like(wanted)
+    spare = _spare_kw(ground, direction, first, room_kw.shape[2])
+    through = wanted
+    roots = np.flatnonzero(index.parent_code < 0).astype(np.int64)
+    for nodes in (*cells.levels, roots):
+        over = np.maximum(through[nodes] - spare[nodes], 0.0)
+        if over.any():
+            taken[nodes] = over
+            share[nodes] = 1.0 - over / np.maximum(through[nodes], _LEAST_KW)
+        below = nodes[index.parent_code[nodes] >= 0]
+        if len(below):
+            through += summed(through[below] - taken[below], index.parent_code[below].astype(np.int64), len(through))
+    if taken.any():
+        for nodes in reversed(cells.levels):
+            share[nodes] *= share[index.parent_code[nodes]]
+    return Passed(share=share, taken_kw=taken)
 
 
-def _narrowed(
-    index: FleetIndex, wanted_kw: FloatArray, spare_kw: FloatArray
-) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Return the share that gets through from each node to the top, ``(m, steps)``, and what each node takes away."""
-    share, lost, through = np.ones_like(wanted_kw), {}, wanted_kw.copy()
-    order = leaves_first(index).tolist()
-    for node in order:
-        taken = np.maximum(through[node] - spare_kw[node], 0.0)
-        if taken.any():
-            share[node] = 1.0 - taken / np.maximum(through[node], _LEAST_KW)
-            lost[f"transformer {index.transformers[node].id} cap"] = taken
-        above = index.parent_code[node]
-        if above >= 0:
-            through[above] += through[node] - taken
-    if lost:
-        for node in reversed(order):
-            above = index.parent_code[node]
-            if above >= 0:
-                share[node] *= share[above]
-    return share, lost
+def _spare_kw(ground: Ground, direction: Direction, first: IntArray, longest: int) -> FloatArray:
+    """Return the room at every transformer in each interval of each window, at least 0, shape ``(m, W, J)``."""
+    index, count = ground.outlook.state.index, ground.outlook.grid.count
+    if direction is Direction.DOWN:
+        spare = index.transformer_limit_kw[:, None] - ground.flow_kw
+    else:
+        spare = ground.flow_kw + index.transformer_export_kw[:, None]
+    steps = np.minimum(first[:, None] + np.arange(longest), count - 1)
+    return np.asarray(np.maximum(spare, 0.0)[:, steps])
+
+
+def named_caps(ground: Ground, taken_kw: FloatArray) -> dict[str, FloatArray]:
+    """Return what each transformer that binds takes away by interval, from shape ``(m, J)``."""
+    transformers = ground.outlook.state.index.transformers
+    binding = np.flatnonzero(taken_kw.any(axis=1)).tolist()
+    return {f"transformer {transformers[node].id} cap": taken_kw[node] for node in binding}

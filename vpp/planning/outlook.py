@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.validation import IntArray
 from vpp.domain.fleet import FleetState
@@ -11,7 +12,9 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.forecasting import Forecast
-from vpp.planning.tree import node_flow_kw
+
+FloatTable = npt.NDArray[np.float32]
+"""Rows by steps in single precision: a city's rows fill hundreds of megabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,8 @@ class FlexibilityPolicy:
         ceiling_soc: Greatest state of charge either is raised to.
         recovery_ratio: Share of the time left until departure that may be planned for catching up.
         common_error_ratio: Relative standard deviation that all rows share and that no number of rows averages out.
+        operator_outage: Chance that an operator's link is down during a hold, and everything behind it with it.
+        adapter_outage: The same for a protocol.
     """
 
     future_share: float = 0.4
@@ -34,6 +39,8 @@ class FlexibilityPolicy:
     ceiling_soc: float = 0.95
     recovery_ratio: float = 0.9
     common_error_ratio: float = 0.02
+    operator_outage: float = 0.01
+    adapter_outage: float = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +48,22 @@ class Outlook:
     """Everything a deliverable amount depends on.
 
     Attributes:
-        reference_kw: Expected power of every row when nobody asks for anything: the schedule for storage and V2G, the
-            forecast for the rest, shape ``(n_resources, grid.count)``.
-        spread_kw: Its standard deviation, 0 where it is scheduled, shape ``(n_resources, grid.count)``.
-        flow_kw: Expected net import of every transformer, shape ``(n_transformers, grid.count)``.
+        expected_kw: Forecast of every row, NaN where nothing is known, shape ``(n_resources, grid.count)``.
+        spread_kw: Its standard deviation, shape ``(n_resources, grid.count)``.
+        stores: Rows of storage and V2G, shape ``(k,)``.
+        stores_kw: What they would do if nobody asked for anything: their schedule, beyond it their forecast, shape
+            ``(k, grid.count)``.
+        stores_spread_kw: Its standard deviation, 0 where it is scheduled, shape ``(k, grid.count)``.
         usable: Connected and with fresh telemetry; the others count nothing, shape ``(n_resources,)``.
     """
 
     state: FleetState
     grid: TimeGrid
-    reference_kw: FloatArray
-    spread_kw: FloatArray
-    flow_kw: FloatArray
+    expected_kw: FloatTable
+    spread_kw: FloatTable
+    stores: IntArray
+    stores_kw: FloatArray
+    stores_spread_kw: FloatArray
     usable: BoolArray
     policy: FlexibilityPolicy
 
@@ -66,27 +77,31 @@ class Outlook:
         policy: FlexibilityPolicy | None = None,
     ) -> "Outlook":
         """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody."""
-        reference, spread = forecast.expected_kw, forecast.spread_kw
+        expected = np.asarray(forecast.expected_kw, dtype=np.float32)
+        spread = np.asarray(forecast.spread_kw, dtype=np.float32)
+        stores = np.flatnonzero(state.index.is_class(*STORING))
+        stores_kw, stores_spread = expected[stores].astype(np.float64), spread[stores].astype(np.float64)
         if schedule is not None:
-            planned = state.index.is_class(*STORING)[:, None] & _covered(schedule, forecast.grid)
-            planned[len(schedule.power_kw) :] = False
-            on_grid = np.zeros_like(reference)
-            on_grid[: len(schedule.power_kw)] = _on_grid(schedule, forecast.grid)
-            reference = np.where(planned, on_grid, reference)
-            spread = np.where(planned, 0.0, spread)
+            known = stores < len(schedule.power_kw)
+            steps, covered = scheduled_steps(schedule, forecast.grid)
+            part = np.ix_(known, covered)
+            stores_kw[part] = schedule.power_kw[np.ix_(stores[known], steps[covered])]
+            stores_spread[part] = 0.0
         return cls(
             state=state,
             grid=forecast.grid,
-            reference_kw=reference,
+            expected_kw=expected,
             spread_kw=spread,
-            flow_kw=node_flow_kw(state.index, np.nan_to_num(reference)),
+            stores=stores,
+            stores_kw=np.nan_to_num(stores_kw),
+            stores_spread_kw=np.nan_to_num(stores_spread),
             usable=usable_rows(state),
             policy=policy or FlexibilityPolicy(),
         )
 
-    def rows(self, chosen: BoolArray, *classes: ResourceClass) -> IntArray:
-        """Return usable rows of ``chosen`` that belong to ``classes``."""
-        return np.flatnonzero(chosen & self.usable & self.state.index.is_class(*classes))
+    def rows(self, *classes: ResourceClass) -> IntArray:
+        """Return usable rows that belong to ``classes``."""
+        return np.flatnonzero(self.usable & self.state.index.is_class(*classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +122,11 @@ class Window:
 
 def usable_rows(state: FleetState) -> BoolArray:
     """Return rows that may be counted on: connected, with good or substituted telemetry, shape ``(n_resources,)``."""
-    return np.asarray(state.connected & np.isin(state.quality, (Quality.GOOD, Quality.SUBSTITUTED)))
+    fresh = (state.quality == Quality.GOOD) | (state.quality == Quality.SUBSTITUTED)
+    return np.asarray(state.connected & fresh)
 
 
-def _steps(schedule: Schedule, grid: TimeGrid) -> IntArray:
-    return ((grid.starts_s() - schedule.grid.start_s) // schedule.grid.step_s).astype(np.int64)
-
-
-def _covered(schedule: Schedule, grid: TimeGrid) -> BoolArray:
-    steps = _steps(schedule, grid)
-    return np.asarray((steps >= 0) & (steps < schedule.grid.count))
-
-
-def _on_grid(schedule: Schedule, grid: TimeGrid) -> FloatArray:
-    return np.asarray(schedule.power_kw[:, np.clip(_steps(schedule, grid), 0, schedule.grid.count - 1)])
+def scheduled_steps(schedule: Schedule, grid: TimeGrid) -> tuple[IntArray, BoolArray]:
+    """Return the schedule's step at each step of ``grid``, and whether it reaches there, shape ``(count,)`` each."""
+    steps = ((grid.starts_s() - schedule.grid.start_s) // schedule.grid.step_s).astype(np.int64)
+    return steps, np.asarray((steps >= 0) & (steps < schedule.grid.count))

@@ -1,11 +1,13 @@
 """The plan and its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 
-from optimizer.solution import Solution, Status
+from optimizer.solution import Solution, Status, Warm
 from optimizer.validation import ProblemError
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
@@ -13,17 +15,23 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEPS_PER_DAY
+from vpp.planning.blocks import storing_rows
 from vpp.planning.child import Refused, SolverChild
+from vpp.planning.delivery import PRIOR_RATIO
+from vpp.planning.event import Event
 from vpp.planning.forecasting import Forecast, promised_cars
+from vpp.planning.ground import Ground
+from vpp.planning.outlook import Outlook
+from vpp.planning.redispatch import to_event_problem, to_intended
+from vpp.planning.reserve import Held, held_windows
+from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
-from vpp.planning.translate import (
-    PlanningPolicy,
-    Translation,
-    storing_rows,
-    to_problem,
-    to_schedule,
-)
+from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule
 from vpp.planning.tree import named_overload, overload_kw
+
+
+_WARM_UP_S = 180.0
+"""Wall seconds that are given to a solver that compiles its kernels for the first time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +68,12 @@ class Planner:
         self._count = count
         self._child = child or SolverChild()
         self._remembered: _Remembered | None = None
+        self._warm: Warm | None = None
+        self._event_warm: Warm | None = None
 
     async def start(self) -> None:
-        """Warm the solver up."""
-        await self._child.start()
+        """Warm the solver up; where it takes very long, plans fall back meanwhile."""
+        await self._child.ready(patience_s=_WARM_UP_S)
 
     async def plan(self, state: FleetState, *, forecast: Forecast, kept_until_s: float | None = None) -> Schedule:
         """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
@@ -74,20 +84,11 @@ class Planner:
             kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
                 quoted on it; ``None`` frees them.
         """
-        previous = self._remembered.schedule if self._remembered else None
         try:
-            translation = to_problem(
-                state,
-                forecast=forecast,
-                tariff=self._tariff,
-                policy=self._policy,
-                count=self._count,
-                in_force=previous,
-                kept_until_s=kept_until_s,
-            )
+            translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
-        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s)
+        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=self._warm)
         match answer:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
@@ -96,9 +97,61 @@ class Planner:
             case _:
                 assert_never(answer)
 
+    async def redispatch(
+        self, state: FleetState, *, forecast: Forecast, plan: Schedule, events: Sequence[Event]
+    ) -> Schedule | None:
+        """Return what the fleet intends so that every event is met from ``plan``; ``None`` where none was found.
+
+        Rows that no event may move are NaN. The plan itself is not touched.
+
+        Args:
+            state: The picture it starts from.
+            forecast: Begins where the events' grids do.
+            plan: The baseline plan.
+            events: What is promised, at least one.
+        """
+        try:
+            translation = await asyncio.to_thread(
+                to_event_problem,
+                state,
+                forecast=forecast,
+                plan=plan,
+                events=events,
+                tariff=self._tariff,
+                policy=self._policy,
+                count=self._count,
+            )
+        except ProblemError:
+            return None
+        warm = self._event_warm or self._warm
+        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm)
+        if isinstance(answer, Refused) or answer.status is Status.NONE:
+            return None
+        self._event_warm = answer.warm
+        return await asyncio.to_thread(to_intended, translation, answer, state)
+
     async def close(self) -> None:
         """End the solver."""
         await self._child.close()
+
+    def _translated(self, state: FleetState, forecast: Forecast, kept_until_s: float | None) -> Translation:
+        return to_problem(
+            state,
+            forecast=forecast,
+            tariff=self._tariff,
+            policy=self._policy,
+            count=self._count,
+            in_force=self._remembered.schedule if self._remembered else None,
+            kept_until_s=kept_until_s,
+            held=self._held(state, forecast),
+        )
+
+    def _held(self, state: FleetState, forecast: Forecast) -> Sequence[Held]:
+        """Return the reserve windows of the plan, net of what everybody but the stores gives."""
+        if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
+            return ()
+        ground = Ground.of(Outlook.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
+        return held_windows(ground, self._policy.reserve, replace(forecast.grid, count=self._count))
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution
@@ -106,6 +159,7 @@ class Planner:
         if solution.status is Status.NONE:
             return self._fallback(state, forecast, solution.reason)
         schedule = to_schedule(translation, solution, state.index)
+        self._warm, self._event_warm = solution.warm, None
         self._remembered = _Remembered(schedule=schedule, departure_s=state.departure_s.copy())
         return schedule
 
@@ -147,7 +201,7 @@ def _unchanged(state: FleetState, remembered: _Remembered) -> BoolArray:
     return np.asarray(old_row & same_car & storing_rows(state))
 
 
-def _unsolved(state: FleetState, grid: TimeGrid, power_kw: FloatArray, rung: Rung, reason: str) -> Schedule:
+def _unsolved(state: FleetState, grid: TimeGrid, power_kw: Powers, rung: Rung, reason: str) -> Schedule:
     return Schedule(
         grid=grid,
         power_kw=power_kw,

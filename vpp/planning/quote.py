@@ -10,36 +10,65 @@ import numpy as np
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetState
 from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
-from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.planning.deliverable import Deliverable, deliverable
 from vpp.planning.forecasting import Forecast
+from vpp.planning.ground import PV, Ground
 from vpp.planning.outlook import FlexibilityPolicy, Outlook, Window
-from vpp.planning.rebound import ClassPrices, cost_cny, merit_key, rebound_kw, shares_kw
+from vpp.planning.rebound import (
+    ClassPrices,
+    Return,
+    cost_cny,
+    fractions,
+    merit_key,
+    recovery_minutes,
+    returned,
+)
+from vpp.planning.room import Room, room
 
 _LEAST_PARTIAL_RATIO = 0.1
 _NAMED_LIMIT_KW = 0.5
 _OFFER_RATIO = 0.95
 _LATEST_SHIFT_STEPS = 8
 _LONGEST_HOLD_STEPS = 32
-_REBOUND_TRIALS = 12
+_REBOUND_TRIALS = 20
+_LEAST_SIGMA_KW = 1e-9
+_MOST_LIMITS = 40
+"""A city has hundreds of transformers that bind a little; the greatest are named."""
 VALID_S = 300.0
+
+
+Rooms = dict[tuple[Direction, Window], Room]
+"""What cells could be moved, by window; good for every area, target and cap asked of the same ground."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """What stays the same for every question about one draft; windows already looked at are remembered."""
 
-    outlook: Outlook
+    ground: Ground
     chosen: BoolArray
-    delivery_ratio: FloatArray
     committed_kw: FloatArray
+    price: FloatArray
     key: FloatArray
     now: datetime
-    seen: dict[Window, tuple[Deliverable, float]] = field(default_factory=dict)
+    rooms: Rooms
+    seen: dict[Window, "_Found"] = field(default_factory=dict)
+
+    @property
+    def outlook(self) -> Outlook:
+        return self.ground.outlook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """One window of a case; the return is looked for only where it is asked for."""
+
+    deliverable: Deliverable
+    most_kw: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +117,67 @@ def quote(
         InputError: A field of the draft makes no sense, or the forecast does not reach so far.
         UnknownIdError: No such area.
     """
+    if delivery_ratio.shape != (len(state),):
+        raise InputError("delivery_ratio", delivery_ratio.shape, f"shape ({len(state)},)")
     outlook = Outlook.of(state, forecast=forecast, schedule=schedule, policy=policy)
-    _check(draft, outlook, delivery_ratio, committed_kw)
-    price = (prices or ClassPrices()).of_rows(state.index)
+    check_draft(draft, outlook, committed_kw)
+    ground = Ground.of(outlook, delivery_ratio)
+    return quote_on(ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=prices)
+
+
+def quote_on(
+    ground: Ground,
+    draft: RequestDraft,
+    *,
+    committed_kw: FloatArray,
+    now: datetime,
+    valid_s: float = VALID_S,
+    prices: ClassPrices | None = None,
+    rooms: Rooms | None = None,
+) -> Quote:
+    """Return the quote of ``draft`` on ground that is known already; see ``quote``.
+
+    Args:
+        ground: The picture.
+        draft: What is asked.
+        committed_kw: See ``quote``.
+        now: Moment of the quote.
+        valid_s: How long it holds.
+        prices: What it costs.
+        rooms: Windows of this ground that were looked at before; new ones are added.
+    """
+    check_draft(draft, ground.outlook, committed_kw)
+    index = ground.outlook.state.index
+    price = (prices or ClassPrices()).of_tiers()
     case = _Case(
-        outlook=outlook,
-        chosen=state.index.in_area(draft.area),
-        delivery_ratio=delivery_ratio,
+        ground=ground,
+        chosen=ground.cells.inside(index.in_area(draft.area)),
         committed_kw=committed_kw,
-        key=merit_key(draft, state.index, price),
+        price=price,
+        key=merit_key(price, index, capped=draft.rebound_cap_kw is not None),
         now=now,
+        rooms={} if rooms is None else rooms,
     )
     answer = _assess(draft, case)
-    amount = min(draft.target_kw, float(answer.p50_kw.min()))
-    shares = shares_kw(amount, answer.found.mean_kw, case.key)
     longest = _longest_hold(draft, case)
+    offers = () if answer.verdict is Verdict.FEASIBLE else tuple(_offers(draft, case, answer, longest))
+    return _written(draft, case, answer, longest=longest, offers=offers, expires_at=now + timedelta(seconds=valid_s))
+
+
+def _written(
+    draft: RequestDraft,
+    case: _Case,
+    answer: _Answer,
+    *,
+    longest: int,
+    offers: tuple[CounterOffer, ...],
+    expires_at: datetime,
+) -> Quote:
+    outlook, found = case.outlook, answer.found
+    given = _given(case, found, min(draft.target_kw, float(answer.p50_kw.min())))
+    staged = draft.rebound_cap_kw is not None
+    back = returned(case.ground, draft.direction, answer.window, found, staged=staged)
+    curve = given @ back.kw
     return Quote(
         verdict=answer.verdict,
         interval_starts_at=_starts(answer),
@@ -110,17 +185,37 @@ def quote(
         deliverable_p50_kw=_values(answer.p50_kw),
         deliverable_p90_kw=_values(answer.p90_kw),
         max_hold_minutes=longest * outlook.grid.step_s / SECONDS_PER_MINUTE,
-        ramp_kw_per_min=answer.found.ramp_kw_per_min,
-        rebound_kw=_values(rebound_kw(outlook, draft.direction, answer.window, shares)),
-        cost_cny=cost_cny(outlook, answer.window, shares, price),
+        ramp_kw_per_min=found.ramp_kw_per_min,
+        rebound_kw=_values(curve),
+        cost_cny=cost_cny(case.ground, answer.window, given * np.maximum(found.tier_kw, 0.0), case.price),
         limits=_limits(draft, case, answer),
-        counter_offers=() if answer.verdict is Verdict.FEASIBLE else tuple(_offers(draft, case, answer, longest)),
+        counter_offers=offers,
         promises_broken=0,
-        expires_at=now + timedelta(seconds=valid_s),
+        expires_at=expires_at,
+        energy_kwh=float(answer.p50_kw.sum() * outlook.grid.step_h),
+        recovery_minutes=recovery_minutes(curve, outlook.grid.step_h),
+        recovery_kwh=float(given @ back.owed_kwh),
+        confidence_ratio=_confidence(draft, answer),
+        delivery_ratio=found.told_ratio,
     )
 
 
-def _check(draft: RequestDraft, outlook: Outlook, delivery_ratio: FloatArray, committed_kw: FloatArray) -> None:
+def _confidence(draft: RequestDraft, answer: _Answer) -> float:
+    """Return the chance that the worst interval reaches the target."""
+    if answer.rebound_limited_kw < draft.target_kw:
+        return 0.0
+    over = answer.found.p50_kw - draft.target_kw
+    sigma = np.maximum(answer.found.sigma_kw, _LEAST_SIGMA_KW)
+    return 0.5 * math.erfc(-float((over / sigma).min()) / math.sqrt(2.0))
+
+
+def _given(case: _Case, found: Deliverable, amount_kw: float) -> FloatArray:
+    """Return which share of each class gives ``amount_kw``."""
+    return fractions(amount_kw, found.tier_kw, case.key)
+
+
+def check_draft(draft: RequestDraft, outlook: Outlook, committed_kw: FloatArray) -> None:
+    """Raise InputError for a draft that makes no sense on this outlook."""
     if not (math.isfinite(draft.target_kw) and draft.target_kw > 0.0):
         raise InputError("target_kw", draft.target_kw, "a number above 0")
     if draft.end_at <= draft.start_at:
@@ -128,8 +223,6 @@ def _check(draft: RequestDraft, outlook: Outlook, delivery_ratio: FloatArray, co
     if not _reaches(draft, outlook):
         first, last = outlook.grid.start_at, outlook.grid.end_at
         raise InputError("start_at, end_at", (draft.start_at, draft.end_at), f"a window between {first} and {last}")
-    if delivery_ratio.shape != (len(outlook.state),):
-        raise InputError("delivery_ratio", delivery_ratio.shape, f"shape ({len(outlook.state)},)")
     if committed_kw.shape != (outlook.grid.count,):
         raise InputError("committed_kw", committed_kw.shape, f"shape ({outlook.grid.count},)")
 
@@ -143,7 +236,8 @@ def _assess(draft: RequestDraft, case: _Case) -> _Answer:
     grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=case.outlook.grid.step_s)
     first = case.outlook.grid.index_at(grid.start_s)
     window = Window(first=first, last=first + grid.count)
-    found, most = case.seen.get(window) or _looked_at(draft, case, window)
+    looked = case.seen.get(window) or _looked_at(draft, case, window)
+    found, most = looked.deliverable, looked.most_kw
     p10, p50, p90 = (np.minimum(values, most) for values in (found.p10_kw, found.p50_kw, found.p90_kw))
     return _Answer(
         grid=grid,
@@ -157,17 +251,25 @@ def _assess(draft: RequestDraft, case: _Case) -> _Answer:
     )
 
 
-def _looked_at(draft: RequestDraft, case: _Case, window: Window) -> tuple[Deliverable, float]:
+def _looked_at(draft: RequestDraft, case: _Case, window: Window) -> _Found:
+    place = draft.direction, window
+    if place not in case.rooms:
+        first, length = np.array([window.first]), np.array([len(window)])
+        case.rooms[place] = room(case.ground, draft.direction, first, length)
     found = deliverable(
-        case.outlook,
+        case.ground,
         direction=draft.direction,
         window=window,
         chosen=case.chosen,
-        delivery_ratio=case.delivery_ratio,
         committed_kw=case.committed_kw,
         now_s=case.now.timestamp(),
+        found=case.rooms[place],
     )
-    case.seen[window] = found, _most_under_rebound_cap(draft, case, window, found)
+    most = math.inf
+    if draft.rebound_cap_kw is not None:
+        back = returned(case.ground, draft.direction, window, found, staged=True)
+        most = _most_under(draft.rebound_cap_kw, case, found, back)
+    case.seen[window] = _Found(deliverable=found, most_kw=most)
     return case.seen[window]
 
 
@@ -179,22 +281,18 @@ def _verdict(draft: RequestDraft, p10_kw: float, p50_kw: float) -> Verdict:
     return Verdict.INFEASIBLE
 
 
-def _most_under_rebound_cap(draft: RequestDraft, case: _Case, window: Window, found: Deliverable) -> float:
-    """Return the greatest amount whose rebound stays under the draft's cap; infinite where there is no cap."""
-    cap = draft.rebound_cap_kw
-    if cap is None:
-        return math.inf
+def _most_under(cap_kw: float, case: _Case, found: Deliverable, back: Return) -> float:
+    """Return the greatest amount whose rebound stays under the draft's cap; infinite where all of it does."""
 
     def peak(amount_kw: float) -> float:
-        shares = shares_kw(amount_kw, found.mean_kw, case.key)
-        return float(rebound_kw(case.outlook, draft.direction, window, shares).max())
+        return float((_given(case, found, amount_kw) @ back.kw).max())
 
     low, high = 0.0, float(found.p90_kw.max())
-    if peak(high) <= cap:
+    if peak(high) <= cap_kw:
         return math.inf
     for _ in range(_REBOUND_TRIALS):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if peak(middle) <= cap else (low, middle)
+        low, high = (middle, high) if peak(middle) <= cap_kw else (low, middle)
     return low
 
 
@@ -268,7 +366,7 @@ def _limits(draft: RequestDraft, case: _Case, answer: _Answer) -> tuple[BindingL
     if missing.max() > _NAMED_LIMIT_KW:
         lost["fleet in the area, all that can be moved"] = np.maximum(missing, 0.0)
     limits = [_limit(name, values, answer) for name, values in lost.items() if values.max() > _NAMED_LIMIT_KW]
-    return tuple(sorted(limits, key=lambda limit: -limit.kw))
+    return tuple(sorted(limits, key=lambda limit: -limit.kw)[:_MOST_LIMITS])
 
 
 def _limit(name: str, lost_kw: FloatArray, answer: _Answer) -> BindingLimit:
@@ -284,8 +382,10 @@ def _limit(name: str, lost_kw: FloatArray, answer: _Answer) -> BindingLimit:
 
 
 def _curtailable_kw(case: _Case, window: Window) -> FloatArray:
-    rows = case.outlook.rows(case.chosen, ResourceClass.PV)
-    return np.asarray(np.maximum(-case.outlook.reference_kw[rows, window.steps], 0.0).sum(axis=0))
+    ground = case.ground
+    cells = case.chosen & (ground.cells.tier == PV)
+    fed_in = -ground.power_kw[cells, window.steps] - ground.dark_kw[cells, window.steps]
+    return np.asarray(np.maximum(fed_in, 0.0).sum(axis=0))
 
 
 def _starts(answer: _Answer) -> tuple[datetime, ...]:

@@ -1,24 +1,22 @@
 """Sums over the feeder tree."""
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
+from vpp.planning.cells import tree_levels
+from vpp.planning.sums import grouped
 
 _OVERLOAD_TOLERANCE_KW = 1e-3
 
 
 def leaves_first(index: FleetIndex) -> IntArray:
     """Return transformer positions with every child before its parent, shape ``(n_transformers,)``."""
-    depth = np.zeros(len(index.transformers), dtype=np.int64)
-    above = index.parent_code.copy()
-    for _ in range(len(depth)):
-        if (above < 0).all():
-            break
-        depth += above >= 0
-        above = np.where(above >= 0, index.parent_code[above], -1)
-    return np.argsort(-depth, kind="stable").astype(np.int64)
+    levels = tree_levels(index)
+    roots = np.flatnonzero(index.parent_code < 0).astype(np.int64)
+    return np.concatenate([*levels, roots]) if levels else roots
 
 
 def own_base_kw(index: FleetIndex) -> FloatArray:
@@ -32,23 +30,31 @@ def own_base_kw(index: FleetIndex) -> FloatArray:
     return own
 
 
-def node_flow_kw(index: FleetIndex, power_kw: FloatArray) -> FloatArray:
+def own_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the net import at each node itself, base load included, children not, ``(n_transformers, count)``."""
+    count = len(index.transformers)
+    return grouped(power_kw, index.transformer_code, count) + own_base_kw(index)[:, None]
+
+
+def climbed(index: FleetIndex, own_kw: FloatArray) -> FloatArray:
+    """Return what passes each node when ``own_kw`` hangs on it, shape ``(n_transformers, count)``."""
+    flow = own_kw.copy()
+    for nodes in tree_levels(index):
+        np.add.at(flow, index.parent_code[nodes], flow[nodes])
+    return flow
+
+
+def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
     """Return the net import of every transformer, base load and children included, shape ``(n_transformers, count)``.
 
     Args:
         index: Whose tree counts.
-        power_kw: Power of every row, shape ``(n_resources, count)``.
+        power_kw: Power of every row, NaN counting as nothing, shape ``(n_resources, count)``.
     """
-    flow = np.repeat(own_base_kw(index)[:, None], power_kw.shape[1], axis=1)
-    np.add.at(flow, index.transformer_code, power_kw)
-    for node in leaves_first(index).tolist():
-        above = index.parent_code[node]
-        if above >= 0:
-            flow[above] += flow[node]
-    return flow
+    return climbed(index, own_flow_kw(index, power_kw))
 
 
-def overload_kw(index: FleetIndex, power_kw: FloatArray) -> FloatArray:
+def overload_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
     """Return how far every transformer leaves its limits, at least 0, shape ``(n_transformers, count)``."""
     flow = node_flow_kw(index, power_kw)
     above = flow - index.transformer_limit_kw[:, None]

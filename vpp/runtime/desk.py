@@ -15,13 +15,15 @@ from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import Direction, DispatchRequest, Quote, RequestDraft, RequestState
-from vpp.domain.resource import Adapter, ResourceClass
+from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import STEP_S
+from vpp.planning.assessor import Assessor
+from vpp.planning.delivery import DeliveryRecord
 from vpp.planning.forecasting import Forecast, forecast
-from vpp.planning.quote import quote
+from vpp.planning.past import Past
 from vpp.ports import Clock, IntervalMeter, Journal, News
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
@@ -35,9 +37,8 @@ from vpp.telemetry.resample import IntervalMeans
 _log = structlog.get_logger(__name__)
 BASELINE = "baseline.issued"
 SESSIONS = "baseline.sessions"
-_PRIOR_RATIO = 0.95
-"""Chance to do as told before anything was measured: 3 % refuse and 2 % ignore in the field."""
-_PRIOR_WEIGHT = 200.0
+_TRIALS_S = 60.0
+"""How often setpoints in force are compared with meters."""
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED)
 """States after which delivery is measured once the watch is over."""
 
@@ -48,6 +49,9 @@ class Desk:
     Args:
         state: Returns the latest picture.
         schedule: Returns the plan in force.
+        outlook: Returns a forecast that begins with the step of a picture and has its rows; without it the desk makes
+            its own.
+        changed: Called when what is promised changes, so that the fleet is planned for it.
     """
 
     def __init__(
@@ -61,7 +65,10 @@ class Desk:
         state: Callable[[], FleetState],
         schedule: Callable[[], Schedule | None],
         quote_valid_s: float,
+        outlook: Callable[[FleetState], Forecast] | None = None,
+        changed: Callable[[], None] | None = None,
     ) -> None:
+        self.assessor = Assessor()
         self.baselines: dict[str, Baseline] = {}
         self.portfolios: dict[str, BoolArray] = {}
         self.progress: dict[str, Progress] = {}
@@ -81,7 +88,13 @@ class Desk:
         self._state = state
         self._schedule = schedule
         self._quote_valid_s = quote_valid_s
+        self._outlook = outlook or self._own_forecast
+        self._changed = changed or _nothing
+        self._short: set[str] = set()
+        self._delivery = DeliveryRecord()
+        self._compared_s = float("-inf")
         self._forecast: Forecast | None = None
+        self._past = Past()
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
@@ -111,6 +124,20 @@ class Desk:
             self.keep_baseline(request, baseline)
             self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request_id, baseline))
         await self._announce(request)
+        self._changed()
+        return request
+
+    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Turn a quote down."""
+        request = self._engine.book.decline(request_id, actor=actor, reason=reason, now=self._clock.now())
+        await self._announce(request)
+        return request
+
+    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through the release."""
+        request = self._engine.book.supersede(request_id, actor=actor, reason=reason, now=self._clock.now())
+        await self._announce(request)
+        self._changed()
         return request
 
     def _asked_before(self, key: str | None) -> bool:
@@ -148,6 +175,7 @@ class Desk:
         """Stop safely."""
         request = self._engine.book.cancel(request_id, actor=actor, reason=reason, now=self._clock.now())
         await self._announce(request)
+        self._changed()
         return request
 
     def performance(self, request_id: str) -> Performance | None:
@@ -175,6 +203,10 @@ class Desk:
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the news of a cycle: tell of transitions and progress."""
         self.progress = {p.request_id: p for p in result.progress}
+        short = {p.request_id for p in result.progress if p.shortfall is not None}
+        if short - self._short:
+            self._changed()
+        self._short = short
         if result.transitions:
             for request in self._engine.book.all():
                 self._tell(request, state.at_s)
@@ -183,6 +215,7 @@ class Desk:
             if tracker is not None:
                 tracker.observe(state, target_kw=progress.target_kw, baseline_kw=progress.baseline_kw)
         self._follow_sessions(state, result)
+        self._compare(state, result)
 
     def keep_sessions(self, start_s: float, mean_kw: FloatArray) -> None:
         """Keep one interval's means of what charging sessions would have taken, NaN in other rows."""
@@ -248,34 +281,35 @@ class Desk:
         return draft.area, draft.direction
 
     def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
-        outlook = self._fresh_forecast(state)
-        return quote(
+        outlook = self._outlook(state)
+        return self.assessor.quote(
             draft,
             state=state,
             forecast=outlook,
             schedule=schedule,
-            delivery_ratio=self.delivery_ratio(state),
+            delivery_ratio=partial(self.delivery_ratio, state),
             committed_kw=self._committed_kw(draft, outlook),
             now=instant(state.at_s),
             valid_s=self._quote_valid_s,
         )
 
-    def _fresh_forecast(self, state: FleetState) -> Forecast:
+    def _own_forecast(self, state: FleetState) -> Forecast:
         known = self._forecast
         fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
         if known is None or not fresh:
-            self._forecast = known = forecast(state, FittedMeter(meter=self._meters, count=len(state)))
+            meter = FittedMeter(meter=self._meters, count=len(state))
+            self._forecast = known = forecast(state, meter, past=self._past)
         return known
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
-        """Return each row's measured chance to do as told, by adapter, from a prior on, shape ``(n_resources,)``."""
-        kept = dict.fromkeys(Adapter, _PRIOR_RATIO * _PRIOR_WEIGHT)
-        asked = dict.fromkeys(Adapter, _PRIOR_WEIGHT)
-        for (adapter, fate, _), count in self._engine.outbox.ledger().by_reason.items():
-            if fate in {"confirmed", "refused", "ignored", "unreachable"}:
-                asked[Adapter(adapter)] += count
-                kept[Adapter(adapter)] += count if fate == "confirmed" else 0
-        return np.array([kept[r.adapter] / asked[r.adapter] for r in state.index.resources])
+        """Return each row's chance to do as told, measured by cohort, from a prior on, shape ``(n_resources,)``."""
+        return self._delivery.ratio(state.index, self._engine.outbox.ledger().by_reason)
+
+    def _compare(self, state: FleetState, result: CycleResult) -> None:
+        """Let setpoints that stand meet their meters, now and then while a request runs."""
+        if result.progress and state.at_s - self._compared_s >= _TRIALS_S:
+            self._compared_s = state.at_s
+            self._delivery.observe(state, self._engine.setpoints_kw())
 
     def _committed_kw(self, draft: RequestDraft, outlook: Forecast) -> FloatArray:
         """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``."""
@@ -386,6 +420,10 @@ def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolA
     rows[len(baseline.power_kw) :] = False
     rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
     return rows
+
+
+def _nothing() -> None:
+    """Nobody listens."""
 
 
 def progress_body(progress: Progress) -> dict[str, float]:

@@ -32,6 +32,8 @@ class FittedMeter:
 
 def fitted_rows(values: FloatArray, count: int) -> FloatArray:
     """Return the first ``count`` rows of ``values``, those that are not there as NaN; the other axes stay."""
+    if len(values) == count:
+        return values
     missing = np.full((max(0, count - len(values)), *values.shape[1:]), np.nan)
     return np.concatenate((values[:count], missing))
 
@@ -50,7 +52,7 @@ def fitted_forecast(outlook: Forecast, state: FleetState) -> Forecast:
     if known == count:
         return outlook
     present = np.where(state.index.is_class(ResourceClass.STORAGE), 0.0, np.nan_to_num(state.power_kw))[known:]
-    joined = np.repeat(present[:, None], outlook.grid.count, axis=1)
+    joined = np.repeat(present[:, None], outlook.grid.count, axis=1).astype(outlook.expected_kw.dtype)
     return replace(
         outlook,
         expected_kw=np.concatenate((outlook.expected_kw[:count], joined)),

@@ -1,6 +1,7 @@
 """The whole service behind one face: what the API and the console can see and ask (`vpp.ports.Plant`)."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
@@ -25,7 +26,8 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
-from vpp.planning.capability import capability
+from vpp.planning.capability import Declaration
+from vpp.planning.forecasting import Forecast
 from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
 from vpp.runtime.alarms import Alarms
 from vpp.runtime.desk import Desk, progress_body
@@ -92,6 +94,8 @@ class VirtualPowerPlant:
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
         self._declared: Schedule | None = None
+        self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
+        self._declaring = threading.Lock()
         self._growing = asyncio.Lock()
 
     def fleet(self) -> FleetState:
@@ -127,25 +131,44 @@ class VirtualPowerPlant:
         """Stop safely at any time."""
         return await self.desk.cancel(request_id, actor=actor, reason=reason)
 
+    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """Turn a quote down."""
+        return await self.desk.decline(request_id, actor=actor, reason=reason)
+
+    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through the release."""
+        return await self.desk.supersede(request_id, actor=actor, reason=reason)
+
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement of a request."""
         return self.desk.performance(request_id)
 
     def capability(self, area: str, direction: Direction, day: date) -> Capability:
-        """Return the 96 points of ``day`` in Asia/Shanghai."""
-        if self.slow.forecast is None:
-            raise ConflictError("there is no forecast yet; capability follows the first plan")
-        start_at, state = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC), self.fast.state
-        return capability(
-            state,
-            forecast=fitted_forecast(self.slow.forecast, state),
-            schedule=self.slow.schedule,
-            area=area,
-            direction=direction,
-            grid=TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
+        """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
+        start_at = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC)
+        return self._declaration(self.fast.state).capability(
+            area,
+            direction,
+            TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
             verified_kw=self.desk.verified_kw(area, direction),
-            delivery_ratio=self.desk.delivery_ratio(state),
         )
+
+    def _declaration(self, state: FleetState) -> Declaration:
+        """Return the declaration of all areas by the forecast and plan in force, made once for both."""
+        outlook, schedule = self.slow.forecast, self.slow.schedule
+        if outlook is None:
+            raise ConflictError("there is no forecast yet; capability follows the first plan")
+        with self._declaring:
+            made = self._declaration_of
+            if made is None or made[0] is not outlook or made[1] is not schedule or made[2].index is not state.index:
+                declaration = self.desk.assessor.declaration(
+                    state=state,
+                    forecast=fitted_forecast(outlook, state),
+                    schedule=schedule,
+                    delivery_ratio=partial(self.desk.delivery_ratio, state),
+                )
+                self._declaration_of = made = outlook, schedule, declaration
+            return made[2]
 
     def schedule(self) -> Schedule:
         """Return the plan in force."""
@@ -243,25 +266,22 @@ class VirtualPowerPlant:
 
     def _declare(self, state: FleetState) -> None:
         """Show the capacities of the present step, once a plan; they take too long for the loop."""
-        outlook, schedule = self.slow.forecast, self.slow.schedule
-        if outlook is None or schedule is None or schedule is self._declared:
+        schedule = self.slow.schedule
+        if self.slow.forecast is None or schedule is None or schedule is self._declared:
             return
         self._declared = schedule
-        declare = partial(
-            capability,
-            state,
-            forecast=fitted_forecast(outlook, state),
-            schedule=schedule,
-            grid=TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1),
-            delivery_ratio=self.desk.delivery_ratio(state),
-        )
-        asked = [
-            partial(declare, area=area, direction=direction, verified_kw=self.desk.verified_kw(area, direction))
+        answers = asyncio.get_running_loop().run_in_executor(None, self._capacities, state)
+        answers.add_done_callback(partial(self._observe_declared, state.at_s))
+
+    def _capacities(self, state: FleetState) -> list[Capability]:
+        """Return the present step of every area, both directions."""
+        declaration = self._declaration(state)
+        grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1)
+        return [
+            declaration.capability(area, direction, grid, verified_kw=self.desk.verified_kw(area, direction))
             for area in (CITY, *(area.id for area in state.index.areas))
             for direction in Direction
         ]
-        answers = asyncio.get_running_loop().run_in_executor(None, lambda: [ask() for ask in asked])
-        answers.add_done_callback(partial(self._observe_declared, state.at_s))
 
     def _observe_declared(self, at_s: float, answers: asyncio.Future[list[Capability]]) -> None:
         error = None if answers.cancelled() else answers.exception()

@@ -41,11 +41,20 @@ def grid_of(body: Mapping[str, Any]) -> TimeGrid:
     return TimeGrid(start_at=instant(body["start_s"]), step_s=int(body["step_s"]), count=int(body["count"]))
 
 
-def schedule_body(schedule: Schedule) -> dict[str, object]:
-    """Return a plan for the journal."""
+def schedule_body(schedule: Schedule, rows: npt.NDArray[np.integer] | None = None) -> dict[str, object]:
+    """Return a plan for the journal.
+
+    Args:
+        schedule: The plan.
+        rows: The rows anything was decided for; a city's plan is mostly what everybody would do anyhow, which no
+            setpoint follows from. ``None`` for all.
+    """
+    kept = schedule.power_kw if rows is None else schedule.power_kw[rows]
+    chosen = {} if rows is None else {"rows": array_body(rows.astype(np.float64)), "count": len(schedule.power_kw)}
     return {
         "grid": grid_body(schedule.grid),
-        "power_kw": array_body(schedule.power_kw),
+        "power_kw": array_body(kept.astype(np.float64)),
+        **chosen,
         "rung": int(schedule.rung),
         "objective_cny": schedule.objective_cny,
         "gap_ratio": schedule.gap_ratio,
@@ -56,10 +65,14 @@ def schedule_body(schedule: Schedule) -> dict[str, object]:
 
 
 def schedule_of(body: Mapping[str, Any]) -> Schedule:
-    """Return the plan that ``schedule_body`` wrote; a figure that was unknown is NaN again."""
+    """Return the plan that ``schedule_body`` wrote; a figure that was unknown, and a row left out, is NaN again."""
+    power_kw = array_of(body["power_kw"])
+    if "rows" in body:
+        kept, power_kw = power_kw, np.full((body["count"], power_kw.shape[1]), np.nan)
+        power_kw[array_of(body["rows"]).astype(np.int64)] = kept
     return Schedule(
         grid=grid_of(body["grid"]),
-        power_kw=array_of(body["power_kw"]),
+        power_kw=power_kw,
         rung=Rung(body["rung"]),
         objective_cny=_number(body["objective_cny"]),
         gap_ratio=_number(body["gap_ratio"]),

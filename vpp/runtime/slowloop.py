@@ -1,14 +1,24 @@
-"""The slow loop: a new plan every quarter of an hour and whenever the fleet or its history changed."""
+"""The slow loop: a plan every quarter of an hour, and what is intended instead while requests are promised.
+
+Two schedules, never mixed. The plan is what the fleet would do if nobody asked: requests are quoted and settled
+against it, so for storage and V2G it stands still while one runs. What is intended is planned from there for the
+requests promised: on acceptance, on shortfall, and with every new forecast.
+"""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import structlog
 
 from vpp.domain.fleet import FleetState
+from vpp.domain.resource import STORING
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import floor_s
+from vpp.planning.event import Event
 from vpp.planning.forecasting import Forecast, forecast
+from vpp.planning.past import Past
 from vpp.planning.planner import Planner
 from vpp.ports import Clock, IntervalMeter, Journal
 from vpp.runtime.growth import FittedMeter
@@ -17,16 +27,18 @@ from vpp.runtime.record import schedule_body
 
 _log = structlog.get_logger(__name__)
 PLAN = "plan.installed"
+INTENDED = "plan.intended"
 _SETTLE_S = 20.0
 """How long a burst of changes may go on before it is planned for."""
 
 
 class SlowLoop:
-    """Forecasts and plans; holds the schedule in force.
+    """Forecasts and plans; holds the schedule in force and the one intended for requests.
 
     Args:
         state: Returns the latest picture.
         kept_until_s: Returns until when storage and V2G stay on the plan in force, because a request was quoted on it.
+        events: Returns what is promised from a picture on, as the planner needs it.
     """
 
     def __init__(
@@ -40,8 +52,10 @@ class SlowLoop:
         metrics: Metrics,
         state: Callable[[], FleetState],
         kept_until_s: Callable[[], float | None],
+        events: Callable[[FleetState], Sequence[Event]] | None = None,
     ) -> None:
         self.schedule: Schedule | None = None
+        self.intended: Schedule | None = None
         self.forecast: Forecast | None = None
         self._clock = clock
         self._period_s = period_s
@@ -51,42 +65,107 @@ class SlowLoop:
         self._metrics = metrics
         self._state = state
         self._kept_until_s = kept_until_s
+        self._events = events or _none
+        self._past = Past()
+        self._forecasting = threading.Lock()
         self._changed = asyncio.Event()
+        self._promised = asyncio.Event()
 
     def fleet_changed(self) -> None:
         """Plan soon: devices or history were added."""
+        self._past.forget()
         self._changed.set()
+
+    def requests_changed(self) -> None:
+        """Plan for the requests at once: one was accepted, ended, or falls short."""
+        self._promised.set()
+
+    @property
+    def requests_wait(self) -> bool:
+        """Requests changed and are not planned for yet; for whoever moves time by hand instead of calling ``run``."""
+        return self._promised.is_set()
+
+    def outlook(self, state: FleetState) -> Forecast:
+        """Return a forecast of this picture's rows that begins with its step; may be called from any thread."""
+        known = self.forecast
+        if known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0:
+            return known
+        with self._forecasting:
+            return forecast(state, FittedMeter(meter=self._meters, count=len(state)), past=self._past)
 
     async def run(self) -> None:
         """Plan until cancelled."""
         await self._planner.start()
         while True:
-            await self._until_due()
-            await self.plan()
+            if await self._until_due():
+                await self.plan()
+            else:
+                await self.redispatch()
 
     async def plan(self) -> None:
-        """Make one plan of the present and install it."""
+        """Make one plan of the present and install it, and one for the requests promised."""
         state = self._state()
         if not len(state):
             return
-        self.forecast = await asyncio.to_thread(forecast, state, FittedMeter(meter=self._meters, count=len(state)))
+        self.forecast = await asyncio.to_thread(self._forecast_anew, state)
         schedule = await self._planner.plan(state, forecast=self.forecast, kept_until_s=self._kept_until_s())
         # The journal holds the plan before any setpoint that follows from it.
-        self._journal.append(PLAN, self._clock.now_s(), schedule_body(schedule))
+        decided = np.flatnonzero(state.index.is_class(*STORING))
+        self._journal.append(PLAN, self._clock.now_s(), schedule_body(schedule, decided))
         self.schedule = schedule
         self._metrics.observe_plan(schedule)
         if schedule.rung is not Rung.OPTIMAL:
             _log.warning("plan fell back", rung=schedule.rung.name, reason=schedule.reason)
+        await self.redispatch()
 
-    async def _until_due(self) -> None:
+    async def redispatch(self) -> None:
+        """Make or withdraw the schedule intended for the requests promised."""
+        self._promised.clear()
+        state, plan = self._state(), self.schedule
+        events = self._events(state)
+        if not events or plan is None or self.forecast is None:
+            self._intend(None)
+            return
+        outlook = await asyncio.to_thread(self.outlook, state)
+        intended = await self._planner.redispatch(state, forecast=outlook, plan=plan, events=events)
+        if intended is None:
+            _log.warning("nothing intended: the requests are steered from the plan alone")
+        self._intend(intended)
+
+    def _intend(self, intended: Schedule | None) -> None:
+        if intended is None and self.intended is None:
+            return
+        body: dict[str, object] = {}
+        if intended is not None:
+            body = schedule_body(intended, np.flatnonzero(np.isfinite(intended.power_kw).any(axis=1)))
+        self._journal.append(INTENDED, self._clock.now_s(), body)
+        self.intended = intended
+
+    def _forecast_anew(self, state: FleetState) -> Forecast:
+        with self._forecasting:
+            return forecast(state, FittedMeter(meter=self._meters, count=len(state)), past=self._past)
+
+    async def _until_due(self) -> bool:
+        """Wait; return true when a whole plan is due, false when only the requests changed."""
         next_s = floor_s(self._clock.now_s(), int(self._period_s)) + self._period_s
-        sleeper = asyncio.create_task(self._clock.sleep_until(next_s))
-        changed = asyncio.create_task(self._changed.wait())
+        waiting = [
+            asyncio.create_task(self._clock.sleep_until(next_s)),
+            asyncio.create_task(self._changed.wait()),
+            asyncio.create_task(self._promised.wait()),
+        ]
         try:
-            await asyncio.wait((sleeper, changed), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if self._changed.is_set():
                 await self._clock.sleep(_SETTLE_S)
                 self._changed.clear()
+                return True
+            return waiting[0] in done
         finally:
-            sleeper.cancel()
-            changed.cancel()
+            for task in waiting:
+                task.cancel()
+
+
+def _none(state: FleetState) -> Sequence[Event]:
+    """Nobody asks for anything."""
+    del state
+    return ()

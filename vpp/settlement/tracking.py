@@ -6,16 +6,21 @@ down does not know what it missed.
 
 from dataclasses import dataclass
 
+from typing import TypeVar
+
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 
+Column = TypeVar("Column", FloatArray, CodeArray, BoolArray)
+_BAD, _QUALITIES = int(Quality.BAD), len(Quality)
 _LEAST_COVER_RATIO = 0.5
 """Below this share of an interval metered its mean is unknown."""
 
@@ -100,7 +105,9 @@ class Tracker:
         self._sign = 1.0 if direction is Direction.UP else -1.0
         self._max_gap_s = max_gap_s
         self._grid = baseline.grid
-        self._total_kw = baseline.power_kw[portfolio].sum(axis=0)
+        self._rows = np.flatnonzero(portfolio)
+        self._column: tuple[int, FloatArray] | None = None
+        self._total_kw = baseline.power_kw[self._rows].sum(axis=0)
         self._held: _Held | None = None
         self._start(resumed)
 
@@ -113,18 +120,18 @@ class Tracker:
             baseline_kw: The portfolio's baseline now, where it follows its sessions; the frozen one if not given.
         """
         self.close(state.at_s)
-        rows = len(self._portfolio)
-        quality = state.quality[:rows]
-        known = self._portfolio & state.connected[:rows] & np.isfinite(state.power_kw[:rows])
-        known &= quality != Quality.BAD
-        self._held = _Held(
-            at_s=state.at_s,
-            power_kw=np.where(known, state.power_kw[:rows], 0.0),
-            known=known,
-            target_kw=target_kw,
-            baseline_kw=baseline_kw,
+        known, power_kw, counts = _seen(
+            self._rows,
+            _read_only(state.connected),
+            _read_only(state.power_kw),
+            _read_only(state.quality),
         )
-        self._count_quality(state.at_s, np.where(known, quality, np.uint8(Quality.BAD))[self._portfolio])
+        self._held = _Held(
+            at_s=state.at_s, power_kw=power_kw, known=known, target_kw=target_kw, baseline_kw=baseline_kw
+        )
+        step = self._grid.index_at(state.at_s)
+        if 0 <= step < self._grid.count:
+            self._quality_count[:, step] += counts
 
     def close(self, at_s: float) -> None:
         """Let the last snapshot hold until ``at_s`` and no longer."""
@@ -142,8 +149,8 @@ class Tracker:
         """Return a copy of all that is known so far."""
         return TrackedIntervals(
             grid=self._grid,
-            mean_kw=_over(self._energy_kws, self._covered_s, unknown=0.0),
-            covered_s=self._covered_s.copy(),
+            mean_kw=self._on_all_rows(_over(self._energy_kws, self._covered_s, unknown=0.0)),
+            covered_s=self._on_all_rows(self._covered_s),
             quality_count=self._quality_count.copy(),
             minutes=self.minutes(),
         )
@@ -167,10 +174,10 @@ class Tracker:
         return round(self._grid.step_s / SECONDS_PER_MINUTE)
 
     def _start(self, resumed: TrackedIntervals | None) -> None:
-        shape = (len(self._portfolio), self._grid.count)
+        shape, held = (len(self._portfolio), self._grid.count), (self._grid.count, len(self._rows))
         minutes = self._grid.count * self._minutes_a_step
         if resumed is None:
-            self._covered_s, self._energy_kws = np.zeros(shape), np.zeros(shape)
+            self._covered_s, self._energy_kws = np.zeros(held), np.zeros(held)
             self._quality_count = np.zeros((len(Quality), self._grid.count), dtype=np.int64)
             self._minute_s, self._minute_kws, self._target_kws = (np.zeros(minutes) for _ in range(3))
             self._baseline_kws = np.zeros(minutes)
@@ -178,25 +185,36 @@ class Tracker:
         if resumed.grid != self._grid or resumed.mean_kw.shape != shape:
             raise InputError("resumed", resumed.mean_kw.shape, f"intervals of this baseline, shape {shape}")
         series = resumed.minutes
-        self._covered_s = resumed.covered_s.copy()
-        self._energy_kws = resumed.mean_kw * resumed.covered_s
+        self._covered_s = np.ascontiguousarray(resumed.covered_s[self._rows].T)
+        self._energy_kws = np.ascontiguousarray(resumed.mean_kw[self._rows].T) * self._covered_s
         self._quality_count = resumed.quality_count.copy()
         self._minute_s = series.covered_s.copy()
         self._minute_kws = np.where(self._minute_s > 0.0, series.measured_kw * self._minute_s, 0.0)
         self._target_kws = np.where(self._minute_s > 0.0, series.target_kw * self._minute_s, 0.0)
         self._baseline_kws = np.where(self._minute_s > 0.0, series.baseline_kw * self._minute_s, 0.0)
 
-    def _count_quality(self, at_s: float, quality: FloatArray) -> None:
-        step = self._grid.index_at(at_s)
-        if 0 <= step < self._grid.count:
-            self._quality_count[:, step] += np.bincount(quality.astype(np.int64), minlength=len(Quality))
+    def _on_all_rows(self, held: FloatArray) -> FloatArray:
+        """Return what is kept of the portfolio's rows, step by step, as one row a resource."""
+        whole = np.zeros((len(self._portfolio), self._grid.count))
+        whole[self._rows] = held.T
+        return whole
+
+    def _baseline_rows(self, step: int) -> FloatArray:
+        """Return the frozen baseline of the portfolio's rows in one step."""
+        if self._column is None or self._column[0] != step:
+            self._column = (step, np.ascontiguousarray(self._baseline.power_kw[self._rows, step]))
+        return self._column[1]
 
     def _add(self, held: "_Held", minute: int, step: int, seconds: float) -> None:
-        self._energy_kws[:, step] += held.power_kw * seconds
-        self._covered_s[:, step] += np.where(held.known, seconds, 0.0)
         # A row nobody meters is taken at its baseline: nothing metered, nothing claimed.
-        unknown = self._portfolio & ~held.known
-        total_kw = float(held.power_kw.sum() + self._baseline.power_kw[unknown, step].sum())
+        total_kw = _added(
+            self._energy_kws[step],
+            self._covered_s[step],
+            held.power_kw,
+            held.known,
+            self._baseline_rows(step),
+            seconds,
+        )
         self._minute_kws[minute] += total_kw * seconds
         self._target_kws[minute] += held.target_kw * seconds
         baseline_kw = self._total_kw[step] if held.baseline_kw is None else held.baseline_kw
@@ -206,13 +224,58 @@ class Tracker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """The snapshot that holds until the next."""
+    """The snapshot that holds until the next; arrays over the portfolio's rows."""
 
     at_s: float
     power_kw: FloatArray
     known: BoolArray
     target_kw: float
     baseline_kw: float | None
+
+
+@njit()
+def _seen(
+    rows: IdArray, connected: BoolArray, power_kw: FloatArray, quality: CodeArray
+) -> tuple[BoolArray, FloatArray, IdArray]:
+    """Return which of ``rows`` are metered, what they show, and how many rows there are of each quality."""
+    known, shown = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows))
+    counts = np.zeros(_QUALITIES, dtype=np.int64)
+    for place in range(len(rows)):
+        row = rows[place]
+        if connected[row] and np.isfinite(power_kw[row]) and quality[row] != _BAD:
+            known[place], shown[place] = True, power_kw[row]
+            counts[quality[row]] += 1
+        else:
+            counts[_BAD] += 1
+    return known, shown, counts
+
+
+@njit()
+def _added(
+    energy_kws: FloatArray,
+    covered_s: FloatArray,
+    power_kw: FloatArray,
+    known: BoolArray,
+    baseline_kw: FloatArray,
+    seconds: float,
+) -> float:
+    """Let powers hold for some time; return the portfolio's, rows nobody meters at their baseline."""
+    total_kw = 0.0
+    for place in range(len(power_kw)):
+        if known[place]:
+            energy_kws[place] += power_kw[place] * seconds
+            covered_s[place] += seconds
+            total_kw += power_kw[place]
+        else:
+            total_kw += baseline_kw[place]
+    return total_kw
+
+
+def _read_only(column: Column) -> Column:
+    """Return a view nobody can write to, so that compiled code meets one type of array only."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _over(amount: FloatArray, seconds: FloatArray, *, unknown: float) -> FloatArray:

@@ -6,12 +6,18 @@ the end of the visit, it would have taken nothing. So energy that is only shifte
 comes back. This is the device-level baseline of docs/adr/0002.
 """
 
+from typing import NamedTuple, TypeVar
+
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, Quality
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+
+_BAD = int(Quality.BAD)
+Column = TypeVar("Column", FloatArray, CodeArray, BoolArray)
 
 
 class SessionCounterfactual:
@@ -42,29 +48,65 @@ class SessionCounterfactual:
             held: Rows with a command of a request in force, shape ``(n_resources,)``.
             noted_kw: Power noted when a row was commanded, for rows whose past was lost in a restart; NaN for none.
         """
-        charger = state.index.is_class(ResourceClass.EV)
-        trusted = state.quality != Quality.BAD
-        metered = np.where(trusted, state.power_kw, 0.0)
-        self._begin(state, charger & held & np.isnan(self._free_kw), noted_kw)
-        self._end(charger & state.connected & ~state.plugged)
-        touched = ~np.isnan(self._free_kw)
-        self._spend(state.at_s, touched)
-        self._seen_kw = np.where(held, self._seen_kw, metered)
-        would_kw = np.where(touched, np.where(self._left_kwh > 0.0, self._free_kw, 0.0), metered)
-        return np.where(charger, would_kw, np.nan)
+        elapsed_s = state.at_s - self._at_s
+        self._at_s = state.at_s
+        return _followed(
+            Session(seen_kw=self._seen_kw, free_kw=self._free_kw, left_kwh=self._left_kwh),
+            state.index.rows_of(ResourceClass.EV),
+            _read_only(state.power_kw),
+            _read_only(state.quality),
+            _read_only(state.need_kwh),
+            _read_only(state.connected & ~state.plugged),
+            _read_only(held),
+            _read_only(noted_kw),
+            0.0 if np.isnan(elapsed_s) else elapsed_s / SECONDS_PER_HOUR,
+        )
 
-    def _begin(self, state: FleetState, newly: BoolArray, noted_kw: FloatArray) -> None:
-        before_kw = np.where(np.isnan(noted_kw), self._seen_kw, noted_kw)
-        self._free_kw = np.where(newly, np.nan_to_num(before_kw), self._free_kw)
-        lacking = np.where(np.isnan(state.need_kwh), np.inf, state.need_kwh)
-        self._left_kwh = np.where(newly, lacking, self._left_kwh)
 
-    def _end(self, gone: BoolArray) -> None:
-        self._free_kw[gone] = np.nan
-        self._left_kwh[gone] = np.nan
+class Session(NamedTuple):
+    """What is remembered of every row; changed in place."""
 
-    def _spend(self, at_s: float, touched: BoolArray) -> None:
-        if not np.isnan(self._at_s):
-            given_kwh = self._free_kw * (at_s - self._at_s) / SECONDS_PER_HOUR
-            self._left_kwh = np.where(touched, self._left_kwh - given_kwh, self._left_kwh)
-        self._at_s = at_s
+    seen_kw: FloatArray
+    free_kw: FloatArray
+    left_kwh: FloatArray
+
+
+def _read_only(column: Column) -> Column:
+    """Return a view nobody can write to, so that compiled code meets one type of array only."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+@njit()
+def _followed(
+    session: Session,
+    rows: RowArray,
+    power_kw: FloatArray,
+    quality: CodeArray,
+    need_kwh: FloatArray,
+    gone: BoolArray,
+    held: BoolArray,
+    noted_kw: FloatArray,
+    elapsed_h: float,
+) -> FloatArray:
+    would_kw = np.full(len(power_kw), np.nan)
+    for row in rows:
+        metered = power_kw[row] if quality[row] != _BAD else 0.0
+        if held[row] and np.isnan(session.free_kw[row]):
+            before_kw = session.seen_kw[row] if np.isnan(noted_kw[row]) else noted_kw[row]
+            session.free_kw[row] = 0.0 if np.isnan(before_kw) else before_kw
+            session.left_kwh[row] = np.inf if np.isnan(need_kwh[row]) else need_kwh[row]
+        if gone[row]:
+            session.free_kw[row] = np.nan
+            session.left_kwh[row] = np.nan
+        touched = not np.isnan(session.free_kw[row])
+        if touched:
+            session.left_kwh[row] -= session.free_kw[row] * elapsed_h
+        if not held[row]:
+            session.seen_kw[row] = metered
+        if not touched:
+            would_kw[row] = metered
+        else:
+            would_kw[row] = session.free_kw[row] if session.left_kwh[row] > 0.0 else 0.0
+    return would_kw

@@ -5,10 +5,11 @@ A sample older than the one in place is dropped, so late and repeated telemetry 
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quantity, TelemetryBatch
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf
@@ -41,13 +42,7 @@ class ProcessImage:
 
     def write(self, batch: TelemetryBatch) -> None:
         """Put samples in place, each unless a newer one of its row and quantity is there already."""
-        order = np.argsort(batch.at_s, kind="stable")
-        quantities, rows = batch.quantities[order], batch.rows[order]
-        at_s = batch.at_s[order]
-        fresh = at_s >= self._at_s[quantities, rows]
-        where = (quantities[fresh], rows[fresh])
-        self._value[where] = batch.values[order][fresh]
-        self._at_s[where] = at_s[fresh]
+        _put(self._value, self._at_s, batch.quantities, batch.rows, batch.values, batch.at_s)
 
     def write_session(self, event: SessionEvent) -> None:
         """Take news of a car."""
@@ -104,23 +99,53 @@ class ProcessImage:
         return np.array(self._value[quantity])
 
     def _within(self, quantity: Quantity, nameplate: FloatArray) -> FloatArray:
-        reported = self._value[quantity]
-        return np.where(np.isnan(reported), nameplate, np.clip(reported, self.index.p_min_kw, self.index.p_max_kw))
+        return _fitted(self._value[quantity], nameplate, self.index.p_min_kw, self.index.p_max_kw)
 
     def _delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
         """Return energy into each car since plug-in, less what it gave back, shape ``(n_resources,)``.
 
         Registers count what is taken in only, so a car that also feeds in is followed by its state of charge.
         """
-        taken_in = self.sessions.delivered_kwh(energy_kwh)
-        soc, gain = self._value[Quantity.SOC], self.index.efficiency / np.maximum(self.index.capacity_kwh, 1e-9)
-        two_way = self.index.is_class(ResourceClass.V2G) & ~np.isnan(taken_in) & ~np.isnan(soc)
+        delivered = self.sessions.delivered_kwh(energy_kwh)
+        index, rows = self.index, self.index.rows_of(ResourceClass.V2G)
+        soc, start = self._value[Quantity.SOC][rows], self._soc_start[rows]
+        gain = index.efficiency[rows] / np.maximum(index.capacity_kwh[rows], 1e-9)
+        two_way = ~np.isnan(delivered[rows]) & ~np.isnan(soc)
         # By session, not by register: after a restart a car's charge at plug-in is known before its meter is heard.
-        self._soc_start[~self.sessions.open()] = np.nan
-        new = np.flatnonzero(two_way & np.isnan(self._soc_start))
-        self._soc_start[new] = soc[new] - taken_in[new] * gain[new]
-        self._anchors += [(int(row), float(self._soc_start[row])) for row in new]
-        return np.where(two_way, (soc - self._soc_start) / gain, taken_in)
+        start[~self.sessions.open()[rows]] = np.nan
+        new = two_way & np.isnan(start)
+        start[new] = soc[new] - delivered[rows[new]] * gain[new]
+        self._anchors += list(zip(rows[new].tolist(), start[new].tolist(), strict=True))
+        self._soc_start[rows] = start
+        delivered[rows[two_way]] = ((soc - start) / gain)[two_way]
+        return delivered
 
     def _sheddable(self, delivered_kwh: FloatArray) -> BoolArray:
-        return np.where(self.index.is_class(*CHARGING), self.sessions.sheddable(delivered_kwh), True)  # noqa: FBT003
+        return self.sessions.sheddable(delivered_kwh) | ~self.index.is_class(*CHARGING)
+
+
+@njit()
+def _put(
+    value: FloatArray,
+    known_s: FloatArray,
+    quantities: CodeArray,
+    rows: RowArray,
+    values: FloatArray,
+    at_s: FloatArray,
+) -> None:
+    """Put each sample in its place unless a newer one is there; of equally old ones the last wins."""
+    for i in range(len(rows)):
+        quantity, row = quantities[i], rows[i]
+        if at_s[i] >= known_s[quantity, row]:
+            value[quantity, row] = values[i]
+            known_s[quantity, row] = at_s[i]
+
+
+@njit()
+def _fitted(reported: FloatArray, nameplate: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return what each device reported inside its range, its nameplate where it reported nothing."""
+    fitted = np.empty_like(reported)
+    for row in range(len(reported)):
+        kw = reported[row]
+        fitted[row] = nameplate[row] if np.isnan(kw) else min(max(kw, low[row]), high[row])
+    return fitted

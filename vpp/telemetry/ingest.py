@@ -4,14 +4,18 @@ from collections import Counter
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.domain.fleet import FleetState
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent
-from vpp.domain.telemetry import BoolArray, Quantity, TelemetryBatch
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.quality import QualityRules, grade
 
 _FUTURE_S = 600.0
 """How far ahead of the clock a sample may be stamped; further is a broken clock at the device."""
+
+_FAULTS = ("unknown_row", "unknown_quantity", "not_a_number", "future")
+_QUANTITIES = len(Quantity)
 
 
 class Ingest:
@@ -48,8 +52,7 @@ class Ingest:
     def snapshot(self, at_s: float) -> FleetState:
         """Swap the process image: the picture everything in this cycle sees."""
         image, index = self._image, self._image.index
-        with np.errstate(invalid="ignore"):
-            age_s = at_s - image.power_at_s()
+        age_s = at_s - image.power_at_s()
         quality = grade(
             age_s=age_s, power_kw=image.power_kw(), p_min_kw=index.p_min_kw, p_max_kw=index.p_max_kw, rules=self._rules
         )
@@ -71,17 +74,40 @@ class Ingest:
         return ended
 
     def _acceptable(self, batch: TelemetryBatch, now_s: float) -> BoolArray:
-        checks = {
-            "unknown_row": (batch.rows < 0) | (batch.rows >= len(self._image.index)),
-            "unknown_quantity": batch.quantities >= len(Quantity),
-            "not_a_number": ~np.isfinite(batch.values),
-            "future": batch.at_s > now_s + _FUTURE_S,
-        }
-        bad = np.zeros(len(batch), dtype=np.bool_)
-        for reason, hit in checks.items():
-            self.dropped[reason] += int(np.count_nonzero(hit & ~bad))
-            bad |= hit
-        return ~bad
+        good, counts = _checked(
+            batch.rows,
+            batch.quantities,
+            batch.values,
+            batch.at_s,
+            len(self._image.index),
+            now_s + _FUTURE_S,
+        )
+        for reason, count in zip(_FAULTS, counts.tolist(), strict=True):
+            self.dropped[reason] += count
+        return good
+
+
+@njit()
+def _checked(
+    rows: RowArray, quantities: CodeArray, values: FloatArray, at_s: FloatArray, n_rows: int, latest_s: float
+) -> tuple[BoolArray, IdArray]:
+    """Return which samples are acceptable, and how many were not for each of ``_FAULTS``."""
+    good = np.ones(len(rows), dtype=np.bool_)
+    counts = np.zeros(4, dtype=np.int64)
+    for i in range(len(rows)):
+        fault = -1
+        if rows[i] < 0 or rows[i] >= n_rows:
+            fault = 0
+        elif quantities[i] >= _QUANTITIES:
+            fault = 1
+        elif not np.isfinite(values[i]):
+            fault = 2
+        elif at_s[i] > latest_s:
+            fault = 3
+        if fault >= 0:
+            good[i] = False
+            counts[fault] += 1
+    return good, counts
 
 
 def _chosen(batch: TelemetryBatch, chosen: BoolArray) -> TelemetryBatch:

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality
+from optimizer.jit import njit
+from vpp.domain.telemetry import CodeArray, FloatArray, Quality
+
+_MARGIN_KW = 0.5
+_GOOD, _STALE, _BAD = int(Quality.GOOD), int(Quality.STALE), int(Quality.BAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +28,26 @@ def grade(
     *, age_s: FloatArray, power_kw: FloatArray, p_min_kw: FloatArray, p_max_kw: FloatArray, rules: QualityRules
 ) -> CodeArray:
     """Return the ``Quality`` code of every power, shape ``(n,)``; unknown or impossible values are bad."""
-    margin = rules.bad_margin_ratio * np.maximum(np.abs(p_min_kw), np.abs(p_max_kw)) + 0.5
-    quality = np.where(age_s > rules.stale_s, Quality.STALE, Quality.GOOD).astype(np.uint8)
-    quality[is_impossible(power_kw, p_min_kw, p_max_kw, margin)] = Quality.BAD
+    return _graded(age_s, power_kw, p_min_kw, p_max_kw, rules.stale_s, rules.bad_margin_ratio)
+
+
+@njit()
+def _graded(
+    age_s: FloatArray,
+    power_kw: FloatArray,
+    p_min_kw: FloatArray,
+    p_max_kw: FloatArray,
+    stale_s: float,
+    margin_ratio: float,
+) -> CodeArray:
+    quality = np.empty(len(power_kw), dtype=np.uint8)
+    for row in range(len(power_kw)):
+        margin_kw = margin_ratio * max(abs(p_min_kw[row]), abs(p_max_kw[row])) + _MARGIN_KW
+        kw = power_kw[row]
+        if not p_min_kw[row] - margin_kw <= kw <= p_max_kw[row] + margin_kw:
+            quality[row] = _BAD
+        elif age_s[row] > stale_s:
+            quality[row] = _STALE
+        else:
+            quality[row] = _GOOD
     return quality
-
-
-def is_impossible(power_kw: FloatArray, p_min_kw: FloatArray, p_max_kw: FloatArray, margin: FloatArray) -> BoolArray:
-    """Return which powers are unknown or further than ``margin`` outside their nameplate, shape ``(n,)``."""
-    return np.asarray(np.isnan(power_kw) | (power_kw < p_min_kw - margin) | (power_kw > p_max_kw + margin))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
@@ -47,10 +48,7 @@ class IntervalMeans:
         return ended
 
     def _accumulate(self, until_s: float) -> None:
-        elapsed_s = until_s - self._at_s
-        known = ~np.isnan(self._power_kw)
-        self._energy_kws[known] += self._power_kw[known] * elapsed_s
-        self._known_s[known] += elapsed_s
+        _add(self._power_kw, self._energy_kws, self._known_s, until_s - self._at_s)
         self._at_s = until_s
 
     def _close(self) -> tuple[FloatArray, FloatArray]:
@@ -61,3 +59,12 @@ class IntervalMeans:
         self._known_s = np.zeros_like(self._known_s)
         self._interval_s += self._step_s
         return means, share
+
+
+@njit()
+def _add(power_kw: FloatArray, energy_kws: FloatArray, known_s: FloatArray, elapsed_s: float) -> None:
+    """Let every known power hold for ``elapsed_s``."""
+    for row in range(len(power_kw)):
+        if not np.isnan(power_kw[row]):
+            energy_kws[row] += power_kw[row] * elapsed_s
+            known_s[row] += elapsed_s

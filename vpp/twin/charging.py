@@ -10,6 +10,7 @@ import numpy as np
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.twin import kernels
 
 WORLDS = 2
 
@@ -100,9 +101,20 @@ class Chargers:
         self.delivered_kwh[:, at] = 0.0
         self.power_kw[:, at] = 0.0
 
-    def ceiling_kw(self) -> FloatArray:
-        """Return the most each car takes now, shape ``(2, m)``; 0 without a car or when it has enough."""
-        return self._ceiling_kw(self.need_kwh - self.delivered_kwh)
+    def ceiling_kw(self, world: int = 0) -> FloatArray:
+        """Return the most each car takes now in one world, shape ``(m,)``; 0 without a car or when it has enough."""
+        most_kw = np.empty(len(self.rows))
+        kernels.ceilings(
+            self.plugged,
+            self.need_kwh,
+            self.delivered_kwh[world],
+            self.car_kw,
+            self._taper_kw_per_kwh,
+            TAIL,
+            ENOUGH_KWH,
+            most_kw,
+        )
+        return most_kw
 
     def step(self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float) -> FloatArray:
         """Charge for one step and return power, shape ``(2, m)``.
@@ -112,24 +124,27 @@ class Chargers:
             default_kw: Ceiling otherwise, NaN for none, shape ``(m,)``.
             step_s: Length of the step.
         """
-        hours = step_s / SECONDS_PER_HOUR
-        limit_kw = np.where(np.isnan(asked_kw), default_kw, asked_kw)
-        left_kwh = np.maximum(self.need_kwh - self.delivered_kwh, 0.0)
-        ceiling_kw = self._ceiling_kw(left_kwh)
-        target_kw = np.fmin(limit_kw, ceiling_kw) * ~(limit_kw < self._least_kw)
-        self.power_kw += (target_kw - self.power_kw) * approach(step_s, EV_LAG_S)
-        np.minimum(self.power_kw, left_kwh / hours, out=self.power_kw)
-        self.delivered_kwh += self.power_kw * hours
+        kernels.charge(
+            asked_kw,
+            default_kw,
+            self.plugged,
+            self.need_kwh,
+            self.car_kw,
+            self._taper_kw_per_kwh,
+            self._least_kw,
+            self.delivered_kwh,
+            self.power_kw,
+            step_s / SECONDS_PER_HOUR,
+            approach(step_s, EV_LAG_S),
+            TAIL,
+            ENOUGH_KWH,
+        )
         return self.power_kw
 
     def bounds_kw(self) -> tuple[FloatArray, FloatArray]:
         """Return least and greatest power now in the actual world, shape ``(m,)`` each."""
-        ceiling_kw = self.ceiling_kw()[0]
-        return np.zeros_like(ceiling_kw), ceiling_kw
-
-    def _ceiling_kw(self, left_kwh: FloatArray) -> FloatArray:
-        taper_kw = np.maximum(left_kwh * self._taper_kw_per_kwh, TAIL * self.car_kw)
-        return np.asarray(np.minimum(taper_kw, self.car_kw) * (left_kwh > ENOUGH_KWH))
+        most_kw = self.ceiling_kw()
+        return np.zeros_like(most_kw), most_kw
 
 
 class Cars:

@@ -37,6 +37,15 @@ class FaultRates:
         return cls(refuse_ratio=0.0, ignore_ratio=0.0, dropouts_per_hour=0.0, meter_noise_ratio=0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Responses:
+    """How devices will treat one instruction each, as `vpp.domain.device.DeviceResponse`; shape ``(n,)`` each."""
+
+    latency_s: FloatArray
+    refused: BoolArray
+    ignored: BoolArray
+
+
 LATENCY_S = {Adapter.OCPP: (0.3, 3.0), Adapter.MODBUS: (0.05, 0.5), Adapter.MQTT: (0.5, 5.0)}
 """Least and greatest time to answer: cellular stations, polled wired devices, site gateways behind a broker."""
 
@@ -88,6 +97,17 @@ class Misbehaviour:
             latency_s=min(max(latency_s, least_s), most_s),
             refused=refused,
             ignored=not refused and bool(self._inclination[row] < self.rates.ignore_ratio),
+        )
+
+    def responses(self, rows: RowArray) -> Responses:
+        """Draw how the devices in ``rows`` treat one instruction each."""
+        refused = self._draws.random(len(rows)) < self.rates.refuse_ratio
+        least_s, most_s = self._least_s[rows], self._most_s[rows]
+        latency_s = np.sqrt(least_s * most_s) * np.exp(_LATENCY_SPREAD * self._draws.standard_normal(len(rows)))
+        return Responses(
+            latency_s=np.clip(latency_s, least_s, most_s),
+            refused=refused,
+            ignored=~refused & (self._inclination[rows] < self.rates.ignore_ratio),
         )
 
     def advance(self, now_s: float, step_s: float) -> None:

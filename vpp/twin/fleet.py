@@ -1,20 +1,24 @@
 """The whole device side as one model that runs on virtual time."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
-from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.twin import kernels
 from vpp.twin.charging import WORLDS, Cars, Chargers, deliverable_kwh
-from vpp.twin.faults import FaultRates, Misbehaviour
+from vpp.twin.faults import FaultRates, Misbehaviour, Responses
 from vpp.twin.history import MeterHistory, history_grid
 from vpp.twin.loads import Loads
+from vpp.twin.plugging import PlugBatch, Plugs
 from vpp.twin.scenarios import Outside, Scenario
 from vpp.twin.sessions import SessionSource, Visits
 from vpp.twin.stationary import Batteries, Inverters
@@ -29,9 +33,6 @@ PROMISED_SHARE = 0.98
 
 PROMISE_SLACK_S = 30.0
 """Part of a stay that is not counted on: the charger starts and the car answers."""
-
-FLOOR_KWH, FLOOR_SHARE = 2.0, 0.2
-"""Energy a driver gets first: at most that much, at most that share of the promise."""
 
 Span = slice | RowArray
 
@@ -48,6 +49,7 @@ class Twin:
         sessions: Where cars come from.
         weather: Sun and air.
         faults: How devices misbehave.
+        promised_share: Part of what the default could deliver that is promised to a driver.
 
     Attributes:
         index: The fleet.
@@ -68,6 +70,7 @@ class Twin:
         sessions: SessionSource,
         weather: Weather,
         faults: FaultRates = FaultRates(),  # noqa: B008 - frozen
+        promised_share: float = PROMISED_SHARE,
     ) -> None:
         count = len(index)
         things, outside, flags, draws, losses, noise, meters = (
@@ -98,13 +101,10 @@ class Twin:
         self._until_s = np.full(count, -np.inf)
         self._asked_kw = np.full((WORLDS, count), np.nan)
         self._register_kwh = np.zeros(count)
-        self._visit = np.full(count, -1, dtype=np.int32)
-        self._depart_s = np.full(count, np.inf)
-        self._next_departure_s = np.inf
-        self._promises: dict[int, Promise] = {}
-        self._meter_at_plug: dict[int, float] = {}
-        self._events: list[PlugEvent] | None = None
+        self._plugs = Plugs(count)
+        self._promised_share = promised_share * safe_share(index)
         self._readings: DeviceReadings | None = None
+        self._abilities: tuple[float, tuple[FloatArray, FloatArray, FloatArray]] | None = None
         self._diary = Diary(index, sessions, start_s)
         self._arrive()
 
@@ -141,11 +141,52 @@ class Twin:
         """Return the same as ``history``: the twin is an ``IntervalMeter``."""
         return self._history.read(grid)
 
+    def hand_over_history(self) -> Iterator[tuple[float, npt.NDArray[np.float32]]]:
+        """Iterate the metered quarters of an hour and forget each: a city's week takes a gigabyte.
+
+        Start in epoch seconds and means of shape ``(n,)``, oldest first.
+        """
+        return self._history.hand_over()
+
     def readings(self) -> DeviceReadings:
         """Return what all meters show now; one sample an instant, however often it is asked for."""
         if self._readings is None or self._readings.at_s != self.now_s:
             self._readings = self._sampled()
         return self._readings
+
+    def metered_kw(self, rows: RowArray) -> FloatArray:
+        """Return what the meters of ``rows`` show now, with noise of their own every time, shape ``(len(rows),)``."""
+        return self._misbehaviour.metered(self.power_kw[ACTUAL, rows], self._noise)
+
+    @property
+    def register_kwh(self) -> FloatArray:
+        """Registers of energy taken in, shape ``(n,)``; not to be written to."""
+        return self._register_kwh
+
+    def online(self) -> BoolArray:
+        """Return which devices have their link now, shape ``(n,)``."""
+        return self._misbehaviour.online(self.now_s)
+
+    def abilities(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return state of charge, least and greatest power as the devices tell them now, shape ``(n,)`` each.
+
+        One and the same arrays however often it is asked at one instant; not to be written to.
+        """
+        if self._abilities is None or self._abilities[0] != self.now_s:
+            self._abilities = (self.now_s, self._able())
+        return self._abilities[1]
+
+    def responses(self, rows: RowArray) -> Responses:
+        """Draw how the devices in ``rows`` treat one instruction each."""
+        return self._misbehaviour.responses(rows)
+
+    def apply_all(self, rows: RowArray, layers: CodeArray, power_kw: FloatArray, until_s: FloatArray) -> None:
+        """Do what ``apply`` does for many rows, each at most once; shapes ``(len(rows),)``."""
+        default, dispatch = layers == Layer.DEFAULT, layers == Layer.DISPATCH
+        self.default_kw[rows[default]] = power_kw[default]
+        self._dispatch_kw[rows[dispatch]] = power_kw[dispatch]
+        self._until_s[rows[dispatch]] = until_s[dispatch]
+        self._until_s[rows[layers == Layer.RELEASE]] = -np.inf
 
     def response(self, row: int) -> DeviceResponse:
         """Draw how the device in ``row`` will treat one instruction."""
@@ -167,9 +208,11 @@ class Twin:
 
     def plug_events(self) -> list[PlugEvent]:
         """Return and forget the cars that came and went since the last call; at first, all that are plugged in."""
-        events = self._events if self._events is not None else self._already_here()
-        self._events = []
-        return events
+        return self._plugs.news().events()
+
+    def plug_news(self) -> PlugBatch:
+        """Return the same as ``plug_events`` as columns; each car is told of by one of the two only."""
+        return self._plugs.news()
 
     def drop(self, rows: RowArray) -> None:
         """Cut the links of ``rows`` until ``restore``."""
@@ -183,13 +226,13 @@ class Twin:
 
     def plugged(self) -> BoolArray:
         """Return where a car is plugged in, shape ``(n,)``."""
-        return np.asarray(self._visit >= 0)
+        return self._plugs.taken()
 
     def settle_log(self) -> SessionLog:
         """Return the log with what plugged cars have got so far written down."""
-        rows = np.flatnonzero(self._visit >= 0).astype(np.int32)
+        rows = np.flatnonzero(self._plugs.taken()).astype(np.int32)
         if len(rows):
-            self.log.update(self._visit[rows], self._delivered(rows))
+            self.log.update(self._plugs.visit[rows], self._delivered(rows))
         return self.log
 
     def _rows(self, *classes: ResourceClass) -> RowArray:
@@ -199,11 +242,9 @@ class Twin:
         now_s = self.now_s
         self._misbehaviour.advance(now_s, step_s)
         outside = self._scenario.step(now_s, step_s)
-        np.copyto(self._asked_kw[ACTUAL], np.where(self._until_s > now_s, self._dispatch_kw, np.nan))
+        kernels.in_force(self._until_s, self._dispatch_kw, now_s, self._asked_kw[ACTUAL])
         self._move(outside, step_s)
-        energy_kwh = self.power_kw * (step_s / SECONDS_PER_HOUR)
-        self.net_kwh += energy_kwh
-        self._register_kwh += np.maximum(energy_kwh[ACTUAL], 0.0)
+        kernels.register(self.power_kw, step_s / SECONDS_PER_HOUR, self.net_kwh, self._register_kwh)
 
     def _move(self, outside: Outside, step_s: float) -> None:
         asked, default, power = self._asked_kw, self.default_kw, self.power_kw
@@ -218,27 +259,21 @@ class Twin:
         power[:, loads] = self._loads.step(asked[:, loads], default[loads], step_s, base_kw)
 
     def _depart(self) -> None:
-        if self.now_s < self._next_departure_s:
+        rows = self._plugs.leaving(self.now_s)
+        if not len(rows):
             return
-        rows = np.flatnonzero(self._depart_s <= self.now_s).astype(np.int32)
-        self.log.close(self._visit[rows], self._delivered(rows))
-        for row, visit in zip(rows.tolist(), self._visit[rows].tolist(), strict=True):
-            self._promises.pop(visit)
-            self._meter_at_plug.pop(visit)
-            self._tell(row, visit, plugged=False)
+        self.log.close(self._plugs.visit[rows], self._delivered(rows))
+        self._plugs.go(rows, meter_kwh=self._register_kwh[rows], now_s=self.now_s)
         for thing in (self._chargers, self._cars):
             here = rows[self._one_way[rows] == (thing is self._chargers)]
             thing.unplug(self._place[here])
         self.power_kw[:, rows] = 0.0
-        self._visit[rows] = -1
-        self._depart_s[rows] = np.inf
-        self._next_departure_s = float(self._depart_s.min())
 
     def _arrive(self) -> None:
         visits = self._diary.arrivals(self.now_s)
         if visits is None:
             return
-        visits = visits.take(self._visit[visits.rows] < 0)
+        visits = visits.take(self._plugs.visit[visits.rows] < 0)
         charger = self._one_way[visits.rows]
         for one_way in (True, False):
             self._plug(visits.take(charger == one_way), one_way=one_way)
@@ -255,7 +290,7 @@ class Twin:
         since_s = np.where(long_ago, visits.arrive_s, self.now_s)
         had_kwh = self._deliverable(visits, self.now_s - since_s, one_way=one_way)
         could_kwh = self._deliverable(visits, visits.depart_s - since_s - PROMISE_SLACK_S, one_way=one_way)
-        promised_kwh = PROMISED_SHARE * np.minimum(could_kwh, visits.need_kwh)
+        promised_kwh = self._promised_share[rows] * np.minimum(could_kwh, visits.need_kwh)
         if one_way:
             self._chargers.plug(at, need_kwh=visits.need_kwh, car_kw=visits.power_kw, delivered_kwh=had_kwh)
         else:
@@ -266,28 +301,10 @@ class Twin:
                 delivered_kwh=had_kwh,
                 depart_s=visits.depart_s,
             )
-        self._register(visits, promised_kwh, had_kwh, since_s)
-        self._visit[rows] = np.arange(len(self.log) - len(visits), len(self.log))
-        self._depart_s[rows] = visits.depart_s
-        self._next_departure_s = min(self._next_departure_s, float(visits.depart_s.min()))
-        for row in rows.tolist():
-            self._tell(row, int(self._visit[row]), plugged=True)
-
-    def _register(self, visits: Visits, promised_kwh: FloatArray, had_kwh: FloatArray, since_s: FloatArray) -> None:
-        """Enter arrivals into the log with their promises."""
         numbers = self.log.open(visits, promised_kwh, self.now_s)
-        for i, number in enumerate(numbers.tolist()):
-            row, energy_kwh = int(visits.rows[i]), float(promised_kwh[i])
-            self._promises[number] = Promise(
-                energy_kwh=energy_kwh,
-                departure_s=float(visits.depart_s[i]),
-                floor_kwh=min(FLOOR_KWH, FLOOR_SHARE * energy_kwh),
-                opted_out=bool(visits.opted_out[i]),
-                boost=bool(visits.boost[i]),
-            )
-            if since_s[i] < self.now_s:
-                self._register_kwh[row] += had_kwh[i]
-            self._meter_at_plug[number] = float(self._register_kwh[row] - had_kwh[i])
+        self._register_kwh[rows] += np.where(since_s < self.now_s, had_kwh, 0.0)
+        meter_kwh = self._register_kwh[rows] - had_kwh
+        self._plugs.come(visits, numbers, promised_kwh=promised_kwh, meter_kwh=meter_kwh, now_s=self.now_s)
 
     def _deliverable(self, visits: Visits, stay_s: FloatArray, *, one_way: bool) -> FloatArray:
         limit_kw = self.index.default_kw[visits.rows]
@@ -306,51 +323,48 @@ class Twin:
             result[:, here] = thing.delivered_kwh[:, place[here]]
         return result
 
-    def _tell(self, row: int, visit: int, *, plugged: bool) -> None:
-        if self._events is not None:
-            self._events.append(
-                PlugEvent(
-                    row=row,
-                    session=visit,
-                    plugged=plugged,
-                    at_s=self.now_s,
-                    meter_kwh=self._meter_at_plug[visit] if plugged else float(self._register_kwh[row]),
-                    promise=self._promises[visit] if plugged else None,
-                )
-            )
-
-    def _already_here(self) -> list[PlugEvent]:
-        arrive_s = self.log.column("arrive_s")
-        return [
-            PlugEvent(
-                row=row,
-                session=int(self._visit[row]),
-                plugged=True,
-                at_s=float(arrive_s[self._visit[row]]),
-                meter_kwh=self._meter_at_plug[int(self._visit[row])],
-                promise=self._promises[int(self._visit[row])],
-            )
-            for row in np.flatnonzero(self._visit >= 0).tolist()
-        ]
-
-    def _sampled(self) -> DeviceReadings:
+    def _able(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         count = len(self.index)
         soc, least_kw, most_kw = np.full(count, np.nan), np.zeros(count), np.zeros(count)
-        plugged = self.plugged()
         soc[self._batteries.rows] = self._batteries.soc[ACTUAL]
         soc[self._cars.rows] = np.where(self._cars.plugged, self._cars.soc[ACTUAL], np.nan)
-        for thing in (self._chargers, self._cars, self._batteries, self._inverters, self._loads):
-            least_kw[thing.rows], most_kw[thing.rows] = thing.bounds_kw()
+        told = (
+            self._chargers.bounds_kw(),
+            self._cars.bounds_kw(),
+            self._batteries.bounds_kw(),
+            self._inverters.bounds_kw(),
+            self._loads.bounds_kw(),
+        )
+        for span, (least, most) in zip(self._spans, told, strict=True):
+            least_kw[span], most_kw[span] = least, most
+        return soc, least_kw, most_kw
+
+    def _sampled(self) -> DeviceReadings:
+        soc, least_kw, most_kw = self.abilities()
         return DeviceReadings(
             at_s=self.now_s,
             power_kw=self._misbehaviour.metered(self.power_kw[ACTUAL], self._noise),
             energy_kwh=self._register_kwh.copy(),
             soc=soc,
-            plugged=plugged,
-            online=self._misbehaviour.online(self.now_s),
+            plugged=self.plugged(),
+            online=self.online(),
             p_min_kw=least_kw,
             p_max_kw=most_kw,
         )
+
+
+def safe_share(index: FleetIndex) -> FloatArray:
+    """Return which part of their default all chargers behind a transformer may take at once, shape ``(n,)``.
+
+    1 where the defaults fit under the headroom together, which is the rule. Where a transformer is so weak that the
+    6 A floors of all its chargers do not, nobody can promise a driver more than this part of the default.
+    """
+    charging = index.is_class(ResourceClass.EV)
+    default_kw = np.where(charging, np.nan_to_num(np.maximum(index.default_kw, index.floor_kw)), 0.0)
+    sum_kw = np.bincount(index.transformer_code, weights=default_kw, minlength=len(index.transformers))
+    headroom_kw = np.maximum(index.transformer_limit_kw - index.transformer_base_kw, 0.0)
+    share = np.minimum(headroom_kw / np.maximum(sum_kw, 1e-9), 1.0)
+    return np.where(charging, share[index.transformer_code], 1.0)
 
 
 def _span(rows: RowArray) -> Span:

@@ -1,5 +1,7 @@
 """Revenue meters: 15-minute means as the operators' meter data would show them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vpp.domain.errors import InputError
@@ -43,6 +45,11 @@ class MeterHistory:
             self._means.pop(round(now_s - self._keep_s), None)
         self._opened_s = now_s
         self._opened_kwh = net_kwh.copy()
+
+    def hand_over(self) -> Iterator[tuple[float, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
+        """Iterate start in epoch seconds and means of every finished quarter, oldest first, and forget each."""
+        for start_s in sorted(self._means):
+            yield float(start_s), self._means.pop(start_s)
 
     def read(self, grid: TimeGrid) -> FloatArray:
         """Return mean net power, NaN where unknown, shape ``(n, grid.count)``.

@@ -1,6 +1,6 @@
 """Who plugs in, when and for how much: the exogenous visits, from built-in distributions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Protocol
@@ -11,6 +11,7 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.twin import kernels
 from vpp.twin.distributions import HABITS, QUANTILES, Habits, Kind
 from vpp.twin.weather import CHINA_OFFSET_S
 
@@ -23,6 +24,7 @@ OPTED_OUT_SHARE = 0.10
 BOOST_SHARE = 0.03
 """Drivers who press the button for full power; an assumption."""
 
+_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 _SATURDAY = 5
 _EPOCH_WEEKDAY = 3
 
@@ -66,13 +68,7 @@ class Visits:
         Args:
             free_from_s: When each row is free again, shape ``(n_resources,)``; moved on in place.
         """
-        kept = np.zeros(len(self), dtype=np.bool_)
-        for i, (row, arrive_s, depart_s) in enumerate(
-            zip(self.rows.tolist(), self.arrive_s.tolist(), self.depart_s.tolist(), strict=True)
-        ):
-            if arrive_s >= free_from_s[row]:
-                kept[i] = True
-                free_from_s[row] = depart_s + CHANGEOVER_S
+        kept = kernels.without_collisions(self.rows, self.arrive_s, self.depart_s, CHANGEOVER_S, free_from_s)
         return self.take(kept)
 
 
@@ -120,14 +116,20 @@ class Stations:
         """Kind of every charging row."""
         return [self._kind(i) for i in range(len(self.rows))]
 
+    @cached_property
+    def _by_kind(self) -> Mapping[Kind, RowArray]:
+        codes = {kind: code for code, kind in enumerate(Kind)}
+        code = np.array([codes[kind] for kind in self.kinds], dtype=np.int32)
+        return {kind: np.flatnonzero(code == codes[kind]).astype(np.int32) for kind in Kind}
+
     def of(self, kind: Kind) -> RowArray:
         """Return positions in ``rows`` of one kind."""
-        return np.array([i for i, k in enumerate(self.kinds) if k is kind], dtype=np.int32)
+        return self._by_kind[kind]
 
     def _kind(self, i: int) -> Kind:
         head = self._site_ids[i].split("-", 1)[0]
-        if head in set(Kind):
-            return Kind(head)
+        if head in _KINDS:
+            return _KINDS[head]
         return Kind.RAPID if self.power_kw[i] >= RAPID_KW else Kind.PUBLIC
 
 

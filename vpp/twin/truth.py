@@ -1,19 +1,24 @@
 """What really happened and what would have happened: minute means of both worlds, recorded while the twin runs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vpp.domain.fleet import CLASSES
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.twin import kernels
 from vpp.twin.charging import WORLDS
 from vpp.twin.fleet import Twin
 from vpp.twin.scenarios import base_load_kw
 
 MINUTE_S = 60.0
+
+LoadSink = Callable[[float, FloatArray], None]
+"""Takes a sample's begin and the mean load of every transformer in both worlds, shape ``(2, n_transformers)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +111,19 @@ class TruthRecorder:
         twin: The model; the record begins at its present instant.
         installed_kw: Defaults that must be in force again at the end, NaN where any will do, shape ``(n,)``; those of
             this instant unless given.
+        loads: Is handed every sample's transformer loads instead of their being kept, which at city scale would take
+            gigabytes; the truth then names no transformers.
     """
 
-    def __init__(self, twin: Twin, *, installed_kw: FloatArray | None = None) -> None:
+    def __init__(self, twin: Twin, *, installed_kw: FloatArray | None = None, loads: LoadSink | None = None) -> None:
         self._twin = twin
+        self._loads = loads
         self._installed_kw = (twin.default_kw if installed_kw is None else installed_kw).copy()
         self._begin_s = self._last_s = twin.now_s
         self._last_kwh = twin.net_kwh.copy()
+        index = twin.index
+        self._counts = (len(CLASSES), len(index.areas), len(index.transformers))
+        self._climbing = children_first(index)
         self._spans_s: list[tuple[float, float]] = []
         self._classes: list[FloatArray] = []
         self._areas: list[FloatArray] = []
@@ -124,14 +135,29 @@ class TruthRecorder:
         span_s = twin.now_s - self._last_s
         if span_s <= 0.0:
             return
-        mean_kw = (twin.net_kwh - self._last_kwh) * (SECONDS_PER_HOUR / span_s)
+        class_kw, area_kw, load_kw = (np.zeros((WORLDS, count)) for count in self._counts)
+        kernels.means(
+            twin.net_kwh,
+            self._last_kwh,
+            SECONDS_PER_HOUR / span_s,
+            index.class_code,
+            index.area_code,
+            index.transformer_code,
+            class_kw,
+            area_kw,
+            load_kw,
+        )
+        kernels.climb(self._climbing, index.parent_code, load_kw)
         # The registered load of others is its evening peak; what is there now is less.
-        less_kw = index.transformer_base_kw - base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
-        self._classes.append(_sums(index.class_code, mean_kw, len(CLASSES)))
-        self._areas.append(_sums(index.area_code, mean_kw, len(index.areas)))
-        self._transformers.append(np.stack([index.transformer_load_kw(world) - less_kw for world in mean_kw]))
+        load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
+        self._classes.append(class_kw)
+        self._areas.append(area_kw)
+        if self._loads is None:
+            self._transformers.append(load_kw)
+        else:
+            self._loads(self._last_s, load_kw)
         self._spans_s.append((self._last_s, twin.now_s))
-        self._last_s, self._last_kwh = twin.now_s, twin.net_kwh.copy()
+        self._last_s = twin.now_s
 
     def advance(self, to_s: float, step_s: float = 5.0) -> None:
         """Run the twin to ``to_s``, sampling at every whole minute."""
@@ -144,6 +170,7 @@ class TruthRecorder:
         """Return the record up to now."""
         self.sample()
         index, twin = self._twin.index, self._twin
+        kept = index.transformers if self._loads is None else ()
         spans = np.array(self._spans_s, dtype=np.float64).reshape(-1, 2)
         differs = np.abs(twin.default_kw - self._installed_kw) > 0.05  # noqa: PLR2004 - less is rounding on a protocol
         return Truth(
@@ -151,11 +178,11 @@ class TruthRecorder:
             end_s=spans[:, 1],
             class_kw=_stacked(self._classes, len(CLASSES)),
             area_kw=_stacked(self._areas, len(index.areas)),
-            transformer_kw=_stacked(self._transformers, len(index.transformers)),
+            transformer_kw=_stacked(self._transformers, len(kept), samples=len(spans)),
             area_ids=tuple(area.id for area in index.areas),
-            transformer_ids=tuple(t.id for t in index.transformers),
-            limit_kw=index.transformer_limit_kw,
-            export_limit_kw=index.transformer_export_kw,
+            transformer_ids=tuple(t.id for t in kept),
+            limit_kw=index.transformer_limit_kw[: len(kept)],
+            export_limit_kw=index.transformer_export_kw[: len(kept)],
             sessions=self._sessions(),
             dispatch_left=np.flatnonzero(~np.isnan(twin.in_force_kw())).astype(np.int32),
             default_changed=np.flatnonzero(differs).astype(np.int32),
@@ -181,9 +208,15 @@ class TruthRecorder:
         )
 
 
-def _sums(codes: RowArray | CodeArray, mean_kw: FloatArray, count: int) -> FloatArray:
-    return np.stack([np.bincount(codes, weights=world, minlength=count) for world in mean_kw])
+def children_first(index: FleetIndex) -> RowArray:
+    """Return the positions of all transformers in an order in which children come before parents."""
+    parent = index.parent_code
+    depth, above = np.zeros(len(parent), dtype=np.int64), parent
+    while (above >= 0).any():
+        depth += above >= 0
+        above = np.where(above >= 0, parent[above], -1)
+    return np.argsort(-depth, kind="stable").astype(np.int32)
 
 
-def _stacked(parts: list[FloatArray], count: int) -> FloatArray:
-    return np.stack(parts, axis=1) if parts else np.zeros((WORLDS, 0, count))
+def _stacked(parts: list[FloatArray], count: int, *, samples: int = 0) -> FloatArray:
+    return np.stack(parts, axis=1) if parts else np.zeros((WORLDS, samples, count))

@@ -191,6 +191,18 @@ class _FakePlant:
         self._requests[request_id] = replace(request, state=RequestState.CANCELLED, history=(*request.history, step))
         return self._requests[request_id]
 
+    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        return self._ended(request_id, RequestState.DECLINED, actor, reason)
+
+    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+        return self._ended(request_id, RequestState.SUPERSEDED, actor, reason)
+
+    def _ended(self, request_id: str, state: RequestState, actor: str, reason: str) -> DispatchRequest:
+        request = self.request(request_id)
+        step = Transition(at=NOW, actor=actor, version=2, from_state=request.state, to_state=state, reason=reason)
+        self._requests[request_id] = replace(request, state=state, history=(*request.history, step))
+        return self._requests[request_id]
+
     def performance(self, request_id: str) -> Performance | None:
         request = self.request(request_id)
         return None if request.accepted_kw is None else _performance(request)

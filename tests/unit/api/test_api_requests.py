@@ -239,3 +239,16 @@ async def test_the_report_is_json_unless_a_page_is_asked_for(client: httpx.Async
     assert page.text == browser.text == "<h1>r1</h1>"
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert (await client.get("/api/v1/requests/r1/report?format=pdf")).status_code == 422
+
+
+@pytest.mark.parametrize(("path", "state"), [("decline", "declined"), ("supersede", "superseded")])
+async def test_a_quote_is_declined_and_a_commitment_superseded_with_a_reason(
+    client: httpx.AsyncClient, path: str, state: str
+) -> None:
+    await client.post("/api/v1/requests", json=BODY)
+    answer = await client.post(f"/api/v1/requests/r1/{path}", json={"reason": "the grid needs it elsewhere"})
+
+    assert answer.status_code == 200
+    assert answer.json()["state"] == state
+    assert answer.json()["history"][-1]["reason"] == "the grid needs it elsewhere"
+    assert (await client.post(f"/api/v1/requests/nope/{path}")).status_code == 404

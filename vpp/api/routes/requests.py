@@ -99,6 +99,32 @@ async def cancel(
     return _view(plant, await plant.cancel(request_id, actor=actor, reason=reason))
 
 
+@router.post(
+    "/requests/{request_id}/decline",
+    summary="Turn a quote down",
+    responses=documented(401, 404, 409, 422),
+)
+async def decline(
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+) -> RequestView:
+    """Say no to a quote; what it would have held is free at once."""
+    reason = (body or CancelBody()).reason
+    return _view(plant, await plant.decline(request_id, actor=actor, reason=reason))
+
+
+@router.post(
+    "/requests/{request_id}/supersede",
+    summary="End a committed request in favour of a higher authority",
+    responses=documented(401, 404, 409, 422),
+)
+async def supersede(
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+) -> RequestView:
+    """Give the power of a committed request back through its release, so that another can be asked."""
+    reason = (body or CancelBody()).reason
+    return _view(plant, await plant.supersede(request_id, actor=actor, reason=reason))
+
+
 @router.get(
     "/requests/{request_id}/performance",
     summary="What was delivered, by the meters",

@@ -9,27 +9,56 @@ from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, known_values
 from vpp.domain.fleet import CLASSES, FleetIndex
-from vpp.domain.flexibility import Capability
+from vpp.domain.flexibility import Capability, Sustained
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, instant
 
 
+class SustainedSeries(Schema):
+    """What can be had and held for one length of time, a value per 15 minutes each; null beyond the forecast."""
+
+    sustain_minutes: Known
+    p10_kw: list[Known] = Field(description="Nine chances in ten, the loss of a whole operator or protocol included.")
+    p50_kw: list[Known] = Field(description="Even chances.")
+    p90_kw: list[Known] = Field(description="One chance in ten.")
+    without_largest_kw: list[Known] = Field(description="Even chances while the operator that carries most is away.")
+    ramp_kw_per_min: list[Known]
+
+    @classmethod
+    def of(cls, sustained: Sustained) -> Self:
+        """Return one length of hold as it is shown."""
+        names = [name for name in cls.model_fields if name != "sustain_minutes"]
+        return cls(
+            sustain_minutes=sustained.minutes, **{name: known_values(getattr(sustained, name)) for name in names}
+        )
+
+
 class CapabilitySeries(Schema):
     """One direction: four capacities that never mix, a value per 15 minutes each."""
 
     connected_kw: list[Known] = Field(description="Nameplate of what has its link up.")
-    declared_kw: list[Known] = Field(description="Contracted.")
-    verified_kw: list[Known] = Field(description="Measured in a test or an event.")
-    available_kw: list[Known] = Field(description="What can be had in that interval.")
+    declared_kw: list[Known] = Field(description="Contracted, never above what was verified.")
+    verified_kw: list[Known] = Field(description="Measured in a test or an event; 0 before any.")
+    available_kw: list[Known] = Field(description="What can be had from that interval on for sustain_minutes.")
     ramp_kw_per_min: list[Known]
     sustain_minutes: list[Known] = Field(description="null where energy is no limit")
+    contracted_kw: list[Known] = Field(default=[], description="Contracted, whatever was verified.")
+    tested: bool = Field(default=False, description="False until a test or an event has shown verified_kw.")
+    sustained: list[SustainedSeries] = Field(default=[], description="The same intervals for several lengths of hold.")
 
     @classmethod
     def of(cls, capability: Capability) -> Self:
         """Return one direction as it is shown."""
-        return cls(**{name: known_values(getattr(capability, name)) for name in cls.model_fields})
+        apart = {"contracted_kw", "tested", "sustained"}
+        contracted = capability.contracted_kw
+        return cls(
+            **{name: known_values(getattr(capability, name)) for name in cls.model_fields if name not in apart},
+            contracted_kw=[] if contracted is None else known_values(contracted),
+            tested=capability.tested,
+            sustained=[SustainedSeries.of(one) for one in capability.sustained],
+        )
 
 
 class CapabilityView(Schema):

@@ -125,6 +125,13 @@ class QuoteView(Schema):
     counter_offers: list[CounterOfferView]
     promises_broken: int
     expires_at: datetime
+    energy_kwh: Known = Field(default=None, description="Energy budget over the whole window, even chances.")
+    recovery_minutes: Known = Field(
+        default=None, description="Until 95 % of what returns within the watch has returned."
+    )
+    recovery_kwh: Known = Field(default=None, description="Energy that has to be given back in the end.")
+    confidence_ratio: Known = Field(default=None, description="Chance that every interval reaches the target.")
+    delivery_ratio: Known = Field(default=None, description="Share of what is moved that does as told, as measured.")
 
     @classmethod
     def of(cls, quote: Quote) -> Self:
@@ -152,6 +159,11 @@ class QuoteView(Schema):
             ],
             promises_broken=quote.promises_broken,
             expires_at=quote.expires_at,
+            energy_kwh=quote.energy_kwh,
+            recovery_minutes=quote.recovery_minutes,
+            recovery_kwh=quote.recovery_kwh,
+            confidence_ratio=quote.confidence_ratio,
+            delivery_ratio=quote.delivery_ratio,
         )
 
 

@@ -1,0 +1,206 @@
+"""The door: listens, shakes hands, asks for the key, and lets in as many as can be served."""
+
+import math
+import resource
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from adapters.ocpp import handshake
+from adapters.ocpp.admission import Admission
+from adapters.ocpp.channel import Channel, Switchboard, TlsChannel
+from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.poller import READ
+from adapters.ocpp.security import identities
+from adapters.ocpp.wire import Version, choose_version
+from vpp.domain.errors import ConfigurationError, FrameError
+
+BACKLOG = 4096
+_AT_ONCE = 256
+"""Connections taken in before the others are heard again."""
+_SPARE_DESCRIPTORS = 256
+
+Authenticate = Callable[[str, str | None], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What firmware may get wrong and still be let in.
+
+    Attributes:
+        missing_subprotocol: No ``Sec-WebSocket-Protocol``: taken for OCPP 1.6 (steve#135).
+        missing_connection: No ``Connection: Upgrade`` (lbbrhzn/ocpp#1984).
+        reserved_bits: Reserved bits set in frames without an extension (ocpp-go#358).
+    """
+
+    missing_subprotocol: bool = True
+    missing_connection: bool = True
+    reserved_bits: bool = True
+
+
+class Host(Protocol):
+    """Who lives behind the door: the central system."""
+
+    def knows(self, station: str) -> bool:
+        """Tell whether a station is one of the fleet's."""
+        ...
+
+    def is_prior(self, station: str) -> bool:
+        """Tell whether a station must not wait in a rush."""
+        ...
+
+    def welcome(self, channel: Channel, station: str, version: Version) -> None:
+        """Take a station in."""
+        ...
+
+    def turned_away(self, reason: str) -> None:
+        """Count a connection that was not let in."""
+        ...
+
+
+class Door:
+    """Greets whoever connects.
+
+    Args:
+        host: Who lives here.
+        authenticate: Judges station id and Basic password (``None`` where none was given); ``None`` lets everybody in.
+        admission: How many may come in a second.
+        tolerance: What is overlooked.
+    """
+
+    def __init__(
+        self,
+        board: Switchboard,
+        host: Host,
+        *,
+        authenticate: Authenticate | None,
+        admission: Admission,
+        tolerance: Tolerance,
+    ) -> None:
+        self.open = True
+        self._board = board
+        self._host = host
+        self._authenticate = authenticate
+        self._admission = admission
+        self._tolerance = tolerance
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
+
+    def greet(self, channel: Channel, head: bytes) -> None:
+        """See ``channel.Greeter``."""
+        try:
+            request = handshake.parse_request(head)
+        except FrameError:
+            self._turn_away(channel, handshake.refusal(HTTPStatus.BAD_REQUEST), "bad_request")
+            return
+        fault = handshake.check_upgrade(request, connection_tolerated=self._tolerance.missing_connection)
+        if fault is not None:
+            extra = {"Sec_WebSocket_Version": "13"} if fault is HTTPStatus.UPGRADE_REQUIRED else {}
+            self._turn_away(channel, handshake.refusal(fault, **extra), "bad_request")
+            return
+        station = handshake.station_id(request)
+        if not self._host.knows(station):
+            self._turn_away(channel, handshake.refusal(HTTPStatus.NOT_FOUND), "unknown_station")
+        elif not self._is_itself(channel, request, station):
+            self._turn_away(channel, handshake.unauthorized(), "unauthorized")
+        else:
+            self._admit(channel, request, station)
+
+    def ungreeted(self, channel: Channel) -> None:
+        """See ``channel.Greeter``; port scanners and load balancers do this all day."""
+
+    def _is_itself(self, channel: Channel, request: handshake.Request, station: str) -> bool:
+        """Tell whether it is the station it says: by its key, and by its certificate where one was asked for."""
+        if isinstance(channel.sock, ssl.SSLSocket) and channel.sock.context.verify_mode is ssl.CERT_REQUIRED:
+            return station in identities(channel.sock)
+        return self._authenticate is None or self._authenticate(station, handshake.password(request, station))
+
+    def _admit(self, channel: Channel, request: handshake.Request, station: str) -> None:
+        poller = self._board.poller
+        full = not self.open or len(poller) > self._most
+        wait_s = (
+            self._admission.LEAST_WAIT_S
+            if full
+            else self._admission.admit(poller.now, prior=self._host.is_prior(station))
+        )
+        if wait_s > 0.0:
+            refusal = handshake.refusal(HTTPStatus.SERVICE_UNAVAILABLE, Retry_After=str(math.ceil(wait_s)))
+            self._turn_away(channel, refusal, "admission")
+            return
+        offered = handshake.offered(request)
+        version = choose_version(offered) if offered or self._tolerance.missing_subprotocol else None
+        channel.write(handshake.accepted(request, version if offered else None))
+        if version is None:  # OCPP-J 1.6, 3.3: complete the upgrade, then close
+            channel.greeter = None
+            channel.close(CloseCode.PROTOCOL_ERROR)
+            self._host.turned_away("subprotocol")
+        else:
+            self._host.welcome(channel, station, version)
+
+    def _turn_away(self, channel: Channel, refusal: bytes, reason: str) -> None:
+        self._host.turned_away(reason)
+        channel.write(refusal)
+        channel.close()
+
+
+class Listener:
+    """One listening socket.
+
+    Args:
+        reuse_port: Other processes listen on the same port, and the kernel deals connections out among them.
+        tls: What to speak TLS with, ``None`` for plain text.
+
+    Attributes:
+        port: Port it listens on.
+
+    Raises:
+        OSError: The address is taken or makes no sense.
+    """
+
+    def __init__(
+        self,
+        board: Switchboard,
+        door: Door,
+        address: tuple[str, int],
+        *,
+        reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._board = board
+        self._door = door
+        self._tls = tls
+        self._sock = socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=reuse_port)
+        self._sock.setblocking(False)  # noqa: FBT003 - the standard library takes it by position
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what is accepted
+        self.port: int = self._sock.getsockname()[1]
+        board.poller.add(self._sock.fileno(), self, READ)
+
+    def ready(self, mask: int) -> None:  # noqa: ARG002 - the signature is the poller's
+        """See ``poller.Watched``."""
+        for _ in range(_AT_ONCE):
+            try:
+                sock, _ = self._sock.accept()
+            except OSError:  # nobody waits, or they went away again, or descriptors are short for a moment
+                return
+            sock.setblocking(False)  # noqa: FBT003 - as above
+            self._take(sock)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._sock.fileno() >= 0:
+            self._board.poller.drop(self._sock.fileno())
+            self._sock.close()
+
+    def _take(self, sock: socket.socket) -> None:
+        if self._tls is None:
+            Channel(self._board, sock, self._door)
+        else:
+            TlsChannel(self._board, sock, self._door, wrap=self._wrap)
+
+    def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        if self._tls is None:
+            raise ConfigurationError("a listener without TLS was asked for it")
+        return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)

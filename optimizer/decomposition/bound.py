@@ -1,0 +1,214 @@
+"""The certificate: every feasible set of multipliers proves a cost below which no schedule lies.
+
+The Lagrangian splits into one small problem per device. Charge-only cars are filled greedily in the order of their
+node's prices, solar by sign, loads by a fractional knapsack, contracts one by one: all exact. A battery's problem is
+bounded by its own dual: any path of energy values proves a bound, the optimal one (of a hardly smoothed problem) the
+exact one. Weak duality makes the sum a bound whatever the multipliers are (Bertsekas, Nonlinear Programming, ch. 5).
+"""
+
+import numpy as np
+
+from optimizer.decomposition.arrays import (
+    DESK_ROWS,
+    BACK,
+    DOWN,
+    FLOOR,
+    INERTIA,
+    KINK,
+    PRICE,
+    VALUE,
+    Cars,
+    City,
+    Fleet,
+    Floats,
+    Holds,
+    Ints,
+    Loads,
+    Memory,
+    Panels,
+    Prices,
+    Schedule,
+    Singles,
+    Stores,
+    Tree,
+)
+from optimizer.decomposition.charging import water_level
+from optimizer.decomposition.flexible import loads_bound
+from optimizer.decomposition.market import FAR, UNKNOWN
+from optimizer.decomposition.reserving import holding_proof
+from optimizer.decomposition.storing import Cell, best_path, corner
+from optimizer.decomposition.sweep import cell_of, recall
+from optimizer.jit import njit
+
+
+def lower_bound_cny(fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule, smooth: float) -> float:
+    """Return the bound that ``prices`` prove.
+
+    Args:
+        fleet: The problem.
+        memory: Powers to stay close to.
+        prices: Multipliers, dual feasible.
+        plan: Whose energy values are the guess of the batteries' own; not changed.
+        smooth: Price span over which a battery goes from full discharge to full charge, per kW-step.
+    """
+    city = fleet.city
+    grid = node_prices(fleet.tree, city, prices)
+    solar = grid + prices.regulate_down
+    moved = solar - prices.regulate_up
+    value = _constants(fleet, prices)
+    value += _cars(fleet.cars, memory, moved, city.unserved_price)
+    value += _stores(
+        fleet.stores, fleet.holds, prices.hold, plan.hold, memory, moved, city.unserved_price, smooth, plan.worth
+    )
+    value += _panels(fleet.panels, memory, solar)
+    value += loads_bound(fleet.loads, memory, plan.cut, grid)
+    offers = grid[fleet.deals.node] * fleet.deals.cut
+    value += float(np.minimum(fleet.deals.price - offers.sum(1), 0.0).sum())
+    return value
+
+
+def node_prices(tree: Tree, city: City, prices: Prices) -> Floats:
+    """Return the price of a kW-step of net load at each node without regulation, shape ``(m, T)``."""
+    own = prices.up - prices.down
+    grid = own.copy()
+    _downwards(tree, own, grid)
+    return grid + (city.price + prices.peak + prices.above - prices.below)
+
+
+def _constants(fleet: Fleet, prices: Prices) -> float:
+    city = fleet.city
+    value = float((city.price + prices.peak + prices.above - prices.below) @ city.fixed)
+    value -= float(prices.above @ np.where(city.upper < FAR, city.upper, 0.0))
+    value += float(prices.below @ np.where(city.lower > -FAR, city.lower, 0.0))
+    value -= float(prices.regulate_up @ city.room_up + prices.regulate_down @ city.room_down)
+    value += float((prices.up * (fleet.base - fleet.tree.most)).sum())
+    value += float((prices.down * (fleet.tree.least - fleet.base)).sum())
+    return value + float(prices.hold @ fleet.holds.need)
+
+
+@njit()
+def _downwards(tree: Tree, own: Floats, grid: Floats) -> None:
+    for k in range(own.shape[0]):
+        for n in range(tree.start[k], tree.start[k + 1]):
+            for t in range(own.shape[1]):
+                grid[k, t] += own[tree.path[n], t]
+
+
+@njit(fastmath=True)
+def _cars(cars: Cars, memory: Memory, price: Floats, unserved: float) -> float:
+    case = np.zeros((DESK_ROWS, price.shape[1] + 1))
+    total = 0.0
+    for k in range(price.shape[0]):
+        if cars.first[k] == cars.first[k + 1]:
+            continue
+        row = price[k]
+        order = np.argsort(row)
+        for i in range(cars.first[k], cars.first[k + 1]):
+            if memory.price > 0.0:
+                total += _loyal(i, cars, memory, row, unserved, case)
+            else:
+                total += _filled(order, row, cars.arrive[i], cars.depart[i], cars.p_max[i], cars.need[i], unserved)
+    return total
+
+
+@njit(fastmath=True)
+def _loyal(i: int, cars: Cars, memory: Memory, price: Floats, unserved: float, case: Floats) -> float:
+    """Return a bound for one car that stays close to its past: any water level proves one, the right one the best."""
+    begin, p, need = cars.arrive[i], cars.p_max[i], cars.need[i]
+    length = cars.depart[i] - begin
+    if p <= 0.0:
+        return need * unserved
+    for j in range(length):
+        case[PRICE, j] = price[begin + j]
+        case[INERTIA, j] = p / (1e-6 * unserved + 1e-9)
+    recall(memory.cars, cars.cell[i], length, memory.price, case)
+    level, _ = water_level(case, True, length, p, need, unserved, 0.5 * unserved)
+    value = level * need
+    for j in range(length):
+        back, kink, rise = case[BACK, j], case[KINK, j], case[PRICE, j] - level
+        best = min(kink * abs(back), rise * p + kink * abs(p - back))
+        inside = min(max(back, 0.0), p)
+        value += min(best, rise * inside + kink * abs(inside - back))
+    return value
+
+
+@njit(fastmath=True)
+def _filled(order: Ints, price: Floats, arrive: int, depart: int, p: float, need: float, unserved: float) -> float:
+    """Return the least cost of one car: cheapest steps first, the rest unserved."""
+    value, rest = 0.0, need
+    for n in range(len(order)):
+        t = order[n]
+        if (rest <= 0.0) | (price[t] >= unserved):
+            break
+        if (t >= arrive) & (t < depart):
+            x = min(p, rest)
+            value += x * price[t]
+            rest -= x
+    return value + rest * unserved
+
+
+@njit(fastmath=True)
+def _panels(panels: Panels, memory: Memory, price: Floats) -> float:
+    """Return the least cost of the sun: a piecewise linear function of what is used, least at one of its corners."""
+    total, steps = 0.0, price.shape[1]
+    for k in range(price.shape[0]):
+        for i in range(panels.first[k], panels.first[k + 1]):
+            for t in range(steps):
+                most, saved = panels.available[i, t], panels.price + price[k, t]
+                back = memory.panels[i * steps + t] if memory.price > 0.0 else UNKNOWN
+                kink = memory.price if back > 0.5 * UNKNOWN else 0.0
+                best = min(kink * abs(back), kink * abs(most - back) - saved * most)
+                if (back > 0.0) & (back < most):
+                    best = min(best, -saved * back)
+                total += panels.price * most + best
+    return total
+
+
+@njit(fastmath=True)
+def _stores(
+    stores: Stores, holds: Holds, pay: Floats, hold: Floats, memory: Memory, price: Floats, unserved: float, smooth: float, worth: Singles
+) -> float:
+    case = np.zeros((DESK_ROWS, price.shape[1] + 1))
+    marks = np.zeros((2, price.shape[1] + 2), np.int64)
+    total = 0.0
+    for k in range(price.shape[0]):
+        for i in range(stores.first[k], stores.first[k + 1]):
+            begin, end = stores.arrive[i], stores.depart[i]
+            length = end - begin
+            case[PRICE, :length] = price[k, begin:end]
+            case[INERTIA, :length] = (stores.charge[i] + stores.discharge[i] + 1e-9) / smooth
+            case[FLOOR, :length] = stores.low[i]
+            case[DOWN, :length] = stores.discharge[i]
+            case[VALUE, :length] = worth[stores.cell[i] : stores.cell[i + 1]]
+            if memory.price > 0.0:
+                recall(memory.stores, stores.cell[i], length, memory.price, case)
+            number = cell_of(stores, i, unserved, memory.price, case)
+            if stores.reserving[i] & (len(pay) > 0):
+                total += holding_proof(i, stores, holds, pay, case, marks, number, hold[i])
+                continue
+            best_path(case, marks, number)
+            total += proven(case, number)
+    return total
+
+
+@njit(fastmath=True)
+def proven(case: Floats, cell: Cell) -> float:
+    """Return the bound that the energy values ``case[VALUE]`` prove for one battery at prices ``case[PRICE]``."""
+    eta, inverse, last = cell.eta, 1.0 / cell.eta, cell.length - 1
+    value = -case[VALUE, 0] * cell.begin
+    for j in range(cell.length):
+        floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
+        rise = case[PRICE, j] - case[VALUE, j] * eta
+        sink = cell.wear - case[PRICE, j] + case[VALUE, j] * inverse
+        if cell.remembers:
+            value += corner(rise, sink, floor, cell.charge, ceiling, case[KINK, j], case[BACK, j])
+        else:
+            value += min(rise * floor, rise * cell.charge) + min(sink, 0.0) * ceiling
+        if j < last:
+            fall = case[VALUE, j] - case[VALUE, j + 1]
+            value += fall * (case[FLOOR, j] if fall > 0.0 else cell.high)
+    end, low = case[VALUE, last], case[FLOOR, last]
+    best = min(end * low + cell.price * max(cell.due - low, 0.0), end * cell.high + cell.price * max(cell.due - cell.high, 0.0))
+    if (cell.due > low) & (cell.due < cell.high):
+        best = min(best, end * cell.due)
+    return value + best

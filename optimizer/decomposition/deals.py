@@ -1,0 +1,72 @@
+"""Contracts, all or nothing: relaxed to a share while the sweeps go on, then taken or left.
+
+In the bound each contract is exact on its own: it is taken if it saves more than it costs.
+"""
+
+import numpy as np
+
+from optimizer.decomposition.arrays import City, Deals, Floats, Flows, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.market import Pending, View, look, settle, soft
+from optimizer.jit import njit
+
+_CLEAR = 0.01
+"""Share of the dearest contract's price by which a decision must be wrong before it is turned."""
+
+
+@njit(fastmath=True)
+def bargain(
+    tree: Tree, deals: Deals, city: City, stiff: Stiffness, prices: Prices, plan: Schedule, flows: Flows
+) -> None:
+    """Move the share of every contract to where the augmented Lagrangian is least."""
+    steps = len(city.price)
+    view = View(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps))
+    pending = Pending(np.zeros(steps), np.zeros(steps), np.zeros(steps))
+    for i in range(len(deals.price)):
+        node, share = deals.node[i], plan.deal[i]
+        r = stiff.node[node]
+        look(node, tree, city, flows, prices, stiff, 0.0, view)
+        cost, slope = deals.price[i], 1e-9 + 0.05 * abs(deals.price[i])
+        for t in range(steps):
+            up = prices.up[node, t] + r * (flows.node[node, t] - tree.most[node, t])
+            down = prices.down[node, t] + r * (tree.least[node, t] - flows.node[node, t])
+            cost -= deals.cut[i, t] * (view.grid[t] + soft(up, tree.roof) - soft(down, tree.roof))
+            own = r if (up > 0.0) | (down > 0.0) else 0.0
+            slope += deals.cut[i, t] ** 2 * (view.grid_slope[t] + own)
+        set_share(i, min(max(share - cost / slope, 0.0), 1.0), tree, deals, plan, flows, pending)
+
+
+@njit(fastmath=True)
+def set_share(
+    i: int, share: float, tree: Tree, deals: Deals, plan: Schedule, flows: Flows, pending: Pending
+) -> None:
+    """Set the share of contract ``i`` and carry the change into the flows."""
+    node, change = deals.node[i], share - plan.deal[i]
+    plan.deal[i] = share
+    for t in range(deals.cut.shape[1]):
+        flows.node[node, t] -= change * deals.cut[i, t]
+        pending.other[t] -= change * deals.cut[i, t]
+    settle(node, tree, flows, pending)
+
+
+def offers(deals: Deals, grid: Floats) -> Floats:
+    """Return what each contract would cost beyond what it saves at the prices ``grid``, shape ``(c,)``."""
+    return deals.price - (grid[deals.node] * deals.cut).sum(1)
+
+
+def decide(tree: Tree, deals: Deals, plan: Schedule, flows: Flows, shares: Floats) -> None:
+    """Set the shares of all contracts and carry the changes into the flows."""
+    steps = deals.cut.shape[1]
+    pending = Pending(np.zeros(steps), np.zeros(steps), np.zeros(steps))
+    for i in range(len(deals.price)):
+        set_share(i, float(shares[i]), tree, deals, plan, flows, pending)
+
+
+def revised(shares: Floats, cost: Floats, price: Floats) -> Floats:
+    """Return ``shares`` with the one decision turned that the prices contradict most, if any does clearly."""
+    regret = np.where(shares > 0.5, cost, -cost)  # noqa: PLR2004 - taken or left
+    if not len(regret) or regret.max() <= _CLEAR * np.abs(price).max():
+        return shares
+    turned = shares.copy()
+    worst = int(regret.argmax())
+    turned[worst] = 1.0 - turned[worst]
+    return turned

@@ -1,0 +1,253 @@
+"""From a problem to the arrays of the kernels: devices sorted by node, fixed power folded into the base."""
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.decomposition.arrays import (
+    Cars,
+    City,
+    Deals,
+    Fleet,
+    Floats,
+    Holds,
+    Ints,
+    Loads,
+    Memory,
+    Panels,
+    Rows,
+    Stores,
+    Tree,
+)
+from optimizer.decomposition.market import FAR, UNKNOWN
+from optimizer.problem import Network, Problem
+
+_NO_REBOUND = 1
+
+
+def compiled(problem: Problem) -> Fleet:
+    """Return ``problem`` as the kernels see it."""
+    cars, car_rows = _cars(problem)
+    stores, store_rows = _stores(problem)
+    panels, panel_rows = _panels(problem)
+    loads, load_rows = _loads(problem)
+    own = _own_base(problem, panel_rows)
+    tree = _tree(problem.network, problem.step_h)
+    base = own.copy()
+    for node in range(len(own)):
+        for above in tree.path[tree.start[node] : tree.start[node + 1]].tolist():
+            base[above] += own[node]
+    return Fleet(
+        steps=problem.steps,
+        base=base,
+        tree=tree,
+        cars=cars,
+        stores=stores,
+        panels=panels,
+        loads=loads,
+        deals=_deals(problem),
+        holds=_holds(problem),
+        city=_city(problem, own, cars, stores, panel_rows),
+        rows=Rows(car_rows, store_rows, load_rows, panel_rows),
+    )
+
+
+def tightened(tree: Tree, margin: float) -> Tree:
+    """Return ``tree`` with its limits drawn in by ``margin`` of themselves, so that a repair has room."""
+    spare = margin * np.maximum(np.minimum(tree.most, -tree.least), 0.0)
+    return tree._replace(most=tree.most - spare, least=tree.least + spare)
+
+
+def _by_node(node: Ints, nodes: int) -> tuple[Ints, Ints]:
+    """Return the stable order of devices by node and the first position of each node, shape ``(m + 1,)``."""
+    order = np.argsort(node, kind="stable").astype(np.int64)
+    first = np.searchsorted(node[order], np.arange(nodes + 1)).astype(np.int64)
+    return order, first
+
+
+def _cells(arrive: Ints, depart: Ints) -> Ints:
+    return np.concatenate(([0], np.cumsum(depart - arrive))).astype(np.int64)
+
+
+def _cars(problem: Problem) -> tuple[Cars, Ints]:
+    block = problem.charging
+    order, first = _by_node(block.transformer, len(problem.network.parent))
+    arrive, depart = block.arrive[order], block.depart[order]
+    cars = Cars(
+        first=first,
+        cell=_cells(arrive, depart),
+        arrive=arrive.astype(np.int32),
+        depart=depart.astype(np.int32),
+        p_max=_floats(block.p_max_kw[order]),
+        need=_floats(block.need_kwh[order] / problem.step_h),
+    )
+    return cars, order
+
+
+def _stores(problem: Problem) -> tuple[Stores, Ints]:
+    block, h = problem.storing, problem.step_h
+    order, first = _by_node(block.transformer, len(problem.network.parent))
+    arrive, depart = block.arrive[order], block.depart[order]
+    size = block.capacity_kwh / h
+    stores = Stores(
+        first=first,
+        cell=_cells(arrive, depart),
+        arrive=arrive.astype(np.int32),
+        depart=depart.astype(np.int32),
+        charge=_floats(block.p_max_kw[order]),
+        discharge=_floats(-block.p_min_kw[order]),
+        low=_floats((np.minimum(block.soc_min, block.soc_start) * size)[order]),
+        high=_floats((np.maximum(block.soc_max, block.soc_start) * size)[order]),
+        begin=_floats((block.soc_start * size)[order]),
+        due=_floats((block.soc_end * size)[order]),
+        efficiency=_floats(block.efficiency[order]),
+        wear=_floats(block.wear_price_cny_per_kwh[order] * h),
+        reserving=np.asarray(block.reserving[order], dtype=np.bool_),
+    )
+    return stores, order
+
+
+def _panels(problem: Problem) -> tuple[Panels, Ints]:
+    """Return curtailable rows added up by node: one price for all makes their sum as good as each of them.
+
+    With a memory each row has a past of its own and stays a row.
+    """
+    block, nodes = problem.solar, len(problem.network.parent)
+    able = np.flatnonzero(block.curtailable != 0)
+    rows = np.full(len(block), -1, dtype=np.int64)
+    if problem.churn is None:
+        held, rows[able] = np.unique(block.transformer[able], return_inverse=True)
+        available = np.zeros((len(held), problem.steps))
+        np.add.at(available, rows[able], block.available_kw[able])
+    else:
+        order, _ = _by_node(block.transformer[able], nodes)
+        rows[able[order]] = np.arange(len(able))
+        held = block.transformer[able[order]]
+        available = _floats(block.available_kw[able[order]])
+    first = np.searchsorted(held, np.arange(nodes + 1)).astype(np.int64)
+    return Panels(first, available, float(block.price_cny_per_kwh * problem.step_h)), rows
+
+
+def _loads(problem: Problem) -> tuple[Loads, Ints]:
+    block, h = problem.flexible, problem.step_h
+    order, first = _by_node(block.transformer, len(problem.network.parent))
+    loads = Loads(
+        first=first,
+        most=_floats(block.max_cut_kw[order]),
+        energy=_floats(block.max_cut_kwh[order] / h),
+        price=_floats(block.price_cny_per_kwh[order] * h),
+        rebound=_floats(block.rebound_ratio[order]),
+        rebound_steps=max(int(block.rebound_steps), _NO_REBOUND),
+    )
+    return loads, order
+
+
+def _own_base(problem: Problem, panel_rows: Ints) -> Floats:
+    """Return each node's load that nobody moves, its children not included, shape ``(m, T)``."""
+    own = _floats(problem.network.base_kw).copy()
+    np.add.at(own, problem.flexible.transformer, problem.flexible.baseline_kw)
+    fixed = panel_rows < 0
+    np.subtract.at(own, problem.solar.transformer[fixed], problem.solar.available_kw[fixed])
+    return own
+
+
+def _tree(network: Network, step_h: float) -> Tree:
+    parent = network.parent.tolist()
+    start, path = [0], []
+    for node in range(len(parent)):
+        above = parent[node]
+        while above >= 0:
+            path.append(above)
+            above = parent[above]
+        start.append(len(path))
+    return Tree(
+        start=np.array(start, dtype=np.int64),
+        path=np.array(path, dtype=np.int64),
+        most=np.minimum(_floats(network.limit_kw), FAR),
+        least=-np.minimum(_floats(network.export_limit_kw), FAR),
+        roof=float(network.overload_price_cny_per_kwh * step_h),
+    )
+
+
+def _deals(problem: Problem) -> Deals:
+    block = problem.contracts
+    if block is None:
+        return Deals(np.zeros(0, np.int64), np.zeros((0, problem.steps)), np.zeros(0))
+    return Deals(block.node.astype(np.int64), _floats(block.cut_kw), _floats(block.price_cny))
+
+
+def _holds(problem: Problem) -> Holds:
+    block = problem.reserve
+    if block is None:
+        return Holds(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), 0.0)
+    return Holds(
+        block.first.astype(np.int64),
+        block.last.astype(np.int64),
+        _floats(block.need_kw),
+        float(block.price_cny_per_kw),
+    )
+
+
+def _city(problem: Problem, own: Floats, cars: Cars, stores: Stores, panel_rows: Ints) -> City:
+    h, band, regulation = problem.step_h, problem.band, problem.regulation
+    none = np.zeros(problem.steps)
+    fixed_solar = problem.solar.available_kw[panel_rows < 0].sum(0)
+    charging = _plugged(cars.arrive, cars.depart, cars.p_max, problem.steps)
+    charging += _plugged(stores.arrive, stores.depart, stores.charge, problem.steps)
+    return City(
+        price=_floats(problem.price_cny_per_kwh * h),
+        fixed=_floats(problem.fixed_kw + own.sum(0)),
+        peak_price=float(problem.peak_price_cny_per_kw),
+        upper=none + FAR if band is None else np.minimum(_floats(band.upper_kw), FAR),
+        lower=none - FAR if band is None else np.maximum(_floats(band.lower_kw), -FAR),
+        band_price=0.0 if band is None else float(band.price_cny_per_kwh * h),
+        regulation_price=none if regulation is None else _floats(regulation.price_cny_per_kw_h * h),
+        room_up=_plugged(stores.arrive, stores.depart, stores.discharge, problem.steps),
+        room_down=charging + fixed_solar,
+        block=1 if regulation is None else int(regulation.block_steps),
+        unserved_price=float(problem.unserved_price_cny_per_kwh * h),
+    )
+
+
+def _plugged(arrive: npt.NDArray[np.int32], depart: npt.NDArray[np.int32], power: Floats, steps: int) -> Floats:
+    """Return the power of the plugged devices, shape ``(T,)``."""
+    change = np.bincount(arrive, power, steps + 1) - np.bincount(depart, power, steps + 1)
+    return _floats(np.cumsum(change)[:steps])
+
+
+def remembered(problem: Problem, fleet: Fleet) -> Memory:
+    """Return the powers the plan should stay close to, in the layout of the schedule."""
+    none = np.zeros(0, np.float32)
+    grid = np.zeros((0, fleet.steps), np.float32)
+    if problem.churn is None or problem.churn.price_cny_per_kwh <= 0.0:
+        return Memory(0.0, none, none, grid.ravel(), grid.ravel())
+    previous = problem.churn.previous_kw
+    ends = np.cumsum([len(problem.charging), len(problem.storing), len(problem.solar), len(problem.flexible)])
+    able = np.flatnonzero(fleet.rows.panel >= 0)
+    panels = np.zeros(len(able), dtype=np.int64)
+    panels[fleet.rows.panel[able]] = able
+    used = -previous[ends[1] : ends[2]][panels]
+    rows = fleet.rows.loads
+    net = previous[ends[2] : ends[3]][rows] - problem.flexible.baseline_kw[rows]
+    return Memory(
+        price=float(problem.churn.price_cny_per_kwh * problem.step_h),
+        cars=in_cells(previous[: ends[0]], fleet.rows.cars, fleet.cars.arrive, fleet.cars.depart),
+        stores=in_cells(previous[ends[0] : ends[1]], fleet.rows.stores, fleet.stores.arrive, fleet.stores.depart),
+        # The kernel that reads these uses fast arithmetic, which knows no NaN.
+        panels=np.where(np.isnan(used), UNKNOWN, used).astype(np.float32).ravel(),
+        loads=np.where(np.isnan(net), UNKNOWN, net).astype(np.float32).ravel(),
+    )
+
+
+def in_cells(
+    power_kw: npt.NDArray[np.floating], rows: Ints, arrive: npt.NDArray[np.int32], depart: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32]:
+    """Return the steps inside the windows of ``power_kw[rows]``, shape ``(cells,)``."""
+    length = (depart - arrive).astype(np.int64)
+    start = np.cumsum(length) - length
+    owner = np.repeat(np.arange(len(rows)), length)
+    step = np.arange(int(length.sum())) - start[owner] + arrive[owner]
+    return power_kw[rows[owner], step].astype(np.float32)
+
+
+def _floats(values: npt.ArrayLike) -> Floats:
+    return np.ascontiguousarray(values, dtype=np.float64)

@@ -1,0 +1,172 @@
+"""Loads that can be cut, with what comes back later: a knapsack over the worth of a cut.
+
+A kW cut at ``t`` saves the price at ``t`` and pays ``ratio / span`` of the prices of the next ``span`` steps. In a sweep
+the quadratic terms of those steps couple; they are replaced by separable ones that lie above them (the row sums of the
+coupling), so every answer still lowers the Lagrangian. In the bound the terms are linear and the knapsack is exact.
+"""
+
+import numpy as np
+
+from optimizer.decomposition.arrays import (
+    Floats,
+    Flows,
+    Loads,
+    Memory,
+    Prices,
+    Schedule,
+    Stiffness,
+    Tree,
+)
+from optimizer.decomposition.market import UNKNOWN, Pending, View, soft
+from optimizer.jit import njit
+
+_BISECTIONS = 50
+_SOFT_SHARE = 0.02
+"""Share of the greatest cut over which the sign of a difference from the past is smoothed."""
+
+
+@njit(fastmath=True)
+def cut_loads(
+    node: int,
+    tree: Tree,
+    loads: Loads,
+    memory: Memory,
+    stiff: Stiffness,
+    prices: Prices,
+    plan: Schedule,
+    flows: Flows,
+    view: View,
+    pending: Pending,
+) -> None:
+    """Let the loads of ``node`` answer; their changes go into ``flows.node`` and ``pending``."""
+    steps, r = loads.most.shape[1], stiff.node[node]
+    price, slope, wish, inertia = np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    cut = np.zeros(steps)
+    for i in range(loads.first[node], loads.first[node + 1]):
+        share = loads.rebound[i] / loads.rebound_steps
+        for t in range(steps):
+            shift = pending.moved[t] + pending.other[t] - pending.solar[t]
+            up = prices.up[node, t] + r * (flows.node[node, t] - tree.most[node, t])
+            down = prices.down[node, t] + r * (tree.least[node, t] - flows.node[node, t])
+            price[t] = view.grid[t] + view.grid_slope[t] * shift + soft(up, tree.roof) - soft(down, tree.roof)
+            slope[t] = view.grid_slope[t] + (r if (up > 0.0) | (down > 0.0) else 0.0)
+            cut[t] = plan.cut[i, t]
+        if memory.price > 0.0:
+            _pulled(i, loads, memory, plan.cut, price, slope)
+        _worth(price, share, loads.rebound_steps, wish)
+        _worth(slope, -share, loads.rebound_steps, inertia)
+        for t in range(steps):
+            wish[t] -= loads.price[i]
+            inertia[t] = (1.0 + loads.rebound[i]) * inertia[t] + stiff.store
+        _knapsack(wish, inertia, loads.most[i], loads.energy[i], cut)
+        for t in range(steps):
+            change = cut[t] - plan.cut[i, t]
+            plan.cut[i, t] = cut[t]
+            if change != 0.0:
+                _enter(node, t, -change, flows, pending)
+                for s in range(t + 1, min(t + 1 + loads.rebound_steps, steps)):
+                    _enter(node, s, change * share, flows, pending)
+
+
+@njit(fastmath=True)
+def _pulled(i: int, loads: Loads, memory: Memory, cuts: Floats, price: Floats, slope: Floats) -> None:
+    """Add what leaving the remembered net load costs: its price times a number in [-1, 1], the sign smoothed at 0."""
+    steps, share = cuts.shape[1], loads.rebound[i] / loads.rebound_steps
+    for t in range(steps):
+        back = memory.loads[i * steps + t]
+        if back <= 0.5 * UNKNOWN:
+            continue
+        net = -cuts[i, t] - back
+        for s in range(max(t - loads.rebound_steps, 0), t):
+            net += share * cuts[i, s]
+        soft_kw = _SOFT_SHARE * loads.most[i, t] + 1e-6
+        price[t] += memory.price * min(max(net / soft_kw, -1.0), 1.0)
+        slope[t] += memory.price / soft_kw if abs(net) < soft_kw else 0.0
+
+
+@njit(fastmath=True)
+def _remembered_cost(i: int, loads: Loads, memory: Memory, pull: Floats) -> float:
+    """Return the constant part of ``sum pull * (net - back)``, which lies below the price of leaving the past."""
+    total = 0.0
+    for t in range(len(pull)):
+        back = memory.loads[i * len(pull) + t]
+        total -= pull[t] * back if back > 0.5 * UNKNOWN else 0.0
+    return total
+
+
+@njit(fastmath=True, inline=True)
+def _enter(node: int, t: int, change: float, flows: Flows, pending: Pending) -> None:
+    flows.node[node, t] += change
+    pending.other[t] += change
+
+
+@njit(fastmath=True)
+def _worth(price: Floats, share: float, span: int, worth: Floats) -> None:
+    """Fill ``worth[t] = price[t] - share * sum(price[t + 1 : t + 1 + span])``."""
+    steps = len(price)
+    later = 0.0
+    for t in range(steps - 1, -1, -1):
+        worth[t] = price[t] - share * later
+        later += price[t]
+        if t + span < steps:
+            later -= price[t + span]
+
+
+@njit(fastmath=True)
+def _knapsack(wish: Floats, inertia: Floats, most: Floats, energy: float, cut: Floats) -> None:
+    """Move ``cut`` to the best of ``wish * d - inertia * d**2 / 2`` within the bounds and the energy."""
+    steps = len(wish)
+    low, high, level = 0.0, 0.0, 0.0
+    for t in range(steps):
+        high = max(high, wish[t] + inertia[t] * cut[t])
+    for n in range(_BISECTIONS):
+        level = 0.0 if n == 0 else 0.5 * (low + high)
+        total = 0.0
+        for t in range(steps):
+            total += min(max(cut[t] + (wish[t] - level) / inertia[t], 0.0), most[t])
+        if (n == 0) & (total <= energy):
+            break
+        if total > energy:
+            low = level
+        else:
+            high = level
+        level = high
+    total = 0.0
+    for t in range(steps):
+        cut[t] = min(max(cut[t] + (wish[t] - level) / inertia[t], 0.0), most[t])
+        total += cut[t]
+    if total > energy:
+        for t in range(steps):
+            cut[t] *= energy / total
+
+
+@njit(fastmath=True)
+def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> float:
+    """Return a bound of the cost of all loads at the prices ``grid`` of their nodes, shape ``(m, T)``.
+
+    Without a memory it is their least cost. With one, the price of leaving the past is bounded from below by a linear
+    price, and ``cuts`` say which.
+    """
+    steps = grid.shape[1]
+    worth, price, pull, slope = np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    total = 0.0
+    for k in range(grid.shape[0]):
+        for i in range(loads.first[k], loads.first[k + 1]):
+            pull[:] = 0.0
+            if memory.price > 0.0:
+                _pulled(i, loads, memory, cuts, pull, slope)
+                total += _remembered_cost(i, loads, memory, pull)
+            for t in range(steps):
+                price[t] = grid[k, t] + pull[t]
+            _worth(price, loads.rebound[i] / loads.rebound_steps, loads.rebound_steps, worth)
+            order = np.argsort(-worth)
+            rest = loads.energy[i]
+            for n in range(steps):
+                t = order[n]
+                gain = worth[t] - loads.price[i]
+                if (gain <= 0.0) | (rest <= 0.0):
+                    break
+                amount = min(loads.most[i, t], rest)
+                total -= gain * amount
+                rest -= amount
+    return total

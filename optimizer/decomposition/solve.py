@@ -1,0 +1,298 @@
+"""The exact price decomposition: sweep, move the prices, prove the gap, and stop when it is small or time is up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.bound import lower_bound_cny, node_prices
+from optimizer.decomposition.deals import bargain, decide, offers, revised
+from optimizer.decomposition.fleet import compiled, remembered, tightened
+from optimizer.decomposition.flows import flows_of, resum
+from optimizer.decomposition.market import FAR
+from optimizer.decomposition.outcome import Outcome, outcome_of, power_kw
+from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, position, step
+from optimizer.decomposition.repair import mend_band, mend_nodes, sweep_nodes
+from optimizer.decomposition.warm import warm_of, warm_plan, warm_prices
+from optimizer.problem import Problem
+from optimizer.solution import Solution, Status, Warm, gap_ratio
+
+_SWEEPS = 90
+_FIRST_CHECK, _CHECK_EVERY = 12, 3
+_GROWTH, _GROW_AFTER = 1.1, 8
+_BAND_STIFFNESS = 2.0
+_FOLLOW = 0.5
+_DECISIONS = 8
+_MARGIN = 5e-4
+_BAND_MARGIN = 1e-4
+_SMOOTH = 1e-4
+"""Price span of the bound's batteries, as a share of the mean energy price."""
+_LEAST_STRIDE_PARTS, _MOST_STRIDE = 2000, 64
+
+
+class Progress(NamedTuple):
+    """Where a solve stands, every few sweeps; the gap is infinite until it is first proven."""
+
+    sweeps: int
+    objective_cny: float
+    lower_bound_cny: float
+    gap_ratio: float
+    wall_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """A solve under way.
+
+    Attributes:
+        tight: The limits the sweeps are held to, a little inside the real ones.
+        best: The schedule with the least objective so far, and what it leads to.
+        proof: The multipliers of the best bound so far.
+    """
+
+    problem: Problem
+    fleet: Fleet
+    held: Fleet
+    memory: Memory
+    plan: Schedule
+    flows: Flows
+    prices: Prices
+    momentum: Momentum
+    stiff: Stiffness
+    node_stiff: Floats
+    stride: int
+    smooth: float
+    random: np.random.Generator
+    began_s: float
+    deadline_s: float
+    bound_cny: float = -np.inf
+    best: Schedule | None = None
+    outcome: Outcome | None = None
+    proof: Prices | None = None
+    sweeps: int = 0
+    decided: int = 0
+    sweep_s: float = 0.0
+    check_s: float = field(default=0.0)
+
+    @property
+    def gap(self) -> float:
+        """Certified gap of the best schedule against the best bound."""
+        if self.outcome is None:
+            return np.inf
+        return gap_ratio(
+            objective_cny=self.outcome.objective_cny,
+            lower_bound_cny=self.bound_cny,
+            gross_cny=self.outcome.gross_cny,
+        )
+
+    @property
+    def left_s(self) -> float:
+        """Wall seconds left."""
+        return self.deadline_s - (time.perf_counter() - self.began_s)
+
+
+def decompose(
+    problem: Problem,
+    *,
+    deadline_s: float,
+    warm: Warm | None = None,
+    gap_ratio: float = 5e-4,
+    progress: Callable[[Progress], None] | None = None,
+) -> Solution:
+    """Return a schedule that keeps every device's limits, and how far from the best it can be at most.
+
+    Args:
+        problem: What to plan.
+        deadline_s: Wall seconds; the last check of the gap may end a little later. There is always an answer.
+        warm: An earlier answer to start from.
+        gap_ratio: Certified gap at which to stop.
+        progress: Told after every check of the gap.
+    """
+    search = _begun(problem, deadline_s, warm)
+    first = _FIRST_CHECK if warm is None else _CHECK_EVERY
+    while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
+        _advance(search)
+        if search.sweeps >= first and (search.sweeps - first) % _CHECK_EVERY == 0:
+            _check(search, progress)
+            if search.gap <= gap_ratio:
+                break
+        elif search.sweeps % _CHECK_EVERY == 0:
+            _tell(search, progress)
+    if search.outcome is None:
+        _check(search, progress)
+    return _answer(search, gap_ratio)
+
+
+def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
+    began_s = time.perf_counter()
+    fleet = compiled(problem)
+    plan = empty_plan(fleet)
+    started = warm_plan(problem, fleet, plan, warm)
+    flows = flows_of(fleet, plan)
+    stiff = _stiffness(fleet, flows)
+    if started:
+        factor = _GROWTH**_GROW_AFTER
+        stiff = stiff._replace(total=stiff.total * factor, moved=stiff.moved * factor, band=stiff.band * factor)
+    devices = len(fleet.cars.need) + len(fleet.stores.due)
+    search = _Search(
+        problem=problem,
+        fleet=fleet,
+        held=_held(fleet, flows),
+        memory=remembered(problem, fleet),
+        plan=plan,
+        flows=flows,
+        prices=warm_prices(fleet, warm),
+        momentum=no_momentum(fleet),
+        stiff=stiff,
+        node_stiff=stiff.node,
+        stride=int(np.clip(devices // _LEAST_STRIDE_PARTS, 1, _MOST_STRIDE)),
+        smooth=_SMOOTH * _unit(fleet.city),
+        random=np.random.default_rng(0),
+        began_s=began_s,
+        deadline_s=deadline_s,
+    )
+    position(fleet.city, flows, stiff, search.prices)
+    return search
+
+
+def _held(fleet: Fleet, flows: Flows) -> Fleet:
+    """Return the fleet with the limits the sweeps are held to, drawn in a little so that a repair has room."""
+    spare = _BAND_MARGIN * float(np.abs(flows.total).max(initial=0.0))
+    city = fleet.city
+    room = np.minimum(spare, 0.25 * np.maximum(city.upper - city.lower, 0.0))
+    upper = np.where(city.upper < FAR, city.upper - room, city.upper)
+    lower = np.where(city.lower > -FAR, city.lower + room, city.lower)
+    return fleet._replace(tree=tightened(fleet.tree, _MARGIN), city=city._replace(upper=upper, lower=lower))
+
+
+def _unit(city: City) -> float:
+    """Return a typical price of a kW-step, by which all stiffness is measured."""
+    return max(float(np.abs(city.price).mean()), 1e-3 * city.unserved_price, 1e-9)
+
+
+def _stiffness(fleet: Fleet, flows: Flows) -> Stiffness:
+    unit = _unit(fleet.city)
+    span = max(float(np.abs(flows.total).max(initial=0.0)), 1.0)
+    reach = np.minimum(fleet.tree.most, -fleet.tree.least).mean(1) if len(fleet.base) else np.zeros(0)
+    size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
+    need = max(float(fleet.holds.need.max(initial=0.0)), 1.0)
+    return Stiffness(
+        node=2.0 * unit / size,
+        total=0.5 * unit / span,
+        band=_BAND_STIFFNESS * unit / span,
+        moved=0.2 * unit / span,
+        hold=0.5 * fleet.holds.price / need,
+        car=2e-3 * unit,
+        store=1e-3 * unit,
+        large=0.2 * unit,
+    )
+
+
+def _advance(search: _Search) -> None:
+    """Do one sweep and move the prices."""
+    began = time.perf_counter()
+    fleet, plan, flows, stiff, prices = search.held, search.plan, search.flows, search.stiff, search.prices
+    order = search.random.permutation(len(fleet.base)).astype(np.int64)
+    sweep_nodes(order, search.stride, fleet, fleet.tree, search.memory, stiff, prices, plan, flows)
+    if len(fleet.deals.price) and not search.decided:
+        bargain(fleet.tree, fleet.deals, fleet.city, stiff, prices, plan, flows)
+    resum(fleet, plan, flows)
+    position(fleet.city, flows, stiff, prices)
+    step(fleet, flows, stiff, prices, search.momentum)
+    search.sweeps += 1
+    search.stiff = _stiffened(search)
+    search.sweep_s = time.perf_counter() - began
+
+
+def _stiffened(search: _Search) -> Stiffness:
+    """Return the slopes of the next sweep: the city's grow slowly, a node's follow the prices it has come to."""
+    stiff, prices = search.stiff, search.prices
+    growth = _GROWTH if search.sweeps > _GROW_AFTER else 1.0
+    dearest = np.maximum(prices.up, prices.down).max(1, initial=0.0)
+    return stiff._replace(
+        node=search.node_stiff * np.maximum(1.0, _FOLLOW * dearest / _unit(search.fleet.city)),
+        total=stiff.total * growth,
+        moved=stiff.moved * growth,
+        band=stiff.band * growth,
+    )
+
+
+def _check(search: _Search, progress: Callable[[Progress], None] | None) -> None:
+    """Prove a bound, make the schedule feasible, and keep both if they are the best so far."""
+    began = time.perf_counter()
+    fleet, plan, flows = search.fleet, search.plan, search.flows
+    bound = lower_bound_cny(fleet, search.memory, search.prices, plan, search.smooth)
+    if bound > search.bound_cny or search.proof is None:
+        search.bound_cny, search.proof = bound, copied(search.prices)
+    _decide(search)
+    _mend(search)
+    outcome = outcome_of(search.problem, fleet, search.memory, plan)
+    if search.outcome is None or outcome.objective_cny < search.outcome.objective_cny:
+        search.outcome = outcome
+        search.best = Schedule(*(part.copy() for part in plan))
+    resum(fleet, plan, flows)
+    search.check_s = time.perf_counter() - began
+    _tell(search, progress)
+
+
+def _tell(search: _Search, progress: Callable[[Progress], None] | None) -> None:
+    if progress is not None:
+        objective = np.inf if search.outcome is None else search.outcome.objective_cny
+        wall_s = time.perf_counter() - search.began_s
+        progress(Progress(search.sweeps, objective, search.bound_cny, search.gap, wall_s))
+
+
+def _decide(search: _Search) -> None:
+    """Take or leave every contract; later, turn at most one decision per check, and only a few times."""
+    deals = search.fleet.deals
+    if not len(deals.price) or search.decided > _DECISIONS:
+        return
+    shares = np.round(search.plan.deal)
+    if search.decided:
+        grid = node_prices(search.fleet.tree, search.fleet.city, search.prices)
+        shares = revised(shares, offers(deals, grid), deals.price)
+    decide(search.fleet.tree, deals, search.plan, search.flows, shares)
+    search.decided += 1
+
+
+def _mend(search: _Search) -> None:
+    held, memory, stiff, prices = search.held, search.memory, search.stiff, search.prices
+    mend_nodes(search.fleet, held.tree, memory, stiff, prices, search.plan, search.flows)
+    if (held.city.upper < FAR).any() or (held.city.lower > -FAR).any():
+        nodes = search.random.permutation(len(held.base)).astype(np.int64)
+        parts = [part for _ in range(3) for part in np.array_split(nodes, max(min(20, len(nodes)), 1))]
+        mend_band(search.fleet, held, memory, stiff, prices, search.plan, search.flows, parts)
+        mend_nodes(search.fleet, held.tree, memory, stiff, prices, search.plan, search.flows)
+
+
+def _answer(search: _Search, target: float) -> Solution:
+    problem, fleet, best, outcome, proof = search.problem, search.fleet, search.best, search.outcome, search.proof
+    assert best is not None and outcome is not None and proof is not None  # noqa: S101, PT018 - set by every check
+    power = power_kw(problem, fleet, best)
+    unserved = np.zeros(problem.devices)
+    charging, storing, _, _ = problem.parts
+    unserved[charging][fleet.rows.cars] = outcome.car_missing
+    unserved[storing][fleet.rows.stores] = outcome.store_missing
+    reached = search.gap <= target
+    reason = "" if reached else f"gap {search.gap:.2e} after {search.sweeps} sweeps, {target:.2e} was asked"
+    return Solution(
+        status=Status.OPTIMAL if reached else Status.FEASIBLE,
+        reason=reason,
+        power_kw=power,
+        objective_cny=outcome.objective_cny,
+        lower_bound_cny=search.bound_cny,
+        gross_cny=outcome.gross_cny,
+        gap_ratio=search.gap,
+        overload_kw=outcome.overload_kw,
+        unserved_kwh=unserved,
+        excess_kw=outcome.excess_kw,
+        regulation_kw=outcome.regulation_kw,
+        reserve_kw=outcome.reserve_kw,
+        contracts=best.deal > 0.5,  # noqa: PLR2004 - taken or left
+        solve_s=time.perf_counter() - search.began_s,
+        method="decomposition",
+        warm=warm_of(proof, power),
+    )

@@ -1,0 +1,82 @@
+"""Starting from an earlier answer, and leaving one for the next."""
+
+import numpy as np
+
+from optimizer.decomposition.arrays import City, Fleet, Flows, Floats, Prices, Schedule
+from optimizer.decomposition.fleet import in_cells
+from optimizer.decomposition.market import FAR
+from optimizer.decomposition.prices import make_feasible, opening_prices
+from optimizer.problem import Problem
+from optimizer.solution import Warm
+
+
+def warm_of(prices: Prices, power_kw: Floats) -> Warm:
+    """Return what a next solve may start from."""
+    return Warm(
+        total_price=prices.peak + prices.above - prices.below,
+        node_import_price=prices.up,
+        node_export_price=prices.down,
+        regulation_price=np.stack([prices.regulate_up, prices.regulate_down]),
+        power_kw=power_kw,
+    )
+
+
+def warm_prices(fleet: Fleet, warm: Warm | None) -> Prices:
+    """Return the multipliers of ``warm``, made feasible here; what does not fit begins as without."""
+    prices = opening_prices(fleet)
+    if warm is None:
+        return prices
+    if warm.total_price.shape == prices.peak.shape:
+        _share(fleet.city, warm.total_price, prices)
+    if warm.node_import_price.shape == prices.up.shape:
+        prices.up[...] = np.clip(warm.node_import_price, 0.0, fleet.tree.roof)
+    if warm.node_export_price.shape == prices.down.shape:
+        prices.down[...] = np.clip(warm.node_export_price, 0.0, fleet.tree.roof)
+    if warm.regulation_price.shape == (2, fleet.steps) and fleet.city.regulation_price.any():
+        prices.regulate_up[...], prices.regulate_down[...] = np.maximum(warm.regulation_price, 0.0)
+    make_feasible(fleet.city, prices)
+    return prices
+
+
+def _share(city: City, total: Floats, prices: Prices) -> None:
+    """Split one price of the total: what the peak's own could be stays with it, the rest is the band's."""
+    positive = np.maximum(total, 0.0)
+    banded = city.upper < FAR
+    prices.peak[...] = positive
+    excess = positive.sum() - city.peak_price
+    if excess > 0.0 and banded.any():
+        moved = np.where(banded, positive, 0.0)
+        moved *= min(excess / max(float(moved.sum()), 1e-300), 1.0)
+        prices.above[...] = np.minimum(moved, city.band_price)
+        prices.peak[...] -= moved
+    prices.below[...] = np.where(city.lower > -FAR, np.clip(-total, 0.0, city.band_price), 0.0)
+
+
+def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None) -> bool:
+    """Fill ``plan`` with the schedule of ``warm``, in place; say whether there was one that fits.
+
+    Powers are only clipped into their bounds here: the first sweep gives every device its energy.
+    """
+    if warm is None or warm.power_kw is None or warm.power_kw.shape != (problem.devices, fleet.steps):
+        return False
+    charging, storing, solar, flexible = problem.parts
+    power, rows = warm.power_kw, fleet.rows
+    if not np.isfinite(power).all():
+        return False
+    plan.car[...] = in_cells(power[charging], rows.cars, fleet.cars.arrive, fleet.cars.depart)
+    plan.store[...] = in_cells(power[storing], rows.stores, fleet.stores.arrive, fleet.stores.depart)
+    length = np.diff(fleet.cars.cell)
+    np.clip(plan.car, 0.0, np.repeat(fleet.cars.p_max, length).astype(np.float32), out=plan.car)
+    able = np.flatnonzero(rows.panel >= 0)
+    plan.used[...] = 0.0
+    np.add.at(plan.used, rows.panel[able], -power[solar][able].astype(np.float64))
+    np.clip(plan.used, 0.0, fleet.panels.available, out=plan.used)
+    if not fleet.loads.rebound.any():
+        cut = (problem.flexible.baseline_kw - power[flexible])[rows.loads]
+        plan.cut[...] = np.clip(cut, 0.0, fleet.loads.most)
+    return True
+
+
+def fits(flows: Flows, prices: Prices) -> bool:
+    """Return whether multipliers and flows are finite."""
+    return bool(np.isfinite(flows.total).all() and all(np.isfinite(part).all() for part in prices))

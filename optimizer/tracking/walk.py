@@ -1,0 +1,211 @@
+"""Moving the pointers: whole rows on or off, one row of a node in between, the total exact.
+
+A node may stay as it is while the difference between what all nodes were to take and what they take is small; the next
+one that moves makes up for it, and in the end one row somewhere takes the rest. So a small change of the total is a
+command or two, not one for every node.
+
+Columns are taken out of their tuples before a loop, and calls in a loop are made for rows that change only: numba counts
+references at every access to a tuple's field and at every call.
+"""
+
+import numpy as np
+
+from optimizer.jit import njit
+from optimizer.tracking.columns import KEYS, Curves, Floats, Goal, Ints, Line, Rows, Tree
+
+_EXACT_KW = 1e-6
+"""Rounding of kW: nearer than that is the same."""
+
+
+@njit()
+def follow(
+    tree: Tree, rows: Rows, line: Line, curves: Curves, goal: Goal, patience_kw: float, trim: int, moved: Ints
+) -> tuple[int, int, float]:
+    """Bring every node's rows to their share.
+
+    Args:
+        tree: The nodes.
+        rows: Whose ``told`` changes.
+        line: Whose pointers move.
+        curves: Of this line.
+        goal: Shares; ``up`` and ``down`` are used up.
+        patience_kw: Difference of the sum so far up to which a node stays as it is.
+        trim: Node whose row took the rest the last time.
+        moved: Filled with the rows whose ``told`` changed, shape ``(n,)``.
+
+    Returns:
+        How many rows changed, the node whose row took the rest, and what is left of it, kW.
+    """
+    parent, first, up, down = tree.parent, tree.first, goal.up, goal.down
+    share, got, stale, own = goal.share, line.got, line.stale, curves.own
+    count, carry = 0, 0.0
+    for k in range(len(parent) - 1):
+        if first[k] == first[k + 1]:
+            continue
+        low, high = _leeway(k, parent, up, down)
+        apart = got[k] - share[k]
+        if stale[k] or not (abs(carry + apart) <= patience_kw and low <= apart <= high):
+            wish = share[k] + min(max(-carry, low), high)
+            # A row that must not be shed is shed for a limit only.
+            wish = max(wish, min(share[k], own[k, 1]))
+            ahead = wish - share[k]
+            count = _place(k, wish, ahead - low, high - ahead, tree, rows, line, curves, moved, count)
+            apart = got[k] - share[k]
+        _use_up(k, apart, parent, up, down)
+        carry += apart
+    count, trim, carry = _take_rest(carry, trim, tree, rows, line, curves, goal, moved, count)
+    return _changed(count, rows.told, rows.was, moved), trim, carry
+
+
+@njit(inline=True)
+def _leeway(k: int, parent: Ints, up: Floats, down: Floats) -> tuple[float, float]:
+    """Return how far a node's own rows may be below and above their share without breaking a limit above them."""
+    fall, rise, node = np.inf, np.inf, k
+    while node >= 0:
+        fall, rise = min(fall, down[node]), min(rise, up[node])
+        node = parent[node]
+    return -fall, rise
+
+
+@njit(inline=True)
+def _use_up(k: int, apart: float, parent: Ints, up: Floats, down: Floats) -> None:
+    node = k
+    while node >= 0:
+        up[node] = max(up[node] - apart, 0.0)
+        down[node] = max(down[node] + apart, 0.0)
+        node = parent[node]
+
+
+@njit()
+def _place(
+    k: int,
+    wish: float,
+    fall: float,
+    rise: float,
+    tree: Tree,
+    rows: Rows,
+    line: Line,
+    curves: Curves,
+    moved: Ints,
+    count: int,
+) -> int:
+    """Move the pointer of node ``k`` until its rows take ``wish``, or up to ``fall`` less or ``rise`` more."""
+    low, high, told, was, seen, now = rows.low, rows.high, rows.told, rows.was, rows.seen, rows.tick[0]
+    order, first, end = line.order, tree.first[k], tree.first[k + 1]
+    least = curves.own[k, 0]
+    need = min(max(wish, least), curves.own[k, KEYS]) - least
+    fresh, at, below = line.stale[k], line.at[k], line.below[k]
+    if fresh:
+        at, below = first, 0.0
+        line.stale[k] = False
+    while at > first and below > need + _EXACT_KW:
+        if at < end:
+            count = _tell(order[at], low[order[at]], told, was, seen, now, moved, count)
+        at -= 1
+        below -= high[order[at]] - low[order[at]]
+    if at == first:
+        below = 0.0
+    while at < end:
+        i = order[at]
+        if np.isnan(low[i]) or below + high[i] - low[i] > need + _EXACT_KW:
+            break
+        if not abs(told[i] - high[i]) <= _EXACT_KW:
+            count = _tell(i, high[i], told, was, seen, now, moved, count)
+        below += high[i] - low[i]
+        at += 1
+    got = least + below
+    if at < end and not np.isnan(low[order[at]]):
+        i = order[at]
+        power = low[i] + max(need - below, 0.0)
+        power = _possible(power, low[i], min(rows.floor[i], high[i]), fall, rise)
+        count = _tell(i, power, told, was, seen, now, moved, count)
+        got += power - low[i]
+    if fresh:
+        for j in range(at + 1, end):
+            i = order[j]
+            if not abs(told[i] - low[i]) <= _EXACT_KW:
+                count = _tell(i, low[i], told, was, seen, now, moved, count)
+    line.at[k], line.below[k], line.got[k] = at, below, got
+    return count
+
+
+@njit(inline=True)
+def _possible(power: float, low: float, floor: float, fall: float, rise: float) -> float:
+    """Return the nearest power a row can hold: between nothing and its floor it can hold neither, only switch."""
+    off = max(low, 0.0)
+    kept = power
+    if off + _EXACT_KW < power < floor:
+        nearer = floor - power <= power - off
+        kept = floor if floor - power <= rise and (nearer or power - off > fall) else off
+    return kept
+
+
+@njit()
+def _tell(i: int, power: float, told: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int) -> int:
+    """Tell a row its power and note it in ``moved``, once a tick; return the new count."""
+    before = told[i]
+    if abs(before - power) <= _EXACT_KW:
+        return count
+    told[i] = power
+    if seen[i] == now or np.isnan(power):
+        return count
+    seen[i], was[i] = now, before
+    moved[count] = i
+    return count + 1
+
+
+@njit()
+def _changed(count: int, told: Floats, was: Floats, moved: Ints) -> int:
+    """Leave out the rows that ended where they began; return how many are left."""
+    kept = 0
+    for j in range(count):
+        i = moved[j]
+        if not abs(told[i] - was[i]) <= _EXACT_KW:
+            moved[kept] = i
+            kept += 1
+    return kept
+
+
+@njit()
+def _take_rest(
+    carry: float,
+    trim: int,
+    tree: Tree,
+    rows: Rows,
+    line: Line,
+    curves: Curves,
+    goal: Goal,
+    moved: Ints,
+    count: int,
+) -> tuple[int, int, float]:
+    """Let one row take what the sum of all nodes is apart; where none can alone, several nodes do."""
+    nodes, parent, first, up, down = len(tree.parent) - 1, tree.parent, tree.first, goal.up, goal.down
+    if abs(carry) <= _EXACT_KW:
+        return count, trim, carry
+    low, high, floor, told, was, seen = rows.low, rows.high, rows.floor, rows.told, rows.was, rows.seen
+    for q in range(nodes):
+        k = (trim + q) % nodes
+        at = line.at[k]
+        if at < first[k + 1]:
+            i = line.order[at]
+            power = told[i] - carry
+            fall, rise = _leeway(k, parent, up, down)
+            if fall <= -carry <= rise and max(low[i], floor[i]) <= power <= high[i]:
+                line.got[k] -= carry
+                return _tell(i, power, told, was, seen, rows.tick[0], moved, count), k, 0.0
+    for q in range(nodes):
+        k = (trim + q) % nodes
+        before = line.got[k]
+        fall, rise = _leeway(k, parent, up, down)
+        change = min(max(-carry, fall), rise)
+        wish = max(before + change, min(before, curves.own[k, 1]))
+        if first[k] == first[k + 1] or abs(wish - before) <= _EXACT_KW:
+            continue
+        count = _place(
+            k, wish, max(change - fall, 0.0), max(rise - change, 0.0), tree, rows, line, curves, moved, count
+        )
+        _use_up(k, line.got[k] - before, parent, up, down)
+        carry += line.got[k] - before
+        if abs(carry) <= _EXACT_KW:
+            return count, k, carry
+    return count, trim, carry

@@ -1,0 +1,38 @@
+"""The load generator's stations against a real central system, a few of them."""
+
+import asyncio
+
+from adapters.ocpp.security import KeyTable, new_key
+from adapters.ocpp.swarm import Swarm
+from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
+from vpp.domain.setpoint import Layer
+from vpp.domain.telemetry import Quantity
+
+
+async def test_a_swarm_connects_boots_meters_obeys_and_comes_back() -> None:
+    keys = [(f"S{n}", new_key()) for n in range(3, 40)]
+    index = fleet(*(resource(n, f"S{n}/1") for n in range(3, 40)))
+    sink = Sink()
+    async with central(sink, index, authenticate=KeyTable.of(keys, b"secret"), control_test=True) as link:
+        swarm = Swarm(("127.0.0.1", link.port), keys, sources=["127.0.0.9"], now_s=clock().now_s)
+        try:
+            swarm.connect()
+            for _ in range(400):
+                if swarm.tally.ready == 37 and not link.waiting_setups:
+                    break
+                swarm.run(0.01)
+                await asyncio.sleep(0.005)
+            assert swarm.tally.ready == link.connected == 37
+            link.send(setpoints(*((n, n, Layer.DISPATCH, 5.0, clock().now_s() + 900.0) for n in range(3, 40))))
+            while len(sink.told) < 37 or (39, Quantity.POWER_KW) not in sink.values:
+                swarm.run(0.02, busy=37)
+                await asyncio.sleep(0.005)
+            assert swarm.tally.wrong_ids == swarm.tally.errors == swarm.tally.lost == 0
+            swarm.drop()
+            await sink.until(lambda: link.connected == 0)
+            swarm.connect()
+            while swarm.tally.ready < 37:
+                swarm.run(0.02)
+                await asyncio.sleep(0.005)
+        finally:
+            swarm.close()

@@ -1,0 +1,103 @@
+"""Samples as they were kept: one device's, or the city's power by minute."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Literal, cast
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+
+from vpp.api.deps import AreaQuery, ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.base import Instant
+from vpp.api.schemas.telemetry import HistoryView, PowerView, SeriesView
+from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.request import CITY
+from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.domain.timegrid import instant
+from vpp.domain.units import SECONDS_PER_DAY
+from vpp.ports import Plant, TelemetryHistory
+
+LONGEST_DAYS = 31
+router = APIRouter(tags=["telemetry"])
+
+
+def _history(request: Request) -> TelemetryHistory:
+    store = getattr(request.app.state, "telemetry", None)
+    if store is None:
+        raise ConflictError("this service keeps no telemetry; set VPP_TELEMETRY_URL")
+    return cast(TelemetryHistory, store)
+
+
+TheHistory = Annotated[TelemetryHistory, Depends(_history)]
+From = Annotated[Instant, Query(alias="from", description="ISO-8601 time with an offset, from which on.")]
+To = Annotated[Instant, Query(alias="to", description="ISO-8601 time with an offset, up to which.")]
+
+
+@router.get(
+    "/resources/{resource_id:path}/telemetry",
+    summary="What one device reported",
+    responses=documented(401, 404, 409, 422),
+)
+async def telemetry(resource_id: str, plant: ThePlant, store: TheHistory, start: From, end: To) -> HistoryView:
+    """Return the samples of one device, by quantity."""
+    row = plant.fleet().index.row_of.get(resource_id)
+    if row is None:
+        raise UnknownIdError("resource", resource_id)
+    from_s, to_s = _window(start, end)
+    batch = await asyncio.to_thread(store.history, row, from_s=from_s, to_s=to_s)
+    return HistoryView(resource_id=resource_id, series=_series(batch))
+
+
+@router.get("/telemetry/power", summary="Metered power by minute", responses=documented(401, 404, 409, 422))
+async def power(
+    *,
+    plant: ThePlant,
+    store: TheHistory,
+    start: From,
+    end: To,
+    area: AreaQuery = CITY,
+    step_minutes: Annotated[Literal[1, 15], Query(description="Length of a step.")] = 1,
+) -> PowerView:
+    """Return the sum over devices of the mean power of each."""
+    from_s, to_s = _window(start, end)
+    start_s, power_kw, devices = await asyncio.to_thread(
+        store.minutes, from_s=from_s, to_s=to_s, area=_position(plant, area), step_s=60 * step_minutes
+    )
+    return PowerView(
+        area=area,
+        step_minutes=step_minutes,
+        start_at=[instant(at_s) for at_s in start_s.tolist()],
+        power_kw=power_kw.tolist(),
+        devices=devices.tolist(),
+    )
+
+
+def _position(plant: Plant, area: str) -> int | None:
+    if area == CITY:
+        return None
+    ids = [known.id for known in plant.fleet().index.areas]
+    if area not in ids:
+        raise UnknownIdError("area", area)
+    return ids.index(area)
+
+
+def _window(start: datetime, end: datetime) -> tuple[float, float]:
+    from_s, to_s = start.timestamp(), end.timestamp()
+    if not from_s < to_s <= from_s + LONGEST_DAYS * SECONDS_PER_DAY:
+        raise InputError("to", end.isoformat(), f"a time after 'from', at most {LONGEST_DAYS} days later")
+    return from_s, to_s
+
+
+def _series(batch: TelemetryBatch) -> list[SeriesView]:
+    shown = []
+    for code in np.unique(batch.quantities).tolist():
+        here = batch.quantities == code
+        shown.append(
+            SeriesView(
+                quantity=Quantity(code).name.lower(),
+                at=[instant(at_s) for at_s in batch.at_s[here].tolist()],
+                value=batch.values[here].tolist(),
+            )
+        )
+    return shown

@@ -1,0 +1,73 @@
+"""``vpp gateway`` composed: the device links of a shard of the fleet behind the bus."""
+
+import os
+import re
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from adapters.ocpp.server import OcppLink
+from vpp.bootstrap.links import links_of
+from vpp.bootstrap.runner import clock_of, run
+from vpp.bus.gateway import Gateway
+from vpp.bus.nats import NatsBus
+from vpp.config import Settings
+from vpp.domain.errors import ConfigurationError, UnknownIdError
+from vpp.ports import DeviceLink
+from vpp.runtime.clock import SYSTEM_CLOCK
+from vpp.runtime.observability import configure_logging
+
+_log = structlog.get_logger(__name__)
+
+
+def run_gateway(settings: Settings) -> None:
+    """Run a gateway until Ctrl-C or SIGTERM.
+
+    Raises:
+        ConfigurationError: No bus between processes is set, or nobody answers there.
+    """
+    if not settings.has_bus:
+        raise ConfigurationError("VPP_BUS_URL: a gateway meets its service on a bus; give nats://HOST:PORT")
+    configure_logging(json=settings.log_json, level=settings.log_level)
+    run(_gateway(settings))
+
+
+async def _gateway(settings: Settings) -> None:
+    clock = clock_of(settings)
+    name = settings.gateway or own_name()
+    links = links_of(settings, clock, shared_port=True)
+    bus = await NatsBus.at(settings.bus_url, name=f"vpp gateway {name}")
+    try:
+        gateway = Gateway(
+            name=name,
+            incarnation=int(SYSTEM_CLOCK.now_s() * 1000.0),
+            bus=bus,
+            links=links,
+            clock=clock,
+            flush_wall_s=settings.gateway_flush_wall_s,
+            lost_wall_s=settings.gateway_lost_wall_s,
+            remember_default=remembering(links),
+        )
+        _log.info("gateway runs", gateway=name, ocpp=settings.ocpp, mqtt=settings.mqtt_url is not None)
+        await gateway.run()
+    finally:
+        await bus.close()
+
+
+def own_name() -> str:
+    """Return a name no other process has: host and process id."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', socket.gethostname())[:48]}-{os.getpid()}"
+
+
+def remembering(links: Sequence[DeviceLink]) -> Callable[[int, float], None]:
+    """Return what tells the stations' link of default values in force; other links read them from their devices."""
+    stations = [link for link in links if isinstance(link, OcppLink)]
+
+    def remember(row: int, power_kw: float) -> None:
+        for link in stations:
+            with suppress(UnknownIdError):  # a row of another protocol
+                link.remember_default(row, power_kw)
+
+    return remember

@@ -1,0 +1,83 @@
+"""Which device links a process runs: the protocols themselves, or gateways behind the bus."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.modbus.link import ModbusLink
+from adapters.modbus.regmap import RegisterMap
+from adapters.mqtt.link import MqttLink
+from adapters.ocpp.server import OcppLink
+from vpp.bus.hub import GatewayHub
+from vpp.bus.link import BusLink
+from vpp.bus.nats import NatsBus
+from vpp.config import Settings, address_of
+from vpp.ports import Clock, DeviceLink
+
+_ANSWERS = 2.5
+"""Time-outs of a call after which a gateway that says nothing of an instruction is not waited for any longer."""
+_LEAST_ANSWER_WALL_S = 10.0
+"""No network is faster because the clock is."""
+_MODBUS_TIMEOUT_S = 10.0
+
+
+@asynccontextmanager
+async def service_links(settings: Settings, clock: Clock) -> AsyncIterator[list[DeviceLink]]:
+    """Yield the links of ``vpp serve``: its own, or gateways where the settings name a bus between processes.
+
+    Raises:
+        ConfigurationError: Nobody answers at the bus.
+    """
+    own = links_of(settings, clock)
+    if not settings.has_bus:
+        yield own
+        return
+    bus = await NatsBus.at(settings.bus_url, name="vpp serve")
+    try:
+        least_s = _LEAST_ANSWER_WALL_S * settings.clock_speed
+        hub = GatewayHub(
+            bus,
+            clock,
+            answer_s=max(_ANSWERS * settings.call_timeout_s, min(least_s, 10.0 * settings.call_timeout_s)),
+            lost_wall_s=settings.gateway_lost_wall_s,
+        )
+        # Addresses are judged as the gateways will judge them.
+        yield [BusLink(link.name, hub, check=link.check) for link in own]
+    finally:
+        await bus.close()
+
+
+def links_of(settings: Settings, clock: Clock, *, shared_port: bool = False) -> list[DeviceLink]:
+    """Return the device links that settings ask for; MQTT only where a broker is named.
+
+    Args:
+        settings: What to connect to.
+        clock: The only source of time.
+        shared_port: Several processes of this machine take stations at the same port.
+    """
+    # A dead endpoint is left after seconds: nothing behind it is worth a longer wait, and it is tried again.
+    timeout_s = min(settings.call_timeout_s, _MODBUS_TIMEOUT_S)
+    links: list[DeviceLink] = [
+        ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=timeout_s, maps=_maps(settings))
+    ]
+    if settings.mqtt_url:
+        links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
+    host, port = address_of(settings.ocpp)
+    # Last, so that no station gets in before its default value is remembered.
+    links.append(
+        OcppLink(
+            host=host,
+            port=port,
+            clock=clock,
+            call_timeout_s=settings.call_timeout_s,
+            sample_interval_s=round(settings.sample_s),
+            reuse_port=shared_port,
+            drain_per_s=settings.gateway_drain_per_s if shared_port else None,
+        )
+    )
+    return links
+
+
+def _maps(settings: Settings) -> dict[str, RegisterMap]:
+    """Return the declared register maps by the name that addresses use after ``#``."""
+    folder = settings.register_maps
+    return {} if folder is None else {file.stem: RegisterMap.from_toml(file) for file in sorted(folder.glob("*.toml"))}

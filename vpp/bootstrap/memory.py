@@ -1,0 +1,194 @@
+"""What a service remembers, kept in this process only: for runs that nobody resumes.
+
+A simulated city day makes and forgets gigabytes; a database would cost more than everything it records. What the
+service does with its ports is the same: the SQL store (`vpp.bootstrap.service.Store`) and this one are exchangeable.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.journal import JournalEntry
+from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_DAY, STEP_S
+from vpp.ports import IntervalMemory, Journal, Registry, Sequences, TelemetryLog
+
+Frame = npt.NDArray[np.float32]
+
+
+class Memory(Protocol):
+    """Everything a service remembers, behind the ports."""
+
+    @property
+    def journal(self) -> Journal:
+        """Decisions."""
+        ...
+
+    @property
+    def samples(self) -> TelemetryLog:
+        """Measurements, sample by sample."""
+        ...
+
+    @property
+    def meters(self) -> IntervalMemory:
+        """Metered quarters of an hour."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The fleet."""
+        ...
+
+    @property
+    def leases(self) -> Sequences:
+        """Numbers that never come twice."""
+        ...
+
+
+class CountingJournal:
+    """Counts entries by kind and lets them go.
+
+    Attributes:
+        counts: How many entries of each kind there were.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:  # noqa: ARG002 - the port's
+        """Count one entry."""
+        self.counts[kind] += 1
+
+    async def flush(self) -> None:
+        """Do nothing: there is nothing to make durable."""
+
+    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:  # noqa: ARG002 - as above
+        """Iterate nothing: entries are not kept."""
+        return iter(())
+
+
+class CountingLog:
+    """Counts samples and lets them go.
+
+    Attributes:
+        samples: How many there were.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def append(self, cycle: int, at_s: float, batch: TelemetryBatch) -> None:  # noqa: ARG002 - the port's
+        """Count the samples of one cycle."""
+        self.samples += len(batch)
+
+    async def flush(self) -> None:
+        """Do nothing."""
+
+
+class FrameMemory:
+    """Metered quarters of an hour as 32-bit frames in memory; implements ``vpp.ports.IntervalMemory``.
+
+    Args:
+        keep_days: How far back frames are kept, counted from the newest.
+    """
+
+    def __init__(self, *, keep_days: float = 46.0) -> None:
+        self._keep_s = keep_days * SECONDS_PER_DAY
+        self._frames: dict[int, Frame] = {}
+        self._count = 0
+
+    def grow(self, n_resources: int) -> None:
+        """Serve a larger fleet."""
+        self._count = max(self._count, n_resources)
+
+    def write(self, start_s: float, mean_kw: FloatArray | Frame, completeness: FloatArray) -> None:  # noqa: ARG002
+        """Store one interval of the whole fleet, NaN where nothing was metered; a 32-bit frame is shared, not copied.
+
+        Raises:
+            InputError: It does not start on a quarter of an hour.
+        """
+        if start_s % STEP_S:
+            raise InputError("start_s", start_s, f"a multiple of {STEP_S}")
+        self._frames[round(start_s)] = mean_kw.astype(np.float32, copy=False)
+        self.grow(len(mean_kw))
+        for old in [s for s in self._frames if s < start_s - self._keep_s]:
+            del self._frames[old]
+
+    def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
+        """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
+        self.grow(int(rows.max(initial=-1)) + 1)
+        for step, start_s in enumerate(grid.starts_s().tolist()):
+            merged = np.full(self._count, np.nan, dtype=np.float32)
+            present = self._frames.get(round(start_s))
+            if present is not None:
+                merged[: len(present)] = present
+            known = np.isfinite(mean_kw[:, step])
+            merged[rows[known]] = mean_kw[known, step]
+            self._frames[round(start_s)] = merged
+        return int(np.isfinite(mean_kw).sum())
+
+    def read(self, grid: TimeGrid) -> FloatArray:
+        """Return mean net power, NaN where unknown, shape ``(n_resources, grid.count)``.
+
+        Raises:
+            InputError: The grid's step is not the settlement step.
+        """
+        if grid.step_s != STEP_S:
+            raise InputError("grid.step_s", grid.step_s, f"{STEP_S}, the length of a metered interval")
+        table = np.full((grid.count, self._count), np.nan)
+        for step, start_s in enumerate(grid.starts_s().tolist()):
+            frame = self._frames.get(round(start_s))
+            if frame is not None:
+                table[step, : len(frame)] = frame
+        return np.ascontiguousarray(table.T)
+
+
+class HeldRegistry:
+    """The fleet, held."""
+
+    def __init__(self) -> None:
+        self._index = FleetIndex.empty()
+
+    def load(self) -> FleetIndex:
+        """Return the fleet as registered so far."""
+        return self._index
+
+    def add(self, before: FleetIndex, after: FleetIndex) -> None:  # noqa: ARG002 - the port's
+        """Hold the larger fleet."""
+        self._index = after
+
+
+class CountingSequences:
+    """Numbers that rise as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._id = 1
+
+    def next_epoch(self) -> int:
+        """Return a leader epoch above every earlier one."""
+        self._epoch += 1
+        return self._epoch
+
+    def reserve_ids(self, count: int) -> int:
+        """Reserve ``count`` command ids and return the first."""
+        first, self._id = self._id, self._id + count
+        return first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolatileMemory:
+    """A service's memory that ends with the process; a ``Memory``."""
+
+    journal: CountingJournal = field(default_factory=CountingJournal)
+    samples: CountingLog = field(default_factory=CountingLog)
+    meters: FrameMemory = field(default_factory=FrameMemory)
+    registry: HeldRegistry = field(default_factory=HeldRegistry)
+    leases: CountingSequences = field(default_factory=CountingSequences)

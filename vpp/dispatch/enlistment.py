@@ -1,0 +1,172 @@
+"""Who works for whom: the roster's changes of a cycle, each in one pass over its rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from optimizer.jit import njit
+from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.survey import NOTHING_KW
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+
+_SHOWN_RATIO = 0.1
+"""A row that was let go is back when its meter is this near to its free power."""
+
+
+class Ranks(NamedTuple):
+    """The roster's columns, changed in place."""
+
+    owner: RowArray
+    setpoint_kw: FloatArray
+    free_kw: FloatArray
+    anchor_kw: FloatArray
+    cap_kw: FloatArray
+    lost_s: FloatArray
+    returning_s: FloatArray
+    paused_s: FloatArray
+    resumed_s: FloatArray
+    taken_s: FloatArray
+    intended_kw: FloatArray
+    home_s: FloatArray
+
+
+def ranks_of(table: RosterTable) -> Ranks:
+    """Return the roster's columns."""
+    return Ranks(*(getattr(table, name) for name in Ranks._fields))
+
+
+@njit()
+def notice(ranks: Ranks, connected: BoolArray, power_kw: FloatArray, at_s: float, confirm_s: float) -> None:
+    """Note who lost its link, and who was let go and shows it by now."""
+    lost, returning, free = ranks.lost_s, ranks.returning_s, ranks.free_kw
+    for row in range(len(connected)):
+        if connected[row]:
+            lost[row] = np.nan
+        elif np.isnan(lost[row]):
+            lost[row] = at_s
+        if not np.isnan(returning[row]):
+            off_kw, near_kw = abs(power_kw[row] - free[row]), max(_SHOWN_RATIO * abs(free[row]), NOTHING_KW)
+            if off_kw <= near_kw or at_s - returning[row] > confirm_s:
+                returning[row] = np.nan
+
+
+@njit()
+def enlist(
+    ranks: Ranks, number: int, setpoint_kw: FloatArray, free_kw: FloatArray, baseline_kw: FloatArray, at_s: float
+) -> int:
+    """Write who works for request ``number`` into the roster; return how many rows do.
+
+    Args:
+        ranks: The roster.
+        number: The request.
+        setpoint_kw: Power each of its rows should take, NaN for rows it does not use, shape ``(n_resources,)``.
+        free_kw: Power each row would take if it were free.
+        baseline_kw: Baseline of every row now, NaN where unknown.
+        at_s: Epoch seconds.
+    """
+    count = 0
+    owner, held, returning = ranks.owner, ranks.setpoint_kw, ranks.returning_s
+    free, anchor, taken, home = ranks.free_kw, ranks.anchor_kw, ranks.taken_s, ranks.home_s
+    for row in range(len(setpoint_kw)):
+        mine = owner[row] == number
+        if np.isnan(setpoint_kw[row]):
+            if mine:
+                _let_go(ranks, row, at_s)
+            continue
+        count += 1
+        if not mine:
+            if np.isnan(returning[row]) or np.isnan(free[row]):
+                free[row], anchor[row] = free_kw[row], baseline_kw[row]
+            taken[row], home[row] = at_s, np.nan
+        if np.isnan(anchor[row]):
+            anchor[row] = baseline_kw[row]
+        owner[row], held[row], returning[row] = number, setpoint_kw[row], np.nan
+    return count
+
+
+@njit()
+def _let_go(ranks: Ranks, row: int, at_s: float) -> None:
+    ranks.owner[row] = -1
+    ranks.setpoint_kw[row] = np.nan
+    ranks.returning_s[row] = at_s
+    ranks.paused_s[row] = np.nan
+    ranks.taken_s[row] = np.nan
+    ranks.intended_kw[row] = np.nan
+    ranks.home_s[row] = np.nan
+
+
+@njit()
+def let_strays_go(ranks: Ranks, alive: BoolArray, home_s: FloatArray, at_s: float) -> None:
+    """Free the rows of requests that do not run any more, and those whose turn to go home has come.
+
+    Args:
+        ranks: The roster.
+        alive: Requests that run, by number.
+        home_s: When each row of a request that just ended goes home, NaN for at once, shape ``(n_resources,)``.
+        at_s: Epoch seconds.
+    """
+    owner, home = ranks.owner, ranks.home_s
+    for row in range(len(owner)):
+        if owner[row] >= 0 and not alive[owner[row]]:
+            if home_s[row] > at_s:
+                home[row], owner[row] = home_s[row], -1
+            else:
+                _let_go(ranks, row, at_s)
+        elif home[row] <= at_s:
+            _let_go(ranks, row, at_s)
+
+
+@njit()
+def resting_kw(ranks: Ranks, power_kw: FloatArray) -> FloatArray:
+    """Return the power each row takes once nobody dispatches it, as last noted, shape ``(n_resources,)``."""
+    free = np.empty(len(power_kw))
+    returning, home, cap, known = ranks.returning_s, ranks.home_s, ranks.cap_kw, ranks.free_kw
+    for row in range(len(power_kw)):
+        left = not np.isnan(returning[row]) or not np.isnan(home[row]) or not np.isnan(cap[row])
+        shown = 0.0 if np.isnan(power_kw[row]) else power_kw[row]
+        free[row] = known[row] if left and not np.isnan(known[row]) else shown
+    return free
+
+
+@njit()
+def overlay(resting: FloatArray, owner: RowArray, number: int, free_kw: FloatArray) -> None:
+    """Put what a request sees in place for its rows."""
+    for row in range(len(resting)):
+        if owner[row] == number:
+            resting[row] = free_kw[row]
+
+
+@njit()
+def leases(
+    ranks: Ranks,
+    guarded_kw: FloatArray,
+    lease_s: FloatArray,
+    source_of: RowArray,
+    last_s_of: FloatArray,
+    cap_source: int,
+    at_s: float,
+) -> tuple[FloatArray, RowArray, FloatArray]:
+    """Return the dispatch value each row should get, NaN for none, who asks for it, and until when it holds.
+
+    Args:
+        ranks: The roster.
+        guarded_kw: What may be sent, shape ``(n_resources,)``.
+        lease_s: Length of each row's lease, shape ``(n_resources,)``.
+        source_of: Code of each request's source by its number; the last place is for rows of nobody.
+        last_s_of: When the last lease of each request ends, likewise.
+        cap_source: Code of the source of caps.
+        at_s: Epoch seconds.
+    """
+    count = len(guarded_kw)
+    owner, told, cap, home = ranks.owner, ranks.setpoint_kw, ranks.cap_kw, ranks.home_s
+    wanted, source, until = np.full(count, np.nan), np.full(count, -1, dtype=np.int32), np.full(count, at_s)
+    for row in range(count):
+        capped = not np.isnan(cap[row])
+        if not capped and np.isnan(told[row]):
+            continue
+        wanted[row] = guarded_kw[row]
+        source[row] = cap_source if capped and owner[row] < 0 else source_of[owner[row]]
+        until[row] = min(at_s + lease_s[row], last_s_of[owner[row]])
+        if home[row] < until[row]:
+            until[row] = home[row]
+    return wanted, source, until

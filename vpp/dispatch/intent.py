@@ -1,0 +1,125 @@
+"""Following a re-dispatch plan: its powers are where the rows of a request start from, the loop corrects on top."""
+
+import numpy as np
+
+from optimizer.jit import njit
+from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.staging import lots
+from vpp.dispatch.survey import NOTHING_KW, Survey
+from vpp.dispatch.views import EV, Devices, read_only
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import STEP_S
+
+LEAST_S = 300.0
+"""Shortest time a charger is on or off when its power is realised by switching."""
+
+_PERIOD_S = float(STEP_S)
+_GOLDEN = 0.6180339887498949
+
+
+def follow_plan(
+    roster: RosterTable,
+    seen: Survey,
+    intended_kw: FloatArray,
+    devices: Devices,
+    sign: float,
+    at_s: float,
+    *,
+    moving: bool,
+) -> tuple[FloatArray, float]:
+    """Return the gives after what the plan has changed, and how much more is given in all.
+
+    A row is moved by what its planned give has changed since it was last looked at, so what the closed loop corrected
+    stays in place. ``roster.intended_kw``, which the merit order follows, is brought up to date.
+
+    Args:
+        roster: Who follows the plan since when.
+        seen: The survey.
+        intended_kw: The plan's power of every row now, NaN for no wish, shape ``(n_resources,)``.
+        devices: The registry's columns.
+        sign: 1.0 where net load should fall.
+        at_s: Epoch seconds.
+        moving: Rows are moved; while the power due still rises, the plan only says who is asked first.
+    """
+    give, moved_kw = _followed(
+        roster.intended_kw,
+        read_only(seen.give_kw),
+        read_only(seen.room_kw),
+        read_only(seen.free_kw),
+        read_only(np.ascontiguousarray(intended_kw)),
+        devices,
+        lots("duty", len(intended_kw)),
+        sign,
+        at_s,
+        moving,
+    )
+    return give, moved_kw
+
+
+def forget_plan(roster: RosterTable) -> None:
+    """Let the merit order stand on its own again."""
+    planned = ~np.isnan(roster.intended_kw)
+    if planned.any():
+        roster.intended_kw[planned] = np.nan
+
+
+@njit()
+def _followed(
+    known_kw: FloatArray,
+    give: FloatArray,
+    room: FloatArray,
+    free: FloatArray,
+    intended: FloatArray,
+    devices: Devices,
+    lot: FloatArray,
+    sign: float,
+    at_s: float,
+    moving: bool,
+) -> tuple[FloatArray, float]:
+    followed, moved = give.copy(), 0.0
+    kind, floor_kw = devices.kind, devices.floor_kw
+    for row in range(len(give)):
+        has_part = not np.isnan(give[row])
+        if np.isnan(intended[row]) or (room[row] <= NOTHING_KW and not has_part):
+            continue
+        power = intended[row]
+        if kind[row] == EV and 0.0 < power < floor_kw[row]:
+            power = duty_kw(power, floor_kw[row], at_s, lot[row])
+        asked = min(max(sign * (free[row] - power), 0.0), max(room[row], give[row] if has_part else 0.0))
+        giving = give[row] if has_part else 0.0
+        step = asked - (giving if np.isnan(known_kw[row]) else known_kw[row])
+        if np.isnan(known_kw[row]) and not has_part and asked <= NOTHING_KW:
+            continue
+        known_kw[row] = asked
+        if not moving:
+            continue
+        after = min(max(giving + step, 0.0), max(room[row], giving))
+        if abs(after - giving) > NOTHING_KW:
+            followed[row] = after
+            moved += after - giving
+    return followed, moved
+
+
+@njit()
+def duty_kw(mean_kw: float, floor_kw: float, at_s: float, lot: float) -> float:
+    """Return ``floor_kw`` or 0, so that a charger that cannot go below its floor takes ``mean_kw`` on average.
+
+    It is switched on once and off once in every 15 minutes at the most, at an instant drawn by its lot, and never for
+    less than ``LEAST_S``: what would be shorter is done in some periods only, spread evenly (golden-ratio sequence).
+
+    Args:
+        mean_kw: Wanted mean, above 0 and below ``floor_kw``.
+        floor_kw: Least power without stopping.
+        at_s: Epoch seconds.
+        lot: The row's lot in ``[0, 1)``.
+    """
+    shifted_s = at_s + lot * _PERIOD_S
+    period = np.floor(shifted_s / _PERIOD_S)
+    since_s = shifted_s - period * _PERIOD_S
+    draw = (period * _GOLDEN + 7.0 * lot) % 1.0
+    on_s = _PERIOD_S * mean_kw / floor_kw
+    if on_s < LEAST_S:
+        on_s = LEAST_S if draw < on_s / LEAST_S else 0.0
+    elif _PERIOD_S - on_s < LEAST_S:
+        on_s = _PERIOD_S - LEAST_S if draw < (_PERIOD_S - on_s) / LEAST_S else _PERIOD_S
+    return floor_kw if since_s < on_s else 0.0

@@ -1,0 +1,92 @@
+"""Charge held back for hours in which a gigawatt may be asked: how much stores must keep beyond what others give.
+
+Photovoltaics are gone in the evening and cars are few; what buildings and plants give then is expected at its p10, and
+the stores keep the rest instead of spending it on the price (fleet model: 67 MW of 310 are left at 20:00 otherwise).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.planning.deliverable import Z10, correlated_variance
+from vpp.planning.ground import STORAGE, V2G, Ground
+from vpp.planning.headroom import passed
+from vpp.planning.room import room
+from vpp.planning.tariff import SHANGHAI_OFFSET_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveWindow:
+    """Hours of every day, Asia/Shanghai, in which so much upward power must be there.
+
+    Attributes:
+        from_hour: First hour, 0-24.
+        until_hour: End; at or below ``from_hour`` it lies on the next day.
+        need_kw: Power that must be there, sustained to the end.
+    """
+
+    from_hour: float
+    until_hour: float
+    need_kw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One window on a grid: steps ``[first, last)`` and what the stores must keep for them."""
+
+    first: int
+    last: int
+    need_kw: float
+
+
+def held_windows(ground: Ground, windows: Sequence[ReserveWindow], grid: TimeGrid) -> tuple[Held, ...]:
+    """Return the windows that lie whole on ``grid``, disjoint and in order, with the need net of what others give.
+
+    Args:
+        ground: Picture of the fleet.
+        windows: What is kept every day.
+        grid: Steps of the plan, beginning where the ground's do.
+    """
+    found: list[Held] = []
+    for first, last, need_kw in sorted(_occurrences(windows, grid)):
+        if found and first < found[-1].last:
+            continue
+        others = float(others_p10_kw(ground, first, last).min())
+        if need_kw > others:
+            found.append(Held(first=first, last=last, need_kw=need_kw - others))
+    return tuple(found)
+
+
+def others_p10_kw(ground: Ground, first: int, last: int) -> FloatArray:
+    """Return what everybody but storage and V2G gives upwards with nine chances in ten, shape ``(last - first,)``."""
+    begin, length = np.array([first]), np.array([last - first])
+    found = room(ground, Direction.UP, begin, length, named=False)
+    others = ~np.isin(ground.cells.tier, (STORAGE, V2G))
+    share = passed(ground, Direction.UP, begin, np.where(others[:, None, None], found.sums.room_kw, 0.0)).share
+    scale = share[ground.cells.node, 0] * others[:, None]
+    mean = found.sums.mean_kw[:, 0] * scale
+    total = mean.sum(axis=0)
+    variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(ground, mean)
+    variance += (ground.outlook.policy.common_error_ratio * total) ** 2
+    return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
+
+
+def _occurrences(windows: Sequence[ReserveWindow], grid: TimeGrid) -> list[tuple[int, int, float]]:
+    """Return first step, end and need of every day's window that lies whole on the grid."""
+    found = []
+    midnight_s = (grid.start_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY * SECONDS_PER_DAY - SHANGHAI_OFFSET_S
+    days = round((grid.end_s - grid.start_s) / SECONDS_PER_DAY) + 2
+    for window in windows:
+        hours = (window.until_hour - window.from_hour) % 24.0 or 24.0
+        for day in range(-1, days):
+            begin_s = midnight_s + day * SECONDS_PER_DAY + window.from_hour * SECONDS_PER_HOUR
+            first = round((begin_s - grid.start_s) / grid.step_s)
+            last = round((begin_s + hours * SECONDS_PER_HOUR - grid.start_s) / grid.step_s)
+            if last > first >= 0 and last <= grid.count:
+                found.append((first, last, window.need_kw))
+    return found

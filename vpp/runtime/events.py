@@ -1,0 +1,51 @@
+"""What is promised, as the planner needs it: from the book of requests to targets on the planner's steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vpp.dispatch.requests import RequestBook
+from vpp.domain.fleet import FleetState
+from vpp.domain.request import DispatchRequest
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import STEP_S, STEPS_PER_DAY
+from vpp.planning.event import Event
+
+_AT_ONCE_S = 6.0 * 3600.0
+"""An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
+_SAMPLES = 15
+"""A ramp's mean over a step is taken from this many instants."""
+
+
+def promised_events(book: RequestBook, state: FleetState) -> Sequence[Event]:
+    """Return every committed request whose watch is not over and whose ramp is near."""
+    grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
+    return tuple(
+        _event(book, request, state, grid)
+        for request in book.running(state.at_s)
+        if book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
+    )
+
+
+def _event(book: RequestBook, request: DispatchRequest, state: FleetState, grid: TimeGrid) -> Event:
+    times = book.timetable(request.id)
+    starts_s = grid.starts_s()
+    watched = (starts_s >= times.end_s) & (starts_s < times.watched_s)
+    return Event(
+        rows=state.index.in_area(request.draft.area),
+        direction=request.draft.direction,
+        grid=grid,
+        target_kw=_means(book, request, grid),
+        tolerance_ratio=request.draft.tolerance_ratio,
+        rebound_cap_kw=request.draft.rebound_cap_kw,
+        watched=watched,
+    )
+
+
+def _means(book: RequestBook, request: DispatchRequest, grid: TimeGrid) -> FloatArray:
+    times = book.timetable(request.id)
+    offsets = (np.arange(_SAMPLES) + 0.5) * grid.step_s / _SAMPLES
+    instants = grid.starts_s()[:, None] + offsets
+    due = np.array([times.target_at(at_s) for at_s in instants.ravel().tolist()])
+    return np.asarray(due.reshape(instants.shape).mean(axis=1))

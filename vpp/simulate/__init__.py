@@ -1,0 +1,9 @@
+"""``vpp simulate``: a city's day on virtual time, judged by what the service never sees.
+
+::
+
+    preset or CSV fleet ──► twin, pre-rolled a week ──► VirtualCity (service, links, clock) ──► day: asks, cycles
+    requests, sessions, weather, prices ──┘                                  │
+                                              recorder: minutes of every area, loads of every transformer
+                                                                             └──► outputs: Parquet, plots, report
+"""

@@ -1,0 +1,136 @@
+"""What dispatchers ask on the simulated day, and when: from the preset, a file, or the command line."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from vpp.api.schemas.requests import RequestBody
+from vpp.domain.errors import InputError
+from vpp.domain.request import RequestDraft
+from vpp.domain.units import SECONDS_PER_MINUTE
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SUBMIT_MINUTES_BEFORE = 150.0
+"""How long before its start a request is made unless it says so; an assumption."""
+
+_CLOCK = re.compile(r"\d{1,2}:\d{2}")
+_DEFAULTS = {"product": "peak_shaving", "direction": "up", "area": "city", "notice_class": "intraday"}
+_OWN = ("submit_minutes_before", "submit_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request to come.
+
+    Attributes:
+        submit_s: Epoch seconds at which it is made.
+        draft: What is asked.
+    """
+
+    submit_s: float
+    draft: RequestDraft
+
+
+def asks_of(bodies: Sequence[Mapping[str, Any]], day: date, *, name: str = "request") -> list[Ask]:
+    """Return requests in order of submission.
+
+    Args:
+        bodies: Fields of ``POST /api/v1/requests``; ``start_at`` and ``end_at`` may also be given as ``start`` and
+            ``end``, clock times ``HH:MM`` of the simulated day. ``submit_at`` or ``submit_minutes_before`` say when the
+            request is made.
+        day: The simulated day.
+        name: Where they come from, for messages.
+
+    Raises:
+        InputError: A field is not accepted.
+    """
+    asks = [_ask(body, day, f"{name} {number}") for number, body in enumerate(bodies, start=1)]
+    return sorted(asks, key=lambda ask: ask.submit_s)
+
+
+def bodies_of(text: str) -> list[dict[str, Any]]:
+    """Return the requests in one ``--request``: a JSON file, JSON itself, or ``field=value`` pairs between commas.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if text.lstrip().startswith(("{", "[")):
+        return list(_from_json(text, "--request"))
+    if "=" in text and not Path(text).is_file():
+        return [dict(_pairs(text))]
+    path = Path(text)
+    if not path.is_file():
+        raise InputError("--request", text, "a JSON file, a JSON object, or target_kw=1000000,start=13:00,end=15:00")
+    return list(_from_json(path.read_text(encoding="utf-8"), text))
+
+
+def _from_json(text: str, name: str) -> Iterator[dict[str, Any]]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(name, f"line {error.lineno}: {error.msg}", "JSON, one request or a list of them") from error
+    for body in content if isinstance(content, list) else [content]:
+        if not isinstance(body, dict):
+            raise InputError(name, body, "a JSON object with the fields of POST /api/v1/requests")
+        yield body
+
+
+def _pairs(text: str) -> Iterator[tuple[str, Any]]:
+    for pair in text.split(","):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError("--request", pair, "field=value pairs between commas")
+        yield key.strip(), _number_or_text(value.strip())
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _ask(body: Mapping[str, Any], day: date, name: str) -> Ask:
+    fields = dict(_DEFAULTS) | {key: value for key, value in body.items() if key not in _OWN}
+    for short in ("start", "end"):
+        if short in fields:
+            fields[f"{short}_at"] = fields.pop(short)
+    for key in ("start_at", "end_at"):
+        fields[key] = _instant(fields.get(key), day, f"{name} {key}")
+    if fields["end_at"] <= fields["start_at"] and _CLOCK.fullmatch(str(body.get("end", body.get("end_at", "")))):
+        fields["end_at"] += timedelta(days=1)
+    try:
+        draft = RequestBody(**fields).draft()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{name} {field}", first.get("input"), first["msg"]) from error
+    return Ask(submit_s=_submit_s(body, day, draft, name), draft=draft)
+
+
+def _submit_s(body: Mapping[str, Any], day: date, draft: RequestDraft, name: str) -> float:
+    if "submit_at" in body:
+        return _instant(body["submit_at"], day, f"{name} submit_at").timestamp()
+    minutes = body.get("submit_minutes_before", SUBMIT_MINUTES_BEFORE)
+    if not isinstance(minutes, int | float) or minutes < 0.0:
+        raise InputError(f"{name} submit_minutes_before", minutes, "minutes, 0 or more")
+    return draft.start_at.timestamp() - float(minutes) * SECONDS_PER_MINUTE
+
+
+def _instant(value: object, day: date, name: str) -> datetime:
+    text = str(value)
+    try:
+        if _CLOCK.fullmatch(text):
+            hour, minute = (int(part) for part in text.split(":"))
+            return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI) + timedelta(hours=hour, minutes=minute)
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(name, value, "a clock time such as 13:00, or an ISO 8601 time with offset") from error
+    return at if at.tzinfo else at.replace(tzinfo=SHANGHAI)

@@ -1,0 +1,249 @@
+"""A user's own fleet from CSV: one file of devices, or a folder with the whole tree.
+
+One file: a row a device. ``id`` and ``resource_class`` must be there, and ``p_max_kw`` but for photovoltaics, whose
+size is ``p_min_kw``; every other field of `vpp.domain.resource.Resource` may be. Columns ``site_id, area_id,
+operator_id, transformer_id, transformer_limit_kw, transformer_base_kw`` place it; what is not stated is one site,
+area, operator and transformer for all, the transformer as large as what hangs on it.
+
+A folder: ``resources.csv`` and any of ``areas.csv, operators.csv, transformers.csv, sites.csv`` with the fields of the
+types of those names.
+"""
+
+import csv
+import gzip
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
+Row = Mapping[str, str]
+_PLACING = (
+    "site_id",
+    "area_id",
+    "operator_id",
+    "transformer_id",
+    "transformer_limit_kw",
+    "transformer_base_kw",
+)
+_ALL = "all"
+_ADAPTER = {
+    ResourceClass.EV: Adapter.OCPP,
+    ResourceClass.V2G: Adapter.OCPP,
+    ResourceClass.PV: Adapter.MODBUS,
+    ResourceClass.STORAGE: Adapter.MODBUS,
+    ResourceClass.HVAC: Adapter.MQTT,
+    ResourceClass.INDUSTRY: Adapter.MQTT,
+}
+_FILES: Mapping[str, type[Area | Operator | Transformer | Site]] = {
+    "areas": Area,
+    "operators": Operator,
+    "transformers": Transformer,
+    "sites": Site,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row of a file.
+
+    Attributes:
+        where: File and line, for messages.
+    """
+
+    where: str
+    cells: Row
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a cell's text, ``default`` where it is empty or there is no such column."""
+        return (self.cells.get(name) or "").strip() or default
+
+    def number(self, name: str, default: float = math.nan) -> float:
+        """Return a cell's number.
+
+        Raises:
+            InputError: It holds something else.
+        """
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise InputError(f"{self.where}, column {name}", text, "a number") from error
+        if math.isnan(value):
+            raise InputError(f"{self.where}, column {name}", text, "a number, or nothing where it is not known")
+        return value
+
+
+def fleet_from_csv(path: Path) -> FleetIndex:
+    """Return the fleet in a CSV file or a folder of them, gzipped where a name ends in ``.gz``.
+
+    Raises:
+        OSError: A file cannot be read.
+        InputError: A column or a value is missing or makes no sense; the message names file, line and column.
+        UnknownIdError: Something refers to an id that is not there.
+    """
+    if path.is_dir():
+        return _folder(path)
+    lines = list(_lines(path, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
+    return _one_file(lines)
+
+
+def _folder(path: Path) -> FleetIndex:
+    file = _found(path, "resources")
+    if file is None:
+        raise InputError(str(path), "no resources.csv", "a folder that holds resources.csv")
+    lines = list(_lines(file, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
+    parts: dict[str, Any] = {name: _things(path, name, kind) for name, kind in _FILES.items()}
+    if not parts["sites"]:
+        if parts["transformers"] or parts["areas"] or parts["operators"]:
+            raise InputError(str(path), "no sites.csv", "sites.csv beside the other files, for it joins them")
+        return _one_file(lines)
+    return FleetIndex(resources=tuple(_resource(line) for line in lines), **parts)
+
+
+def _found(path: Path, name: str) -> Path | None:
+    return next((path / n for n in (f"{name}.csv", f"{name}.csv.gz") if (path / n).is_file()), None)
+
+
+def _things(path: Path, name: str, kind: type[Thing]) -> tuple[Thing, ...]:
+    file = _found(path, name)
+    if file is None:
+        return ()
+    required = [f.name for f in fields(kind) if f.default is MISSING]
+    return tuple(_thing(kind, line) for line in _lines(file, required=required, known=_names(kind)))
+
+
+def _thing(kind: type[Thing], line: Line) -> Thing:
+    body: dict[str, Any] = {}
+    for f in fields(kind):
+        if not line.text(f.name):
+            if f.default is MISSING:
+                raise InputError(f"{line.where}, column {f.name}", "", "a value")
+            continue
+        body[f.name] = line.number(f.name) if f.name.endswith("_kw") else line.text(f.name)
+    return kind(**body)
+
+
+def _one_file(lines: Sequence[Line]) -> FleetIndex:
+    resources = tuple(_resource(line) for line in lines)
+    sites: dict[str, Site] = {}
+    limits: dict[str, tuple[float, float]] = {}
+    sizes: defaultdict[str, float] = defaultdict(float)
+    for line, resource in zip(lines, resources, strict=True):
+        site = _site(line)
+        if sites.setdefault(site.id, site) != site:
+            raise InputError(f"{line.where}, column site_id", site.id, "one area, operator and transformer a site")
+        sizes[site.transformer_id] += max(abs(resource.p_min_kw), abs(resource.p_max_kw))
+        stated = (line.number("transformer_limit_kw"), line.number("transformer_base_kw", 0.0))
+        if not math.isnan(stated[0]) and limits.setdefault(site.transformer_id, stated) != stated:
+            raise InputError(f"{line.where}, column transformer_limit_kw", stated, "one limit and base a transformer")
+    areas = {site.transformer_id: site.area_id for site in sites.values()}
+    return FleetIndex(
+        areas=tuple(Area(id=i, name=i) for i in dict.fromkeys(areas.values())),
+        operators=tuple(Operator(id=i, name=i) for i in dict.fromkeys(s.operator_id for s in sites.values())),
+        transformers=tuple(_transformer(i, area, limits.get(i), sizes[i]) for i, area in areas.items()),
+        sites=tuple(sites.values()),
+        resources=resources,
+    )
+
+
+def _site(line: Line) -> Site:
+    identity = line.text("site_id", line.text("transformer_id", _ALL))
+    return Site(
+        id=identity,
+        name=identity,
+        area_id=line.text("area_id", _ALL),
+        operator_id=line.text("operator_id", _ALL),
+        transformer_id=line.text("transformer_id", f"tr-{identity}"),
+    )
+
+
+def _transformer(identity: str, area: str, stated: tuple[float, float] | None, size_kw: float) -> Transformer:
+    limit_kw, base_kw = stated or (max(size_kw, 1.0), 0.0)
+    return Transformer(id=identity, area_id=area, limit_kw=limit_kw, export_limit_kw=limit_kw, base_load_kw=base_kw)
+
+
+def _resource(line: Line) -> Resource:
+    kind = _member(line, "resource_class", ResourceClass)
+    adapter = _member(line, "adapter", Adapter) if line.text("adapter") else _ADAPTER[kind]
+    producing = kind is ResourceClass.PV
+    body: dict[str, Any] = {
+        f.name: line.number(f.name)
+        for f in fields(Resource)
+        if f.name not in {"id", "site_id", "resource_class", "adapter", "address"} and line.text(f.name)
+    }
+    for name, default in (("p_max_kw", 0.0 if producing else None), ("p_min_kw", None if producing else 0.0)):
+        if name not in body and default is None:
+            raise InputError(f"{line.where}, column {name}", "", "a number of kW")
+        body.setdefault(name, default)
+    if "phases" in body:
+        body["phases"] = int(body["phases"])
+    identity = line.text("id")
+    try:
+        return Resource(
+            id=identity,
+            site_id=line.text("site_id", line.text("transformer_id", _ALL)),
+            resource_class=kind,
+            adapter=adapter,
+            address=line.text("address", f"{identity}/1"),
+            **body,
+        )
+    except InputError as error:
+        raise InputError(f"{line.where}, column {error.field}", error.value, error.accepted) from error
+
+
+Member = TypeVar("Member", ResourceClass, Adapter)
+
+
+def _member(line: Line, name: str, kind: Callable[[str], Member]) -> Member:
+    try:
+        return kind(line.text(name).lower())
+    except ValueError as error:
+        known = ", ".join(ResourceClass if name == "resource_class" else Adapter)
+        raise InputError(f"{line.where}, column {name}", line.text(name), f"one of {known}") from error
+
+
+def _lines(path: Path, *, required: Sequence[str], known: Sequence[str]) -> Iterator[Line]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    seen: dict[str, int] = {}
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            _check_header(path, reader.fieldnames or (), required, known)
+            for cells in reader:
+                where = f"{path.name} line {reader.line_num}"
+                if None in cells or None in cells.values():
+                    raise InputError(where, f"{len(cells)} cells", f"{len(reader.fieldnames or ())}, as the header has")
+                line = Line(where=where, cells=cells)
+                identity = line.text("id")
+                if not identity or identity in seen:
+                    first = f", which line {seen[identity]} has" if identity else ""
+                    raise InputError(f"{where}, column id", identity + first, "an id of its own")
+                seen[identity] = reader.line_num
+                yield line
+    except (UnicodeDecodeError, csv.Error, EOFError) as error:
+        raise InputError(str(path), str(error), "a CSV file in UTF-8") from error
+    if not seen:
+        raise InputError(str(path), "no rows", "at least one row below the header")
+
+
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise InputError(f"{path.name} header", ",".join(header), f"the columns {', '.join(required)} too")
+    unknown = [name for name in header if name not in known]
+    if unknown:
+        raise InputError(f"{path.name} header, column {unknown[0]}", unknown[0], f"only {', '.join(known)}")
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))

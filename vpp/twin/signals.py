@@ -1,0 +1,170 @@
+"""Regulation signals to test with: a seeded one that behaves like a fast signal of a grid, and the user's own.
+
+The seeded one is white noise through two first-order lags (150 s and 60 s), which gives it the smoothness of PJM's
+RegD, then through a high pass of 15 minutes, which makes it energy-neutral: what is taken in a quarter of an hour is
+about given back in the next. It is scaled so that it reaches the bounds now and then, clipped to [-1, 1], and its mean
+over the whole is taken out. Its mileage, the sum of all changes, is about 15 an hour at steps of 2 s.
+
+What a user brings is CSV with the columns ``time`` and ``value``: instants with an offset, or seconds; values in [-1, 1],
+positive where net load is to fall, or with the column ``target_kw`` in kW. A value holds until the next.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from vpp.domain.errors import InputError
+from vpp.domain.telemetry import FloatArray
+
+_SLOW_S, _FAST_S, _NEUTRAL_S = 150.0, 60.0, 900.0
+_SPREAD = 0.45
+"""Standard deviation it is scaled to before it is clipped."""
+_WARM_UP_S = 3600.0
+_TIME_WORDS = "an ISO-8601 time with an offset, e.g. 2026-07-15T14:00:00+08:00, or seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A signal that holds each value until the next.
+
+    Attributes:
+        time_s: Seconds, rising, shape ``(n,)``.
+        value: Share of the reserved power in [-1, 1], positive where net load is to fall; or kW, shape ``(n,)``.
+        unit: ``"value"`` for shares, ``"target_kw"`` for kW.
+    """
+
+    time_s: FloatArray
+    value: FloatArray
+    unit: str = "value"
+
+    def at(self, time_s: FloatArray) -> FloatArray:
+        """Return the values in force at ``time_s``, NaN before the first, shape of ``time_s``."""
+        last = np.searchsorted(self.time_s, time_s, side="right") - 1
+        return np.where(last >= 0, self.value[np.maximum(last, 0)], np.nan)
+
+    def resampled(self, step_s: float) -> "Signal":
+        """Return the same signal at equal steps from its first instant to its last.
+
+        Raises:
+            InputError: The step is not above 0.
+        """
+        if not step_s > 0.0:
+            raise InputError("step_s", step_s, "seconds above 0")
+        count = int((self.time_s[-1] - self.time_s[0]) // step_s) + 1
+        time_s = self.time_s[0] + step_s * np.arange(count)
+        return Signal(time_s=time_s, value=self.at(time_s), unit=self.unit)
+
+    @property
+    def mileage_per_h(self) -> float:
+        """Sum of all changes per hour, in the signal's unit."""
+        hours = (self.time_s[-1] - self.time_s[0]) / 3600.0
+        return float(np.abs(np.diff(self.value)).sum() / hours) if hours > 0.0 else 0.0
+
+
+def regd_like(*, seed: int, duration_s: float, step_s: float = 2.0, start_s: float = 0.0) -> Signal:
+    """Return the seeded signal; the same arguments always give the same values.
+
+    Args:
+        seed: Of the noise.
+        duration_s: Length, at least one step.
+        step_s: Time between values.
+        start_s: Time of the first.
+
+    Raises:
+        InputError: The length is shorter than a step.
+    """
+    if not 0.0 < step_s <= duration_s:
+        raise InputError("duration_s", duration_s, f"at least one step of {step_s} s")
+    count, before = round(duration_s / step_s), round(_WARM_UP_S / step_s)
+    noise = np.random.default_rng(seed).standard_normal(count + before)
+    smooth = _lagged(_lagged(noise, step_s / _SLOW_S), step_s / _FAST_S)
+    neutral = (smooth - _lagged(smooth, step_s / _NEUTRAL_S))[before:]
+    value = np.clip(_SPREAD * neutral / max(float(neutral.std()), 1e-12), -1.0, 1.0)
+    return Signal(time_s=start_s + step_s * np.arange(count), value=np.clip(value - value.mean(), -1.0, 1.0))
+
+
+def _lagged(values: FloatArray, share: float) -> FloatArray:
+    """Return ``values`` behind a first-order lag that takes over ``share`` of the difference in a step."""
+    keep = math.exp(-share)
+    out, state = np.empty(len(values)), 0.0
+    for position, value in enumerate(values.tolist()):
+        state = keep * state + (1.0 - keep) * value
+        out[position] = state
+    return out
+
+
+def read_signal(path: Path) -> Signal:
+    """Return the signal in a CSV file.
+
+    Raises:
+        InputError: As ``parse_signal``; OSError where the file cannot be read.
+    """
+    return parse_signal(path.read_bytes())
+
+
+def parse_signal(content: bytes) -> Signal:
+    """Return the signal in CSV text; columns ``time`` and ``value`` or ``target_kw``.
+
+    Raises:
+        InputError: Names the row, from 1 below the header, and what it should hold.
+    """
+    header, lines = _table(content)
+    unit = "target_kw" if "target_kw" in header else "value"
+    if sorted(header) != sorted(("time", unit)):
+        raise InputError("header", ",".join(header)[:80], "the columns time and value, or time and target_kw")
+    when, what = header.index("time"), header.index(unit)
+    time_s, value = np.empty(len(lines)), np.empty(len(lines))
+    for row, line in enumerate(lines, 1):
+        if len(line) != len(header):
+            raise InputError(f"row {row}", len(line), f"{len(header)} fields, as the header has")
+        time_s[row - 1] = _seconds(row, line[when])
+        value[row - 1] = _value(row, line[what], unit)
+        if row > 1 and not time_s[row - 1] > time_s[row - 2]:
+            raise InputError(f"row {row}, time", line[when], "a time after that of the row before")
+    return Signal(time_s=time_s, value=value, unit=unit)
+
+
+def _table(content: bytes) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    try:
+        text = content.decode("utf-8-sig")
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("body", content[:40], f"CSV in UTF-8 ({error})") from error
+    if len(lines) <= 1:
+        raise InputError("body", content[:40], "a header line and at least one row")
+    return [name.strip() for name in lines[0]], lines[1:]
+
+
+def _seconds(row: int, cell: str) -> float:
+    try:
+        seconds = float(cell)
+    except ValueError:
+        seconds = math.nan
+    if math.isfinite(seconds):
+        return seconds
+    try:
+        at = datetime.fromisoformat(cell)
+    except ValueError:
+        raise InputError(f"row {row}, time", cell, _TIME_WORDS) from None
+    if at.tzinfo is None:
+        raise InputError(f"row {row}, time", cell, _TIME_WORDS)
+    return at.timestamp()
+
+
+def _value(row: int, cell: str, unit: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (unit == "value" and abs(value) > 1.0):
+        accepted = "a number of kW" if unit == "target_kw" else "a number from -1 to 1"
+        raise InputError(f"row {row}, {unit}", cell, accepted)
+    return value
+
+
