@@ -74,7 +74,7 @@ def _bin(value: float, low: float, high: float) -> int:
 
 
 @njit()
-def _fill_below_margin(
+def _fill_below_margin(  # noqa: PLR0917 - a kernel takes arguments by position
     amount_kw: float,
     rows: npt.NDArray[np.int64],
     room_kw: FloatArray,

@@ -22,7 +22,7 @@ _SEARCH_RATIO = 0.6
 """The same where there are whole numbers, and their bound is to be proven as well."""
 _MOST_ROUNDS = 8
 """How often cells that burn energy are found and forbidden; what remains shows as gap."""
-_BUILD_S_PER_COLUMN = 4e-6
+_BUILD_S_PER_COLUMN = 1e-5
 """Pyomo builds a column on no machine faster: a deadline is not spent on a model that nobody will solve."""
 
 

@@ -12,8 +12,13 @@ from optimizer.validation import ProblemError
 
 __all__ = ["MONOLITH_COLUMNS", "OPTIONS", "Option", "configured", "solve"]
 
-MONOLITH_COLUMNS = 20_000
+MONOLITH_COLUMNS = 50_000
 """Up to so many columns the exact model is built and solved as one."""
+_MONOLITH_S_PER_COLUMN = 1e-4
+"""Twice what a column takes to build, solve and prove on one core; with less time than that the fleet is decomposed."""
+
+_FEW = 2_000
+"""So few columns are never worth decomposing."""
 
 
 def solve(
@@ -39,7 +44,9 @@ def solve(
     if method not in {"auto", "monolith", "decomposition"}:
         raise ProblemError("method", method, '"auto", "monolith" or "decomposition"')
     configured({**OPTIONS, **(options or {})})
-    if method == "monolith" or (method == "auto" and estimated_columns(problem) <= MONOLITH_COLUMNS):
+    columns = estimated_columns(problem)
+    few = columns <= MONOLITH_COLUMNS and (columns <= _FEW or columns * _MONOLITH_S_PER_COLUMN <= deadline_s)
+    if method == "monolith" or (method == "auto" and few):
         return solve_monolith(problem, deadline_s=deadline_s, options=options)
     # Compiled kernels take a second to load; who plans a few devices need not wait for them.
     return import_module("optimizer.decomposition.solve").decompose(problem, deadline_s=deadline_s, warm=warm)  # type: ignore[no-any-return]

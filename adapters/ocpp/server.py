@@ -1,11 +1,8 @@
 """The central system: accepts stations at ``/ocpp/{station_id}`` and hands them their instructions."""
 
 import asyncio
-import heapq
-import logging
 import math
 import ssl
-from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
 
@@ -13,10 +10,10 @@ import numpy as np
 
 from adapters.ocpp.admission import Admission, Bucket
 from adapters.ocpp.cards import Cards
-from adapters.ocpp.channel import Channel, Switchboard
+from adapters.ocpp.channel import Switchboard
 from adapters.ocpp.charger import Charger, Command, Services
 from adapters.ocpp.coalescer import ADAPTER, Coalescer
-from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Dialect, Script, Verdict
+from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Script
 from adapters.ocpp.composite import CompositeSchedule, read_composite
 from adapters.ocpp.door import Authenticate, Door, Listener, Tolerance
 from adapters.ocpp.frames import CloseCode
@@ -25,6 +22,7 @@ from adapters.ocpp.poller import REST_WALL_S, Poller
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session
+from adapters.ocpp.sessions import SILENT_INTERVALS, Leases, Manners, Sessions, SessionTold
 from adapters.ocpp.units import Supply
 from adapters.ocpp.v2x import Dialect2
 from adapters.ocpp.v16 import Dialect16
@@ -36,28 +34,13 @@ from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import Quantity
 from vpp.ports import Clock, LinkSink
 
-log = logging.getLogger(__name__)
-
-TICK_WALL_S = 0.1
-PUMPED_AT_ONCE = 100
-"""Stations that get their instruction before the loop turns to its sockets again."""
-SILENT_INTERVALS = 2.5
-"""Heartbeat intervals without a frame before a connection counts as dead; at one it is pinged."""
 LEAST_SILENCE_WALL_S = 15.0
 LEAST_PATIENCE_WALL_S = 5.0
-BOOT_PATIENCE_WALL_S = 10.0
-"""A station that has not spoken so long after connecting is asked to boot: it knows us, we do not know it."""
 CLOSING_WALL_S = 1.0
-KEPT_AWAY_WALL_S = 900.0
-"""How long a station is remembered that has gone; it may have come to another process."""
 ADMISSIONS_PER_S = 5000.0
 SETUPS_PER_S = 100.0
 SETUPS_AT_ONCE = 500
 """Questions and settings after a boot wait for their turn: ten messages a station would double a rush."""
-RUSH = 50
-"""Stations let in during one tick from which on those questions wait until the rush is over."""
-
-SessionTold = Callable[[str, int, bool], None]
 
 
 class OcppLink:
@@ -122,7 +105,6 @@ class OcppLink:
         rest_wall_s: float = REST_WALL_S,
         on_session: SessionTold | None = None,
     ) -> None:
-        self.call_retries = call_retries
         self.cards = Cards()
         self._address = (host, port)
         self._reuse_port = reuse_port
@@ -132,37 +114,26 @@ class OcppLink:
         self._authenticate = authenticate
         self._tolerance = tolerance or Tolerance()
         self._admission = Admission(admissions_per_s, 2.0 * admissions_per_s)
-        self._setups = Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s))
+        self._manners = Manners(
+            call_retries=call_retries,
+            silence_wall_s=max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S),
+            setups=Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s)),
+            on_session=on_session,
+        )
         self._drain_per_s = drain_per_s
         self._supply = supply or Supply()
         self._features = (control_test, dynamic, max_offline_s)
         self._intervals = (max(round(sample_interval_s), 1), max(round(boot_interval_s), 1))
         self._patience_wall_s = max(clock.wall(call_timeout_s), min(call_timeout_s, LEAST_PATIENCE_WALL_S))
-        self._silence_wall_s = max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S)
         self._rest_wall_s = rest_wall_s
-        self._on_session = on_session
-        self._session_epoch = 0
-        self._welcomed = 0
-        self._rush = False
         self._epoch = 0
         self._plates = Plates()
-        self._sessions: dict[str, Session] = {}
-        self._leases: list[tuple[float, int]] = []
-        self._away: deque[tuple[float, Charger]] = deque()
-        self._to_pump: dict[Session, None] = {}
-        self._to_set_up: dict[Session, None] = {}
-        self._dialects: Mapping[Version, Dialect] = {
-            Version.V16: Dialect16(),
-            Version.V201: Dialect2(Version.V201),
-            Version.V21: Dialect2(Version.V21),
-        }
         self._coalescer: Coalescer
         self._board: Switchboard
-        self._hub: Hub
         self._door: Door
-        self._roster: Roster | None = None
+        self._roster: Roster
+        self._sessions: Sessions | None = None
         self._listeners: list[Listener] = []
-        self._tick: asyncio.TimerHandle | None = None
 
     # DeviceLink.
 
@@ -179,12 +150,12 @@ class OcppLink:
     @property
     def connected(self) -> int:
         """Number of stations that are connected and have booted."""
-        return sum(session.up for session in self._sessions.values())
+        return 0 if self._sessions is None else self._sessions.up
 
     @property
     def waiting_setups(self) -> int:
         """Number of stations that have not been asked yet what follows a boot."""
-        return len(self._to_set_up)
+        return 0 if self._sessions is None else self._sessions.waiting_setups
 
     @property
     def wakes(self) -> int:
@@ -197,31 +168,20 @@ class OcppLink:
 
     def assign(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; raises InputError as ``check`` does. What is kept of the fleet are columns."""
-        if self._roster is None:
+        if self._sessions is None:
             self._plates.grow(index)
-            return
-        for charger in self._roster.grow(index):
-            session = self._sessions.get(charger.id)
-            if session is not None and session.up:
-                self._tell_connected(charger)
-                self._set_up(session)
+        else:
+            self._sessions.grow(index)
 
     async def start(self, sink: LinkSink) -> None:
         """See ``DeviceLink``."""
         self._coalescer = Coalescer(sink=sink, clock=self._clock)
-        self._roster = Roster(self._plates, self._services())
         poller, wheel = Poller(self._rest_wall_s), Wheel()
         self._board = Switchboard(poller=poller, wheel=wheel, rsv_tolerated=self._tolerance.reserved_bits)
-        self._hub = Hub(
-            clock=self._clock,
-            poller=poller,
-            wheel=wheel,
-            ids=count(int(self._clock.now_s() * 1000.0)),
-            patience_wall_s=self._patience_wall_s,
-        )
+        self._sessions = sessions = self._open_sessions()
         self._door = Door(
             self._board,
-            self,
+            sessions,
             authenticate=self._authenticate,
             admission=self._admission,
             tolerance=self._tolerance,
@@ -230,17 +190,17 @@ class OcppLink:
         poller.before_rest(self._coalescer.flush)
         wheel.start()
         poller.start()
-        self._on_tick()
+        sessions.start()
 
     def send(self, batch: SetpointBatch) -> None:
         """See ``DeviceLink``."""
-        roster, stale = self._places, batch.epoch < self._epoch
+        sessions, stale = self._running, batch.epoch < self._epoch
         self._epoch = max(self._epoch, batch.epoch)
         if not stale:
             self._mark_events(batch)
         columns = (batch.ids, batch.rows, batch.layers, batch.power_kw, batch.until_s)
         for command_id, row, layer, power_kw, until_s in zip(*(column.tolist() for column in columns), strict=True):
-            charger = roster.find(row)
+            charger = self._roster.find(row)
             command = Command(
                 id=command_id,
                 row=row,
@@ -250,26 +210,24 @@ class OcppLink:
                 until_s=until_s,
             )
             if stale:
-                self.ended(command, EXPIRED)
+                sessions.ended(command, EXPIRED)
             elif charger is None or not charger.online:
-                self.ended(command, NOT_CONNECTED)
+                sessions.ended(command, NOT_CONNECTED)
             else:
-                self._queue(charger, command)
+                sessions.queue(charger, command)
 
     async def close(self) -> None:
         """See ``DeviceLink``; at ``drain_per_s`` sessions a second where that is set."""
-        if self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
         for listener in self._listeners:
             listener.close()
-        self._listeners.clear()
-        if self._roster is None or self._board.poller.closed:
+        sessions = self._sessions
+        if sessions is None or self._board.poller.closed:
             return
+        sessions.stop()
         if self._drain_per_s is not None:
             await self.drain(self._drain_per_s)
-        for session in list(self._sessions.values()):
-            self._end(session, CloseCode.GOING_AWAY)
+        for session in sessions:
+            sessions.end(session, CloseCode.GOING_AWAY)
         self._coalescer.flush()
         await self._all_gone()
         self._board.wheel.stop()
@@ -285,13 +243,14 @@ class OcppLink:
         for listener in self._listeners:
             listener.close()
         pause_s, due = max(1.0 / per_s, 0.02), 0.0
-        for session in list(self._sessions.values()):
+        sessions = self._running
+        for session in sessions:
             due += 1.0 / per_s
             if due >= pause_s:
                 await asyncio.sleep(due)
                 due = 0.0
-            if self._sessions.get(session.charger.id) is session:
-                self._end(session, CloseCode.SERVICE_RESTART)
+            if sessions.get(session.charger.id) is session:
+                sessions.end(session, CloseCode.SERVICE_RESTART)
         self._coalescer.flush()
 
     # What else the service may ask.
@@ -300,8 +259,9 @@ class OcppLink:
         """See ``DeviceLink``."""
         if not self._plates.is_charging(row):
             return {}
-        connector, charger = self._plates.connector(row), self._roster and self._roster.find(row)
-        if not charger:
+        connector = self._plates.connector(row)
+        charger = None if self._sessions is None else self._roster.find(row)
+        if charger is None:
             return {"connector": connector, "connected": False}
         known = charger.abilities
         return {
@@ -369,113 +329,46 @@ class OcppLink:
 
     def superseded(self, station: str, epoch: int) -> None:
         """Hear that a session of a higher epoch serves a station elsewhere: ours ends, and nobody is told of a loss."""
-        session = self._sessions.get(station)
+        sessions = self._running
+        session = sessions.get(station)
         if session is not None and session.epoch < epoch:
-            self._end(session, CloseCode.GOING_AWAY)
-            self._places.forget(session.charger)
-
-    # Registry: of sessions.
-
-    def opened(self, session: Session) -> None:
-        """Take a new connection; the newest of a station wins, a half-open one must not keep it out (ocpp-go#314)."""
-        charger = session.charger
-        before = self._sessions.get(charger.id)
-        self._sessions[charger.id] = session
-        if before is not None:
-            self._to_set_up.pop(before, None)
-            before.retire()
-        if self._on_session is not None:
-            self._on_session(charger.id, session.epoch, True)  # noqa: FBT003 - began
-        if charger.booted:  # it need not boot again to come back
-            self._come_up(session)
-        now = self._hub.poller.now
-        session.expect(now + min(BOOT_PATIENCE_WALL_S, self._silence_wall_s / SILENT_INTERVALS))
-
-    def spoke(self, session: Session, *, booted: bool) -> None:
-        """See ``session.Registry``; a first call that is no boot is as good: the station knows us from before."""
-        session.charger.booted = True
-        if not session.up:
-            self._come_up(session)
-        if booted or session not in self._to_set_up:
-            self._set_up(session)
-            self._set_up_some(speaking=session)
-
-    def silent(self, session: Session, now: float) -> float:
-        """See ``session.Registry``: ping the quiet, drop the dead, ask who has said nothing yet who it is."""
-        quiet, ping_after = now - session.heard, self._silence_wall_s / SILENT_INTERVALS
-        if quiet >= self._silence_wall_s:
-            session.cut()
-            return math.inf
-        if quiet >= BOOT_PATIENCE_WALL_S and not session.up:
-            session.add(_told(Call("TriggerMessage", {"requestedMessage": "BootNotification"})))
-            session.pump()
-            return now + ping_after
-        if quiet >= ping_after and session.channel is not None:
-            session.channel.ping()
-            return session.heard + self._silence_wall_s
-        return session.heard + (ping_after if session.up else min(BOOT_PATIENCE_WALL_S, ping_after))
-
-    def closed(self, session: Session) -> None:
-        """See ``session.Registry``; the late close of a replaced connection changes nothing (ts-ocpp#19)."""
-        charger = session.charger
-        self._to_pump.pop(session, None)
-        self._to_set_up.pop(session, None)
-        if self._sessions.get(charger.id) is not session:
-            return
-        del self._sessions[charger.id]
-        self._drop_pending(charger)
-        self._away.append((self._hub.poller.now, charger))
-        if self._on_session is not None:
-            self._on_session(charger.id, session.epoch, False)  # noqa: FBT003 - ended
-        if charger.online:
-            charger.online, charger.lost_s = False, self._clock.now_s()
-            self._tell_connected(charger)
-            log.info("station %s lost", charger.id)
-
-    def ended(self, command: Command, verdict: Verdict) -> None:
-        """See ``session.Registry``."""
-        self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason)
-
-    # Host: of the door.
-
-    def knows(self, station: str) -> bool:
-        """See ``door.Host``."""
-        return bool(station) and (station in self._places.chargers or bool(self._plates.rows_of(station)))
-
-    def is_prior(self, station: str) -> bool:
-        """See ``door.Host``."""
-        return self._plates.in_event(station, self._clock.now_s())
-
-    def welcome(self, channel: Channel, station: str, version: Version) -> None:
-        """See ``door.Host``."""
-        charger = self._places.come(station)
-        if charger is None:
-            channel.close(CloseCode.PROTOCOL_ERROR)
-            return
-        self._welcomed += 1
-        self._session_epoch = max(self._session_epoch + 1, int(self._clock.now_s() * 1e6))
-        session = Session(
-            charger=charger,
-            dialect=self._dialects[version],
-            registry=self,
-            hub=self._hub,
-            epoch=self._session_epoch,
-        )
-        session.begin(channel)
-
-    def turned_away(self, reason: str) -> None:
-        """See ``door.Host``."""
-        self._coalescer.rejected(reason)
+            sessions.end(session, CloseCode.GOING_AWAY)
+            self._roster.forget(session.charger)
 
     # The rest.
 
     @property
-    def _places(self) -> Roster:
-        if self._roster is None:
+    def _running(self) -> Sessions:
+        if self._sessions is None:
             raise ConflictError("OcppLink is not started")
-        return self._roster
+        return self._sessions
 
-    def _services(self) -> Services:
+    def _open_sessions(self) -> Sessions:
+        """Return the sessions, none as yet."""
+        leases = Leases()
+        self._roster = Roster(self._plates, self._services(leases.keep))
+        return Sessions(
+            clock=self._clock,
+            plates=self._plates,
+            roster=self._roster,
+            coalescer=self._coalescer,
+            hub=Hub(
+                clock=self._clock,
+                poller=self._board.poller,
+                wheel=self._board.wheel,
+                ids=count(int(self._clock.now_s() * 1000.0)),
+                patience_wall_s=self._patience_wall_s,
+            ),
+            dialects={
+                Version.V16: Dialect16(),
+                Version.V201: Dialect2(Version.V201),
+                Version.V21: Dialect2(Version.V21),
+            },
+            leases=leases,
+            manners=self._manners,
+        )
+
+    def _services(self, lease: Callable[[float, int], None]) -> Services:
         control_test, dynamic, max_offline_s = self._features
         return Services(
             clock=self._clock,
@@ -485,7 +378,7 @@ class OcppLink:
             cards=self.cards,
             sample_interval_s=self._intervals[0],
             boot_interval_s=self._intervals[1],
-            lease=self._keep_lease,
+            lease=lease,
             control_test=control_test,
             dynamic=dynamic,
             max_offline_s=max_offline_s,
@@ -502,8 +395,9 @@ class OcppLink:
             )
 
     def _session_of(self, row: int) -> Session:
-        charger = self._places.get(row)
-        session = None if charger is None else self._sessions.get(charger.id)
+        sessions = self._running
+        charger = self._roster.get(row)
+        session = None if charger is None else sessions.get(charger.id)
         if session is None or not session.up:
             raise DeviceUnreachableError(f"the station of row {row} is not connected")
         return session
@@ -514,70 +408,6 @@ class OcppLink:
         until_s = np.where(batch.layers[moving] == Layer.DISPATCH, batch.until_s[moving], 0.0)
         self._plates.mark_events(batch.rows[moving], until_s)
 
-    def _queue(self, charger: Charger, command: Command) -> None:
-        replaced = charger.pending.pop(command.slot, None)
-        if replaced is not None:
-            self.ended(replaced, EXPIRED)
-        charger.pending[command.slot] = command
-        session = self._sessions.get(charger.id)
-        if session is not None:
-            if not self._to_pump:
-                asyncio.get_running_loop().call_soon(self._pump_some)
-            self._to_pump[session] = None
-
-    def _pump_some(self) -> None:
-        for session in list(self._to_pump)[:PUMPED_AT_ONCE]:
-            self._to_pump.pop(session, None)
-            session.pump()
-        if self._to_pump:
-            asyncio.get_running_loop().call_soon(self._pump_some)
-
-    def _drop_pending(self, charger: Charger) -> None:
-        for command in charger.pending.values():
-            self.ended(command, NOT_CONNECTED)
-        charger.pending.clear()
-
-    def _end(self, session: Session, code: CloseCode) -> None:
-        """End a session of our own accord; what it has not done comes back as unreachable."""
-        charger = session.charger
-        session.retire(code)
-        self._to_pump.pop(session, None)
-        self._to_set_up.pop(session, None)
-        self._sessions.pop(charger.id, None)
-        charger.online = False
-        self._drop_pending(charger)
-
-    def _come_up(self, session: Session) -> None:
-        charger = session.charger
-        session.up = True
-        if charger.abilities.version != session.version.value:
-            charger.spoken(session.version.value)
-        if not charger.online:
-            charger.online = True
-            self._tell_connected(charger)
-            if not math.isnan(charger.lost_s):
-                log.info("station %s back after %.0f s", charger.id, self._clock.now_s() - charger.lost_s)
-        self._set_up(session)
-
-    def _set_up(self, session: Session) -> None:
-        """Have a station asked and told all that a boot calls for, when its turn comes; the next tick at the latest."""
-        self._to_set_up[session] = None
-
-    def _set_up_some(self, speaking: Session | None = None) -> None:
-        """Begin with those whose turn it is; one that is ``speaking`` is answered first and pumps by itself."""
-        now = self._hub.poller.now
-        while self._to_set_up and not self._rush and self._setups.take(now):
-            session = next(iter(self._to_set_up))
-            del self._to_set_up[session]
-            session.add(session.dialect.setup(session.charger))
-            if session is not speaking:
-                session.pump()
-
-    def _tell_connected(self, charger: Charger) -> None:
-        now_s = self._clock.now_s()
-        for row in charger.rows.values():
-            self._coalescer.sample(row, Quantity.CONNECTED, float(charger.online), now_s)
-
     def _composite(self, charger: Charger, row: int, version: Version, answer: Answer) -> CompositeSchedule:
         schedule = None
         if answer.status == "Accepted":
@@ -586,25 +416,6 @@ class OcppLink:
             raise ConflictError(f"{charger.id} has no composite schedule: {answer.code or answer.status}")
         self._coalescer.sample(row, Quantity.LIMIT_KW, schedule.power_kw[0], self._clock.now_s())
         return schedule
-
-    def _keep_lease(self, until_s: float, row: int) -> None:
-        heapq.heappush(self._leases, (until_s, row))
-
-    def _on_tick(self) -> None:
-        now_s, now = self._clock.now_s(), asyncio.get_running_loop().time()
-        self._hub.poller.now = now
-        while self._leases and self._leases[0][0] <= now_s:
-            _, row = heapq.heappop(self._leases)
-            charger = self._places.find(row)
-            if charger is not None:
-                charger.expire(row)
-        self._rush, self._welcomed = self._welcomed > RUSH, 0
-        self._set_up_some()
-        while self._away and self._away[0][0] <= now - KEPT_AWAY_WALL_S:
-            _, charger = self._away.popleft()
-            if charger.id not in self._sessions:
-                self._places.forget(charger)
-        self._tick = asyncio.get_running_loop().call_later(TICK_WALL_S, self._on_tick)
 
     async def _all_gone(self) -> None:
         """Wait until peers have closed too; those that do not take our farewell are dropped."""
@@ -621,8 +432,3 @@ def _asked(call: Call, answered: "asyncio.Future[Answer]") -> Script:
     if not answered.done():
         answered.set_result(answer)
     return ACCEPTED if answer.kind is AnswerKind.RESULT else REFUSED
-
-
-def _told(call: Call) -> Script:
-    yield call
-    return ACCEPTED

@@ -1,8 +1,8 @@
 """The fleet as the kernels see it: flat arrays, devices sorted by node, energy in kW-steps, prices per kW and step.
 
-``m`` nodes, ``T`` steps, ``n`` devices of a kind. ``first[k]:first[k + 1]`` are the devices of node ``k``. A cell is one
-step inside a device's plug-in window; the cells of device ``i`` are ``cell[i]:cell[i + 1]``, so schedules hold nothing
-for the hours a car is away. One kW-step is the energy of 1 kW over one step.
+``m`` nodes, ``T`` steps, ``n`` devices of a kind. ``first[k]:first[k + 1]`` are the devices of node ``k``. A cell is
+one step inside a device's plug-in window; the cells of device ``i`` are ``cell[i]:cell[i + 1]``, so schedules hold
+nothing for the hours a car is away. One kW-step is the energy of 1 kW over one step.
 
 Tuples rather than dataclasses: numba reads them as they are.
 """
@@ -202,6 +202,21 @@ class Schedule(NamedTuple):
     cut: Floats
     deal: Floats
     hold: Floats
+
+    def copied(self) -> "Schedule":
+        """Return a copy that later sweeps do not touch."""
+        return Schedule(
+            self.car.copy(),
+            self.level.copy(),
+            self.car_short.copy(),
+            self.store.copy(),
+            self.worth.copy(),
+            self.store_short.copy(),
+            self.used.copy(),
+            self.cut.copy(),
+            self.deal.copy(),
+            self.hold.copy(),
+        )
 
 
 class Flows(NamedTuple):

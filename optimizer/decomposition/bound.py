@@ -6,11 +6,13 @@ bounded by its own dual: any path of energy values proves a bound, the optimal o
 exact one. Weak duality makes the sum a bound whatever the multipliers are (Bertsekas, Nonlinear Programming, ch. 5).
 """
 
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
+
 import numpy as np
 
 from optimizer.decomposition.arrays import (
-    DESK_ROWS,
     BACK,
+    DESK_ROWS,
     DOWN,
     FLOOR,
     INERTIA,
@@ -23,7 +25,6 @@ from optimizer.decomposition.arrays import (
     Floats,
     Holds,
     Ints,
-    Loads,
     Memory,
     Panels,
     Prices,
@@ -32,7 +33,6 @@ from optimizer.decomposition.arrays import (
     Stores,
     Tree,
 )
-from optimizer.decomposition.charging import water_level
 from optimizer.decomposition.flexible import loads_bound
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.reserving import holding_proof
@@ -96,7 +96,6 @@ def _downwards(tree: Tree, own: Floats, grid: Floats) -> None:
 
 @njit(fastmath=True)
 def _cars(cars: Cars, memory: Memory, price: Floats, unserved: float) -> float:
-    case = np.zeros((DESK_ROWS, price.shape[1] + 1))
     total = 0.0
     for k in range(price.shape[0]):
         if cars.first[k] == cars.first[k + 1]:
@@ -105,31 +104,68 @@ def _cars(cars: Cars, memory: Memory, price: Floats, unserved: float) -> float:
         order = np.argsort(row)
         for i in range(cars.first[k], cars.first[k + 1]):
             if memory.price > 0.0:
-                total += _loyal(i, cars, memory, row, unserved, case)
+                total += _loyal(order, row, i, cars, memory, unserved)
             else:
                 total += _filled(order, row, cars.arrive[i], cars.depart[i], cars.p_max[i], cars.need[i], unserved)
     return total
 
 
-@njit(fastmath=True)
-def _loyal(i: int, cars: Cars, memory: Memory, price: Floats, unserved: float, case: Floats) -> float:
-    """Return a bound for one car that stays close to its past: any water level proves one, the right one the best."""
-    begin, p, need = cars.arrive[i], cars.p_max[i], cars.need[i]
-    length = cars.depart[i] - begin
-    if p <= 0.0:
-        return need * unserved
-    for j in range(length):
-        case[PRICE, j] = price[begin + j]
-        case[INERTIA, j] = p / (1e-6 * unserved + 1e-9)
-    recall(memory.cars, cars.cell[i], length, memory.price, case)
-    level, _ = water_level(case, True, length, p, need, unserved, 0.5 * unserved)
-    value = level * need
-    for j in range(length):
-        back, kink, rise = case[BACK, j], case[KINK, j], case[PRICE, j] - level
-        best = min(kink * abs(back), rise * p + kink * abs(p - back))
-        inside = min(max(back, 0.0), p)
-        value += min(best, rise * inside + kink * abs(inside - back))
-    return value
+@njit()
+def _loyal(order: Ints, price: Floats, i: int, cars: Cars, memory: Memory, unserved: float) -> float:
+    """Return the least cost of one car that stays close to its past.
+
+    Each step has two pieces, cheaper up to the past power and dearer beyond, so the fill merges three lists that share
+    the node's order of prices: cheaper pieces, dearer pieces, steps without a past.
+    """
+    begin, end, p, kink = cars.arrive[i], cars.depart[i], cars.p_max[i], memory.price
+    offset, rest, value = cars.cell[i] - cars.arrive[i], cars.need[i], 0.0
+    for t in range(begin, end):
+        back = memory.cars[offset + t]
+        value += kink * abs(back) if back == back else 0.0  # noqa: PLR0124 - NaN differs from itself
+    at = np.zeros(3, np.int64)
+    while rest > 0.0:
+        best, which, room = unserved, -1, 0.0
+        for kind in range(3):
+            found, amount = _piece(order, price, at, kind, begin, end, offset, p, kink, memory.cars)
+            if (amount > 0.0) & (found < best):
+                best, which, room = found, kind, amount
+        if which < 0:
+            break
+        x = min(room, rest)
+        value += x * best
+        rest -= x
+        at[which] += 1
+    return float(value + rest * unserved)
+
+
+@njit()
+def _piece(
+    order: Ints,
+    price: Floats,
+    at: Ints,
+    kind: int,
+    begin: int,
+    end: int,
+    offset: int,
+    p: float,
+    kink: float,
+    memory: Singles,
+) -> tuple[float, float]:
+    """Return price and room of the next piece of a kind: 0 up to the past, 1 beyond, 2 without one.
+
+    Room 0 means that there is no more.
+    """
+    while at[kind] < len(order):
+        t = order[at[kind]]
+        if (t >= begin) & (t < end):
+            back = float(memory[offset + t])
+            known = back == back  # noqa: PLR0124 - NaN differs from itself
+            below = min(max(back, 0.0), p) if known else 0.0
+            room = p if kind == 2 else (below if kind == 0 else p - below)  # noqa: PLR2004 - the third kind
+            if (room > 0.0) & (known == (kind < 2)):  # noqa: PLR2004 - the third kind
+                return price[t] + (kink if kind == 1 else (-kink if kind == 0 else 0.0)), room
+        at[kind] += 1
+    return 0.0, 0.0
 
 
 @njit(fastmath=True)
@@ -144,7 +180,7 @@ def _filled(order: Ints, price: Floats, arrive: int, depart: int, p: float, need
             x = min(p, rest)
             value += x * price[t]
             rest -= x
-    return value + rest * unserved
+    return float(value + rest * unserved)
 
 
 @njit(fastmath=True)
@@ -166,7 +202,15 @@ def _panels(panels: Panels, memory: Memory, price: Floats) -> float:
 
 @njit(fastmath=True)
 def _stores(
-    stores: Stores, holds: Holds, pay: Floats, hold: Floats, memory: Memory, price: Floats, unserved: float, smooth: float, worth: Singles
+    stores: Stores,
+    holds: Holds,
+    pay: Floats,
+    hold: Floats,
+    memory: Memory,
+    price: Floats,
+    unserved: float,
+    smooth: float,
+    worth: Singles,
 ) -> float:
     case = np.zeros((DESK_ROWS, price.shape[1] + 1))
     marks = np.zeros((2, price.shape[1] + 2), np.int64)
@@ -208,7 +252,9 @@ def proven(case: Floats, cell: Cell) -> float:
             fall = case[VALUE, j] - case[VALUE, j + 1]
             value += fall * (case[FLOOR, j] if fall > 0.0 else cell.high)
     end, low = case[VALUE, last], case[FLOOR, last]
-    best = min(end * low + cell.price * max(cell.due - low, 0.0), end * cell.high + cell.price * max(cell.due - cell.high, 0.0))
+    best = min(
+        end * low + cell.price * max(cell.due - low, 0.0), end * cell.high + cell.price * max(cell.due - cell.high, 0.0)
+    )
     if (cell.due > low) & (cell.due < cell.high):
         best = min(best, end * cell.due)
-    return value + best
+    return float(value + best)

@@ -5,6 +5,8 @@
 piecewise linear function; the shortfall ``u`` is a further step that opens when ``nu`` reaches its price.
 """
 
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
+
 import numpy as np
 
 from optimizer.decomposition.arrays import BACK, INERTIA, KINK, POWER, PRICE, Floats
@@ -17,14 +19,14 @@ _U = np.uint64
 
 @njit(fastmath=True, inline=True)
 def drawn(value: float, a: float, b: float, kink: float, back: float) -> float:
-    """Return the unbounded power at which the marginal cost is ``value``: flat at ``back`` for ``2 * kink`` of values."""
+    """Return the unbounded power of marginal cost ``value``: ``back`` for ``2 * kink`` of values."""
     return max((value - kink - a) * b, min((value + kink - a) * b, back))
 
 
 @njit(fastmath=True)
-def water_level(
+def water_level(  # noqa: C901 - one loop with its bracket
     case: Floats,
-    remembers: bool,
+    remembers: bool,  # noqa: FBT001 - a kernel's argument
     length: int,
     p: float,
     need: float,
@@ -65,7 +67,9 @@ def water_level(
     total = 0.0
     if remembers:
         for j in range(_U(length)):
-            case[POWER, j] = min(max(drawn(level, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j]), 0.0), p)
+            case[POWER, j] = min(
+                max(drawn(level, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j]), 0.0), p
+            )
     else:
         for j in range(_U(length)):
             case[POWER, j] = min(max((level - case[PRICE, j]) * case[INERTIA, j], 0.0), p)
@@ -76,7 +80,11 @@ def water_level(
 
 @njit(fastmath=True)
 def _filled(
-    case: Floats, remembers: bool, length: int, p: float, level: float
+    case: Floats,
+    remembers: bool,  # noqa: FBT001 - a kernel's argument
+    length: int,
+    p: float,
+    level: float,
 ) -> tuple[float, float]:
     """Return the energy taken at ``level``, and its slope."""
     amount, slope = 0.0, 0.0
@@ -95,8 +103,14 @@ def _filled(
 
 
 @njit(fastmath=True)
-def _edge(case: Floats, length: int, p: float, level: float, upwards: bool) -> float:
-    """Return a level past the flat stretch around ``level``, on the side asked for: inside the step that reacts next."""
+def _edge(
+    case: Floats,
+    length: int,
+    p: float,
+    level: float,
+    upwards: bool,  # noqa: FBT001 - a kernel's argument
+) -> float:
+    """Return a level past the flat stretch around ``level``, inside the step that reacts next."""
     best = 1e30 if upwards else -1e30
     for j in range(_U(length)):
         span = p / case[INERTIA, j]
@@ -111,7 +125,13 @@ def _edge(case: Floats, length: int, p: float, level: float, upwards: bool) -> f
 
 
 @njit(fastmath=True)
-def _settled(case: Floats, length: int, p: float, rest: float, dear: bool) -> float:
+def _settled(
+    case: Floats,
+    length: int,
+    p: float,
+    rest: float,
+    dear: bool,  # noqa: FBT001 - a kernel's argument
+) -> float:
     """Put what the root search left over, or took too much, onto the first steps that can; return what is missing."""
     if dear and rest > 0.0:
         return rest

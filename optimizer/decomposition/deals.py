@@ -3,6 +3,8 @@
 In the bound each contract is exact on its own: it is taken if it saves more than it costs.
 """
 
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
+
 import numpy as np
 
 from optimizer.decomposition.arrays import City, Deals, Floats, Flows, Prices, Schedule, Stiffness, Tree
@@ -36,9 +38,7 @@ def bargain(
 
 
 @njit(fastmath=True)
-def set_share(
-    i: int, share: float, tree: Tree, deals: Deals, plan: Schedule, flows: Flows, pending: Pending
-) -> None:
+def set_share(i: int, share: float, tree: Tree, deals: Deals, plan: Schedule, flows: Flows, pending: Pending) -> None:
     """Set the share of contract ``i`` and carry the change into the flows."""
     node, change = deals.node[i], share - plan.deal[i]
     plan.deal[i] = share
@@ -50,7 +50,8 @@ def set_share(
 
 def offers(deals: Deals, grid: Floats) -> Floats:
     """Return what each contract would cost beyond what it saves at the prices ``grid``, shape ``(c,)``."""
-    return deals.price - (grid[deals.node] * deals.cut).sum(1)
+    cost: Floats = deals.price - (grid[deals.node] * deals.cut).sum(1)
+    return cost
 
 
 def decide(tree: Tree, deals: Deals, plan: Schedule, flows: Flows, shares: Floats) -> None:

@@ -1,9 +1,12 @@
 """Loads that can be cut, with what comes back later: a knapsack over the worth of a cut.
 
-A kW cut at ``t`` saves the price at ``t`` and pays ``ratio / span`` of the prices of the next ``span`` steps. In a sweep
-the quadratic terms of those steps couple; they are replaced by separable ones that lie above them (the row sums of the
-coupling), so every answer still lowers the Lagrangian. In the bound the terms are linear and the knapsack is exact.
+A kW cut at ``t`` saves the price at ``t`` and pays ``ratio / span`` of the prices of the next ``span`` steps. In a
+sweep the quadratic terms of those steps couple; they are replaced by separable ones that lie above them (the row sums
+of the coupling), so every answer still lowers the Lagrangian. In the bound the terms are linear and the knapsack is
+exact.
 """
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 import numpy as np
 
@@ -85,7 +88,7 @@ def _pulled(i: int, loads: Loads, memory: Memory, cuts: Floats, price: Floats, s
 
 
 @njit(fastmath=True)
-def _remembered_cost(i: int, loads: Loads, memory: Memory, pull: Floats) -> float:
+def _remembered_cost(i: int, memory: Memory, pull: Floats) -> float:
     """Return the constant part of ``sum pull * (net - back)``, which lies below the price of leaving the past."""
     total = 0.0
     for t in range(len(pull)):
@@ -155,7 +158,7 @@ def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> flo
             pull[:] = 0.0
             if memory.price > 0.0:
                 _pulled(i, loads, memory, cuts, pull, slope)
-                total += _remembered_cost(i, loads, memory, pull)
+                total += _remembered_cost(i, memory, pull)
             for t in range(steps):
                 price[t] = grid[k, t] + pull[t]
             _worth(price, loads.rebound[i] / loads.rebound_steps, loads.rebound_steps, worth)

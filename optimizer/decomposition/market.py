@@ -1,9 +1,11 @@
 """What one more kW costs at a node, as far as everything above the node and the market says.
 
 All terms are those of the augmented Lagrangian: a row ``g(x) <= 0`` with multiplier ``mu`` and stiffness ``r`` adds
-``max(mu + r g, 0)`` to the marginal price (and ``r`` to its slope while it is active); a priced, hence soft, row adds no
-more than its price. See Bertsekas, Constrained Optimization and Lagrange Multiplier Methods, ch. 2 and 3.
+``max(mu + r g, 0)`` to the marginal price (and ``r`` to its slope while it is active); a priced, hence soft, row adds
+no more than its price. See Bertsekas, Constrained Optimization and Lagrange Multiplier Methods, ch. 2 and 3.
 """
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 from typing import NamedTuple
 
@@ -88,9 +90,7 @@ def look(
 
 
 @njit(fastmath=True)
-def _ancestor(
-    node: int, tree: Tree, flows: Flows, prices: Prices, stiff: Stiffness, reach: float, view: View
-) -> None:
+def _ancestor(node: int, tree: Tree, flows: Flows, prices: Prices, stiff: Stiffness, reach: float, view: View) -> None:
     r = stiff.node[node]
     for t in range(view.grid.shape[0]):
         flow = flows.node[node, t]

@@ -45,7 +45,7 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -
     gross += fleet.panels.price * float((fleet.panels.available - plan.used).sum())
     gross += float(fleet.loads.price @ plan.cut.sum(1)) + float(fleet.deals.price @ plan.deal)
     gross += fleet.holds.price * float(np.maximum(fleet.holds.need - reserve, 0.0).sum())
-    gross += memory.price * _difference(problem, fleet, memory, plan)
+    gross += memory.price * _difference(fleet, memory, plan)
     return Outcome(
         objective_cny=gross - float(city.regulation_price @ capacity),
         gross_cny=gross,
@@ -97,7 +97,7 @@ def _store_ends(stores: Stores, holds: Holds, power: Singles) -> tuple[Floats, f
     return end, wear, reserve
 
 
-def _difference(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -> float:
+def _difference(fleet: Fleet, memory: Memory, plan: Schedule) -> float:
     """Return the sum of all differences from what is remembered, kW-steps."""
     if memory.price <= 0.0:
         return 0.0

@@ -75,8 +75,8 @@ def _capacity(city: City, flows: Flows, r: float, prices: Prices) -> Floats:
 class Momentum(NamedTuple):
     """Factors of the node multipliers' steps, signed like the last violation; both of shape ``(m, T)``.
 
-    A row that stays violated, or slack with a price left, doubles its steps until it turns: where a limit cannot be kept
-    the multiplier must reach the overload price, which may be a hundred times the energy price.
+    A row that stays violated, or slack with a price left, doubles its steps until it turns: where a limit cannot be
+    kept the multiplier must reach the overload price, which may be a hundred times the energy price.
     """
 
     up: Floats
@@ -147,13 +147,13 @@ def copied(prices: Prices) -> Prices:
     return Prices(*(array.copy() for array in prices))
 
 
-def empty_plan(fleet: Fleet, cars_even: bool = True) -> Schedule:
+def empty_plan(fleet: Fleet) -> Schedule:
     """Return a schedule to begin with: cars spread their need evenly, stores rest, the sun is used, nothing is cut."""
     length = np.diff(fleet.cars.cell)
     even = np.minimum(fleet.cars.need / np.maximum(length, 1), fleet.cars.p_max).astype(np.float32)
     worth = np.full(int(fleet.stores.cell[-1]), float(np.median(fleet.city.price)), np.float32)
     return Schedule(
-        car=np.repeat(even if cars_even else even * 0.0, length),
+        car=np.repeat(even, length),
         level=np.full(len(length), float(np.median(fleet.city.price))),
         car_short=np.zeros(len(length)),
         store=np.zeros(int(fleet.stores.cell[-1]), np.float32),

@@ -1,8 +1,10 @@
 """From nearly feasible to feasible: the few nodes still beyond a limit answer again, to sharper prices.
 
-Only devices below such a node move, so the rest of the plan stays as it is. What cannot be mended, because the load that
-nobody moves is already beyond the limit, stays as a named overload.
+Only devices below such a node move, so the rest of the plan stays as it is. What cannot be mended, because the load
+that nobody moves is already beyond the limit, stays as a named overload.
 """
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 import numpy as np
 
@@ -61,7 +63,7 @@ def mend_band(
     flows: Flows,
     parts: list[Ints],
 ) -> None:
-    """Bring the total back between its bounds, in place: part after part of the city answers until nothing is beyond."""
+    """Bring the total back between its bounds, in place: part after part of the city answers until it is."""
     sharp = copied(prices)
     own = stiff
     city = fleet.city

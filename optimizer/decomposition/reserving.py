@@ -1,13 +1,16 @@
 """Stores that hold back reserve: how much, against what it costs them.
 
-A store that holds ``h`` over a window ``[first, last)`` has a higher floor (``low + h (last - 1 - t) / eta`` at the end of
-step ``t``, from the step before the window on) and less discharge (``discharge - h``). For a given ``h`` this is the
-same problem with other bounds, and its multipliers say what one more kW held costs: the falls of the energy value at
-the floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is a root.
+A store that holds ``h`` over a window ``[first, last)`` has a higher floor (``low + h (last - 1 - t) / eta`` at the
+end of step ``t``, from the step before the window on) and less discharge (``discharge - h``). For a given ``h`` this
+is the same problem with other bounds, and its multipliers say what one more kW held costs: the falls of the energy
+value at the floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is
+a root.
 
 In the bound every pair of energy values and power prices proves something; where the cost jumps over the reserve's
 price at some ``h`` the proof lies between the two answers next to it, so their mixtures are tried.
 """
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 import numpy as np
 
@@ -52,7 +55,7 @@ def most_held(stores: Stores, i: int, first: int, last: int) -> float:
         # Held beyond the greatest discharge it must charge all the time, and its energy must have room for that.
         forced = (span + eta * discharge * length) / (length / eta + eta * length)
         most = min(most, max(forced, discharge))
-    return max(most, 0.0)
+    return float(max(most, 0.0))
 
 
 @njit()
@@ -82,7 +85,7 @@ def power_price(case: Floats, cell: Cell, j: int) -> float:
     value = case[VALUE, j]
     at = case[PRICE, j] + y / case[INERTIA, j]
     gain = at - cell.wear - value / cell.eta if y < 0.0 else at - value * cell.eta
-    return max(gain, 0.0)
+    return float(max(gain, 0.0))
 
 
 @njit()
@@ -94,7 +97,7 @@ def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, ce
         cost += max(fall, 0.0) * (last - 1 - t) / cell.eta
     for t in range(first, last):
         cost += power_price(case, cell, t - begin)
-    return cost
+    return float(cost)
 
 
 @njit()
@@ -152,7 +155,14 @@ def held_back(
 
 
 @njit()
-def _next(held: float, dear: bool, low: float, high: float, most: float, step: float) -> float:
+def _next(
+    held: float,
+    dear: bool,  # noqa: FBT001 - a kernel's argument
+    low: float,
+    high: float,
+    most: float,
+    step: float,
+) -> float:
     """Return where to look next: by growing steps until both sides are known, then in the middle."""
     if dear & (low == 0.0):
         return max(held - step, 0.0)
@@ -206,9 +216,7 @@ def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Cell, point:
 
 
 @njit()
-def _best_mixture(
-    i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, points: Floats
-) -> float:
+def _best_mixture(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, points: Floats) -> float:
     """Return the best bound that mixtures of ``points`` prove: what they prove is concave, so each line has one top."""
     mixture = points[0].copy()
     best = _proven(i, stores, holds, pay, case, cell, mixture)
@@ -234,9 +242,7 @@ def _best_mixture(
 
 
 @njit()
-def _proven(
-    i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, point: Floats
-) -> float:
+def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, point: Floats) -> float:
     """Return the bound that energy values ``point[0]`` and power prices ``point[1]`` prove."""
     eta, last, begin = cell.eta, cell.length - 1, stores.arrive[i]
     low, high, discharge = stores.low[i], cell.high, stores.discharge[i]
@@ -269,7 +275,7 @@ def _proven(
     best = min(end * low + cell.price * max(cell.due - low, 0.0), end * high + cell.price * max(cell.due - high, 0.0))
     if (cell.due > low) & (cell.due < high):
         best = min(best, end * cell.due)
-    return value + best
+    return float(value + best)
 
 
 @njit()
@@ -288,4 +294,4 @@ def held_kw(stores: Stores, i: int, first: int, last: int, power: Singles) -> fl
             held = min(held, y + stores.discharge[i])
             if t + 1 < last:
                 held = min(held, (energy - stores.low[i]) * eta / (last - t - 1))
-    return max(held, 0.0)
+    return float(max(held, 0.0))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness
 from optimizer.decomposition.bound import lower_bound_cny, node_prices
 from optimizer.decomposition.deals import bargain, decide, offers, revised
 from optimizer.decomposition.fleet import compiled, remembered, tightened
@@ -21,9 +21,9 @@ from optimizer.problem import Problem
 from optimizer.solution import Solution, Status, Warm, gap_ratio
 
 _SWEEPS = 90
-_FIRST_CHECK, _CHECK_EVERY = 12, 3
+_FIRST_CHECK, _FIRST_WARM_CHECK, _CHECK_EVERY, _TELL_EVERY = 13, 8, 2, 3
 _GROWTH, _GROW_AFTER = 1.1, 8
-_BAND_STIFFNESS = 2.0
+_BAND_STIFFNESS = 8.0
 _FOLLOW = 0.5
 _DECISIONS = 8
 _MARGIN = 5e-4
@@ -112,14 +112,14 @@ def decompose(
         progress: Told after every check of the gap.
     """
     search = _begun(problem, deadline_s, warm)
-    first = _FIRST_CHECK if warm is None else _CHECK_EVERY
+    first = _FIRST_CHECK if warm is None else _FIRST_WARM_CHECK
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
         _advance(search)
         if search.sweeps >= first and (search.sweeps - first) % _CHECK_EVERY == 0:
             _check(search, progress)
             if search.gap <= gap_ratio:
                 break
-        elif search.sweeps % _CHECK_EVERY == 0:
+        elif search.sweeps % _TELL_EVERY == 0:
             _tell(search, progress)
     if search.outcome is None:
         _check(search, progress)
@@ -130,12 +130,9 @@ def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
     began_s = time.perf_counter()
     fleet = compiled(problem)
     plan = empty_plan(fleet)
-    started = warm_plan(problem, fleet, plan, warm)
+    warm_plan(problem, fleet, plan, warm)
     flows = flows_of(fleet, plan)
     stiff = _stiffness(fleet, flows)
-    if started:
-        factor = _GROWTH**_GROW_AFTER
-        stiff = stiff._replace(total=stiff.total * factor, moved=stiff.moved * factor, band=stiff.band * factor)
     devices = len(fleet.cars.need) + len(fleet.stores.due)
     search = _Search(
         problem=problem,
@@ -232,7 +229,7 @@ def _check(search: _Search, progress: Callable[[Progress], None] | None) -> None
     outcome = outcome_of(search.problem, fleet, search.memory, plan)
     if search.outcome is None or outcome.objective_cny < search.outcome.objective_cny:
         search.outcome = outcome
-        search.best = Schedule(*(part.copy() for part in plan))
+        search.best = plan.copied()
     resum(fleet, plan, flows)
     search.check_s = time.perf_counter() - began
     _tell(search, progress)

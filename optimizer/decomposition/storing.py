@@ -4,13 +4,15 @@
 ``y_t = charge - discharge`` with ``e_t = e_(t-1) + eta * y_t^+ - y_t^- / eta``, ``low_t <= e_t <= high`` and
 ``short >= due - e_end``.
 
-With the value ``lam_t`` of energy stored at the end of step ``t`` every power follows in closed form, and is increasing
-in ``lam_t``. ``lam`` is constant while the energy is strictly inside its bounds; it may fall only where the energy is at
-``low`` and rise only where it is at ``high``. So a path is a list of segments, each with one root. The segments of the
-last sweep are tried first and mended (split at the worst violation, joined where ``lam`` jumps the wrong way); whatever
-passes all conditions is optimal, the problem being convex. Should that not settle, the taut string through the
-bounds, drawn forward as a funnel of values, gives the answer without a guess.
+With the value ``lam_t`` of energy stored at the end of step ``t`` every power follows in closed form, and is
+increasing in ``lam_t``. ``lam`` is constant while the energy is strictly inside its bounds; it may fall only where
+the energy is at ``low`` and rise only where it is at ``high``. So a path is a list of segments, each with one root.
+The segments of the last sweep are tried first and mended (split at the worst violation, joined where ``lam`` jumps
+the wrong way); whatever passes all conditions is optimal, the problem being convex. Should that not settle, the taut
+string through the bounds, drawn forward as a funnel of values, gives the answer without a guess.
 """
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 from typing import NamedTuple
 
@@ -93,10 +95,13 @@ def gained(case: Floats, cell: Cell, first: int, last: int, value: float) -> tup
 
 
 @njit(fastmath=True)
-def root(case: Floats, cell: Cell, first: int, last: int, target: float, guess: float, low: float, high: float) -> tuple[float, float]:
+def root(
+    case: Floats, cell: Cell, first: int, last: int, target: float, guess: float, low: float, high: float
+) -> tuple[float, float]:
     """Return the value in ``[low, high]`` at which ``target`` is gained, and the slope there (0: a flat stretch).
 
-    Newton's method from ``guess``, kept inside a bracket; the bracket's ends are only tried when growing steps get there.
+    Newton's method from ``guess``, kept inside a bracket; the bracket's ends are only tried when growing steps get
+    there.
     """
     value = min(max(guess, low), high)
     tolerance = _EPS * (cell.charge + 1.0)
@@ -135,15 +140,24 @@ def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tupl
     for j in range(first, last + 1):
         a, s = case[PRICE, j], 1.0 / case[INERTIA, j]
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-        for n in range(4):
-            if n == 0:
-                at = (a + s * floor) * inverse
-            elif n == 1:
-                at = (a + s * cell.charge) * inverse
-            elif n == 2:
-                at = (a - cell.wear) * cell.eta
-            else:
-                at = (a - cell.wear - s * ceiling) * cell.eta
+        kink, back = (case[KINK, j], case[BACK, j]) if cell.remembers else (0.0, 0.0)
+        for n in range(8):
+            charging = n < 4  # noqa: PLR2004 - four corners of charging, four of discharging
+            y = (floor if n % 4 == 0 else cell.charge) if charging else (-ceiling if n % 4 == 0 else 0.0)
+            at = a + s * y + (kink if y >= back else -kink)
+            if n % 4 > 1:
+                if (
+                    (kink == 0.0)
+                    | (back <= (floor if charging else -ceiling))
+                    | (back >= (cell.charge if charging else 0.0))
+                ):
+                    continue
+                at = a + s * back + (kink if n % 4 == 2 else -kink)  # noqa: PLR2004 - either end of the rest at the past
+            elif (n % 4 == 0) & (y == back):
+                at = a + s * y + kink
+            elif (n % 4 == 1) & (y == back):
+                at = a + s * y - kink
+            at = at * inverse if charging else (at - cell.wear) * cell.eta
             if at <= value:
                 low = max(low, at)
             if at >= value:
@@ -152,7 +166,9 @@ def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tupl
 
 
 @njit(fastmath=True)
-def _terminal(case: Floats, cell: Cell, first: int, energy: float, guess: float, low: float, high: float) -> tuple[float, float, float]:
+def _terminal(
+    case: Floats, cell: Cell, first: int, energy: float, guess: float, low: float, high: float
+) -> tuple[float, float, float]:
     """Return value, its slope and the energy reached where the window ends with the due energy priced."""
     last = cell.length - 1
     span = _EPS * (cell.charge + 1.0)
@@ -209,11 +225,11 @@ def _worst(case: Floats, cell: Cell, first: int, last: int, energy: float, value
     _gains(case, cell, first, last, value)
     worst, at, side = 4.0 * _EPS * (cell.charge + 1.0) * (last - first + 1), -1, AT_LOW
     high = cell.high
-    for j in range(_U(first), _U(last)):
+    for j in range(first, last):
         energy += case[GAIN, j]
         over, under = energy - high, case[FLOOR, j] - energy
         if max(over, under) > worst:
-            worst, at, side = max(over, under), np.int64(j), (AT_HIGH if over > under else AT_LOW)
+            worst, at, side = max(over, under), j, (AT_HIGH if over > under else AT_LOW)
     return at, side
 
 
@@ -225,7 +241,9 @@ def _insert(marks: Ints, count: int, place: int, end: int, side: int) -> None:
 
 
 @njit(fastmath=True)
-def mended(case: Floats, marks: Ints, cell: Cell) -> bool:
+def mended(  # noqa: C901, PLR0912 - one pass over the segments, with what can be wrong with each
+    case: Floats, marks: Ints, cell: Cell
+) -> bool:
     """Solve by mending the remembered segments; fill ``case[VALUE]`` and say whether every condition holds."""
     count = _segments(case, marks, cell)
     for _ in range(_TRIES):
@@ -251,7 +269,7 @@ def mended(case: Floats, marks: Ints, cell: Cell) -> bool:
                     value = low
                 elif (before_side != AT_END) & (abs(reached - cell.due) <= 4.0 * _EPS * (cell.charge + 1.0)):
                     # exactly what is due, and nothing reacts: the value is free to follow its past
-                    value = min(max(value, max(low, 0.0)), min(high, cell.price))
+                    value = min(max(value, low, 0.0), high, cell.price)
             at, which = _worst(case, cell, first, last, energy, value)
             if at >= 0:
                 _insert(marks, count, place, at, which)
@@ -273,7 +291,9 @@ def mended(case: Floats, marks: Ints, cell: Cell) -> bool:
             for j in range(first, last + 1):
                 case[VALUE, j] = value
             slack = 1e-9 * (abs(before) + abs(value))
-            wrong = ((before_side == AT_LOW) & (before < value - slack)) | ((before_side == AT_HIGH) & (before > value + slack))
+            wrong = ((before_side == AT_LOW) & (before < value - slack)) | (
+                (before_side == AT_HIGH) & (before > value + slack)
+            )
             if wrong:
                 clean = False
                 for n in range(place - 1, count - 1):
@@ -288,8 +308,10 @@ def mended(case: Floats, marks: Ints, cell: Cell) -> bool:
 
 
 @njit(fastmath=True)
-def funnel(case: Floats, cell: Cell) -> None:
-    """Solve from nothing: narrow the values that stay inside the bounds until one must be left, then go on from there."""
+def funnel(  # noqa: C901 - one walk forward with the two sides of the funnel
+    case: Floats, cell: Cell
+) -> None:
+    """Solve from nothing: narrow the values that stay inside the bounds until one must be left, and go on there."""
     length, start, energy = cell.length, 0, cell.begin
     span = _EPS * (cell.charge + 1.0)
     while start < length:
@@ -394,15 +416,17 @@ def _topped_up(case: Floats, cell: Cell, missing: float) -> float:
 
 
 @njit(fastmath=True)
-def limits(case: Floats, length: int, charge: float, eta: float, wear: float, kink: float, price: float) -> tuple[float, float]:
+def limits(
+    case: Floats, length: int, charge: float, eta: float, wear: float, kink: float, price: float
+) -> tuple[float, float]:
     """Return values below and above which no step reacts any more."""
     low, high = 0.0, price
     inverse = 1.0 / eta
     for j in range(length):
         bottom = case[PRICE, j] - kink - wear - max(case[DOWN, j], 0.0) / case[INERTIA, j]
         top = case[PRICE, j] + kink + charge / case[INERTIA, j]
-        low = min(low, min(bottom * eta, bottom * inverse))
-        high = max(high, max(top * eta, top * inverse))
+        low = min(low, bottom * eta, bottom * inverse)
+        high = max(high, top * eta, top * inverse)
     return low - 1e-6, high + 1e-6
 
 

@@ -5,6 +5,8 @@ slope that is renewed every few devices; a device's own load is taken out before
 step from jumping. Serial by design: two halves of the fleet answering the same prices at once diverge.
 """
 
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
+
 from typing import NamedTuple
 
 import numpy as np
@@ -90,11 +92,21 @@ def sweep(
         order: Nodes, in the order of their turns.
         stride: Devices between two looks at what lies above the node.
         reach: Distance in kW at which an inactive row's slope already counts.
+        tree: Limits to be held to.
+        cars: Charge-only cars.
+        stores: Batteries.
+        panels: Curtailable solar.
+        loads: Loads that can be cut.
+        holds: Windows of reserve.
+        city: What is bought and sold.
+        memory: Powers to stay close to.
+        stiff: Slopes of the augmented terms.
+        prices: Multipliers.
+        plan: The schedule.
+        flows: Its sums.
     """
     steps = len(city.price)
-    view = View(
-        np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
-    )
+    view = View(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps))
     pending = Pending(np.zeros(steps), np.zeros(steps), np.zeros(steps))
     near = Near(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps))
     case = np.zeros((DESK_ROWS, steps + 1))
@@ -215,7 +227,7 @@ def _car_prices(
     near: Near,
     case: Floats,
 ) -> None:
-    """Fill ``case[PRICE]``, the marginal cost of the first kW, and ``case[INERTIA]``, the inverse slope of its chord to the last.
+    """Fill ``case[PRICE]``, the marginal cost of the first kW, and ``case[INERTIA]``, its chord's inverse slope.
 
     Several short loops over few arrays each: with more, the compiler gives up proving them apart.
     """
@@ -224,7 +236,9 @@ def _car_prices(
     for j in range(n):
         case[GAIN, j] = price[t + j] - (slope[t + j] + inertia) * power[c + j]
     for j in range(n):
-        case[PRICE, j] = case[GAIN, j] + soft(up[t + j] - r * power[c + j], roof) - soft(down[t + j] + r * power[c + j], roof)
+        case[PRICE, j] = (
+            case[GAIN, j] + soft(up[t + j] - r * power[c + j], roof) - soft(down[t + j] + r * power[c + j], roof)
+        )
     for j in range(n):
         left = r * (p - power[c + j])
         case[GAIN, j] += (slope[t + j] + inertia) * p + soft(up[t + j] + left, roof) - soft(down[t + j] - left, roof)
@@ -233,9 +247,7 @@ def _car_prices(
 
 
 @njit(fastmath=True)
-def _changed(
-    power: Singles, cell: int, r: float, begin: int, length: int, near: Near, case: Floats
-) -> None:
+def _changed(power: Singles, cell: int, r: float, begin: int, length: int, near: Near, case: Floats) -> None:
     """Write a device's new power into the schedule and into what its neighbours see."""
     price, slope, up, down, moved = near.price, near.slope, near.up, near.down, near.moved
     c, t, n = _U(cell), _U(begin), _U(length)
@@ -348,7 +360,7 @@ def _store_prices(
     near: Near,
     case: Floats,
 ) -> None:
-    """Fill ``case[PRICE]`` and ``case[INERTIA]``; a limit within ``width`` kW of becoming active counts in the slope."""
+    """Fill ``case[PRICE]`` and ``case[INERTIA]``; a limit ``width`` kW from becoming active counts in the slope."""
     price, steep, up, down = near.price, near.slope, near.up, near.down
     c, t, n = _U(cell), _U(begin), _U(length)
     reach = r * width
@@ -396,16 +408,14 @@ def _panel(
             if back > 0.5 * UNKNOWN:
                 less = _sunny(saved - memory.price, slope, up, down, r, roof, most)
                 more = _sunny(saved + memory.price, slope, up, down, r, roof, most)
-                new = max(less, min(more, min(back, most)))
+                new = max(less, min(more, back, most))
         plan.used[i, t] = new
         pending.solar[t] += new - old
         flows.node[node, t] -= new - old
 
 
 @njit(fastmath=True)
-def _sunny(
-    saved: float, slope: float, up: float, down: float, r: float, roof: float, most: float
-) -> float:
+def _sunny(saved: float, slope: float, up: float, down: float, r: float, roof: float, most: float) -> float:
     """Return the solar power in ``[0, most]`` at which using more would cost more than it saves."""
     if saved - slope * most + soft(up - r * most, roof) - soft(down + r * most, roof) >= 0.0:
         return most

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Flows, Floats, Prices, Schedule
+from optimizer.decomposition.arrays import City, Fleet, Floats, Prices, Schedule
 from optimizer.decomposition.fleet import in_cells
 from optimizer.decomposition.market import FAR
 from optimizer.decomposition.prices import make_feasible, opening_prices
 from optimizer.problem import Problem
 from optimizer.solution import Warm
+from optimizer.validation import PowerArray
 
 
-def warm_of(prices: Prices, power_kw: Floats) -> Warm:
+def warm_of(prices: Prices, power_kw: PowerArray) -> Warm:
     """Return what a next solve may start from."""
     return Warm(
         total_price=prices.peak + prices.above - prices.below,
@@ -75,8 +76,3 @@ def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None)
         cut = (problem.flexible.baseline_kw - power[flexible])[rows.loads]
         plan.cut[...] = np.clip(cut, 0.0, fleet.loads.most)
     return True
-
-
-def fits(flows: Flows, prices: Prices) -> bool:
-    """Return whether multipliers and flows are finite."""
-    return bool(np.isfinite(flows.total).all() and all(np.isfinite(part).all() for part in prices))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.tracking.columns import KEYS, LEVELS, Codes, Curves, Floats, Goal, Ints, Limits, Line, Rows, Tree
+from optimizer.tracking.columns import KEYS, LEVELS, Codes, Curves, Flags, Floats, Goal, Ints, Limits, Line, Rows, Tree
 from optimizer.tracking.curves import divide, stand_in_line, sum_up
-from optimizer.tracking.walk import follow
+from optimizer.tracking.walk import follow, must_wait
 from optimizer.validation import ProblemError, at_least, finite, known, shaped, tree, whole, within
 
 
@@ -42,11 +42,14 @@ class Moves:
     Attributes:
         rows: Rows with a new power, each once, shape ``(r,)``.
         power_kw: Their powers, shape ``(r,)``.
+        wait: Whether the row should be told only when the others have moved, for no device moves at once and on the way
+            a limit could be passed, shape ``(r,)``.
         total_kw: What all rows together are told now.
     """
 
     rows: Ints
     power_kw: Floats
+    wait: Flags
     total_kw: float
 
     def __len__(self) -> int:
@@ -66,17 +69,20 @@ class MeritOrder:
         parent: Node that feeds each node, -1 at a root, shape ``(m,)``.
         patience_kw: A node does not move while what all nodes were to take and what they take differ by no more; one
             row somewhere makes up for it. More patience is fewer commands and a division less even.
+        unready: Share of a change that may not have happened yet when the changes the other way have; it decides which
+            rows have to ``wait``. 1 supposes nothing about who is faster.
 
     Raises:
         ProblemError: A node that there is not, or parents that make no tree.
     """
 
-    def __init__(self, *, node: Ints, parent: Ints, patience_kw: float = 0.0) -> None:
+    def __init__(self, *, node: Ints, parent: Ints, patience_kw: float = 0.0, unready: float = 1.0) -> None:
         at_least("patience_kw", patience_kw, 0.0)
+        within("unready", unready, 0.0, 1.0)
         whole("parent", parent, (len(parent),))
         tree("parent", parent)
         within("node", whole("node", node, (len(node),)), 0, len(parent) - 1)
-        self._patience_kw = float(patience_kw)
+        self._patience_kw, self._unready = float(patience_kw), float(unready)
         self._member: Ints = np.argsort(node, kind="stable")
         self._place = np.empty(len(node), dtype=np.int64)
         self._place[self._member] = np.arange(len(node))
@@ -94,6 +100,8 @@ class MeritOrder:
         self._limits = Limits(least=np.full(m, -np.inf), most=np.full(m, np.inf), fixed=np.zeros(m))
         self._goal = Goal(load=np.zeros(m), share=np.zeros(m), up=np.zeros(m), down=np.zeros(m))
         self._moved = np.empty(n, dtype=np.int64)
+        self._home = node[self._member].astype(np.int64)
+        self._scratch = np.zeros((3, m))
         self._trim = 0
         self._fixed_kw = 0.0
 
@@ -210,8 +218,24 @@ class MeritOrder:
             self._trim,
             self._moved,
         )
-        moved = self._moved[:count]
-        return Moves(rows=self._member[moved], power_kw=self._rows.told[moved], total_kw=float(self._line.got.sum()))
+        moved, wait = self._moved[:count], np.zeros(count, dtype=np.bool_)
+        must_wait(
+            self._unready,
+            moved,
+            self._rows,
+            self._home,
+            self._tree,
+            self._limits,
+            self._line.got,
+            wait,
+            self._scratch,
+        )
+        return Moves(
+            rows=self._member[moved],
+            power_kw=self._rows.told[moved],
+            wait=wait,
+            total_kw=float(self._line.got.sum()),
+        )
 
     def _nodes(self, part: int, parts: int) -> tuple[int, int]:
         """Return first and last node of a part; parts have about as many rows each."""

@@ -11,7 +11,7 @@ references at every access to a tuple's field and at every call.
 import numpy as np
 
 from optimizer.jit import njit
-from optimizer.tracking.columns import KEYS, Curves, Floats, Goal, Ints, Line, Rows, Tree
+from optimizer.tracking.columns import KEYS, Curves, Flags, Floats, Goal, Ints, Limits, Line, Rows, Tree
 
 _EXACT_KW = 1e-6
 """Rounding of kW: nearer than that is the same."""
@@ -164,6 +164,65 @@ def _changed(count: int, told: Floats, was: Floats, moved: Ints) -> int:
             moved[kept] = i
             kept += 1
     return kept
+
+
+@njit()
+def must_wait(
+    unready: float,
+    moved: Ints,
+    rows: Rows,
+    home: Ints,
+    tree: Tree,
+    limits: Limits,
+    got: Floats,
+    wait: Flags,
+    scratch: Floats,
+) -> None:
+    """Mark rows whose move has to wait until others have moved, or a limit could be passed on the way.
+
+    Devices do not move at one time. While a part of the falls has not happened a node's load is higher by it: where that
+    passes the limit the rises under it wait, if the node can do without them so long. While a part of the rises has not
+    it is lower: where that passes the lower limit the falls wait, if the node can bear the rises alone so long. Where
+    neither can be borne all move at once.
+
+    Args:
+        unready: That part.
+        moved: Rows that move, shape ``(r,)``.
+        rows: Where they come from and go to.
+        home: Node of every row, shape ``(n,)``.
+        tree: The nodes.
+        limits: Of the nodes.
+        got: What each node's own rows are told in sum, shape ``(m + 1,)``.
+        wait: Filled, shape ``(r,)``.
+        scratch: Shape ``(3, m + 1)``.
+    """
+    load, fall, rise = scratch[0], scratch[1], scratch[2]
+    told, was, parent, down = rows.told, rows.was, tree.parent, tree.down
+    load[:] = got + limits.fixed
+    fall[:] = 0.0
+    rise[:] = 0.0
+    for i in moved:
+        change = told[i] - (0.0 if np.isnan(was[i]) else was[i])
+        fall[home[i]] += max(-change, 0.0)
+        rise[home[i]] += max(change, 0.0)
+    for q in range(len(down) - 1, 0, -1):
+        k = down[q]
+        for column in (load, fall, rise):
+            column[parent[k]] += column[k]
+    # From here on 1 stands for tight.
+    for q in range(len(down)):
+        k = down[q]
+        above = parent[k]
+        most, least = limits.most[k] + _EXACT_KW, limits.least[k] - _EXACT_KW
+        over = load[k] + unready * fall[k] > most and load[k] - rise[k] >= least
+        under = load[k] - unready * rise[k] < least and load[k] + fall[k] <= most
+        fall[k] = 1.0 if over or (above >= 0 and fall[above] == 1.0) else 0.0
+        rise[k] = 1.0 if under or (above >= 0 and rise[above] == 1.0) else 0.0
+    for j in range(len(moved)):
+        i = moved[j]
+        change = told[i] - (0.0 if np.isnan(was[i]) else was[i])
+        over, under = fall[home[i]] == 1.0, rise[home[i]] == 1.0
+        wait[j] = over if change > 0.0 else under and not over
 
 
 @njit()

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.ocpp import OcppLink, server
+from adapters.ocpp import OcppLink, server, sessions
 from adapters.ocpp.commands import reserved_profile_id
 from adapters.ocpp.wire import stamp
 from tests.conformance.ocpp_bench import (
@@ -665,7 +665,7 @@ async def test_what_is_under_way_comes_back_as_unreachable_when_the_link_closes(
 
 
 async def test_a_station_that_connects_and_says_nothing_is_asked_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "BOOT_PATIENCE_WALL_S", 0.05)
+    monkeypatch.setattr(sessions, "BOOT_PATIENCE_WALL_S", 0.05)
     monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.5)
     async with central(Sink(), boot_interval_s=1) as link, station(link, boot=False) as raw:
         assert (await raw.asked_for("TriggerMessage"))["requestedMessage"] == "BootNotification"

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import math
 import os
+from contextlib import AsyncExitStack
 
 import orjson
 import pytest
@@ -12,7 +13,18 @@ from websockets.asyncio.client import connect
 from adapters.ocpp import OcppLink, server
 from adapters.ocpp.frames import CloseCode, Opcode, masked
 from adapters.ocpp.wire import stamp
-from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, fleet, resource, setpoints, station
+from tests.conformance.ocpp_bench import (
+    ACCEPTED,
+    EV,
+    RawStation,
+    Sink,
+    central,
+    clock,
+    fleet,
+    resource,
+    setpoints,
+    station,
+)
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
@@ -66,6 +78,7 @@ class Plain:
         return self, head.decode()
 
     def say(self, message: object, *, reserved: int = 0) -> None:
+        """Send a text message, with reserved bits set if any are given."""
         frame = bytearray(masked(Opcode.TEXT, orjson.dumps(message), b"\1\2\3\4"))
         frame[0] |= reserved
         self.writer.write(bytes(frame))
@@ -82,6 +95,7 @@ class Plain:
                 return orjson.loads(payload)
 
     async def answer(self, message_id: str) -> list:
+        """Return the frame that answers a CALL."""
         while True:
             message = await self.hear()
             if message[0] in (3, 4) and message[1] == message_id:
@@ -92,6 +106,7 @@ class Plain:
         return await asyncio.wait_for(self.reader.read(), 5.0)
 
     def close(self) -> None:
+        """Leave."""
         self.writer.close()
 
 
@@ -235,7 +250,9 @@ async def test_pain_12_empty_values_and_a_state_of_charge_in_volts_are_dropped_a
     sink = Sink()
     async with central(sink) as link, station(link) as raw:
         soc = {"measurand": "SoC", "unit": "V", "value": "390"}
-        assert (await meter(raw, {"measurand": "Power.Active.Import", "value": ""}, soc, power(500, phase="L1")))[0] == 3
+        assert (await meter(raw, {"measurand": "Power.Active.Import", "value": ""}, soc, power(500, phase="L1")))[
+            0
+        ] == 3
         assert await sink.value(EV, Quantity.POWER_KW) == pytest.approx(0.5)
         assert sink.rejected == ["sample", "sample"]
 
@@ -273,8 +290,7 @@ async def test_pain_16_the_same_start_told_to_two_central_systems_has_one_transa
     told, ids = start(), []
     for _ in range(2):
         async with central(Sink()) as link, station(link) as raw:
-            for _ in range(2):
-                ids.append((await raw.call("StartTransaction", told))[2]["transactionId"])
+            ids += [(await raw.call("StartTransaction", told))[2]["transactionId"] for _ in range(2)]
             other = await raw.call("StartTransaction", {**told, "meterStart": 6000})
             assert other[2]["transactionId"] != ids[0]
     assert len(set(ids)) == 1
@@ -344,7 +360,10 @@ async def test_pain_20_a_station_that_knows_no_pong_lives_on_by_what_it_says(mon
 
 
 async def test_pain_20_pings_of_a_station_are_answered_and_count_as_life() -> None:
-    async with central(Sink()) as link, connect(f"ws://127.0.0.1:{link.port}/ocpp/CP1", subprotocols=["ocpp1.6"]) as one:
+    async with (
+        central(Sink()) as link,
+        connect(f"ws://127.0.0.1:{link.port}/ocpp/CP1", subprotocols=["ocpp1.6"]) as one,
+    ):
         pong = await one.ping(b"still here")
         assert await asyncio.wait_for(pong, 5.0) > 0.0
 
@@ -401,12 +420,12 @@ async def test_pain_23_a_missing_connection_header_is_overlooked_unless_policy_f
 
 async def test_pain_23_a_short_16_probe_before_201_leaves_the_201_session_alone() -> None:
     sink = Sink()
-    async with central(sink) as link:
-        async with connect(f"ws://127.0.0.1:{link.port}/ocpp/CP1", subprotocols=["ocpp1.6"]):
-            async with station(link, version="ocpp2.0.1") as raw:
-                assert link.card(EV)["version"] == "ocpp2.0.1"
-                assert await dispatch(link, sink, 5, 5.0) == ACCEPTED
-                assert raw.asked[-1][1]["chargingProfile"]["id"] == 5
+    async with central(sink) as link, AsyncExitStack() as stack:
+        await stack.enter_async_context(connect(f"ws://127.0.0.1:{link.port}/ocpp/CP1", subprotocols=["ocpp1.6"]))
+        raw = await stack.enter_async_context(station(link, version="ocpp2.0.1"))
+        assert link.card(EV)["version"] == "ocpp2.0.1"
+        assert await dispatch(link, sink, 5, 5.0) == ACCEPTED
+        assert raw.asked[-1][1]["chargingProfile"]["id"] == 5
 
 
 async def test_pain_24_a_burst_of_one_message_id_is_served_once() -> None:
@@ -516,18 +535,16 @@ async def test_pain_28_settings_that_are_rejected_or_not_answered_do_not_stop_th
 
 async def test_pain_29_two_central_systems_on_one_port_share_the_stations() -> None:
     index = fleet(*(resource(n, f"CP{n}/1") for n in range(3, 40)))
-    sinks = (Sink(), Sink())
-    async with central(sinks[0], index, reuse_port=True) as one:
-        async with central(sinks[1], index, reuse_port=True, port=one.port) as two:
-            url = f"ws://127.0.0.1:{one.port}/ocpp"
-            sockets = [await connect(f"{url}/CP{n}", subprotocols=["ocpp1.6"]) for n in range(3, 40)]
-            for socket in sockets:
-                await socket.send(orjson.dumps(BOOT).decode())
-                await socket.recv()
-            assert one.connected + two.connected == 37
-            assert min(one.connected, two.connected) > 0
-            for socket in sockets:
-                await socket.close()
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(central(Sink(), index, reuse_port=True))
+        two = await stack.enter_async_context(central(Sink(), index, reuse_port=True, port=one.port))
+        for n in range(3, 40):
+            url = f"ws://127.0.0.1:{one.port}/ocpp/CP{n}"
+            socket = await stack.enter_async_context(connect(url, subprotocols=["ocpp1.6"]))
+            await socket.send(orjson.dumps(BOOT).decode())
+            await socket.recv()
+        assert one.connected + two.connected == 37
+        assert min(one.connected, two.connected) > 0
 
 
 async def test_pain_29_a_session_that_has_moved_to_another_process_ends_without_a_loss_being_told() -> None:

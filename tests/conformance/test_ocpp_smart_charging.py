@@ -1,6 +1,7 @@
-"""Smart charging by the areas of OCTT (1.6 TC_056-TC_067 for a central system, 2.0.1 block K) and OCPP 2.1 (K, Q, R)."""
+"""Smart charging by the areas of OCTT (1.6 TC_056-TC_067 for a central system, 2.0.1 block K) and of 2.1 (K, Q, R)."""
 
 import math
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -84,9 +85,7 @@ async def test_tc_057_a_relative_tx_profile_has_no_start(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tc_059_and_k05_a_remote_start_carries_a_profile(version: str) -> None:
     async with central(Sink()) as link, station(link, version=version) as raw:
-        relative = draft(
-            purpose=ProfilePurpose.TX, kind=ProfileKind.RELATIVE, start_s=None, from_s=None, to_s=None
-        )
+        relative = draft(purpose=ProfilePurpose.TX, kind=ProfileKind.RELATIVE, start_s=None, from_s=None, to_s=None)
         call = profiles.remote_start(link.version(EV), 1, "CAR1", relative)
         payload = await told(raw, link, call.action, call)
         assert payload["chargingProfile"]["chargingProfilePurpose"] == "TxProfile"
@@ -95,7 +94,6 @@ async def test_tc_059_and_k05_a_remote_start_carries_a_profile(version: str) -> 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tc_066_and_k08_the_composite_schedule_is_asked_for(version: str) -> None:
-    sink = Sink()
     with both_ends() as (sink, world):
         async with central(sink, clock=world.clock) as link, running(world, link.port, versions={EV: version}):
             await connected(sink, EV)
@@ -422,10 +420,11 @@ async def test_the_control_test_fills_a_card_and_takes_its_probe_away(version: s
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_make_is_tested_once_and_its_like_are_believed_to_be_alike(version: str) -> None:
     sink = Sink()
-    async with central(sink, control_test=True) as link, station(link, version=version):
-        async with station(link, "CP2", version) as second:
-            assert "ClearChargingProfile" not in {name for name, _ in second.asked}
-            assert link.card(1)["tested"] is True
+    async with central(sink, control_test=True) as link, AsyncExitStack() as stack:
+        await stack.enter_async_context(station(link, version=version))
+        second = await stack.enter_async_context(station(link, "CP2", version))
+        assert "ClearChargingProfile" not in {name for name, _ in second.asked}
+        assert link.card(1)["tested"] is True
 
 
 async def test_a_station_of_whole_amperes_is_told_whole_amperes() -> None:
@@ -473,5 +472,3 @@ async def test_offline_behaviour_is_seen_at_the_return() -> None:
                 reading = {"timestamp": stamp(fast.now_s()), "sampledValue": [power]}
                 await raw.call("MeterValues", {"connectorId": 1, "meterValue": [reading]})
                 assert link.card(EV)["offline_behaviour"] == behaviour
-
-

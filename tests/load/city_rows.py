@@ -36,12 +36,14 @@ KINDS = (
 def city_fleet(share: float = 1.0, *, seed: int = 0) -> FleetIndex:
     """Return the fleet, or a ``share`` of every kind, under a tree of compounds, feeders and areas."""
     random = np.random.default_rng(seed)
-    roots = [
-        Transformer(id=f"root-{a}", area_id=f"area-{a}", limit_kw=5e5, export_limit_kw=5e5) for a in range(AREAS)
-    ]
+    roots = [Transformer(id=f"root-{a}", area_id=f"area-{a}", limit_kw=5e5, export_limit_kw=5e5) for a in range(AREAS)]
     feeders = [
         Transformer(
-            id=f"feeder-{f}", area_id=f"area-{f % AREAS}", limit_kw=4e4, export_limit_kw=4e4, parent_id=f"root-{f % AREAS}"
+            id=f"feeder-{f}",
+            area_id=f"area-{f % AREAS}",
+            limit_kw=4e4,
+            export_limit_kw=4e4,
+            parent_id=f"root-{f % AREAS}",
         )
         for f in range(FEEDERS)
     ]
@@ -120,7 +122,11 @@ class Devices:
         size = random.uniform(0.4, 0.9, count)
         self.free = np.select(
             (index.is_class(ResourceClass.EV) & self.plugged, building, index.is_class(ResourceClass.PV)),
-            (np.where(random.random(count) < 0.5, index.p_max_kw * size, 0.0), index.p_max_kw * size, index.p_min_kw * size),
+            (
+                np.where(random.random(count) < 0.5, index.p_max_kw * size, 0.0),
+                index.p_max_kw * size,
+                index.p_min_kw * size,
+            ),
             0.0,
         )
         self.dispatch = np.full(count, np.nan)

@@ -23,6 +23,7 @@ from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDr
 from vpp.domain.telemetry import Quality
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
+from vpp.storage.codec import encode
 from vpp.storage.journal import canonical_json, link
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules
@@ -87,6 +88,7 @@ class Loop:
         self.journal_s = 0.0
         self.sent: list[int] = []
         self.results: list[CycleResult] = []
+        self.whole_city = False
 
     def record(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Write and chain a journal entry as the journal would."""
@@ -102,11 +104,15 @@ class Loop:
         devices, watch = self.devices, self.watch
         devices.advance(self.cycle_s)
         batch = devices.meters(devices.due(self.cycle_s))
+        if self.whole_city:
+            batch = devices.meters(np.arange(len(self.index), dtype=np.int32))
         with watch("ingest.telemetry"):
             self.ingest.telemetry(batch, devices.now_s)
         with watch("snapshot"):
             state = self.ingest.snapshot(devices.now_s)
-            self.ingest.taken()
+            samples, _ = self.ingest.taken()
+        with watch("samples encoded"):
+            encode(samples)
         with watch("interval means"):
             seen = state.connected & (state.quality != Quality.BAD)
             self.means.update(state.at_s, np.where(seen, state.power_kw, np.nan))
@@ -207,6 +213,9 @@ def main() -> None:
     loop.told()
     profiled = _profiled if args.profile else _plain
     profiled("idle", lambda: loop.run(T0 + timedelta(minutes=4)), loop)
+    loop.whole_city = True
+    profiled("idle, everybody reports every cycle", lambda: loop.run(T0 + timedelta(minutes=4.5)), loop)
+    loop.whole_city = False
     loop.commit(1e3 * args.target_mw * args.share, args.rebound_cap_mw and 1e3 * args.rebound_cap_mw * args.share)
     profiled("ramp", lambda: loop.run(START), loop)
     profiled("hold", lambda: loop.run(START + timedelta(minutes=args.hold_minutes)), loop)
@@ -222,7 +231,7 @@ def _plain(title: str, work: Callable[[], None], loop: Loop) -> None:
 
 
 def _profiled(title: str, work: Callable[[], None], loop: Loop) -> None:
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(process_time)
     profile.runcall(work)
     loop.watch.show(title)
     loop.told()

@@ -301,4 +301,9 @@ def _quote(draft: RequestDraft, verdict: Verdict, now: datetime) -> Quote:
         counter_offers=(CounterOffer(kind="less", target_kw=1.0, **window),),
         promises_broken=0,
         expires_at=now + timedelta(minutes=20),
+        energy_kwh=1.0,
+        recovery_minutes=2.0,
+        recovery_kwh=3.0,
+        confidence_ratio=0.5,
+        delivery_ratio=0.9,
     )

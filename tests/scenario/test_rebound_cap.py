@@ -11,7 +11,7 @@ from vpp.twin.fleet import Twin
 from vpp.twin.sessions import BuiltinSessions
 
 _MINUTES = 30.0
-_CAP_KW = 70.0
+_CAP_KW = 50.0
 _TOLERANCE_RATIO = 0.01
 """Of the baseline: meters err by 1 % and every site wanders by 1 % around what anybody can expect of it."""
 

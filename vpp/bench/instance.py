@@ -1,9 +1,10 @@
 """Reference instances: one day of a fleet as named arrays in an npz file, and solutions to them.
 
 The format is that of the reference generator: ``step_h``, ``peak_price_cny_per_kw``, ``unserved_price_cny_per_kwh``,
-``wear_price_cny_per_kwh`` and ``efficiency`` are scalars; ``price_cny_per_kwh`` and ``reg_price_cny_per_kw_h`` have shape
-``(T,)``; ``transformer_limit_kw`` ``(K,)`` bounds the net load both ways; ``base_kw`` and ``pv_available_kw`` have shape
-``(K, T)``; ``ev_*`` are charge-only cars, ``bat_*`` cars that also discharge, and storage. Windows are half-open steps.
+``wear_price_cny_per_kwh`` and ``efficiency`` are scalars; ``price_cny_per_kwh`` and ``reg_price_cny_per_kw_h`` have
+shape ``(T,)``; ``transformer_limit_kw`` ``(K,)`` bounds the net load both ways; ``base_kw`` and ``pv_available_kw``
+have shape ``(K, T)``; ``ev_*`` are charge-only cars, ``bat_*`` cars that also discharge, and storage. Windows are
+half-open steps.
 """
 
 import zipfile
@@ -142,13 +143,13 @@ def _chunks(values: npt.NDArray[np.floating]) -> Iterator[npt.NDArray[np.floatin
 def generated(devices: int, seed: int = 0) -> Arrays:
     """Return a synthetic instance with ``devices`` charging points; the same seed gives the same arrays.
 
-    Two kinds of stay: at home over night and by day in public or at work. A tenth of the points can discharge, and there
-    is stationary storage for every fortieth. Each transformer has 400 points, household load, a roof and a limit that
-    all cars charging at once would pass.
+    Two kinds of stay: at home over night and by day in public or at work. A tenth of the points can discharge, and
+    there is stationary storage for every fortieth. Each transformer has 400 points, household load, a roof and a limit
+    that all cars charging at once would pass.
     """
     random = np.random.default_rng(seed)
     nodes = max(1, devices // _POINTS_PER_TRANSFORMER)
-    hour = (_FIRST_HOUR + STEP_H * np.arange(STEPS)) % 24.0
+    hour = _floats((_FIRST_HOUR + STEP_H * np.arange(STEPS)) % 24.0)
     node = np.sort(random.integers(0, nodes, devices)).astype(np.int32)
     arrive, depart = _stays(random, devices)
     two_way = random.random(devices) < 0.1  # noqa: PLR2004 - a tenth
@@ -211,7 +212,7 @@ def _grid(
     }
 
 
-def _batteries(
+def _batteries(  # noqa: PLR0917 - the arrays of the cars they are taken from
     random: np.random.Generator,
     two_way: npt.NDArray[np.bool_],
     node: npt.NDArray[np.int32],

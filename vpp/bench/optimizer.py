@@ -37,11 +37,11 @@ def run_optimizer(
         arrays = instances.read(instance) if instance is not None else instances.generated(devices, seed)
         problem = instances.problem_of(arrays)
     except (ProblemError, KeyError, ValueError, OSError) as error:
-        print(f"{instance}: not an instance: {error}", file=sys.stderr)
+        sys.stderr.write(f"{instance}: not an instance: {error}\n")
         return 2
     del arrays
     compile_s = warm_up()
-    print(f"kernels ready after {compile_s:.1f} s", file=sys.stderr)
+    sys.stderr.write(f"kernels ready after {compile_s:.1f} s\n")
     cpu, wall = time.process_time(), time.perf_counter()
     solution = decompose(problem, deadline_s=DEADLINE_S, gap_ratio=GAP_RATIO, progress=_tell)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
@@ -67,12 +67,13 @@ def run_optimizer(
 
 def _tell(progress: Progress) -> None:
     gap = "not proven yet" if math.isinf(progress.gap_ratio) else f"{100.0 * progress.gap_ratio:.4f} %"
-    print(f"sweep {progress.sweeps:3d}  {progress.wall_s:6.1f} s  gap {gap}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"sweep {progress.sweeps:3d}  {progress.wall_s:6.1f} s  gap {gap}\n")
+    sys.stderr.flush()
 
 
 def _print(report: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report))
+        sys.stdout.write(json.dumps(report) + "\n")
         return
     table = Table("measure", "value")
     for name, value in report.items():

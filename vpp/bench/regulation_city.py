@@ -107,6 +107,15 @@ class City:
         """Size against the city of 276,000 rows."""
         return len(self) / _ROWS_OF_CITY
 
+    def summed_kw(self, own_kw: FloatArray) -> FloatArray:
+        """Return the load of every node with all below it, shape ``(m,)``; nodes stand before what feeds them."""
+        load = own_kw.copy()
+        leaves = int(np.argmax(self.parent == self.parent.max())) if len(load) > 1 else 0
+        below = load[:leaves]
+        load += np.bincount(self.parent[:leaves], weights=below, minlength=len(load))
+        load[-1] = load[leaves:-1].sum()
+        return load
+
 
 def planned_city(rows: int, *, seed: int) -> City:
     """Return a fleet of about ``rows`` rows with its plan; takes the optimizer some seconds."""
@@ -188,7 +197,6 @@ def _cautious(problem: Problem) -> Problem:
     power = np.where(battery, 1.0 - _POWER_HELD_BACK, 1.0)
     margin = np.where(battery, _ENERGY_HELD_BACK, 0.03)
     soc_max = np.maximum(stores.soc_max - margin, np.maximum(stores.soc_start, stores.soc_end))
-    network = problem.network
     return replace(
         problem,
         charging=replace(cars, depart=np.where(early, cars.depart - 1, cars.depart)),
@@ -200,8 +208,25 @@ def _cautious(problem: Problem) -> Problem:
             soc_min=np.minimum(stores.soc_min + margin, stores.soc_start),
             soc_max=soc_max,
         ),
-        network=replace(network, limit_kw=0.97 * network.limit_kw, export_limit_kw=0.97 * network.export_limit_kw),
+        network=_narrowed(problem),
     )
+
+
+def _narrowed(problem: Problem) -> Network:
+    """Return the network with limits that leave room for the batteries' part of the regulation."""
+    network, stores = problem.network, problem.storing
+    battery = _is_battery(stores, problem.steps)
+    held = _POWER_HELD_BACK * np.bincount(
+        stores.transformer[battery], weights=stores.p_max_kw[battery], minlength=len(network)
+    )
+    room, _ = network.summed_kw(held[:, None])
+    limit = 0.96 * network.limit_kw
+    # What is there without any of our rows has to fit.
+    fixed = network.base_kw.copy()
+    np.add.at(fixed, problem.solar.transformer, -problem.solar.available_kw)
+    load, _ = network.summed_kw(fixed)
+    narrow = np.minimum(limit, np.maximum(limit - room, np.abs(load) + 0.1 * limit))
+    return replace(network, limit_kw=narrow, export_limit_kw=narrow)
 
 
 def _devices(problem: Problem, random: np.random.Generator) -> tuple[Devices, IntArray]:
@@ -334,11 +359,16 @@ def offer(
     devices: Devices,
     state: State,
     planned_kwh: npt.NDArray[np.float32],
+    next_kwh: npt.NDArray[np.float32],
+    share: float,
     now_s: float,
     hold_s: float,
     out: Offer,
 ) -> None:
-    """Fill in what the rows ``chosen`` can take for ``hold_s`` from now, and what their plan still owes them.
+    """Fill in what the rows ``chosen`` can take for ``hold_s`` from now, and what their plan owes them by a step ahead.
+
+    A step from now lies between the ends of this step and the next, ``share`` of the way; so the time to be on plan is
+    always the same, and nobody scrambles when a step ends.
 
     A car that gives back keeps ten minutes more than its way to its promise, so that it is never asked to give what it
     could not make good.
@@ -361,6 +391,6 @@ def offer(
             # It charges at full power until it is done, then it stops by itself.
             out.high_kw[i] = p if rest > 1e-6 else 0.0
             out.low_kw[i] = 0.0
-        owed = planned_kwh[i] - energy
+        owed = planned_kwh[i] + share * (next_kwh[i] - planned_kwh[i]) - energy
         out.due_kwh[i] = owed / eta if owed > 0.0 else owed * eta
         out.slack_s[i] = slack if rest > 1e-6 else np.inf

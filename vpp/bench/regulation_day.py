@@ -6,6 +6,7 @@ held in both directions are declared anew, from what the rows could keep up for 
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,10 +15,10 @@ import numpy as np
 
 from optimizer.tracking.columns import Ints
 from optimizer.tracking.law import Correction
-from optimizer.tracking.order import MeritOrder, Offers
+from optimizer.tracking.order import MeritOrder, Moves, Offers
 from optimizer.tracking.urgency import Wants, Weights, keys
 from optimizer.validation import FloatArray
-from vpp.bench.regulation_city import STEP_S, City, Offer, Traffic, at_noon, live, offer
+from vpp.bench.regulation_city import STEP_S, City, Offer, State, Traffic, at_noon, live, offer
 from vpp.settlement.regulation import Trace
 from vpp.twin.signals import regd_like
 
@@ -29,10 +30,18 @@ _PARTS = 15
 _HOLD_S = TICK_S * (_PARTS + 2)
 _DECLARED_S, _DECLARED_SHARE = 900.0, 0.95
 _RAMP_S = 300.0
+_NOTICE_S = 60.0
+"""How long before a step begins its limits count."""
+_SHIFT = 0.1
+"""How far the base point gives way so that more can be held, as a share of the power asked at most."""
 _CATCH_UP = 0.25
 """Share of what the plan is owed that the next base point makes good."""
-_LIMIT_SHARE = 0.985
+_LIMIT_SHARE = 0.98
 """Share of every limit that is aimed at; the rest is for devices that move faster than others."""
+_UNREADY = 0.25
+"""Share of what falls that may not have fallen yet when what rises has risen; chargers have a lag of 2 s."""
+_WAIT_TICKS = 1
+"""How much later those are told that have to wait until others have moved."""
 _PATIENCE_KW = 40.0
 _METER_NOISE = 0.005
 """Noise of the metered sum, as a share of the power that is asked at most."""
@@ -45,6 +54,31 @@ class Cost(NamedTuple):
 
     tick_ms: float
     refresh_ms: float
+
+
+class Mail:
+    """Commands on their way to ``n`` devices; the last one told is what arrives."""
+
+    def __init__(self, n: int) -> None:
+        self._power_kw = np.zeros(n)
+        self._due = np.full(n, -1, dtype=np.int64)
+        self._bags: deque[list[Ints]] = deque([[] for _ in range(1 + _WAIT_TICKS)])
+
+    def send(self, tick: int, moves: Moves) -> None:
+        """Put commands on their way in ``tick``; one that waits already keeps its time and takes the new value."""
+        rows = moves.rows
+        self._power_kw[rows] = moves.power_kw
+        idle = self._due[rows] <= tick
+        for late, chosen in ((0, idle & ~moves.wait), (_WAIT_TICKS, idle & moves.wait)):
+            self._due[rows[chosen]] = tick + 1 + late
+            self._bags[late].append(rows[chosen])
+
+    def arrive(self, state: State) -> None:
+        """Put in force what is due in this tick, where there still is somebody to do it; before ``send``."""
+        for rows in self._bags.popleft():
+            there = rows[state.here[rows]]
+            state.held_kw[there] = self._power_kw[there]
+        self._bags.append([])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +117,7 @@ class Loop:
     def __init__(self, city: City, *, seed: int) -> None:
         n = len(city)
         self.city, self.state, self.traffic = city, at_noon(city), Traffic(city.devices)
-        self.order = MeritOrder(node=city.devices.node, parent=city.parent, patience_kw=_PATIENCE_KW * city.scale)
+        self.order = MeritOrder(node=city.devices.node, parent=city.parent, patience_kw=_PATIENCE_KW, unready=_UNREADY)
         self.log = Log()
         self.offer = Offer(*(np.full(n, np.nan) for _ in range(4)))
         self.key = np.zeros(n, dtype=np.uint8)
@@ -95,14 +129,14 @@ class Loop:
         self._correction = Correction(most_kw=0.05 * self._agc_kw)
         self._first = np.searchsorted(city.devices.node, np.arange(len(city.parent) + 1)).astype(np.int64)
         self._load = np.zeros(len(city.parent))
-        self._under_way: tuple[Ints, FloatArray] = np.empty(0, dtype=np.int64), np.empty(0)
-        self._base_kw = self._base_before_kw = float(city.planned_kw[0])
+        self._mail = Mail(n)
+        self._base_kw = self._base_before_kw = 0.0
         self._declared_kw, self._expected_kw = 0.0, np.nan
 
     def run(self, ticks: int, seen: Callable[[int], None]) -> Log:
         """Run ``ticks`` ticks from noon; ``seen`` is called after each with its number."""
         self.traffic.until(0.0, self.state)
-        self._limits(0)
+        self._limits(0.0)
         for part in range(_PARTS):
             self.refresh(part, 0.0)
         for tick in range(ticks):
@@ -117,12 +151,15 @@ class Loop:
 
     def look(self, chosen: Ints, now_s: float, told_kw: FloatArray) -> None:
         """Fill in offers and keys of the rows ``chosen``."""
-        step = self.step_of(now_s)
-        devices, due = self.city.devices, self.city.stored_kwh[step]
-        offer(chosen, devices, self.state, due, now_s, _HOLD_S, self.offer)
+        self._offer(chosen, now_s, _HOLD_S)
         o = self.offer
         wants = Wants(o.low_kw, o.high_kw, o.due_kwh, o.slack_s, told_kw, self._burden)
-        keys(chosen, wants, _WEIGHTS, (step + 1) * STEP_S - now_s, self.key)
+        keys(chosen, wants, _WEIGHTS, STEP_S, self.key)
+
+    def _offer(self, chosen: Ints, now_s: float, hold_s: float) -> None:
+        city = self.city
+        ends, nexts = (city.stored_kwh[self.step_of(at_s)] for at_s in (now_s, now_s + STEP_S))
+        offer(chosen, city.devices, self.state, ends, nexts, now_s % STEP_S / STEP_S, now_s, hold_s, self.offer)
 
     def refresh(self, part: int, now_s: float) -> None:
         """Look at a part of the fleet anew."""
@@ -143,17 +180,21 @@ class Loop:
         keep = np.exp(-TICK_S * _PARTS / _BURDEN_S)
         self._burden[chosen] = keep * self._burden[chosen] + (1.0 - keep) * shed
 
-    def _limits(self, step: int) -> None:
-        """Take the limits of a step; near its end those of the next count as well."""
-        fixed = self.city.fixed_kw[min(step, len(self.city.fixed_kw) - 1)]
-        limit = _LIMIT_SHARE * self.city.limit_kw
-        self.order.limit(lower_kw=-limit, upper_kw=limit, fixed_kw=fixed)
+    def _limits(self, now_s: float) -> None:
+        """Take the limits of the step, and shortly before the next begins those of both."""
+        city, limit = self.city, _LIMIT_SHARE * self.city.limit_kw
+        fixed, soon = (city.summed_kw(city.fixed_kw[self.step_of(at_s)]) for at_s in (now_s, now_s + _NOTICE_S))
+        self.order.limit(
+            lower_kw=np.minimum(-limit + np.maximum(fixed - soon, 0.0), fixed),
+            upper_kw=np.maximum(limit - np.maximum(soon - fixed, 0.0), fixed),
+            fixed_kw=city.fixed_kw[self.step_of(now_s)],
+        )
 
     def _declare(self, now_s: float) -> None:
         """Say which load is the base of the next 15 minutes, and what can be added and taken away all the while."""
         city, step = self.city, self.step_of(now_s)
         every = np.arange(len(city))
-        offer(every, city.devices, self.state, city.stored_kwh[step], now_s, _DECLARED_S, self.offer)
+        self._offer(every, now_s, _DECLARED_S)
         o, here = self.offer, self.state.here
         rest = np.maximum(city.devices.most_kwh - self.state.energy_kwh, 0.0) * (3600.0 / _DECLARED_S)
         high = float(np.where(city.devices.two_way, o.high_kw, np.minimum(o.high_kw, rest))[here].sum())
@@ -163,17 +204,22 @@ class Loop:
         self._base_before_kw = self._base_kw
         least, most = self.order.range_kw
         low, high = max(low, least), min(high, most)
-        base = planned + _CATCH_UP * (owed_kw - planned)
-        room = 0.5 * max(high - low, 0.0)
-        wanted = min(self._agc_kw / _DECLARED_SHARE, room)
-        self._base_kw = min(max(base, low + wanted), high - wanted)
-        self._declared_kw = min(_DECLARED_SHARE * wanted, self._agc_kw)
+        base = min(max(planned + _CATCH_UP * (owed_kw - planned), low), high)
+        # The base point gives way to the middle a little, no more: it is what the plan's energy comes from.
+        shift = _SHIFT * self._agc_kw
+        base = min(max(0.5 * (low + high), base - shift), base + shift) if self._cramped(low, base, high) else base
+        self._base_kw = base
+        self._declared_kw = min(_DECLARED_SHARE * max(min(high - base, base - low), 0.0), self._agc_kw)
+
+    def _cramped(self, low: float, base: float, high: float) -> bool:
+        return _DECLARED_SHARE * min(high - base, base - low) < self._agc_kw
 
     def _tick(self, tick: int) -> None:
         now_s = tick * TICK_S
         self.traffic.until(now_s, self.state)
-        if tick % round(_DECLARED_S / TICK_S) == 0:
-            self._limits(self.step_of(now_s))
+        if now_s % _DECLARED_S in (0.0, _DECLARED_S - _NOTICE_S):
+            self._limits(now_s)
+        if now_s % _DECLARED_S == 0.0:
             self._declare(now_s)
             for part in range(_PARTS):
                 self.look(self.parts[part], now_s, self.order.power_kw)
@@ -199,21 +245,15 @@ class Loop:
         moves = self.order.tick(target_kw + self._correction.value_kw)
         done = time.thread_time_ns()
         self.log.cost.append(Cost((done - looked) / 1e6, (looked - began) / 1e6))
-        rows, power = self._under_way
-        there = self.state.here[rows]
-        self.state.held_kw[rows[there]] = power[there]
-        self._under_way = moves.rows, moves.power_kw
+        self._mail.arrive(self.state)
+        self._mail.send(tick, moves)
         return len(moves)
 
     def _live(self, now_s: float) -> float:
         """Let a tick pass, watch the limits, and return what the meters show in sum."""
         city = self.city
         total = live(city.devices, self.state, TICK_S, self._first, self._load)
-        load = self._load + city.fixed_kw[self.step_of(now_s)]
-        # Nodes stand before their feeders, and these before the city.
-        for node in range(len(load)):
-            if city.parent[node] >= 0:
-                load[city.parent[node]] += load[node]
+        load = city.summed_kw(self._load + city.fixed_kw[self.step_of(now_s)])
         self.log.over_kw = max(self.log.over_kw, float((np.abs(load) - city.limit_kw).max()))
         return total + self._agc_kw * _METER_NOISE * float(self._random.standard_normal())
 

@@ -26,7 +26,7 @@ from vpp.runtime.desk import BASELINE, counted
 from vpp.runtime.growth import fitted_flags
 from vpp.runtime.plant import CONNECTED
 from vpp.runtime.record import baseline_of, schedule_of, session_of
-from vpp.runtime.slowloop import PLAN
+from vpp.runtime.slowloop import INTENDED, PLAN
 from vpp.state.image import ProcessImage
 from vpp.storage.journal import verify
 from vpp.telemetry.ingest import Ingest
@@ -151,6 +151,7 @@ class _Run:
         self._image = ProcessImage(index)
         self._ingest = Ingest(self._image, QualityRules(stale_s=settings.stale_s))
         self._schedule: Schedule | None = None
+        self._intended: Schedule | None = None
         self._baselines: dict[str, Baseline] = {}
         self._portfolios: dict[str, BoolArray] = {}
         self._engine.restore(before, started.at_s)
@@ -170,7 +171,11 @@ class _Run:
         self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
         state = self._ingest.snapshot(group[0].at_s)
         return self._engine.cycle(
-            state, schedule=self._schedule, baselines=self._baselines, portfolios=self._portfolios
+            state,
+            schedule=self._schedule,
+            baselines=self._baselines,
+            portfolios=self._portfolios,
+            intended=self._intended,
         ).batch
 
     def follow(self, group: Sequence[JournalEntry]) -> None:
@@ -180,6 +185,8 @@ class _Run:
                 self._engine.book.restore([entry])
             elif entry.kind == PLAN:
                 self._schedule = schedule_of(entry.body)
+            elif entry.kind == INTENDED:
+                self._intended = schedule_of(entry.body) if entry.body else None
             elif entry.kind == CONNECTED:
                 self._grow(_first(self._whole, int(_number(entry.body["resources"]))))
             self._take_baseline(entry)

@@ -281,6 +281,7 @@ class Service:
             journal=store.journal,
             metrics=self.metrics,
             schedule=lambda: plant.slow.schedule,
+            intended=lambda: plant.slow.intended,
             desk=plant.desk,
             observer=plant.follow if self._observer is None else self._follow,
         )

@@ -77,7 +77,10 @@ class NatsBus:
 
         with _translated(pattern):
             subscription = await self._client.subscribe(pattern, cb=heard)
-            await self._client.flush()  # from here on nothing is missed
+            # From here on nothing is missed. Twice, for the client's PING overtakes what still waits to be written:
+            # only the second is sure to follow our SUB, and its answer to say that the server has it.
+            await self._client.flush()
+            await self._client.flush()
         return _Subscription(subscription)
 
     async def request(self, subject: str, content: bytes, *, patience_wall_s: float) -> bytes:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from optimizer.jit import njit
+from vpp.dispatch.rowrules import NOTHING_KW, is_charging, laxity_s
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.survey import NOTHING_KW, is_charging, laxity_s
 from vpp.dispatch.views import Devices, Meters, Roster, devices_of, meters_of, read_only
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.packing import packed, unpacked
@@ -67,7 +67,9 @@ class Burden:
         Args:
             state: The snapshot.
             roster: Who has been commanded since then.
-            planned_kw: The plan's power of every row now, ``None`` without a plan, shape ``(n_resources,)``.
+            planned_kw: Power every row should take now by the re-dispatch plan, NaN for no wish, ``None`` without
+                one, shape ``(n_resources,)``. The plan of the day would not do: the journal keeps it for stores only,
+                and a replay must come to the same order.
         """
         elapsed_s = state.at_s - self._at_s
         self._at_s = state.at_s
@@ -176,7 +178,7 @@ def _site_means(index: FleetIndex, shed_s: FloatArray) -> FloatArray:
 
 
 @njit()
-def _carry(
+def _carry(  # noqa: PLR0917 - a kernel takes arguments by position
     shed_s: FloatArray,
     arrears_kwh: FloatArray,
     debt_kwh: FloatArray,
@@ -213,7 +215,7 @@ def _carry(
 
 
 @njit()
-def _keys(
+def _keys(  # noqa: PLR0917 - a kernel takes arguments by position
     devices: Devices,
     meters: Meters,
     at_s: float,

@@ -18,13 +18,14 @@ from vpp.dispatch.intent import follow_plan, forget_plan
 from vpp.dispatch.law import Tracking, account, wanted_kw
 from vpp.dispatch.pauses import begin_pauses, end_pauses
 from vpp.dispatch.rotation import rotate
+from vpp.dispatch.rowrules import NOTHING_KW, Call
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.survey import NOTHING_KW, Call, Survey, survey
+from vpp.dispatch.survey import Survey, survey
 from vpp.dispatch.timetable import Phase, Timetable
 from vpp.dispatch.views import EV, commands_of, devices_of, kinds_of, meters_of, read_only, roster_of, rules_of
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.request import Direction, DispatchRequest
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 
 _PENDING_COST = 100.0
 _SAME_KW = 1e-9
@@ -106,6 +107,18 @@ class Steering:
     delivered_kw: float
     lacking_kw: float
 
+    def body(self, request_id: str) -> dict[str, object]:
+        """Return what goes to the journal every cycle."""
+        return {
+            "id": request_id,
+            "phase": self.phase.value,
+            "target_kw": self.target_kw,
+            "measured_kw": self.measured_kw,
+            "baseline_kw": self.baseline_kw,
+            "delivered_kw": self.delivered_kw,
+            "memory": self.memory.body(),
+        }
+
 
 def steer(s: Situation, memory: Tracking) -> Steering:
     """Return what the request's rows should take now."""
@@ -173,16 +186,14 @@ def _accounted(s: Situation, memory: Tracking, target: float, believed: float) -
     )
 
 
-def _work(
-    s: Situation, seen: Survey, memory: Tracking, target: float, expected: float
-) -> tuple[FloatArray, float]:
+def _work(s: Situation, seen: Survey, memory: Tracking, target: float, expected: float) -> tuple[FloatArray, float]:
     """Return the gives that make up for what is missing, and what cannot be made up for."""
     wanted = wanted_kw(memory, target)
     give = seen.give_kw
     if s.intended_kw is not None:
         devices, holding = devices_of(s.state.index), s.phase is Phase.HOLDING
         give, moved_kw = follow_plan(
-            s.roster, seen, s.intended_kw, devices, s.sign, s.state.at_s, moving=holding
+            s.roster, seen, s.intended_kw, devices=devices, sign=s.sign, at_s=s.state.at_s, moving=holding
         )
         expected += moved_kw
     else:
@@ -191,10 +202,14 @@ def _work(
     give = _sum(give, change)
     lacking = max(0.0, min(wanted, target) - expected - _known_sum(read_only(change)))
     if lacking > s.settings.deadband_ratio * s.timetable.target_kw and s.sign > 0.0:
-        lacking = max(0.0, lacking - begin_pauses(s.state, s.roster, seen, give, lacking, s.number, s.settings))
+        lacking = max(0.0, lacking - _pause(s, seen, give, lacking))
     elif s.phase is Phase.HOLDING and s.settings.rotation_ratio > 0.0:
-        give = rotate(s.state, s.roster, seen, give, s.merit.bulk, s.number, s.settings)
+        give = rotate(s.state, s.roster, seen, give, cost=s.merit.bulk, number=s.number, settings=s.settings)
     return give, lacking
+
+
+def _pause(s: Situation, seen: Survey, give: FloatArray, lacking_kw: float) -> float:
+    return begin_pauses(s.state, s.roster, seen, give, lacking_kw=lacking_kw, number=s.number, settings=s.settings)
 
 
 def _back(s: Situation, seen: Survey, memory: Tracking, expected: float) -> Homecoming:
@@ -265,19 +280,19 @@ def _known_sum(values: FloatArray) -> float:
 
 
 @njit()
-def _offers(
+def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
     give: FloatArray,
     room: FloatArray,
     settled: BoolArray,
-    owner: FloatArray,
+    owner: RowArray,
     paused_s: FloatArray,
     intended: FloatArray,
     connected: BoolArray,
-    failures: FloatArray,
+    failures: RowArray,
     cost: FloatArray,
     number: int,
-    more: bool,
-    small: bool,
+    more: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    small: bool,  # noqa: FBT001 - a kernel takes arguments by position
     stay: float,
 ) -> tuple[FloatArray, FloatArray]:
     """Return how much each row can give more, or less, and in which order they are asked.
@@ -333,17 +348,17 @@ def _told(s: Situation, seen: Survey, give: FloatArray, gone: BoolArray) -> Floa
 
 
 @njit()
-def _setpoints(
+def _setpoints(  # noqa: PLR0917 - a kernel takes arguments by position
     free: FloatArray,
     give: FloatArray,
     gone: BoolArray,
     settled: BoolArray,
     held: FloatArray,
-    owner: FloatArray,
+    owner: RowArray,
     kind: CodeArray,
     number: int,
     sign: float,
-    due: bool,
+    due: bool,  # noqa: FBT001 - a kernel takes arguments by position
 ) -> FloatArray:
     """While power is due, chargers that give nothing any more are let go; stores and buildings stay at hand."""
     told = np.full(len(free), np.nan)

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.burden import Burden
+from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, class_rows, steer
+from vpp.dispatch.defaults import default_values
 from vpp.dispatch.enlistment import enlist, leases, let_strays_go, notice, overlay, ranks_of, resting_kw
 from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.guard import Guarded, guard
+from vpp.dispatch.intent import wish_of
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
@@ -128,7 +130,6 @@ class DispatchEngine:
         self._burden = Burden(settings)
         self._burden_s = float("-inf")
         self._ended: set[int] = set()
-        self._planned: tuple[tuple[int, int, int], Schedule, FloatArray] | None = None
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -184,12 +185,15 @@ class DispatchEngine:
         session = self._sessions.update(state, held=commanded, noted_kw=self._roster.free_kw)
         running = self.book.running(now_s)
         active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
-        self._burden.follow(state, roster_of(self._roster), self._planned_kw(schedule, now_s))
+        wish = wish_of(intended, now_s, len(self.index))
+        self._burden.follow(state, roster_of(self._roster), wish)
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
-        default = self._defaults(state, schedule, curves)
-        wish = _wish(intended, now_s, len(self.index))
+        default = default_values(
+            state, self.outbox.table, schedule, [c for c in curves.values() if c[1] is not None], self._settings
+        )
         steered = [
-            (request, self._steer(state, request, default, session, curves[request.id], wish)) for request in active
+            (request, self._steer(state, request, default, session, measured_by=curves[request.id], wish=wish))
+            for request in active
         ]
         self._let_strays_go(now_s, steered)
         self._write_burden(now_s, running=bool(steered))
@@ -259,44 +263,6 @@ class DispatchEngine:
         self._last_id += count
         return ids
 
-    def _defaults(
-        self,
-        state: FleetState,
-        schedule: Schedule | None,
-        curves: Mapping[str, tuple[BoolArray, BaselineCurve | None]],
-    ) -> FloatArray:
-        """Return the default value of every row: the plan, or the one frozen in a running request's baseline.
-
-        A car that is short of time charges at full power whatever was planned.
-        """
-        index, rows = self.index, self.index.rows_of(*self._settings.plan_classes)
-        # A cycle early, so that a step of the plan is in force when it begins.
-        due_s = state.at_s + self._settings.cycle_s
-        default = self.outbox.table.default_kw.copy()
-        if schedule is not None:
-            default[:] = np.nan
-            default[rows] = _padded(schedule.at(due_s), len(index))[rows]
-        for portfolio, curve in curves.values():
-            if curve is not None:
-                frozen = rows[curve.steps[rows] & portfolio[rows]]
-                default[frozen] = curve.some_kw(due_s, frozen)
-        cars = index.rows_of(ResourceClass.V2G)
-        hurried = state.laxity_of(cars, index.p_max_kw[cars]) < 2.0 * self._settings.laxity_margin_s
-        hurried = cars[hurried & state.plugged[cars]]
-        default[hurried] = index.p_max_kw[hurried]
-        set_ = np.flatnonzero(~np.isnan(default))
-        default[set_] = np.clip(default[set_], index.p_min_kw[set_], index.p_max_kw[set_])
-        return default
-
-    def _planned_kw(self, schedule: Schedule | None, now_s: float) -> FloatArray | None:
-        """Return what the plan has every row take now, made once a step."""
-        if schedule is None:
-            return None
-        key = (id(schedule), schedule.grid.index_at(now_s), len(self.index))
-        if self._planned is None or self._planned[0] != key:
-            self._planned = (key, schedule, _padded(schedule.at(now_s), len(self.index)))
-        return self._planned[2]
-
     def _curve(
         self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
     ) -> tuple[BoolArray, BaselineCurve | None]:
@@ -317,6 +283,7 @@ class DispatchEngine:
         request: DispatchRequest,
         default_kw: FloatArray,
         session_kw: FloatArray,
+        *,
         measured_by: tuple[BoolArray, BaselineCurve | None],
         wish: FloatArray | None,
     ) -> Steering:
@@ -350,7 +317,7 @@ class DispatchEngine:
             state.at_s,
         )
         self._memories[request.id] = result.memory
-        self._record(TRACKING, state.at_s, self._tracking_body(request, result))
+        self._record(TRACKING, state.at_s, result.body(request.id))
         self._flag(request, result, rows, state.at_s)
         return result
 
@@ -527,26 +494,3 @@ class DispatchEngine:
             shortfall=self.book.get(request.id).shortfall,
             rows=int(np.count_nonzero(~np.isnan(result.setpoint_kw))),
         )
-
-    def _tracking_body(self, request: DispatchRequest, result: Steering) -> dict[str, object]:
-        return {
-            "id": request.id,
-            "phase": result.phase.value,
-            "target_kw": result.target_kw,
-            "measured_kw": result.measured_kw,
-            "baseline_kw": result.baseline_kw,
-            "delivered_kw": result.delivered_kw,
-            "memory": result.memory.body(),
-        }
-
-
-def _padded(values: FloatArray, count: int) -> FloatArray:
-    """Return ``values`` lengthened with NaN for rows that were added later."""
-    return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))
-
-
-def _wish(intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
-    """Return what a re-dispatch plan has every row take now, ``None`` where it says nothing."""
-    if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
-        return None
-    return _padded(intended.at(now_s), count)

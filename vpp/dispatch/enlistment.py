@@ -6,7 +6,7 @@ import numpy as np
 
 from optimizer.jit import njit
 from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.survey import NOTHING_KW
+from vpp.dispatch.rowrules import NOTHING_KW
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 _SHOWN_RATIO = 0.1
@@ -51,7 +51,7 @@ def notice(ranks: Ranks, connected: BoolArray, power_kw: FloatArray, at_s: float
 
 
 @njit()
-def enlist(
+def enlist(  # noqa: PLR0917 - a kernel takes arguments by position
     ranks: Ranks, number: int, setpoint_kw: FloatArray, free_kw: FloatArray, baseline_kw: FloatArray, at_s: float
 ) -> int:
     """Write who works for request ``number`` into the roster; return how many rows do.
@@ -137,7 +137,7 @@ def overlay(resting: FloatArray, owner: RowArray, number: int, free_kw: FloatArr
 
 
 @njit()
-def leases(
+def leases(  # noqa: PLR0917 - a kernel takes arguments by position
     ranks: Ranks,
     guarded_kw: FloatArray,
     lease_s: FloatArray,
@@ -167,6 +167,5 @@ def leases(
         wanted[row] = guarded_kw[row]
         source[row] = cap_source if capped and owner[row] < 0 else source_of[owner[row]]
         until[row] = min(at_s + lease_s[row], last_s_of[owner[row]])
-        if home[row] < until[row]:
-            until[row] = home[row]
+        until[row] = min(until[row], home[row])
     return wanted, source, until

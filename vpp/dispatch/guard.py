@@ -101,9 +101,7 @@ def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: D
 
 
 @njit()
-def _clamped(
-    devices: Devices, meters: Meters, rules: Rules, wanted_kw: FloatArray, kept: BoolArray
-) -> FloatArray:
+def _clamped(devices: Devices, meters: Meters, rules: Rules, wanted_kw: FloatArray, kept: BoolArray) -> FloatArray:
     kind, p_min, p_max, floor_kw = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.floor_kw
     default, low_kw, high_kw, soc = devices.default_kw, meters.low_kw, meters.high_kw, meters.soc
     power_kw = np.full(len(wanted_kw), np.nan)

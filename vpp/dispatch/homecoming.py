@@ -12,9 +12,10 @@ import numpy as np
 
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.law import Tracking
+from vpp.dispatch.rowrules import NOTHING_KW
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.staging import lots, returned_kw
-from vpp.dispatch.survey import NOTHING_KW, Survey
+from vpp.dispatch.survey import Survey
 from vpp.dispatch.timetable import Timetable
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
@@ -87,12 +88,18 @@ def bring_home(
     left = give - back
     if cap_kw is not None:
         headroom = max(0.0, headroom - float(np.nansum(back)))
-        gone = _held_back(state, gone, left, lot, rebound_kw, headroom)
+        gone = _held_back(state, gone, left, lot=lot, rebound_kw=rebound_kw, headroom=headroom)
     return Homecoming(give_kw=left, gone=gone, memory=memory, excess_kw=-(aim_kw + expected_kw))
 
 
 def _held_back(
-    state: FleetState, gone: BoolArray, left: FloatArray, lot: FloatArray, rebound_kw: FloatArray, headroom: float
+    state: FleetState,
+    gone: BoolArray,
+    left: FloatArray,
+    *,
+    lot: FloatArray,
+    rebound_kw: FloatArray,
+    headroom: float,
 ) -> BoolArray:
     """Return who is let go after all: of the buildings only those whose rebound fits under the cap."""
     buildings = state.index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)

@@ -4,9 +4,12 @@ import numpy as np
 
 from optimizer.jit import njit
 from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.defaults import padded
+from vpp.dispatch.rowrules import NOTHING_KW
 from vpp.dispatch.staging import lots
-from vpp.dispatch.survey import NOTHING_KW, Survey
+from vpp.dispatch.survey import Survey
 from vpp.dispatch.views import EV, Devices, read_only
+from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import STEP_S
 
@@ -17,14 +20,21 @@ _PERIOD_S = float(STEP_S)
 _GOLDEN = 0.6180339887498949
 
 
+def wish_of(intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
+    """Return what a re-dispatch plan has ``count`` rows take now, ``None`` where it says nothing."""
+    if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
+        return None
+    return padded(intended.at(now_s), count)
+
+
 def follow_plan(
     roster: RosterTable,
     seen: Survey,
     intended_kw: FloatArray,
+    *,
     devices: Devices,
     sign: float,
     at_s: float,
-    *,
     moving: bool,
 ) -> tuple[FloatArray, float]:
     """Return the gives after what the plan has changed, and how much more is given in all.
@@ -64,7 +74,7 @@ def forget_plan(roster: RosterTable) -> None:
 
 
 @njit()
-def _followed(
+def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
     known_kw: FloatArray,
     give: FloatArray,
     room: FloatArray,
@@ -74,7 +84,7 @@ def _followed(
     lot: FloatArray,
     sign: float,
     at_s: float,
-    moving: bool,
+    moving: bool,  # noqa: FBT001 - a kernel takes arguments by position
 ) -> tuple[FloatArray, float]:
     followed, moved = give.copy(), 0.0
     kind, floor_kw = devices.kind, devices.floor_kw

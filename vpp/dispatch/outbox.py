@@ -119,7 +119,7 @@ class Outbox:
         """
         self._give_up_silent(now_s)
         self._end_leases(now_s)
-        rows = self._due_rows(now_s, default_kw, dispatch_kw, until_s, reachable, urgent)
+        rows = self._due_rows(now_s, default_kw, dispatch_kw, until_s, reachable=reachable, urgent=urgent)
         release, dispatch = (self._action[rows] == code for code in (Layer.RELEASE, Layer.DISPATCH))
         layers = np.select((release, dispatch), (Layer.RELEASE, Layer.DISPATCH), Layer.DEFAULT)
         values = np.select((release, dispatch), (np.zeros(len(rows)), dispatch_kw[rows]), default_kw[rows])
@@ -186,14 +186,18 @@ class Outbox:
         default_kw: FloatArray,
         dispatch_kw: FloatArray,
         until_s: FloatArray,
+        *,
         reachable: BoolArray,
         urgent: BoolArray,
     ) -> RowArray:
         """Return the rows that need a command, rising; ``_action`` then holds its layer."""
-        columns = (default_kw, dispatch_kw, until_s, reachable, urgent)
         self._action = _actions(
             _sheet_of(self.table),
-            *(read_only(column) for column in columns),
+            read_only(default_kw),
+            read_only(dispatch_kw),
+            read_only(until_s),
+            read_only(reachable),
+            read_only(urgent),
             read_only(self._least_change_kw),
             now_s,
             self._settings.resend_kw,
@@ -417,7 +421,7 @@ def _sheet_of(table: CommandTable) -> _Sheet:
 
 
 @njit()
-def _actions(
+def _actions(  # noqa: PLR0917 - a kernel takes arguments by position
     sheet: _Sheet,
     default_kw: FloatArray,
     dispatch_kw: FloatArray,
@@ -431,7 +435,9 @@ def _actions(
     renew_s: float,
 ) -> CodeArray:
     """Return the layer of the command that each row needs, ``_NOTHING`` where none; shape ``(n_resources,)``."""
-    in_default, in_dispatch, lease_s, limited_s, out_id, out_layer, out_kw, retry_s, blocked_s, default_blocked_s = sheet
+    in_default, in_dispatch, lease_s, limited_s, out_id, out_layer, out_kw, retry_s, blocked_s, default_blocked_s = (
+        sheet
+    )
     action = np.full(len(default_kw), _NOTHING, dtype=np.uint8)
     for row in range(len(default_kw)):
         out = out_id[row] > 0

@@ -7,8 +7,9 @@ A charger cannot take less than its floor, so less is realised by switching: eac
 import numpy as np
 
 from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.rowrules import NOTHING_KW, Hold
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.survey import NOTHING_KW, Hold, Survey
+from vpp.dispatch.survey import Survey
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
@@ -27,6 +28,7 @@ def begin_pauses(
     roster: RosterTable,
     seen: Survey,
     give: FloatArray,
+    *,
     lacking_kw: float,
     number: int,
     settings: DispatchSettings,

@@ -4,11 +4,12 @@ import numpy as np
 
 from optimizer.allocate import merit_order
 from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.rowrules import NOTHING_KW
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.survey import NOTHING_KW, Survey
+from vpp.dispatch.survey import Survey
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 
 
@@ -17,6 +18,7 @@ def rotate(
     roster: RosterTable,
     seen: Survey,
     give: FloatArray,
+    *,
     cost: FloatArray,
     number: int,
     settings: DispatchSettings,
@@ -33,7 +35,7 @@ def rotate(
         settings: After how long, and how many at once.
     """
     chargers = state.index.rows_of(ResourceClass.EV)
-    tired = _tired(state, roster, seen, give, chargers[roster.owner[chargers] == number], settings)
+    tired = _tired(state, roster, seen, give, mine=chargers[roster.owner[chargers] == number], settings=settings)
     if not len(tired):
         return give
     fresh = chargers[(roster.owner[chargers] < 0) & np.isnan(roster.returning_s[chargers])]
@@ -53,9 +55,10 @@ def _tired(
     roster: RosterTable,
     seen: Survey,
     give: FloatArray,
-    mine: FloatArray,
+    *,
+    mine: RowArray,
     settings: DispatchSettings,
-) -> FloatArray:
+) -> RowArray:
     """Return those who have been shed for longest, no more than may change at once."""
     long_ago_s = state.at_s - settings.rotate_minutes * SECONDS_PER_MINUTE
     shed = (give[mine] > NOTHING_KW) & seen.settled[mine] & np.isnan(roster.paused_s[mine])

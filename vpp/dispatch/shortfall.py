@@ -4,7 +4,7 @@ import numpy as np
 
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.kinds import among
-from vpp.dispatch.survey import Hold
+from vpp.dispatch.rowrules import Hold
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Shortfall

@@ -3,9 +3,10 @@
 Compiled code is made anew for every combination of types it meets, so all columns come as views nobody can write to.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.settings import DispatchSettings
@@ -13,7 +14,7 @@ from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex, FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 
-Column = TypeVar("Column", FloatArray, CodeArray, BoolArray, RowArray, IdArray)
+Column = TypeVar("Column", bound=npt.NDArray[Any])
 
 EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
     CLASSES.index(kind)

@@ -196,6 +196,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
     ramp_row: FloatArray,
     hours: tuple[float, float],
     windows: tuple[IntArray, IntArray],
+    ahead: int,
     sums: tuple[FloatArray, FloatArray, FloatArray],
     ramp: FloatArray,
     lost: FloatArray,
@@ -213,6 +214,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         ramp_row: Ramp of every battery, shape ``(k,)``.
         hours: Length of a step; share of the time left that may be planned for catching up.
         windows: First step and length.
+        ahead: Steps after a window in which the schedule must still be kept with what is left.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
         lost: What energy or space keeps back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
@@ -236,7 +238,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
                 left_h = max(leaves_h[i] - (a + count) * step_h, 0.0) * recovery
                 bound = max(bound, min(due_kwh[i], capacity[i]) - charge_kw[i] * left_h * efficiency[i])
             share, used = 1.0, 0.0
-            for j in range(count):
+            for j in range(min(count + ahead, inside[i] - a) if ahead else count):
                 if j < here:
                     used += _gap(reference[i, a + j], end_kw[i], up) * step_h
                 if up:

@@ -29,7 +29,6 @@ from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule
 from vpp.planning.tree import named_overload, overload_kw
 
-
 _WARM_UP_S = 180.0
 """Wall seconds that are given to a solver that compiles its kernels for the first time."""
 

@@ -19,6 +19,7 @@ from vpp.planning.forecasting import Forecast
 from vpp.planning.ground import PV, Ground
 from vpp.planning.outlook import FlexibilityPolicy, Outlook, Window
 from vpp.planning.rebound import (
+    WATCH_STEPS,
     ClassPrices,
     Return,
     cost_cny,
@@ -41,7 +42,7 @@ _MOST_LIMITS = 40
 VALID_S = 300.0
 
 
-Rooms = dict[tuple[Direction, Window], Room]
+Rooms = dict[tuple[Direction, Window, int], Room]
 """What cells could be moved, by window; good for every area, target and cap asked of the same ground."""
 
 
@@ -252,10 +253,12 @@ def _assess(draft: RequestDraft, case: _Case) -> _Answer:
 
 
 def _looked_at(draft: RequestDraft, case: _Case, window: Window) -> _Found:
-    place = draft.direction, window
+    # Under a rebound cap batteries keep what their schedule needs after the hold: missing it would be rebound.
+    ahead = 0 if draft.rebound_cap_kw is None else WATCH_STEPS
+    place = draft.direction, window, ahead
     if place not in case.rooms:
         first, length = np.array([window.first]), np.array([len(window)])
-        case.rooms[place] = room(case.ground, draft.direction, first, length)
+        case.rooms[place] = room(case.ground, draft.direction, first, length, ahead=ahead)
     found = deliverable(
         case.ground,
         direction=draft.direction,

@@ -100,8 +100,8 @@ def returned(
         direction: Of the hold.
         window: The hold.
         found: What was given over it.
-        staged: Devices are let back one after another over the whole watch, as they are under a rebound cap; only
-            batteries that break their schedule cannot be told to wait.
+        staged: Devices are let back one after another over the whole watch, as they are under a rebound cap; a
+            battery that breaks its schedule could not be told to wait.
     """
     up, cells = direction is Direction.UP, ground.cells
     by_cell = np.zeros((len(cells), WATCH_STEPS))

@@ -38,7 +38,15 @@ class Room:
     loads_kw: FloatArray
 
 
-def room(ground: Ground, direction: Direction, first: IntArray, length: IntArray, *, named: bool = True) -> Room:
+def room(
+    ground: Ground,
+    direction: Direction,
+    first: IntArray,
+    length: IntArray,
+    *,
+    named: bool = True,
+    ahead: int = 0,
+) -> Room:
     """Return what every cell can be moved in ``direction`` over each window.
 
     Args:
@@ -47,6 +55,7 @@ def room(ground: Ground, direction: Direction, first: IntArray, length: IntArray
         first: First step of every window, rising, shape ``(W,)``.
         length: Steps of every window, shape ``(W,)``.
         named: Also find what keeps rows from giving more.
+        ahead: Steps after a window in which batteries must still be able to keep their schedule.
     """
     sums = Sums.empty(len(ground.cells), first, length)
     result = Room(
@@ -58,7 +67,7 @@ def room(ground: Ground, direction: Direction, first: IntArray, length: IntArray
     )
     up = direction is Direction.UP
     _move_cars(ground, result, up=up)
-    _move_stores(ground, result, up=up)
+    _move_stores(ground, result, ahead, up=up)
     _move_loads(ground, result, up=up)
     if up:
         _add_coming(ground, sums)
@@ -104,7 +113,7 @@ def _move_cars(ground: Ground, result: Room, *, up: bool) -> None:
     )
 
 
-def _move_stores(ground: Ground, result: Room, *, up: bool) -> None:
+def _move_stores(ground: Ground, result: Room, ahead: int, *, up: bool) -> None:
     stores, sums = ground.stores, result.sums
     move_stores(
         (stores.power_kw, stores.spread_kw, stores.stored_kwh),
@@ -121,6 +130,7 @@ def _move_stores(ground: Ground, result: Room, *, up: bool) -> None:
         stores.ramp,
         (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
         (sums.first, sums.length),
+        ahead,
         sums.arrays,
         sums.ramp_kw_per_min,
         result.lost_kw,

@@ -31,6 +31,7 @@ class FastLoop:
     """Runs cycles at a fixed period; skips those it is too late for.
 
     Args:
+        intended: Returns the re-dispatch plan in force, if there is one.
         observer: Told of every cycle after its setpoints have left.
     """
 
@@ -50,6 +51,7 @@ class FastLoop:
         schedule: Callable[[], Schedule | None],
         desk: Desk,
         observer: Observer,
+        intended: Callable[[], Schedule | None] = lambda: None,
     ) -> None:
         self.state: FleetState = ingest.snapshot(clock.now_s())
         self._clock = clock
@@ -65,6 +67,7 @@ class FastLoop:
         self._schedule = schedule
         self._desk = desk
         self._observer = observer
+        self._intended = intended
 
     async def run(self) -> None:
         """Cycle until cancelled."""
@@ -81,7 +84,11 @@ class FastLoop:
         state = self.state
         self._meter(at_s)
         result = self._engine.cycle(
-            state, schedule=self._schedule(), baselines=self._desk.baselines, portfolios=self._desk.portfolios
+            state,
+            schedule=self._schedule(),
+            baselines=self._desk.baselines,
+            portfolios=self._desk.portfolios,
+            intended=self._intended(),
         )
         # Samples first: a decision is never kept without what it was made of.
         await self._samples.flush()

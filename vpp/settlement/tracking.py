@@ -5,7 +5,6 @@ down does not know what it missed.
 """
 
 from dataclasses import dataclass
-
 from typing import TypeVar
 
 import numpy as np
@@ -251,7 +250,7 @@ def _seen(
 
 
 @njit()
-def _added(
+def _added(  # noqa: PLR0917 - a kernel takes arguments by position
     energy_kws: FloatArray,
     covered_s: FloatArray,
     power_kw: FloatArray,

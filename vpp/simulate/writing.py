@@ -27,6 +27,7 @@ def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> No
 
 def _city_day(outcome: Outcome) -> CityDay:
     minutes, truth = outcome.minutes, outcome.truth
+    shown = truth.start_s >= outcome.from_s
     return CityDay(
         at_s=minutes.start_s,
         measured_kw=minutes.measured_kw[:, 0],
@@ -34,9 +35,9 @@ def _city_day(outcome: Outcome) -> CityDay:
         counterfactual_kw=counterfactual_minutes(minutes.start_s, truth)[:, 0],
         target_kw=minutes.target_kw[:, 0],
         delivered_kw=minutes.delivered_kw[:, 0],
-        class_at_s=truth.start_s,
+        class_at_s=truth.start_s[shown],
         class_change_kw={
-            str(cls): truth.class_kw[COUNTERFACTUAL, :, code] - truth.class_kw[ACTUAL, :, code]
+            str(cls): (truth.class_kw[COUNTERFACTUAL, :, code] - truth.class_kw[ACTUAL, :, code])[shown]
             for code, cls in enumerate(CLASSES)
         },
         rebound_caps=tuple(

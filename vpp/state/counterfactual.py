@@ -79,7 +79,7 @@ def _read_only(column: Column) -> Column:
 
 
 @njit()
-def _followed(
+def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
     session: Session,
     rows: RowArray,
     power_kw: FloatArray,

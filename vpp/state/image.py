@@ -125,7 +125,7 @@ class ProcessImage:
 
 
 @njit()
-def _put(
+def _put(  # noqa: PLR0917 - a kernel takes arguments by position
     value: FloatArray,
     known_s: FloatArray,
     quantities: CodeArray,

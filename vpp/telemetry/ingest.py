@@ -88,7 +88,7 @@ class Ingest:
 
 
 @njit()
-def _checked(
+def _checked(  # noqa: PLR0917 - a kernel takes arguments by position
     rows: RowArray, quantities: CodeArray, values: FloatArray, at_s: FloatArray, n_rows: int, latest_s: float
 ) -> tuple[BoolArray, IdArray]:
     """Return which samples are acceptable, and how many were not for each of ``_FAULTS``."""

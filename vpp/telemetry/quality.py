@@ -32,7 +32,7 @@ def grade(
 
 
 @njit()
-def _graded(
+def _graded(  # noqa: PLR0917 - a kernel takes arguments by position
     age_s: FloatArray,
     power_kw: FloatArray,
     p_min_kw: FloatArray,

@@ -1,7 +1,7 @@
-"""The whole instance as one linear program in sparse arrays, for HiGHS: ``by_arrays.py INSTANCE.npz SOLVER LIMIT_S``.
+"""The whole instance as one linear program in sparse arrays, for HiGHS: ``python -m … INSTANCE.npz SOLVER LIMIT_S``.
 
 The leanest way to a monolith. ``SOLVER`` is ``simplex`` or ``ipm``; where highspy-extras is installed, ``ipm`` is HiPO.
-Needs numpy and highspy. Read by Python as a script, so that it runs in another environment than the service's.
+Needs numpy and highspy, so that it runs in either environment.
 """
 
 import importlib.util
@@ -12,7 +12,8 @@ from typing import NamedTuple
 import highspy
 import numpy as np
 import numpy.typing as npt
-from report import finished
+
+from vpp.bench.rivals.report import finished
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -147,8 +148,8 @@ def _regulation(
     price = np.asarray(instance["reg_price_cny_per_kw_h"], dtype=np.float64) * float(instance["step_h"])
     steps = len(price)
     sold = program.family(np.zeros(steps), np.full(steps, np.inf), -price)
-    up = np.bincount(bat.step, _take(instance, "bat_p_discharge_max_kw", bat), steps)
-    down = np.bincount(ev.step, _take(instance, "ev_p_max_kw", ev), steps)
+    up = np.bincount(bat.step, _take(instance, "bat_p_discharge_max_kw", bat), steps).astype(np.float64)
+    down = np.bincount(ev.step, _take(instance, "ev_p_max_kw", ev), steps).astype(np.float64)
     down += np.bincount(bat.step, _take(instance, "bat_p_charge_max_kw", bat), steps)
     for side, room, parts in ((-1.0, up, at[:3]), (1.0, down, at)):
         program.put(np.arange(steps), sold, 1.0)

@@ -1,7 +1,7 @@
-"""The whole instance as a linopy model, for HiGHS: ``by_linopy.py INSTANCE.npz SOLVER LIMIT_S``.
+"""The whole instance as a linopy model, for HiGHS: ``python -m … INSTANCE.npz SOLVER LIMIT_S``.
 
-Labelled arrays of device and step, masked outside the windows, as linopy's own documentation writes such models. Read by
-Python as a script, in the environment of ``make rivals``.
+Labelled arrays of device and step, masked outside the windows, as linopy's own documentation writes such models. Runs
+in the environment of ``make rivals``.
 """
 
 import sys
@@ -12,7 +12,8 @@ import linopy
 import numpy as np
 import pandas as pd
 import xarray as xr
-from report import finished
+
+from vpp.bench.rivals.report import finished
 
 
 def whole_days(instance: dict[str, np.ndarray], kind: str) -> xr.DataArray:
@@ -43,7 +44,9 @@ def model_of(instance: dict[str, np.ndarray]) -> linopy.Model:
     limit = xr.DataArray(instance["transformer_limit_kw"], dims="node", coords={"node": grid["node"]})
     flow = -1.0 * used
     for kind, expression in (("ev", 1.0 * power), ("bat", net)):
-        node = pd.Series(instance[f"{kind}_transformer"].astype(int), index=np.arange(len(instance[f"{kind}_arrive"])), name="node")
+        node = pd.Series(
+            instance[f"{kind}_transformer"].astype(int), index=np.arange(len(instance[f"{kind}_arrive"])), name="node"
+        )
         node.index.name = kind
         flow = flow + expression.groupby(node).sum()
     model.add_constraints(flow <= limit - base, name="import")

@@ -1,4 +1,4 @@
-"""What a rival's process prints last: one line that its parent reads. Standard library only: it runs anywhere."""
+"""What a rival's process prints last: one line that its parent reads. Standard library only."""
 
 import json
 import resource

@@ -1,0 +1,329 @@
+"""The sessions of a central system: who is connected, what each waits for, and when each is looked after."""
+
+import asyncio
+import heapq
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from adapters.ocpp.admission import Bucket
+from adapters.ocpp.channel import Channel
+from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.coalescer import Coalescer
+from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, Dialect, Script, Verdict
+from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.plates import Plates
+from adapters.ocpp.roster import Roster
+from adapters.ocpp.rpc import Hub
+from adapters.ocpp.session import Session
+from adapters.ocpp.wire import Call, Version
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import Quantity
+from vpp.ports import Clock
+
+log = logging.getLogger(__name__)
+
+TICK_WALL_S = 0.1
+PUMPED_AT_ONCE = 100
+"""Stations that get their instruction before the loop turns to its sockets again."""
+SILENT_INTERVALS = 2.5
+"""Heartbeat intervals without a frame before a connection counts as dead; at one it is pinged."""
+BOOT_PATIENCE_WALL_S = 10.0
+"""A station that has not spoken so long after connecting is asked to boot: it knows us, we do not know it."""
+KEPT_AWAY_WALL_S = 900.0
+"""How long a station is remembered that has gone; it may have come to another process."""
+RUSH = 10
+"""Stations let in during one tick from which on the questions after a boot wait until the rush is over."""
+
+SessionTold = Callable[[str, int, bool], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How sessions are treated.
+
+    Attributes:
+        call_retries: How often an instruction without an answer is sent again on the same connection.
+        silence_wall_s: Without a sign of life for so long a connection is dropped.
+        setups: How many stations a second are asked and told what follows a boot.
+        on_session: Told of every session: station, epoch, and whether it began or ended.
+    """
+
+    call_retries: int
+    silence_wall_s: float
+    setups: Bucket
+    on_session: SessionTold | None
+
+
+class Leases:
+    """When dispatch values lapse, the earliest first."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, int]] = []
+
+    def keep(self, until_s: float, row: int) -> None:
+        """Have a dispatch value lapse here when it lapses at its station."""
+        heapq.heappush(self._ends, (until_s, row))
+
+    def lapsed(self, now_s: float) -> Iterator[int]:
+        """Iterate the rows whose value has come to its end; a newer one may have taken its place."""
+        while self._ends and self._ends[0][0] <= now_s:
+            yield heapq.heappop(self._ends)[1]
+
+
+class Sessions:
+    """A ``session.Registry`` and a ``door.Host``.
+
+    Args:
+        dialects: The words of each version.
+        leases: Dispatch values in force.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        plates: Plates,
+        roster: Roster,
+        coalescer: Coalescer,
+        hub: Hub,
+        dialects: Mapping[Version, Dialect],
+        leases: Leases,
+        manners: Manners,
+    ) -> None:
+        self.call_retries = manners.call_retries
+        self._clock = clock
+        self._plates = plates
+        self._roster = roster
+        self._coalescer = coalescer
+        self._hub = hub
+        self._dialects = dialects
+        self._manners = manners
+        self._epoch = 0
+        self._welcomed = 0
+        self._rush = False
+        self._sessions: dict[str, Session] = {}
+        self._leases = leases
+        self._away: deque[tuple[float, Charger]] = deque()
+        self._to_pump: dict[Session, None] = {}
+        self._to_set_up: dict[Session, None] = {}
+        self._tick: asyncio.TimerHandle | None = None
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def up(self) -> int:
+        """Number of stations that are connected and have booted."""
+        return sum(session.up for session in self._sessions.values())
+
+    @property
+    def waiting_setups(self) -> int:
+        """Number of stations that have not been asked yet what follows a boot."""
+        return len(self._to_set_up)
+
+    def get(self, station: str) -> Session | None:
+        """Return the session of a station."""
+        return self._sessions.get(station)
+
+    def start(self) -> None:
+        """Begin to look after sessions, in the running loop."""
+        self._on_tick()
+
+    def stop(self) -> None:
+        """Look after them no more."""
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def grow(self, index: FleetIndex) -> None:
+        """Take rows that are new; stations that are here are told of theirs."""
+        for charger in self._roster.grow(index):
+            session = self._sessions.get(charger.id)
+            if session is not None and session.up:
+                self._tell_connected(charger)
+                self._set_up(session)
+
+    # Instructions.
+
+    def queue(self, charger: Charger, command: Command) -> None:
+        """Have an instruction sent as soon as its station is free; it replaces one that has not left yet."""
+        replaced = charger.pending.pop(command.slot, None)
+        if replaced is not None:
+            self.ended(replaced, EXPIRED)
+        charger.pending[command.slot] = command
+        session = self._sessions.get(charger.id)
+        if session is not None:
+            if not self._to_pump:
+                asyncio.get_running_loop().call_soon(self._pump_some)
+            self._to_pump[session] = None
+
+    def _pump_some(self) -> None:
+        for session in list(self._to_pump)[:PUMPED_AT_ONCE]:
+            self._to_pump.pop(session, None)
+            session.pump()
+        if self._to_pump:
+            asyncio.get_running_loop().call_soon(self._pump_some)
+
+    def _drop_pending(self, charger: Charger) -> None:
+        for command in charger.pending.values():
+            self.ended(command, NOT_CONNECTED)
+        charger.pending.clear()
+
+    def end(self, session: Session, code: CloseCode) -> None:
+        """End a session of our own accord; what it has not done comes back as unreachable."""
+        charger = session.charger
+        session.retire(code)
+        self._to_pump.pop(session, None)
+        self._to_set_up.pop(session, None)
+        self._sessions.pop(charger.id, None)
+        charger.online = False
+        self._drop_pending(charger)
+
+    # Registry.
+
+    def opened(self, session: Session) -> None:
+        """Take a new connection; the newest of a station wins, a half-open one must not keep it out (ocpp-go#314)."""
+        charger = session.charger
+        before = self._sessions.get(charger.id)
+        self._sessions[charger.id] = session
+        if before is not None:
+            self._to_set_up.pop(before, None)
+            before.retire()
+        if self._manners.on_session is not None:
+            self._manners.on_session(charger.id, session.epoch, True)  # noqa: FBT003 - began
+        if charger.booted:  # it need not boot again to come back
+            self._come_up(session)
+        now = self._hub.poller.now
+        session.expect(now + min(BOOT_PATIENCE_WALL_S, self._manners.silence_wall_s / SILENT_INTERVALS))
+
+    def spoke(self, session: Session, *, booted: bool) -> None:
+        """See ``session.Registry``; a first call that is no boot is as good: the station knows us from before."""
+        session.charger.booted = True
+        if not session.up:
+            self._come_up(session)
+        if booted or session not in self._to_set_up:
+            self._set_up(session)
+            self._set_up_some(speaking=session)
+
+    def silent(self, session: Session, now: float) -> float:
+        """See ``session.Registry``: ping the quiet, drop the dead, ask who has said nothing yet who it is."""
+        quiet, ping_after = now - session.heard, self._manners.silence_wall_s / SILENT_INTERVALS
+        if quiet >= self._manners.silence_wall_s:
+            session.cut()
+            return math.inf
+        if quiet >= BOOT_PATIENCE_WALL_S and not session.up:
+            session.add(_told(Call("TriggerMessage", {"requestedMessage": "BootNotification"})))
+            session.pump()
+            return now + ping_after
+        if quiet >= ping_after and session.channel is not None:
+            session.channel.ping()
+            return session.heard + self._manners.silence_wall_s
+        return session.heard + (ping_after if session.up else min(BOOT_PATIENCE_WALL_S, ping_after))
+
+    def closed(self, session: Session) -> None:
+        """See ``session.Registry``; the late close of a replaced connection changes nothing (ts-ocpp#19)."""
+        charger = session.charger
+        self._to_pump.pop(session, None)
+        self._to_set_up.pop(session, None)
+        if self._sessions.get(charger.id) is not session:
+            return
+        del self._sessions[charger.id]
+        self._drop_pending(charger)
+        self._away.append((self._hub.poller.now, charger))
+        if self._manners.on_session is not None:
+            self._manners.on_session(charger.id, session.epoch, False)  # noqa: FBT003 - ended
+        if charger.online:
+            charger.online, charger.lost_s = False, self._clock.now_s()
+            self._tell_connected(charger)
+            log.info("station %s lost", charger.id)
+
+    def ended(self, command: Command, verdict: Verdict) -> None:
+        """See ``session.Registry``."""
+        self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason)
+
+    # Host.
+
+    def knows(self, station: str) -> bool:
+        """See ``door.Host``."""
+        return bool(station) and (station in self._roster.chargers or bool(self._plates.rows_of(station)))
+
+    def is_prior(self, station: str) -> bool:
+        """See ``door.Host``."""
+        return self._plates.in_event(station, self._clock.now_s())
+
+    def welcome(self, channel: Channel, station: str, version: Version) -> None:
+        """See ``door.Host``."""
+        charger = self._roster.come(station)
+        if charger is None:
+            channel.close(CloseCode.PROTOCOL_ERROR)
+            return
+        self._welcomed += 1
+        self._epoch = max(self._epoch + 1, int(self._clock.now_s() * 1e6))
+        session = Session(
+            charger=charger,
+            dialect=self._dialects[version],
+            registry=self,
+            hub=self._hub,
+            epoch=self._epoch,
+        )
+        session.begin(channel)
+
+    def turned_away(self, reason: str) -> None:
+        """See ``door.Host``."""
+        self._coalescer.rejected(reason)
+
+    # The rest.
+
+    def _come_up(self, session: Session) -> None:
+        charger = session.charger
+        session.up = True
+        if charger.abilities.version != session.version.value:
+            charger.spoken(session.version.value)
+        if not charger.online:
+            charger.online = True
+            self._tell_connected(charger)
+            if not math.isnan(charger.lost_s):
+                log.info("station %s back after %.0f s", charger.id, self._clock.now_s() - charger.lost_s)
+        self._set_up(session)
+
+    def _set_up(self, session: Session) -> None:
+        """Have a station asked and told all that a boot calls for, when its turn comes; the next tick at the latest."""
+        self._to_set_up[session] = None
+
+    def _set_up_some(self, speaking: Session | None = None) -> None:
+        """Begin with those whose turn it is; one that is ``speaking`` is answered first and pumps by itself."""
+        now = self._hub.poller.now
+        while self._to_set_up and not self._rush and self._manners.setups.take(now):
+            session = next(iter(self._to_set_up))
+            del self._to_set_up[session]
+            session.add(session.dialect.setup(session.charger))
+            if session is not speaking:
+                session.pump()
+
+    def _tell_connected(self, charger: Charger) -> None:
+        now_s = self._clock.now_s()
+        for row in charger.rows.values():
+            self._coalescer.sample(row, Quantity.CONNECTED, float(charger.online), now_s)
+
+    def _on_tick(self) -> None:
+        now_s, now = self._clock.now_s(), asyncio.get_running_loop().time()
+        self._hub.poller.now = now
+        for row in self._leases.lapsed(now_s):
+            charger = self._roster.find(row)
+            if charger is not None:
+                charger.expire(row)
+        self._rush, self._welcomed = self._welcomed > RUSH, 0
+        self._set_up_some()
+        while self._away and self._away[0][0] <= now - KEPT_AWAY_WALL_S:
+            _, charger = self._away.popleft()
+            if charger.id not in self._sessions:
+                self._roster.forget(charger)
+        self._tick = asyncio.get_running_loop().call_later(TICK_WALL_S, self._on_tick)
+
+
+def _told(call: Call) -> Script:
+    yield call
+    return ACCEPTED
