@@ -12,7 +12,7 @@ from optimizer.validation import ProblemError
 
 __all__ = ["MONOLITH_COLUMNS", "OPTIONS", "Option", "configured", "solve"]
 
-MONOLITH_COLUMNS = 50_000
+MONOLITH_COLUMNS = 20_000
 """Up to so many columns the exact model is built and solved as one."""
 _MONOLITH_S_PER_COLUMN = 1e-4
 """Twice what a column takes to build, solve and prove on one core; with less time than that the fleet is decomposed."""

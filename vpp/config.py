@@ -1,5 +1,6 @@
 """Settings: ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ from pydantic_settings import (
 from vpp.domain.errors import ConfigurationError
 
 Positive = Annotated[float, Field(gt=0.0)]
+
+
+HOURS_PER_DAY = 24.0
 
 
 class Settings(BaseSettings):
@@ -69,6 +73,11 @@ class Settings(BaseSettings):
     ramp_minutes: Positive = Field(10.0, description="ramp before a request's start unless it names its own")
     release_minutes: Positive = Field(15.0, description="length of the release ramp")
     rebound_watch_minutes: Positive = Field(60.0, description="how long the rebound is watched after the release")
+    reserve_windows: str = Field(
+        "",
+        description="upward power that must be there every day, e.g. 13-15=1000000,20-22=1000000: hours of"
+        " Asia/Shanghai and kW; stores keep charge for what others would not give",
+    )
     quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
 
     gateway_drain_per_s: Positive | None = Field(
@@ -108,6 +117,12 @@ class Settings(BaseSettings):
         """The device plane is in other processes, which are met on a bus."""
         return self.bus_url != "memory:"
 
+    @field_validator("reserve_windows")
+    @classmethod
+    def _windows(cls, value: str) -> str:
+        windows_of(value)
+        return value
+
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the database."""
@@ -142,6 +157,22 @@ class Settings(BaseSettings):
             return Sourced(**given)
         except ValidationError as error:
             raise ConfigurationError(_one_line(error)) from error
+
+
+def windows_of(value: str) -> tuple[tuple[float, float, float], ...]:
+    """Return first hour, last hour and kW of every window in ``FROM-UNTIL=KW,...``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    windows = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)=(\d+(?:\.\d+)?)", part)
+        hours = (float(found[1]), float(found[2])) if found else (-1.0, -1.0)
+        if found is None or not all(0.0 <= hour <= HOURS_PER_DAY for hour in hours):
+            raise ValueError(f"give FROM-UNTIL=KW with hours from 0 to 24, not {part!r}")
+        windows.append((*hours, float(found[3])))
+    return tuple(windows)
 
 
 def address_of(value: str) -> tuple[str, int]:

@@ -23,6 +23,7 @@ from optimizer.decomposition.arrays import (
     POWER,
     PRICE,
     VALUE,
+    Flags,
     Floats,
     Holds,
     Ints,
@@ -35,10 +36,9 @@ from optimizer.decomposition.arrays import (
 from optimizer.decomposition.storing import Cell, best_path, corner
 from optimizer.jit import njit
 
-_TRIES = 7
-_PROOF_TRIES = 24
-_MIXTURES = 14
-_PASSES = 2
+_TRIES = 4
+_PROOF_TRIES = 10
+_MIXTURES = 8
 
 
 @njit()
@@ -129,12 +129,15 @@ def held_back(
     """
     held = plan.hold[i].copy()
     for w in range(len(held)):
-        held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w]))
+        # Where even the first kW is not paid for, what is held is what the plan leaves anyway.
+        wanted = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + held[w]) > 0.0
+        held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w])) if wanted else 0.0
     set_bounds(stores, i, holds, held, case)
     short = best_path(case, marks, cell)
     for w in range(len(held)):
         most = most_held(stores, i, holds.first[w], holds.last[w])
-        if most <= 0.0:
+        first_kw = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + plan.hold[i, w])
+        if (most <= 0.0) | (first_kw <= 0.0):
             continue
         others, before = reserve[w] - plan.hold[i, w], held[w]
         near = stiff.hold + 0.05 * holds.price / (1.0 + most)
@@ -178,28 +181,32 @@ def holding_proof(
     """Return a bound for store ``i`` at prices ``case[PRICE]`` of power and ``pay`` of reserve, shape ``(w,)``."""
     windows = len(pay)
     held, points = guess.copy(), np.zeros((2 * windows + 1, 2, case.shape[1]))
+    used = np.zeros(len(points), np.bool_)
     for w in range(windows):
-        held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w]))
+        most = most_held(stores, i, holds.first[w], holds.last[w])
+        held[w] = min(held[w], most) if pay[w] > 0.0 else 0.0
     set_bounds(stores, i, holds, held, case)
     best_path(case, marks, cell)
     _note(i, stores, holds, case, cell, points[0])
     for w in range(windows):
         most = most_held(stores, i, holds.first[w], holds.last[w])
-        if most <= 0.0:
+        if (most <= 0.0) | (pay[w] <= 0.0):
             continue
         low, high, step = 0.0, most, 0.02 * most
         for _ in range(_PROOF_TRIES):
             dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, cell) > pay[w]
             low, high = (low, held[w]) if dear else (held[w], high)
-            _note(i, stores, holds, case, cell, points[2 * w + (2 if dear else 1)])
+            place = 2 * w + (2 if dear else 1)
+            _note(i, stores, holds, case, cell, points[place])
+            used[place] = True
             following = _next(held[w], dear, low, high, most, step)
-            step *= 3.0
-            if (high - low <= 1e-5 * most) | (following == held[w]):
+            step *= 4.0
+            if (high - low <= 1e-4 * most) | (following == held[w]):
                 break
             held[w] = following
             set_bounds(stores, i, holds, held, case)
             best_path(case, marks, cell)
-    return _best_mixture(i, stores, holds, pay, case, cell, points)
+    return _best_mixture(i, stores, holds, pay, case, cell, points, used)
 
 
 @njit()
@@ -216,29 +223,46 @@ def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Cell, point:
 
 
 @njit()
-def _best_mixture(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, points: Floats) -> float:
+def _best_mixture(
+    i: int,
+    stores: Stores,
+    holds: Holds,
+    pay: Floats,
+    case: Floats,
+    cell: Cell,
+    points: Floats,
+    used: Flags,
+) -> float:
     """Return the best bound that mixtures of ``points`` prove: what they prove is concave, so each line has one top."""
-    mixture = points[0].copy()
+    mixture, trial = points[0].copy(), points[0].copy()
     best = _proven(i, stores, holds, pay, case, cell, mixture)
-    for _ in range(_PASSES):
-        for n in range(points.shape[0]):
-            low, high = 0.0, 1.0
-            for _ in range(_MIXTURES):
-                one, two = low + 0.382 * (high - low), low + 0.618 * (high - low)
-                first = _proven(i, stores, holds, pay, case, cell, (1.0 - one) * mixture + one * points[n])
-                second = _proven(i, stores, holds, pay, case, cell, (1.0 - two) * mixture + two * points[n])
-                low, high = (one, high) if second > first else (low, two)
-            share = 0.5 * (low + high)
-            trial = (1.0 - share) * mixture + share * points[n]
+    for n in range(1, len(points)):
+        if not used[n]:
+            continue
+        low, high = 0.0, 1.0
+        for turn in range(_MIXTURES):
+            share = 1.0 if turn == 0 else 0.5 * (low + high)
+            _mix(mixture, points[n], share, cell.length, trial)
             value = _proven(i, stores, holds, pay, case, cell, trial)
-            if value > best:
-                best = value
-                mixture[...] = trial
-            value = _proven(i, stores, holds, pay, case, cell, points[n])
-            if value > best:
-                best = value
-                mixture[...] = points[n]
+            _mix(mixture, points[n], share - 1e-4, cell.length, trial)
+            rising = value >= _proven(i, stores, holds, pay, case, cell, trial)
+            best = max(best, value)
+            low, high = (share, high) if rising else (low, share)
+            if rising & (turn == 0):
+                break
+        _mix(mixture, points[n], low, cell.length, trial)
+        value = _proven(i, stores, holds, pay, case, cell, trial)
+        if value >= best:
+            best = value
+            mixture[...] = trial
     return best
+
+
+@njit(fastmath=True)
+def _mix(one: Floats, two: Floats, share: float, length: int, mixed: Floats) -> None:
+    for j in range(length):
+        mixed[0, j] = (1.0 - share) * one[0, j] + share * two[0, j]
+        mixed[1, j] = (1.0 - share) * one[1, j] + share * two[1, j]
 
 
 @njit()

@@ -115,3 +115,51 @@ class Goal(NamedTuple):
     share: Floats
     up: Floats
     down: Floats
+
+
+def tree_of(node: Ints, parent: Ints) -> Tree:
+    """Return the tree with a node above all roots."""
+    top = len(parent)
+    above = np.append(np.where(parent < 0, top, parent), -1)
+    depth = np.zeros(top + 1, dtype=np.int64)
+    walk = above.copy()
+    while (walk >= 0).any():
+        depth += walk >= 0
+        walk = np.where(walk >= 0, above[walk], -1)
+    kid = np.argsort(above[:top], kind="stable")
+    return Tree(
+        parent=above,
+        down=np.argsort(depth, kind="stable"),
+        first=np.concatenate(([0], np.cumsum(np.bincount(node, minlength=top + 1)))).astype(np.int64),
+        kids=np.concatenate(([0], np.cumsum(np.bincount(above[:top], minlength=top + 1)))).astype(np.int64),
+        kid=kid,
+    )
+
+
+def rows_of(n: int) -> Rows:
+    """Return rows that take no part yet."""
+    return Rows(
+        low=np.full(n, np.nan),
+        high=np.zeros(n),
+        floor=np.zeros(n),
+        key=np.full(n, KEYS - 1, dtype=np.uint8),
+        told=np.full(n, np.nan),
+        was=np.full(n, np.nan),
+        seen=np.zeros(n, dtype=np.int64),
+        tick=np.zeros(1, dtype=np.int64),
+    )
+
+
+def curves_of(nodes: int) -> Curves:
+    """Return curves of ``nodes`` nodes, the one above all roots included, with no rows in them."""
+    return Curves(*(np.zeros((nodes, LEVELS)) for _ in range(3)))
+
+
+def goal_of(nodes: int) -> Goal:
+    """Return a place for the division of a total among ``nodes`` nodes."""
+    return Goal(*(np.zeros(nodes) for _ in range(4)))
+
+
+def unlimited(nodes: int) -> Limits:
+    """Return limits of ``nodes`` nodes that bind nowhere."""
+    return Limits(least=np.full(nodes, -np.inf), most=np.full(nodes, np.inf), fixed=np.zeros(nodes))

@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.tracking.columns import KEYS, LEVELS, Codes, Curves, Flags, Floats, Goal, Ints, Limits, Line, Rows, Tree
+from optimizer.tracking.columns import (
+    KEYS,
+    Codes,
+    Flags,
+    Floats,
+    Ints,
+    Line,
+    curves_of,
+    goal_of,
+    rows_of,
+    tree_of,
+    unlimited,
+)
 from optimizer.tracking.curves import divide, stand_in_line, sum_up
 from optimizer.tracking.walk import follow, must_wait
 from optimizer.validation import ProblemError, at_least, finite, known, shaped, tree, whole, within
@@ -86,9 +98,9 @@ class MeritOrder:
         self._member: Ints = np.argsort(node, kind="stable")
         self._place = np.empty(len(node), dtype=np.int64)
         self._place[self._member] = np.arange(len(node))
-        self._tree = _tree(node.astype(np.int64), parent.astype(np.int64))
+        self._tree = tree_of(node.astype(np.int64), parent.astype(np.int64))
         n, m = len(node), len(parent) + 1
-        self._rows = _rows(n)
+        self._rows = rows_of(n)
         self._line = Line(
             order=np.arange(n),
             at=self._tree.first[:-1].copy(),
@@ -96,9 +108,7 @@ class MeritOrder:
             got=np.zeros(m),
             stale=np.ones(m, dtype=np.bool_),
         )
-        self._curves = Curves(own=np.zeros((m, LEVELS)), whole=np.zeros((m, LEVELS)), held=np.zeros((m, LEVELS)))
-        self._limits = Limits(least=np.full(m, -np.inf), most=np.full(m, np.inf), fixed=np.zeros(m))
-        self._goal = Goal(load=np.zeros(m), share=np.zeros(m), up=np.zeros(m), down=np.zeros(m))
+        self._curves, self._limits, self._goal = curves_of(m), unlimited(m), goal_of(m)
         self._moved = np.empty(n, dtype=np.int64)
         self._home = node[self._member].astype(np.int64)
         self._scratch = np.zeros((3, m))
@@ -244,39 +254,6 @@ class MeritOrder:
         cuts = np.searchsorted(self._tree.first[:-1], len(self) * np.arange(1, parts) / parts)
         bounds = [0, *cuts.tolist(), len(self._tree.parent)]
         return bounds[part], bounds[part + 1]
-
-
-def _tree(node: Ints, parent: Ints) -> Tree:
-    """Return the tree with a node above all roots."""
-    top = len(parent)
-    above = np.append(np.where(parent < 0, top, parent), -1)
-    depth = np.zeros(top + 1, dtype=np.int64)
-    walk = above.copy()
-    while (walk >= 0).any():
-        depth += walk >= 0
-        walk = np.where(walk >= 0, above[walk], -1)
-    kid = np.argsort(above[:top], kind="stable")
-    return Tree(
-        parent=above,
-        down=np.argsort(depth, kind="stable"),
-        first=np.concatenate(([0], np.cumsum(np.bincount(node, minlength=top + 1)))).astype(np.int64),
-        kids=np.concatenate(([0], np.cumsum(np.bincount(above[:top], minlength=top + 1)))).astype(np.int64),
-        kid=kid,
-    )
-
-
-def _rows(n: int) -> Rows:
-    """Return rows that take no part yet."""
-    return Rows(
-        low=np.full(n, np.nan),
-        high=np.zeros(n),
-        floor=np.zeros(n),
-        key=np.full(n, KEYS - 1, dtype=np.uint8),
-        told=np.full(n, np.nan),
-        was=np.full(n, np.nan),
-        seen=np.zeros(n, dtype=np.int64),
-        tick=np.zeros(1, dtype=np.int64),
-    )
 
 
 def warm_up() -> None:

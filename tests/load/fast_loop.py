@@ -31,6 +31,7 @@ from vpp.telemetry.resample import IntervalMeans
 
 T0 = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
 START = T0 + timedelta(minutes=15)
+_SAME_KW = 1e-6
 END = START + timedelta(minutes=120)
 
 
@@ -87,6 +88,7 @@ class Loop:
         self.sha256, self.entries, self.bytes = "0" * 64, 0, 0
         self.journal_s = 0.0
         self.sent: list[int] = []
+        self.changed: list[int] = []
         self.results: list[CycleResult] = []
         self.whole_city = False
 
@@ -121,6 +123,8 @@ class Loop:
             result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines)
         watch.spent["  of which journal"].append(self.journal_s - before_s)
         self.sent.append(len(result.batch))
+        told, holds = result.batch.power_kw, devices.dispatch[result.batch.rows]
+        self.changed.append(int(np.count_nonzero(~(np.abs(told - holds) <= _SAME_KW))))
         answers = devices.obey(result.batch)
         with watch("engine.outcomes"):
             self.engine.outcomes(answers)
@@ -164,7 +168,8 @@ class Loop:
         sent = np.array(self.sent)
         rows = len(self.index)
         sys.stdout.write(
-            f"setpoints per cycle mean={sent.mean():.1f} ({100 * sent.mean() / rows:.3f} %) max={sent.max()}  "
+            f"commands per cycle mean={sent.mean():.1f} ({100 * sent.mean() / rows:.3f} %) max={sent.max()}, "
+            f"of which changed a setpoint {np.mean(self.changed):.1f} ({100 * np.mean(self.changed) / rows:.3f} %), "
             f"journal {self.bytes / len(sent) / 1e3:.1f} kB a cycle\n"
         )
         for progress in self.results[-1].progress:
@@ -173,6 +178,7 @@ class Loop:
                 f"rows {progress.rows} shortfall {progress.shortfall}\n"
             )
         self.sent.clear()
+        self.changed.clear()
         self.bytes = 0
 
 

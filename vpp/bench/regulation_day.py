@@ -36,9 +36,9 @@ _SHIFT = 0.1
 """How far the base point gives way so that more can be held, as a share of the power asked at most."""
 _CATCH_UP = 0.25
 """Share of what the plan is owed that the next base point makes good."""
-_LIMIT_SHARE = 0.98
+_LIMIT_SHARE = 0.97
 """Share of every limit that is aimed at; the rest is for devices that move faster than others."""
-_UNREADY = 0.25
+_UNREADY = 0.35
 """Share of what falls that may not have fallen yet when what rises has risen; chargers have a lag of 2 s."""
 _WAIT_TICKS = 1
 """How much later those are told that have to wait until others have moved."""
@@ -94,7 +94,7 @@ class Log:
     over_kw: float = 0.0
     missed: int = 0
     short_kwh: float = 0.0
-    astray_kwh: float = 0.0
+    asked_most_kw: float = 0.0
 
     def trace(self, city: City) -> Trace:
         """Return the day for the rules that judge it; net load that falls is positive."""
@@ -118,7 +118,7 @@ class Loop:
         n = len(city)
         self.city, self.state, self.traffic = city, at_noon(city), Traffic(city.devices)
         self.order = MeritOrder(node=city.devices.node, parent=city.parent, patience_kw=_PATIENCE_KW, unready=_UNREADY)
-        self.log = Log()
+        self.log = Log(asked_most_kw=_AGC_KW * city.scale)
         self.offer = Offer(*(np.full(n, np.nan) for _ in range(4)))
         self.key = np.zeros(n, dtype=np.uint8)
         self.parts: list[Ints] = [self.order.rows(part, _PARTS) for part in range(_PARTS)]

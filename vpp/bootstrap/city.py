@@ -44,12 +44,12 @@ INTRODUCTION_MINUTES = 4.0
 """How long devices report before the first plan is made."""
 
 
-def virtual_settings(directory: Path, **given: float) -> Settings:
+def virtual_settings(directory: Path, **given: float | str) -> Settings:
     """Return settings for a service on virtual time; the environment's VPP_* variables count as for any service.
 
     Args:
         directory: Data folder.
-        given: Settings that are numbers, by name; they win.
+        given: Settings by name; they win.
     """
     return Settings.load(None, data_dir=directory, **given)
 

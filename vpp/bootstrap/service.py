@@ -23,7 +23,7 @@ from vpp.bootstrap.memory import Memory
 from vpp.bootstrap.runner import clock_of, run
 from vpp.bus.link import BusLink
 from vpp.bus.local import EventStream
-from vpp.config import Settings, address_of
+from vpp.config import Settings, address_of, windows_of
 from vpp.console.report import render_report, report_json
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
@@ -31,7 +31,9 @@ from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import Adapter
 from vpp.planning.planner import Planner
+from vpp.planning.reserve import ReserveWindow
 from vpp.planning.tariff import Tariff
+from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
 from vpp.runtime.events import promised_events
@@ -81,6 +83,14 @@ def archive_of(settings: Settings, database: sa.Engine, clock: Clock) -> Telemet
 def openapi_json() -> str:
     """Return the API's OpenAPI description; no service needs to run."""
     return json.dumps(describe(version("vpp")), indent=2)
+
+
+def planning_policy(settings: Settings) -> PlanningPolicy:
+    """Return the plan's settings out of the service's."""
+    windows = windows_of(settings.reserve_windows)
+    return PlanningPolicy(
+        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows)
+    )
 
 
 def dispatch_settings(settings: Settings) -> DispatchSettings:
@@ -187,7 +197,9 @@ class Service:
             epoch=epoch,
         )
         self.plane = DevicePlane(links, ingest, clock)
-        self.planner = Planner(tariff=tariff, deadline_s=settings.plan_deadline_wall_s)
+        self.planner = Planner(
+            tariff=tariff, policy=planning_policy(settings), deadline_s=settings.plan_deadline_wall_s
+        )
         self.plant = VirtualPowerPlant(
             clock=clock,
             image=image,
@@ -255,8 +267,8 @@ class Service:
             state=plant.fleet,
             schedule=lambda: plant.slow.schedule,
             quote_valid_s=settings.quote_valid_s,
-            outlook=lambda state: plant.slow.outlook(state),
-            changed=lambda: plant.slow.requests_changed(),
+            outlook=lambda state: plant.slow.outlook(state),  # noqa: PLW0108 - the slow loop is made just below
+            changed=lambda: plant.slow.requests_changed(),  # noqa: PLW0108 - the slow loop is made just below
         )
         plant.slow = SlowLoop(
             clock=clock,

@@ -15,6 +15,7 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import Devices, Meters, Roster, devices_of, meters_of, read_only
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.packing import packed, unpacked
+from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
@@ -61,12 +62,13 @@ class Burden:
         self.debt_kwh = np.concatenate((self.debt_kwh, more))
         self._merit = None
 
-    def follow(self, state: FleetState, roster: Roster, planned_kw: FloatArray | None) -> None:
+    def follow(self, state: FleetState, roster: Roster, rows: RowArray, planned_kw: FloatArray | None) -> None:
         """Add what was carried since the last snapshot.
 
         Args:
             state: The snapshot.
             roster: Who has been commanded since then.
+            rows: Rows that may have been.
             planned_kw: Power every row should take now by the re-dispatch plan, NaN for no wish, ``None`` without
                 one, shape ``(n_resources,)``. The plan of the day would not do: the journal keeps it for stores only,
                 and a replay must come to the same order.
@@ -75,20 +77,21 @@ class Burden:
         self._at_s = state.at_s
         if np.isnan(elapsed_s) or elapsed_s > _MOST_GAP_S:
             return
-        s = self._settings
-        _carry(
-            self._shed_s,
-            self._arrears_kwh,
-            self.debt_kwh,
-            devices_of(state.index),
-            meters_of(state),
-            roster,
-            read_only(np.full(len(state), np.nan) if planned_kw is None else np.ascontiguousarray(planned_kw)),
-            elapsed_s,
-            self._growth(),
-            2.0 * s.arrears_scale_h,
-            np.exp(-elapsed_s / s.rebound_s),
-        )
+        s, index = self._settings, state.index
+        owing = index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        resting = owing[np.isnan(roster.setpoint_kw[owing])]
+        self.debt_kwh[resting] *= np.exp(-elapsed_s / s.rebound_s)
+        rebound_ratio = read_only(index.rebound_ratio)
+        _carry(self._shed_s, self.debt_kwh, roster, read_only(rows), rebound_ratio, elapsed_s, self._growth())
+        if planned_kw is not None:
+            _fall_behind(
+                self._arrears_kwh,
+                devices_of(index),
+                meters_of(state),
+                read_only(planned_kw),
+                elapsed_s / SECONDS_PER_HOUR,
+                2.0 * s.arrears_scale_h,
+            )
 
     def shed_s(self) -> FloatArray:
         """Return how long each row was shed, the past counting less and less, shape ``(n_resources,)``."""
@@ -180,38 +183,40 @@ def _site_means(index: FleetIndex, shed_s: FloatArray) -> FloatArray:
 @njit()
 def _carry(  # noqa: PLR0917 - a kernel takes arguments by position
     shed_s: FloatArray,
-    arrears_kwh: FloatArray,
     debt_kwh: FloatArray,
-    devices: Devices,
-    meters: Meters,
     roster: Roster,
-    planned_kw: FloatArray,
+    rows: RowArray,
+    rebound_ratio: FloatArray,
     elapsed_s: float,
     growth: float,
-    most_arrears_h: float,
-    kept_ratio: float,
 ) -> None:
-    kind, p_max, ratio = devices.kind, devices.p_max_kw, devices.rebound_ratio
-    plugged, power = meters.plugged, meters.power_kw
+    """Add the time each of ``rows`` was shed, and what of it has to be made good."""
     owner, free, told = roster.owner, roster.free_kw, roster.setpoint_kw
-    elapsed_h = elapsed_s / SECONDS_PER_HOUR
-    for row in range(len(shed_s)):
+    for row in rows:
         give_kw = abs(free[row] - told[row]) if owner[row] >= 0 else 0.0
-        giving = give_kw > NOTHING_KW
-        if giving:
+        if give_kw > NOTHING_KW:
             shed_s[row] += elapsed_s * growth
-        if is_charging(kind[row]):
-            if not plugged[row]:
-                arrears_kwh[row] = 0.0
-            elif not np.isnan(planned_kw[row]) and not np.isnan(power[row]):
-                most_kwh = most_arrears_h * p_max[row]
-                arrears = arrears_kwh[row] + (planned_kw[row] - power[row]) * elapsed_h
-                arrears_kwh[row] = min(max(arrears, -most_kwh), most_kwh)
-        elif ratio[row] > 0.0:
-            if giving:
-                debt_kwh[row] += ratio[row] * give_kw * elapsed_h
-            elif np.isnan(told[row]):
-                debt_kwh[row] *= kept_ratio
+            debt_kwh[row] += rebound_ratio[row] * give_kw * elapsed_s / SECONDS_PER_HOUR
+
+
+@njit()
+def _fall_behind(  # noqa: PLR0917 - a kernel takes arguments by position
+    arrears_kwh: FloatArray,
+    devices: Devices,
+    meters: Meters,
+    planned_kw: FloatArray,
+    elapsed_h: float,
+    most_h: float,
+) -> None:
+    """Add to every car what it got less than planned, within some hours of charging; it ends with the visit."""
+    kind, p_max, plugged, power = devices.kind, devices.p_max_kw, meters.plugged, meters.power_kw
+    for row in range(len(arrears_kwh)):
+        if is_charging(kind[row]) and not plugged[row]:
+            arrears_kwh[row] = 0.0
+        elif is_charging(kind[row]) and not np.isnan(planned_kw[row]) and not np.isnan(power[row]):
+            most_kwh = most_h * p_max[row]
+            arrears = arrears_kwh[row] + (planned_kw[row] - power[row]) * elapsed_h
+            arrears_kwh[row] = min(max(arrears, -most_kwh), most_kwh)
 
 
 @njit()

@@ -114,6 +114,7 @@ class RosterTable(RowTable):
         taken_s: Since when it works for its request, NaN while it works for none.
         intended_kw: Give that the re-dispatch plan asked of it when it was last looked at, NaN without one.
         home_s: When it goes home after its request, NaN where it does not wait for that.
+        live: Something above, or in the outbox, may be other than nothing; rows that are not live are passed over.
     """
 
     owner: RowArray = field(default_factory=_rows, metadata=_NOBODY)
@@ -128,3 +129,4 @@ class RosterTable(RowTable):
     taken_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
     intended_kw: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
     home_s: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    live: BoolArray = field(default_factory=_bools, metadata=_ZERO)

@@ -10,7 +10,7 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 
 def default_values(
@@ -20,7 +20,9 @@ def default_values(
     frozen: Sequence[tuple[BoolArray, BaselineCurve | None]],
     settings: DispatchSettings,
 ) -> FloatArray:
-    """Return the default value of every row, NaN where we set none, shape ``(n_resources,)``.
+    """Return the default value of every row that carries the plan, in the order of ``FleetIndex.rows_of``.
+
+    NaN where there is none.
 
     A car that is short of time charges at full power whatever was planned.
 
@@ -34,29 +36,25 @@ def default_values(
     index, rows = state.index, state.index.rows_of(*settings.plan_classes)
     # A cycle early, so that a step of the plan is in force when it begins.
     due_s = state.at_s + settings.cycle_s
-    default = commands.default_kw.copy()
-    if schedule is not None:
-        default[:] = np.nan
-        default[rows] = padded(schedule.at(due_s), len(index))[rows]
+    default = commands.default_kw[rows] if schedule is None else _of(schedule.at(due_s), rows)
     for portfolio, curve in frozen:
         if curve is not None:
-            kept = rows[curve.steps[rows] & portfolio[rows]]
-            default[kept] = curve.some_kw(due_s, kept)
-    cars = index.rows_of(ResourceClass.V2G)
-    hurried = cars[_short_of_time(state, settings)[cars] & state.plugged[cars]]
-    default[hurried] = index.p_max_kw[hurried]
-    known = np.flatnonzero(~np.isnan(default))
-    default[known] = np.clip(default[known], index.p_min_kw[known], index.p_max_kw[known])
-    return default
+            kept = curve.steps[rows] & portfolio[rows]
+            default[kept] = curve.some_kw(due_s, rows[kept])
+    car = index.is_class(ResourceClass.V2G)[rows] & state.plugged[rows]
+    hurried = car & (state.laxity_of(rows, index.p_max_kw[rows]) < 2.0 * settings.laxity_margin_s)
+    default[hurried] = index.p_max_kw[rows[hurried]]
+    return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])
+
+
+def _of(values: FloatArray, rows: RowArray) -> FloatArray:
+    """Return the values of ``rows`` as doubles, NaN for rows that were added later."""
+    known = rows < len(values)
+    found = np.full(len(rows), np.nan)
+    found[known] = values[rows[known]]
+    return found
 
 
 def padded(values: FloatArray, count: int) -> FloatArray:
     """Return ``values`` lengthened with NaN for rows that were added later, as doubles side by side."""
     return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))
-
-
-def _short_of_time(state: FleetState, settings: DispatchSettings) -> BoolArray:
-    cars = state.index.rows_of(ResourceClass.V2G)
-    short = np.zeros(len(state), dtype=np.bool_)
-    short[cars] = state.laxity_of(cars, state.index.p_max_kw[cars]) < 2.0 * settings.laxity_margin_s
-    return short

@@ -5,33 +5,37 @@ and how each running request stands; ``restore`` rebuilds the engine from the jo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vpp.dispatch.burden import Burden
-from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, class_rows, steer
 from vpp.dispatch.defaults import default_values
-from vpp.dispatch.enlistment import enlist, leases, let_strays_go, notice, overlay, ranks_of, resting_kw
-from vpp.dispatch.feeders import FeederTree
-from vpp.dispatch.guard import Guarded, guard
+from vpp.dispatch.enlistment import (
+    enlist,
+    leases,
+    let_strays_go,
+    notice_links,
+    notice_return,
+    ranks_of,
+)
+from vpp.dispatch.finish import CAP, Asked, Finish, LastWord
 from vpp.dispatch.intent import wish_of
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
 from vpp.dispatch.outbox import SENT, Outbox, TakeIds, sent_from
-from vpp.dispatch.proposals import Authority, Proposal, merge, spoken, voice
+from vpp.dispatch.proposals import Authority
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.shortfall import assess, cause_of, next_help_s
 from vpp.dispatch.staging import lots
-from vpp.dispatch.survey import protected
 from vpp.dispatch.timetable import Phase
-from vpp.dispatch.views import meters_of, read_only, roster_of, rules_of
-from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.dispatch.views import read_only, roster_of
+from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall, Transition
@@ -44,8 +48,6 @@ from vpp.state.counterfactual import SessionCounterfactual
 
 TRACKING = "dispatch.tracking"
 BURDEN = "dispatch.burden"
-CAP = "cap"
-_PLAN = "plan"
 _BURDEN_S = 900
 """How often who was shed is written down while a request runs."""
 
@@ -129,7 +131,8 @@ class DispatchEngine:
         self._sessions = SessionCounterfactual(len(index))
         self._burden = Burden(settings)
         self._burden_s = float("-inf")
-        self._ended: set[int] = set()
+        self._connected: BoolArray | None = None
+        self._default_kw: FloatArray = np.zeros(0)
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -137,10 +140,10 @@ class DispatchEngine:
         self.index = index
         self.outbox.resize(index)
         self._roster.grow(len(index))
+        self._default_kw = np.full(len(index), np.nan)
         self._sessions.resize(len(index))
         self._burden.resize(len(index))
-        self._tree = FeederTree(index)
-        self._cut_order = np.array([self._settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+        self._last_word = LastWord(index, self._settings, self._roster, self.outbox.table)
         cars = of_class(index, ResourceClass.EV)
         self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
 
@@ -179,45 +182,55 @@ class DispatchEngine:
         now_s = state.at_s
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
-        ranks = ranks_of(self._roster)
-        notice(ranks, read_only(state.connected), read_only(state.power_kw), now_s, self._settings.confirm_s)
-        commanded = ~np.isnan(self._roster.setpoint_kw)
-        session = self._sessions.update(state, held=commanded, noted_kw=self._roster.free_kw)
+        shown = np.where(np.isnan(state.power_kw), 0.0, state.power_kw)
+        load = self._last_word.loads_kw(shown)
+        rows = self._rows()
+        self._notice(state, rows)
+        session = self._sessions.update(state, held=self._held(rows), noted_kw=self._roster.free_kw)
         running = self.book.running(now_s)
         active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
         wish = wish_of(intended, now_s, len(self.index))
-        self._burden.follow(state, roster_of(self._roster), wish)
+        self._burden.follow(state, roster_of(self._roster), rows, wish)
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
-        default = default_values(
-            state, self.outbox.table, schedule, [c for c in curves.values() if c[1] is not None], self._settings
+        planned = self.index.rows_of(*self._settings.plan_classes)
+        self._default_kw[planned] = default_values(
+            state, self.outbox.table, schedule, list(curves.values()), self._settings
         )
         steered = [
-            (request, self._steer(state, request, default, session, measured_by=curves[request.id], wish=wish))
+            (request, self._steer(state, request, session, measured_by=curves[request.id], wish=wish))
             for request in active
         ]
-        self._let_strays_go(now_s, steered)
+        rows = self._rows()
+        self._let_strays_go(now_s, rows, steered)
         self._write_burden(now_s, running=bool(steered))
-        free = self._free(state, steered)
-        kept = protected(
-            read_only(self.index.class_code),
-            meters_of(state),
-            rules_of(self._settings),
-            now_s,
-            read_only(free),
-            read_only(self.setpoints_kw()),
+        asked = [
+            Asked(
+                name=request.id,
+                number=self._number(request.id),
+                authority=Authority.REGULATION
+                if request.draft.product is Product.REGULATION
+                else Authority.PEAK_SHAVING,
+                setpoint_kw=result.setpoint_kw,
+                free_kw=result.free_kw,
+            )
+            for request, result in steered
+        ]
+        finish = self._last_word.speak(
+            state, asked, rows=rows, default_kw=self._default_kw, shown_kw=shown, load_kw=load
         )
-        guarded = self._guard(state, steered, default, kept, free)
-        batch = self._send(state, steered, guarded, default, kept)
-        progress = tuple(self._progress(state, request, result) for request, result in steered)
+        batch = self._send(state, steered, finish)
+        self._forget_idle(now_s, finish.rows)
+        capped = ~np.isnan(self._roster.cap_kw[finish.rows])
+        unwanted = np.isnan(self._roster.setpoint_kw[finish.rows]) & ~capped
         return CycleResult(
             batch=batch,
-            progress=progress,
+            progress=tuple(self._progress(state, request, result) for request, result in steered),
             transitions=tuple(transitions),
-            transformer_load_kw=self._tree.loads_kw(np.where(np.isnan(state.power_kw), 0.0, state.power_kw)),
-            transformer_expected_kw=guarded.load_kw,
+            transformer_load_kw=load,
+            transformer_expected_kw=finish.load_kw,
             session_kw=session,
-            capped_rows=int(np.count_nonzero(~np.isnan(self._roster.cap_kw))),
-            unrestored_rows=int(np.count_nonzero(self.outbox.limited(now_s) & np.isnan(self.setpoints_kw()))),
+            capped_rows=int(np.count_nonzero(capped)),
+            unrestored_rows=int(np.count_nonzero(unwanted & (self.outbox.table.limited_s[finish.rows] > now_s))),
         )
 
     def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
@@ -253,6 +266,7 @@ class DispatchEngine:
         roster.returning_s[leaving] = table.released_s[leaving]
         roster.free_kw[leaving] = table.free_kw[leaving]
         roster.lost_s[:] = now_s
+        roster.live[:] = True
 
     def _number(self, request_id: str) -> int:
         """Return the number under which the roster knows a request."""
@@ -281,7 +295,6 @@ class DispatchEngine:
         self,
         state: FleetState,
         request: DispatchRequest,
-        default_kw: FloatArray,
         session_kw: FloatArray,
         *,
         measured_by: tuple[BoolArray, BaselineCurve | None],
@@ -297,7 +310,7 @@ class DispatchEngine:
             portfolio=rows,
             baseline_kw=baseline_kw,
             baseline_rows_kw=baseline_rows_kw,
-            default_kw=default_kw,
+            default_kw=self._default_kw,
             roster=self._roster,
             commands=self.outbox.table,
             merit=self._burden.merit(state),
@@ -336,19 +349,46 @@ class DispatchEngine:
             np.where(np.isnan(session_kw), by_row, session_kw),
         )
 
-    def _let_strays_go(self, now_s: float, steered: Sequence[tuple[DispatchRequest, Steering]]) -> None:
+    def _rows(self) -> RowArray:
+        """Return the rows anything can be the matter with: those that carry the plan, and those that are live."""
+        return np.flatnonzero(self._roster.live | self.index.is_class(*self._settings.plan_classes)).astype(np.int32)
+
+    def _held(self, rows: RowArray) -> BoolArray:
+        """Return the rows with a setpoint, shape ``(n_resources,)``."""
+        held = np.zeros(len(self.index), dtype=np.bool_)
+        held[rows] = ~np.isnan(self._roster.setpoint_kw[rows])
+        return held
+
+    def _notice(self, state: FleetState, rows: RowArray) -> None:
+        """Note who lost its link, and who was let go and shows it by now."""
+        before = self._connected
+        known = before is not None and len(before) == len(state)
+        notice_links(self._roster, state.connected, before if known else None, state.at_s)
+        self._connected = state.connected
+        notice_return(self._roster, rows, state.power_kw, state.at_s, self._settings.confirm_s)
+
+    def _forget_idle(self, now_s: float, rows: RowArray) -> None:
+        """Pass over rows from now on in which nothing is left of any request."""
+        roster, table = self._roster, self.outbox.table
+        live = (table.limited_s[rows] > now_s) | (table.out_id[rows] > 0)
+        for column in (roster.setpoint_kw, roster.cap_kw, roster.home_s, roster.returning_s, roster.paused_s):
+            live |= ~np.isnan(column[rows])
+        roster.live[rows] = live
+
+    def _let_strays_go(self, now_s: float, rows: RowArray, steered: Sequence[tuple[DispatchRequest, Steering]]) -> None:
         """Free the rows of requests that do not run any more; those held for a rebound cap by lot."""
+        owner = self._roster.owner[rows]
         alive = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
         alive[[self._number(request.id) for request, _ in steered]] = True
-        home_s = np.full(len(self.index), np.nan)
+        home_s = np.full(len(rows), np.nan)
         for request_id, number in self._numbers.items():
-            if not alive[number] and number not in self._ended and self.book.get(request_id).draft.rebound_cap_kw:
+            mine = owner == number
+            if not alive[number] and self.book.get(request_id).draft.rebound_cap_kw and mine.any():
                 stretch_s = self._settings.release_minutes * SECONDS_PER_MINUTE
-                mine = self._roster.owner == number
                 # Lots of their own: those of the release are why these rows, and no others, are still held.
-                home_s[mine] = now_s + stretch_s * lots(f"{request_id} home", len(home_s))[mine]
-        self._ended.update(number for number in self._numbers.values() if not alive[number])
-        let_strays_go(ranks_of(self._roster), read_only(alive), read_only(home_s), now_s)
+                lot = lots(f"{request_id} home", len(self.index))[rows[mine]]
+                home_s[mine] = now_s + stretch_s * lot
+        let_strays_go(ranks_of(self._roster), read_only(rows), read_only(alive), read_only(home_s), now_s)
 
     def _write_burden(self, now_s: float, *, running: bool) -> None:
         """Write down now and then who was shed, so that a restart does not forget whose turn it is."""
@@ -356,103 +396,34 @@ class DispatchEngine:
             self._burden_s = now_s
             self._record(BURDEN, now_s, self._burden.body())
 
-    def _free(self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Steering]]) -> FloatArray:
-        """Return the power each row would take if it were free, as the request it works for sees it."""
-        free = resting_kw(ranks_of(self._roster), read_only(state.power_kw))
-        for request, result in steered:
-            overlay(free, read_only(self._roster.owner), self._number(request.id), read_only(result.free_kw))
-        return free
-
-    def _guard(
-        self,
-        state: FleetState,
-        steered: Sequence[tuple[DispatchRequest, Steering]],
-        default_kw: FloatArray,
-        kept: BoolArray,
-        free: FloatArray,
-    ) -> Guarded:
-        """Merge all voices and let the guard have the last word; caps that bind are noted in the roster."""
-        roster, commands = self._roster, self.outbox.table
-        lift_caps(roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=self._settings)
-        merged = merge(
-            self._proposals(steered, default_kw, kept),
-            self.index.p_min_kw,
-            np.maximum(self.index.p_max_kw, self.index.p_min_kw),
-        ).power_kw
-        # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
-        leaving = self.outbox.limited(state.at_s) & np.isnan(merged) & state.connected
-        wanted = np.where(state.connected, np.where(leaving, free, merged), np.nan)
-        result = guard(
-            state,
-            self._tree,
-            wanted_kw=wanted,
-            now_kw=np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free),
-            kept=kept,
-            fixed=~state.connected | (state.at_s < commands.blocked_s),
-            order=self._cut_order,
-            settings=self._settings,
-        )
-        capped = np.flatnonzero(result.capped)
-        fresh = capped[np.isnan(roster.cap_kw[capped])]
-        unknown = fresh[np.isnan(roster.setpoint_kw[fresh]) & np.isnan(roster.returning_s[fresh])]
-        roster.free_kw[unknown] = free[unknown]
-        roster.cap_kw[capped] = result.power_kw[capped]
-        roster.returning_s[capped] = np.nan
-        result.power_kw[leaving & ~result.capped] = np.nan
-        return result
-
-    def _proposals(
-        self, steered: Sequence[tuple[DispatchRequest, Steering]], default_kw: FloatArray, kept: BoolArray
-    ) -> list[Proposal]:
-        roster = self._roster
-        voices = [voice(_PLAN, Authority.TARIFF, default_kw)]
-        for request, result in steered:
-            regulation = request.draft.product is Product.REGULATION
-            authority = Authority.REGULATION if regulation else Authority.PEAK_SHAVING
-            voices.append(voice(request.id, authority, result.setpoint_kw))
-        home = np.flatnonzero(~np.isnan(roster.home_s)).astype(np.int32)
-        voices.append(spoken("home", Authority.PEAK_SHAVING, home, roster.setpoint_kw[home]))
-        cars = self.index.rows_of(ResourceClass.EV)
-        promised = cars[kept[cars]]
-        promised = promised[~np.isnan(roster.setpoint_kw[promised]) | ~np.isnan(roster.cap_kw[promised])]
-        voices.append(spoken("promise", Authority.PROMISE, promised, self.index.default_kw[promised]))
-        capped = np.flatnonzero(~np.isnan(roster.cap_kw)).astype(np.int32)
-        limit = spoken(
-            CAP, Authority.TRANSFORMER_CAP, capped, np.fmin(roster.setpoint_kw[capped], roster.cap_kw[capped])
-        )
-        voices.append(replace(limit, high_kw=roster.cap_kw[capped]))
-        return voices
-
     def _send(
-        self,
-        state: FleetState,
-        steered: Sequence[tuple[DispatchRequest, Steering]],
-        guarded: Guarded,
-        default_kw: FloatArray,
-        kept: BoolArray,
+        self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Steering]], finish: Finish
     ) -> SetpointBatch:
-        free = self._free(state, steered)
-        roster, now_s = self._roster, state.at_s
+        rows, now_s = finish.rows, state.at_s
         source_of, last_s_of = self._sources(steered)
         dispatch, source, until = leases(
-            ranks_of(roster),
-            read_only(guarded.power_kw),
+            ranks_of(self._roster),
+            read_only(rows),
+            read_only(np.where(finish.leaving, np.nan, finish.wanted_kw)),
             read_only(self._lease_s),
             source_of,
             last_s_of,
             self.outbox.source_code(CAP),
             now_s,
         )
-        return self.outbox.flush(
-            state.at_s,
-            default_kw=default_kw,
+        batch = self.outbox.flush(
+            now_s,
+            rows=rows,
+            default_kw=self._default_kw[rows],
             dispatch_kw=dispatch,
             until_s=until,
-            free_kw=free,
+            free_kw=finish.free_kw,
             source=source,
-            reachable=state.connected,
-            urgent=kept | guarded.capped,
+            reachable=state.connected[rows],
+            urgent=finish.urgent,
         )
+        self._roster.live[batch.rows] = True
+        return batch
 
     def _sources(self, steered: Sequence[tuple[DispatchRequest, Steering]]) -> tuple[RowArray, FloatArray]:
         """Return code of the source and end of the last lease by request number; the last place is for nobody."""
@@ -474,8 +445,8 @@ class DispatchEngine:
             lacking_kw=result.lacking_kw,
             metered_kw=result.delivered_kw,
             low_cycles=result.memory.low_cycles,
-            cause=cause_of(self.index, result.hold, portfolio),
-            expected_end_s=next_help_s(self.outbox.table, result.hold, portfolio),
+            cause=lambda: cause_of(self.index, result.hold, portfolio),
+            expected_end_s=lambda: next_help_s(self.outbox.table, result.hold, portfolio),
             settings=self._settings,
         )
         self.book.flag(request.id, flag, now_s)

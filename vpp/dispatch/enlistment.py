@@ -28,6 +28,7 @@ class Ranks(NamedTuple):
     taken_s: FloatArray
     intended_kw: FloatArray
     home_s: FloatArray
+    live: BoolArray
 
 
 def ranks_of(table: RosterTable) -> Ranks:
@@ -35,19 +36,34 @@ def ranks_of(table: RosterTable) -> Ranks:
     return Ranks(*(getattr(table, name) for name in Ranks._fields))
 
 
-@njit()
-def notice(ranks: Ranks, connected: BoolArray, power_kw: FloatArray, at_s: float, confirm_s: float) -> None:
-    """Note who lost its link, and who was let go and shows it by now."""
-    lost, returning, free = ranks.lost_s, ranks.returning_s, ranks.free_kw
-    for row in range(len(connected)):
-        if connected[row]:
-            lost[row] = np.nan
-        elif np.isnan(lost[row]):
-            lost[row] = at_s
-        if not np.isnan(returning[row]):
-            off_kw, near_kw = abs(power_kw[row] - free[row]), max(_SHOWN_RATIO * abs(free[row]), NOTHING_KW)
-            if off_kw <= near_kw or at_s - returning[row] > confirm_s:
-                returning[row] = np.nan
+def notice_links(roster: RosterTable, connected: BoolArray, before: BoolArray | None, at_s: float) -> None:
+    """Note who lost its link and who has it back.
+
+    Args:
+        roster: Whose ``lost_s`` is changed.
+        connected: Whose link is up, shape ``(n_resources,)``.
+        before: The same one cycle earlier; ``None`` to look at every row.
+        at_s: Epoch seconds.
+    """
+    rows = np.arange(len(connected)) if before is None else np.flatnonzero(connected != before)
+    lost_s = roster.lost_s[rows]
+    roster.lost_s[rows] = np.where(connected[rows], np.nan, np.where(np.isnan(lost_s), at_s, lost_s))
+
+
+def notice_return(roster: RosterTable, rows: RowArray, power_kw: FloatArray, at_s: float, confirm_s: float) -> None:
+    """Note which of ``rows`` were let go and show it by now."""
+    rows = rows[~np.isnan(roster.returning_s[rows])]
+    free_kw = roster.free_kw[rows]
+    near_kw = np.maximum(_SHOWN_RATIO * np.abs(free_kw), NOTHING_KW)
+    back = np.abs(power_kw[rows] - free_kw) <= near_kw
+    roster.returning_s[rows[back | (at_s - roster.returning_s[rows] > confirm_s)]] = np.nan
+
+
+def resting_kw(roster: RosterTable, rows: RowArray, shown_kw: FloatArray) -> FloatArray:
+    """Return the power each of ``rows`` takes once nobody dispatches it, as last noted, shape ``(len(rows),)``."""
+    noted = ~np.isnan(roster.returning_s[rows]) | ~np.isnan(roster.home_s[rows]) | ~np.isnan(roster.cap_kw[rows])
+    known = roster.free_kw[rows]
+    return np.where(noted & ~np.isnan(known), known, shown_kw[rows])
 
 
 @njit()
@@ -67,6 +83,7 @@ def enlist(  # noqa: PLR0917 - a kernel takes arguments by position
     count = 0
     owner, held, returning = ranks.owner, ranks.setpoint_kw, ranks.returning_s
     free, anchor, taken, home = ranks.free_kw, ranks.anchor_kw, ranks.taken_s, ranks.home_s
+    live = ranks.live
     for row in range(len(setpoint_kw)):
         mine = owner[row] == number
         if np.isnan(setpoint_kw[row]):
@@ -77,7 +94,7 @@ def enlist(  # noqa: PLR0917 - a kernel takes arguments by position
         if not mine:
             if np.isnan(returning[row]) or np.isnan(free[row]):
                 free[row], anchor[row] = free_kw[row], baseline_kw[row]
-            taken[row], home[row] = at_s, np.nan
+            taken[row], home[row], live[row] = at_s, np.nan, True
         if np.isnan(anchor[row]):
             anchor[row] = baseline_kw[row]
         owner[row], held[row], returning[row] = number, setpoint_kw[row], np.nan
@@ -96,20 +113,22 @@ def _let_go(ranks: Ranks, row: int, at_s: float) -> None:
 
 
 @njit()
-def let_strays_go(ranks: Ranks, alive: BoolArray, home_s: FloatArray, at_s: float) -> None:
+def let_strays_go(ranks: Ranks, rows: RowArray, alive: BoolArray, home_s: FloatArray, at_s: float) -> None:
     """Free the rows of requests that do not run any more, and those whose turn to go home has come.
 
     Args:
         ranks: The roster.
+        rows: Rows to look at.
         alive: Requests that run, by number.
-        home_s: When each row of a request that just ended goes home, NaN for at once, shape ``(n_resources,)``.
+        home_s: When each row of a request that just ended goes home, NaN for at once, shape ``(len(rows),)``.
         at_s: Epoch seconds.
     """
     owner, home = ranks.owner, ranks.home_s
-    for row in range(len(owner)):
+    for place in range(len(rows)):
+        row = rows[place]
         if owner[row] >= 0 and not alive[owner[row]]:
-            if home_s[row] > at_s:
-                home[row], owner[row] = home_s[row], -1
+            if home_s[place] > at_s:
+                home[row], owner[row] = home_s[place], -1
             else:
                 _let_go(ranks, row, at_s)
         elif home[row] <= at_s:
@@ -117,28 +136,9 @@ def let_strays_go(ranks: Ranks, alive: BoolArray, home_s: FloatArray, at_s: floa
 
 
 @njit()
-def resting_kw(ranks: Ranks, power_kw: FloatArray) -> FloatArray:
-    """Return the power each row takes once nobody dispatches it, as last noted, shape ``(n_resources,)``."""
-    free = np.empty(len(power_kw))
-    returning, home, cap, known = ranks.returning_s, ranks.home_s, ranks.cap_kw, ranks.free_kw
-    for row in range(len(power_kw)):
-        left = not np.isnan(returning[row]) or not np.isnan(home[row]) or not np.isnan(cap[row])
-        shown = 0.0 if np.isnan(power_kw[row]) else power_kw[row]
-        free[row] = known[row] if left and not np.isnan(known[row]) else shown
-    return free
-
-
-@njit()
-def overlay(resting: FloatArray, owner: RowArray, number: int, free_kw: FloatArray) -> None:
-    """Put what a request sees in place for its rows."""
-    for row in range(len(resting)):
-        if owner[row] == number:
-            resting[row] = free_kw[row]
-
-
-@njit()
 def leases(  # noqa: PLR0917 - a kernel takes arguments by position
     ranks: Ranks,
+    rows: RowArray,
     guarded_kw: FloatArray,
     lease_s: FloatArray,
     source_of: RowArray,
@@ -150,22 +150,25 @@ def leases(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         ranks: The roster.
-        guarded_kw: What may be sent, shape ``(n_resources,)``.
+        rows: Rows to look at.
+        guarded_kw: What may be sent to them, shape ``(len(rows),)``, as are the results.
         lease_s: Length of each row's lease, shape ``(n_resources,)``.
         source_of: Code of each request's source by its number; the last place is for rows of nobody.
         last_s_of: When the last lease of each request ends, likewise.
         cap_source: Code of the source of caps.
         at_s: Epoch seconds.
     """
-    count = len(guarded_kw)
+    count = len(rows)
     owner, told, cap, home = ranks.owner, ranks.setpoint_kw, ranks.cap_kw, ranks.home_s
     wanted, source, until = np.full(count, np.nan), np.full(count, -1, dtype=np.int32), np.full(count, at_s)
-    for row in range(count):
+    for place in range(count):
+        row = rows[place]
         capped = not np.isnan(cap[row])
         if not capped and np.isnan(told[row]):
             continue
-        wanted[row] = guarded_kw[row]
-        source[row] = cap_source if capped and owner[row] < 0 else source_of[owner[row]]
-        until[row] = min(at_s + lease_s[row], last_s_of[owner[row]])
-        until[row] = min(until[row], home[row])
+        wanted[place] = guarded_kw[place]
+        source[place] = cap_source if capped and owner[row] < 0 else source_of[owner[row]]
+        until[place] = min(at_s + lease_s[row], last_s_of[owner[row]])
+        if not np.isnan(home[row]):
+            until[place] = min(until[place], home[row])
     return wanted, source, until

@@ -21,7 +21,7 @@ class FeederTree:
         self.parent: RowArray = index.parent_code
         self.limit_kw = index.transformer_limit_kw
         self.export_kw = index.transformer_export_kw
-        self._node = index.transformer_code
+        self._node = index.transformer_code.astype(np.int64)
         self.children_first = self._order()
         self.base_kw = self._base(index.transformer_base_kw)
         self._by_node = np.argsort(self._node, kind="stable").astype(np.int32)

@@ -65,8 +65,7 @@ def guard(
     power = clamp(state, wanted_kw, kept, settings)
     expected = _expected(read_only(power), read_only(now_kw))
     load = tree.loads_kw(expected)
-    imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
-    if not ((load > imports + _NOTHING_KW) | (-load > exports + _NOTHING_KW)).any():
+    if not near_a_cap(tree, load, settings):
         return Guarded(power_kw=power, capped=np.zeros(len(power), np.bool_), expected_kw=expected, load_kw=load)
     before = power.copy()
     work = _Work(
@@ -89,25 +88,47 @@ def guard(
     return Guarded(power_kw=power, capped=changed, expected_kw=expected, load_kw=work.load_kw)
 
 
+def near_a_cap(tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings) -> bool:
+    """Return whether any transformer's load, shape ``(n_transformers,)``, is above what is aimed at under its caps."""
+    imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
+    return bool(((load_kw > imports + _NOTHING_KW) | (-load_kw > exports + _NOTHING_KW)).any())
+
+
 def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:
-    """Return setpoints inside each device: its range now, its floor, its charge; ``(n_resources,)``, load positive.
+    """Return ``clamp_rows`` of every row, shape ``(n_resources,)``."""
+    everyone = np.arange(len(wanted_kw), dtype=np.int32)
+    return clamp_rows(state, everyone, wanted_kw, kept, settings=settings)
+
+
+def clamp_rows(
+    state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray, *, settings: DispatchSettings
+) -> FloatArray:
+    """Return setpoints inside each device: its range now, its floor, its charge; load positive, shape ``(len(rows),)``.
 
     A charger never gets more than its default, and between nothing and its floor it gets the floor, or nothing where
     the floor is out of reach. A kept session never gets less than its default.
     """
     return _clamped(
-        devices_of(state.index), meters_of(state), rules_of(settings), read_only(wanted_kw), read_only(kept)
+        devices_of(state.index),
+        meters_of(state),
+        rules_of(settings),
+        read_only(rows),
+        read_only(wanted_kw),
+        read_only(kept),
     )
 
 
 @njit()
-def _clamped(devices: Devices, meters: Meters, rules: Rules, wanted_kw: FloatArray, kept: BoolArray) -> FloatArray:
+def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
+    devices: Devices, meters: Meters, rules: Rules, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray
+) -> FloatArray:
     kind, p_min, p_max, floor_kw = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.floor_kw
     default, low_kw, high_kw, soc = devices.default_kw, meters.low_kw, meters.high_kw, meters.soc
     power_kw = np.full(len(wanted_kw), np.nan)
-    for row in range(len(wanted_kw)):
-        if np.isnan(wanted_kw[row]):
+    for place in range(len(rows)):
+        if np.isnan(wanted_kw[place]):
             continue
+        row = rows[place]
         if kind[row] == EV:
             # What a charger says it can take follows its own limit; only nameplate and default bound a ceiling.
             low = max(p_min[row], 0.0)
@@ -116,10 +137,10 @@ def _clamped(devices: Devices, meters: Meters, rules: Rules, wanted_kw: FloatArr
             low, high = _range_kw(p_min[row], p_max[row], low_kw[row], high_kw[row])
             if kind[row] in (STORAGE, V2G):
                 low, high = _charge_range_kw(low, high, soc[row], rules)
-        power = min(max(wanted_kw[row], low), high)
+        power = min(max(wanted_kw[place], low), high)
         if 0.0 < power < floor_kw[row]:
             power = floor_kw[row] if floor_kw[row] <= high else 0.0
-        power_kw[row] = high if kept[row] and kind[row] == EV else power
+        power_kw[place] = high if kept[place] and kind[row] == EV else power
     return power_kw
 
 

@@ -58,7 +58,6 @@ class Outbox:
         self.table = CommandTable()
         self.sources: list[str] = []
         self._ledger = Ledger()
-        self._action: CodeArray = np.zeros(0, dtype=np.uint8)
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -104,11 +103,14 @@ class Outbox:
         source: RowArray,
         reachable: BoolArray,
         urgent: BoolArray,
+        rows: RowArray | None = None,
     ) -> SetpointBatch:
-        """Return the commands that are due, journalled already; arrays have shape ``(n_resources,)``.
+        """Return the commands that are due, journalled already.
 
         Args:
             now_s: Epoch seconds.
+            rows: Rows to look at, rising; all if not given. The other arrays have one value for each of them. Rows left
+                out must have no wish, nothing in force and nothing under way.
             default_kw: Wanted default value, NaN where we have no wish.
             dispatch_kw: Wanted dispatch value, NaN where the row should be free.
             until_s: Lease to give to a dispatch value.
@@ -117,13 +119,16 @@ class Outbox:
             reachable: Rows whose link is up.
             urgent: Rows that do not wait for the outcome of an earlier command.
         """
+        looked_at = np.arange(len(self._index), dtype=np.int32) if rows is None else rows
         self._give_up_silent(now_s)
-        self._end_leases(now_s)
-        rows = self._due_rows(now_s, default_kw, dispatch_kw, until_s, reachable=reachable, urgent=urgent)
-        release, dispatch = (self._action[rows] == code for code in (Layer.RELEASE, Layer.DISPATCH))
+        self._end_leases(now_s, looked_at)
+        action = self._actions(now_s, looked_at, default_kw, dispatch_kw, until_s, reachable=reachable, urgent=urgent)
+        due = np.flatnonzero(action != _NOTHING)
+        rows, default_kw, dispatch_kw, until_s = looked_at[due], default_kw[due], dispatch_kw[due], until_s[due]
+        release, dispatch = (action[due] == code for code in (Layer.RELEASE, Layer.DISPATCH))
         layers = np.select((release, dispatch), (Layer.RELEASE, Layer.DISPATCH), Layer.DEFAULT)
-        values = np.select((release, dispatch), (np.zeros(len(rows)), dispatch_kw[rows]), default_kw[rows])
-        until = np.select((release, dispatch), (np.full(len(rows), now_s), until_s[rows]), np.inf)
+        values = np.select((release, dispatch), (np.zeros(len(rows)), dispatch_kw), default_kw)
+        until = np.select((release, dispatch), (np.full(len(rows), now_s), until_s), np.inf)
         batch = SetpointBatch(
             ids=self._take_ids(len(rows)) if len(rows) else np.empty(0, dtype=np.int64),
             rows=rows,
@@ -133,8 +138,8 @@ class Outbox:
             epoch=self.epoch,
         )
         if len(rows):
-            self._record(SENT, now_s, self._sent_body(batch, free_kw[rows], source[rows]))
-            self._note_sent(batch, free_kw[rows], source[rows], now_s)
+            self._record(SENT, now_s, self._sent_body(batch, free_kw[due], source[due]))
+            self._note_sent(batch, free_kw[due], source[due], now_s)
         return batch
 
     def outcomes(self, batch: OutcomeBatch, now_s: float) -> None:
@@ -178,21 +183,23 @@ class Outbox:
         self._judge(np.flatnonzero(t.out_id).astype(np.int32), Fate.UNREACHABLE, now_s)
         t.wait_s = np.where(t.wait_id > 0, now_s, t.wait_s)
         t.retry_s[:] = -np.inf
-        self._end_leases(now_s)
+        self._end_leases(now_s, np.arange(len(self._index), dtype=np.int32))
 
-    def _due_rows(
+    def _actions(
         self,
         now_s: float,
+        rows: RowArray,
         default_kw: FloatArray,
         dispatch_kw: FloatArray,
         until_s: FloatArray,
         *,
         reachable: BoolArray,
         urgent: BoolArray,
-    ) -> RowArray:
-        """Return the rows that need a command, rising; ``_action`` then holds its layer."""
-        self._action = _actions(
+    ) -> CodeArray:
+        """Return the layer of the command that each of ``rows`` needs, ``_NOTHING`` where none."""
+        return _actions(
             _sheet_of(self.table),
+            read_only(rows),
             read_only(default_kw),
             read_only(dispatch_kw),
             read_only(until_s),
@@ -204,7 +211,6 @@ class Outbox:
             self._settings.resend_ratio,
             0.5 * self._settings.lease_s,
         )
-        return np.flatnonzero(self._action != _NOTHING).astype(np.int32)
 
     def _obeys(self, state: FleetState, rows: RowArray) -> BoolArray:
         """Return whether each row's meter is consistent with the command it accepted.
@@ -231,9 +237,9 @@ class Outbox:
         out = np.flatnonzero(t.out_id).astype(np.int32)
         self._judge(out[now_s >= t.out_s[out] + self._settings.answer_s], Fate.UNREACHABLE, now_s)
 
-    def _end_leases(self, now_s: float) -> None:
+    def _end_leases(self, now_s: float, rows: RowArray) -> None:
         t = self.table
-        t.dispatch_kw[now_s >= t.lease_s] = np.nan
+        t.dispatch_kw[rows[now_s >= t.lease_s[rows]]] = np.nan
 
     def _judge(self, rows: RowArray, fate: Fate, now_s: float) -> None:
         if len(rows):
@@ -423,6 +429,7 @@ def _sheet_of(table: CommandTable) -> _Sheet:
 @njit()
 def _actions(  # noqa: PLR0917 - a kernel takes arguments by position
     sheet: _Sheet,
+    rows: RowArray,
     default_kw: FloatArray,
     dispatch_kw: FloatArray,
     until_s: FloatArray,
@@ -434,29 +441,30 @@ def _actions(  # noqa: PLR0917 - a kernel takes arguments by position
     resend_ratio: float,
     renew_s: float,
 ) -> CodeArray:
-    """Return the layer of the command that each row needs, ``_NOTHING`` where none; shape ``(n_resources,)``."""
+    """Return the layer of the command that each of ``rows`` needs, ``_NOTHING`` where none; ``(len(rows),)``."""
     in_default, in_dispatch, lease_s, limited_s, out_id, out_layer, out_kw, retry_s, blocked_s, default_blocked_s = (
         sheet
     )
-    action = np.full(len(default_kw), _NOTHING, dtype=np.uint8)
-    for row in range(len(default_kw)):
+    action = np.full(len(rows), _NOTHING, dtype=np.uint8)
+    for place in range(len(rows)):
+        row = rows[place]
         out = out_id[row] > 0
-        if not reachable[row] or now_s < retry_s[row] or (out and not urgent[row]):
+        if not reachable[place] or now_s < retry_s[row] or (out and not urgent[place]):
             continue
-        wanted, least = dispatch_kw[row], least_kw[row]
+        wanted, least = dispatch_kw[place], least_kw[row]
         if np.isnan(wanted) and limited_s[row] > now_s and not (out and out_layer[row] == _RELEASE):
-            action[row] = _RELEASE
+            action[place] = _RELEASE
             continue
-        if not np.isnan(wanted) and until_s[row] > now_s and now_s >= blocked_s[row]:
+        if not np.isnan(wanted) and until_s[place] > now_s and now_s >= blocked_s[row]:
             under_way = out and out_layer[row] == _DISPATCH
             repeated = under_way and not _differs(wanted, out_kw[row], least, resend_kw, resend_ratio)
-            ends = lease_s[row] - now_s < renew_s and until_s[row] > lease_s[row] + 1.0
+            ends = lease_s[row] - now_s < renew_s and until_s[place] > lease_s[row] + 1.0
             if (ends or _differs(wanted, in_dispatch[row], least, resend_kw, resend_ratio)) and not repeated:
-                action[row] = _DISPATCH
+                action[place] = _DISPATCH
                 continue
-        changed = _differs(default_kw[row], in_default[row], least, resend_kw, resend_ratio)
+        changed = _differs(default_kw[place], in_default[row], least, resend_kw, resend_ratio)
         if changed and now_s >= default_blocked_s[row]:
-            action[row] = _DEFAULT
+            action[place] = _DEFAULT
     return action
 
 

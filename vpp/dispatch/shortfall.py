@@ -1,5 +1,7 @@
 """Saying at once what is missing and why (domain.md, section 8, 6)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from vpp.dispatch.columns import CommandTable
@@ -21,8 +23,8 @@ def assess(
     lacking_kw: float,
     metered_kw: float,
     low_cycles: int,
-    cause: str,
-    expected_end_s: float,
+    cause: Callable[[], str],
+    expected_end_s: Callable[[], float],
     settings: DispatchSettings,
 ) -> Shortfall | None:
     """Return the flag a request should carry; one that changed little is left as it was told.
@@ -33,8 +35,8 @@ def assess(
         lacking_kw: Power that no row has room for.
         metered_kw: Delivered power by the meters.
         low_cycles: Cycles in a row in which that was far too little.
-        cause: Why, counted.
-        expected_end_s: When rows may help again, infinite where nobody knows.
+        cause: Tells why, counted.
+        expected_end_s: Tells when rows may help again, infinite where nobody knows.
         settings: Thresholds.
     """
     metered_missing_kw = target_kw - metered_kw if low_cycles > settings.shortfall_cycles else 0.0
@@ -45,8 +47,9 @@ def assess(
     step_kw = settings.shortfall_step_ratio * target_kw
     if previous is not None and abs(previous.missing_kw - missing_kw) <= step_kw:
         return previous
-    ends = instant(expected_end_s) if np.isfinite(expected_end_s) else None
-    return Shortfall(missing_kw=missing_kw, cause=cause, expected_end_at=ends)
+    end_s = expected_end_s()
+    ends = instant(end_s) if np.isfinite(end_s) else None
+    return Shortfall(missing_kw=missing_kw, cause=cause(), expected_end_at=ends)
 
 
 def cause_of(index: FleetIndex, hold: CodeArray, portfolio: BoolArray) -> str:

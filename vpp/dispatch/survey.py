@@ -29,7 +29,7 @@ from vpp.dispatch.rowrules import (
     room_kw,
 )
 from vpp.dispatch.views import Commands, Devices, Kinds, Meters, Roster, Rules
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
 
@@ -180,22 +180,25 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
     meters: Meters,
     rules: Rules,
     at_s: float,
+    rows: RowArray,
     freely_kw: FloatArray,
-    setpoint_kw: FloatArray,
+    commanded: BoolArray,
 ) -> BoolArray:
-    """Return the rows whose driver must not be touched, shape ``(n_resources,)``.
+    """Return which of ``rows`` have a driver who must not be touched, shape ``(len(rows),)``.
 
     Args:
-        kind: Class codes.
+        kind: Class codes, shape ``(n_resources,)``.
         meters: The snapshot's columns.
         rules: Margins.
         at_s: Epoch seconds.
-        freely_kw: Power each row would take if it were free.
-        setpoint_kw: Power each row was asked to take, NaN where it is free.
+        rows: Rows to look at.
+        freely_kw: Power each of them would take if it were free.
+        commanded: Which of them were asked to take something.
     """
     (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
-    kept = np.zeros(len(kind), dtype=np.bool_)
-    for row in range(len(kind)):
+    kept = np.zeros(len(rows), dtype=np.bool_)
+    for place in range(len(rows)):
+        row = rows[place]
         if is_charging(kind[row]) and plugged[row]:
             meter = Meter(
                 power[row],
@@ -210,5 +213,5 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
                 departure[row],
                 sheddable[row],
             )
-            kept[row] = must_keep(kind[row], meter, rules, at_s, freely_kw[row], not np.isnan(setpoint_kw[row]))
+            kept[place] = must_keep(kind[row], meter, rules, at_s, freely_kw[place], commanded[place])
     return kept

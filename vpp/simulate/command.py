@@ -165,7 +165,7 @@ class Simulation:
         self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
         city = VirtualCity(
             twin,
-            settings=virtual_settings(data, **_SETTINGS),
+            settings=virtual_settings(data, **_SETTINGS, reserve_windows=self._preset.reserve_windows),
             memory=VolatileMemory(),
             recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
             observer=self._areas.observe,

@@ -1,6 +1,6 @@
 """Fleets by name: the shipped cities and their variants, the demo's fleet, a table of one's own, or CSV files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -31,6 +31,7 @@ class Preset:
     Attributes:
         requests: Fields of ``POST /api/v1/requests`` of every request of the day, see ``vpp.simulate.asking``.
         promised_share: Part of what a charger's default could deliver that drivers are promised.
+        reserve_windows: What the service holds back, as in ``VPP_RESERVE_WINDOWS``.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Preset:
     day: date
     requests: tuple[Mapping[str, Any], ...] = field(default=())
     promised_share: float = PROMISED_SHARE
+    reserve_windows: str = ""
 
 
 def names() -> tuple[str, ...]:
@@ -70,12 +72,18 @@ def preset(name: str, *, scale: float) -> Preset:
         day=model.day["date"],
         requests=tuple(_scaled(body, scale) for body in model.day.get("requests", ())),
         promised_share=model.promised_share,
+        reserve_windows=_windows(model.day.get("reserve", ()), scale),
     )
 
 
 def _scaled(body: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
     """Return a request for a city of another size."""
     return {key: scale * value if key in _SIZES else value for key, value in body.items()}
+
+
+def _windows(reserve: Sequence[Mapping[str, float]], scale: float) -> str:
+    """Return reserve windows as a setting, for a city of another size."""
+    return ",".join(f"{w['from_hour']:g}-{w['until_hour']:g}={scale * w['need_kw']:.0f}" for w in reserve)
 
 
 def own_fleet(path: Path) -> Preset:

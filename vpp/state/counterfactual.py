@@ -31,6 +31,7 @@ class SessionCounterfactual:
         self._seen_kw = np.full(count, np.nan)
         self._free_kw = np.full(count, np.nan)
         self._left_kwh = np.full(count, np.nan)
+        self._touched = np.zeros(count, dtype=np.bool_)
         self._at_s = np.nan
 
     def resize(self, count: int) -> None:
@@ -39,6 +40,7 @@ class SessionCounterfactual:
         self._seen_kw = np.append(self._seen_kw, unknown)
         self._free_kw = np.append(self._free_kw, unknown)
         self._left_kwh = np.append(self._left_kwh, unknown)
+        self._touched = np.append(self._touched, np.zeros(len(unknown), dtype=np.bool_))
 
     def update(self, state: FleetState, *, held: BoolArray, noted_kw: FloatArray) -> FloatArray:
         """Return what each EV row would take now, NaN in all other rows, shape ``(n_resources,)``.
@@ -51,12 +53,13 @@ class SessionCounterfactual:
         elapsed_s = state.at_s - self._at_s
         self._at_s = state.at_s
         return _followed(
-            Session(seen_kw=self._seen_kw, free_kw=self._free_kw, left_kwh=self._left_kwh),
+            Session(seen_kw=self._seen_kw, free_kw=self._free_kw, left_kwh=self._left_kwh, touched=self._touched),
             state.index.rows_of(ResourceClass.EV),
             _read_only(state.power_kw),
             _read_only(state.quality),
             _read_only(state.need_kwh),
-            _read_only(state.connected & ~state.plugged),
+            _read_only(state.connected),
+            _read_only(state.plugged),
             _read_only(held),
             _read_only(noted_kw),
             0.0 if np.isnan(elapsed_s) else elapsed_s / SECONDS_PER_HOUR,
@@ -69,6 +72,7 @@ class Session(NamedTuple):
     seen_kw: FloatArray
     free_kw: FloatArray
     left_kwh: FloatArray
+    touched: BoolArray
 
 
 def _read_only(column: Column) -> Column:
@@ -85,28 +89,27 @@ def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
     power_kw: FloatArray,
     quality: CodeArray,
     need_kwh: FloatArray,
-    gone: BoolArray,
+    connected: BoolArray,
+    plugged: BoolArray,
     held: BoolArray,
     noted_kw: FloatArray,
     elapsed_h: float,
 ) -> FloatArray:
+    seen_kw, free_kw, left_kwh, touched = session
     would_kw = np.full(len(power_kw), np.nan)
     for row in rows:
         metered = power_kw[row] if quality[row] != _BAD else 0.0
-        if held[row] and np.isnan(session.free_kw[row]):
-            before_kw = session.seen_kw[row] if np.isnan(noted_kw[row]) else noted_kw[row]
-            session.free_kw[row] = 0.0 if np.isnan(before_kw) else before_kw
-            session.left_kwh[row] = np.inf if np.isnan(need_kwh[row]) else need_kwh[row]
-        if gone[row]:
-            session.free_kw[row] = np.nan
-            session.left_kwh[row] = np.nan
-        touched = not np.isnan(session.free_kw[row])
-        if touched:
-            session.left_kwh[row] -= session.free_kw[row] * elapsed_h
+        if not held[row] and not touched[row]:
+            would_kw[row] = seen_kw[row] = metered
+            continue
+        if not touched[row]:
+            before_kw = seen_kw[row] if np.isnan(noted_kw[row]) else noted_kw[row]
+            free_kw[row] = 0.0 if np.isnan(before_kw) else before_kw
+            left_kwh[row] = np.inf if np.isnan(need_kwh[row]) else need_kwh[row]
+        touched[row] = not (connected[row] and not plugged[row])
+        left_kwh[row] -= free_kw[row] * elapsed_h
         if not held[row]:
-            session.seen_kw[row] = metered
-        if not touched:
-            would_kw[row] = metered
-        else:
-            would_kw[row] = session.free_kw[row] if session.left_kwh[row] > 0.0 else 0.0
+            seen_kw[row] = metered
+        taking = free_kw[row] if left_kwh[row] > 0.0 else 0.0
+        would_kw[row] = taking if touched[row] else metered
     return would_kw

@@ -125,17 +125,16 @@ def _raced(
     contenders: Sequence[Rival], path: Path, *, devices: int, limit_s: float, environment: Path
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    ours_s: float | None = None
     for rival in contenders:
         sys.stderr.write(f"{rival.name}, {devices} devices\n")
         found = _run(rival, path, limit_s=limit_s, environment=environment)
-        seconds = found.get("cpu_s")
-        ratio = None
-        if isinstance(seconds, float):
-            ours_s = seconds if ours_s is None else ours_s
-            solved = isinstance(found.get("objective_cny"), float)
-            ratio = round(seconds / ours_s, 2) if solved and ours_s > 0.0 else None
-        rows.append({"rival": rival.name, "case": rival.case, "devices": devices, **found, "ratio": ratio})
+        rows.append({"rival": rival.name, "case": rival.case, "devices": devices, **found})
+    ours = rows[0]["cpu_s"]
+    for row in rows:
+        seconds = row["cpu_s"] if row["objective_cny"] is not None else None
+        row["ratio"] = None
+        if isinstance(seconds, float) and isinstance(ours, float) and ours > 0.0:
+            row["ratio"] = round(seconds / ours, 1)
     return rows
 
 

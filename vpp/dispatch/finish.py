@@ -1,0 +1,224 @@
+"""The last word of a cycle: all voices merged, each device's range kept, and every transformer's cap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vpp.dispatch.caps import lift_caps
+from vpp.dispatch.columns import CommandTable, RosterTable
+from vpp.dispatch.enlistment import resting_kw
+from vpp.dispatch.feeders import FeederTree
+from vpp.dispatch.guard import clamp, guard, near_a_cap
+from vpp.dispatch.kinds import of_class
+from vpp.dispatch.proposals import Authority, Proposal, merge, voice
+from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.survey import protected
+from vpp.dispatch.views import meters_of, read_only, rules_of
+from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+
+CAP = "cap"
+_PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one request asks for.
+
+    Attributes:
+        name: Its id.
+        number: Its number in the roster's ``owner``.
+        setpoint_kw: Power each of its rows should take, NaN for the others, shape ``(n_resources,)``.
+        free_kw: Power each row would take if it were free, as it sees it, shape ``(n_resources,)``.
+    """
+
+    name: str
+    number: int
+    authority: Authority
+    setpoint_kw: FloatArray
+    free_kw: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """What is left to be sent when everybody has spoken; shape ``(len(rows),)`` each.
+
+    Attributes:
+        rows: Rows looked at; nothing is wanted of the others and nothing is in force in them.
+        wanted_kw: Setpoint, NaN where none is needed.
+        now_kw: Power taken without a change.
+        free_kw: Power taken if nobody dispatched it.
+        kept: The driver must not be touched.
+        leaving: The row is being let go; ``wanted_kw`` is where it returns to.
+        urgent: Does not wait for the outcome of an earlier command.
+        load_kw: Expected net load of every transformer, shape ``(n_transformers,)``.
+    """
+
+    rows: RowArray
+    wanted_kw: FloatArray
+    now_kw: FloatArray
+    free_kw: FloatArray
+    kept: BoolArray
+    leaving: BoolArray
+    urgent: BoolArray
+    load_kw: FloatArray
+
+
+class LastWord:
+    """Has it in every cycle.
+
+    Args:
+        index: The fleet.
+        settings: How near to a cap is near enough.
+        roster: Caps that bind are noted in it.
+        commands: What is in force.
+    """
+
+    def __init__(
+        self, index: FleetIndex, settings: DispatchSettings, roster: RosterTable, commands: CommandTable
+    ) -> None:
+        self._index, self._settings = index, settings
+        self._roster, self._commands = roster, commands
+        self._default_kw = np.full(len(index), np.nan)
+        self._cut_order = np.array([settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+        self._tree = FeederTree(index)
+
+    def loads_kw(self, power_kw: FloatArray) -> FloatArray:
+        """Return the net load of every transformer, shape ``(n_transformers,)``."""
+        return self._tree.loads_kw(power_kw)
+
+    def speak(
+        self,
+        state: FleetState,
+        asked: Sequence[Asked],
+        *,
+        rows: RowArray,
+        default_kw: FloatArray,
+        shown_kw: FloatArray,
+        load_kw: FloatArray,
+    ) -> Finish:
+        """Return what may be sent; only near a cap is the whole fleet looked at, and the guard cuts where it must.
+
+        Args:
+            state: The snapshot.
+            asked: What the running requests ask for.
+            rows: Rows that anything is wanted of or in force in.
+            default_kw: Default value of every row, NaN where there is none, shape ``(n_resources,)``.
+            shown_kw: Metered power, 0 where unknown, shape ``(n_resources,)``.
+            load_kw: Net load of every transformer by it.
+        """
+        roster, shown, load = self._roster, shown_kw, load_kw
+        self._default_kw = default_kw
+        if np.isnan(roster.cap_kw[rows]).all():
+            finish = self._merged(state, asked, rows, shown)
+            expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
+            load = load + self._tree.changes_kw(rows, expected - shown[rows])
+            if not near_a_cap(self._tree, load, self._settings):
+                return replace(finish, load_kw=load)
+        return self._under_caps(state, asked, shown)
+
+    def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
+        """Return the power each of ``rows`` would take if it were free, as the request it works for sees it."""
+        free = resting_kw(self._roster, rows, shown)
+        owner = self._roster.owner[rows]
+        for request in asked:
+            mine = owner == request.number
+            free[mine] = request.free_kw[rows[mine]]
+        return free
+
+    def _kept(self, state: FleetState, rows: RowArray, free: FloatArray) -> BoolArray:
+        """Return which of ``rows`` have a driver who must not be touched."""
+        commanded = ~np.isnan(self._roster.setpoint_kw[rows]) | ~np.isnan(self._roster.cap_kw[rows])
+        return protected(
+            read_only(self._index.class_code),
+            meters_of(state),
+            rules_of(self._settings),
+            state.at_s,
+            read_only(rows),
+            read_only(free),
+            read_only(commanded),
+        )
+
+    def _merged(
+        self,
+        state: FleetState,
+        asked: Sequence[Asked],
+        rows: RowArray,
+        shown: FloatArray,
+    ) -> Finish:
+        """Return what all voices together want of ``rows``, inside each device."""
+        index, roster = self._index, self._roster
+        free = self._free(rows, shown, asked)
+        kept = self._kept(state, rows, free)
+        low = index.p_min_kw[rows]
+        power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.p_max_kw[rows], low)).power_kw
+        # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
+        connected = state.connected[rows]
+        leaving = (self._commands.limited_s[rows] > state.at_s) & np.isnan(power) & connected
+        wanted = np.where(connected, np.where(leaving, free, power), np.nan)
+        return Finish(
+            rows=rows,
+            wanted_kw=clamp(state, rows, wanted, kept, settings=self._settings),
+            now_kw=np.where(np.isnan(roster.returning_s[rows]), shown[rows], free),
+            free_kw=free,
+            kept=kept,
+            leaving=leaving,
+            urgent=kept,
+            load_kw=np.zeros(0),
+        )
+
+    def _under_caps(self, state: FleetState, asked: Sequence[Asked], shown: FloatArray) -> Finish:
+        """Do the same for the whole fleet, the guard cutting where it must; caps that bind are noted in the roster."""
+        roster, settings = self._roster, self._settings
+        rows = np.arange(len(self._index), dtype=np.int32)
+        free = self._free(rows, shown, asked)
+        kept = self._kept(state, rows, free)
+        lift_caps(roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=settings)
+        finish = self._merged(state, asked, rows, shown)
+        result = guard(
+            state,
+            self._tree,
+            wanted_kw=finish.wanted_kw,
+            now_kw=finish.now_kw,
+            kept=kept,
+            fixed=~state.connected | (state.at_s < self._commands.blocked_s),
+            order=self._cut_order,
+            settings=settings,
+        )
+        capped = np.flatnonzero(result.capped)
+        fresh = capped[np.isnan(roster.cap_kw[capped])]
+        unknown = fresh[np.isnan(roster.setpoint_kw[fresh]) & np.isnan(roster.returning_s[fresh])]
+        roster.free_kw[unknown] = free[unknown]
+        roster.cap_kw[capped] = result.power_kw[capped]
+        roster.returning_s[capped] = np.nan
+        roster.live[capped] = True
+        free = np.where(
+            ~np.isnan(roster.cap_kw) & (roster.owner < 0),
+            np.where(np.isnan(roster.free_kw), finish.free_kw, roster.free_kw),
+            finish.free_kw,
+        )
+        return replace(
+            finish,
+            wanted_kw=result.power_kw,
+            free_kw=free,
+            leaving=finish.leaving & ~result.capped,
+            urgent=kept | result.capped,
+            load_kw=result.load_kw,
+        )
+
+    def _proposals(self, asked: Sequence[Asked], rows: RowArray, kept: BoolArray) -> list[Proposal]:
+        """Return the voices for ``rows``, which they know by their places."""
+        roster = self._roster
+        told, cap = roster.setpoint_kw[rows], roster.cap_kw[rows]
+        voices = [voice(_PLAN, Authority.TARIFF, self._default_kw[rows])]
+        for request in asked:
+            voices.append(voice(request.name, request.authority, request.setpoint_kw[rows]))
+        voices.append(voice("home", Authority.PEAK_SHAVING, np.where(np.isnan(roster.home_s[rows]), np.nan, told)))
+        commanded = ~np.isnan(told) | ~np.isnan(cap)
+        promised = kept & of_class(self._index, ResourceClass.EV)[rows] & commanded
+        voices.append(voice("promise", Authority.PROMISE, np.where(promised, self._index.default_kw[rows], np.nan)))
+        limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(told, cap)))
+        voices.append(replace(limit, high_kw=cap[limit.rows]))
+        return voices

@@ -1,0 +1,290 @@
+"""Following a regulation signal between two full cycles of the fast loop.
+
+A follower holds the merit order of the rows that hold one request's reservation. A full cycle tells it what these rows
+can take and what they would take without the signal (``refresh``); every few seconds it moves the sum of them to the base
+point less the signal (``tick``) and returns the rows that change. It narrows like everybody: the range of a row is what
+the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays inside the
+same share of its limit that the guard aims at.
+
+::
+
+    engine.cycle ──► refresh(state, base, kept, tree) ─┐            power_kw: the request's voice in the next cycle
+                                                       ├─► MeritOrder
+    signal ──► SignalBook.due_kw ──► tick(now, asked) ─┘            Followed: rows and powers to send now
+
+Powers are net, load positive; the signal is positive where net load is to fall.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from optimizer.tracking.law import Correction, NeutralDrift
+from optimizer.tracking.order import MeritOrder, Offers
+from optimizer.tracking.urgency import Wants, Weights, keys
+from vpp.dispatch.feeders import FeederTree
+from vpp.dispatch.guard import clamp
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import CHARGING, ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSettings:
+    """How a follower works.
+
+    Attributes:
+        horizon_s: Time in which a row is brought back to what it would have taken without the signal.
+        margin_s: A session with less slack than this is not shed; covers refresh and commands.
+        stay: Urgency of taking power already (`optimizer.tracking.urgency`).
+        burden: Urgency per unit of having been shed lately.
+        patience_kw: What a transformer's rows may be apart before they are moved.
+        meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
+        correction_ratio: Bound of that correction, as a share of the reserved power.
+        drift_s: Time constant in which energy that was taken is given back.
+        drift_ratio: Bound of what that may cost, as a share of the reserved power.
+        keep_s: How much of the past is kept for the score.
+    """
+
+    horizon_s: float = 900.0
+    margin_s: float = 240.0
+    stay: float = 0.3
+    burden: float = 0.05
+    patience_kw: float = 40.0
+    meter_s: float = 120.0
+    correction_ratio: float = 0.05
+    drift_s: float = 3600.0
+    drift_ratio: float = 0.02
+    keep_s: float = 90_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What one tick changed.
+
+    Attributes:
+        rows: Rows with a new power, each once, shape ``(r,)``.
+        power_kw: Their powers, net, load positive, shape ``(r,)``.
+        wait: Rows to be told only when the others have moved: on the way a limit could be passed, shape ``(r,)``.
+        base_kw: Sum of the rows without the signal.
+        asked_kw: Change asked, positive where net load is to fall.
+        told_kw: Change told; differs where the live range ends, and by the two small corrections.
+        up_kw: Further fall that could be told now.
+        down_kw: Further rise that could be told now.
+    """
+
+    rows: RowArray
+    power_kw: FloatArray
+    wait: BoolArray
+    base_kw: float
+    asked_kw: float
+    told_kw: float
+    up_kw: float
+    down_kw: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(slots=True)
+class _Past:
+    at_s: list[float] = field(default_factory=list)
+    asked_kw: list[float] = field(default_factory=list)
+    answered_kw: list[float] = field(default_factory=list)
+
+
+class RegulationFollower:
+    """Follows the signal of one request.
+
+    Args:
+        capacity_kw: Power reserved in each direction.
+        tree: The transformers above the fleet.
+        node: Transformer of every row, shape ``(n_resources,)``.
+        dispatch: What the guard goes by.
+        settings: How it follows.
+
+    Raises:
+        InputError: No capacity.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity_kw: float,
+        tree: FeederTree,
+        node: RowArray,
+        dispatch: DispatchSettings,
+        settings: FollowSettings | None = None,
+    ) -> None:
+        if not capacity_kw > 0.0:
+            raise InputError("capacity_kw", capacity_kw, "a power above 0")
+        s = self._settings = settings or FollowSettings()
+        self._dispatch, self._tree = dispatch, tree
+        self._order = MeritOrder(
+            node=node.astype(np.int64), parent=tree.parent.astype(np.int64), patience_kw=s.patience_kw
+        )
+        self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
+        self._drift = NeutralDrift(time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw)
+        self._ahead_kwh = np.zeros(len(node))
+        self._base_rows_kw = np.full(len(node), np.nan)
+        self._base_kw = self._bias_kw = 0.0
+        self._seen_s = self._ticked_s = float("nan")
+        self._answered_kw = float("nan")
+        self._past = _Past()
+
+    @property
+    def power_kw(self) -> FloatArray:
+        """What every row that holds the reservation was told, NaN elsewhere: the request's voice in a full cycle."""
+        return self._order.power_kw
+
+    @property
+    def range_kw(self) -> tuple[float, float]:
+        """How far net load can fall and rise from the base point now: what can be declared."""
+        low, high = self._order.range_kw
+        return self._base_kw - low, high - self._base_kw
+
+    def refresh(
+        self, state: FleetState, *, holding: BoolArray, base_kw: FloatArray, kept: BoolArray, burden: FloatArray
+    ) -> None:
+        """Take a full cycle's picture.
+
+        Args:
+            state: The snapshot.
+            holding: Rows that hold the reservation, shape ``(n_resources,)``.
+            base_kw: What each would take without the signal: its plan, for chargers its free power; NaN leaves the row
+                out.
+            kept: Sessions that must not be reduced.
+            burden: Who was shed lately, 0 for nobody, shape ``(n_resources,)``.
+        """
+        taking = self._taking(state, holding, base_kw)
+        low, high = self._ranges(state, taking, base_kw, kept)
+        self._remember(state, taking)
+        self._base_rows_kw = np.where(taking, base_kw, np.nan)
+        self._base_kw = float(np.clip(base_kw, low, high)[taking].sum())
+        self._limit(state, taking)
+        key = self._keys(state, low, high, burden)
+        self._order.refresh(Offers(low_kw=low, high_kw=high, floor_kw=state.index.floor_kw, key=key))
+        self._measure(state, taking)
+
+    def tick(self, now_s: float, asked_kw: float) -> Followed:
+        """Move the rows to the base point less ``asked_kw``, and return those that change.
+
+        Args:
+            now_s: Epoch seconds.
+            asked_kw: Change asked, positive where net load is to fall.
+        """
+        elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
+        self._ticked_s = now_s
+        self._note(now_s, asked_kw)
+        self._bias_kw = self._drift.update(above_base_kw=self._above_base(asked_kw), elapsed_s=elapsed_s)
+        moves = self._order.tick(self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw)
+        low, high = self._order.range_kw
+        return Followed(
+            rows=moves.rows.astype(np.int32),
+            power_kw=moves.power_kw,
+            wait=moves.wait,
+            base_kw=self._base_kw,
+            asked_kw=asked_kw,
+            told_kw=self._base_kw - moves.total_kw,
+            up_kw=moves.total_kw - low,
+            down_kw=high - moves.total_kw,
+        )
+
+    def refused(self, rows: Sequence[int] | RowArray, power_kw: FloatArray) -> None:
+        """Note what rows take that did not do as they were told; others make up for them from the next refresh on.
+
+        Args:
+            rows: Rows, shape ``(r,)``.
+            power_kw: What they take instead, NaN where it is not known, shape ``(r,)``.
+        """
+        self._order.believe(np.asarray(rows, dtype=np.int64), power_kw)
+
+    def history(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return times, signal and metered answer so far, positive where net load falls; what a score is made from."""
+        past = self._past
+        return np.array(past.at_s), np.array(past.asked_kw), np.array(past.answered_kw)
+
+    def _taking(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
+        """Return the rows that take part: there, metered, not the sun's, and no charger that has nothing to throttle."""
+        index = state.index
+        known = holding & state.connected & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
+        absent = index.is_class(*CHARGING) & ~state.plugged
+        idle = index.is_class(ResourceClass.EV) & ~(base_kw > index.floor_kw)
+        return np.asarray(known & ~absent & ~idle & ~index.is_class(ResourceClass.PV))
+
+    def _ranges(
+        self, state: FleetState, taking: BoolArray, base_kw: FloatArray, kept: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return least and greatest power as the guard would let them through, NaN for rows that take no part.
+
+        A charger is throttled between the least it can hold and what it takes by itself, never stopped: a signal that
+        turns every few minutes would stop and start it all day. A session that must not be reduced stays where it is.
+        """
+        index, ev = state.index, state.index.is_class(ResourceClass.EV)
+        least = np.where(ev, index.floor_kw, index.p_min_kw)
+        most = np.where(ev, np.minimum(index.p_max_kw, base_kw), index.p_max_kw)
+        low = clamp(state, np.where(taking, least, np.nan), kept, self._dispatch)
+        high = clamp(state, np.where(taking, most, np.nan), kept, self._dispatch)
+        stay = np.clip(base_kw, np.fmin(low, high), high)
+        return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
+
+    def _remember(self, state: FleetState, taking: BoolArray) -> None:
+        """Add up by how much each row is ahead of its base; who does not take part any more starts anew."""
+        elapsed_h = max(state.at_s - self._seen_s, 0.0) / SECONDS_PER_HOUR if not np.isnan(self._seen_s) else 0.0
+        self._seen_s = state.at_s
+        apart_kw = state.power_kw - self._base_rows_kw
+        self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_h
+        self._ahead_kwh[~taking] = 0.0
+
+    def _limit(self, state: FleetState, taking: BoolArray) -> None:
+        """Give the order the limits the guard aims at, and what flows through the nodes without its rows."""
+        tree = self._tree
+        loads = tree.loads_kw(np.where(taking | np.isnan(state.power_kw), 0.0, state.power_kw))
+        own = loads.copy()
+        below = np.flatnonzero(tree.parent >= 0)
+        np.subtract.at(own, tree.parent[below], loads[below])
+        ratio = self._dispatch.cap_ratio
+        self._order.limit(lower_kw=-ratio * tree.export_kw, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
+
+    def _keys(
+        self, state: FleetState, low: FloatArray, high: FloatArray, burden: FloatArray
+    ) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+        s = self._settings
+        key = np.full(len(state), 255, dtype=np.uint8)
+        due = self._base_rows_kw * s.horizon_s / SECONDS_PER_HOUR - self._ahead_kwh
+        slack = state.laxity_s(np.maximum(state.index.p_max_kw, 1e-9))
+        wants = Wants(low, high, due, slack, self._order.power_kw, np.asarray(burden, dtype=np.float64))
+        weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
+        keys(np.arange(len(state), dtype=np.int64), wants, weights, s.horizon_s, key)
+        return key
+
+    def _measure(self, state: FleetState, taking: BoolArray) -> None:
+        """Compare the meters with what was told, and keep what they answered."""
+        told = self._order.power_kw
+        seen = taking & ~np.isnan(told)
+        self._answered_kw = self._base_kw - float(state.power_kw[taking].sum())
+        if seen.any():
+            self._correction.update(
+                expected_kw=float(told[seen].sum()),
+                measured_kw=float(state.power_kw[seen].sum()),
+                elapsed_s=self._dispatch.cycle_s,
+            )
+
+    def _above_base(self, asked_kw: float) -> float:
+        answered = asked_kw if np.isnan(self._answered_kw) else self._answered_kw
+        return -answered
+
+    def _note(self, now_s: float, asked_kw: float) -> None:
+        past = self._past
+        if np.isnan(self._answered_kw) or (past.at_s and now_s <= past.at_s[-1]):
+            return
+        past.at_s.append(now_s)
+        past.asked_kw.append(asked_kw)
+        past.answered_kw.append(self._answered_kw)
+        while past.at_s[0] < now_s - self._settings.keep_s:
+            for column in (past.at_s, past.asked_kw, past.answered_kw):
+                del column[0]
