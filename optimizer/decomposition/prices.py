@@ -14,6 +14,8 @@ from optimizer.jit import njit
 
 _BISECTIONS = 60
 _FASTER, _FASTEST = 1.5, 100.0
+_DEEPEST, _NOTHING = 0.3, 1e-6
+"""A price falls to no less than this share at once, and is 0 below that share of the overload price."""
 _FAR_SHARE = 2e-5
 """A row further out than this share of the overload price over its stiffness is far."""
 
@@ -139,7 +141,8 @@ def _node_step(beyond: Floats, stiff: Floats, roof: float, price: Floats, factor
             elif abs(move) > far:
                 size = min(size * _FASTER, _FASTEST)
             factor[k, t] = size if move > 0.0 else -size
-            price[k, t] = min(max(price[k, t] + size * stiff[k] * move, 0.0), roof)
+            price[k, t] = min(max(price[k, t] + size * stiff[k] * move, _DEEPEST * price[k, t]), roof)
+            price[k, t] = price[k, t] if price[k, t] > _NOTHING * roof else 0.0
 
 
 def copied(prices: Prices) -> Prices:

@@ -37,8 +37,8 @@ from optimizer.decomposition.storing import Cell, best_path, corner
 from optimizer.jit import njit
 
 _TRIES = 4
-_PROOF_TRIES = 10
-_MIXTURES = 8
+_PROOF_TRIES = 14
+_MIXTURES = 10
 
 
 @njit()

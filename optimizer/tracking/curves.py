@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizer.jit import njit
-from optimizer.tracking.columns import KEYS, LEVELS, Curves, Goal, Limits, Line, Rows, Tree
+from optimizer.tracking.columns import KEYS, LEVELS, Curves, Floats, Goal, Limits, Line, Rows, Tree
 
 
 @njit()
@@ -73,7 +73,7 @@ def divide(load_kw: float, tree: Tree, limits: Limits, curves: Curves, goal: Goa
 
 
 @njit(inline=True)
-def _level_of(load: float, curve: np.ndarray) -> tuple[int, float]:  # type: ignore[type-arg] # one row of a curve
+def _level_of(load: float, curve: Floats) -> tuple[int, float]:
     """Return the lowest level, from 1, whose load is enough, and how much of its step is needed."""
     low, high = 1, KEYS
     while low < high:

@@ -123,6 +123,10 @@ class MeritOrder:
         """What every row was told last, NaN where it takes no part, shape ``(n,)``; a copy."""
         return self._rows.told[self._place]
 
+    def told_kw(self, rows: Ints) -> Floats:
+        """Return what some rows were told last, NaN where one takes no part, shape ``(len(rows),)``."""
+        return self._rows.told[self._place[rows]]
+
     @property
     def range_kw(self) -> tuple[float, float]:
         """The least and the greatest total that can be told: who must not be shed is not, limits are kept."""

@@ -18,7 +18,7 @@ _EXACT_KW = 1e-6
 
 
 @njit()
-def follow(
+def follow(  # noqa: PLR0917 - a kernel takes arguments by position
     tree: Tree, rows: Rows, line: Line, curves: Curves, goal: Goal, patience_kw: float, trim: int, moved: Ints
 ) -> tuple[int, int, float]:
     """Bring every node's rows to their share.
@@ -77,7 +77,7 @@ def _use_up(k: int, apart: float, parent: Ints, up: Floats, down: Floats) -> Non
 
 
 @njit()
-def _place(
+def _place(  # noqa: PLR0917 - a kernel takes arguments by position
     k: int,
     wish: float,
     fall: float,
@@ -141,7 +141,9 @@ def _possible(power: float, low: float, floor: float, fall: float, rise: float) 
 
 
 @njit()
-def _tell(i: int, power: float, told: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int) -> int:
+def _tell(  # noqa: PLR0917 - a kernel takes arguments by position
+    i: int, power: float, told: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int
+) -> int:
     """Tell a row its power and note it in ``moved``, once a tick; return the new count."""
     before = told[i]
     if abs(before - power) <= _EXACT_KW:
@@ -167,7 +169,7 @@ def _changed(count: int, told: Floats, was: Floats, moved: Ints) -> int:
 
 
 @njit()
-def must_wait(
+def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
     unready: float,
     moved: Ints,
     rows: Rows,
@@ -226,7 +228,7 @@ def must_wait(
 
 
 @njit()
-def _take_rest(
+def _take_rest(  # noqa: PLR0917 - a kernel takes arguments by position
     carry: float,
     trim: int,
     tree: Tree,

@@ -8,8 +8,9 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import RowArray
 
 _HOLD_MINUTES = 30.0
-_MOVE_S = 60.0
-"""What plants need to take a new value (`DispatchSettings.horizon_s`)."""
+_MOVE_S = 120.0
+"""What plants need to take over a third of the target: the re-dispatch plan gives most of it to few sites, so that one
+in ten of them is a large loss."""
 
 
 def _one_in_ten(city: VirtualCity) -> RowArray:

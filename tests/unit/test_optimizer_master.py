@@ -159,21 +159,21 @@ def test_whole_bids_and_contracts_match_enumeration() -> None:
     cut[:, 3] = (6.0, 3.0)
     offers = Contracts(node=np.array([0, 1]), cut_kw=cut, price_cny=np.array([11.0, 6.5]))
     asked = fleet(
-        regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.4), block_steps=3, unit_kw=2.0, least_kw=4.0),
+        regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.4), block_steps=3, unit_kw=4.0, least_kw=8.0),
         contracts=offers,
     )
     columns = columns_of(asked, schedules(asked))
     found = recombine(asked, columns)
     assert found.status is Status.OPTIMAL
     assert np.isfinite(found.total_price).all()
-    in_units = found.regulation_kw / 2.0
+    in_units = found.regulation_kw / 4.0
     np.testing.assert_allclose(in_units, np.round(in_units), atol=1e-6)
     best = np.inf
     for bought in itertools.product((False, True), repeat=2):
         chosen = np.array(bought)
         left = replace(asked, contracts=None, regulation=None, fixed_kw=asked.fixed_kw - cut[chosen].sum(axis=0))
-        for units in itertools.product((0, 2, 3, 4, 5, 6, 7, 8, 9, 10), repeat=2):
-            sold = np.repeat(2.0 * np.array(units), 3)
+        for units in itertools.product((0, 2, 3, 4, 5, 6), repeat=2):
+            sold = np.repeat(4.0 * np.array(units), 3)
             cost = _with_capacity(left, columns, sold) + float(offers.price_cny[chosen].sum()) - 0.4 * sold.sum()
             best = min(best, cost)
     assert found.objective_cny == pytest.approx(best, abs=1e-4)

@@ -97,12 +97,11 @@ class Alternative:
             return
         loop, now_s = self.loop, tick * TICK_S
         city = loop.city
-        told = loop.order.power_kw
-        target_kw = float(np.nansum(told))
+        target_kw = float(np.nansum(loop.order.power_kw))
         self.split.limit(upper_kw=city.limit_kw, fixed_kw=city.fixed_kw[loop.step_of(now_s)])
         began = time.thread_time_ns()
-        loop.look(np.arange(len(city)), now_s, told)
-        changed = self.split.split(loop.offers(), target_kw)
+        loop.look(np.arange(len(city)), now_s)
+        changed = self.split.split(loop.offers, target_kw)
         took_ms = (time.thread_time_ns() - began) / 1e6
         # The first of a stretch starts from nothing.
         if tick - 1 in self.ticks:
@@ -124,7 +123,7 @@ def _result(city: City, log: Log) -> dict[str, float]:
     changed = np.array(log.changed) / len(city)
     scores = {name: rule.score(log.trace(city)) for name, rule in SCORES.items()}
     asked = float(np.sqrt(np.mean(np.square(log.asked_kw))))
-    body = {"devices": len(city)}
+    body: dict[str, float] = {"devices": len(city)}
     for name, values in (("tick", cost[:, 0]), ("refresh", cost[:, 1]), ("cycle", cost.sum(axis=1))):
         body[f"{name}_ms_p50"] = _percentile(values, 50.0)
         body[f"{name}_ms_p99"] = _percentile(values, 99.0)

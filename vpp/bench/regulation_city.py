@@ -33,7 +33,8 @@ _SIX_A_KW, _SIX_A_THREE_PHASE_KW, _SINGLE_PHASE_KW = 1.38, 4.14, 7.5
 _DEADLINE_S = 300.0
 _CAR_LAG_S, _STORE_LAG_S = 2.0, 1.0
 """Time constants with which chargers and batteries take up a new power."""
-_SHORT_KWH = 0.05
+_SHORT_KWH, _FULL_KWH = 0.05, 1e-6
+_GIVING_SLACK_S = 600.0
 
 
 class Devices(NamedTuple):
@@ -150,7 +151,7 @@ def _floor_kw(devices: Devices) -> FloatArray:
 
 
 def _is_battery(stores: Storing, steps: int) -> npt.NDArray[np.bool_]:
-    return (stores.arrive == 0) & (stores.depart == steps) & (stores.soc_start == stores.soc_end)
+    return np.asarray((stores.arrive == 0) & (stores.depart == steps) & (stores.soc_start == stores.soc_end))
 
 
 def _sized(problem: Problem, rows: int) -> Problem:
@@ -170,11 +171,13 @@ def _with_feeders(problem: Problem) -> Problem:
     feeders = -(-leaves // _TRANSFORMERS_PER_FEEDER)
     limit = below.limit_kw[:, 0]
     feeder_of = np.arange(leaves) // _TRANSFORMERS_PER_FEEDER
-    limits = np.concatenate([
-        limit,
-        _FEEDER_SHARE * np.bincount(feeder_of, weights=limit, minlength=feeders),
-        [_CITY_SHARE * limit.sum()],
-    ])
+    limits = np.concatenate(
+        [
+            limit,
+            _FEEDER_SHARE * np.bincount(feeder_of, weights=limit, minlength=feeders),
+            [_CITY_SHARE * limit.sum()],
+        ]
+    )
     whole = np.repeat(limits[:, None], steps, axis=1)
     return replace(
         problem,
@@ -216,9 +219,8 @@ def _narrowed(problem: Problem) -> Network:
     """Return the network with limits that leave room for the batteries' part of the regulation."""
     network, stores = problem.network, problem.storing
     battery = _is_battery(stores, problem.steps)
-    held = _POWER_HELD_BACK * np.bincount(
-        stores.transformer[battery], weights=stores.p_max_kw[battery], minlength=len(network)
-    )
+    p_max = np.bincount(stores.transformer[battery], weights=stores.p_max_kw[battery], minlength=len(network))
+    held = np.asarray(_POWER_HELD_BACK * p_max, dtype=np.float64)
     room, _ = network.summed_kw(held[:, None])
     limit = 0.96 * network.limit_kw
     # What is there without any of our rows has to fit.
@@ -236,7 +238,7 @@ def _devices(problem: Problem, random: np.random.Generator) -> tuple[Devices, In
     battery = _is_battery(stores, problem.steps)
     car = np.concatenate([np.ones(len(cars), dtype=np.bool_), ~battery])
 
-    def both(of_cars: FloatArray, of_stores: FloatArray) -> FloatArray:
+    def both(of_cars: FloatArray | IntArray, of_stores: FloatArray | IntArray) -> FloatArray:
         return np.concatenate([of_cars, of_stores])[order].astype(np.float64)
 
     none, capacity = np.zeros(len(cars)), stores.capacity_kwh
@@ -354,7 +356,7 @@ class Offer(NamedTuple):
 
 
 @njit()
-def offer(
+def offer(  # noqa: PLR0917 - a kernel takes arguments by position
     chosen: Ints,
     devices: Devices,
     state: State,
@@ -385,12 +387,12 @@ def offer(
         rest = max(devices.most_kwh[i] - energy, 0.0)
         if devices.two_way[i]:
             out.high_kw[i] = min(p, rest / (eta * hours))
-            gives = p if slack > 600.0 else 0.0
+            gives = p if slack > _GIVING_SLACK_S else 0.0
             out.low_kw[i] = -min(gives, max(energy - devices.least_kwh[i], 0.0) * eta / hours)
         else:
             # It charges at full power until it is done, then it stops by itself.
-            out.high_kw[i] = p if rest > 1e-6 else 0.0
+            out.high_kw[i] = p if rest > _FULL_KWH else 0.0
             out.low_kw[i] = 0.0
         owed = planned_kwh[i] + share * (next_kwh[i] - planned_kwh[i]) - energy
         out.due_kwh[i] = owed / eta if owed > 0.0 else owed * eta
-        out.slack_s[i] = slack if rest > 1e-6 else np.inf
+        out.slack_s[i] = slack if rest > _FULL_KWH else np.inf

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.tracking.columns import Ints
+from optimizer.tracking.halves import Halves
 from optimizer.tracking.law import Correction
 from optimizer.tracking.order import MeritOrder, Moves, Offers
 from optimizer.tracking.urgency import Wants, Weights, keys
-from optimizer.validation import FloatArray
 from vpp.bench.regulation_city import STEP_S, City, Offer, State, Traffic, at_noon, live, offer
 from vpp.settlement.regulation import Trace
 from vpp.twin.signals import regd_like
@@ -95,11 +95,12 @@ class Log:
     missed: int = 0
     short_kwh: float = 0.0
     asked_most_kw: float = 0.0
+    through_kwh: float = 0.0
 
     def trace(self, city: City) -> Trace:
         """Return the day for the rules that judge it; net load that falls is positive."""
         return Trace(
-            time_s=TICK_S * np.arange(len(self.asked_kw)),
+            time_s=TICK_S * np.arange(len(self.asked_kw), dtype=np.float64),
             signal_kw=np.array(self.asked_kw),
             response_kw=np.array(self.answered_kw),
             capacity_kw=_AGC_KW * city.scale,
@@ -117,11 +118,23 @@ class Loop:
     def __init__(self, city: City, *, seed: int) -> None:
         n = len(city)
         self.city, self.state, self.traffic = city, at_noon(city), Traffic(city.devices)
-        self.order = MeritOrder(node=city.devices.node, parent=city.parent, patience_kw=_PATIENCE_KW, unready=_UNREADY)
+        self.halves = Halves(city.devices.two_way)
+        self.order = MeritOrder(
+            node=self.halves.spread(city.devices.node), parent=city.parent, patience_kw=_PATIENCE_KW, unready=_UNREADY
+        )
         self.log = Log(asked_most_kw=_AGC_KW * city.scale)
         self.offer = Offer(*(np.full(n, np.nan) for _ in range(4)))
-        self.key = np.zeros(n, dtype=np.uint8)
-        self.parts: list[Ints] = [self.order.rows(part, _PARTS) for part in range(_PARTS)]
+        both = len(self.halves)
+        self.offers = Offers(
+            low_kw=np.full(both, np.nan),
+            high_kw=np.full(both, np.nan),
+            floor_kw=self.halves.spread(city.floor_kw),
+            key=np.zeros(both, dtype=np.uint8),
+        )
+        self._wants = Wants(self.offers.low_kw, self.offers.high_kw, *(np.full(both, np.nan) for _ in range(4)))
+        self.parts: list[Ints] = [
+            np.unique(self.halves.rows_of(self.order.rows(part, _PARTS))) for part in range(_PARTS)
+        ]
         self._burden = np.zeros(n)
         self._random = np.random.default_rng(seed)
         self._signal = regd_like(seed=seed, duration_s=DAY_S + TICK_S, step_s=2.0)
@@ -149,12 +162,15 @@ class Loop:
         """Return the step of the plan that holds ``now_s``."""
         return min(int(now_s // STEP_S), len(self.city.planned_kw) - 1)
 
-    def look(self, chosen: Ints, now_s: float, told_kw: FloatArray) -> None:
+    def look(self, chosen: Ints, now_s: float) -> None:
         """Fill in offers and keys of the rows ``chosen``."""
         self._offer(chosen, now_s, _HOLD_S)
-        o = self.offer
-        wants = Wants(o.low_kw, o.high_kw, o.due_kwh, o.slack_s, told_kw, self._burden)
-        keys(chosen, wants, _WEIGHTS, STEP_S, self.key)
+        self.halves.put(chosen, self.offer.low_kw, self.offer.high_kw, self.offers.low_kw, self.offers.high_kw)
+        ids = self.halves.halves_of(chosen)
+        rows, wants = self.halves.rows_of(ids), self._wants
+        wants.due_kwh[ids], wants.slack_s[ids] = self.offer.due_kwh[rows], self.offer.slack_s[rows]
+        wants.told_kw[ids], wants.burden[ids] = self.order.told_kw(ids), self._burden[rows]
+        keys(ids, wants, _WEIGHTS, STEP_S, self.offers.key)
 
     def _offer(self, chosen: Ints, now_s: float, hold_s: float) -> None:
         city = self.city
@@ -164,15 +180,9 @@ class Loop:
     def refresh(self, part: int, now_s: float) -> None:
         """Look at a part of the fleet anew."""
         chosen = self.parts[part]
-        self.look(chosen, now_s, self.order.power_kw)
+        self.look(chosen, now_s)
         self._remember(chosen)
-        self.order.refresh(self.offers(), part=part, parts=_PARTS)
-
-    def offers(self) -> Offers:
-        """Return what the rows offer as it was last filled in."""
-        return Offers(
-            low_kw=self.offer.low_kw, high_kw=self.offer.high_kw, floor_kw=self.city.floor_kw, key=self.key
-        )
+        self.order.refresh(self.offers, part=part, parts=_PARTS)
 
     def _remember(self, chosen: Ints) -> None:
         """Count against whom a minute without power went, the past less and less."""
@@ -222,7 +232,7 @@ class Loop:
         if now_s % _DECLARED_S == 0.0:
             self._declare(now_s)
             for part in range(_PARTS):
-                self.look(self.parts[part], now_s, self.order.power_kw)
+                self.look(self.parts[part], now_s)
         base_kw = self._base_at(now_s)
         asked_kw = self._declared_kw * float(self._signal.at(np.array([now_s]))[0])
         told = self._move(tick, base_kw - asked_kw)
@@ -242,7 +252,7 @@ class Loop:
         began = time.thread_time_ns()
         self.refresh(tick % _PARTS, tick * TICK_S)
         looked = time.thread_time_ns()
-        moves = self.order.tick(target_kw + self._correction.value_kw)
+        moves = self.halves.joined(self.order.tick(target_kw + self._correction.value_kw), self.order)
         done = time.thread_time_ns()
         self.log.cost.append(Cost((done - looked) / 1e6, (looked - began) / 1e6))
         self._mail.arrive(self.state)
@@ -254,6 +264,8 @@ class Loop:
         city = self.city
         total = live(city.devices, self.state, TICK_S, self._first, self._load)
         load = city.summed_kw(self._load + city.fixed_kw[self.step_of(now_s)])
+        battery = ~city.devices.car
+        self.log.through_kwh += float(np.abs(self.state.power_kw[battery]).sum()) * TICK_S / 3600.0
         self.log.over_kw = max(self.log.over_kw, float((np.abs(load) - city.limit_kw).max()))
         return total + self._agc_kw * _METER_NOISE * float(self._random.standard_normal())
 
@@ -264,5 +276,3 @@ class Loop:
         log.held_kw.append(self._declared_kw)
         log.apart_kw.append(abs(answered_kw - asked_kw))
         log.changed.append(changed)
-
-

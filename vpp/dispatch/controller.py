@@ -192,8 +192,9 @@ def _work(s: Situation, seen: Survey, memory: Tracking, target: float, expected:
     give = seen.give_kw
     if s.intended_kw is not None:
         devices, holding = devices_of(s.state.index), s.phase is Phase.HOLDING
+        most_kw = s.settings.plan_step_ratio * s.timetable.target_kw if holding else 0.0
         give, moved_kw = follow_plan(
-            s.roster, seen, s.intended_kw, devices=devices, sign=s.sign, at_s=s.state.at_s, moving=holding
+            s.roster, seen, s.intended_kw, devices=devices, sign=s.sign, at_s=s.state.at_s, most_kw=most_kw
         )
         expected += moved_kw
     else:

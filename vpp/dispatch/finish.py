@@ -9,7 +9,7 @@ from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.enlistment import resting_kw
 from vpp.dispatch.feeders import FeederTree
-from vpp.dispatch.guard import clamp, guard, near_a_cap
+from vpp.dispatch.guard import clamp_rows, guard, near_a_cap
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.proposals import Authority, Proposal, merge, voice
 from vpp.dispatch.settings import DispatchSettings
@@ -160,7 +160,7 @@ class LastWord:
         wanted = np.where(connected, np.where(leaving, free, power), np.nan)
         return Finish(
             rows=rows,
-            wanted_kw=clamp(state, rows, wanted, kept, settings=self._settings),
+            wanted_kw=clamp_rows(state, rows, wanted, kept, settings=self._settings),
             now_kw=np.where(np.isnan(roster.returning_s[rows]), shown[rows], free),
             free_kw=free,
             kept=kept,
@@ -194,11 +194,8 @@ class LastWord:
         roster.cap_kw[capped] = result.power_kw[capped]
         roster.returning_s[capped] = np.nan
         roster.live[capped] = True
-        free = np.where(
-            ~np.isnan(roster.cap_kw) & (roster.owner < 0),
-            np.where(np.isnan(roster.free_kw), finish.free_kw, roster.free_kw),
-            finish.free_kw,
-        )
+        noted = ~np.isnan(roster.cap_kw) & (roster.owner < 0) & ~np.isnan(roster.free_kw)
+        free = np.where(noted, roster.free_kw, finish.free_kw)
         return replace(
             finish,
             wanted_kw=result.power_kw,
@@ -213,8 +210,7 @@ class LastWord:
         roster = self._roster
         told, cap = roster.setpoint_kw[rows], roster.cap_kw[rows]
         voices = [voice(_PLAN, Authority.TARIFF, self._default_kw[rows])]
-        for request in asked:
-            voices.append(voice(request.name, request.authority, request.setpoint_kw[rows]))
+        voices += [voice(request.name, request.authority, request.setpoint_kw[rows]) for request in asked]
         voices.append(voice("home", Authority.PEAK_SHAVING, np.where(np.isnan(roster.home_s[rows]), np.nan, told)))
         commanded = ~np.isnan(told) | ~np.isnan(cap)
         promised = kept & of_class(self._index, ResourceClass.EV)[rows] & commanded

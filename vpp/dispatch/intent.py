@@ -35,7 +35,7 @@ def follow_plan(
     devices: Devices,
     sign: float,
     at_s: float,
-    moving: bool,
+    most_kw: float,
 ) -> tuple[FloatArray, float]:
     """Return the gives after what the plan has changed, and how much more is given in all.
 
@@ -49,7 +49,8 @@ def follow_plan(
         devices: The registry's columns.
         sign: 1.0 where net load should fall.
         at_s: Epoch seconds.
-        moving: Rows are moved; while the power due still rises, the plan only says who is asked first.
+        most_kw: How much may be moved up, and how much down, in this cycle: rows differ in how fast they follow, and
+            the loop must keep up. 0 while the power due still rises: then the plan only says who is asked first.
     """
     give, moved_kw = _followed(
         roster.intended_kw,
@@ -61,7 +62,7 @@ def follow_plan(
         lots("duty", len(intended_kw)),
         sign,
         at_s,
-        moving,
+        most_kw,
     )
     return give, moved_kw
 
@@ -84,9 +85,10 @@ def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
     lot: FloatArray,
     sign: float,
     at_s: float,
-    moving: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    most_kw: float,
 ) -> tuple[FloatArray, float]:
     followed, moved = give.copy(), 0.0
+    more = fewer = most_kw
     kind, floor_kw = devices.kind, devices.floor_kw
     for row in range(len(give)):
         has_part = not np.isnan(give[row])
@@ -100,13 +102,18 @@ def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
         step = asked - (giving if np.isnan(known_kw[row]) else known_kw[row])
         if np.isnan(known_kw[row]) and not has_part and asked <= NOTHING_KW:
             continue
-        known_kw[row] = asked
-        if not moving:
+        if most_kw == 0.0:
+            known_kw[row] = asked
             continue
+        if abs(step) <= NOTHING_KW:
+            continue
+        step = min(max(step, -fewer), more)
+        known_kw[row] = (giving if np.isnan(known_kw[row]) else known_kw[row]) + step
         after = min(max(giving + step, 0.0), max(room[row], giving))
-        if abs(after - giving) > NOTHING_KW:
+        if after != giving:
             followed[row] = after
             moved += after - giving
+            more, fewer = more - max(step, 0.0), fewer + min(step, 0.0)
     return followed, moved
 
 

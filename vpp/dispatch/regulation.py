@@ -15,11 +15,11 @@ same share of its limit that the guard aims at.
 Powers are net, load positive; the signal is positive where net load is to fall.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from optimizer.tracking.halves import Halves
 from optimizer.tracking.law import Correction, NeutralDrift
 from optimizer.tracking.order import MeritOrder, Offers
 from optimizer.tracking.urgency import Wants, Weights, keys
@@ -27,8 +27,8 @@ from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.guard import clamp
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetState
-from vpp.domain.resource import CHARGING, ResourceClass
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
@@ -103,7 +103,7 @@ class RegulationFollower:
     Args:
         capacity_kw: Power reserved in each direction.
         tree: The transformers above the fleet.
-        node: Transformer of every row, shape ``(n_resources,)``.
+        index: The fleet.
         dispatch: What the guard goes by.
         settings: How it follows.
 
@@ -116,7 +116,7 @@ class RegulationFollower:
         *,
         capacity_kw: float,
         tree: FeederTree,
-        node: RowArray,
+        index: FleetIndex,
         dispatch: DispatchSettings,
         settings: FollowSettings | None = None,
     ) -> None:
@@ -124,13 +124,23 @@ class RegulationFollower:
             raise InputError("capacity_kw", capacity_kw, "a power above 0")
         s = self._settings = settings or FollowSettings()
         self._dispatch, self._tree = dispatch, tree
+        self._halves = Halves(index.is_class(*STORING) & (index.p_min_kw < 0.0))
+        both = len(self._halves)
         self._order = MeritOrder(
-            node=node.astype(np.int64), parent=tree.parent.astype(np.int64), patience_kw=s.patience_kw
+            node=self._halves.spread(index.transformer_code.astype(np.int64)),
+            parent=tree.parent.astype(np.int64),
+            patience_kw=s.patience_kw,
+        )
+        self._offers = Offers(
+            low_kw=np.full(both, np.nan),
+            high_kw=np.full(both, np.nan),
+            floor_kw=self._halves.spread(index.floor_kw),
+            key=np.full(both, 255, dtype=np.uint8),
         )
         self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
         self._drift = NeutralDrift(time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw)
-        self._ahead_kwh = np.zeros(len(node))
-        self._base_rows_kw = np.full(len(node), np.nan)
+        self._ahead_kwh = np.zeros(len(index))
+        self._base_rows_kw = np.full(len(index), np.nan)
         self._base_kw = self._bias_kw = 0.0
         self._seen_s = self._ticked_s = float("nan")
         self._answered_kw = float("nan")
@@ -139,7 +149,7 @@ class RegulationFollower:
     @property
     def power_kw(self) -> FloatArray:
         """What every row that holds the reservation was told, NaN elsewhere: the request's voice in a full cycle."""
-        return self._order.power_kw
+        return self._halves.power_kw(self._order.power_kw)
 
     @property
     def range_kw(self) -> tuple[float, float]:
@@ -166,8 +176,9 @@ class RegulationFollower:
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
         self._base_kw = float(np.clip(base_kw, low, high)[taking].sum())
         self._limit(state, taking)
-        key = self._keys(state, low, high, burden)
-        self._order.refresh(Offers(low_kw=low, high_kw=high, floor_kw=state.index.floor_kw, key=key))
+        self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
+        self._key(state, burden)
+        self._order.refresh(self._offers)
         self._measure(state, taking)
 
     def tick(self, now_s: float, asked_kw: float) -> Followed:
@@ -181,7 +192,8 @@ class RegulationFollower:
         self._ticked_s = now_s
         self._note(now_s, asked_kw)
         self._bias_kw = self._drift.update(above_base_kw=self._above_base(asked_kw), elapsed_s=elapsed_s)
-        moves = self._order.tick(self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw)
+        target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
+        moves = self._halves.joined(self._order.tick(target_kw), self._order)
         low, high = self._order.range_kw
         return Followed(
             rows=moves.rows.astype(np.int32),
@@ -194,14 +206,14 @@ class RegulationFollower:
             down_kw=high - moves.total_kw,
         )
 
-    def refused(self, rows: Sequence[int] | RowArray, power_kw: FloatArray) -> None:
-        """Note what rows take that did not do as they were told; others make up for them from the next refresh on.
+    def refused(self, rows: RowArray) -> None:
+        """Note rows that did not do as they were told: the next refresh asks them again, if they still take part.
 
         Args:
             rows: Rows, shape ``(r,)``.
-            power_kw: What they take instead, NaN where it is not known, shape ``(r,)``.
         """
-        self._order.believe(np.asarray(rows, dtype=np.int64), power_kw)
+        ids = self._halves.halves_of(np.asarray(rows, dtype=np.int64))
+        self._order.believe(ids, np.full(len(ids), np.nan))
 
     def history(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return times, signal and metered answer so far, positive where net load falls; what a score is made from."""
@@ -250,21 +262,25 @@ class RegulationFollower:
         ratio = self._dispatch.cap_ratio
         self._order.limit(lower_kw=-ratio * tree.export_kw, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
 
-    def _keys(
-        self, state: FleetState, low: FloatArray, high: FloatArray, burden: FloatArray
-    ) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        s = self._settings
-        key = np.full(len(state), 255, dtype=np.uint8)
+    def _key(self, state: FleetState, burden: FloatArray) -> None:
+        """Write the keys of all halves."""
+        s, spread = self._settings, self._halves.spread
         due = self._base_rows_kw * s.horizon_s / SECONDS_PER_HOUR - self._ahead_kwh
         slack = state.laxity_s(np.maximum(state.index.p_max_kw, 1e-9))
-        wants = Wants(low, high, due, slack, self._order.power_kw, np.asarray(burden, dtype=np.float64))
+        wants = Wants(
+            self._offers.low_kw,
+            self._offers.high_kw,
+            spread(due),
+            spread(slack),
+            self._order.power_kw,
+            spread(np.asarray(burden, dtype=np.float64)),
+        )
         weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
-        keys(np.arange(len(state), dtype=np.int64), wants, weights, s.horizon_s, key)
-        return key
+        keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
     def _measure(self, state: FleetState, taking: BoolArray) -> None:
         """Compare the meters with what was told, and keep what they answered."""
-        told = self._order.power_kw
+        told = self.power_kw
         seen = taking & ~np.isnan(told)
         self._answered_kw = self._base_kw - float(state.power_kw[taking].sum())
         if seen.any():

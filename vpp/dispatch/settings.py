@@ -87,6 +87,7 @@ class DispatchSettings:
         burden_days: Time constant in which it is forgotten who was shed.
         burden_scale_s: Shed time that counts half of ``burden_weight``.
         arrears_scale_h: Hours of charging behind the plan that count half of ``arrears_weight``.
+        plan_step_ratio: Share of the target that a re-dispatch plan may move from some rows to others in one cycle.
         rotate_minutes: After that long others take a shed car's place, if there are any.
         rotation_ratio: Share of the fleet that may be exchanged in one cycle.
         pause_s: How long a charger pauses when its floor is not low enough, at least and at most.
@@ -153,6 +154,7 @@ class DispatchSettings:
     burden_days: float = 3.0
     burden_scale_s: float = 3600.0
     arrears_scale_h: float = 1.0
+    plan_step_ratio: float = 0.02
     rotate_minutes: float = 20.0
     rotation_ratio: float = 0.0005
     pause_s: float = 300.0

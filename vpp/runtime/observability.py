@@ -322,7 +322,7 @@ def configure_logging(*, json: bool, level: str = "info", to: TextIO | None = No
     root.handlers[:] = [handler]
     root.setLevel(number)
     # Their news ("Context impl SQLiteImpl.", a line a request) says nothing to an operator.
-    for chatty in ("alembic", "httpx", "httpcore", "picows"):
+    for chatty in ("alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
 
 

@@ -108,9 +108,8 @@ def _measured(
     moved = (response - from_) * np.sign(way)
     leaves = _first(moved > dead_band)
     arrives = _first(np.abs(response - command) <= target_band)
-    if arrives < leaves:
-        # So short a way that it was over before the dead band was left.
-        leaves = arrives
+    # On a short way it may have arrived before the dead band is left.
+    leaves = min(leaves, arrives)
     last = len(time_s) - 1
     t1, t2 = min(leaves, last), min(arrives, last)
     before = max(t1 - 1, 0)

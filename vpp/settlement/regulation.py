@@ -157,7 +157,9 @@ def _slope_match(signal: FloatArray, response: FloatArray) -> float:
     return max(0.0, 1.0 - abs(float(slopes[1] - slopes[0])))
 
 
-def _precision(signal: FloatArray, response: FloatArray, hour_of: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+def _precision(
+    signal: FloatArray, response: FloatArray, hour_of: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> FloatArray:
     """Return the precision of every block, between 0 and 1."""
     blocks = len(hour_of)
     shape = (blocks, _SAMPLES)

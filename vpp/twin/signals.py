@@ -57,7 +57,7 @@ class Signal:
         if not step_s > 0.0:
             raise InputError("step_s", step_s, "seconds above 0")
         count = int((self.time_s[-1] - self.time_s[0]) // step_s) + 1
-        time_s = self.time_s[0] + step_s * np.arange(count)
+        time_s = self.time_s[0] + step_s * np.arange(count, dtype=np.float64)
         return Signal(time_s=time_s, value=self.at(time_s), unit=self.unit)
 
     @property
@@ -86,7 +86,7 @@ def regd_like(*, seed: int, duration_s: float, step_s: float = 2.0, start_s: flo
     smooth = _lagged(_lagged(noise, step_s / _SLOW_S), step_s / _FAST_S)
     neutral = (smooth - _lagged(smooth, step_s / _NEUTRAL_S))[before:]
     value = np.clip(_SPREAD * neutral / max(float(neutral.std()), 1e-12), -1.0, 1.0)
-    return Signal(time_s=start_s + step_s * np.arange(count), value=np.clip(value - value.mean(), -1.0, 1.0))
+    return Signal(time_s=start_s + step_s * np.arange(count, dtype=np.float64), value=np.clip(value - value.mean(), -1.0, 1.0))
 
 
 def _lagged(values: FloatArray, share: float) -> FloatArray:
@@ -166,5 +166,3 @@ def _value(row: int, cell: str, unit: str) -> float:
         accepted = "a number of kW" if unit == "target_kw" else "a number from -1 to 1"
         raise InputError(f"row {row}, {unit}", cell, accepted)
     return value
-
-

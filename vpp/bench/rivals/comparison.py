@@ -54,7 +54,7 @@ OURS = tuple(
 )
 RIVALS = (
     Rival(
-        name="HiGHS simplex", run="vpp.bench.rivals.by_arrays", choice="simplex", case="all", most=2_000, home="service"
+        name="HiGHS simplex", run="vpp.bench.rivals.by_arrays", choice="simplex", case="all", most=5_000, home="service"
     ),
     Rival(name="HiGHS ipm", run="vpp.bench.rivals.by_arrays", choice="ipm", case="all", most=5_000, home="service"),
     Rival(name="HiGHS hipo", run="vpp.bench.rivals.by_arrays", choice="ipm", case="all", most=20_000, home="rivals"),
