@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test check format lock clean
+.PHONY: setup run test check format lock rivals clean
 .DEFAULT_GOAL := run
 
 setup: $(READY)
@@ -37,5 +37,10 @@ lock: $(READY)
 	uv pip compile --python-version 3.11 --universal --all-extras --generate-hashes --no-emit-index-url --no-annotate \
 	  --quiet pyproject.toml -o requirements.lock
 
+# What `vpp bench optimizer --rivals` is compared with; heavy, and needed for nothing else.
+rivals:
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r vpp/bench/rivals/requirements.txt
+
 clean:
-	rm -rf .venv .vpp .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-rivals .vpp .mypy_cache .ruff_cache .pytest_cache .hypothesis

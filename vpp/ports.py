@@ -10,6 +10,7 @@ from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Performance
+from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, RequestDraft
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
@@ -347,6 +348,24 @@ class Plant(Protocol):
 
     def ready(self) -> Mapping[str, bool]:
         """Return named readiness checks."""
+        ...
+
+
+@runtime_checkable
+class RegulationPlant(Protocol):
+    """A service that follows regulation signals, as its edges see it."""
+
+    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+        """Take values of a signal, shape ``(k,)`` each, and return how many were new; all or nothing.
+
+        ``unit`` is ``"value"`` for shares of the accepted power or ``"target_kw"``; positive where net load is to
+        fall. Raises UnknownIdError, InputError for values that make no sense, ConflictError for stale ones and for
+        requests that take none.
+        """
+        ...
+
+    def regulation(self, request_id: str) -> RegulationStanding:
+        """Return how a request for regulation stands; raises UnknownIdError, and ConflictError where it is none."""
         ...
 
 

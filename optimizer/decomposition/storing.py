@@ -40,6 +40,7 @@ _ROOT_STEPS = 80
 _TRIES = 14
 _U = np.uint64
 """Type of the indices of hot loops: signed ones are checked for counting from the end, which no vector code can do."""
+_OUT_OF_REACH = 1e-4
 _EPS = 1e-7
 """Tolerance of energies, as a share of the power of charging and discharging together."""
 
@@ -98,7 +99,9 @@ def gained(case: Floats, cell: Cell, first: int, last: int, value: float) -> tup
 def root(
     case: Floats, cell: Cell, first: int, last: int, target: float, guess: float, low: float, high: float
 ) -> tuple[float, float]:
-    """Return the value in ``[low, high]`` at which ``target`` is gained, and the slope there (0: a flat stretch).
+    """Return the value in ``[low, high]`` at which ``target`` is gained, and the slope there.
+
+    Slope 0 is a flat stretch; -1 says that the target is out of reach, and the value is the end nearest to it.
 
     Newton's method from ``guess``, kept inside a bracket; the bracket's ends are only tried when growing steps get
     there.
@@ -106,7 +109,7 @@ def root(
     value = min(max(guess, low), high)
     tolerance = _EPS * (cell.charge + 1.0)
     step = 0.02 * (abs(guess) + 0.01)
-    low_open, high_open, slope = True, True, 0.0
+    low_open, high_open, slope, error = True, True, 0.0, 0.0
     for _ in range(_ROOT_STEPS):
         amount, slope = gained(case, cell, first, last, value)
         error = amount - target
@@ -129,7 +132,7 @@ def root(
         if following == value:
             break
         value = following
-    return value, slope
+    return value, slope if abs(error) <= _OUT_OF_REACH * (cell.charge + 1.0) else -1.0
 
 
 @njit(fastmath=True)
@@ -257,6 +260,13 @@ def mended(  # noqa: C901, PLR0912 - one pass over the segments, with what can b
             else:
                 reached = cell.high if side == AT_HIGH else case[FLOOR, last]
                 value, slope = root(case, cell, first, last, reached - energy, guess, cell.least, cell.most)
+                if slope < 0.0:
+                    # The bound cannot be reached by then: there is no such segment.
+                    clean = False
+                    count -= 1
+                    for n in range(place, count):
+                        marks[END, n], marks[SIDE, n] = marks[END, n + 1], marks[SIDE, n + 1]
+                    continue
             if slope == 0.0:
                 low, high = _flat(case, cell, first, last, value)
                 if before_side == AT_LOW:

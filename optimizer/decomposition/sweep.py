@@ -46,6 +46,8 @@ from optimizer.decomposition.storing import Cell, best_path, limits
 from optimizer.jit import njit
 
 _PANEL_STEPS = 40
+_LARGE = 2.5
+"""From so many times ``Stiffness.large`` on a device moves its own node's price by much."""
 _U = np.uint64
 """Type of the indices of hot loops, see ``storing``; their sums stay unsigned only among themselves."""
 
@@ -207,7 +209,12 @@ def _cars(
         if p <= 0.0:
             short[i] = need[i]
             continue
-        _car_prices(power, cell, p, r, roof, min(inertia, stiff.large / p), begin, length, near, case)
+        still = min(inertia, stiff.large / p)
+        if r * p > _LARGE * stiff.large:
+            # A chord over the whole power hides a limit inside it from a device this large.
+            _store_prices(power, cell, 0.5 * p, r, roof, still, begin, length, near, case)
+        else:
+            _car_prices(power, cell, p, r, roof, still, begin, length, near, case)
         if kink > 0.0:
             recall(back, cell, length, kink, case)
         level[i], short[i] = water_level(case, kink > 0.0, length, p, need[i], unserved, level[i])

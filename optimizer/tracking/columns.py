@@ -1,8 +1,8 @@
 """What the kernels work on: columns of the nodes and of the rows, tuples because numba reads them as they are.
 
-``m`` nodes and one more, number ``m``, above all roots, with no rows and no limits. ``n`` rows, node after node, so that
-what is looked at together lies together: the rows of node ``k`` are ``first[k]:first[k + 1]``. ``LEVELS`` levels of a curve: at level 0 every row
-takes the least it can, at level ``b + 1`` those with keys up to ``b`` take the most.
+``m`` nodes and one more, number ``m``, above all roots, with no rows and no limits. ``n`` rows, node after node, so
+that what is looked at together lies together: the rows of node ``k`` are ``first[k]:first[k + 1]``. ``LEVELS`` levels
+of a curve: at level 0 every row takes the least it can, at level ``b + 1`` those with keys up to ``b`` take the most.
 """
 
 from typing import NamedTuple

@@ -7,7 +7,9 @@ from optimizer.tracking.columns import KEYS, LEVELS, Curves, Floats, Goal, Limit
 
 
 @njit()
-def stand_in_line(begin: int, end: int, tree: Tree, rows: Rows, line: Line, curves: Curves) -> None:
+def stand_in_line(  # noqa: PLR0917 - a kernel takes arguments by position
+    begin: int, end: int, tree: Tree, rows: Rows, line: Line, curves: Curves
+) -> None:
     """Put the rows of nodes ``begin:end`` in order by counting, and sum up their curves; absent rows come last."""
     place = np.empty(LEVELS + 1, dtype=np.int64)
     low, high, key, first, order, stale = rows.low, rows.high, rows.key, tree.first, line.order, line.stale

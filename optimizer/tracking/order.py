@@ -72,9 +72,9 @@ class MeritOrder:
     """Splits a total among rows so that few change when it does, and no limit above them is passed.
 
     A tick takes time with the number of nodes and of changed rows, not with the fleet. The sum of what is told is the
-    target, to a millionth of a kW, wherever the target lies inside ``range_kw`` and some row that takes part in power can be
-    set to any value; else it is as near as whole rows allow. Loads stay inside the limits of all nodes above; where
-    even the least of all rows is too much all of them take it.
+    target, to a millionth of a kW, wherever the target lies inside ``range_kw`` and rows without a floor can take up
+    the rest; else it is as near as floors allow. Loads stay inside the limits of all nodes above;
+    where even the least of all rows is too much all of them take it.
 
     Args:
         node: Node every row hangs on, shape ``(n,)``.

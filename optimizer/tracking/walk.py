@@ -4,8 +4,8 @@ A node may stay as it is while the difference between what all nodes were to tak
 one that moves makes up for it, and in the end one row somewhere takes the rest. So a small change of the total is a
 command or two, not one for every node.
 
-Columns are taken out of their tuples before a loop, and calls in a loop are made for rows that change only: numba counts
-references at every access to a tuple's field and at every call.
+Columns are taken out of their tuples before a loop, and calls in a loop are made for rows that change only: numba
+counts references at every access to a tuple's field and at every call.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def _use_up(k: int, apart: float, parent: Ints, up: Floats, down: Floats) -> Non
 
 
 @njit()
-def _place(  # noqa: PLR0917 - a kernel takes arguments by position
+def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes arguments by position
     k: int,
     wish: float,
     fall: float,
@@ -182,10 +182,10 @@ def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> None:
     """Mark rows whose move has to wait until others have moved, or a limit could be passed on the way.
 
-    Devices do not move at one time. While a part of the falls has not happened a node's load is higher by it: where that
-    passes the limit the rises under it wait, if the node can do without them so long. While a part of the rises has not
-    it is lower: where that passes the lower limit the falls wait, if the node can bear the rises alone so long. Where
-    neither can be borne all move at once.
+    Devices do not move at one time. While a part of the falls has not happened a node's load is higher by it: where
+    that passes the limit the rises under it wait, if the node can do without them so long. While a part of the rises
+    has not it is lower: where that passes the lower limit the falls wait, if the node can bear the rises alone so long.
+    Where neither can be borne all move at once.
 
     Args:
         unready: That part.
@@ -251,7 +251,8 @@ def _take_rest(  # noqa: PLR0917 - a kernel takes arguments by position
             i = line.order[at]
             power = told[i] - carry
             fall, rise = _leeway(k, parent, up, down)
-            if fall <= -carry <= rise and max(low[i], floor[i]) <= power <= high[i]:
+            holds = power >= min(floor[i], high[i]) or power <= max(low[i], 0.0) + _EXACT_KW
+            if fall <= -carry <= rise and low[i] <= power <= high[i] and holds:
                 line.got[k] -= carry
                 return _tell(i, power, told, was, seen, rows.tick[0], moved, count), k, 0.0
     for q in range(nodes):

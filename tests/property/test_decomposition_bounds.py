@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ STEPS = 24
 PATIENCE_S = 600.0
 
 
-def reference(module: str) -> Any:
+def reference(module: str) -> ModuleType:
     """Return a module of the reference instances, or skip."""
     if not (BENCH / f"{module}.py").exists():
         pytest.skip("../shared/bench is not here")

@@ -13,12 +13,14 @@ KW = 1e-4
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _compiled():
+def _compiled() -> None:
     warm_up()
 
 
 @dataclass(frozen=True)
 class City:
+    """One city and what its rows offer."""
+
     node: np.ndarray
     parent: np.ndarray
     offers: Offers
@@ -26,26 +28,29 @@ class City:
     upper_kw: np.ndarray
     fixed_kw: np.ndarray
 
-    def order(self, patience_kw=0.0):
+    def order(self, patience_kw: float = 0.0) -> MeritOrder:
+        """Return the merit order of this city."""
         made = MeritOrder(node=self.node, parent=self.parent, patience_kw=patience_kw)
         made.limit(lower_kw=self.lower_kw, upper_kw=self.upper_kw, fixed_kw=self.fixed_kw)
         made.refresh(self.offers)
         return made
 
-    def loads_kw(self, power_kw):
+    def loads_kw(self, power_kw: np.ndarray) -> np.ndarray:
+        """Return the load of every node."""
         load = self.fixed_kw + np.bincount(self.node, weights=np.nan_to_num(power_kw), minlength=len(self.parent))
         for k in range(len(self.parent) - 1, 0, -1):
             if self.parent[k] >= 0:
                 load[self.parent[k]] += load[k]
         return load
 
-    def span_kw(self):
+    def span_kw(self) -> tuple[float, float]:
+        """Return the least and the greatest sum of all rows that are there."""
         present = ~np.isnan(self.offers.low_kw)
         return float(self.offers.low_kw[present].sum()), float(self.offers.high_kw[present].sum())
 
 
 @st.composite
-def cities(draw, *, floors=False, limited=True):
+def cities(draw: st.DrawFn, *, floors: bool = False, limited: bool = True) -> City:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     nodes, rows = draw(st.integers(1, 9)), draw(st.integers(1, 60))
     parent = np.array([random.integers(-1, k) if k else -1 for k in range(nodes)])
@@ -76,14 +81,16 @@ def cities(draw, *, floors=False, limited=True):
     return City(node, parent, city.offers, city.lower_kw, upper, city.fixed_kw)
 
 
-def targets(city, count=8):
+def targets(city: City, count: int = 8) -> st.SearchStrategy[list[float]]:
     low, high = city.span_kw()
     return st.lists(st.floats(low - 20.0, high + 20.0), min_size=1, max_size=count)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 5.0, 40.0]))
-def test_the_total_is_exact_inside_the_live_range_and_at_its_ends_outside(data, patience_kw):
+def test_the_total_is_exact_inside_the_live_range_and_at_its_ends_outside(
+    data: st.DataObject, patience_kw: float
+) -> None:
     city = data.draw(cities())
     order = city.order(patience_kw)
     low, high = order.range_kw
@@ -95,7 +102,9 @@ def test_the_total_is_exact_inside_the_live_range_and_at_its_ends_outside(data, 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 5.0, 40.0]), st.booleans())
-def test_no_limit_is_ever_passed_and_every_row_stays_inside_its_range(data, patience_kw, floors):
+def test_no_limit_is_ever_passed_and_every_row_stays_inside_its_range(
+    data: st.DataObject, patience_kw: float, floors: bool
+) -> None:
     city = data.draw(cities(floors=floors))
     order = city.order(patience_kw)
     for target in data.draw(targets(city)):
@@ -111,7 +120,7 @@ def test_no_limit_is_ever_passed_and_every_row_stays_inside_its_range(data, pati
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 40.0]))
-def test_who_cannot_wait_is_shed_for_no_target(data, patience_kw):
+def test_who_cannot_wait_is_shed_for_no_target(data: st.DataObject, patience_kw: float) -> None:
     city = data.draw(cities(limited=False))
     order = city.order(patience_kw)
     urgent = (city.offers.key == 0) & ~np.isnan(city.offers.low_kw)
@@ -122,7 +131,7 @@ def test_who_cannot_wait_is_shed_for_no_target(data, patience_kw):
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 5.0, 40.0]), st.booleans())
-def test_exactly_the_named_rows_change(data, patience_kw, floors):
+def test_exactly_the_named_rows_change(data: st.DataObject, patience_kw: float, floors: bool) -> None:  # noqa: FBT001 - hypothesis draws it
     city = data.draw(cities(floors=floors))
     order = city.order(patience_kw)
     before = order.power_kw
@@ -137,7 +146,7 @@ def test_exactly_the_named_rows_change(data, patience_kw, floors):
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_no_row_is_told_a_power_between_nothing_and_its_floor(data):
+def test_no_row_is_told_a_power_between_nothing_and_its_floor(data: st.DataObject) -> None:
     city = data.draw(cities(floors=True))
     order = city.order(5.0)
     for target in data.draw(targets(city)):
@@ -148,7 +157,7 @@ def test_no_row_is_told_a_power_between_nothing_and_its_floor(data):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 5))
-def test_refreshing_part_by_part_gives_the_order_of_refreshing_at_once(data, parts):
+def test_refreshing_part_by_part_gives_the_order_of_refreshing_at_once(data: st.DataObject, parts: int) -> None:
     city = data.draw(cities())
     whole, pieces = city.order(), city.order()
     low, high = city.span_kw()

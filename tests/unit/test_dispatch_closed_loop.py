@@ -625,3 +625,29 @@ def test_a_transformer_near_its_limit_is_relieved_without_any_request_and_return
     bench.run(T0 + timedelta(minutes=15))
     assert bench.results[-1][1].capped_rows == 0
     assert np.isnan(bench.plant.dispatch).all()
+
+
+def test_a_parent_near_its_limit_is_relieved_though_its_children_are_fine_and_promises_are_kept() -> None:
+    plain = fleet()
+    parents = (
+        Transformer(id="top", area_id="north", limit_kw=1e6, export_limit_kw=1e6),
+        *(Transformer(id=name, area_id="north", limit_kw=1e6, export_limit_kw=1e6, parent_id="top") for name in "ab"),
+    )
+    sites = tuple(
+        Site(id=f"site-{name}", name=name, area_id="north", operator_id="op", transformer_id=name) for name in "ab"
+    )
+    resources = tuple(
+        replace(resource, site_id=f"site-{'ab'[row % 2]}") for row, resource in enumerate(plain.resources)
+    )
+    index = replace(plain, transformers=parents, sites=sites, resources=resources)
+    load_kw = float(Plant(index, noise=0.0).power.sum())
+    tight = replace(parents[0], limit_kw=0.9 * load_kw)
+    plant = Plant(replace(index, transformers=(tight, *parents[1:])), noise=0.0)
+    plant.sheddable[:20] = False
+    bench = Bench(plant)
+    bench.commit(50.0)
+    bench.run(T0 + timedelta(minutes=5))
+    assert plant.power.sum() <= tight.limit_kw
+    assert np.isinf(plant.least_seen[:20]).all()
+    assert bench.results[-1][1].capped_rows > 0
+    assert len(bench.results[-1][1].transformer_load_kw) == 3

@@ -1,8 +1,8 @@
 """``vpp bench dispatch``: a day of regulation at 4 s, ±300 MW in a city of 276,000 rows, smaller fleets in proportion.
 
-What is measured is CPU time of one thread. ``tick_ms`` is moving the fleet to a new target; every tick a fifteenth of the
-rows is looked at anew besides, which is ``refresh_ms``, and ``cycle_ms`` is both. The alternative splits the same targets
-with the same keys and limits on the same states of the fleet, in four stretches of the day.
+What is measured is CPU time of one thread. ``tick_ms`` is moving the fleet to a new target; every tick a fifteenth of
+the rows is looked at anew besides, which is ``refresh_ms``, and ``cycle_ms`` is both. The alternative splits the same
+targets with the same keys and limits on the same states of the fleet, in four stretches of the day.
 """
 
 import sys

@@ -73,7 +73,9 @@ def _curves(first: Ints, low: Floats, high: Floats, key: Codes, own: Floats) -> 
 
 
 @njit()
-def _shared(first: Ints, low: Floats, high: Floats, key: Codes, own: Floats, share: Floats, power: Floats) -> int:
+def _shared(  # noqa: PLR0917 - a kernel takes arguments by position
+    first: Ints, low: Floats, high: Floats, key: Codes, own: Floats, share: Floats, power: Floats
+) -> int:
     changed = 0
     for k in range(len(first) - 1):
         level = 1

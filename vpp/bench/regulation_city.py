@@ -1,9 +1,9 @@
-"""The fleet of ``vpp bench dispatch``: a planned day of cars, V2G and storage, and what their batteries make of commands.
+"""The fleet of ``vpp bench dispatch``: a planned day of cars, V2G and storage, and what they make of commands.
 
-Drawn like the reference instances (`vpp.bench.instance`), with batteries scaled to 800 MW / 1.6 GWh per 276,000 rows and
-feeders above the transformers. The day's plan is made with part of every store's power and energy held back, and with
-cars done a step early where that is possible: that is what regulation is followed with. Cars come up to a quarter of an
-hour before the plan counts on them and stay up to one longer.
+Drawn like the reference instances (`vpp.bench.instance`), with batteries scaled to 800 MW / 1.6 GWh per 276,000 rows
+and feeders above the transformers. The day's plan is made with part of every store's power and energy held back, and
+with cars done a step early where that is possible: that is what regulation is followed with. Cars come up to a quarter
+of an hour before the plan counts on them and stay up to one longer.
 """
 
 import time
@@ -191,7 +191,7 @@ def _with_feeders(problem: Problem) -> Problem:
 
 
 def _cautious(problem: Problem) -> Problem:
-    """Return the problem as it is planned: stores held back, cars done early, limits drawn in for what moves between."""
+    """Return the problem as it is planned: stores held back, cars done early, limits drawn in for regulation."""
     cars, stores = problem.charging, problem.storing
     early = (cars.depart - cars.arrive - 1) * cars.p_max_kw * problem.step_h >= 1.05 * cars.need_kwh
     reach = stores.p_max_kw * problem.step_h * stores.efficiency * (stores.depart - stores.arrive - 2)

@@ -42,10 +42,10 @@ _UNREADY = 0.35
 """Share of what falls that may not have fallen yet when what rises has risen; chargers have a lag of 2 s."""
 _WAIT_TICKS = 1
 """How much later those are told that have to wait until others have moved."""
-_PATIENCE_KW = 40.0
+_PATIENCE_KW = 20.0
 _METER_NOISE = 0.005
 """Noise of the metered sum, as a share of the power that is asked at most."""
-_WEIGHTS = Weights(margin_s=240.0, stay=0.3, burden=0.05)
+_WEIGHTS = Weights(margin_s=240.0, stay=0.5, burden=0.05)
 _BURDEN_S = 1800.0
 
 

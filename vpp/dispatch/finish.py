@@ -9,15 +9,15 @@ from vpp.dispatch.caps import lift_caps
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.enlistment import resting_kw
 from vpp.dispatch.feeders import FeederTree
-from vpp.dispatch.guard import clamp_rows, guard, near_a_cap
+from vpp.dispatch.guard import above_caps, clamp_rows, guard
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.proposals import Authority, Proposal, merge, voice
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.survey import protected
-from vpp.dispatch.views import meters_of, read_only, rules_of
+from vpp.dispatch.views import Column, meters_of, read_only, rules_of
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 CAP = "cap"
 _PLAN = "plan"
@@ -109,15 +109,18 @@ class LastWord:
             shown_kw: Metered power, 0 where unknown, shape ``(n_resources,)``.
             load_kw: Net load of every transformer by it.
         """
-        roster, shown, load = self._roster, shown_kw, load_kw
         self._default_kw = default_kw
-        if np.isnan(roster.cap_kw[rows]).all():
-            finish = self._merged(state, asked, rows, shown)
-            expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
-            load = load + self._tree.changes_kw(rows, expected - shown[rows])
-            if not near_a_cap(self._tree, load, self._settings):
-                return replace(finish, load_kw=load)
-        return self._under_caps(state, asked, shown)
+        finish = self._merged(state, asked, rows, shown_kw)
+        expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
+        load = load_kw + self._tree.changes_kw(rows, expected - shown_kw[rows])
+        over = above_caps(self._tree, load, self._settings)
+        if not len(over) and np.isnan(self._roster.cap_kw[rows]).all():
+            return replace(finish, load_kw=load)
+        near = [self._tree.rows_under(int(node)) for node in over]
+        found = self._under_caps(state, asked, np.unique(np.concatenate((rows, *near))).astype(np.int32), shown_kw)
+        everyone = np.arange(len(state), dtype=np.int32)
+        # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
+        return self._under_caps(state, asked, everyone, shown_kw) if found is None else found
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
         """Return the power each of ``rows`` would take if it were free, as the request it works for sees it."""
@@ -169,41 +172,48 @@ class LastWord:
             load_kw=np.zeros(0),
         )
 
-    def _under_caps(self, state: FleetState, asked: Sequence[Asked], shown: FloatArray) -> Finish:
-        """Do the same for the whole fleet, the guard cutting where it must; caps that bind are noted in the roster."""
-        roster, settings = self._roster, self._settings
-        rows = np.arange(len(self._index), dtype=np.int32)
-        free = self._free(rows, shown, asked)
-        kept = self._kept(state, rows, free)
-        lift_caps(roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=settings)
+    def _under_caps(
+        self, state: FleetState, asked: Sequence[Asked], rows: RowArray, shown: FloatArray
+    ) -> Finish | None:
+        """Let the guard cut among ``rows``; caps that bind are noted. ``None`` where others would have to be cut."""
+        settings, before = self._settings, self._free(rows, shown, asked)
+        kept_rows = self._kept(state, rows, before)
+        kept = _spread(kept_rows, rows, np.zeros(len(state), dtype=np.bool_))
+        free = _spread(before, rows, shown)
+        lift_caps(self._roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=settings)
         finish = self._merged(state, asked, rows, shown)
         result = guard(
             state,
             self._tree,
-            wanted_kw=finish.wanted_kw,
-            now_kw=finish.now_kw,
+            wanted_kw=_spread(finish.wanted_kw, rows, np.full(len(state), np.nan)),
+            now_kw=_spread(finish.now_kw, rows, shown),
             kept=kept,
             fixed=~state.connected | (state.at_s < self._commands.blocked_s),
             order=self._cut_order,
             settings=settings,
         )
-        capped = np.flatnonzero(result.capped)
+        if np.count_nonzero(result.capped) > np.count_nonzero(result.capped[rows]):
+            return None
+        self._note_caps(np.flatnonzero(result.capped), result.power_kw, free)
+        roster, capped = self._roster, result.capped[rows]
+        noted = ~np.isnan(roster.cap_kw[rows]) & (roster.owner[rows] < 0) & ~np.isnan(roster.free_kw[rows])
+        return replace(
+            finish,
+            wanted_kw=result.power_kw[rows],
+            free_kw=np.where(noted, roster.free_kw[rows], finish.free_kw),
+            leaving=finish.leaving & ~capped,
+            urgent=kept_rows | capped,
+            load_kw=result.load_kw,
+        )
+
+    def _note_caps(self, capped: IdArray, power_kw: FloatArray, free: FloatArray) -> None:
+        roster = self._roster
         fresh = capped[np.isnan(roster.cap_kw[capped])]
         unknown = fresh[np.isnan(roster.setpoint_kw[fresh]) & np.isnan(roster.returning_s[fresh])]
         roster.free_kw[unknown] = free[unknown]
-        roster.cap_kw[capped] = result.power_kw[capped]
+        roster.cap_kw[capped] = power_kw[capped]
         roster.returning_s[capped] = np.nan
         roster.live[capped] = True
-        noted = ~np.isnan(roster.cap_kw) & (roster.owner < 0) & ~np.isnan(roster.free_kw)
-        free = np.where(noted, roster.free_kw, finish.free_kw)
-        return replace(
-            finish,
-            wanted_kw=result.power_kw,
-            free_kw=free,
-            leaving=finish.leaving & ~result.capped,
-            urgent=kept | result.capped,
-            load_kw=result.load_kw,
-        )
 
     def _proposals(self, asked: Sequence[Asked], rows: RowArray, kept: BoolArray) -> list[Proposal]:
         """Return the voices for ``rows``, which they know by their places."""
@@ -218,3 +228,10 @@ class LastWord:
         limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(told, cap)))
         voices.append(replace(limit, high_kw=cap[limit.rows]))
         return voices
+
+
+def _spread(values: Column, rows: RowArray, others: Column) -> Column:
+    """Return ``others`` with ``values`` in ``rows``."""
+    whole = others.copy()
+    whole[rows] = values
+    return whole

@@ -17,7 +17,7 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of, read_only, rules_of
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 _NOTHING_KW = 1e-9
 
@@ -65,7 +65,7 @@ def guard(
     power = clamp(state, wanted_kw, kept, settings)
     expected = _expected(read_only(power), read_only(now_kw))
     load = tree.loads_kw(expected)
-    if not near_a_cap(tree, load, settings):
+    if not len(above_caps(tree, load, settings)):
         return Guarded(power_kw=power, capped=np.zeros(len(power), np.bool_), expected_kw=expected, load_kw=load)
     before = power.copy()
     work = _Work(
@@ -88,10 +88,10 @@ def guard(
     return Guarded(power_kw=power, capped=changed, expected_kw=expected, load_kw=work.load_kw)
 
 
-def near_a_cap(tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings) -> bool:
-    """Return whether any transformer's load, shape ``(n_transformers,)``, is above what is aimed at under its caps."""
+def above_caps(tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings) -> IdArray:
+    """Return the transformers whose load, shape ``(n_transformers,)``, is above what is aimed at under their caps."""
     imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
-    return bool(((load_kw > imports + _NOTHING_KW) | (-load_kw > exports + _NOTHING_KW)).any())
+    return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-load_kw > exports + _NOTHING_KW))
 
 
 def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:

@@ -1,10 +1,10 @@
 """Following a regulation signal between two full cycles of the fast loop.
 
 A follower holds the merit order of the rows that hold one request's reservation. A full cycle tells it what these rows
-can take and what they would take without the signal (``refresh``); every few seconds it moves the sum of them to the base
-point less the signal (``tick``) and returns the rows that change. It narrows like everybody: the range of a row is what
-the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays inside the
-same share of its limit that the guard aims at.
+can take and what they would take without the signal (``refresh``); every few seconds it moves the sum of them to the
+base point less the signal (``tick``) and returns the rows that change. It narrows like everybody: the range of a row is
+what the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays inside
+the same share of its limit that the guard aims at.
 
 ::
 
@@ -221,7 +221,7 @@ class RegulationFollower:
         return np.array(past.at_s), np.array(past.asked_kw), np.array(past.answered_kw)
 
     def _taking(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
-        """Return the rows that take part: there, metered, not the sun's, and no charger that has nothing to throttle."""
+        """Return the rows that take part: there, metered, no roof, and no charger with nothing to throttle."""
         index = state.index
         known = holding & state.connected & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
         absent = index.is_class(*CHARGING) & ~state.plugged

@@ -1,7 +1,7 @@
 """The grid's regulation signal, request by request: taken once, in order, and never trusted for long.
 
-Pure like the rest of the fast loop: ``now_s`` comes in, what was taken goes out through ``record`` before it counts, and
-feeding these entries back rebuilds the book.
+Pure like the rest of the fast loop: ``now_s`` comes in, what was taken goes out through ``record`` before it counts,
+and feeding these entries back rebuilds the book.
 """
 
 from collections.abc import Iterable

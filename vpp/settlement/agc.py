@@ -8,7 +8,8 @@ target band, ``t3`` the next command. Then
     deviation  mean distance from the command between t2 and t3, share of the reserved power
     wait       t1 - t0, seconds
 
-The provinces weigh these three differently, and number them differently: K2 is precision in the north and time in Hunan.
+The provinces weigh these three differently, and number them differently: K2 is precision in the north and time in
+Hunan.
 The constants are defaults found in public code and rules, each to be set to the province's own.
 """
 
@@ -185,3 +186,9 @@ SCORES: Mapping[str, RegulationScore] = {
     rule.name: rule for rule in (PjmScore(), NORTH_CHINA, GUANGDONG, JIANGSU, HUNAN)
 }
 """Every rule by its name."""
+
+
+def judged(trace: Trace) -> dict[str, dict[str, float]]:
+    """Return total and parts of every rule by its name, as a report shows them; NaN where nothing could be judged."""
+    found = {name: rule.score(trace) for name, rule in SCORES.items()}
+    return {name: {"total": score.total, **score.parts} for name, score in found.items()}

@@ -1,8 +1,8 @@
 """How well a regulation signal was followed: one small interface, several rules behind it.
 
 A rule sees a trace only: when, what was asked, what was metered, and how much was reserved. It answers with a score and
-with the parts it is made of, so that a dispute is about numbers. `PjmScore` is here, the Chinese forms of K, which judge
-command by command, are in `vpp.settlement.agc`; ``SCORES`` has them all by name.
+with the parts it is made of, so that a dispute is about numbers. `PjmScore` is here, the Chinese forms of K, which
+judge command by command, are in `vpp.settlement.agc`; ``SCORES`` has them all by name.
 
 Asked and metered are changes of net load against the base point, both with the same sign, whichever it is.
 """

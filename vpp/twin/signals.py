@@ -5,8 +5,8 @@ RegD, then through a high pass of 15 minutes, which makes it energy-neutral: wha
 about given back in the next. It is scaled so that it reaches the bounds now and then, clipped to [-1, 1], and its mean
 over the whole is taken out. Its mileage, the sum of all changes, is about 15 an hour at steps of 2 s.
 
-What a user brings is CSV with the columns ``time`` and ``value``: instants with an offset, or seconds; values in [-1, 1],
-positive where net load is to fall, or with the column ``target_kw`` in kW. A value holds until the next.
+What a user brings is CSV with the columns ``time`` and ``value``: instants with an offset, or seconds; values in [-1,
+1], positive where net load is to fall, or with the column ``target_kw`` in kW. A value holds until the next.
 """
 
 import csv
@@ -86,7 +86,9 @@ def regd_like(*, seed: int, duration_s: float, step_s: float = 2.0, start_s: flo
     smooth = _lagged(_lagged(noise, step_s / _SLOW_S), step_s / _FAST_S)
     neutral = (smooth - _lagged(smooth, step_s / _NEUTRAL_S))[before:]
     value = np.clip(_SPREAD * neutral / max(float(neutral.std()), 1e-12), -1.0, 1.0)
-    return Signal(time_s=start_s + step_s * np.arange(count, dtype=np.float64), value=np.clip(value - value.mean(), -1.0, 1.0))
+    return Signal(
+        time_s=start_s + step_s * np.arange(count, dtype=np.float64), value=np.clip(value - value.mean(), -1.0, 1.0)
+    )
 
 
 def _lagged(values: FloatArray, share: float) -> FloatArray:

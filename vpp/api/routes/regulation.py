@@ -1,0 +1,80 @@
+"""The regulation signal: a value every few seconds, a whole file for tests, and how well it is followed."""
+
+import asyncio
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Request
+
+from vpp.api.deps import ThePlant
+from vpp.api.problems import documented
+from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
+from vpp.domain.errors import ConflictError
+from vpp.ports import Plant, RegulationPlant
+from vpp.settlement.agc import judged
+from vpp.settlement.regulation import Trace
+from vpp.twin.signals import parse_signal
+
+MAX_BYTES = 16 * 2**20
+EXAMPLE = "time,value\n2026-07-15T14:00:00+08:00,0.0\n2026-07-15T14:00:04+08:00,0.12\n"
+
+router = APIRouter(tags=["regulation"])
+
+
+@router.put(
+    "/requests/{request_id}/signal",
+    summary="The regulation signal's next value",
+    responses=documented(401, 404, 409, 422),
+)
+async def put_signal(request_id: str, body: SignalBody, plant: ThePlant) -> SignalTaken:
+    """Take one value; sending it again changes nothing, a stale one is refused."""
+    value, unit = body.asked()
+    at_s = np.array([body.at.timestamp()])
+    new = await _regulating(plant).take_signal(request_id, at_s, np.array([value]), unit=unit)
+    return SignalTaken(values=1, new=new)
+
+
+@router.post(
+    "/requests/{request_id}/signal",
+    summary="A whole regulation signal as a table, for tests",
+    responses=documented(401, 404, 409, 413, 415, 422),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": EXAMPLE}},
+        }
+    },
+)
+async def post_signal(request_id: str, request: Request, plant: ThePlant) -> SignalTaken:
+    """Take many values at once, all or none; they may lie in the future."""
+    if not request.headers.get("content-type", "").startswith("text/csv"):
+        raise HTTPException(415, "give the signal as text/csv")
+    regulating = _regulating(plant)
+    plant.request(request_id)
+    signal = await asyncio.to_thread(parse_signal, await request.body())
+    new = await regulating.take_signal(request_id, signal.time_s, signal.value, unit=signal.unit)
+    return SignalTaken(values=len(signal.time_s), new=new)
+
+
+@router.get(
+    "/requests/{request_id}/regulation",
+    summary="How the regulation signal is followed, with its scores",
+    responses=documented(401, 404, 409, 422),
+)
+async def regulation(request_id: str, plant: ThePlant) -> RegulationView:
+    """Return what is asked and told now, and the scores of all rules so far."""
+    standing = _regulating(plant).regulation(request_id)
+    if len(standing.time_s) <= 1:
+        return RegulationView.of(standing, {})
+    trace = Trace(
+        time_s=standing.time_s,
+        signal_kw=standing.signal_kw,
+        response_kw=standing.response_kw,
+        capacity_kw=standing.capacity_kw,
+    )
+    return RegulationView.of(standing, await asyncio.to_thread(judged, trace))
+
+
+def _regulating(plant: Plant) -> RegulationPlant:
+    if not isinstance(plant, RegulationPlant):
+        raise ConflictError("this service offers no regulation")
+    return plant

@@ -1,0 +1,76 @@
+"""The grid's signal as it comes in, and how it is followed."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from vpp.api.schemas.base import Instant, Known, Kw, Schema
+from vpp.domain.errors import InputError
+from vpp.domain.regulation import RegulationStanding
+from vpp.domain.timegrid import instant
+
+
+class SignalBody(Schema):
+    """One value of the signal; it holds until the next one's time."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"at": "2026-07-15T14:00:04+08:00", "value": 0.35},
+                {"at": "2026-07-15T14:00:04+08:00", "target_kw": -1200.0},
+            ]
+        },
+    )
+
+    at: Instant = Field(description="From when it holds; a later value replaces it.")
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1.0, le=1.0)] | None = Field(
+        default=None, description="Share of the accepted power, positive where net load is to fall."
+    )
+    target_kw: Kw | None = Field(default=None, description="The same in kW; one of both is given.")
+
+    def asked(self) -> tuple[float, str]:
+        """Return the value and its unit.
+
+        Raises:
+            InputError: Neither or both are given.
+        """
+        if (self.value is None) == (self.target_kw is None):
+            raise InputError("value", self.value, "value or target_kw, one of both")
+        return (self.value, "value") if self.value is not None else (float(self.target_kw or 0.0), "target_kw")
+
+
+class SignalTaken(Schema):
+    """What was taken."""
+
+    values: int = Field(description="How many values were sent.")
+    new: int = Field(description="How many of them were not known yet.")
+
+
+class RegulationView(Schema):
+    """How a signal is followed; changes are positive where net load falls."""
+
+    request_id: str
+    capacity_kw: Known
+    signal_at: datetime | None = Field(description="Time of the last value taken.")
+    asked_kw: Known
+    told_kw: Known
+    up_kw: Known = Field(description="Further fall that could be told now.")
+    down_kw: Known = Field(description="Further rise that could be told now.")
+    samples: int = Field(description="How many instants the scores are made from.")
+    scores: dict[str, dict[str, Known]] = Field(description="Total and parts by rule, as in the report.")
+
+    @classmethod
+    def of(cls, standing: RegulationStanding, scores: dict[str, dict[str, float]]) -> Self:
+        """Return the standing as it is shown."""
+        same = ("request_id", "capacity_kw", "asked_kw", "told_kw", "up_kw", "down_kw")
+        known = not np.isnan(standing.signal_at_s)
+        return cls(
+            **{name: getattr(standing, name) for name in same},
+            signal_at=instant(standing.signal_at_s) if known else None,
+            samples=len(standing.time_s),
+            scores={name: dict(parts) for name, parts in scores.items()},
+        )
