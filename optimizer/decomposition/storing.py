@@ -137,8 +137,11 @@ def root(
 
 @njit(fastmath=True)
 def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tuple[float, float]:
-    """Return the stretch of values around ``value`` over which no step of the segment reacts."""
-    low, high = cell.least, cell.most
+    """Return the corners of the segment's answers next below and above ``value``; between one and it nothing reacts.
+
+    Where ``value`` itself is a corner only one side is flat, which is for the caller to see.
+    """
+    low, high, tiny = cell.least, cell.most, 1e-9 * (1.0 + abs(value))
     inverse = 1.0 / cell.eta
     for j in range(first, last + 1):
         a, s = case[PRICE, j], 1.0 / case[INERTIA, j]
@@ -161,9 +164,9 @@ def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tupl
             elif (n % 4 == 1) & (y == back):
                 at = a + s * y - kink
             at = at * inverse if charging else (at - cell.wear) * cell.eta
-            if at <= value:
+            if at < value - tiny:
                 low = max(low, at)
-            if at >= value:
+            if at > value + tiny:
                 high = min(high, at)
     return low, high
 
@@ -244,7 +247,7 @@ def _insert(marks: Ints, count: int, place: int, end: int, side: int) -> None:
 
 
 @njit(fastmath=True)
-def mended(  # noqa: C901, PLR0912 - one pass over the segments, with what can be wrong with each
+def mended(  # noqa: C901, PLR0912, PLR0915 - one pass over the segments, with what can be wrong with each
     case: Floats, marks: Ints, cell: Cell
 ) -> bool:
     """Solve by mending the remembered segments; fill ``case[VALUE]`` and say whether every condition holds."""
@@ -273,13 +276,17 @@ def mended(  # noqa: C901, PLR0912 - one pass over the segments, with what can b
                     high = max(min(high, before), low)
                 elif before_side == AT_HIGH:
                     low = min(max(low, before), high)
+                moved = value
                 if side == AT_LOW:
-                    value = high
+                    moved = high
                 elif side == AT_HIGH:
-                    value = low
+                    moved = low
                 elif (before_side != AT_END) & (abs(reached - cell.due) <= 4.0 * _EPS * (cell.charge + 1.0)):
                     # exactly what is due, and nothing reacts: the value is free to follow its past
-                    value = min(max(value, low, 0.0), high, cell.price)
+                    moved = min(max(value, low, 0.0), high, cell.price)
+                if moved != value:
+                    change = gained(case, cell, first, last, moved)[0] - gained(case, cell, first, last, value)[0]
+                    value = moved if abs(change) <= 4.0 * _EPS * (cell.charge + 1.0) else value
             at, which = _worst(case, cell, first, last, energy, value)
             if at >= 0:
                 _insert(marks, count, place, at, which)

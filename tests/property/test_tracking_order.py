@@ -103,7 +103,9 @@ def test_the_total_is_exact_inside_the_live_range_and_at_its_ends_outside(
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 5.0, 40.0]), st.booleans())
 def test_no_limit_is_ever_passed_and_every_row_stays_inside_its_range(
-    data: st.DataObject, patience_kw: float, floors: bool
+    data: st.DataObject,
+    patience_kw: float,
+    floors: bool,  # noqa: FBT001 - hypothesis draws it
 ) -> None:
     city = data.draw(cities(floors=floors))
     order = city.order(patience_kw)
