@@ -77,7 +77,7 @@ def _capacity(city: City, flows: Flows, r: float, prices: Prices) -> Floats:
 class Momentum(NamedTuple):
     """Factors of the node multipliers' steps, signed like the last violation; both of shape ``(m, T)``.
 
-    A row that stays violated, or slack with a price left, doubles its steps until it turns: where a limit cannot be
+    A row that stays violated, or slack with a price left, lengthens its steps until it turns: where a limit cannot be
     kept the multiplier must reach the overload price, which may be a hundred times the energy price.
     """
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -39,7 +40,7 @@ def reference(module: str) -> ModuleType:
         pytest.skip("../shared/bench is not here")
     sys.path.insert(0, str(BENCH))
     try:
-        return __import__(module)
+        return import_module(module)
     finally:
         sys.path.remove(str(BENCH))
 
@@ -90,7 +91,7 @@ FEATURES: dict[str, dict[str, bool]] = {
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_feature_has_its_optimum_between_bound_and_objective(name: str) -> None:
-    for seed in (1, 2):
+    for seed in (2, 3):
         problem = city(seed, **FEATURES[name])
         found = decompose(problem, deadline_s=PATIENCE_S, gap_ratio=1e-3)
         truth = solve_monolith(problem, deadline_s=PATIENCE_S)

@@ -94,7 +94,7 @@ def test_mending_a_wrong_guess_and_the_funnel_agree() -> None:
     random = np.random.default_rng(5)
     for _ in range(40):
         case = desk(random.uniform(-0.1, 0.5, STEPS), smooth=1e-2)
-        case[FLOOR], case[DOWN] = random.choice([0.0, 5.0, 20.0], STEPS + 1), 10.0
+        case[FLOOR], case[DOWN] = random.choice([0.0, 5.0, 20.0]), 10.0
         case[VALUE] = random.choice([0.1, 0.2, 0.3], STEPS + 1)
         cell = battery(case, begin=20.0, due=25.0, eta=0.95)
         other = case.copy()

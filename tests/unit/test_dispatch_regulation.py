@@ -137,11 +137,11 @@ def test_net_load_falls_by_what_is_asked(asked_kw: float) -> None:
     assert _Played(drift_ratio=0.0).tick(asked_kw) == pytest.approx(asked_kw)
 
 
-def test_a_signal_of_nothing_changes_nothing_but_batteries_keep_still() -> None:
+def test_under_a_signal_of_nothing_batteries_keep_still() -> None:
     played = _Played()
     played.tick(0.0)
     batteries = played.index.is_class(ResourceClass.STORAGE)
-    assert played.power_kw[batteries].tolist() == [0.0] * BATTERIES
+    assert played.power_kw[batteries] == pytest.approx(np.zeros(BATTERIES), abs=1e-6)
 
 
 def test_cars_are_throttled_to_their_floor_and_never_stopped() -> None:
@@ -184,7 +184,7 @@ def test_few_rows_change_when_the_signal_changes_a_little() -> None:
 
 
 def test_what_the_meters_lack_is_made_up_for() -> None:
-    played = _Played(drift_ratio=0.0, meter_s=20.0)
+    played = _Played(drift_ratio=0.0, meter_s=60.0, correction_ratio=0.5)
     broken = CARS  # the first battery ignores everything
     for _ in range(100):
         played.tick(150.0)
@@ -224,8 +224,7 @@ class _Journal:
         self.entries: list[JournalEntry] = []
 
     def record(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
-        number = len(self.entries) + 1
-        self.entries.append(JournalEntry(number=number, kind=kind, at_s=at_s, body=body, sha256=""))
+        self.entries.append(JournalEntry(sequence=len(self.entries) + 1, kind=kind, at_s=at_s, body=body, sha256=""))
 
 
 def _taken(book: SignalBook, at_s: list[float], kw: list[float], now_s: float = T0_S) -> int:

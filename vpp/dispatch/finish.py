@@ -120,7 +120,10 @@ class LastWord:
         found = self._under_caps(state, asked, np.unique(np.concatenate((rows, *near))).astype(np.int32), shown_kw)
         everyone = np.arange(len(state), dtype=np.int32)
         # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
-        return self._under_caps(state, asked, everyone, shown_kw) if found is None else found
+        found = found or self._under_caps(state, asked, everyone, shown_kw)
+        if found is None:
+            raise RuntimeError("the guard cut a row that is not in the fleet")
+        return found
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
         """Return the power each of ``rows`` would take if it were free, as the request it works for sees it."""

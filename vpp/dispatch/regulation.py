@@ -143,7 +143,7 @@ class RegulationFollower:
         self._base_rows_kw = np.full(len(index), np.nan)
         self._base_kw = self._bias_kw = 0.0
         self._seen_s = self._ticked_s = float("nan")
-        self._answered_kw = float("nan")
+        self._asked_kw = self._answered_kw = float("nan")
         self._past = _Past()
 
     @property
@@ -191,6 +191,7 @@ class RegulationFollower:
         elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
         self._ticked_s = now_s
         self._note(now_s, asked_kw)
+        self._asked_kw = asked_kw
         self._bias_kw = self._drift.update(above_base_kw=self._above_base(asked_kw), elapsed_s=elapsed_s)
         target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
         moves = self._halves.joined(self._order.tick(target_kw), self._order)
@@ -279,16 +280,15 @@ class RegulationFollower:
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
     def _measure(self, state: FleetState, taking: BoolArray) -> None:
-        """Compare the meters with what was told, and keep what they answered."""
-        told = self.power_kw
-        seen = taking & ~np.isnan(told)
-        self._answered_kw = self._base_kw - float(state.power_kw[taking].sum())
-        if seen.any():
+        """Compare the meters with what was due, not with what was told, or the correction would chase itself."""
+        answered_kw = self._base_kw - float(state.power_kw[taking].sum())
+        if not np.isnan(self._asked_kw):
             self._correction.update(
-                expected_kw=float(told[seen].sum()),
-                measured_kw=float(state.power_kw[seen].sum()),
+                expected_kw=-self._asked_kw + self._bias_kw,
+                measured_kw=-answered_kw,
                 elapsed_s=self._dispatch.cycle_s,
             )
+        self._answered_kw = answered_kw
 
     def _above_base(self, asked_kw: float) -> float:
         answered = asked_kw if np.isnan(self._answered_kw) else self._answered_kw

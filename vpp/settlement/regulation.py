@@ -106,7 +106,8 @@ class PjmScore:
 
     Five minutes of signal are compared with the response 0 to 300 s later, every 10 s. Correlation is the greatest of
     these coefficients, delay how soon it comes, 1 at once and 0 after five minutes. Precision is one less the mean
-    distance, in units of the hour's mean signal. Hours are means of their blocks; the total is the mean of the hours.
+    distance, in units of the hour's mean signal. Hours are means of their blocks, at least 0; the total is the mean of
+    the hours.
 
     Attributes:
         least: An hour below it forfeits its credit.
@@ -160,7 +161,7 @@ def _slope_match(signal: FloatArray, response: FloatArray) -> float:
 def _precision(
     signal: FloatArray, response: FloatArray, hour_of: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> FloatArray:
-    """Return the precision of every block, between 0 and 1."""
+    """Return the precision of every block, at most 1; below 0 where the answer was worse than none."""
     blocks = len(hour_of)
     shape = (blocks, _SAMPLES)
     asked = signal[: blocks * _SAMPLES].reshape(shape)
@@ -169,7 +170,7 @@ def _precision(
     mean = (np.bincount(hour_of, weights=np.abs(asked).mean(axis=1)) / counts)[hour_of] if blocks else apart
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(apart == 0.0, 0.0, apart / mean)
-    return np.asarray(np.clip(1.0 - ratio, 0.0, 1.0))
+    return np.asarray(1.0 - ratio)
 
 
 def _scored(
@@ -178,7 +179,8 @@ def _scored(
     if not len(hour_of):
         return Score(rule=rule, total=float("nan"), parts=dict.fromkeys(judged, float("nan")), qualified=False)
     counts = np.bincount(hour_of)
-    hours = {name: np.bincount(hour_of, weights=values) / counts for name, values in judged.items()}
+    means = {name: np.bincount(hour_of, weights=values) / counts for name, values in judged.items()}
+    hours = {name: np.maximum(values, 0.0) for name, values in means.items()}
     hourly = np.mean(list(hours.values()), axis=0)
     return Score(
         rule=rule,
