@@ -119,10 +119,9 @@ class LastWord:
         near = [self._tree.rows_under(int(node)) for node in over]
         found = self._under_caps(state, asked, np.unique(np.concatenate((rows, *near))).astype(np.int32), shown_kw)
         everyone = np.arange(len(state), dtype=np.int32)
-        # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
-        found = found or self._under_caps(state, asked, everyone, shown_kw)
-        if found is None:
-            raise RuntimeError("the guard cut a row that is not in the fleet")
+        while found is None:
+            # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
+            found = self._under_caps(state, asked, everyone, shown_kw)
         return found
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
