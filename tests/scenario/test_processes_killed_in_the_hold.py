@@ -243,12 +243,7 @@ async def test_stations_get_the_default_value_that_was_in_force_before(tmp_path:
     service = Service(settings, store, SYSTEM_CLOCK, [link])
     await service.open()
     try:
-        defaults = [
-            charger.default_kw(row)
-            for row in range(len(index))
-            for charger in link._places.chargers.values()
-            if row in charger.resources
-        ]
+        defaults = [link._plates.default_kw(row) for row in range(len(index))]
     finally:
         await service.close()
         store.close()
