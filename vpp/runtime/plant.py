@@ -93,7 +93,7 @@ class VirtualPowerPlant:
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
-        self._declared: Schedule | None = None
+        self._shown: Schedule | None = None
         self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
         self._declaring = threading.Lock()
         self._growing = asyncio.Lock()
@@ -155,20 +155,27 @@ class VirtualPowerPlant:
 
     def _declaration(self, state: FleetState) -> Declaration:
         """Return the declaration of all areas by the forecast and plan in force, made once for both."""
-        outlook, schedule = self.slow.forecast, self.slow.schedule
-        if outlook is None:
-            raise ConflictError("there is no forecast yet; capability follows the first plan")
+        outlook, schedule = self._outlook(), self.slow.schedule
         with self._declaring:
             made = self._declaration_of
             if made is None or made[0] is not outlook or made[1] is not schedule or made[2].index is not state.index:
-                declaration = self.desk.assessor.declaration(
-                    state=state,
-                    forecast=fitted_forecast(outlook, state),
-                    schedule=schedule,
-                    delivery_ratio=partial(self.desk.delivery_ratio, state),
-                )
-                self._declaration_of = made = outlook, schedule, declaration
+                self._declaration_of = made = outlook, schedule, self._declared(state, steps=None)
             return made[2]
+
+    def _outlook(self) -> Forecast:
+        if self.slow.forecast is None:
+            raise ConflictError("there is no forecast yet; capability follows the first plan")
+        return self.slow.forecast
+
+    def _declared(self, state: FleetState, *, steps: int | None) -> Declaration:
+        """Return the declaration of the forecast's first ``steps``, of all if ``None``."""
+        return self.desk.assessor.declaration(
+            state=state,
+            forecast=fitted_forecast(self._outlook(), state),
+            schedule=self.slow.schedule,
+            delivery_ratio=partial(self.desk.delivery_ratio, state),
+            steps=steps,
+        )
 
     def schedule(self) -> Schedule:
         """Return the plan in force."""
@@ -267,16 +274,17 @@ class VirtualPowerPlant:
     def _declare(self, state: FleetState) -> None:
         """Show the capacities of the present step, once a plan; they take too long for the loop."""
         schedule = self.slow.schedule
-        if self.slow.forecast is None or schedule is None or schedule is self._declared:
+        if self.slow.forecast is None or schedule is None or schedule is self._shown:
             return
-        self._declared = schedule
+        self._shown = schedule
         answers = asyncio.get_running_loop().run_in_executor(None, self._capacities, state)
         answers.add_done_callback(partial(self._observe_declared, state.at_s))
 
     def _capacities(self, state: FleetState) -> list[Capability]:
-        """Return the present step of every area, both directions."""
-        declaration = self._declaration(state)
+        """Return the present step of every area, both directions; a whole day's would cost a hundred times as much."""
         grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1)
+        ahead = max(round((grid.end_s - self._outlook().grid.start_s) / STEP_S), 1)
+        declaration = self._declared(state, steps=ahead)
         return [
             declaration.capability(area, direction, grid, verified_kw=self.desk.verified_kw(area, direction))
             for area in (CITY, *(area.id for area in state.index.areas))
