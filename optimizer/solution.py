@@ -28,6 +28,7 @@ class Warm:
         node_import_price: Multipliers of the import limits, CNY per kW and step, shape ``(m, T)``.
         node_export_price: Of the export limits, shape ``(m, T)``.
         regulation_price: Of the room upwards and downwards, CNY per kW and step, shape ``(2, T)``.
+        hold_price: Multipliers of the reserve windows, CNY per kW, shape ``(w,)``.
         power_kw: The schedule, in device order, shape ``(n, T)``.
     """
 
@@ -35,6 +36,7 @@ class Warm:
     node_import_price: FloatArray
     node_export_price: FloatArray
     regulation_price: FloatArray
+    hold_price: FloatArray | None = None
     power_kw: PowerArray | None = None
 
 

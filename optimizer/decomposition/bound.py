@@ -41,7 +41,9 @@ from optimizer.decomposition.sweep import cell_of, recall
 from optimizer.jit import njit
 
 
-def lower_bound_cny(fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule, smooth: float) -> float:
+def lower_bound_cny(
+    fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule, smooth: float, *, spare_cny: float = 0.0
+) -> float:
     """Return the bound that ``prices`` prove.
 
     Args:
@@ -50,6 +52,7 @@ def lower_bound_cny(fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule
         prices: Multipliers, dual feasible.
         plan: Whose energy values are the guess of the batteries' own; not changed.
         smooth: Price span over which a battery goes from full discharge to full charge, per kW-step.
+        spare_cny: What the bound may lack for being found sooner, all batteries that hold reserve together.
     """
     city = fleet.city
     grid = node_prices(fleet.tree, city, prices)
@@ -58,7 +61,16 @@ def lower_bound_cny(fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule
     value = _constants(fleet, prices)
     value += _cars(fleet.cars, memory, moved, city.unserved_price)
     value += _stores(
-        fleet.stores, fleet.holds, prices.hold, plan.hold, memory, moved, city.unserved_price, smooth, plan.worth
+        fleet.stores,
+        fleet.holds,
+        prices.hold,
+        plan.hold,
+        memory,
+        moved,
+        city.unserved_price,
+        smooth,
+        plan.worth,
+        spare_cny / max(float(fleet.stores.high.sum()), 1.0),
     )
     value += _panels(fleet.panels, memory, solar)
     value += loads_bound(fleet.loads, memory, plan.cut, grid)
@@ -211,6 +223,7 @@ def _stores(
     unserved: float,
     smooth: float,
     worth: Singles,
+    spare: float,
 ) -> float:
     case = np.zeros((DESK_ROWS, price.shape[1] + 1))
     marks = np.zeros((2, price.shape[1] + 2), np.int64)
@@ -228,7 +241,7 @@ def _stores(
                 recall(memory.stores, stores.cell[i], length, memory.price, case)
             number = cell_of(stores, i, unserved, memory.price, case)
             if stores.reserving[i] & (len(pay) > 0):
-                total += holding_proof(i, stores, holds, pay, case, marks, number, hold[i])
+                total += holding_proof(i, stores, holds, pay, case, marks, number, hold[i], spare * stores.high[i])
                 continue
             best_path(case, marks, number)
             total += proven(case, number)

@@ -75,7 +75,7 @@ def _capacity(city: City, flows: Flows, r: float, prices: Prices) -> Floats:
 
 
 class Momentum(NamedTuple):
-    """Factors of the node multipliers' steps, signed like the last violation; both of shape ``(m, T)``.
+    """Factors of multipliers' steps, signed like the last violation: nodes' ``(m, T)``, reserve windows' ``(w,)``.
 
     A row that stays violated, or slack with a price left, lengthens its steps until it turns: where a limit cannot be
     kept the multiplier must reach the overload price, which may be a hundred times the energy price.
@@ -83,11 +83,12 @@ class Momentum(NamedTuple):
 
     up: Floats
     down: Floats
+    hold: Floats
 
 
 def no_momentum(fleet: Fleet) -> Momentum:
     """Return factors of 1."""
-    return Momentum(np.ones_like(fleet.base), np.ones_like(fleet.base))
+    return Momentum(np.ones_like(fleet.base), np.ones_like(fleet.base), np.ones_like(fleet.holds.need))
 
 
 def step(fleet: Fleet, flows: Flows, stiff: Stiffness, prices: Prices, momentum: Momentum) -> None:
@@ -104,7 +105,7 @@ def step(fleet: Fleet, flows: Flows, stiff: Stiffness, prices: Prices, momentum:
         capacity = prices.regulation
         prices.regulate_up[...] = np.maximum(prices.regulate_up + stiff.moved * (capacity - up), 0.0)
         prices.regulate_down[...] = np.maximum(prices.regulate_down + stiff.moved * (capacity - down), 0.0)
-    prices.hold[...] = np.clip(prices.hold + stiff.hold * (fleet.holds.need - flows.reserve), 0.0, fleet.holds.price)
+    _hold_step(fleet.holds.need - flows.reserve, stiff.hold, fleet.holds.price, prices.hold, momentum.hold)
     make_feasible(city, prices)
 
 
@@ -123,6 +124,13 @@ def make_feasible(city: City, prices: Prices) -> None:
     # A block whose prices are all 0 owes its whole price somewhere; upwards is as good as downwards.
     empty = np.repeat((held <= 0.0) & (wanted > 0.0), size)
     prices.regulate_up[...] = np.where(empty, city.regulation_price, prices.regulate_up)
+
+
+def _hold_step(missing: Floats, stiff: float, most: float, price: Floats, factor: Floats) -> None:
+    """Move the reserve windows' multipliers; where the fleet cannot hold what is asked they must reach ``most``."""
+    same = np.sign(missing) == np.sign(factor)
+    factor[...] = np.where(same, np.minimum(np.abs(factor) * _FASTER, _FASTEST), 1.0) * np.sign(missing)
+    price[...] = np.clip(price + np.abs(factor) * stiff * missing, 0.0, most)
 
 
 @njit()

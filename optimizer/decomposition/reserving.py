@@ -176,9 +176,20 @@ def _next(
 
 @njit()
 def holding_proof(
-    i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, marks: Ints, cell: Cell, guess: Floats
+    i: int,
+    stores: Stores,
+    holds: Holds,
+    pay: Floats,
+    case: Floats,
+    marks: Ints,
+    cell: Cell,
+    guess: Floats,
+    enough: float,
 ) -> float:
-    """Return a bound for store ``i`` at prices ``case[PRICE]`` of power and ``pay`` of reserve, shape ``(w,)``."""
+    """Return a bound for store ``i`` at prices ``case[PRICE]`` of power and ``pay`` of reserve, shape ``(w,)``.
+
+    A better one is not looked for within ``enough`` of what an answer costs.
+    """
     windows = len(pay)
     held, points = guess.copy(), np.zeros((2 * windows + 1, 2, case.shape[1]))
     used = np.zeros(len(points), np.bool_)
@@ -186,8 +197,11 @@ def holding_proof(
         most = most_held(stores, i, holds.first[w], holds.last[w])
         held[w] = min(held[w], most) if pay[w] > 0.0 else 0.0
     set_bounds(stores, i, holds, held, case)
-    best_path(case, marks, cell)
+    short = best_path(case, marks, cell)
     _note(i, stores, holds, case, cell, points[0])
+    proven = _proven(i, stores, holds, pay, case, cell, points[0])
+    if _cost(pay, held, case, cell, short) - proven <= enough:
+        return proven
     for w in range(windows):
         most = most_held(stores, i, holds.first[w], holds.last[w])
         if (most <= 0.0) | (pay[w] <= 0.0):
@@ -207,6 +221,20 @@ def holding_proof(
             set_bounds(stores, i, holds, held, case)
             best_path(case, marks, cell)
     return _best_mixture(i, stores, holds, pay, case, cell, points, used)
+
+
+@njit()
+def _cost(pay: Floats, held: Floats, case: Floats, cell: Cell, short: float) -> float:
+    """Return what the present answer costs: no proof says more."""
+    cost = cell.price * short
+    for w in range(len(pay)):
+        cost -= pay[w] * held[w]
+    for j in range(cell.length):
+        y = case[POWER, j]
+        cost += case[PRICE, j] * y + cell.wear * max(-y, 0.0)
+        if cell.remembers:
+            cost += case[KINK, j] * abs(y - case[BACK, j])
+    return float(cost)
 
 
 @njit()

@@ -18,6 +18,7 @@ def warm_of(prices: Prices, power_kw: PowerArray) -> Warm:
         node_import_price=prices.up,
         node_export_price=prices.down,
         regulation_price=np.stack([prices.regulate_up, prices.regulate_down]),
+        hold_price=prices.hold,
         power_kw=power_kw,
     )
 
@@ -35,6 +36,8 @@ def warm_prices(fleet: Fleet, warm: Warm | None) -> Prices:
         prices.down[...] = np.clip(warm.node_export_price, 0.0, fleet.tree.roof)
     if warm.regulation_price.shape == (2, fleet.steps) and fleet.city.regulation_price.any():
         prices.regulate_up[...], prices.regulate_down[...] = np.maximum(warm.regulation_price, 0.0)
+    if warm.hold_price is not None and warm.hold_price.shape == prices.hold.shape:
+        prices.hold[...] = np.clip(warm.hold_price, 0.0, fleet.holds.price)
     make_feasible(fleet.city, prices)
     return prices
 

@@ -138,6 +138,7 @@ class LastWord:
         commanded = ~np.isnan(self._roster.setpoint_kw[rows]) | ~np.isnan(self._roster.cap_kw[rows])
         return protected(
             read_only(self._index.class_code),
+            read_only(self._index.default_kw),
             meters_of(state),
             rules_of(self._settings),
             state.at_s,

@@ -217,17 +217,28 @@ def measured_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
-def must_keep(kind: int, meter: Meter, rules: Rules, at_s: float, free: float, commanded: bool) -> bool:  # noqa: FBT001, PLR0917 - a kernel takes arguments by position
+def must_keep(  # noqa: PLR0917 - a kernel takes arguments by position
+    kind: int,
+    ceiling_kw: float,
+    meter: Meter,
+    rules: Rules,
+    at_s: float,
+    free: float,
+    commanded: bool,  # noqa: FBT001 - a kernel takes arguments by position
+) -> bool:
     """Return whether a row's driver must not be touched: opted out, no promise yet, or short of time.
 
     A session that is commanded may use its slack down to the margin; one that is not needs twice the margin to be
-    taken, so that nobody is taken and let go again at once.
+    taken, so that nobody is taken and let go again at once. Time is counted at the power the car will get: no charger
+    gives more than its default, whatever it says it could.
     """
     if not is_charging(kind) or not meter.plugged:
         return False
     if not meter.sheddable:
         return True
     power = free if free > NOTHING_KW else meter.high_kw
+    if kind == EV and ceiling_kw > NOTHING_KW:
+        power = min(power, ceiling_kw)
     margin = rules.laxity_margin_s if commanded else 2.0 * rules.laxity_margin_s
     return laxity_s(meter.departure_s, meter.need_kwh, power, at_s) < margin
 

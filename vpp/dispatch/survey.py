@@ -158,7 +158,9 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         lost = call.at_s - rank.lost_s > rules.lost_trust_s and not call.trusting
         freely = free_kw(device, meter, rank, settled[row], baseline_kw[row], default_kw[row])
         measured = measured_kw(device, meter, rank, call, freely, baseline_kw[row], lost)
-        kept[row] = must_keep(device.kind, meter, rules, call.at_s, freely, not np.isnan(rank.setpoint_kw))
+        kept[row] = must_keep(
+            device.kind, device.default_kw, meter, rules, call.at_s, freely, not np.isnan(rank.setpoint_kw)
+        )
         most = room_kw(device, meter, rank, rules, call, freely, hours)
         hold[row] = why = hold_of(device, meter, command, call.at_s, kept[row], most)
         open_ = portfolio[row] and (mine or rank.owner < 0)
@@ -177,6 +179,7 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
 @njit()
 def protected(  # noqa: PLR0917 - a kernel takes arguments by position
     kind: CodeArray,
+    ceiling_kw: FloatArray,
     meters: Meters,
     rules: Rules,
     at_s: float,
@@ -188,6 +191,7 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         kind: Class codes, shape ``(n_resources,)``.
+        ceiling_kw: Default value of every row by the registry, which no charger exceeds, shape ``(n_resources,)``.
         meters: The snapshot's columns.
         rules: Margins.
         at_s: Epoch seconds.
@@ -213,5 +217,5 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
                 departure[row],
                 sheddable[row],
             )
-            kept[place] = must_keep(kind[row], meter, rules, at_s, freely_kw[place], commanded[place])
+            kept[place] = must_keep(kind[row], ceiling_kw[row], meter, rules, at_s, freely_kw[place], commanded[place])
     return kept

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from optimizer.solution import Solution, Status, Warm
+from optimizer.solution import Solution, Status
 from optimizer.validation import ProblemError
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
@@ -16,6 +16,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEPS_PER_DAY
 from vpp.planning.blocks import storing_rows
+from vpp.planning.carry import Carry
 from vpp.planning.child import Refused, SolverChild
 from vpp.planning.delivery import PRIOR_RATIO
 from vpp.planning.event import Event
@@ -67,8 +68,8 @@ class Planner:
         self._count = count
         self._child = child or SolverChild()
         self._remembered: _Remembered | None = None
-        self._warm: Warm | None = None
-        self._event_warm: Warm | None = None
+        self._carry: Carry | None = None
+        self._event_carry: Carry | None = None
 
     async def start(self) -> None:
         """Warm the solver up; where it takes very long, plans fall back meanwhile."""
@@ -87,7 +88,7 @@ class Planner:
             translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
-        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=self._warm)
+        answer = await self._solved(translation, self._carry)
         match answer:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
@@ -122,16 +123,19 @@ class Planner:
             )
         except ProblemError:
             return None
-        warm = self._event_warm or self._warm
-        answer = await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm)
+        answer = await self._solved(translation, self._event_carry or self._carry)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
-        self._event_warm = answer.warm
+        self._event_carry = Carry.of(translation, answer.warm)
         return await asyncio.to_thread(to_intended, translation, answer, state)
 
     async def close(self) -> None:
         """End the solver."""
         await self._child.close()
+
+    async def _solved(self, translation: Translation, carry: Carry | None) -> Solution | Refused:
+        warm = None if carry is None else await asyncio.to_thread(carry.onto, translation)
+        return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm)
 
     def _translated(self, state: FleetState, forecast: Forecast, kept_until_s: float | None) -> Translation:
         return to_problem(
@@ -158,7 +162,7 @@ class Planner:
         if solution.status is Status.NONE:
             return self._fallback(state, forecast, solution.reason)
         schedule = to_schedule(translation, solution, state.index)
-        self._warm, self._event_warm = solution.warm, None
+        self._carry = Carry.of(translation, solution.warm)
         self._remembered = _Remembered(schedule=schedule, departure_s=state.departure_s.copy())
         return schedule
 
