@@ -42,7 +42,11 @@ def default_values(
             kept = curve.steps[rows] & portfolio[rows]
             default[kept] = curve.some_kw(due_s, rows[kept])
     car = index.is_class(ResourceClass.V2G)[rows] & state.plugged[rows]
-    hurried = car & (state.laxity_of(rows, index.p_max_kw[rows]) < 2.0 * settings.laxity_margin_s)
+    # The car may take less than its station gives.
+    power = np.fmin(
+        index.p_max_kw[rows], np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
+    )
+    hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.laxity_margin_s)
     default[hurried] = index.p_max_kw[rows[hurried]]
     return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])
 

@@ -146,7 +146,7 @@ def storing_block(
         arrive=arrive.astype(np.int64),
         depart=depart.astype(np.int64),
         p_min_kw=np.minimum(index.p_min_kw[rows], 0.0),
-        p_max_kw=np.maximum(index.p_max_kw[rows], 0.0),
+        p_max_kw=_charging_kw(state)[rows],
         capacity_kwh=index.capacity_kwh[rows],
         soc_start=soc,
         soc_min=np.where(car, terms.v2g_floor_soc, terms.soc_min),
@@ -158,6 +158,16 @@ def storing_block(
     )
 
 
+def _charging_kw(state: FleetState) -> FloatArray:
+    """Return the power each battery charges with, shape ``(n_resources,)``: a car may take less than its station gives.
+
+    What a stationary battery says of itself is of this moment: a full one takes nothing now and all of it later.
+    """
+    most = np.maximum(state.index.p_max_kw, 0.0)
+    car = state.index.is_class(ResourceClass.V2G) & state.plugged & (state.available_max_kw > 0.0)
+    return np.where(car, np.fmin(most, state.available_max_kw), most)
+
+
 def due_soc(state: FleetState, grid: TimeGrid) -> FloatArray:
     """Return the charge every promised car must have at the grid's end or its departure, the earlier of them.
 
@@ -167,5 +177,5 @@ def due_soc(state: FleetState, grid: TimeGrid) -> FloatArray:
     index = state.index
     later_h = np.maximum(state.departure_s - grid.end_s, 0.0) / SECONDS_PER_HOUR
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = (state.need_kwh - index.p_max_kw * later_h) * index.efficiency / index.capacity_kwh
+        gain = (state.need_kwh - _charging_kw(state) * later_h) * index.efficiency / index.capacity_kwh
     return np.clip(np.nan_to_num(state.soc + gain, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
