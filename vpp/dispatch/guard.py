@@ -211,7 +211,7 @@ class _Work:
                     self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
-        """Take back raises, then cut to floors, then pause."""
+        """Take back raises, cut to floors, pause; drivers who run out of time are the last whose raise is taken back."""
         over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
         kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
@@ -221,9 +221,10 @@ class _Work:
         resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
         for chosen, least, whole in (
             (commanded & ~kept, resting, False),
-            (commanded & kept, resting, False),
             (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
             (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
+            # Who runs out of time takes the place of those who can wait; only a cap that nobody else can keep holds it.
+            (commanded & kept, resting, False),
         ):
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
             if over_kw <= _NOTHING_KW:
