@@ -177,14 +177,15 @@ def test_longer_holds_and_better_chances_mean_less_power(direction: Direction) -
     np.testing.assert_allclose(tables[0].p50_kw[-1], tables[0].p50_kw[:-1].sum(axis=0), rtol=1e-6)
 
 
-def test_a_declaration_agrees_with_the_quote_of_the_same_window() -> None:
+def test_a_declaration_is_what_the_quote_of_the_same_window_finds_or_a_little_less() -> None:
+    # A quote lets batteries even out what others leave uneven; a declaration of 96 points does not.
     answer = quote_on(
         ground(), draft(end_at=instant(NOW_S + 9_000.0)), committed_kw=np.zeros(192), now=instant(NOW_S - 36_000.0)
     )
     step = ground().outlook.grid.index_at(NOW_S + 5_400.0)
     table = declaration().tables[Direction.UP][SUSTAINS_H.index(1.0)]
-    assert answer.p50_kw == pytest.approx(table.p50_kw[-1, step], rel=1e-6)
-    assert min(answer.deliverable_p10_kw) == pytest.approx(table.p10_kw[-1, step], rel=1e-6)
+    assert 1.0 - 1e-6 <= answer.p50_kw / table.p50_kw[-1, step] <= 1.05
+    assert 1.0 - 1e-6 <= min(answer.deliverable_p10_kw) / table.p10_kw[-1, step] <= 1.05
 
 
 def test_nothing_is_declared_above_what_was_verified() -> None:

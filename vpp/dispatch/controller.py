@@ -11,11 +11,12 @@ import numpy as np
 
 from optimizer.allocate import merit_order
 from optimizer.jit import njit
+from vpp.dispatch.ahead import ahead_of
 from vpp.dispatch.burden import Merit
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.homecoming import Homecoming, bring_home
 from vpp.dispatch.intent import follow_plan, forget_plan
-from vpp.dispatch.law import Tracking, account, wanted_kw
+from vpp.dispatch.law import BaselineCurve, Tracking, account, wanted_kw
 from vpp.dispatch.pauses import begin_pauses, end_pauses
 from vpp.dispatch.rotation import rotate
 from vpp.dispatch.rowrules import NOTHING_KW, Call
@@ -39,6 +40,7 @@ class Situation:
     Attributes:
         number: The request's number in the roster's ``owner``.
         portfolio: Rows whose meters count, shape ``(n_resources,)``.
+        curve: Their frozen baseline, ``None`` where none was frozen.
         baseline_kw: Of the portfolio now; NaN where none was frozen.
         baseline_rows_kw: Of every row now, NaN where unknown, shape ``(n_resources,)``.
         default_kw: Default value of every row, NaN where we set none, shape ``(n_resources,)``.
@@ -53,6 +55,7 @@ class Situation:
     number: int
     state: FleetState
     portfolio: BoolArray
+    curve: BaselineCurve | None
     baseline_kw: float
     baseline_rows_kw: FloatArray
     default_kw: FloatArray
@@ -167,6 +170,7 @@ def look(s: Situation) -> Survey:
         read_only(s.portfolio),
         read_only(s.baseline_rows_kw),
         read_only(s.default_kw),
+        ahead_of(s.state.index, s.portfolio, s.curve, now_s=s.state.at_s, end_s=end_s),
     )
 
 

@@ -211,7 +211,7 @@ class _Work:
                     self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
-        """Take back raises, cut to floors, pause; drivers who run out of time are the last whose raise is taken back."""
+        """Take back raises, cut to floors, pause; the raises of drivers who run out of time come last."""
         over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
         kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]

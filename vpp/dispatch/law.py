@@ -176,6 +176,19 @@ class BaselineCurve:
         power[known] = self._baseline.power_kw[rows[known], step]
         return power
 
+    def ends_s(self, now_s: float, end_s: float) -> FloatArray:
+        """Return the ends of the steps between two instants, the last cut at ``end_s``."""
+        step_s = self._baseline.grid.step_s
+        first = (now_s // step_s + 1.0) * step_s
+        return np.append(np.arange(first, end_s, step_s), end_s)
+
+    def ahead_kw(self, rows: RowArray, ends_s: FloatArray) -> FloatArray:
+        """Return what rows do in the steps that end at ``ends_s``, as ``some_kw``, shape ``(len(rows), len(ends_s))``.
+
+        The last step may be cut short.
+        """
+        return np.stack([self.some_kw(float(end) - 1.0, rows) for end in ends_s], axis=1)
+
     def _place(self, now_s: float) -> tuple[int, float]:
         """Return the step and the distance from its middle, -0.5 to 0.5 of a step."""
         grid = self._baseline.grid

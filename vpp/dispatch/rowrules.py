@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.jit import njit
+from vpp.dispatch.ahead import Ahead
 from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G, Rules
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quality
@@ -253,13 +254,44 @@ def laxity_s(departure_s: float, need_kwh: float, power_kw: float, at_s: float) 
 
 
 @njit()
-def room_kw(device: Device, meter: Meter, rank: Rank, rules: Rules, call: Call, free: float, hours: float) -> float:  # noqa: PLR0917 - a kernel takes arguments by position
-    """Return by how much a row can be moved from its free power and held there until the end."""
+def room_kw(  # noqa: PLR0917 - a kernel takes arguments by position
+    device: Device,
+    meter: Meter,
+    rank: Rank,
+    rules: Rules,
+    call: Call,
+    free: float,
+    hours: float,
+    ahead: Ahead,
+    place: int,
+) -> float:
+    """Return by how much a row can be moved from its free power and held there until the end.
+
+    A store that follows a schedule is moved away from it by as much as it can be all the time until then; what the
+    schedule itself spends and gains is not lost on the way.
+    """
+    if device.kind in (V2G, STORAGE) and place >= 0:
+        return _lasting_kw(device, meter, rules, call, free, ahead, place)
     if call.sign > 0.0:
         bound = _lowest(device, meter, rank, rules, call, free, hours)
     else:
         bound = _highest(device, meter, rank, rules, free, hours)
     return 0.0 if np.isnan(bound) else max(call.sign * (free - bound), 0.0)
+
+
+@njit()
+def _lasting_kw(  # noqa: PLR0917 - a kernel takes arguments by position
+    device: Device, meter: Meter, rules: Rules, call: Call, free: float, ahead: Ahead, place: int
+) -> float:
+    """Return by how much a store can be moved from its schedule until the hold ends, by energy and by power."""
+    up = call.sign > 0.0
+    energy = _dischargeable_kwh(device, meter, rules, call.end_s) if up else _chargeable_kwh(device, meter, rules)
+    lasting = np.inf
+    for step in range(len(ahead.hours)):
+        gained = ahead.kwh[place, step]
+        lasting = min(lasting, (energy + (gained if up else -gained)) / ahead.hours[step])
+    power = free - max(device.p_min_kw, meter.low_kw) if up else min(device.p_max_kw, meter.high_kw) - free
+    return 0.0 if np.isnan(power) else max(min(lasting, power), 0.0)
 
 
 @njit()
@@ -282,11 +314,15 @@ def _highest(device: Device, meter: Meter, rank: Rank, rules: Rules, free: float
     if device.kind == EV:
         return free if np.isnan(rank.cap_kw) else min(device.default_kw, most)
     if device.kind in (V2G, STORAGE):
-        if np.isnan(meter.soc):
-            return np.nan
-        gap = max(rules.soc_max - meter.soc, 0.0)
-        return min(most, gap * device.capacity_kwh / device.efficiency / hours)
+        return np.nan if np.isnan(meter.soc) else min(most, _chargeable_kwh(device, meter, rules) / hours)
     return min(device.p_max_kw, 0.0) if device.kind == PV else most
+
+
+@njit()
+def _chargeable_kwh(device: Device, meter: Meter, rules: Rules) -> float:
+    """Return the energy a store can take at its meter."""
+    gap = max(rules.soc_max - meter.soc, 0.0) * device.capacity_kwh / device.efficiency
+    return 0.0 if np.isnan(gap) else gap
 
 
 @njit()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from optimizer.jit import njit
+from vpp.dispatch.ahead import Ahead
 from vpp.dispatch.rowrules import (
     HOLD_EMPTY,
     HOLD_NONE,
@@ -71,6 +72,7 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
     portfolio: BoolArray,
     baseline_kw: FloatArray,
     default_kw: FloatArray,
+    ahead: Ahead,
 ) -> Survey:
     """Return the survey of one request.
 
@@ -85,6 +87,7 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         portfolio: Rows whose meters count, shape ``(n_resources,)``.
         baseline_kw: Baseline of every row now, NaN where unknown, shape ``(n_resources,)``.
         default_kw: Default value of every row, NaN where we set none, shape ``(n_resources,)``.
+        ahead: What stores are scheduled to do until the end.
     """
     # Columns as variables of their own: reaching into a tuple for every row would cost more than all that is computed.
     (kind, adapter, p_min, p_max, floor, ceiling, capacity, efficiency, ramp, _) = devices
@@ -161,7 +164,7 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         kept[row] = must_keep(
             device.kind, device.default_kw, meter, rules, call.at_s, freely, not np.isnan(rank.setpoint_kw)
         )
-        most = room_kw(device, meter, rank, rules, call, freely, hours)
+        most = room_kw(device, meter, rank, rules, call, freely, hours, ahead, ahead.place[row])
         hold[row] = why = hold_of(device, meter, command, call.at_s, kept[row], most)
         open_ = portfolio[row] and (mine or rank.owner < 0)
         room[row] = most if why == HOLD_NONE and open_ else 0.0

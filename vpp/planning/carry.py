@@ -6,7 +6,7 @@ import numpy as np
 
 from optimizer.problem import Problem
 from optimizer.solution import Warm
-from optimizer.validation import FloatArray, IntArray
+from optimizer.validation import FloatArray, IntArray, PowerArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.translate import Translation
 
@@ -52,7 +52,7 @@ class Carry:
             power_kw=None if warm.power_kw is None else self._power_kw(warm.power_kw, translation.rows, steps),
         )
 
-    def _power_kw(self, power_kw: FloatArray, rows: IntArray, steps: IntArray) -> FloatArray:
+    def _power_kw(self, power_kw: PowerArray, rows: IntArray, steps: IntArray) -> PowerArray:
         place = {row: device for device, row in enumerate(self.rows.tolist()) if row >= 0}
         found = np.array([place.get(row, -1) for row in rows.tolist()], dtype=np.int64)
         carried = np.zeros((len(rows), len(steps)), dtype=power_kw.dtype)

@@ -197,13 +197,14 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
     hours: tuple[float, float],
     windows: tuple[IntArray, IntArray],
     ahead: int,
+    weight: FloatArray,
     sums: tuple[FloatArray, FloatArray, FloatArray],
     ramp: FloatArray,
     lost: FloatArray,
     average: FloatArray,
     up: bool,  # noqa: FBT001 - a kernel takes arguments by position
 ) -> None:
-    """Batteries go from their schedule to their end, as far as charge or space lasts over the whole window.
+    """Batteries go from their schedule towards their end, as far as charge or space lasts over the whole window.
 
     Args:
         powers: Scheduled power, its spread, energy stored at the end of every step; shape ``(k, steps)`` each.
@@ -215,6 +216,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         hours: Length of a step; share of the time left that may be planned for catching up.
         windows: First step and length.
         ahead: Steps after a window in which the schedule must still be kept with what is left.
+        weight: How far of the way they go in each interval when energy does not bind, 0 to 1, shape ``(W, J)``.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
         lost: What energy or space keeps back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
@@ -240,7 +242,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
             share, used = 1.0, 0.0
             for j in range(min(count + ahead, inside[i] - a) if ahead else count):
                 if j < here:
-                    used += _gap(reference[i, a + j], end_kw[i], up) * step_h
+                    used += _gap(reference[i, a + j], end_kw[i], up) * weight[w, j] * step_h
                 if up:
                     budget = max(stored[i, a + j] - bound, 0.0) * efficiency[i]
                 else:
@@ -249,11 +251,12 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
                     share = min(share, budget / used)
             total = 0.0
             for j in range(here):
-                more = _gap(reference[i, a + j], end_kw[i], up)
-                _add(more * share, spread[i, a + j], ratio[i], sums, cell, w, j)
-                total += more * share
+                most = _gap(reference[i, a + j], end_kw[i], up)
+                more = most * weight[w, j] * share
+                _add(more, spread[i, a + j], ratio[i], sums, cell, w, j)
+                total += more
                 if len(lost):
-                    lost[cell, w, j] += more * (1.0 - share)
+                    lost[cell, w, j] += most - more
             average[i, w] = total * ratio[i] / count
             ramp[cell, w] += min(ramp_row[i], average[i, w])
 

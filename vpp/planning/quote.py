@@ -42,8 +42,8 @@ _MOST_LIMITS = 40
 VALID_S = 300.0
 
 
-Rooms = dict[tuple[Direction, Window, int], Room]
-"""What cells could be moved, by window; good for every area, target and cap asked of the same ground."""
+Rooms = dict[tuple[Direction, Window, int, str], Room]
+"""What cells could be moved, by window and area; good for every target and cap asked of the same ground."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,10 +255,10 @@ def _assess(draft: RequestDraft, case: _Case) -> _Answer:
 def _looked_at(draft: RequestDraft, case: _Case, window: Window) -> _Found:
     # Under a rebound cap batteries keep what their schedule needs after the hold: missing it would be rebound.
     ahead = 0 if draft.rebound_cap_kw is None else WATCH_STEPS
-    place = draft.direction, window, ahead
+    place = draft.direction, window, ahead, draft.area
     if place not in case.rooms:
         first, length = np.array([window.first]), np.array([len(window)])
-        case.rooms[place] = room(case.ground, draft.direction, first, length, ahead=ahead)
+        case.rooms[place] = room(case.ground, draft.direction, first, length, ahead=ahead, level=case.chosen)
     found = deliverable(
         case.ground,
         direction=draft.direction,

@@ -11,12 +11,14 @@ import numpy as np
 from optimizer.validation import IntArray
 from vpp.domain.fleet import CLASSES
 from vpp.domain.request import Direction
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.planning.ground import EV, HVAC, INDUSTRY, STORAGE, V2G, Ground
 from vpp.planning.movement import Sums, move_loads, move_stores, raise_cars, shed_cars
 
 _NOBODY_ASKS = np.zeros((0, 0, 0))
 NEGLIGIBLE_KW = 1e-9
+_LEVELLINGS = 4
+"""Rounds of filling up; each meets the energy that the weights of the last one leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ def room(
     *,
     named: bool = True,
     ahead: int = 0,
+    level: BoolArray | None = None,
 ) -> Room:
     """Return what every cell can be moved in ``direction`` over each window.
 
@@ -56,6 +59,8 @@ def room(
         length: Steps of every window, shape ``(W,)``.
         named: Also find what keeps rows from giving more.
         ahead: Steps after a window in which batteries must still be able to keep their schedule.
+        level: Cells whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
+            and their own schedule leave much. Without, each gives the same share of its way all the time.
     """
     sums = Sums.empty(len(ground.cells), first, length)
     result = Room(
@@ -67,10 +72,13 @@ def room(
     )
     up = direction is Direction.UP
     _move_cars(ground, result, up=up)
-    _move_stores(ground, result, ahead, up=up)
     _move_loads(ground, result, up=up)
     if up:
         _add_coming(ground, sums)
+    weight = np.ones(sums.room_kw.shape[1:])
+    if level is not None:
+        weight = _level(ground, sums, level, ahead, up=up)
+    _move_stores(ground, result, ahead, weight, up=up)
     return result
 
 
@@ -113,7 +121,44 @@ def _move_cars(ground: Ground, result: Room, *, up: bool) -> None:
     )
 
 
-def _move_stores(ground: Ground, result: Room, ahead: int, *, up: bool) -> None:
+def _level(ground: Ground, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
+    """Return the weights with which batteries fill up what ``sums`` leave uneven, shape ``(W, J)``."""
+    others = sums.mean_kw[chosen].sum(axis=0)
+    weight = np.ones_like(others)
+    full = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+    given = full
+    for _ in range(_LEVELLINGS):
+        for window, length in enumerate(sums.length.tolist()):
+            due = _filled(others[window, :length], float(given[window, :length].sum()))
+            rate = np.divide(
+                due, full[window, :length], out=np.ones(length), where=full[window, :length] > NEGLIGIBLE_KW
+            )
+            weight[window, :length] = rate / max(float(rate.max(initial=0.0)), NEGLIGIBLE_KW)
+        given = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+    return weight
+
+
+def _filled(others: FloatArray, amount: float) -> FloatArray:
+    """Return ``amount`` poured onto ``others`` so that the lowest are level, shape as ``others``."""
+    ranked = np.sort(others)
+    levels = (np.cumsum(ranked) + amount) / np.arange(1, len(ranked) + 1)
+    above = np.append(ranked[1:], np.inf)
+    level = float(levels[np.flatnonzero(levels <= above)[0]])
+    poured: FloatArray = np.maximum(level - others, 0.0)
+    return poured
+
+
+def _given_kw(ground: Ground, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool) -> FloatArray:
+    """Return what the batteries of the chosen cells give with these weights, shape ``(W, J)``."""
+    alone = Sums.empty(len(ground.cells), sums.first, sums.length)
+    stores = np.zeros((len(ground.stores.rows), len(sums.first)))
+    nothing = np.zeros((len(ground.cars.rows), 0))
+    trial = Room(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
+    _move_stores(ground, trial, ahead, weight, up=up)
+    return np.asarray(alone.mean_kw[chosen].sum(axis=0))
+
+
+def _move_stores(ground: Ground, result: Room, ahead: int, weight: FloatArray, *, up: bool) -> None:
     stores, sums = ground.stores, result.sums
     move_stores(
         (stores.power_kw, stores.spread_kw, stores.stored_kwh),
@@ -131,6 +176,7 @@ def _move_stores(ground: Ground, result: Room, ahead: int, *, up: bool) -> None:
         (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
         (sums.first, sums.length),
         ahead,
+        weight,
         sums.arrays,
         sums.ramp_kw_per_min,
         result.lost_kw,
