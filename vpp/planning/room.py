@@ -124,7 +124,7 @@ def _move_cars(ground: Ground, result: Room, *, up: bool) -> None:
 def _level(ground: Ground, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
     """Return the weights with which batteries fill up what ``sums`` leave uneven, shape ``(W, J)``."""
     others = sums.mean_kw[chosen].sum(axis=0)
-    weight = np.ones_like(others)
+    weight: FloatArray = np.ones_like(others)
     full = _given_kw(ground, sums, chosen, ahead, weight, up=up)
     given = full
     for _ in range(_LEVELLINGS):
@@ -150,20 +150,25 @@ def _filled(others: FloatArray, amount: float) -> FloatArray:
 
 def _given_kw(ground: Ground, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool) -> FloatArray:
     """Return what the batteries of the chosen cells give with these weights, shape ``(W, J)``."""
-    alone = Sums.empty(len(ground.cells), sums.first, sums.length)
+    # Two cells are enough: those chosen, and all others.
+    alone = Sums.empty(2, sums.first, sums.length)
     stores = np.zeros((len(ground.stores.rows), len(sums.first)))
     nothing = np.zeros((len(ground.cars.rows), 0))
     trial = Room(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
-    _move_stores(ground, trial, ahead, weight, up=up)
-    return np.asarray(alone.mean_kw[chosen].sum(axis=0))
+    place = np.where(chosen[ground.stores.cell], 0, 1).astype(np.int64)
+    _move_stores(ground, trial, ahead, weight, up=up, cell=place)
+    return alone.mean_kw[0]
 
 
-def _move_stores(ground: Ground, result: Room, ahead: int, weight: FloatArray, *, up: bool) -> None:
+def _move_stores(
+    ground: Ground, result: Room, ahead: int, weight: FloatArray, *, up: bool, cell: IntArray | None = None
+) -> None:
+    """Move batteries; their cells are the ground's unless given, shape ``(len(ground.stores.rows),)``."""
     stores, sums = ground.stores, result.sums
     move_stores(
         (stores.power_kw, stores.spread_kw, stores.stored_kwh),
         (
-            stores.cell,
+            stores.cell if cell is None else cell,
             stores.least_kw if up else stores.most_kw,
             stores.floor_kwh if up else stores.ceiling_kwh,
             stores.efficiency,
