@@ -157,7 +157,8 @@ def _given_kw(ground: Ground, sums: Sums, chosen: BoolArray, ahead: int, weight:
     trial = Room(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
     place = np.where(chosen[ground.stores.cell], 0, 1).astype(np.int64)
     _move_stores(ground, trial, ahead, weight, up=up, cell=place)
-    return alone.mean_kw[0]
+    given: FloatArray = alone.mean_kw[0]
+    return given
 
 
 def _move_stores(
