@@ -21,6 +21,8 @@ app = typer.Typer(
 audit = typer.Typer(help="Check the journal.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 app.add_typer(bench, name="bench")
+keys = typer.Typer(help="Keys of charging stations.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
@@ -35,6 +37,10 @@ Stations = Annotated[int, typer.Option(min=0, help="charging stations (OCPP 1.6,
 Inverters = Annotated[int, typer.Option(min=0, help="photovoltaic inverters (SunSpec)")]
 Batteries = Annotated[int, typer.Option(min=0, help="stationary batteries (SunSpec)")]
 V2g = Annotated[int, typer.Option("--v2g", min=0, help="bidirectional charging stations (OCPP 2.1)")]
+StationList = Annotated[
+    Path, typer.Option("--stations", exists=True, dir_okay=False, help="ids of stations, one a line")
+]
+KeyTableFile = Annotated[Path, typer.Option("--table", help="the file VPP_OCPP_KEYS names; its secret is beside it")]
 HistoryDays = Annotated[int, typer.Option(min=0, max=60, help="days of meter history to hand over")]
 Sites = Annotated[int, typer.Option(min=0, help="HVAC and industrial sites (MQTT gateways)")]
 
@@ -263,6 +269,28 @@ def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: J
     from vpp.config import Settings
 
     run_audit(Settings.load(config, data_dir=data_dir), as_json=json)
+
+
+@keys.command("issue")
+def keys_issue(
+    *,
+    stations: StationList,
+    table: KeyTableFile,
+    out: Annotated[Path, typer.Option(help="where the new keys go, CSV of station and key; must not be there")],
+    renew: Annotated[bool, typer.Option(help="new keys also for stations that have one")] = False,
+) -> None:
+    """Make a random key for every station of a list that has none, and keep its hash."""
+    from vpp.bootstrap.keys import issue_keys
+
+    issue_keys(stations, table, out, renew=renew)
+
+
+@keys.command("revoke")
+def keys_revoke(*, stations: StationList, table: KeyTableFile) -> None:
+    """Take the keys of a list of stations away; they stay out from their next connection on."""
+    from vpp.bootstrap.keys import revoke_keys
+
+    revoke_keys(stations, table)
 
 
 @app.command("check-config")

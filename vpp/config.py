@@ -1,11 +1,12 @@
 """Settings: ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
 
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +29,36 @@ class Settings(BaseSettings):
 
     http: str = Field("127.0.0.1:8080", description="HOST:PORT of the HTTP API")
     ocpp: str = Field("127.0.0.1:9000", description="HOST:PORT charging stations connect to")
+    ocpp_tls: str | None = Field(
+        None,
+        description="HOST:PORT at which charging stations speak TLS beside VPP_OCPP; the very address of VPP_OCPP for"
+        " TLS alone",
+    )
+    ocpp_cert: Path | None = Field(None, description="PEM file of the certificate shown to stations, with its chain")
+    ocpp_key: Path | None = Field(None, description="PEM file of that certificate's private key")
+    ocpp_client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authority that signs the stations' own certificates: security profile 3, each"
+        " station is the one its certificate names",
+    )
+    ocpp_keys: Path | None = Field(
+        None, description="file of the stations' keys, made by vpp keys issue; a station without its key stays out"
+    )
+    ocpp_keys_secret: Path | None = Field(
+        None, description="file of the secret the keys are hashed under; beside VPP_OCPP_KEYS, ending .secret, if unset"
+    )
+    ocpp_admissions_per_s: Positive = Field(
+        5000.0, description="stations a process lets in a second; the rest hears 503 and when to come back"
+    )
+    ocpp_call_retries: int = Field(
+        0, ge=0, le=5, description="how often an instruction without an answer is sent again on the same connection"
+    )
+    ocpp_dynamic: bool = Field(
+        default=False, description="dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place"
+    )
+    ocpp_max_offline_s: Positive | None = Field(
+        None, description="how long an OCPP 2.1 station keeps a dispatch value without a connection; its lease if unset"
+    )
     mqtt_url: str | None = Field(None, description="mqtt[s]://[USER:PASSWORD@]HOST:PORT of the site gateways' broker")
     register_maps: Path | None = Field(None, description="folder of Modbus register maps, one NAME.toml a map")
     data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database and of reports")
@@ -62,6 +93,9 @@ class Settings(BaseSettings):
     clock_anchor_wall_s: float = Field(0.0, description="wall epoch seconds at which the clock shows clock_anchor_s")
 
     cycle_s: Positive = Field(10.0, description="period of the fast loop")
+    regulation_s: Positive = Field(
+        4.0, description="period in which a regulation signal is followed between two cycles of the fast loop"
+    )
     plan_period_s: Positive = Field(900.0, description="period of the slow loop")
     plan_deadline_wall_s: Positive = Field(
         60.0, description="wall seconds a solve may take before the ladder takes over"
@@ -84,11 +118,28 @@ class Settings(BaseSettings):
         None, description="sessions a second that a gateway ends when it is stopped; all at once if unset"
     )
 
-    @field_validator("http", "ocpp")
+    @field_validator("http", "ocpp", "ocpp_tls")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
-        address_of(value)
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            address_of(value)
         return value
+
+    @field_validator("ocpp_cert", "ocpp_key", "ocpp_client_ca", "ocpp_keys", "ocpp_keys_secret")
+    @classmethod
+    def _file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        _check_tls(self)
+        if self.ocpp_keys is None and self.ocpp_keys_secret is not None:
+            raise ValueError("VPP_OCPP_KEYS_SECRET: belongs to a file of keys; give VPP_OCPP_KEYS as well")
+        if self.keys_secret is not None and not self.keys_secret.is_file():
+            raise ValueError(f"VPP_OCPP_KEYS: its secret is not at {self.keys_secret}; give VPP_OCPP_KEYS_SECRET")
+        return self
 
     @field_validator("mqtt_url")
     @classmethod
@@ -111,6 +162,12 @@ class Settings(BaseSettings):
         if self.telemetry_url is None:
             return str(self.data_dir.resolve() / "telemetry")
         return self.telemetry_url or None
+
+    @property
+    def keys_secret(self) -> Path | None:
+        """Where the secret of the stations' keys is, ``None`` where stations need no key."""
+        beside = None if self.ocpp_keys is None else self.ocpp_keys.with_suffix(".secret")
+        return self.ocpp_keys_secret or beside
 
     @property
     def has_bus(self) -> bool:
@@ -187,6 +244,32 @@ def address_of(value: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _check_tls(settings: Settings) -> None:
+    """Raise ValueError, naming the setting, where what belongs to TLS is incomplete, wrong or of no use."""
+    for name in ("cert", "key"):
+        if settings.ocpp_tls is not None and getattr(settings, f"ocpp_{name}") is None:
+            raise ValueError(f"VPP_OCPP_TLS: needs a certificate and its key; give VPP_OCPP_{name.upper()}")
+    for name in ("cert", "key", "client_ca"):
+        if settings.ocpp_tls is None and getattr(settings, f"ocpp_{name}") is not None:
+            raise ValueError(f"VPP_OCPP_{name.upper()}: is of no use without VPP_OCPP_TLS")
+    plain_too = settings.ocpp_tls != settings.ocpp
+    if settings.ocpp_client_ca is not None and settings.ocpp_keys is None and plain_too:
+        raise ValueError(
+            "VPP_OCPP_CLIENT_CA: anybody could come in by VPP_OCPP instead; give VPP_OCPP_KEYS, or one address for both"
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        if settings.ocpp_cert is not None:
+            context.load_cert_chain(settings.ocpp_cert, settings.ocpp_key, password="")
+    except OSError as error:
+        raise ValueError(f"VPP_OCPP_CERT, VPP_OCPP_KEY: no certificate with its key: {error}") from error
+    try:
+        if settings.ocpp_client_ca is not None:
+            context.load_verify_locations(settings.ocpp_client_ca)
+    except OSError as error:
+        raise ValueError(f"VPP_OCPP_CLIENT_CA: no certificate of an authority: {error}") from error
+
+
 def _masked(name: str, value: object) -> object:
     if name == "api_token":
         return "***" if value else value
@@ -197,5 +280,7 @@ def _masked(name: str, value: object) -> object:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
+    if not first["loc"]:  # settings that do not go together name themselves
+        return str(first["msg"]).removeprefix("Value error, ")
     name = "_".join(str(part) for part in first["loc"])
     return f"VPP_{name.upper()}: {first.get('input')!r} is not accepted; {first['msg']}"

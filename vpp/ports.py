@@ -117,6 +117,26 @@ class ShardedLink(DeviceLink, Protocol):
         ...
 
 
+@runtime_checkable
+class DialledLink(DeviceLink, Protocol):
+    """A link that devices dial, so that one may have come to another process while we still believe it here.
+
+    Every connection has a number, which rises with time over all processes: the one with the highest is the newest.
+    """
+
+    def tell_sessions(self, told: Callable[[Sequence[int], int], None]) -> None:
+        """Have ``told`` called with rows and number of every connection, before its rows are said to be connected."""
+        ...
+
+    def supersede(self, rows: RowArray, numbers: IdArray) -> None:
+        """Hear that newer connections serve these rows elsewhere, shape ``(n,)`` each: older ones of ours end.
+
+        Nobody is told of a loss; instructions under way come back as unreachable. Numbers yet to be given out are
+        above ``numbers``.
+        """
+        ...
+
+
 class DeviceWorld(Protocol):
     """The physical model behind simulated devices, as their protocol ends see it."""
 

@@ -192,12 +192,18 @@ class MqttLink:
                 await connection.follow(*(topic(site, leaf) for site in some for leaf in _HEARD))
 
     async def _listen(self, connection: Connection) -> None:
+        connection.owe_receipts()
+        owed: list[aiomqtt.Message] = []
         async for message in connection.messages:
             body = message.payload if isinstance(message.payload, bytes) else b""
             if self._owns is None or self._owns(site_of(message.topic.value)):
                 self._inbox.take(message.topic.value, body, self._clock.now_s())
+            owed.append(message)
             if not len(connection.messages) or len(self._delivery) >= _BATCH_SAMPLES:
                 self._delivery.flush()
+                # Only what the sink has been given is taken off the broker's hands.
+                connection.acknowledge(owed)
+                owed.clear()
                 self._work.set()  # an answer may have made room for the next instruction to its row
 
     async def _speak(self, connection: Connection) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import numpy as np
@@ -31,7 +31,7 @@ from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, SetpointBatch
-from vpp.domain.telemetry import Quantity
+from vpp.domain.telemetry import IdArray, Quantity, RowArray
 from vpp.ports import Clock, LinkSink
 
 LEAST_SILENCE_WALL_S = 15.0
@@ -41,6 +41,9 @@ ADMISSIONS_PER_S = 5000.0
 SETUPS_PER_S = 100.0
 SETUPS_AT_ONCE = 500
 """Questions and settings after a boot wait for their turn: ten messages a station would double a rush."""
+
+
+RowsTold = Callable[[Sequence[int], int], None]
 
 
 class OcppLink:
@@ -64,6 +67,7 @@ class OcppLink:
         tls: Server side of security profile 2 or 3 (``security.server_context``); with 3 the name in a station's
             certificate must be the one in its URL.
         tls_port: Port for TLS beside a plain ``port``; without it ``port`` itself speaks TLS where ``tls`` is given.
+        tls_host: Address of ``tls_port``, ``host`` if unset.
         tolerance: What firmware may get wrong.
         admissions_per_s: Stations let in a second, twice as many after a quiet time; the rest hears 503 and
             Retry-After, except those in a request.
@@ -94,6 +98,7 @@ class OcppLink:
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         tls_port: int | None = None,
+        tls_host: str | None = None,
         tolerance: Tolerance | None = None,
         admissions_per_s: float = ADMISSIONS_PER_S,
         setups_per_s: float = SETUPS_PER_S,
@@ -110,6 +115,7 @@ class OcppLink:
         self._reuse_port = reuse_port
         self._tls = tls
         self._tls_port = tls_port
+        self._tls_host = tls_host or host
         self._clock = clock
         self._authenticate = authenticate
         self._tolerance = tolerance or Tolerance()
@@ -118,8 +124,10 @@ class OcppLink:
             call_retries=call_retries,
             silence_wall_s=max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S),
             setups=Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s)),
-            on_session=on_session,
+            on_session=self._told_session,
         )
+        self._on_session = on_session
+        self._on_rows: RowsTold | None = None
         self._drain_per_s = drain_per_s
         self._supply = supply or Supply()
         self._features = (control_test, dynamic, max_offline_s)
@@ -330,12 +338,30 @@ class OcppLink:
     def superseded(self, station: str, epoch: int) -> None:
         """Hear that a session of a higher epoch serves a station elsewhere: ours ends, and nobody is told of a loss."""
         sessions = self._running
+        sessions.rise(epoch)
         session = sessions.get(station)
         if session is not None and session.epoch < epoch:
             sessions.end(session, CloseCode.GOING_AWAY)
             self._roster.forget(session.charger)
 
+    def tell_sessions(self, told: RowsTold) -> None:
+        """See ``vpp.ports.DialledLink``."""
+        self._on_rows = told
+
+    def supersede(self, rows: RowArray, numbers: IdArray) -> None:
+        """See ``vpp.ports.DialledLink``; rows that are not ours are passed over."""
+        for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
+            charger = self._roster.find(row)
+            if charger is not None:
+                self.superseded(charger.id, number)
+
     # The rest.
+
+    def _told_session(self, station: str, epoch: int, began: bool) -> None:  # noqa: FBT001 - SessionTold's signature
+        if self._on_session is not None:
+            self._on_session(station, epoch, began)
+        if began and self._on_rows is not None:
+            self._on_rows(list(self._plates.rows_of(station).values()), epoch)
 
     @property
     def _running(self) -> Sessions:
@@ -389,7 +415,7 @@ class OcppLink:
         plain = None if self._tls_port is not None else self._tls
         self._listeners.append(Listener(self._board, self._door, (host, port), reuse_port=self._reuse_port, tls=plain))
         if self._tls_port is not None and self._tls is not None:
-            address = (host, self._tls_port)
+            address = (self._tls_host, self._tls_port)
             self._listeners.append(
                 Listener(self._board, self._door, address, reuse_port=self._reuse_port, tls=self._tls)
             )

@@ -128,6 +128,10 @@ class Sessions:
         """Return the session of a station."""
         return self._sessions.get(station)
 
+    def rise(self, epoch: int) -> None:
+        """Number sessions above ``epoch`` from now on, which another process has given out (Lamport 1978)."""
+        self._epoch = max(self._epoch, epoch)
+
     def start(self) -> None:
         """Begin to look after sessions, in the running loop."""
         self._on_tick()

@@ -9,6 +9,7 @@ import math
 import os
 import select
 import socket
+import ssl
 import time
 from array import array
 from base64 import b64encode
@@ -27,7 +28,7 @@ _HARVEST = 1024
 _POLL_S = 0.05
 _LEAST_RETRY_S = 0.2
 _STAMP_S = 0.5
-_NOT_CONNECTED, _GREETING, _BOOTING, _TELLING, _READY = range(5)
+_NOT_CONNECTED, _SHAKING, _GREETING, _BOOTING, _TELLING, _READY = range(6)
 _BOOT = (
     b'"BootNotification",{"chargePointVendor":"VPP","chargePointModel":"Swarm","chargePointSerialNumber":"%b",'
     b'"firmwareVersion":"1.0"}]'
@@ -63,6 +64,7 @@ class Tally:
         wrong_ids: Answers whose message id is not the one asked with.
         profiles: Charging profiles taken.
         calls: Calls answered.
+        resumed: TLS handshakes that a ticket of an earlier one cut short.
         latency_s: Time from MeterValues to its answer.
     """
 
@@ -74,18 +76,29 @@ class Tally:
     wrong_ids: int = 0
     profiles: int = 0
     calls: int = 0
+    resumed: int = 0
     latency_s: "array[float]" = field(default_factory=lambda: array("d"))
 
 
 class Member:
-    """One station of a swarm."""
+    """One station of a swarm.
 
-    __slots__ = ("asked", "configured", "key", "meter", "name", "number", "rest", "since", "sock", "state")
+    Attributes:
+        secure: It speaks TLS.
+        ticket: What cuts its next handshake short.
+    """
 
-    def __init__(self, name: str, number: int, key: str) -> None:
+    __slots__ = (
+        *("asked", "configured", "key", "meter", "name", "number"),
+        *("rest", "secure", "since", "sock", "state", "ticket"),
+    )
+
+    def __init__(self, name: str, number: int, key: str, *, secure: bool) -> None:
         self.name = name
         self.number = number
         self.key = key
+        self.secure = secure
+        self.ticket: ssl.SSLSession | None = None
         self.sock: socket.socket | None = None
         self.state = _NOT_CONNECTED
         self.rest = b""
@@ -104,6 +117,8 @@ class Swarm:
         sources: Local addresses to connect from, in turn.
         at_once: Stations between dialling and being ready.
         now_s: Epoch seconds, for stamps.
+        tls: Client side and port of TLS, for a share of the members; the others speak plain text.
+        tls_share: How many of them, 0 to 1.
     """
 
     def __init__(
@@ -114,10 +129,18 @@ class Swarm:
         sources: Sequence[str],
         now_s: Callable[[], float],
         at_once: int = 256,
+        tls: tuple[ssl.SSLContext, int] | None = None,
+        tls_share: float = 0.0,
     ) -> None:
-        self.members = [Member(name, number, key) for number, (name, key) in enumerate(keys)]
+        share = 0.0 if tls is None else tls_share
+        self.members = [
+            Member(name, number, key, secure=int((number + 1) * share) > int(number * share))
+            for number, (name, key) in enumerate(keys)
+        ]
         self.tally = Tally()
         self._address = address
+        self._tls = tls
+        self._wanted = 0
         self._sources = tuple(sources)
         self._at_once = at_once
         self._now_s = now_s
@@ -137,17 +160,24 @@ class Swarm:
 
     # What the swarm can be told to do.
 
-    def connect(self) -> None:
-        """Have every station that is not connected connect, and come back whenever it is lost."""
-        self._to_dial.extend(member for member in self.members if member.sock is None)
+    def connect(self, *, secure: bool | None = None) -> None:
+        """Have stations that are not connected connect, and come back whenever they are lost.
 
-    def drop(self) -> None:
-        """Drop every connection at once, without a word, and stay away."""
+        Args:
+            secure: Those that speak TLS, those that do not, or all.
+        """
+        chosen = [m for m in self.members if m.sock is None and secure in (None, m.secure)]
+        self._to_dial.extend(chosen)
+        self._wanted += len(chosen)
+
+    def drop(self, *, secure: bool | None = None) -> None:
+        """Drop connections at once, without a word, and stay away; ``secure`` as in ``connect``."""
         self._to_dial.clear()
         self._retries.clear()
         for member in self.members:
-            if member.sock is not None:
+            if member.sock is not None and secure in (None, member.secure):
                 self._close(member)
+                self._wanted -= 1
 
     def run(self, wall_s: float, *, busy: int = 0, every_s: float = 0.0, until_ready: bool = False) -> None:
         """Let the stations live for a while, on the wall's clock.
@@ -156,12 +186,12 @@ class Swarm:
             wall_s: How long.
             busy: So many stations meter without pause: the next follows on the answer.
             every_s: Every station meters once in so many seconds.
-            until_ready: End early once every station is ready.
+            until_ready: End early once every station that was to connect is ready.
         """
         now = time.perf_counter()
         end = now + wall_s
         self._begin_metering(now, busy)
-        while now < end and not (until_ready and self.tally.ready == len(self.members)):
+        while now < end and not (until_ready and self.tally.ready == self._wanted):
             self._dial_some(now)
             pause = self._meter_due(now, every_s) if every_s else _POLL_S
             for fd, mask in self._epoll.poll(max(0.0, min(pause, end - now)), _HARVEST):
@@ -191,9 +221,10 @@ class Swarm:
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._sources[member.number % len(self._sources)], 0))
         self._coming += 1
-        member.sock, member.state, member.rest, member.asked = sock, _GREETING, b"", b""
+        member.sock, member.state = sock, _SHAKING if member.secure else _GREETING
+        member.rest, member.asked = b"", b""
         try:
-            sock.connect(self._address)
+            sock.connect((self._address[0], self._tls[1]) if member.secure and self._tls else self._address)
         except BlockingIOError:
             pass
         except OSError:
@@ -201,6 +232,30 @@ class Swarm:
             return
         self._by_fd[sock.fileno()] = member
         self._epoll.register(sock.fileno(), WRITE)
+
+    def _shake(self, member: Member) -> None:
+        """Begin with TLS or go on with it; ask for the upgrade once it is there."""
+        try:
+            if member.sock is not None and self._tls is not None and not isinstance(member.sock, ssl.SSLSocket):
+                member.sock = self._tls[0].wrap_socket(
+                    member.sock, do_handshake_on_connect=False, session=member.ticket
+                )
+            if isinstance(member.sock, ssl.SSLSocket):
+                member.sock.do_handshake()
+                self.tally.resumed += bool(member.sock.session_reused)
+        except ssl.SSLWantReadError:
+            self._watch(member, READ)
+        except ssl.SSLWantWriteError:
+            self._watch(member, WRITE)
+        except OSError:
+            self._lost(member)
+        else:
+            member.state = _GREETING
+            self._greet(member)
+
+    def _watch(self, member: Member, mask: int) -> None:
+        if member.sock is not None:
+            self._epoll.modify(member.sock.fileno(), mask)
 
     def _greet(self, member: Member) -> None:
         host = f"{self._address[0]}:{self._address[1]}"
@@ -211,9 +266,8 @@ class Swarm:
             version=Version.V16,
             authorization=handshake.basic(member.name, member.key),
         )
-        if member.sock is not None:
-            self._epoll.modify(member.sock.fileno(), READ)
-            self._write(member, request)
+        self._watch(member, READ)
+        self._write(member, request)
 
     def _fail(self, member: Member, wait_s: float) -> None:
         self.tally.retried += 1
@@ -238,12 +292,15 @@ class Swarm:
     def _ready(self, member: Member, mask: int) -> None:
         if member.sock is None:
             return
+        if member.state == _SHAKING:
+            self._shake(member)
+            return
         if mask & WRITE and member.state == _GREETING:
             self._greet(member)
             return
         try:
             data = member.sock.recv(RECEIVE_BYTES)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError:
             data = b""
@@ -268,6 +325,8 @@ class Swarm:
             member.rest = data
         elif handshake.is_accepted(data[:end], self._nonce):
             member.state = _BOOTING
+            if isinstance(member.sock, ssl.SSLSocket):
+                member.ticket = member.sock.session  # with TLS 1.3 it has come with the first words
             self._ask(member, _BOOT % member.name.encode())
             if len(data) > end + 4:
                 self._frames(member, data[end + 4 :])

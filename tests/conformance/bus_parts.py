@@ -196,10 +196,10 @@ class BadBus:
 
 @asynccontextmanager
 async def leading(
-    bus: Bus, index: FleetIndex, *, epoch: int = 1, answer_s: float = 5.0
+    bus: Bus, index: FleetIndex, *, epoch: int = 1, answer_s: float = 5.0, ears: Ears | None = None
 ) -> AsyncIterator[tuple[GatewayHub, Ears]]:
     """Run the leader's end."""
-    hub, ears = GatewayHub(bus, SYSTEM_CLOCK, answer_s=answer_s, lost_wall_s=LOST_WALL_S), Ears()
+    hub, ears = GatewayHub(bus, SYSTEM_CLOCK, answer_s=answer_s, lost_wall_s=LOST_WALL_S), ears or Ears()
     hub.lead(epoch)
     hub.assign(index)
     await hub.start(ears)

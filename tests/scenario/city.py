@@ -65,8 +65,8 @@ class Wire:
 class WatchedLink(TwinLink):
     """A link whose commands are noted on their way out."""
 
-    def __init__(self, twin: Twin, clock: VirtualClock, wire: Wire, *, name: str) -> None:
-        super().__init__(twin, clock, name=name, report_s=REPORT_S)
+    def __init__(self, twin: Twin, clock: VirtualClock, wire: Wire, *, name: str, report_s: float = REPORT_S) -> None:
+        super().__init__(twin, clock, name=name, report_s=report_s)
         self._wire, self._time = wire, clock
 
     def send(self, batch: SetpointBatch) -> None:
@@ -135,11 +135,12 @@ class VirtualCity(city.VirtualCity):
         twin: The device side; the clock starts at its present.
         directory: Where the database is kept.
         watch_minutes: How long the rebound is watched.
+        report_s: How often devices report.
     """
 
-    def __init__(self, twin: Twin, directory: Path, *, watch_minutes: float = 15.0) -> None:
+    def __init__(self, twin: Twin, directory: Path, *, watch_minutes: float = 15.0, report_s: float = REPORT_S) -> None:
         settings = virtual_settings(
-            directory, sample_s=REPORT_S, rebound_watch_minutes=watch_minutes, call_timeout_s=120.0
+            directory, sample_s=report_s, rebound_watch_minutes=watch_minutes, call_timeout_s=120.0
         )
         super().__init__(twin, settings=settings, memory=VolatileMemory())  # until there is a database
         self.wire = Wire()
@@ -156,7 +157,8 @@ class VirtualCity(city.VirtualCity):
         return [link for link in self._links if isinstance(link, WatchedLink)]
 
     def _made_links(self) -> list[TwinLink]:
-        links = [WatchedLink(self.twin, self.clock, self.wire, name=name) for name in _LINKS]
+        report_s = self.settings.sample_s
+        links = [WatchedLink(self.twin, self.clock, self.wire, name=name, report_s=report_s) for name in _LINKS]
         for link, before in zip(links, self._dead, strict=False):
             link.inherit(before)
         return list(links)

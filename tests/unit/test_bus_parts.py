@@ -35,21 +35,23 @@ def rows(*numbers: int) -> np.ndarray:
 def test_an_end_counts_only_for_the_very_session_it_belongs_to() -> None:
     registry = SessionRegistry()
     registry.resize(3)
-    assert registry.take(0, claims((0, 10, 1), (1, 11, 1))).tolist() == [True, True]
-    assert registry.take(1, claims((0, 20, 1))).tolist() == [True]
-    assert registry.take(0, claims((0, 10, 0))).tolist() == [False], "a late close"
-    assert registry.take(0, claims((0, 10, 1))).tolist() == [False], "an old session that is told of late"
+    assert registry.take(0, claims((0, 10, 1), (1, 11, 1))).counts.tolist() == [True, True]
+    assert registry.take(1, claims((0, 20, 1))).counts.tolist() == [True]
+    assert registry.take(0, claims((0, 10, 0))).counts.tolist() == [False], "a late close"
+    assert registry.take(0, claims((0, 10, 1))).counts.tolist() == [False], "an old session that is told of late"
     assert registry.gateways(rows(0, 1, 2)).tolist() == [1, 0, NOBODY]
-    assert registry.take(1, claims((0, 20, 0))).tolist() == [True]
-    assert registry.take(1, claims((0, 20, 1))).tolist() == [True], "the same session, told again after a silence"
+    assert registry.take(1, claims((0, 20, 0))).counts.tolist() == [True]
+    assert registry.take(1, claims((0, 20, 1))).counts.tolist() == [True], (
+        "the same session, told again after a silence"
+    )
     assert registry.lose(1).tolist() == [0]
-    assert registry.take(0, claims((7, 99, 1))).tolist() == [False], "a row beyond the fleet"
+    assert registry.take(0, claims((7, 99, 1))).counts.tolist() == [False], "a row beyond the fleet"
 
 
 def test_of_several_claims_for_one_row_the_last_counts() -> None:
     registry = SessionRegistry()
     registry.resize(1)
-    assert registry.take(0, claims((0, 10, 1), (0, 10, 0), (0, 11, 1))).tolist() == [False, False, True]
+    assert registry.take(0, claims((0, 10, 1), (0, 10, 0), (0, 11, 1))).counts.tolist() == [False, False, True]
     assert registry.held(0).tolist() == [0]
 
 
@@ -194,7 +196,10 @@ async def test_a_long_queue_leaves_in_messages_of_bounded_length() -> None:
     many = np.arange(150_000, dtype=np.int32)
     up.telemetry(
         TelemetryBatch(
-            rows=many, quantities=np.zeros(len(many), dtype=np.uint8), values=many * 1.0, at_s=np.ones(len(many))
+            rows=many,
+            quantities=np.zeros(len(many), dtype=np.uint8),
+            values=many.astype(np.float64),
+            at_s=np.ones(len(many)),
         )
     )
     heard: list[int] = []

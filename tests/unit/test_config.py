@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import trustme
 
 from vpp.config import Settings, address_of
 from vpp.domain.errors import ConfigurationError
@@ -62,3 +63,49 @@ def test_the_database_is_a_file_in_the_data_folder_unless_told_otherwise(tmp_pat
 def test_addresses_of_both_ip_versions_are_read() -> None:
     assert address_of("[::1]:80") == ("::1", 80)
     assert address_of("localhost:0") == ("localhost", 0)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return settings of TLS with files that fit together."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    (folder / "keys.npy").touch()
+    (folder / "keys.secret").touch()
+    files = {"ocpp_cert": "cert.pem", "ocpp_key": "key.pem", "ocpp_client_ca": "ca.pem", "ocpp_keys": "keys.npy"}
+    return {"ocpp_tls": "127.0.0.1:9443"} | {name: str(folder / file) for name, file in files.items()}
+
+
+def test_settings_of_tls_that_fit_together_are_taken(tls: dict[str, str]) -> None:
+    settings = Settings.load(None, **tls)
+    assert settings.ocpp_tls == "127.0.0.1:9443"
+    assert settings.keys_secret == Path(tls["ocpp_keys"]).with_suffix(".secret")
+    alone = {name: value for name, value in tls.items() if name != "ocpp_keys"} | {"ocpp": tls["ocpp_tls"]}
+    assert Settings.load(None, **alone).keys_secret is None, "with TLS alone the certificate is enough"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"ocpp_cert": None}, "VPP_OCPP_TLS: needs a certificate and its key; give VPP_OCPP_CERT"),
+        ({"ocpp_key": None}, "VPP_OCPP_TLS: needs a certificate and its key; give VPP_OCPP_KEY"),
+        ({"ocpp_tls": None}, "VPP_OCPP_CERT: is of no use without VPP_OCPP_TLS"),
+        ({"ocpp_key": __file__}, "VPP_OCPP_CERT, VPP_OCPP_KEY: no certificate with its key"),
+        ({"ocpp_client_ca": __file__}, "VPP_OCPP_CLIENT_CA: no certificate of an authority"),
+        ({"ocpp_keys": None}, "VPP_OCPP_CLIENT_CA: anybody could come in by VPP_OCPP instead"),
+        ({"ocpp_keys": None, "ocpp_keys_secret": __file__}, "VPP_OCPP_CLIENT_CA|VPP_OCPP_KEYS_SECRET: belongs"),
+        ({"ocpp_keys": __file__}, "VPP_OCPP_KEYS: its secret is not at"),
+        ({"ocpp_keys": "nowhere"}, "VPP_OCPP_KEYS: 'nowhere' is not accepted; .*no such file"),
+        ({"ocpp_call_retries": 9}, "VPP_OCPP_CALL_RETRIES"),
+        ({"ocpp_admissions_per_s": 0.0}, "VPP_OCPP_ADMISSIONS_PER_S"),
+    ],
+)
+def test_settings_of_tls_that_do_not_go_together_are_told_in_a_line(
+    tls: dict[str, str], changed: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told) as error:
+        Settings.load(None, **{**tls, **changed})
+    assert "\n" not in str(error.value)

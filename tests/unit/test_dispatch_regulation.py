@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ CARS, BATTERIES = 20, 4
 EV_KW, BATTERY_KW = 7.0, 100.0
 
 
-def _resource(kind: ResourceClass, number: int, p_min_kw: float, p_max_kw: float, **more: float) -> Resource:
+def _resource(kind: ResourceClass, number: int, p_min_kw: float, p_max_kw: float, **more: Any) -> Resource:  # noqa: ANN401 - any field
     return Resource(
         id=f"{kind.value}-{number}",
         site_id="site",
@@ -104,6 +105,8 @@ class _Played:
         self.base_kw = _base(self.index)
         self.power_kw = self.base_kw.copy()
         self.kept = np.zeros(len(self.index), dtype=np.bool_)
+        self.pinned = np.zeros(len(self.index), dtype=np.bool_)
+        self.held_kw = np.full(len(self.index), np.nan)
         self.holding = np.ones(len(self.index), dtype=np.bool_)
         self.at_s = T0_S
         self.follower = RegulationFollower(
@@ -120,7 +123,9 @@ class _Played:
             _state(self.index, self.power_kw, self.at_s),
             holding=self.holding,
             base_kw=self.base_kw,
+            held_kw=self.held_kw,
             kept=self.kept,
+            pinned=self.pinned,
             burden=np.zeros(len(self.index)),
         )
 
@@ -202,15 +207,47 @@ def test_energy_taken_too_much_is_given_back() -> None:
     assert played.tick(0.0) > 30.0
 
 
-def test_the_past_has_one_sample_a_tick_with_what_the_meters_answered() -> None:
+def test_who_takes_no_command_at_present_is_counted_and_others_make_up_for_it() -> None:
+    played = _Played(drift_ratio=0.0, correction_ratio=0.0)
+    stuck = CARS  # the first battery holds 40 kW, whatever it is told
+    played.power_kw[stuck], played.pinned[stuck] = 40.0, True
+    played.refresh()
+    fell_kw = played.tick(150.0)
+    assert played.power_kw[stuck] == 40.0
+    assert fell_kw == pytest.approx(150.0)
+
+
+def test_free_chargers_and_stores_on_their_plan_are_told_nothing() -> None:
     played = _Played(drift_ratio=0.0)
-    for asked in (10.0, 20.0, 30.0):
-        played.tick(asked)
+    played.tick(0.0)
+    everyone = np.arange(len(played.index), dtype=np.int32)
+    nobody = np.zeros(len(everyone), dtype=np.bool_)
+    assert np.isnan(played.follower.setpoints_kw(everyone, nobody)).all()
+    played.tick(450.0)
+    told = played.follower.setpoints_kw(everyone, nobody)
+    moved = ~np.isnan(told)
+    assert told[moved] == pytest.approx(played.power_kw[moved])
+    assert (played.base_kw - np.where(moved, told, played.base_kw)).sum() == pytest.approx(450.0)
+    assert np.isnan(told[-1]), "roofs take no part"
+
+
+def test_a_store_that_was_commanded_stays_at_hand() -> None:
+    played = _Played(drift_ratio=0.0)
+    played.tick(0.0)
+    battery = np.array([CARS], dtype=np.int32)
+    assert played.follower.setpoints_kw(battery, np.array([True])).tolist() == [0.0]
+
+
+def test_the_correction_compares_meters_with_what_was_due_when_they_were_read() -> None:
+    played = _Played(drift_ratio=0.0, correction_ratio=0.5, reaction_s=4.0)
+    for tick in range(60):
+        shown_kw = played.power_kw.copy()
+        played.tick(5.0 * tick)
+        told_kw, played.power_kw = played.power_kw, shown_kw  # everybody is a tick late, and the signal rises
         played.refresh()
-    at_s, asked_kw, answered_kw = played.follower.history()
-    assert np.diff(at_s).tolist() == [4.0, 4.0]
-    assert asked_kw.tolist() == [10.0, 20.0, 30.0]
-    assert answered_kw == pytest.approx([0.0, 10.0, 20.0])
+        played.power_kw = told_kw
+    fell_kw = float((played.base_kw - played.power_kw).sum())
+    assert fell_kw == pytest.approx(5.0 * tick, abs=1.0)
 
 
 def test_a_follower_without_capacity_is_refused() -> None:
@@ -306,6 +343,18 @@ def _accepted(book: RequestBook, product: Product = Product.REGULATION) -> Dispa
     return book.accept(request.id, offer=None, actor="test", now=T0)
 
 
+def _reservation(index: FleetIndex) -> Reservation:
+    nobody = np.zeros(len(index), dtype=np.bool_)
+    return Reservation(
+        holding=~nobody,
+        base_kw=_base(index),
+        held_kw=np.full(len(index), np.nan),
+        kept=nobody,
+        pinned=nobody,
+        burden=np.zeros(len(index)),
+    )
+
+
 def _desk(book: RequestBook) -> RegulationDesk:
     return RegulationDesk(book, _fleet(), _Journal().record, dispatch=DISPATCH)
 
@@ -316,33 +365,49 @@ def test_a_request_is_followed_from_its_start_to_its_end() -> None:
     desk = _desk(book)
     start_s = START.timestamp()
     assert desk.take(request.id, np.array([start_s]), np.array([0.5]), unit="value", now_s=T0_S) == 1
-    assert desk.active(T0_S) == ()
-    assert [active.id for active in desk.active(start_s)] == [request.id]
+    assert not desk.is_due(request, T0_S)
+    assert desk.is_due(request, start_s)
     base = _base(index)
-    reservations = {request.id: Reservation(np.ones(len(index), dtype=np.bool_), base)}
-    nobody = np.zeros(len(index), dtype=np.bool_)
-    desk.refresh(_state(index, base, start_s), reservations, kept=nobody, burden=np.zeros(len(index)))
-    followed = desk.tick(start_s)[request.id]
+    followed = desk.follow(request.id, _state(index, base, start_s), _reservation(index))
     assert followed.told_kw == pytest.approx(150.0)
-    assert np.nansum((base - desk.voices()[request.id])[:-1]) == pytest.approx(150.0)
+    assert np.nansum((base - desk.follower(request.id).power_kw)[:-1]) == pytest.approx(150.0)
     standing = desk.standing(request.id, start_s)
     assert (standing.asked_kw, standing.capacity_kw) == (150.0, 300.0)
-    desk.refresh(_state(index, base, start_s), {}, kept=nobody, burden=np.zeros(len(index)))
-    assert desk.tick(start_s + 4.0) == {}
+    assert list(desk.tick(start_s + 4.0)) == [request.id]
+    desk.forget(())
+    assert desk.tick(start_s + 8.0) == {}
 
 
-def test_rows_that_refused_are_asked_again_with_the_next_picture() -> None:
+def test_after_its_end_a_signal_fades() -> None:
     book = RequestBook(_Journal().record, DISPATCH)
-    request, index = _accepted(book), _fleet()
+    request = _accepted(book)
     desk = _desk(book)
-    start_s, base, nobody = START.timestamp(), _base(index), np.zeros(len(index), dtype=np.bool_)
-    reservations = {request.id: Reservation(np.ones(len(index), dtype=np.bool_), base)}
-    desk.take(request.id, np.array([start_s]), np.array([150.0]), unit="target_kw", now_s=T0_S)
-    for tick in range(2):
-        desk.refresh(_state(index, base, start_s), reservations, kept=nobody, burden=np.zeros(len(index)))
-        rows = desk.tick(start_s + 4.0 * tick)[request.id].rows
-        desk.refused(np.array([CARS], dtype=np.int32))
-    assert CARS in rows
+    end_s = request.draft.end_at.timestamp()
+    desk.take(request.id, np.array([end_s - 1.0]), np.array([1.0]), unit="value", now_s=T0_S)
+    asked = [desk.asked_kw(request.id, end_s + after) for after in (-1.0, 0.0, 45.0, 200.0)]
+    assert asked == pytest.approx([300.0, 300.0, 285.0, 0.0])
+
+
+def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal() -> None:
+    journal, kind = _Journal(), "dispatch.tracking"
+    book = RequestBook(journal.record, DISPATCH)
+    request = _accepted(book)
+    start_s = START.timestamp()
+    for at_s, figures in (
+        (start_s - 10.0, (1.0, 2.0, 3.0)),
+        (start_s, (5.0, 9.0, 6.0)),
+        (start_s + 10.0, (7.0, None, 1.0)),
+    ):
+        names = ("target_kw", "baseline_kw", "measured_kw")
+        journal.record(kind, at_s, {"id": request.id, **dict(zip(names, figures, strict=True))})
+    desk = _desk(book)
+    desk.restore(journal.entries, kind)
+    standing = desk.standing(request.id, start_s)
+    assert (standing.time_s.tolist(), standing.signal_kw.tolist(), standing.response_kw.tolist()) == (
+        [start_s],
+        [5.0],
+        [3.0],
+    )
 
 
 def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they_end() -> None:
@@ -374,6 +439,5 @@ def test_a_larger_fleet_is_followed_anew() -> None:
     desk.resize(larger)
     base = np.append(_base(index), 0.0)
     state = _state(larger, base)
-    reservations = {request.id: Reservation(np.ones(len(larger), dtype=np.bool_), base)}
-    desk.refresh(state, reservations, kept=np.zeros(len(larger), dtype=np.bool_), burden=np.zeros(len(larger)))
-    assert len(desk.voices()[request.id]) == len(larger)
+    desk.follow(request.id, state, _reservation(larger)._replace(base_kw=base))
+    assert len(desk.follower(request.id).power_kw) == len(larger)

@@ -11,7 +11,7 @@ from vpp.api import problems
 from vpp.api.auth import bearer
 from vpp.api.limits import BodyLimit
 from vpp.api.registration import PARTS
-from vpp.api.routes import fleet, meters, operations, plans, registry, requests, sessions, stream, telemetry
+from vpp.api.routes import fleet, meters, operations, plans, registry, regulation, requests, sessions, stream, telemetry
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
@@ -65,11 +65,11 @@ def describe(version: str) -> dict[str, Any]:
 
 def _routed(version: str, token: str | None) -> FastAPI:
     app = _Application(title="Virtual power plant", version=version, description=_DESCRIPTION, redoc_url=None)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk())
+    app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk(), endings={"/signal": regulation.MAX_BYTES})
     problems.install(app)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
     # Telemetry before the fleet, whose device route takes any path.
-    for module in (requests, plans, telemetry, fleet, registry, sessions, meters, stream, operations):
+    for module in (requests, regulation, plans, telemetry, fleet, registry, sessions, meters, stream, operations):
         guarded.include_router(module.router)
     app.include_router(guarded)
     app.include_router(operations.probes)

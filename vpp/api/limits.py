@@ -16,24 +16,33 @@ class BodyLimit:
         app: What is protected.
         max_bytes: Longest body.
         exceptions: Longest body of paths that take more.
+        endings: The same by how a path ends, for paths with an id in them.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, exceptions: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, exceptions: Mapping[str, int], endings: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._exceptions = exceptions
+        self._endings = endings or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._exceptions.get(scope["path"], self._max_bytes)
+        limit = self._limit(scope["path"])
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
             await problem_of(_too_long(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
+
+    def _limit(self, path: str) -> int:
+        if path in self._exceptions:
+            return self._exceptions[path]
+        return next((limit for ending, limit in self._endings.items() if path.endswith(ending)), self._max_bytes)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

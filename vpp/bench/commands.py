@@ -60,12 +60,23 @@ def gateway(
     stations: Annotated[int, typer.Option(min=1, help="concurrent charging stations")] = 10_000,
     processes: Annotated[int | None, typer.Option(min=1, help="gateway processes  [default: by stations]")] = None,
     tls_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="share of stations that use TLS")] = 0.0,
+    mqtt_sites: Annotated[int, typer.Option(min=0, max=15_000, help="MQTT site gateways, on a broker of its own")] = 0,
+    modbus_sites: Annotated[int, typer.Option(min=0, max=15_000, help="Modbus sites, polled every 10 s")] = 0,
     json: Json = False,
 ) -> None:
-    """Load the OCPP device plane: connect, telemetry, fan-out, storm; against the ocpp package in the same run."""
+    """Load the device plane: connect, telemetry, fan-out, storm; against the ocpp package in the same run."""
     from vpp.bench.gateway import run_gateway
 
-    raise typer.Exit(run_gateway(stations=stations, processes=processes, tls_share=tls_share, as_json=json))
+    raise typer.Exit(
+        run_gateway(
+            stations=stations,
+            processes=processes,
+            tls_share=tls_share,
+            mqtt_sites=mqtt_sites,
+            modbus_sites=modbus_sites,
+            as_json=json,
+        )
+    )
 
 
 @bench.command()

@@ -6,17 +6,20 @@ the kernel charges to the central systems' processes; the stations share the mac
 """
 
 import gc
-import json
 import math
 import socket
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from vpp.bootstrap.stationload import HOST, Crew, Reply, alternative, central, keys_of, link_of, swarm, table_of
+from vpp.bench.gateway_report import say, show, total
+from vpp.bench.gateway_sites import run_modbus, run_mqtt
+from vpp.bootstrap.stationload import HOST, Crew, alternative, central, keys_of, link_of, swarm, table_of
+from vpp.bootstrap.stationtls import Secured, secured
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -43,42 +46,62 @@ class Load:
     swarms: Crew
     stations: int
     port: int
+    secured: Secured | None
+
+    @property
+    def secure(self) -> int:
+        """How many stations speak TLS."""
+        return sum(int(reply["secure"]) for reply in self.swarms.ask("state"))
 
 
-def run_gateway(*, stations: int, processes: int | None, tls_share: float, as_json: bool) -> int:
-    """Run the benchmark and print it; return 0 if every station got through everything."""
-    if tls_share > 0.0:
-        _say("the load generator speaks no TLS: --tls-share is not served, see docs/adr/0013")
-        return 2
-    figures = _throughput(min(stations, _HOT_STATIONS))
-    figures |= _plane(stations, processes or max(1, math.ceil(stations / PER_PROCESS)))
-    _print(figures, as_json=as_json)
-    return 0 if figures["failures"] == 0 and figures["wrong_ids"] == 0 else 1
+def run_gateway(
+    *,
+    stations: int,
+    processes: int | None,
+    tls_share: float,
+    mqtt_sites: int,
+    modbus_sites: int,
+    as_json: bool,
+) -> int:
+    """Run the benchmark and print it; return 0 if everybody got through everything and nothing was lost."""
+    figures = _throughput(min(stations, _HOT_STATIONS), tls=tls_share > 0.0)
+    figures |= _plane(stations, processes or max(1, math.ceil(stations / PER_PROCESS)), tls_share)
+    if mqtt_sites:
+        figures |= run_mqtt(mqtt_sites)
+    if modbus_sites:
+        figures |= run_modbus(modbus_sites)
+    show(figures, as_json=as_json)
+    lost = figures.get("mqtt_missing", 0)
+    return 0 if figures["failures"] == figures["wrong_ids"] == lost == 0 else 1
 
 
 # One process, saturated: ours and the alternative, same stations, same messages.
 
 
-def _throughput(stations: int) -> dict[str, Any]:
+def _throughput(stations: int, *, tls: bool) -> dict[str, Any]:
     ours = _saturated(stations, ours=True)
     theirs = _saturated(min(stations, 200), ours=False)
-    _say(f"MeterValues per CPU-second: {ours:,.0f}, ocpp on websockets {theirs:,.0f}")
-    return {"metervalues_per_cpu_s": round(ours), "alternative_metervalues_per_cpu_s": round(theirs)}
+    say(f"MeterValues per CPU-second: {ours:,.0f}, ocpp on websockets {theirs:,.0f}")
+    found = {"metervalues_per_cpu_s": round(ours), "alternative_metervalues_per_cpu_s": round(theirs)}
+    if tls:
+        found["metervalues_per_cpu_s_tls"] = round(_saturated(stations, ours=True, tls=secured(HOST, 0, 1.0)))
+        say(f"MeterValues per CPU-second over TLS: {found['metervalues_per_cpu_s_tls']:,}")
+    return found
 
 
-def _saturated(stations: int, *, ours: bool) -> float:
+def _saturated(stations: int, *, ours: bool, tls: Secured | None = None) -> float:
     """Return MeterValues handled in a second of the server's CPU, the best of three."""
     keys, servers, swarms = keys_of(stations), Crew(), Crew()
     try:
         if ours:
-            link = link_of(table_of(keys), 0, setups_per_s=_SETUPS_PER_S)
+            link = link_of(table_of(keys), 0, setups_per_s=_SETUPS_PER_S, secured=tls)
             link.assign(_fleet(keys))
             servers.add(central, link, stations)
         else:
             servers.add(alternative)
         port = _port_of(servers)
-        swarms.add(swarm, keys, [f"127.0.0.{_FIRST_SOURCE}"], 64)
-        swarms.ask("dial", port=port)
+        swarms.add(swarm, keys, [f"127.0.0.{_FIRST_SOURCE}"], 64, tls)
+        swarms.ask("dial", port=port, tls_port=servers.ask("state")[0].get("tls_port", 0))
         _set_up(servers, swarms)
         rates = []
         for _ in range(3):
@@ -100,14 +123,15 @@ def _port_of(servers: Crew) -> int:
 # The whole plane.
 
 
-def _plane(stations: int, processes: int) -> dict[str, Any]:
-    load = _start(stations, processes)
+def _plane(stations: int, processes: int, tls_share: float) -> dict[str, Any]:
+    load = _start(stations, processes, tls_share)
     try:
-        figures: dict[str, Any] = {"stations": stations, "processes": processes}
-        figures |= _connect(load)
+        figures: dict[str, Any] = {"stations": stations, "processes": processes, "tls_stations": 0}
+        figures |= _connect_by_kind(load) if load.secured is not None else _connect(load)
         figures |= _steady(load)
         figures |= _fan_out(load)
         figures |= _storm(load)
+        figures |= _resume(load) if load.secured is not None else {}
         figures |= _judgement(load)
     finally:
         load.swarms.end()
@@ -115,15 +139,13 @@ def _plane(stations: int, processes: int) -> dict[str, Any]:
     return figures
 
 
-def _start(stations: int, processes: int) -> Load:
+def _start(stations: int, processes: int, tls_share: float) -> Load:
     """Fork central systems that share a port, and swarms; the fleet itself is let go before, its columns are shared."""
-    _say(f"{stations:,} stations, {processes} central systems")
+    say(f"{stations:,} stations, {processes} central systems")
     keys, servers, swarms = keys_of(stations), Crew(), Crew()
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind((HOST, 0))
-        port: int = holder.getsockname()[1]
-        link = link_of(table_of(keys), port, setups_per_s=_SETUPS_PER_S)
+    with _held_port() as port, _held_port() as tls_port:
+        tls = secured(HOST, tls_port, tls_share)
+        link = link_of(table_of(keys), port, setups_per_s=_SETUPS_PER_S, secured=tls)
         link.assign(_fleet(keys))
         gc.collect()
         for _ in range(processes):
@@ -131,8 +153,17 @@ def _start(stations: int, processes: int) -> Load:
         servers.ask("state")  # all of them listen
     for number, part in enumerate(np.array_split(np.arange(stations), processes)):
         own = keys[int(part[0]) : int(part[-1]) + 1] if len(part) else []
-        swarms.add(swarm, own, _sources(number, len(own)), _AT_ONCE)
-    return Load(servers=servers, swarms=swarms, stations=stations, port=port)
+        swarms.add(swarm, own, _sources(number, len(own)), _AT_ONCE, tls)
+    return Load(servers=servers, swarms=swarms, stations=stations, port=port, secured=tls)
+
+
+@contextmanager
+def _held_port() -> Iterator[int]:
+    """Yield a free port that others may share; it stays ours until they do."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind((HOST, 0))
+        yield holder.getsockname()[1]
 
 
 def _sources(number: int, stations: int) -> list[str]:
@@ -150,20 +181,41 @@ def _connect(load: Load) -> dict[str, Any]:
     began = time.perf_counter()
     heard = load.swarms.ask("dial", port=load.port)
     wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-    _say(f"connected and booted {_sum(heard, 'ready'):,.0f} in {wall_s:.1f} s ({cpu_s:.1f} CPU-s)")
+    say(f"connected and booted {total(heard, 'ready'):,.0f} in {wall_s:.1f} s ({cpu_s:.1f} CPU-s)")
     _set_up(load.servers, load.swarms)
     state = load.servers.ask("state")
-    _say(f"set up after {time.perf_counter() - began:.0f} s ({_cpu_s(load.servers) - before:.1f} CPU-s in all)")
+    say(f"set up after {time.perf_counter() - began:.0f} s ({_cpu_s(load.servers) - before:.1f} CPU-s in all)")
     return {
         "connect_s": round(wall_s, 2),
         "connect_cpu_s": round(cpu_s, 2),
-        "rss_kb_per_station": round(_sum(state, "grown_kb") / load.stations, 2),
-        "pss_kb_per_station": round(_sum(state, "pss_kb") / load.stations, 2),
+        "rss_kb_per_station": round(total(state, "grown_kb") / load.stations, 2),
+        "pss_kb_per_station": round(total(state, "pss_kb") / load.stations, 2),
     }
 
 
+def _connect_by_kind(load: Load) -> dict[str, Any]:
+    """Connect those of plain text first and then those of TLS, to tell what each kind costs."""
+    figures: dict[str, Any] = {"connect_s": 0.0, "connect_cpu_s": 0.0}
+    load.swarms.ask("meet", port=load.port, tls_port=load.secured.port if load.secured else 0)
+    secure, grown_kb = load.secure, 0.0
+    for kind, number in (("plain", load.stations - secure), ("tls", secure)):
+        before, began = _cpu_s(load.servers), time.perf_counter()
+        load.swarms.ask("connect", secure=kind == "tls")
+        wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
+        say(f"{kind}: connected and booted {number:,} in {wall_s:.1f} s ({cpu_s:.1f} CPU-s)")
+        _set_up(load.servers, load.swarms)
+        now_kb = total(load.servers.ask("state"), "grown_kb")
+        figures[f"connect_{kind}_cpu_us"] = round(cpu_s / max(number, 1) * 1e6)
+        figures[f"rss_kb_per_{kind}_station"] = round((now_kb - grown_kb) / max(number, 1), 2)
+        figures["connect_s"] = round(figures["connect_s"] + wall_s, 2)
+        figures["connect_cpu_s"] = round(figures["connect_cpu_s"] + cpu_s, 2)
+        grown_kb = now_kb
+    figures["rss_kb_per_station"] = round(grown_kb / load.stations, 2)
+    return figures | {"tls_stations": secure}
+
+
 def _set_up(servers: Crew, swarms: Crew) -> None:
-    while _sum(servers.ask("state"), "waiting") > 0:
+    while total(servers.ask("state"), "waiting") > 0:
         swarms.ask("meter", wall_s=1.0)
     swarms.ask("meter", wall_s=1.0)
 
@@ -174,12 +226,12 @@ def _steady(load: Load) -> dict[str, Any]:
     cores = (_cpu_s(load.servers) - before) / (time.perf_counter() - began)
     latency_s = np.concatenate([reply["latency_s"] for reply in heard])
     p50, p99 = (np.quantile(latency_s, (0.5, 0.99)) * 1000.0) if len(latency_s) else (math.nan, math.nan)
-    _say(f"steady: {_sum(heard, 'results'):,.0f} MeterValues, {cores:.2f} cores, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    say(f"steady: {total(heard, 'results'):,.0f} MeterValues, {cores:.2f} cores, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     return {
         "steady_cores": round(float(cores), 3),
         "steady_p50_ms": round(float(p50), 2),
         "steady_p99_ms": round(float(p99), 2),
-        "steady_metervalues": int(_sum(heard, "results")),
+        "steady_metervalues": int(total(heard, "results")),
     }
 
 
@@ -191,8 +243,8 @@ def _fan_out(load: Load) -> dict[str, Any]:
         load.servers.tell("fanout", first_id=attempt * 300_000, epoch=attempt)
         replies = load.servers.answers()
         wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-        accepted = _sum(replies, "accepted")
-        _say(f"fan-out: {accepted:,.0f} of {_sum(replies, 'count'):,.0f} in {wall_s:.2f} s ({cpu_s:.2f} CPU-s)")
+        accepted = total(replies, "accepted")
+        say(f"fan-out: {accepted:,.0f} of {total(replies, 'count'):,.0f} in {wall_s:.2f} s ({cpu_s:.2f} CPU-s)")
         found = {"fanout_s": round(wall_s, 2), "fanout_cpu_s": round(cpu_s, 2), "fanout_accepted": int(accepted)}
         best = found if not best or wall_s < best["fanout_s"] else best
     return best
@@ -201,13 +253,13 @@ def _fan_out(load: Load) -> dict[str, Any]:
 def _storm(load: Load) -> dict[str, Any]:
     """Drop everybody, then have everybody come back at once."""
     load.swarms.ask("drop")
-    while _sum(load.servers.ask("state"), "connected") > 0:
+    while total(load.servers.ask("state"), "connected") > 0:
         time.sleep(0.1)
     before, began = _cpu_s(load.servers), time.perf_counter()
     heard = load.swarms.ask("connect", wall_s=600.0)
     wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-    stations_cpu_s = _sum(heard, "cpu_s")
-    _say(f"storm: all back and booted in {wall_s:.1f} s ({cpu_s:.1f} CPU-s, stations {stations_cpu_s:.1f})")
+    stations_cpu_s = total(heard, "cpu_s")
+    say(f"storm: all back and booted in {wall_s:.1f} s ({cpu_s:.1f} CPU-s, stations {stations_cpu_s:.1f})")
     return {
         "storm_s": round(wall_s, 2),
         "storm_cpu_s": round(cpu_s, 2),
@@ -215,23 +267,36 @@ def _storm(load: Load) -> dict[str, Any]:
     }
 
 
+def _resume(load: Load) -> dict[str, Any]:
+    """Drop those of TLS and have them come back with their tickets."""
+    load.swarms.ask("drop", secure=True)
+    stay = load.stations - load.secure
+    while total(load.servers.ask("state"), "connected") > stay:
+        time.sleep(0.1)
+    resumed, before = total(load.swarms.ask("state"), "resumed"), _cpu_s(load.servers)
+    heard = load.swarms.ask("connect", secure=True)
+    cpu_us, resumed = (_cpu_s(load.servers) - before) / load.secure * 1e6, total(heard, "resumed") - resumed
+    say(f"TLS again: {resumed:,.0f} of {load.secure:,} by ticket, {cpu_us:.0f} CPU-us each")
+    return {"reconnect_tls_cpu_us": round(cpu_us), "resumed_ratio": round(resumed / load.secure, 4)}
+
+
 def _judgement(load: Load) -> dict[str, Any]:
     """Return what went wrong: stations that are not there, lost or refused, and answers under another's id."""
     tally, state = load.swarms.ask("state"), load.servers.ask("state")
-    missing = load.stations - _sum(tally, "ready")
+    missing = load.stations - total(tally, "ready")
     rejected: dict[str, int] = {}
     for reply in state:
         for reason, count in reply["rejected"].items():
             rejected[reason] = rejected.get(reason, 0) + count
     if rejected:
-        _say(f"dropped or turned away: {rejected}")
+        say(f"dropped or turned away: {rejected}")
     return {
-        "failures": int(missing + _sum(tally, "lost") + _sum(tally, "errors")),
-        "wrong_ids": int(_sum(tally, "wrong_ids")),
-        "retried": int(_sum(tally, "retried")),
-        "samples": int(_sum(state, "samples")),
-        "batches": int(_sum(state, "batches")),
-        "rss_mb": round(_sum(state, "rss_kb") / 1024.0),
+        "failures": int(missing + total(tally, "lost") + total(tally, "errors")),
+        "wrong_ids": int(total(tally, "wrong_ids")),
+        "retried": int(total(tally, "retried")),
+        "samples": int(total(state, "samples")),
+        "batches": int(total(state, "batches")),
+        "rss_mb": round(total(state, "rss_kb") / 1024.0),
     }
 
 
@@ -257,22 +322,5 @@ def _fleet(keys: list[tuple[str, str]]) -> FleetIndex:
     )
 
 
-def _sum(replies: list[Reply], name: str) -> float:
-    return float(sum(reply[name] for reply in replies))
-
-
 def _cpu_s(crew: Crew) -> float:
-    return _sum(crew.ask("state"), "cpu_s")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
-def _print(figures: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-        return
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:36} {value}\n")
+    return total(crew.ask("state"), "cpu_s")

@@ -173,7 +173,7 @@ class VirtualCity:
 
     async def cycle(self, seconds: float | None = None) -> None:
         """Let one cycle pass on both sides, of the nominal length unless given."""
-        await self._move(self.settings.cycle_s if seconds is None else seconds)
+        await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
         with self.costs.of("cycle"):
             await self.plant.fast.cycle()
         with self.costs.of("settlement"):
@@ -196,6 +196,15 @@ class VirtualCity:
     async def close(self) -> None:
         """Stop the service as an operator would."""
         await self.service.close()
+
+    async def _tick_until(self, cycle_s: float) -> None:
+        """Let time pass until a cycle, with the service's ticks on the way."""
+        fast = self.plant.fast
+        while (tick_s := fast.next_tick_s(self.clock.now_s(), cycle_s)) is not None:
+            await self._move(tick_s - self.clock.now_s())
+            with self.costs.of("tick"):
+                await fast.tick()
+        await self._move(cycle_s - self.clock.now_s())
 
     async def _move(self, seconds: float) -> None:
         """Let time pass; devices do what they are told within the cycle, not at its end."""

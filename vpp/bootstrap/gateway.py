@@ -1,5 +1,6 @@
 """``vpp gateway`` composed: the device links of a shard of the fleet behind the bus."""
 
+import gc
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.observability import configure_logging
 
 _log = structlog.get_logger(__name__)
+_GC_THRESHOLD = 50_000
 
 
 def run_gateway(settings: Settings) -> None:
@@ -49,11 +51,24 @@ async def _gateway(settings: Settings) -> None:
             flush_wall_s=settings.gateway_flush_wall_s,
             lost_wall_s=settings.gateway_lost_wall_s,
             remember_default=remembering(links),
+            fleet_taken=spare_the_collector,
         )
         _log.info("gateway runs", gateway=name, ocpp=settings.ocpp, mqtt=settings.mqtt_url is not None)
         await gateway.run()
     finally:
         await bus.close()
+
+
+def spare_the_collector() -> None:
+    """Take the fleet's records out of the garbage collector's sight: they stay for as long as the process does.
+
+    A full collection over 200,000 resources (246,000 objects) takes 99 ms of the thread that serves stations, and
+    nothing measurable once they are frozen. Young objects are counted in tens of thousands instead of hundreds:
+    decoding a burst of messages makes no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 50)
 
 
 def own_name() -> str:

@@ -1,16 +1,19 @@
 """Which device links a process runs: the protocols themselves, or gateways behind the bus."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adapters.modbus.link import ModbusLink
 from adapters.modbus.regmap import RegisterMap
 from adapters.mqtt.link import MqttLink
+from adapters.ocpp.security import KeyFile, server_context
 from adapters.ocpp.server import OcppLink
 from vpp.bus.hub import GatewayHub
 from vpp.bus.link import BusLink
 from vpp.bus.nats import NatsBus
 from vpp.config import Settings, address_of
+from vpp.domain.errors import ConfigurationError
 from vpp.ports import Clock, DeviceLink
 
 _ANSWERS = 2.5
@@ -61,20 +64,59 @@ def links_of(settings: Settings, clock: Clock, *, shared_port: bool = False) -> 
     ]
     if settings.mqtt_url:
         links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
-    host, port = address_of(settings.ocpp)
     # Last, so that no station gets in before its default value is remembered.
-    links.append(
-        OcppLink(
-            host=host,
-            port=port,
-            clock=clock,
-            call_timeout_s=settings.call_timeout_s,
-            sample_interval_s=round(settings.sample_s),
-            reuse_port=shared_port,
-            drain_per_s=settings.gateway_drain_per_s if shared_port else None,
-        )
-    )
+    links.append(_stations(settings, clock, shared_port=shared_port))
     return links
+
+
+def _stations(settings: Settings, clock: Clock, *, shared_port: bool) -> OcppLink:
+    """Return the central system of the charging stations."""
+    host, port = address_of(settings.ocpp)
+    tls_host, tls_port = None, None
+    if settings.ocpp_tls not in (None, settings.ocpp):
+        tls_host, tls_port = address_of(settings.ocpp_tls or "")
+    offline_s = settings.ocpp_max_offline_s
+    return OcppLink(
+        host=host,
+        port=port,
+        clock=clock,
+        call_timeout_s=settings.call_timeout_s,
+        sample_interval_s=round(settings.sample_s),
+        authenticate=keys_of(settings),
+        reuse_port=shared_port,
+        tls=_tls(settings),
+        tls_host=tls_host,
+        tls_port=tls_port,
+        admissions_per_s=settings.ocpp_admissions_per_s,
+        drain_per_s=settings.gateway_drain_per_s if shared_port else None,
+        call_retries=settings.ocpp_call_retries,
+        dynamic=settings.ocpp_dynamic,
+        max_offline_s=None if offline_s is None else max(round(offline_s), 1),
+    )
+
+
+def keys_of(settings: Settings) -> KeyFile | None:
+    """Return the stations' keys, ``None`` where stations need none.
+
+    Raises:
+        ConfigurationError: The file of keys or of their secret cannot be used.
+    """
+    if settings.ocpp_keys is None or settings.keys_secret is None:
+        return None
+    try:
+        secret = settings.keys_secret.read_bytes().strip()
+    except OSError as error:
+        raise ConfigurationError(f"VPP_OCPP_KEYS_SECRET: {error}") from error
+    try:
+        return KeyFile(settings.ocpp_keys, secret)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"VPP_OCPP_KEYS: {error}") from error
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.ocpp_tls is None or settings.ocpp_cert is None or settings.ocpp_key is None:
+        return None
+    return server_context(settings.ocpp_cert, settings.ocpp_key, station_ca=settings.ocpp_client_ca)
 
 
 def _maps(settings: Settings) -> dict[str, RegisterMap]:

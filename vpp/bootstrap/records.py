@@ -16,13 +16,16 @@ from vpp.config import Settings
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.outbox import OUTCOMES, SENT, outcomes_from, sent_from
 from vpp.dispatch.requests import TRANSITION
+from vpp.dispatch.signalbook import SIGNAL
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
+from vpp.domain.timegrid import instant
 from vpp.runtime.desk import BASELINE, counted
+from vpp.runtime.fastloop import TICK
 from vpp.runtime.growth import fitted_flags
 from vpp.runtime.plant import CONNECTED
 from vpp.runtime.record import baseline_of, schedule_of, session_of
@@ -74,12 +77,18 @@ class Verdict:
     """What a replay found."""
 
     cycles: int
+    ticks: int
     setpoints: int
     differences: list[str]
 
     def body(self) -> dict[str, int]:
         """Return it as JSON-like content."""
-        return {"cycles": self.cycles, "setpoints": self.setpoints, "differences": len(self.differences)}
+        return {
+            "cycles": self.cycles,
+            "ticks": self.ticks,
+            "setpoints": self.setpoints,
+            "differences": len(self.differences),
+        }
 
 
 class Replay:
@@ -91,7 +100,7 @@ class Replay:
         self._whole = store.registry.load()
         self._frames = store.samples.iterate()
         self._ahead = next(self._frames, None)
-        self._verdict = Verdict(cycles=0, setpoints=0, differences=[])
+        self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[])
 
     def run(self) -> Verdict:
         """Replay every run in order."""
@@ -109,6 +118,8 @@ class Replay:
     def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
         if group[0].kind == "cycle":
             self._decide_again(run, group)
+        elif group[0].kind == TICK:
+            self._tick_again(run, group)
         run.follow(group)
 
     def _decide_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
@@ -122,6 +133,15 @@ class Replay:
         difference = "its samples are missing" if samples is None else _difference(batch, recorded)
         if difference:
             self._verdict.differences.append(f"cycle {cycle}: {difference}")
+
+    def _tick_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+        sent = [entry for entry in group if entry.kind == SENT]
+        batch = run.tick(group, sent)
+        self._verdict.ticks += 1
+        self._verdict.setpoints += len(batch)
+        difference = _difference(batch, sent[0].body if sent else {})
+        if difference:
+            self._verdict.differences.append(f"tick of {instant(group[0].at_s).isoformat()}: {difference}")
 
     def _samples_of(self, cycle: int, at_s: float) -> TelemetryBatch | None:
         """Return the samples of one cycle; those of a cycle that died before it was decided are passed over."""
@@ -165,10 +185,7 @@ class _Run:
         """Decide one cycle again."""
         self._image.write(samples)
         self._take_sessions(group[0])
-        for entry in group:
-            if entry.kind == OUTCOMES:
-                self._engine.outcomes(outcomes_from(entry.body))
-        self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
+        self._hear(group, sent)
         state = self._ingest.snapshot(group[0].at_s)
         return self._engine.cycle(
             state,
@@ -178,11 +195,24 @@ class _Run:
             intended=self._intended,
         ).batch
 
+    def tick(self, group: Sequence[JournalEntry], sent: Sequence[JournalEntry]) -> SetpointBatch:
+        """Follow the regulation signals again between two cycles."""
+        self._hear(group, sent)
+        return self._engine.tick(group[0].at_s)
+
+    def _hear(self, group: Sequence[JournalEntry], sent: Sequence[JournalEntry]) -> None:
+        for entry in group:
+            if entry.kind == OUTCOMES:
+                self._engine.outcomes(outcomes_from(entry.body))
+        self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
+
     def follow(self, group: Sequence[JournalEntry]) -> None:
         """Take what people and the planner did after the cycle."""
         for entry in group:
             if entry.kind == TRANSITION and not self._has(entry.body):
                 self._engine.book.restore([entry])
+            elif entry.kind == SIGNAL:
+                self._engine.regulation.desk.restore([entry])
             elif entry.kind == PLAN:
                 self._schedule = schedule_of(entry.body)
             elif entry.kind == INTENDED:
@@ -223,12 +253,12 @@ class _Run:
 
 
 def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
-    """Iterate groups of entries, each but perhaps the first beginning with a cycle."""
+    """Iterate groups of entries, each but perhaps the first beginning with a cycle or with a tick between two."""
     number = 0
 
     def cycle_of(entry: JournalEntry) -> int:
         nonlocal number
-        number += entry.kind == "cycle"
+        number += entry.kind in ("cycle", TICK)
         return number
 
     for _, group in groupby(entries, key=cycle_of):

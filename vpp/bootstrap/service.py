@@ -284,6 +284,7 @@ class Service:
         plant.fast = FastLoop(
             clock=clock,
             period_s=settings.cycle_s,
+            regulation_s=settings.regulation_s,
             plane=self.plane,
             ingest=ingest,
             engine=self.engine,

@@ -29,6 +29,7 @@ from adapters.ocpp.security import KeyTable
 from adapters.ocpp.server import OcppLink
 from adapters.ocpp.swarm import Swarm
 from adapters.ocpp.wire import stamp
+from vpp.bootstrap.stationtls import Secured
 from vpp.bus.frames import telemetry_frames
 from vpp.domain.errors import DeviceUnreachableError
 from vpp.domain.session import SessionEvent
@@ -40,7 +41,7 @@ HOST = "127.0.0.1"
 Reply = dict[str, Any]
 Request = tuple[str, dict[str, Any]]
 _LEASE_S = 900.0
-_QUIT = "quit"
+QUIT = "quit"
 _GC_THRESHOLD = 50_000
 
 
@@ -141,7 +142,7 @@ class Crew:
         """End every child; each is told, for its brothers hold copies of its pipe."""
         for _, pipe in self._children:
             with suppress(OSError):
-                pipe.send((_QUIT, {}))
+                pipe.send((QUIT, {}))
         for process, pipe in self._children:
             pipe.close()
             process.join(5.0)
@@ -176,8 +177,8 @@ async def _central(pipe: Connection, link: OcppLink, sink: ColumnSink) -> None:
         try:
             what, arguments = pipe.recv()
         except (EOFError, OSError):
-            what, arguments = _QUIT, {}
-        if what == _QUIT:
+            what, arguments = QUIT, {}
+        if what == QUIT:
             loop.remove_reader(pipe.fileno())
             over.set()
         elif what == "fanout":
@@ -194,6 +195,7 @@ def _state(link: OcppLink, sink: ColumnSink, base_kb: tuple[float, float]) -> Re
     return {
         "cpu_s": time.process_time(),
         "port": link.port,
+        "tls_port": link.tls_port or 0,
         "connected": link.connected,
         "waiting": link.waiting_setups,
         "wakes": link.wakes,
@@ -254,8 +256,8 @@ async def _alternative(pipe: Connection) -> None:
         try:
             what, _ = pipe.recv()
         except (EOFError, OSError):
-            what = _QUIT
-        if what == _QUIT:
+            what = QUIT
+        if what == QUIT:
             loop.remove_reader(pipe.fileno())
             over.set()
             return
@@ -270,9 +272,15 @@ async def _alternative(pipe: Connection) -> None:
 # Stations.
 
 
-def swarm(pipe: Connection, keys: Sequence[tuple[str, str]], sources: Sequence[str], at_once: int) -> None:
+def swarm(
+    pipe: Connection,
+    keys: Sequence[tuple[str, str]],
+    sources: Sequence[str],
+    at_once: int,
+    secured: Secured | None = None,
+) -> None:
     """Run a swarm as it is told until the pipe ends."""
-    _lift_limits()
+    lift_limits()
     members: Swarm | None = None
     while True:
         try:
@@ -283,11 +291,18 @@ def swarm(pipe: Connection, keys: Sequence[tuple[str, str]], sources: Sequence[s
             what, arguments = pipe.recv()
         except (EOFError, OSError):
             break
-        if what == _QUIT:
+        if what == QUIT:
             break
-        if what == "dial":
-            address = (HOST, int(arguments["port"]))
-            members = Swarm(address, keys, sources=sources, now_s=SYSTEM_CLOCK.now_s, at_once=at_once)
+        if what in ("meet", "dial"):
+            members = Swarm(
+                (HOST, int(arguments["port"])),
+                keys,
+                sources=sources,
+                now_s=SYSTEM_CLOCK.now_s,
+                at_once=at_once,
+                tls=None if secured is None else (secured.client, int(arguments["tls_port"])),
+                tls_share=0.0 if secured is None else secured.share,
+            )
         pipe.send(_swarm_does(members, what, arguments))
     if members is not None:
         members.close()
@@ -298,9 +313,9 @@ def _swarm_does(members: Swarm | None, what: str, arguments: dict[str, Any]) -> 
         return {}
     began, began_cpu_s, results = time.perf_counter(), time.process_time(), members.tally.results
     if what == "drop":
-        members.drop()
+        members.drop(secure=arguments.get("secure"))
     elif what in ("connect", "dial"):
-        members.connect()
+        members.connect(secure=arguments.get("secure"))
         members.run(float(arguments.get("wall_s", 600.0)), until_ready=True)
     elif what == "meter":
         del members.tally.latency_s[:]
@@ -318,6 +333,8 @@ def _swarm_does(members: Swarm | None, what: str, arguments: dict[str, Any]) -> 
         "errors": tally.errors,
         "wrong_ids": tally.wrong_ids,
         "profiles": tally.profiles,
+        "resumed": tally.resumed,
+        "secure": sum(member.secure for member in members.members),
         "latency_s": np.array(tally.latency_s[-200_000:]) if what == "meter" else None,
     }
 
@@ -327,8 +344,8 @@ def keys_of(count: int) -> list[tuple[str, str]]:
     return [(f"S{number:06d}", os.urandom(16).hex()) for number in range(count)]
 
 
-def link_of(table: KeyTable, port: int, *, setups_per_s: float) -> OcppLink:
-    """Return a central system that shares its port with others."""
+def link_of(table: KeyTable, port: int, *, setups_per_s: float, secured: Secured | None = None) -> OcppLink:
+    """Return a central system that shares its ports with others."""
     return OcppLink(
         host=HOST,
         port=port,
@@ -337,6 +354,8 @@ def link_of(table: KeyTable, port: int, *, setups_per_s: float) -> OcppLink:
         reuse_port=True,
         setups_per_s=setups_per_s,
         call_timeout_s=60.0,
+        tls=None if secured is None else secured.server,
+        tls_port=None if secured is None else secured.port,
     )
 
 
@@ -352,7 +371,8 @@ def memory_kb() -> tuple[float, float]:
     return found["Rss"], found["Pss"]
 
 
-def _lift_limits() -> None:
+def lift_limits() -> None:
+    """Allow this process as many files as it may have."""
     import resource  # noqa: PLC0415 - not on every platform
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -62,6 +62,8 @@ class Kind(IntEnum):
     """Answer to SETPOINTS and UPLINK, one row; number: that of what was received."""
     ASK = 14
     """Request for a page, one row; number: position of its first row."""
+    OVERTAKEN = 15
+    """Sessions elsewhere that are newer than those of the gateway that is told."""
     AREAS = 20
     """A page of master data, as the four that follow; number: how many there are of the kind in all."""
     OPERATORS = 21
@@ -82,6 +84,7 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     ),
     Kind.OUTCOMES: (("ids", "<i8"), ("rows", "<i4"), ("status", "u1"), ("reasons", "u1"), ("at_s", "<f8")),
     Kind.CLAIMS: (("rows", "<i4"), ("sessions", "<i8"), ("up", "u1"), ("at_s", "<f8")),
+    Kind.OVERTAKEN: (("rows", "<i4"), ("sessions", "<i8")),
     Kind.CARS: (
         ("what", "u1"),
         ("session", TEXT),

@@ -148,6 +148,22 @@ def claims_of(frame: Frame) -> ClaimBatch:
     )
 
 
+def overtaken_frame(sessions: Mapping[int, int]) -> bytes:
+    """Return at most ``FRAME_ROWS`` newer sessions, by their row, as one frame."""
+    return encode(
+        Kind.OVERTAKEN,
+        {
+            "rows": np.array(list(sessions), dtype=np.int32),
+            "sessions": np.array(list(sessions.values()), dtype=np.int64),
+        },
+    )
+
+
+def overtaken_of(frame: Frame) -> tuple[RowArray, IdArray]:
+    """Return rows and numbers of an OVERTAKEN frame."""
+    return _rows(frame), _ids(frame, "sessions")
+
+
 def car_frames(events: Sequence[SessionEvent]) -> Iterator[bytes]:
     """Iterate news of cars in frames of bounded length."""
     for first in range(0, len(events), FRAME_ROWS // 2):

@@ -14,16 +14,16 @@ import structlog
 from vpp.bus import masterdata
 from vpp.bus import subjects as to
 from vpp.bus.admission import Admission
-from vpp.bus.codec import Kind, bundled, decode, encode
-from vpp.bus.frames import defaults_of, receipt, receipt_of, setpoints_of
+from vpp.bus.codec import Frame, Kind, bundled, decode, encode
+from vpp.bus.frames import defaults_of, overtaken_of, receipt, receipt_of, setpoints_of
 from vpp.bus.membership import Beat, Membership, owned_by
-from vpp.bus.sessions import HeldSessions
+from vpp.bus.sessions import HeldSessions, connection_of
 from vpp.bus.uplink import Uplink
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError, SkipError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
-from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, ShardedLink
+from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, ShardedLink
 
 _log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[\w-]{1,64}")
@@ -50,6 +50,7 @@ class Gateway:
         flush_wall_s: How long what was heard may wait for company.
         lost_wall_s: Wall seconds of silence after which a gateway counts as gone; the same for all.
         remember_default: Told of every default value in force, by row, for stations that may come here next.
+        fleet_taken: Called once the links have a fleet, and again whenever it has grown.
 
     Raises:
         InputError: The name is none.
@@ -66,6 +67,7 @@ class Gateway:
         flush_wall_s: float,
         lost_wall_s: float,
         remember_default: RememberDefault | None = None,
+        fleet_taken: Callable[[], None] | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise InputError("gateway", name, "a name of letters, digits, '-' and '_', at most 64 of them")
@@ -80,6 +82,7 @@ class Gateway:
         self._uplink = Uplink(self._sessions, clock)
         self._membership = Membership(name, incarnation, lost_wall_s=lost_wall_s)
         self._remember_default = remember_default
+        self._fleet_taken = fleet_taken
         self._defaults: dict[int, float] = {}
         self._index = FleetIndex.empty()
         self._digest = masterdata.digest(self._index)
@@ -93,6 +96,9 @@ class Gateway:
         self._owned: tuple[tuple[str, ...], ...] = _NOBODY
         self._again: deque[int] = deque()
         self._subscriptions: list[BusSubscription] = []
+        for link in links:
+            if isinstance(link, DialledLink):
+                link.tell_sessions(self._uplink.began)
 
     async def run(self) -> None:
         """Serve until cancelled, then say goodbye.
@@ -143,10 +149,14 @@ class Gateway:
         self._note_defaults(rows, power_kw)
 
     def _instructed(self, _: str, content: bytes) -> bytes:
-        """Take instructions, or the question for all of our sessions."""
+        """Take instructions, the question for all of our sessions, or news of sessions newer than ours."""
         now_s = self._clock.now_s()
-        if decode(content, Kind.SETPOINTS, Kind.ASK).kind is Kind.ASK:
+        frame = decode(content, Kind.SETPOINTS, Kind.ASK, Kind.OVERTAKEN)
+        if frame.kind is Kind.ASK:
             self._uplink.claim_all()
+            return receipt(0, now_s)
+        if frame.kind is Kind.OVERTAKEN:
+            self._overtaken(frame)
             return receipt(0, now_s)
         sequence, batch = setpoints_of(content)
         stale = self.admission.stale
@@ -158,6 +168,14 @@ class Gateway:
         if len(going):
             self._hand_over(going)
         return receipt(sequence, now_s)
+
+    def _overtaken(self, frame: Frame) -> None:
+        """End connections of devices that have come to another gateway since."""
+        rows, sessions = overtaken_of(frame)
+        self._sessions.overtaken(rows, sessions)
+        for link in self._links.values():
+            if isinstance(link, DialledLink) and self._started:
+                link.supersede(rows, connection_of(sessions))
 
     def _hand_over(self, batch: SetpointBatch) -> None:
         codes = self._index.adapter_code[batch.rows]
@@ -194,6 +212,8 @@ class Gateway:
         if grown or not self._started:
             for link in self._links.values():
                 link.assign(self._index)
+            if self._fleet_taken is not None:
+                self._fleet_taken()
         await self._fetch_defaults(epoch)
         if not self._started:
             self._restrict(self._owned)

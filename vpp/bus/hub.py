@@ -24,6 +24,7 @@ from vpp.bus.frames import (
     telemetry_of,
 )
 from vpp.bus.outstanding import Dispatch, Legs, Outstanding
+from vpp.bus.overtaking import Overtaking
 from vpp.bus.sessions import NOBODY, SessionRegistry
 from vpp.domain.errors import BusError, ConflictError, FrameError, SkipError
 from vpp.domain.fleet import FleetIndex
@@ -84,6 +85,7 @@ class GatewayHub:
         self._sink: LinkSink | None = None
         self._subscriptions: list[BusSubscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._overtaking = Overtaking(bus, self._later)
 
     # What the service does with it.
 
@@ -249,9 +251,13 @@ class GatewayHub:
 
     def _take_claims(self, peer: _Peer, frame: Frame) -> None:
         claims = claims_of(frame)
-        counts = self._registry.take(peer.code, claims)
+        ruling = self._registry.take(peer.code, claims)
+        counts = ruling.counts
         if counts.any():
             self._connected(claims.rows[counts], claims.up[counts], claims.at_s[counts])
+        for code in np.unique(ruling.losers[ruling.losers != NOBODY]).tolist():
+            loser, lost = self._peers[self._names[code]], ruling.losers == code
+            self._overtaking.tell(loser.name, loser.incarnation, claims.rows[lost], ruling.newest[lost])
 
     def _take_car(self, event: SessionEvent) -> None:
         if not isinstance(event, SessionPromised) and not 0 <= event.row < len(self._index):
@@ -316,6 +322,7 @@ class GatewayHub:
         if not peer.alive:
             return
         peer.alive = peer.synced = False
+        self._overtaking.forget(peer.name)
         rows = self._registry.lose(peer.code)
         _log.warning("gateway lost", gateway=peer.name, why=why, rows=len(rows))
         now_s = self._clock.now_s()

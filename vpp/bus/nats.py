@@ -86,9 +86,11 @@ class NatsBus:
     async def request(self, subject: str, content: bytes, *, patience_wall_s: float) -> bytes:
         """See ``Bus``."""
         self._check(subject, content)
-        with _translated(subject):
-            answer = await self._client.request(subject, content, timeout=patience_wall_s)
-        _heed_cancellation()
+        try:
+            with _translated(subject):
+                answer = await self._client.request(subject, content, timeout=patience_wall_s)
+        finally:  # a refusal may swallow a cancellation as well, and whoever asks again would ask for ever
+            _heed_cancellation()
         return bytes(answer.data)
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ outcomes, sessions and news of cars are never dropped.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +123,14 @@ class Uplink:
         self.work.set()
 
     # What the gateway adds.
+
+    def began(self, rows: Sequence[int], number: int) -> None:
+        """Hear the number of a connection that has begun; see ``DialledLink``."""
+        inside = [row for row in rows if row < self._rows]
+        claims = self._sessions.began(inside, number, self._clock.now_s())
+        if len(claims):
+            self._rounds[-1].claims += claim_frames(claims)
+            self.work.set()
 
     def claim_all(self) -> None:
         """Tell of every session here, for a leader that does not know of them."""

@@ -1,7 +1,8 @@
 """The fast loop in one call: requests, targets, proposals, guard, outbox.
 
 One engine holds everything the fast loop remembers. ``cycle`` takes a snapshot and returns the commands that are due
-and how each running request stands; ``restore`` rebuilds the engine from the journal after a restart.
+and how each running request stands; ``tick`` follows regulation signals until the next; ``restore`` rebuilds the engine
+from the journal after a restart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
 from vpp.dispatch.outbox import SENT, Outbox, TakeIds, sent_from
 from vpp.dispatch.proposals import Authority
+from vpp.dispatch.regulation_control import RegulationControl
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.shortfall import assess, cause_of, next_help_s
@@ -124,6 +126,7 @@ class DispatchEngine:
         self.book = RequestBook(record, settings)
         self.outbox = Outbox(index, settings, record, take_ids=take_ids or self._count_up, epoch=epoch)
         self._roster = RosterTable()
+        self.regulation = RegulationControl(self.book, index, settings, record, roster=self._roster, outbox=self.outbox)
         self._memories: dict[str, Tracking] = {}
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
@@ -144,6 +147,7 @@ class DispatchEngine:
         self._sessions.resize(len(index))
         self._burden.resize(len(index))
         self._last_word = LastWord(index, self._settings, self._roster, self.outbox.table)
+        self.regulation.resize(index)
         cars = of_class(index, ResourceClass.EV)
         self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
 
@@ -196,6 +200,7 @@ class DispatchEngine:
         self._default_kw[planned] = default_values(
             state, self.outbox.table, schedule, list(curves.values()), self._settings
         )
+        self.regulation.begin()
         steered = [
             (request, self._steer(state, request, session, measured_by=curves[request.id], wish=wish))
             for request in active
@@ -219,6 +224,7 @@ class DispatchEngine:
             state, asked, rows=rows, default_kw=self._default_kw, shown_kw=shown, load_kw=load
         )
         batch = self._send(state, steered, finish)
+        self.regulation.end(state, finish.load_kw)
         self._forget_idle(now_s, finish.rows)
         capped = ~np.isnan(self._roster.cap_kw[finish.rows])
         unwanted = np.isnan(self._roster.setpoint_kw[finish.rows]) & ~capped
@@ -233,10 +239,15 @@ class DispatchEngine:
             unrestored_rows=int(np.count_nonzero(unwanted & (self.outbox.table.limited_s[finish.rows] > now_s))),
         )
 
+    def tick(self, now_s: float) -> SetpointBatch:
+        """Follow the regulation signals by the last cycle's picture; return the commands that are due, journalled."""
+        return self.regulation.tick(now_s, default_kw=self._default_kw, lease_s=self._lease_s)
+
     def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
         """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
         kept = list(entries)
         self.book.restore(kept)
+        self.regulation.desk.restore(kept, TRACKING)
         for entry in kept:
             if entry.kind == TRACKING:
                 body: Any = entry.body
@@ -308,6 +319,7 @@ class DispatchEngine:
             number=self._number(request.id),
             state=state,
             portfolio=rows,
+            curve=curve,
             baseline_kw=baseline_kw,
             baseline_rows_kw=baseline_rows_kw,
             default_kw=self._default_kw,
@@ -320,7 +332,10 @@ class DispatchEngine:
             settings=self._settings,
         )
         memory = self._memories.get(request.id, Tracking(at_s=state.at_s))
-        result = steer(situation, memory)
+        if request.draft.product is Product.REGULATION:
+            result = self.regulation.steer(situation, memory, self._burden.shed_s())
+        else:
+            result = steer(situation, memory)
         enlist(
             ranks_of(self._roster),
             situation.number,
@@ -420,7 +435,7 @@ class DispatchEngine:
             free_kw=finish.free_kw,
             source=source,
             reachable=state.connected[rows],
-            urgent=finish.urgent,
+            urgent=finish.urgent | self.regulation.follows(rows),
         )
         self._roster.live[batch.rows] = True
         return batch
@@ -437,6 +452,8 @@ class DispatchEngine:
 
     def _flag(self, request: DispatchRequest, result: Steering, portfolio: BoolArray, now_s: float) -> None:
         """Set or clear the shortfall flag; a restart is given time to find its rows again."""
+        if request.draft.product is Product.REGULATION:
+            return
         if now_s < self._trusting_until_s or request.state not in (RequestState.RAMPING, RequestState.HOLDING):
             return
         flag = assess(
@@ -452,7 +469,8 @@ class DispatchEngine:
         self.book.flag(request.id, flag, now_s)
 
     def _progress(self, state: FleetState, request: DispatchRequest, result: Steering) -> Progress:
-        due = result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
+        steady = request.draft.product is not Product.REGULATION
+        due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
         error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
         return Progress(
             request_id=request.id,

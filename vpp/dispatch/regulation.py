@@ -8,14 +8,15 @@ the same share of its limit that the guard aims at.
 
 ::
 
-    engine.cycle ──► refresh(state, base, kept, tree) ─┐            power_kw: the request's voice in the next cycle
-                                                       ├─► MeritOrder
-    signal ──► SignalBook.due_kw ──► tick(now, asked) ─┘            Followed: rows and powers to send now
+    engine.cycle ──► refresh(state, holding, base, kept) ─┐        setpoints_kw: the request's voice in a full cycle
+                                                          ├─► MeritOrder
+    signal ──► SignalBook.due_kw ──► tick(now, asked) ────┘        Followed: rows to look at now
 
 Powers are net, load positive; the signal is positive where net load is to fall.
 """
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,6 +33,11 @@ from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
+_LEARNT = 2.0
+"""Differences beyond this many times the correction's bound count as no more."""
+_SAME_KW = 1e-6
+"""Rounding of kW."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowSettings:
@@ -43,11 +49,11 @@ class FollowSettings:
         stay: Urgency of taking power already (`optimizer.tracking.urgency`).
         burden: Urgency per unit of having been shed lately.
         patience_kw: What a transformer's rows may be apart before they are moved.
+        reaction_s: Usual time from telling a device to its meter showing it; on top of the age of its sample.
         meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
         correction_ratio: Bound of that correction, as a share of the reserved power.
         drift_s: Time constant in which energy that was taken is given back.
         drift_ratio: Bound of what that may cost, as a share of the reserved power.
-        keep_s: How much of the past is kept for the score.
     """
 
     horizon_s: float = 900.0
@@ -55,11 +61,11 @@ class FollowSettings:
     stay: float = 0.3
     burden: float = 0.05
     patience_kw: float = 40.0
+    reaction_s: float = 6.0
     meter_s: float = 120.0
     correction_ratio: float = 0.05
     drift_s: float = 3600.0
     drift_ratio: float = 0.02
-    keep_s: float = 90_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +94,6 @@ class Followed:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-@dataclass(slots=True)
-class _Past:
-    at_s: list[float] = field(default_factory=list)
-    asked_kw: list[float] = field(default_factory=list)
-    answered_kw: list[float] = field(default_factory=list)
 
 
 class RegulationFollower:
@@ -140,16 +139,39 @@ class RegulationFollower:
         self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
         self._drift = NeutralDrift(time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw)
         self._ahead_kwh = np.zeros(len(index))
+        self._ev = index.is_class(ResourceClass.EV)
+        self._taking = np.zeros(len(index), dtype=np.bool_)
+        self._top_kw = np.full(len(index), np.nan)
+        self._width_kw = np.zeros(len(index))
         self._base_rows_kw = np.full(len(index), np.nan)
         self._base_kw = self._bias_kw = 0.0
         self._seen_s = self._ticked_s = float("nan")
-        self._asked_kw = self._answered_kw = float("nan")
-        self._past = _Past()
+        self._answered_kw = float("nan")
+        self._due: deque[tuple[float, float]] = deque()
 
     @property
     def power_kw(self) -> FloatArray:
-        """What every row that holds the reservation was told, NaN elsewhere: the request's voice in a full cycle."""
-        return self._halves.power_kw(self._order.power_kw)
+        """What every row that takes part was told, NaN elsewhere, shape ``(n_resources,)``."""
+        return np.where(self._taking, self._halves.power_kw(self._order.power_kw), np.nan)
+
+    def setpoints_kw(self, rows: RowArray, held: BoolArray) -> FloatArray:
+        """Return what ``rows`` need to be told, NaN for those that are to be free, shape ``(len(rows),)``.
+
+        A charger that may take all it would take is free, and so is a store that stays on its plan, unless it was
+        commanded already: like that it is at hand and needs no release for every change of sign.
+
+        Args:
+            rows: Rows, shape ``(r,)``.
+            held: Which of them have a setpoint of this request, shape ``(r,)``.
+        """
+        told = self._halves.told_kw(rows.astype(np.int64), self._order)
+        at_top = self._ev[rows] & (told >= self._top_kw[rows] - _SAME_KW)
+        at_rest = ~self._ev[rows] & ~held & (np.abs(told - self._base_rows_kw[rows]) <= _SAME_KW)
+        return np.where(self._taking[rows] & ~at_top & ~at_rest, told, np.nan)
+
+    def base_kw(self, rows: RowArray) -> FloatArray:
+        """Return what ``rows`` take without the signal, NaN for those that take no part, shape ``(len(rows),)``."""
+        return self._base_rows_kw[rows]
 
     @property
     def range_kw(self) -> tuple[float, float]:
@@ -158,7 +180,16 @@ class RegulationFollower:
         return self._base_kw - low, high - self._base_kw
 
     def refresh(
-        self, state: FleetState, *, holding: BoolArray, base_kw: FloatArray, kept: BoolArray, burden: FloatArray
+        self,
+        state: FleetState,
+        *,
+        holding: BoolArray,
+        base_kw: FloatArray,
+        held_kw: FloatArray,
+        kept: BoolArray,
+        pinned: BoolArray,
+        burden: FloatArray,
+        answered_kw: float = float("nan"),
     ) -> None:
         """Take a full cycle's picture.
 
@@ -167,19 +198,26 @@ class RegulationFollower:
             holding: Rows that hold the reservation, shape ``(n_resources,)``.
             base_kw: What each would take without the signal: its plan, for chargers its free power; NaN leaves the row
                 out.
+            held_kw: What each holds for the request at present, NaN for nothing, shape ``(n_resources,)``.
             kept: Sessions that must not be reduced.
+            pinned: Rows that take no command at present: what their meters show is counted, others make up for it.
             burden: Who was shed lately, 0 for nobody, shape ``(n_resources,)``.
+            answered_kw: Change of net load as it is settled, positive where it fell; NaN where it is not known, then
+                the rows' own meters against their base count.
         """
-        taking = self._taking(state, holding, base_kw)
+        taking = self._able(state, holding, base_kw)
         low, high = self._ranges(state, taking, base_kw, kept)
+        low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
         self._remember(state, taking)
+        self._meet(taking, np.where(np.isnan(held_kw), base_kw, held_kw))
+        self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
-        self._base_kw = float(np.clip(base_kw, low, high)[taking].sum())
+        self._base_kw = float(np.where(pinned, base_kw, np.clip(base_kw, low, high))[taking].sum())
         self._limit(state, taking)
         self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
         self._key(state, burden)
         self._order.refresh(self._offers)
-        self._measure(state, taking)
+        self._measure(state, taking, answered_kw)
 
     def tick(self, now_s: float, asked_kw: float) -> Followed:
         """Move the rows to the base point less ``asked_kw``, and return those that change.
@@ -190,9 +228,8 @@ class RegulationFollower:
         """
         elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
         self._ticked_s = now_s
-        self._note(now_s, asked_kw)
-        self._asked_kw = asked_kw
         self._bias_kw = self._drift.update(above_base_kw=self._above_base(asked_kw), elapsed_s=elapsed_s)
+        self._due.append((now_s, asked_kw - self._bias_kw))
         target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
         moves = self._halves.joined(self._order.tick(target_kw), self._order)
         low, high = self._order.range_kw
@@ -207,21 +244,7 @@ class RegulationFollower:
             down_kw=high - moves.total_kw,
         )
 
-    def refused(self, rows: RowArray) -> None:
-        """Note rows that did not do as they were told: the next refresh asks them again, if they still take part.
-
-        Args:
-            rows: Rows, shape ``(r,)``.
-        """
-        ids = self._halves.halves_of(np.asarray(rows, dtype=np.int64))
-        self._order.believe(ids, np.full(len(ids), np.nan))
-
-    def history(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return times, signal and metered answer so far, positive where net load falls; what a score is made from."""
-        past = self._past
-        return np.array(past.at_s), np.array(past.asked_kw), np.array(past.answered_kw)
-
-    def _taking(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
+    def _able(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
         """Return the rows that take part: there, metered, no roof, and no charger with nothing to throttle."""
         index = state.index
         known = holding & state.connected & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
@@ -242,8 +265,15 @@ class RegulationFollower:
         most = np.where(ev, np.minimum(index.p_max_kw, base_kw), index.p_max_kw)
         low = clamp(state, np.where(taking, least, np.nan), kept, self._dispatch)
         high = clamp(state, np.where(taking, most, np.nan), kept, self._dispatch)
-        stay = np.clip(base_kw, np.fmin(low, high), high)
+        # The guard's range of a charger that is kept is its default, which is a ceiling; it takes what it takes.
+        stay = np.where(ev, np.where(taking, base_kw, np.nan), np.clip(base_kw, np.fmin(low, high), high))
         return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
+
+    def _meet(self, taking: BoolArray, power_kw: FloatArray) -> None:
+        """Take rows that join for being where they are already, so that only those that move are told."""
+        joining = np.flatnonzero(taking & ~self._taking)
+        ids = self._halves.halves_of(joining)
+        self._order.believe(ids, self._halves.part_kw(ids, power_kw))
 
     def _remember(self, state: FleetState, taking: BoolArray) -> None:
         """Add up by how much each row is ahead of its base; who does not take part any more starts anew."""
@@ -279,28 +309,33 @@ class RegulationFollower:
         weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
-    def _measure(self, state: FleetState, taking: BoolArray) -> None:
-        """Compare the meters with what was due, not with what was told, or the correction would chase itself."""
-        answered_kw = self._base_kw - float(state.power_kw[taking].sum())
-        if not np.isnan(self._asked_kw):
-            self._correction.update(
-                expected_kw=-self._asked_kw + self._bias_kw,
-                measured_kw=-answered_kw,
-                elapsed_s=self._dispatch.cycle_s,
+    def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float) -> None:
+        """Compare the meters with what was due when they were read, or the correction would chase the signal.
+
+        With what was due, not with what was told, or it would chase itself.
+        """
+        own_kw = self._base_kw - float(state.power_kw[taking].sum())
+        answered_kw = own_kw if np.isnan(settled_kw) else settled_kw
+        due_kw = self._due_at(self._read_s(state) - self._settings.reaction_s)
+        if due_kw is not None:
+            # A plan that steps makes all meters late at once, which is nothing to learn from.
+            apart_kw = np.clip(
+                answered_kw - due_kw, -_LEARNT * self._correction.most_kw, _LEARNT * self._correction.most_kw
             )
-        self._answered_kw = answered_kw
+            self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=self._dispatch.cycle_s)
+        self._answered_kw = own_kw
+
+    def _read_s(self, state: FleetState) -> float:
+        """Return when the rows' meters were read, in the mean by how much each can move; the present for nobody."""
+        whole_kw = float(self._width_kw.sum())
+        return float(self._width_kw @ np.nan_to_num(state.power_at_s)) / whole_kw if whole_kw > 0.0 else state.at_s
+
+    def _due_at(self, at_s: float) -> float | None:
+        """Return what was due at ``at_s``, ``None`` before the first tick; what is older is forgotten."""
+        while len(self._due) > 1 and self._due[1][0] <= at_s:
+            self._due.popleft()
+        return self._due[0][1] if self._due and self._due[0][0] <= at_s else None
 
     def _above_base(self, asked_kw: float) -> float:
         answered = asked_kw if np.isnan(self._answered_kw) else self._answered_kw
         return -answered
-
-    def _note(self, now_s: float, asked_kw: float) -> None:
-        past = self._past
-        if np.isnan(self._answered_kw) or (past.at_s and now_s <= past.at_s[-1]):
-            return
-        past.at_s.append(now_s)
-        past.asked_kw.append(asked_kw)
-        past.answered_kw.append(self._answered_kw)
-        while past.at_s[0] < now_s - self._settings.keep_s:
-            for column in (past.at_s, past.asked_kw, past.answered_kw):
-                del column[0]

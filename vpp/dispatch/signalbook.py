@@ -4,6 +4,7 @@ Pure like the rest of the fast loop: ``now_s`` comes in, what was taken goes out
 and feeding these entries back rebuilds the book.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +86,7 @@ class SignalBook:
     def due_kw(self, request_id: str, now_s: float) -> float:
         """Return the change that is due at ``now_s``, positive where net load is to fall; 0 without a signal."""
         line = self._lines.get(request_id)
-        last = -1 if line is None else int(np.searchsorted(line.at_s, now_s, side="right")) - 1
+        last = -1 if line is None else bisect_right(line.at_s, now_s) - 1
         if line is None or last < 0:
             return 0.0
         silent_s = now_s - line.at_s[last] - self._rules.silence_s
@@ -131,6 +132,6 @@ class SignalBook:
 
 def _known(line: _Line, at_s: float, target_kw: float) -> bool:
     """Return whether exactly this was taken before."""
-    place = int(np.searchsorted(line.at_s, at_s))
+    place = bisect_left(line.at_s, at_s)
     taken = place < len(line.at_s) and line.at_s[place] == at_s
     return taken and abs(line.target_kw[place] - target_kw) <= _SAME_KW

@@ -16,18 +16,26 @@ from vpp.state.image import ProcessImage
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _TARGET_KW = 3.0
+_TICK_S = 4.0
 
 
 def warm_up() -> None:
-    """Play one small request on one device of every class; blocks for some seconds where nothing is on disk yet."""
+    """Play small requests on one device of every class; blocks for some seconds where nothing is on disk yet."""
+    for product in (Product.PEAK_SHAVING, Product.REGULATION):
+        _play(product)
+
+
+def _play(product: Product) -> None:
     index = _fleet()
     engine = DispatchEngine(index, DispatchSettings(), lambda *_: None)
     image = ProcessImage(index)
-    _commit(engine)
+    _commit(engine, product)
     plan = _plan(index)
     for minutes in (0.0, 6.0, 6.2, 35.0, 50.0):
-        state = image.swap((_BEGIN + timedelta(minutes=minutes)).timestamp(), np.zeros(len(index), dtype=np.uint8))
+        now_s = (_BEGIN + timedelta(minutes=minutes)).timestamp()
+        state = image.swap(now_s, np.zeros(len(index), dtype=np.uint8))
         engine.cycle(state, schedule=plan, baselines={}, intended=plan)
+        engine.tick(now_s + _TICK_S)
 
 
 def _fleet() -> FleetIndex:
@@ -52,10 +60,10 @@ def _fleet() -> FleetIndex:
     )
 
 
-def _commit(engine: DispatchEngine) -> None:
+def _commit(engine: DispatchEngine, product: Product) -> None:
     start_at = _BEGIN + timedelta(minutes=6)
     draft = RequestDraft(
-        product=Product.PEAK_SHAVING,
+        product=product,
         direction=Direction.UP,
         target_kw=_TARGET_KW,
         area=CITY,

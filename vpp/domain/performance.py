@@ -74,6 +74,8 @@ class Performance:
         hit_ratio: Share of the hold within the request's tolerance.
         class_delivered_kw: Mean delivered power over the hold by resource class.
         quality_ratio: Share of the samples by quality: good, stale, substituted, bad.
+        regulation: Of a request for regulation, total and parts of every rule's score by its name; accuracies are then
+            one less the distance in units of the accepted power.
     """
 
     request_id: str
@@ -95,3 +97,4 @@ class Performance:
     hit_ratio: float = float("nan")
     class_delivered_kw: dict[str, float] = field(default_factory=dict)
     quality_ratio: dict[str, float] = field(default_factory=dict)
+    regulation: dict[str, dict[str, float]] = field(default_factory=dict)

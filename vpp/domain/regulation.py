@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import FloatArray
+
+FOLLOWING = (*CHARGING, ResourceClass.STORAGE)
+"""Classes that follow a signal of seconds; roofs, buildings and plants are not moved every few seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

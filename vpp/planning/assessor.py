@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vpp.domain.fleet import FleetIndex, FleetState
-from vpp.domain.request import Quote, RequestDraft
+from vpp.domain.request import Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.planning.capability import Declaration, declare
@@ -15,6 +15,7 @@ from vpp.planning.ground import Ground
 from vpp.planning.outlook import FlexibilityPolicy, Outlook
 from vpp.planning.quote import VALID_S, Rooms, check_draft, quote_on
 from vpp.planning.rebound import ClassPrices
+from vpp.planning.symmetric import symmetric_quote
 
 FRESH_S = 60.0
 """A picture of that age is asked again; telemetry of a device may be as old."""
@@ -71,6 +72,10 @@ class Assessor:
         """
         ground, rooms = self._gathered(state, forecast, schedule, delivery_ratio)
         check_draft(draft, ground.outlook, committed_kw)
+        if draft.product is Product.REGULATION:
+            return symmetric_quote(
+                ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
+            )
         return quote_on(
             ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices, rooms=rooms
         )

@@ -9,12 +9,14 @@ import numpy as np
 import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
+from vpp.dispatch.regulation_desk import sign_of
 from vpp.dispatch.timetable import areas_overlap
 from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
-from vpp.domain.request import Direction, DispatchRequest, Quote, RequestDraft, RequestState
+from vpp.domain.regulation import FOLLOWING
+from vpp.domain.request import Direction, DispatchRequest, Product, Quote, RequestDraft, RequestState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -30,6 +32,7 @@ from vpp.runtime.record import array_body, baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
 from vpp.settlement.bands import SettlementTerms
 from vpp.settlement.baseline import compute_baseline, with_sessions
+from vpp.settlement.followed import asked_means_kw, scored
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.tracking import MinuteSeries, Tracker
 from vpp.telemetry.resample import IntervalMeans
@@ -272,13 +275,14 @@ class Desk:
         measured = [
             issued.delivered_mean_kw
             for request_id, issued in self._issued.items()
-            if np.isfinite(issued.delivered_mean_kw) and self._asked_for(request_id) == (area, direction)
+            if np.isfinite(issued.delivered_mean_kw) and self._asked_for(request_id) == (area, direction, True)
         ]
         return max(measured, default=0.0)
 
-    def _asked_for(self, request_id: str) -> tuple[str, Direction]:
+    def _asked_for(self, request_id: str) -> tuple[str, Direction, bool]:
+        """Return area, direction, and whether what was asked stayed the same."""
         draft = self._engine.book.get(request_id).draft
-        return draft.area, draft.direction
+        return draft.area, draft.direction, draft.product is not Product.REGULATION
 
     def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
         outlook = self._outlook(state)
@@ -312,11 +316,15 @@ class Desk:
             self._delivery.observe(state, self._engine.setpoints_kw())
 
     def _committed_kw(self, draft: RequestDraft, outlook: Forecast) -> FloatArray:
-        """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``."""
+        """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``.
+
+        A request for regulation is promised both.
+        """
         starts_s = outlook.grid.starts_s()
         total = np.zeros(outlook.grid.count)
         for other in self._engine.book.running(self._clock.now_s()):
-            if other.draft.direction is draft.direction and areas_overlap(other.draft.area, draft.area):
+            both = Product.REGULATION in (other.draft.product, draft.product)
+            if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):
                 timetable = self._engine.book.timetable(other.id)
                 total += np.array([timetable.target_at(at_s) for at_s in starts_s])
         return total
@@ -364,13 +372,18 @@ class Desk:
         measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
         seen = self._trackers[request.id].tracked()
         good_ratio = seen.good_ratio()
-        return evaluate(
+        regulating = request.draft.product is Product.REGULATION
+        target_kw = target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times)
+        if regulating:
+            standing = self._engine.regulation.desk.standing(request.id, self._clock.now_s())
+            target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
+        performance = evaluate(
             request,
             index=self._state().index,
             portfolio=self.portfolios[request.id],
             baseline=baseline,
             measured_kw=measured_kw,
-            target_kw=target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times),
+            target_kw=target_kw,
             phases=phases,
             ramp_s=timetable.ramp_s,
             issued_at=self._clock.now(),
@@ -380,7 +393,10 @@ class Desk:
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
             spread_kw=self._spread_kw(request, measured_kw, phases) if final else None,
-            terms=SettlementTerms(),
+            terms=None if regulating else SettlementTerms(),
+        )
+        return (
+            scored(performance, standing, tolerance_ratio=request.draft.tolerance_ratio) if regulating else performance
         )
 
     async def _announce(self, request: DispatchRequest) -> None:
@@ -408,9 +424,12 @@ def _check_quotable(state: FleetState, schedule: Schedule | None) -> None:
 def portfolio(draft: RequestDraft, index: FleetIndex) -> BoolArray:
     """Return the rows whose meters count for a request, shape ``(n_resources,)``.
 
-    Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement.
+    Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement. A signal is followed by some
+    classes only, and by these it is measured.
     """
     chosen = index.in_area(draft.area)
+    if draft.product is Product.REGULATION:
+        return chosen & index.is_class(*FOLLOWING)
     return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vpp.dispatch.requests import RequestBook
 from vpp.domain.fleet import FleetState
-from vpp.domain.request import DispatchRequest
+from vpp.domain.request import DispatchRequest, Product
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
@@ -19,12 +19,16 @@ _SAMPLES = 15
 
 
 def promised_events(book: RequestBook, state: FleetState) -> Sequence[Event]:
-    """Return every committed request whose watch is not over and whose ramp is near."""
+    """Return every committed request whose watch is not over and whose ramp is near.
+
+    Requests for regulation are none of them: their signal takes as much as it gives, and stores stay on the plan.
+    """
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
     return tuple(
         _event(book, request, state, grid)
         for request in book.running(state.at_s)
-        if book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
+        if request.draft.product is not Product.REGULATION
+        and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
     )
 
 

@@ -2,6 +2,9 @@
 
 The order of a cycle is what makes it replayable: its inputs (samples, sessions, outcomes) are fixed first and
 recorded, the decision is a pure function of them, and it is durable before anything is sent.
+
+While a regulation signal is followed there are ticks between two cycles: they hear outcomes, go by the last cycle's
+picture, and are recorded and made durable in the same order.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,12 +28,16 @@ from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
 Observer = Callable[[FleetState, CycleResult], None]
+TICK = "regulation.tick"
+_LEAST_GAP_RATIO = 0.5
+"""A tick that comes nearer to a cycle than this share of its period is left to the cycle."""
 
 
 class FastLoop:
-    """Runs cycles at a fixed period; skips those it is too late for.
+    """Runs cycles at a fixed period, and ticks between them while a signal is followed; skips what it is too late for.
 
     Args:
+        regulation_s: Period of the ticks.
         intended: Returns the re-dispatch plan in force, if there is one.
         observer: Told of every cycle after its setpoints have left.
     """
@@ -40,6 +47,7 @@ class FastLoop:
         *,
         clock: Clock,
         period_s: float,
+        regulation_s: float,
         plane: DevicePlane,
         ingest: Ingest,
         engine: DispatchEngine,
@@ -56,6 +64,7 @@ class FastLoop:
         self.state: FleetState = ingest.snapshot(clock.now_s())
         self._clock = clock
         self._period_s = period_s
+        self._regulation_s = regulation_s
         self._plane = plane
         self._ingest = ingest
         self._engine = engine
@@ -72,8 +81,18 @@ class FastLoop:
     async def run(self) -> None:
         """Cycle until cancelled."""
         while True:
-            await self._clock.sleep_until((self._clock.now_s() // self._period_s + 1) * self._period_s)
-            await self.cycle()
+            now_s = self._clock.now_s()
+            cycle_s = (now_s // self._period_s + 1) * self._period_s
+            tick_s = self.next_tick_s(now_s, cycle_s)
+            await self._clock.sleep_until(cycle_s if tick_s is None else tick_s)
+            await (self.cycle() if tick_s is None else self.tick())
+
+    def next_tick_s(self, now_s: float, cycle_s: float) -> float | None:
+        """Return when the next tick is due before the cycle at ``cycle_s``; ``None`` where there is none."""
+        if not self._engine.regulation.following:
+            return None
+        tick_s = (now_s // self._regulation_s + 1) * self._regulation_s
+        return tick_s if tick_s <= cycle_s - _LEAST_GAP_RATIO * self._regulation_s else None
 
     async def cycle(self) -> None:
         """Hear, decide, record, send."""
@@ -98,6 +117,21 @@ class FastLoop:
         self._metrics.observe_cycle(perf_counter() - began)
         self._observe(outcomes)
         self._observer(state, result)
+
+    async def tick(self) -> None:
+        """Follow the regulation signals between two cycles: hear outcomes, decide, record, send."""
+        began = perf_counter()
+        at_s = self._clock.now_s()
+        self._journal.append(TICK, at_s, {"cycle": self.state.cycle})
+        outcomes = self._plane.take_outcomes()
+        for batch in outcomes:
+            self._engine.outcomes(batch)
+        told = self._engine.tick(at_s)
+        await self._journal.flush()
+        if len(told):
+            self._plane.send(told)
+        self._metrics.observe_tick(perf_counter() - began)
+        self._observe(outcomes)
 
     def refresh(self) -> None:
         """Show a fleet that has just grown, between two cycles."""

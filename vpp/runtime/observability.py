@@ -30,6 +30,7 @@ from vpp.domain.telemetry import FloatArray
 AGE_BUCKETS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 ACK_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 SOLVER_BUCKETS_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+TICK_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CYCLE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 LOAD_BANDS = (("below_50", 0.5), ("50_80", 0.8), ("80_90", 0.9), ("90_100", 1.0), ("above_100", np.inf))
 """Name and upper end of each band of transformer load ratio."""
@@ -180,6 +181,10 @@ class Metrics:
         """Take the wall seconds one cycle of the fast loop took."""
         self._cycle.observe(wall_s)
 
+    def observe_tick(self, wall_s: float) -> None:
+        """Take the wall seconds one tick between two cycles took."""
+        self._tick.observe(wall_s)
+
     def count_cap_violations(self, count: int = 1) -> None:
         """Count transformers found above their limit that were not before."""
         self._cap_violations.inc(count)
@@ -262,6 +267,12 @@ class Metrics:
         self._epoch = Gauge("vpp_leader_epoch", "Epoch this process leads in.", registry=registry)
         self._cycle = Histogram(
             "vpp_cycle_seconds", "Wall time of one cycle of the fast loop.", buckets=CYCLE_BUCKETS_S, registry=registry
+        )
+        self._tick = Histogram(
+            "vpp_regulation_tick_seconds",
+            "Wall time of one tick that follows a regulation signal.",
+            buckets=TICK_BUCKETS_S,
+            registry=registry,
         )
 
 

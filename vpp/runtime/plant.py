@@ -18,7 +18,8 @@ from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.performance import Performance
-from vpp.domain.request import CITY, Direction, DispatchRequest, RequestDraft
+from vpp.domain.regulation import RegulationStanding
+from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised
@@ -61,7 +62,10 @@ def _added(field: str, before: Sequence[Thing], asked: Sequence[Thing]) -> list[
 
 
 class VirtualPowerPlant:
-    """Owns the loops' shared parts and offers them to the edges; see `vpp.ports.Plant` for the methods."""
+    """Owns the loops' shared parts and offers them to the edges.
+
+    See `vpp.ports.Plant` and `vpp.ports.RegulationPlant` for the methods.
+    """
 
     def __init__(
         self,
@@ -142,6 +146,17 @@ class VirtualPowerPlant:
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement of a request."""
         return self.desk.performance(request_id)
+
+    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+        """Take values of a regulation signal; durable before this returns."""
+        desk = self._engine.regulation.desk
+        new = desk.take(request_id, at_s, signal, unit=unit, now_s=self.clock.now_s())
+        await self._journal.flush()
+        return new
+
+    def regulation(self, request_id: str) -> RegulationStanding:
+        """Return how a request for regulation stands."""
+        return self._engine.regulation.desk.standing(request_id, self.clock.now_s())
 
     def capability(self, area: str, direction: Direction, day: date) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
@@ -259,10 +274,9 @@ class VirtualPowerPlant:
         metrics, outbox = self._metrics, self._engine.outbox
         metrics.observe_fleet(state)
         metrics.observe_requests(self._engine.book.all())
-        metrics.observe_tracking(
-            sum(progress.target_kw for progress in result.progress),
-            sum(progress.delivered_kw for progress in result.progress),
-        )
+        # A signal asks for nothing half of the time: as a share of that, no deviation means anything.
+        steady = [p for p in result.progress if self.request(p.request_id).draft.product is not Product.REGULATION]
+        metrics.observe_tracking(sum(p.target_kw for p in steady), sum(p.delivered_kw for p in steady))
         metrics.observe_ledger(outbox.ledger().by_reason)
         dropped = {(_INGEST, reason): count for reason, count in self._ingest.dropped.items()}
         metrics.observe_rejected({**self._plane.rejected, **dropped})

@@ -47,6 +47,7 @@ def issued_body(performance: Performance) -> dict[str, object]:
         "baseline_sha256": performance.baseline.input_sha256,
         "settlement_cny": performance.settlement_cny,
         "spread_kw": performance.spread_kw,
+        "regulation": performance.regulation,
     }
 
 

@@ -61,7 +61,9 @@ class AgcScore:
         if not len(commands.depth):
             return Score(rule=self.name, total=float("nan"), parts={}, qualified=False)
         index, parts = self.judge(commands)
-        weight = commands.depth / commands.depth.sum()
+        # Where the response was there before every command, they count alike.
+        depth = commands.depth if commands.depth.sum() > 0.0 else np.ones(len(commands.depth))
+        weight = depth / depth.sum()
         total = float(index @ weight)
         return Score(
             rule=self.name,
@@ -82,7 +84,7 @@ def commands_of(trace: Trace, *, dead_band: float, target_band: float) -> Comman
     """
     signal, response = trace.signal_kw / trace.capacity_kw, trace.response_kw / trace.capacity_kw
     begins = _begins(signal, response[0], dead_band)
-    ends = [*begins[1:], len(signal) - 1]
+    ends = [*begins[1:], len(signal) - 1] if begins else []
     found = [
         _measured(trace.time_s[a : b + 1], signal[a], response[a : b + 1], dead_band, target_band)
         for a, b in zip(begins, ends, strict=True)

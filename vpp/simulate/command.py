@@ -21,6 +21,7 @@ from vpp.bootstrap.city import Costs, VirtualCity, fresh_twin, installed_kw, vir
 from vpp.bootstrap.memory import VolatileMemory
 from vpp.bootstrap.runner import run
 from vpp.domain.errors import InputError
+from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.runtime.observability import configure_logging
@@ -165,7 +166,9 @@ class Simulation:
         self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
         city = VirtualCity(
             twin,
-            settings=virtual_settings(data, **_SETTINGS, reserve_windows=self._preset.reserve_windows),
+            settings=virtual_settings(
+                data, **(_SETTINGS | self._metering()), reserve_windows=self._preset.reserve_windows
+            ),
             memory=VolatileMemory(),
             recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
             observer=self._areas.observe,
@@ -177,6 +180,11 @@ class Simulation:
         self._areas.follow(city.plant.desk, city.service.engine)
         progress.remove_task(bar)
         return city
+
+    def _metering(self) -> dict[str, float]:
+        """Return how often devices report: where regulation is asked for, once in every cycle of a request."""
+        regulating = any(ask.draft.product is Product.REGULATION for ask in self._asks)
+        return {"sample_s": Pace().busy_s} if regulating else {}
 
     async def _prerolled(self, begin_s: float) -> Twin:
         options = self._options
@@ -196,7 +204,9 @@ class Simulation:
 
     async def _play(self, progress: Progress, city: VirtualCity) -> None:
         end_s, begin_s = self._midnight_s + SECONDS_PER_HOUR * self._options.hours, city.clock.now_s()
-        self._day = day = Day(city=city, asks=self._asks, end_s=end_s, share=self._options.share)
+        self._day = day = Day(
+            city=city, asks=self._asks, end_s=end_s, share=self._options.share, seed=self._options.seed
+        )
         bar = progress.add_task("", total=end_s - begin_s)
         more = True
         while more:

@@ -9,15 +9,19 @@ import structlog
 from vpp.bootstrap.city import VirtualCity
 from vpp.dispatch.timetable import Timetable
 from vpp.domain.errors import VppError
-from vpp.domain.request import DispatchRequest, RequestState, Verdict
+from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState, Verdict
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.ports import Clock
 from vpp.simulate.asking import Ask
+from vpp.twin.signals import regd_like
 
 _log = structlog.get_logger(__name__)
 _ACTOR = "dispatcher"
 _LEAD_S = 60.0
 """How long before a ramp the service looks closely."""
+
+_SIGNAL_S = 4.0
+"""Time between two values of a regulation signal."""
 
 _SETTLING_S = 30.0 * SECONDS_PER_MINUTE
 """How long after a watch the last interval is metered and settled."""
@@ -74,6 +78,7 @@ class Day:
         asks: In order of submission.
         end_s: Epoch seconds of the day's end; it goes on until every request is settled.
         share: Part of the quoted p50 that is asked for where the wanted amount cannot be had.
+        seed: Of the signal that a request for regulation is sent (`vpp.twin.signals.regd_like`).
         calls: What became of the asks so far.
     """
 
@@ -81,6 +86,7 @@ class Day:
     asks: Sequence[Ask]
     end_s: float
     share: float
+    seed: int = 0
     pace: Pace = field(default_factory=Pace)
     calls: list[Call] = field(default_factory=list)
 
@@ -136,6 +142,14 @@ class Day:
                 return
             request, _ = await plant.submit(replace(draft, target_kw=less_kw), key=None, actor=_ACTOR)
         call.accepted = await plant.accept(request.id, offer=None, actor=_ACTOR)
+        if draft.product is Product.REGULATION:
+            await self._send_signal(request.id, draft)
+
+    async def _send_signal(self, request_id: str, draft: RequestDraft) -> None:
+        """Send the whole of a request's signal, as a file of values to come."""
+        start_s, end_s = draft.start_at.timestamp(), draft.end_at.timestamp()
+        signal = regd_like(seed=self.seed, duration_s=end_s - start_s, step_s=_SIGNAL_S, start_s=start_s)
+        await self.city.plant.take_signal(request_id, signal.time_s, signal.value, unit=signal.unit)
 
 
 def _not_in_the_past(ask: Ask, clock: Clock) -> Ask:

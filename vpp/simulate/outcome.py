@@ -169,7 +169,21 @@ def _request(call: Call, outcome: Outcome) -> dict[str, object]:
         "refusal": call.refusal or None,
     }
     judged = next((j for j in outcome.judged if j.call is call), None)
-    return body if judged is None else body | _performance(judged)
+    if judged is None:
+        return body
+    return body | _performance(judged) | (_regulation(judged) if judged.performance.regulation else {})
+
+
+def _regulation(judged: Judged) -> dict[str, object]:
+    """Return the scores of a request for regulation; a share of a constant target means nothing there."""
+    return {
+        "accuracy_true_ratio": None,
+        "worst_interval_accuracy_true_ratio": None,
+        "regulation": {
+            rule: {name: _known(part) for name, part in parts.items()}
+            for rule, parts in judged.performance.regulation.items()
+        },
+    }
 
 
 def _performance(judged: Judged) -> dict[str, object]:

@@ -10,8 +10,7 @@ from vpp.api.problems import documented
 from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
 from vpp.domain.errors import ConflictError
 from vpp.ports import Plant, RegulationPlant
-from vpp.settlement.agc import judged
-from vpp.settlement.regulation import Trace
+from vpp.settlement.followed import scores_of
 from vpp.twin.signals import parse_signal
 
 MAX_BYTES = 16 * 2**20
@@ -63,15 +62,7 @@ async def post_signal(request_id: str, request: Request, plant: ThePlant) -> Sig
 async def regulation(request_id: str, plant: ThePlant) -> RegulationView:
     """Return what is asked and told now, and the scores of all rules so far."""
     standing = _regulating(plant).regulation(request_id)
-    if len(standing.time_s) <= 1:
-        return RegulationView.of(standing, {})
-    trace = Trace(
-        time_s=standing.time_s,
-        signal_kw=standing.signal_kw,
-        response_kw=standing.response_kw,
-        capacity_kw=standing.capacity_kw,
-    )
-    return RegulationView.of(standing, await asyncio.to_thread(judged, trace))
+    return RegulationView.of(standing, await asyncio.to_thread(scores_of, standing))
 
 
 def _regulating(plant: Plant) -> RegulationPlant:

@@ -68,11 +68,14 @@ class PerformanceView(Schema):
     baseline: BaselineView
     spread_kw: dict[str, Known] = Field(description="Mean delivered power by each baseline method.")
     settlement_cny: dict[str, Known]
+    regulation: dict[str, dict[str, Known]] = Field(
+        description="Of a request for regulation: total and parts of every rule's score by its name."
+    )
 
     @classmethod
     def of(cls, performance: Performance) -> Self:
         """Return the measurement as it is shown."""
-        same = cls.model_fields.keys() - {"intervals", "baseline", "spread_kw", "settlement_cny"}
+        same = cls.model_fields.keys() - {"intervals", "baseline", "spread_kw", "settlement_cny", "regulation"}
         return cls(
             **{name: getattr(performance, name) for name in same},
             intervals=[
@@ -82,4 +85,5 @@ class PerformanceView(Schema):
             baseline=BaselineView.of(performance.baseline),
             spread_kw=dict(performance.spread_kw),
             settlement_cny=dict(performance.settlement_cny),
+            regulation={rule: dict(parts) for rule, parts in performance.regulation.items()},
         )
