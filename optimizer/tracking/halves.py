@@ -66,6 +66,25 @@ class Halves:
         low[half], high[half] = np.minimum(low_kw[both], 0.0), np.minimum(high_kw[both], 0.0)
         low[both], high[both] = np.maximum(low_kw[both], 0.0), np.maximum(high_kw[both], 0.0)
 
+    def part_kw(self, ids: Ints, power_kw: Floats) -> Floats:
+        """Return the part of each half in the powers of all rows, shape ``(len(ids),)``.
+
+        Args:
+            ids: Halves.
+            power_kw: Power of every row, shape ``(n,)``.
+        """
+        power = power_kw[self.rows_of(ids)]
+        taking = np.where(self._half[self.rows_of(ids)] >= 0, np.maximum(power, 0.0), power)
+        return np.where(ids >= self._n, np.minimum(power, 0.0), taking)
+
+    def told_kw(self, rows: Ints, order: MeritOrder) -> Floats:
+        """Return what ``rows`` were told last, NaN where one takes no part, shape ``(len(rows),)``."""
+        power = order.told_kw(rows)
+        half = self._half[rows]
+        gives = half >= 0
+        power[gives] += order.told_kw(half[gives])
+        return power
+
     def power_kw(self, told_kw: Floats) -> Floats:
         """Return the power of every row from that of every half, NaN where one takes no part, shape ``(n,)``."""
         power = told_kw[: self._n].copy()
@@ -75,10 +94,7 @@ class Halves:
     def joined(self, moves: Moves, order: MeritOrder) -> Moves:
         """Return moves of halves as moves of rows, each once; it waits if one of its halves does."""
         rows, back = np.unique(self.rows_of(moves.rows), return_inverse=True)
-        power = order.told_kw(rows)
-        half = self._half[rows]
-        gives = half >= 0
-        power[gives] += order.told_kw(half[gives])
+        power = self.told_kw(rows, order)
         wait = np.zeros(len(rows), dtype=np.bool_)
         np.logical_or.at(wait, back, moves.wait)
         return Moves(rows=rows, power_kw=power, wait=wait, total_kw=moves.total_kw)

@@ -9,6 +9,7 @@ link with polls spread over the interval. CPU is what the kernel charges to our 
 import math
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,10 +144,9 @@ def _modbus_figures(links: Crew, devices: Crew, sites: int) -> dict[str, Any]:
     time.sleep(_STEADY_WALL_S)
     after = links.ask("state")
     polls, cpu_s = total(after, "powers") - total(before, "powers"), total(after, "cpu_s") - total(before, "cpu_s")
-    windows: dict[int, int] = {}
+    windows: Counter[float] = Counter()
     for reply in links.ask("spread"):
-        for number, heard in reply["windows"].items():
-            windows[number] = windows.get(number, 0) + heard
+        windows.update(reply["windows"])
     each_us, spread = cpu_s / max(polls, 1.0) * 1e6, spread_of(windows)
     say(f"Modbus: {polls:,.0f} polls, {each_us:.0f} CPU-us each; fullest {WINDOW_S} s holds {spread:.2f} x the mean")
     return {

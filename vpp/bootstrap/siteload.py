@@ -5,7 +5,9 @@ See ``stationload`` for how parent and children talk.
 
 import asyncio
 import math
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import structlog
 import uvloop
 
 from adapters.broker import local_broker
@@ -39,32 +42,31 @@ class SiteSink(ColumnSink):
 
     Attributes:
         stall_s: How long the next batch is held up, once.
-        windows: Samples of power heard in each window of time.
+        powers: Samples of power heard.
+        windows: And how many of them were measured in each window of time.
     """
 
     stall_s: float = 0.0
+    powers: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.windows: dict[int, int] = {}
+        self.windows: Counter[float] = Counter()
 
     def telemetry(self, batch: TelemetryBatch) -> None:
         """See ``LinkSink``."""
         stall_s, self.stall_s = self.stall_s, 0.0
         time.sleep(stall_s)
         super().telemetry(batch)
-        powers = int((batch.quantities == Quantity.POWER_KW).sum())
-        window = int(time.monotonic() / WINDOW_S)
-        self.windows[window] = self.windows.get(window, 0) + powers
-
-    @property
-    def powers(self) -> int:
-        """Samples of power heard."""
-        return sum(self.windows.values())
+        measured_s = batch.at_s[batch.quantities == Quantity.POWER_KW]
+        self.powers += len(measured_s)
+        windows, counts = np.unique(np.floor(measured_s / WINDOW_S), return_counts=True)
+        self.windows.update(dict(zip(windows.tolist(), counts.tolist(), strict=True)))
 
 
 def broker(pipe: Connection, folder: Path) -> None:
     """Run a broker until the pipe ends; answers with its address."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))  # results go to the other
     asyncio.run(_broker(pipe, folder))
 
 
@@ -98,7 +100,7 @@ async def _linked(pipe: Connection, link: DeviceLink, index: FleetIndex) -> None
         if what == "counts":
             return {"energy_kwh": sink.values[:, Quantity.ENERGY_KWH].copy()}
         if what == "spread":
-            windows, sink.windows = sink.windows, {}
+            windows, sink.windows = sink.windows, Counter()
             return {"windows": windows}
         return {
             "cpu_s": time.process_time(),
@@ -224,10 +226,10 @@ async def _answering(pipe: Connection, answer: Callable[[str, Reply], Reply]) ->
     await over.wait()
 
 
-def spread_of(windows: dict[int, int]) -> float:
+def spread_of(windows: Counter[float]) -> float:
     """Return by how much the fullest window is above the mean, as a factor; NaN where there were too few."""
     if len(windows) < 3:  # noqa: PLR2004 - without the first and the last, which are cut off
         return math.nan
-    first, last = min(windows), max(windows)
-    counts = np.array([windows.get(number, 0) for number in range(first + 1, last)])
+    first, last = round(min(windows)), round(max(windows))
+    counts = np.array([windows[number] for number in range(first + 1, last)])
     return float(counts.max() / max(counts.mean(), 1e-9))
