@@ -33,7 +33,8 @@ SPEED = 30.0
 START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 FLEET = {"stations": 180, "inverters": 10, "batteries": 6, "v2g": 20, "sites": 0}
 HOLD = timedelta(minutes=15)
-LEAD = timedelta(minutes=12)
+LEAD = timedelta(minutes=18)
+"""Intraday requests need a quarter of an hour of notice, and the wall takes its time to ask twice."""
 SETTLED_WALL_S = 180.0
 READY_WALL_S = 180.0
 """Three programs start and compile their kernels, on a machine that may have other work."""
