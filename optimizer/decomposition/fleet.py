@@ -19,6 +19,7 @@ from optimizer.decomposition.arrays import (
     Tree,
 )
 from optimizer.decomposition.market import FAR, UNKNOWN
+from optimizer.jit import njit
 from optimizer.problem import Network, Problem
 
 _NO_REBOUND = 1
@@ -242,11 +243,24 @@ def in_cells(
     power_kw: npt.NDArray[np.floating], rows: Ints, arrive: npt.NDArray[np.int32], depart: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
     """Return the steps inside the windows of ``power_kw[rows]``, shape ``(cells,)``."""
-    length = (depart - arrive).astype(np.int64)
-    start = np.cumsum(length) - length
-    owner = np.repeat(np.arange(len(rows)), length)
-    step = np.arange(int(length.sum())) - start[owner] + arrive[owner]
-    return power_kw[rows[owner], step].astype(np.float32)
+    cells = np.empty(int((depart - arrive).sum()), np.float32)
+    _gather(power_kw, rows, arrive, depart, cells)
+    return cells
+
+
+@njit()
+def _gather(
+    power: npt.NDArray[np.floating],
+    rows: Ints,
+    arrive: npt.NDArray[np.int32],
+    depart: npt.NDArray[np.int32],
+    cells: npt.NDArray[np.float32],
+) -> None:
+    place = 0
+    for i in range(len(rows)):
+        for t in range(arrive[i], depart[i]):
+            cells[place] = power[rows[i], t]
+            place += 1
 
 
 def _floats(values: npt.ArrayLike) -> Floats:

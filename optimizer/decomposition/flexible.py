@@ -24,6 +24,8 @@ from optimizer.decomposition.market import UNKNOWN, Pending, View, soft
 from optimizer.jit import njit
 
 _BISECTIONS = 50
+_PULLS = 2
+_ALONE_KW = 1e-6
 _SOFT_SHARE = 0.02
 """Share of the greatest cut over which the sign of a difference from the past is smoothed."""
 
@@ -147,29 +149,66 @@ def _knapsack(wish: Floats, inertia: Floats, most: Floats, energy: float, cut: F
 def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> float:
     """Return a bound of the cost of all loads at the prices ``grid`` of their nodes, shape ``(m, T)``.
 
-    Without a memory it is their least cost. With one, the price of leaving the past is bounded from below by a linear
-    price, and ``cuts`` say which.
+    Without a memory it is their least cost. With one, the price of leaving the past is the greatest of all linear
+    prices ("pulls") of at most its size, so any of them proves a bound; three are tried and the best counts.
     """
     steps = grid.shape[1]
-    worth, price, pull, slope = np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    pull, slope, worth = np.zeros(steps), np.zeros(steps), np.zeros(steps)
     total = 0.0
     for k in range(grid.shape[0]):
         for i in range(loads.first[k], loads.first[k + 1]):
             pull[:] = 0.0
-            if memory.price > 0.0:
-                _pulled(i, loads, memory, cuts, pull, slope)
-                total += _remembered_cost(i, memory, pull)
-            for t in range(steps):
-                price[t] = grid[k, t] + pull[t]
-            _worth(price, loads.rebound[i] / loads.rebound_steps, loads.rebound_steps, worth)
-            order = np.argsort(-worth)
-            rest = loads.energy[i]
-            for n in range(steps):
-                t = order[n]
-                gain = worth[t] - loads.price[i]
-                if (gain <= 0.0) | (rest <= 0.0):
+            if memory.price <= 0.0:
+                total += _pulled_bound(i, loads, memory, grid[k], pull, worth)[0]
+                continue
+            _pulled(i, loads, memory, cuts, pull, slope)
+            best, _ = _pulled_bound(i, loads, memory, grid[k], pull, worth)
+            level = 0.0
+            for _ in range(_PULLS):
+                _pull_back(i, loads, memory, level, grid[k], pull)
+                value, following = _pulled_bound(i, loads, memory, grid[k], pull, worth)
+                best = max(best, value)
+                if following <= level:
                     break
-                amount = min(loads.most[i, t], rest)
-                total -= gain * amount
-                rest -= amount
+                level = following
+            total += best
     return total
+
+
+@njit(fastmath=True)
+def _pull_back(i: int, loads: Loads, memory: Memory, level: float, grid: Floats, pull: Floats) -> None:
+    """Change ``pull`` where the past is the load left alone: there it is as high as keeps a cut from paying.
+
+    Going backwards, what the pulls of later steps add to the return of a cut is known. A high pull lowers the worth of
+    earlier cuts and never that of its own step below ``level``, the worth of energy.
+    """
+    steps, share = len(pull), loads.rebound[i] / loads.rebound_steps
+    later, kink = 0.0, memory.price
+    for t in range(steps - 1, -1, -1):
+        back = memory.loads[i * steps + t]
+        if abs(back) <= _ALONE_KW:
+            pull[t] = min(max(loads.price[i] + level - grid[t] + share * later, -kink), kink)
+        later += grid[t] + pull[t]
+        if t + loads.rebound_steps < steps:
+            later -= grid[t + loads.rebound_steps] + pull[t + loads.rebound_steps]
+
+
+@njit(fastmath=True)
+def _pulled_bound(
+    i: int, loads: Loads, memory: Memory, grid: Floats, pull: Floats, worth: Floats
+) -> tuple[float, float]:
+    """Return the least cost of load ``i`` at prices ``grid + pull``, and the worth of energy where it runs out."""
+    total, rest, level = 0.0, loads.energy[i], 0.0
+    if memory.price > 0.0:
+        total += _remembered_cost(i, memory, pull)
+    _worth(grid + pull, loads.rebound[i] / loads.rebound_steps, loads.rebound_steps, worth)
+    order = np.argsort(-worth)
+    for n in range(len(order)):
+        gain = worth[order[n]] - loads.price[i]
+        if (gain <= 0.0) | (rest <= 0.0):
+            break
+        amount = min(loads.most[i, order[n]], rest)
+        total -= gain * amount
+        rest -= amount
+        level = gain if rest <= 0.0 else 0.0
+    return total, level

@@ -32,7 +32,7 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -
     """Return what ``plan`` leads to."""
     flows = flows_of(fleet, plan)
     city, h = fleet.city, problem.step_h
-    over = overload_kw(fleet, flows)
+    over = overload_kw(fleet.tree, flows)
     car_missing = np.maximum(fleet.cars.need - _charged(fleet.cars.cell, plan.car), 0.0)
     end, wear, reserve = _store_ends(fleet.stores, fleet.holds, plan.store)
     store_missing = np.maximum(fleet.stores.due - end, 0.0)

@@ -17,7 +17,7 @@ _FASTER, _FASTEST = 1.5, 100.0
 _DEEPEST, _NOTHING = 0.3, 1e-6
 """A price falls to no less than this share at once, and is 0 below that share of the overload price."""
 _FAR_SHARE = 2e-5
-"""A row further out than this share of the overload price over its stiffness is far."""
+"""A row further out than this share of its price over its stiffness is far."""
 
 
 def opening_prices(fleet: Fleet) -> Prices:
@@ -75,7 +75,9 @@ def _capacity(city: City, flows: Flows, r: float, prices: Prices) -> Floats:
 
 
 class Momentum(NamedTuple):
-    """Factors of multipliers' steps, signed like the last violation: nodes' ``(m, T)``, reserve windows' ``(w,)``.
+    """Factors of multipliers' steps, signed like the last violation.
+
+    Nodes' have shape ``(m, T)``, the band's ``(T,)``, reserve windows' ``(w,)``.
 
     A row that stays violated, or slack with a price left, lengthens its steps until it turns: where a limit cannot be
     kept the multiplier must reach the overload price, which may be a hundred times the energy price.
@@ -83,22 +85,25 @@ class Momentum(NamedTuple):
 
     up: Floats
     down: Floats
+    above: Floats
+    below: Floats
     hold: Floats
 
 
 def no_momentum(fleet: Fleet) -> Momentum:
     """Return factors of 1."""
-    return Momentum(np.ones_like(fleet.base), np.ones_like(fleet.base), np.ones_like(fleet.holds.need))
+    nodes, total = np.ones_like(fleet.base), np.ones(fleet.steps)
+    return Momentum(nodes, nodes.copy(), total, total.copy(), np.ones_like(fleet.holds.need))
 
 
 def step(fleet: Fleet, flows: Flows, stiff: Stiffness, prices: Prices, momentum: Momentum) -> None:
     """Move the multipliers after a sweep, in place; ``fleet`` has the limits the sweep was held to."""
     city, tree = fleet.city, fleet.tree
-    _node_step(flows.node - tree.most, stiff.node, tree.roof, prices.up, momentum.up)
-    _node_step(tree.least - flows.node, stiff.node, tree.roof, prices.down, momentum.down)
+    _row_step(flows.node - tree.most, stiff.node, tree.roof, prices.up, momentum.up)
+    _row_step(tree.least - flows.node, stiff.node, tree.roof, prices.down, momentum.down)
     prices.peak[...] = np.maximum(prices.peak + stiff.total * (flows.total - prices.top[0]), 0.0)
-    prices.above[...] = np.clip(prices.above + stiff.band * (flows.total - city.upper), 0.0, city.band_price)
-    prices.below[...] = np.clip(prices.below + stiff.band * (city.lower - flows.total), 0.0, city.band_price)
+    _band_step(flows.total - city.upper, stiff.band, city.band_price, prices.above, momentum.above)
+    _band_step(city.lower - flows.total, stiff.band, city.band_price, prices.below, momentum.below)
     if city.regulation_price.any():
         up = flows.moved + city.room_up
         down = city.room_down - flows.moved + flows.solar
@@ -133,8 +138,13 @@ def _hold_step(missing: Floats, stiff: float, most: float, price: Floats, factor
     price[...] = np.clip(price + np.abs(factor) * stiff * missing, 0.0, most)
 
 
+def _band_step(beyond: Floats, stiff: float, roof: float, price: Floats, factor: Floats) -> None:
+    """Move the multipliers of one side of the band, shapes ``(T,)``: it is a row like those of the nodes."""
+    _row_step(beyond[np.newaxis], np.full(1, stiff), roof, price[np.newaxis], factor[np.newaxis])
+
+
 @njit()
-def _node_step(beyond: Floats, stiff: Floats, roof: float, price: Floats, factor: Floats) -> None:
+def _row_step(beyond: Floats, stiff: Floats, roof: float, price: Floats, factor: Floats) -> None:
     for k in range(beyond.shape[0]):
         far = _FAR_SHARE * roof / stiff[k] if roof > 0.0 else 0.0
         for t in range(beyond.shape[1]):

@@ -8,48 +8,87 @@ that nobody moves is already beyond the limit, stays as a named overload.
 
 import numpy as np
 
-from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Shorts, Stiffness, Tree
 from optimizer.decomposition.prices import copied
 from optimizer.decomposition.sweep import sweep
 
 _ROUNDS = 25
 _PATIENCE = 6
 _SHARPEN = 1.5
+_FIRST_RISE, _RISE = 1e-4, 4.0
+"""Share of the overload price by which a node's price rises at least in the first round, and growth of it."""
 _TOLERANCE_KW = 1e-6
 
 
-def overload_kw(fleet: Fleet, flows: Flows) -> Floats:
-    """Return what is beyond either limit, shape ``(m, T)``."""
-    return np.maximum(np.maximum(flows.node - fleet.tree.most, fleet.tree.least - flows.node), 0.0)
+def overload_kw(tree: Tree, flows: Flows) -> Floats:
+    """Return what is beyond either limit of ``tree``, shape ``(m, T)``."""
+    return np.maximum(np.maximum(flows.node - tree.most, tree.least - flows.node), 0.0)
 
 
-def unavoidable_kw(fleet: Fleet) -> Floats:
-    """Return the overload of the load that nobody moves if nobody else takes any, shape ``(m, T)``."""
-    return np.maximum(np.maximum(fleet.base - fleet.tree.most, fleet.tree.least - fleet.base), 0.0)
+def reachable(fleet: Fleet) -> Tree:
+    """Return the tree with limits that the powers of the devices below could keep, be their energies what they may.
+
+    What the load that nobody moves exceeds beyond them nobody can help.
+    """
+    steps, nodes = fleet.steps, len(fleet.base)
+    cars, stores = fleet.cars, fleet.stores
+    charge = _plugged(cars.first, cars.arrive, cars.depart, cars.p_max, steps)
+    charge += _plugged(stores.first, stores.arrive, stores.depart, stores.charge, steps)
+    relief = _plugged(stores.first, stores.arrive, stores.depart, stores.discharge, steps)
+    np.add.at(relief, _owner(fleet.loads.first), fleet.loads.most)
+    np.add.at(relief, _owner(fleet.panels.first), fleet.panels.available)
+    np.add.at(relief, fleet.deals.node, np.maximum(fleet.deals.cut, 0.0))
+    np.add.at(charge, fleet.deals.node, np.maximum(-fleet.deals.cut, 0.0))
+    owner = np.repeat(np.arange(nodes), np.diff(fleet.tree.start))
+    for amount in (charge, relief):
+        np.add.at(amount, fleet.tree.path, amount[owner])
+    most = np.maximum(fleet.tree.most, fleet.base - relief)
+    return fleet.tree._replace(most=most, least=np.minimum(fleet.tree.least, fleet.base + charge))
+
+
+def _owner(first: Ints) -> Ints:
+    """Return the node of every device, shape ``(n,)``."""
+    return np.repeat(np.arange(len(first) - 1), np.diff(first))
+
+
+def _plugged(first: Ints, arrive: Shorts, depart: Shorts, power: Floats, steps: int) -> Floats:
+    """Return the power of the plugged devices of every node, shape ``(m, T)``."""
+    change, node = np.zeros((len(first) - 1, steps + 1)), _owner(first)
+    np.add.at(change, (node, arrive), power)
+    np.subtract.at(change, (node, depart), power)
+    return np.asarray(np.cumsum(change, axis=1)[:, :steps])
 
 
 def mend_nodes(
-    fleet: Fleet, tight: Tree, memory: Memory, stiff: Stiffness, prices: Prices, plan: Schedule, flows: Flows
+    fleet: Fleet,
+    goal: Tree,
+    tight: Tree,
+    memory: Memory,
+    stiff: Stiffness,
+    prices: Prices,
+    plan: Schedule,
+    flows: Flows,
 ) -> int:
-    """Bring the nodes back under their limits, in place; return the rounds it took."""
+    """Bring the nodes back under the limits of ``goal``, in place; return the rounds it took."""
     sharp = copied(prices)
     node_stiff = stiff.node.copy()
     own = stiff._replace(node=node_stiff)
-    best, since = np.inf, 0
+    best, since, rise = np.inf, 0, _FIRST_RISE * tight.roof
     for count in range(_ROUNDS):
-        over = overload_kw(fleet, flows)
+        over = overload_kw(goal, flows)
         worst = float(over.sum())
         if not (over > _TOLERANCE_KW).any() or since >= _PATIENCE:
             return count
         best, since = (worst, 0) if worst < 0.98 * best else (best, since + 1)
         bad = np.flatnonzero((over > _TOLERANCE_KW).any(1))
-        below = _below(tight, bad)
-        sweep_nodes(below, 1, fleet, tight, memory, own, sharp, plan, flows)
-        rise = node_stiff[bad, None]
+        node_stiff[bad] = np.maximum(node_stiff[bad], rise / over[bad].max(1))
+        sweep_nodes(_below(tight, bad), 1, fleet, tight, memory, own, sharp, plan, flows)
+        step = node_stiff[bad, None]
         roof = tight.roof
-        sharp.up[bad] = np.clip(sharp.up[bad] + rise * (flows.node[bad] - tight.most[bad]), 0.0, roof)
-        sharp.down[bad] = np.clip(sharp.down[bad] + rise * (tight.least[bad] - flows.node[bad]), 0.0, roof)
+        sharp.up[bad] = np.clip(sharp.up[bad] + step * (flows.node[bad] - tight.most[bad]), 0.0, roof)
+        sharp.down[bad] = np.clip(sharp.down[bad] + step * (tight.least[bad] - flows.node[bad]), 0.0, roof)
         node_stiff[bad] *= _SHARPEN
+        rise *= _RISE
     return _ROUNDS
 
 

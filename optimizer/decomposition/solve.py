@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness
+from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness, Tree
 from optimizer.decomposition.bound import lower_bound_cny, node_prices
 from optimizer.decomposition.deals import bargain, decide, offers, revised
 from optimizer.decomposition.fleet import compiled, remembered, tightened
@@ -15,19 +15,25 @@ from optimizer.decomposition.flows import flows_of, resum
 from optimizer.decomposition.market import FAR
 from optimizer.decomposition.outcome import Outcome, outcome_of, power_kw
 from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, position, step
-from optimizer.decomposition.repair import mend_band, mend_nodes, sweep_nodes
-from optimizer.decomposition.warm import warm_of, warm_plan, warm_prices
+from optimizer.decomposition.repair import mend_band, mend_nodes, overload_kw, reachable, sweep_nodes
+from optimizer.decomposition.warm import recall_plan, warm_of, warm_plan, warm_prices
 from optimizer.problem import Problem
 from optimizer.solution import Solution, Status, Warm, gap_ratio
 
 _SWEEPS = 90
-_FIRST_CHECK, _FIRST_WARM_CHECK, _CHECK_EVERY, _TELL_EVERY = 13, 4, 2, 3
+_FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK = 13, 12, 4
+_CHECK_EVERY, _TELL_EVERY = 2, 3
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
+_BAND_SHARE = 4.0
 _FOLLOW = 0.5
 _DECISIONS = 8
 _MARGIN = 5e-4
 _BAND_MARGIN = 1e-4
+_MARGIN_FALL, _MARGIN_RISE = 0.6, 2.0
+_CLEAN_KW = 1e-6
+_UNCLEAN_CHECKS = 3
+"""Checks that are added in the hope of a schedule that breaks no limit once the gap is small enough."""
 _SPARED = 6e-5
 """What a check of the gap may leave unproven to be quicker, as a share of the cost of energy."""
 _SMOOTH = 1e-4
@@ -50,7 +56,10 @@ class _Search:
     """A solve under way.
 
     Attributes:
-        tight: The limits the sweeps are held to, a little inside the real ones.
+        held: With the limits the sweeps are held to, a little inside the real ones.
+        goal: The limits a repair can reach.
+        margin: How far inside the band is held, as a share of the total.
+        clean: The best schedule breaks nothing that could be kept.
         best: The schedule with the least objective so far, and what it leads to.
         proof: The multipliers of the best bound so far.
     """
@@ -58,6 +67,7 @@ class _Search:
     problem: Problem
     fleet: Fleet
     held: Fleet
+    goal: Tree
     memory: Memory
     plan: Schedule
     flows: Flows
@@ -67,10 +77,12 @@ class _Search:
     node_stiff: Floats
     stride: int
     smooth: float
+    margin: float
     random: np.random.Generator
     began_s: float
     deadline_s: float
     bound_cny: float = -np.inf
+    clean: bool = False
     best: Schedule | None = None
     outcome: Outcome | None = None
     proof: Prices | None = None
@@ -114,36 +126,41 @@ def decompose(
         progress: Told after every check of the gap.
     """
     search = _begun(problem, deadline_s, warm)
-    due = _FIRST_CHECK if warm is None else _FIRST_WARM_CHECK
+    due = _FIRST_WARM_CHECK if warm is not None else _FIRST_CHECK if problem.churn is None else _FIRST_LOYAL_CHECK
     # What held reserve is worth takes many more looks at a store to prove than to plan.
-    every = _CHECK_EVERY if problem.reserve is None else 3 * _CHECK_EVERY
+    every, enough = _CHECK_EVERY if problem.reserve is None else 3 * _CHECK_EVERY, 0
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
         _advance(search)
         if search.sweeps >= due:
-            _check(search, progress)
-            if search.gap <= gap_ratio:
+            _check(search, gap_ratio, progress)
+            if search.gap <= gap_ratio and (search.clean or enough >= _UNCLEAN_CHECKS):
                 break
+            enough += search.gap <= gap_ratio
             due = search.sweeps + every
         elif search.sweeps % _TELL_EVERY == 0:
             _tell(search, progress)
     if search.outcome is None:
-        _check(search, progress)
+        _check(search, gap_ratio, progress)
     return _answer(search, gap_ratio)
 
 
 def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
     began_s = time.perf_counter()
     fleet = compiled(problem)
+    memory = remembered(problem, fleet)
     plan = empty_plan(fleet)
+    recall_plan(fleet, memory, plan)
     warm_plan(problem, fleet, plan, warm)
     flows = flows_of(fleet, plan)
-    stiff = _stiffness(fleet, flows)
+    stiff = _stiffness(fleet, flows, memory)
     devices = len(fleet.cars.need) + len(fleet.stores.due)
     search = _Search(
         problem=problem,
         fleet=fleet,
-        held=_held(fleet, flows),
-        memory=remembered(problem, fleet),
+        held=_held(fleet, flows, _BAND_MARGIN),
+        goal=reachable(fleet),
+        margin=_BAND_MARGIN,
+        memory=memory,
         plan=plan,
         flows=flows,
         prices=warm_prices(fleet, warm),
@@ -160,9 +177,9 @@ def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
     return search
 
 
-def _held(fleet: Fleet, flows: Flows) -> Fleet:
+def _held(fleet: Fleet, flows: Flows, margin: float) -> Fleet:
     """Return the fleet with the limits the sweeps are held to, drawn in a little so that a repair has room."""
-    spare = _BAND_MARGIN * float(np.abs(flows.total).max(initial=0.0))
+    spare = margin * float(np.abs(flows.total).max(initial=0.0))
     city = fleet.city
     room = np.minimum(spare, 0.25 * np.maximum(city.upper - city.lower, 0.0))
     upper = np.where(city.upper < FAR, city.upper - room, city.upper)
@@ -175,22 +192,37 @@ def _unit(city: City) -> float:
     return max(float(np.abs(city.price).mean()), 1e-3 * city.unserved_price, 1e-9)
 
 
-def _stiffness(fleet: Fleet, flows: Flows) -> Stiffness:
-    unit = _unit(fleet.city)
+def _stiffness(fleet: Fleet, flows: Flows, memory: Memory) -> Stiffness:
+    unit, dear, city = _unit(fleet.city), _dear(fleet, memory), fleet.city
     span = max(float(np.abs(flows.total).max(initial=0.0)), 1.0)
     reach = np.minimum(fleet.tree.most, -fleet.tree.least).mean(1) if len(fleet.base) else np.zeros(0)
     size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
+    beyond = float(np.maximum(flows.total - city.upper, city.lower - flows.total).max(initial=0.0))
     need = max(float(fleet.holds.need.max(initial=0.0)), 1.0)
     return Stiffness(
-        node=2.0 * unit / size,
+        node=2.0 * dear / size,
         total=0.5 * unit / span,
-        band=_BAND_STIFFNESS * unit / span,
+        # What is beyond the band now is worth about what moving a device costs.
+        band=max(_BAND_STIFFNESS * unit / span, _BAND_SHARE * min(dear, city.band_price) / max(beyond, 0.01 * span)),
         moved=0.2 * unit / span,
         hold=0.5 * fleet.holds.price / need,
         car=2e-3 * unit,
         store=1e-3 * unit,
         large=0.2 * unit,
     )
+
+
+def _dear(fleet: Fleet, memory: Memory) -> float:
+    """Return a typical price at which devices move: energy's, or that of cuts, wear or churn where those are dearer."""
+    loads, stores = fleet.loads, fleet.stores
+    cut, wear = _mean(loads.price, loads.most.max(1, initial=0.0)), _mean(stores.wear, stores.discharge)
+    return max(_unit(fleet.city), memory.price, cut, wear)
+
+
+def _mean(price: Floats, weight: Floats) -> float:
+    """Return the mean price by weight, 0 where nothing has any."""
+    whole = float(weight.sum())
+    return float(price @ weight) / whole if whole > 0.0 else 0.0
 
 
 def _advance(search: _Search) -> None:
@@ -222,7 +254,7 @@ def _stiffened(search: _Search) -> Stiffness:
     )
 
 
-def _check(search: _Search, progress: Callable[[Progress], None] | None) -> None:
+def _check(search: _Search, target: float, progress: Callable[[Progress], None] | None) -> None:
     """Prove a bound, make the schedule feasible, and keep both if they are the best so far."""
     began = time.perf_counter()
     fleet, plan, flows = search.fleet, search.plan, search.flows
@@ -233,12 +265,32 @@ def _check(search: _Search, progress: Callable[[Progress], None] | None) -> None
     _decide(search)
     _mend(search)
     outcome = outcome_of(search.problem, fleet, search.memory, plan)
-    if search.outcome is None or outcome.objective_cny < search.outcome.objective_cny:
-        search.outcome = outcome
-        search.best = plan.copied()
     resum(fleet, plan, flows)
+    clean = _clean(search)
+    if _better(search, outcome, target, clean=clean):
+        search.outcome, search.clean = outcome, clean
+        search.best = plan.copied()
     search.check_s = time.perf_counter() - began
     _tell(search, progress)
+
+
+def _clean(search: _Search) -> bool:
+    """Return whether the total is inside its band, and every node inside the limits that its devices could keep."""
+    city, flows = search.fleet.city, search.flows
+    beyond = np.maximum(flows.total - city.upper, city.lower - flows.total)
+    return bool((beyond <= _CLEAN_KW).all() and (overload_kw(search.goal, flows) <= _CLEAN_KW).all())
+
+
+def _better(search: _Search, outcome: Outcome, target: float, *, clean: bool) -> bool:
+    """Return whether to keep ``outcome``: what breaks nothing, once it is good enough, goes before what costs less."""
+    best = search.outcome
+    if best is None:
+        return True
+    enough = search.bound_cny + target * max(1.0, abs(outcome.gross_cny))
+    if clean != search.clean:
+        kept, other = (outcome, best) if clean else (best, outcome)
+        return clean == (kept.objective_cny <= max(other.objective_cny, enough))
+    return outcome.objective_cny < best.objective_cny
 
 
 def _tell(search: _Search, progress: Callable[[Progress], None] | None) -> None:
@@ -263,12 +315,16 @@ def _decide(search: _Search) -> None:
 
 def _mend(search: _Search) -> None:
     held, memory, stiff, prices = search.held, search.memory, search.stiff, search.prices
-    mend_nodes(search.fleet, held.tree, memory, stiff, prices, search.plan, search.flows)
+    mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)
     if (held.city.upper < FAR).any() or (held.city.lower > -FAR).any():
         nodes = search.random.permutation(len(held.base)).astype(np.int64)
         parts = [part for _ in range(3) for part in np.array_split(nodes, max(min(20, len(nodes)), 1))]
         mend_band(search.fleet, held, memory, stiff, prices, search.plan, search.flows, parts)
-        mend_nodes(search.fleet, held.tree, memory, stiff, prices, search.plan, search.flows)
+        mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)
+        kept = not (search.flows.total > search.fleet.city.upper).any()
+        kept &= not (search.flows.total < search.fleet.city.lower).any()
+        search.margin = min(search.margin * (_MARGIN_FALL if kept else _MARGIN_RISE), _BAND_MARGIN)
+        search.held = _held(search.fleet, search.flows, search.margin)
 
 
 def _answer(search: _Search, target: float) -> Solution:

@@ -172,6 +172,16 @@ def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tupl
 
 
 @njit(fastmath=True)
+def unburnt(cell: Cell) -> float:
+    """Return the least value of energy at which charging and discharging at once does not pay by what it loses.
+
+    A battery never does both, but a bound must allow for it; where the value is free to be higher it is.
+    """
+    lost = 1.0 / cell.eta - cell.eta
+    return -cell.wear / lost if lost > _EPS else -1e300
+
+
+@njit(fastmath=True)
 def _terminal(
     case: Floats, cell: Cell, first: int, energy: float, guess: float, low: float, high: float
 ) -> tuple[float, float, float]:
@@ -280,7 +290,7 @@ def mended(  # noqa: C901, PLR0912, PLR0915 - one pass over the segments, with w
                 if side == AT_LOW:
                     moved = high
                 elif side == AT_HIGH:
-                    moved = low
+                    moved = max(low, min(unburnt(cell), high))
                 elif (before_side != AT_END) & (abs(reached - cell.due) <= 4.0 * _EPS * (cell.charge + 1.0)):
                     # exactly what is due, and nothing reacts: the value is free to follow its past
                     moved = min(max(value, low, 0.0), high, cell.price)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Prices, Schedule
+from optimizer.decomposition.arrays import City, Fleet, Floats, Memory, Prices, Schedule
 from optimizer.decomposition.fleet import in_cells
-from optimizer.decomposition.market import FAR
+from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.prices import make_feasible, opening_prices
 from optimizer.problem import Problem
 from optimizer.solution import Warm
@@ -54,6 +54,23 @@ def _share(city: City, total: Floats, prices: Prices) -> None:
         prices.above[...] = np.minimum(moved, city.band_price)
         prices.peak[...] -= moved
     prices.below[...] = np.where(city.lower > -FAR, np.clip(-total, 0.0, city.band_price), 0.0)
+
+
+def recall_plan(fleet: Fleet, memory: Memory, plan: Schedule) -> None:
+    """Begin where one would like to stay: fill ``plan`` with what is remembered, in place, clipped into its bounds."""
+    if memory.price <= 0.0:
+        return
+    cars, stores = fleet.cars, fleet.stores
+    p_max = np.repeat(cars.p_max, np.diff(cars.cell)).astype(np.float32)
+    plan.car[...] = np.where(np.isnan(memory.cars), plan.car, np.clip(memory.cars, 0.0, p_max))
+    length = np.diff(stores.cell)
+    charge, discharge = (np.repeat(power, length).astype(np.float32) for power in (stores.charge, stores.discharge))
+    plan.store[...] = np.where(np.isnan(memory.stores), 0.0, np.clip(memory.stores, -discharge, charge))
+    used = memory.panels.reshape(plan.used.shape)
+    plan.used[...] = np.where(used > 0.5 * UNKNOWN, np.clip(used, 0.0, fleet.panels.available), plan.used)
+    if not fleet.loads.rebound.any():
+        net = memory.loads.reshape(plan.cut.shape)
+        plan.cut[...] = np.where(net > 0.5 * UNKNOWN, np.clip(-net, 0.0, fleet.loads.most), plan.cut)
 
 
 def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None) -> bool:

@@ -8,6 +8,7 @@ half-open steps.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,9 +29,20 @@ _EFFICIENCY = 0.95
 
 
 def read(path: Path) -> Arrays:
-    """Return the arrays of an instance."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """Return the arrays of an instance.
+
+    Raises:
+        ValueError: The file is no archive of arrays, or is damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            names = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else []
+            if not names:
+                raise ValueError("expected an npz archive of arrays")
+            return {name: archive[name] for name in names}
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from error
 
 
 def problem_of(instance: Arrays) -> Problem:

@@ -36,7 +36,7 @@ def run_optimizer(
     try:
         arrays = instances.read(instance) if instance is not None else instances.generated(devices, seed)
         problem = instances.problem_of(arrays)
-    except (ProblemError, KeyError, ValueError, OSError) as error:
+    except (ProblemError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
         sys.stderr.write(f"{instance}: not an instance: {error}\n")
         return 2
     del arrays

@@ -123,7 +123,8 @@ class Planner:
             )
         except ProblemError:
             return None
-        answer = await self._solved(translation, self._event_carry or self._carry)
+        # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
+        answer = await self._solved(translation, self._event_carry)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
         self._event_carry = Carry.of(translation, answer.warm)

@@ -6,6 +6,7 @@ moved without need. The baseline plan is not touched: requests are settled again
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,9 +39,11 @@ from vpp.planning.tree import named_overload, own_flow_kw
 BAND_CNY_PER_KWH = 8.0
 """Missing a kWh of a request costs less than a driver's unserved one and far less than an overload."""
 CHURN_CNY_PER_KWH = 0.02
-_PRICE_SHARE = 0.01
-"""The tariff only says which of equal moves to prefer: shifting a kWh leaves the reference twice and so costs twice the
-churn, which no spread of prices makes up for. Nobody is moved for the price because somebody else asked for power."""
+PRICE_SHARE = 0.01
+"""The tariff and the wear of batteries only say which of equal moves to prefer: shifting a kWh leaves the reference
+twice and so costs twice the churn, which no spread of prices makes up for. Nobody is moved for the price because
+somebody else asked for power, and no battery leaves out what the plan discharges for the wear it saves.
+"""
 _AFTER_STEPS = 16
 """Steps planned beyond the last watch, so that what was drawn finds its way back."""
 _NEWCOMERS_RETURN = 1.0
@@ -113,7 +116,7 @@ def to_event_problem(
     total = base.sum(axis=0) + previous.sum(axis=0)
     problem = Problem(
         step_h=grid.step_h,
-        price_cny_per_kwh=_PRICE_SHARE * tariff.price_cny_per_kwh(grid),
+        price_cny_per_kwh=PRICE_SHARE * tariff.price_cny_per_kwh(grid),
         peak_price_cny_per_kw=0.0,
         unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
         fixed_kw=np.zeros(count),
@@ -122,7 +125,7 @@ def to_event_problem(
         storing=storing,
         solar=solar,
         flexible=_joined(flexible, newcomers),
-        band=_band(events, total),
+        band=band_of(events, total),
         churn=Churn(previous_kw=previous, price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )
     several = np.full(len(newcomers.transformer), -1, dtype=np.int64)
@@ -148,7 +151,7 @@ def to_intended(translation: Translation, solution: Solution, state: FleetState)
     )
 
 
-def _band(events: Sequence[Event], total_kw: FloatArray) -> Band:
+def band_of(events: Sequence[Event], total_kw: FloatArray) -> Band:
     """Return the bounds of the total: on target within the tolerance while due, under the rebound ceiling after.
 
     At all other times it stays below the peak that the reference has anyway: charging up before an event, and again
@@ -206,7 +209,7 @@ def _storing(
         grid=grid,
         terms=policy.store_terms(due),
     )
-    return block, rows
+    return replace(block, wear_price_cny_per_kwh=PRICE_SHARE * block.wear_price_cny_per_kwh), rows
 
 
 def _newcomers(
