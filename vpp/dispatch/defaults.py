@@ -24,7 +24,8 @@ def default_values(
 
     NaN where there is none.
 
-    A car that is short of time charges at full power whatever was planned.
+    A car that is short of time charges at full power whatever was planned; so does the next one that comes to an empty
+    station, until it is known how long it stays.
 
     Args:
         state: The snapshot.
@@ -41,13 +42,15 @@ def default_values(
         if curve is not None:
             kept = curve.steps[rows] & portfolio[rows]
             default[kept] = curve.some_kw(due_s, rows[kept])
-    car = index.is_class(ResourceClass.V2G)[rows] & state.plugged[rows]
+    station = index.is_class(ResourceClass.V2G)[rows]
+    car = station & state.plugged[rows]
     # The car may take less than its station gives.
     power = np.fmin(
         index.p_max_kw[rows], np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
     )
     hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.laxity_margin_s)
-    default[hurried] = index.p_max_kw[rows[hurried]]
+    first = hurried | (station & ~car & ~np.isnan(default))
+    default[first] = index.p_max_kw[rows[first]]
     return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,19 @@ from rich.table import Table
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest, RequestState
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.simulate.asking import SHANGHAI
 from vpp.simulate.day import Call, Day
 from vpp.simulate.presets import Preset
 from vpp.simulate.recorder import AreaMinutes
 from vpp.simulate.tables import TransformerTable
+from vpp.twin.fleet import ACTUAL, COUNTERFACTUAL
 from vpp.twin.judgement import broken_promises, judge
-from vpp.twin.truth import Truth
+from vpp.twin.truth import SessionTruth, Truth
 
 _SHOWN_LIMITS = 8
 _SHOWN_OVERLOADS = 20
+_SHOWN_FAILURES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,8 @@ class Outcome:
         from_s: Epoch seconds of its midnight.
         until_s: Epoch seconds up to which it was played.
         commands: What became of every setpoint.
-        limits_not_restored: Devices in which a value of the service is in force that it does not want, or whose
-            default is not the installed one. Chargers held for their transformer's sake are wanted.
+        not_restored: Rows in which a value of the service is in force that it does not want, or whose default is not
+            the installed one. Chargers held for their transformer's sake are wanted.
     """
 
     complete: bool
@@ -66,7 +69,7 @@ class Outcome:
     minutes: AreaMinutes
     loads: TransformerTable
     commands: Mapping[str, int]
-    limits_not_restored: int
+    not_restored: RowArray
 
     @classmethod
     def of(cls, day: Day, *, loads: TransformerTable, minutes: AreaMinutes, from_s: float, complete: bool) -> "Outcome":
@@ -85,13 +88,13 @@ class Outcome:
             minutes=minutes,
             loads=loads,
             commands=city.plant.commands(),
-            limits_not_restored=_unwanted(truth, city.service.engine.setpoints_kw()),
+            not_restored=_unwanted(truth, city.service.engine.setpoints_kw()),
         )
 
 
-def _unwanted(truth: Truth, wanted_kw: FloatArray) -> int:
+def _unwanted(truth: Truth, wanted_kw: FloatArray) -> RowArray:
     left = truth.dispatch_left[np.isnan(wanted_kw[truth.dispatch_left])]
-    return len(np.union1d(left, truth.default_changed))
+    return np.union1d(left, truth.default_changed).astype(np.int32)
 
 
 def _judged(call: Call, day: Day, truth: Truth) -> Judged | None:
@@ -141,12 +144,29 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "cap_violations_without_requests": outcome.loads.violations_without,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),
+            "broken": _broken(sessions, broken, outcome.index),
             "sessions": int((sessions.finished & (sessions.depart_s > outcome.from_s)).sum()),
             "sessions_open": int((~sessions.finished).sum()),
-            "limits_not_restored": outcome.limits_not_restored,
+            "limits_not_restored": len(outcome.not_restored),
+            "not_restored": [outcome.index.resources[row].id for row in outcome.not_restored[:_SHOWN_FAILURES]],
             "setpoints": dict(outcome.commands),
         }
     return summary
+
+
+def _broken(sessions: SessionTruth, broken: BoolArray, index: FleetIndex) -> list[dict[str, object]]:
+    """Return the first of the sessions whose promise was broken."""
+    return [
+        {
+            "resource": index.resources[sessions.rows[n]].id,
+            "arrive_at": datetime.fromtimestamp(sessions.arrive_s[n], SHANGHAI).isoformat(),
+            "depart_at": datetime.fromtimestamp(sessions.depart_s[n], SHANGHAI).isoformat(),
+            "promised_kwh": _known(sessions.promised_kwh[n]),
+            "delivered_kwh": _known(sessions.delivered_kwh[ACTUAL, n]),
+            "without_requests_kwh": _known(sessions.delivered_kwh[COUNTERFACTUAL, n]),
+        }
+        for n in np.flatnonzero(broken)[:_SHOWN_FAILURES]
+    ]
 
 
 def _request(call: Call, outcome: Outcome) -> dict[str, object]:
