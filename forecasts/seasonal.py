@@ -42,7 +42,7 @@ def seasonal(
     """
     if same_type.ndim != 2 or same_type.shape[0] != history.days:  # noqa: PLR2004 - days and steps
         raise SeriesError(f"expected shape ({history.days}, count), got {same_type.shape} for same_type")
-    days = aligned(history, same_type, usable)
+    days = _aligned(history, same_type, usable)
     mean, spread, quantiles = _statistics(days)
     level = level_of(history, same_type, group=group, recent_steps=min(recent_steps, history.steps_per_day))
     count = same_type.shape[1]
@@ -60,18 +60,9 @@ def seasonal(
     )
 
 
-def aligned(
-    history: History, same_type: BoolArray, usable: BoolArray | None, *, rows: slice = slice(None)
-) -> FloatArray:
-    """Return each day's value for every horizon step, NaN where the day does not count, ``(days, n, count)``.
-
-    Args:
-        history: Whole days.
-        same_type: See ``seasonal``.
-        usable: Of the same rows, shape ``(n, days)``.
-        rows: Which rows of the history.
-    """
-    power, per_day = history.power_kw[rows], history.steps_per_day
+def _aligned(history: History, same_type: BoolArray, usable: BoolArray | None) -> FloatArray:
+    """Return each day's value for every horizon step, NaN where the day does not count, ``(days, n, count)``."""
+    power, per_day = history.power_kw, history.steps_per_day
     n = len(power)
     by_day = power.reshape(n, history.days, per_day).transpose(1, 0, 2)
     chosen = same_type | ~same_type.any(axis=0)

@@ -11,7 +11,7 @@ import pytest
 
 from forecasts.seasonal import seasonal
 from forecasts.series import History
-from forecasts.usual import usual
+from vpp.planning.usual import usual
 from optimizer.solve import solve
 from vpp.bench.fleet import KINDS, NOW_S, City, CityMeter, city, picture, plan_of, share_at
 from vpp.bench.quote import drafts_of

@@ -19,6 +19,8 @@ NOTHING_KW = 0.05
 """Rooms and changes smaller than this are not worth a command."""
 
 _TAPER_RATIO = 0.05
+_READING_RATIO = 0.04
+"""By how much a single reading of a charger may be too high: its class and the noise of one sample."""
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
 _DISPATCH = int(Layer.DISPATCH)
 
@@ -231,13 +233,16 @@ def must_keep(  # noqa: PLR0917 - a kernel takes arguments by position
 
     A session that is commanded may use its slack down to the margin; one that is not needs twice the margin to be
     taken, so that nobody is taken and let go again at once. Time is counted at the power the car will get: no charger
-    gives more than its default, whatever it says it could.
+    gives more than its default, whatever it says it could, and a single reading may be a little high, which counts for
+    much where a car charges all night.
     """
     if not is_charging(kind) or not meter.plugged:
         return False
     if not meter.sheddable:
         return True
-    power = free if free > NOTHING_KW else meter.high_kw
+    power = free / (1.0 + _READING_RATIO) if free > NOTHING_KW else meter.high_kw
+    if not commanded and NOTHING_KW < meter.high_kw < power:
+        power = meter.high_kw
     if kind == EV and ceiling_kw > NOTHING_KW:
         power = min(power, ceiling_kw)
     margin = rules.laxity_margin_s if commanded else 2.0 * rules.laxity_margin_s

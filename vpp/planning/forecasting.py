@@ -1,5 +1,6 @@
 """What every row is expected to take: its usual days, and what plugged-in cars have promised."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasts.series import History
-from forecasts.usual import usual
 from optimizer.jit import njit
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import CHARGING, ResourceClass
@@ -18,6 +18,7 @@ from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S, STEPS_PE
 from vpp.planning.past import IDLE_KW, FloatTable, Past, Series
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import SHANGHAI_OFFSET_S
+from vpp.planning.usual import usual
 from vpp.ports import IntervalMeter
 
 _WORKDAY, _WEEKEND, _HOLIDAY = 0, 1, 2
@@ -199,23 +200,30 @@ def _expand(  # noqa: PLR0917 - a kernel takes arguments by position
     of_row, weight = members
     promised, power, full_s, leaves_s = sessions
     start_s, step_s = clock
+    steps = expected_kw.shape[1]
+    whole = np.empty(mean.shape[0], dtype=np.bool_)
+    for k in range(mean.shape[0]):
+        whole[k] = not (np.isnan(mean[k]).any() or np.isnan(spread[k]).any())
     for row in range(expected_kw.shape[0]):
-        k = of_row[row]
-        for t in range(expected_kw.shape[1]):
-            at_s = start_s + t * step_s
-            if promised[row] and at_s < leaves_s[row]:
-                expected_kw[row, t] = power[row] * min(max(full_s[row] - at_s, 0.0), step_s) / step_s
-                spread_kw[row, t] = 0.0
-                continue
-            value, wide = np.float32(np.nan), np.float32(np.nan)
-            if k >= 0:
-                value, wide = mean[k, t] * weight[row], spread[k, t] * weight[row]
-            if np.isnan(value):
-                value = np.float32(present_kw[row])
-            if np.isnan(wide):
-                wide = np.float32(abs(present_kw[row]) * _UNKNOWN_SPREAD_RATIO)
-            expected_kw[row, t] = value
-            spread_kw[row, t] = wide
+        k, first = of_row[row], 0
+        if promised[row]:
+            first = int(min(max(math.ceil((leaves_s[row] - start_s) / step_s), 0.0), float(steps)))
+        for t in range(first):
+            rest_s = full_s[row] - start_s - t * step_s
+            expected_kw[row, t] = power[row] * min(max(rest_s, 0.0), step_s) / step_s
+            spread_kw[row, t] = 0.0
+        if k >= 0 and whole[k]:
+            for t in range(first, steps):
+                expected_kw[row, t] = mean[k, t] * weight[row]
+                spread_kw[row, t] = spread[k, t] * weight[row]
+            continue
+        now = np.float32(present_kw[row])
+        wide = np.float32(abs(present_kw[row]) * _UNKNOWN_SPREAD_RATIO)
+        for t in range(first, steps):
+            known = k >= 0 and not np.isnan(mean[k, t])
+            expected_kw[row, t] = mean[k, t] * weight[row] if known else now
+            known = k >= 0 and not np.isnan(spread[k, t])
+            spread_kw[row, t] = spread[k, t] * weight[row] if known else wide
 
 
 def promised_cars(state: FleetState) -> BoolArray:

@@ -68,6 +68,7 @@ class Planner:
         self._count = count
         self._child = child or SolverChild()
         self._remembered: _Remembered | None = None
+        self._before: _Remembered | None = None
         self._carry: Carry | None = None
         self._event_carry: Carry | None = None
 
@@ -88,6 +89,7 @@ class Planner:
             translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
+        self._before = self._remembered
         answer = await self._solved(translation, self._carry)
         match answer:
             case Refused():
@@ -96,6 +98,10 @@ class Planner:
                 return self._accepted(state, forecast, translation, answer)
             case _:
                 assert_never(answer)
+
+    def withdraw(self) -> None:
+        """Forget the last plan, which was not put in force; the one before it still is."""
+        self._remembered = self._before
 
     async def redispatch(
         self, state: FleetState, *, forecast: Forecast, plan: Schedule, events: Sequence[Event]

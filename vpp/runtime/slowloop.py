@@ -8,6 +8,7 @@ requests promised: on acceptance, on shortfall, and with every new forecast.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import structlog
@@ -30,6 +31,21 @@ PLAN = "plan.installed"
 INTENDED = "plan.intended"
 _SETTLE_S = 20.0
 """How long a burst of changes may go on before it is planned for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A plan that is not in force yet.
+
+    Attributes:
+        forecast: What it was made from.
+        schedule: The plan.
+        kept_until_s: Until when it leaves storage and V2G on the plan in force, ``None`` where it frees them.
+    """
+
+    forecast: Forecast
+    schedule: Schedule
+    kept_until_s: float | None
 
 
 class SlowLoop:
@@ -104,15 +120,33 @@ class SlowLoop:
 
     async def plan(self) -> None:
         """Make one plan of the present and install it, and one for the requests promised."""
-        state = self._state()
+        await self.install(await self.prepare())
+
+    async def prepare(self) -> Prepared | None:
+        """Return a plan of the present that is not in force yet; ``None`` where there is no fleet."""
+        state, kept_until_s = self._state(), self._kept_until_s()
         if not len(state):
+            return None
+        outlook = await asyncio.to_thread(self._forecast_anew, state)
+        schedule = await self._planner.plan(state, forecast=outlook, kept_until_s=kept_until_s)
+        return Prepared(forecast=outlook, schedule=schedule, kept_until_s=kept_until_s)
+
+    async def install(self, prepared: Prepared | None) -> None:
+        """Put a plan in force, and make one for the requests promised.
+
+        Where a request was quoted on the plan in force since ``prepared`` was begun, its stores would have to stand
+        still: another plan is made first.
+        """
+        while prepared is not None and _later(self._kept_until_s(), prepared.kept_until_s):
+            self._planner.withdraw()
+            prepared = await self.prepare()
+        if prepared is None:
             return
-        self.forecast = await asyncio.to_thread(self._forecast_anew, state)
-        schedule = await self._planner.plan(state, forecast=self.forecast, kept_until_s=self._kept_until_s())
+        schedule, index = prepared.schedule, self._state().index
         # The journal holds the plan before any setpoint that follows from it.
-        decided = np.flatnonzero(state.index.is_class(*STORING))
+        decided = np.flatnonzero(index.is_class(*STORING)[: len(schedule.power_kw)])
         self._journal.append(PLAN, self._clock.now_s(), schedule_body(schedule, decided))
-        self.schedule = schedule
+        self.forecast, self.schedule = prepared.forecast, schedule
         self._metrics.observe_plan(schedule)
         if schedule.rung is not Rung.OPTIMAL:
             _log.warning("plan fell back", rung=schedule.rung.name, reason=schedule.reason)
@@ -163,6 +197,11 @@ class SlowLoop:
         finally:
             for task in waiting:
                 task.cancel()
+
+
+def _later(kept_s: float | None, prepared_s: float | None) -> bool:
+    """Return whether stores have to be kept on their plan for longer than was known when a plan was begun."""
+    return kept_s is not None and (prepared_s is None or kept_s > prepared_s)
 
 
 def _none(state: FleetState) -> Sequence[Event]:
