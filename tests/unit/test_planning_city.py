@@ -11,7 +11,6 @@ import pytest
 
 from forecasts.seasonal import seasonal
 from forecasts.series import History
-from vpp.planning.usual import usual
 from optimizer.solve import solve
 from vpp.bench.fleet import KINDS, NOW_S, City, CityMeter, city, picture, plan_of, share_at
 from vpp.bench.quote import drafts_of
@@ -36,6 +35,7 @@ from vpp.planning.reserve import ReserveWindow, held_windows
 from vpp.planning.room import room
 from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy, to_problem, to_schedule
+from vpp.planning.usual import usual
 
 ROWS = 3_000
 DAY = 86_400.0

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from optimizer.jit import njit
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetState
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 _NOTHING_KW = 0.05
 _MOST_RAISED = 200
@@ -39,14 +40,36 @@ def lift_caps(
         return
     expected = np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free_kw)
     expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
-    ceiling = tree.limit_kw * settings.cap_release_ratio
-    loads = tree.loads_kw(expected)
-    for row in capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]:
-        rise_kw = np.fmin(free_kw[row], roster.setpoint_kw[row]) - expected[row]
-        above = tree.above(int(row))
-        if rise_kw > _NOTHING_KW and np.any(loads[above] + rise_kw > ceiling[above]):
+    waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
+    lifted = _lifted(
+        tree.node[waiting],
+        np.fmin(free_kw[waiting], roster.setpoint_kw[waiting]) - expected[waiting],
+        tree.parent,
+        tree.loads_kw(expected),
+        tree.limit_kw * settings.cap_release_ratio,
+    )
+    back = waiting[lifted]
+    roster.cap_kw[back] = np.nan
+    free = back[np.isnan(roster.setpoint_kw[back])]
+    roster.returning_s[free] = state.at_s
+
+
+@njit()
+def _lifted(
+    node: IdArray, rise_kw: FloatArray, parent: RowArray, loads_kw: FloatArray, ceiling_kw: FloatArray
+) -> BoolArray:
+    """Return which rows may rise, one after the other, so that no node above them comes over its ceiling."""
+    lifted = np.zeros(len(node), dtype=np.bool_)
+    for place in range(len(node)):
+        fits, above = True, node[place]
+        while above >= 0:
+            fits &= not loads_kw[above] + rise_kw[place] > ceiling_kw[above]
+            above = parent[above]
+        if rise_kw[place] > _NOTHING_KW and not fits:
             continue
-        loads[above] += rise_kw
-        roster.cap_kw[row] = np.nan
-        if np.isnan(roster.setpoint_kw[row]):
-            roster.returning_s[row] = state.at_s
+        lifted[place] = True
+        above = node[place]
+        while above >= 0:
+            loads_kw[above] += rise_kw[place]
+            above = parent[above]
+    return lifted

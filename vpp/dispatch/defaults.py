@@ -10,7 +10,7 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 
 
 def default_values(
@@ -37,7 +37,7 @@ def default_values(
     index, rows = state.index, state.index.rows_of(*settings.plan_classes)
     # A cycle early, so that a step of the plan is in force when it begins.
     due_s = state.at_s + settings.cycle_s
-    default = commands.default_kw[rows] if schedule is None else _of(schedule.at(due_s), rows)
+    default = commands.default_kw[rows] if schedule is None else schedule.some_at(due_s, rows)
     for portfolio, curve in frozen:
         if curve is not None:
             kept = curve.steps[rows] & portfolio[rows]
@@ -52,16 +52,3 @@ def default_values(
     first = hurried | (station & ~car & ~np.isnan(default))
     default[first] = index.p_max_kw[rows[first]]
     return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])
-
-
-def _of(values: FloatArray, rows: RowArray) -> FloatArray:
-    """Return the values of ``rows`` as doubles, NaN for rows that were added later."""
-    known = rows < len(values)
-    found = np.full(len(rows), np.nan)
-    found[known] = values[rows[known]]
-    return found
-
-
-def padded(values: FloatArray, count: int) -> FloatArray:
-    """Return ``values`` lengthened with NaN for rows that were added later, as doubles side by side."""
-    return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))

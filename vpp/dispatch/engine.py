@@ -24,7 +24,7 @@ from vpp.dispatch.enlistment import (
     ranks_of,
 )
 from vpp.dispatch.finish import CAP, Asked, Finish, LastWord
-from vpp.dispatch.intent import wish_of
+from vpp.dispatch.intent import Wishes
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
@@ -132,6 +132,7 @@ class DispatchEngine:
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
         self._trusting_until_s = float("-inf")
         self._sessions = SessionCounterfactual(len(index))
+        self._wishes = Wishes()
         self._burden = Burden(settings)
         self._burden_s = float("-inf")
         self._connected: BoolArray | None = None
@@ -193,7 +194,7 @@ class DispatchEngine:
         session = self._sessions.update(state, held=self._held(rows), noted_kw=self._roster.free_kw)
         running = self.book.running(now_s)
         active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
-        wish = wish_of(intended, now_s, len(self.index))
+        wish = self._wishes.at(intended, now_s, len(self.index))
         self._burden.follow(state, roster_of(self._roster), rows, wish)
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
         planned = self.index.rows_of(*self._settings.plan_classes)

@@ -21,11 +21,11 @@ class FeederTree:
         self.parent: RowArray = index.parent_code
         self.limit_kw = index.transformer_limit_kw
         self.export_kw = index.transformer_export_kw
-        self._node = index.transformer_code.astype(np.int64)
+        self.node = index.transformer_code.astype(np.int64)
         self.children_first = self._order()
         self.base_kw = self._base(index.transformer_base_kw)
-        self._by_node = np.argsort(self._node, kind="stable").astype(np.int32)
-        self._ends = np.cumsum(np.bincount(self._node, minlength=len(self.parent)))
+        self._by_node = np.argsort(self.node, kind="stable").astype(np.int32)
+        self._ends = np.cumsum(np.bincount(self.node, minlength=len(self.parent)))
         self._children: list[list[int]] = [[] for _ in self.parent]
         for node, parent in enumerate(self.parent):
             if parent >= 0:
@@ -36,12 +36,12 @@ class FeederTree:
 
     def loads_kw(self, power_kw: FloatArray) -> FloatArray:
         """Return the net load of every node, shape ``(n_transformers,)``, for row powers ``(n_resources,)``."""
-        loads = np.bincount(self._node, weights=power_kw, minlength=len(self.parent)).astype(np.float64)
+        loads = np.bincount(self.node, weights=power_kw, minlength=len(self.parent)).astype(np.float64)
         return self._index.summed_upwards(loads) + self.base_kw
 
     def changes_kw(self, rows: RowArray, change_kw: FloatArray) -> FloatArray:
         """Return by how much the load of every node changes with some rows' powers, shape ``(n_transformers,)``."""
-        own = np.bincount(self._node[rows], weights=change_kw, minlength=len(self.parent)).astype(np.float64)
+        own = np.bincount(self.node[rows], weights=change_kw, minlength=len(self.parent)).astype(np.float64)
         return self._index.summed_upwards(own)
 
     def rows_under(self, node: int) -> RowArray:
@@ -53,13 +53,6 @@ class FeederTree:
             found.append(self._own(child))
             open_ += self._children[child]
         return np.sort(np.concatenate(found))
-
-    def above(self, row: int) -> RowArray:
-        """Return the nodes above a row, its own first."""
-        nodes = [int(self._node[row])]
-        while self.parent[nodes[-1]] >= 0:
-            nodes.append(int(self.parent[nodes[-1]]))
-        return np.array(nodes, dtype=np.int32)
 
     def _own(self, node: int) -> RowArray:
         begin = 0 if node == 0 else int(self._ends[node - 1])

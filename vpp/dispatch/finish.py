@@ -116,8 +116,11 @@ class LastWord:
         over = above_caps(self._tree, load, self._settings)
         if not len(over) and np.isnan(self._roster.cap_kw[rows]).all():
             return replace(finish, load_kw=load)
-        near = [self._tree.rows_under(int(node)) for node in over]
-        found = self._under_caps(state, asked, np.unique(np.concatenate((rows, *near))).astype(np.int32), shown_kw)
+        looked_at = np.zeros(len(state), dtype=np.bool_)
+        looked_at[rows] = True
+        for node in over:
+            looked_at[self._tree.rows_under(int(node))] = True
+        found = self._under_caps(state, asked, np.flatnonzero(looked_at).astype(np.int32), shown_kw)
         everyone = np.arange(len(state), dtype=np.int32)
         while found is None:
             # Who feeds in less may lift another node above its cap, whose rows have not been looked at.

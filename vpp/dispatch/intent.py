@@ -4,7 +4,6 @@ import numpy as np
 
 from optimizer.jit import njit
 from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.defaults import padded
 from vpp.dispatch.rowrules import NOTHING_KW
 from vpp.dispatch.staging import lots
 from vpp.dispatch.survey import Survey
@@ -20,11 +19,26 @@ _PERIOD_S = float(STEP_S)
 _GOLDEN = 0.6180339887498949
 
 
-def wish_of(intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
-    """Return what a re-dispatch plan has ``count`` rows take now, ``None`` where it says nothing."""
-    if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
-        return None
-    return padded(intended.at(now_s), count)
+class Wishes:
+    """What a re-dispatch plan has every row take, read once a step: the powers of one step lie far apart in a plan."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Schedule, int, FloatArray] | None = None
+
+    def at(self, intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
+        """Return what ``count`` rows should take, NaN for no wish; ``None`` where there is no plan of now."""
+        if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
+            self._read = None
+            return None
+        step = intended.grid.index_at(now_s)
+        if self._read is None or self._read[0] is not intended or self._read[1] != step or len(self._read[2]) != count:
+            self._read = (intended, step, _padded(intended.at(now_s), count))
+        return self._read[2]
+
+
+def _padded(values: FloatArray, count: int) -> FloatArray:
+    """Return ``values`` lengthened with NaN for rows that were added later, as doubles side by side."""
+    return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))
 
 
 def follow_plan(

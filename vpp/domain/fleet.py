@@ -10,7 +10,7 @@ from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 
 CLASSES = tuple(ResourceClass)
 """Class codes in arrays are positions in this tuple."""
@@ -96,6 +96,11 @@ class FleetIndex:
         """Position in ``ADAPTERS`` of every row's adapter, shape ``(n_resources,)``."""
         codes = {adapter: code for code, adapter in enumerate(ADAPTERS)}
         return np.array([codes[r.adapter] for r in self.resources], dtype=np.uint8)
+
+    @cached_property
+    def by_adapter(self) -> IdArray:
+        """Number of rows of each of ``ADAPTERS``, shape ``(n_adapters,)``."""
+        return np.bincount(self.adapter_code, minlength=len(ADAPTERS)).astype(np.int64)
 
     @cached_property
     def area_code(self) -> RowArray:
@@ -349,6 +354,11 @@ class FleetState:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def connected_by_adapter(self) -> IdArray:
+        """Return the number of connected rows of each of ``ADAPTERS``, shape ``(n_adapters,)``."""
+        codes = self.index.adapter_code
+        return np.array([np.count_nonzero(self.connected & (codes == code)) for code in range(len(ADAPTERS))])
 
     def laxity_s(self, power_kw: FloatArray) -> FloatArray:
         """Return the time each car could wait before it needs ``power_kw`` without pause, shape ``(n_resources,)``.

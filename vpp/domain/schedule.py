@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 
 PowerTable = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -51,5 +51,14 @@ class Schedule:
 
     def at(self, at_s: float) -> FloatArray:
         """Return every resource's power at ``at_s``, shape ``(n_resources,)``; outside the grid its nearest step."""
-        step = min(max(self.grid.index_at(at_s), 0), self.grid.count - 1)
-        return np.asarray(self.power_kw[:, step], dtype=np.float64)
+        return np.asarray(self.power_kw[:, self._step(at_s)], dtype=np.float64)
+
+    def some_at(self, at_s: float, rows: RowArray) -> FloatArray:
+        """Return ``at`` of ``rows`` alone, NaN for rows that were added later, shape ``(len(rows),)``."""
+        found = np.full(len(rows), np.nan)
+        known = rows < len(self.power_kw)
+        found[known] = self.power_kw[rows[known], self._step(at_s)]
+        return found
+
+    def _step(self, at_s: float) -> int:
+        return min(max(self.grid.index_at(at_s), 0), self.grid.count - 1)

@@ -91,9 +91,7 @@ class Alarms:
 
     def _adapters(self, state: FleetState) -> None:
         """An adapter is lost once few of its devices are left of those it had; new ones are given time to connect."""
-        codes = state.index.adapter_code
-        registered = np.bincount(codes, minlength=len(ADAPTERS))
-        connected = np.bincount(codes[state.connected], minlength=len(ADAPTERS))
+        registered, connected = state.index.by_adapter, state.connected_by_adapter()
         enough = (registered > 0) & (connected >= _LEAST_CONNECTED_RATIO * registered)
         self._armed = np.where(enough, True, self._armed & (registered == self._registered))  # noqa: FBT003 - numpy
         lost = (self._armed | self._lost) & ~enough
