@@ -30,6 +30,8 @@ def reachable(fleet: Fleet) -> Tree:
 
     What the load that nobody moves exceeds beyond them nobody can help.
     """
+    if not ((fleet.base > fleet.tree.most) | (fleet.base < fleet.tree.least)).any():
+        return fleet.tree
     steps, nodes = fleet.steps, len(fleet.base)
     cars, stores = fleet.cars, fleet.stores
     charge = _plugged(cars.first, cars.arrive, cars.depart, cars.p_max, steps)

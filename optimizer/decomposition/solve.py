@@ -21,7 +21,7 @@ from optimizer.problem import Problem
 from optimizer.solution import Solution, Status, Warm, gap_ratio
 
 _SWEEPS = 90
-_FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK = 13, 12, 4
+_FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK, _FIRST_RESERVE_CHECK = 13, 12, 4, 6
 _CHECK_EVERY, _TELL_EVERY = 2, 3
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
@@ -127,8 +127,10 @@ def decompose(
     """
     search = _begun(problem, deadline_s, warm)
     due = _FIRST_WARM_CHECK if warm is not None else _FIRST_CHECK if problem.churn is None else _FIRST_LOYAL_CHECK
-    # What held reserve is worth takes many more looks at a store to prove than to plan.
-    every, enough = _CHECK_EVERY if problem.reserve is None else 3 * _CHECK_EVERY, 0
+    every, enough = _CHECK_EVERY, 0
+    if problem.reserve is not None:
+        # What held reserve is worth takes as long to prove as a sweep, and is not proven before the prices stand.
+        due, every = max(due, _FIRST_RESERVE_CHECK), 2 * _CHECK_EVERY
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
         _advance(search)
         if search.sweeps >= due:

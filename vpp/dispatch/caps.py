@@ -23,8 +23,8 @@ def lift_caps(
     kept: BoolArray,
     order: FloatArray,
     settings: DispatchSettings,
-) -> None:
-    """Let rows return whose transformers have room again, a few at a time, urgent sessions first.
+) -> bool:
+    """Let rows return whose transformers have room again, a few at a time, urgent sessions first; say if any did.
 
     Args:
         roster: Whose ``cap_kw`` and ``returning_s`` are changed.
@@ -37,7 +37,7 @@ def lift_caps(
     """
     capped = np.flatnonzero(~np.isnan(roster.cap_kw))
     if not len(capped):
-        return
+        return False
     expected = np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free_kw)
     expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
@@ -52,6 +52,7 @@ def lift_caps(
     roster.cap_kw[back] = np.nan
     free = back[np.isnan(roster.setpoint_kw[back])]
     roster.returning_s[free] = state.at_s
+    return bool(len(back))
 
 
 @njit()

@@ -110,7 +110,7 @@ class LastWord:
             load_kw: Net load of every transformer by it.
         """
         self._default_kw = default_kw
-        finish = self._merged(state, asked, rows, shown_kw)
+        finish = self._merged(state, asked, rows, shown_kw, self._seen(state, asked, rows, shown_kw))
         expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
         load = load_kw + self._tree.changes_kw(rows, expected - shown_kw[rows])
         over = above_caps(self._tree, load, self._settings)
@@ -126,6 +126,13 @@ class LastWord:
             # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
             found = self._under_caps(state, asked, everyone, shown_kw)
         return found
+
+    def _seen(
+        self, state: FleetState, asked: Sequence[Asked], rows: RowArray, shown: FloatArray
+    ) -> tuple[FloatArray, BoolArray]:
+        """Return the power each of ``rows`` would take if it were free, and who must not be touched."""
+        free = self._free(rows, shown, asked)
+        return free, self._kept(state, rows, free)
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
         """Return the power each of ``rows`` would take if it were free, as the request it works for sees it."""
@@ -156,11 +163,11 @@ class LastWord:
         asked: Sequence[Asked],
         rows: RowArray,
         shown: FloatArray,
+        seen: tuple[FloatArray, BoolArray],
     ) -> Finish:
         """Return what all voices together want of ``rows``, inside each device."""
         index, roster = self._index, self._roster
-        free = self._free(rows, shown, asked)
-        kept = self._kept(state, rows, free)
+        free, kept = seen
         low = index.p_min_kw[rows]
         power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.p_max_kw[rows], low)).power_kw
         # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
@@ -182,12 +189,14 @@ class LastWord:
         self, state: FleetState, asked: Sequence[Asked], rows: RowArray, shown: FloatArray
     ) -> Finish | None:
         """Let the guard cut among ``rows``; caps that bind are noted. ``None`` where others would have to be cut."""
-        settings, before = self._settings, self._free(rows, shown, asked)
-        kept_rows = self._kept(state, rows, before)
+        settings, seen = self._settings, self._seen(state, asked, rows, shown)
+        kept_rows = seen[1]
         kept = _spread(kept_rows, rows, np.zeros(len(state), dtype=np.bool_))
-        free = _spread(before, rows, shown)
-        lift_caps(self._roster, self._tree, state, free_kw=free, kept=kept, order=self._cut_order, settings=settings)
-        finish = self._merged(state, asked, rows, shown)
+        free = _spread(seen[0], rows, shown)
+        order = self._cut_order
+        if lift_caps(self._roster, self._tree, state, free_kw=free, kept=kept, order=order, settings=settings):
+            seen = self._seen(state, asked, rows, shown)
+        finish = self._merged(state, asked, rows, shown, seen)
         result = guard(
             state,
             self._tree,
@@ -195,7 +204,7 @@ class LastWord:
             now_kw=_spread(finish.now_kw, rows, shown),
             kept=kept,
             fixed=~state.connected | (state.at_s < self._commands.blocked_s),
-            order=self._cut_order,
+            order=order,
             settings=settings,
         )
         if np.count_nonzero(result.capped) > np.count_nonzero(result.capped[rows]):
