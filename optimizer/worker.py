@@ -8,6 +8,7 @@ import sys
 from typing import BinaryIO
 
 from optimizer.decomposition.warmup import warm_up
+from optimizer.heap import keep_freed_memory
 from optimizer.solve import solve
 from optimizer.validation import ProblemError
 from optimizer.wire import ERROR, HEADER_BYTES, READY, SOLUTION, Buffer, frame, problem_from, solution_bytes
@@ -52,6 +53,7 @@ def _filled(source: BinaryIO, payload: bytearray) -> bool:
 def main() -> None:
     """Serve on the standard streams; whatever a library prints goes to standard error instead."""
     os.nice(_NICENESS)
+    keep_freed_memory()
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as sink:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         warm_up()

@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 from rich.progress import Progress
 
+from optimizer.heap import keep_freed_memory
 from optimizer.tracking.order import warm_up
 from optimizer.validation import FloatArray
 from vpp.bench.proportional_split import ProportionalSplit
@@ -29,6 +30,7 @@ _WARM_ROWS, _WARM_TICKS = 400, 20
 def run_dispatch(*, devices: int, seed: int, as_json: bool) -> int:
     """Plan a day, follow a signal through it, and print what it took and what came of it."""
     console = Console(stderr=True)
+    keep_freed_memory()
     began, cpu = time.perf_counter(), time.process_time()
     console.print("compiling")
     warm_up()

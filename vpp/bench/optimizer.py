@@ -12,6 +12,7 @@ from rich.table import Table
 
 from optimizer.decomposition.solve import Progress, decompose
 from optimizer.decomposition.warmup import warm_up
+from optimizer.heap import keep_freed_memory
 from optimizer.validation import ProblemError
 from vpp.bench import instance as instances
 
@@ -33,6 +34,7 @@ def run_optimizer(
         rivals: Also solve small instances with other tools.
         as_json: End with one JSON object on standard output.
     """
+    keep_freed_memory()
     try:
         arrays = instances.read(instance) if instance is not None else instances.generated(devices, seed)
         problem = instances.problem_of(arrays)

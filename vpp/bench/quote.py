@@ -10,6 +10,7 @@ import orjson
 from rich.console import Console
 from rich.progress import track
 
+from optimizer.heap import keep_freed_memory
 from vpp.bench.fleet import City, CityMeter, city, picture, plan_of
 from vpp.domain.fleet import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
@@ -31,6 +32,7 @@ _RATIO = 0.95
 def run_quote(*, devices: int, seed: int, as_json: bool) -> int:
     """Quote ``DRAFTS`` seeded drafts; a picture is gathered anew every eighth, whose time counts for that draft."""
     console = Console(stderr=True)
+    keep_freed_memory()
     _warm_up()
     console.print(f"building a city of {devices} rows")
     made = city(devices)

@@ -25,6 +25,7 @@ from optimizer.decomposition.fleet import compiled
 from optimizer.decomposition.repair import reachable
 from optimizer.decomposition.warmup import warm_up
 from optimizer.evaluation import evaluate
+from optimizer.heap import keep_freed_memory
 from optimizer.problem import Churn, Problem
 from optimizer.solution import Solution
 from optimizer.solve import solve
@@ -64,6 +65,7 @@ class _Case:
 def run_redispatch(*, devices: int, seed: int, as_json: bool) -> int:
     """Plan the answer to an acceptance for ``devices`` rows of the city and for as many charging points."""
     console = Console(stderr=True)
+    keep_freed_memory()
     console.print(f"kernels ready after {warm_up():.1f} s")
     worst: dict[str, Figures] = {}
     for name, stated in (("service", _service), ("plugged", _plugged)):

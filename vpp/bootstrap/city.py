@@ -115,6 +115,7 @@ class VirtualCity:
         tariff: Prices; the service's own unless given.
         planning_s: Virtual seconds from the picture a plan is made of until it is in force. The real time it takes is
             spent beside the cycles in between.
+        scraped: Somebody reads the service's metrics.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class VirtualCity:
         observer: Observer | None = None,
         tariff: Tariff | None = None,
         planning_s: float = 0.0,
+        scraped: bool = True,
     ) -> None:
         self.twin, self.index = twin, twin.index
         self.clock = VirtualClock(twin.now_s)
@@ -137,7 +139,7 @@ class VirtualCity:
         self._memory = memory
         self._observer = observer
         self._tariff = tariff
-        self._planning_s = planning_s
+        self._planning_s, self._scraped = planning_s, scraped
         self._next_plan_s = self._in_force_s = float("inf")
         self._upcoming: asyncio.Task[Prepared | None] | None = None
         self._links: Sequence[TwinLink] = []
@@ -151,7 +153,13 @@ class VirtualCity:
         """Start the service."""
         self._links = self._made_links()
         self.service = Service(
-            self.settings, self._memory, self.clock, self._links, observer=self._observer, tariff=self._tariff
+            self.settings,
+            self._memory,
+            self.clock,
+            self._links,
+            observer=self._observer,
+            tariff=self._tariff,
+            scraped=self._scraped,
         )
         await self.service.planner.start()
         await self.service.open()

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.service import STARTED, Store, dispatch_settings
 from vpp.config import Settings
 from vpp.dispatch.engine import DispatchEngine
@@ -55,6 +56,7 @@ def run_audit(settings: Settings, *, as_json: bool) -> None:
 
 def run_replay(settings: Settings, *, as_json: bool) -> int:
     """Decide every recorded cycle again; return 0 only if every setpoint came out as it was sent."""
+    keep_freed_memory()
     store = Store.open(settings.database_url)
     try:
         verdict = Replay(settings, store).run()

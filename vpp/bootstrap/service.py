@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from adapters.ocpp.server import OcppLink
+from optimizer.heap import keep_freed_memory
 from vpp.api.app import create_app, describe
 from vpp.bootstrap.links import links_of, service_links
 from vpp.bootstrap.memory import Memory
@@ -68,6 +69,7 @@ _BACKLOG = 2048
 def run_service(settings: Settings) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
     configure_logging(json=settings.log_json, level=settings.log_level)
+    keep_freed_memory()
     run(_serve(settings))
 
 
@@ -167,6 +169,7 @@ class Service:
     Args:
         observer: Told of every cycle after the service's own observers.
         tariff: Prices the plan is made for; Shanghai's time-of-use tariff unless given.
+        scraped: Somebody reads the metrics.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class Service:
         *,
         observer: Observer | None = None,
         tariff: Tariff | None = None,
+        scraped: bool = True,
     ) -> None:
         index = store.registry.load()
         epoch = store.leases.next_epoch()
@@ -212,6 +216,7 @@ class Service:
             journal=store.journal,
             news=self.news,
             metrics=self.metrics,
+            scraped=scraped,
         )
         self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
         self._links = links

@@ -65,6 +65,9 @@ class VirtualPowerPlant:
     """Owns the loops' shared parts and offers them to the edges.
 
     See `vpp.ports.Plant` and `vpp.ports.RegulationPlant` for the methods.
+
+    Args:
+        scraped: Somebody reads the metrics, so what takes long to show, every area's capacity, is worth it.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class VirtualPowerPlant:
         journal: Journal,
         news: News,
         metrics: Metrics,
+        scraped: bool = True,
     ) -> None:
         self.clock = clock
         self.desk: Desk
@@ -97,6 +101,7 @@ class VirtualPowerPlant:
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
+        self._scraped = scraped
         self._shown: Schedule | None = None
         self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
         self._declaring = threading.Lock()
@@ -288,7 +293,7 @@ class VirtualPowerPlant:
     def _declare(self, state: FleetState) -> None:
         """Show the capacities of the present step, once a plan; they take too long for the loop."""
         schedule = self.slow.schedule
-        if self.slow.forecast is None or schedule is None or schedule is self._shown:
+        if not self._scraped or self.slow.forecast is None or schedule is None or schedule is self._shown:
             return
         self._shown = schedule
         answers = asyncio.get_running_loop().run_in_executor(None, self._capacities, state)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.city import Costs, VirtualCity, fresh_twin, installed_kw, virtual_settings
 from vpp.bootstrap.memory import VolatileMemory
 from vpp.bootstrap.runner import run
@@ -87,6 +88,7 @@ def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
     began_s = time.perf_counter()
     console = Console(stderr=True, highlight=False)
     configure_logging(json=False, level="error")
+    keep_freed_memory()
     simulation = Simulation(options, console)
     finished = run(simulation.run())
     summary = simulation.finish(began_s, complete=finished is not None)
@@ -176,6 +178,7 @@ class Simulation:
             observer=self._areas.observe,
             tariff=self._tariff,
             planning_s=_PLANNING_S,
+            scraped=False,
         )
         city.costs = self._costs
         progress.update(bar, description="connecting the fleet, first plan")
