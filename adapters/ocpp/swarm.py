@@ -26,6 +26,8 @@ from adapters.ocpp.wire import Version, stamp
 RECEIVE_BYTES = 16 * 1024
 _HARVEST = 1024
 _POLL_S = 0.05
+_BEAT_S = 0.01
+"""Least pause between two who meter: a process that wakes for each of them takes the core from those it loads."""
 _LEAST_RETRY_S = 0.2
 _STAMP_S = 0.5
 _NOT_CONNECTED, _SHAKING, _GREETING, _BOOTING, _TELLING, _READY = range(6)
@@ -361,7 +363,9 @@ class Swarm:
         close = payload.find(b'"', 4)
         name = payload[4:close]
         if kind == b"2":
-            self._answer(member, name, payload[close + 3 : payload.find(b'"', close + 3)])
+            self.tally.calls += 1
+            body = self._response(member, payload[close + 3 : payload.find(b'"', close + 3)], payload)
+            self._send(member, b'[3,"' + name + b'",' + body + b"]")
             return
         if name != member.asked:
             self.tally.wrong_ids += 1
@@ -371,9 +375,9 @@ class Swarm:
             self.tally.results += 1
         else:
             self.tally.errors += 1
-        self._go_on(member)
+        self._go_on(member, payload)
 
-    def _go_on(self, member: Member) -> None:
+    def _go_on(self, member: Member, payload: bytes) -> None:
         """Ask what comes after an answer."""
         if member.state == _READY:
             self.tally.latency_s.append(time.perf_counter() - member.since)
@@ -383,22 +387,25 @@ class Swarm:
             member.state = _TELLING
             self._ask(member, _STATUS % self._now())
         else:
-            member.state = _READY
-            self._coming -= 1
-            self.tally.ready += 1
+            self._introduce(member, payload)
 
-    def _answer(self, member: Member, name: bytes, action: bytes) -> None:
-        self.tally.calls += 1
-        body = b'{"status":"Accepted"}'
+    def _introduce(self, member: Member, payload: bytes) -> None:  # noqa: ARG002 - for stations with more to tell
+        """Say what is to be said after the status; ``payload`` is the answer to what was said last."""
+        member.state = _READY
+        self._coming -= 1
+        self.tally.ready += 1
+
+    def _response(self, member: Member, action: bytes, payload: bytes) -> bytes:  # noqa: ARG002 - as above
+        """Return the body of the answer to a call, ``payload`` being all of the call."""
         if action == b"SetChargingProfile":
             self.tally.profiles += 1
         elif action == b"GetConfiguration":
-            body = _CONFIGURATION % (_configured() if member.configured else b"")
+            return _CONFIGURATION % (_configured() if member.configured else b"")
         elif action == b"ChangeConfiguration":
             member.configured = True
         elif action == b"TriggerMessage":
-            body = b'{"status":"NotImplemented"}'
-        self._send(member, b'[3,"' + name + b'",' + body + b"]")
+            return b'{"status":"NotImplemented"}'
+        return b'{"status":"Accepted"}'
 
     # Speaking.
 
@@ -417,7 +424,7 @@ class Swarm:
                 self._meter(member)
             self._next_number += 1
             self._next_due += step_s
-        return self._next_due - now
+        return max(self._next_due - now, _BEAT_S)
 
     def _meter(self, member: Member) -> None:
         member.meter += 1

@@ -80,6 +80,21 @@ def gateway(
 
 
 @bench.command()
+def path(
+    *,
+    stations: Annotated[int, typer.Option(min=20, help="charging stations, each with a car")] = 10_000,
+    gateways: Annotated[int, typer.Option(min=1, help="gateway processes behind one port")] = 2,
+    kill: Annotated[bool, typer.Option("--kill", help="kill -9 one gateway in the hold")] = False,
+    keep: Annotated[Path | None, typer.Option(help="new folder to keep logs and the journal in")] = None,
+    json: Json = False,
+) -> None:
+    """Follow a request from its acceptance over NATS, gateways and stations to the meters, leg by leg."""
+    from vpp.bench.path import run_path
+
+    raise typer.Exit(run_path(stations=stations, gateways=gateways, kill=kill, keep=keep, as_json=json))
+
+
+@bench.command()
 def store(
     *,
     devices: Annotated[int, typer.Option(min=1, help="devices that report once a minute")] = 200_000,

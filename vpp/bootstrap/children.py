@@ -44,6 +44,11 @@ class Child:
             )
         return cls(command, log, process)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def check(self) -> None:
         """Do nothing while it runs.
 

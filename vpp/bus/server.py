@@ -34,6 +34,11 @@ class NatsServer:
         """Where it listens, ``nats://127.0.0.1:PORT``; of use after the first start."""
         return f"nats://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 while it does not run."""
+        return 0 if self._process is None else self._process.pid
+
     async def start(self) -> None:
         """Start it; returns once it listens.
 
