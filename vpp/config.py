@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         None, description="file of the secret the keys are hashed under; beside VPP_OCPP_KEYS, ending .secret, if unset"
     )
     ocpp_admissions_per_s: Positive = Field(
-        5000.0, description="stations a process lets in a second; the rest hears 503 and when to come back"
+        2000.0, description="stations a process lets in a second; the rest hears 503 and when to come back"
     )
     ocpp_call_retries: int = Field(
         0, ge=0, le=5, description="how often an instruction without an answer is sent again on the same connection"

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 
 
 class Bucket:
@@ -37,6 +38,37 @@ class Bucket:
         return 0.0 if self._per_s == math.inf else max(0.0, (1.0 - self._tokens) / self._per_s)
 
 
+class Rush:
+    """Tells whether stations come in by the crowd, from how many came between two ticks of a tenth of a second.
+
+    A process that must share its core with others sees them come in gusts, so a rush is over only when no tick has
+    seen so many for a while.
+    """
+
+    MANY = 10
+    CALM_WALL_S = 1.0
+
+    __slots__ = ("_came", "_until")
+
+    def __init__(self) -> None:
+        self._came = 0
+        self._until = -math.inf
+
+    def came(self) -> None:
+        """Count a station."""
+        self._came += 1
+
+    def tick(self, now: float) -> None:
+        """Look at those that came since the last tick, in loop time."""
+        if self._came > self.MANY:
+            self._until = now + self.CALM_WALL_S
+        self._came = 0
+
+    def lasts(self, now: float) -> bool:
+        """Tell whether it is not over yet."""
+        return now < self._until
+
+
 class Admission:
     """Lets stations in at a rate; those that take part in an event go first, the rest is told when to come back.
 
@@ -54,9 +86,14 @@ class Admission:
         self._turned_away = 0
         self._lot = random.Random(seed)  # noqa: S311 - spreads load, hides nothing
 
-    def admit(self, now: float, *, prior: bool) -> float:
-        """Return 0 to let a station in, else the seconds it should wait; ``prior`` ones are always let in."""
-        if self._bucket.take(now) or prior:
+    def admit(self, now: float, *, prior: Callable[[], bool]) -> float:
+        """Return 0 to let a station in, else the seconds it should wait.
+
+        Args:
+            now: Loop time.
+            prior: Tells whether the station is one that is always let in; not asked while there is room for all.
+        """
+        if self._bucket.take(now) or prior():
             self._turned_away = max(0, self._turned_away - 1)
             return 0.0
         self._turned_away += 1

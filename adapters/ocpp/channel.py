@@ -26,6 +26,7 @@ from adapters.ocpp.frames import (
     span,
     text,
 )
+from adapters.ocpp.heap import Leftovers
 from adapters.ocpp.poller import READ, WRITE, Poller
 from adapters.ocpp.wheel import Wheel
 
@@ -77,6 +78,8 @@ class Switchboard:
         handshake_wall_s: How long a peer may take for its head.
         backlog_bytes: What may wait for a peer that does not read.
         rsv_tolerated: A reserved bit without an extension is a firmware's fault (ocpp-go#358) and is looked through.
+        lingering: Those that have said farewell and wait for the peer's.
+        leftovers: Hears of TLS handshakes.
     """
 
     poller: Poller
@@ -85,6 +88,10 @@ class Switchboard:
     backlog_bytes: int = BACKLOG_BYTES
     rsv_tolerated: bool = True
     lingering: "set[Channel]" = field(default_factory=set)
+    leftovers: Leftovers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leftovers = Leftovers(self.wheel)
 
 
 class Channel:
@@ -399,6 +406,7 @@ class TlsChannel(Channel):
             self.cut()
             return False
         self._shaken = True
+        self._board.leftovers.shaken(self._board.poller.now)
         self._board.poller.change(self._fd, WRITE if self._backlog else READ)
         return True
 

@@ -326,8 +326,9 @@ class Charger:
 
         Another firmware, or another station in the same place, makes everything known of the old one void.
         """
-        told = Abilities(version=self.abilities.version, vendor=vendor, model=model, firmware=firmware)
-        if told.make != self.abilities.make:
+        known = self.abilities
+        if (vendor, model, firmware) != (known.vendor, known.model, known.firmware):
+            told = Abilities(version=known.version, vendor=vendor, model=model, firmware=firmware)
             self.learn(self.services.cards.recall(told))
 
     def spoken(self, version: str) -> None:

@@ -256,13 +256,13 @@ def _release(dialect: Dialect, charger: Charger, command: Command) -> Script:
 
 def _judge(answer: Answer) -> Verdict:
     match answer.kind:
+        case AnswerKind.RESULT:  # first: what nearly every answer is
+            if answer.status == "Accepted":
+                return ACCEPTED
+            return UNSUPPORTED if answer.status == "NotSupported" else REFUSED
         case AnswerKind.TIMEOUT:
             return TIMED_OUT
         case AnswerKind.LOST:
             return NOT_CONNECTED
         case AnswerKind.ERROR:
             return UNSUPPORTED if answer.code in _UNSUPPORTED else PROTOCOL
-        case AnswerKind.RESULT:
-            if answer.status == "Accepted":
-                return ACCEPTED
-            return UNSUPPORTED if answer.status == "NotSupported" else REFUSED

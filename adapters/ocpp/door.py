@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -123,7 +124,7 @@ class Door:
         wait_s = (
             self._admission.LEAST_WAIT_S
             if full
-            else self._admission.admit(poller.now, prior=self._host.is_prior(station))
+            else self._admission.admit(poller.now, prior=partial(self._host.is_prior, station))
         )
         if wait_s > 0.0:
             refusal = handshake.refusal(HTTPStatus.SERVICE_UNAVAILABLE, Retry_After=str(math.ceil(wait_s)))

@@ -129,8 +129,8 @@ class Plates:
     def rows_of(self, station: str) -> dict[int, int]:
         """Return the row of every connector of a station, empty if nobody knows it."""
         name = hash(station)
-        first = int(np.searchsorted(self._sorted_name, name, side="left"))
-        last = int(np.searchsorted(self._sorted_name, name, side="right"))
+        first = int(self._sorted_name.searchsorted(name, side="left"))
+        last = int(self._sorted_name.searchsorted(name, side="right"))
         rows = [*self._sorted_row[first:last].tolist(), *self._fresh.get(name, ())]
         return {int(self._connector[row]): row for row in rows}
 
@@ -142,6 +142,12 @@ class Plates:
         """Return the connector of a row; raises UnknownIdError."""
         self._must_be_ours(row)
         return int(self._connector[row])
+
+    def connectors(self, rows: RowArray) -> RowArray:
+        """Return the connectors of rows, shape ``(n,)``, 0 where a row is not ours."""
+        found, known = np.zeros(len(rows), dtype=np.int32), (rows >= 0) & (rows < self._count)
+        found[known] = self._connector[rows[known]]
+        return found
 
     def plate(self, row: int) -> Plate:
         """Return the nameplate of a row."""

@@ -4,6 +4,10 @@ A transport, a protocol and a reader per connection cost an event loop 5 to 10 K
 connection is one entry of a dictionary, and one wake-up serves all that have become ready: after a thin harvest the
 poller rests for some milliseconds, so that the next is a richer one; after a full one it goes on at once. Waking an
 idle process costs more than a dozen messages, so the more connections there are, the longer it may rest.
+
+Before one epoll is given another to watch, the kernel walks all that the other watches, in search of loops
+(``ep_loop_check_proc``): a millisecond with 16,000 connections, 20 times a second. So a poller with a crowd is never
+handed back to the event loop; it looks again after every rest, whether there was something or not.
 """
 
 import asyncio
@@ -23,6 +27,8 @@ _MANY = 10_000
 _HARVEST = 512
 _FULL = 16
 """Ready descriptors from which on the next look follows without a rest."""
+CROWD = 1_000
+"""Connections from which on the poller keeps its own time."""
 
 
 class Watched(Protocol):
@@ -48,7 +54,7 @@ class Poller:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._resting: asyncio.TimerHandle | None = None
+        self._pause: asyncio.Handle | None = None
         self._before_rest: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -89,8 +95,8 @@ class Poller:
 
     def close(self) -> None:
         """Stop listening; descriptors that are still watched stay open."""
-        if self._resting is not None:
-            self._resting.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
         if self._loop is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._loop = None
@@ -98,38 +104,49 @@ class Poller:
         self._epoll.close()
 
     def _wake(self) -> None:
+        """Serve what the event loop has seen."""
         if self._loop is None:
             return
-        self.wakes += 1
         found = self._harvest()
         # The loop may have been closed by what was heard.
-        if self._loop is not None and found < _FULL and self._rest_wall_s > 0.0:
+        if self._loop is not None and self._rest_wall_s > 0.0 and (found < _FULL or self._crowded):
             self._loop.remove_reader(self._epoll.fileno())
-            self._rest()
+            self._go_on(found)
 
-    def _rested(self) -> None:
-        """Look again after a rest; only when there is nothing has the event loop to watch for us."""
-        self._resting = None
+    def _look(self) -> None:
+        """Look again; only when there is nothing and no crowd has the event loop to watch for us."""
+        self._pause = None
         if self._loop is None:
             return
-        self.wakes += 1
         found = self._harvest()
         if self._loop is None:
             return
-        if 0 < found < _FULL:
-            self._rest()
+        if found or self._crowded:
+            self._go_on(found)
         else:
             self._loop.add_reader(self._epoll.fileno(), self._wake)
+
+    @property
+    def _crowded(self) -> bool:
+        return len(self._watched) >= CROWD
+
+    def _go_on(self, found: int) -> None:
+        """Look again at once after a full harvest, when others have had their turn; else after a rest."""
+        if self._loop is not None and found >= _FULL:
+            self._pause = self._loop.call_soon(self._look)
+        else:
+            self._rest()
 
     def _rest(self) -> None:
         if self._before_rest is not None:
             self._before_rest()
         if self._loop is not None:
             ratio = min(1.0, max(_LEAST_REST_RATIO, len(self._watched) / _MANY))
-            self._resting = self._loop.call_later(self._rest_wall_s * ratio, self._rested)
+            self._pause = self._loop.call_later(self._rest_wall_s * ratio, self._look)
 
     def _harvest(self) -> int:
         """Serve everything that is ready; return how much it was."""
+        self.wakes += 1
         if self._loop is not None:
             self.now = self._loop.time()
         ready = self._epoll.poll(0, _HARVEST)

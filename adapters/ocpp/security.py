@@ -113,7 +113,7 @@ class KeyTable:
         return hmac.compare_digest(kept, given) and place is not None and password is not None
 
     def _place(self, name: int) -> int | None:
-        place = int(np.searchsorted(self._names, np.uint64(name)))
+        place = int(self._names.searchsorted(np.uint64(name)))
         return place if place < len(self._names) and int(self._names[place]) == name else None
 
 

@@ -37,10 +37,12 @@ from vpp.ports import Clock, LinkSink
 LEAST_SILENCE_WALL_S = 15.0
 LEAST_PATIENCE_WALL_S = 5.0
 CLOSING_WALL_S = 1.0
-ADMISSIONS_PER_S = 5000.0
+ADMISSIONS_PER_S = 2000.0
+"""Two fifths of what a core can do: during a rush the stations that are here are still heard and instructed."""
 SETUPS_PER_S = 100.0
 SETUPS_AT_ONCE = 500
 """Questions and settings after a boot wait for their turn: ten messages a station would double a rush."""
+_LAYERS = {int(layer): layer for layer in Layer}
 
 
 RowsTold = Callable[[Sequence[int], int], None]
@@ -206,14 +208,16 @@ class OcppLink:
         self._epoch = max(self._epoch, batch.epoch)
         if not stale:
             self._mark_events(batch)
-        columns = (batch.ids, batch.rows, batch.layers, batch.power_kw, batch.until_s)
-        for command_id, row, layer, power_kw, until_s in zip(*(column.tolist() for column in columns), strict=True):
+        connectors = self._plates.connectors(batch.rows)
+        columns = (batch.ids, batch.rows, connectors, batch.layers, batch.power_kw, batch.until_s)
+        values = (column.tolist() for column in columns)
+        for command_id, row, connector, layer, power_kw, until_s in zip(*values, strict=True):
             charger = self._roster.find(row)
             command = Command(
                 id=command_id,
                 row=row,
-                connector=0 if charger is None else self._plates.connector(row),
-                layer=Layer(layer),
+                connector=connector,
+                layer=_LAYERS[layer],
                 power_kw=power_kw,
                 until_s=until_s,
             )

@@ -7,8 +7,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
-from adapters.ocpp.admission import Bucket
+from adapters.ocpp.admission import Bucket, Rush
 from adapters.ocpp.channel import Channel
 from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.coalescer import Coalescer
@@ -34,8 +35,6 @@ BOOT_PATIENCE_WALL_S = 10.0
 """A station that has not spoken so long after connecting is asked to boot: it knows us, we do not know it."""
 KEPT_AWAY_WALL_S = 900.0
 """How long a station is remembered that has gone; it may have come to another process."""
-RUSH = 10
-"""Stations let in during one tick from which on the questions after a boot wait until the rush is over."""
 
 SessionTold = Callable[[str, int, bool], None]
 
@@ -102,8 +101,7 @@ class Sessions:
         self._dialects = dialects
         self._manners = manners
         self._epoch = 0
-        self._welcomed = 0
-        self._rush = False
+        self._rush = Rush()
         self._sessions: dict[str, Session] = {}
         self._leases = leases
         self._away: deque[tuple[float, Charger]] = deque()
@@ -165,7 +163,7 @@ class Sessions:
             self._to_pump[session] = None
 
     def _pump_some(self) -> None:
-        for session in list(self._to_pump)[:PUMPED_AT_ONCE]:
+        for session in list(islice(self._to_pump, PUMPED_AT_ONCE)):
             self._to_pump.pop(session, None)
             session.pump()
         if self._to_pump:
@@ -264,7 +262,7 @@ class Sessions:
         if charger is None:
             channel.close(CloseCode.PROTOCOL_ERROR)
             return
-        self._welcomed += 1
+        self._rush.came()
         self._epoch = max(self._epoch + 1, int(self._clock.now_s() * 1e6))
         session = Session(
             charger=charger,
@@ -300,7 +298,7 @@ class Sessions:
     def _set_up_some(self, speaking: Session | None = None) -> None:
         """Begin with those whose turn it is; one that is ``speaking`` is answered first and pumps by itself."""
         now = self._hub.poller.now
-        while self._to_set_up and not self._rush and self._manners.setups.take(now):
+        while self._to_set_up and not self._rush.lasts(now) and self._manners.setups.take(now):
             session = next(iter(self._to_set_up))
             del self._to_set_up[session]
             session.add(session.dialect.setup(session.charger))
@@ -319,7 +317,7 @@ class Sessions:
             charger = self._roster.find(row)
             if charger is not None:
                 charger.expire(row)
-        self._rush, self._welcomed = self._welcomed > RUSH, 0
+        self._rush.tick(now)
         self._set_up_some()
         while self._away and self._away[0][0] <= now - KEPT_AWAY_WALL_S:
             _, charger = self._away.popleft()

@@ -142,13 +142,20 @@ def choose_version(offered: Sequence[str]) -> Version | None:
     """
     if not offered:
         return Version.V16
-    return next((version for version in PREFERENCE if version.value in offered), None)
+    return next((version for version in PREFERENCE if version in offered), None)
 
 
 @lru_cache(maxsize=256)
 def stamp(at_s: float) -> str:
     """Return epoch seconds as RFC 3339 in UTC with milliseconds; a lease's end is written to thousands of stations."""
-    return datetime.fromtimestamp(at_s, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole_s, rest_us = divmod(round(at_s * 1e6), 1_000_000)
+    return f"{_second(whole_s)}.{rest_us // 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(at_s: int) -> str:
+    """Return a whole second without its zone: thousands of stations boot in one."""
+    return datetime.fromtimestamp(at_s, tz=UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def parse_stamp(text: object) -> float:

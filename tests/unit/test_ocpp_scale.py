@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ocpp import frames, quick, schemas
-from adapters.ocpp.admission import Admission, Bucket
+from adapters.ocpp.admission import Admission, Bucket, Rush
 from adapters.ocpp.cards import Abilities, Cards
 from adapters.ocpp.frames import CloseCode, Opcode
 from adapters.ocpp.handshake import accepted, is_accepted, parse_request, refusal, request, retry_after_s
@@ -94,11 +94,26 @@ def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
 
 def test_the_longer_the_queue_the_later_may_those_turned_away_come_back() -> None:
     admission = Admission(10.0, 10.0)
-    waits = [admission.admit(0.0, prior=False) for _ in range(1010)]
+    waits = [admission.admit(0.0, prior=lambda: False) for _ in range(1010)]
     assert waits[:10] == [0.0] * 10
     assert 1.0 <= waits[10] <= 1.5
     assert 100.0 <= waits[-1] <= 150.0
-    assert admission.admit(0.0, prior=True) == 0.0
+    assert admission.admit(0.0, prior=lambda: True) == 0.0
+
+
+def test_a_rush_outlasts_a_lull_between_gusts_and_a_trickle_is_none() -> None:
+    rush = Rush()
+    assert not rush.lasts(0.0)
+    for _ in range(Rush.MANY + 1):
+        rush.came()
+    rush.tick(0.1)
+    rush.tick(0.6)
+    assert rush.lasts(0.9)
+    assert not rush.lasts(0.1 + Rush.CALM_WALL_S)
+    for tick in range(20, 40):
+        rush.came()
+        rush.tick(tick * 0.1)
+        assert not rush.lasts(tick * 0.1)
 
 
 def test_columns_know_every_row_and_station_before_and_after_growing() -> None:
@@ -111,6 +126,7 @@ def test_columns_know_every_row_and_station_before_and_after_growing() -> None:
     assert plates.rows_of("G5999") == {1: 5999}
     assert plates.rows_of("NOBODY") == {}
     assert (plates.connector(3), plates.plate(5000).p_max_kw) == (2, 5000.0)
+    assert plates.connectors(np.array([3, 6000, 0, -1], dtype=np.int32)).tolist() == [2, 0, 1, 0]
     assert plates.default_kw(0) == 9.0
     plates.remember_default(0, 5.0)
     assert plates.default_kw(0) == 5.0

@@ -327,6 +327,7 @@ def _swarm_does(members: Swarm | None, what: str, arguments: dict[str, Any]) -> 
         "ready": tally.ready,
         "wall_s": time.perf_counter() - began,
         "cpu_s": time.process_time() - began_cpu_s,
+        "process_cpu_s": time.process_time(),
         "results": tally.results - results,
         "lost": tally.lost,
         "retried": tally.retried,
