@@ -208,6 +208,7 @@ class OcppStations:
             Line(station, self._hub).begin(channel)
             if station.away:
                 station.hang_up()
+            self._connect_due()  # who waits for a place need not wait for the next tick
 
         def failed(wait_s: float) -> None:
             self._dialing.discard(station.id)

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import signal
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -45,6 +46,7 @@ from vpp.twin.weather import Weather
 
 _log = structlog.get_logger(__name__)
 _PREROLL_STEP_S = 60.0
+_STATIONS_PER_SOURCE = 10_000
 Content = TypeVar("Content")
 
 
@@ -157,12 +159,28 @@ def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:
 
 def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[DeviceSimulator]:
     simulators: list[DeviceSimulator] = [
-        OcppStations(url=f"ws://{settings.ocpp}/ocpp", world=twin, clock=clock, sample_interval_s=settings.sample_s),
+        OcppStations(
+            url=f"ws://{settings.ocpp}/ocpp",
+            world=twin,
+            clock=clock,
+            sample_interval_s=settings.sample_s,
+            sources=_sources(settings.ocpp.rpartition(":")[0], len(twin.index)),
+        ),
         ModbusDevices(world=twin, clock=clock),
     ]
     if settings.mqtt_url:
         simulators.append(MqttSites(url=settings.mqtt_url, world=twin, clock=clock, report_s=settings.sample_s))
     return simulators
+
+
+def _sources(host: str, count: int) -> list[str]:
+    """Return addresses to connect from: on the loopback more than one for a crowd, as each has ports for 28,000 only.
+
+    Where the whole of 127.0.0.0/8 is not ours (macOS), and towards another machine, it is the system's choice.
+    """
+    if host != "127.0.0.1" or sys.platform != "linux" or count <= _STATIONS_PER_SOURCE:
+        return []
+    return [f"127.0.0.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
 
 
 def _arrivals(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
