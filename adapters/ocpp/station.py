@@ -86,8 +86,8 @@ class Surroundings(Protocol):
     supply: Supply
     readings: DeviceReadings
 
-    def received(self, profile_id: int) -> None:
-        """Count a charging profile that arrived."""
+    def taken(self, profile_id: int) -> None:
+        """Count a charging profile that a station said yes to."""
         ...
 
     def dial(self, station: "Station", after_s: float) -> None:
@@ -304,6 +304,7 @@ class Station:
         def decide() -> str:
             if response.refused or profile is None or not all(one.fits(profile) for one in connectors):
                 return "Rejected"
+            self.around.taken(profile.id)
             if not response.ignored:
                 for connector in connectors:
                     connector.stack.install(profile)

@@ -129,7 +129,6 @@ class Voice16:
 
     def _set_profile(self, station: Station, message_id: str, payload: Json) -> None:
         body, number = payload["csChargingProfiles"], payload["connectorId"]
-        station.around.received(body["chargingProfileId"])
         station.take_profile(message_id, number, _read_profile(station, number, body))
 
     def _clear_profile(self, station: Station, message_id: str, payload: Json) -> None:

@@ -132,7 +132,6 @@ class Voice2:
 
     def _set_profile(self, station: Station, message_id: str, payload: Json) -> None:
         body, number = payload["chargingProfile"], payload["evseId"]
-        station.around.received(body["id"])
         station.take_profile(message_id, number, _read_profile(station, number, body))
 
     def _clear_profile(self, station: Station, message_id: str, payload: Json) -> None:

@@ -74,8 +74,8 @@ class OcppStations:
         self.clock = clock
         self.supply = supply or Supply()
         self.readings: DeviceReadings = world.readings()
-        self.profiles_received: Counter[int] = Counter()
-        """How often each charging profile id arrived; a command's id more than once means it was sent twice."""
+        self.profiles_taken: Counter[int] = Counter()
+        """How often each charging profile id was said yes to; more than once means that a command was applied twice."""
         self._dialer = Dialer(url, tls=tls, sources=sources)
         self._keys = keys or {}
         self._voices: Mapping[Version, Voice] = {
@@ -123,10 +123,10 @@ class OcppStations:
 
     # Surroundings.
 
-    def received(self, profile_id: int) -> None:
+    def taken(self, profile_id: int) -> None:
         """See ``station.Surroundings``; the probes of a control test are nobody's command."""
         if profile_id != PROBE_PROFILE_ID:
-            self.profiles_received[profile_id] += 1
+            self.profiles_taken[profile_id] += 1
 
     def dial(self, station: Station, after_s: float) -> None:
         """See ``station.Surroundings``; pauses double up to two minutes and are jittered by half either way."""

@@ -281,10 +281,10 @@ async def test_a_dynamic_dispatch_value_is_updated_in_place_while_its_lease_stay
                 link.send(setpoints((number, V2G, Layer.DISPATCH, power_kw, until_s)))
                 assert await sink.outcome(number) == ACCEPTED
                 assert last(world, V2G, Layer.DISPATCH)[0] == pytest.approx(power_kw)
-            assert (stations.profiles_received[5], stations.profiles_received[6]) == (1, 0)
+            assert (stations.profiles_taken[5], stations.profiles_taken[6]) == (1, 0)
             link.send(setpoints((8, V2G, Layer.DISPATCH, -2.0, until_s + 900.0)))
             assert await sink.outcome(8) == ACCEPTED
-            assert stations.profiles_received[8] == 1  # another end is another profile
+            assert stations.profiles_taken[8] == 1  # another end is another profile
             link.send(setpoints((9, V2G, Layer.RELEASE, math.nan, math.inf)))
             assert await sink.outcome(9) == ACCEPTED
             assert last(world, V2G, Layer.RELEASE) is not None

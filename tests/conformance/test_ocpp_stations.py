@@ -122,7 +122,7 @@ async def test_a_setpoint_reaches_the_device_and_is_released(version: str) -> No
             link.send(setpoints((6, EV, Layer.RELEASE, math.nan, INF)))
             assert await sink.outcome(6) == ACCEPTED
             assert last(world, EV, Layer.RELEASE) is not None
-            assert stations.profiles_received[5] == 1
+            assert stations.profiles_taken[5] == 1
         assert sink.rejected == []
 
 
@@ -219,7 +219,7 @@ async def test_stations_survive_a_restart_of_the_central_system_and_tell_no_star
                     assert {event.session_id for event in again.events} == known
                     second.send(setpoints((9, EV2, Layer.DISPATCH, 6.0, world.clock.now_s() + 900.0)))
                     assert await again.outcome(9) == ACCEPTED
-                    assert stations.profiles_received[9] == 1
+                    assert stations.profiles_taken[9] == 1
 
 
 async def test_a_transaction_s_profile_lapses_with_the_car() -> None:

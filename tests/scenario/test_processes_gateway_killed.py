@@ -48,14 +48,14 @@ class Aftermath:
         states: States the request was seen in.
         shares: Rows by gateway before the kill.
         back: Every device was connected again, at the other gateway.
-        arrivals: How often each command id arrived at a device.
+        taken: How often a device took each command id; one refused in one unit may be asked again in another.
     """
 
     states: list[str]
     shares: Mapping[str, int]
     back: bool
     ledger: Mapping[str, int]
-    arrivals: dict[int, int]
+    taken: dict[int, int]
     verdict: dict[str, float]
     journal: list[JournalEntry]
     log: str
@@ -111,13 +111,13 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Afterm
     store = Store.open(f"sqlite:///{directory / 'vpp.sqlite3'}")
     journal = list(store.journal.entries())
     store.close()
-    arrivals = json.loads(commands_file(truth).read_text())
+    taken = json.loads(commands_file(truth).read_text())
     return Aftermath(
         states=states,
         shares=shares,
         back=True,
         ledger=ledger,
-        arrivals={int(i): count for counts in arrivals.values() for i, count in counts.items()},
+        taken={int(i): count for counts in taken.values() for i, count in counts.items()},
         verdict=judge_truth(
             truth,
             start_at=datetime.fromisoformat(request["start_at"]),
@@ -211,11 +211,11 @@ def test_both_gateways_held_stations_and_they_came_back_at_the_other(aftermath: 
     assert aftermath.back
 
 
-def test_no_device_hears_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
+def test_no_device_applies_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
     written = {i for entry in aftermath.journal if entry.kind == SENT for i in _column(entry, "ids").tolist()}
-    assert aftermath.arrivals
-    assert {i for i, count in aftermath.arrivals.items() if count > 1} == set()
-    assert set(aftermath.arrivals) <= written
+    assert aftermath.taken
+    assert {i for i, count in aftermath.taken.items() if count > 1} == set()
+    assert set(aftermath.taken) <= written
     assert aftermath.ledger["unaccounted"] == 0
 
 
@@ -227,7 +227,7 @@ def test_every_command_acknowledged_to_the_service_had_reached_its_station(after
             accepted |= set(batch.ids[batch.status == OutcomeStatus.ACCEPTED].tolist())
     stations = accepted & _with_ids(aftermath)
     assert stations
-    assert stations <= set(aftermath.arrivals)
+    assert stations <= set(aftermath.taken)
 
 
 def test_limits_are_restored_and_promises_kept(aftermath: Aftermath) -> None:

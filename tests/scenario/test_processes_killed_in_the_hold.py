@@ -45,13 +45,13 @@ class Aftermath:
     Attributes:
         states: States the request was seen in by the second service.
         epochs: What the metrics of both services said.
-        arrivals: How often each command id arrived at a device.
+        taken: How often a device took each command id; one refused in one unit may be asked again in another.
     """
 
     states: list[str]
     epochs: tuple[float, float]
     ledger: Mapping[str, int]
-    arrivals: dict[int, int]
+    taken: dict[int, int]
     verdict: dict[str, float]
     journal: list[JournalEntry]
     audit: Ended
@@ -156,12 +156,12 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Afterm
     store = Store.open(f"sqlite:///{directory / 'vpp.sqlite3'}")
     journal = list(store.journal.entries())
     store.close()
-    arrivals = json.loads(commands_file(truth).read_text())
+    taken = json.loads(commands_file(truth).read_text())
     return Aftermath(
         states=states,
         epochs=epochs,
         ledger=ledger,
-        arrivals={int(i): count for counts in arrivals.values() for i, count in counts.items()},
+        taken={int(i): count for counts in taken.values() for i, count in counts.items()},
         verdict=judge_truth(
             truth,
             start_at=datetime.fromisoformat(request["start_at"]),
@@ -208,11 +208,11 @@ def test_the_second_service_is_of_a_later_epoch(aftermath: Aftermath) -> None:
     assert started == list(aftermath.epochs)
 
 
-def test_no_device_hears_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
+def test_no_device_applies_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
     written = {i for entry in aftermath.journal if entry.kind == SENT for i in entry.body["ids"]}  # type: ignore[attr-defined] # JSON
-    assert aftermath.arrivals
-    assert {i for i, count in aftermath.arrivals.items() if count > 1} == set()
-    assert set(aftermath.arrivals) <= written
+    assert aftermath.taken
+    assert {i for i, count in aftermath.taken.items() if count > 1} == set()
+    assert set(aftermath.taken) <= written
     assert aftermath.ledger["sent"] == len(written)
     assert aftermath.ledger["unaccounted"] == 0
 

@@ -91,7 +91,7 @@ def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: 
 
 
 def commands_file(truth: Path) -> Path:
-    """Return where ``vpp fleet --truth`` says how often each command id arrived: ``{"ocpp": {id: count}, "mqtt": …}``.
+    """Return where ``vpp fleet --truth`` says how often command ids were taken: ``{"ocpp": {id: count}, "mqtt": …}``.
 
     Modbus has no room for an id.
     """
@@ -123,7 +123,7 @@ async def _fleet(settings: Settings, plan: FleetPlan) -> None:
     finally:
         if plan.truth:
             recorder.write(plan.truth)
-            write_atomically(commands_file(plan.truth), json.dumps(_arrivals(simulators, index)))
+            write_atomically(commands_file(plan.truth), json.dumps(_taken(simulators, index)))
 
 
 def _twin(plan: FleetPlan, index: FleetIndex, clock: ScaledClock) -> Twin:
@@ -183,17 +183,17 @@ def _sources(host: str, count: int) -> list[str]:
     return [f"127.0.0.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
 
 
-def _arrivals(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
-    """Return by protocol how often each command id arrived, without what links install of their own accord."""
+def _taken(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
+    """Return by protocol how often each command id was taken, without what links install of their own accord."""
     own = {reserved_profile_id(place_of(r)[1]) for r in index.resources if r.adapter is Adapter.OCPP}
-    arrivals: dict[str, dict[int, int]] = {}
+    taken: dict[str, dict[int, int]] = {}
     for simulator in simulators:
         match simulator:
             case OcppStations():
-                arrivals["ocpp"] = {i: count for i, count in simulator.profiles_received.items() if i not in own}
+                taken["ocpp"] = {i: count for i, count in simulator.profiles_taken.items() if i not in own}
             case MqttSites():
-                arrivals["mqtt"] = dict(simulator.commands_received)
-    return arrivals
+                taken["mqtt"] = dict(simulator.commands_received)
+    return taken
 
 
 def _installed_kw(index: FleetIndex) -> FloatArray:
