@@ -12,6 +12,8 @@ from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 _NOTHING_KW = 0.05
 _MOST_RAISED = 200
 """Rows that may return from a cap in one cycle."""
+_LEFT_OF_ROOM = 0.1
+"""Part of the room above what is not ours that returning rows leave; a limit's own share may be more than there is."""
 
 
 def lift_caps(
@@ -44,9 +46,11 @@ def lift_caps(
     lifted = _lifted(
         tree.node[waiting],
         np.fmin(free_kw[waiting], roster.setpoint_kw[waiting]) - expected[waiting],
+        kept[waiting],
         tree.parent,
         tree.loads_kw(expected),
-        tree.limit_kw * settings.cap_release_ratio,
+        return_kw(tree, settings),
+        tree.limit_kw * settings.cap_promise_ratio,
     )
     back = waiting[lifted]
     roster.cap_kw[back] = np.nan
@@ -55,16 +59,30 @@ def lift_caps(
     return bool(len(back))
 
 
+def return_kw(tree: FeederTree, settings: DispatchSettings) -> FloatArray:
+    """Return the load below which rows return to every transformer, shape ``(n_transformers,)``."""
+    aim_kw = tree.limit_kw * settings.cap_ratio
+    room_kw = np.maximum(aim_kw - tree.base_kw, 0.0)
+    return np.maximum(tree.limit_kw * settings.cap_release_ratio, aim_kw - _LEFT_OF_ROOM * room_kw)
+
+
 @njit()
-def _lifted(
-    node: IdArray, rise_kw: FloatArray, parent: RowArray, loads_kw: FloatArray, ceiling_kw: FloatArray
+def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
+    node: IdArray,
+    rise_kw: FloatArray,
+    kept: BoolArray,
+    parent: RowArray,
+    loads_kw: FloatArray,
+    ceiling_kw: FloatArray,
+    promise_kw: FloatArray,
 ) -> BoolArray:
     """Return which rows may rise, one after the other, so that no node above them comes over its ceiling."""
     lifted = np.zeros(len(node), dtype=np.bool_)
     for place in range(len(node)):
         fits, above = True, node[place]
         while above >= 0:
-            fits &= not loads_kw[above] + rise_kw[place] > ceiling_kw[above]
+            most_kw = promise_kw[above] if kept[place] else ceiling_kw[above]
+            fits &= not loads_kw[above] + rise_kw[place] > most_kw
             above = parent[above]
         if rise_kw[place] > _NOTHING_KW and not fits:
             continue

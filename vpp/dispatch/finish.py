@@ -21,6 +21,8 @@ from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 CAP = "cap"
 _PLAN = "plan"
+_UNMET_COST = 0.5
+"""What is left of a promise counts for, beside the costs of cutting a class: less than between two of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,8 @@ class LastWord:
         kept_rows = seen[1]
         kept = _spread(kept_rows, rows, np.zeros(len(state), dtype=np.bool_))
         free = _spread(seen[0], rows, shown)
-        order = self._cut_order
+        # Within a class, whoever has what was promised waits for those who have not.
+        order = self._cut_order + np.where(state.need_kwh > 0.0, _UNMET_COST, 0.0)
         if lift_caps(self._roster, self._tree, state, free_kw=free, kept=kept, order=order, settings=settings):
             seen = self._seen(state, asked, rows, shown)
         finish = self._merged(state, asked, rows, shown, seen)

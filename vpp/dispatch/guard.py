@@ -192,6 +192,7 @@ class _Work:
         self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
         self._now_kw, self._expected_kw = now_kw, expected_kw
         self._import_kw = tree.limit_kw * settings.cap_ratio
+        self._margin_kw = tree.limit_kw * max(settings.cap_promise_ratio - settings.cap_ratio, 0.0)
         self._export_kw = tree.export_kw * settings.cap_ratio
         self._building = of_class(state.index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
@@ -223,12 +224,13 @@ class _Work:
             (commanded & ~kept, resting, False),
             (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
             (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
-            # Who runs out of time takes the place of those who can wait; only a cap that nobody else can keep holds it.
-            (commanded & kept, resting, False),
         ):
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
             if over_kw <= _NOTHING_KW:
-                break
+                return
+        # Who runs out of time takes the place of those who can wait, and part of the margin under the limit; only a
+        # cap that nobody else can keep holds it.
+        self._cut(rows, commanded & kept, resting, over_kw - self._margin_kw[node], whole=False)
 
     def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
         """Return how far each row can be cut without being stopped."""

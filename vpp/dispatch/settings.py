@@ -111,7 +111,9 @@ class DispatchSettings:
         confirm_ratio: Tolerance of the metered confirmation as a share of the row's power range.
         confirm_kw: Least tolerance of the metered confirmation.
         cap_ratio: Share of a transformer's limit that is aimed at.
-        cap_release_ratio: Share of the limit below which rows limited for a cap return.
+        cap_release_ratio: Share of the limit below which rows limited for a cap return, unless what is not ours takes
+            most of the limit: then a tenth of the room is left.
+        cap_promise_ratio: Share of a limit that drivers who run out of time may bring it to.
         plan_classes: Classes whose default value carries the plan.
     """
 
@@ -178,4 +180,5 @@ class DispatchSettings:
     confirm_kw: float = 0.2
     cap_ratio: float = 0.97
     cap_release_ratio: float = 0.92
+    cap_promise_ratio: float = 0.985
     plan_classes: tuple[ResourceClass, ...] = (ResourceClass.STORAGE, ResourceClass.V2G)
