@@ -24,6 +24,7 @@ from vpp.planning.forecasting import Forecast, same_type_days, session_profile_k
 from vpp.planning.forecasting import forecast as make_forecast
 from vpp.planning.planner import Planner
 from vpp.planning.quote import quote
+from vpp.planning.recovery import Recovery
 from vpp.planning.tariff import Tariff
 from vpp.planning.tree import node_flow_kw
 
@@ -503,3 +504,47 @@ def test_a_draft_that_makes_no_sense_is_refused_by_field() -> None:
         ask(draft(), committed_kw=np.zeros(3))
     with pytest.raises(UnknownIdError, match="north"):
         ask(draft(area="north"))
+
+
+def _emptied(at: datetime) -> FleetState:
+    return state(
+        soc=np.array([np.nan, np.nan, 0.2, np.nan, np.nan, np.nan]),
+        at_s=at.timestamp(),
+        departure_s=np.full(6, np.nan),
+        need_kwh=np.full(6, np.nan),
+    )
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("cap_kw", [8.0, 16.0])
+async def test_what_was_drawn_for_a_request_comes_back_at_a_bounded_rate(child: SolverChild, cap_kw: float) -> None:
+    """Two hours after ten at night are cheap for everybody: a free plan fills the empty battery faster."""
+    night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)  # ten in the evening in Shanghai
+    picture = _emptied(night)
+    expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
+    made = Planner(deadline_s=20.0, child=child)
+    free = await made.plan(picture, forecast=expected)
+    assert free.power_kw[STORAGE].max() > 20.0
+    made = Planner(deadline_s=20.0, child=child)
+    watched_s = night.timestamp() + 900.0
+    recovery = Recovery(direction=Direction.UP, from_s=watched_s, until_s=watched_s + 4.0 * 3600.0, cap_kw=cap_kw)
+    bounded = await made.plan(picture, forecast=expected, recoveries=[recovery])
+    assert bounded.rung is Rung.OPTIMAL, bounded.reason
+    assert bounded.power_kw[STORAGE, 1:17].max() <= cap_kw + 1e-6
+    assert bounded.power_kw[STORAGE, 17:].max() > cap_kw, "four hours later it is free again"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_batteries_would_have_taken_anyway_is_nobodys_rebound(child: SolverChild) -> None:
+    night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)
+    picture = _emptied(night)
+    expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
+    made = Planner(deadline_s=20.0, child=child)
+    free = await made.plan(picture, forecast=expected)
+    recovery = Recovery(
+        direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + 4.0 * 3600.0, cap_kw=1.0
+    )
+    bounded = await made.plan(picture, forecast=expected, recoveries=[recovery])
+    usual, now = free.power_kw[STORAGE, :16], bounded.power_kw[STORAGE, :16]
+    assert (now <= np.maximum(usual, 0.0) + 1.0 + 1e-6).all()
+    assert now.max() > 20.0

@@ -37,7 +37,7 @@ from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
-from vpp.runtime.events import promised_events
+from vpp.runtime.events import promised_events, recoveries
 from vpp.runtime.fastloop import FastLoop, Observer
 from vpp.runtime.identifiers import CommandIds
 from vpp.runtime.observability import Metrics, configure_logging
@@ -285,6 +285,7 @@ class Service:
             state=plant.fleet,
             kept_until_s=plant.desk.kept_until_s,
             events=partial(promised_events, self.engine.book),
+            recoveries=partial(recoveries, self.engine.book),
         )
         plant.fast = FastLoop(
             clock=clock,

@@ -87,6 +87,10 @@ class Outbox:
         t = self.table
         return np.asarray((t.out_id == 0) & (t.wait_id == 0) & ~np.isnan(t.dispatch_kw))
 
+    def telling(self, now_s: float) -> BoolArray:
+        """Return rows whose last command is under way, or failed and is due again, shape ``(n_resources,)``."""
+        return np.asarray((self.table.out_id > 0) | (self.table.retry_s > now_s))
+
     def source_of(self, row: int) -> str:
         """Return who asked for the row's last dispatch value."""
         code = int(self.table.source[row])

@@ -13,7 +13,16 @@ from typing import Any, TypedDict, Unpack
 from vpp.dispatch.admission import check_draft
 from vpp.dispatch.records import draft_from, plain, quote_from, shortfall_from, transition_from
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.timetable import COMMITTED, STOPPED, Phase, Timetable, areas_overlap, holds_power, windows_overlap
+from vpp.dispatch.timetable import (
+    COMMITTED,
+    STOPPED,
+    Phase,
+    Timetable,
+    areas_overlap,
+    holds_power,
+    was_given,
+    windows_overlap,
+)
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
@@ -108,6 +117,10 @@ class RequestBook:
     def running(self, now_s: float) -> Sequence[DispatchRequest]:
         """Return the committed or stopped requests whose rebound watch is not over, oldest first."""
         return tuple(r for r, timetable in self._holding() if now_s < timetable.watched_s)
+
+    def given(self, now_s: float) -> Sequence[DispatchRequest]:
+        """Return the requests for which all that was due has been given by ``now_s``, oldest first."""
+        return tuple(r for r in self._requests.values() if was_given(r, self.timetable(r.id), now_s))
 
     def target_kw(self, request: DispatchRequest, now_s: float) -> float:
         """Return the power due from a request at ``now_s``."""

@@ -121,6 +121,12 @@ def holds_power(request: DispatchRequest, timetable: Timetable) -> bool:
     return accepted and request.state in STOPPED and timetable.end_s > timetable.ramp_s
 
 
+def was_given(request: DispatchRequest, timetable: Timetable, now_s: float) -> bool:
+    """Return whether something was given to a request and its release has begun, whatever became of it since."""
+    accepted = any(t.to_state is RequestState.ACCEPTED for t in request.history)
+    return accepted and timetable.ramp_s < timetable.end_s <= now_s
+
+
 def areas_overlap(one: str, other: str) -> bool:
     """Return whether two areas share ground; the city holds every other."""
     return one == other or CITY in (one, other)

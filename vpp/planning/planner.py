@@ -23,6 +23,7 @@ from vpp.planning.event import Event
 from vpp.planning.forecasting import Forecast, promised_cars
 from vpp.planning.ground import Ground
 from vpp.planning.outlook import Outlook
+from vpp.planning.recovery import Recovery
 from vpp.planning.redispatch import to_event_problem, to_intended
 from vpp.planning.reserve import Held, held_windows
 from vpp.planning.sums import Powers
@@ -69,6 +70,7 @@ class Planner:
         self._child = child or SolverChild()
         self._remembered: _Remembered | None = None
         self._before: _Remembered | None = None
+        self._usual: Schedule | None = None
         self._carry: Carry | None = None
         self._event_carry: Carry | None = None
 
@@ -76,7 +78,14 @@ class Planner:
         """Warm the solver up; where it takes very long, plans fall back meanwhile."""
         await self._child.ready(patience_s=_WARM_UP_S)
 
-    async def plan(self, state: FleetState, *, forecast: Forecast, kept_until_s: float | None = None) -> Schedule:
+    async def plan(
+        self,
+        state: FleetState,
+        *,
+        forecast: Forecast,
+        kept_until_s: float | None = None,
+        recoveries: Sequence[Recovery] = (),
+    ) -> Schedule:
         """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
 
         Args:
@@ -84,9 +93,10 @@ class Planner:
             forecast: At least as many steps as a plan has.
             kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
                 quoted on it; ``None`` frees them.
+            recoveries: Requests whose energy is on its way back, or will be.
         """
         try:
-            translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s)
+            translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
         self._before = self._remembered
@@ -95,7 +105,9 @@ class Planner:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
             case Solution():
-                return self._accepted(state, forecast, translation, answer)
+                schedule = self._accepted(state, forecast, translation, answer)
+                self._usual = self._usual if recoveries else schedule
+                return schedule
             case _:
                 assert_never(answer)
 
@@ -144,7 +156,9 @@ class Planner:
         warm = None if carry is None else await asyncio.to_thread(carry.onto, translation)
         return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm)
 
-    def _translated(self, state: FleetState, forecast: Forecast, kept_until_s: float | None) -> Translation:
+    def _translated(
+        self, state: FleetState, forecast: Forecast, kept_until_s: float | None, recoveries: Sequence[Recovery]
+    ) -> Translation:
         return to_problem(
             state,
             forecast=forecast,
@@ -154,6 +168,8 @@ class Planner:
             in_force=self._remembered.schedule if self._remembered else None,
             kept_until_s=kept_until_s,
             held=self._held(state, forecast),
+            recoveries=recoveries,
+            before=self._usual,
         )
 
     def _held(self, state: FleetState, forecast: Forecast) -> Sequence[Held]:

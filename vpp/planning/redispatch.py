@@ -152,10 +152,10 @@ def to_intended(translation: Translation, solution: Solution, state: FleetState)
 
 
 def band_of(events: Sequence[Event], total_kw: FloatArray) -> Band:
-    """Return the bounds of the total: on target within the tolerance while due, under the rebound ceiling after.
+    """Return the bounds of the total: on target within the tolerance while due, under the rebound ceiling otherwise.
 
-    At all other times it stays below the peak that the reference has anyway: charging up before an event, and again
-    after it, must not raise the peak.
+    It also stays below the peak that the reference has anyway: charging up before an event, and again after it, must
+    not raise the peak, nor come faster than what may come back.
     """
     count = len(total_kw)
     change, slack = np.zeros(count), np.zeros(count)
@@ -168,8 +168,7 @@ def band_of(events: Sequence[Event], total_kw: FloatArray) -> Band:
         due_up |= (target > 0.0) & (event.direction is Direction.UP)
         due_down |= (target > 0.0) & (event.direction is Direction.DOWN)
         if event.rebound_cap_kw is not None:
-            watched = event.watched[:count] & (target <= 0.0)
-            ceiling[watched] = np.minimum(ceiling[watched], event.rebound_cap_kw)
+            ceiling = np.where(target <= 0.0, np.minimum(ceiling, event.rebound_cap_kw), ceiling)
     upper = np.where(due_up, 0.0, np.where(due_down, slack, ceiling)) + total_kw - change
     lower = np.where(due_down, 0.0, np.where(due_up, -slack, -np.inf)) + total_kw - change
     return Band(upper_kw=upper, lower_kw=lower, price_cny_per_kwh=BAND_CNY_PER_KWH)

@@ -24,6 +24,7 @@ from vpp.planning.blocks import (
 )
 from vpp.planning.cells import tree_levels
 from vpp.planning.forecasting import Forecast
+from vpp.planning.recovery import Recovery, recovery_band
 from vpp.planning.reserve import Held, ReserveWindow
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
@@ -96,6 +97,8 @@ def to_problem(
     in_force: Schedule | None = None,
     kept_until_s: float | None = None,
     held: Sequence[Held] = (),
+    recoveries: Sequence[Recovery] = (),
+    before: Schedule | None = None,
 ) -> Translation:
     """Return the planning problem of the first ``count`` steps of the forecast.
 
@@ -109,6 +112,8 @@ def to_problem(
             measured against the schedule it was quoted on.
         kept_until_s: Epoch seconds; ``None`` keeps nothing.
         held: Reserve windows, disjoint and in order; those that begin while a plan is kept are left out.
+        recoveries: Requests whose energy is on its way back.
+        before: The plan before them.
 
     Raises:
         ProblemError: A number in the picture makes no sense.
@@ -117,23 +122,29 @@ def to_problem(
     fixed = forecast.expected_kw[:, :count].copy()
     kept = _kept_steps(grid, in_force, kept_until_s, rows=len(state))
     storing, rows = _storing(state, grid, fixed, policy=policy, in_force=in_force, kept=kept)
+    stores = np.flatnonzero(storing_rows(state))
     movable = _movable(state.index, fixed, policy)
     charging, cars = charging_block(state, movable, grid)
     solar, panels = solar_block(state.index, movable, fixed)
     price = np.full(len(state), policy.cut_price_cny_per_kwh)
     flexible, loads = flexible_block(state, movable, fixed, grid, price)
-    fixed[np.concatenate([cars, panels, loads])] = 0.0
+    moved = np.concatenate([cars, panels, loads])
+    moved_kw = fixed[moved].sum(axis=0, dtype=np.float64)
+    fixed[moved] = 0.0
+    base = own_flow_kw(state.index, fixed)
+    band = recovery_band(recoveries, before=before, stores=stores, expected_kw=base.sum(axis=0) + moved_kw, grid=grid)
     problem = Problem(
         step_h=grid.step_h,
         price_cny_per_kwh=tariff.price_cny_per_kwh(grid),
         peak_price_cny_per_kw=tariff.peak_cny_per_kw_day,
         unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
         fixed_kw=np.zeros(count),
-        network=network_of(state.index, own_flow_kw(state.index, fixed), policy),
+        network=network_of(state.index, base, policy),
         charging=charging,
         storing=storing,
         solar=solar,
         flexible=flexible,
+        band=band,
         reserve=reserve_of([w for w in held if w.first >= kept], policy.reserve_price_cny_per_kw, count),
     )
     return Translation(problem=problem, grid=grid, rows=np.concatenate([cars, rows, panels, loads]), fixed_kw=fixed)

@@ -6,14 +6,17 @@ import numpy as np
 
 from vpp.dispatch.requests import RequestBook
 from vpp.domain.fleet import FleetState
-from vpp.domain.request import DispatchRequest, Product
+from vpp.domain.request import CITY, DispatchRequest, Product
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.event import Event
+from vpp.planning.recovery import Recovery
 
 _AT_ONCE_S = 6.0 * 3600.0
 """An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
+_RECOVERY_S = 4.0 * 3600.0
+"""What was drawn for a request is back this long after its watch, if it comes back at its rebound cap."""
 _SAMPLES = 15
 """A ramp's mean over a step is taken from this many instants."""
 
@@ -30,6 +33,21 @@ def promised_events(book: RequestBook, state: FleetState) -> Sequence[Event]:
         if request.draft.product is not Product.REGULATION
         and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
     )
+
+
+def recoveries(book: RequestBook, now_s: float) -> Sequence[Recovery]:
+    """Return what is on its way back at ``now_s`` from requests on the whole city with a rebound cap."""
+    found = []
+    for request in book.given(now_s):
+        times, draft = book.timetable(request.id), request.draft
+        until_s = times.watched_s + _RECOVERY_S
+        if draft.rebound_cap_kw is not None and draft.area == CITY and now_s < until_s:
+            found.append(
+                Recovery(
+                    direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=draft.rebound_cap_kw
+                )
+            )
+    return tuple(found)
 
 
 def _event(book: RequestBook, request: DispatchRequest, state: FleetState, grid: TimeGrid) -> Event:

@@ -21,6 +21,7 @@ from vpp.planning.event import Event
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.past import Past
 from vpp.planning.planner import Planner
+from vpp.planning.recovery import Recovery
 from vpp.ports import Clock, IntervalMeter, Journal
 from vpp.runtime.growth import FittedMeter
 from vpp.runtime.observability import Metrics
@@ -55,6 +56,7 @@ class SlowLoop:
         state: Returns the latest picture.
         kept_until_s: Returns until when storage and V2G stay on the plan in force, because a request was quoted on it.
         events: Returns what is promised from a picture on, as the planner needs it.
+        recoveries: Returns what is still on its way back from requests at an instant, as the planner needs it.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class SlowLoop:
         state: Callable[[], FleetState],
         kept_until_s: Callable[[], float | None],
         events: Callable[[FleetState], Sequence[Event]] | None = None,
+        recoveries: Callable[[float], Sequence[Recovery]] | None = None,
     ) -> None:
         self.schedule: Schedule | None = None
         self.intended: Schedule | None = None
@@ -82,6 +85,7 @@ class SlowLoop:
         self._state = state
         self._kept_until_s = kept_until_s
         self._events = events or _none
+        self._recoveries = recoveries or _nothing
         self._past = Past()
         self._forecasting = threading.Lock()
         self._changed = asyncio.Event()
@@ -128,7 +132,9 @@ class SlowLoop:
         if not len(state):
             return None
         outlook = await asyncio.to_thread(self._forecast_anew, state)
-        schedule = await self._planner.plan(state, forecast=outlook, kept_until_s=kept_until_s)
+        schedule = await self._planner.plan(
+            state, forecast=outlook, kept_until_s=kept_until_s, recoveries=self._recoveries(state.at_s)
+        )
         return Prepared(forecast=outlook, schedule=schedule, kept_until_s=kept_until_s)
 
     async def install(self, prepared: Prepared | None) -> None:
@@ -202,6 +208,12 @@ class SlowLoop:
 def _later(kept_s: float | None, prepared_s: float | None) -> bool:
     """Return whether stores have to be kept on their plan for longer than was known when a plan was begun."""
     return kept_s is not None and (prepared_s is None or kept_s > prepared_s)
+
+
+def _nothing(at_s: float) -> Sequence[Recovery]:
+    """Nothing is on its way back."""
+    del at_s
+    return ()
 
 
 def _none(state: FleetState) -> Sequence[Event]:

@@ -11,10 +11,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest, RequestState
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, RowArray
 from vpp.simulate.asking import SHANGHAI
 from vpp.simulate.day import Call, Day
 from vpp.simulate.presets import Preset
@@ -56,7 +57,8 @@ class Outcome:
         until_s: Epoch seconds up to which it was played.
         commands: What became of every setpoint.
         not_restored: Rows in which a value of the service is in force that it does not want, or whose default is not
-            the installed one. Chargers held for their transformer's sake are wanted.
+            the installed one. Chargers held for their transformer's sake are wanted, and a release takes its seconds:
+            rows that have yet to answer their last command, or to be told again, are not among them.
     """
 
     complete: bool
@@ -88,12 +90,13 @@ class Outcome:
             minutes=minutes,
             loads=loads,
             commands=city.plant.commands(),
-            not_restored=_unwanted(truth, city.service.engine.setpoints_kw()),
+            not_restored=_unwanted(truth, city.service.engine, city.clock.now_s()),
         )
 
 
-def _unwanted(truth: Truth, wanted_kw: FloatArray) -> RowArray:
-    left = truth.dispatch_left[np.isnan(wanted_kw[truth.dispatch_left])]
+def _unwanted(truth: Truth, engine: DispatchEngine, now_s: float) -> RowArray:
+    wanted = ~np.isnan(engine.setpoints_kw()) | engine.outbox.telling(now_s)
+    left = truth.dispatch_left[~wanted[truth.dispatch_left]]
     return np.union1d(left, truth.default_changed).astype(np.int32)
 
 
