@@ -113,6 +113,10 @@ def fleet(
     truth: Annotated[
         Path | None, typer.Option(help="where to write what really happened, and what would have, when stopped")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="spread the stations over so many; as few as will do if not given"),
+    ] = None,
 ) -> None:
     """Run simulated devices that connect to a running service over the real protocols."""
     from vpp.config import Settings
@@ -133,6 +137,7 @@ def fleet(
         modbus_port=modbus_port,
         drop_ratio=drop_ratio,
         truth=truth,
+        processes=processes,
     )
     run_fleet(settings, plan)
 

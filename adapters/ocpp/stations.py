@@ -95,6 +95,9 @@ class OcppStations:
         self._hub: Hub
         self._dialing: set[str] = set()
 
+    def __len__(self) -> int:
+        return len(self._stations)
+
     async def run(self) -> None:
         """See ``DeviceSimulator``."""
         now_s = self.clock.now_s()

@@ -13,7 +13,7 @@ from vpp.bench.path_processes import Meter, children_of, used
 from vpp.bench.path_trace import Tap, Trace, first_of, quantiles, repeated
 from vpp.bootstrap.service import Store
 from vpp.bus.codec import Kind, bundled, encode
-from vpp.bus.frames import outcome_frames, setpoint_frame
+from vpp.bus.frames import outcome_frames, receipt, setpoint_frame
 from vpp.dispatch.outbox import OUTCOMES, SENT, VERDICTS
 from vpp.domain.packing import column_body
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -73,8 +73,11 @@ def _journal(store: Store) -> None:
 
 def _tap() -> Tap:
     tap = Tap()
-    tap.instruction(setpoint_frame(_batch([1, 2, 3], [0, 1, 2]), sequence=1), 100.2)
-    tap.instruction(setpoint_frame(_batch([1, 2, 3], [0, 1, 2]), sequence=1), 101.2)
+    tap.instruction(setpoint_frame(_batch([1, 2, 3], [0, 1, 2]), sequence=1), 100.2, reply="_INBOX.a.1")
+    tap.receipt("_INBOX.b.1", receipt(1, 100.21))  # somebody else's
+    tap.instruction(setpoint_frame(_batch([1, 2, 3], [0, 1, 2]), sequence=1), 101.2, reply="_INBOX.a.2")
+    tap.receipt("_INBOX.a.1", receipt(1, 100.3))
+    tap.receipt("_INBOX.a.2", receipt(1, 101.3))
     tap.report(bundled(list(outcome_frames(_accepted([1, 2], [0, 1], at_s=101.0)))), 101.1)
     return tap
 
@@ -110,7 +113,8 @@ def test_every_leg_of_an_instruction_is_told_by_those_who_saw_it(tmp_path: Path)
     assert {name: leg["max"] for name, leg in legs.items()} == {
         "acceptance_to_decision": 10.0,
         "decision_to_bus": 0.2,
-        "bus_to_station": 0.3,
+        "bus_to_gateway": 0.1,
+        "gateway_to_station": 0.2,
         "station_to_answer_at_gateway": 0.5,
         "answer_to_bus": 0.1,
         "bus_to_cycle": 8.9,

@@ -21,8 +21,9 @@ from vpp.bench.gateway_report import say, show, total
 from vpp.bench.path_judgement import Witness, judged
 from vpp.bench.path_kill import Killed, kill_one, refuse_stale
 from vpp.bench.path_plane import Plane, fork_stations, found, running
+from vpp.bootstrap.limits import lift_limits
 from vpp.bootstrap.runner import run
-from vpp.bootstrap.stationload import Crew, lift_limits
+from vpp.bootstrap.stationload import Crew
 from vpp.runtime.clock import ScaledClock
 from vpp.twin.presets import demo_fleet
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 import numpy as np
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from vpp.bench.gateway_report import say, total
 from vpp.bench.path_processes import Meter, children_of
@@ -37,6 +39,8 @@ _PATIENCE_WALL_S = 420.0
 _POLL_WALL_S = 0.5
 _SAY_WALL_S = 10.0
 _PAST_STEPS = 16
+_ANSWERS = "_INBOX"
+"""Where NATS clients hear what they asked for."""
 _SERVES = b"gateway serves"
 
 
@@ -184,7 +188,10 @@ async def running(
         environment = _environment(plane.clock, folder, nats.url, port)
         plane.bus = await NatsBus.at(nats.url, name="vpp bench path")
         stack.push_async_callback(plane.bus.close)
-        await _listen_in(plane)
+        wire = Client()
+        await wire.connect(nats.url)
+        stack.push_async_callback(wire.close)
+        await _listen_in(plane, wire)
         plane.serve = await _started(stack, "serve", environment=environment, log=folder / "serve.log")
         plane.meter.watch("nats", [nats.pid])
         plane.meter.watch("serve", [plane.serve.pid])
@@ -216,16 +223,25 @@ async def _serving(plane: Plane) -> int:
     return found_in
 
 
-async def _listen_in(plane: Plane) -> None:
-    def instruction(_: str, content: bytes) -> None:
-        plane.tap.instruction(content, plane.clock.now_s())
+async def _listen_in(plane: Plane, client: Client) -> None:
+    """Let the tap hear everybody; by the client itself, for who answers whom is none of a ``Bus``'s business."""
 
-    def report(_: str, content: bytes) -> None:
-        plane.tap.report(content, plane.clock.now_s())
+    async def instruction(message: Msg) -> None:
+        plane.tap.instruction(message.data, plane.clock.now_s(), reply=message.reply)
 
-    await plane.bus.subscribe(to.BEATS, lambda _, content: plane.tap.beat(content))
-    await plane.bus.subscribe(f"{to.ROOT}.set.>", instruction)
-    await plane.bus.subscribe(f"{to.ROOT}.up.>", report)
+    async def receipt(message: Msg) -> None:
+        plane.tap.receipt(message.subject, message.data)
+
+    async def report(message: Msg) -> None:
+        plane.tap.report(message.data, plane.clock.now_s())
+
+    async def beat(message: Msg) -> None:
+        plane.tap.beat(message.data)
+
+    heard = {to.BEATS: beat, f"{to.ROOT}.set.>": instruction, f"{_ANSWERS}.>": receipt, f"{to.ROOT}.up.>": report}
+    for pattern, handler in heard.items():
+        await client.subscribe(pattern, cb=handler)
+    await client.flush()
 
 
 def _environment(clock: ScaledClock, folder: Path, nats_url: str, port: int) -> dict[str, str]:

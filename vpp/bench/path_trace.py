@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vpp.bus.codec import Kind, decode, unbundled
-from vpp.bus.frames import outcomes_of, setpoints_of
+from vpp.bus.frames import outcomes_of, receipt_of, setpoints_of
 from vpp.dispatch.ledger import Fate
 from vpp.dispatch.outbox import OUTCOMES, SENT, VERDICTS, outcomes_from, sent_from
 from vpp.domain.journal import JournalEntry
@@ -117,7 +117,7 @@ class Trace:
 
 @dataclass(slots=True)
 class Tap:
-    """Listens on the bus: when did which instruction and which outcome pass, and which gateways are there.
+    """Listens on the bus: when did which instruction, its receipt and its outcome pass, and which gateways are there.
 
     Attributes:
         beats: Incarnation and size of the fleet it knows, by gateway.
@@ -127,6 +127,8 @@ class Tap:
     beats: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
     _down: list[tuple[IdArray, float]] = field(default_factory=list)
+    _asked: dict[str, IdArray] = field(default_factory=dict)
+    _taken: list[tuple[IdArray, float]] = field(default_factory=list)
     _up: list[tuple[IdArray, float]] = field(default_factory=list)
 
     def beat(self, content: bytes) -> None:
@@ -138,10 +140,18 @@ class Tap:
         else:
             self.beats[name] = (incarnation, int(frame.array("resources")[0]))
 
-    def instruction(self, content: bytes, now_s: float) -> None:
-        """Take what a leader sends to a gateway."""
+    def instruction(self, content: bytes, now_s: float, *, reply: str) -> None:
+        """Take what a leader sends to a gateway, and where the receipt goes."""
         if decode(content).kind is Kind.SETPOINTS:
-            self._down.append((setpoints_of(content)[1].ids, now_s))
+            ids = setpoints_of(content)[1].ids
+            self._down.append((ids, now_s))
+            self._asked[reply] = ids
+
+    def receipt(self, subject: str, content: bytes) -> None:
+        """Take what somebody answers; the receipt of an instruction says when the gateway had it."""
+        ids = self._asked.pop(subject, None)
+        if ids is not None:
+            self._taken.append((ids, receipt_of(content)[1]))
 
     def report(self, content: bytes, now_s: float) -> None:
         """Take what a gateway sends to the leader."""
@@ -156,6 +166,10 @@ class Tap:
     def down_s(self, ids: IdArray) -> FloatArray:
         """Return when each instruction was on the bus first, NaN where never."""
         return first_of(ids, *_columns(self._down))
+
+    def taken_s(self, ids: IdArray) -> FloatArray:
+        """Return when the gateway had each instruction first, by its own clock, NaN where never."""
+        return first_of(ids, *_columns(self._taken))
 
     def up_s(self, ids: IdArray) -> FloatArray:
         """Return when the outcome of each was on the bus first, NaN where never."""
@@ -182,12 +196,14 @@ def legs(trace: Trace, chosen: BoolArray, *, tap: Tap, ids: IdArray, at_s: Float
         at_s: When they did.
     """
     wanted = trace.ids[chosen]
-    down_s, up_s, station_s = tap.down_s(wanted), tap.up_s(wanted), first_of(wanted, ids, at_s)
+    down_s, taken_s, up_s = tap.down_s(wanted), tap.taken_s(wanted), tap.up_s(wanted)
+    station_s = first_of(wanted, ids, at_s)
     decided_s, answered_s = trace.decided_s[chosen], trace.answered_s[chosen]
     heard_s, confirmed_s = trace.heard_s[chosen], trace.confirmed_s[chosen]
     seconds: Mapping[str, FloatArray] = {
         "decision_to_bus": down_s - decided_s,
-        "bus_to_station": station_s - down_s,
+        "bus_to_gateway": taken_s - down_s,
+        "gateway_to_station": station_s - taken_s,
         "station_to_answer_at_gateway": answered_s - station_s,
         "answer_to_bus": up_s - answered_s,
         "bus_to_cycle": heard_s - up_s,

@@ -9,7 +9,8 @@ import numpy as np
 
 from adapters.ocpp.obedient import ObedientSwarm, Posts
 from adapters.ocpp.roster import place_of
-from vpp.bootstrap.stationload import HOST, QUIT, Reply, lift_limits
+from vpp.bootstrap.limits import lift_limits
+from vpp.bootstrap.stationload import HOST, QUIT, Reply
 from vpp.domain.fleet import FleetIndex
 from vpp.runtime.clock import ScaledClock
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from adapters.mqtt.sites import MqttSites
 from adapters.ocpp.commands import reserved_profile_id
 from adapters.ocpp.roster import place_of
 from adapters.ocpp.stations import OcppStations
+from vpp.bootstrap.fleetparts import Began, Roll, Tell, run_parts
+from vpp.bootstrap.limits import lift_limits, most_files
 from vpp.bootstrap.runner import clock_of, run
 from vpp.config import Settings
 from vpp.domain.errors import InputError
@@ -37,6 +40,7 @@ from vpp.runtime.fleetside import FleetSide, Registration, write_atomically
 from vpp.runtime.observability import configure_logging
 from vpp.twin.fleet import Twin
 from vpp.twin.judgement import judge
+from vpp.twin.parts import parts_needed, parts_of
 from vpp.twin.presets import demo_fleet
 from vpp.twin.registration import fleet_to_json
 from vpp.twin.session_file import FileSessions
@@ -46,13 +50,18 @@ from vpp.twin.weather import Weather
 
 _log = structlog.get_logger(__name__)
 _PREROLL_STEP_S = 60.0
+_ROLL_WALL_S = 1.0
 _STATIONS_PER_SOURCE = 10_000
 Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """What ``vpp fleet`` simulates; see its ``--help``."""
+    """What ``vpp fleet`` simulates; see its ``--help``.
+
+    Attributes:
+        processes: Over how many processes; as few as will do if ``None``.
+    """
 
     stations: int
     inverters: int
@@ -66,12 +75,36 @@ class FleetPlan:
     modbus_port: int
     drop_ratio: float
     truth: Path | None
+    processes: int | None = None
 
 
 def run_fleet(settings: Settings, plan: FleetPlan) -> None:
-    """Simulate a fleet until Ctrl-C or SIGTERM."""
+    """Simulate a fleet until Ctrl-C or SIGTERM.
+
+    Raises:
+        InputError: It does not fit into so many processes, or what really happened is asked of several.
+        ConfigurationError: The service is not there or refuses the fleet, or a process of several has ended.
+    """
     configure_logging(json=settings.log_json, level=settings.log_level)
-    run(_fleet(settings, plan))
+    lift_limits()
+    index = _index(settings, plan)
+    count = _processes(plan, index)
+
+    async def introduce() -> None:
+        async with _registration(settings) as registration:
+            await registration.wait_until_alive()
+            await registration.connect(fleet_to_json(index))
+
+    if count == 1:
+        roll = Roll()
+        run(_fleet(settings, plan, index, part=0, began=introduce, tell=partial(_say, roll)))
+        return
+    parts = parts_of(index, count)
+
+    async def serve(part: int, began: Began, tell: Tell) -> None:
+        await _fleet(settings, plan, parts[part], part=part, began=began, tell=tell)
+
+    run_parts(count, serve, introduce)
 
 
 def broker(directory: Path) -> AbstractAsyncContextManager[str]:
@@ -98,9 +131,8 @@ def commands_file(truth: Path) -> Path:
     return truth.with_suffix(".commands.json")
 
 
-async def _fleet(settings: Settings, plan: FleetPlan) -> None:
-    clock = clock_of(settings)
-    index = demo_fleet(
+def _index(settings: Settings, plan: FleetPlan) -> FleetIndex:
+    return demo_fleet(
         stations=plan.stations,
         inverters=plan.inverters,
         batteries=plan.batteries,
@@ -108,18 +140,45 @@ async def _fleet(settings: Settings, plan: FleetPlan) -> None:
         sites=plan.sites if settings.mqtt_url else 0,
         modbus_port=plan.modbus_port,
     )
+
+
+def _processes(plan: FleetPlan, index: FleetIndex) -> int:
+    needed = parts_needed(index, most_files())
+    count = plan.processes or needed
+    if count < needed:
+        raise InputError("--processes", str(count), f"at least {needed} for {len(index):,} devices here")
+    if count > 1 and plan.truth is not None:
+        raise InputError("--truth", str(plan.truth), f"a fleet of one process; this one is of {count}")
+    return count
+
+
+def _registration(settings: Settings) -> Registration:
+    return Registration(f"http://{settings.http}", settings.api_token)
+
+
+def _say(roll: Roll, connected: int, stations: int) -> None:
+    roll.take(0, connected, stations)
+    roll.say(asyncio.get_running_loop().time())
+
+
+async def _fleet(
+    settings: Settings, plan: FleetPlan, index: FleetIndex, *, part: int, began: Began, tell: Tell
+) -> None:
+    """Simulate a fleet or one part of it until cancelled, from when ``began`` returns."""
+    clock = clock_of(settings)
     twin = _twin(plan, index, clock)
     history = _history_grid(plan, clock)
-    async with Registration(f"http://{settings.http}", settings.api_token) as registration:
-        await registration.wait_until_alive()
-        await registration.connect(fleet_to_json(index))
-        if history.count:
+    await began()
+    if history.count:
+        async with _registration(settings) as registration:
             await registration.import_history(history, [r.id for r in index.resources], twin.history(history))
     recorder = TruthRecorder(twin, installed_kw=_installed_kw(index))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
-    simulators = _simulators(settings, twin, clock)
+    simulators = _simulators(settings, twin, clock, part)
     try:
-        await FleetSide(recorder, simulators, clock).run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(FleetSide(recorder, simulators, clock).run())
+            group.create_task(_call_the_roll(simulators, tell))
     finally:
         if plan.truth:
             recorder.write(plan.truth)
@@ -157,14 +216,21 @@ def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:
     return TimeGrid(start_at=instant(start_s), count=int((end_s - start_s) // STEP_S))
 
 
-def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[DeviceSimulator]:
+async def _call_the_roll(simulators: Sequence[DeviceSimulator], tell: Tell) -> None:
+    stations = [simulator for simulator in simulators if isinstance(simulator, OcppStations)]
+    while True:
+        tell(sum(one.connected for one in stations), sum(len(one) for one in stations))
+        await asyncio.sleep(_ROLL_WALL_S)
+
+
+def _simulators(settings: Settings, twin: Twin, clock: ScaledClock, part: int) -> list[DeviceSimulator]:
     simulators: list[DeviceSimulator] = [
         OcppStations(
             url=f"ws://{settings.ocpp}/ocpp",
             world=twin,
             clock=clock,
             sample_interval_s=settings.sample_s,
-            sources=_sources(settings.ocpp.rpartition(":")[0], len(twin.index)),
+            sources=_sources(settings.ocpp.rpartition(":")[0], len(twin.index), part),
         ),
         ModbusDevices(world=twin, clock=clock),
     ]
@@ -173,14 +239,14 @@ def _simulators(settings: Settings, twin: Twin, clock: ScaledClock) -> list[Devi
     return simulators
 
 
-def _sources(host: str, count: int) -> list[str]:
+def _sources(host: str, count: int, part: int) -> list[str]:
     """Return addresses to connect from: on the loopback more than one for a crowd, as each has ports for 28,000 only.
 
     Where the whole of 127.0.0.0/8 is not ours (macOS), and towards another machine, it is the system's choice.
     """
-    if host != "127.0.0.1" or sys.platform != "linux" or count <= _STATIONS_PER_SOURCE:
+    if host != "127.0.0.1" or sys.platform != "linux" or (count <= _STATIONS_PER_SOURCE and not part):
         return []
-    return [f"127.0.0.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
+    return [f"127.0.{part}.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
 
 
 def _taken(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:

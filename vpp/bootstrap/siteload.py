@@ -24,7 +24,8 @@ from adapters.modbus.link import ModbusLink
 from adapters.modbus.server import Endpoint
 from adapters.mqtt.link import MqttLink
 from adapters.mqtt.swarm import SiteSwarm
-from vpp.bootstrap.stationload import QUIT, ColumnSink, Reply, lift_limits
+from vpp.bootstrap.limits import lift_limits
+from vpp.bootstrap.stationload import QUIT, ColumnSink, Reply
 from vpp.bus.membership import owned_by
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex

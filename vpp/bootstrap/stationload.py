@@ -29,6 +29,7 @@ from adapters.ocpp.security import KeyTable
 from adapters.ocpp.server import OcppLink
 from adapters.ocpp.swarm import Swarm
 from adapters.ocpp.wire import stamp
+from vpp.bootstrap.limits import lift_limits
 from vpp.bootstrap.stationtls import Secured
 from vpp.bus.frames import telemetry_frames
 from vpp.domain.errors import DeviceUnreachableError
@@ -370,11 +371,3 @@ def memory_kb() -> tuple[float, float]:
     rows = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     found = {name: float(rest.split()[0]) for name, _, rest in (row.partition(":") for row in rows)}
     return found["Rss"], found["Pss"]
-
-
-def lift_limits() -> None:
-    """Allow this process as many files as it may have."""
-    import resource  # noqa: PLC0415 - not on every platform
-
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -99,7 +99,9 @@ class NatsBus:
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             if self._client.is_connected:
                 await self._client.flush(timeout=1)
-        await self._client.close()
+        # The client writes what waits even to a socket that closed with the server a moment ago; uvloop refuses.
+        with contextlib.suppress(NatsError, OSError, RuntimeError):
+            await self._client.close()
 
     async def _lost(self) -> None:
         if not self._closing:

@@ -106,7 +106,8 @@ class Planner:
                 return self._fallback(state, forecast, answer.reason)
             case Solution():
                 schedule = self._accepted(state, forecast, translation, answer)
-                self._usual = self._usual if recoveries else schedule
+                if kept_until_s is None and not recoveries:
+                    self._usual = schedule  # from here on plans know what a request takes
                 return schedule
             case _:
                 assert_never(answer)
