@@ -9,6 +9,8 @@ import numpy as np
 from optimizer.validation import BoolArray, FloatArray, PowerArray
 
 Method = Literal["monolith", "decomposition"]
+GAP_RATIO = 5e-4
+"""Certified gap that is good enough where nothing else is asked for."""
 
 
 class Status(StrEnum):

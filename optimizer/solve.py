@@ -7,7 +7,7 @@ from typing import Literal
 from optimizer.highs import OPTIONS, Option, configured
 from optimizer.monolith import estimated_columns, solve_monolith
 from optimizer.problem import Problem
-from optimizer.solution import Method, Solution, Warm
+from optimizer.solution import GAP_RATIO, Method, Solution, Warm
 from optimizer.validation import ProblemError
 
 __all__ = ["MONOLITH_COLUMNS", "OPTIONS", "Option", "configured", "solve"]
@@ -28,6 +28,7 @@ def solve(
     warm: Warm | None = None,
     method: Literal["auto"] | Method = "auto",
     options: Mapping[str, Option] | None = None,
+    gap_ratio: float = GAP_RATIO,
 ) -> Solution:
     """Return the cheapest plan that can be found within ``deadline_s`` wall seconds, with its certificate.
 
@@ -37,6 +38,7 @@ def solve(
         warm: Where to start; the monolith begins afresh.
         method: ``"monolith"`` is exact, ``"decomposition"`` fast at any size, ``"auto"`` chooses by size.
         options: Of HiGHS, for the monolith and the decomposition's master.
+        gap_ratio: Certified gap at which the decomposition stops.
 
     Raises:
         ProblemError: An option that HiGHS does not know or does not take, or a method that there is not.
@@ -49,4 +51,6 @@ def solve(
     if method == "monolith" or (method == "auto" and few):
         return solve_monolith(problem, deadline_s=deadline_s, options=options)
     # Compiled kernels take a second to load; who plans a few devices need not wait for them.
-    return import_module("optimizer.decomposition.solve").decompose(problem, deadline_s=deadline_s, warm=warm)  # type: ignore[no-any-return]
+    return import_module("optimizer.decomposition.solve").decompose(  # type: ignore[no-any-return]
+        problem, deadline_s=deadline_s, warm=warm, gap_ratio=gap_ratio
+    )

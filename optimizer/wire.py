@@ -29,7 +29,7 @@ from optimizer.problem import (
     Solar,
     Storing,
 )
-from optimizer.solution import Method, Solution, Status, Warm
+from optimizer.solution import GAP_RATIO, Method, Solution, Status, Warm
 from optimizer.validation import ProblemError
 
 HEADER_BYTES = 9
@@ -58,6 +58,7 @@ class Asked(TypedDict):
     """Arguments of ``optimizer.solve.solve`` beside the problem."""
 
     deadline_s: float
+    gap_ratio: float
     method: Literal["auto"] | Method
     warm: Warm | None
 
@@ -67,9 +68,16 @@ def frame(kind: bytes, payload: bytes) -> bytes:
     return b"".join([kind, len(payload).to_bytes(HEADER_BYTES - 1, "big"), payload])
 
 
-def problem_bytes(problem: Problem, *, deadline_s: float, warm: Warm | None = None, method: str = "auto") -> bytes:
-    """Return the problem, its deadline and what to start from as bytes."""
-    head = {"deadline_s": deadline_s, "method": method}
+def problem_bytes(
+    problem: Problem,
+    *,
+    deadline_s: float,
+    warm: Warm | None = None,
+    method: str = "auto",
+    gap_ratio: float = GAP_RATIO,
+) -> bytes:
+    """Return the problem, its deadline, the gap that is good enough and what to start from as bytes."""
+    head = {"deadline_s": deadline_s, "gap_ratio": gap_ratio, "method": method}
     return _packed({**head, **_flat("", problem), **({} if warm is None else _flat(f"{_WARM}.", warm))})
 
 
@@ -84,6 +92,7 @@ def problem_from(data: Buffer) -> tuple[Problem, Asked]:
     try:
         asked = Asked(
             deadline_s=float(whole.pop("deadline_s")),
+            gap_ratio=float(whole.pop("gap_ratio")),
             method=whole.pop("method"),
             warm=None if warm is None else Warm(**warm),
         )

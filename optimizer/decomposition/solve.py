@@ -1,7 +1,7 @@
 """The exact price decomposition: sweep, move the prices, prove the gap, and stop when it is small or time is up."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,11 +18,13 @@ from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_mome
 from optimizer.decomposition.repair import mend_band, mend_nodes, overload_kw, reachable, sweep_nodes
 from optimizer.decomposition.warm import recall_plan, warm_of, warm_plan, warm_prices
 from optimizer.problem import Problem
-from optimizer.solution import Solution, Status, Warm, gap_ratio
+from optimizer.solution import GAP_RATIO, Solution, Status, Warm, gap_ratio
 
 _SWEEPS = 90
 _FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK, _FIRST_RESERVE_CHECK = 13, 12, 4, 6
 _CHECK_EVERY, _TELL_EVERY = 2, 3
+_STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
+"""So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
 _BAND_SHARE = 4.0
@@ -113,7 +115,7 @@ def decompose(
     *,
     deadline_s: float,
     warm: Warm | None = None,
-    gap_ratio: float = 5e-4,
+    gap_ratio: float = GAP_RATIO,
     progress: Callable[[Progress], None] | None = None,
 ) -> Solution:
     """Return a schedule that keeps every device's limits, and how far from the best it can be at most.
@@ -126,6 +128,7 @@ def decompose(
         progress: Told after every check of the gap.
     """
     search = _begun(problem, deadline_s, warm)
+    gaps: list[float] = []
     due = _FIRST_WARM_CHECK if warm is not None else _FIRST_CHECK if problem.churn is None else _FIRST_LOYAL_CHECK
     every, enough = _CHECK_EVERY, 0
     if problem.reserve is not None:
@@ -138,12 +141,19 @@ def decompose(
             if search.gap <= gap_ratio and (search.clean or enough >= _UNCLEAN_CHECKS):
                 break
             enough += search.gap <= gap_ratio
+            gaps.append(search.gap)
+            if search.clean and _stalled(gaps):
+                break
             due = search.sweeps + every
         elif search.sweeps % _TELL_EVERY == 0:
             _tell(search, progress)
     if search.outcome is None:
         _check(search, gap_ratio, progress)
     return _answer(search, gap_ratio)
+
+
+def _stalled(gaps: Sequence[float]) -> bool:
+    return len(gaps) > _STALLED_CHECKS and gaps[-1] > _STALLED_RATIO * gaps[-1 - _STALLED_CHECKS]
 
 
 def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:

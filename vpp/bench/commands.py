@@ -61,7 +61,10 @@ def gateway(
     processes: Annotated[int | None, typer.Option(min=1, help="gateway processes  [default: by stations]")] = None,
     tls_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="share of stations that use TLS")] = 0.0,
     mqtt_sites: Annotated[int, typer.Option(min=0, max=15_000, help="MQTT site gateways, on a broker of its own")] = 0,
-    modbus_sites: Annotated[int, typer.Option(min=0, max=15_000, help="Modbus sites, polled every 10 s")] = 0,
+    modbus_sites: Annotated[
+        int, typer.Option(min=0, max=50_000, help="Modbus sites, over as many gateways as needed")
+    ] = 0,
+    modbus_poll_s: Annotated[float, typer.Option(min=1.0, max=60.0, help="seconds between polls of a site")] = 10.0,
     json: Json = False,
 ) -> None:
     """Load the device plane: connect, telemetry, fan-out, storm; against the ocpp package in the same run."""
@@ -74,6 +77,7 @@ def gateway(
             tls_share=tls_share,
             mqtt_sites=mqtt_sites,
             modbus_sites=modbus_sites,
+            modbus_poll_s=modbus_poll_s,
             as_json=json,
         )
     )

@@ -61,6 +61,7 @@ def run_gateway(
     tls_share: float,
     mqtt_sites: int,
     modbus_sites: int,
+    modbus_poll_s: float,
     as_json: bool,
 ) -> int:
     """Run the benchmark and print it; return 0 if everybody got through everything and nothing was lost."""
@@ -69,7 +70,7 @@ def run_gateway(
     if mqtt_sites:
         figures |= run_mqtt(mqtt_sites)
     if modbus_sites:
-        figures |= run_modbus(modbus_sites)
+        figures |= run_modbus(modbus_sites, modbus_poll_s)
     show(figures, as_json=as_json)
     lost = figures.get("mqtt_missing", 0)
     return 0 if figures["failures"] == figures["wrong_ids"] == lost == 0 else 1

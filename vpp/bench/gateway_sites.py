@@ -30,8 +30,8 @@ _STALL_WALL_S = 3.0
 _STEADY_WALL_S = 20.0
 _EVERY_S = 60.0
 _SETTLE_WALL_S = 60.0
-_POLL_S = 10.0
 _MODBUS_PER_PROCESS = 8000
+_MODBUS_PER_LOAD = 15_000
 _LOOPBACK_ROW = 200
 """Sites of one /24 of loopback."""
 
@@ -116,33 +116,36 @@ def _missing(links: Crew, counts: Any) -> int:  # noqa: ANN401 - an array
     return missing
 
 
-def run_modbus(sites: int) -> dict[str, Any]:
-    """Return figures of Modbus with so many sites, polled every ten seconds."""
+def run_modbus(sites: int, poll_s: float) -> dict[str, Any]:
+    """Return figures of Modbus with so many sites, polled every ``poll_s`` seconds."""
     devices, links = Crew(), Crew()
     try:
-        devices.add(modbus_sites, _fleet(["127.0.0.1:1/1"], Adapter.MODBUS))
-        port = devices.ask("state")[0]["port"]
-        index = _fleet([f"{_loopback(n)}:{port}/1" for n in range(sites)], Adapter.MODBUS)
+        for _ in range(math.ceil(sites / _MODBUS_PER_LOAD)):
+            devices.add(modbus_sites, _fleet(["127.0.0.1:1/1"], Adapter.MODBUS))
+        ports = [reply["port"] for reply in devices.ask("state")]
+        addresses = [f"{_loopback(n)}:{ports[n // _MODBUS_PER_LOAD]}/1" for n in range(sites)]
+        index = _fleet(addresses, Adapter.MODBUS)
         members = tuple(f"g{number}" for number in range(math.ceil(sites / _MODBUS_PER_PROCESS)))
         for name in members:
-            links.add(modbus_link, index, _POLL_S, name, members)
-        return _modbus_figures(links, devices, sites)
+            links.add(modbus_link, index, poll_s, name, members)
+        return _modbus_figures(links, devices, sites, poll_s)
     finally:
         links.end()
         devices.end()
 
 
-def _modbus_figures(links: Crew, devices: Crew, sites: int) -> dict[str, Any]:
+def _modbus_figures(links: Crew, devices: Crew, sites: int, poll_s: float) -> dict[str, Any]:
     began, deadline = time.perf_counter(), time.perf_counter() + 300.0
     while total(state := links.ask("state"), "connected") < sites and time.perf_counter() < deadline:
         time.sleep(0.5)
     found_s, found_cpu_s, connected = time.perf_counter() - began, total(state, "cpu_s"), total(state, "connected")
     say(f"{connected:,.0f} of {sites:,} Modbus sites found in {found_s:.1f} s ({found_cpu_s:.1f} CPU-s)")
-    time.sleep(_POLL_S)
+    time.sleep(poll_s)
     links.ask("spread")
-    before = links.ask("state")
-    time.sleep(_STEADY_WALL_S)
-    after = links.ask("state")
+    before, load_before = links.ask("state"), total(devices.ask("state"), "cpu_s")
+    steady_s = max(_STEADY_WALL_S, 2.0 * poll_s)
+    time.sleep(steady_s)
+    after, load_cpu_s = links.ask("state"), total(devices.ask("state"), "cpu_s") - load_before
     polls, cpu_s = total(after, "powers") - total(before, "powers"), total(after, "cpu_s") - total(before, "cpu_s")
     windows: Counter[float] = Counter()
     for reply in links.ask("spread"):
@@ -155,9 +158,12 @@ def _modbus_figures(links: Crew, devices: Crew, sites: int) -> dict[str, Any]:
         "modbus_connections": int(total(devices.ask("state"), "connections")),
         "modbus_find_cpu_us": round(found_cpu_s / max(connected, 1.0) * 1e6),
         "modbus_polls": int(polls),
-        "modbus_polls_due": round(sites * _STEADY_WALL_S / _POLL_S),
+        "modbus_poll_s": poll_s,
+        "modbus_gateways": len(links),
+        "modbus_polls_due": round(sites * steady_s / poll_s),
         "modbus_poll_cpu_us": round(each_us),
-        "modbus_cores": round(cpu_s / _STEADY_WALL_S, 3),
+        "modbus_cores": round(cpu_s / steady_s, 3),
+        "modbus_load_cores": round(load_cpu_s / steady_s, 3),
         "modbus_spread": round(spread, 2),
     }
 

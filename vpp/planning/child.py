@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from subprocess import PIPE, Popen
 
 from optimizer.problem import Problem
-from optimizer.solution import Solution, Warm
+from optimizer.solution import GAP_RATIO, Solution, Warm
 from optimizer.wire import ERROR, HEADER_BYTES, PROBLEM, READY, SOLUTION, frame, problem_bytes, solution_from
 
 _COMMAND = (sys.executable, "-m", "optimizer.worker")
@@ -58,20 +60,24 @@ class SolverChild:
             except OSError:
                 return False
 
-    async def solve(self, problem: Problem, *, deadline_s: float, warm: Warm | None = None) -> Solution | Refused:
+    async def solve(
+        self, problem: Problem, *, deadline_s: float, warm: Warm | None = None, gap_ratio: float = GAP_RATIO
+    ) -> Solution | Refused:
         """Return the solution, or why there is none, within ``deadline_s`` wall seconds and the grace.
 
         Args:
             problem: What is to be solved.
             deadline_s: Wall seconds.
             warm: Where to start from; ignored where it does not fit.
+            gap_ratio: Certified gap that is good enough.
         """
         async with self._lock:
             try:
                 if not await self._said_ready(deadline_s + self._grace_s):
                     return Refused(reason=f"solver late: not ready within {deadline_s:g} s")
                 async with asyncio.timeout(deadline_s + self._grace_s):
-                    return await asyncio.to_thread(_asked, self._process, problem, deadline_s, warm)
+                    content = partial(problem_bytes, problem, deadline_s=deadline_s, warm=warm, gap_ratio=gap_ratio)
+                    return await asyncio.to_thread(_asked, self._process, content)
             except TimeoutError:
                 await self._replace()
                 return Refused(reason=f"solver late: no answer within {deadline_s:g} s, killed")
@@ -116,10 +122,10 @@ class SolverChild:
             self._process.kill()
 
 
-def _asked(process: Popen[bytes] | None, problem: Problem, deadline_s: float, warm: Warm | None) -> Solution | Refused:
+def _asked(process: Popen[bytes] | None, content: Callable[[], bytes]) -> Solution | Refused:
     if process is None or process.stdin is None:
         return Refused(reason="solver not started")
-    process.stdin.write(frame(PROBLEM, problem_bytes(problem, deadline_s=deadline_s, warm=warm)))
+    process.stdin.write(frame(PROBLEM, content()))
     process.stdin.flush()
     kind, payload = _read(process, SOLUTION, ERROR)
     return solution_from(payload) if kind == SOLUTION else Refused(reason=payload.decode())

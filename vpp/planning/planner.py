@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from optimizer.solution import Solution, Status
+from optimizer.solution import GAP_RATIO, Solution, Status
 from optimizer.validation import ProblemError
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import ResourceClass
@@ -31,6 +31,8 @@ from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule
 from vpp.planning.tree import named_overload, overload_kw
 
+_INTENDED_GAP_RATIO = 1e-3
+"""Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
 _WARM_UP_S = 180.0
 """Wall seconds that are given to a solver that compiles its kernels for the first time."""
 
@@ -143,7 +145,7 @@ class Planner:
         except ProblemError:
             return None
         # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
-        answer = await self._solved(translation, self._event_carry)
+        answer = await self._solved(translation, self._event_carry, gap_ratio=_INTENDED_GAP_RATIO)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
         self._event_carry = Carry.of(translation, answer.warm)
@@ -153,9 +155,11 @@ class Planner:
         """End the solver."""
         await self._child.close()
 
-    async def _solved(self, translation: Translation, carry: Carry | None) -> Solution | Refused:
+    async def _solved(
+        self, translation: Translation, carry: Carry | None, *, gap_ratio: float = GAP_RATIO
+    ) -> Solution | Refused:
         warm = None if carry is None else await asyncio.to_thread(carry.onto, translation)
-        return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm)
+        return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm, gap_ratio=gap_ratio)
 
     def _translated(
         self, state: FleetState, forecast: Forecast, kept_until_s: float | None, recoveries: Sequence[Recovery]
