@@ -50,7 +50,7 @@ from vpp.twin.weather import Weather
 
 _log = structlog.get_logger(__name__)
 _PREROLL_STEP_S = 60.0
-_ROLL_WALL_S = 1.0
+_ROLL_WALL_S = 3.0
 _STATIONS_PER_SOURCE = 10_000
 Content = TypeVar("Content")
 

@@ -1,7 +1,7 @@
 """The device side as one process: moves the physical model along the clock and lets every protocol end speak."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,6 +17,8 @@ from vpp.ports import Clock, DeviceSimulator
 _log = structlog.get_logger(__name__)
 _TICK_WALL_S = 0.1
 _REGISTRATION_PATIENCE_WALL_S = 60.0
+_PAGE = 25_000
+"""Resources of one request: half a minute's work for a service that has much else to do."""
 
 
 class MovingWorld(Protocol):
@@ -87,10 +89,15 @@ class Registration:
                 f"no service answers at {self._client.base_url}; start one with: vpp serve"
             ) from None
 
-    async def connect(self, body: object) -> None:
-        """Register areas, operators, transformers, sites and resources; what is there already stays."""
-        await self._post("/api/v1/fleet", json=body)
-        _log.info("fleet registered")
+    async def connect(self, body: Mapping[str, Sequence[object]]) -> None:
+        """Register areas, operators, transformers, sites and resources, page by page; what is there already stays."""
+        resources = body["resources"]
+        frame = {part: things for part, things in body.items() if part != "resources"}
+        for first in range(0, len(resources), _PAGE):
+            page = resources[first : first + _PAGE]
+            await self._post("/api/v1/fleet", json={**frame, "resources": page})
+            frame = dict.fromkeys(frame, ())  # the first page's; the service has it now
+            _log.info("fleet registered", resources=first + len(page), of=len(resources))
 
     async def import_history(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> None:
         """Hand over metered 15-minute means, shape ``(n_resources, grid.count)``."""
