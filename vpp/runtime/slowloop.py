@@ -116,6 +116,8 @@ class SlowLoop:
     async def run(self) -> None:
         """Plan until cancelled."""
         await self._planner.start()
+        if len(self._state()):
+            self._changed.set()  # after a restart: devices are known already and come back in their own time
         while True:
             if await self._until_due():
                 await self.plan()
