@@ -45,7 +45,7 @@ class _Unsolved(Planner):
     async def start(self) -> None:
         """Nothing to warm up."""
 
-    async def plan(self, state: FleetState, *, forecast: Forecast, **_: object) -> Schedule:  # type: ignore[override]  # the rest is not looked at
+    async def plan(self, state: FleetState, *, forecast: Forecast, **_: object) -> Schedule:
         return safe_default(state, forecast, replace(forecast.grid, count=96), "by rule")
 
 
@@ -73,7 +73,7 @@ def _loop(picture: FleetState) -> tuple[SlowLoop, _Entries]:
         clock=_Standing(),
         period_s=900.0,
         planner=_Unsolved(),
-        meters=_Unmetered(len(picture)),  # type: ignore[arg-type]  # what a forecast asks of it
+        meters=_Unmetered(len(picture)),
         journal=entries,  # type: ignore[arg-type]  # what a plan asks of it
         metrics=Metrics("0"),
         state=lambda: picture,
