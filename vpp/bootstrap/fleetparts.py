@@ -7,6 +7,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -136,7 +137,7 @@ def _child(pipe: Connection, part: int, serve: Serve) -> None:
 
 async def _served(pipe: Connection, part: int, serve: Serve) -> None:
     loop, go = asyncio.get_running_loop(), asyncio.Event()
-    parent, latest = os.getppid(), [(0, 0)]
+    parent, latest = os.getppid(), deque([(0, 0)], maxlen=1)
 
     def heard() -> None:
         loop.remove_reader(pipe.fileno())
@@ -150,7 +151,6 @@ async def _served(pipe: Connection, part: int, serve: Serve) -> None:
     try:
         while not serving.done() and os.getppid() == parent:
             await asyncio.wait((serving,), timeout=_REPORT_WALL_S)
-            del latest[:-1]
             pipe.send(latest[-1])
     except (BrokenPipeError, ConnectionResetError):
         pass  # the parent is gone
