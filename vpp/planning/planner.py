@@ -33,6 +33,8 @@ from vpp.planning.tree import named_overload, overload_kw
 
 _INTENDED_GAP_RATIO = 1e-3
 """Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
+_BOUNDED_GAP_RATIO = 1e-3
+"""Good enough for a plan that takes back what was drawn: reserve against a bound of the total is slow to prove."""
 _WARM_UP_S = 180.0
 """Wall seconds that are given to a solver that compiles its kernels for the first time."""
 
@@ -102,7 +104,8 @@ class Planner:
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
         self._before = self._remembered
-        answer = await self._solved(translation, self._carry)
+        gap_ratio = _BOUNDED_GAP_RATIO if recoveries else GAP_RATIO
+        answer = await self._solved(translation, self._carry, gap_ratio=gap_ratio)
         match answer:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
