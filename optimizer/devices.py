@@ -74,6 +74,8 @@ class Storing:
         efficiency: One way, in (0, 1].
         wear_price_cny_per_kwh: Degradation per kWh discharged.
         reserving: It may hold back reserve (``Reserve``); left out, none does.
+        charge_limit_kw: Greatest charge step by step, at most ``p_max_kw``, shape ``(n, T)``; left out, it is
+            ``p_max_kw`` in all of them.
     """
 
     transformer: IntArray
@@ -89,6 +91,7 @@ class Storing:
     efficiency: FloatArray
     wear_price_cny_per_kwh: FloatArray
     reserving: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    charge_limit_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
     def none(cls) -> Self:
@@ -130,6 +133,29 @@ class Storing:
         within("storing.efficiency", self.efficiency, 1e-3, 1.0)
         if shaped("storing.reserving", self.reserving, (len(self),)).dtype != np.bool_:
             raise ProblemError("storing.reserving", f"an array of {self.reserving.dtype}", "an array of truth values")
+        if self.limited:
+            limit = shaped("storing.charge_limit_kw", self.charge_limit_kw, (len(self), steps))
+            within("storing.charge_limit_kw", limit, 0.0, self.p_max_kw[:, None])
+
+    @property
+    def limited(self) -> bool:
+        """Whether the charge has limits of its own step by step."""
+        return self.charge_limit_kw.size > 0
+
+    def most_charge_kw(self, steps: int) -> FloatArray:
+        """Return the greatest charge in every step, the window aside, shape ``(n, steps)``; may not be written to."""
+        return self.charge_limit_kw if self.limited else np.broadcast_to(self.p_max_kw[:, None], (len(self), steps))
+
+    def plugged_charge_kw(self, steps: int) -> FloatArray:
+        """Return the greatest charge of all that are plugged, shape ``(steps,)``."""
+        if not self.limited:
+            change = np.bincount(self.arrive, self.p_max_kw, steps + 1) - np.bincount(
+                self.depart, self.p_max_kw, steps + 1
+            )
+            return np.asarray(np.cumsum(change)[:steps])
+        step = np.arange(steps)
+        inside = (step >= self.arrive[:, None]) & (step < self.depart[:, None])
+        return np.asarray(np.where(inside, self.charge_limit_kw, 0.0).sum(axis=0))
 
     def energy_bounds_kwh(self) -> tuple[FloatArray, FloatArray]:
         """Return least and greatest stored energy; a start outside the bounds widens them, shape ``(n,)`` each."""

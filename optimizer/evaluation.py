@@ -98,8 +98,7 @@ def plugged_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return the discharge powers and the charge powers of all that are plugged, shape ``(T,)`` each."""
     cars, stores = problem.charging, problem.storing
     up = _during(stores.arrive, stores.depart, -stores.p_min_kw, problem.steps)
-    down = _during(stores.arrive, stores.depart, stores.p_max_kw, problem.steps)
-    return up, down + _during(cars.arrive, cars.depart, cars.p_max_kw, problem.steps)
+    return up, stores.plugged_charge_kw(problem.steps) + _during(cars.arrive, cars.depart, cars.p_max_kw, problem.steps)
 
 
 def _during(arrive: IntArray, depart: IntArray, power_kw: FloatArray, steps: int) -> FloatArray:

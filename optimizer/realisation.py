@@ -26,12 +26,16 @@ class _Cars(NamedTuple):
 
 
 class _Stores(NamedTuple):
-    """Windows, powers, energy gained and drained per kW-step, and its bounds, ``(n,)`` each."""
+    """Windows, powers, energy gained and drained per kW-step, and its bounds, ``(n,)`` each.
+
+    ``limit`` is the greatest charge step by step, ``(n, T)``, or empty where it is ``p_max`` in all of them.
+    """
 
     arrive: IntArray
     depart: IntArray
     p_min: FloatArray
     p_max: FloatArray
+    limit: FloatArray
     gain: FloatArray
     drain: FloatArray
     low: FloatArray
@@ -65,6 +69,7 @@ def realise_storing(stores: Storing, power_kw: PowerArray, step_h: float) -> Flo
         depart=_ints(stores.depart),
         p_min=_floats(stores.p_min_kw),
         p_max=_floats(stores.p_max_kw),
+        limit=_floats(stores.charge_limit_kw),
         gain=stores.efficiency * step_h,
         drain=step_h / stores.efficiency,
         low=low,
@@ -135,7 +140,7 @@ def _store(power: PowerArray, stores: _Stores, stored: FloatArray) -> None:
             if (t < stores.arrive[i]) | (t >= stores.depart[i]):
                 power[i, t] = 0.0
                 continue
-            most = min(stores.p_max[i], max(stores.high[i] - stored[i], 0.0) / gain)
+            most = min(stores.limit[i, t] if len(stores.limit) else stores.p_max[i], max(stores.high[i] - stored[i], 0.0) / gain)
             least = max(stores.p_min[i], -max(stored[i] - stores.low[i], 0.0) / drain)
             x = min(max(float(power[i, t]), least), most)
             power[i, t] = x

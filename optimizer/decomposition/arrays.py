@@ -47,7 +47,10 @@ class Cars(NamedTuple):
 
 
 class Stores(NamedTuple):
-    """Batteries; energies in kW-steps, ``wear`` per kW-step discharged."""
+    """Batteries; energies in kW-steps, ``wear`` per kW-step discharged.
+
+    ``limit`` is the greatest charge step by step, shape ``(n, T)``, or ``(0, T)`` where it is ``charge`` in all of them.
+    """
 
     first: Ints
     cell: Ints
@@ -62,6 +65,7 @@ class Stores(NamedTuple):
     efficiency: Floats
     wear: Floats
     reserving: Flags
+    limit: Floats
 
 
 class Panels(NamedTuple):
@@ -289,11 +293,11 @@ class Stiffness(NamedTuple):
     large: float
 
 
-PRICE, INERTIA, KINK, BACK, FLOOR, DOWN, POWER, GAIN, VALUE, DESK_ROWS = range(10)
+PRICE, INERTIA, KINK, BACK, FLOOR, DOWN, UP, POWER, GAIN, VALUE, DESK_ROWS = range(11)
 """Rows of a device's desk, an array of shape ``(DESK_ROWS, T + 1)`` over the steps of its window.
 
 ``PRICE``: marginal cost at power 0. ``INERTIA``: inverse slope of it. ``KINK``: price of a difference from ``BACK``.
-``FLOOR``: least energy at the end of the step. ``DOWN``: greatest discharge, below 0 a least charge. ``POWER``: the
-answer. ``GAIN``: scratch. ``VALUE``: value of stored energy, answer and guess. One array rather than a tuple of many:
+``FLOOR``: least energy at the end of the step. ``DOWN``: greatest discharge, below 0 a least charge. ``UP``: greatest
+charge. ``POWER``: the answer. ``GAIN``: scratch. ``VALUE``: value of stored energy, answer and guess. One array rather than a tuple of many:
 handing over and slicing arrays costs more than the arithmetic on them.
 """

@@ -18,6 +18,7 @@ from optimizer.decomposition.arrays import (
     INERTIA,
     KINK,
     PRICE,
+    UP,
     VALUE,
     Cars,
     City,
@@ -36,7 +37,7 @@ from optimizer.decomposition.arrays import (
 from optimizer.decomposition.flexible import loads_bound
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.reserving import holding_proof
-from optimizer.decomposition.storing import Cell, best_path, corner
+from optimizer.decomposition.storing import Cell, best_path, charge_at, corner
 from optimizer.decomposition.sweep import cell_of, recall
 from optimizer.jit import njit
 
@@ -236,6 +237,8 @@ def _stores(
             case[INERTIA, :length] = (stores.charge[i] + stores.discharge[i] + 1e-9) / smooth
             case[FLOOR, :length] = stores.low[i]
             case[DOWN, :length] = stores.discharge[i]
+            for j in range(length):
+                case[UP, j] = charge_at(stores, i, begin + j)
             case[VALUE, :length] = worth[stores.cell[i] : stores.cell[i + 1]]
             if memory.price > 0.0:
                 recall(memory.stores, stores.cell[i], length, memory.price, case)
@@ -258,9 +261,9 @@ def proven(case: Floats, cell: Cell) -> float:
         rise = case[PRICE, j] - case[VALUE, j] * eta
         sink = cell.wear - case[PRICE, j] + case[VALUE, j] * inverse
         if cell.remembers:
-            value += corner(rise, sink, floor, cell.charge, ceiling, case[KINK, j], case[BACK, j])
+            value += corner(rise, sink, floor, case[UP, j], ceiling, case[KINK, j], case[BACK, j])
         else:
-            value += min(rise * floor, rise * cell.charge) + min(sink, 0.0) * ceiling
+            value += min(rise * floor, rise * case[UP, j]) + min(sink, 0.0) * ceiling
         if j < last:
             fall = case[VALUE, j] - case[VALUE, j + 1]
             value += fall * (case[FLOOR, j] if fall > 0.0 else cell.high)

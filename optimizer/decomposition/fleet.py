@@ -103,6 +103,7 @@ def _stores(problem: Problem) -> tuple[Stores, Ints]:
         efficiency=_floats(block.efficiency[order]),
         wear=_floats(block.wear_price_cny_per_kwh[order] * h),
         reserving=np.asarray(block.reserving[order], dtype=np.bool_),
+        limit=_floats(block.charge_limit_kw[order] if block.limited else np.zeros((0, problem.steps))),
     )
     return stores, order
 
@@ -193,7 +194,7 @@ def _city(problem: Problem, own: Floats, cars: Cars, stores: Stores, panel_rows:
     none = np.zeros(problem.steps)
     fixed_solar = problem.solar.available_kw[panel_rows < 0].sum(0)
     charging = _plugged(cars.arrive, cars.depart, cars.p_max, problem.steps)
-    charging += _plugged(stores.arrive, stores.depart, stores.charge, problem.steps)
+    charging += problem.storing.plugged_charge_kw(problem.steps)
     return City(
         price=_floats(problem.price_cny_per_kwh * h),
         fixed=_floats(problem.fixed_kw + own.sum(0)),

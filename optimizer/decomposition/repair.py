@@ -35,7 +35,10 @@ def reachable(fleet: Fleet) -> Tree:
     steps, nodes = fleet.steps, len(fleet.base)
     cars, stores = fleet.cars, fleet.stores
     charge = _plugged(cars.first, cars.arrive, cars.depart, cars.p_max, steps)
-    charge += _plugged(stores.first, stores.arrive, stores.depart, stores.charge, steps)
+    if len(stores.limit):
+        np.add.at(charge, _owner(stores.first), _inside(stores.arrive, stores.depart, stores.limit))
+    else:
+        charge += _plugged(stores.first, stores.arrive, stores.depart, stores.charge, steps)
     relief = _plugged(stores.first, stores.arrive, stores.depart, stores.discharge, steps)
     np.add.at(relief, _owner(fleet.loads.first), fleet.loads.most)
     np.add.at(relief, _owner(fleet.panels.first), fleet.panels.available)
@@ -59,6 +62,12 @@ def _plugged(first: Ints, arrive: Shorts, depart: Shorts, power: Floats, steps: 
     np.add.at(change, (node, arrive), power)
     np.subtract.at(change, (node, depart), power)
     return np.asarray(np.cumsum(change, axis=1)[:, :steps])
+
+
+def _inside(arrive: Shorts, depart: Shorts, power: Floats) -> Floats:
+    """Return ``power`` inside each device's window, 0 outside, shape ``(n, T)``."""
+    step = np.arange(power.shape[1])
+    return np.where((step >= arrive[:, None]) & (step < depart[:, None]), power, 0.0)
 
 
 def mend_nodes(

@@ -22,6 +22,7 @@ from optimizer.decomposition.arrays import (
     KINK,
     POWER,
     PRICE,
+    UP,
     VALUE,
     Flags,
     Floats,
@@ -33,7 +34,7 @@ from optimizer.decomposition.arrays import (
     Stiffness,
     Stores,
 )
-from optimizer.decomposition.storing import Cell, best_path, corner
+from optimizer.decomposition.storing import Cell, best_path, charge_at, corner
 from optimizer.jit import njit
 
 _TRIES = 4
@@ -47,9 +48,12 @@ def most_held(stores: Stores, i: int, first: int, last: int) -> float:
     begin, depart, eta = stores.arrive[i], stores.depart[i], stores.efficiency[i]
     if (begin > first) | (depart < last) | (not stores.reserving[i]):
         return 0.0
-    length, discharge, charge = last - first, stores.discharge[i], stores.charge[i]
+    length, discharge = last - first, stores.discharge[i]
     span = stores.high[i] - stores.low[i]
-    reach = min(stores.begin[i] + eta * charge * (first - begin), stores.high[i]) - stores.low[i]
+    charge, reach = stores.charge[i], stores.begin[i] + eta * stores.charge[i] * (first - begin)
+    if len(stores.limit):
+        charge, reach = stores.limit[i, first:last].min(), stores.begin[i] + eta * stores.limit[i, begin:first].sum()
+    reach = min(reach, stores.high[i]) - stores.low[i]
     most = min(charge + discharge, reach * eta / length)
     if most > discharge:
         # Held beyond the greatest discharge it must charge all the time, and its energy must have room for that.
@@ -305,9 +309,9 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cel
         rise = case[PRICE, j] - worth * eta - price
         sink = cell.wear - case[PRICE, j] + worth / eta + price
         if cell.remembers:
-            value += corner(rise, sink, 0.0, cell.charge, discharge, case[KINK, j], case[BACK, j])
+            value += corner(rise, sink, 0.0, case[UP, j], discharge, case[KINK, j], case[BACK, j])
         else:
-            value += min(rise, 0.0) * cell.charge + min(sink, 0.0) * discharge
+            value += min(rise, 0.0) * case[UP, j] + min(sink, 0.0) * discharge
         value -= price * discharge
         if j < last:
             fall = worth - point[0, j + 1]

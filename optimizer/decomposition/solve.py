@@ -133,7 +133,7 @@ def decompose(
     every, enough = _CHECK_EVERY, 0
     if problem.reserve is not None:
         # What held reserve is worth takes as long to prove as a sweep, and is not proven before the prices stand.
-        due, every = max(due, _FIRST_RESERVE_CHECK), 2 * _CHECK_EVERY
+        due, every = due if warm is not None else max(due, _FIRST_RESERVE_CHECK), 2 * _CHECK_EVERY
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
         _advance(search)
         if search.sweeps >= due:

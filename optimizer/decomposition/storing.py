@@ -27,9 +27,11 @@ from optimizer.decomposition.arrays import (
     KINK,
     POWER,
     PRICE,
+    UP,
     VALUE,
     Floats,
     Ints,
+    Stores,
 )
 from optimizer.jit import njit
 
@@ -46,7 +48,7 @@ _EPS = 1e-7
 
 
 class Cell(NamedTuple):
-    """The numbers of one battery; energies in kW-steps."""
+    """The numbers of one battery; energies in kW-steps. ``charge`` is a measure for tolerances, ``UP`` the bound."""
 
     length: int
     charge: float
@@ -62,6 +64,12 @@ class Cell(NamedTuple):
 
 
 @njit(fastmath=True, inline=True)
+def charge_at(stores: Stores, i: int, t: int) -> float:
+    """Return the greatest charge of store ``i`` in step ``t``."""
+    return stores.limit[i, t] if len(stores.limit) else stores.charge[i]
+
+
+@njit(fastmath=True, inline=True)
 def _pull(value: float, a: float, b: float, kink: float, back: float) -> float:
     return max((value - kink - a) * b, min((value + kink - a) * b, back))
 
@@ -70,14 +78,14 @@ def _pull(value: float, a: float, b: float, kink: float, back: float) -> float:
 def gained(case: Floats, cell: Cell, first: int, last: int, value: float) -> tuple[float, float]:
     """Return the energy gained over steps ``first..last`` at one ``value``, and its slope."""
     eta, inverse = cell.eta, 1.0 / cell.eta
-    up, down, most = value * eta, value * inverse + cell.wear, cell.charge
+    up, down = value * eta, value * inverse + cell.wear
     total, up_slope, down_slope = 0.0, 0.0, 0.0
     if cell.remembers:
         for j in range(_U(first), _U(last + 1)):
             b = case[INERTIA, j]
             z = _pull(up, case[PRICE, j], b, case[KINK, j], case[BACK, j])
             w = -_pull(down, case[PRICE, j], b, case[KINK, j], case[BACK, j])
-            floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
+            floor, ceiling, most = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0), case[UP, j]
             total += eta * min(max(z, floor), most) - inverse * min(max(w, 0.0), ceiling)
             bound_back = (case[KINK, j] > 0.0) & (z == case[BACK, j])
             up_slope += b if (z > floor) & (z < most) & ~bound_back else 0.0
@@ -88,7 +96,7 @@ def gained(case: Floats, cell: Cell, first: int, last: int, value: float) -> tup
         b = case[INERTIA, j]
         z = (up - case[PRICE, j]) * b
         w = (case[PRICE, j] - down) * b
-        floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
+        floor, ceiling, most = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0), case[UP, j]
         total += eta * min(max(z, floor), most) - inverse * min(max(w, 0.0), ceiling)
         up_slope += b if (z > floor) & (z < most) else 0.0
         down_slope += b if (w > 0.0) & (w < ceiling) else 0.0
@@ -149,13 +157,13 @@ def _flat(case: Floats, cell: Cell, first: int, last: int, value: float) -> tupl
         kink, back = (case[KINK, j], case[BACK, j]) if cell.remembers else (0.0, 0.0)
         for n in range(8):
             charging = n < 4  # noqa: PLR2004 - four corners of charging, four of discharging
-            y = (floor if n % 4 == 0 else cell.charge) if charging else (-ceiling if n % 4 == 0 else 0.0)
+            y = (floor if n % 4 == 0 else case[UP, j]) if charging else (-ceiling if n % 4 == 0 else 0.0)
             at = a + s * y + (kink if y >= back else -kink)
             if n % 4 > 1:
                 if (
                     (kink == 0.0)
                     | (back <= (floor if charging else -ceiling))
-                    | (back >= (cell.charge if charging else 0.0))
+                    | (back >= (case[UP, j] if charging else 0.0))
                 ):
                     continue
                 at = a + s * back + (kink if n % 4 == 2 else -kink)  # noqa: PLR2004 - either end of the rest at the past
@@ -220,19 +228,19 @@ def _segments(case: Floats, marks: Ints, cell: Cell) -> int:
 def _gains(case: Floats, cell: Cell, first: int, last: int, value: float) -> None:
     """Fill ``case[GAIN]`` over steps ``first..last - 1``."""
     eta, inverse = cell.eta, 1.0 / cell.eta
-    up, down, most = value * eta, value * inverse + cell.wear, cell.charge
+    up, down = value * eta, value * inverse + cell.wear
     if cell.remembers:
         for j in range(_U(first), _U(last)):
             z = _pull(up, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             w = -_pull(down, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-            case[GAIN, j] = eta * min(max(z, floor), most) - inverse * min(max(w, 0.0), ceiling)
+            case[GAIN, j] = eta * min(max(z, floor), case[UP, j]) - inverse * min(max(w, 0.0), ceiling)
         return
     for j in range(_U(first), _U(last)):
         z = (up - case[PRICE, j]) * case[INERTIA, j]
         w = (case[PRICE, j] - down) * case[INERTIA, j]
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-        case[GAIN, j] = eta * min(max(z, floor), most) - inverse * min(max(w, 0.0), ceiling)
+        case[GAIN, j] = eta * min(max(z, floor), case[UP, j]) - inverse * min(max(w, 0.0), ceiling)
 
 
 @njit(fastmath=True)
@@ -381,19 +389,19 @@ def funnel(  # noqa: C901 - one walk forward with the two sides of the funnel
 @njit(fastmath=True)
 def _answers(case: Floats, cell: Cell) -> None:
     """Fill ``case[POWER]`` with what each step does at its value, bounds of energy aside."""
-    eta, inverse, wear, most = cell.eta, 1.0 / cell.eta, cell.wear, cell.charge
+    eta, inverse, wear = cell.eta, 1.0 / cell.eta, cell.wear
     if cell.remembers:
         for j in range(_U(cell.length)):
             z = _pull(case[VALUE, j] * eta, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             w = -_pull(case[VALUE, j] * inverse + wear, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-            case[POWER, j] = min(max(z, floor), most) - min(max(w, 0.0), ceiling)
+            case[POWER, j] = min(max(z, floor), case[UP, j]) - min(max(w, 0.0), ceiling)
         return
     for j in range(_U(cell.length)):
         z = (case[VALUE, j] * eta - case[PRICE, j]) * case[INERTIA, j]
         w = (case[PRICE, j] - wear - case[VALUE, j] * inverse) * case[INERTIA, j]
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-        case[POWER, j] = min(max(z, floor), most) - min(max(w, 0.0), ceiling)
+        case[POWER, j] = min(max(z, floor), case[UP, j]) - min(max(w, 0.0), ceiling)
 
 
 @njit(fastmath=True)
@@ -408,7 +416,7 @@ def realise(case: Floats, cell: Cell) -> float:
         lift = max(case[FLOOR, j] - energy, 0.0)
         y = max(min(y, room * inverse), -stock * eta)
         if lift > 0.0:
-            y = max(y, min(lift * inverse, cell.charge))
+            y = max(y, min(lift * inverse, case[UP, j]))
         case[POWER, j] = y
         energy += eta * max(y, 0.0) - inverse * max(-y, 0.0)
         case[GAIN, j] = energy
@@ -433,7 +441,7 @@ def _topped_up(case: Floats, cell: Cell, missing: float) -> float:
         case[POWER, j] += less * cell.eta
         more = 0.0
         if case[POWER, j] >= 0.0:
-            more = min(want - less, (cell.charge - case[POWER, j]) * cell.eta)
+            more = min(want - less, max(case[UP, j] - case[POWER, j], 0.0) * cell.eta)
             case[POWER, j] += more / cell.eta
         missing -= less + more
         head -= less + more
@@ -444,14 +452,14 @@ def _topped_up(case: Floats, cell: Cell, missing: float) -> float:
 
 @njit(fastmath=True)
 def limits(
-    case: Floats, length: int, charge: float, eta: float, wear: float, kink: float, price: float
+    case: Floats, length: int, eta: float, wear: float, kink: float, price: float
 ) -> tuple[float, float]:
     """Return values below and above which no step reacts any more."""
     low, high = 0.0, price
     inverse = 1.0 / eta
     for j in range(length):
         bottom = case[PRICE, j] - kink - wear - max(case[DOWN, j], 0.0) / case[INERTIA, j]
-        top = case[PRICE, j] + kink + charge / case[INERTIA, j]
+        top = case[PRICE, j] + kink + case[UP, j] / case[INERTIA, j]
         low = min(low, bottom * eta, bottom * inverse)
         high = max(high, top * eta, top * inverse)
     return low - 1e-6, high + 1e-6

@@ -21,6 +21,7 @@ from optimizer.decomposition.arrays import (
     KINK,
     POWER,
     PRICE,
+    UP,
     VALUE,
     Cars,
     City,
@@ -309,7 +310,7 @@ def _stores(
         width = 0.5 * (stores.charge[i] + stores.discharge[i])
         still = min(inertia, stiff.large / (width + 1e-9))
         _store_prices(power, cell, width, r, roof, still, begin, length, near, case)
-        _bounds(worth, cell, length, stores.low[i], stores.discharge[i], case)
+        _bounds(worth, cell, length, i, stores, case)
         if kink > 0.0:
             recall(back, cell, length, kink, case)
         number = cell_of(stores, i, unserved, kink, case)
@@ -335,12 +336,17 @@ def _keep(worth: Singles, cell: int, length: int, case: Floats) -> None:
 
 
 @njit(fastmath=True)
-def _bounds(worth: Singles, cell: int, length: int, low: float, discharge: float, case: Floats) -> None:
-    c = _U(cell)
+def _bounds(worth: Singles, cell: int, length: int, i: int, stores: Stores, case: Floats) -> None:
+    c, low, discharge, charge = _U(cell), stores.low[i], stores.discharge[i], stores.charge[i]
     for j in range(_U(length)):
         case[FLOOR, j] = low
         case[DOWN, j] = discharge
+        case[UP, j] = charge
         case[VALUE, j] = worth[c + j]
+    if len(stores.limit):
+        begin = stores.arrive[i]
+        for j in range(length):
+            case[UP, j] = stores.limit[i, begin + j]
 
 
 @njit(fastmath=True)
@@ -348,7 +354,7 @@ def cell_of(stores: Stores, i: int, price: float, kink: float, case: Floats) -> 
     """Return the numbers of battery ``i``, with the values beyond which nothing reacts at ``case``'s prices."""
     length = stores.depart[i] - stores.arrive[i]
     charge, eta, wear = stores.charge[i], stores.efficiency[i], stores.wear[i]
-    least, most = limits(case, length, charge, eta, wear, kink, price)
+    least, most = limits(case, length, eta, wear, kink, price)
     return Cell(
         length, charge, stores.high[i], stores.begin[i], stores.due[i], eta, wear, price, kink > 0.0, least, most
     )

@@ -74,6 +74,14 @@ FEATURES: dict[str, dict[str, bool]] = {
     "contracts": {"contracts": True, "band": True},
     "churn": {"churn": True},
     "rebound": {"rebound": True},
+    "charge limits": {"limited": True},
+    "charge limits and reserve": {"limited": True, "reserve": True},
+    "charge limits, churn, regulation and negative prices": {
+        "limited": True,
+        "churn": True,
+        "regulation": True,
+        "negative": True,
+    },
     "negative prices": {"negative": True},
     "no losses": {"lossless": True},
     "base load over a limit": {"base_over": True},
@@ -131,6 +139,7 @@ def city(
     negative: bool = False,
     lossless: bool = False,
     base_over: bool = False,
+    limited: bool = False,
 ) -> Problem:
     """Return a small random day: a tree of six nodes with every kind of device."""
     random = np.random.default_rng(seed)
@@ -143,6 +152,9 @@ def city(
     if base_over:
         limit[-1] = 0.8 * base[-1]
     charging, storing = cars(random, 30, nodes), stores(random, 10, nodes, lossless=lossless)
+    if limited:
+        share = np.where(random.random((10, STEPS)) < 0.5, 1.0, random.uniform(0.0, 0.6, (10, STEPS)))
+        storing = replace(storing, charge_limit_kw=share * storing.p_max_kw[:, None])
     solar = Solar(
         transformer=random.integers(0, nodes, 4),
         available_kw=random.uniform(0.0, 30.0, (4, 1)) * np.maximum(np.sin(step / 4.0), 0.0),

@@ -84,12 +84,14 @@ def _stores(rng: np.random.Generator, steps: int, nodes: int) -> Storing:
     arrive, depart = _windows(rng, count, steps)
     whole_day = rng.random(count) < 0.5
     soc = np.sort(rng.uniform(0.0, 1.0, (3, count)), axis=0)
+    p_max = rng.uniform(0.0, 10.0, count)
+    share = rng.uniform(0.0, 1.0, (count, steps)) if rng.random() < 0.3 else np.zeros((0, steps))
     return Storing(
         transformer=rng.integers(0, nodes, count),
         arrive=np.where(whole_day, 0, arrive),
         depart=np.where(whole_day, steps, depart),
         p_min_kw=-rng.uniform(0.0, 10.0, count),
-        p_max_kw=rng.uniform(0.0, 10.0, count),
+        p_max_kw=p_max,
         capacity_kwh=rng.choice([10.0, 40.0], count),
         soc_start=rng.uniform(0.0, 1.0, count),
         soc_min=soc[0],
@@ -98,6 +100,7 @@ def _stores(rng: np.random.Generator, steps: int, nodes: int) -> Storing:
         efficiency=rng.choice([0.7, 0.95, 1.0], count),
         wear_price_cny_per_kwh=rng.choice([0.0, 0.1], count),
         reserving=rng.random(count) < 0.7,
+        charge_limit_kw=share * p_max[:, None] if len(share) else share,
     )
 
 

@@ -13,6 +13,7 @@ from optimizer.decomposition.arrays import (
     KINK,
     POWER,
     PRICE,
+    UP,
     VALUE,
     Floats,
 )
@@ -29,12 +30,13 @@ def desk(price: Floats, *, smooth: float = SMOOTH, power: float = 10.0) -> Float
     case = np.zeros((DESK_ROWS, STEPS + 1))
     case[PRICE, : len(price)] = price
     case[INERTIA] = power / smooth
+    case[UP] = power
     return case
 
 
 def battery(case: Floats, *, begin: float, due: float, eta: float, price: float = 4.0, kink: float = 0.0) -> Cell:
     """Return a battery of 10 kW both ways between the desk's floor and 40 kW-steps."""
-    least, most = limits(case, STEPS, 10.0, eta, 0.02, kink, price)
+    least, most = limits(case, STEPS, eta, 0.02, kink, price)
     return Cell(STEPS, 10.0, 40.0, begin, due, eta, 0.02, price, kink > 0.0, least, most)
 
 

@@ -223,6 +223,14 @@ REFUSED: dict[str, tuple[str, Callable[[], Problem]]] = {
         "storing.reserving",
         lambda: problem(storing=replace(problem().storing, reserving=np.ones(1))),  # type: ignore[arg-type]  # on purpose
     ),
+    "a charge limit above the power": (
+        "storing.charge_limit_kw",
+        lambda: problem(storing=replace(problem().storing, charge_limit_kw=np.full((1, STEPS), 1e6))),
+    ),
+    "a charge limit of another day": (
+        "storing.charge_limit_kw",
+        lambda: problem(storing=replace(problem().storing, charge_limit_kw=np.zeros((1, STEPS + 1)))),
+    ),
     "sun below 0": (
         "solar.available_kw",
         lambda: problem(solar=replace(problem().solar, available_kw=np.full((1, STEPS), -1.0))),

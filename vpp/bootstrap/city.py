@@ -18,6 +18,7 @@ from vpp.bootstrap.service import Service
 from vpp.config import Settings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import STORING, Adapter
+from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
@@ -115,6 +116,8 @@ class VirtualCity:
         tariff: Prices; the service's own unless given.
         planning_s: Virtual seconds from the picture a plan is made of until it is in force. The real time it takes is
             spent beside the cycles in between.
+        answer_s: The same for what is intended for the requests promised, after a plan was put in force; what an
+            acceptance or a shortfall asks for is in force at once.
         scraped: Somebody reads the service's metrics.
     """
 
@@ -128,6 +131,7 @@ class VirtualCity:
         observer: Observer | None = None,
         tariff: Tariff | None = None,
         planning_s: float = 0.0,
+        answer_s: float = 0.0,
         scraped: bool = True,
     ) -> None:
         self.twin, self.index = twin, twin.index
@@ -139,9 +143,11 @@ class VirtualCity:
         self._memory = memory
         self._observer = observer
         self._tariff = tariff
-        self._planning_s, self._scraped = planning_s, scraped
+        self._planning_s, self._answer_s, self._scraped = planning_s, answer_s, scraped
         self._next_plan_s = self._in_force_s = float("inf")
         self._upcoming: asyncio.Task[Prepared | None] | None = None
+        self._answer: asyncio.Task[Schedule | None] | None = None
+        self._answered_s = float("inf")
         self._links: Sequence[TwinLink] = []
 
     @property
@@ -196,19 +202,44 @@ class VirtualCity:
             with self.costs.of("planning"):
                 prepared = await self._upcoming
             self._upcoming = None
+            if await self.plant.slow.install(prepared):
+                await self._begin_answer()
+
+    async def _begin_answer(self) -> None:
+        """Begin what is to be intended beside the plan that was put in force."""
+        await self._forget_answer()
+        self._answer = asyncio.create_task(self.plant.slow.answer())
+        self._answered_s = self.clock.now_s() + self._answer_s
+        await asyncio.sleep(0)  # the picture is taken now
+        if not self._answer_s:
+            await self._intend()
+
+    async def _intend(self) -> None:
+        """Put what was begun to be intended in force."""
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
             with self.costs.of("redispatch"):
-                await self.plant.slow.install(prepared)
+                self.plant.slow.intend(await answer)
+
+    async def _forget_answer(self) -> None:
+        """Let what was begun be made to its end, which spares the solver, and forget it."""
+        if self._answer is not None:
+            await asyncio.wait({self._answer})
+            self._answer = None
 
     async def _follow_plans(self) -> None:
-        """Put a plan in force, begin the next, or answer changed requests, as is due."""
-        now_s = self.clock.now_s()
+        """Put a plan or what is intended in force, begin the next, or answer changed requests, as is due."""
+        now_s, slow = self.clock.now_s(), self.plant.slow
+        if now_s >= self._answered_s:
+            await self._intend()
         if self._upcoming is not None and now_s >= self._in_force_s:
             await self._install()
         if now_s >= self._next_plan_s:
             await (self._begin_plan() if self._planning_s else self.plan())
-        if self.plant.slow.requests_wait:
+        if slow.requests_wait:
+            await self._forget_answer()
             with self.costs.of("redispatch"):
-                await self.plant.slow.redispatch()
+                await slow.redispatch()
 
     async def cycle(self, seconds: float | None = None) -> None:
         """Let one cycle pass on both sides, of the nominal length unless given."""
@@ -230,9 +261,10 @@ class VirtualCity:
 
     async def close(self) -> None:
         """Stop the service as an operator would."""
-        if self._upcoming is not None:
-            self._upcoming.cancel()
-            await asyncio.wait({self._upcoming})
+        for making in (self._upcoming, self._answer):
+            if making is not None:
+                making.cancel()
+                await asyncio.wait({making})
         await self.service.close()
 
     async def _tick_until(self, cycle_s: float) -> None:

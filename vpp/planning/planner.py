@@ -33,8 +33,8 @@ from vpp.planning.tree import named_overload, overload_kw
 
 _INTENDED_GAP_RATIO = 1e-3
 """Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
-_BOUNDED_GAP_RATIO = 1e-3
-"""Good enough for a plan that takes back what was drawn: reserve against a bound of the total is slow to prove."""
+_RENEWED_GAP_RATIO = 2e-3
+"""Good enough for what is intended instead of an earlier answer, and made anew within a quarter of an hour itself."""
 _WARM_UP_S = 180.0
 """Wall seconds that are given to a solver that compiles its kernels for the first time."""
 
@@ -104,8 +104,7 @@ class Planner:
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
         self._before = self._remembered
-        gap_ratio = _BOUNDED_GAP_RATIO if recoveries else GAP_RATIO
-        answer = await self._solved(translation, self._carry, gap_ratio=gap_ratio)
+        answer = await self._solved(translation, self._carry)
         match answer:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
@@ -148,7 +147,8 @@ class Planner:
         except ProblemError:
             return None
         # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
-        answer = await self._solved(translation, self._event_carry, gap_ratio=_INTENDED_GAP_RATIO)
+        gap_ratio = _INTENDED_GAP_RATIO if self._event_carry is None else _RENEWED_GAP_RATIO
+        answer = await self._solved(translation, self._event_carry, gap_ratio=gap_ratio)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
         self._event_carry = Carry.of(translation, answer.warm)

@@ -1,8 +1,9 @@
 """What a plan may take back once nobody watches any more: what was drawn for a request returns at a bounded rate.
 
 The rebound cap of a request ends with its watch, but the batteries that gave it are empty then. A plan that is free to
-fill them would do so at once, wherever the price is the same for hours. So for some hours the plan keeps the total
-below what it would have been by the plan before the request, and so much more.
+fill them would do so at once, wherever the price is the same for hours. So for some hours each battery may charge no
+faster than its share of the cap, beside what it would have charged by the plan before the request. In hours for which
+reserve is held nothing comes back at all: what charges there would be part of the baseline of the next request.
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,13 @@ from optimizer.problem import Band
 from optimizer.validation import IntArray
 from vpp.domain.request import Direction
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 
 _AIM_RATIO = 0.9
 """Share of the cap that batteries may use: buildings and cars come back beside them."""
 _PRICE_CNY_PER_KWH = 8.0
-"""A kWh beyond costs as one beyond a request's band: less than a driver's unserved one, far less than an overload."""
+"""A kWh beyond the floor costs as one beyond a request's band: less than a driver's unserved one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,49 +41,82 @@ class Recovery:
     cap_kw: float
 
 
-def recovery_band(
+def charge_limit_kw(
     recoveries: Sequence[Recovery],
     *,
     before: Schedule | None,
-    stores: IntArray,
-    expected_kw: FloatArray,
+    rows: IntArray,
+    most_kw: FloatArray,
+    reserved: BoolArray,
     grid: TimeGrid,
-) -> Band | None:
-    """Return the bounds of the total for a plan, ``None`` where nothing recovers on its steps.
+) -> FloatArray | None:
+    """Return how fast batteries may charge after cuts, ``None`` where nothing bounds them on these steps.
+
+    Together they stay below the cap beside what they would have charged, so the rate needs no price and no row of its
+    own in the problem: it holds whatever a plan is worth.
 
     Args:
         recoveries: What recovers.
-        before: The plan before the requests; what its batteries would have done is nobody's rebound.
-        stores: Rows of the batteries.
+        before: The plan before the requests; what a battery would have charged by it is nobody's rebound.
+        rows: The batteries.
+        most_kw: Greatest charge of each, shape ``(len(rows),)``.
+        reserved: Steps for which reserve is held, shape ``(grid.count,)``.
+        grid: The steps of the plan.
+
+    Returns:
+        Shape ``(len(rows), grid.count)``.
+    """
+    room_kw = _room_kw([r for r in recoveries if r.direction is Direction.UP], grid)
+    if np.isinf(room_kw).all():
+        return None
+    share = np.where(reserved & np.isfinite(room_kw), 0.0, room_kw / max(float(most_kw.sum()), 1.0))
+    usual_kw = np.maximum(_usual_kw(before, rows, grid), 0.0)
+    return np.asarray(np.minimum(usual_kw + np.minimum(share, 1.0) * most_kw[:, None], most_kw[:, None]))
+
+
+def recovery_floor(
+    recoveries: Sequence[Recovery],
+    *,
+    before: Schedule | None,
+    rows: IntArray,
+    expected_kw: FloatArray,
+    grid: TimeGrid,
+) -> Band | None:
+    """Return the least total for a plan after raises, ``None`` where nothing recovers from one on its steps.
+
+    Args:
+        recoveries: What recovers.
+        before: The plan before the requests; what its batteries would have given is nobody's rebound.
+        rows: The batteries.
         expected_kw: Total of all but the batteries, shape ``(grid.count,)``.
         grid: The steps of the plan.
     """
-    starts_s = grid.starts_s()
-    upper, lower = np.full(grid.count, np.inf), np.full(grid.count, -np.inf)
-    for recovery in recoveries:
-        inside = (starts_s + grid.step_s > recovery.from_s) & (starts_s < recovery.until_s)
-        room_kw = np.where(inside, _AIM_RATIO * recovery.cap_kw, np.inf)
-        if recovery.direction is Direction.UP:
-            upper = np.minimum(upper, room_kw)
-        else:
-            lower = np.maximum(lower, -room_kw)
-    if np.isinf(upper).all() and np.isinf(lower).all():
+    room_kw = _room_kw([r for r in recoveries if r.direction is Direction.DOWN], grid)
+    if np.isinf(room_kw).all():
         return None
-    usual_kw = _usual_kw(before, stores, grid)
+    usual_kw = np.minimum(_usual_kw(before, rows, grid).sum(axis=0), 0.0)
     return Band(
-        upper_kw=expected_kw + np.maximum(usual_kw, 0.0) + upper,
-        lower_kw=expected_kw + np.minimum(usual_kw, 0.0) + lower,
+        upper_kw=np.full(grid.count, np.inf),
+        lower_kw=expected_kw + usual_kw - room_kw,
         price_cny_per_kwh=_PRICE_CNY_PER_KWH,
     )
 
 
-def _usual_kw(before: Schedule | None, stores: IntArray, grid: TimeGrid) -> FloatArray:
-    """Return what the batteries would have taken, 0 where the plan before says nothing, shape ``(grid.count,)``."""
-    usual = np.zeros(grid.count)
+def _room_kw(recoveries: Sequence[Recovery], grid: TimeGrid) -> FloatArray:
+    """Return what may come back in every step, infinity where nothing bounds it, shape ``(grid.count,)``."""
+    starts_s, room_kw = grid.starts_s(), np.full(grid.count, np.inf)
+    for recovery in recoveries:
+        inside = (starts_s + grid.step_s > recovery.from_s) & (starts_s < recovery.until_s)
+        room_kw = np.where(inside, np.minimum(room_kw, _AIM_RATIO * recovery.cap_kw), room_kw)
+    return room_kw
+
+
+def _usual_kw(before: Schedule | None, rows: IntArray, grid: TimeGrid) -> FloatArray:
+    """Return what batteries would have taken, 0 where the plan before says nothing, ``(len(rows), grid.count)``."""
+    usual_kw = np.zeros((len(rows), grid.count))
     if before is None:
-        return usual
-    known = stores[stores < len(before.power_kw)]
+        return usual_kw
     for step, at_s in enumerate(grid.starts_s().tolist()):
         if before.grid.start_s <= at_s < before.grid.end_s:
-            usual[step] = float(before.at(at_s)[known].sum())
-    return usual
+            usual_kw[:, step] = np.nan_to_num(before.some_at(at_s, rows))
+    return usual_kw

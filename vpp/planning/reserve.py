@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpp.domain.request import Direction
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.planning.deliverable import Z10, correlated_variance
@@ -74,6 +74,16 @@ def others_p10_kw(ground: Ground, first: int, last: int) -> FloatArray:
     variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(ground, mean)
     variance += (ground.outlook.policy.common_error_ratio * total) ** 2
     return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
+
+
+def held_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
+    """Return the steps that begin inside a window, also in one that began before the grid, shape ``(grid.count,)``."""
+    hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR
+    inside = np.zeros(grid.count, dtype=np.bool_)
+    for window in windows:
+        since = (hour - window.from_hour) % 24.0
+        inside |= since < ((window.until_hour - window.from_hour) % 24.0 or 24.0)
+    return inside
 
 
 def _occurrences(windows: Sequence[ReserveWindow], grid: TimeGrid) -> list[tuple[int, int, float]]:

@@ -1,7 +1,7 @@
 """Between the fleet and the optimizer, both directions side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from vpp.planning.blocks import (
 )
 from vpp.planning.cells import tree_levels
 from vpp.planning.forecasting import Forecast
-from vpp.planning.recovery import Recovery, recovery_band
-from vpp.planning.reserve import Held, ReserveWindow
+from vpp.planning.recovery import Recovery, charge_limit_kw, recovery_floor
+from vpp.planning.reserve import Held, ReserveWindow, held_hours
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
 from vpp.planning.tree import named_overload, overload_kw, own_flow_kw
@@ -122,7 +122,7 @@ def to_problem(
     fixed = forecast.expected_kw[:, :count].copy()
     kept = _kept_steps(grid, in_force, kept_until_s, rows=len(state))
     storing, rows = _storing(state, grid, fixed, policy=policy, in_force=in_force, kept=kept)
-    stores = np.flatnonzero(storing_rows(state))
+    storing = _slowed(storing, rows, recoveries=recoveries, before=before, policy=policy, grid=grid)
     movable = _movable(state.index, fixed, policy)
     charging, cars = charging_block(state, movable, grid)
     solar, panels = solar_block(state.index, movable, fixed)
@@ -132,7 +132,7 @@ def to_problem(
     moved_kw = fixed[moved].sum(axis=0, dtype=np.float64)
     fixed[moved] = 0.0
     base = own_flow_kw(state.index, fixed)
-    band = recovery_band(recoveries, before=before, stores=stores, expected_kw=base.sum(axis=0) + moved_kw, grid=grid)
+    band = recovery_floor(recoveries, before=before, rows=rows, expected_kw=base.sum(axis=0) + moved_kw, grid=grid)
     problem = Problem(
         step_h=grid.step_h,
         price_cny_per_kwh=tariff.price_cny_per_kwh(grid),
@@ -261,6 +261,32 @@ def _storing(
         terms=policy.store_terms(),
     )
     return block, rows
+
+
+def _slowed(
+    storing: Storing,
+    rows: IntArray,
+    *,
+    recoveries: Sequence[Recovery],
+    before: Schedule | None,
+    policy: PlanningPolicy,
+    grid: TimeGrid,
+) -> Storing:
+    """Return the block with what recovers from a request bounded; cars charge for their drivers and are not."""
+    fixed = storing.reserving
+    limit_kw = charge_limit_kw(
+        recoveries,
+        before=before,
+        rows=rows[fixed],
+        most_kw=storing.p_max_kw[fixed],
+        reserved=held_hours(policy.reserve, grid),
+        grid=grid,
+    )
+    if limit_kw is None:
+        return storing
+    whole_kw = storing.most_charge_kw(grid.count).copy()
+    whole_kw[fixed] = limit_kw
+    return replace(storing, charge_limit_kw=whole_kw)
 
 
 def followed(

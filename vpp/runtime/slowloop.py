@@ -126,7 +126,8 @@ class SlowLoop:
 
     async def plan(self) -> None:
         """Make one plan of the present and install it, and one for the requests promised."""
-        await self.install(await self.prepare())
+        if await self.install(await self.prepare()):
+            await self.redispatch()
 
     async def prepare(self) -> Prepared | None:
         """Return a plan of the present that is not in force yet; ``None`` where there is no fleet."""
@@ -139,8 +140,8 @@ class SlowLoop:
         )
         return Prepared(forecast=outlook, schedule=schedule, kept_until_s=kept_until_s)
 
-    async def install(self, prepared: Prepared | None) -> None:
-        """Put a plan in force, and make one for the requests promised.
+    async def install(self, prepared: Prepared | None) -> bool:
+        """Put a plan in force; return whether there was one. What is intended is then due to be made anew.
 
         Where a request was quoted on the plan in force since ``prepared`` was begun, its stores would have to stand
         still: another plan is made first.
@@ -149,7 +150,7 @@ class SlowLoop:
             self._planner.withdraw()
             prepared = await self.prepare()
         if prepared is None:
-            return
+            return False
         schedule, index = prepared.schedule, self._state().index
         # The journal holds the plan before any setpoint that follows from it.
         decided = np.flatnonzero(index.is_class(*STORING)[: len(schedule.power_kw)])
@@ -158,23 +159,27 @@ class SlowLoop:
         self._metrics.observe_plan(schedule)
         if schedule.rung is not Rung.OPTIMAL:
             _log.warning("plan fell back", rung=schedule.rung.name, reason=schedule.reason)
-        await self.redispatch()
+        return True
 
     async def redispatch(self) -> None:
         """Make or withdraw the schedule intended for the requests promised."""
+        self.intend(await self.answer())
+
+    async def answer(self) -> Schedule | None:
+        """Return what to intend for the requests promised, by the present picture; ``None`` where none is."""
         self._promised.clear()
         state, plan = self._state(), self.schedule
         events = self._events(state)
         if not events or plan is None or self.forecast is None:
-            self._intend(None)
-            return
+            return None
         outlook = await asyncio.to_thread(self.outlook, state)
         intended = await self._planner.redispatch(state, forecast=outlook, plan=plan, events=events)
         if intended is None:
             _log.warning("nothing intended: the requests are steered from the plan alone")
-        self._intend(intended)
+        return intended
 
-    def _intend(self, intended: Schedule | None) -> None:
+    def intend(self, intended: Schedule | None) -> None:
+        """Put what is intended in force, or withdraw it."""
         if intended is None and self.intended is None:
             return
         body: dict[str, object] = {}

@@ -62,6 +62,8 @@ _SETTINGS = {
 }
 _PLANNING_S = 900.0
 """Plans are made a planning period ahead, beside the cycles of that period."""
+_ANSWER_S = 600.0
+"""What is intended for a request is made beside the cycles of ten minutes: the loop corrects it meanwhile."""
 Content = TypeVar("Content")
 
 
@@ -178,6 +180,7 @@ class Simulation:
             observer=self._areas.observe,
             tariff=self._tariff,
             planning_s=_PLANNING_S,
+            answer_s=_ANSWER_S,
             scraped=False,
         )
         city.costs = self._costs
@@ -214,12 +217,15 @@ class Simulation:
             city=city, asks=self._asks, end_s=end_s, share=self._options.share, seed=self._options.seed
         )
         bar = progress.add_task("", total=end_s - begin_s)
-        more = True
+        more, told_s, began_s = True, begin_s, time.perf_counter()
         while more:
             more = await day.step()
             now_s = city.clock.now_s()
             news = _news(now_s, city)
             progress.update(bar, completed=now_s - begin_s, total=day.last_s - begin_s, description=news)
+            if not self._console.is_terminal and now_s >= told_s + SECONDS_PER_HOUR:
+                told_s = now_s
+                self._console.print(f"{news}  after {time.perf_counter() - began_s:,.0f} s")
 
     def _progress(self) -> Progress:
         return Progress(
