@@ -135,7 +135,8 @@ class Storing:
             raise ProblemError("storing.reserving", f"an array of {self.reserving.dtype}", "an array of truth values")
         if self.limited:
             limit = shaped("storing.charge_limit_kw", self.charge_limit_kw, (len(self), steps))
-            within("storing.charge_limit_kw", limit, 0.0, self.p_max_kw[:, None])
+            at_least("storing.charge_limit_kw", limit, 0.0)
+            at_most("storing.charge_limit_kw", limit, self.p_max_kw[:, None])
 
     @property
     def limited(self) -> bool:

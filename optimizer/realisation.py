@@ -140,7 +140,8 @@ def _store(power: PowerArray, stores: _Stores, stored: FloatArray) -> None:
             if (t < stores.arrive[i]) | (t >= stores.depart[i]):
                 power[i, t] = 0.0
                 continue
-            most = min(stores.limit[i, t] if len(stores.limit) else stores.p_max[i], max(stores.high[i] - stored[i], 0.0) / gain)
+            charge = stores.limit[i, t] if len(stores.limit) else stores.p_max[i]
+            most = min(charge, max(stores.high[i] - stored[i], 0.0) / gain)
             least = max(stores.p_min[i], -max(stored[i] - stores.low[i], 0.0) / drain)
             x = min(max(float(power[i, t]), least), most)
             power[i, t] = x

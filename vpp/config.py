@@ -112,6 +112,11 @@ class Settings(BaseSettings):
         description="upward power that must be there every day, e.g. 13-15=1000000,20-22=1000000: hours of"
         " Asia/Shanghai and kW; stores keep charge for what others would not give",
     )
+    reserve_recovery_kw: Positive | None = Field(
+        None,
+        description="net load that stores may add to win back what a call of one reserve window took, in time for the"
+        " next; without it each window is backed as if no other were called",
+    )
     quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
 
     gateway_drain_per_s: Positive | None = Field(

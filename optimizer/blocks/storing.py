@@ -34,7 +34,9 @@ class StoringBlock:
         owner = cells.owner
         model.storing = self._block = pyo.Block()
         zeros = np.zeros(len(owner))
-        self.charge = Variables.on(self._block, "charge_kw", zeros, batteries.most_charge_kw(problem.steps)[owner, cells.step])
+        self.charge = Variables.on(
+            self._block, "charge_kw", zeros, batteries.most_charge_kw(problem.steps)[owner, cells.step]
+        )
         self.discharge = Variables.on(self._block, "discharge_kw", zeros, -batteries.p_min_kw[owner])
         low, high = batteries.energy_bounds_kwh()
         self.energy = Variables.on(self._block, "energy_kwh", low[owner], high[owner])

@@ -49,7 +49,7 @@ class Cars(NamedTuple):
 class Stores(NamedTuple):
     """Batteries; energies in kW-steps, ``wear`` per kW-step discharged.
 
-    ``limit`` is the greatest charge step by step, shape ``(n, T)``, or ``(0, T)`` where it is ``charge`` in all of them.
+    ``limit`` is the greatest charge step by step, shape ``(n, T)``; ``(0, T)`` where it is ``charge`` in all of them.
     """
 
     first: Ints
@@ -298,6 +298,6 @@ PRICE, INERTIA, KINK, BACK, FLOOR, DOWN, UP, POWER, GAIN, VALUE, DESK_ROWS = ran
 
 ``PRICE``: marginal cost at power 0. ``INERTIA``: inverse slope of it. ``KINK``: price of a difference from ``BACK``.
 ``FLOOR``: least energy at the end of the step. ``DOWN``: greatest discharge, below 0 a least charge. ``UP``: greatest
-charge. ``POWER``: the answer. ``GAIN``: scratch. ``VALUE``: value of stored energy, answer and guess. One array rather than a tuple of many:
-handing over and slicing arrays costs more than the arithmetic on them.
+charge. ``POWER``: the answer. ``GAIN``: scratch. ``VALUE``: value of stored energy, answer and guess. One array rather
+than a tuple of many: handing over and slicing arrays costs more than the arithmetic on them.
 """

@@ -34,7 +34,7 @@ from optimizer.decomposition.arrays import (
     Stiffness,
     Stores,
 )
-from optimizer.decomposition.storing import Cell, best_path, charge_at, corner
+from optimizer.decomposition.storing import Cell, best_path, corner
 from optimizer.jit import njit
 
 _TRIES = 4
@@ -332,6 +332,14 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cel
     if (cell.due > low) & (cell.due < high):
         best = min(best, end * cell.due)
     return float(value + best)
+
+
+@njit()
+def note_held(stores: Stores, holds: Holds, power: Singles, hold: Floats) -> None:
+    """Write what every store backs in each window by its powers into ``hold``, shape ``(n, w)``."""
+    for i in range(hold.shape[0]):
+        for w in range(hold.shape[1]):
+            hold[i, w] = held_kw(stores, i, holds.first[w], holds.last[w], power) if stores.reserving[i] else 0.0
 
 
 @njit()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Stiffness, Tree
 from optimizer.decomposition.bound import lower_bound_cny, node_prices
 from optimizer.decomposition.deals import bargain, decide, offers, revised
 from optimizer.decomposition.fleet import compiled, remembered, tightened
@@ -21,13 +21,16 @@ from optimizer.problem import Problem
 from optimizer.solution import GAP_RATIO, Solution, Status, Warm, gap_ratio
 
 _SWEEPS = 90
-_FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK, _FIRST_RESERVE_CHECK = 13, 12, 4, 6
+_FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK = 13, 12, 2
+_FIRST_RESERVE_CHECK, _FIRST_WARM_RESERVE_CHECK = 6, 4
 _CHECK_EVERY, _TELL_EVERY = 2, 3
 _STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
 """So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
 _BAND_SHARE = 4.0
+_BEYOND_SHARE = 0.1
+"""At least this share of the total counts as beyond the band: a first schedule inside it says little of the slope."""
 _FOLLOW = 0.5
 _DECISIONS = 8
 _MARGIN = 5e-4
@@ -59,6 +62,7 @@ class _Search:
 
     Attributes:
         held: With the limits the sweeps are held to, a little inside the real ones.
+        busy: Nodes with devices of their own.
         goal: The limits a repair can reach.
         margin: How far inside the band is held, as a share of the total.
         clean: The best schedule breaks nothing that could be kept.
@@ -69,6 +73,7 @@ class _Search:
     problem: Problem
     fleet: Fleet
     held: Fleet
+    busy: Ints
     goal: Tree
     memory: Memory
     plan: Schedule
@@ -133,7 +138,8 @@ def decompose(
     every, enough = _CHECK_EVERY, 0
     if problem.reserve is not None:
         # What held reserve is worth takes as long to prove as a sweep, and is not proven before the prices stand.
-        due, every = due if warm is not None else max(due, _FIRST_RESERVE_CHECK), 2 * _CHECK_EVERY
+        least = _FIRST_RESERVE_CHECK if warm is None else _FIRST_WARM_RESERVE_CHECK
+        due, every = max(due, least), 2 * _CHECK_EVERY
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
         _advance(search)
         if search.sweeps >= due:
@@ -170,6 +176,7 @@ def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
         problem=problem,
         fleet=fleet,
         held=_held(fleet, flows, _BAND_MARGIN),
+        busy=_busy(fleet),
         goal=reachable(fleet),
         margin=_BAND_MARGIN,
         memory=memory,
@@ -187,6 +194,12 @@ def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
     )
     position(fleet.city, flows, stiff, search.prices)
     return search
+
+
+def _busy(fleet: Fleet) -> Ints:
+    """Return the nodes that have devices of their own."""
+    firsts = (fleet.cars.first, fleet.stores.first, fleet.panels.first, fleet.loads.first)
+    return np.flatnonzero(sum(np.diff(first) for first in firsts)).astype(np.int64)
 
 
 def _held(fleet: Fleet, flows: Flows, margin: float) -> Fleet:
@@ -209,13 +222,13 @@ def _stiffness(fleet: Fleet, flows: Flows, memory: Memory) -> Stiffness:
     span = max(float(np.abs(flows.total).max(initial=0.0)), 1.0)
     reach = np.minimum(fleet.tree.most, -fleet.tree.least).mean(1) if len(fleet.base) else np.zeros(0)
     size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
-    beyond = float(np.maximum(flows.total - city.upper, city.lower - flows.total).max(initial=0.0))
+    beyond = float(np.maximum(flows.total - city.upper, city.lower - flows.total).max(initial=_BEYOND_SHARE * span))
     need = max(float(fleet.holds.need.max(initial=0.0)), 1.0)
     return Stiffness(
         node=2.0 * dear / size,
         total=0.5 * unit / span,
         # What is beyond the band now is worth about what moving a device costs.
-        band=max(_BAND_STIFFNESS * unit / span, _BAND_SHARE * min(dear, city.band_price) / max(beyond, 0.01 * span)),
+        band=max(_BAND_STIFFNESS * unit / span, _BAND_SHARE * min(dear, city.band_price) / beyond),
         moved=0.2 * unit / span,
         hold=0.5 * fleet.holds.price / need,
         car=2e-3 * unit,
@@ -241,7 +254,7 @@ def _advance(search: _Search) -> None:
     """Do one sweep and move the prices."""
     began = time.perf_counter()
     fleet, plan, flows, stiff, prices = search.held, search.plan, search.flows, search.stiff, search.prices
-    order = search.random.permutation(len(fleet.base)).astype(np.int64)
+    order = search.random.permutation(search.busy)
     sweep_nodes(order, search.stride, fleet, fleet.tree, search.memory, stiff, prices, plan, flows)
     if len(fleet.deals.price) and not search.decided:
         bargain(fleet.tree, fleet.deals, fleet.city, stiff, prices, plan, flows)
@@ -329,7 +342,7 @@ def _mend(search: _Search) -> None:
     held, memory, stiff, prices = search.held, search.memory, search.stiff, search.prices
     mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)
     if (held.city.upper < FAR).any() or (held.city.lower > -FAR).any():
-        nodes = search.random.permutation(len(held.base)).astype(np.int64)
+        nodes = search.random.permutation(search.busy)
         parts = [part for _ in range(3) for part in np.array_split(nodes, max(min(20, len(nodes)), 1))]
         mend_band(search.fleet, held, memory, stiff, prices, search.plan, search.flows, parts)
         mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)

@@ -66,7 +66,7 @@ class Cell(NamedTuple):
 @njit(fastmath=True, inline=True)
 def charge_at(stores: Stores, i: int, t: int) -> float:
     """Return the greatest charge of store ``i`` in step ``t``."""
-    return stores.limit[i, t] if len(stores.limit) else stores.charge[i]
+    return float(stores.limit[i, t]) if len(stores.limit) else float(stores.charge[i])
 
 
 @njit(fastmath=True, inline=True)
@@ -451,9 +451,7 @@ def _topped_up(case: Floats, cell: Cell, missing: float) -> float:
 
 
 @njit(fastmath=True)
-def limits(
-    case: Floats, length: int, eta: float, wear: float, kink: float, price: float
-) -> tuple[float, float]:
+def limits(case: Floats, length: int, eta: float, wear: float, kink: float, price: float) -> tuple[float, float]:
     """Return values below and above which no step reacts any more."""
     low, high = 0.0, price
     inverse = 1.0 / eta

@@ -6,7 +6,9 @@ from optimizer.decomposition.arrays import City, Fleet, Floats, Memory, Prices, 
 from optimizer.decomposition.fleet import in_cells
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.prices import make_feasible, opening_prices
+from optimizer.decomposition.reserving import note_held
 from optimizer.problem import Problem
+from optimizer.realisation import realise_flexible
 from optimizer.solution import Warm
 from optimizer.validation import PowerArray
 
@@ -92,7 +94,6 @@ def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None)
     plan.used[...] = 0.0
     np.add.at(plan.used, rows.panel[able], -power[solar][able].astype(np.float64))
     np.clip(plan.used, 0.0, fleet.panels.available, out=plan.used)
-    if not fleet.loads.rebound.any():
-        cut = (problem.flexible.baseline_kw - power[flexible])[rows.loads]
-        plan.cut[...] = np.clip(cut, 0.0, fleet.loads.most)
+    plan.cut[...] = realise_flexible(problem.flexible, power[flexible].copy(), problem.step_h)[rows.loads]
+    note_held(fleet.stores, fleet.holds, plan.store, plan.hold)
     return True

@@ -25,7 +25,9 @@ from vpp.planning.forecasting import forecast as make_forecast
 from vpp.planning.planner import Planner
 from vpp.planning.quote import quote
 from vpp.planning.recovery import Recovery
+from vpp.planning.reserve import ReserveWindow
 from vpp.planning.tariff import Tariff
+from vpp.planning.translate import PlanningPolicy
 from vpp.planning.tree import node_flow_kw
 
 NOW = datetime(2026, 7, 8, 4, 0, tzinfo=UTC)  # a Wednesday, noon in Shanghai
@@ -532,6 +534,21 @@ async def test_what_was_drawn_for_a_request_comes_back_at_a_bounded_rate(child: 
     assert bounded.rung is Rung.OPTIMAL, bounded.reason
     assert bounded.power_kw[STORAGE, 1:17].max() <= cap_kw + 1e-6
     assert bounded.power_kw[STORAGE, 17:].max() > cap_kw, "four hours later it is free again"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(child: SolverChild) -> None:
+    night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)  # ten in the evening in Shanghai
+    picture = _emptied(night)
+    expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
+    policy = PlanningPolicy(reserve=(ReserveWindow(from_hour=21.0, until_hour=23.0, need_kw=1.0),))
+    made = Planner(policy=policy, deadline_s=20.0, child=child)
+    recovery = Recovery(
+        direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + 4.0 * 3600.0, cap_kw=16.0
+    )
+    plan = await made.plan(picture, forecast=expected, recoveries=[recovery])
+    assert plan.power_kw[STORAGE, :4].max() <= 1e-6
+    assert plan.power_kw[STORAGE, 4:16].max() > 1.0
 
 
 @pytest.mark.asyncio(loop_scope="module")

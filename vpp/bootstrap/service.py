@@ -31,8 +31,9 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import Adapter
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.planning.planner import Planner
-from vpp.planning.reserve import ReserveWindow
+from vpp.planning.reserve import Rebuilding, ReserveWindow
 from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink
@@ -90,8 +91,12 @@ def openapi_json() -> str:
 def planning_policy(settings: Settings) -> PlanningPolicy:
     """Return the plan's settings out of the service's."""
     windows = windows_of(settings.reserve_windows)
+    after_s = SECONDS_PER_MINUTE * (settings.release_minutes + settings.rebound_watch_minutes)
+    power_kw = settings.reserve_recovery_kw
+    rebuilding = None if power_kw is None else Rebuilding(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
     return PlanningPolicy(
-        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows)
+        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
+        rebuilding=rebuilding,
     )
 
 

@@ -8,7 +8,7 @@ from optimizer.problem import Problem
 from optimizer.solution import Warm
 from optimizer.validation import FloatArray, IntArray, PowerArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.planning.translate import Translation
+from vpp.planning.translate import NOBODY, Translation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Carry:
     Attributes:
         warm: Multipliers and schedule on ``grid``.
         grid: The steps it is about.
-        rows: Fleet row of every device, below 0 for one that stands for many, shape ``(n,)``.
+        rows: Fleet row of every device, see ``Translation``, shape ``(n,)``.
         windows: First step and number of steps of every reserve window, shape ``(w, 2)``.
     """
 
@@ -38,7 +38,7 @@ class Carry:
     def onto(self, translation: Translation) -> Warm:
         """Return the same on the grid and for the devices of ``translation``.
 
-        Steps beyond the old grid repeat its last one; a device that was not there begins at rest.
+        Steps beyond the old grid repeat its last one; a device that was not there does as if nobody asked.
         """
         grid, warm = translation.grid, self.warm
         offset = round((grid.start_s - self.grid.start_s) / grid.step_s)
@@ -49,13 +49,13 @@ class Carry:
             node_export_price=warm.node_export_price[:, steps],
             regulation_price=warm.regulation_price[:, steps],
             hold_price=self._hold_price(translation.problem, offset),
-            power_kw=None if warm.power_kw is None else self._power_kw(warm.power_kw, translation.rows, steps),
+            power_kw=None if warm.power_kw is None else self._power_kw(warm.power_kw, translation, steps),
         )
 
-    def _power_kw(self, power_kw: PowerArray, rows: IntArray, steps: IntArray) -> PowerArray:
-        place = {row: device for device, row in enumerate(self.rows.tolist()) if row >= 0}
-        found = np.array([place.get(row, -1) for row in rows.tolist()], dtype=np.int64)
-        carried = np.zeros((len(rows), len(steps)), dtype=power_kw.dtype)
+    def _power_kw(self, power_kw: PowerArray, translation: Translation, steps: IntArray) -> PowerArray:
+        place = {row: device for device, row in enumerate(self.rows.tolist()) if row != NOBODY}
+        found = np.array([place.get(row, -1) for row in translation.rows.tolist()], dtype=np.int64)
+        carried = _at_rest_kw(translation.problem).astype(power_kw.dtype)
         known = np.flatnonzero(found >= 0)
         carried[known] = power_kw[np.ix_(found[known], steps)]
         return carried
@@ -72,6 +72,12 @@ class Carry:
         }
         fresh = 0.5 * problem.reserve.price_cny_per_kw
         return np.array([known.get((first, length), fresh) for first, length in _windows(problem).tolist()])
+
+
+def _at_rest_kw(problem: Problem) -> FloatArray:
+    """Return what devices do that nobody asks: cars and batteries nothing, the others as expected, shape ``(n, T)``."""
+    idle = np.zeros((len(problem.charging) + len(problem.storing), problem.steps))
+    return np.concatenate([idle, -problem.solar.available_kw, problem.flexible.baseline_kw])
 
 
 def _windows(problem: Problem) -> IntArray:

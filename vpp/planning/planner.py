@@ -28,7 +28,7 @@ from vpp.planning.redispatch import to_event_problem, to_intended
 from vpp.planning.reserve import Held, held_windows
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
-from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule
+from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.tree import named_overload, overload_kw
 
 _INTENDED_GAP_RATIO = 1e-3
@@ -100,7 +100,12 @@ class Planner:
             recoveries: Requests whose energy is on its way back, or will be.
         """
         try:
-            translation = await asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries)
+            # What is reserved and what else is asked do not depend on each other, and a city has two cores for them.
+            translation, held = await asyncio.gather(
+                asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries),
+                asyncio.to_thread(self._held, state, forecast),
+            )
+            translation = with_reserve(translation, held, self._policy)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
         self._before = self._remembered
@@ -175,7 +180,6 @@ class Planner:
             count=self._count,
             in_force=self._remembered.schedule if self._remembered else None,
             kept_until_s=kept_until_s,
-            held=self._held(state, forecast),
             recoveries=recoveries,
             before=self._usual,
         )
@@ -185,7 +189,8 @@ class Planner:
         if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
             return ()
         ground = Ground.of(Outlook.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
-        return held_windows(ground, self._policy.reserve, replace(forecast.grid, count=self._count))
+        grid = replace(forecast.grid, count=self._count)
+        return held_windows(ground, self._policy.reserve, grid, self._policy.rebuilding)
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution

@@ -3,7 +3,8 @@
 The rebound cap of a request ends with its watch, but the batteries that gave it are empty then. A plan that is free to
 fill them would do so at once, wherever the price is the same for hours. So for some hours each battery may charge no
 faster than its share of the cap, beside what it would have charged by the plan before the request. In hours for which
-reserve is held nothing comes back at all: what charges there would be part of the baseline of the next request.
+reserve is held it does not charge at all: that would become part of the next request's baseline, for which it would
+then only have to stand still.
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ def charge_limit_kw(
     if np.isinf(room_kw).all():
         return None
     share = np.where(reserved & np.isfinite(room_kw), 0.0, room_kw / max(float(most_kw.sum()), 1.0))
-    usual_kw = np.maximum(_usual_kw(before, rows, grid), 0.0)
+    usual_kw = np.where(reserved & np.isfinite(room_kw), 0.0, np.maximum(_usual_kw(before, rows, grid), 0.0))
     return np.asarray(np.minimum(usual_kw + np.minimum(share, 1.0) * most_kw[:, None], most_kw[:, None]))
 
 
@@ -113,10 +114,10 @@ def _room_kw(recoveries: Sequence[Recovery], grid: TimeGrid) -> FloatArray:
 
 def _usual_kw(before: Schedule | None, rows: IntArray, grid: TimeGrid) -> FloatArray:
     """Return what batteries would have taken, 0 where the plan before says nothing, ``(len(rows), grid.count)``."""
-    usual_kw = np.zeros((len(rows), grid.count))
+    usual_kw, chosen = np.zeros((len(rows), grid.count)), rows.astype(np.int32)
     if before is None:
         return usual_kw
     for step, at_s in enumerate(grid.starts_s().tolist()):
         if before.grid.start_s <= at_s < before.grid.end_s:
-            usual_kw[:, step] = np.nan_to_num(before.some_at(at_s, rows))
+            usual_kw[:, step] = np.nan_to_num(before.some_at(at_s, chosen))
     return usual_kw

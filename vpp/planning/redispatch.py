@@ -33,7 +33,7 @@ from vpp.planning.outlook import FlexibilityPolicy, usable_rows
 from vpp.planning.rebound import ClassPrices
 from vpp.planning.sums import Powers, grouped
 from vpp.planning.tariff import Tariff
-from vpp.planning.translate import PlanningPolicy, Translation, followed, network_of
+from vpp.planning.translate import NOBODY, PlanningPolicy, Translation, followed, network_of
 from vpp.planning.tree import named_overload, own_flow_kw
 
 BAND_CNY_PER_KWH = 8.0
@@ -128,7 +128,7 @@ def to_event_problem(
         band=band_of(events, total),
         churn=Churn(previous_kw=previous, price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )
-    several = np.full(len(newcomers.transformer), -1, dtype=np.int64)
+    several = NOBODY - 1 - newcomers.transformer
     return Translation(problem=problem, grid=grid, rows=np.concatenate([rows, several]), fixed_kw=fixed)
 
 

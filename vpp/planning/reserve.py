@@ -5,7 +5,7 @@ the stores keep the rest instead of spending it on the price (fleet model: 67 MW
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,19 @@ class ReserveWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilding:
+    """How stores win back what a call of one window took, so that the next window of the day is backed as well.
+
+    Attributes:
+        power_kw: Net load they may add together.
+        after_h: Hours from a window's end until they begin: the release and the watch of the rebound.
+    """
+
+    power_kw: float
+    after_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """One window on a grid: steps ``[first, last)`` and what the stores must keep for them."""
 
@@ -44,13 +57,16 @@ class Held:
     need_kw: float
 
 
-def held_windows(ground: Ground, windows: Sequence[ReserveWindow], grid: TimeGrid) -> tuple[Held, ...]:
+def held_windows(
+    ground: Ground, windows: Sequence[ReserveWindow], grid: TimeGrid, rebuilding: Rebuilding | None = None
+) -> tuple[Held, ...]:
     """Return the windows that lie whole on ``grid``, disjoint and in order, with the need net of what others give.
 
     Args:
         ground: Picture of the fleet.
         windows: What is kept every day.
         grid: Steps of the plan, beginning where the ground's do.
+        rebuilding: What is won back between two windows; without it each is backed as if no other were called.
     """
     found: list[Held] = []
     for first, last, need_kw in sorted(_occurrences(windows, grid)):
@@ -59,7 +75,32 @@ def held_windows(ground: Ground, windows: Sequence[ReserveWindow], grid: TimeGri
         others = float(others_p10_kw(ground, first, last).min())
         if need_kw > others:
             found.append(Held(first=first, last=last, need_kw=need_kw - others))
-    return tuple(found)
+    return tuple(found) if rebuilding is None else _jointly_backed(found, rebuilding, _round_trip(ground), grid)
+
+
+def _jointly_backed(
+    windows: Sequence[Held], rebuilding: Rebuilding, round_trip: float, grid: TimeGrid
+) -> tuple[Held, ...]:
+    """Return the windows with what a later one needs and nobody could win back after an earlier one was called."""
+    backed: list[Held] = []
+    for window in reversed(windows):
+        missing_kwh = 0.0
+        if backed:
+            later = backed[-1]
+            hours = max((later.first - window.last) * grid.step_h - rebuilding.after_h, 0.0)
+            due_kwh = later.need_kw * (later.last - later.first) * grid.step_h
+            missing_kwh = max(due_kwh - round_trip * rebuilding.power_kw * hours, 0.0)
+        length_h = (window.last - window.first) * grid.step_h
+        backed.append(replace(window, need_kw=window.need_kw + missing_kwh / length_h))
+    return tuple(reversed(backed))
+
+
+def _round_trip(ground: Ground) -> float:
+    """Return what is left of energy that goes into stationary batteries and comes out of them again."""
+    stores = ground.stores
+    weight = np.where(stores.car > 0.0, 0.0, stores.capacity_kwh)
+    whole = float(weight.sum())
+    return float((weight * stores.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
 
 
 def others_p10_kw(ground: Ground, first: int, last: int) -> FloatArray:

@@ -23,12 +23,16 @@ from vpp.planning.blocks import (
     storing_rows,
 )
 from vpp.planning.cells import tree_levels
+from vpp.planning.cohorts import joined
 from vpp.planning.forecasting import Forecast
 from vpp.planning.recovery import Recovery, charge_limit_kw, recovery_floor
-from vpp.planning.reserve import Held, ReserveWindow, held_hours
+from vpp.planning.reserve import Held, Rebuilding, ReserveWindow, held_hours
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
 from vpp.planning.tree import named_overload, overload_kw, own_flow_kw
+
+NOBODY = -1
+"""Stands for the fleet row of a device that is none and that no later problem knows again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class PlanningPolicy:
         cut_price_cny_per_kwh: Price of a cut of buildings and plants.
         reserve: Hours in which so much upward power must be there; stores keep what others would not give.
         reserve_price_cny_per_kw: Price of a kW that is missing in such a window.
+        rebuilding: How what a call of one window took is won back before the next; without it each window is backed
+            as if no other were called.
     """
 
     move_everything: bool = False
@@ -59,6 +65,7 @@ class PlanningPolicy:
     overload_price_cny_per_kwh: float = 50.0
     reserve: tuple[ReserveWindow, ...] = ()
     reserve_price_cny_per_kw: float = 20.0
+    rebuilding: Rebuilding | None = None
 
     def store_terms(self, soc_end: float | FloatArray | None = None) -> StoreTerms:
         """Return what is asked of batteries; their charge at the end is the policy's if not given."""
@@ -73,18 +80,38 @@ class PlanningPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Rows that another device of a problem stands for; shape ``(k,)`` each.
+
+    Attributes:
+        rows: Theirs in the fleet.
+        device: Who stands for each.
+        share: Part of its power that is theirs.
+    """
+
+    rows: IntArray
+    device: IntArray
+    share: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
     """A problem, and which fleet row each of its devices is.
 
     Attributes:
-        rows: Fleet row of every device in device order, below 0 for one that stands for many, shape ``(n,)``.
+        rows: Fleet row of every device in device order, below 0 for one that stands for many: ``NOBODY`` if it is
+            another one in every problem, else a number of its own below that, shape ``(n,)``.
+        members: Those that others stand for.
         fixed_kw: Power that the problem does not decide, shape ``(n_resources, count)``.
+        kept: Steps for which storage and V2G stay on the plan in force.
     """
 
     problem: Problem
     grid: TimeGrid
     rows: IntArray
     fixed_kw: Powers
+    kept: int = 0
+    members: "Members | None" = None
 
 
 def to_problem(
@@ -96,7 +123,6 @@ def to_problem(
     count: int,
     in_force: Schedule | None = None,
     kept_until_s: float | None = None,
-    held: Sequence[Held] = (),
     recoveries: Sequence[Recovery] = (),
     before: Schedule | None = None,
 ) -> Translation:
@@ -111,7 +137,6 @@ def to_problem(
         in_force: The plan in force; its storage and V2G powers are kept until ``kept_until_s``, so that a request is
             measured against the schedule it was quoted on.
         kept_until_s: Epoch seconds; ``None`` keeps nothing.
-        held: Reserve windows, disjoint and in order; those that begin while a plan is kept are left out.
         recoveries: Requests whose energy is on its way back.
         before: The plan before them.
 
@@ -145,9 +170,26 @@ def to_problem(
         solar=solar,
         flexible=flexible,
         band=band,
-        reserve=reserve_of([w for w in held if w.first >= kept], policy.reserve_price_cny_per_kw, count),
     )
-    return Translation(problem=problem, grid=grid, rows=np.concatenate([cars, rows, panels, loads]), fixed_kw=fixed)
+    problem, cohorts = joined(problem)
+    alone = cohorts.share == 1.0
+    single = np.full(len(problem.storing), NOBODY, dtype=np.int64)
+    single[cohorts.device[alone]] = rows[alone]
+    members = Members(
+        rows=rows[~alone], device=len(cars) + cohorts.device[~alone], share=cohorts.share[~alone].astype(np.float32)
+    )
+    known = np.concatenate([cars, single, panels, loads])
+    return Translation(problem=problem, grid=grid, rows=known, fixed_kw=fixed, kept=kept, members=members)
+
+
+def with_reserve(translation: Translation, held: Sequence[Held], policy: PlanningPolicy) -> Translation:
+    """Return the translation with reserve windows, disjoint and in order.
+
+    Those that begin while a plan is kept are left out.
+    """
+    windows = [window for window in held if window.first >= translation.kept]
+    reserve = reserve_of(windows, policy.reserve_price_cny_per_kw, translation.grid.count)
+    return replace(translation, problem=replace(translation.problem, reserve=reserve))
 
 
 def to_schedule(translation: Translation, solution: Solution, index: FleetIndex) -> Schedule:
@@ -155,6 +197,9 @@ def to_schedule(translation: Translation, solution: Solution, index: FleetIndex)
     power = translation.fixed_kw.copy()
     known = translation.rows >= 0
     power[translation.rows[known]] += solution.power_kw[known]
+    members = translation.members
+    if members is not None:
+        power[members.rows] += solution.power_kw[members.device] * members.share[:, None]
     worst = solution.overload_kw.max(axis=1, initial=0.0)
     return Schedule(
         grid=translation.grid,

@@ -172,9 +172,7 @@ class Simulation:
         self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
         city = VirtualCity(
             twin,
-            settings=virtual_settings(
-                data, **(_SETTINGS | self._metering()), reserve_windows=self._preset.reserve_windows
-            ),
+            settings=virtual_settings(data, **(_SETTINGS | self._metering() | self._reserve())),
             memory=VolatileMemory(),
             recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
             observer=self._areas.observe,
@@ -189,6 +187,12 @@ class Simulation:
         self._areas.follow(city.plant.desk, city.service.engine)
         progress.remove_task(bar)
         return city
+
+    def _reserve(self) -> dict[str, float | str]:
+        recovery_kw = self._preset.reserve_recovery_kw
+        return {"reserve_windows": self._preset.reserve_windows} | (
+            {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
+        )
 
     def _metering(self) -> dict[str, float]:
         """Return how often devices report: where regulation is asked for, once in every cycle of a request."""

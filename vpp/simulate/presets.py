@@ -32,6 +32,7 @@ class Preset:
         requests: Fields of ``POST /api/v1/requests`` of every request of the day, see ``vpp.simulate.asking``.
         promised_share: Part of what a charger's default could deliver that drivers are promised.
         reserve_windows: What the service holds back, as in ``VPP_RESERVE_WINDOWS``.
+        reserve_recovery_kw: What may come back between two of them, as in ``VPP_RESERVE_RECOVERY_KW``.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Preset:
     requests: tuple[Mapping[str, Any], ...] = field(default=())
     promised_share: float = PROMISED_SHARE
     reserve_windows: str = ""
+    reserve_recovery_kw: float | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -73,6 +75,7 @@ def preset(name: str, *, scale: float) -> Preset:
         requests=tuple(_scaled(body, scale) for body in model.day.get("requests", ())),
         promised_share=model.promised_share,
         reserve_windows=_windows(model.day.get("reserve", ()), scale),
+        reserve_recovery_kw=scale * model.day["reserve_recovery_kw"] if "reserve_recovery_kw" in model.day else None,
     )
 
 
