@@ -148,7 +148,7 @@ def decompose(
                 break
             enough += search.gap <= gap_ratio
             gaps.append(search.gap)
-            if search.clean and _stalled(gaps):
+            if _stalled(gaps):
                 break
             due = search.sweeps + every
         elif search.sweeps % _TELL_EVERY == 0:

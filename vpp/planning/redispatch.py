@@ -114,6 +114,7 @@ def to_event_problem(
     base = own_flow_kw(index, fixed)
     np.subtract.at(base, newcomers.transformer, newcomers.baseline_kw)
     total = base.sum(axis=0) + previous.sum(axis=0)
+    band = band_of(events, total)
     problem = Problem(
         step_h=grid.step_h,
         price_cny_per_kwh=PRICE_SHARE * tariff.price_cny_per_kwh(grid),
@@ -122,10 +123,10 @@ def to_event_problem(
         fixed_kw=np.zeros(count),
         network=network_of(index, base, policy),
         charging=charging,
-        storing=storing,
+        storing=_relieved(storing, events, band, total, grid),
         solar=solar,
         flexible=_joined(flexible, newcomers),
-        band=band_of(events, total),
+        band=band,
         churn=Churn(previous_kw=previous, price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )
     several = NOBODY - 1 - newcomers.transformer
@@ -188,6 +189,26 @@ def _stores_reference(state: FleetState, plan: Schedule, grid: TimeGrid, fixed_k
 def _leaves(state: FleetState, rows: IntArray, grid: TimeGrid) -> IntArray:
     car = state.index.is_class(*CHARGING)[rows]
     return np.where(car, departure_step(state, rows, grid), grid.count)
+
+
+def _relieved(storing: Storing, events: Sequence[Event], band: Band, total_kw: FloatArray, grid: TimeGrid) -> Storing:
+    """Return the block without what stationary batteries cannot have won back by the end under the band.
+
+    Were it due, missing it would cost more than missing the request, and the request would be missed.
+    """
+    fixed = storing.reserving
+    capacity_kwh = storing.capacity_kwh[fixed]
+    asked_kw = sum((event.target_kw[: grid.count] for event in events if event.direction is Direction.UP), np.zeros(1))
+    due = np.flatnonzero(asked_kw > 0.0)
+    if not len(due) or not capacity_kwh.any():
+        return storing
+    after = slice(int(due[-1]) + 1, grid.count)
+    room_kwh = grid.step_h * float(np.maximum(band.upper_kw - total_kw, 0.0)[after].sum())
+    lost_kwh = max(grid.step_h * float(asked_kw.sum()) - room_kwh, 0.0)
+    soc_end = storing.soc_end.copy()
+    lost_soc = lost_kwh / capacity_kwh.sum() / storing.efficiency[fixed]
+    soc_end[fixed] = np.maximum(soc_end[fixed] - lost_soc, 0.0)
+    return replace(storing, soc_end=soc_end)
 
 
 def _storing(
