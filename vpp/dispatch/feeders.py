@@ -3,7 +3,7 @@
 import numpy as np
 
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 
 class FeederTree:
@@ -23,9 +23,11 @@ class FeederTree:
         self.export_kw = index.transformer_export_kw
         self.node = index.transformer_code.astype(np.int64)
         self.children_first = self._order()
+        self._turn = np.argsort(np.array(self.children_first, dtype=np.int64))
         self.base_kw = self._base(index.transformer_base_kw)
         self._by_node = np.argsort(self.node, kind="stable").astype(np.int32)
         self._ends = np.cumsum(np.bincount(self.node, minlength=len(self.parent)))
+        self._under: dict[int, RowArray] = {}
         self._children: list[list[int]] = [[] for _ in self.parent]
         for node, parent in enumerate(self.parent):
             if parent >= 0:
@@ -44,15 +46,23 @@ class FeederTree:
         own = np.bincount(self.node[rows], weights=change_kw, minlength=len(self.parent)).astype(np.float64)
         return self._index.summed_upwards(own)
 
+    def upwards(self, chosen: BoolArray) -> list[int]:
+        """Return the chosen nodes, children before parents; ``chosen`` has shape ``(n_transformers,)``."""
+        nodes = np.flatnonzero(chosen)
+        return [int(node) for node in nodes[np.argsort(self._turn[nodes])]]
+
     def rows_under(self, node: int) -> RowArray:
-        """Return the rows behind a node, those of its children included."""
-        found = [self._own(node)]
-        open_ = list(self._children[node])
-        while open_:
-            child = open_.pop()
-            found.append(self._own(child))
-            open_ += self._children[child]
-        return np.sort(np.concatenate(found))
+        """Return the rows behind a node, those of its children included; not to be written to."""
+        known = self._under.get(node)
+        if known is None:
+            found = [self._own(node)]
+            open_ = list(self._children[node])
+            while open_:
+                child = open_.pop()
+                found.append(self._own(child))
+                open_ += self._children[child]
+            known = self._under[node] = np.sort(np.concatenate(found))
+        return known
 
     def _own(self, node: int) -> RowArray:
         begin = 0 if node == 0 else int(self._ends[node - 1])

@@ -198,18 +198,16 @@ class _Work:
         self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
 
     def hold_imports(self) -> None:
-        """Bring every node's load under its cap, children first."""
-        if (self.load_kw > self._import_kw + _NOTHING_KW).any():
-            for node in self._tree.children_first:
-                if self.load_kw[node] > self._import_kw[node] + _NOTHING_KW:
-                    self._hold_import(node)
+        """Bring every node's load under its cap, children first; no cut lifts another node above its own."""
+        for node in self._tree.upwards(self.load_kw > self._import_kw + _NOTHING_KW):
+            if self.load_kw[node] > self._import_kw[node] + _NOTHING_KW:
+                self._hold_import(node)
 
     def hold_exports(self) -> None:
-        """Bring every node's export under its cap, children first."""
-        if (-self.load_kw > self._export_kw + _NOTHING_KW).any():
-            for node in self._tree.children_first:
-                if -self.load_kw[node] > self._export_kw[node] + _NOTHING_KW:
-                    self._hold_export(node)
+        """Bring every node's export under its cap, children first; none of it makes another node export more."""
+        for node in self._tree.upwards(-self.load_kw > self._export_kw + _NOTHING_KW):
+            if -self.load_kw[node] > self._export_kw[node] + _NOTHING_KW:
+                self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
         """Take back raises, cut to floors, pause; the raises of drivers who run out of time come last."""
