@@ -543,12 +543,13 @@ async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(child: Solv
     expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
     policy = PlanningPolicy(reserve=(ReserveWindow(from_hour=21.0, until_hour=23.0, need_kw=1.0),))
     made = Planner(policy=policy, deadline_s=20.0, child=child)
-    recovery = Recovery(
-        direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + 4.0 * 3600.0, cap_kw=16.0
-    )
-    plan = await made.plan(picture, forecast=expected, recoveries=[recovery])
-    assert plan.power_kw[STORAGE, :4].max() <= 1e-6
-    assert plan.power_kw[STORAGE, 4:16].max() > 1.0
+    for hours in (0.5, 4.0):
+        recovery = Recovery(
+            direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + hours * 3600.0, cap_kw=16.0
+        )
+        plan = await made.plan(picture, forecast=expected, recoveries=[recovery])
+        assert plan.power_kw[STORAGE, :4].max() <= 1e-6, "also where the recovery ends amid these hours"
+        assert plan.power_kw[STORAGE, 4:16].max() > 1.0
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -19,7 +19,7 @@ def book() -> RequestBook:
     return RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
 
 
-@pytest.mark.parametrize(("cap_kw", "hours"), [(125.0, 4.0), (500.0, 1.0), (1.0, 12.0), (0.0, 12.0)])
+@pytest.mark.parametrize(("cap_kw", "hours"), [(125.0, 4.0 / 0.75), (500.0, 1.0 / 0.75), (1.0, 12.0), (0.0, 12.0)])
 def test_a_request_recovers_until_its_energy_is_back_at_its_cap_and_never_longer_than_half_a_day(
     book: RequestBook, cap_kw: float, hours: float
 ) -> None:

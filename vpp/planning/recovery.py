@@ -70,8 +70,12 @@ def charge_limit_kw(
     room_kw = _room_kw([r for r in recoveries if r.direction is Direction.UP], grid)
     if np.isinf(room_kw).all():
         return None
-    share = np.where(reserved & np.isfinite(room_kw), 0.0, room_kw / max(float(most_kw.sum()), 1.0))
-    usual_kw = np.where(reserved & np.isfinite(room_kw), 0.0, np.maximum(_usual_kw(before, rows, grid), 0.0))
+    for step in range(1, grid.count):
+        if reserved[step] and reserved[step - 1]:
+            room_kw[step] = min(room_kw[step], room_kw[step - 1])  # hours of reserve end as they began
+    still = reserved & np.isfinite(room_kw)
+    share = np.where(still, 0.0, room_kw / max(float(most_kw.sum()), 1.0))
+    usual_kw = np.where(still, 0.0, np.maximum(_usual_kw(before, rows, grid), 0.0))
     return np.asarray(np.minimum(usual_kw + np.minimum(share, 1.0) * most_kw[:, None], most_kw[:, None]))
 
 

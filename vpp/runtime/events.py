@@ -17,6 +17,8 @@ _AT_ONCE_S = 6.0 * 3600.0
 """An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
 _LONGEST_RECOVERY_S = 12.0 * 3600.0
 """After that nobody asks any more where the load comes from."""
+_RETURN_RATIO = 0.75
+"""Part of the rebound cap that comes back as energy to give: nine tenths, less what charging and discharging lose."""
 _SAMPLES = 15
 """A ramp's mean over a step is taken from this many instants."""
 
@@ -43,9 +45,8 @@ def recoveries(book: RequestBook, now_s: float) -> Sequence[Recovery]:
         cap_kw = draft.rebound_cap_kw
         if cap_kw is None or draft.area != CITY:
             continue
-        # As long as it takes to win everything back at the cap.
         given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
-        until_s = times.watched_s + min(given_kws / max(cap_kw, 1e-9), _LONGEST_RECOVERY_S)
+        until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
         if now_s < until_s:
             found.append(Recovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw))
     return tuple(found)
