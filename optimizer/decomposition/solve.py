@@ -28,7 +28,7 @@ _STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
 """So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
-_BAND_SHARE = 4.0
+_BAND_SHARE = 40.0
 _BEYOND_SHARE = 0.1
 """At least this share of the total counts as beyond the band: a first schedule inside it says little of the slope."""
 _FOLLOW = 0.5

@@ -11,7 +11,6 @@ import pytest
 
 from forecasts.seasonal import seasonal
 from forecasts.series import History
-from optimizer.problem import Problem
 from optimizer.solve import solve
 from vpp.bench.fleet import KINDS, NOW_S, City, CityMeter, city, picture, plan_of, share_at
 from vpp.bench.quote import drafts_of
@@ -31,7 +30,7 @@ from vpp.planning.ground import Ground
 from vpp.planning.outlook import Outlook
 from vpp.planning.past import Past
 from vpp.planning.quote import quote_on
-from vpp.planning.redispatch import to_event_problem, to_intended
+from vpp.planning.redispatch import band_of, to_event_problem, to_intended
 from vpp.planning.reserve import Rebuilding, ReserveWindow, held_windows
 from vpp.planning.room import room
 from vpp.planning.tariff import Tariff
@@ -321,31 +320,16 @@ def _event(target_kw: float, cap_kw: float | None) -> Event:
     )
 
 
-def test_batteries_need_not_have_won_back_what_the_rebound_cap_does_not_let_them() -> None:
-    def stated(cap_kw: float) -> Problem:
-        return to_event_problem(
-            now(),
-            forecast=outlook(),
-            plan=plan_of(now(), outlook()),
-            events=[_event(3_000.0, cap_kw)],
-            tariff=Tariff(),
-            policy=PlanningPolicy(),
-            count=96,
-        ).problem
-
-    free, capped = stated(1e9), stated(500.0)
-    assert capped.band is not None
-    assert capped.churn is not None
-    total = capped.network.base_kw.sum(axis=0) + capped.churn.previous_kw.sum(axis=0)
-    room_kwh = 0.25 * np.maximum(capped.band.upper_kw - total, 0.0)[14:].sum()
-    lost_kwh = 0.25 * 8 * 3_000.0 - room_kwh
-    assert lost_kwh > 0.0
-    fixed = free.storing.reserving
-    lost_soc = lost_kwh / free.storing.capacity_kwh[fixed].sum() / free.storing.efficiency[fixed]
-    due = free.storing.soc_end[fixed]
-    assert due.any()
-    np.testing.assert_allclose(capped.storing.soc_end[fixed], np.maximum(due - lost_soc, 0.0))
-    np.testing.assert_array_equal(capped.storing.soc_end[~fixed], free.storing.soc_end[~fixed])
+def test_a_band_holds_the_target_then_the_rebound_cap_and_nothing_after_the_watch() -> None:
+    total = np.linspace(9_000.0, 10_000.0, 96)
+    band = band_of([_event(3_000.0, 200.0)], total)
+    np.testing.assert_allclose(band.upper_kw[6:14], total[6:14] - 3_000.0)
+    np.testing.assert_allclose(band.lower_kw[6:14], total[6:14] - 3_000.0 * 1.05)
+    np.testing.assert_allclose(band.upper_kw[14:22], total[14:22] + 200.0)
+    np.testing.assert_allclose(band.upper_kw[:6], total[:6] + 200.0)
+    assert np.isinf(band.upper_kw[22:]).all()
+    free = band_of([_event(3_000.0, None)], total)
+    np.testing.assert_allclose(free.upper_kw[:6], 10_000.0, err_msg="nobody charges up above the day's peak")
 
 
 def test_a_promised_cut_is_planned_for_and_its_rebound_stays_under_the_cap() -> None:

@@ -31,7 +31,7 @@ from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.tree import named_overload, overload_kw
 
-_INTENDED_GAP_RATIO = 1e-3
+INTENDED_GAP_RATIO = 1e-3
 """Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
 _RENEWED_GAP_RATIO = 2e-3
 """Good enough for what is intended instead of an earlier answer, and made anew within a quarter of an hour itself."""
@@ -152,7 +152,7 @@ class Planner:
         except ProblemError:
             return None
         # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
-        gap_ratio = _INTENDED_GAP_RATIO if self._event_carry is None else _RENEWED_GAP_RATIO
+        gap_ratio = INTENDED_GAP_RATIO if self._event_carry is None else _RENEWED_GAP_RATIO
         answer = await self._solved(translation, self._event_carry, gap_ratio=gap_ratio)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
