@@ -28,7 +28,9 @@ _STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
 """So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
 _GROWTH, _GROW_AFTER = 1.1, 8
 _BAND_STIFFNESS = 8.0
-_BAND_SHARE = 40.0
+_BAND_SHARE = 4.0
+_MANY, _MOST_STEEPER = 4_000.0, 10.0
+"""From so many devices on the band's slope grows with the root of their number: each of many jumps less far."""
 _BEYOND_SHARE = 0.1
 """At least this share of the total counts as beyond the band: a first schedule inside it says little of the slope."""
 _FOLLOW = 0.5
@@ -224,11 +226,13 @@ def _stiffness(fleet: Fleet, flows: Flows, memory: Memory) -> Stiffness:
     size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
     beyond = float(np.maximum(flows.total - city.upper, city.lower - flows.total).max(initial=_BEYOND_SHARE * span))
     need = max(float(fleet.holds.need.max(initial=0.0)), 1.0)
+    devices = len(fleet.cars.need) + len(fleet.stores.due) + len(fleet.loads.price)
+    steeper = _BAND_SHARE * float(np.clip(np.sqrt(devices / _MANY), 1.0, _MOST_STEEPER))
     return Stiffness(
         node=2.0 * dear / size,
         total=0.5 * unit / span,
         # What is beyond the band now is worth about what moving a device costs.
-        band=max(_BAND_STIFFNESS * unit / span, _BAND_SHARE * min(dear, city.band_price) / beyond),
+        band=max(_BAND_STIFFNESS * unit / span, steeper * min(dear, city.band_price) / beyond),
         moved=0.2 * unit / span,
         hold=0.5 * fleet.holds.price / need,
         car=2e-3 * unit,
