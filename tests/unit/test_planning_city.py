@@ -11,6 +11,7 @@ import pytest
 
 from forecasts.seasonal import seasonal
 from forecasts.series import History
+from optimizer.problem import Problem
 from optimizer.solve import solve
 from vpp.bench.fleet import KINDS, NOW_S, City, CityMeter, city, picture, plan_of, share_at
 from vpp.bench.quote import drafts_of
@@ -320,16 +321,43 @@ def _event(target_kw: float, cap_kw: float | None) -> Event:
     )
 
 
-def test_a_band_holds_the_target_then_the_rebound_cap_and_nothing_after_the_watch() -> None:
+def test_a_band_holds_the_target_else_the_rebound_cap_and_the_days_peak() -> None:
     total = np.linspace(9_000.0, 10_000.0, 96)
     band = band_of([_event(3_000.0, 200.0)], total)
     np.testing.assert_allclose(band.upper_kw[6:14], total[6:14] - 3_000.0)
     np.testing.assert_allclose(band.lower_kw[6:14], total[6:14] - 3_000.0 * 1.05)
-    np.testing.assert_allclose(band.upper_kw[14:22], total[14:22] + 200.0)
-    np.testing.assert_allclose(band.upper_kw[:6], total[:6] + 200.0)
-    assert np.isinf(band.upper_kw[22:]).all()
-    free = band_of([_event(3_000.0, None)], total)
+    others = np.r_[0:6, 14:96]
+    np.testing.assert_allclose(band.upper_kw[others], np.minimum(total + 200.0, 10_000.0)[others])
+    free = band_of([_event(3_000.0, None)], total, bounded=22)
     np.testing.assert_allclose(free.upper_kw[:6], 10_000.0, err_msg="nobody charges up above the day's peak")
+    assert np.isinf(free.upper_kw[22:]).all()
+
+
+def test_batteries_need_not_have_won_back_what_only_they_can_give_and_the_cap_does_not_let_back() -> None:
+    def stated(cap_kw: float, target_kw: float) -> Problem:
+        return to_event_problem(
+            now(),
+            forecast=outlook(),
+            plan=plan_of(now(), outlook()),
+            events=[_event(target_kw, cap_kw)],
+            tariff=Tariff(),
+            policy=PlanningPolicy(),
+            count=96,
+        ).problem
+
+    small, large = stated(500.0, 100.0), stated(500.0, 40_000.0)
+    assert large.band is not None
+    assert large.churn is not None
+    total = large.network.base_kw.sum(axis=0) + large.churn.previous_kw.sum(axis=0)
+    room_kwh = 0.25 * np.maximum(large.band.upper_kw - total, 0.0)[14:].sum()
+    fixed = small.storing.reserving
+    due, relieved = small.storing.soc_end, large.storing.soc_end
+    capacity_kwh, efficiency = small.storing.capacity_kwh[fixed], small.storing.efficiency[fixed]
+    most = (0.25 * 8 * 40_000.0 - room_kwh) / capacity_kwh.sum() / efficiency
+    assert due[fixed].any(), "buildings and plants can give a small request alone"
+    assert (relieved[fixed] < due[fixed])[due[fixed] > 0.0].all()
+    assert (relieved[fixed] >= np.maximum(due[fixed] - most, 0.0)).all()
+    np.testing.assert_array_equal(relieved[~fixed], due[~fixed])
 
 
 def test_a_promised_cut_is_planned_for_and_its_rebound_stays_under_the_cap() -> None:

@@ -174,7 +174,8 @@ def _plugged(points: int, seed: int) -> _Case:
         price_cny_per_kwh=PRICE_SHARE * day.price_cny_per_kwh,
         peak_price_cny_per_kw=0.0,
         unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
-        band=band_of([event], total),
+        # A night's cars must be full by the morning, whatever comes back when nobody watches any more.
+        band=band_of([event], total, bounded=_POINTS_FIRST + _HOLD_STEPS + _WATCH_STEPS),
         regulation=None,
         churn=Churn(previous_kw=plan.power_kw.astype(np.float64), price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )

@@ -224,8 +224,8 @@ class VirtualCity:
     async def _forget_answer(self) -> None:
         """Let what was begun be made to its end, which spares the solver, and forget it."""
         if self._answer is not None:
-            await asyncio.wait({self._answer})
-            self._answer = None
+            answer, self._answer = self._answer, None
+            await answer
 
     async def _follow_plans(self) -> None:
         """Put a plan or what is intended in force, begin the next, or answer changed requests, as is due."""

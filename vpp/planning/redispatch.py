@@ -114,6 +114,7 @@ def to_event_problem(
     base = own_flow_kw(index, fixed)
     np.subtract.at(base, newcomers.transformer, newcomers.baseline_kw)
     total = base.sum(axis=0) + previous.sum(axis=0)
+    band = band_of(events, total)
     problem = Problem(
         step_h=grid.step_h,
         price_cny_per_kwh=PRICE_SHARE * tariff.price_cny_per_kwh(grid),
@@ -122,10 +123,10 @@ def to_event_problem(
         fixed_kw=np.zeros(count),
         network=network_of(index, base, policy),
         charging=charging,
-        storing=storing,
+        storing=_relieved(storing, flexible, events, band=band, total_kw=total, grid=grid),
         solar=solar,
         flexible=_joined(flexible, newcomers),
-        band=band_of(events, total),
+        band=band,
         churn=Churn(previous_kw=previous, price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )
     several = NOBODY - 1 - newcomers.transformer
@@ -151,28 +152,31 @@ def to_intended(translation: Translation, solution: Solution, state: FleetState)
     )
 
 
-def band_of(events: Sequence[Event], total_kw: FloatArray) -> Band:
+def band_of(events: Sequence[Event], total_kw: FloatArray, *, bounded: int | None = None) -> Band:
     """Return the bounds of the total: on target within the tolerance while due, under the rebound ceiling otherwise.
 
-    Until the last watch is over it also stays below the peak that the reference has anyway: charging up before an event
-    must not raise the peak, nor come faster than what may come back. Beyond it nothing is bounded here, or what is
-    drawn could not be won back on these steps and would be missed instead: what comes back then is for later plans,
-    see `vpp.planning.recovery`.
+    It also stays below the peak that the reference has anyway: charging up before an event, and again after it, must
+    not raise the peak, nor come faster than what may come back.
+
+    Args:
+        events: What is promised.
+        total_kw: The reference, shape ``(count,)``.
+        bounded: Steps beyond which nothing is bounded; all are if not given.
     """
     count = len(total_kw)
     change, slack = np.zeros(count), np.zeros(count)
     due_up, due_down = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
-    ceiling, busy = total_kw.max(initial=-np.inf) - total_kw, np.zeros(count, dtype=np.bool_)
+    ceiling = total_kw.max(initial=-np.inf) - total_kw
     for event in events:
         target = event.target_kw[:count]
-        busy |= (target > 0.0) | event.watched[:count]
         change += target if event.direction is Direction.UP else -target
         slack += event.tolerance_ratio * target
         due_up |= (target > 0.0) & (event.direction is Direction.UP)
         due_down |= (target > 0.0) & (event.direction is Direction.DOWN)
         if event.rebound_cap_kw is not None:
             ceiling = np.where(target <= 0.0, np.minimum(ceiling, event.rebound_cap_kw), ceiling)
-    ceiling[int(np.flatnonzero(busy)[-1]) + 1 if busy.any() else 0 :] = np.inf
+    if bounded is not None:
+        ceiling[bounded:] = np.inf
     upper = np.where(due_up, 0.0, np.where(due_down, slack, ceiling)) + total_kw - change
     lower = np.where(due_down, 0.0, np.where(due_up, -slack, -np.inf)) + total_kw - change
     return Band(upper_kw=upper, lower_kw=lower, price_cny_per_kwh=BAND_CNY_PER_KWH)
@@ -192,6 +196,30 @@ def _stores_reference(state: FleetState, plan: Schedule, grid: TimeGrid, fixed_k
 def _leaves(state: FleetState, rows: IntArray, grid: TimeGrid) -> IntArray:
     car = state.index.is_class(*CHARGING)[rows]
     return np.where(car, departure_step(state, rows, grid), grid.count)
+
+
+def _relieved(
+    storing: Storing, flexible: Flexible, events: Sequence[Event], *, band: Band, total_kw: FloatArray, grid: TimeGrid
+) -> Storing:
+    """Return the block without what stationary batteries must give and cannot have won back by the end.
+
+    Were it due, missing it would cost more than missing the request, and the request would be missed. What buildings
+    and plants can give they need not.
+    """
+    fixed = storing.reserving
+    capacity_kwh = storing.capacity_kwh[fixed]
+    asked_kw = sum((event.target_kw[: grid.count] for event in events if event.direction is Direction.UP), np.zeros(1))
+    due = np.flatnonzero(asked_kw > 0.0)
+    if not len(due) or not capacity_kwh.any():
+        return storing
+    others_kwh = np.minimum(grid.step_h * flexible.max_cut_kw[:, due].sum(axis=1), flexible.max_cut_kwh).sum()
+    after = slice(int(due[-1]) + 1, grid.count)
+    room_kwh = grid.step_h * float(np.maximum(band.upper_kw - total_kw, 0.0)[after].sum())
+    lost_kwh = max(grid.step_h * float(asked_kw.sum()) - float(others_kwh) - room_kwh, 0.0)
+    soc_end = storing.soc_end.copy()
+    lost_soc = lost_kwh / capacity_kwh.sum() / storing.efficiency[fixed]
+    soc_end[fixed] = np.maximum(soc_end[fixed] - lost_soc, 0.0)
+    return replace(storing, soc_end=soc_end)
 
 
 def _storing(

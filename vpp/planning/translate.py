@@ -111,7 +111,7 @@ class Translation:
     rows: IntArray
     fixed_kw: Powers
     kept: int = 0
-    members: "Members | None" = None
+    members: Members | None = None
 
 
 def to_problem(

@@ -134,10 +134,9 @@ class SlowLoop:
         state, kept_until_s = self._state(), self._kept_until_s()
         if not len(state):
             return None
+        recoveries = self._recoveries(state.at_s)
         outlook = await asyncio.to_thread(self._forecast_anew, state)
-        schedule = await self._planner.plan(
-            state, forecast=outlook, kept_until_s=kept_until_s, recoveries=self._recoveries(state.at_s)
-        )
+        schedule = await self._planner.plan(state, forecast=outlook, kept_until_s=kept_until_s, recoveries=recoveries)
         return Prepared(forecast=outlook, schedule=schedule, kept_until_s=kept_until_s)
 
     async def install(self, prepared: Prepared | None) -> bool:
