@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizer.problem import Network, Problem, Storing
+from optimizer.problem import Problem, Storing
 from optimizer.validation import BoolArray, FloatArray, IntArray
 
 CROWD = 1_000
@@ -45,12 +45,13 @@ def joined(problem: Problem, *, crowd_size: int = CROWD) -> tuple[Problem, Cohor
         crowd_size: So many batteries of one kind are a crowd.
     """
     stores = problem.storing
-    crowd = _crowd(stores, crowd_size)
+    kind = _kinds(stores)
+    crowd = _crowd(stores, kind, crowd_size)
     if not crowd.any():
         return problem, Cohorts(device=np.arange(len(stores), dtype=np.int64), share=np.ones(len(stores)))
     anchor = _anchors(problem)
     band = np.floor(stores.soc_start / _BAND_SOC)
-    key = np.column_stack([_kinds(stores), band, anchor[stores.transformer], stores.arrive, stores.depart])[crowd]
+    key = np.column_stack([kind, band, anchor[stores.transformer], stores.arrive, stores.depart])[crowd]
     _, member = np.unique(key, axis=0, return_inverse=True)
     rest = np.flatnonzero(~crowd)
     device = np.empty(len(stores), dtype=np.int64)
@@ -72,11 +73,8 @@ def _kinds(stores: Storing) -> IntArray:
     return np.asarray(kind.ravel(), dtype=np.int64)
 
 
-def _crowd(stores: Storing, crowd_size: int) -> BoolArray:
+def _crowd(stores: Storing, kind: IntArray, crowd_size: int) -> BoolArray:
     """Return stationary batteries of which there are very many alike, shape ``(n,)``."""
-    if len(stores) < crowd_size:
-        return np.zeros(len(stores), dtype=np.bool_)
-    kind = _kinds(stores)
     many = np.bincount(kind, weights=stores.reserving.astype(np.float64)) >= crowd_size
     return np.asarray(stores.reserving & many[kind])
 
@@ -98,11 +96,12 @@ def _summed(stores: Storing, device: IntArray, size: IntArray) -> Storing:
 def _anchors(problem: Problem) -> IntArray:
     """Return, for every node, the next one upwards that could leave its limits, else its root, shape ``(m,)``."""
     network = problem.network
-    bound = _beyond(network, *_extremes_kw(problem))
+    high, low = (network.summed_kw(own)[0] for own in _extremes_kw(problem))
+    bound: BoolArray = np.any((high > network.limit_kw) | (low < -network.export_limit_kw), axis=1)
     anchor = np.arange(len(network), dtype=np.int64)
-    for nodes in reversed(_levels(network)):
-        passed = nodes[~bound[nodes]]
-        anchor[passed] = anchor[network.parent[passed]]
+    for node in network.leaves_first()[::-1].tolist():
+        if network.parent[node] >= 0 and not bound[node]:
+            anchor[node] = anchor[network.parent[node]]
     return anchor
 
 
@@ -121,22 +120,3 @@ def _extremes_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
     high, low = own + rise[:, None], own - fall[:, None]
     np.subtract.at(low, solar.transformer, solar.available_kw)
     return high, low
-
-
-def _beyond(network: Network, high_kw: FloatArray, low_kw: FloatArray) -> BoolArray:
-    """Return the nodes whose greatest or least flow is beyond a limit in any step, shape ``(m,)``."""
-    high, low = high_kw.copy(), low_kw.copy()
-    for nodes in _levels(network):
-        np.add.at(high, network.parent[nodes], high[nodes])
-        np.add.at(low, network.parent[nodes], low[nodes])
-    return np.asarray(((high > network.limit_kw) | (low < -network.export_limit_kw)).any(axis=1))
-
-
-def _levels(network: Network) -> list[IntArray]:
-    """Return the nodes that have a parent, by depth, the deepest first."""
-    depth = np.zeros(len(network), dtype=np.int64)
-    above = network.parent.copy()
-    while (above >= 0).any():
-        depth += above >= 0
-        above = np.where(above >= 0, network.parent[above], -1)
-    return [np.flatnonzero(depth == d) for d in range(int(depth.max(initial=0)), 0, -1)]
