@@ -37,8 +37,8 @@ from optimizer.decomposition.arrays import (
 from optimizer.decomposition.flexible import loads_bound
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.reserving import holding_proof
-from optimizer.decomposition.storing import Cell, best_path, charge_at, corner
-from optimizer.decomposition.sweep import cell_of, recall
+from optimizer.decomposition.storing import Cell, best_path, corner
+from optimizer.decomposition.sweep import bounds, cell_of, recall
 from optimizer.jit import njit
 
 
@@ -235,11 +235,7 @@ def _stores(
             length = end - begin
             case[PRICE, :length] = price[k, begin:end]
             case[INERTIA, :length] = (stores.charge[i] + stores.discharge[i] + 1e-9) / smooth
-            case[FLOOR, :length] = stores.low[i]
-            case[DOWN, :length] = stores.discharge[i]
-            for j in range(length):
-                case[UP, j] = charge_at(stores, i, begin + j)
-            case[VALUE, :length] = worth[stores.cell[i] : stores.cell[i + 1]]
+            bounds(worth, stores.cell[i], length, i, stores, case)
             if memory.price > 0.0:
                 recall(memory.stores, stores.cell[i], length, memory.price, case)
             number = cell_of(stores, i, unserved, memory.price, case)

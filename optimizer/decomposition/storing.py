@@ -31,7 +31,6 @@ from optimizer.decomposition.arrays import (
     VALUE,
     Floats,
     Ints,
-    Stores,
 )
 from optimizer.jit import njit
 
@@ -61,12 +60,6 @@ class Cell(NamedTuple):
     remembers: bool
     least: float
     most: float
-
-
-@njit(fastmath=True, inline=True)
-def charge_at(stores: Stores, i: int, t: int) -> float:
-    """Return the greatest charge of store ``i`` in step ``t``."""
-    return float(stores.limit[i, t]) if len(stores.limit) else float(stores.charge[i])
 
 
 @njit(fastmath=True, inline=True)

@@ -310,7 +310,7 @@ def _stores(
         width = 0.5 * (stores.charge[i] + stores.discharge[i])
         still = min(inertia, stiff.large / (width + 1e-9))
         _store_prices(power, cell, width, r, roof, still, begin, length, near, case)
-        _bounds(worth, cell, length, i, stores, case)
+        bounds(worth, cell, length, i, stores, case)
         if kink > 0.0:
             recall(back, cell, length, kink, case)
         number = cell_of(stores, i, unserved, kink, case)
@@ -336,7 +336,8 @@ def _keep(worth: Singles, cell: int, length: int, case: Floats) -> None:
 
 
 @njit(fastmath=True)
-def _bounds(worth: Singles, cell: int, length: int, i: int, stores: Stores, case: Floats) -> None:
+def bounds(worth: Singles, cell: int, length: int, i: int, stores: Stores, case: Floats) -> None:
+    """Fill the bounds of battery ``i``, and its last energy values as the guess."""
     c, low, discharge, charge = _U(cell), stores.low[i], stores.discharge[i], stores.charge[i]
     for j in range(_U(length)):
         case[FLOOR, j] = low
