@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from optimizer.validation import (
     BoolArray,
@@ -21,6 +22,8 @@ from optimizer.validation import (
     within,
 )
 
+Steps = npt.NDArray[np.integer]
+"""Numbers of steps, of any width."""
 MOST_REBOUND_RATIO = 2.0
 """More than twice what was cut does not come back from a building or a plant; beyond it a unit is mistaken."""
 
@@ -150,13 +153,8 @@ class Storing:
     def plugged_charge_kw(self, steps: int) -> FloatArray:
         """Return the greatest charge of all that are plugged, shape ``(steps,)``."""
         if not self.limited:
-            change = np.bincount(self.arrive, self.p_max_kw, steps + 1) - np.bincount(
-                self.depart, self.p_max_kw, steps + 1
-            )
-            return np.asarray(np.cumsum(change)[:steps])
-        step = np.arange(steps)
-        inside = (step >= self.arrive[:, None]) & (step < self.depart[:, None])
-        return np.asarray(np.where(inside, self.charge_limit_kw, 0.0).sum(axis=0))
+            return present_kw(self.arrive, self.depart, self.p_max_kw, steps)
+        return np.asarray(np.where(inside(self.arrive, self.depart, steps), self.charge_limit_kw, 0.0).sum(axis=0))
 
     def energy_bounds_kwh(self) -> tuple[FloatArray, FloatArray]:
         """Return least and greatest stored energy; a start outside the bounds widens them, shape ``(n,)`` each."""
@@ -250,6 +248,18 @@ class Flexible:
         within("flexible.rebound_ratio", self.rebound_ratio, 0.0, MOST_REBOUND_RATIO)
         if not isinstance(self.rebound_steps, int) or self.rebound_steps < 1:
             raise ProblemError("flexible.rebound_steps", self.rebound_steps, "a whole number of steps, at least 1")
+
+
+def inside(arrive: Steps, depart: Steps, steps: int) -> BoolArray:
+    """Return which steps lie inside each window, shape ``(n, steps)``."""
+    step = np.arange(steps)
+    return np.asarray((step >= arrive[:, None]) & (step < depart[:, None]))
+
+
+def present_kw(arrive: Steps, depart: Steps, power_kw: FloatArray, steps: int) -> FloatArray:
+    """Return the sum of the powers of all that are inside their windows, shape ``(steps,)``."""
+    change = np.bincount(arrive, power_kw, steps + 1) - np.bincount(depart, power_kw, steps + 1)
+    return np.cumsum(change, dtype=np.float64)[:steps]  # of no devices numpy counts in whole numbers
 
 
 def _window(block: str, devices: Charging | Storing, *, steps: int, nodes: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimizer.devices import present_kw
 from optimizer.problem import Problem
 from optimizer.realisation import (
     node_sum_kw,
@@ -13,7 +14,7 @@ from optimizer.realisation import (
     realise_storing,
 )
 from optimizer.reserves import held_kw
-from optimizer.validation import BoolArray, FloatArray, IntArray, PowerArray
+from optimizer.validation import BoolArray, FloatArray, PowerArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +98,9 @@ def sold_kw(problem: Problem, moved_kw: FloatArray, solar_kw: FloatArray) -> Flo
 def plugged_kw(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return the discharge powers and the charge powers of all that are plugged, shape ``(T,)`` each."""
     cars, stores = problem.charging, problem.storing
-    up = _during(stores.arrive, stores.depart, -stores.p_min_kw, problem.steps)
-    return up, stores.plugged_charge_kw(problem.steps) + _during(cars.arrive, cars.depart, cars.p_max_kw, problem.steps)
-
-
-def _during(arrive: IntArray, depart: IntArray, power_kw: FloatArray, steps: int) -> FloatArray:
-    change = np.bincount(arrive, power_kw, steps + 1) - np.bincount(depart, power_kw, steps + 1)
-    return np.cumsum(change)[:steps]
+    up = present_kw(stores.arrive, stores.depart, -stores.p_min_kw, problem.steps)
+    down = stores.plugged_charge_kw(problem.steps)
+    return up, down + present_kw(cars.arrive, cars.depart, cars.p_max_kw, problem.steps)
 
 
 def _bought(problem: Problem, contracts: BoolArray | None) -> BoolArray:

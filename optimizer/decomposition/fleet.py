@@ -19,6 +19,7 @@ from optimizer.decomposition.arrays import (
     Tree,
 )
 from optimizer.decomposition.market import FAR, UNKNOWN
+from optimizer.devices import present_kw
 from optimizer.jit import njit
 from optimizer.problem import Network, Problem
 
@@ -193,7 +194,7 @@ def _city(problem: Problem, own: Floats, cars: Cars, stores: Stores, panel_rows:
     h, band, regulation = problem.step_h, problem.band, problem.regulation
     none = np.zeros(problem.steps)
     fixed_solar = problem.solar.available_kw[panel_rows < 0].sum(0)
-    charging = _plugged(cars.arrive, cars.depart, cars.p_max, problem.steps)
+    charging = present_kw(cars.arrive, cars.depart, cars.p_max, problem.steps)
     charging += problem.storing.plugged_charge_kw(problem.steps)
     return City(
         price=_floats(problem.price_cny_per_kwh * h),
@@ -203,17 +204,11 @@ def _city(problem: Problem, own: Floats, cars: Cars, stores: Stores, panel_rows:
         lower=none - FAR if band is None else np.maximum(_floats(band.lower_kw), -FAR),
         band_price=0.0 if band is None else float(band.price_cny_per_kwh * h),
         regulation_price=none if regulation is None else _floats(regulation.price_cny_per_kw_h * h),
-        room_up=_plugged(stores.arrive, stores.depart, stores.discharge, problem.steps),
+        room_up=present_kw(stores.arrive, stores.depart, stores.discharge, problem.steps),
         room_down=charging + fixed_solar,
         block=1 if regulation is None else int(regulation.block_steps),
         unserved_price=float(problem.unserved_price_cny_per_kwh * h),
     )
-
-
-def _plugged(arrive: npt.NDArray[np.int32], depart: npt.NDArray[np.int32], power: Floats, steps: int) -> Floats:
-    """Return the power of the plugged devices, shape ``(T,)``."""
-    change = np.bincount(arrive, power, steps + 1) - np.bincount(depart, power, steps + 1)
-    return _floats(np.cumsum(change)[:steps])
 
 
 def remembered(problem: Problem, fleet: Fleet) -> Memory:

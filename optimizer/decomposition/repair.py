@@ -11,6 +11,7 @@ import numpy as np
 from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Shorts, Stiffness, Tree
 from optimizer.decomposition.prices import copied
 from optimizer.decomposition.sweep import sweep
+from optimizer.devices import inside
 
 _ROUNDS = 25
 _PATIENCE = 6
@@ -36,7 +37,8 @@ def reachable(fleet: Fleet) -> Tree:
     cars, stores = fleet.cars, fleet.stores
     charge = _plugged(cars.first, cars.arrive, cars.depart, cars.p_max, steps)
     if len(stores.limit):
-        np.add.at(charge, _owner(stores.first), _inside(stores.arrive, stores.depart, stores.limit))
+        plugged = inside(stores.arrive, stores.depart, steps)
+        np.add.at(charge, _owner(stores.first), np.where(plugged, stores.limit, 0.0))
     else:
         charge += _plugged(stores.first, stores.arrive, stores.depart, stores.charge, steps)
     relief = _plugged(stores.first, stores.arrive, stores.depart, stores.discharge, steps)
@@ -62,12 +64,6 @@ def _plugged(first: Ints, arrive: Shorts, depart: Shorts, power: Floats, steps: 
     np.add.at(change, (node, arrive), power)
     np.subtract.at(change, (node, depart), power)
     return np.asarray(np.cumsum(change, axis=1)[:, :steps])
-
-
-def _inside(arrive: Shorts, depart: Shorts, power: Floats) -> Floats:
-    """Return ``power`` inside each device's window, 0 outside, shape ``(n, T)``."""
-    step = np.arange(power.shape[1])
-    return np.where((step >= arrive[:, None]) & (step < depart[:, None]), power, 0.0)
 
 
 def mend_nodes(
