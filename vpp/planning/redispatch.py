@@ -208,7 +208,8 @@ def _relieved(
     """
     fixed = storing.reserving
     capacity_kwh = storing.capacity_kwh[fixed]
-    asked_kw = sum((event.target_kw[: grid.count] for event in events if event.direction is Direction.UP), np.zeros(1))
+    cuts = [event.target_kw[: grid.count] for event in events if event.direction is Direction.UP]
+    asked_kw = np.sum(cuts, axis=0) if cuts else np.zeros(grid.count)
     due = np.flatnonzero(asked_kw > 0.0)
     if not len(due) or not capacity_kwh.any():
         return storing
