@@ -93,11 +93,12 @@ class Inbox:
             self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
 
     def _status(self, site: str, message: bytes, now_s: float) -> None:
-        online = payload.parse_status(message)
+        online, said_at_s = payload.parse_status(message)
         if not self._roster.rows(site):
             self._delivery.reject(site, Rejection.UNKNOWN_SITE, f"status of site {site!r}, which is not registered")
         if online:
-            self._delivery.presence(self._roster.came(site), now_s, connected=True)
+            if not self._roster.predates_loss(said_at_s):
+                self._delivery.presence(self._roster.came(site), now_s, connected=True)
             return
         self._delivery.presence(self._roster.lost(site, now_s), now_s, connected=False)
         for errand in self._ledger.give_up(site):

@@ -190,9 +190,10 @@ def outcomes(at_s: float, answers: Iterable[tuple[Command, str | None]]) -> byte
     )
 
 
-def parse_status(payload: bytes) -> bool:
-    """Return whether the site is online; raises FrameError, InputError."""
-    return Fields.parse(payload).flag("online")
+def parse_status(payload: bytes) -> tuple[bool, float | None]:
+    """Return whether the site is online, and the instant it said so if it gives one; raises FrameError, InputError."""
+    message = Fields.parse(payload)
+    return message.flag("online"), message.at_s("at") if "at" in message else None
 
 
 def status(*, online: bool, at_s: float | None = None) -> bytes:

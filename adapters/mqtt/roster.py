@@ -10,7 +10,8 @@ class Roster:
     """Rows by site and device, and their presence.
 
     Presence of a site comes from its status; telemetry measured after it was lost proves that it is back, should the
-    status have been overtaken by the last will of the connection before.
+    status have been overtaken by the last will of the connection before. A broker that is started anew still hands out
+    the statuses it had retained, and publishes no last wills for the connections it had: such a status is no news.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,10 @@ class Roster:
         """Tell whether a measurement shows that a site believed lost is there."""
         lost_at_s = max(self._all_lost_at_s, self._lost_at_s.get(site, float("-inf")))
         return site not in self._online and measured_at_s > lost_at_s
+
+    def predates_loss(self, said_at_s: float | None) -> bool:
+        """Tell whether a status was said before the broker was lost, so that it tells nothing of now."""
+        return said_at_s is not None and said_at_s <= self._all_lost_at_s
 
     def set_device(self, row: int, *, online: bool) -> bool:
         """Note what a gateway says of one device; return whether that is news."""

@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.broker import local_broker
+from adapters.mqtt import payload
 from adapters.mqtt.connection import Broker, Connection
 from adapters.mqtt.link import MqttLink
 from adapters.mqtt.sites import MqttSites
@@ -371,6 +372,22 @@ async def test_both_ends_survive_a_restart_of_the_broker(scene: Scene) -> None:
     assert world.applied == [(AHU_1, Layer.DISPATCH, 20.0)]
 
 
+async def test_a_status_the_broker_kept_over_its_restart_does_not_count_as_a_return(scene: Scene) -> None:
+    await scene.link()
+    async with Broker.at(scene.url).connection() as mall:
+        said = payload.status(online=True, at_s=scene.clock.now_s())
+        await mall.say("vpp/v1/sites/mall/status", said, retain=True)
+        await scene.sink.until(lambda: scene.sink.connected(AHU_1) == 1.0)
+    await scene.broker.aclose()
+    await scene.sink.until(lambda: scene.sink.connected(AHU_1) == 0.0)
+    await scene.start_broker()
+    plant = await scene.stranger()
+    await scene.clock.sleep(5.0)  # the link's first tries
+    await plant.say("vpp/v1/sites/plant/status", payload.status(online=True, at_s=scene.clock.now_s()), retain=True)
+    await scene.sink.until(lambda: scene.sink.connected(PRESS) == 1.0)
+    assert scene.sink.connected(AHU_1) == 0.0
+
+
 async def test_a_lost_broker_is_told_once_and_its_return_once_with_the_duration(scene: Scene) -> None:
     with capture_logs() as logs:
         await scene.link()
@@ -424,8 +441,8 @@ async def test_a_gateway_refuses_a_leader_that_has_been_replaced(scene: Scene) -
 
 
 async def _say(stranger: aiomqtt.Client, name: str, message: object) -> None:
-    payload = message if isinstance(message, bytes) else orjson.dumps(message)
-    await stranger.publish(f"vpp/v1/sites/{name}", payload, qos=1)
+    body = message if isinstance(message, bytes) else orjson.dumps(message)
+    await stranger.publish(f"vpp/v1/sites/{name}", body, qos=1)
 
 
 async def test_malformed_messages_are_counted_and_harm_nobody(scene: Scene) -> None:

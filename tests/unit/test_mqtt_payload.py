@@ -135,8 +135,8 @@ def test_outcomes_read_back_as_they_were_written() -> None:
 
 
 def test_a_last_will_is_a_status() -> None:
-    assert payload.parse_status(payload.status(online=False)) is False
-    assert payload.parse_status(payload.status(online=True, at_s=AT_S)) is True
+    assert payload.parse_status(payload.status(online=False)) == (False, None)
+    assert payload.parse_status(payload.status(online=True, at_s=AT_S)) == (True, AT_S)
 
 
 _FIELDS = ["at", "devices", "id", "power_kw", "power_w", "online", "outcomes", "status", "commands", "until", "layer"]

@@ -126,6 +126,16 @@ def test_only_what_was_measured_after_the_loss_proves_a_return() -> None:
     assert roster.proves_return("a", 21.0)
 
 
+def test_a_status_from_before_the_broker_was_lost_tells_nothing_of_now() -> None:
+    roster = Roster()
+    roster.assign(_fleet("a/1"))
+    assert not roster.predates_loss(10.0), "nothing has been lost yet"
+    roster.lost_all(20.0)
+    assert roster.predates_loss(20.0)
+    assert not roster.predates_loss(21.0)
+    assert not roster.predates_loss(None), "a gateway need not say when"
+
+
 def test_topics_name_site_and_leaf() -> None:
     name = topic("mall", Leaf.OUTCOME)
     assert name == "vpp/v1/sites/mall/outcome"
