@@ -222,6 +222,16 @@ class Schedule(NamedTuple):
             self.hold.copy(),
         )
 
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, bytes."""
+        return sum(array.nbytes for array in self)
+
+    def restore(self, other: "Schedule") -> None:
+        """Become what ``other`` is, in place."""
+        for name in self._fields:
+            getattr(self, name)[...] = getattr(other, name)
+
 
 class Flows(NamedTuple):
     """Sums of the schedule, kept up to date device by device.

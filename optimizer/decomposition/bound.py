@@ -82,10 +82,15 @@ def lower_bound_cny(
 
 def node_prices(tree: Tree, city: City, prices: Prices) -> Floats:
     """Return the price of a kW-step of net load at each node without regulation, shape ``(m, T)``."""
+    return limit_prices(tree, prices) + (city.price + prices.peak + prices.above - prices.below)
+
+
+def limit_prices(tree: Tree, prices: Prices) -> Floats:
+    """Return what the limits of a node and of all above it add to the price of its net load, shape ``(m, T)``."""
     own = prices.up - prices.down
-    grid = own.copy()
-    _downwards(tree, own, grid)
-    return grid + (city.price + prices.peak + prices.above - prices.below)
+    summed = own.copy()
+    _downwards(tree, own, summed)
+    return summed
 
 
 def _constants(fleet: Fleet, prices: Prices) -> float:

@@ -23,17 +23,27 @@ def flows_of(fleet: Fleet, plan: Schedule) -> Flows:
 def resum(fleet: Fleet, plan: Schedule, flows: Flows) -> None:
     """Compute ``flows`` of ``plan`` afresh, in place: sums kept up to date drift by their roundings."""
     flows.node[...] = 0.0
-    _add_cells(fleet.cars.first, fleet.cars.cell, fleet.cars.arrive, plan.car, flows.node)
-    _add_cells(fleet.stores.first, fleet.stores.cell, fleet.stores.arrive, plan.store, flows.node)
+    add_moved(fleet, plan, flows.node)
     flows.moved[...] = flows.node.sum(0)
-    _add_panels(fleet.panels, plan.used, flows.node)
-    _add_loads(fleet.loads.first, plan.cut, fleet.loads.rebound, fleet.loads.rebound_steps, flows.node)
+    add_panels(fleet.panels, plan.used, flows.node)
+    add_flexible(fleet, plan, flows.node)
     _add_deals(fleet.deals, plan.deal, flows.node)
     flows.solar[...] = plan.used.sum(0)
     flows.total[...] = fleet.city.fixed + flows.node.sum(0)
     _upwards(fleet.tree, flows.node)
     flows.node[...] += fleet.base
     flows.reserve[...] = plan.hold.sum(0)
+
+
+def add_moved(fleet: Fleet, plan: Schedule, node: Floats) -> None:
+    """Add charging and storing to the own flow of every node, shape ``(m, T)``."""
+    _add_cells(fleet.cars.first, fleet.cars.cell, fleet.cars.arrive, plan.car, node)
+    _add_cells(fleet.stores.first, fleet.stores.cell, fleet.stores.arrive, plan.store, node)
+
+
+def add_flexible(fleet: Fleet, plan: Schedule, node: Floats) -> None:
+    """Add what cutting and rebounding do to the own flow of every node, shape ``(m, T)``."""
+    _add_loads(fleet.loads.first, plan.cut, fleet.loads.rebound, fleet.loads.rebound_steps, node)
 
 
 @njit()
@@ -46,7 +56,8 @@ def _add_cells(first: Ints, cell: Ints, arrive: npt.NDArray[np.int32], power: Si
 
 
 @njit()
-def _add_panels(panels: Panels, used: Floats, node: Floats) -> None:
+def add_panels(panels: Panels, used: Floats, node: Floats) -> None:
+    """Subtract the solar power used from the own flow of every node, shape ``(m, T)``."""
     for k in range(node.shape[0]):
         for i in range(panels.first[k], panels.first[k + 1]):
             for t in range(node.shape[1]):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.decomposition.arrays import Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
+from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
 from optimizer.decomposition.flows import flows_of
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.repair import overload_kw
@@ -33,30 +33,110 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -
     flows = flows_of(fleet, plan)
     city, h = fleet.city, problem.step_h
     over = overload_kw(fleet.tree, flows)
-    car_missing = np.maximum(fleet.cars.need - _charged(fleet.cars.cell, plan.car), 0.0)
-    end, wear, reserve = _store_ends(fleet.stores, fleet.holds, plan.store)
-    store_missing = np.maximum(fleet.stores.due - end, 0.0)
     excess = np.maximum(np.where(city.upper < FAR, flows.total - city.upper, 0.0), 0.0)
     excess += np.maximum(np.where(city.lower > -FAR, city.lower - flows.total, 0.0), 0.0)
     capacity = sold_kw(problem, fleet, flows)
+    reserve = reserve_of(fleet.stores, fleet.holds, plan.store)
+    devices = devices_of(fleet, memory, plan)
     gross = float(city.price @ flows.total) + city.peak_price * max(float(flows.total.max()), 0.0)
-    gross += wear + city.unserved_price * float(car_missing.sum() + store_missing.sum())
+    gross += float(devices.cost_cny.sum() + fleet.deals.price @ plan.deal)
     gross += fleet.tree.roof * float(over.sum()) + city.band_price * float(excess.sum())
-    gross += fleet.panels.price * float((fleet.panels.available - plan.used).sum())
-    gross += float(fleet.loads.price @ plan.cut.sum(1)) + float(fleet.deals.price @ plan.deal)
-    gross += fleet.holds.price * float(np.maximum(fleet.holds.need - reserve, 0.0).sum())
-    gross += memory.price * _difference(fleet, memory, plan)
+    gross += fleet.holds.price * float(np.maximum(fleet.holds.need - reserve.sum(0), 0.0).sum())
     return Outcome(
         objective_cny=gross - float(city.regulation_price @ capacity),
         gross_cny=gross,
         overload_kw=over,
-        car_missing=car_missing * h,
-        store_missing=store_missing * h,
+        car_missing=devices.car_missing * h,
+        store_missing=devices.store_missing * h,
         excess_kw=excess,
         regulation_kw=capacity,
-        reserve_kw=reserve,
+        reserve_kw=reserve.sum(0),
         total_kw=flows.total,
     )
+
+
+class Devices(NamedTuple):
+    """What devices miss and cost by themselves.
+
+    Attributes:
+        car_missing: Energy each car lacks at its departure, kW-steps, shape ``(n,)``.
+        store_missing: The same of each store.
+        cost_cny: Wear, cuts, curtailing, churn and what is unserved, by node, shape ``(m,)``.
+    """
+
+    car_missing: Floats
+    store_missing: Floats
+    cost_cny: Floats
+
+
+def devices_of(fleet: Fleet, memory: Memory, plan: Schedule) -> Devices:
+    """Return what the devices miss and cost by themselves."""
+    unserved, nodes = fleet.city.unserved_price, len(fleet.base)
+    car_missing, car_cost = _cars(fleet.cars, memory, plan.car)
+    store_missing, store_cost = _stores(fleet.stores, memory, plan.store)
+    curtailed = fleet.panels.price * (fleet.panels.available - plan.used).sum(1)
+    cut = fleet.loads.price * plan.cut.sum(1)
+    if memory.price > 0.0:
+        curtailed += memory.price * _apart(plan.used, memory.panels)
+        cut += memory.price * _apart(net_cut(fleet, plan), memory.loads)
+    cost = np.zeros(nodes)
+    for first, own in (
+        (fleet.cars.first, car_cost + unserved * car_missing),
+        (fleet.stores.first, store_cost + unserved * store_missing),
+        (fleet.panels.first, curtailed),
+        (fleet.loads.first, cut),
+    ):
+        cost += np.bincount(np.repeat(np.arange(nodes), np.diff(first)), weights=own, minlength=nodes)
+    return Devices(car_missing, store_missing, cost)
+
+
+@njit()
+def _cars(cars: Cars, memory: Memory, power: Singles) -> tuple[Floats, Floats]:
+    """Return what each car misses, kW-steps, and what it costs to leave its past."""
+    count = len(cars.need)
+    missing, cost = np.zeros(count), np.zeros(count)
+    for i in range(count):
+        energy = 0.0
+        for c in range(cars.cell[i], cars.cell[i + 1]):
+            energy += float(power[c])
+        missing[i] = max(cars.need[i] - energy, 0.0)
+        if memory.price > 0.0:
+            cost[i] = memory.price * _moved(power, memory.cars, cars.cell[i], cars.cell[i + 1])
+    return missing, cost
+
+
+@njit()
+def _stores(stores: Stores, memory: Memory, power: Singles) -> tuple[Floats, Floats]:
+    """Return what each store misses, kW-steps, and what wear and leaving its past cost."""
+    count = len(stores.due)
+    missing, cost = np.zeros(count), np.zeros(count)
+    for i in range(count):
+        eta, energy, drawn = stores.efficiency[i], stores.begin[i], 0.0
+        for c in range(stores.cell[i], stores.cell[i + 1]):
+            y = float(power[c])
+            energy += eta * max(y, 0.0) - max(-y, 0.0) / eta
+            drawn += max(-y, 0.0)
+        missing[i], cost[i] = max(stores.due[i] - energy, 0.0), stores.wear[i] * drawn
+        if memory.price > 0.0:
+            cost[i] += memory.price * _moved(power, memory.stores, stores.cell[i], stores.cell[i + 1])
+    return missing, cost
+
+
+@njit()
+def _moved(power: Singles, back: Singles, begin: int, end: int) -> float:
+    """Return the sum of the differences from what is remembered, kW-steps."""
+    total = 0.0
+    for c in range(begin, end):
+        if not np.isnan(back[c]):
+            total += abs(float(power[c]) - float(back[c]))
+    return total
+
+
+def _apart(power: Floats, back: Singles) -> Floats:
+    """Return the sum of each row's differences from what is remembered, kW-steps."""
+    known = back.reshape(power.shape)
+    apart: Floats = np.where(known > 0.5 * UNKNOWN, np.abs(power - known), 0.0).sum(1)
+    return apart
 
 
 def sold_kw(problem: Problem, fleet: Fleet, flows: Flows) -> Floats:
@@ -70,46 +150,15 @@ def sold_kw(problem: Problem, fleet: Fleet, flows: Flows) -> Floats:
 
 
 @njit()
-def _charged(cell: Ints, power: Singles) -> Floats:
-    """Return the energy of each car, kW-steps."""
-    energy = np.zeros(len(cell) - 1)
-    for i in range(len(energy)):
-        for c in range(cell[i], cell[i + 1]):
-            energy[i] += float(power[c])
-    return energy
-
-
-@njit()
-def _store_ends(stores: Stores, holds: Holds, power: Singles) -> tuple[Floats, float, Floats]:
-    """Return the energy of each store at its departure, the cost of wear, and the reserve of each window."""
-    count, windows = len(stores.due), len(holds.need)
-    end, reserve, wear = np.zeros(count), np.zeros(windows), 0.0
-    for i in range(count):
-        eta, energy = stores.efficiency[i], stores.begin[i]
-        for c in range(stores.cell[i], stores.cell[i + 1]):
-            y = float(power[c])
-            energy += eta * max(y, 0.0) - max(-y, 0.0) / eta
-            wear += stores.wear[i] * max(-y, 0.0)
-        end[i] = energy
-        if stores.reserving[i]:
-            for w in range(windows):
-                reserve[w] += held_kw(stores, i, holds.first[w], holds.last[w], power)
-    return end, wear, reserve
-
-
-def _difference(fleet: Fleet, memory: Memory, plan: Schedule) -> float:
-    """Return the sum of all differences from what is remembered, kW-steps."""
-    if memory.price <= 0.0:
-        return 0.0
-    total = _apart(plan.car, memory.cars) + _apart(plan.store, memory.stores)
-    back = memory.panels.reshape(plan.used.shape)
-    total += float(np.where(back > 0.5 * UNKNOWN, np.abs(plan.used - back), 0.0).sum())
-    before = memory.loads.reshape(plan.cut.shape)
-    return total + float(np.where(before > 0.5 * UNKNOWN, np.abs(net_cut(fleet, plan) - before), 0.0).sum())
-
-
-def _apart(power: Singles, back: Singles) -> float:
-    return float(np.nansum(np.abs(power.astype(np.float64) - back)))
+def reserve_of(stores: Stores, holds: Holds, power: Singles) -> Floats:
+    """Return what each node's stores hold in each window, kW, shape ``(m, w)``."""
+    reserve = np.zeros((len(stores.first) - 1, len(holds.need)))
+    for k in range(reserve.shape[0]):
+        for i in range(stores.first[k], stores.first[k + 1]):
+            if stores.reserving[i]:
+                for w in range(reserve.shape[1]):
+                    reserve[k, w] += held_kw(stores, i, holds.first[w], holds.last[w], power)
+    return reserve
 
 
 def net_cut(fleet: Fleet, plan: Schedule) -> Floats:

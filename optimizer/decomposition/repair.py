@@ -8,7 +8,19 @@ that nobody moves is already beyond the limit, stays as a named overload.
 
 import numpy as np
 
-from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Shorts, Stiffness, Tree
+from optimizer.decomposition.arrays import (
+    City,
+    Fleet,
+    Floats,
+    Flows,
+    Ints,
+    Memory,
+    Prices,
+    Schedule,
+    Shorts,
+    Stiffness,
+    Tree,
+)
 from optimizer.decomposition.prices import copied
 from optimizer.decomposition.sweep import sweep
 from optimizer.devices import inside
@@ -19,6 +31,7 @@ _SHARPEN = 1.5
 _FIRST_RISE, _RISE = 1e-4, 4.0
 """Share of the overload price by which a node's price rises at least in the first round, and growth of it."""
 _TOLERANCE_KW = 1e-6
+_TURNS, _PARTS, _TIMES_ROUND = 4, 20, 3
 
 
 def overload_kw(tree: Tree, flows: Flows) -> Floats:
@@ -66,62 +79,84 @@ def _plugged(first: Ints, arrive: Shorts, depart: Shorts, power: Floats, steps: 
     return np.asarray(np.cumsum(change, axis=1)[:, :steps])
 
 
-def mend_nodes(
+def mend(
     fleet: Fleet,
     goal: Tree,
-    tight: Tree,
-    memory: Memory,
-    stiff: Stiffness,
-    prices: Prices,
-    plan: Schedule,
-    flows: Flows,
-) -> int:
-    """Bring the nodes back under the limits of ``goal``, in place; return the rounds it took."""
-    sharp = copied(prices)
-    node_stiff = stiff.node.copy()
-    own = stiff._replace(node=node_stiff)
-    best, since, rise = np.inf, 0, _FIRST_RISE * tight.roof
-    for count in range(_ROUNDS):
-        over = overload_kw(goal, flows)
-        worst = float(over.sum())
-        if not (over > _TOLERANCE_KW).any() or since >= _PATIENCE:
-            return count
-        best, since = (worst, 0) if worst < 0.98 * best else (best, since + 1)
-        bad = np.flatnonzero((over > _TOLERANCE_KW).any(1))
-        node_stiff[bad] = np.maximum(node_stiff[bad], rise / over[bad].max(1))
-        sweep_nodes(_below(tight, bad), 1, fleet, tight, memory, own, sharp, plan, flows)
-        step = node_stiff[bad, None]
-        roof = tight.roof
-        sharp.up[bad] = np.clip(sharp.up[bad] + step * (flows.node[bad] - tight.most[bad]), 0.0, roof)
-        sharp.down[bad] = np.clip(sharp.down[bad] + step * (tight.least[bad] - flows.node[bad]), 0.0, roof)
-        node_stiff[bad] *= _SHARPEN
-        rise *= _RISE
-    return _ROUNDS
-
-
-def mend_band(
-    fleet: Fleet,
     held: Fleet,
     memory: Memory,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
     flows: Flows,
-    parts: list[Ints],
+    order: Ints,
 ) -> None:
-    """Bring the total back between its bounds, in place: part after part of the city answers until it is."""
-    sharp = copied(prices)
-    own = stiff
-    city = fleet.city
-    for nodes in parts:
-        excess = np.maximum(flows.total - city.upper, city.lower - flows.total)
-        if not (excess > _TOLERANCE_KW).any():
+    """Bring the nodes back under the limits of ``goal`` and the total between its bounds, in place.
+
+    What has become dear in one repair stays dear in the next, or each would undo what the other did.
+
+    Args:
+        fleet: With the limits that count.
+        goal: Node limits that can be reached.
+        held: With limits a little inside.
+        memory: Powers to stay close to.
+        stiff: Slopes to begin with.
+        prices: Multipliers to begin with; not changed.
+        plan: The schedule.
+        flows: Its sums.
+        order: Nodes with devices, in the order in which they are asked to keep the band.
+    """
+    sharp, own, city = copied(prices), stiff._replace(node=stiff.node.copy()), fleet.city
+    for _ in range(_TURNS):
+        _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
+        if not _excess(city, flows):
             return
+        own = _mend_band(fleet, held, memory, own, sharp, plan, flows, order)
+        if _excess(city, flows):
+            break
+    _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
+
+
+def _excess(city: City, flows: Flows) -> bool:
+    """Return whether the total is beyond its band."""
+    return bool((np.maximum(flows.total - city.upper, city.lower - flows.total) > _TOLERANCE_KW).any())
+
+
+def _mend_nodes(
+    fleet: Fleet, goal: Tree, tight: Tree, memory: Memory, own: Stiffness, sharp: Prices, plan: Schedule, flows: Flows
+) -> None:
+    """Let those below overloaded nodes answer to ever sharper prices, which stay in ``own`` and ``sharp``."""
+    best, since, rise, roof = np.inf, 0, _FIRST_RISE * tight.roof, tight.roof
+    for _ in range(_ROUNDS):
+        over = overload_kw(goal, flows)
+        worst = float(over.sum())
+        if not (over > _TOLERANCE_KW).any() or since >= _PATIENCE:
+            return
+        best, since = (worst, 0) if worst < 0.98 * best else (best, since + 1)
+        bad = np.flatnonzero((over > _TOLERANCE_KW).any(1))
+        own.node[bad] = np.maximum(own.node[bad], rise / over[bad].max(1))
+        sweep_nodes(_below(tight, bad), 1, fleet, tight, memory, own, sharp, plan, flows)
+        step = own.node[bad, None]
+        sharp.up[bad] = np.clip(sharp.up[bad] + step * (flows.node[bad] - tight.most[bad]), 0.0, roof)
+        sharp.down[bad] = np.clip(sharp.down[bad] + step * (tight.least[bad] - flows.node[bad]), 0.0, roof)
+        own.node[bad] *= _SHARPEN
+        rise *= _RISE
+
+
+def _mend_band(
+    fleet: Fleet, held: Fleet, memory: Memory, own: Stiffness, sharp: Prices, plan: Schedule, flows: Flows, order: Ints
+) -> Stiffness:
+    """Let part after part of the city answer until the total is inside; return the slopes it took."""
+    city = fleet.city
+    parts = np.array_split(order, max(min(_PARTS, len(order)), 1))
+    for nodes in parts * _TIMES_ROUND:
+        if not _excess(city, flows):
+            break
         above, below = flows.total - held.city.upper, held.city.lower - flows.total
         sharp.above[...] = np.clip(sharp.above + own.band * above, 0.0, city.band_price)
         sharp.below[...] = np.clip(sharp.below + own.band * below, 0.0, city.band_price)
         sweep_nodes(nodes, 1, held, held.tree, memory, own, sharp, plan, flows)
         own = own._replace(band=own.band * _SHARPEN)
+    return own
 
 
 def sweep_nodes(

@@ -13,9 +13,10 @@ from optimizer.decomposition.deals import bargain, decide, offers, revised
 from optimizer.decomposition.fleet import compiled, remembered, tightened
 from optimizer.decomposition.flows import flows_of, resum
 from optimizer.decomposition.market import FAR
+from optimizer.decomposition.mixing import Sample, mixed, sampled
 from optimizer.decomposition.outcome import Outcome, outcome_of, power_kw
-from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, position, step
-from optimizer.decomposition.repair import mend_band, mend_nodes, overload_kw, reachable, sweep_nodes
+from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, opening_prices, position, step
+from optimizer.decomposition.repair import mend, overload_kw, reachable, sweep_nodes
 from optimizer.decomposition.warm import recall_plan, warm_of, warm_plan, warm_prices
 from optimizer.problem import Problem
 from optimizer.solution import GAP_RATIO, Solution, Status, Warm, gap_ratio
@@ -26,7 +27,8 @@ _FIRST_RESERVE_CHECK, _FIRST_WARM_RESERVE_CHECK = 6, 4
 _CHECK_EVERY, _TELL_EVERY = 2, 3
 _STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
 """So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
-_GROWTH, _GROW_AFTER = 1.1, 8
+_GROWTH, _GROW_AFTER, _GROW_UNTIL = 1.1, 8, 25
+"""Slopes grow from sweep to sweep, by which prices settle; ever steeper ones would freeze them where they are."""
 _BAND_STIFFNESS = 8.0
 _BAND_SHARE = 4.0
 _MANY, _MOST_STEEPER = 4_000.0, 10.0
@@ -39,6 +41,12 @@ _MARGIN = 5e-4
 _BAND_MARGIN = 1e-4
 _MARGIN_FALL, _MARGIN_RISE = 0.6, 2.0
 _CLEAN_KW = 1e-6
+_MOST_SAMPLES, _SAMPLE_BYTES = 20, 2e8
+"""So many schedules are kept for the master, and no more memory than that is used for them, but for two."""
+_MASTER_S, _MASTER_SHARE = 5.0, 0.1
+"""Wall seconds the master may take, and the share of the asked gap at which it stops looking for better bids."""
+_ASTRAY = 5e-3
+"""A repair that costs more than this share beyond the best schedule is not gone on from."""
 _UNCLEAN_CHECKS = 3
 """Checks that are added in the hope of a schedule that breaks no limit once the gap is small enough."""
 _SPARED = 6e-5
@@ -70,6 +78,8 @@ class _Search:
         clean: The best schedule breaks nothing that could be kept.
         best: The schedule with the least objective so far, and what it leads to.
         proof: The multipliers of the best bound so far.
+        before: The multipliers before the last sweep moved them.
+        samples: What the last checks found, for the master.
     """
 
     problem: Problem
@@ -81,6 +91,7 @@ class _Search:
     plan: Schedule
     flows: Flows
     prices: Prices
+    before: Prices
     momentum: Momentum
     stiff: Stiffness
     node_stiff: Floats
@@ -95,6 +106,7 @@ class _Search:
     best: Schedule | None = None
     outcome: Outcome | None = None
     proof: Prices | None = None
+    samples: list[Sample] = field(default_factory=list)
     sweeps: int = 0
     decided: int = 0
     sweep_s: float = 0.0
@@ -157,6 +169,8 @@ def decompose(
             _tell(search, progress)
     if search.outcome is None:
         _check(search, gap_ratio, progress)
+    if search.gap > gap_ratio and len(search.samples) > 1:
+        _mix(search, gap_ratio, progress)
     return _answer(search, gap_ratio)
 
 
@@ -185,6 +199,7 @@ def _begun(problem: Problem, deadline_s: float, warm: Warm | None) -> _Search:
         plan=plan,
         flows=flows,
         prices=warm_prices(fleet, warm),
+        before=opening_prices(fleet),
         momentum=no_momentum(fleet),
         stiff=stiff,
         node_stiff=stiff.node,
@@ -264,6 +279,7 @@ def _advance(search: _Search) -> None:
         bargain(fleet.tree, fleet.deals, fleet.city, stiff, prices, plan, flows)
     resum(fleet, plan, flows)
     position(fleet.city, flows, stiff, prices)
+    search.before = copied(prices)
     step(fleet, flows, stiff, prices, search.momentum)
     search.sweeps += 1
     search.stiff = _stiffened(search)
@@ -273,7 +289,7 @@ def _advance(search: _Search) -> None:
 def _stiffened(search: _Search) -> Stiffness:
     """Return the slopes of the next sweep: the city's grow slowly, a node's follow the prices it has come to."""
     stiff, prices = search.stiff, search.prices
-    growth = _GROWTH if search.sweeps > _GROW_AFTER else 1.0
+    growth = _GROWTH if _GROW_AFTER < search.sweeps <= _GROW_UNTIL else 1.0
     dearest = np.maximum(prices.up, prices.down).max(1, initial=0.0)
     return stiff._replace(
         node=search.node_stiff * np.maximum(1.0, _FOLLOW * dearest / _unit(search.fleet.city)),
@@ -286,21 +302,71 @@ def _stiffened(search: _Search) -> Stiffness:
 def _check(search: _Search, target: float, progress: Callable[[Progress], None] | None) -> None:
     """Prove a bound, make the schedule feasible, and keep both if they are the best so far."""
     began = time.perf_counter()
-    fleet, plan, flows = search.fleet, search.plan, search.flows
-    spare_cny = _SPARED * abs(float(fleet.city.price @ flows.total))
-    bound = lower_bound_cny(fleet, search.memory, search.prices, plan, search.smooth, spare_cny=spare_cny)
-    if bound > search.bound_cny or search.proof is None:
-        search.bound_cny, search.proof = bound, copied(search.prices)
+    _prove(search, search.prices)
     _decide(search)
+    _repair(search, target)
+    if search.gap > target:
+        # Multipliers swing about where they settle: those of the sweep before may prove more.
+        _prove(search, search.before)
+        _sample(search)
+    search.check_s = time.perf_counter() - began
+    _tell(search, progress)
+
+
+def _prove(search: _Search, prices: Prices) -> None:
+    """Keep the bound that ``prices`` prove if it is the best so far."""
+    fleet, plan = search.fleet, search.plan
+    spare_cny = _SPARED * abs(float(fleet.city.price @ search.flows.total))
+    bound = lower_bound_cny(fleet, search.memory, prices, plan, search.smooth, spare_cny=spare_cny)
+    if bound > search.bound_cny or search.proof is None:
+        search.bound_cny, search.proof = bound, copied(prices)
+
+
+def _repair(search: _Search, target: float) -> None:
+    """Make the schedule feasible, keep it if it is the best so far, and do not go on from it if it went astray."""
+    raw = search.plan.copied()
     _mend(search)
-    outcome = outcome_of(search.problem, fleet, search.memory, plan)
-    resum(fleet, plan, flows)
+    now = _judge(search, target)
+    best = search.outcome
+    if best is not None and now.objective_cny > best.objective_cny + _ASTRAY * max(1.0, abs(now.gross_cny)):
+        search.plan.restore(raw)
+        resum(search.fleet, search.plan, search.flows)
+
+
+def _sample(search: _Search) -> None:
+    """Keep the schedule for the master, and let go the oldest that there is no room for."""
+    sample = sampled(search.fleet, search.memory, search.plan)
+    room = int(np.clip(_SAMPLE_BYTES // sample.plan.nbytes, 2, _MOST_SAMPLES))
+    search.samples = [*search.samples[1 - room :], sample]
+
+
+def _mix(search: _Search, target: float, progress: Callable[[Progress], None] | None) -> None:
+    """Try the best mixture of what the last checks found."""
+    found = mixed(
+        search.problem,
+        search.fleet,
+        search.samples,
+        search.prices,
+        search.plan,
+        deadline_s=min(search.left_s, _MASTER_S),
+        gap_ratio=_MASTER_SHARE * target,
+    )
+    if found:
+        resum(search.fleet, search.plan, search.flows)
+        _mend(search)
+        _judge(search, target)
+        _tell(search, progress)
+
+
+def _judge(search: _Search, target: float) -> Outcome:
+    """Return what the schedule leads to, and keep it if it is the best so far."""
+    outcome = outcome_of(search.problem, search.fleet, search.memory, search.plan)
+    resum(search.fleet, search.plan, search.flows)
     clean = _clean(search)
     if _better(search, outcome, target, clean=clean):
         search.outcome, search.clean = outcome, clean
-        search.best = plan.copied()
-    search.check_s = time.perf_counter() - began
-    _tell(search, progress)
+        search.best = search.plan.copied()
+    return outcome
 
 
 def _clean(search: _Search) -> bool:
@@ -343,17 +409,15 @@ def _decide(search: _Search) -> None:
 
 
 def _mend(search: _Search) -> None:
-    held, memory, stiff, prices = search.held, search.memory, search.stiff, search.prices
-    mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)
-    if (held.city.upper < FAR).any() or (held.city.lower > -FAR).any():
-        nodes = search.random.permutation(search.busy)
-        parts = [part for _ in range(3) for part in np.array_split(nodes, max(min(20, len(nodes)), 1))]
-        mend_band(search.fleet, held, memory, stiff, prices, search.plan, search.flows, parts)
-        mend_nodes(search.fleet, search.goal, held.tree, memory, stiff, prices, search.plan, search.flows)
-        kept = not (search.flows.total > search.fleet.city.upper).any()
-        kept &= not (search.flows.total < search.fleet.city.lower).any()
+    fleet, held, flows, order = search.fleet, search.held, search.flows, search.busy
+    banded = bool((held.city.upper < FAR).any() or (held.city.lower > -FAR).any())
+    if banded:
+        order = search.random.permutation(order)
+    mend(fleet, search.goal, held, search.memory, search.stiff, search.prices, search.plan, flows, order)
+    if banded:
+        kept = not (flows.total > fleet.city.upper).any() and not (flows.total < fleet.city.lower).any()
         search.margin = min(search.margin * (_MARGIN_FALL if kept else _MARGIN_RISE), _BAND_MARGIN)
-        search.held = _held(search.fleet, search.flows, search.margin)
+        search.held = _held(fleet, flows, search.margin)
 
 
 def _answer(search: _Search, target: float) -> Solution:

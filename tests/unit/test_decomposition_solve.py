@@ -86,6 +86,20 @@ def test_a_band_with_a_rebound_ceiling_is_kept_from_a_warm_start(day: Problem, p
     assert found.gap_ratio < 0.01
 
 
+@pytest.mark.parametrize("seed", [7, 9])
+def test_one_repair_keeps_both_the_band_and_the_nodes(seed: int) -> None:
+    day = instances.problem_of(instances.generated(2_000, seed=seed))
+    plan = decompose(day, deadline_s=PATIENCE_S)
+    upper = np.full(day.steps, np.inf)
+    upper[44:52] = total_kw(day, plan)[44:52] - 300.0
+    upper[52:60] = total_kw(day, plan)[52:60] + 50.0
+    narrow = replace(day.network, limit_kw=0.9 * day.network.limit_kw)
+    asked = replace(day, network=narrow, band=Band(upper_kw=upper, lower_kw=np.full(day.steps, -np.inf)))
+    found = decompose(asked, deadline_s=0.0, warm=plan.warm)  # no time for a sweep, only for the repair
+    assert found.excess_kw.max() == 0.0
+    assert found.overload_kw.max() <= 1e-6
+
+
 def test_churn_keeps_the_plan_where_nothing_changed(day: Problem, plan: Solution) -> None:
     power = plan.power_kw.astype(np.float64)
     loyal = replace(day, churn=Churn(previous_kw=power, price_cny_per_kwh=0.05))
