@@ -43,8 +43,8 @@ _MARGIN_FALL, _MARGIN_RISE = 0.6, 2.0
 _CLEAN_KW = 1e-6
 _MOST_SAMPLES, _SAMPLE_BYTES = 20, 2e8
 """So many schedules are kept for the master, and no more memory than that is used for them, but for two."""
-_MASTER_S, _MASTER_SHARE = 5.0, 0.1
-"""Wall seconds the master may take, and the share of the asked gap at which it stops looking for better bids."""
+_LEAST_MASTER_S, _MASTER_S, _MASTER_SHARE = 1.0, 5.0, 0.1
+"""Wall seconds the master needs, and may take; share of the asked gap at which it stops looking for better bids."""
 _ASTRAY = 5e-3
 """A repair that costs more than this share beyond the best schedule is not gone on from."""
 _UNCLEAN_CHECKS = 3
@@ -169,7 +169,7 @@ def decompose(
             _tell(search, progress)
     if search.outcome is None:
         _check(search, gap_ratio, progress)
-    if search.gap > gap_ratio and len(search.samples) > 1:
+    if search.gap > gap_ratio and len(search.samples) > 1 and search.left_s > _LEAST_MASTER_S:
         _mix(search, gap_ratio, progress)
     return _answer(search, gap_ratio)
 
@@ -336,7 +336,7 @@ def _repair(search: _Search, target: float) -> None:
 def _sample(search: _Search) -> None:
     """Keep the schedule for the master, and let go the oldest that there is no room for."""
     sample = sampled(search.fleet, search.memory, search.plan)
-    room = int(np.clip(_SAMPLE_BYTES // sample.plan.nbytes, 2, _MOST_SAMPLES))
+    room = int(np.clip(_SAMPLE_BYTES / max(sample.plan.nbytes, 1), 2, _MOST_SAMPLES))
     search.samples = [*search.samples[1 - room :], sample]
 
 

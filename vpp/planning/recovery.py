@@ -53,12 +53,13 @@ def charge_limit_kw(
 ) -> FloatArray | None:
     """Return how fast batteries may charge after cuts, ``None`` where nothing bounds them on these steps.
 
-    Together they stay below the cap beside what they would have charged, so the rate needs no price and no row of its
+    Together they stay below the cap beside what they would have done, so the rate needs no price and no row of its
     own in the problem: it holds whatever a plan is worth.
 
     Args:
         recoveries: What recovers.
-        before: The plan before the requests; what a battery would have charged by it is nobody's rebound.
+        before: The plan before the requests; what a battery would have charged by it is nobody's rebound, what it would
+            have given is missed.
         rows: The batteries.
         most_kw: Greatest charge of each, shape ``(len(rows),)``.
         reserved: Steps for which reserve is held, shape ``(grid.count,)``.
@@ -74,9 +75,12 @@ def charge_limit_kw(
         if reserved[step] and reserved[step - 1]:
             room_kw[step] = min(room_kw[step], room_kw[step - 1])  # hours of reserve end as they began
     still = reserved & np.isfinite(room_kw)
+    usual_kw = _usual_kw(before, rows, grid)
+    # What empty batteries do not give any more is as much of a rebound as what they take.
+    room_kw = np.maximum(room_kw + np.minimum(usual_kw, 0.0).sum(axis=0), 0.0)
     share = np.where(still, 0.0, room_kw / max(float(most_kw.sum()), 1.0))
-    usual_kw = np.where(still, 0.0, np.maximum(_usual_kw(before, rows, grid), 0.0))
-    return np.asarray(np.minimum(usual_kw + np.minimum(share, 1.0) * most_kw[:, None], most_kw[:, None]))
+    taken_kw = np.where(still, 0.0, np.maximum(usual_kw, 0.0))
+    return np.asarray(np.minimum(taken_kw + np.minimum(share, 1.0) * most_kw[:, None], most_kw[:, None]))
 
 
 def recovery_floor(
