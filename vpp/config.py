@@ -94,7 +94,7 @@ class Settings(BaseSettings):
 
     cycle_s: Positive = Field(10.0, description="period of the fast loop")
     regulation_s: Positive = Field(
-        4.0, description="period in which a regulation signal is followed between two cycles of the fast loop"
+        2.0, description="period in which a regulation signal is followed between two cycles of the fast loop"
     )
     plan_period_s: Positive = Field(900.0, description="period of the slow loop")
     plan_deadline_wall_s: Positive = Field(

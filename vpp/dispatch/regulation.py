@@ -51,7 +51,8 @@ class FollowSettings:
         patience_kw: What a transformer's rows may be apart before they are moved.
         reaction_s: Usual time from telling a device to its meter showing it; on top of the age of its sample.
         meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
-        correction_ratio: Bound of that correction, as a share of the reserved power.
+        correction_ratio: Bound of that correction, as a share of the reserved power: chargers that were throttled make
+            good what their sessions' baselines take as taken, and others have to give as much.
         drift_s: Time constant in which energy that was taken is given back.
         drift_ratio: Bound of what that may cost, as a share of the reserved power.
     """
@@ -63,7 +64,7 @@ class FollowSettings:
     patience_kw: float = 40.0
     reaction_s: float = 6.0
     meter_s: float = 120.0
-    correction_ratio: float = 0.05
+    correction_ratio: float = 0.15
     drift_s: float = 3600.0
     drift_ratio: float = 0.02
 
@@ -208,7 +209,9 @@ class RegulationFollower:
         taking = self._able(state, holding, base_kw)
         low, high = self._ranges(state, taking, base_kw, kept)
         low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
-        self._remember(state, taking)
+        elapsed_s = 0.0 if np.isnan(self._seen_s) else max(state.at_s - self._seen_s, 0.0)
+        self._seen_s = state.at_s
+        self._remember(state, taking, elapsed_s)
         self._meet(taking, np.where(np.isnan(held_kw), base_kw, held_kw))
         self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
@@ -217,7 +220,7 @@ class RegulationFollower:
         self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
         self._key(state, burden)
         self._order.refresh(self._offers)
-        self._measure(state, taking, answered_kw)
+        self._measure(state, taking, answered_kw, elapsed_s)
 
     def tick(self, now_s: float, asked_kw: float) -> Followed:
         """Move the rows to the base point less ``asked_kw``, and return those that change.
@@ -275,12 +278,10 @@ class RegulationFollower:
         ids = self._halves.halves_of(joining)
         self._order.believe(ids, self._halves.part_kw(ids, power_kw))
 
-    def _remember(self, state: FleetState, taking: BoolArray) -> None:
+    def _remember(self, state: FleetState, taking: BoolArray, elapsed_s: float) -> None:
         """Add up by how much each row is ahead of its base; who does not take part any more starts anew."""
-        elapsed_h = max(state.at_s - self._seen_s, 0.0) / SECONDS_PER_HOUR if not np.isnan(self._seen_s) else 0.0
-        self._seen_s = state.at_s
         apart_kw = state.power_kw - self._base_rows_kw
-        self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_h
+        self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_s / SECONDS_PER_HOUR
         self._ahead_kwh[~taking] = 0.0
 
     def _limit(self, state: FleetState, taking: BoolArray) -> None:
@@ -309,7 +310,7 @@ class RegulationFollower:
         weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
-    def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float) -> None:
+    def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
         """Compare the meters with what was due when they were read, or the correction would chase the signal.
 
         With what was due, not with what was told, or it would chase itself.
@@ -322,7 +323,7 @@ class RegulationFollower:
             apart_kw = np.clip(
                 answered_kw - due_kw, -_LEARNT * self._correction.most_kw, _LEARNT * self._correction.most_kw
             )
-            self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=self._dispatch.cycle_s)
+            self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=elapsed_s)
         self._answered_kw = own_kw
 
     def _read_s(self, state: FleetState) -> float:

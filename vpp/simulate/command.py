@@ -195,9 +195,9 @@ class Simulation:
         )
 
     def _metering(self) -> dict[str, float]:
-        """Return how often devices report: where regulation is asked for, once in every cycle of a request."""
+        """Return how often devices report: where regulation is asked for, once in every cycle that follows it."""
         regulating = any(ask.draft.product is Product.REGULATION for ask in self._asks)
-        return {"sample_s": Pace().busy_s} if regulating else {}
+        return {"sample_s": Pace().regulating_s} if regulating else {}
 
     async def _prerolled(self, begin_s: float) -> Twin:
         options = self._options

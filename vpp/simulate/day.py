@@ -32,21 +32,24 @@ class Pace:
     """Length of a cycle: nobody needs the fast loop's period while nothing runs.
 
     Attributes:
-        busy_s: While a request ramps, holds or is released.
+        regulating_s: While a signal is followed: an answer is as good as the meters are fresh.
+        busy_s: While any other request ramps, holds or is released.
         watching_s: While its rebound is watched.
         idle_s: Otherwise; devices report once a minute.
     """
 
+    regulating_s: float = 4.0
     busy_s: float = 15.0
     watching_s: float = 30.0
     idle_s: float = 60.0
 
-    def at(self, now_s: float, timetables: Sequence[Timetable]) -> float:
+    def at(self, now_s: float, timetables: Sequence[tuple[Product, Timetable]]) -> float:
         """Return the length of the cycle that begins at ``now_s``; cycles end on whole multiples of their length."""
         length_s = self.idle_s
-        for timetable in timetables:
+        for product, timetable in timetables:
             if timetable.ramp_s - _LEAD_S <= now_s < timetable.released_s:
-                length_s = min(length_s, self.busy_s)
+                busy_s = self.regulating_s if product is Product.REGULATION else self.busy_s
+                length_s = min(length_s, busy_s)
             elif timetable.released_s <= now_s < timetable.watched_s:
                 length_s = min(length_s, self.watching_s)
         return (now_s // length_s + 1.0) * length_s - now_s
@@ -97,25 +100,25 @@ class Day:
         due = [ask for ask in self.asks[len(self.calls) :] if ask.submit_s <= now_s]
         for ask in due:
             self.calls.append(await self._call(ask))
-        await self.city.cycle(self.pace.at(now_s, self._timetables()))
+        timetables = [(request.draft.product, self._timetable(request)) for request in self._accepted()]
+        await self.city.cycle(self.pace.at(now_s, timetables))
         return self.city.clock.now_s() < self.last_s
 
     @property
     def last_s(self) -> float:
         """Epoch seconds at which the day is over, as far as is known."""
         open_s = [
-            t.watched_s + _SETTLING_S
-            for call, t in zip(self._accepted(), self._timetables(), strict=True)
-            if self.city.plant.request(call.id).state is not RequestState.SETTLED
+            self._timetable(request).watched_s + _SETTLING_S
+            for request in self._accepted()
+            if self.city.plant.request(request.id).state is not RequestState.SETTLED
         ]
         return max([self.end_s, *open_s])
 
     def _accepted(self) -> list[DispatchRequest]:
         return [call.accepted for call in self.calls if call.accepted is not None]
 
-    def _timetables(self) -> list[Timetable]:
-        book = self.city.service.engine.book
-        return [book.timetable(request.id) for request in self._accepted()]
+    def _timetable(self, request: DispatchRequest) -> Timetable:
+        return self.city.service.engine.book.timetable(request.id)
 
     async def _call(self, ask: Ask) -> Call:
         """Ask; take what can be had where the wanted amount cannot."""
