@@ -117,6 +117,10 @@ class Settings(BaseSettings):
         description="net load that stores may add to win back what a call of one reserve window took, in time for the"
         " next; without it each window is backed as if no other were called",
     )
+    regulation_kw: Positive | None = Field(
+        None,
+        description="power that plans leave free in both directions in stationary storage, to be sold as regulation",
+    )
     quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
 
     gateway_drain_per_s: Positive | None = Field(

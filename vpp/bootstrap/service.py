@@ -96,6 +96,7 @@ def planning_policy(settings: Settings) -> PlanningPolicy:
     rebuilding = None if power_kw is None else Rebuilding(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
     return PlanningPolicy(
         reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
+        regulation_kw=settings.regulation_kw or 0.0,
         rebuilding=rebuilding,
     )
 

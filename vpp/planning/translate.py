@@ -26,6 +26,7 @@ from vpp.planning.cells import tree_levels
 from vpp.planning.cohorts import joined
 from vpp.planning.forecasting import Forecast
 from vpp.planning.recovery import Recovery, charge_limit_kw, recovery_floor
+from vpp.planning.regulation import narrowed
 from vpp.planning.reserve import Held, Rebuilding, ReserveWindow, held_hours
 from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
@@ -49,6 +50,7 @@ class PlanningPolicy:
         cut_price_cny_per_kwh: Price of a cut of buildings and plants.
         reserve: Hours in which so much upward power must be there; stores keep what others would not give.
         reserve_price_cny_per_kw: Price of a kW that is missing in such a window.
+        regulation_kw: Power that stationary storage keeps free in both directions, to be sold as regulation.
         rebuilding: How what a call of one window took is won back before the next; without it each window is backed
             as if no other were called.
     """
@@ -65,6 +67,7 @@ class PlanningPolicy:
     overload_price_cny_per_kwh: float = 50.0
     reserve: tuple[ReserveWindow, ...] = ()
     reserve_price_cny_per_kw: float = 20.0
+    regulation_kw: float = 0.0
     rebuilding: Rebuilding | None = None
 
     def store_terms(self, soc_end: float | FloatArray | None = None) -> StoreTerms:
@@ -147,6 +150,7 @@ def to_problem(
     fixed = forecast.expected_kw[:, :count].copy()
     kept = _kept_steps(grid, in_force, kept_until_s, rows=len(state))
     storing, rows = _storing(state, grid, fixed, policy=policy, in_force=in_force, kept=kept)
+    storing = narrowed(storing, policy.regulation_kw)
     storing = _slowed(storing, rows, recoveries=recoveries, before=before, policy=policy, grid=grid)
     movable = _movable(state.index, fixed, policy)
     charging, cars = charging_block(state, movable, grid)

@@ -47,6 +47,9 @@ _BREATH_S = 6 * 3600.0
 _WARM_UP_S = 15.0 * SECONDS_PER_MINUTE
 """How long before midnight the service is started, so that the day begins with a plan."""
 
+_KEPT_FREE_RATIO = 1.2
+"""Power that plans keep free for regulation over what will be asked, so that there is something to make up from."""
+
 _LONGEST_MINUTES = 30 * 60
 """A day, and what a request at its end needs to be settled."""
 
@@ -172,7 +175,7 @@ class Simulation:
         self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
         city = VirtualCity(
             twin,
-            settings=virtual_settings(data, **(_SETTINGS | self._metering() | self._reserve())),
+            settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
             memory=VolatileMemory(),
             recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
             observer=self._areas.observe,
@@ -194,10 +197,12 @@ class Simulation:
             {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
         )
 
-    def _metering(self) -> dict[str, float]:
-        """Return how often devices report: where regulation is asked for, once in every cycle that follows it."""
-        regulating = any(ask.draft.product is Product.REGULATION for ask in self._asks)
-        return {"sample_s": Pace().regulating_s} if regulating else {}
+    def _regulation(self) -> dict[str, float]:
+        """Return what a service that is to follow a signal is set to: what plans keep free, and fresh meters."""
+        asked_kw = [ask.draft.target_kw for ask in self._asks if ask.draft.product is Product.REGULATION]
+        if not asked_kw:
+            return {}
+        return {"sample_s": Pace().regulating_s, "regulation_kw": _KEPT_FREE_RATIO * max(asked_kw)}
 
     async def _prerolled(self, begin_s: float) -> Twin:
         options = self._options
