@@ -35,21 +35,24 @@ class Correction:
 class NeutralDrift:
     """Gives back the energy that following a signal has taken, a little all the time.
 
-    A signal that is neutral over a day may still empty a battery in an hour. What was taken too much decays with the
-    time constant ``time_s``, unless that asks for more than ``most_kw``: precision is what it costs.
+    A signal that is neutral over a day may still empty a battery in an hour. What was taken beyond ``spare_kwh`` decays
+    with the time constant ``time_s``, unless that asks for more than ``most_kw``: precision is what it costs.
 
     Attributes:
         time_s: Time constant.
         most_kw: Bound of the bias in both directions.
+        spare_kwh: Energy that may be taken or given before any is given back.
         energy_kwh: Energy taken above the base point since the beginning, negative for given.
     """
 
     time_s: float = 3600.0
     most_kw: float
+    spare_kwh: float = 0.0
     energy_kwh: float = 0.0
 
     def update(self, *, above_base_kw: float, elapsed_s: float) -> float:
         """Return the bias of the load, kW, after ``elapsed_s`` at ``above_base_kw`` above the base point."""
         at_least("elapsed_s", elapsed_s, 0.0)
         self.energy_kwh += above_base_kw * elapsed_s / 3600.0
-        return min(max(-self.energy_kwh * 3600.0 / self.time_s, -self.most_kw), self.most_kw)
+        owed_kwh = self.energy_kwh - min(max(self.energy_kwh, -self.spare_kwh), self.spare_kwh)
+        return min(max(-owed_kwh * 3600.0 / self.time_s, -self.most_kw), self.most_kw)

@@ -200,11 +200,32 @@ def test_what_the_meters_lack_is_made_up_for() -> None:
 
 
 def test_energy_taken_too_much_is_given_back() -> None:
-    played = _Played(drift_s=600.0, drift_ratio=0.2)
+    played = _Played(drift_s=600.0, drift_ratio=0.2, spare_h=0.01)
     for _ in range(150):
         played.tick(-100.0)
         played.refresh()
     assert played.tick(0.0) > 30.0
+
+
+def test_half_of_what_backs_the_power_is_used_before_precision_pays_for_it() -> None:
+    played = _Played(correction_ratio=0.0)  # 300 kW, backed by 75 kWh
+    answered = []
+    for _ in range(900):  # 100 kWh in an hour
+        answered.append(-played.tick(-100.0))
+        played.refresh()
+    used_kwh = np.cumsum(answered) * 4.0 / 3600.0
+    np.testing.assert_allclose(np.array(answered)[used_kwh < 37.0], 100.0)
+    assert answered[-1] == pytest.approx(94.0), "2 % of the reserved power"
+
+
+def test_what_chargers_were_denied_is_theirs_to_fetch() -> None:
+    played = _Played(drift_s=60.0, drift_ratio=0.2, spare_h=0.0)
+    played.holding[CARS:] = False  # cars alone
+    played.refresh()
+    for _ in range(50):
+        played.tick(50.0)
+        played.refresh()
+    assert played.tick(0.0) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_who_takes_no_command_at_present_is_counted_and_others_make_up_for_it() -> None:

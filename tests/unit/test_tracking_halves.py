@@ -117,6 +117,9 @@ def test_the_drift_law_gives_back_what_was_taken() -> None:
         bias = law.update(above_base_kw=-law.energy_kwh, elapsed_s=4.0)
     assert abs(law.energy_kwh) < energy / 2.0
     assert bias < 0.0
+    patient = NeutralDrift(time_s=3600.0, most_kw=50.0, spare_kwh=10.0)
+    assert patient.update(above_base_kw=100.0, elapsed_s=360.0) == pytest.approx(0.0)
+    assert patient.update(above_base_kw=100.0, elapsed_s=360.0) == pytest.approx(-10.0)
 
 
 @pytest.mark.parametrize(

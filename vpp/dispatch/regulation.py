@@ -53,8 +53,9 @@ class FollowSettings:
         meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
         correction_ratio: Bound of that correction, as a share of the reserved power: chargers that were throttled make
             good what their sessions' baselines take as taken, and others have to give as much.
-        drift_s: Time constant in which energy that was taken is given back.
+        drift_s: Time constant in which energy that stores took is given back; chargers fetch theirs themselves.
         drift_ratio: Bound of what that may cost, as a share of the reserved power.
+        spare_h: Hours of the reserved power that may be taken before any is given back: half of what backs it.
     """
 
     horizon_s: float = 900.0
@@ -67,6 +68,7 @@ class FollowSettings:
     correction_ratio: float = 0.15
     drift_s: float = 3600.0
     drift_ratio: float = 0.02
+    spare_h: float = 0.125
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,16 +140,19 @@ class RegulationFollower:
             key=np.full(both, 255, dtype=np.uint8),
         )
         self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
-        self._drift = NeutralDrift(time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw)
+        self._drift = NeutralDrift(
+            time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw, spare_kwh=s.spare_h * capacity_kw
+        )
         self._ahead_kwh = np.zeros(len(index))
         self._ev = index.is_class(ResourceClass.EV)
+        self._stores = index.is_class(*STORING)
         self._taking = np.zeros(len(index), dtype=np.bool_)
         self._top_kw = np.full(len(index), np.nan)
         self._width_kw = np.zeros(len(index))
         self._base_rows_kw = np.full(len(index), np.nan)
         self._base_kw = self._bias_kw = 0.0
         self._seen_s = self._ticked_s = float("nan")
-        self._answered_kw = float("nan")
+        self._stored_kw = 0.0
         self._due: deque[tuple[float, float]] = deque()
 
     @property
@@ -231,7 +236,7 @@ class RegulationFollower:
         """
         elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
         self._ticked_s = now_s
-        self._bias_kw = self._drift.update(above_base_kw=self._above_base(asked_kw), elapsed_s=elapsed_s)
+        self._bias_kw = self._drift.update(above_base_kw=self._stored_kw, elapsed_s=elapsed_s)
         self._due.append((now_s, asked_kw - self._bias_kw))
         target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
         moves = self._halves.joined(self._order.tick(target_kw), self._order)
@@ -324,7 +329,8 @@ class RegulationFollower:
                 answered_kw - due_kw, -_LEARNT * self._correction.most_kw, _LEARNT * self._correction.most_kw
             )
             self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=elapsed_s)
-        self._answered_kw = own_kw
+        stores = taking & self._stores
+        self._stored_kw = float((state.power_kw - self._base_rows_kw)[stores].sum())
 
     def _read_s(self, state: FleetState) -> float:
         """Return when the rows' meters were read, in the mean by how much each can move; the present for nobody."""
@@ -336,7 +342,3 @@ class RegulationFollower:
         while len(self._due) > 1 and self._due[1][0] <= at_s:
             self._due.popleft()
         return self._due[0][1] if self._due and self._due[0][0] <= at_s else None
-
-    def _above_base(self, asked_kw: float) -> float:
-        answered = asked_kw if np.isnan(self._answered_kw) else self._answered_kw
-        return -answered

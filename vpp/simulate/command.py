@@ -192,6 +192,9 @@ class Simulation:
         return city
 
     def _reserve(self) -> dict[str, float | str]:
+        """Return what the service keeps for the preset's hours; who sells regulation alone keeps that free instead."""
+        if self._asks and all(ask.draft.product is Product.REGULATION for ask in self._asks):
+            return {}
         recovery_kw = self._preset.reserve_recovery_kw
         return {"reserve_windows": self._preset.reserve_windows} | (
             {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
