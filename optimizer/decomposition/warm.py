@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Memory, Prices, Schedule
+from optimizer.decomposition.arrays import City, Fleet, Floats, Ints, Memory, Prices, Schedule, Singles
 from optimizer.decomposition.fleet import in_cells
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.prices import make_feasible, opening_prices
 from optimizer.decomposition.reserving import note_held
+from optimizer.jit import njit
 from optimizer.problem import Problem
 from optimizer.realisation import realise_flexible
 from optimizer.solution import Warm
@@ -63,16 +64,22 @@ def recall_plan(fleet: Fleet, memory: Memory, plan: Schedule) -> None:
     if memory.price <= 0.0:
         return
     cars, stores = fleet.cars, fleet.stores
-    p_max = np.repeat(cars.p_max, np.diff(cars.cell)).astype(np.float32)
-    plan.car[...] = np.where(np.isnan(memory.cars), plan.car, np.clip(memory.cars, 0.0, p_max))
-    length = np.diff(stores.cell)
-    charge, discharge = (np.repeat(power, length).astype(np.float32) for power in (stores.charge, stores.discharge))
-    plan.store[...] = np.where(np.isnan(memory.stores), 0.0, np.clip(memory.stores, -discharge, charge))
+    _recall_cells(cars.cell, np.zeros_like(cars.p_max), cars.p_max, memory.cars, plan.car)
+    plan.store[...] = 0.0
+    _recall_cells(stores.cell, -stores.discharge, stores.charge, memory.stores, plan.store)
     used = memory.panels.reshape(plan.used.shape)
     plan.used[...] = np.where(used > 0.5 * UNKNOWN, np.clip(used, 0.0, fleet.panels.available), plan.used)
     if not fleet.loads.rebound.any():
         net = memory.loads.reshape(plan.cut.shape)
         plan.cut[...] = np.where(net > 0.5 * UNKNOWN, np.clip(-net, 0.0, fleet.loads.most), plan.cut)
+
+
+@njit()
+def _recall_cells(cell: Ints, least: Floats, most: Floats, past: Singles, power: Singles) -> None:
+    for i in range(len(least)):
+        for c in range(cell[i], cell[i + 1]):
+            if not np.isnan(past[c]):
+                power[c] = min(max(float(past[c]), least[i]), most[i])
 
 
 def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None) -> bool:
