@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
-from optimizer.decomposition.flows import flows_of
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.decomposition.repair import overload_kw
+from optimizer.decomposition.repair import overload_kw, owner
 from optimizer.decomposition.reserving import held_kw
 from optimizer.jit import njit
 from optimizer.problem import Problem
@@ -25,12 +24,10 @@ class Outcome(NamedTuple):
     excess_kw: Floats
     regulation_kw: Floats
     reserve_kw: Floats
-    total_kw: Floats
 
 
-def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -> Outcome:
-    """Return what ``plan`` leads to."""
-    flows = flows_of(fleet, plan)
+def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule, flows: Flows) -> Outcome:
+    """Return what ``plan`` leads to, given its sums, computed afresh."""
     city, h = fleet.city, problem.step_h
     over = overload_kw(fleet.tree, flows)
     excess = np.maximum(np.where(city.upper < FAR, flows.total - city.upper, 0.0), 0.0)
@@ -51,7 +48,6 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule) -
         excess_kw=excess,
         regulation_kw=capacity,
         reserve_kw=reserve.sum(0),
-        total_kw=flows.total,
     )
 
 
@@ -71,7 +67,7 @@ class Devices(NamedTuple):
 
 def devices_of(fleet: Fleet, memory: Memory, plan: Schedule) -> Devices:
     """Return what the devices miss and cost by themselves."""
-    unserved, nodes = fleet.city.unserved_price, len(fleet.base)
+    unserved = fleet.city.unserved_price
     car_missing, car_cost = _cars(fleet.cars, memory, plan.car)
     store_missing, store_cost = _stores(fleet.stores, memory, plan.store)
     curtailed = fleet.panels.price * (fleet.panels.available - plan.used).sum(1)
@@ -79,14 +75,14 @@ def devices_of(fleet: Fleet, memory: Memory, plan: Schedule) -> Devices:
     if memory.price > 0.0:
         curtailed += memory.price * _apart(plan.used, memory.panels)
         cut += memory.price * _apart(net_cut(fleet, plan), memory.loads)
-    cost = np.zeros(nodes)
+    cost = np.zeros(len(fleet.base))
     for first, own in (
         (fleet.cars.first, car_cost + unserved * car_missing),
         (fleet.stores.first, store_cost + unserved * store_missing),
         (fleet.panels.first, curtailed),
         (fleet.loads.first, cut),
     ):
-        cost += np.bincount(np.repeat(np.arange(nodes), np.diff(first)), weights=own, minlength=nodes)
+        cost += np.bincount(owner(first), weights=own, minlength=len(cost))
     return Devices(car_missing, store_missing, cost)
 
 

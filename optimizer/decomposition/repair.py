@@ -30,7 +30,8 @@ _PATIENCE = 6
 _SHARPEN = 1.5
 _FIRST_RISE, _RISE = 1e-4, 4.0
 """Share of the overload price by which a node's price rises at least in the first round, and growth of it."""
-_TOLERANCE_KW = 1e-6
+TOLERANCE_KW = 1e-6
+"""What is beyond a limit by less is rounding."""
 _TURNS, _PARTS, _TIMES_ROUND = 4, 20, 3
 
 
@@ -46,34 +47,34 @@ def reachable(fleet: Fleet) -> Tree:
     """
     if not ((fleet.base > fleet.tree.most) | (fleet.base < fleet.tree.least)).any():
         return fleet.tree
-    steps, nodes = fleet.steps, len(fleet.base)
+    steps = fleet.steps
     cars, stores = fleet.cars, fleet.stores
     charge = _plugged(cars.first, cars.arrive, cars.depart, cars.p_max, steps)
     if len(stores.limit):
         plugged = inside(stores.arrive, stores.depart, steps)
-        np.add.at(charge, _owner(stores.first), np.where(plugged, stores.limit, 0.0))
+        np.add.at(charge, owner(stores.first), np.where(plugged, stores.limit, 0.0))
     else:
         charge += _plugged(stores.first, stores.arrive, stores.depart, stores.charge, steps)
     relief = _plugged(stores.first, stores.arrive, stores.depart, stores.discharge, steps)
-    np.add.at(relief, _owner(fleet.loads.first), fleet.loads.most)
-    np.add.at(relief, _owner(fleet.panels.first), fleet.panels.available)
+    np.add.at(relief, owner(fleet.loads.first), fleet.loads.most)
+    np.add.at(relief, owner(fleet.panels.first), fleet.panels.available)
     np.add.at(relief, fleet.deals.node, np.maximum(fleet.deals.cut, 0.0))
     np.add.at(charge, fleet.deals.node, np.maximum(-fleet.deals.cut, 0.0))
-    owner = np.repeat(np.arange(nodes), np.diff(fleet.tree.start))
+    below = owner(fleet.tree.start)
     for amount in (charge, relief):
-        np.add.at(amount, fleet.tree.path, amount[owner])
+        np.add.at(amount, fleet.tree.path, amount[below])
     most = np.maximum(fleet.tree.most, fleet.base - relief)
     return fleet.tree._replace(most=most, least=np.minimum(fleet.tree.least, fleet.base + charge))
 
 
-def _owner(first: Ints) -> Ints:
+def owner(first: Ints) -> Ints:
     """Return the node of every device, shape ``(n,)``."""
     return np.repeat(np.arange(len(first) - 1), np.diff(first))
 
 
 def _plugged(first: Ints, arrive: Shorts, depart: Shorts, power: Floats, steps: int) -> Floats:
     """Return the power of the plugged devices of every node, shape ``(m, T)``."""
-    change, node = np.zeros((len(first) - 1, steps + 1)), _owner(first)
+    change, node = np.zeros((len(first) - 1, steps + 1)), owner(first)
     np.add.at(change, (node, arrive), power)
     np.subtract.at(change, (node, depart), power)
     return np.asarray(np.cumsum(change, axis=1)[:, :steps])
@@ -108,17 +109,17 @@ def mend(
     sharp, own, city = copied(prices), stiff._replace(node=stiff.node.copy()), fleet.city
     for _ in range(_TURNS):
         _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
-        if not _excess(city, flows):
+        if not exceeds(city, flows):
             return
         own = _mend_band(fleet, held, memory, own, sharp, plan, flows, order)
-        if _excess(city, flows):
+        if exceeds(city, flows):
             break
     _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
 
 
-def _excess(city: City, flows: Flows) -> bool:
+def exceeds(city: City, flows: Flows) -> bool:
     """Return whether the total is beyond its band."""
-    return bool((np.maximum(flows.total - city.upper, city.lower - flows.total) > _TOLERANCE_KW).any())
+    return bool((np.maximum(flows.total - city.upper, city.lower - flows.total) > TOLERANCE_KW).any())
 
 
 def _mend_nodes(
@@ -129,10 +130,10 @@ def _mend_nodes(
     for _ in range(_ROUNDS):
         over = overload_kw(goal, flows)
         worst = float(over.sum())
-        if not (over > _TOLERANCE_KW).any() or since >= _PATIENCE:
+        if not (over > TOLERANCE_KW).any() or since >= _PATIENCE:
             return
         best, since = (worst, 0) if worst < 0.98 * best else (best, since + 1)
-        bad = np.flatnonzero((over > _TOLERANCE_KW).any(1))
+        bad = np.flatnonzero((over > TOLERANCE_KW).any(1))
         own.node[bad] = np.maximum(own.node[bad], rise / over[bad].max(1))
         sweep_nodes(_below(tight, bad), 1, fleet, tight, memory, own, sharp, plan, flows)
         step = own.node[bad, None]
@@ -149,7 +150,7 @@ def _mend_band(
     city = fleet.city
     parts = np.array_split(order, max(min(_PARTS, len(order)), 1))
     for nodes in parts * _TIMES_ROUND:
-        if not _excess(city, flows):
+        if not exceeds(city, flows):
             break
         above, below = flows.total - held.city.upper, held.city.lower - flows.total
         sharp.above[...] = np.clip(sharp.above + own.band * above, 0.0, city.band_price)
@@ -195,7 +196,6 @@ def _below(tree: Tree, nodes: Ints) -> Ints:
     """Return ``nodes`` and all nodes they feed."""
     chosen = np.zeros(len(tree.start) - 1, dtype=np.bool_)
     chosen[nodes] = True
-    owner = np.repeat(np.arange(len(chosen)), np.diff(tree.start))
-    hit = owner[chosen[tree.path]]
+    hit = owner(tree.start)[chosen[tree.path]]
     chosen[hit] = True
     return np.flatnonzero(chosen).astype(np.int64)

@@ -16,7 +16,7 @@ from optimizer.decomposition.market import FAR
 from optimizer.decomposition.mixing import Sample, mixed, sampled
 from optimizer.decomposition.outcome import Outcome, outcome_of, power_kw
 from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, opening_prices, position, step
-from optimizer.decomposition.repair import mend, overload_kw, reachable, sweep_nodes
+from optimizer.decomposition.repair import TOLERANCE_KW, exceeds, mend, overload_kw, reachable, sweep_nodes
 from optimizer.decomposition.warm import recall_plan, warm_of, warm_plan, warm_prices
 from optimizer.problem import Problem
 from optimizer.solution import GAP_RATIO, Solution, Status, Warm, gap_ratio
@@ -40,7 +40,6 @@ _DECISIONS = 8
 _MARGIN = 5e-4
 _BAND_MARGIN = 1e-4
 _MARGIN_FALL, _MARGIN_RISE = 0.6, 2.0
-_CLEAN_KW = 1e-6
 _MOST_SAMPLES, _SAMPLE_BYTES = 20, 2e8
 """So many schedules are kept for the master, and no more memory than that is used for them, but for two."""
 _LEAST_MASTER_S, _MASTER_S, _MASTER_SHARE = 1.0, 5.0, 0.1
@@ -78,7 +77,7 @@ class _Search:
         clean: The best schedule breaks nothing that could be kept.
         best: The schedule with the least objective so far, and what it leads to.
         proof: The multipliers of the best bound so far.
-        before: The multipliers before the last sweep moved them.
+        before: The multipliers before the last sweep that is checked moved them.
         samples: What the last checks found, for the master.
     """
 
@@ -155,7 +154,7 @@ def decompose(
         least = _FIRST_RESERVE_CHECK if warm is None else _FIRST_WARM_RESERVE_CHECK
         due, every = max(due, least), 2 * _CHECK_EVERY
     while search.sweeps < _SWEEPS and search.left_s > 2.0 * search.check_s + search.sweep_s:
-        _advance(search)
+        _advance(search, checked=search.sweeps + 1 >= due)
         if search.sweeps >= due:
             _check(search, gap_ratio, progress)
             if search.gap <= gap_ratio and (search.clean or enough >= _UNCLEAN_CHECKS):
@@ -269,8 +268,8 @@ def _mean(price: Floats, weight: Floats) -> float:
     return float(price @ weight) / whole if whole > 0.0 else 0.0
 
 
-def _advance(search: _Search) -> None:
-    """Do one sweep and move the prices."""
+def _advance(search: _Search, *, checked: bool) -> None:
+    """Do one sweep and move the prices; a check that follows may want those of before."""
     began = time.perf_counter()
     fleet, plan, flows, stiff, prices = search.held, search.plan, search.flows, search.stiff, search.prices
     order = search.random.permutation(search.busy)
@@ -279,7 +278,8 @@ def _advance(search: _Search) -> None:
         bargain(fleet.tree, fleet.deals, fleet.city, stiff, prices, plan, flows)
     resum(fleet, plan, flows)
     position(fleet.city, flows, stiff, prices)
-    search.before = copied(prices)
+    if checked:
+        search.before = copied(prices)
     step(fleet, flows, stiff, prices, search.momentum)
     search.sweeps += 1
     search.stiff = _stiffened(search)
@@ -352,7 +352,7 @@ def _mix(search: _Search, target: float, progress: Callable[[Progress], None] | 
         gap_ratio=_MASTER_SHARE * target,
     )
     if found:
-        resum(search.fleet, search.plan, search.flows)
+        resum(search.fleet, search.plan, search.flows)  # a repair goes by the sums
         _mend(search)
         _judge(search, target)
         _tell(search, progress)
@@ -360,8 +360,8 @@ def _mix(search: _Search, target: float, progress: Callable[[Progress], None] | 
 
 def _judge(search: _Search, target: float) -> Outcome:
     """Return what the schedule leads to, and keep it if it is the best so far."""
-    outcome = outcome_of(search.problem, search.fleet, search.memory, search.plan)
     resum(search.fleet, search.plan, search.flows)
+    outcome = outcome_of(search.problem, search.fleet, search.memory, search.plan, search.flows)
     clean = _clean(search)
     if _better(search, outcome, target, clean=clean):
         search.outcome, search.clean = outcome, clean
@@ -371,9 +371,8 @@ def _judge(search: _Search, target: float) -> Outcome:
 
 def _clean(search: _Search) -> bool:
     """Return whether the total is inside its band, and every node inside the limits that its devices could keep."""
-    city, flows = search.fleet.city, search.flows
-    beyond = np.maximum(flows.total - city.upper, city.lower - flows.total)
-    return bool((beyond <= _CLEAN_KW).all() and (overload_kw(search.goal, flows) <= _CLEAN_KW).all())
+    inside = (overload_kw(search.goal, search.flows) <= TOLERANCE_KW).all()
+    return bool(inside and not exceeds(search.fleet.city, search.flows))
 
 
 def _better(search: _Search, outcome: Outcome, target: float, *, clean: bool) -> bool:

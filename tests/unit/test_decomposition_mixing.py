@@ -60,7 +60,7 @@ def test_every_device_can_follow_a_mixture(day: Problem) -> None:
 
 def test_a_mixture_costs_no_more_than_any_of_its_parts(day: Problem) -> None:
     fleet, memory, plans = schedules(day)
-    parts = [outcome_of(day, fleet, memory, plan) for plan in plans]
+    parts = [outcome_of(day, fleet, memory, plan, flows_of(fleet, plan)) for plan in plans]
     wide = all(part.overload_kw.max() == 0.0 for part in parts)
     assert wide, "where no node is overloaded the master sees the whole cost"
     cost = evaluate(day, mixture(day, plans, fleet, memory)).cost_cny
@@ -71,7 +71,8 @@ def test_whole_bids_are_chosen_with_the_mixture(day: Problem) -> None:
     price = np.full(day.steps, 0.05)
     asked = replace(day, regulation=Regulation(price_cny_per_kw_h=price, block_steps=8, unit_kw=100.0, least_kw=300.0))
     fleet, memory, plans = schedules(asked)
-    best = min(outcome_of(asked, fleet, memory, plan).objective_cny for plan in plans)
+    parts = [outcome_of(asked, fleet, memory, plan, flows_of(fleet, plan)) for plan in plans]
+    best = min(part.objective_cny for part in parts)
     after = evaluate(asked, mixture(asked, plans, fleet, memory))
     assert after.cost_cny < best
     np.testing.assert_allclose(after.regulation_kw % 100.0, 0.0, atol=1e-6)

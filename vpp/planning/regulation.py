@@ -17,7 +17,7 @@ def narrowed(storing: Storing, regulation_kw: float) -> Storing:
     a quarter of an hour. More than they have is kept as far as they have it. Cars are left as they are.
 
     Args:
-        storing: The block; its ``reserving`` stores are the stationary ones.
+        storing: The block, without charge limits step by step yet; its ``reserving`` stores are the stationary ones.
         regulation_kw: Power to be free upwards and downwards, all together.
     """
     fixed = storing.reserving
@@ -37,5 +37,4 @@ def narrowed(storing: Storing, regulation_kw: float) -> Storing:
         soc_min=np.where(fixed, least, storing.soc_min),
         soc_max=np.where(fixed, most, storing.soc_max),
         soc_end=np.where(fixed, np.clip(storing.soc_end, least, most), storing.soc_end),
-        charge_limit_kw=left[:, None] * storing.charge_limit_kw if storing.limited else storing.charge_limit_kw,
     )
