@@ -64,6 +64,10 @@ class LinkSink(Protocol):
         """Count a frame or row that was dropped; ``reason`` is from a bounded list."""
         ...
 
+    def healed(self, adapter: str, kind: str) -> None:
+        """Count a cosmetic fault that was repaired, its message taken; ``kind`` is from a bounded list."""
+        ...
+
 
 class DeviceLink(Protocol):
     """One protocol's connection to its share of the fleet, in batches.

@@ -49,6 +49,10 @@ class Coalescer:
         """Count a frame or a part of one that was dropped."""
         self._sink.rejected_frame(ADAPTER, reason)
 
+    def healed(self, kind: str) -> None:
+        """Count a message that was taken after a repair."""
+        self._sink.healed(ADAPTER, kind)
+
     def flush(self) -> None:
         """Deliver everything collected so far."""
         if self._timer is not None:

@@ -59,6 +59,7 @@ class Ears:
         self.cars: list[SessionEvent] = []
         self.samples = 0
         self.rejected: Counter[tuple[str, str]] = Counter()
+        self.repaired: Counter[tuple[str, str]] = Counter()
         self.order: list[str] = []
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -83,6 +84,10 @@ class Ears:
     def rejected_frame(self, adapter: str, reason: str) -> None:
         """Count."""
         self.rejected[adapter, reason] += 1
+
+    def healed(self, adapter: str, kind: str) -> None:
+        """Count."""
+        self.repaired[adapter, kind] += 1
 
     def connected(self, row: int) -> bool:
         """Return what was last said of a row."""

@@ -75,6 +75,7 @@ class Sink:
     told: list[int] = field(default_factory=list)
     events: list[SessionEvent] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -102,6 +103,11 @@ class Sink:
     def rejected_frame(self, adapter: str, reason: str) -> None:
         assert adapter == "ocpp"
         self.rejected.append(reason)
+        self._news.set()
+
+    def healed(self, adapter: str, kind: str) -> None:
+        assert adapter == "ocpp"
+        self.repaired.append(kind)
         self._news.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -111,6 +111,7 @@ class _Ear:
     samples: list[tuple[int, Quantity, float]] = field(default_factory=list)
     outcomes_by_id: dict[int, tuple[OutcomeStatus, Reason]] = field(default_factory=dict)
     rejected: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -130,6 +131,10 @@ class _Ear:
     def rejected_frame(self, adapter: str, reason: str) -> None:
         assert adapter == "modbus"
         self.rejected.append(reason)
+
+    def healed(self, adapter: str, kind: str) -> None:
+        assert adapter == "modbus"
+        self.repaired.append(kind)
 
     def last(self, row: int, quantity: Quantity) -> float:
         return next((v for r, q, v in reversed(self.samples) if (r, q) == (row, quantity)), math.nan)

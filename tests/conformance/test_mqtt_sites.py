@@ -63,6 +63,7 @@ class Sink:
     values: dict[tuple[int, int], float] = field(default_factory=dict)
     results: list[tuple[int, int, int]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -84,6 +85,12 @@ class Sink:
         """Keep the reason."""
         assert adapter == "mqtt"
         self.rejected.append(reason)
+        self.news.set()
+
+    def healed(self, adapter: str, kind: str) -> None:
+        """Keep the kind of the repair."""
+        assert adapter == "mqtt"
+        self.repaired.append(kind)
         self.news.set()
 
     def power(self, row: int) -> float | None:

@@ -21,10 +21,10 @@ from vpp.bus.frames import (
     defaults_of,
     outcome_frames,
     outcomes_of,
-    rejected_frame,
-    rejected_of,
     setpoint_frame,
     setpoints_of,
+    tally_frame,
+    tally_of,
     telemetry_frames,
     telemetry_of,
 )
@@ -130,9 +130,11 @@ def test_news_of_cars_come_through_in_order(events: list[SessionStarted | Sessio
 
 
 @given(st.dictionaries(st.tuples(st.text(max_size=9), st.text(max_size=9)), st.integers(0, 2**32 - 1), max_size=9))
-def test_counts_of_what_was_dropped_come_through(counts: dict[tuple[str, str], int]) -> None:
-    back = {(adapter, reason): n for adapter, reason, n in rejected_of(decode(rejected_frame(counts)))}
-    assert back == counts
+def test_counts_of_what_was_dropped_or_repaired_come_through(counts: dict[tuple[str, str], int]) -> None:
+    for kind in (Kind.REJECTED, Kind.HEALED):
+        frame = decode(tally_frame(kind, counts))
+        assert frame.kind is kind
+        assert {(adapter, reason): n for adapter, reason, n in tally_of(frame)} == counts
 
 
 @given(st.binary(max_size=200))
@@ -200,7 +202,8 @@ def _refused_or_whole(content: bytes) -> None:
         Kind.OUTCOMES: outcomes_of,
         Kind.CLAIMS: claims_of,
         Kind.CARS: cars_of,
-        Kind.REJECTED: rejected_of,
+        Kind.REJECTED: tally_of,
+        Kind.HEALED: tally_of,
         Kind.DEFAULTS: defaults_of,
     }
     with suppress(SkipError):

@@ -105,6 +105,9 @@ class _Deaf:
     def rejected_frame(self, adapter: str, reason: str) -> None:
         """Hear nothing."""
 
+    def healed(self, adapter: str, kind: str) -> None:
+        """Hear nothing."""
+
 
 def small_fleet() -> FleetIndex:
     """Return 168 devices of every kind."""

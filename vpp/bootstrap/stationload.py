@@ -96,6 +96,9 @@ class ColumnSink:
         del adapter
         self.rejected[reason] += 1
 
+    def healed(self, adapter: str, kind: str) -> None:
+        """See ``LinkSink``."""
+
 
 class Crew:
     """Children of one kind, asked together or one by one.

@@ -48,6 +48,8 @@ class Kind(IntEnum):
     """Sessions of cars."""
     REJECTED = 6
     """Counts of frames and rows that were dropped."""
+    HEALED = 9
+    """Counts of messages that were taken after a repair."""
     BEACON = 7
     """The leader's sign of life, one row; number: its epoch."""
     BEAT = 8
@@ -98,6 +100,7 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
         ("boost", "u1"),
     ),
     Kind.REJECTED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
+    Kind.HEALED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
     Kind.BEACON: (("resources", "<u4"), ("digest", TEXT)),
     Kind.BEAT: (
         ("gateway", TEXT),

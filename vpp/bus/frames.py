@@ -181,10 +181,10 @@ def cars_of(frame: Frame) -> list[SessionEvent]:
     return [_event(*values) for values in zip(*columns, strict=True)]
 
 
-def rejected_frame(counts: Mapping[tuple[str, str], int]) -> bytes:
-    """Return counts of what was dropped, by adapter and reason."""
+def tally_frame(kind: Kind, counts: Mapping[tuple[str, str], int]) -> bytes:
+    """Return counts by adapter and reason as a REJECTED or HEALED frame."""
     return encode(
-        Kind.REJECTED,
+        kind,
         {
             "adapter": [adapter for adapter, _ in counts],
             "reason": [reason for _, reason in counts],
@@ -193,8 +193,8 @@ def rejected_frame(counts: Mapping[tuple[str, str], int]) -> bytes:
     )
 
 
-def rejected_of(frame: Frame) -> list[tuple[str, str, int]]:
-    """Return adapter, reason and count of a REJECTED frame."""
+def tally_of(frame: Frame) -> list[tuple[str, str, int]]:
+    """Return adapter, reason and count of a REJECTED or HEALED frame."""
     return list(zip(frame.texts("adapter"), frame.texts("reason"), frame.array("count").tolist(), strict=True))
 
 

@@ -19,8 +19,8 @@ from vpp.bus.frames import (
     outcomes_of,
     receipt,
     receipt_of,
-    rejected_of,
     setpoint_frame,
+    tally_of,
     telemetry_of,
 )
 from vpp.bus.outstanding import Dispatch, Legs, Outstanding
@@ -38,7 +38,7 @@ NAME = "bus"
 BEACON_WALL_S = 0.5
 _RECEIPT_WALL_S = 1.0
 _RETRY_WALL_S = 0.2
-_REJECTED_AT_ONCE = 1000
+_COUNTED_AT_ONCE = 1000
 """Counts of dropped frames that one message may add: a sink takes them one by one."""
 
 
@@ -222,10 +222,12 @@ class GatewayHub:
             case Kind.CARS:
                 for event in cars_of(frame):
                     self._take_car(event)
-            case Kind.REJECTED:
-                for adapter, reason, count in rejected_of(frame):
-                    for _ in range(min(count, _REJECTED_AT_ONCE)):
-                        self._the_sink.rejected_frame(adapter, reason)
+            case Kind.REJECTED | Kind.HEALED:
+                sink = self._the_sink
+                tell = sink.rejected_frame if frame.kind is Kind.REJECTED else sink.healed
+                for adapter, reason, count in tally_of(frame):
+                    for _ in range(min(count, _COUNTED_AT_ONCE)):
+                        tell(adapter, reason)
             case Kind.CARDS:
                 self._cards.update(zip(frame.array("rows").tolist(), frame.texts("card"), strict=True))
             case _:

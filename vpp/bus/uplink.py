@@ -18,7 +18,7 @@ from vpp.bus.frames import (
     car_frames,
     claim_frames,
     outcome_frames,
-    rejected_frame,
+    tally_frame,
     telemetry_frames,
 )
 from vpp.bus.sessions import HeldSessions
@@ -71,7 +71,7 @@ class Uplink:
         self._clock = clock
         self._most_samples = most_samples
         self._rounds: deque[_Round] = deque([_Round()])
-        self._rejected: Counter[tuple[str, str]] = Counter()
+        self._tallies = {kind: Counter[tuple[str, str]]() for kind in (Kind.REJECTED, Kind.HEALED)}
         self._frames: deque[bytes] = deque()
         self._waiting = 0
         self._rows = 0
@@ -79,7 +79,7 @@ class Uplink:
     @property
     def empty(self) -> bool:
         """Nothing waits."""
-        return not self._frames and not self._rejected and all(one.empty for one in self._rounds)
+        return not (self._frames or any(self._tallies.values())) and all(one.empty for one in self._rounds)
 
     def resize(self, count: int) -> None:
         """Serve a fleet of ``count`` rows."""
@@ -119,7 +119,12 @@ class Uplink:
 
     def rejected_frame(self, adapter: str, reason: str) -> None:
         """See ``LinkSink``."""
-        self._rejected[adapter, reason] += 1
+        self._tallies[Kind.REJECTED][adapter, reason] += 1
+        self.work.set()
+
+    def healed(self, adapter: str, kind: str) -> None:
+        """See ``LinkSink``."""
+        self._tallies[Kind.HEALED][adapter, kind] += 1
         self.work.set()
 
     # What the gateway adds.
@@ -160,9 +165,10 @@ class Uplink:
         rounds, self._rounds, self._waiting = self._rounds, deque([_Round()]), 0
         for one in rounds:
             self._frames.extend(one.frames())
-        if self._rejected:
-            self._frames.append(rejected_frame(self._rejected))
-            self._rejected = Counter()
+        for kind, counts in self._tallies.items():
+            if counts:
+                self._frames.append(tally_frame(kind, counts))
+                counts.clear()
 
     def _claim(self, batch: TelemetryBatch) -> None:
         up = batch.values > 0.0
@@ -180,7 +186,7 @@ class Uplink:
             while one.samples and self._waiting > self._most_samples:
                 dropped = len(one.samples.pop(0))
                 self._waiting -= dropped
-                self._rejected["bus", "overflow"] += dropped
+                self._tallies[Kind.REJECTED]["bus", "overflow"] += dropped
 
 
 def _last_of_each(batch: TelemetryBatch) -> TelemetryBatch:

@@ -34,6 +34,8 @@ class Quantity(IntEnum):
     """Greatest net power the device says it can take now."""
     LIMIT_KW = 7
     """Limit or setpoint in force, as read back from the device."""
+    TROUBLES = 8
+    """Troubles its link knows of, a bit mask of `vpp.domain.trouble.Trouble`; 0 for none."""
 
 
 class Quality(IntEnum):

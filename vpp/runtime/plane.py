@@ -50,6 +50,7 @@ class DevicePlane:
 
     def __init__(self, links: Sequence[DeviceLink], ingest: Ingest, clock: Clock) -> None:
         self.rejected: Counter[tuple[str, str]] = Counter()
+        self.repaired: Counter[tuple[str, str]] = Counter()
         self._links = {link.name: link for link in links}
         self._ingest = ingest
         self._clock = clock
@@ -123,6 +124,10 @@ class DevicePlane:
     def rejected_frame(self, adapter: str, reason: str) -> None:
         """Count a dropped frame."""
         self.rejected[adapter, reason] += 1
+
+    def healed(self, adapter: str, kind: str) -> None:
+        """Count a repaired message."""
+        self.repaired[adapter, kind] += 1
 
 
 def _unreachable(batch: SetpointBatch, at_s: float) -> OutcomeBatch:

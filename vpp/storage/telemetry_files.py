@@ -29,6 +29,7 @@ _STEPS: Mapping[Quantity, float] = {
     Quantity.P_MIN_KW: 1e3,
     Quantity.P_MAX_KW: 1e3,
     Quantity.LIMIT_KW: 1e3,
+    Quantity.TROUBLES: 1.0,
 }
 STEPS_PER_UNIT: FloatArray = np.array([_STEPS[quantity] for quantity in Quantity])
 """Steps in one unit of each quantity."""
