@@ -1,0 +1,35 @@
+"""The vocabulary of the plausibility gate: one word for every reason for which something is not believed."""
+
+from enum import IntEnum
+
+
+class Verdict(IntEnum):
+    """Why a value is refused; the number is its place in counts and is never given to another."""
+
+    UNKNOWN_ROW = 0
+    """No such row in the fleet."""
+    UNKNOWN_QUANTITY = 1
+    """No such quantity."""
+    NOT_A_NUMBER = 2
+    """NaN or infinite."""
+    FUTURE = 3
+    """Stamped further ahead of the clock than a clock may be off."""
+    RANGE = 4
+    """Beyond what the device can do by its nameplate."""
+    RATE = 5
+    """Further from the value before than the device can have come since."""
+    AGE = 6
+    """Measured so long ago that it says nothing of the present."""
+    ORDER = 7
+    """Older than what is known already."""
+    DUPLICATE = 8
+    """What is known already, once more."""
+
+    @property
+    def word(self) -> str:
+        """The verdict as labels and messages spell it."""
+        return self.name.lower()
+
+
+BENIGN = frozenset({Verdict.ORDER, Verdict.DUPLICATE})
+"""Verdicts that tell of the network rather than of the device: counted, and no word about the value."""
