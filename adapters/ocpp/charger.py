@@ -9,6 +9,7 @@ from adapters.ocpp.cards import Abilities, Cards, Offline
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.plates import Plate, Plates
 from adapters.ocpp.samples import Metering, read_samples
+from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import RateUnit, Supply
 from adapters.ocpp.wire import Json, parse_stamp
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
@@ -45,6 +46,7 @@ class Services:
     supply: Supply
     plates: Plates
     cards: Cards
+    troubles: Troubles
     sample_interval_s: int
     boot_interval_s: int
     lease: Callable[[float, int], None]
@@ -112,6 +114,7 @@ class Charger:
         lost_s: When the last connection went, NaN if there was none.
         ack_s: How long the last instruction took to be answered.
         der: What it reported of its grid functions (2.1), by control id.
+        clock_offset_s: How far its clock is behind ours, negative where it is ahead.
     """
 
     id: str
@@ -128,6 +131,12 @@ class Charger:
     lost_s: float = math.nan
     ack_s: float = math.nan
     der: dict[str, Json] | None = None
+    clock_offset_s: float = 0.0
+
+    @property
+    def troubles(self) -> Troubles:
+        """Return what is the matter with its rows, and with those of all other stations."""
+        return self.services.troubles
 
     # Time and meters.
 

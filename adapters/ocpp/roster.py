@@ -54,6 +54,7 @@ class Roster:
         if self.chargers.pop(charger.id, None) is not None:
             for row in charger.rows.values():
                 self._of_row[row] = None
+            charger.troubles.forget(charger.rows.values())
 
     def find(self, row: int) -> Charger | None:
         """Return the station of a row, ``None`` if it has not come or the row is not ours."""

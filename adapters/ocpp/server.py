@@ -23,6 +23,7 @@ from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session
 from adapters.ocpp.sessions import SILENT_INTERVALS, Leases, Manners, Sessions, SessionTold
+from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import Supply
 from adapters.ocpp.v2x import Dialect2
 from adapters.ocpp.v16 import Dialect16
@@ -406,6 +407,7 @@ class OcppLink:
             supply=self._supply,
             plates=self._plates,
             cards=self.cards,
+            troubles=Troubles(self._coalescer, self._clock.now_s),
             sample_interval_s=self._intervals[0],
             boot_interval_s=self._intervals[1],
             lease=lease,

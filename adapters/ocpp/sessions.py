@@ -287,7 +287,10 @@ class Sessions:
         if not charger.online:
             charger.online = True
             self._tell_connected(charger)
-            if not math.isnan(charger.lost_s):
+            if math.isnan(charger.lost_s):
+                for row in charger.rows.values():
+                    charger.troubles.tell(row)
+            else:
                 log.info("station %s back after %.0f s", charger.id, self._clock.now_s() - charger.lost_s)
         self._set_up(session)
 
