@@ -306,19 +306,24 @@ class Plant(Protocol):
         """
         ...
 
-    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
-        """Commit to the quote, or to counter-offer number ``offer`` (from 0); raises ConflictError."""
+    async def accept(
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Commit to the quote, or to counter-offer number ``offer`` (from 0); raises ConflictError.
+
+        Repeating is harmless. An idempotency ``key`` names this very act: under another one it is a ConflictError.
+        """
         ...
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
         ...
 
-    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Turn a quote down; raises ConflictError where it was not quoted or is committed already."""
         ...
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through its release; raises ConflictError."""
         ...
 

@@ -281,3 +281,53 @@ def test_every_final_state_allows_nothing_more(book: RequestBook) -> None:
         book.quoted(request_id, quote(), NOW)
     with pytest.raises(UnknownIdError):
         book.get("nobody")
+
+
+@pytest.mark.parametrize("end", ["cancel", "supersede", "fail"])
+def test_what_was_taken_back_is_not_accepted_again(book: RequestBook, end: str) -> None:
+    request_id = accepted(book)
+    act = {"cancel": book.cancel, "supersede": book.supersede}.get(end)
+    if act is None:
+        book.fail(request_id, reason="because", now=NOW)
+    else:
+        act(request_id, actor="dispatcher", reason="because", now=NOW)
+
+    with pytest.raises(ConflictError, match="only a quoted one"):
+        book.accept(request_id, offer=None, actor="dispatcher", now=NOW)
+
+
+def test_an_acceptance_is_repeated_harmlessly_while_it_stands_and_after_it_was_delivered(book: RequestBook) -> None:
+    request_id = accepted(book)
+    book.advance((END + timedelta(hours=3)).timestamp())
+
+    again = book.accept(request_id, offer=None, actor="dispatcher", now=END + timedelta(hours=3))
+    assert again.state is RequestState.COMPLETED
+
+
+def test_cancelling_is_repeated_harmlessly_even_after_the_abort_was_settled(book: RequestBook) -> None:
+    request_id = accepted(book)
+    later = START + timedelta(minutes=10)
+    book.cancel(request_id, actor="dispatcher", reason="because", now=later)
+    book.verified(request_id, now=later)
+    book.settled(request_id, now=later)
+
+    again = book.cancel(request_id, actor="dispatcher", reason="because", now=later)
+    assert again.state is RequestState.SETTLED
+
+
+def test_a_key_stands_for_one_act(book: RequestBook) -> None:
+    request_id = submit(book)
+    book.quoted(request_id, quote(), NOW)
+    book.accept(request_id, offer=None, actor="dispatcher", now=NOW, key="k")
+    assert book.accept(request_id, offer=None, actor="dispatcher", now=NOW, key="k").state is RequestState.SCHEDULED
+
+    with pytest.raises(ConflictError, match="another act: quote accepted"):
+        book.cancel(request_id, actor="dispatcher", reason="because", now=NOW, key="k")
+    with pytest.raises(ConflictError, match="another act"):
+        book.accept(request_id, offer=0, actor="dispatcher", now=NOW, key="k")
+
+
+def test_a_request_that_was_never_quoted_expires_when_it_should_have_begun(book: RequestBook) -> None:
+    request_id = submit(book)
+    book.advance(START.timestamp())
+    assert book.get(request_id).state is RequestState.EXPIRED

@@ -74,6 +74,8 @@ _STATE_OF = {
     Phase.OVER: S.COMPLETED,
 }
 _ORDER = (S.SCHEDULED, *_STATE_OF.values())
+_ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})
+"""What takes a commitment back: after it no acceptance counts any more."""
 _BEFORE_RAMP = (S.SUBMITTED, S.QUOTED, S.ACCEPTED, S.SCHEDULED, S.PRECONDITIONING)
 _STOPPING = (S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED, S.RELEASING, S.REBOUND_WATCH)
 _FLAGGABLE = (S.RAMPING, S.HOLDING)
@@ -98,6 +100,7 @@ class RequestBook:
         self._settings = settings
         self._requests: dict[str, DispatchRequest] = {}
         self._asked: dict[str, tuple[str, RequestDraft]] = {}
+        self._acts: dict[str, tuple[str, str]] = {}
 
     def get(self, request_id: str) -> DispatchRequest:
         """Return one request; raises UnknownIdError."""
@@ -170,8 +173,11 @@ class RequestBook:
         actor: str,
         now: datetime,
         reserve: Callable[[DispatchRequest], None] | None = None,
+        key: str | None = None,
     ) -> DispatchRequest:
         """Commit to the quote, or to counter-offer number ``offer``; accepting the same twice changes nothing.
+
+        What was cancelled, aborted or superseded since is not accepted again: the power may be promised elsewhere.
 
         Args:
             request_id: The request.
@@ -179,6 +185,7 @@ class RequestBook:
             actor: Who commits.
             now: The present.
             reserve: Called with the request as it would stand before anything changes; raises ConflictError to refuse.
+            key: Idempotency key of this acceptance.
 
         Raises:
             InputError: There is no such counter-offer.
@@ -186,40 +193,58 @@ class RequestBook:
         """
         request = self.get(request_id)
         reason = "quote accepted" if offer is None else f"counter-offer {offer} accepted"
-        if any(t.to_state is S.ACCEPTED and t.reason == reason for t in request.history):
+        self._check_key(key, request_id, reason)
+        if _stands(request, reason):
             return request
         quote = self._open_quote(request, now)
         changes = _commitment(request, quote, offer)
         self._check_promise(replace(request, **changes), now)
         if reserve is not None:
             reserve(replace(request, **changes))
-        accepted = self._move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, **changes)
+        accepted = self._move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
         return self._move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
 
-    def decline(self, request_id: str, *, actor: str, reason: str, now: datetime) -> DispatchRequest:
-        """Turn a quote down."""
-        return self._move(self.get(request_id), S.DECLINED, actor=actor, at=now, reason=reason)
+    def decline(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """Turn a quote down; repeating changes nothing."""
+        self._check_key(key, request_id, S.DECLINED)
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if request.state is S.DECLINED:
+            return request
+        return self._move(request, S.DECLINED, actor=actor, at=now, reason=reason, key=key)
 
     def fail(self, request_id: str, *, reason: str, now: datetime) -> DispatchRequest:
         """Give a request up; what is in force goes back through the release."""
         return self._move(self.get(request_id), S.FAILED, actor=SERVICE, at=now, reason=reason)
 
-    def supersede(self, request_id: str, *, actor: str, reason: str, now: datetime) -> DispatchRequest:
-        """End a committed request in favour of a higher authority, through the release."""
-        return self._move(self.get(request_id), S.SUPERSEDED, actor=actor, at=now, reason=reason)
+    def supersede(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through the release; repeating changes nothing."""
+        self._check_key(key, request_id, S.SUPERSEDED)
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if _was(request, S.SUPERSEDED):
+            return request
+        return self._move(request, S.SUPERSEDED, actor=actor, at=now, reason=reason, key=key)
 
-    def cancel(self, request_id: str, *, actor: str, reason: str, now: datetime) -> DispatchRequest:
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
         """Stop safely: before the ramp cancelled, after it aborted through the release; repeating changes nothing.
 
         Raises:
             ConflictError: The request is over.
         """
+        self._check_key(key, request_id, S.CANCELLED)
         self._follow(self.get(request_id), now.timestamp())
         request = self.get(request_id)
-        if request.state in _STOPPING:
+        if request.state in _STOPPING or _was(request, S.ABORTED):
             return request
         to = S.CANCELLED if request.state in _BEFORE_RAMP else S.ABORTED
-        return self._move(request, to, actor=actor, at=now, reason=reason)
+        return self._move(request, to, actor=actor, at=now, reason=reason, key=key)
 
     def verified(self, request_id: str, *, now: datetime, reason: str = "provisional") -> DispatchRequest:
         """Note that delivery was measured; repeating changes nothing."""
@@ -255,6 +280,11 @@ class RequestBook:
         before = request.version
         if request.state is S.QUOTED and request.quote is not None and now_s >= request.quote.expires_at.timestamp():
             request = self._expire(request, request.quote.expires_at)
+        elif request.state is S.SUBMITTED and now_s >= request.draft.start_at.timestamp():
+            # The service ended while it was quoting, and nobody asked again.
+            request = self._move(
+                request, S.EXPIRED, actor=SERVICE, at=request.draft.start_at, reason="it was never quoted"
+            )
         elif request.state in _ORDER:
             request = self._follow_phases(request, now_s)
         if request.shortfall is not None and request.state not in _FLAGGABLE:
@@ -307,7 +337,7 @@ class RequestBook:
 
     def _once(self, request_id: str, to: RequestState, now: datetime, reason: str) -> DispatchRequest:
         request = self.get(request_id)
-        if any(t.to_state is to for t in request.history):
+        if _was(request, to):
             return request
         return self._move(request, to, actor=SERVICE, at=now, reason=reason)
 
@@ -322,11 +352,12 @@ class RequestBook:
         actor: str,
         at: datetime,
         reason: str,
+        key: str | None = None,
         **changes: Unpack[_Changes],
     ) -> DispatchRequest:
         if to not in ALLOWED.get(request.state, ()):
             raise ConflictError(f"request {request.id} is {request.state.value} and cannot become {to.value}")
-        return self._enter(request, to, actor=actor, at=at, reason=reason, **changes)
+        return self._enter(request, to, actor=actor, at=at, reason=reason, key=key, **changes)
 
     def _enter(
         self,
@@ -336,6 +367,7 @@ class RequestBook:
         actor: str,
         at: datetime,
         reason: str,
+        key: str | None = None,
         **changes: Unpack[_Changes],
     ) -> DispatchRequest:
         step = Transition(
@@ -347,8 +379,10 @@ class RequestBook:
             reason=reason,
         )
         created = {} if request.history else {"draft": request.draft, "idempotency_key": request.idempotency_key}
-        body = {"id": request.id, **_plain(step), **_plain({**created, **changes})}
+        keyed = {} if key is None else {"key": key}
+        body = {"id": request.id, **_plain(step), **_plain({**created, **changes}), **keyed}
         self._record(TRANSITION, at.timestamp(), body)
+        self._note_key(key, request.id, step)
         return self._put(replace(request, state=to, history=(*request.history, step), **changes))
 
     def _replay(self, body: Mapping[str, Any]) -> None:
@@ -367,13 +401,36 @@ class RequestBook:
             changes["quote"] = quote_from(body["quote"])
         if "accepted_kw" in body:
             changes["accepted_kw"] = float(body["accepted_kw"])
+        self._note_key(body.get("key"), request.id, step)
         self._put(replace(request, state=step.to_state, history=(*request.history, step), **changes))
+
+    def _check_key(self, key: str | None, request_id: str, act: str) -> None:
+        """Refuse a key that stands for another act than this one; raises ConflictError."""
+        known = None if key is None else self._acts.get(key)
+        if known not in {None, (request_id, act)}:
+            raise ConflictError(f"idempotency key {key!r} was used for another act: {' '.join(reversed(known))}")
+
+    def _note_key(self, key: str | None, request_id: str, step: Transition) -> None:
+        """Remember what an act's key stands for; cancelling is one act whatever came of it."""
+        if key is not None:
+            act = {S.ACCEPTED: step.reason, S.ABORTED: S.CANCELLED}.get(step.to_state, step.to_state)
+            self._acts[key] = (request_id, act)
 
     def _put(self, request: DispatchRequest) -> DispatchRequest:
         if request.idempotency_key is not None:
             self._asked.setdefault(request.idempotency_key, (request.id, request.draft))
         self._requests[request.id] = request
         return request
+
+
+def _was(request: DispatchRequest, state: RequestState) -> bool:
+    return any(t.to_state is state for t in request.history)
+
+
+def _stands(request: DispatchRequest, reason: str) -> bool:
+    """Return whether exactly this was accepted, and nothing has taken it back."""
+    accepted = any(t.to_state is S.ACCEPTED and t.reason == reason for t in request.history)
+    return accepted and not any(t.to_state in _ENDED_EARLY for t in request.history)
 
 
 def _commitment(request: DispatchRequest, quote: Quote, offer: int | None) -> _Changes:

@@ -10,7 +10,7 @@ import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.regulation_desk import sign_of
-from vpp.dispatch.timetable import areas_overlap
+from vpp.dispatch.timetable import COMMITTED, areas_overlap
 from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
@@ -30,6 +30,7 @@ from vpp.ports import Clock, IntervalMeter, Journal, News
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
+from vpp.runtime.underway import UnderWay
 from vpp.settlement.bands import SettlementTerms
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.followed import asked_means_kw, scored
@@ -98,47 +99,63 @@ class Desk:
         self._compared_s = float("-inf")
         self._forecast: Forecast | None = None
         self._past = Past()
+        self._quoting: UnderWay[DispatchRequest] = UnderWay()
+        self._freezing: UnderWay[None] = UnderWay()
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
-        state, schedule = self._state(), self._schedule()
         if not self._asked_before(key):
-            _check_quotable(state, schedule)
-        areas = {area.id for area in state.index.areas}
+            _check_quotable(self._state(), self._schedule())
+        areas = {area.id for area in self._state().index.areas}
         request, created = self._engine.book.submit(
             draft, key=key, actor=actor, now=self._clock.now(), known_areas=areas
         )
-        if created:
-            try:
-                answer = await asyncio.to_thread(self._quote, draft, state, schedule)
-            except VppError as error:
-                await self._announce(self._engine.book.fail(request.id, reason=str(error), now=self._clock.now()))
-                raise
-            request = self._engine.book.quoted(request.id, answer, self._clock.now())
-            await self._announce(request)
+        # Who comes with the same key meanwhile gets the same quote; one the service never came to is quoted now.
+        if request.state is RequestState.SUBMITTED:
+            request = await self._quoting.answer(request.id, partial(self._answer, request.id, draft))
+        if request.state is RequestState.FAILED and request.quote is None:
+            raise ConflictError(f"request {request.id} could not be quoted: {request.history[-1].reason}")
         return request, created
 
-    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+    async def _answer(self, request_id: str, draft: RequestDraft) -> DispatchRequest:
+        """Quote a request that was submitted; one that cannot be quoted has failed."""
+        state, schedule = self._state(), self._schedule()
+        _check_quotable(state, schedule)
+        try:
+            answer = await asyncio.to_thread(self._quote, draft, state, schedule)
+        except VppError as error:
+            await self._announce(self._engine.book.fail(request_id, reason=str(error), now=self._clock.now()))
+            raise
+        request = self._engine.book.quoted(request_id, answer, self._clock.now())
+        await self._announce(request)
+        return request
+
+    async def accept(
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+    ) -> DispatchRequest:
         """Commit, and freeze the baseline that will be measured against."""
-        book = self._engine.book
-        request = book.accept(request_id, offer=offer, actor=actor, now=self._clock.now())
+        request = self._engine.book.accept(request_id, offer=offer, actor=actor, now=self._clock.now(), key=key)
         if request_id not in self.baselines:
-            baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule())
-            self.keep_baseline(request, baseline)
-            self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request_id, baseline))
+            await self._freezing.answer(request_id, partial(self._freeze, request))
         await self._announce(request)
         self._changed()
-        return request
+        return self._engine.book.get(request_id)
 
-    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def _freeze(self, request: DispatchRequest) -> None:
+        """Freeze the baseline of an accepted request and write it down."""
+        baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule())
+        self.keep_baseline(request, baseline)
+        self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request.id, baseline))
+
+    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Turn a quote down."""
-        request = self._engine.book.decline(request_id, actor=actor, reason=reason, now=self._clock.now())
+        request = self._engine.book.decline(request_id, actor=actor, reason=reason, now=self._clock.now(), key=key)
         await self._announce(request)
         return request
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through the release."""
-        request = self._engine.book.supersede(request_id, actor=actor, reason=reason, now=self._clock.now())
+        request = self._engine.book.supersede(request_id, actor=actor, reason=reason, now=self._clock.now(), key=key)
         await self._announce(request)
         self._changed()
         return request
@@ -174,9 +191,9 @@ class Desk:
             baseline=baseline, portfolio=rows[: len(baseline.power_kw)], direction=request.draft.direction
         )
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely."""
-        request = self._engine.book.cancel(request_id, actor=actor, reason=reason, now=self._clock.now())
+        request = self._engine.book.cancel(request_id, actor=actor, reason=reason, now=self._clock.now(), key=key)
         await self._announce(request)
         self._changed()
         return request
@@ -248,11 +265,18 @@ class Desk:
 
     async def verify_finished(self) -> None:
         """Measure and settle every request whose watch is over and whose last interval is metered."""
+        await self._freeze_missing()
         now_s = self._clock.now_s()
         for request in self._engine.book.all():
             over_s = -(-self._engine.book.timetable(request.id).watched_s // STEP_S) * STEP_S
             if request.state in _FINISHED and request.id in self.baselines and now_s > over_s + STEP_S / 30.0:
                 await self._settle(request)
+
+    async def _freeze_missing(self) -> None:
+        """Freeze what an acceptance could not, because the service ended between the two."""
+        for request in self._engine.book.all():
+            if request.state in COMMITTED and request.id not in self.baselines and request.id not in self._freezing:
+                await self._freezing.answer(request.id, partial(self._freeze, request))
 
     async def _settle(self, request: DispatchRequest) -> None:
         performance = await asyncio.to_thread(self._measure, request, final=True)

@@ -132,21 +132,23 @@ class VirtualPowerPlant:
         """Take a request and quote it."""
         return await self.desk.submit(draft, key=key, actor=actor)
 
-    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+    async def accept(
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+    ) -> DispatchRequest:
         """Commit to the quote or a counter-offer."""
-        return await self.desk.accept(request_id, offer=offer, actor=actor)
+        return await self.desk.accept(request_id, offer=offer, actor=actor, key=key)
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely at any time."""
-        return await self.desk.cancel(request_id, actor=actor, reason=reason)
+        return await self.desk.cancel(request_id, actor=actor, reason=reason, key=key)
 
-    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Turn a quote down."""
-        return await self.desk.decline(request_id, actor=actor, reason=reason)
+        return await self.desk.decline(request_id, actor=actor, reason=reason, key=key)
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through the release."""
-        return await self.desk.supersede(request_id, actor=actor, reason=reason)
+        return await self.desk.supersede(request_id, actor=actor, reason=reason, key=key)
 
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement of a request."""

@@ -137,6 +137,7 @@ class _FakePlant:
         self.news = EventStream()
         self.imported: list[tuple[TimeGrid, tuple[str, ...], FloatArray]] = []
         self.actors: list[str] = []
+        self.keys: list[str | None] = []
         self.checks = {"database": True, "plan": True}
         self.broken = False
         self._requests: dict[str, DispatchRequest] = {}
@@ -175,26 +176,32 @@ class _FakePlant:
             self._keys[key] = request.id
         return request, True
 
-    async def accept(self, request_id: str, *, offer: int | None, actor: str) -> DispatchRequest:
+    async def accept(
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+    ) -> DispatchRequest:
         request = self.request(request_id)
+        self.keys.append(key)
         if request.state is not RequestState.QUOTED or (offer or 0) > 0:
             raise ConflictError(f"request {request_id} is {request.state} and has one counter-offer")
         self.actors.append(actor)
         self._requests[request_id] = replace(request, state=RequestState.SCHEDULED, accepted_kw=request.draft.target_kw)
         return self._requests[request_id]
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         request = self.request(request_id)
+        self.keys.append(key)
         step = Transition(
             at=NOW, actor=actor, version=2, from_state=request.state, to_state=RequestState.CANCELLED, reason=reason
         )
         self._requests[request_id] = replace(request, state=RequestState.CANCELLED, history=(*request.history, step))
         return self._requests[request_id]
 
-    async def decline(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+        self.keys.append(key)
         return self._ended(request_id, RequestState.DECLINED, actor, reason)
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str) -> DispatchRequest:
+    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+        self.keys.append(key)
         return self._ended(request_id, RequestState.SUPERSEDED, actor, reason)
 
     def _ended(self, request_id: str, state: RequestState, actor: str, reason: str) -> DispatchRequest:

@@ -30,7 +30,7 @@ Key = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="The same key always returns the same request.",
+        description="Repeating a call under its key does it once; a key stands for one request, or one act on one.",
     ),
 ]
 
@@ -79,11 +79,11 @@ async def one(request_id: str, plant: ThePlant) -> RequestView:
     responses=documented(401, 404, 409, 422),
 )
 async def accept(
-    request_id: str, plant: ThePlant, body: AcceptBody | None = None, actor: Actor = "dispatcher"
+    request_id: str, plant: ThePlant, body: AcceptBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Reserve the power; it will be delivered."""
     offer = None if body is None else body.offer
-    return _view(plant, await plant.accept(request_id, offer=offer, actor=actor))
+    return _view(plant, await plant.accept(request_id, offer=offer, actor=actor, key=key))
 
 
 @router.post(
@@ -92,11 +92,11 @@ async def accept(
     responses=documented(401, 404, 409, 422),
 )
 async def cancel(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Cancel before the start, abort through the release ramp after it."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.cancel(request_id, actor=actor, reason=reason))
+    return _view(plant, await plant.cancel(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.post(
@@ -105,11 +105,11 @@ async def cancel(
     responses=documented(401, 404, 409, 422),
 )
 async def decline(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Say no to a quote; what it would have held is free at once."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.decline(request_id, actor=actor, reason=reason))
+    return _view(plant, await plant.decline(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.post(
@@ -118,11 +118,11 @@ async def decline(
     responses=documented(401, 404, 409, 422),
 )
 async def supersede(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher"
+    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Give the power of a committed request back through its release, so that another can be asked."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.supersede(request_id, actor=actor, reason=reason))
+    return _view(plant, await plant.supersede(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.get(
