@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     clock_speed: Positive = Field(1.0, description="clock seconds per wall second")
     clock_anchor_s: float = Field(0.0, description="what the clock shows at clock_anchor_wall_s, UTC epoch seconds")
     clock_anchor_wall_s: float = Field(0.0, description="wall epoch seconds at which the clock shows clock_anchor_s")
+    clock_pace: Path | None = Field(
+        None,
+        description="file through which the processes of one simulation share a clock that waits for the slowest of"
+        " them; made by vpp demo, and the other clock settings do not count then",
+    )
 
     cycle_s: Positive = Field(10.0, description="period of the fast loop")
     regulation_s: Positive = Field(

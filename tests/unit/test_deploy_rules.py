@@ -18,6 +18,7 @@ _PLAIN = {
     "vpp_build_info",
     "vpp_cap_violations_total",
     "vpp_capacity_kw",
+    "vpp_clock_ahead_seconds",
     "vpp_commands_total",
     "vpp_delivered_kw",
     "vpp_devices_connected",
@@ -36,6 +37,7 @@ _METRIC = re.compile(r"(?<![\w:])(?:[a-z]+:)?vpp_\w+(?::\w+)?")
 _ALERTS = {
     "AdapterLost",
     "CapViolation",
+    "ClockStep",
     "CommandAckSlow",
     "DeliveryShortfall",
     "LimitsNotRestored",

@@ -299,3 +299,14 @@ def test_a_session_ends_once_however_often_it_is_told() -> None:
     assert (ended.id, ended.delivered_kwh, ended.ended_s) == ("st/7", 9.0, AT_S)
     assert ended.promise is not None
     assert ingest.ended() == []
+
+
+def test_a_clock_that_was_set_is_told_once_counted_and_cleared() -> None:
+    board, metrics = Board(), Metrics("test")
+    alarms = Alarms(board, metrics)
+    alarms.clock_stepped(AT_S, -3600.0)
+    shown = metrics.registry.get_sample_value
+    assert (shown("vpp_clock_ahead_seconds"), shown("vpp_clock_steps_total")) == (-3600.0, 1.0)
+    alarms.clock_stepped(AT_S + 60.0, 0.0)
+    assert board.told() == [("clock_step", "set"), ("clock_step", "cleared")]
+    assert (shown("vpp_clock_ahead_seconds"), shown("vpp_clock_steps_total")) == (0.0, 1.0)

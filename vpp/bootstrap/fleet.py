@@ -23,9 +23,10 @@ from adapters.mqtt.sites import MqttSites
 from adapters.ocpp.commands import reserved_profile_id
 from adapters.ocpp.roster import place_of
 from adapters.ocpp.stations import OcppStations
+from vpp.bootstrap.clocks import running_clock
 from vpp.bootstrap.fleetparts import Began, Roll, Tell, run_parts
 from vpp.bootstrap.limits import lift_limits, most_files
-from vpp.bootstrap.runner import clock_of, run
+from vpp.bootstrap.runner import run
 from vpp.config import Settings
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
@@ -34,8 +35,7 @@ from vpp.domain.resource import STORING, Adapter
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
-from vpp.ports import DeviceSimulator
-from vpp.runtime.clock import ScaledClock
+from vpp.ports import Clock, DeviceSimulator
 from vpp.runtime.fleetside import FleetSide, Registration, write_atomically
 from vpp.runtime.observability import configure_logging
 from vpp.twin.fleet import Twin
@@ -165,7 +165,13 @@ async def _fleet(
     settings: Settings, plan: FleetPlan, index: FleetIndex, *, part: int, began: Began, tell: Tell
 ) -> None:
     """Simulate a fleet or one part of it until cancelled, from when ``began`` returns."""
-    clock = clock_of(settings)
+    async with running_clock(settings) as clock:
+        await _simulate(settings, plan, index, clock, part=part, began=began, tell=tell)
+
+
+async def _simulate(
+    settings: Settings, plan: FleetPlan, index: FleetIndex, clock: Clock, *, part: int, began: Began, tell: Tell
+) -> None:
     twin = _twin(plan, index, clock)
     history = _history_grid(plan, clock)
     await began()
@@ -185,7 +191,7 @@ async def _fleet(
             write_atomically(commands_file(plan.truth), json.dumps(_taken(simulators, index)))
 
 
-def _twin(plan: FleetPlan, index: FleetIndex, clock: ScaledClock) -> Twin:
+def _twin(plan: FleetPlan, index: FleetIndex, clock: Clock) -> Twin:
     start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
     weather = _read("--weather", plan.weather, Weather.from_epw) or Weather.builtin()
     sessions = _read("--sessions", plan.sessions, lambda path: FileSessions(path, seed=plan.seed))
@@ -210,7 +216,7 @@ def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> 
         raise InputError(option, str(path), f"a text file, as it is or gzipped ({error})") from error
 
 
-def _history_grid(plan: FleetPlan, clock: ScaledClock) -> TimeGrid:
+def _history_grid(plan: FleetPlan, clock: Clock) -> TimeGrid:
     end_s = floor_s(clock.now_s(), STEP_S)
     start_s = end_s - plan.history_days * SECONDS_PER_DAY
     return TimeGrid(start_at=instant(start_s), count=int((end_s - start_s) // STEP_S))
@@ -223,7 +229,7 @@ async def _call_the_roll(simulators: Sequence[DeviceSimulator], tell: Tell) -> N
         await asyncio.sleep(_ROLL_WALL_S)
 
 
-def _simulators(settings: Settings, twin: Twin, clock: ScaledClock, part: int) -> list[DeviceSimulator]:
+def _simulators(settings: Settings, twin: Twin, clock: Clock, part: int) -> list[DeviceSimulator]:
     simulators: list[DeviceSimulator] = [
         OcppStations(
             url=f"ws://{settings.ocpp}/ocpp",

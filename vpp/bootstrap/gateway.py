@@ -1,5 +1,6 @@
 """``vpp gateway`` composed: the device links of a shard of the fleet behind the bus."""
 
+import asyncio
 import gc
 import os
 import re
@@ -10,14 +11,16 @@ from contextlib import suppress
 import structlog
 
 from adapters.ocpp.server import OcppLink
+from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.links import links_of
-from vpp.bootstrap.runner import clock_of, run
+from vpp.bootstrap.runner import run
 from vpp.bus.gateway import Gateway
 from vpp.bus.nats import NatsBus
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, UnknownIdError
-from vpp.ports import DeviceLink
+from vpp.ports import Clock, DeviceLink
 from vpp.runtime.clock import SYSTEM_CLOCK
+from vpp.runtime.clock_guard import ClockGuard
 from vpp.runtime.observability import configure_logging
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +40,21 @@ def run_gateway(settings: Settings) -> None:
 
 
 async def _gateway(settings: Settings) -> None:
-    clock = clock_of(settings)
+    async with running_clock(settings) as clock:
+        guard = guard_of(clock)
+        guarding = asyncio.create_task(_guarded(guard), name="clock")
+        try:
+            await _serve(settings, clock)
+        finally:
+            guarding.cancel()
+
+
+async def _guarded(guard: ClockGuard | None) -> None:
+    if guard is not None:
+        await guard.run()
+
+
+async def _serve(settings: Settings, clock: Clock) -> None:
     name = settings.gateway or own_name()
     links = links_of(settings, clock, shared_port=True)
     bus = await NatsBus.at(settings.bus_url, name=f"vpp gateway {name}")

@@ -6,17 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
-from vpp.config import Settings
-from vpp.runtime.clock import ScaledClock
-
 Result = TypeVar("Result")
-
-
-def clock_of(settings: Settings) -> ScaledClock:
-    """Return the clock that settings describe; every process given the same ones shows the same time."""
-    return ScaledClock(
-        anchor_wall_s=settings.clock_anchor_wall_s, anchor_s=settings.clock_anchor_s, speed=settings.clock_speed
-    )
 
 
 def run(main: Coroutine[object, object, Result]) -> Result | None:

@@ -19,9 +19,10 @@ from fastapi import FastAPI
 from adapters.ocpp.server import OcppLink
 from optimizer.heap import keep_freed_memory
 from vpp.api.app import create_app, describe
+from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.links import links_of, service_links
 from vpp.bootstrap.memory import Memory
-from vpp.bootstrap.runner import clock_of, run
+from vpp.bootstrap.runner import run
 from vpp.bus.link import BusLink
 from vpp.bus.local import EventStream
 from vpp.config import Settings, address_of, windows_of
@@ -146,10 +147,9 @@ class Store:
 
 
 async def _serve(settings: Settings) -> None:
-    clock = clock_of(settings)
     # First of all: a second service on the same address must not touch the journal.
     with _listener(settings.http) as listener:
-        async with service_links(settings, clock) as links:
+        async with running_clock(settings) as clock, service_links(settings, clock) as links:
             await _serve_at(listener, settings, clock, links)
 
 
@@ -247,6 +247,9 @@ class Service:
         self._supervisor.watch("fast", plant.fast.run)
         self._supervisor.watch("slow", plant.slow.run)
         self._supervisor.watch("settlement", self._settle)
+        guard = guard_of(self._clock, plant.clock_stepped)
+        if guard is not None:
+            self._supervisor.watch("clock", guard.run)
         await self._answer_http(listener)
 
     def app(self) -> FastAPI:

@@ -62,6 +62,12 @@ class Alarms:
         self._promises(state, ended)
         self._need_kwh = state.need_kwh
 
+    def clock_stepped(self, at_s: float, ahead_s: float) -> None:
+        """Take by how many seconds the machine's clock was set, 0.0 once it agrees with the service's again."""
+        self._metrics.observe_clock(ahead_s)
+        tell = self._begin if ahead_s else self._end
+        tell("clock_step", at_s, ahead_s=round(ahead_s, 3))
+
     def _shortfalls(self, at_s: float, running: Iterable[Progress]) -> None:
         before = self._short
         self._short = {p.request_id: p.shortfall for p in running if p.shortfall is not None}

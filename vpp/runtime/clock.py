@@ -1,50 +1,84 @@
 """The only place that reads the machine's clock.
 
-Three clocks, one port (`vpp.ports.Clock`): the wall's own time, a wall that runs faster (the demo plays two hours in
-two minutes), and virtual time that moves only when it is told to.
+Clocks behind one port (`vpp.ports.Clock`): the wall's own time, a wall that runs faster, and virtual time that moves
+only by ``advance``. `vpp.runtime.pace` has a fourth, which several processes share and which waits for the slowest.
+
+The wall may be set by hand or by NTP at any moment; a service that followed would end a hold early or take every
+measurement for one of the future. So time runs on the machine's steady counter, and the wall only disciplines it.
 """
 
 import asyncio
 import heapq
 import itertools
+import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime
 
 from vpp.domain.errors import InputError
 from vpp.domain.timegrid import instant
 
+WALL_STEP_S = 2.0
+"""Distance of wall and steady time above which the wall was set; below it drift is slewed away."""
+_SLEW_RATIO = 0.01
+"""Share of a second by which a second is stretched or shortened to slew."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+class MachineTime:
+    """The machine's two clocks: what a person would read, and one that nobody can set."""
+
+    def wall_s(self) -> float:
+        """Return UTC epoch seconds as the machine believes them now."""
+        return time.time()
+
+    def steady_s(self) -> float:
+        """Return seconds since the machine started, its sleep included where the system can tell (Linux)."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+_MACHINE = MachineTime()
+
+
 class ScaledClock:
-    """Wall time times ``speed``, so that every process given the same three numbers shows the same time.
+    """Steady time that began at the wall's, times ``speed``: processes given the same numbers show the same time.
 
-    Attributes:
+    Args:
         anchor_wall_s: Wall epoch seconds at which this clock shows ``anchor_s``.
-        anchor_s: What it shows then.
+        anchor_s: Epoch seconds it shows then.
         speed: Its seconds per wall second, above zero.
+        machine: Where wall and steady time come from.
+
+    Raises:
+        InputError: The speed is not above zero.
     """
 
-    anchor_wall_s: float = 0.0
-    anchor_s: float = 0.0
-    speed: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.speed > 0.0:
-            raise InputError("clock_speed", self.speed, "a number above 0")
+    def __init__(
+        self,
+        *,
+        anchor_wall_s: float = 0.0,
+        anchor_s: float = 0.0,
+        speed: float = 1.0,
+        machine: MachineTime = _MACHINE,
+    ) -> None:
+        if not speed > 0.0:
+            raise InputError("clock_speed", speed, "a number above 0")
+        self.anchor_wall_s, self.anchor_s, self.speed = anchor_wall_s, anchor_s, speed
+        self._machine = machine
+        self._since_s = machine.steady_s()
+        self._wall_s = machine.wall_s()
+        self._slew_s = 0.0
 
     @classmethod
     def starting(cls, start_at: datetime, speed: float) -> "ScaledClock":
         """Return a clock that shows ``start_at`` now."""
-        return cls(anchor_wall_s=time.time(), anchor_s=start_at.timestamp(), speed=speed)
+        return cls(anchor_wall_s=_MACHINE.wall_s(), anchor_s=start_at.timestamp(), speed=speed)
 
     def now(self) -> datetime:
         """Return the aware UTC instant."""
         return instant(self.now_s())
 
     def now_s(self) -> float:
-        """Return UTC epoch seconds."""
-        return self.anchor_s + (time.time() - self.anchor_wall_s) * self.speed
+        """Return UTC epoch seconds; they never fall."""
+        return self.anchor_s + (self._wall_at(self._machine.steady_s()) - self.anchor_wall_s) * self.speed
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many of the clock's seconds."""
@@ -57,6 +91,26 @@ class ScaledClock:
     def wall(self, seconds: float) -> float:
         """Return how many wall seconds that many of the clock's seconds take."""
         return seconds / self.speed
+
+    def discipline(self) -> float:
+        """Compare with the wall and return by how many seconds the wall was set, 0.0 while the two agree.
+
+        A distance of up to ``WALL_STEP_S`` is drift or a leap second: it is slewed away until the next call. A
+        greater one is a step. It is not followed: only an operator can tell which of the two is right, and until then
+        what was begun ends when it was to end.
+        """
+        steady_s = self._machine.steady_s()
+        self._wall_s, self._since_s = self._wall_at(steady_s), steady_s
+        ahead_s = self._machine.wall_s() - self._wall_s
+        stepped = abs(ahead_s) > WALL_STEP_S
+        self._slew_s = 0.0 if stepped else ahead_s
+        return ahead_s if stepped else 0.0
+
+    def _wall_at(self, steady_s: float) -> float:
+        """Return wall seconds as the steady counter continues them, slewed."""
+        passed_s = steady_s - self._since_s
+        slewed_s = min(abs(self._slew_s), passed_s * _SLEW_RATIO)
+        return self._wall_s + passed_s + (slewed_s if self._slew_s > 0.0 else -slewed_s)
 
 
 SYSTEM_CLOCK = ScaledClock()

@@ -197,6 +197,12 @@ class Metrics:
         """Take the number of devices still under a limit of a request that is over."""
         self._limits_not_restored.set(count)
 
+    def observe_clock(self, ahead_s: float) -> None:
+        """Take by how many seconds the machine's clock was set while the service ran, 0.0 once the two agree."""
+        self._clock_ahead.set(ahead_s)
+        if ahead_s:
+            self._clock_steps.inc()
+
     def set_leader_epoch(self, epoch: int) -> None:
         """Take the epoch this process leads in."""
         self._epoch.set(epoch)
@@ -263,6 +269,14 @@ class Metrics:
         self._gap = Gauge("vpp_solver_gap_ratio", "Certified gap of the plan in force.", registry=registry)
         self._rung = Gauge(
             "vpp_plan_rung", "Plan in force: 0 optimal, 1 tail of the previous, 2 safe default.", registry=registry
+        )
+        self._clock_steps = Counter(
+            "vpp_clock_steps_total", "Times the machine's clock was set while the service ran.", registry=registry
+        )
+        self._clock_ahead = Gauge(
+            "vpp_clock_ahead_seconds",
+            "By how much the machine's clock leads the service's since it was set; 0 while they agree.",
+            registry=registry,
         )
         self._epoch = Gauge("vpp_leader_epoch", "Epoch this process leads in.", registry=registry)
         self._cycle = Histogram(

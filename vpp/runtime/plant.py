@@ -277,6 +277,10 @@ class VirtualPowerPlant:
         if state.cycle % _FLEET_NEWS_CYCLES == 0:
             self._news.publish("fleet", state.at_s, fleet_body(state))
 
+    def clock_stepped(self, ahead_s: float) -> None:
+        """Hear that the machine's clock was set and now leads by ``ahead_s`` seconds, 0.0 once the two agree again."""
+        self._alarms.clock_stepped(self.clock.now_s(), ahead_s)
+
     def _observe(self, state: FleetState, result: CycleResult) -> None:
         metrics, outbox = self._metrics, self._engine.outbox
         metrics.observe_fleet(state)

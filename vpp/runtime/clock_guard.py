@@ -1,0 +1,51 @@
+"""Guard of the service's clock against a wall that is set while it runs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+_LOOK_WALL_S = 1.0
+
+
+class DisciplinedClock(Protocol):
+    """A clock that compares itself with the wall (`vpp.runtime.clock.ScaledClock`)."""
+
+    def discipline(self) -> float:
+        """Return by how many seconds the wall was set, 0.0 while the two agree."""
+        ...
+
+
+class ClockGuard:
+    """Looks at the wall every second; says once when it was set, and once when the two agree again.
+
+    Args:
+        clock: The service's clock.
+        told: Called with the wall's lead in seconds when a step is found, with 0.0 when it is over.
+    """
+
+    def __init__(self, clock: DisciplinedClock, told: Callable[[float], None] | None = None) -> None:
+        self._clock = clock
+        self._told = told
+        self._stepped = False
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(_LOOK_WALL_S)
+
+    def look(self) -> None:
+        """Compare once."""
+        ahead_s = self._clock.discipline()
+        if bool(ahead_s) is self._stepped:
+            return
+        self._stepped = bool(ahead_s)
+        if self._stepped:
+            _log.error("the machine's clock was set and is not followed", ahead_s=round(ahead_s, 3))
+        else:
+            _log.info("the machine's clock agrees again")
+        if self._told is not None:
+            self._told(ahead_s)
