@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from structlog.typing import Processor
 
@@ -26,6 +26,7 @@ from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import FloatArray
+from vpp.runtime.vitals import Totals, Vitals
 
 AGE_BUCKETS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)
 ACK_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -63,28 +64,7 @@ class ArrayHistogram(Collector):
         yield family
 
 
-class Totals(Collector):
-    """A Prometheus counter whose totals are kept elsewhere and handed over whole."""
-
-    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
-        self._name = name
-        self._documentation = documentation
-        self._labels = labels
-        self._totals: Mapping[tuple[str, ...], int] = {}
-
-    def set(self, totals: Iterable[tuple[tuple[str, ...], int]]) -> None:
-        """Take the totals so far, each with its label values."""
-        self._totals = dict(totals)
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the family."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for labels, total in self._totals.items():
-            family.add_metric(labels, total)
-        yield family
-
-
-class Metrics:
+class Metrics(Vitals):
     """Every metric of the service, in a registry of its own.
 
     Args:
@@ -93,6 +73,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
+        super().__init__(self.registry)
         self._declare_fleet()
         self._declare_request()
         self._declare_commands()
@@ -180,6 +161,7 @@ class Metrics:
     def observe_cycle(self, wall_s: float) -> None:
         """Take the wall seconds one cycle of the fast loop took."""
         self._cycle.observe(wall_s)
+        self.note_cycle()
 
     def observe_tick(self, wall_s: float) -> None:
         """Take the wall seconds one tick between two cycles took."""

@@ -1,0 +1,154 @@
+"""Whether the service itself is well, and what it does not believe.
+
+Ages are reckoned when somebody scrapes, in wall seconds, so that they go on rising when what they watch has stopped.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+DOORS: Final = ("history", "promise", "prices", "signal")
+"""Where values come in that no device sends."""
+
+
+class Totals(Collector):
+    """A Prometheus counter whose totals are kept elsewhere and handed over whole."""
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._totals: Mapping[tuple[str, ...], int] = {}
+
+    def set(self, totals: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        """Take the totals so far, each with its label values."""
+        self._totals = dict(totals)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
+        for labels, total in self._totals.items():
+            family.add_metric(labels, total)
+        yield family
+
+
+class Ages(Collector):
+    """A Prometheus gauge of seconds since something last happened, reckoned when it is scraped."""
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._age_s: dict[tuple[str, ...], Callable[[], float]] = {}
+
+    def watch(self, labels: tuple[str, ...], age_s: Callable[[], float]) -> None:
+        """Ask ``age_s`` at every scrape; NaN where it never happened yet."""
+        self._age_s[labels] = age_s
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labels)
+        for labels, age_s in self._age_s.items():
+            family.add_metric(labels, age_s())
+        yield family
+
+
+class Vitals:
+    """Loops, storage, leadership, settlement, and what was refused or repaired.
+
+    Args:
+        registry: Where the metrics are shown.
+        monotonic_s: Wall seconds that never step.
+    """
+
+    def __init__(self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._cycle_s = float("nan")
+        self._declare_service(registry)
+        self._declare_belief(registry)
+
+    def note_cycle(self) -> None:
+        """Take note that a cycle of the fast loop has ended."""
+        self._cycle_s = self._monotonic_s()
+
+    def cycle_age_s(self) -> float:
+        """Return wall seconds since the last cycle ended, NaN before the first."""
+        return self._monotonic_s() - self._cycle_s
+
+    def watch_poller(self, adapter: str, age_s: Callable[[], float]) -> None:
+        """Show the wall seconds since an adapter's poller last turned, asked at every scrape."""
+        self._pollers.watch((adapter,), age_s)
+
+    def set_storage_failing(self, part: str, *, failing: bool) -> None:
+        """Take whether a part of storage (journal, samples, meters) cannot be written now."""
+        self._storage.labels(part).set(failing)
+
+    def set_leader_deposed(self, *, deposed: bool) -> None:
+        """Take whether another leader has been heard of that came after this one."""
+        self._deposed.set(deposed)
+
+    def set_settlements_stuck(self, count: int) -> None:
+        """Take how many requests are over and cannot be settled."""
+        self._stuck.set(count)
+
+    def observe_samples(self, refused: Iterable[tuple[str, int]]) -> None:
+        """Take how many samples the plausibility gate has refused so far, by kind."""
+        self._samples.set(((kind,), count) for kind, count in refused)
+
+    def observe_healed(self, healed: Iterable[tuple[tuple[str, str], int]]) -> None:
+        """Take how many messages and values have been repaired and taken so far, by adapter and kind."""
+        self._healed.set(healed)
+
+    def count_import_rejected(self, door: str) -> None:
+        """Count something refused as a whole that no device sent; ``door`` is one of `DOORS`."""
+        self._imports.labels(door).inc()
+
+    def observe_troubles(self, rows: Mapping[tuple[str, str], int]) -> None:
+        """Take how many devices have each trouble now, by adapter and trouble; those without any are not shown."""
+        self._troubles.clear()
+        for labels, count in rows.items():
+            self._troubles.labels(*labels).set(count)
+
+    def observe_metered(self, ratio: float) -> None:
+        """Take what share of the rows that work for requests is freshly metered, NaN while none works."""
+        self._metered.set(ratio)
+
+    def _declare_service(self, registry: CollectorRegistry) -> None:
+        cycles = Ages("vpp_cycle_age_seconds", "Wall time since the last cycle of the fast loop ended.", ())
+        cycles.watch((), self.cycle_age_s)
+        self._pollers = Ages(
+            "vpp_poller_age_seconds", "Wall time since the poller of an adapter last turned.", ("adapter",)
+        )
+        registry.register(cycles)
+        registry.register(self._pollers)
+        self._storage = Gauge(
+            "vpp_storage_failing", "1 while a part of storage cannot be written.", ("part",), registry=registry
+        )
+        self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
+        self._stuck = Gauge("vpp_settlements_stuck", "Requests that are over and cannot be settled.", registry=registry)
+
+    def _declare_belief(self, registry: CollectorRegistry) -> None:
+        self._samples = Totals("vpp_samples_rejected_total", "Samples the plausibility gate refused.", ("kind",))
+        self._healed = Totals(
+            "vpp_healed_total", "Messages and values that were repaired and taken.", ("adapter", "kind")
+        )
+        registry.register(self._samples)
+        registry.register(self._healed)
+        self._imports = Counter(
+            "vpp_imports_rejected_total", "What people handed over and was refused.", ("door",), registry=registry
+        )
+        for door in DOORS:
+            self._imports.labels(door)
+        self._troubles = Gauge(
+            "vpp_device_troubles", "Devices that have a trouble now.", ("adapter", "trouble"), registry=registry
+        )
+        self._metered = Gauge(
+            "vpp_delivered_metered_ratio",
+            "Share of the rows that work for requests whose meters are fresh and believed.",
+            registry=registry,
+        )
+        self._metered.set(float("nan"))
