@@ -331,6 +331,10 @@ class Plant(Protocol):
         """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
         ...
 
+    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+        """Return ``cause``, ``since_at`` and ``tried_at`` of a settlement that failed; ``None`` where none did."""
+        ...
+
     def progress(self, request_id: str) -> Mapping[str, float] | None:
         """Return ``target_kw`` and ``delivered_kw`` of a running request as of now; ``None`` while it does not run."""
         ...

@@ -27,6 +27,7 @@ _PLAIN = {
     "vpp_limits_not_restored",
     "vpp_plan_rung",
     "vpp_promises_broken_total",
+    "vpp_requests_unsettled",
     "vpp_solver_gap_ratio",
     "vpp_target_kw",
     "vpp_tracking_error_ratio",
@@ -44,6 +45,7 @@ _ALERTS = {
     "PlanFallback",
     "PromiseBroken",
     "ServiceDown",
+    "SettlementFailed",
     "TelemetryStale",
 }
 

@@ -505,6 +505,57 @@ async def test_a_fleet_that_grows_under_a_running_request_goes_on_and_is_settled
     assert plant.request(request.id).state is RequestState.SETTLED
 
 
+async def test_a_request_that_begins_in_the_quarter_of_its_submission_is_settled_like_any_other(still: Still) -> None:
+    put_in_force(still)
+    plant, desk = still.service.plant, still.service.plant.desk
+    start_at = instant(still.clock.now_s() + 75.0)
+    draft = replace(asked(still, 0.5), notice_class=NoticeClass.REALTIME, start_at=start_at)
+    request, _ = await plant.submit(replace(draft, end_at=start_at + timedelta(minutes=15.0)), key=None, actor="x")
+    await plant.accept(request.id, offer=None, actor="x")
+    await still.clock.advance(start_at.timestamp() + 60.0)
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
+    await plant.cancel(request.id, actor="x", reason="enough")
+    await still.clock.advance(request.draft.end_at.timestamp() + 7200.0)
+    await still.cycle()
+    await desk.verify_finished()
+
+    assert desk.clearing.failed == {}
+    assert plant.request(request.id).state is RequestState.SETTLED
+
+
+async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(still: Still) -> None:
+    put_in_force(still)
+    plant, desk = still.service.plant, still.service.plant.desk
+    ids = []
+    for hours in (0.0, 4.0):
+        made = asked(still, 0.5)
+        draft = replace(
+            made, start_at=made.start_at + timedelta(hours=hours), end_at=made.end_at + timedelta(hours=hours)
+        )
+        request, _ = await plant.submit(draft, key=None, actor="x")
+        await plant.accept(request.id, offer=None, actor="x")
+        ids.append(request.id)
+    for _ in range(40):
+        await still.clock.advance(still.clock.now_s() + 600.0)
+        still.report(power_kw=3.0, rows=12)
+        await still.cycle()
+    lost = desk.baselines.pop(ids[0])
+    await desk.verify_finished()
+
+    assert [plant.request(i).state for i in ids] == [RequestState.COMPLETED, RequestState.SETTLED]
+    assert "no baseline" in str((plant.unsettled(ids[0]) or {})["cause"])
+    assert ("settlement_failed", "set") in still.alarms()
+    await still.cycle()
+    assert still.value("vpp_requests_unsettled") == 1.0
+
+    desk.baselines[ids[0]] = lost
+    await still.clock.advance(still.clock.now_s() + 900.0)
+    await desk.verify_finished()
+    assert plant.request(ids[0]).state is RequestState.SETTLED
+    assert plant.unsettled(ids[0]) is None
+
+
 async def test_the_same_key_is_answered_even_before_the_first_plan(still: Still) -> None:
     plant = still.service.plant
     draft = asked(still, 5.0)

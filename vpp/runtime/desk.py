@@ -27,6 +27,7 @@ from vpp.planning.delivery import DeliveryRecord
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.past import Past
 from vpp.ports import Clock, IntervalMeter, Journal, News
+from vpp.runtime.clearing import Clearing
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
@@ -43,8 +44,8 @@ BASELINE = "baseline.issued"
 SESSIONS = "baseline.sessions"
 _TRIALS_S = 60.0
 """How often setpoints in force are compared with meters."""
-_FINISHED = (RequestState.COMPLETED, RequestState.ABORTED)
-"""States after which delivery is measured once the watch is over."""
+_FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
+"""States after which delivery is measured once the watch is over; verified alone is a settlement cut short."""
 
 
 class Desk:
@@ -73,6 +74,7 @@ class Desk:
         changed: Callable[[], None] | None = None,
     ) -> None:
         self.assessor = Assessor()
+        self.clearing = Clearing(journal, news)
         self.baselines: dict[str, Baseline] = {}
         self.portfolios: dict[str, BoolArray] = {}
         self.progress: dict[str, Progress] = {}
@@ -264,21 +266,27 @@ class Desk:
         return whole
 
     async def verify_finished(self) -> None:
-        """Measure and settle every request whose watch is over and whose last interval is metered."""
+        """Measure and settle every request whose watch is over and whose last interval is metered.
+
+        One that cannot be settled is kept in ``clearing`` with its cause and tried again; the others go on.
+        """
         await self._freeze_missing()
         now_s = self._clock.now_s()
         for request in self._engine.book.all():
             over_s = -(-self._engine.book.timetable(request.id).watched_s // STEP_S) * STEP_S
-            if request.state in _FINISHED and request.id in self.baselines and now_s > over_s + STEP_S / 30.0:
-                await self._settle(request)
+            if request.state in _FINISHED and was_ramped(request) and now_s > over_s + STEP_S / 30.0:
+                await self.clearing.attempt(request.id, partial(self._settle, request), now_s)
 
     async def _freeze_missing(self) -> None:
         """Freeze what an acceptance could not, because the service ended between the two."""
         for request in self._engine.book.all():
             if request.state in COMMITTED and request.id not in self.baselines and request.id not in self._freezing:
-                await self._freezing.answer(request.id, partial(self._freeze, request))
+                freeze = partial(self._freezing.answer, request.id, partial(self._freeze, request))
+                await self.clearing.attempt(request.id, freeze, self._clock.now_s())
 
     async def _settle(self, request: DispatchRequest) -> None:
+        if request.id not in self.baselines:
+            raise ConflictError("no baseline was frozen when it was accepted")
         performance = await asyncio.to_thread(self._measure, request, final=True)
         self._performances[request.id] = performance
         now = self._clock.now()
@@ -354,22 +362,22 @@ class Desk:
         return total
 
     def _baseline(self, request: DispatchRequest, state: FleetState, schedule: Schedule | None) -> Baseline:
-        timetable = self._engine.book.timetable(request.id)
-        span_s = (timetable.ramp_s, timetable.watched_s)
-        return self._baseline_of(request, state.index, schedule, span_s)(request.draft)
+        end_s = self._engine.book.timetable(request.id).watched_s
+        return self._baseline_of(request, state.index, schedule, end_s)(request.draft)
 
     def _baseline_of(
-        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, span_s: tuple[float, float]
+        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float
     ) -> Callable[[RequestDraft], Baseline]:
-        """Return the computation of a request's baseline, open only for the draft and so for its method."""
-        start_s, end_s = span_s
+        """Return the computation of a request's baseline until ``end_s``, open only for the draft and its method."""
+        start_s = self._engine.book.timetable(request.id).ramp_s
         return partial(
             compute_baseline,
             index=index,
             portfolio=portfolio(request.draft, index),
             meter=FittedMeter(meter=self._meters, count=len(index)),
             schedule=schedule,
-            notice_s=request.created_at.timestamp(),
+            # A request may be accepted when its ramp should have begun: what is metered in the ramp adjusts nothing.
+            notice_s=min(request.created_at.timestamp(), start_s),
             start_s=start_s,
             end_s=end_s,
         )
@@ -380,8 +388,8 @@ class Desk:
         index = first_rows(self._state().index, len(measured_kw))
         return baseline_spread(
             request.draft,
-            # On the frozen grid: one that was stopped early ends sooner by its timetable than by its baseline.
-            self._baseline_of(request, index, self._schedule(), (frozen.start_s, frozen.end_s)),
+            # To the frozen end: one that was stopped early ends sooner by its timetable than by its baseline.
+            self._baseline_of(request, index, self._schedule(), frozen.end_s),
             index=index,
             portfolio=self.portfolios[request.id][: len(index)],
             measured_kw=measured_kw,
@@ -434,6 +442,11 @@ class Desk:
         last = request.history[-1]
         _log.info("request", id=request.id, state=request.state.value, actor=last.actor, reason=last.reason)
         self._news.publish("request", at_s, {"id": request.id, "state": request.state.value, "reason": last.reason})
+
+
+def was_ramped(request: DispatchRequest) -> bool:
+    """Return whether a request ever began: only then there is something to settle."""
+    return any(t.to_state is RequestState.RAMPING for t in request.history)
 
 
 def _check_quotable(state: FleetState, schedule: Schedule | None) -> None:

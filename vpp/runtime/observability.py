@@ -185,6 +185,10 @@ class Metrics(Vitals):
         if ahead_s:
             self._clock_steps.inc()
 
+    def set_requests_unsettled(self, count: int) -> None:
+        """Take the number of requests that are over and could not be settled."""
+        self._unsettled.set(count)
+
     def set_leader_epoch(self, epoch: int) -> None:
         """Take the epoch this process leads in."""
         self._epoch.set(epoch)
@@ -219,6 +223,9 @@ class Metrics(Vitals):
             "vpp_tracking_error_ratio", "Deviation from the target as a share of it.", registry=registry
         )
         self._requests = Gauge("vpp_requests", "Requests by state.", ("state",), registry=registry)
+        self._unsettled = Gauge(
+            "vpp_requests_unsettled", "Requests that are over and could not be settled.", registry=registry
+        )
         self._cap_violations = Counter(
             "vpp_cap_violations_total", "Transformers that went above their limit.", registry=registry
         )

@@ -128,6 +128,11 @@ class VirtualPowerPlant:
         progress = self.desk.progress.get(request_id)
         return None if progress is None else progress_body(progress)
 
+    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+        """Return why a request that is over could not be settled."""
+        failed = self.desk.clearing.failed.get(request_id)
+        return None if failed is None else failed.body()
+
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
         return await self.desk.submit(draft, key=key, actor=actor)
@@ -285,6 +290,7 @@ class VirtualPowerPlant:
         metrics, outbox = self._metrics, self._engine.outbox
         metrics.observe_fleet(state)
         metrics.observe_requests(self._engine.book.all())
+        metrics.set_requests_unsettled(len(self.desk.clearing.failed))
         # A signal asks for nothing half of the time: as a share of that, no deviation means anything.
         steady = [p for p in result.progress if self.request(p.request_id).draft.product is not Product.REGULATION]
         metrics.observe_tracking(sum(p.target_kw for p in steady), sum(p.delivered_kw for p in steady))

@@ -12,6 +12,15 @@ _log = structlog.get_logger(__name__)
 _RESTART_S = 5.0
 
 
+async def fault_of(step: Awaitable[object]) -> Exception | None:
+    """Await one step of a loop and return what it raised, ``None`` if nothing; cancellation passes through."""
+    try:
+        await step
+    except Exception as fault:  # noqa: BLE001 - as in the supervisor: one step's fault must not end its neighbours
+        return fault
+    return None
+
+
 class Supervisor:
     """Runs named loops as tasks of one group and restarts those that fail.
 

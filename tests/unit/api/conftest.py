@@ -140,6 +140,7 @@ class _FakePlant:
         self.keys: list[str | None] = []
         self.checks = {"database": True, "plan": True}
         self.broken = False
+        self.failed: Mapping[str, object] | None = None
         self._requests: dict[str, DispatchRequest] = {}
         self._keys: dict[str, str] = {}
         self._sessions = {
@@ -161,6 +162,10 @@ class _FakePlant:
         if request_id not in self._requests:
             raise UnknownIdError("request", request_id)
         return self._requests[request_id]
+
+    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+        del request_id
+        return self.failed
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         self.actors.append(actor)

@@ -1,6 +1,7 @@
 """The dispatcher's routes: asking, accepting, stopping, being told."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -34,6 +35,16 @@ async def test_a_request_is_answered_with_its_quote_and_place(client: httpx.Asyn
     assert body["quote"]["limits"][0]["name"] == "feeder"
     assert body["quote"]["counter_offers"][0]["kind"] == "less_power"
     assert body["quote"]["promises_broken"] == 0
+
+
+async def test_a_settlement_that_failed_is_shown_with_its_cause(client: httpx.AsyncClient, plant: "FakePlant") -> None:
+    made = (await client.post("/api/v1/requests", json=BODY)).json()
+    assert made["settlement_failed"] is None
+
+    at = datetime(2026, 7, 15, 6, 30, tzinfo=UTC)
+    plant.failed = {"cause": "no meters", "since_at": at, "tried_at": at}
+    shown = (await client.get(f"/api/v1/requests/{made['id']}")).json()["settlement_failed"]
+    assert shown == {"cause": "no meters", "since_at": "2026-07-15T06:30:00Z", "tried_at": "2026-07-15T06:30:00Z"}
 
 
 async def test_the_same_key_returns_the_same_request(client: httpx.AsyncClient) -> None:

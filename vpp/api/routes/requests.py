@@ -164,7 +164,7 @@ async def report(
 
 
 def _view(plant: Plant, request: DispatchRequest) -> RequestView:
-    return RequestView.of(request, plant.progress(request.id))
+    return RequestView.of(request, plant.progress(request.id), plant.unsettled(request.id))
 
 
 def _wants_html(format_: str | None, headers: Mapping[str, str]) -> bool:

@@ -195,6 +195,14 @@ class ProgressView(Schema):
     measured_kw: Known = None
 
 
+class SettlementFailedView(Schema):
+    """Why a request that is over could not be settled; it is tried again."""
+
+    cause: str
+    since_at: datetime
+    tried_at: datetime
+
+
 class RequestView(Schema):
     """A request with its whole history."""
 
@@ -217,11 +225,17 @@ class RequestView(Schema):
     accepted_kw: float | None
     quote: QuoteView | None
     shortfall: ShortfallView | None
+    settlement_failed: SettlementFailedView | None = Field(description="null unless a settlement failed")
     progress: ProgressView | None = Field(description="null while the request does not run")
     history: list[TransitionView]
 
     @classmethod
-    def of(cls, request: DispatchRequest, progress: Mapping[str, float] | None) -> Self:
+    def of(
+        cls,
+        request: DispatchRequest,
+        progress: Mapping[str, float] | None,
+        unsettled: Mapping[str, object] | None = None,
+    ) -> Self:
         """Return the request as it is shown."""
         draft = {name: getattr(request.draft, name) for name in RequestBody.model_fields}
         return cls(
@@ -233,6 +247,7 @@ class RequestView(Schema):
             accepted_kw=request.accepted_kw,
             quote=None if request.quote is None else QuoteView.of(request.quote),
             shortfall=_shortfall(request),
+            settlement_failed=None if unsettled is None else SettlementFailedView.model_validate(dict(unsettled)),
             progress=_progress(progress),
             history=[
                 TransitionView(
