@@ -17,7 +17,7 @@ from itertools import count
 import msgspec
 import orjson
 
-from adapters.ocpp import schemas
+from adapters.ocpp import healing, schemas
 from adapters.ocpp.channel import Channel
 from adapters.ocpp.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode
 from adapters.ocpp.poller import Poller
@@ -129,6 +129,9 @@ class Endpoint:
 
     def rejected(self, reason: str) -> None:
         """Count a frame or a part of one that was dropped."""
+
+    def healed(self, kind: str) -> None:
+        """Count a repair of a message that was taken."""
 
     def opened(self) -> None:
         """Hear that the connection is open."""
@@ -258,7 +261,7 @@ class Endpoint:
         self._send(answer)
 
     def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
-        """Return a lawful payload, without the samples that are not; raise CallFaultError for any other."""
+        """Return a payload that is lawful or can be made so; raise CallFaultError for any other."""
         try:
             payload = orjson.loads(bytes(raw))
         except orjson.JSONDecodeError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
@@ -268,9 +271,17 @@ class Endpoint:
         try:
             schemas.check_request(self.version, action, payload)
         except CallFaultError:
-            for _ in range(schemas.drop_bad_samples(self.version, action, payload)):
-                self.rejected("sample")
+            return self._heal(action, payload)
         return payload
+
+    def _heal(self, action: str, payload: Json) -> Json:
+        """Return a payload after the repair of what is cosmetic about it; raise CallFaultError where more is wrong."""
+        healed = healing.heal(self.version, action, payload)
+        for kind in healed.kinds:
+            self.healed(kind)
+        for _ in range(healed.samples):
+            self.rejected("sample")
+        return healed.payload
 
     def _take_result(self, message_id: str, raw: "bytes | msgspec.Raw") -> None:
         waiting = self._waiting

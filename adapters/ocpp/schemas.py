@@ -33,8 +33,8 @@ _FAULTS = {
     "additionalProperties": Fault.FORMAT,
 }
 """Fault of each schema keyword; every other keyword judges a value (``Fault.PROPERTY``)."""
-_SAMPLE_LISTS = ("meterValue", "transactionData")
-_LONGEST_DETAIL = 200
+LONGEST_DETAIL = 200
+"""Characters of an error's detail that are sent to a peer."""
 
 
 @cache
@@ -50,26 +50,32 @@ def requests(version: Version) -> frozenset[str]:
     return frozenset(name.removesuffix("Request") for name in names)
 
 
-def _load(version: Version, name: str) -> _Validator:
-    text = (_folder(version) / f"{name}.json").read_text(encoding="utf-8-sig")
-    return jsonschema_rs.validator_for(orjson.loads(text), validate_formats=False)
+def _read(version: Version, name: str) -> Json:
+    schema: Json = orjson.loads((_folder(version) / f"{name}.json").read_text(encoding="utf-8-sig"))
+    return schema
+
+
+@cache
+def request_schema(version: Version, action: str) -> Json:
+    """Return the schema of a request that has one; not to be changed."""
+    has_suffix = version is not Version.V16 and (_folder(version) / f"{action}Request.json").is_file()
+    return _read(version, f"{action}Request" if has_suffix else action)
 
 
 @cache
 def _request(version: Version, action: str) -> _Validator:
-    has_suffix = version is not Version.V16 and (_folder(version) / f"{action}Request.json").is_file()
-    return _load(version, f"{action}Request" if has_suffix else action)
+    return jsonschema_rs.validator_for(request_schema(version, action), validate_formats=False)
 
 
 @cache
 def _response(version: Version, action: str) -> _Validator:
-    return _load(version, f"{action}Response")
+    return jsonschema_rs.validator_for(_read(version, f"{action}Response"), validate_formats=False)
 
 
 def check_request(version: Version, action: str, payload: Json) -> None:
     """Raise CallFaultError unless ``payload`` is a lawful request of ``action``."""
     if action not in requests(version):
-        raise CallFaultError(Fault.UNKNOWN_ACTION, action[:_LONGEST_DETAIL])
+        raise CallFaultError(Fault.UNKNOWN_ACTION, action[:LONGEST_DETAIL])
     validator = _request(version, action)
     if not validator.is_valid(payload):
         raise _fault(next(iter(validator.iter_errors(payload))))
@@ -80,34 +86,7 @@ def is_response(version: Version, action: str, payload: Json) -> bool:
     return _response(version, action).is_valid(payload)
 
 
-def drop_bad_samples(version: Version, action: str, payload: Json) -> int:
-    """Take out of a metering message the samples that violate its schema and return how many there were.
-
-    Units and measurands outside the standard are common (mobilityhouse/ocpp#54, lbbrhzn/ocpp#1248); their neighbours
-    are good. A reading without samples left goes too, and with the last reading the whole field.
-
-    Raises:
-        CallFaultError: Something else is wrong as well.
-    """
-    if action not in requests(version):
-        raise CallFaultError(Fault.UNKNOWN_ACTION, action[:_LONGEST_DETAIL])
-    bad: set[tuple[str, int, int]] = set()
-    for error in _request(version, action).iter_errors(payload):
-        match list(error.instance_path):
-            case [str(field), int(reading), "sampledValue", int(sample), *_] if field in _SAMPLE_LISTS:
-                bad.add((field, reading, sample))
-            case _:
-                raise _fault(error)
-    for field, reading, sample in sorted(bad, reverse=True):
-        del payload[field][reading]["sampledValue"][sample]
-    for field in {field for field, _, _ in bad}:
-        payload[field] = [reading for reading in payload[field] if reading["sampledValue"]]
-        if not payload[field]:
-            del payload[field]
-    return len(bad)
-
-
 def _fault(error: jsonschema_rs.ValidationError) -> CallFaultError:
     where = "/".join(str(step) for step in error.instance_path)
     fault = _FAULTS.get(error.kind.name, Fault.PROPERTY)
-    return CallFaultError(fault, f"{where or 'payload'}: {error.message}"[:_LONGEST_DETAIL])
+    return CallFaultError(fault, f"{where or 'payload'}: {error.message}"[:LONGEST_DETAIL])

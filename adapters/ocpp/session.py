@@ -162,6 +162,10 @@ class Session(Endpoint):
         """See ``Endpoint``."""
         self.charger.services.coalescer.rejected(reason)
 
+    def healed(self, kind: str) -> None:
+        """See ``Endpoint``."""
+        self.charger.services.coalescer.healed(kind)
+
     def lost(self) -> None:
         """See ``Endpoint``."""
         if not self._retired:

@@ -79,19 +79,6 @@ def test_all_schemas_of_all_versions_compile() -> None:
                 schemas.check_request(version, action, {"nobody.expects.this": 1})
 
 
-def test_bad_samples_are_taken_out_and_other_faults_still_told() -> None:
-    good, bad = {"value": "1"}, {"value": "1", "unit": "Hz"}
-    at = "2025-07-01T18:00:00Z"
-    payload: Json = {
-        "connectorId": 1,
-        "meterValue": [{"timestamp": at, "sampledValue": [bad, good, bad]}, {"timestamp": at, "sampledValue": [bad]}],
-    }
-    assert schemas.drop_bad_samples(Version.V16, "MeterValues", payload) == 3
-    assert payload["meterValue"] == [{"timestamp": at, "sampledValue": [good]}]
-    with pytest.raises(CallFaultError):
-        schemas.drop_bad_samples(Version.V16, "MeterValues", {"meterValue": payload["meterValue"]})
-
-
 def charger(p_min_kw: float, phases: int = 3) -> Resource:
     return Resource(
         id="r",
