@@ -1,8 +1,10 @@
 """A resource that no link can serve is refused before anything of it is stored."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vpp.bootstrap.service import Service, Store, links_of
@@ -10,6 +12,7 @@ from vpp.config import Settings
 from vpp.domain.errors import InputError
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.timegrid import TimeGrid
 from vpp.runtime.clock import SYSTEM_CLOCK
 
 
@@ -67,3 +70,19 @@ async def test_registering_the_same_thing_again_changes_nothing(service: Service
     for _ in range(2):
         await service.plant.connect(resources=[resource(Adapter.OCPP, "CS9/1")])
     assert len(service.plant.fleet()) == 1
+
+
+async def test_imported_history_passes_the_gate_and_is_stored_in_parts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpp.runtime.plant._IMPORT_CELLS", 3)
+    await service.plant.connect(resources=[resource(Adapter.OCPP, "CS9/1")])
+    grid = TimeGrid(start_at=datetime(2026, 7, 14, tzinfo=UTC), count=10)
+    good = np.array([[1.0, np.nan, np.nan, np.nan, np.nan, 2.0, 3.0, 4.0, np.nan, 5.0]])
+    bad = np.where(np.arange(10) == 9, 7000.0, good)
+
+    with pytest.raises(InputError, match="watts"):
+        await service.plant.import_meters(grid, ["x"], bad)
+    assert np.isnan(service.plant._meters.read(grid)).all()
+    assert await service.plant.import_meters(grid, ["x"], good) == 5
+    np.testing.assert_array_equal(service.plant._meters.read(grid), good)

@@ -110,8 +110,13 @@ def test_infinity_is_no_mean_and_every_reason_is_counted() -> None:
     rows = np.array([0, 4], dtype=np.int32)
     mean_kw = np.array([[np.inf, 1e6, np.nan, 6.0], [1.0, 1e6, 2.0, 9e9]])
     refused, counts = judge_means(index, GRID, rows, mean_kw, now_s=GRID.start_s + 2700.0)
-    assert refused is not None
-    assert (refused.verdict, refused.row) == (Verdict.NOT_A_NUMBER, 0)
+    assert [(fault.verdict, fault.row) for fault in refused] == [
+        (Verdict.NOT_A_NUMBER, 0),
+        (Verdict.FUTURE, 0),
+        (Verdict.FUTURE, 4),
+        (Verdict.RANGE, 0),
+        (Verdict.RANGE, 4),
+    ]
     assert counts == {Verdict.NOT_A_NUMBER: 1, Verdict.FUTURE: 2, Verdict.RANGE: 2}
     with pytest.raises(InputError, match=r"hall at .* and 4 more"):
         check_means(index, GRID, rows, mean_kw, now_s=GRID.start_s + 2700.0)

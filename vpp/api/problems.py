@@ -11,18 +11,18 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vpp.api.schemas.base import FieldError, Problem, json_bytes
+from vpp.api.schemas.base import FieldError, Problem, json_bytes, shown
 from vpp.domain.errors import ConflictError, InputError, RetryError, SkipError, UnknownIdError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
-_SHOWN_CHARACTERS = 120
 _MESSAGE_PREFIXES = ("Value error, ", "Input should be ")
 _ACCEPTED = {
     "missing": "a value: this field is required",
     "extra_forbidden": "only fields this route knows",
     "json_invalid": "valid JSON",
 }
+__all__ = ["RejectedFieldsError", "documented", "field_errors", "install", "problem_of", "shown"]
 _log = structlog.get_logger(__name__)
 
 
@@ -68,17 +68,6 @@ def field_errors(errors: Sequence[ErrorDetails | Mapping[str, Any]], *, row: int
         FieldError(row=row, field=_field(error["loc"], row), value=_given(error), accepted=_accepted(error))
         for error in errors
     ]
-
-
-def shown(value: object) -> object:
-    """Return a value short and plain enough to be sent back."""
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else str(value)
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def install(app: FastAPI) -> None:
@@ -144,9 +133,14 @@ def _problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     problem = Problem(
-        type=f"urn:vpp:problem:{kind}", title=title, status=status, detail=detail, errors=list(errors)
+        type=f"urn:vpp:problem:{kind}", title=title, status=status, detail=_plain(detail), errors=list(errors)
     ).model_dump(mode="json", exclude_none=True)
     return Response(json_bytes(problem), status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _plain(text: str) -> str:
+    """Return a text that can be encoded, whatever a caller's name brought along."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _http_problem(error: HTTPException) -> Response:

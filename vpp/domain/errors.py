@@ -19,6 +19,17 @@
 from enum import StrEnum
 from typing import ClassVar
 
+_MOST_SHOWN = 300
+
+
+def brief(value: object) -> str:
+    """Return the text of a value from outside, cut where it is long; never raises."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a structure of thousands of levels
+        return f"a value of type {type(value).__name__} too large to show"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
 
 class Recovery(StrEnum):
     """What a catcher should do."""
@@ -64,7 +75,7 @@ class InputError(SkipError):
     """
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
-        super().__init__(f"{field}: {value!r} is not accepted; give {accepted}")
+        super().__init__(f"{field}: {brief(value)} is not accepted; give {accepted}")
         self.field = field
         self.value = value
         self.accepted = accepted

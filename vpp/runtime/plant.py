@@ -24,7 +24,7 @@ from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.capability import Declaration
@@ -38,6 +38,7 @@ from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.slowloop import SlowLoop
 from vpp.state.image import ProcessImage
+from vpp.telemetry.gate import check_means
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.resample import IntervalMeans
 
@@ -47,6 +48,8 @@ Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
 CONNECTED = "fleet.connected"
 _INGEST = "ingest"
 """Label of what the service kept out itself, beside those of the adapters."""
+_IMPORT_CELLS = 4_000_000
+"""Values of whole frames that one part of an import may hold."""
 _FLEET_NEWS_CYCLES = 6
 """How many cycles lie between two pictures of the fleet on the event stream."""
 
@@ -245,14 +248,28 @@ class VirtualPowerPlant:
         return self._image.sessions.find(session_id)
 
     async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
-        """Store metered 15-minute means of some resources."""
+        """Store metered 15-minute means of some resources, all or none; what cannot be is refused by the gate."""
         index = self._image.index
         unknown = next((i for i in resource_ids if i not in index.row_of), None)
         if unknown is not None:
             raise UnknownIdError("resource", unknown)
         rows = np.array([index.row_of[i] for i in resource_ids], dtype=np.int32)
-        count = await asyncio.to_thread(self._meters.import_rows, grid, rows, mean_kw)
+        await asyncio.to_thread(check_means, index, grid, rows, mean_kw, now_s=self.clock.now_s())
+        count = await asyncio.to_thread(self._import, grid, rows, mean_kw)
         self.slow.fleet_changed()
+        return count
+
+    def _import(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
+        """Store means a part at a time: every interval touched is a frame of the whole fleet in memory."""
+        length, count = max(_IMPORT_CELLS // max(len(self._image.index), 1), 1), 0
+        for first in range(0, grid.count, length):
+            part = mean_kw[:, first : first + length]
+            known = np.flatnonzero(~np.isnan(part).all(axis=0))
+            if len(known):
+                begin, end = int(known[0]), int(known[-1]) + 1
+                start_s = grid.start_s + grid.step_s * (first + begin)
+                some = TimeGrid(start_at=instant(start_s), step_s=grid.step_s, count=end - begin)
+                count += self._meters.import_rows(some, rows, part[:, begin:end])
         return count
 
     def card(self, row: int) -> Mapping[str, object]:

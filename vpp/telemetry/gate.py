@@ -3,6 +3,7 @@
 Nothing is ever rescaled: a value that cannot be is named with its nameplate and the unit it was probably given in.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,8 @@ SLACK_KW: Final = 0.5
 """And this much in any case, for devices of a few kilowatts."""
 RUNNING_S: Final = 60.0
 """How long before its end an interval may be handed over, for the clocks of two systems."""
+MOST_NAMED: Final = 100
+"""How many refused values are named."""
 _UNITS = ((1e-3, "watts?"), (1e-6, "milliwatts?"))
 _LEAST_RATIO = 0.005
 """Share of the nameplate below which a power in another unit would not have been worth reporting."""
@@ -53,10 +56,30 @@ def mean_bounds_kw(p_min_kw: FloatArray, p_max_kw: FloatArray) -> tuple[FloatArr
     return least, MEAN_FACTOR * np.maximum(p_max_kw, 0.0) + slack_kw
 
 
+class RefusedMeansError(InputError):
+    """A table of means that is refused as a whole.
+
+    Args:
+        refused: Each value that cannot be, up to a bound, and what would have been accepted in its place.
+        count: How many there are in all.
+        index: The fleet.
+    """
+
+    def __init__(self, refused: Sequence[tuple[Refused, str]], count: int, index: FleetIndex) -> None:
+        first, accepted = refused[0]
+        resource = index.resources[first.row]
+        super().__init__(
+            f"{resource.id} at {instant(first.at_s).isoformat()}" + (f" and {count - 1} more" if count > 1 else ""),
+            f"{first.value_kw:,.6g} kW, nameplate {first.nameplate_kw:,g} kW{_guess(first, resource.p_min_kw)}",
+            accepted,
+        )
+        self.refused = tuple(refused)
+
+
 def judge_means(
     index: FleetIndex, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray, *, now_s: float
-) -> tuple[Refused | None, dict[Verdict, int]]:
-    """Return the first value that is not believed, and how many are not for each reason.
+) -> tuple[list[Refused], dict[Verdict, int]]:
+    """Return values that are not believed, up to ``MOST_NAMED``, and how many are not for each reason.
 
     Args:
         index: The fleet.
@@ -76,39 +99,31 @@ def judge_means(
         Verdict.RANGE: outside & ~ahead,
     }
     counts = {verdict: int(np.count_nonzero(found)) for verdict, found in faults.items() if found.any()}
-    if not counts:
-        return None, counts
-    verdict = next(iter(counts))
-    line, step = np.argwhere(faults[verdict])[0].tolist()
-    row = int(rows[line])
-    return (
+    starts_s = grid.starts_s()
+    refused = [
         Refused(
             verdict=verdict,
-            row=row,
-            at_s=float(grid.starts_s()[step]),
+            row=int(rows[line]),
+            at_s=float(starts_s[step]),
             value_kw=float(mean_kw[line, step]),
-            nameplate_kw=nameplate_kw(float(index.p_min_kw[row]), float(index.p_max_kw[row])),
-        ),
-        counts,
-    )
+            nameplate_kw=nameplate_kw(float(index.p_min_kw[rows[line]]), float(index.p_max_kw[rows[line]])),
+        )
+        for verdict in counts
+        for step, line in np.argwhere(faults[verdict].T)[:MOST_NAMED].tolist()
+    ]
+    return refused[:MOST_NAMED], counts
 
 
 def check_means(index: FleetIndex, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray, *, now_s: float) -> None:
     """Refuse a table of metered means as a whole where one of them cannot be; arguments as of `judge_means`.
 
     Raises:
-        InputError: Names resource, interval, value, nameplate and the unit that was probably meant.
+        RefusedMeansError: Names resource, interval, value, nameplate and the unit that was probably meant.
     """
     refused, counts = judge_means(index, grid, rows, mean_kw, now_s=now_s)
-    if refused is None:
-        return
-    resource = index.resources[refused.row]
-    others = sum(counts.values()) - 1
-    raise InputError(
-        f"{resource.id} at {instant(refused.at_s).isoformat()}" + (f" and {others} more" if others else ""),
-        f"{refused.value_kw:,.6g} kW, nameplate {refused.nameplate_kw:,g} kW{_guess(refused, resource.p_min_kw)}",
-        _accepted(refused, index),
-    )
+    if refused:
+        named = [(fault, _accepted(fault, index)) for fault in refused]
+        raise RefusedMeansError(named, sum(counts.values()), index)
 
 
 def nameplate_kw(p_min_kw: float, p_max_kw: float) -> float:
@@ -138,4 +153,6 @@ def _accepted(refused: Refused, index: FleetIndex) -> str:
         return "an interval that has ended"
     rows = np.array([refused.row], dtype=np.int32)
     least, most = mean_bounds_kw(index.p_min_kw[rows], index.p_max_kw[rows])
-    return f"kW, load positive, from {least[0]:g} to {most[0]:g}"
+    guess = _guess(refused, index.resources[refused.row].p_min_kw).removeprefix(": ")
+    hint = f" ({guess})" if guess else ""
+    return f"kW, load positive, from {least[0]:g} to {most[0]:g}{hint}"

@@ -36,6 +36,7 @@ from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.telemetry.gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
 DAY = TimeGrid(start_at=datetime(2026, 7, 15, tzinfo=ZoneInfo("Asia/Shanghai")))
@@ -281,6 +282,8 @@ class _FakePlant:
         return self._sessions[session_id]
 
     async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+        rows = np.array([self.index.row_of[name] for name in resource_ids], dtype=np.int32)
+        check_means(self.index, grid, rows, mean_kw, now_s=NOW.timestamp())
         self.imported.append((grid, tuple(resource_ids), mean_kw))
         return int(np.isfinite(mean_kw).sum())
 

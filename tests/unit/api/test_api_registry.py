@@ -1,12 +1,15 @@
 """Operators connect their sites, and hand in what their meters say."""
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
 
-from vpp.api.bodies import meter_table
+from vpp.api.metertable import meter_table
+from vpp.api.problems import RejectedFieldsError
+from vpp.domain.errors import InputError
 from vpp.domain.timegrid import instant
 
 if TYPE_CHECKING:
@@ -177,8 +180,15 @@ async def test_metered_means_are_imported_with_gaps_unknown(client: httpx.AsyncC
         ("start_at,mall/ev-1\n2026-07-15T10:00:00Z,much\n", 1, "mall/ev-1"),
         ("start_at,mall/ev-1\n2026-07-15T10:00:00Z,inf\n", 1, "mall/ev-1"),
         ("start_at,mall/ev-1\n2026-07-15T10:00:00Z,1,2\n", 1, "row"),
-        ("start_at,mall/ev-1\n2026-07-15T10:00:00Z,1\n2026-07-15T10:00:00Z,1\n", None, "start_at"),
+        ("start_at,mall/ev-1\n2026-07-15T10:00:00Z,1\n2026-07-15T10:00:00Z,1\n", 2, "start_at"),
         ("start_at,mall/ev-1\n1990-07-15T10:00:00Z,1\n2026-07-15T10:00:00Z,1\n", None, "start_at"),
+        ("start_at,mall/ev-1\n0001-01-01T00:00:00+14:00,1\n", 1, "start_at"),
+        ("start_at,mall/ev-1\n9999-12-31T23:45:00-12:00,1\n", 1, "start_at"),
+        ("start_at,mall/ev-1\n2026-07-15T01:00:00Z,1_0\n", 1, "mall/ev-1"),
+        ("start_at,mall/ev-1\n2026-07-15T01:00:00Z,+-5\n", 1, "mall/ev-1"),
+        (f"start_at,mall/ev-1\n2026-07-15T01:00:00Z,{'9' * 5000}\n", 1, "mall/ev-1"),
+        ('start_at,mall/ev-1\n2026-07-15T01:00:00Z,"6,1"\n', 1, "mall/ev-1"),
+        ("start_at,mall/ev-1\n2026-07-15T01:00:00Z,\u0663\n", 1, "mall/ev-1"),
         ("", None, "body"),
     ],
 )
@@ -204,7 +214,58 @@ def test_nine_days_of_a_thousand_meters_fit_one_table() -> None:
     header = ",".join(["start_at", *(f"cs-{i}" for i in range(1320))])
     cells = ",".join(["12.345"] * 1320)
     lines = [f"{instant(900.0 * step).isoformat()},{cells}" for step in range(870)]
-    table = meter_table("\n".join((header, *lines)).encode())
+    table = meter_table("\n".join((header, *lines)).encode(), {f"cs-{i}" for i in range(1320)})
 
     assert table.mean_kw.shape == (1320, 870)
     assert (table.mean_kw == 12.345).all()
+
+
+async def test_history_that_cannot_be_is_refused_by_record_and_resource(
+    client: httpx.AsyncClient, plant: "FakePlant"
+) -> None:
+    table = (
+        "start_at,mall/ev-1,roof-pv\n"
+        "2026-07-15T10:30:00+08:00,6000,-3\n"
+        "2026-07-15T10:00:00+08:00,6,3000\n"
+        "2026-07-15T10:15:00+08:00,-6,-2\n"
+        "2026-07-16T10:15:00+08:00,6,\n"
+    )
+    answer = await client.post("/api/v1/meter-intervals", content=table, headers=CSV)
+
+    assert answer.status_code == 422
+    found = {(error["row"], error["field"]): error["accepted"] for error in answer.json()["errors"]}
+    assert set(found) == {(1, "mall/ev-1"), (2, "roof-pv"), (3, "mall/ev-1"), (4, "mall/ev-1")}
+    assert "watts?" in found[1, "mall/ev-1"]
+    assert "the other sign?" in found[3, "mall/ev-1"]
+    assert found[4, "mall/ev-1"] == "an interval that has ended"
+    assert not plant.imported, "nothing of a bad table is stored"
+
+
+async def test_every_bad_record_is_named_up_to_a_bound(client: httpx.AsyncClient) -> None:
+    bad = "".join(f"2026-07-14T{hour:02}:0{hour % 6}:00Z,much\n" for hour in range(24))
+    answer = await client.post("/api/v1/meter-intervals", content="start_at,mall/ev-1\n" + bad, headers=CSV)
+    assert [error["row"] for error in answer.json()["errors"]] == list(range(1, 25))
+
+
+def test_memory_grows_with_what_was_sent_not_with_what_it_claims() -> None:
+    ids = [f"cs-{i}" for i in range(12_000)]
+    wide = ",".join(["start_at", *ids])
+    tracemalloc.start()
+    with pytest.raises(RejectedFieldsError, match="ids of registered"):
+        meter_table(f"{wide}\n2026-01-01T00:00:00Z\n".encode(), {"cs-1"})
+    with pytest.raises(RejectedFieldsError, match="12001 fields"):
+        meter_table((wide + "\n" + "2026-01-01T00:00:00Z\n" * 5000).encode(), set(ids))
+    apart = [f"{at},{','.join(['1'] * 12_000)}" for at in ("2025-07-01T00:00:00Z", "2026-07-01T00:00:00Z")]
+    with pytest.raises(InputError, match="without such holes"):
+        meter_table("\n".join((wide, *apart)).encode(), set(ids))
+    assert tracemalloc.get_traced_memory()[1] < 40e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cell", ["+-5", "9" * 5000, "1_000", "\u0663", "--1", "1e99999", "0x10", "+"])
+async def test_a_cell_that_is_no_number_is_refused_by_name(client: httpx.AsyncClient, cell: str) -> None:
+    table = f"id,area_id,limit_kw,export_limit_kw\nt-9,pudong,{cell},1\n"
+    answer = await client.post("/api/v1/transformers", content=table.encode(), headers=CSV)
+
+    assert answer.status_code == 422
+    assert (answer.json()["errors"][0]["row"], answer.json()["errors"][0]["field"]) == (1, "limit_kw")

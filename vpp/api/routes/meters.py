@@ -4,12 +4,13 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException, Request
 
-from vpp.api.bodies import MeterTable, meter_table
 from vpp.api.deps import ThePlant
+from vpp.api.metertable import MeterTable, meter_table
 from vpp.api.problems import RejectedFieldsError, documented
 from vpp.api.schemas.base import FieldError
 from vpp.api.schemas.registration import MetersImported
 from vpp.domain.fleet import FleetIndex
+from vpp.telemetry.gate import RefusedMeansError
 
 MAX_BYTES = 512 * 2**20
 EXAMPLE = "start_at,mall-7-ev-1,mall-7-ev-2\n2026-07-15T14:00:00+08:00,6.2,\n2026-07-15T14:15:00+08:00,6.4,3.0\n"
@@ -33,15 +34,23 @@ async def import_meters(request: Request, plant: ThePlant) -> MetersImported:
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the table as text/csv")
     body = await request.body()
-    table = await asyncio.to_thread(meter_table, body)
-    _check_ids(table, plant.fleet().index)
-    values = await plant.import_meters(table.grid, table.resource_ids, table.mean_kw)
+    table = await asyncio.to_thread(meter_table, body, plant.fleet().index.row_of)
+    try:
+        values = await plant.import_meters(table.grid, table.resource_ids, table.mean_kw)
+    except RefusedMeansError as error:
+        raise RejectedFieldsError(_by_line(error, table, plant.fleet().index)) from error
     return MetersImported(resources=len(table.resource_ids), intervals=table.grid.count, values=values)
 
 
-def _check_ids(table: MeterTable, index: FleetIndex) -> None:
-    unknown = [identity for identity in table.resource_ids if identity not in index.row_of]
-    if unknown:
-        raise RejectedFieldsError(
-            [FieldError(field="header", value=identity, accepted="ids of registered resources") for identity in unknown]
+def _by_line(error: RefusedMeansError, table: MeterTable, index: FleetIndex) -> list[FieldError]:
+    """Return what the gate refused by the records of the table, in their order."""
+    found = [
+        FieldError(
+            row=int(table.line_of[table.grid.index_at(refused.at_s)]),
+            field=index.resources[refused.row].id,
+            value=refused.value_kw,
+            accepted=accepted,
         )
+        for refused, accepted in error.refused
+    ]
+    return sorted(found, key=lambda fault: fault.row or 0)

@@ -11,9 +11,15 @@ import numpy.typing as npt
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from vpp.domain.errors import brief
+
 _ISO_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _INSTANT_ACCEPTED = "an ISO-8601 time with an offset between 2000 and 2100, e.g. 2026-07-15T14:00:00+08:00"
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""Instants outside are no time of this plant: they are refused at every door."""
+_SHOWN_CHARACTERS = 120
+_JSON_INTEGER = 2**63
+"""JSON's integers end here for those who write and read it in 64 bits."""
 
 
 class Schema(BaseModel):
@@ -32,7 +38,7 @@ def _instant(value: object) -> datetime:
         at = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError(_INSTANT_ACCEPTED) from None
-    if at.tzinfo is None or not _FIRST_YEAR <= at.year < _LAST_YEAR:
+    if at.tzinfo is None or not FIRST_YEAR <= at.year < LAST_YEAR:
         raise ValueError(_INSTANT_ACCEPTED)
     return at.astimezone(UTC)
 
@@ -68,12 +74,34 @@ class Page(Schema, Generic[Item]):
     offset: int
 
 
+def shown(value: object) -> object:
+    """Return a value short and plain enough to be sent back."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value if abs(value) < _JSON_INTEGER else f"an integer of {value.bit_length()} bits"
+        case float():
+            return value if math.isfinite(value) else str(value)
+    return _short(value if isinstance(value, str) else brief(value))
+
+
+def _short(text: str) -> str:
+    """Return a text without lone surrogates, cut where it is long."""
+    text = text[: _SHOWN_CHARACTERS + 1].encode("utf-8", "replace").decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+Text = Annotated[str, BeforeValidator(_short)]
+Shown = Annotated[Any, BeforeValidator(shown)]
+
+
 class FieldError(Schema):
     """One field that was not accepted."""
 
     row: int | None = Field(default=None, description="For bulk input: number of the record, from 1.")
-    field: str = Field(description="Name as it was sent, dotted where nested.")
-    value: Any = Field(default=None, description="What was given, shortened.")
+    field: Text = Field(description="Name as it was sent, dotted where nested.")
+    value: Shown = Field(default=None, description="What was given, shortened.")
     accepted: str = Field(description="What would have been accepted.")
 
 
