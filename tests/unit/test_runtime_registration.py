@@ -103,7 +103,7 @@ async def test_a_draft_without_sense_is_refused_by_name_even_where_nothing_can_b
     )
     with pytest.raises(InputError, match="not past"):
         await service.plant.submit(draft, key=None, actor="dispatcher")
+    later = replace(draft, start_at=now + timedelta(hours=1), end_at=now + timedelta(hours=2))
     with pytest.raises(ConflictError, match="nothing is connected"):
-        later = replace(draft, start_at=now + timedelta(hours=1), end_at=now + timedelta(hours=2))
         await service.plant.submit(later, key=None, actor="dispatcher")
     assert service.plant.requests() == ()
