@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test check format lock rivals clean
+.PHONY: setup run test fuzz check format lock rivals clean
 .DEFAULT_GOAL := run
 
 setup: $(READY)
@@ -22,6 +22,11 @@ run: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# A million inputs nobody would send: OCPP, WebSocket, Modbus, MQTT, HTTP. Another seed draws others: make fuzz SEED=7
+SEED ?= 1
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --seed $(SEED)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

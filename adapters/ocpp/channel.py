@@ -4,6 +4,7 @@ A connection that sleeps holds its socket and a dozen references, no buffer. A p
 either until it does, and is dropped once what waits for it passes ``backlog_bytes``.
 """
 
+import logging
 import math
 import socket
 import ssl
@@ -22,6 +23,7 @@ from adapters.ocpp.frames import (
     apply_mask,
     closing,
     control,
+    is_utf8,
     masked,
     span,
     text,
@@ -30,11 +32,15 @@ from adapters.ocpp.heap import Leftovers
 from adapters.ocpp.poller import READ, WRITE, Poller
 from adapters.ocpp.wheel import Wheel
 
+log = logging.getLogger(__name__)
+
 RECEIVE_BYTES = 16 * 1024
 BACKLOG_BYTES = 64 * 1024
 LONGEST_HEAD = 8 * 1024
 LINGER_WALL_S = 1.0
 """How long a peer may take to close after our farewell; closing at once could destroy what it has not read."""
+CRASHED = "crash"
+"""What an exception that nobody expected is counted as."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -53,6 +59,10 @@ class Owner(Protocol):
         """Count something that was dropped."""
         ...
 
+    def crashed(self, error: Exception) -> None:
+        """Hear that dealing with the peer ended in an exception; the connection is cut next."""
+        ...
+
     def gone(self) -> None:
         """Hear that the connection is over."""
         ...
@@ -63,6 +73,10 @@ class Greeter(Protocol):
 
     def greet(self, channel: "Channel", head: bytes) -> None:
         """Answer a whole head: open the channel or close it."""
+        ...
+
+    def crashed(self, error: Exception) -> None:
+        """Hear that greeting ended in an exception; the connection is cut next."""
         ...
 
     def ungreeted(self, channel: "Channel") -> None:
@@ -194,6 +208,17 @@ class Channel:
             elif data is not None:
                 self.cut()
 
+    def crashed(self, error: Exception) -> None:
+        """See ``poller.Watched``: cut this connection, and no other."""
+        heard = self.owner or self.greeter
+        try:
+            if heard is not None:
+                heard.crashed(error)
+            else:
+                log.error("an exception after a connection's end", exc_info=error)
+        finally:
+            self.cut()
+
     def due(self, now: float) -> float:
         """See ``wheel.Timed``: the head, or the peer's own farewell, is overdue."""
         if now >= self._deadline and self.sock is not None:
@@ -269,7 +294,7 @@ class Channel:
         if owner is None:
             return
         if first == WHOLE_TEXT:
-            owner.take(payload)
+            self._take_text(owner, payload)
         else:
             self._take_other(owner, first, payload)
 
@@ -282,7 +307,7 @@ class Channel:
                 return
         kind = first & 0x0F
         if kind == Opcode.TEXT and first & FIN:
-            owner.take(payload)
+            self._take_text(owner, payload)
         elif kind in (Opcode.TEXT, Opcode.CONTINUATION):
             self._take_part(owner, payload, last=bool(first & FIN))
         elif kind == Opcode.PING:
@@ -301,7 +326,13 @@ class Channel:
             self._fail("too_long", CloseCode.MESSAGE_TOO_BIG)
         elif last:
             self._parts = None
-            owner.take(b"".join(parts))
+            self._take_text(owner, b"".join(parts))
+
+    def _take_text(self, owner: Owner, message: bytes) -> None:
+        if is_utf8(message):
+            owner.take(message)
+        else:
+            self._fail("utf8", CloseCode.NOT_CONSISTENT)
 
     def _fail(self, reason: str, code: CloseCode) -> None:
         if self.owner is not None:

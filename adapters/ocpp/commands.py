@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.plates import Nameplate
-from adapters.ocpp.rpc import CallFrame
 from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import ssl
@@ -14,6 +15,8 @@ from adapters.ocpp import handshake
 from adapters.ocpp.channel import Channel, Switchboard, TlsChannel
 from adapters.ocpp.wire import Version
 from vpp.domain.errors import InputError
+
+log = logging.getLogger(__name__)
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the port at ``connect``, when the destination is known, so that one address has all its ports for
@@ -119,6 +122,10 @@ class _Answer:
             channel.greeter = None
             channel.cut()
             self._failed(handshake.retry_after_s(head))
+
+    def crashed(self, error: Exception) -> None:
+        """See ``channel.Greeter``; that it came to nothing is told by ``ungreeted``."""
+        log.error("dialling ended in an exception", exc_info=error)
 
     def ungreeted(self, channel: Channel) -> None:  # noqa: ARG002 - the signature is the channel's
         """See ``channel.Greeter``."""

@@ -1,5 +1,6 @@
 """The door: listens, shakes hands, asks for the key, and lets in as many as can be served."""
 
+import logging
 import math
 import resource
 import socket
@@ -12,12 +13,14 @@ from typing import Protocol
 
 from adapters.ocpp import handshake
 from adapters.ocpp.admission import Admission
-from adapters.ocpp.channel import Channel, Switchboard, TlsChannel
+from adapters.ocpp.channel import CRASHED, Channel, Switchboard, TlsChannel
 from adapters.ocpp.frames import CloseCode
 from adapters.ocpp.poller import READ
 from adapters.ocpp.security import identities
 from adapters.ocpp.wire import Version, choose_version
 from vpp.domain.errors import ConfigurationError, FrameError
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 _AT_ONCE = 256
@@ -109,6 +112,11 @@ class Door:
         else:
             self._admit(channel, request, station)
 
+    def crashed(self, error: Exception) -> None:
+        """See ``channel.Greeter``."""
+        log.error("a handshake ended in an exception; the connection is cut", exc_info=error)
+        self._host.turned_away(CRASHED)
+
     def ungreeted(self, channel: Channel) -> None:
         """See ``channel.Greeter``; port scanners and load balancers do this all day."""
 
@@ -188,6 +196,10 @@ class Listener:
                 return
             sock.setblocking(False)  # noqa: FBT003 - as above
             self._take(sock)
+
+    def crashed(self, error: Exception) -> None:
+        """See ``poller.Watched``: one connection was not taken in; the next will be."""
+        log.error("a connection could not be taken in", exc_info=error)
 
     def close(self) -> None:
         """Listen no more."""

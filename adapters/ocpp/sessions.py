@@ -165,9 +165,17 @@ class Sessions:
     def _pump_some(self) -> None:
         for session in list(islice(self._to_pump, PUMPED_AT_ONCE)):
             self._to_pump.pop(session, None)
-            session.pump()
+            self._pump(session)
         if self._to_pump:
             asyncio.get_running_loop().call_soon(self._pump_some)
+
+    @staticmethod
+    def _pump(session: Session) -> None:
+        """Have a session send what is next; where that fails, it alone pays for it."""
+        try:
+            session.pump()
+        except Exception as error:  # noqa: BLE001 - as in the poller
+            session.crashed(error)
 
     def _drop_pending(self, charger: Charger) -> None:
         for command in charger.pending.values():
@@ -306,7 +314,7 @@ class Sessions:
             del self._to_set_up[session]
             session.add(session.dialect.setup(session.charger))
             if session is not speaking:
-                session.pump()
+                self._pump(session)
 
     def _tell_connected(self, charger: Charger) -> None:
         now_s = self._clock.now_s()
@@ -315,6 +323,8 @@ class Sessions:
 
     def _on_tick(self) -> None:
         now_s, now = self._clock.now_s(), asyncio.get_running_loop().time()
+        # Seen to first: whatever goes wrong below, there is a next time.
+        self._tick = asyncio.get_running_loop().call_later(TICK_WALL_S, self._on_tick)
         self._hub.poller.now = now
         for row in self._leases.lapsed(now_s):
             charger = self._roster.find(row)
@@ -326,7 +336,6 @@ class Sessions:
             _, charger = self._away.popleft()
             if charger.id not in self._sessions:
                 self._roster.forget(charger)
-        self._tick = asyncio.get_running_loop().call_later(TICK_WALL_S, self._on_tick)
 
 
 def _told(call: Call) -> Script:

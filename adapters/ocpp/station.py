@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from adapters.ocpp.connector import Connector, Visit
+from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.profile_stack import Installed, Purpose
-from adapters.ocpp.rpc import CallFrame, Endpoint, Hub
+from adapters.ocpp.rpc import Endpoint, Hub
 from adapters.ocpp.units import Supply
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.device import DeviceReadings, PlugEvent
@@ -103,6 +104,11 @@ class Line(Endpoint):
     def __init__(self, station: "Station", hub: Hub) -> None:
         super().__init__(station.voice.version, hub)
         self._station = station
+
+    @property
+    def peer(self) -> str:
+        """See ``Endpoint``."""
+        return self._station.id
 
     def quick(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station hears nothing often
         """See ``Endpoint``."""

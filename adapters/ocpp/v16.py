@@ -7,9 +7,9 @@ from dataclasses import replace
 from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import ACCEPTED, Odd, Profile, Script, install_default, odd_period
 from adapters.ocpp.control_test import control_test
+from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
 from adapters.ocpp.quick import heartbeat, meter_values_16
-from adapters.ocpp.rpc import CallFrame
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
 

@@ -1,8 +1,11 @@
 """One timing wheel for every connection of a process, instead of timers for each (Varghese and Lauck 1987)."""
 
 import asyncio
+import logging
 import math
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 SLOT_WALL_S = 0.1
 
@@ -18,6 +21,10 @@ class Timed(Protocol):
 
     def due(self, now: float) -> float:
         """Deal with what has become due and return when to look again, infinite for never."""
+        ...
+
+    def crashed(self, error: Exception) -> None:
+        """Hear that ``due`` ended in an exception: count it, log it, and give up what cannot go on."""
         ...
 
 
@@ -67,9 +74,21 @@ class Wheel:
             for timed in self._slots.pop(slot, ()):
                 if timed.alarm <= now:
                     timed.alarm = math.inf
-                    self.look(timed, timed.due(now))
+                    self.look(timed, self._due(timed, now))
+
+    @staticmethod
+    def _due(timed: Timed, now: float) -> float:
+        """Return when to look again; one that fails is looked at no more, and stops nobody else's time."""
+        try:
+            return timed.due(now)
+        except Exception as error:  # noqa: BLE001 - as in the poller
+            try:
+                timed.crashed(error)
+            except Exception:
+                log.exception("a connection could not be given up in order")
+            return math.inf
 
     def _turn(self) -> None:
         if self._loop is not None:
-            self.advance(self._loop.time())
             self._handle = self._loop.call_later(SLOT_WALL_S, self._turn)
+            self.advance(self._loop.time())

@@ -84,6 +84,29 @@ def test_an_earlier_deadline_goes_before_a_later_one_and_the_later_is_not_forgot
     assert one.alarm == math.inf
 
 
+class Failing(Timed):
+    """Fails when it is due."""
+
+    def due(self, now: float) -> float:
+        """Fail."""
+        super().due(now)
+        raise RecursionError(now)
+
+    def crashed(self, error: Exception) -> None:
+        """Fail at that too."""
+        raise ValueError(str(error))
+
+
+def test_one_deadline_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    wheel, one, other = Wheel(), Failing(1.0, 2.0), Timed(1.0, 2.0)
+    wheel.look(one, 1.0)
+    wheel.look(other, 1.0)
+    for step in range(40):
+        wheel.advance(step * SLOT_WALL_S)
+    assert (len(one.looks), len(other.looks)) == (1, 2)
+    assert len(caplog.records) == 1
+
+
 def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
     bucket = Bucket(8.0, 5.0)
     assert sum(bucket.take(0.0) for _ in range(20)) == 5

@@ -1,0 +1,112 @@
+"""What a peer may say that nobody expects: it costs that peer something, and no neighbour."""
+
+import pytest
+
+from adapters.ocpp import session
+from adapters.ocpp.channel import CRASHED
+from tests.conformance.ocpp_bench import EV, Sink, central, clock, setpoints, station
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.domain.telemetry import Quantity
+
+VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("depth", [100, 1500, 40_000])
+async def test_deep_nesting_is_refused_under_its_own_id_and_costs_no_neighbour_a_thing(
+    version: str, depth: int
+) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link, version=version) as raw, station(link, "CP2") as neighbour:
+        lists, objects = "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth
+        await raw.socket.send('[2,"deep","DataTransfer",{"vendorId":"A","data":' + lists + "}]")
+        assert (await raw.answer("deep"))[0] == 4
+        await raw.socket.send('[2,"deeper","Heartbeat",' + objects + "]")
+        assert (await raw.answer("deeper"))[0] == 4
+        await raw.socket.send(lists)
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        assert (await neighbour.call("Heartbeat", {}))[0] == 3
+        assert len(sink.rejected) == 3
+        assert CRASHED not in sink.rejected
+
+
+async def test_an_exception_nobody_expected_cuts_that_connection_alone_and_is_counted_and_logged_by_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: session.Session, *_: object) -> dict[str, object]:
+        raise ZeroDivisionError(self.charger.id)
+
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw, station(link, "CP2") as neighbour:
+        monkeypatch.setattr(session.Session, "serve", fail)
+        await raw.socket.send('[2,"x","DataTransfer",{"vendorId":"A"}]')
+        await raw.socket.wait_closed()
+        await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 0.0)
+        monkeypatch.undo()
+        assert (await neighbour.call("Heartbeat", {}))[0] == 3
+        assert sink.rejected == [CRASHED]
+        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+            "station CP1: an exception nobody expected; the connection is cut"
+        ]
+        async with station(link) as again:
+            assert (await again.call("Heartbeat", {}))[0] == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '[4,"ID"]',
+        "[4,ID]",
+        "[4]",
+        "[3]",
+        '[4,"ID",null]',
+        '[4,"ID",5,{},[]]',
+        "[4,null]",
+        '[4,"",""]',
+        '[4,"-1","GenericError","",{}]',
+        '[3,"ID"]',
+        '[3,"ID",null]',
+        '[3,"ID",[]]',
+        '[3,"ID","Accepted"]',
+        '[3,"ID",{"status":5}]',
+        '[3,"ID",{"status":"Perhaps"}]',
+        '[3,null,{"status":"Accepted"}]',
+        '[3,"ID",{"status":"Accepted"}',
+        '[4,"ID","GenericError',
+        '[3,"ID",' + "[" * 1500 + "]" * 1500 + "]",
+        '[3,"ID",' + "[" * 50 + "]" * 50 + "]",
+        '[3,"ID",{"status":"Rejected","x":' + "[" * 50 + "]" * 50 + "}]",
+    ],
+)
+async def test_a_malformed_answer_is_a_refusal_at_once_and_the_link_stays(answer: str) -> None:
+    sink = Sink()
+    async with central(sink, call_timeout_s=600.0) as link, station(link) as raw:
+        raw.odd["SetChargingProfile"] = answer
+        link.send(setpoints((1, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(1) == (OutcomeStatus.REJECTED, Reason.PROTOCOL)
+        assert (await raw.call("Heartbeat", {}))[0] == 3
+        raw.odd.clear()
+        link.send(setpoints((2, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(2) == (OutcomeStatus.ACCEPTED, Reason.NONE)
+
+
+@pytest.mark.parametrize(
+    "answer", ["[3,ID,{}]".replace("{}", '{"status":"Accepted"}'), '[3,"ID",{"status":"Accepted"},{}]']
+)
+async def test_an_answer_that_says_accepted_is_one_whatever_it_wears(answer: str) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        raw.odd["SetChargingProfile"] = answer
+        link.send(setpoints((1, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(1) == (OutcomeStatus.ACCEPTED, Reason.NONE)
+
+
+async def test_a_call_whose_id_is_a_number_is_served_under_that_number() -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        await raw.socket.send('[2,17,"Heartbeat",{}]')
+        assert (await raw.answer(17))[0] == 3  # type: ignore[arg-type]  # the very number
+        await raw.socket.send('[2,"18","Heartbeat",null]')
+        assert (await raw.answer("18"))[0] == 3
+        assert sink.repaired == ["frame", "null"]
+        assert sink.rejected == []
