@@ -96,6 +96,7 @@ def _lifted(charging: int, kept: BoolArray) -> int:
         roster,
         FeederTree(index),
         _state(index, power),
+        shown_kw=power,
         free_kw=np.full(COUNT, FLOOR_KW),
         kept=kept,
         order=np.zeros(COUNT),

@@ -21,6 +21,7 @@ def lift_caps(
     tree: FeederTree,
     state: FleetState,
     *,
+    shown_kw: FloatArray,
     free_kw: FloatArray,
     kept: BoolArray,
     order: FloatArray,
@@ -32,6 +33,7 @@ def lift_caps(
         roster: Whose ``cap_kw`` and ``returning_s`` are changed.
         tree: The transformers.
         state: The snapshot.
+        shown_kw: What each row counts for, shape ``(n_resources,)``.
         free_kw: Power each row would take if it were free, shape ``(n_resources,)``.
         kept: Rows whose driver must not be touched, shape ``(n_resources,)``.
         order: Merit of being cut, the last to be cut return first, shape ``(n_resources,)``.
@@ -40,7 +42,7 @@ def lift_caps(
     capped = np.flatnonzero(~np.isnan(roster.cap_kw))
     if not len(capped):
         return False
-    expected = np.where(np.isnan(roster.returning_s), np.nan_to_num(state.power_kw), free_kw)
+    expected = np.where(np.isnan(roster.returning_s), shown_kw, free_kw)
     expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
     lifted = _lifted(

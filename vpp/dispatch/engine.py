@@ -30,6 +30,7 @@ from vpp.dispatch.law import BaselineCurve, Tracking
 from vpp.dispatch.ledger import LedgerCounts
 from vpp.dispatch.outbox import SENT, Outbox, TakeIds, sent_from
 from vpp.dispatch.proposals import Authority
+from vpp.dispatch.reckoning import Reckoner
 from vpp.dispatch.regulation_control import RegulationControl
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
@@ -83,7 +84,8 @@ class CycleResult:
 
     Attributes:
         batch: Commands to hand to the links, journalled already.
-        transformer_load_kw: Metered net load of every transformer, shape ``(n_transformers,)``.
+        transformer_load_kw: Net load of every transformer by what the meters last showed that could be believed, shape
+            ``(n_transformers,)``.
         transformer_expected_kw: The same once every command has taken effect.
         session_kw: What every EV row would take if no request held it, NaN in other rows, shape ``(n_resources,)``.
         capped_rows: Rows that are limited for a transformer's sake.
@@ -135,6 +137,7 @@ class DispatchEngine:
         self._wishes = Wishes()
         self._burden = Burden(settings)
         self._burden_s = float("-inf")
+        self._reckoner = Reckoner(len(index))
         self._connected: BoolArray | None = None
         self._default_kw: FloatArray = np.zeros(0)
         self.resize(index)
@@ -146,6 +149,7 @@ class DispatchEngine:
         self._roster.grow(len(index))
         self._default_kw = np.full(len(index), np.nan)
         self._sessions.resize(len(index))
+        self._reckoner.resize(len(index))
         self._burden.resize(len(index))
         self._last_word = LastWord(index, self._settings, self._roster, self.outbox.table)
         self.regulation.resize(index)
@@ -187,8 +191,7 @@ class DispatchEngine:
         now_s = state.at_s
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
-        shown = np.where(np.isnan(state.power_kw), 0.0, state.power_kw)
-        load = self._last_word.loads_kw(shown)
+        reckoned = self._reckoner.reckon(state, self.outbox.table)
         rows = self._rows()
         self._notice(state, rows)
         session = self._sessions.update(state, held=self._held(rows), noted_kw=self._roster.free_kw)
@@ -201,7 +204,7 @@ class DispatchEngine:
         self._default_kw[planned] = default_values(
             state, self.outbox.table, schedule, list(curves.values()), self._settings
         )
-        self.regulation.begin()
+        self.regulation.begin(reckoned)
         steered = [
             (request, self._steer(state, request, session, measured_by=curves[request.id], wish=wish))
             for request in active
@@ -221,11 +224,9 @@ class DispatchEngine:
             )
             for request, result in steered
         ]
-        finish = self._last_word.speak(
-            state, asked, rows=rows, default_kw=self._default_kw, shown_kw=shown, load_kw=load
-        )
+        finish = self._last_word.speak(state, asked, rows=rows, default_kw=self._default_kw, reckoned=reckoned)
         batch = self._send(state, steered, finish)
-        self.regulation.end(state, finish.load_kw)
+        self.regulation.end(state, finish.load_kw, finish.least_load_kw)
         self._forget_idle(now_s, finish.rows)
         capped = ~np.isnan(self._roster.cap_kw[finish.rows])
         unwanted = np.isnan(self._roster.setpoint_kw[finish.rows]) & ~capped
@@ -233,7 +234,7 @@ class DispatchEngine:
             batch=batch,
             progress=tuple(self._progress(state, request, result) for request, result in steered),
             transitions=tuple(transitions),
-            transformer_load_kw=load,
+            transformer_load_kw=self._last_word.loads_kw(reckoned.known_kw),
             transformer_expected_kw=finish.load_kw,
             session_kw=session,
             capped_rows=int(np.count_nonzero(capped)),

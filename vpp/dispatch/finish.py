@@ -12,6 +12,7 @@ from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.guard import above_caps, clamp_rows, guard
 from vpp.dispatch.kinds import of_class
 from vpp.dispatch.proposals import Authority, Proposal, merge, voice
+from vpp.dispatch.reckoning import Reckoned, no_doubt
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.survey import protected
 from vpp.dispatch.views import Column, meters_of, read_only, rules_of
@@ -50,22 +51,26 @@ class Finish:
     Attributes:
         rows: Rows looked at; nothing is wanted of the others and nothing is in force in them.
         wanted_kw: Setpoint, NaN where none is needed.
-        now_kw: Power taken without a change.
+        now_kw: Power taken without a change, the most it may be.
+        least_kw: And the least.
         free_kw: Power taken if nobody dispatched it.
         kept: The driver must not be touched.
         leaving: The row is being let go; ``wanted_kw`` is where it returns to.
         urgent: Does not wait for the outcome of an earlier command.
-        load_kw: Expected net load of every transformer, shape ``(n_transformers,)``.
+        load_kw: Expected net load of every transformer, the most it may be, shape ``(n_transformers,)``.
+        least_load_kw: And the least.
     """
 
     rows: RowArray
     wanted_kw: FloatArray
     now_kw: FloatArray
+    least_kw: FloatArray
     free_kw: FloatArray
     kept: BoolArray
     leaving: BoolArray
     urgent: BoolArray
     load_kw: FloatArray
+    least_load_kw: FloatArray
 
 
 class LastWord:
@@ -84,6 +89,7 @@ class LastWord:
         self._index, self._settings = index, settings
         self._roster, self._commands = roster, commands
         self._default_kw = np.full(len(index), np.nan)
+        self._reckoned = no_doubt(np.zeros(len(index)))
         self._cut_order = np.array([settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
         self._tree = FeederTree(index)
 
@@ -98,8 +104,7 @@ class LastWord:
         *,
         rows: RowArray,
         default_kw: FloatArray,
-        shown_kw: FloatArray,
-        load_kw: FloatArray,
+        reckoned: Reckoned,
     ) -> Finish:
         """Return what may be sent; only near a cap is the whole fleet looked at, and the guard cuts where it must.
 
@@ -108,32 +113,38 @@ class LastWord:
             asked: What the running requests ask for.
             rows: Rows that anything is wanted of or in force in.
             default_kw: Default value of every row, NaN where there is none, shape ``(n_resources,)``.
-            shown_kw: Metered power, 0 where unknown, shape ``(n_resources,)``.
-            load_kw: Net load of every transformer by it.
+            reckoned: What every row counts for.
         """
-        self._default_kw = default_kw
-        finish = self._merged(state, asked, rows, shown_kw, self._seen(state, asked, rows, shown_kw))
-        expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
-        load = load_kw + self._tree.changes_kw(rows, expected - shown_kw[rows])
-        over = above_caps(self._tree, load, self._settings)
+        self._default_kw, self._reckoned = default_kw, reckoned
+        finish = self._merged(state, asked, rows, self._seen(state, asked, rows))
+        load, least = self._loads(finish, rows)
+        over = above_caps(self._tree, load, self._settings, least)
         if not len(over) and np.isnan(self._roster.cap_kw[rows]).all():
-            return replace(finish, load_kw=load)
+            return replace(finish, load_kw=load, least_load_kw=least)
         looked_at = np.zeros(len(state), dtype=np.bool_)
         looked_at[rows] = True
         for node in over:
             looked_at[self._tree.rows_under(int(node))] = True
-        found = self._under_caps(state, asked, np.flatnonzero(looked_at).astype(np.int32), shown_kw)
+        found = self._under_caps(state, asked, np.flatnonzero(looked_at).astype(np.int32))
         everyone = np.arange(len(state), dtype=np.int32)
         while found is None:
             # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
-            found = self._under_caps(state, asked, everyone, shown_kw)
+            found = self._under_caps(state, asked, everyone)
         return found
 
-    def _seen(
-        self, state: FleetState, asked: Sequence[Asked], rows: RowArray, shown: FloatArray
-    ) -> tuple[FloatArray, BoolArray]:
+    def _loads(self, finish: Finish, rows: RowArray) -> tuple[FloatArray, FloatArray]:
+        """Return the most and the least every transformer may then carry, shape ``(n_transformers,)`` each."""
+        most, least = self._reckoned.most_kw, self._reckoned.least_kw
+        expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
+        load = self._tree.loads_kw(most) + self._tree.changes_kw(rows, expected - most[rows])
+        if not self._reckoned.doubtful:
+            return load, load
+        expected = np.where(np.isnan(finish.wanted_kw), finish.least_kw, finish.wanted_kw)
+        return load, self._tree.loads_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
+
+    def _seen(self, state: FleetState, asked: Sequence[Asked], rows: RowArray) -> tuple[FloatArray, BoolArray]:
         """Return the power each of ``rows`` would take if it were free, and who must not be touched."""
-        free = self._free(rows, shown, asked)
+        free = self._free(rows, self._reckoned.most_kw, asked)
         return free, self._kept(state, rows, free)
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
@@ -164,12 +175,12 @@ class LastWord:
         state: FleetState,
         asked: Sequence[Asked],
         rows: RowArray,
-        shown: FloatArray,
         seen: tuple[FloatArray, BoolArray],
     ) -> Finish:
         """Return what all voices together want of ``rows``, inside each device."""
-        index, roster = self._index, self._roster
+        index, roster, reckoned = self._index, self._roster, self._reckoned
         free, kept = seen
+        staying = np.isnan(roster.returning_s[rows])
         low = index.p_min_kw[rows]
         power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.p_max_kw[rows], low)).power_kw
         # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
@@ -179,32 +190,35 @@ class LastWord:
         return Finish(
             rows=rows,
             wanted_kw=clamp_rows(state, rows, wanted, kept, settings=self._settings),
-            now_kw=np.where(np.isnan(roster.returning_s[rows]), shown[rows], free),
+            now_kw=np.where(staying, reckoned.most_kw[rows], free),
+            least_kw=np.where(staying, reckoned.least_kw[rows], free),
             free_kw=free,
             kept=kept,
             leaving=leaving,
             urgent=kept,
             load_kw=np.zeros(0),
+            least_load_kw=np.zeros(0),
         )
 
-    def _under_caps(
-        self, state: FleetState, asked: Sequence[Asked], rows: RowArray, shown: FloatArray
-    ) -> Finish | None:
+    def _under_caps(self, state: FleetState, asked: Sequence[Asked], rows: RowArray) -> Finish | None:
         """Let the guard cut among ``rows``; caps that bind are noted. ``None`` where others would have to be cut."""
-        settings, seen = self._settings, self._seen(state, asked, rows, shown)
-        kept_rows = seen[1]
+        settings, seen, reckoned = self._settings, self._seen(state, asked, rows), self._reckoned
+        kept_rows, shown = seen[1], reckoned.most_kw
         kept = _spread(kept_rows, rows, np.zeros(len(state), dtype=np.bool_))
         free = _spread(seen[0], rows, shown)
         # Within a class, whoever has what was promised waits for those who have not.
         order = self._cut_order + np.where(state.need_kwh > 0.0, _UNMET_COST, 0.0)
-        if lift_caps(self._roster, self._tree, state, free_kw=free, kept=kept, order=order, settings=settings):
-            seen = self._seen(state, asked, rows, shown)
-        finish = self._merged(state, asked, rows, shown, seen)
+        if lift_caps(
+            self._roster, self._tree, state, shown_kw=shown, free_kw=free, kept=kept, order=order, settings=settings
+        ):
+            seen = self._seen(state, asked, rows)
+        finish = self._merged(state, asked, rows, seen)
         result = guard(
             state,
             self._tree,
             wanted_kw=_spread(finish.wanted_kw, rows, np.full(len(state), np.nan)),
             now_kw=_spread(finish.now_kw, rows, shown),
+            least_kw=_spread(finish.least_kw, rows, reckoned.least_kw) if reckoned.doubtful else None,
             kept=kept,
             fixed=~state.connected | (state.at_s < self._commands.blocked_s),
             order=order,
@@ -222,6 +236,7 @@ class LastWord:
             leaving=finish.leaving & ~capped,
             urgent=kept_rows | capped,
             load_kw=result.load_kw,
+            least_load_kw=result.least_load_kw,
         )
 
     def _note_caps(self, capped: IdArray, power_kw: FloatArray, free: FloatArray) -> None:

@@ -30,13 +30,15 @@ class Guarded:
         power_kw: Setpoint of every row, NaN where none is needed, shape ``(n_resources,)``.
         capped: Rows that a transformer's cap changed, shape ``(n_resources,)``.
         expected_kw: Power every row is then expected to take, shape ``(n_resources,)``.
-        load_kw: Expected net load of every transformer, shape ``(n_transformers,)``.
+        load_kw: Expected net load of every transformer, the most it may be, shape ``(n_transformers,)``.
+        least_load_kw: And the least.
     """
 
     power_kw: FloatArray
     capped: BoolArray
     expected_kw: FloatArray
     load_kw: FloatArray
+    least_load_kw: FloatArray
 
 
 def guard(
@@ -49,6 +51,7 @@ def guard(
     fixed: BoolArray,
     order: FloatArray,
     settings: DispatchSettings,
+    least_kw: FloatArray | None = None,
 ) -> Guarded:
     """Return the setpoints that are safe.
 
@@ -56,7 +59,9 @@ def guard(
         state: The snapshot.
         tree: Transformers above its rows.
         wanted_kw: Setpoint every row would get, NaN where it stays uncommanded, shape ``(n_resources,)``.
-        now_kw: Power every row takes without a change, shape ``(n_resources,)``.
+        now_kw: Power every row takes without a change, shape ``(n_resources,)``; the most it may, where that is not
+            known.
+        least_kw: The least it may take then, likewise; ``now_kw`` where nothing is in doubt.
         kept: Sessions that must not be reduced.
         fixed: Rows that no command reaches.
         order: Who is cut first, lowest first.
@@ -65,15 +70,23 @@ def guard(
     power = clamp(state, wanted_kw, kept, settings)
     expected = _expected(read_only(power), read_only(now_kw))
     load = tree.loads_kw(expected)
-    if not len(above_caps(tree, load, settings)):
-        return Guarded(power_kw=power, capped=np.zeros(len(power), np.bool_), expected_kw=expected, load_kw=load)
+    lowest = expected if least_kw is None else _expected(read_only(power), read_only(least_kw))
+    least_load = load if least_kw is None else tree.loads_kw(lowest)
+    if not len(above_caps(tree, load, settings, least_load)):
+        return Guarded(
+            power_kw=power,
+            capped=np.zeros(len(power), np.bool_),
+            expected_kw=expected,
+            load_kw=load,
+            least_load_kw=least_load,
+        )
     before = power.copy()
     work = _Work(
         state,
         tree,
         power_kw=power,
-        expected_kw=expected,
-        load_kw=load,
+        expected_kw=(expected, lowest.copy()),
+        load_kw=(load, least_load),
         now_kw=now_kw,
         kept=kept,
         fixed=fixed,
@@ -85,13 +98,29 @@ def guard(
     work.hold_exports()
     work.hold_imports()
     changed = ~((power == before) | (np.isnan(power) & np.isnan(before)))
-    return Guarded(power_kw=power, capped=changed, expected_kw=expected, load_kw=work.load_kw)
+    return Guarded(
+        power_kw=power,
+        capped=changed,
+        expected_kw=expected,
+        load_kw=work.load_kw,
+        least_load_kw=work.least_load_kw,
+    )
 
 
-def above_caps(tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings) -> IdArray:
-    """Return the transformers whose load, shape ``(n_transformers,)``, is above what is aimed at under their caps."""
+def above_caps(
+    tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings, least_load_kw: FloatArray | None = None
+) -> IdArray:
+    """Return the transformers that may be above what is aimed at under their caps.
+
+    Args:
+        tree: The transformers.
+        load_kw: Their net load, the most it may be, shape ``(n_transformers,)``.
+        settings: How near to a limit is near enough.
+        least_load_kw: The least it may be; ``load_kw`` where nothing is in doubt.
+    """
     imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
-    return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-load_kw > exports + _NOTHING_KW))
+    least = load_kw if least_load_kw is None else least_load_kw
+    return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-least > exports + _NOTHING_KW))
 
 
 def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:
@@ -172,7 +201,10 @@ def _expected(power_kw: FloatArray, now_kw: FloatArray) -> FloatArray:
 
 
 class _Work:
-    """Setpoints while the caps are being applied, node by node; ``power_kw`` and ``expected_kw`` change in place."""
+    """Setpoints while the caps are being applied, node by node; powers change in place.
+
+    Expected powers and loads come in pairs: the most, which counts against import, and the least, against export.
+    """
 
     def __init__(
         self,
@@ -180,17 +212,19 @@ class _Work:
         tree: FeederTree,
         *,
         power_kw: FloatArray,
-        expected_kw: FloatArray,
-        load_kw: FloatArray,
+        expected_kw: tuple[FloatArray, FloatArray],
+        load_kw: tuple[FloatArray, FloatArray],
         now_kw: FloatArray,
         kept: BoolArray,
         fixed: BoolArray,
         order: FloatArray,
         settings: DispatchSettings,
     ) -> None:
-        self.power_kw, self.load_kw = power_kw, load_kw
+        self.power_kw = power_kw
+        self.load_kw, self.least_load_kw = load_kw
         self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
-        self._now_kw, self._expected_kw = now_kw, expected_kw
+        self._now_kw = now_kw
+        self._expected_kw, self._lowest_kw = expected_kw
         self._import_kw = tree.limit_kw * settings.cap_ratio
         self._margin_kw = tree.limit_kw * max(settings.cap_promise_ratio - settings.cap_ratio, 0.0)
         self._export_kw = tree.export_kw * settings.cap_ratio
@@ -205,8 +239,8 @@ class _Work:
 
     def hold_exports(self) -> None:
         """Bring every node's export under its cap, children first; none of it makes another node export more."""
-        for node in self._tree.upwards(-self.load_kw > self._export_kw + _NOTHING_KW):
-            if -self.load_kw[node] > self._export_kw[node] + _NOTHING_KW:
+        for node in self._tree.upwards(-self.least_load_kw > self._export_kw + _NOTHING_KW):
+            if -self.least_load_kw[node] > self._export_kw[node] + _NOTHING_KW:
                 self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
@@ -239,9 +273,9 @@ class _Work:
 
     def _hold_export(self, node: int) -> None:
         """Discharge less, feed in less."""
-        over_kw = -self.load_kw[node] - self._export_kw[node]
+        over_kw = -self.least_load_kw[node] - self._export_kw[node]
         rows = self._tree.rows_under(node)
-        expected = self._expected_kw[rows]
+        expected = self._lowest_kw[rows]
         room = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
         share = merit_order(over_kw, room, -self._order[rows])
         moved = share > 0.0
@@ -255,7 +289,8 @@ class _Work:
         room = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
         share = merit_order(over_kw, room, self._order[rows])
         moved = share > 0.0
-        power = np.where(whole & moved, least_kw, expected - share)
+        # Rounding must not bring a row below its floor by a hair, for what is below its floor is stopped.
+        power = np.where(whole & moved, least_kw, np.maximum(expected - share, np.minimum(least_kw, expected)))
         low = (floor_kw > 0.0) & (power < floor_kw) & (power > 0.0)
         power = np.where(low, 0.0, power)
         self._move(rows[moved], power[moved])
@@ -263,4 +298,5 @@ class _Work:
 
     def _move(self, rows: RowArray, power_kw: FloatArray) -> None:
         self.load_kw = self.load_kw + self._tree.changes_kw(rows, power_kw - self._expected_kw[rows])
-        self.power_kw[rows] = self._expected_kw[rows] = power_kw
+        self.least_load_kw = self.least_load_kw + self._tree.changes_kw(rows, power_kw - self._lowest_kw[rows])
+        self.power_kw[rows] = self._expected_kw[rows] = self._lowest_kw[rows] = power_kw

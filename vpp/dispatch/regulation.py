@@ -26,11 +26,12 @@ from optimizer.tracking.order import MeritOrder, Offers
 from optimizer.tracking.urgency import Wants, Weights, keys
 from vpp.dispatch.feeders import FeederTree
 from vpp.dispatch.guard import clamp
+from vpp.dispatch.reckoning import Reckoned, no_doubt
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
 _LEARNT = 2.0
@@ -196,6 +197,7 @@ class RegulationFollower:
         pinned: BoolArray,
         burden: FloatArray,
         answered_kw: float = float("nan"),
+        reckoned: Reckoned | None = None,
     ) -> None:
         """Take a full cycle's picture.
 
@@ -210,6 +212,7 @@ class RegulationFollower:
             burden: Who was shed lately, 0 for nobody, shape ``(n_resources,)``.
             answered_kw: Change of net load as it is settled, positive where it fell; NaN where it is not known, then
                 the rows' own meters against their base count.
+            reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
         """
         taking = self._able(state, holding, base_kw)
         low, high = self._ranges(state, taking, base_kw, kept)
@@ -221,7 +224,7 @@ class RegulationFollower:
         self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
         self._base_kw = float(np.where(pinned, base_kw, np.clip(base_kw, low, high))[taking].sum())
-        self._limit(state, taking)
+        self._limit(no_doubt(state.power_kw) if reckoned is None else reckoned, taking)
         self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
         self._key(state, burden)
         self._order.refresh(self._offers)
@@ -253,9 +256,10 @@ class RegulationFollower:
         )
 
     def _able(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
-        """Return the rows that take part: there, metered, no roof, and no charger with nothing to throttle."""
+        """Return the rows that take part: there, freshly metered, no roof, no charger with nothing to throttle."""
         index = state.index
-        known = holding & state.connected & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
+        metered = (state.quality == Quality.GOOD) | (state.quality == Quality.SUBSTITUTED)
+        known = holding & state.connected & metered & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
         absent = index.is_class(*CHARGING) & ~state.plugged
         idle = index.is_class(ResourceClass.EV) & ~(base_kw > index.floor_kw)
         return np.asarray(known & ~absent & ~idle & ~index.is_class(ResourceClass.PV))
@@ -289,15 +293,20 @@ class RegulationFollower:
         self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_s / SECONDS_PER_HOUR
         self._ahead_kwh[~taking] = 0.0
 
-    def _limit(self, state: FleetState, taking: BoolArray) -> None:
-        """Give the order the limits the guard aims at, and what flows through the nodes without its rows."""
-        tree = self._tree
-        loads = tree.loads_kw(np.where(taking | np.isnan(state.power_kw), 0.0, state.power_kw))
+    def _limit(self, reckoned: Reckoned, taking: BoolArray) -> None:
+        """Give the order the limits the guard aims at, and what flows through the nodes without its rows.
+
+        What is in doubt counts with its most against import and with its least against export.
+        """
+        tree, ratio = self._tree, self._dispatch.cap_ratio
+        loads = tree.loads_kw(np.where(taking, 0.0, reckoned.most_kw))
+        lower = -ratio * tree.export_kw
+        if reckoned.doubtful:
+            lower = lower + loads - tree.loads_kw(np.where(taking, 0.0, reckoned.least_kw))
         own = loads.copy()
         below = np.flatnonzero(tree.parent >= 0)
         np.subtract.at(own, tree.parent[below], loads[below])
-        ratio = self._dispatch.cap_ratio
-        self._order.limit(lower_kw=-ratio * tree.export_kw, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
+        self._order.limit(lower_kw=lower, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
 
     def _key(self, state: FleetState, burden: FloatArray) -> None:
         """Write the keys of all halves."""

@@ -14,6 +14,7 @@ from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, look
 from vpp.dispatch.law import Tracking
 from vpp.dispatch.outbox import Outbox
+from vpp.dispatch.reckoning import Reckoned
 from vpp.dispatch.regulation import Followed
 from vpp.dispatch.regulation_desk import RegulationDesk
 from vpp.dispatch.regulation_steering import BetweenCycles, Told, reservation_of, steering_of, told_in_cycle
@@ -52,6 +53,7 @@ class RegulationControl:
     ) -> None:
         self.desk = RegulationDesk(book, index, record, dispatch=settings)
         self._book, self._settings, self._roster, self._outbox = book, settings, roster, outbox
+        self._reckoned: Reckoned | None = None
         self._followed: dict[str, tuple[int, Followed]] = {}
         self.resize(index)
 
@@ -66,9 +68,10 @@ class RegulationControl:
         """A signal is followed, so that there is something to do between two cycles."""
         return self._between.state is not None
 
-    def begin(self) -> None:
-        """Begin a full cycle."""
+    def begin(self, reckoned: Reckoned) -> None:
+        """Begin a full cycle in which every row counts for what was ``reckoned``."""
         self._followed.clear()
+        self._reckoned = reckoned
 
     def steer(self, s: Situation, memory: Tracking, shed_s: FloatArray) -> Steering:
         """Return how a request for regulation stands, its rows moved to what its signal asks now.
@@ -81,7 +84,7 @@ class RegulationControl:
         seen, name, now_s = look(s), s.request.id, s.state.at_s
         asked_kw, told = 0.0, np.full(len(s.state), np.nan)
         if self.desk.is_due(s.request, now_s):
-            reservation = reservation_of(s, seen, shed_s)
+            reservation = reservation_of(s, seen, shed_s)._replace(reckoned=self._reckoned)
             moved = self.desk.follow(name, s.state, reservation)
             asked_kw = moved.asked_kw
             told = told_in_cycle(self.desk.follower(name), moved, reservation)
@@ -95,15 +98,16 @@ class RegulationControl:
         """Return which of ``rows`` follow a signal: their newest value replaces one that is under way."""
         return np.isin(self._roster.owner[rows], [number for number, _ in self._followed.values()])
 
-    def end(self, state: FleetState, load_kw: FloatArray) -> None:
+    def end(self, state: FleetState, load_kw: FloatArray, least_load_kw: FloatArray) -> None:
         """Take what the full cycle has come to.
 
         Args:
             state: Its snapshot.
-            load_kw: Load that every transformer is then expected to carry, shape ``(n_transformers,)``.
+            load_kw: The most every transformer is then expected to carry, shape ``(n_transformers,)``.
+            least_load_kw: And the least.
         """
         self.desk.forget(self._followed)
-        self._between.begin(state, load_kw, self._followed)
+        self._between.begin(state, load_kw, self._followed, least_load_kw)
 
     def tick(self, now_s: float, *, default_kw: FloatArray, lease_s: FloatArray) -> SetpointBatch:
         """Follow the signals by the last cycle's picture; return the commands that are due, journalled already.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vpp.dispatch.feeders import FeederTree
+from vpp.dispatch.reckoning import Reckoned
 from vpp.dispatch.regulation import Followed, FollowSettings, RegulationFollower
 from vpp.dispatch.requests import Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
@@ -49,6 +50,7 @@ class Reservation(NamedTuple):
         pinned: Rows that take no command at present.
         burden: Who was shed lately, 0 for nobody.
         answered_kw: Change of net load as it is settled, positive where it fell; NaN without a baseline.
+        reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
     """
 
     holding: BoolArray
@@ -58,6 +60,7 @@ class Reservation(NamedTuple):
     pinned: BoolArray
     burden: FloatArray
     answered_kw: float = float("nan")
+    reckoned: Reckoned | None = None
 
 
 @dataclass(slots=True)
@@ -165,6 +168,7 @@ class RegulationDesk:
             pinned=reservation.pinned,
             burden=reservation.burden,
             answered_kw=reservation.answered_kw,
+            reckoned=reservation.reckoned,
         )
         return self._moved(request_id, state.at_s)
 

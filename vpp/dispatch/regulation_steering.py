@@ -123,18 +123,28 @@ class BetweenCycles:
         self._node = index.transformer_code
         self._tree = FeederTree(index)
         self._load_kw: FloatArray = np.zeros(len(index.transformers))
+        self._least_kw: FloatArray = np.zeros(len(index.transformers))
         self._state: FleetState | None = None
         self._requests: dict[str, _Request] = {}
 
-    def begin(self, state: FleetState, load_kw: FloatArray, followed: Mapping[str, tuple[int, Followed]]) -> None:
+    def begin(
+        self,
+        state: FleetState,
+        load_kw: FloatArray,
+        followed: Mapping[str, tuple[int, Followed]],
+        least_load_kw: FloatArray | None = None,
+    ) -> None:
         """Take what a full cycle has come to.
 
         Args:
             state: Its snapshot.
-            load_kw: Load that every transformer is then expected to carry, shape ``(n_transformers,)``.
+            load_kw: The most that every transformer is then expected to carry, shape ``(n_transformers,)``.
             followed: Number and moves of every request that is followed.
+            least_load_kw: The least, likewise; ``load_kw`` where nothing is in doubt.
         """
-        self._state, self._load_kw = state, load_kw.copy()
+        self._state = state
+        self._load_kw = load_kw.copy()
+        self._least_kw = self._load_kw if least_load_kw is None else least_load_kw.copy()
         self._requests = {
             name: _Request(number=number, waiting=moves.rows[moves.wait]) for name, (number, moves) in followed.items()
         }
@@ -159,7 +169,8 @@ class BetweenCycles:
         change = np.nan_to_num(_known(wanted, free) - _known(held, free))
         allowed = self._allowed(rows, change)
         request.waiting = np.union1d(moved.rows[moved.wait], rows[~allowed]).astype(np.int32)
-        self._load_kw += self._tree.changes_kw(rows[allowed], change[allowed])
+        moved_kw = self._tree.changes_kw(rows[allowed], change[allowed])
+        self._load_kw, self._least_kw = self._load_kw + moved_kw, self._least_kw + moved_kw
         told = Told(rows[allowed], wanted[allowed], free[allowed])
         self._enlist(request.number, told, state.at_s)
         return told
@@ -170,10 +181,10 @@ class BetweenCycles:
         most = self._tree.limit_kw * self._settings.cap_ratio + _NOTHING_KW
         least = -self._tree.export_kw * self._settings.cap_ratio - _NOTHING_KW
         for _ in range(_ROUNDS):
-            load = self._load_kw + self._tree.changes_kw(rows[allowed], change_kw[allowed])
+            moved_kw = self._tree.changes_kw(rows[allowed], change_kw[allowed])
             # What is beyond a cap already is the full cycle's to mend; here it must not get worse.
-            over = (load > most) & (load > self._load_kw + _NOTHING_KW)
-            under = (load < least) & (load < self._load_kw - _NOTHING_KW)
+            over = (self._load_kw + moved_kw > most) & (moved_kw > _NOTHING_KW)
+            under = (self._least_kw + moved_kw < least) & (moved_kw < -_NOTHING_KW)
             if not (over.any() or under.any()):
                 return allowed
             allowed &= ~((change_kw > 0.0) & self._below(over)[self._node[rows]])

@@ -202,10 +202,12 @@ def measured_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     """Return what the meter shows.
 
     Delivered power comes from meters only, so a commanded row that was lost is not credited for long. Nor is one whose
-    lease ended while it was away: settlement takes its baseline, and the last meter value is old.
+    lease ended while it was away, nor one whose meter is stale or cannot be believed: settlement takes its baseline,
+    and the last meter value is old.
     """
     commanded = not np.isnan(rank.setpoint_kw)
     power = meter.power_kw
+    lost = lost or (not call.trusting and meter.quality not in (_GOOD, _SUBSTITUTED))
     if np.isnan(power):
         if commanded:
             power = rank.setpoint_kw

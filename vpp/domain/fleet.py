@@ -319,9 +319,9 @@ class FleetState:
     Attributes:
         at_s: Epoch seconds of the snapshot.
         cycle: Number of the snapshot, rising by one.
-        power_kw: Last metered net power, load positive, NaN before the first sample.
-        power_at_s: When it was measured, NaN before the first sample.
-        quality: ``Quality`` code of ``power_kw``.
+        power_kw: Last metered net power that can be believed, load positive, NaN before the first.
+        power_at_s: When it was measured, NaN before the first.
+        quality: ``Quality`` code of the last metered power; bad where ``power_kw`` is an older one in its place.
         energy_kwh: Register of energy taken in.
         soc: State of charge, 0-1.
         connected: The device's link is up.

@@ -3,16 +3,36 @@
 A sample older than the one in place is dropped, so late and repeated telemetry cannot turn the picture back.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from optimizer.jit import njit
 from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, Quantity, RowArray, TelemetryBatch
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf
+_POWER = int(Quantity.POWER_KW)
+
+
+class Cells(NamedTuple):
+    """What is known: by quantity and row, and each row's last believable power; changed in place.
+
+    Attributes:
+        value: Shape ``(n_quantities, n_resources)``, NaN where nothing is known.
+        at_s: When each was measured, minus infinity where nothing is known.
+        good_kw: Last power within the believable range, NaN before the first, shape ``(n_resources,)``.
+        good_s: When it was measured.
+    """
+
+    value: FloatArray
+    at_s: FloatArray
+    good_kw: FloatArray
+    good_s: FloatArray
 
 
 class ProcessImage:
@@ -27,6 +47,9 @@ class ProcessImage:
         self.sessions = Sessions(len(index))
         self._value = np.full((len(Quantity), len(index)), np.nan)
         self._at_s = np.full((len(Quantity), len(index)), _UNKNOWN_AT_S)
+        self._bounds_kw = believable_kw(index.p_min_kw, index.p_max_kw)
+        self._good_kw = np.full(len(index), np.nan)
+        self._good_s = np.full(len(index), np.nan)
         self._cycle = 0
         self._soc_start = np.full(len(index), np.nan)
         self._anchors: list[tuple[int, float]] = []
@@ -35,30 +58,45 @@ class ProcessImage:
         """Serve a larger fleet; known rows keep their values."""
         more = len(index) - len(self.index)
         self.index = index
+        self._bounds_kw = believable_kw(index.p_min_kw, index.p_max_kw)
         self._value = np.append(self._value, np.full((len(Quantity), more), np.nan), axis=1)
         self._at_s = np.append(self._at_s, np.full((len(Quantity), more), _UNKNOWN_AT_S), axis=1)
-        self._soc_start = np.append(self._soc_start, np.full(more, np.nan))
+        unknown = np.full(more, np.nan)
+        self._soc_start = np.append(self._soc_start, unknown)
+        self._good_kw, self._good_s = np.append(self._good_kw, unknown), np.append(self._good_s, unknown)
         self.sessions.resize(len(index))
 
     def write(self, batch: TelemetryBatch) -> None:
         """Put samples in place, each unless a newer one of its row and quantity is there already."""
-        _put(self._value, self._at_s, batch.quantities, batch.rows, batch.values, batch.at_s)
+        _put(
+            Cells(self._value, self._at_s, self._good_kw, self._good_s),
+            *self._bounds_kw,
+            batch.quantities,
+            batch.rows,
+            batch.values,
+            batch.at_s,
+        )
 
     def write_session(self, event: SessionEvent) -> None:
         """Take news of a car."""
         self.sessions.apply(event)
 
     def swap(self, at_s: float, quality: CodeArray) -> FleetState:
-        """Return a read-only picture of ``at_s``; later writes do not show in it."""
+        """Return a read-only picture of ``at_s``; later writes do not show in it.
+
+        A power that is bad is not shown: the last one that was not stands in its place, and its quality says so. Thus
+        no sum anywhere is reckoned with what cannot be.
+        """
         self._cycle += 1
+        bad = quality == Quality.BAD
         energy_kwh = self._column(Quantity.ENERGY_KWH)
         delivered_kwh = self._delivered_kwh(energy_kwh)
         state = FleetState(
             index=self.index,
             at_s=at_s,
             cycle=self._cycle,
-            power_kw=self._column(Quantity.POWER_KW),
-            power_at_s=self.power_at_s(),
+            power_kw=np.where(bad, self._good_kw, self._value[Quantity.POWER_KW]),
+            power_at_s=np.where(bad, self._good_s, self.power_at_s()),
             quality=quality,
             energy_kwh=energy_kwh,
             soc=self._column(Quantity.SOC),
@@ -126,19 +164,23 @@ class ProcessImage:
 
 @njit()
 def _put(  # noqa: PLR0917 - a kernel takes arguments by position
-    value: FloatArray,
-    known_s: FloatArray,
+    cells: Cells,
+    low_kw: FloatArray,
+    high_kw: FloatArray,
     quantities: CodeArray,
     rows: RowArray,
     values: FloatArray,
     at_s: FloatArray,
 ) -> None:
     """Put each sample in its place unless a newer one is there; of equally old ones the last wins."""
+    value, known_s, good_kw, good_s = cells
     for i in range(len(rows)):
         quantity, row = quantities[i], rows[i]
         if at_s[i] >= known_s[quantity, row]:
             value[quantity, row] = values[i]
             known_s[quantity, row] = at_s[i]
+            if quantity == _POWER and low_kw[row] <= values[i] <= high_kw[row]:
+                good_kw[row], good_s[row] = values[i], at_s[i]
 
 
 @njit()

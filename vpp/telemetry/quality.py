@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.jit import njit
+from vpp.domain.plausible import MARGIN_KW, MARGIN_RATIO
 from vpp.domain.telemetry import CodeArray, FloatArray, Quality
 
-_MARGIN_KW = 0.5
 _GOOD, _STALE, _BAD = int(Quality.GOOD), int(Quality.STALE), int(Quality.BAD)
 
 
@@ -21,7 +21,7 @@ class QualityRules:
     """
 
     stale_s: float = 180.0
-    bad_margin_ratio: float = 0.25
+    bad_margin_ratio: float = MARGIN_RATIO
 
 
 def grade(
@@ -42,7 +42,7 @@ def _graded(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> CodeArray:
     quality = np.empty(len(power_kw), dtype=np.uint8)
     for row in range(len(power_kw)):
-        margin_kw = margin_ratio * max(abs(p_min_kw[row]), abs(p_max_kw[row])) + _MARGIN_KW
+        margin_kw = margin_ratio * max(abs(p_min_kw[row]), abs(p_max_kw[row])) + MARGIN_KW
         kw = power_kw[row]
         if not p_min_kw[row] - margin_kw <= kw <= p_max_kw[row] + margin_kw:
             quality[row] = _BAD
