@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from adapters.ocpp.profiles import ProfilePurpose
 from adapters.ocpp.units import RateUnit
+from adapters.ocpp.ways import End
 
 
 class Offline(StrEnum):
@@ -26,6 +28,10 @@ class Abilities:
     Attributes:
         units: What limits may be given in, the best first.
         step: Smallest difference between two limits, in the first of ``units``.
+        proven: A profile has been taken in the first of ``units``.
+        purpose: What a value in a running transaction is given by; a TxProfile while nobody knows better.
+        refuses_tx: It has refused a TxProfile in a transaction, and taken the value by ``purpose``.
+        end: How profiles say when they end.
         zero_allowed: A limit of 0 is taken; else the floor must do and a stop is by other means.
         phase_switching: ``numberPhases`` 1 is taken by a station of three phases.
         tested: The control test has been gone through.
@@ -41,6 +47,10 @@ class Abilities:
     max_stack_level: int | None = None
     max_periods: int | None = None
     step: float | None = None
+    proven: bool = False
+    purpose: ProfilePurpose | None = None
+    refuses_tx: bool = False
+    end: End = End.ALL
     zero_allowed: bool | None = None
     phase_switching: bool | None = None
     tested: bool = False
@@ -53,11 +63,19 @@ class Abilities:
         return self.version, self.vendor, self.model, self.firmware
 
     def told(self, *, units: Sequence[RateUnit], max_stack_level: str, max_periods: str) -> "Abilities":
-        """Return them with what a station states of its smart charging, W before A; nonsense stays unknown."""
+        """Return them with what a station states of its smart charging; nonsense stays unknown.
+
+        W goes before A, but a unit that has been taken before all others; a level that was refused is not believed.
+        """
+        best = self.units[0] if self.units and self.proven else None
+        stated = tuple(sorted((unit for unit in RateUnit if unit in units), key=lambda unit: unit is not best))
+        level = int(max_stack_level) if max_stack_level.isdecimal() else self.max_stack_level
+        if self.tested and level is not None and self.max_stack_level is not None:
+            level = min(level, self.max_stack_level)
         return replace(
             self,
-            units=tuple(unit for unit in RateUnit if unit in units) if units else self.units,
-            max_stack_level=int(max_stack_level) if max_stack_level.isdecimal() else self.max_stack_level,
+            units=_with_best(best, stated) or self.units,
+            max_stack_level=level,
             max_periods=int(max_periods) if max_periods.isdecimal() else self.max_periods,
         )
 
@@ -79,14 +97,15 @@ class Cards:
         return self._models.get(abilities.make, abilities)
 
     def remember(self, abilities: Abilities) -> None:
-        """Keep what a control test has found for every station of the same make."""
-        self._models[abilities.make] = replace(abilities, follows=None, offline=Offline.UNKNOWN)
-        self._testing.discard(abilities.make)
+        """Keep what a control test or an instruction has found, for every station of the same make."""
+        if abilities.model:
+            self._models[abilities.make] = replace(abilities, follows=None, offline=Offline.UNKNOWN)
 
     def begin_test(self, abilities: Abilities) -> bool:
         """Tell whether this station is the one to be tested: its make is unknown and no other's test is under way."""
         make = abilities.make
-        if make in self._models or make in self._testing or not abilities.model:
+        known = self._models.get(make)
+        if (known is not None and known.tested) or make in self._testing or not abilities.model:
             return False
         self._testing.add(make)
         return True
@@ -94,3 +113,8 @@ class Cards:
     def end_test(self, abilities: Abilities) -> None:
         """Let another station of the make be tested where this one's test came to nothing."""
         self._testing.discard(abilities.make)
+
+
+def _with_best(best: RateUnit | None, stated: tuple[RateUnit, ...]) -> tuple[RateUnit, ...]:
+    """Return stated units, with one that was taken though it is not stated; empty where nothing was stated."""
+    return (best, *stated) if stated and best is not None and best not in stated else stated

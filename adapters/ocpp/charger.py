@@ -8,6 +8,7 @@ from hashlib import blake2b
 from adapters.ocpp.cards import Abilities, Cards, Offline
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.plates import Plate, Plates
+from adapters.ocpp.profiles import ProfilePurpose
 from adapters.ocpp.samples import Metering, read_samples
 from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import RateUnit, Supply
@@ -15,6 +16,7 @@ from adapters.ocpp.wire import Json, parse_stamp
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.ports import Clock
 
@@ -24,10 +26,17 @@ NOTHING_KNOWN = Abilities()
 LONGEST_OFFLINE_S = 7 * SECONDS_PER_DAY
 OBEYED_WITHIN_S = 60.0
 """How long a station and its car may take to follow a limit (IEC 61851-1 gives the car 5 s, meters report later)."""
+LET_GO_WITHIN_S = 5.0
+"""How far apart station and service may see the end of a lease: clocks, whole seconds, the way of a reading."""
 OBEYED_WITHIN_KW = 0.3
 OBEYED_WITHIN_RATIO = 0.1
 """What metered power may lie above a limit that is kept."""
 _KEPT_ENDED = 8
+_OTHER_PURPOSE = {
+    ProfilePurpose.TX: ProfilePurpose.TX_DEFAULT,
+    ProfilePurpose.TX_DEFAULT: ProfilePurpose.TX,
+}
+"""What to give a value by in a transaction where one purpose is accepted and has no effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +83,18 @@ class Command:
 
 @dataclass(slots=True, kw_only=True)
 class Transaction:
-    """A car at a connector; ``meter_kwh`` is the register at its start, ``last_kwh`` the latest."""
+    """A car at a connector; ``meter_kwh`` is the register at its start, ``last_kwh`` the latest.
+
+    Attributes:
+        doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
+    """
 
     id: str
     connector: int
     row: int
     meter_kwh: float
     last_kwh: float
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +104,7 @@ class Lease:
     Attributes:
         since_s: When the station took it.
         dynamic: The profile can be updated in place.
+        base: It took the place of the default value and falls back to it by itself.
     """
 
     profile_id: int
@@ -97,6 +112,8 @@ class Lease:
     until_s: float
     since_s: float
     dynamic: bool = False
+    purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
+    base: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +132,12 @@ class Charger:
         ack_s: How long the last instruction took to be answered.
         der: What it reported of its grid functions (2.1), by control id.
         clock_offset_s: How far its clock is behind ours, negative where it is ahead.
+        restated_s: When values in force were last given to it again after a boot, NaN if they never were;
+            ``restating`` says since when each of them is in force, by profile.
+        takes: It has taken a profile since it came to this process.
+        has_others: It has connectors that are nobody's rows.
+        tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
+            ``tx_refused_in`` is the last.
     """
 
     id: str
@@ -132,6 +155,12 @@ class Charger:
     ack_s: float = math.nan
     der: dict[str, Json] | None = None
     clock_offset_s: float = 0.0
+    restated_s: float = math.nan
+    restating: dict[int, float] | None = None
+    takes: bool = False
+    has_others: bool = False
+    tx_refusals: int = 0
+    tx_refused_in: str = ""
 
     @property
     def troubles(self) -> Troubles:
@@ -197,10 +226,62 @@ class Charger:
         """Return a running transaction by its id."""
         return next((t for t in self.transactions.values() if t.id == transaction_id), None)
 
+    def sure(self, connector: int) -> Transaction | None:
+        """Return the transaction at a connector that is known to run; a profile may be tied to no other."""
+        running = self.transactions.get(connector)
+        return None if running is None or running.doubtful else running
+
+    def doubt(self, connector: int) -> None:
+        """Take a transaction for doubtful until the station names it again."""
+        running = self.transactions.get(connector)
+        if running is not None:
+            running.doubtful = True
+
+    def rebooted(self) -> None:
+        """Take note of a boot: transactions may be over, and profiles that belong to them forgotten (1.6 5.16)."""
+        for connector in self.transactions:
+            self.doubt(connector)
+
+    def restated(self) -> list[Command]:
+        """Return the dispatch values in force as instructions, for a station that may have lost them by a boot.
+
+        None of them counts as in force until it is taken again.
+        """
+        connectors = {row: connector for connector, row in self.rows.items()}
+        leases = {row: self.leases.get((row, True), lease) for (row, _), lease in self.leases.items()}
+        commands = [
+            Command(
+                id=lease.profile_id,
+                row=row,
+                connector=connectors[row],
+                layer=Layer.DISPATCH,
+                power_kw=lease.power_kw,
+                until_s=lease.until_s,
+            )
+            for row, lease in leases.items()
+        ]
+        self.restating = {lease.profile_id: lease.since_s for lease in leases.values()} or None
+        self.restated_s = self.services.clock.now_s() if leases else self.restated_s
+        for row in leases:
+            self.released(row)
+        return commands
+
+    def speaks_of(self, connector: int) -> None:
+        """Take note of a connector: one that is nobody's row must not suffer from what is meant for another."""
+        if connector and connector not in self.rows:
+            self.has_others = True
+
+    def tries_tx_again(self, transaction_id: str) -> bool:
+        """Tell whether a TxProfile deserves another try: one transaction's refusal may have been an accident."""
+        return self.tx_refusals == 1 and transaction_id != self.tx_refused_in
+
     def begin(self, connector: int, transaction_id: str, at_s: float, meter_kwh: float) -> None:
         """Record a car; the same transaction again changes nothing, another one ends the one before."""
         row, running = self.rows.get(connector), self.transactions.get(connector)
-        if row is None or transaction_id in self.ended or (running is not None and running.id == transaction_id):
+        if running is not None and running.id == transaction_id:
+            running.doubtful = False
+            return
+        if row is None or transaction_id in self.ended:
             return
         if running is not None:
             self.end(running.id, at_s, math.nan)
@@ -280,11 +361,26 @@ class Charger:
         self.services.plates.remember_default(row, power_kw)
         self._tell_limit(row)
 
-    def dispatched(self, command: Command, power_kw: float, *, tied: bool, dynamic: bool = False) -> None:
-        """Record that the station took a dispatch value; ``tied`` to its running transaction or not."""
+    def dispatched(
+        self,
+        command: Command,
+        power_kw: float,
+        *,
+        purpose: ProfilePurpose,
+        dynamic: bool = False,
+        base: bool = False,
+    ) -> None:
+        """Record that the station took a dispatch value; a TxProfile is tied to its running transaction."""
         now_s = self.services.clock.now_s()
-        self.leases[command.row, tied] = Lease(
-            profile_id=command.id, power_kw=power_kw, until_s=command.until_s, since_s=now_s, dynamic=dynamic
+        since_s = now_s if self.restating is None else self.restating.pop(command.id, now_s)
+        self.leases[command.row, purpose is ProfilePurpose.TX] = Lease(
+            profile_id=command.id,
+            power_kw=power_kw,
+            until_s=command.until_s,
+            since_s=since_s,
+            dynamic=dynamic,
+            purpose=purpose,
+            base=base,
         )
         self.services.lease(command.until_s, command.row)
         self._tell_limit(command.row)
@@ -299,10 +395,17 @@ class Charger:
         """Return the dispatch value in force at ``row``."""
         return self.leases.get((row, True)) or self.leases.get((row, False))
 
-    def dispatch_profiles(self, row: int) -> list[int]:
-        """Return the ids of the profiles that carry dispatch values at ``row``."""
+    def dispatch_leases(self, row: int) -> list[Lease]:
+        """Return the dispatch values at ``row``, each carried by a profile of its own."""
         leases = (self.leases.get((row, True)), self.leases.get((row, False)))
-        return [lease.profile_id for lease in leases if lease is not None]
+        return [lease for lease in leases if lease is not None]
+
+    def dropped(self, row: int, lease: Lease) -> None:
+        """Record that one dispatch value is in force no more."""
+        for tied in (True, False):
+            if self.leases.get((row, tied)) is lease:
+                del self.leases[row, tied]
+        self._tell_limit(row)
 
     def released(self, row: int) -> None:
         """Record that no dispatch value is in force any more."""
@@ -350,18 +453,35 @@ class Charger:
         return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)
 
     def watched(self, row: int, power_kw: float) -> None:
-        """Compare metered power with the dispatch value in force: does the station do what it has accepted?"""
+        """Compare metered power with the dispatch value in force: does the station do what it has accepted?
+
+        Nothing follows from power around the end of a lease: the station may have let go a moment before we do.
+        """
         lease, now_s = self.lease(row), self.services.clock.now_s()
         if lease is None or math.isnan(power_kw) or now_s - lease.since_s < OBEYED_WITHIN_S:
             return
+        if now_s > lease.until_s - LET_GO_WITHIN_S:
+            return
         obeyed = power_kw <= lease.power_kw + max(OBEYED_WITHIN_KW, OBEYED_WITHIN_RATIO * abs(lease.power_kw))
-        abilities = self.abilities
-        if self.lost_s > lease.since_s and abilities.offline is Offline.UNKNOWN:
-            abilities = replace(abilities, offline=Offline.KEEPS if obeyed else Offline.FALLS_BACK)
-        elif abilities.follows is not obeyed:
-            abilities = replace(abilities, follows=obeyed)
-        if abilities is not self.abilities:
-            self.learn(abilities)
+        if self.lost_s > lease.since_s and self.abilities.offline is Offline.UNKNOWN:
+            self._offline_as(Offline.KEEPS if obeyed else Offline.FALLS_BACK)
+        elif not now_s - self.restated_s < OBEYED_WITHIN_S:
+            self._follows(row, lease, obeyed=obeyed)
+
+    def _offline_as(self, offline: Offline) -> None:
+        self.learn(replace(self.abilities, offline=offline))
+        for row in self.rows.values():
+            self.troubles.set(row, Trouble.KEEPS_LIMIT_OFFLINE, offline is Offline.KEEPS)
+
+    def _follows(self, row: int, lease: Lease, *, obeyed: bool) -> None:
+        """Take note of a limit that is kept or not; another purpose may have the effect that this one has not."""
+        self.troubles.set(row, Trouble.IGNORES_LIMITS, not obeyed)
+        if self.abilities.follows is obeyed:
+            return
+        abilities = replace(self.abilities, follows=obeyed)
+        if not obeyed and lease.purpose in _OTHER_PURPOSE:
+            abilities = replace(abilities, purpose=_OTHER_PURPOSE[lease.purpose])
+        self.learn(abilities)
 
 
 def _number_of(words: str) -> int:

@@ -1,27 +1,45 @@
-"""How one instruction is carried out: a script that yields calls, hears their answers and returns a verdict.
+"""What scripts are made of: calls they yield, verdicts they return, profiles, and the words of each version.
 
-The scripts are the same for every version; a ``Dialect`` gives them the words.
+A script carries out one instruction or errand: it yields calls, hears their answers and returns a verdict. Scripts
+are the same for every version; a ``Dialect`` gives them the words.
 """
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.plates import Nameplate
-from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
-from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
-from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.units import RateUnit, Told
+from adapters.ocpp.ways import End
+from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version, stamp
+from vpp.domain.setpoint import OutcomeStatus, Reason
 
-Script = Generator[Call, Answer, "Verdict"]
-"""Yields what to send next and is sent what came back."""
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which a station is sent nothing, because it is not ready.
+
+    Attributes:
+        wall_s: Wall seconds: stations do not start faster with the clock.
+    """
+
+    wall_s: float
+
+
+Script = Generator["Call | Pause", Answer, "Verdict"]
+"""Yields what to send next and is sent what came back; a pause is answered by ``PAUSED``."""
+PAUSED = Answer(AnswerKind.RESULT, {})
 
 DEFAULT_STACK_LEVEL = 0
 DISPATCH_STACK_LEVEL = 1
 HEADSTART_S = 60.0
 """Profiles start this long ago, so that a station whose clock is slow does not wait."""
+REFUSED_EARLY_WALL_S = 2.0
+"""A station that refuses its first question is asked again so much later: it may still be busy with its boot."""
 _LAST_PROFILE_ID = 2**31 - 1
 _PROBES_BELOW = 1000
 PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
@@ -48,11 +66,13 @@ NOT_CONNECTED = Verdict(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A charging profile of one period, before its spelling in one version.
+    """A charging profile, before its spelling in one version. Its times are those of the station's own clock.
 
     Attributes:
-        transaction: Id of the transaction a TxProfile belongs to; ``None`` makes it a TxDefaultProfile.
+        transaction: Id of the transaction a TxProfile belongs to, ``None`` with every other purpose.
         until_s: End of the lease, ``None`` for a profile that holds until replaced.
+        end: How it says when it ends.
+        after: What a second period has, with ``End.PERIODS``.
         setpoint: The value is to be taken, not a ceiling (OCPP 2.1 CentralSetpoint).
         phases: Number of phases where the unit is A.
         dynamic: Its value can be updated in place (OCPP 2.1).
@@ -70,6 +90,16 @@ class Profile:
     phases: int
     dynamic: bool = False
     max_offline_s: int | None = None
+    purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
+    end: End = End.ALL
+    after: Told | None = None
+
+    @property
+    def values(self) -> list[tuple[int, Told]]:
+        """Return start in seconds and value of each period."""
+        if self.after is None or self.until_s is None:
+            return [(0, self.told)]
+        return [(0, self.told), (math.ceil(self.until_s - self.from_s), self.after)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,28 +168,29 @@ def reserved_profile_id(connector: int) -> int:
     return _LAST_PROFILE_ID - connector
 
 
-def carry_out(dialect: Dialect, charger: Charger, command: Command) -> Script:
-    """Return the script of one instruction."""
-    if command.layer is Layer.RELEASE:
-        return _release(dialect, charger, command)
-    return _install(dialect, charger, command)
+def schedule_times(profile: Profile) -> Json:
+    """Return when a profile's schedule begins and how long it lasts, as every version has it."""
+    times: Json = {} if profile.end is End.RELATIVE else {"startSchedule": stamp(profile.from_s)}
+    if profile.until_s is not None and profile.end in (End.ALL, End.DURATION):
+        times["duration"] = math.ceil(profile.until_s - profile.from_s)
+    return times
 
 
-def install_default(dialect: Dialect, charger: Charger, connector: int) -> Script:
-    """Return the script that makes sure the default value lies underneath; a refusal is asked once more."""
-    row = charger.rows[connector]
-    command = Command(
-        id=reserved_profile_id(connector),
-        row=row,
-        connector=connector,
-        layer=Layer.DEFAULT,
-        power_kw=charger.default_kw(row),
-        until_s=math.inf,
-    )
-    verdict = yield from _install(dialect, charger, command)
-    if verdict is REFUSED:
-        verdict = yield from _install(dialect, charger, command)
-    return verdict
+def validity(profile: Profile) -> Json:
+    """Return the kind of a profile and from when to when it is valid, as every version has it.
+
+    An absolute schedule that ends names all four times: OCTT TC_057_CSMS.
+    """
+    absolute = "Dynamic" if profile.dynamic else "Absolute"
+    body: Json = {"chargingProfileKind": "Relative" if profile.end is End.RELATIVE else absolute}
+    if profile.until_s is not None and profile.end in (End.ALL, End.VALIDITY, End.RELATIVE):
+        body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
+    return body
+
+
+def written(value: float) -> float | int:
+    """Return a limit as it goes on the wire: whole where it is, for validators that reckon in binary fractions."""
+    return int(value) if value == int(value) else value
 
 
 def wants_setpoint(dialect: Dialect, resource: Nameplate) -> bool:
@@ -167,94 +198,8 @@ def wants_setpoint(dialect: Dialect, resource: Nameplate) -> bool:
     return dialect.version is Version.V21 and resource.p_min_kw < 0.0
 
 
-def _install(dialect: Dialect, charger: Charger, command: Command) -> Script:
-    refusal = _before_sending(dialect, charger, command)
-    if refusal is not None:
-        return refusal
-    for unit in charger.units_to_try():
-        profile = _profile(dialect, charger, command, unit)
-        lease = _updatable(charger, command, profile)
-        call = dialect.set_profile(profile) if lease is None else dialect.update_profile(lease.profile_id, profile)
-        answer = yield call
-        charger.ack_s = answer.took_s
-        verdict = _judge(answer)
-        if verdict is ACCEPTED:
-            _record(charger, command, profile, unit, updated=lease is not None)
-            return ACCEPTED
-        if verdict is not REFUSED:
-            return verdict
-    return REFUSED
-
-
-def _before_sending(dialect: Dialect, charger: Charger, command: Command) -> Verdict | None:
-    abilities = charger.abilities
-    if command.layer is Layer.DISPATCH and command.until_s <= charger.services.clock.now_s():
-        return EXPIRED
-    if command.power_kw < 0.0 and not wants_setpoint(dialect, charger.plate(command.row)):
-        return UNSUPPORTED
-    if command.power_kw <= 0.0 and abilities.zero_allowed is False and command.layer is Layer.DISPATCH:
-        return UNSUPPORTED  # the least it takes is its floor, which is more than was asked for
-    stackable = abilities.max_stack_level is None or abilities.max_stack_level >= DISPATCH_STACK_LEVEL
-    if command.layer is Layer.DISPATCH and not stackable and command.connector not in charger.transactions:
-        return UNSUPPORTED  # the dispatch profile would replace the default it must fall back to
-    return None
-
-
-def _profile(dialect: Dialect, charger: Charger, command: Command, unit: RateUnit) -> Profile:
-    """Return a default at the bottom; a dispatch on the running transaction, else above the default."""
-    plate, dispatch, services = charger.plate(command.row), command.layer is Layer.DISPATCH, charger.services
-    running = charger.transactions.get(command.connector) if dispatch else None
-    setpoint, supply = wants_setpoint(dialect, plate), services.supply
-    step = charger.abilities.step or FINEST_STEP
-    return Profile(
-        id=command.id,
-        connector=command.connector,
-        stack_level=DISPATCH_STACK_LEVEL if dispatch and running is None else DEFAULT_STACK_LEVEL,
-        transaction=None if running is None else running.id,
-        from_s=math.floor(services.clock.now_s() - HEADSTART_S),
-        until_s=command.until_s if dispatch else None,
-        told=(supply.setpoint if setpoint else supply.limit)(command.power_kw, unit, plate, step),
-        setpoint=setpoint,
-        phases=plate.phases,
-        dynamic=dispatch and services.dynamic and dialect.version is Version.V21,
-        max_offline_s=services.max_offline_s if dispatch else None,
-    )
-
-
-def _updatable(charger: Charger, command: Command, profile: Profile) -> Lease | None:
-    """Return the dynamic value in force whose end is the same, so that another value is all there is to tell."""
-    if not profile.dynamic:
-        return None
-    lease = charger.leases.get((command.row, profile.transaction is not None))
-    return lease if lease is not None and lease.dynamic and lease.until_s == command.until_s else None
-
-
-def _record(charger: Charger, command: Command, profile: Profile, unit: RateUnit, *, updated: bool) -> None:
-    if not charger.abilities.units:
-        charger.learn(replace(charger.abilities, units=(unit,)))
-    tied = profile.transaction is not None
-    if command.layer is Layer.DEFAULT:
-        charger.defaulted(command.row, profile.told.power_kw)
-    elif updated:
-        charger.updated(command.row, profile.told.power_kw, tied=tied)
-    else:
-        charger.dispatched(command, profile.told.power_kw, tied=tied, dynamic=profile.dynamic)
-
-
-def _release(dialect: Dialect, charger: Charger, command: Command) -> Script:
-    """Take the dispatch profiles away; a station that knows none of them has nothing to be released from."""
-    known = [dialect.clear_profile(profile_id) for profile_id in charger.dispatch_profiles(command.row)]
-    for call in known or dialect.clear_dispatch(command.connector):
-        answer = yield call
-        charger.ack_s = answer.took_s
-        verdict = ACCEPTED if answer.status == "Unknown" else _judge(answer)
-        if verdict is not ACCEPTED:
-            return verdict
-    charger.released(command.row)
-    return ACCEPTED
-
-
-def _judge(answer: Answer) -> Verdict:
+def judge(answer: Answer) -> Verdict:
+    """Return what an answer means for the instruction it is to."""
     match answer.kind:
         case AnswerKind.RESULT:  # first: what nearly every answer is
             if answer.status == "Accepted":

@@ -21,6 +21,7 @@ from adapters.ocpp.commands import (
     Profile,
     Script,
 )
+from adapters.ocpp.learning import show
 from adapters.ocpp.plates import Plate
 from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
 from adapters.ocpp.wire import Answer, AnswerKind, Call
@@ -42,6 +43,8 @@ def control_test(dialect: Dialect, charger: Charger) -> Script:
         services.cards.end_test(charger.abilities)
     if charger.abilities.tested:
         services.cards.remember(charger.abilities)
+        charger.takes = True
+        show(charger)
     return ACCEPTED
 
 
@@ -66,6 +69,7 @@ def _test(dialect: Dialect, charger: Charger, connector: int, plate: Plate) -> G
             phase_switching=one_phase,
             max_stack_level=probe.highest_level(),
             tested=True,
+            proven=True,
         )
     )
 
@@ -102,7 +106,7 @@ class _Probe:
         services, row = self._charger.services, self._charger.rows[self._connector]
         default_kw = self._charger.default_kw(row)
         told: Told = services.supply.limit(default_kw, unit, self._plate, _WHOLE_STEP)
-        from_s = services.clock.now_s() - HEADSTART_S
+        from_s = services.clock.now_s() - self._charger.clock_offset_s - HEADSTART_S
         return Profile(
             id=PROBE_PROFILE_ID,
             connector=self._connector,

@@ -132,7 +132,7 @@ def set_profile(version: Version, connector: int, draft: ProfileDraft) -> Call:
     body: Json = {
         "chargingProfileId" if version is Version.V16 else "id": draft.id,
         "stackLevel": draft.stack_level,
-        "chargingProfilePurpose": _purpose(version, draft.purpose),
+        "chargingProfilePurpose": purpose_name(version, draft.purpose),
         "chargingProfileKind": draft.kind.value,
     }
     if draft.transaction is not None:
@@ -190,7 +190,7 @@ def clear_profiles(
         name: value
         for name, value in (
             ("connectorId" if version is Version.V16 else "evseId", connector),
-            ("chargingProfilePurpose", None if purpose is None else _purpose(version, purpose)),
+            ("chargingProfilePurpose", None if purpose is None else purpose_name(version, purpose)),
             ("stackLevel", stack_level),
         )
         if value is not None
@@ -281,7 +281,8 @@ def _check_period(version: Version, period: Period) -> None:
         raise InputError("period", period, f"what {mode.value} takes: {sorted(_TAKES[mode]) or 'nothing'}")
 
 
-def _purpose(version: Version, purpose: ProfilePurpose) -> str:
+def purpose_name(version: Version, purpose: ProfilePurpose) -> str:
+    """Return a purpose as a version spells it."""
     is_cap = version is Version.V16 and purpose is ProfilePurpose.STATION_MAX
     return "ChargePointMaxProfile" if is_cap else purpose.value
 

@@ -178,5 +178,6 @@ def _follow(charger: Charger, message: MeterValues16, row: int, power_kw: float,
     running = charger.transactions.get(message.connector)
     if running is not None and not math.isnan(energy_kwh):
         running.last_kwh = energy_kwh
-    if message.transaction > 0 and (running is None or running.id != str(message.transaction)):
+    named = message.transaction > 0
+    if named and (running is None or running.doubtful or running.id != str(message.transaction)):
         charger.begin(message.connector, str(message.transaction), charger.services.clock.now_s(), energy_kwh)

@@ -38,6 +38,7 @@ from vpp.ports import Clock, LinkSink
 LEAST_SILENCE_WALL_S = 15.0
 LEAST_PATIENCE_WALL_S = 5.0
 CLOSING_WALL_S = 1.0
+SETTLE_WALL_S = 0.5
 ADMISSIONS_PER_S = 2000.0
 """Two fifths of what a core can do: during a rush the stations that are here are still heard and instructed."""
 SETUPS_PER_S = 100.0
@@ -80,6 +81,8 @@ class OcppLink:
         control_test: Stations of an unknown make are put to the control test.
         dynamic: Dispatch values of 2.1 stations are dynamic profiles, updated in place.
         max_offline_s: How long a 2.1 station may keep a dispatch value without a connection.
+        settle_wall_s: How long a station that has booted is sent nothing: some refuse what comes right behind the
+            answer to their boot.
         rest_wall_s: Longest pause after a thin harvest of events; longer costs latency, shorter CPU.
         on_session: Told of every session: station, epoch, and whether it began or ended; the epoch rises with time
             over all processes, so that who hears several knows which one counts.
@@ -110,6 +113,7 @@ class OcppLink:
         control_test: bool = True,
         dynamic: bool = False,
         max_offline_s: int | None = None,
+        settle_wall_s: float = SETTLE_WALL_S,
         rest_wall_s: float = REST_WALL_S,
         on_session: SessionTold | None = None,
     ) -> None:
@@ -127,6 +131,7 @@ class OcppLink:
             call_retries=call_retries,
             silence_wall_s=max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S),
             setups=Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s)),
+            settle_wall_s=settle_wall_s,
             on_session=self._told_session,
         )
         self._on_session = on_session

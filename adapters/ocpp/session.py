@@ -6,9 +6,10 @@ from functools import partial
 from typing import Protocol
 
 from adapters.ocpp.charger import Charger, Command
-from adapters.ocpp.commands import NOT_CONNECTED, Dialect, Script, Verdict, carry_out
+from adapters.ocpp.commands import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.frames import CloseCode, Opcode
+from adapters.ocpp.instructions import carry_out
 from adapters.ocpp.rpc import Endpoint, Hub
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json
 
@@ -30,7 +31,7 @@ class Job:
     def __init__(self, script: Script, finished: Callable[[Verdict], None] | None = None, *, retries: int = 0) -> None:
         self._script = script
         self._finished = finished
-        self.call: Call | None = None
+        self.call: Call | Pause | None = None
         self.retries = retries
 
     def start(self) -> None:
@@ -49,7 +50,7 @@ class Job:
         self._script.close()
         self._end(NOT_CONNECTED)
 
-    def _run(self, step: Callable[[], Call]) -> None:
+    def _run(self, step: Callable[[], Call | Pause]) -> None:
         try:
             self.call = step()
         except StopIteration as stop:
@@ -103,6 +104,7 @@ class Session(Endpoint):
     __slots__ = (
         "_command",
         "_errands",
+        "_quiet_before",
         "_registry",
         "_retired",
         "_unanswered",
@@ -126,6 +128,7 @@ class Session(Endpoint):
         self._command: Job | None = None
         self._errands: list[Job] | None = None
         self._unanswered = 0
+        self._quiet_before = 0.0
         self._retired = False
 
     # Endpoint.
@@ -185,12 +188,22 @@ class Session(Endpoint):
             return math.inf
         if now >= self.quiet_until:
             self.quiet_until = self._registry.silent(self, now)
+        if self._quiet_before > now:
+            return min(call_due, self.quiet_until, self._quiet_before)
+        if self._quiet_before:
+            self._quiet_before = 0.0
+            self.pump()
         return min(call_due, self.quiet_until)
 
     def expect(self, quiet_until: float) -> None:
         """Have the registry look after this session at a loop time."""
         self.quiet_until = quiet_until
         self._hub.wheel.look(self, quiet_until)
+
+    def hold_off(self, wall_s: float) -> None:
+        """Send nothing for a while: the station has just booted, or is not ready."""
+        self._quiet_before = self._hub.poller.now + wall_s
+        self._hub.wheel.look(self, self._quiet_before)
 
     # Scripts.
 
@@ -205,10 +218,15 @@ class Session(Endpoint):
     def pump(self) -> None:
         """Send the next call if none is outstanding, and none while the peer does not take what it was sent."""
         while self._waiting is None and self.channel is not None and not self._retired and not self.channel.congested:
+            if self._quiet_before > self._hub.poller.now:
+                return
             job = self._next()
             if job is None:
                 return
-            if job.call is not None:
+            if isinstance(job.call, Pause):
+                self.hold_off(job.call.wall_s)
+                self._resume(job, PAUSED)
+            elif job.call is not None:
                 self.call(job.call, partial(self._answered, job))
 
     def retire(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
@@ -241,15 +259,18 @@ class Session(Endpoint):
     def _answered(self, job: Job, answer: Answer) -> None:
         if answer.kind is AnswerKind.LOST:
             return  # _abandon_all ends every job
-        job.resume(answer)
-        if job.call is None and self._errands and self._errands[0] is job:
-            self._errand_ended()
+        self._resume(job, answer)
         self._unanswered = self._unanswered + 1 if answer.kind is AnswerKind.TIMEOUT else 0
         if self._unanswered >= UNANSWERED_LIMIT:
             self.rejected("unanswered")
             self.cut()
         elif answer.kind is AnswerKind.TIMEOUT:
             self.pump()
+
+    def _resume(self, job: Job, answer: Answer) -> None:
+        job.resume(answer)
+        if job.call is None and self._errands and self._errands[0] is job:
+            self._errand_ended()
 
     def _errand_ended(self) -> None:
         if self._errands is not None:

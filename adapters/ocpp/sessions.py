@@ -47,12 +47,14 @@ class Manners:
         call_retries: How often an instruction without an answer is sent again on the same connection.
         silence_wall_s: Without a sign of life for so long a connection is dropped.
         setups: How many stations a second are asked and told what follows a boot.
+        settle_wall_s: How long a station that has booted is sent nothing.
         on_session: Told of every session: station, epoch, and whether it began or ended.
     """
 
     call_retries: int
     silence_wall_s: float
     setups: Bucket
+    settle_wall_s: float
     on_session: SessionTold | None
 
 
@@ -214,9 +216,19 @@ class Sessions:
         session.charger.booted = True
         if not session.up:
             self._come_up(session)
+        if booted:
+            self._restate(session)
         if booted or session not in self._to_set_up:
             self._set_up(session)
             self._set_up_some(speaking=session)
+
+    def _restate(self, session: Session) -> None:
+        """Leave a station in peace while it takes the answer to its boot; then give it what it may have lost by it."""
+        session.hold_off(self._manners.settle_wall_s)
+        session.charger.rebooted()
+        for command in session.charger.restated():
+            if command.slot not in session.charger.pending:
+                self.queue(session.charger, command)
 
     def silent(self, session: Session, now: float) -> float:
         """See ``session.Registry``: ping the quiet, drop the dead, ask who has said nothing yet who it is."""

@@ -1,17 +1,31 @@
 """OCPP 1.6J for the central system: what a station's actions mean, and how setpoints are written for it."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from adapters.ocpp.charger import Charger
-from adapters.ocpp.commands import ACCEPTED, Odd, Profile, Script, install_default, odd_period
+from adapters.ocpp.commands import (
+    ACCEPTED,
+    REFUSED_EARLY_WALL_S,
+    Odd,
+    Pause,
+    Profile,
+    Script,
+    odd_period,
+    schedule_times,
+    validity,
+    written,
+)
 from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
+from adapters.ocpp.instructions import install_default
+from adapters.ocpp.measurands import REBOOT, TAKEN, lists_to_try
+from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
 from adapters.ocpp.quick import heartbeat, meter_values_16
-from adapters.ocpp.units import RateUnit
-from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from adapters.ocpp.units import RateUnit, Told
+from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from vpp.domain.trouble import Trouble
 
 _PLUGGED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
 _ACKNOWLEDGED: Mapping[str, Json] = {
@@ -36,11 +50,6 @@ _UNIT_WORDS: Mapping[str, RateUnit] = {
     "Current": RateUnit.A,
     "A": RateUnit.A,
 }
-_MEASURANDS = (
-    "Power.Active.Import,Energy.Active.Import.Register,SoC",
-    "Power.Active.Import,Energy.Active.Import.Register",
-)
-"""Wanted readings, and what to be content with where SoC is refused."""
 
 
 class Dialect16:
@@ -86,6 +95,9 @@ class Dialect16:
 
     def _status(self, charger: Charger, payload: Json) -> Json:
         status, at_s = payload["status"], charger.instant(payload.get("timestamp"))
+        charger.speaks_of(payload["connectorId"])
+        if status == "Preparing":  # nothing runs there, whatever ran before
+            charger.doubt(payload["connectorId"])
         if status == "Available" or status in _PLUGGED:
             charger.plugged(payload["connectorId"], at_s, here=status != "Available")
         return {}
@@ -140,23 +152,14 @@ class Dialect16:
 
     def setup(self, charger: Charger) -> Script:
         """See ``commands.Dialect``."""
-        answer = yield Call("GetConfiguration", {"key": [*_ABILITY_KEYS, *_INTERVAL_KEYS, *_DATA_KEYS]})
-        told = _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
+        told = yield from _configuration()
         _learn(charger, told)
         for connector in tuple(charger.rows):
             yield from install_default(self, charger, connector)
         yield from control_test(self, charger)
-        interval = str(charger.services.sample_interval_s)
-        for key in _INTERVAL_KEYS:
-            if told.get(key) != interval:
-                yield _configure(key, interval)
-        for key in _DATA_KEYS:
-            if told.get(key) in _MEASURANDS:
-                continue
-            for measurands in _MEASURANDS:
-                answer = yield _configure(key, measurands)
-                if answer.status == "Accepted":
-                    break
+        reboot = yield from _set_up_readings(told, str(charger.services.sample_interval_s))
+        for row in charger.rows.values():
+            charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
         for connector in tuple(charger.rows):
             for message in ("StatusNotification", "MeterValues"):
                 yield Call("TriggerMessage", {"requestedMessage": message, "connectorId": connector})
@@ -164,27 +167,20 @@ class Dialect16:
 
     def set_profile(self, profile: Profile) -> Call:
         """See ``commands.Dialect``."""
-        period: Json = {"startPeriod": 0, "limit": profile.told.value}
-        if profile.told.unit is RateUnit.A:
-            period["numberPhases"] = profile.phases
         schedule: Json = {
-            "startSchedule": stamp(profile.from_s),
+            **schedule_times(profile),
             "chargingRateUnit": profile.told.unit.value,
-            "chargingSchedulePeriod": [period],
+            "chargingSchedulePeriod": [_period(start_s, told, profile) for start_s, told in profile.values],
         }
         body: Json = {
             "chargingProfileId": profile.id,
             "stackLevel": profile.stack_level,
-            "chargingProfilePurpose": "TxDefaultProfile" if profile.transaction is None else "TxProfile",
-            "chargingProfileKind": "Absolute",
+            "chargingProfilePurpose": purpose_name(Version.V16, profile.purpose),
+            **validity(profile),
             "chargingSchedule": schedule,
         }
         if profile.transaction is not None:
             body["transactionId"] = int(profile.transaction)
-        if profile.until_s is not None:
-            # An absolute schedule that ends names all four: OCTT TC_057_CSMS.
-            schedule["duration"] = math.ceil(profile.until_s - profile.from_s)
-            body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
         return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})
 
     def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
@@ -216,6 +212,39 @@ class Dialect16:
         """See ``commands.Dialect``."""
         at: Json = {"connectorId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
         return Call("GetCompositeSchedule", at)
+
+
+def _period(start_s: int, told: Told, profile: Profile) -> Json:
+    period: Json = {"startPeriod": start_s, "limit": written(told.value)}
+    if told.unit is RateUnit.A:
+        period["numberPhases"] = profile.phases
+    return period
+
+
+def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
+    """Ask what is configured; a station that has not taken the answer to its boot yet refuses, and is asked again."""
+    call = Call("GetConfiguration", {"key": [*_ABILITY_KEYS, *_INTERVAL_KEYS, *_DATA_KEYS]})
+    answer = yield call
+    if answer.kind is AnswerKind.ERROR:
+        yield Pause(REFUSED_EARLY_WALL_S)
+        answer = yield call
+    return _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
+
+
+def _set_up_readings(told: Mapping[str, str], interval: str) -> Generator[Call, Answer, bool]:
+    """Set how often and what to report; return whether some of it holds from the next boot on only."""
+    statuses = []
+    for key in _INTERVAL_KEYS:
+        if told.get(key) != interval:
+            answer = yield _configure(key, interval)
+            statuses.append(answer.status)
+    for key in _DATA_KEYS:
+        for measurands in lists_to_try(told.get(key)):
+            answer = yield _configure(key, measurands)
+            statuses.append(answer.status)
+            if answer.status in TAKEN:
+                break
+    return REBOOT in statuses
 
 
 def _configure(key: str, value: str) -> Call:

@@ -1,17 +1,31 @@
 """OCPP 2.0.1 and 2.1 for the central system: what a station's actions mean, and how setpoints are written for it."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from adapters.ocpp import der
 from adapters.ocpp.charger import Charger
-from adapters.ocpp.commands import ACCEPTED, Odd, Profile, Script, install_default, odd_period
+from adapters.ocpp.commands import (
+    ACCEPTED,
+    REFUSED_EARLY_WALL_S,
+    Odd,
+    Pause,
+    Profile,
+    Script,
+    odd_period,
+    schedule_times,
+    validity,
+    written,
+)
 from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
+from adapters.ocpp.instructions import install_default
+from adapters.ocpp.measurands import BOTH_WAYS, REBOOT, WANTED, lists_to_try
+from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import read_needs
 from adapters.ocpp.quick import heartbeat
-from adapters.ocpp.units import RateUnit
-from adapters.ocpp.wire import AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from adapters.ocpp.units import RateUnit, Told
+from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from vpp.domain.trouble import Trouble
 
 _TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
 _ACKNOWLEDGED: Mapping[str, Json] = {
@@ -44,8 +58,8 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
 _GONE = frozenset({"EVDeparted", "EVCommunicationLost"})
 _CONTROLLER = "SmartChargingCtrlr"
 _ABILITIES = ("RateUnit", "ProfileStackLevel", "PeriodsPerSchedule")
-_MEASURANDS = "Power.Active.Import,Energy.Active.Import.Register,SoC"
-_MEASURANDS_BOTH_WAYS = f"Power.Active.Export,{_MEASURANDS}"
+_INTERVALS = (("SampledDataCtrlr", "TxUpdatedInterval"), ("AlignedDataCtrlr", "Interval"))
+_LISTS = (("SampledDataCtrlr", "TxUpdatedMeasurands"), ("AlignedDataCtrlr", "Measurands"))
 
 
 class Dialect2:
@@ -95,6 +109,7 @@ class Dialect2:
 
     def _status(self, charger: Charger, payload: Json) -> Json:
         status, at_s = payload["connectorStatus"], charger.instant(payload["timestamp"])
+        charger.speaks_of(payload["evseId"])
         if status in ("Available", "Occupied"):
             charger.plugged(payload["evseId"], at_s, here=status == "Occupied")
         return {}
@@ -128,45 +143,35 @@ class Dialect2:
 
     def setup(self, charger: Charger) -> Script:
         """See ``commands.Dialect``."""
-        wanted = [_variable(_CONTROLLER, name) for name in _ABILITIES]
-        answer = yield Call("GetVariables", {"getVariableData": wanted})
-        if answer.kind is AnswerKind.RESULT:
-            _learn(charger, answer.payload)
+        abilities = [(_CONTROLLER, name) for name in _ABILITIES]
+        told = yield from _variables(abilities, patient=True)
+        _learn(charger, {name: value for (_, name), value in told.items()})
         for evse in tuple(charger.rows):
             yield from install_default(self, charger, evse)
         yield from control_test(self, charger)
-        yield Call("SetVariables", {"setVariableData": self._intervals(charger)})
+        told = yield from _variables([*_INTERVALS, *_LISTS])
+        reboot = yield from _set_up_readings(charger, told)
+        for row in charger.rows.values():
+            charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
         for evse in tuple(charger.rows):
             yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
             yield _trigger("MeterValues", {"id": evse})
             yield _trigger("TransactionEvent", {"id": evse})
         return ACCEPTED
 
-    def _intervals(self, charger: Charger) -> list[Json]:
-        """Return how often and what to report; measurands a station lacks it refuses one by one."""
-        interval = str(charger.services.sample_interval_s)
-        both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
-        measurands = _MEASURANDS_BOTH_WAYS if both_ways else _MEASURANDS
-        return [
-            {**_variable("SampledDataCtrlr", "TxUpdatedInterval"), "attributeValue": interval},
-            {**_variable("SampledDataCtrlr", "TxUpdatedMeasurands"), "attributeValue": measurands},
-            {**_variable("AlignedDataCtrlr", "Interval"), "attributeValue": interval},
-            {**_variable("AlignedDataCtrlr", "Measurands"), "attributeValue": measurands},
-        ]
-
     def set_profile(self, profile: Profile) -> Call:
         """See ``commands.Dialect``."""
         schedule: Json = {
             "id": 1,
-            "startSchedule": stamp(profile.from_s),
+            **schedule_times(profile),
             "chargingRateUnit": profile.told.unit.value,
-            "chargingSchedulePeriod": [_period(profile)],
+            "chargingSchedulePeriod": [_period(start_s, told, profile) for start_s, told in profile.values],
         }
         body: Json = {
             "id": profile.id,
             "stackLevel": profile.stack_level,
-            "chargingProfilePurpose": "TxDefaultProfile" if profile.transaction is None else "TxProfile",
-            "chargingProfileKind": "Dynamic" if profile.dynamic else "Absolute",
+            "chargingProfilePurpose": purpose_name(self.version, profile.purpose),
+            **validity(profile),
             "chargingSchedule": [schedule],
         }
         if profile.max_offline_s is not None and self.version is Version.V21:
@@ -174,9 +179,6 @@ class Dialect2:
             body["invalidAfterOfflineDuration"] = True
         if profile.transaction is not None:
             body["transactionId"] = profile.transaction
-        if profile.until_s is not None:
-            schedule["duration"] = math.ceil(profile.until_s - profile.from_s)
-            body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
         return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
 
     def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
@@ -200,7 +202,7 @@ class Dialect2:
 
     def update_profile(self, profile_id: int, profile: Profile) -> Call:
         """See ``commands.Dialect``."""
-        value = {"setpoint" if profile.setpoint else "limit": profile.told.value}
+        value = {"setpoint" if profile.setpoint else "limit": written(profile.told.value)}
         return Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": value})
 
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
@@ -227,15 +229,16 @@ def _pull(charger: Charger, payload: Json) -> Json:
             setpoint = plate.p_min_kw < 0.0
             supply = charger.services.supply
             told = (supply.setpoint if setpoint else supply.limit)(lease.power_kw, unit, plate)
-            return {"status": "Accepted", "scheduleUpdate": {"setpoint" if setpoint else "limit": told.value}}
+            value = {"setpoint" if setpoint else "limit": written(told.value)}
+            return {"status": "Accepted", "scheduleUpdate": value}
     return {"status": "Rejected"}
 
 
-def _period(profile: Profile) -> Json:
+def _period(start_s: int, told: Told, profile: Profile) -> Json:
     if profile.setpoint:
-        return {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": profile.told.value}
-    period: Json = {"startPeriod": 0, "limit": profile.told.value}
-    if profile.told.unit is RateUnit.A:
+        return {"startPeriod": start_s, "operationMode": "CentralSetpoint", "setpoint": written(told.value)}
+    period: Json = {"startPeriod": start_s, "limit": written(told.value)}
+    if told.unit is RateUnit.A:
         period["numberPhases"] = profile.phases
     return period
 
@@ -248,12 +251,55 @@ def _trigger(message: str, evse: Json) -> Call:
     return Call("TriggerMessage", {"requestedMessage": message, "evse": evse})
 
 
-def _learn(charger: Charger, payload: Json) -> None:
-    told = {
-        result["variable"]["name"]: result.get("attributeValue", "")
-        for result in payload["getVariableResult"]
+def _variables(
+    names: Sequence[tuple[str, str]], *, patient: bool = False
+) -> Generator[Call | Pause, Answer, dict[tuple[str, str], str]]:
+    """Ask for variables by component and name; return the values of those that are stated.
+
+    ``patient``: a station that has not taken the answer to its boot yet refuses, and is asked again.
+    """
+    call = Call("GetVariables", {"getVariableData": [_variable(*name) for name in names]})
+    answer = yield call
+    if patient and (answer.kind is AnswerKind.ERROR or _all_rejected(answer.payload)):
+        yield Pause(REFUSED_EARLY_WALL_S)
+        answer = yield call
+    return {
+        (result["component"]["name"], result["variable"]["name"]): result.get("attributeValue", "")
+        for result in answer.payload.get("getVariableResult", ())
         if result["attributeStatus"] == "Accepted"
     }
+
+
+def _all_rejected(payload: Json) -> bool:
+    results = payload.get("getVariableResult", ())
+    return bool(results) and all(result["attributeStatus"] == "Rejected" for result in results)
+
+
+def _set_up_readings(charger: Charger, told: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
+    """Set how often and what to report; return whether some of it holds from the next boot on only.
+
+    Lists that a station refuses are followed by shorter ones, where it gives less than is needed.
+    """
+    interval, statuses = str(charger.services.sample_interval_s), list[str]()
+    both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
+    lists = {name: lists_to_try(told.get(name), BOTH_WAYS if both_ways else WANTED) for name in _LISTS}
+    wanted = [(name, interval) for name in _INTERVALS if told.get(name) != interval]
+    wanted += [(name, tries.pop(0)) for name, tries in lists.items() if tries]
+    while wanted:
+        data = [{**_variable(*name), "attributeValue": value} for name, value in wanted]
+        answer = yield Call("SetVariables", {"setVariableData": data})
+        results = answer.payload.get("setVariableResult", ())
+        statuses += [result["attributeStatus"] for result in results]
+        refused = [
+            (result["component"]["name"], result["variable"]["name"])
+            for result in results
+            if result["attributeStatus"] == "Rejected"
+        ]
+        wanted = [(name, lists[name].pop(0)) for name in refused if lists.get(name)]
+    return REBOOT in statuses
+
+
+def _learn(charger: Charger, told: Mapping[str, str]) -> None:
     units = (word.strip() for word in told.get("RateUnit", "").split(","))
     abilities = charger.abilities.told(
         units=[RateUnit(word) for word in units if word in tuple(RateUnit)],

@@ -170,7 +170,7 @@ class RawStation:
         self.version = version
         self.asked: list[tuple[str, Json]] = []
         self.answers: dict[str, Json | str | None] = {}
-        self.rules: dict[str, Callable[[Json], Json | None]] = {}
+        self.rules: dict[str, Callable[[Json], Json | str | None]] = {}
         self.odd: dict[str, str] = {}
         """Whole frames to answer with, ID standing for the message id."""
         self.units = "Power" if version == "ocpp1.6" else "W"
