@@ -121,6 +121,39 @@ class ShardedLink(DeviceLink, Protocol):
         ...
 
 
+class DeviceMemory(Protocol):
+    """What stood in devices before our first write to them, which a release puts back, also after a crash.
+
+    Values are by names that only the link understands. They are kept from before the first write until the device is
+    its owner's again.
+    """
+
+    async def remember(self, row: int, values: Mapping[str, float]) -> None:
+        """Keep these values in place of earlier ones, durably when this returns; none if ``values`` is empty.
+
+        Raises:
+            RetryError: They could not be made durable; nothing must be written to the device.
+        """
+        ...
+
+    async def recall(self, row: int) -> Mapping[str, float]:
+        """Return what is kept for a row, empty where nothing is.
+
+        Raises:
+            RetryError: It cannot be asked for now.
+        """
+        ...
+
+
+@runtime_checkable
+class RememberingLink(DeviceLink, Protocol):
+    """A link whose devices hold values of their owners that have to be put back."""
+
+    def remember_in(self, memory: DeviceMemory) -> None:
+        """Keep what is found in devices there; called before ``start``."""
+        ...
+
+
 @runtime_checkable
 class DialledLink(DeviceLink, Protocol):
     """A link that devices dial, so that one may have come to another process while we still believe it here.

@@ -191,6 +191,8 @@ class SimulatedBattery(SimulatedDevice):
             (703, "ES", 1),
             (704, "WSetMod", watts),
             (704, "WSetRvrt", 0),
+            (704, "WSetPct", 0),
+            (704, "WSetPctRvrt", 0),
             (704, "WSetEnaRvrt", 0),
             (704, "WSetRvrtTms", 0),
             (713, "WHRtg", capacity_wh),

@@ -9,17 +9,19 @@ from types import MappingProxyType
 import structlog
 
 from adapters.modbus.address import Address
-from adapters.modbus.device import Device, SunSpecDevice
+from adapters.modbus.device import Device
 from adapters.modbus.mapped import MappedDevice
+from adapters.modbus.memory import VolatileMemory
 from adapters.modbus.outlet import NAME, Outlet
 from adapters.modbus.regmap import RegisterMap
 from adapters.modbus.site import Pace, Site
+from adapters.modbus.sunspecdevice import SunSpecDevice
 from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
-from vpp.ports import Clock, LinkSink
+from vpp.ports import Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)
 _UNSUPPORTED: Verdict = (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
@@ -28,7 +30,7 @@ _HASH_RANGE = 2.0**32
 
 
 class ModbusLink:
-    """A `vpp.ports.ShardedLink` to SunSpec devices and to devices with a declared register map.
+    """A `vpp.ports.ShardedLink` and `RememberingLink` to SunSpec devices and to devices with a declared register map.
 
     Its places are endpoints, ``host:port``; it owns all of them until it is told otherwise.
 
@@ -54,6 +56,7 @@ class ModbusLink:
         self._clock = clock
         self._pace = Pace(poll_s=poll_s, timeout_s=timeout_s, reversion_s=reversion_s)
         self._maps = dict(maps)
+        self._memory: DeviceMemory = VolatileMemory()
         self._outlet = Outlet()
         self._sites: dict[tuple[str, int], Site] = {}
         self._site_of: dict[int, Site] = {}
@@ -62,6 +65,12 @@ class ModbusLink:
         self._rows = 0
         self._epoch = 0
         self._running = False
+
+    def remember_in(self, memory: DeviceMemory) -> None:
+        """See ``RememberingLink``: what was found in devices before our first write outlives us there."""
+        self._memory = memory
+        for row, site in self._site_of.items():
+            site.units[row].memory = memory
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak Modbus.
@@ -156,6 +165,7 @@ class ModbusLink:
             row=row,
             number=address.unit,
             device=self._device(resource, address),
+            memory=self._memory,
             due_s=self._clock.now_s() + spread,
         )
         self._site_of[row] = site
@@ -163,7 +173,8 @@ class ModbusLink:
 
     def _device(self, resource: Resource, address: Address) -> Device:
         if address.map_name:
-            return MappedDevice(register_map=self._maps[address.map_name])
+            declared = self._maps[address.map_name]
+            return MappedDevice(register_map=declared, resource_class=resource.resource_class)
         return SunSpecDevice(resource=resource)
 
     def _begin(self) -> None:

@@ -82,14 +82,14 @@ def unpacked(data: bytes) -> tuple[int, ...]:
 
 
 def number(kind: str, registers: Registers) -> float:
-    """Return the unscaled number in ``registers``, NaN where the device does not implement it.
+    """Return the unscaled number in ``registers``, NaN where the device does not implement it or shows no number.
 
     Raises:
         KeyError: ``kind`` is no numeric type.
     """
     known = KINDS[kind]
     value: float = _struct(_BIG_ENDIAN + known.code).unpack(packed(registers[: known.size]))[0]
-    return math.nan if value == known.absent else value
+    return math.nan if value == known.absent or math.isinf(value) else value
 
 
 def encoded(kind: str, value: float) -> tuple[int, ...]:

@@ -21,7 +21,9 @@ _LEAST_TIMEOUT_WALL_S = 1.0
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 _SILENCES = 3
-"""Silences in a row, of any units, after which the connection is given up."""
+"""Silences in a row, of any units, after which the connection is in doubt."""
+_WELL_SILENT = 2
+"""Units that answered before and are silent in a row after which it is given up."""
 EXPIRED: Verdict = (OutcomeStatus.REJECTED, Reason.EXPIRED)
 
 
@@ -64,6 +66,7 @@ class Site:
         self._down = False
         self._failures = 0
         self._silences = 0
+        self._well_silent = 0
 
     def add(self, unit: Unit) -> None:
         """Serve one more unit."""
@@ -101,7 +104,7 @@ class Site:
         if self._down:
             _log.info("modbus endpoint answers", endpoint=self.endpoint, units=len(self.units))
         self._down = False
-        self._silences = 0
+        self._silences = self._well_silent = 0
         while True:
             unit = self._due()
             if self._waiting:
@@ -110,8 +113,20 @@ class Site:
                 await self._poll(unit)
             else:
                 await self._idle()
-            if self._silences >= _SILENCES or not self._wire.connected:
-                raise NoConnectionError("the connection broke or nobody answers on it")
+            if self._nobody_answers():
+                raise NoConnectionError("nobody answers on the connection")
+            await self._wire.resume()
+
+    def _nobody_answers(self) -> bool:
+        """Tell whether the connection is to be given up: silences say so unless a unit that was well still answers."""
+        if self._silences < _SILENCES:
+            return False
+        well = [unit for unit in self.units.values() if unit.connected and not unit.silences]
+        if not well or self._well_silent >= _WELL_SILENT:
+            return True
+        first = min(well, key=lambda unit: unit.due_s)
+        first.due_s = min(first.due_s, self._clock.now_s())
+        return False
 
     async def _idle(self) -> None:
         self._work.clear()
@@ -122,8 +137,10 @@ class Site:
                 await self._work.wait()
 
     def _due(self) -> Unit | None:
-        unit = min(self.units.values(), key=lambda u: u.due_s, default=None)
-        return unit if unit is not None and unit.due_s <= self._clock.now_s() else None
+        """Return the unit to be polled next, those that answer before those that did not."""
+        now_s = self._clock.now_s()
+        due = [unit for unit in self.units.values() if unit.due_s <= now_s]
+        return min(due, key=lambda unit: (unit.silences > 0, unit.due_s), default=None)
 
     async def _poll(self, unit: Unit) -> None:
         try:
@@ -159,7 +176,8 @@ class Site:
         if verdict[0] is OutcomeStatus.UNREACHABLE:
             self._silent(unit, verdict[1].name.lower(), on_wire=verdict != NOT_CONNECTED)
             return
-        self._silences = 0
+        self._silences = self._well_silent = 0
+        self._tell_troubles(unit, now_s)
         if limit_kw == limit_kw:  # noqa: PLR0124 - false for NaN only: no setpoint is in force
             self._outlet.sample(unit.row, Quantity.LIMIT_KW, limit_kw, now_s)
 
@@ -170,24 +188,31 @@ class Site:
         return left_s if self._pace.reversion_s is None else min(left_s, self._pace.reversion_s)
 
     def _answered(self, unit: Unit) -> None:
-        self._silences = self._failures = unit.silences = 0
+        self._silences = self._well_silent = self._failures = unit.silences = 0
         unit.said = ""
         self._connected(unit, connected=True)
         now_s = self._clock.now_s()
         for quantity, value in unit.device.samples():
             self._outlet.sample(unit.row, quantity, value, now_s)
+        self._tell_troubles(unit, now_s)
+
+    def _tell_troubles(self, unit: Unit, at_s: float) -> None:
+        if unit.troubles != unit.told_troubles:
+            unit.told_troubles = unit.troubles
+            self._outlet.sample(unit.row, Quantity.TROUBLES, float(unit.troubles), at_s)
 
     def _silent(self, unit: Unit, said: str, *, on_wire: bool) -> None:
         self._silences = self._silences + 1 if on_wire else 0
+        self._well_silent = self._well_silent + (unit.connected is True and not unit.silences) if on_wire else 0
         unit.silences += 1
         unit.said = said
         if unit.lost:
-            unit.device.known = False
+            unit.forget()
             self._connected(unit, connected=False)
 
     def _unusable(self, unit: Unit, reason: str, said: str) -> None:
         """Count an answer without use: the wire is fine, the unit is not (or not yet)."""
-        self._silences = 0
+        self._silences = self._well_silent = 0
         self._outlet.rejected(reason)
         unit.said = said
         if not unit.device.known:
@@ -215,7 +240,7 @@ class Site:
         self._down = True
         self._failures += 1
         for unit in self.units.values():
-            unit.device.known = False
+            unit.forget()
             unit.said = unit.said or "no connection"
             unit.silences = 0
             self._connected(unit, connected=False)
@@ -229,7 +254,8 @@ class Site:
         for unit in self.units.values():
             if unit.connected:
                 self._outlet.sample(unit.row, Quantity.CONNECTED, 0.0, now_s)
-            unit.device.known, unit.connected, unit.told, unit.silences = False, None, False, 0
+            unit.forget(another_had_it=True)
+            unit.connected, unit.told, unit.told_troubles, unit.silences = None, False, None, 0
             unit.due_s = min(unit.due_s, now_s + self._pace.poll_s)
         self._down, self._failures = False, 0
         self.give_up()

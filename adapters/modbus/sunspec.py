@@ -119,6 +119,19 @@ class Block:
         last = max((p.offset + p.size for p in points + scales), default=0)
         return self.start + first, last - first
 
+    def places(self, *names: str) -> list[tuple[int, int]]:
+        """Return address and register count of each of these points and of their scale factors, by address."""
+        points = [self.model.points[name] for name in names]
+        scales = [self.model.points[p.scale] for p in points if p.scale in self.model.points]
+        here = {(self.start + p.offset, p.size) for p in points + scales if self.holds(p.name)}
+        return sorted(here)
+
+    def forget(self, address: int, count: int) -> None:
+        """Take registers as never read: the device would not show them."""
+        low, high = max(address - self.start, 0), min(address + count - self.start, len(self._seen))
+        if low < high:
+            self._seen[low:high] = bytes(high - low)
+
     def store(self, address: int, values: Registers) -> None:
         """Keep those of the registers read at ``address`` that belong to this block."""
         low = max(address, self.start)
@@ -134,12 +147,14 @@ class Block:
         return math.nan if found is None else registers.number(self.model.points[name].kind, found)
 
     def exponent(self, name: str) -> float:
-        """Return a point's scale factor; 0 where it has none or the device does not implement it."""
+        """Return a point's scale factor: 0 where its model gives it none, NaN where the device does not implement it.
+
+        A value whose scale factor reads 0x8000 is not implemented either, whatever its own registers hold.
+        """
         scale = self.model.points[name].scale
         if not scale:
             return 0.0
-        value = self.raw(scale) if scale in self.model.points else float(scale)
-        return 0.0 if math.isnan(value) else value
+        return self.raw(scale) if scale in self.model.points else float(scale)
 
     def value(self, name: str) -> float:
         """Return a point in its unit, NaN where it is not implemented or was not read."""
@@ -151,8 +166,19 @@ class Block:
         return "" if found is None else registers.text(found)
 
     def encoded(self, name: str, value: float) -> tuple[int, ...]:
-        """Return the registers that set a point to ``value`` in its unit; raises OverflowError if they cannot."""
-        return registers.encoded(self.model.points[name].kind, registers.unscaled(value, self.exponent(name)))
+        """Return the registers that set a point to ``value`` in its unit.
+
+        Raises:
+            OverflowError: The point cannot hold it, or its scale factor is not known.
+        """
+        raw = registers.unscaled(value, self.exponent(name))
+        if math.isnan(raw) and not math.isnan(value):
+            raise OverflowError(f"{name} of model {self.model.number} has no scale factor")
+        return registers.encoded(self.model.points[name].kind, raw)
+
+    def written(self, name: str) -> Registers | None:
+        """Return the registers of a point as last read, ``None`` where they were not."""
+        return self._registers(self.model.points[name])
 
     def between(self, first: int, last: int) -> Registers:
         """Return the registers at offsets ``first`` to before ``last``; raises LookupError if not all were read."""

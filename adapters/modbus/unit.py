@@ -1,24 +1,49 @@
-"""One unit behind a connection: polled in turn, given one instruction at a time."""
+"""One unit behind a connection: polled in turn, given one instruction at a time.
 
-from dataclasses import dataclass
+Before the first value of ours is written, what stands in the device is read and remembered durably; a release puts it
+back. A value that a read-back calls refused is taken back at once, and one that has outlived its lease as soon as that
+is seen.
+"""
 
-from adapters.modbus.control import Order, UnsupportedError
-from adapters.modbus.device import Device
-from adapters.modbus.wire import BehindGatewayError, NoAnswerError, RefusedError, Wire
-from vpp.domain.errors import FrameError
+from dataclasses import dataclass, field
+
+import structlog
+
+from adapters.modbus.control import Check, Order, UnsupportedError
+from adapters.modbus.device import Device, Instruction
+from adapters.modbus.wire import BehindGatewayError, Code, NoAnswerError, RefusedError, Wire
+from adapters.modbus.writing import Group, Pen, put_back
+from vpp.domain.errors import DeviceUnreachableError, FrameError, RetryError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.domain.trouble import Trouble, mask_of
+from vpp.ports import DeviceMemory
 
+_log = structlog.get_logger(__name__)
 _LOST_AFTER = 2
 """Silences in a row after which a unit counts as lost."""
 _LONGEST_BACKOFF = 5
 """A silent unit is asked again after 2, 4, ... at most 2**5 poll intervals."""
-_MOVED_CODE = 0x02
-"""Illegal data address: the map is not the one we learnt."""
-_PROTOCOL_CODES = {0x00, 0x01, _MOVED_CODE}
+_LEARNT_FOR_S = 6 * 3600.0
+"""What was learnt of a device is learnt again after half of this to all of it: firmware and settings change."""
+_AGAIN_AFTER_S = 600.0
+"""How long to go on with what is known where learning again failed."""
+_FAULTY_POLLS = 3
+"""Polls in a row with refused reads after which a device is learnt again."""
+_FAULTY_ORDERS = 3
+"""Orders in a row that were refused after which that is a trouble of the device."""
+_RESUMED_S = 600.0
+"""How long a value of ours that is found after a restart may wait for the service to renew or release it."""
+_SPREAD = 0.618034
+"""Golden ratio: spreads rows evenly over an interval."""
+_MOVED_CODE = Code.ADDRESS
+"""The map is not the one we learnt."""
+_PROTOCOL_CODES = {0x00, Code.FUNCTION, Code.ADDRESS}
 
 Verdict = tuple[OutcomeStatus, Reason]
 ACCEPTED: Verdict = (OutcomeStatus.ACCEPTED, Reason.NONE)
 NOT_CONNECTED: Verdict = (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+READBACK: Verdict = (OutcomeStatus.REJECTED, Reason.READBACK)
+_RELEASE = Order(layer=Layer.RELEASE, power_kw=float("nan"), lease_s=0.0, held=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +71,15 @@ class Unit:
     """A device in one fleet row.
 
     Attributes:
+        memory: Where what was found in the device outlives us.
         due_s: When it is to be polled next.
         connected: Its link is up; ``None`` before the first try.
         silences: Tries in a row without an answer.
         lease_until_s: When its dispatch value ends, as far as known.
+        dispatched: A dispatch value of ours was written and has neither been released nor been seen to have ended.
+        overdue: That a value has outlived its lease was logged.
         told: Its loss was logged, so its recovery will be.
+        told_troubles: Troubles that were told last, ``None`` before.
         ack_s: How long the last instruction took.
         said: Last words on why it cannot be used, for its card.
     """
@@ -58,26 +87,46 @@ class Unit:
     row: int
     number: int
     device: Device
+    memory: DeviceMemory
     due_s: float
     connected: bool | None = None
     since_s: float = 0.0
     silences: int = 0
     lease_until_s: float = 0.0
+    dispatched: bool = False
+    overdue: bool = False
     told: bool = False
+    told_troubles: int | None = None
     ack_s: float | None = None
     said: str = ""
+    _pen: Pen = field(default_factory=Pen)
+    _recalled: bool = False
+    _learn_again_s: float = 0.0
+    _faulty_polls: int = 0
+    _refusals: int = 0
 
     @property
     def lost(self) -> bool:
         """It was silent, or absent, often enough to say so."""
         return self.silences >= _LOST_AFTER or self.connected is None
 
+    @property
+    def troubles(self) -> int:
+        """Return what is the matter with it as a bit mask."""
+        refusing = {Trouble.REFUSES_LIMITS} if self._refusals >= _FAULTY_ORDERS else set()
+        return mask_of(self.device.troubles() | refusing)
+
     def backoff_s(self, poll_s: float) -> float:
         """Return how long to leave a silent unit alone; the first silence may be chance."""
         return float(poll_s * 2.0 ** min(max(self.silences - 1, 0), _LONGEST_BACKOFF))
 
+    def forget(self, *, another_had_it: bool = False) -> None:
+        """Learn it again: the connection was gone; where ``another_had_it``, also what was found before it wrote."""
+        self.device.known = False
+        self._recalled = self._recalled and not another_had_it
+
     async def poll(self, wire: Wire, now_s: float) -> None:
-        """Read what changes, learning the device first if need be.
+        """Read what changes, learning the device first if need be; put right what has outlived its lease.
 
         Raises:
             DeviceUnreachableError: No connection, or no answer.
@@ -86,20 +135,21 @@ class Unit:
         """
         try:
             await self._learn(wire, now_s)
-            for read in self.device.reads():
-                self.device.store(read, await wire.read(self.number, read.address, read.count, read.table))
+            self._judge_reads(await self.device.poll(wire, self.number), now_s)
         except RefusedError as error:
             self.device.known = self.device.known and error.code != _MOVED_CODE
             raise
         self._note_lease(now_s)
+        await self._settle(wire, now_s)
 
     async def obey(self, wire: Wire, command: Command, now_s: float, lease_s: float) -> Verdict:
         """Carry out one instruction: write, read back, compare; raises NoConnectionError only."""
+        given = self.device.default_given
         try:
             verdict = await self._carry_out(wire, command, now_s, lease_s)
         except RefusedError as error:
             self.said = str(error)
-            return _refusal(error.code)
+            verdict = _refusal(error.code)
         except (UnsupportedError, FrameError) as error:
             self.said = str(error)
             unsupported = isinstance(error, UnsupportedError)
@@ -108,30 +158,155 @@ class Unit:
             return NOT_CONNECTED
         except NoAnswerError:
             return OutcomeStatus.UNREACHABLE, Reason.TIMEOUT
-        if verdict == ACCEPTED and command.layer is not Layer.DEFAULT:
-            self.lease_until_s = command.until_s if command.layer is Layer.DISPATCH else 0.0
+        self._refusals = 0 if verdict == ACCEPTED else self._refusals + (verdict[0] is OutcomeStatus.REJECTED)
+        self._note(command, accepted=verdict == ACCEPTED, given=given)
         return verdict
 
+    def _note(self, command: Command, *, accepted: bool, given: bool) -> None:
+        if not accepted:
+            self.device.default_given = given
+        elif command.layer is not Layer.DEFAULT:
+            self.dispatched = command.layer is Layer.DISPATCH
+            self.lease_until_s = command.until_s if self.dispatched else 0.0
+
     async def _learn(self, wire: Wire, now_s: float) -> None:
-        if not self.device.known:
+        """Learn the device, or learn it again; where that fails, what is known stays good for a while."""
+        if self.device.known and now_s < self._learn_again_s:
+            await self._recall(now_s)
+            return
+        known = self.device.known
+        try:
             await self.device.learn(wire, self.number)
-            self._note_lease(now_s)
+        except (RefusedError, FrameError) as error:
+            if not known:
+                raise
+            self.said, self._learn_again_s = str(error), now_s + _AGAIN_AFTER_S
+            return
+        share = self.row * _SPREAD % 1.0
+        self._learn_again_s = now_s + _LEARNT_FOR_S * (1.0 + share) / 2.0
+        self._pen, self._faulty_polls = Pen(), 0
+        await self._recall(now_s)
+        self._note_lease(now_s)
+
+    async def _recall(self, now_s: float) -> None:
+        """Fetch what was found in the device before an earlier life of ours wrote to it."""
+        if self._recalled:
+            return
+        try:
+            found = await self.memory.recall(self.row)
+        except RetryError as error:  # measuring goes on; nothing is written before it is known
+            self.said = str(error)
+            return
+        self._recalled = True
+        self.device.found = found or None
+        if self.device.found is not None:
+            self.dispatched, self.lease_until_s = True, max(self.lease_until_s, now_s + _RESUMED_S)
+
+    def _judge_reads(self, refused: int, now_s: float) -> None:
+        self._faulty_polls = self._faulty_polls + 1 if refused else 0
+        if self._faulty_polls >= _FAULTY_POLLS:
+            self._faulty_polls = 0
+            self._learn_again_s = min(self._learn_again_s, now_s + _AGAIN_AFTER_S)
 
     def _note_lease(self, now_s: float) -> None:
         left_s = self.device.lease_left_s()
-        if left_s >= 0.0:
+        if left_s > 0.0 or (left_s == 0.0 and not self.dispatched):
             self.lease_until_s = now_s + left_s
+
+    async def _settle(self, wire: Wire, now_s: float) -> None:
+        """End what has outlived its lease: the device kept no timer, or reverted to less than the owner's limit."""
+        if self.device.found is None or self.lease_until_s > now_s or not self._recalled:
+            return
+        if self.dispatched and not self.device.released():
+            if not self.overdue:
+                _log.warning("a value outlived its lease and is taken back", row=self.row, unit=self.number)
+            self.overdue = True
+            await self._release(wire)
+            if not self.device.released():  # tried again at the next poll
+                return
+        self.dispatched = self.overdue = False
+        if not self.device.default_given:
+            await self._close()
+
+    async def _release(self, wire: Wire) -> None:
+        """Put back what was found, or our default."""
+        try:
+            instruction = self.device.instruction(_RELEASE)
+            for group in instruction.groups:
+                await self._pen.write(wire, self.number, group)
+            await self._read_back(wire, instruction)
+        except (RefusedError, UnsupportedError, FrameError) as error:
+            self.said = str(error)
+
+    async def _close(self) -> None:
+        """Note that the registers are the owner's again."""
+        try:
+            await self.memory.remember(self.row, {})
+        except RetryError as error:  # tried again at the next poll
+            self.said = str(error)
+            return
+        self.device.found = None
 
     async def _carry_out(self, wire: Wire, command: Command, now_s: float, lease_s: float) -> Verdict:
         await self._learn(wire, now_s)
         held = self.lease_until_s > now_s
         order = Order(layer=command.layer, power_kw=command.power_kw, lease_s=lease_s, held=held)
         instruction = self.device.instruction(order)
-        for address, values in instruction.writes:
-            await wire.write(self.number, address, values)
+        if not instruction.groups:
+            return ACCEPTED
+        if self.device.found is None or (command.layer is Layer.DEFAULT and not self.device.default_given):
+            if not await self._note_found(wire, instruction, command.layer):
+                return OutcomeStatus.REJECTED, Reason.EXPIRED
+            instruction = self.device.instruction(order)
+        return await self._write(wire, instruction, command)
+
+    async def _note_found(self, wire: Wire, instruction: Instruction, layer: Layer) -> bool:
+        """Read what stands in the device and remember it before anything is written; tell whether that is done."""
+        if not self._recalled:
+            return False
+        await self._read_back(wire, instruction)
+        given = self.device.default_given
+        self.device.default_given = given or layer is Layer.DEFAULT
+        found = self.device.snapshot()
+        try:
+            await self.memory.remember(self.row, found)
+        except RetryError as error:
+            self.said, self.device.default_given = str(error), given
+            return False
+        self.device.found = found
+        return True
+
+    async def _write(self, wire: Wire, instruction: Instruction, command: Command) -> Verdict:
+        """Write, read back and compare; what is refused, in whole or in part, is taken back."""
+        layer, begun, taken = command.layer, list[Group](), self._pen.taken
+        try:
+            for group in instruction.groups:
+                begun.append(group)
+                await self._pen.write(wire, self.number, group)
+            await self._read_back(wire, instruction)
+        except DeviceUnreachableError:  # whether it was taken shows at the next contact; see `_settle`
+            if layer is Layer.DISPATCH:
+                self.dispatched, self.lease_until_s = True, command.until_s
+            raise
+        except (RefusedError, FrameError):
+            if self._pen.taken > taken:
+                await put_back(self._pen, wire, self.number, begun)
+            raise
+        check = instruction.check()
+        if check is Check.AGREES or (check is Check.NO_TIMER and layer is not Layer.DISPATCH):
+            return ACCEPTED
+        if instruction.otherwise is not None:
+            return await self._write(wire, instruction.otherwise, command)
+        self.device.timerless = self.device.timerless or check is Check.NO_TIMER
+        self.said = "the device keeps no reversion timer" if check is Check.NO_TIMER else "reads back something else"
+        if layer is not Layer.RELEASE:
+            await put_back(self._pen, wire, self.number, instruction.groups)
+            await self._read_back(wire, instruction)
+        return READBACK
+
+    async def _read_back(self, wire: Wire, instruction: Instruction) -> None:
         for read in instruction.reads:
             self.device.store(read, await wire.read(self.number, read.address, read.count, read.table))
-        return ACCEPTED if instruction.confirmed() else (OutcomeStatus.REJECTED, Reason.READBACK)
 
 
 def _refusal(code: int) -> Verdict:

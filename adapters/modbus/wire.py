@@ -2,12 +2,15 @@
 
 What is taken off: pymodbus leaves a request waiting for its timeout after the connection is gone, reconnects without
 jitter, gives up a connection after a few silences of any one unit, and may lose a cancellation.
+
+What is added: a device that is busy is asked again (Modbus Application Protocol 1.1b3, section 7, codes 05 and 06), and
+one that closes its connection after an answer is dialled again and asked where it was left.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from enum import Enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum, IntEnum
 from typing import NoReturn
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -19,8 +22,40 @@ from vpp.domain.errors import DeviceUnreachableError, FrameError, SkipError
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # we log a loss once; it would log every request
 
-_GATEWAY_CODES = {0x0A, 0x0B}
 _NEVER = 1 << 30
+_BUSY_WAITS_WALL_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""How long to leave a busy device alone before it is asked once more."""
+
+Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+"""One request, to be made on whatever connection there is."""
+
+
+class Code(IntEnum):
+    """Exception codes (Modbus Application Protocol 1.1b3, section 7)."""
+
+    FUNCTION = 0x01
+    ADDRESS = 0x02
+    VALUE = 0x03
+    FAILURE = 0x04
+    ACKNOWLEDGE = 0x05
+    BUSY = 0x06
+    NO_PATH = 0x0A
+    NO_TARGET = 0x0B
+
+
+_LATER = {Code.ACKNOWLEDGE, Code.BUSY}
+_BEHIND: Mapping[int, str] = {
+    Code.NO_PATH: "the gateway has no path to the unit (Modbus exception 10)",
+    Code.NO_TARGET: "the gateway answered that the unit does not (Modbus exception 11)",
+}
+_MEANINGS: Mapping[int, str] = {
+    Code.FUNCTION: "function not supported",
+    Code.ADDRESS: "no such register",
+    Code.VALUE: "value or length not accepted",
+    Code.FAILURE: "device failure",
+    Code.ACKNOWLEDGE: "still at work",
+    Code.BUSY: "busy",
+}
 
 
 class Table(Enum):
@@ -46,12 +81,17 @@ class RefusedError(SkipError):
     """The device answered with a Modbus exception.
 
     Args:
-        code: The exception code (Modbus Application Protocol 1.1b3, section 7).
+        code: The exception code, one of `Code`; 0 where there was none to be read.
     """
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"the device answered with Modbus exception {code}")
+        meaning = _MEANINGS.get(code)
+        super().__init__(f"the device answered with Modbus exception {code}" + (f", {meaning}" if meaning else ""))
         self.code = code
+
+
+class BusyError(RefusedError):
+    """The device asks to be asked later, and did so as often as it was asked."""
 
 
 class Wire:
@@ -61,14 +101,24 @@ class Wire:
         endpoint: Host and port.
         timeout_wall_s: How long to wait for a connection or an answer, in the network's own seconds.
         on_lost: Called once when an open connection breaks.
+        busy_waits_wall_s: How long to wait before each further try with a busy device.
     """
 
-    def __init__(self, endpoint: tuple[str, int], *, timeout_wall_s: float, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        endpoint: tuple[str, int],
+        *,
+        timeout_wall_s: float,
+        on_lost: Callable[[], None],
+        busy_waits_wall_s: Sequence[float] = _BUSY_WAITS_WALL_S,
+    ) -> None:
         self._endpoint = endpoint
         self._timeout_wall_s = timeout_wall_s
         self._on_lost = on_lost
+        self._busy_waits_wall_s = busy_waits_wall_s
         self._client: AsyncModbusTcpClient | None = None
         self._asking = False
+        self._answered = False
 
     @property
     def connected(self) -> bool:
@@ -94,8 +144,18 @@ class Wire:
             self.close()
             raise NoConnectionError(f"{host}:{port} takes no connection")
 
+    async def resume(self) -> None:
+        """Dial a device again that closed the connection after an answer; raises NoConnectionError if it is gone.
+
+        A connection that ended before anything was asked on it is left alone until there is something to ask: a device
+        that tolerates none without work is dialled once for each answer and never more often.
+        """
+        if not self.connected and self._answered:
+            await self.open()
+
     def close(self) -> None:
         """Leave; nothing is reported."""
+        self._answered = False
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -104,22 +164,56 @@ class Wire:
         """Return ``count`` registers.
 
         Raises:
-            NoConnectionError: The connection is gone.
+            NoConnectionError: The connection is gone, and so is the device.
             NoAnswerError: No answer in time.
-            RefusedError: A Modbus exception.
+            BusyError: It was busy each time it was asked.
+            RefusedError: Another Modbus exception.
             FrameError: The answer has another length.
         """
-        client = self._standing()
-        ask = client.read_holding_registers if table is Table.HOLDING else client.read_input_registers
-        answer = await self._answer(lambda: ask(address, count=count, device_id=unit))
+
+        def ask(client: AsyncModbusTcpClient) -> Awaitable[ModbusPDU]:
+            reading = client.read_holding_registers if table is Table.HOLDING else client.read_input_registers
+            return reading(address, count=count, device_id=unit)
+
+        answer = await self._exchange(ask)
         if len(answer.registers) != count:
             raise FrameError(f"expected {count} registers from {address}, got {len(answer.registers)}")
         return answer.registers
 
     async def write(self, unit: int, address: int, values: Registers) -> None:
         """Write registers in one request (function code 16); raises as `read` does."""
-        client = self._standing()
-        await self._answer(lambda: client.write_registers(address, list(values), device_id=unit))
+        await self._exchange(lambda client: client.write_registers(address, list(values), device_id=unit))
+
+    async def write_one(self, unit: int, address: int, value: int) -> None:
+        """Write one register (function code 6); raises as `read` does."""
+        await self._exchange(lambda client: client.write_register(address, value, device_id=unit))
+
+    async def _exchange(self, request: Request) -> ModbusPDU:
+        """Ask until there is an answer other than that the device is busy."""
+        for wait_wall_s in self._busy_waits_wall_s:
+            try:
+                return await self._ask(request)
+            except BusyError:
+                await asyncio.sleep(wait_wall_s)
+        return await self._ask(request)
+
+    async def _ask(self, request: Request) -> ModbusPDU:
+        """Ask, and once more on a new connection where the one that stood had answered before it broke."""
+        fresh = not self.connected
+        if fresh:
+            await self._again()
+        try:
+            return await self._answer(lambda: request(self._standing()))
+        except NoConnectionError:
+            if fresh or not self._answered:
+                raise
+        await self._again()
+        return await self._answer(lambda: request(self._standing()))
+
+    async def _again(self) -> None:
+        if self._client is None:
+            raise NoConnectionError("not connected")
+        await self.open()
 
     def _standing(self) -> AsyncModbusTcpClient:
         if self._client is None or not self._client.connected:
@@ -137,6 +231,7 @@ class Wire:
         finally:
             self._asking = False
             _pass_on_cancellation()
+        self._answered = True
         if answer.isError():
             _refuse(answer.exception_code if isinstance(answer, ExceptionResponse) else 0)
         return answer
@@ -151,9 +246,9 @@ class Wire:
 
 
 def _refuse(code: int) -> NoReturn:
-    if code in _GATEWAY_CODES:
-        raise BehindGatewayError(f"the gateway answered with Modbus exception {code}")
-    raise RefusedError(code)
+    if code in _BEHIND:
+        raise BehindGatewayError(_BEHIND[code])
+    raise (BusyError if code in _LATER else RefusedError)(code)
 
 
 def _pass_on_cancellation() -> None:
