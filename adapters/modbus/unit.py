@@ -5,6 +5,7 @@ back. A value that a read-back calls refused is taken back at once, and one that
 is seen.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 
 import structlog
@@ -33,6 +34,8 @@ _FAULTY_ORDERS = 3
 """Orders in a row that were refused after which that is a trouble of the device."""
 _RESUMED_S = 600.0
 """How long a value of ours that is found after a restart may wait for the service to renew or release it."""
+_SHOWN_AFTER_WALL_S = (0.1, 0.2, 0.2)
+"""When to read back once more what is not as it was written: no device is faster because the clock is."""
 _SPREAD = 0.618034
 """Golden ratio: spreads rows evenly over an interval."""
 _MOVED_CODE = Code.ADDRESS
@@ -283,7 +286,7 @@ class Unit:
             for group in instruction.groups:
                 begun.append(group)
                 await self._pen.write(wire, self.number, group)
-            await self._read_back(wire, instruction)
+            check = await self._checked(wire, instruction)
         except DeviceUnreachableError:  # whether it was taken shows at the next contact; see `_settle`
             if layer is Layer.DISPATCH:
                 self.dispatched, self.lease_until_s = True, command.until_s
@@ -292,7 +295,6 @@ class Unit:
             if self._pen.taken > taken:
                 await put_back(self._pen, wire, self.number, begun)
             raise
-        check = instruction.check()
         if check is Check.AGREES or (check is Check.NO_TIMER and layer is not Layer.DISPATCH):
             return ACCEPTED
         if instruction.otherwise is not None:
@@ -303,6 +305,16 @@ class Unit:
             await put_back(self._pen, wire, self.number, instruction.groups)
             await self._read_back(wire, instruction)
         return READBACK
+
+    async def _checked(self, wire: Wire, instruction: Instruction) -> Check:
+        """Read back and compare, a few times where that differs: some devices show a value only after they took it."""
+        await self._read_back(wire, instruction)
+        for wait_wall_s in _SHOWN_AFTER_WALL_S:
+            if instruction.check() is Check.AGREES:
+                break
+            await asyncio.sleep(wait_wall_s)
+            await self._read_back(wire, instruction)
+        return instruction.check()
 
     async def _read_back(self, wire: Wire, instruction: Instruction) -> None:
         for read in instruction.reads:
