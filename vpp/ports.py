@@ -204,6 +204,10 @@ class DeviceSimulator(Protocol):
         ...
 
 
+LEAST_METERED_RATIO = 0.5
+"""Share of a quarter of an hour below which its mean is unknown."""
+
+
 class IntervalMeter(Protocol):
     """Metered 15-minute means of the whole fleet."""
 
@@ -229,7 +233,14 @@ class Journal(Protocol):
 
 
 class IntervalMemory(IntervalMeter, Protocol):
-    """Metered 15-minute means that can be added to."""
+    """Metered 15-minute means that can be added to, and how much of each was metered.
+
+    ``read`` gives means of which at least `LEAST_METERED_RATIO` was metered: less is no measurement of an interval.
+    """
+
+    def read_completeness(self, grid: TimeGrid) -> FloatArray:
+        """Return the share of each interval that was metered, 0 where nothing was, shape as ``read``."""
+        ...
 
     def grow(self, n_resources: int) -> None:
         """Serve a larger fleet."""
@@ -253,6 +264,10 @@ class TelemetryLog(Protocol):
 
     async def flush(self) -> None:
         """Make everything appended so far durable."""
+        ...
+
+    def since(self, from_s: float) -> Iterator[tuple[float, TelemetryBatch]]:
+        """Iterate what was kept of the cycles from ``from_s`` on: epoch seconds and samples, in order; blocks."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Delivered power, accuracy, ramp, rebound and the four amounts, by hand."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from vpp.settlement.bands import SICHUAN, Band, BandRule, SettlementTerms, settl
 from vpp.settlement.performance import baseline_spread, delivery, evaluate, phases_of, target_profile
 from vpp.settlement.tracking import MinuteSeries
 
+STEP = timedelta(minutes=15)
 START_AT = datetime(2026, 7, 15, 10, 0, tzinfo=UTC)
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 9, 45, tzinfo=UTC), count=6)
 """One step of ramp, two of hold, one of release, two of watch."""
@@ -94,6 +95,8 @@ def evaluated(meters: np.ndarray | None = None, request: DispatchRequest = REQUE
         "portfolio": EVERYBODY,
         "baseline": BASELINE,
         "measured_kw": measured() if meters is None else meters,
+        "metered_ratio": np.ones(BASELINE.power_kw.shape),
+        "hold_s": (START_S, START_S + 1800.0),
         "target_kw": TARGET,
         "phases": PHASES,
         "ramp_s": START_S - 600.0,
@@ -176,15 +179,28 @@ def test_a_row_nobody_metered_claims_nothing() -> None:
     assert evaluated(silent).delivered_mean_kw == pytest.approx(0.0)
 
 
-def test_an_interval_nobody_metered_makes_the_accuracy_unknown_not_good() -> None:
+def test_an_interval_nobody_metered_delivers_nothing_and_is_named() -> None:
     meters = measured()
     meters[:, 2] = np.nan
-    result = evaluated(meters, terms=SettlementTerms())
+    result = evaluated(meters, terms=SettlementTerms(price_cny_per_kwh=2.0))
     assert result.intervals[1].accuracy_ratio == pytest.approx(0.98)
-    assert np.isnan(result.intervals[2].delivered_kw)
-    assert np.isnan(result.accuracy_ratio)
-    assert np.isnan(result.worst_interval_accuracy_ratio)
-    assert all(np.isnan(amount) for amount in result.settlement_cny.values())
+    assert result.intervals[2].delivered_kw == 0.0
+    assert np.isnan(result.intervals[2].measured_kw)
+    assert result.intervals[2].metered_ratio == 0.0
+    assert result.worst_interval_accuracy_ratio == 0.0
+    assert result.energy_kwh == pytest.approx(98.0 * 0.25)
+    assert result.settlement_cny["gross"] == pytest.approx(98.0 * 0.25 * 2.0)
+    assert result.unmetered_count == 4
+    assert {gone.resource_id: gone.starts_at for gone in result.unmetered}["r0"] == (GRID.start_at + STEP * 2,)
+
+
+def test_what_was_metered_for_a_part_of_an_interval_is_credited_for_that_part() -> None:
+    share = np.ones(BASELINE.power_kw.shape)
+    share[0, 1] = 0.6
+    result = evaluated(metered_ratio=share)
+    assert result.intervals[1].delivered_kw == pytest.approx(0.6 * 98.0)
+    assert result.intervals[1].metered_ratio == pytest.approx(0.9)
+    assert result.unmetered == ()
 
 
 def test_resources_without_a_baseline_are_not_measured() -> None:
@@ -240,13 +256,28 @@ def test_the_spread_holds_every_method_that_some_class_could_get() -> None:
         lift = 10.0 if draft.baseline_method is BaselineMethod.METER_BEFORE else 0.0
         return replace(BASELINE, methods={"ev": method}, power_kw=BASELINE.power_kw + lift / 4.0)
 
-    spread = baseline_spread(DRAFT, compute, index=INDEX, portfolio=EVERYBODY, measured_kw=measured(), phases=PHASES)
+    spread = baseline_spread(
+        DRAFT,
+        compute,
+        index=INDEX,
+        portfolio=EVERYBODY,
+        measured_kw=measured(),
+        metered_ratio=np.ones(BASELINE.power_kw.shape),
+        phases=PHASES,
+    )
     assert spread == pytest.approx({"same_type_days": 101.5, "meter_before": 111.5})
 
 
 def test_meters_of_another_shape_are_refused() -> None:
     with pytest.raises(InputError, match="as the baseline"):
-        delivery(BASELINE, np.zeros((4, 5)), index=INDEX, portfolio=EVERYBODY, direction=Direction.UP)
+        delivery(
+            BASELINE,
+            np.zeros((4, 5)),
+            metered_ratio=np.ones((4, 5)),
+            index=INDEX,
+            portfolio=EVERYBODY,
+            direction=Direction.UP,
+        )
 
 
 def test_the_four_amounts_of_a_short_delivery_in_sichuan() -> None:

@@ -18,9 +18,10 @@ from vpp.domain.journal import JournalEntry
 from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
-from vpp.ports import IntervalMemory, Journal, Registry, Sequences, TelemetryLog
+from vpp.ports import LEAST_METERED_RATIO, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
 
 Frame = npt.NDArray[np.float32]
+Share = npt.NDArray[np.float16]
 
 
 class Memory(Protocol):
@@ -91,6 +92,10 @@ class CountingLog:
     async def flush(self) -> None:
         """Do nothing."""
 
+    def since(self, from_s: float) -> Iterator[tuple[float, TelemetryBatch]]:  # noqa: ARG002 - the port's
+        """Iterate nothing: samples are not kept."""
+        return iter(())
+
 
 class FrameMemory:
     """Metered quarters of an hour as 32-bit frames in memory; implements ``vpp.ports.IntervalMemory``.
@@ -102,13 +107,14 @@ class FrameMemory:
     def __init__(self, *, keep_days: float = 46.0) -> None:
         self._keep_s = keep_days * SECONDS_PER_DAY
         self._frames: dict[int, Frame] = {}
+        self._shares: dict[int, Share] = {}
         self._count = 0
 
     def grow(self, n_resources: int) -> None:
         """Serve a larger fleet."""
         self._count = max(self._count, n_resources)
 
-    def write(self, start_s: float, mean_kw: FloatArray | Frame, completeness: FloatArray) -> None:  # noqa: ARG002
+    def write(self, start_s: float, mean_kw: FloatArray | Frame, completeness: FloatArray) -> None:
         """Store one interval of the whole fleet, NaN where nothing was metered; a 32-bit frame is shared, not copied.
 
         Raises:
@@ -116,26 +122,28 @@ class FrameMemory:
         """
         if start_s % STEP_S:
             raise InputError("start_s", start_s, f"a multiple of {STEP_S}")
-        self._frames[round(start_s)] = mean_kw.astype(np.float32, copy=False)
+        self._keep(round(start_s), mean_kw.astype(np.float32, copy=False), completeness.astype(np.float16))
         self.grow(len(mean_kw))
         for old in [s for s in self._frames if s < start_s - self._keep_s]:
             del self._frames[old]
+            self._shares.pop(old, None)
 
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
         self.grow(int(rows.max(initial=-1)) + 1)
         for step, start_s in enumerate(grid.starts_s().tolist()):
             merged = np.full(self._count, np.nan, dtype=np.float32)
-            present = self._frames.get(round(start_s))
+            present, share = self._frames.get(round(start_s)), self._share(round(start_s))
             if present is not None:
                 merged[: len(present)] = present
             known = np.isfinite(mean_kw[:, step])
             merged[rows[known]] = mean_kw[known, step]
-            self._frames[round(start_s)] = merged
+            share[rows[known]] = 1.0
+            self._keep(round(start_s), merged, share)
         return int(np.isfinite(mean_kw).sum())
 
     def read(self, grid: TimeGrid) -> FloatArray:
-        """Return mean net power, NaN where unknown, shape ``(n_resources, grid.count)``.
+        """Return mean net power, NaN where too little was metered, shape ``(n_resources, grid.count)``.
 
         Raises:
             InputError: The grid's step is not the settlement step.
@@ -147,7 +155,29 @@ class FrameMemory:
             frame = self._frames.get(round(start_s))
             if frame is not None:
                 table[step, : len(frame)] = frame
+                if round(start_s) in self._shares:
+                    table[step, self._share(round(start_s)) < LEAST_METERED_RATIO] = np.nan
         return np.ascontiguousarray(table.T)
+
+    def read_completeness(self, grid: TimeGrid) -> FloatArray:
+        """Return the share of each interval that was metered, 0 where nothing was, shape as ``read``."""
+        return np.array([self._share(round(start_s)) for start_s in grid.starts_s().tolist()], dtype=np.float64).T
+
+    def _keep(self, start: int, frame: Frame, share: Share) -> None:
+        """Keep an interval; the shares only where they are not just "all of what is known"."""
+        self._frames[start] = frame
+        if np.array_equal(share, np.isfinite(frame)):
+            self._shares.pop(start, None)
+        else:
+            self._shares[start] = share
+
+    def _share(self, start: int) -> Share:
+        """Return a copy of the metered shares of one interval, shape ``(n_resources,)``."""
+        whole = np.zeros(self._count, dtype=np.float16)
+        frame = self._frames.get(start)
+        if frame is not None:
+            whole[: len(frame)] = self._shares.get(start, np.isfinite(frame))
+        return whole
 
 
 class HeldRegistry:

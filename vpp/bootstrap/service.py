@@ -30,9 +30,10 @@ from vpp.console.report import render_report, report_json
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConfigurationError, ConflictError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.resource import Adapter
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.domain.timegrid import floor_s
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
 from vpp.planning.planner import Planner
 from vpp.planning.reserve import Rebuilding, ReserveWindow
 from vpp.planning.tariff import Tariff
@@ -58,8 +59,8 @@ from vpp.storage.telemetry_archive import ArchiveRules, TelemetryArchive
 from vpp.storage.telemetry_store import TelemetryStore
 from vpp.storage.timeseries import IntervalStore
 from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.metering import LONGEST_GAP_S, MeteredMeans
 from vpp.telemetry.quality import QualityRules
-from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
 __all__ = ["STARTED", "Service", "Store", "dispatch_settings", "links_of", "openapi_json", "run_service"]
@@ -198,7 +199,7 @@ class Service:
         self.history: TelemetryStore | None = None
         image = ProcessImage(index)
         ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
-        means = IntervalMeans(len(index), clock.now_s())
+        means = recalled(store, index, stale_s=settings.stale_s, now_s=clock.now_s())
         self.engine = DispatchEngine(
             index,
             dispatch_settings(settings),
@@ -270,7 +271,7 @@ class Service:
         await self.planner.close()
         await self._store.journal.flush()
 
-    def _compose_loops(self, ingest: Ingest, means: IntervalMeans) -> None:
+    def _compose_loops(self, ingest: Ingest, means: MeteredMeans) -> None:
         plant, store, clock, settings = self.plant, self._store, self._clock, self._settings
         plant.desk = Desk(
             clock=clock,
@@ -283,6 +284,7 @@ class Service:
             quote_valid_s=settings.quote_valid_s,
             outlook=lambda state: plant.slow.outlook(state),  # noqa: PLW0108 - the slow loop is made just below
             changed=lambda: plant.slow.requests_changed(),  # noqa: PLW0108 - the slow loop is made just below
+            metered_until_s=lambda: means.final_until_s,
         )
         plant.slow = SlowLoop(
             clock=clock,
@@ -385,6 +387,18 @@ class Service:
             render_report(request, performance, series=minutes),
             report_json(request, performance, series=minutes),
         )
+
+
+def recalled(store: Memory, index: FleetIndex, *, stale_s: float, now_s: float) -> MeteredMeans:
+    """Return the meter of quarters, with what was heard of those that were open when the service ended."""
+    running_s = floor_s(now_s, STEP_S)
+    heard = list(store.samples.since(running_s - STEP_S - LONGEST_GAP_S))
+    resumed = any(at_s >= running_s - STEP_S for at_s, _ in heard)
+    means = MeteredMeans(index, running_s - STEP_S if resumed else running_s, stale_s)
+    for at_s, batch in heard:
+        for start_s, mean_kw, completeness in means.take(batch, at_s):
+            store.meters.write(start_s, mean_kw, completeness)
+    return means
 
 
 def _listener(address: str) -> socket.socket:

@@ -43,6 +43,9 @@ class IntervalResult:
         delivered_kw: Change of net load in the direction asked, from meters only.
         accuracy_ratio: ``1 - |delivered - target| / target``, NaN outside the hold.
         good_ratio: Share of metered power that was good, by sample count.
+        held_ratio: Share of the interval that lies in the hold; NaN in measurements of before it was kept.
+        held_kw: Mean delivered in that part, from which accuracy and settlement follow; NaN outside the hold.
+        metered_ratio: Share of the counted devices' time that was metered; the rest counts at its baseline.
     """
 
     start_at: datetime
@@ -53,6 +56,21 @@ class IntervalResult:
     delivered_kw: float
     accuracy_ratio: float
     good_ratio: float
+    held_ratio: float = float("nan")
+    held_kw: float = float("nan")
+    metered_ratio: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmetered:
+    """A device of which too little was metered in some intervals of a request: it is credited nothing there.
+
+    Attributes:
+        starts_at: Start of each of these intervals.
+    """
+
+    resource_id: str
+    starts_at: tuple[datetime, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +92,9 @@ class Performance:
         hit_ratio: Share of the hold within the request's tolerance.
         class_delivered_kw: Mean delivered power over the hold by resource class.
         quality_ratio: Share of the samples by quality: good, stale, substituted, bad.
+        unmetered: Devices with missing intervals while ramping or holding, those that miss most first; the first few
+            hundred.
+        unmetered_count: How many such devices there are.
         regulation: Of a request for regulation, total and parts of every rule's score by its name; accuracies are then
             one less the distance in units of the accepted power.
     """
@@ -97,4 +118,6 @@ class Performance:
     hit_ratio: float = float("nan")
     class_delivered_kw: dict[str, float] = field(default_factory=dict)
     quality_ratio: dict[str, float] = field(default_factory=dict)
+    unmetered: tuple[Unmetered, ...] = ()
+    unmetered_count: int = 0
     regulation: dict[str, dict[str, float]] = field(default_factory=dict)

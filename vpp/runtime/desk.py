@@ -26,7 +26,7 @@ from vpp.planning.assessor import Assessor
 from vpp.planning.delivery import DeliveryRecord
 from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.past import Past
-from vpp.ports import Clock, IntervalMeter, Journal, News
+from vpp.ports import Clock, IntervalMemory, Journal, News
 from vpp.runtime.clearing import Clearing
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
@@ -57,6 +57,7 @@ class Desk:
         outlook: Returns a forecast that begins with the step of a picture and has its rows; without it the desk makes
             its own.
         changed: Called when what is promised changes, so that the fleet is planned for it.
+        metered_until_s: Returns until when every quarter of an hour is final in ``meters``.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Desk:
         *,
         clock: Clock,
         engine: DispatchEngine,
-        meters: IntervalMeter,
+        meters: IntervalMemory,
         journal: Journal,
         news: News,
         state: Callable[[], FleetState],
@@ -72,6 +73,7 @@ class Desk:
         quote_valid_s: float,
         outlook: Callable[[FleetState], Forecast] | None = None,
         changed: Callable[[], None] | None = None,
+        metered_until_s: Callable[[], float],
     ) -> None:
         self.assessor = Assessor()
         self.clearing = Clearing(journal, news)
@@ -96,6 +98,7 @@ class Desk:
         self._quote_valid_s = quote_valid_s
         self._outlook = outlook or self._own_forecast
         self._changed = changed or _nothing
+        self._metered_until_s = metered_until_s
         self._short: set[str] = set()
         self._delivery = DeliveryRecord()
         self._compared_s = float("-inf")
@@ -274,7 +277,8 @@ class Desk:
         now_s = self._clock.now_s()
         for request in self._engine.book.all():
             over_s = -(-self._engine.book.timetable(request.id).watched_s // STEP_S) * STEP_S
-            if request.state in _FINISHED and was_ramped(request) and now_s > over_s + STEP_S / 30.0:
+            metered = self._metered_until_s() >= over_s
+            if request.state in _FINISHED and was_ramped(request) and now_s > over_s and metered:
                 await self.clearing.attempt(request.id, partial(self._settle, request), now_s)
 
     async def _freeze_missing(self) -> None:
@@ -382,7 +386,9 @@ class Desk:
             end_s=end_s,
         )
 
-    def _spread_kw(self, request: DispatchRequest, measured_kw: FloatArray, phases: Sequence[str]) -> dict[str, float]:
+    def _spread_kw(
+        self, request: DispatchRequest, measured_kw: FloatArray, metered_ratio: FloatArray, phases: Sequence[str]
+    ) -> dict[str, float]:
         """Return what each other method would have found delivered."""
         frozen = self.baselines[request.id].grid
         index = first_rows(self._state().index, len(measured_kw))
@@ -393,6 +399,7 @@ class Desk:
             index=index,
             portfolio=self.portfolios[request.id][: len(index)],
             measured_kw=measured_kw,
+            metered_ratio=metered_ratio,
             phases=phases,
         )
 
@@ -402,6 +409,9 @@ class Desk:
         times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
         phases = phases_of(baseline.grid, **times)
         measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
+        metered_ratio = np.nan_to_num(
+            fitted_rows(self._meters.read_completeness(baseline.grid), len(baseline.power_kw))
+        )
         seen = self._trackers[request.id].tracked()
         good_ratio = seen.good_ratio()
         regulating = request.draft.product is Product.REGULATION
@@ -415,16 +425,18 @@ class Desk:
             portfolio=self.portfolios[request.id],
             baseline=baseline,
             measured_kw=measured_kw,
+            metered_ratio=metered_ratio,
             target_kw=target_kw,
             phases=phases,
             ramp_s=timetable.ramp_s,
+            hold_s=(timetable.start_s, timetable.end_s),
             issued_at=self._clock.now(),
             until_s=self._clock.now_s(),
             # Qualities are not kept over a restart; the share of metered rows is the next best witness.
             good_ratio=good_ratio if np.isfinite(good_ratio).any() else None,
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
-            spread_kw=self._spread_kw(request, measured_kw, phases) if final else None,
+            spread_kw=self._spread_kw(request, measured_kw, metered_ratio, phases) if final else None,
             terms=None if regulating else SettlementTerms(),
         )
         return (

@@ -10,21 +10,20 @@ picture, and are recorded and made durable in the same order.
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-import numpy as np
 import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.domain.fleet import FleetState
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch
-from vpp.domain.telemetry import Quality
+from vpp.domain.telemetry import TelemetryBatch
 from vpp.ports import Clock, IntervalMemory, Journal, TelemetryLog
 from vpp.runtime.desk import Desk
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.record import session_body
 from vpp.telemetry.ingest import Ingest
-from vpp.telemetry.resample import IntervalMeans
+from vpp.telemetry.metering import MeteredMeans
 
 _log = structlog.get_logger(__name__)
 Observer = Callable[[FleetState, CycleResult], None]
@@ -51,7 +50,7 @@ class FastLoop:
         plane: DevicePlane,
         ingest: Ingest,
         engine: DispatchEngine,
-        means: IntervalMeans,
+        means: MeteredMeans,
         meters: IntervalMemory,
         samples: TelemetryLog,
         journal: Journal,
@@ -77,6 +76,7 @@ class FastLoop:
         self._desk = desk
         self._observer = observer
         self._intended = intended
+        self._heard = TelemetryBatch.of([])
 
     async def run(self) -> None:
         """Cycle until cancelled."""
@@ -142,6 +142,7 @@ class FastLoop:
         samples, sessions = self._ingest.taken()
         self.state = self._ingest.snapshot(at_s)
         self._samples.append(self.state.cycle, at_s, samples)
+        self._heard = samples
         events = [session_body(event) for event in sessions]
         body = {
             "cycle": self.state.cycle,
@@ -160,8 +161,5 @@ class FastLoop:
             self._metrics.observe_outcomes(batch, adapters, sent_at_s)
 
     def _meter(self, at_s: float) -> None:
-        # The last value of a device that is away proves nothing: it may have gone back to its default long since.
-        seen = self.state.connected & (self.state.quality != Quality.BAD)
-        trusted_kw = np.where(seen, self.state.power_kw, np.nan)
-        for start_s, mean_kw, completeness in self._means.update(at_s, trusted_kw):
+        for start_s, mean_kw, completeness in self._means.take(self._heard, at_s):
             self._meters.write(start_s, mean_kw, completeness)

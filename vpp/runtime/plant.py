@@ -40,7 +40,7 @@ from vpp.runtime.slowloop import SlowLoop
 from vpp.state.image import ProcessImage
 from vpp.telemetry.gate import check_means
 from vpp.telemetry.ingest import Ingest
-from vpp.telemetry.resample import IntervalMeans
+from vpp.telemetry.metering import MeteredMeans
 
 _log = structlog.get_logger(__name__)
 _ZONE = ZoneInfo("Asia/Shanghai")
@@ -79,7 +79,7 @@ class VirtualPowerPlant:
         clock: Clock,
         image: ProcessImage,
         ingest: Ingest,
-        means: IntervalMeans,
+        means: MeteredMeans,
         plane: DevicePlane,
         engine: DispatchEngine,
         registry: Registry,
@@ -349,7 +349,7 @@ class VirtualPowerPlant:
 
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)
-        self._means.resize(len(index))
+        self._means.resize(index)
         self._engine.resize(index)
         self.desk.grow(len(index))
         self._plane.assign(index)

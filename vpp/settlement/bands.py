@@ -120,24 +120,27 @@ class SettlementTerms:
     retained_ratio: float = 0.2
 
 
-def settle(delivered_kw: FloatArray, committed_kw: float, step_h: float, terms: SettlementTerms) -> dict[str, float]:
+def settle(
+    delivered_kw: FloatArray, committed_kw: float, hours: FloatArray | float, terms: SettlementTerms
+) -> dict[str, float]:
     """Return the four amounts gross, penalty, net and distributable in CNY.
 
     Args:
         delivered_kw: Delivered power on the hold's steps, shape ``(n_steps,)``. NaN makes every amount NaN: an
             interval nobody metered is settled by a later version, not guessed.
         committed_kw: Power that was accepted, above 0.
-        step_h: Length of a step in hours.
+        hours: For how long each step was held, one value for all or one a step.
         terms: Price and bands.
 
     Users are never charged: a negative net amount stays with the platform and nothing is distributed.
     """
     gross, penalty = 0.0, 0.0
     size = terms.rule.period_steps
+    held_h = np.broadcast_to(np.asarray(hours, dtype=np.float64), delivered_kw.shape)
     for first in range(0, len(delivered_kw), size):
-        period = delivered_kw[first : first + size]
-        worth = committed_kw * step_h * len(period) * terms.price_cny_per_kwh
-        ratio = float(np.mean(period)) / committed_kw
+        period, weight = delivered_kw[first : first + size], held_h[first : first + size]
+        worth = committed_kw * float(weight.sum()) * terms.price_cny_per_kwh
+        ratio = float(np.average(period, weights=weight)) / committed_kw
         gross += terms.rule.paid_ratio(ratio) * worth
         penalty += terms.rule.penalty_ratio(ratio) * worth
     net = gross - penalty

@@ -8,20 +8,23 @@ import numpy as np
 
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import CLASSES, FleetIndex
-from vpp.domain.performance import Baseline, IntervalResult, Performance
+from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
 from vpp.domain.request import BaselineMethod, Direction, DispatchRequest, RequestDraft, RequestState
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
 from vpp.settlement.bands import SettlementTerms, settle
+from vpp.settlement.overlap import held_means_kw, held_seconds
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9
 _EDGE_S = 1e-3
 """A ramp of no length is given this one: short beside a step, long beside a double's grain at epoch seconds."""
 
-_LEAST_KNOWN_RATIO = 0.5
-"""Below this share of metered rows an interval's sum is unknown."""
+_MOST_NAMED = 200
+"""Devices with missing intervals that are named; a city's broken link would name thousands."""
+_FAIR_S = 300.0
+"""An interval that is held for less than this says little about the worst of them."""
 
 _BEFORE_RELEASE = (RequestState.RAMPING.value, RequestState.HOLDING.value)
 _AFTER_HOLD = (RequestState.RELEASING.value, RequestState.REBOUND_WATCH.value)
@@ -68,10 +71,12 @@ class Delivery:
 
     Attributes:
         baseline_kw: Shape ``(count,)``.
-        measured_kw: Shape ``(count,)``; NaN where too few rows were metered.
-        delivered_kw: Shape ``(count,)``.
+        measured_kw: Shape ``(count,)``; NaN where nobody was metered.
+        delivered_kw: Shape ``(count,)``; 0 where nobody was metered.
         class_kw: Delivered by resource class, shape ``(count,)`` each.
-        known_ratio: Share of counted rows that were metered, shape ``(count,)``.
+        known_ratio: Share of the counted rows' time that was metered, shape ``(count,)``.
+        rows: Counted rows, shape ``(k,)``.
+        missing: Which of them count as not metered, shape ``(k, count)``.
     """
 
     baseline_kw: FloatArray
@@ -79,19 +84,28 @@ class Delivery:
     delivered_kw: FloatArray
     class_kw: dict[str, FloatArray]
     known_ratio: FloatArray
+    rows: IdArray
+    missing: BoolArray
 
 
 def delivery(
-    baseline: Baseline, measured_kw: FloatArray, *, index: FleetIndex, portfolio: BoolArray, direction: Direction
+    baseline: Baseline,
+    measured_kw: FloatArray,
+    *,
+    metered_ratio: FloatArray,
+    index: FleetIndex,
+    portfolio: BoolArray,
+    direction: Direction,
 ) -> Delivery:
     """Return what was delivered on every step of the baseline.
 
-    A row that was not metered in a step counts at its baseline: nothing metered, nothing claimed. Resources the
-    baseline excluded do not count at all.
+    A row counts at its baseline for as long as it was not metered: nothing metered, nothing claimed. An interval of
+    which too little was metered is missing altogether. Resources the baseline excluded do not count at all.
 
     Args:
         baseline: What would have been.
-        measured_kw: Metered interval means, NaN where unknown, shape ``(n_resources, count)``.
+        measured_kw: Means over what was metered, NaN where that was too little, shape ``(n_resources, count)``.
+        metered_ratio: Share of each interval that was metered, shape ``(n_resources, count)``.
         index: The fleet.
         portfolio: Rows that take part, shape ``(n_resources,)``.
         direction: What was asked.
@@ -104,19 +118,21 @@ def delivery(
     rows = _counted(index, portfolio, baseline)
     reference, metered = baseline.power_kw[rows], measured_kw[rows]
     known = np.isfinite(metered)
-    known_ratio = known.mean(axis=0) if len(rows) else np.zeros(baseline.grid.count)
+    share = np.where(known, metered_ratio[rows], 0.0)
+    known_ratio = share.mean(axis=0) if len(rows) else np.zeros(baseline.grid.count)
     sign = 1.0 if direction is Direction.UP else -1.0
-    row_kw = sign * np.where(known, reference - metered, 0.0)
-    lost = np.where(known_ratio >= _LEAST_KNOWN_RATIO, 0.0, np.nan)
-    delivered_kw = row_kw.sum(axis=0) + lost
+    row_kw = sign * share * np.where(known, reference - metered, 0.0)
+    delivered_kw = row_kw.sum(axis=0)
     total_kw = reference.sum(axis=0)
     code = index.class_code[rows]
     return Delivery(
         baseline_kw=total_kw,
-        measured_kw=total_kw - sign * delivered_kw,
+        measured_kw=np.where(known_ratio > 0.0, total_kw - sign * delivered_kw, np.nan),
         delivered_kw=delivered_kw,
-        class_kw={CLASSES[c].value: row_kw[code == c].sum(axis=0) + lost for c in np.unique(code).tolist()},
+        class_kw={CLASSES[c].value: row_kw[code == c].sum(axis=0) for c in np.unique(code).tolist()},
         known_ratio=known_ratio,
+        rows=rows,
+        missing=~known,
     )
 
 
@@ -127,16 +143,18 @@ def baseline_spread(
     index: FleetIndex,
     portfolio: BoolArray,
     measured_kw: FloatArray,
+    metered_ratio: FloatArray,
     phases: Sequence[str],
 ) -> dict[str, float]:
-    """Return the mean delivered over the hold by each method that some class could get.
+    """Return the mean delivered over the hold's own intervals by each method that some class could get.
 
     Args:
         draft: What was asked; each method replaces its own.
         compute: ``compute_baseline`` with everything but the draft given.
         index: The fleet.
         portfolio: Rows that take part, shape ``(n_resources,)``.
-        measured_kw: Metered interval means, shape ``(n_resources, count)``.
+        measured_kw: As ``delivery`` takes them.
+        metered_ratio: As ``delivery`` takes it.
         phases: Phase of every step.
     """
     holding = np.array([phase == RequestState.HOLDING for phase in phases])
@@ -144,7 +162,14 @@ def baseline_spread(
     for method in (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE):
         baseline = compute(replace(draft, baseline_method=method))
         if method in baseline.methods.values() and holding.any():
-            got = delivery(baseline, measured_kw, index=index, portfolio=portfolio, direction=draft.direction)
+            got = delivery(
+                baseline,
+                measured_kw,
+                metered_ratio=metered_ratio,
+                index=index,
+                portfolio=portfolio,
+                direction=draft.direction,
+            )
             spread[method.value] = float(got.delivered_kw[holding].mean())
     return spread
 
@@ -156,9 +181,11 @@ def evaluate(
     portfolio: BoolArray,
     baseline: Baseline,
     measured_kw: FloatArray,
+    metered_ratio: FloatArray,
     target_kw: FloatArray,
     phases: Sequence[str],
     ramp_s: float,
+    hold_s: tuple[float, float],
     issued_at: datetime,
     until_s: float = float("inf"),
     good_ratio: FloatArray | None = None,
@@ -169,61 +196,128 @@ def evaluate(
 ) -> Performance:
     """Return the measurement of a request, provisional if ``until_s`` lies before the baseline's end.
 
-    An unmetered interval makes what is averaged over it NaN, so that nothing unproven passes a check.
+    The hold is settled on overlap: an interval counts by the seconds it is held. What was not metered is credited
+    nothing, and named.
 
     Args:
         request: The request and what of it was accepted.
         index: The fleet.
         portfolio: Rows that take part, shape ``(n_resources,)``.
         baseline: Frozen baseline of the portfolio.
-        measured_kw: Metered interval means, NaN where unknown, shape ``(n_resources, count)``.
+        measured_kw: Means over what was metered, NaN where that was too little, shape ``(n_resources, count)``.
+        metered_ratio: Share of each interval that was metered, shape ``(n_resources, count)``.
         target_kw: Mean target of every step, positive in both directions, shape ``(count,)``.
         phases: Phase of every step, as ``phases_of`` gives them.
         ramp_s: Epoch seconds at which the ramp began.
+        hold_s: Epoch seconds of the hold's begin and end.
         issued_at: When this measurement is issued.
         until_s: Only intervals that ended by then are reported.
         good_ratio: Share of good samples a step; the share of metered rows where it is not given.
         quality_ratio: Share of samples by quality, for the report.
-        minutes: Minute means, for a ramp time and a hit ratio finer than 15 minutes.
+        minutes: Minute means, for a ramp time and a hit ratio finer than 15 minutes, and for holds off the grid.
         spread_kw: Delivered by each method, as ``baseline_spread`` gives it.
         terms: Contract to settle by; no settlement lines without.
     """
-    done = _steps_done(baseline.grid, until_s)
-    got = delivery(baseline, measured_kw, index=index, portfolio=portfolio, direction=request.draft.direction)
+    grid = baseline.grid
+    done = _steps_done(grid, until_s)
+    got = delivery(
+        baseline,
+        measured_kw,
+        metered_ratio=metered_ratio,
+        index=index,
+        portfolio=portfolio,
+        direction=request.draft.direction,
+    )
+    full_kw = request.accepted_kw if request.accepted_kw is not None else request.draft.target_kw
+    held = _Held.of(got, grid, hold_s, target_kw=target_kw, full_kw=full_kw, minutes=minutes)
     trust = got.known_ratio if good_ratio is None else good_ratio
     intervals = tuple(
-        _interval(
-            instant(start_s), got, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step])
-        )
-        for step, start_s in enumerate(baseline.grid.starts_s()[:done].tolist())
+        _interval(grid, got, held, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step]))
+        for step in range(done)
     )
-    held = [interval for interval in intervals if interval.phase == RequestState.HOLDING]
-    accuracy = np.array([interval.accuracy_ratio for interval in held])
-    delivered = np.array([interval.delivered_kw for interval in held])
+    steps = np.flatnonzero(held.seconds[:done] > 0.0)
+    accuracy, delivered, seconds = held.accuracy[steps], held.power_kw[steps], held.seconds[steps]
     after = np.array([-i.delivered_kw for i in intervals if i.phase in _AFTER_HOLD])
     active = [interval for interval in intervals if interval.phase in _BEFORE_RELEASE]
-    full_kw = request.accepted_kw if request.accepted_kw is not None else request.draft.target_kw
-    step_h = baseline.grid.step_h
+    fair = accuracy[seconds >= min(_FAIR_S, float(seconds.max(initial=0.0)))]
+    unmetered = _unmetered(index, got, grid, [s for s in range(done) if phases[s] in _BEFORE_RELEASE])
     return Performance(
         request_id=request.id,
         issued_at=issued_at,
         intervals=intervals,
-        accuracy_ratio=_mean(accuracy),
-        worst_interval_accuracy_ratio=float(accuracy.min()) if len(accuracy) else float("nan"),
-        delivered_mean_kw=_mean(delivered),
-        energy_kwh=float(delivered.sum()) * step_h if held else float("nan"),
-        ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * full_kw, minutes, active, baseline.grid),
+        accuracy_ratio=_mean(accuracy, seconds),
+        worst_interval_accuracy_ratio=float(fair.min()) if len(fair) else float("nan"),
+        delivered_mean_kw=_mean(delivered, seconds),
+        energy_kwh=float(delivered @ seconds) / SECONDS_PER_HOUR if len(steps) else float("nan"),
+        ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * full_kw, minutes, active, grid),
         rebound_peak_kw=float(np.maximum(after, 0.0).max(initial=0.0)),
-        rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * step_h,
+        rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * grid.step_h,
         good_ratio=_mean(np.array([interval.good_ratio for interval in active])),
         baseline=baseline,
         spread_kw=dict(spread_kw or {}),
-        settlement_cny=settle(delivered, full_kw, step_h, terms) if terms and held else {},
-        settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and held else "",
+        settlement_cny=settle(delivered, full_kw, seconds / SECONDS_PER_HOUR, terms) if terms and len(steps) else {},
+        settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and len(steps) else "",
         overshoot_kw=float(np.array([i.delivered_kw - i.target_kw for i in active]).max(initial=0.0)),
-        hit_ratio=_hit_ratio(held, minutes, baseline.grid, request.draft.tolerance_ratio),
+        hit_ratio=_hit_ratio(intervals, minutes, hold_s, request.draft.tolerance_ratio),
         class_delivered_kw=_class_means(got, phases, done),
         quality_ratio=dict(quality_ratio or {}),
+        unmetered=unmetered[:_MOST_NAMED],
+        unmetered_count=len(unmetered),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """The held part of every step, shape ``(count,)`` each; powers and accuracies are NaN outside the hold.
+
+    Attributes:
+        seconds: How long each step is held.
+        power_kw: Mean delivered in that part.
+        accuracy: One less its relative distance from the target; NaN where nothing was due.
+    """
+
+    seconds: FloatArray
+    power_kw: FloatArray
+    accuracy: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        got: Delivery,
+        grid: TimeGrid,
+        hold_s: tuple[float, float],
+        *,
+        target_kw: FloatArray,
+        full_kw: float,
+        minutes: MinuteSeries | None,
+    ) -> "_Held":
+        start_s, end_s = hold_s
+        seconds = held_seconds(grid, start_s, end_s)
+        power_kw = held_means_kw(
+            got.delivered_kw,
+            grid=grid,
+            start_s=start_s,
+            end_s=end_s,
+            target_kw=target_kw,
+            full_kw=full_kw,
+            minutes=minutes,
+        )
+        due_kw = np.where(seconds < grid.step_s, full_kw, target_kw)
+        due_kw = np.where(due_kw > 0.0, due_kw, np.nan)
+        return cls(seconds=seconds, power_kw=power_kw, accuracy=1.0 - np.abs(power_kw - due_kw) / due_kw)
+
+
+def _unmetered(index: FleetIndex, got: Delivery, grid: TimeGrid, steps: Sequence[int]) -> tuple[Unmetered, ...]:
+    """Return the rows with missing intervals among ``steps``, those that miss most first."""
+    missing = got.missing[:, list(steps)]
+    count = missing.sum(axis=1)
+    starts = [instant(grid.start_s + step * grid.step_s) for step in steps]
+    return tuple(
+        Unmetered(
+            resource_id=index.resources[int(got.rows[place])].id,
+            starts_at=tuple(start for start, gone in zip(starts, missing[place].tolist(), strict=True) if gone),
+        )
+        for place in sorted(np.flatnonzero(count).tolist(), key=lambda place: -int(count[place]))
     )
 
 
@@ -241,19 +335,20 @@ def _steps_done(grid: TimeGrid, until_s: float) -> int:
 
 
 def _interval(
-    start_at: datetime, got: Delivery, step: int, *, phase: str, target_kw: float, good: float
+    grid: TimeGrid, got: Delivery, held: _Held, step: int, *, phase: str, target_kw: float, good: float
 ) -> IntervalResult:
-    delivered = float(got.delivered_kw[step])
-    holding = phase == RequestState.HOLDING and target_kw > 0.0
     return IntervalResult(
-        start_at=start_at,
+        start_at=instant(grid.start_s + step * grid.step_s),
         phase=phase,
         target_kw=target_kw,
         baseline_kw=float(got.baseline_kw[step]),
         measured_kw=float(got.measured_kw[step]),
-        delivered_kw=delivered,
-        accuracy_ratio=1.0 - abs(delivered - target_kw) / target_kw if holding else float("nan"),
+        delivered_kw=float(got.delivered_kw[step]),
+        accuracy_ratio=float(held.accuracy[step]),
         good_ratio=good,
+        held_ratio=float(held.seconds[step]) / grid.step_s,
+        held_kw=float(held.power_kw[step]),
+        metered_ratio=float(got.known_ratio[step]),
     )
 
 
@@ -274,18 +369,23 @@ def _ramp_minutes(
 
 
 def _hit_ratio(
-    held: Sequence[IntervalResult], minutes: MinuteSeries | None, grid: TimeGrid, tolerance_ratio: float
+    intervals: Sequence[IntervalResult],
+    minutes: MinuteSeries | None,
+    hold_s: tuple[float, float],
+    tolerance_ratio: float,
 ) -> float:
     """Return the share of the hold's minutes, or intervals, within the tolerance; what was not seen is no hit."""
+    held = [interval for interval in intervals if interval.held_ratio > 0.0]
     if not held:
         return float("nan")
     target = np.array([interval.target_kw for interval in held])
-    delivered = np.array([interval.delivered_kw for interval in held])
+    delivered = np.array([interval.held_kw for interval in held])
     if minutes is not None:
-        starts_s = np.array([interval.start_at.timestamp() for interval in held])
-        inside = (minutes.at_s[:, None] >= starts_s) & (minutes.at_s[:, None] < starts_s + grid.step_s)
-        target, delivered = minutes.target_kw[inside.any(axis=1)], minutes.delivered_kw[inside.any(axis=1)]
-    return float(np.mean(np.abs(delivered - target) <= tolerance_ratio * target))
+        middle_s, (start_s, end_s) = minutes.at_s + SECONDS_PER_MINUTE / 2.0, hold_s
+        reported_s = intervals[-1].start_at.timestamp() + STEP_S
+        inside = (middle_s >= start_s) & (middle_s < min(end_s, reported_s))
+        target, delivered = minutes.target_kw[inside], minutes.delivered_kw[inside]
+    return float(np.mean(np.abs(delivered - target) <= tolerance_ratio * target)) if len(target) else float("nan")
 
 
 def _class_means(got: Delivery, phases: Sequence[str], done: int) -> dict[str, float]:
@@ -293,5 +393,5 @@ def _class_means(got: Delivery, phases: Sequence[str], done: int) -> dict[str, f
     return {name: _mean(values[held]) for name, values in got.class_kw.items()} if held else {}
 
 
-def _mean(values: FloatArray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: FloatArray, weights: FloatArray | None = None) -> float:
+    return float(np.average(values, weights=weights)) if len(values) else float("nan")

@@ -19,7 +19,8 @@ from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 
 Column = TypeVar("Column", FloatArray, CodeArray, BoolArray)
-_BAD, _QUALITIES = int(Quality.BAD), len(Quality)
+_GOOD, _SUBSTITUTED, _BAD = int(Quality.GOOD), int(Quality.SUBSTITUTED), int(Quality.BAD)
+_QUALITIES = len(Quality)
 _LEAST_COVER_RATIO = 0.5
 """Below this share of an interval metered its mean is unknown."""
 
@@ -241,11 +242,13 @@ def _seen(
     counts = np.zeros(_QUALITIES, dtype=np.int64)
     for place in range(len(rows)):
         row = rows[place]
-        if connected[row] and np.isfinite(power_kw[row]) and quality[row] != _BAD:
-            known[place], shown[place] = True, power_kw[row]
-            counts[quality[row]] += 1
-        else:
+        if not connected[row] or np.isnan(power_kw[row]):
             counts[_BAD] += 1
+            continue
+        counts[quality[row]] += 1
+        # A stale value is the last one, not a measurement of now.
+        if quality[row] in (_GOOD, _SUBSTITUTED):
+            known[place], shown[place] = True, power_kw[row]
     return known, shown, counts
 
 

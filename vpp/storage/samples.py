@@ -78,6 +78,10 @@ class SqlTelemetryLog:
                 return
             after = int(rows[-1].frame)
 
+    def since(self, from_s: float) -> Iterator[tuple[float, TelemetryBatch]]:
+        """Iterate instant and samples of the durable frames from ``from_s`` on; see ``iterate``."""
+        return ((frame.at_s, frame.batch) for frame in self.iterate(from_s=from_s))
+
     def prune(self, before_s: float) -> int:
         """Forget frames older than ``before_s`` and return how many there were; blocks."""
         with self._engine.begin() as connection:

@@ -16,6 +16,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEP_S
+from vpp.ports import LEAST_METERED_RATIO
 from vpp.storage.sql import interval_frames
 
 _CACHE_BYTES = 512 * 2**20
@@ -27,6 +28,11 @@ class _Frame:
 
     mean_kw: npt.NDArray[np.float32]
     completeness: npt.NDArray[np.float16]
+
+    @property
+    def known_kw(self) -> npt.NDArray[np.float32]:
+        """The means, NaN where less than `LEAST_METERED_RATIO` was metered, shape ``(n_rows,)``."""
+        return np.where(self.completeness >= LEAST_METERED_RATIO, self.mean_kw, np.float32(np.nan))
 
 
 class IntervalStore:
@@ -105,12 +111,12 @@ class IntervalStore:
         return int(np.isfinite(mean_kw).sum())
 
     def read(self, grid: TimeGrid) -> FloatArray:
-        """Return mean net power, NaN where unknown, shape ``(n_resources, grid.count)``.
+        """Return mean net power, NaN where too little was metered, shape ``(n_resources, grid.count)``.
 
         Raises:
             InputError: The grid is not made of quarters of an hour.
         """
-        return self._columns(grid, "mean_kw", missing=np.nan)
+        return self._columns(grid, "known_kw", missing=np.nan)
 
     def read_completeness(self, grid: TimeGrid) -> FloatArray:
         """Return the share of each interval that was measured, 0 where nothing was, shape as ``read``."""

@@ -21,6 +21,16 @@ class IntervalView(Schema):
     delivered_kw: Known
     accuracy_ratio: Known
     good_ratio: Known
+    held_ratio: Known = Field(description="Share of the interval that lies in the hold, by which it is settled.")
+    held_kw: Known = Field(description="Mean delivered in that part; null outside the hold.")
+    metered_ratio: Known = Field(description="Share of the devices' time that was metered; the rest earns nothing.")
+
+
+class UnmeteredView(Schema):
+    """A device with intervals of which too little was metered: it is credited nothing in them."""
+
+    resource_id: str
+    starts_at: list[datetime]
 
 
 class ExcludedDay(Schema):
@@ -68,6 +78,8 @@ class PerformanceView(Schema):
     baseline: BaselineView
     spread_kw: dict[str, Known] = Field(description="Mean delivered power by each baseline method.")
     settlement_cny: dict[str, Known]
+    unmetered: list[UnmeteredView] = Field(description="Devices with missing intervals, the first few hundred.")
+    unmetered_count: int
     regulation: dict[str, dict[str, Known]] = Field(
         description="Of a request for regulation: total and parts of every rule's score by its name."
     )
@@ -75,7 +87,14 @@ class PerformanceView(Schema):
     @classmethod
     def of(cls, performance: Performance) -> Self:
         """Return the measurement as it is shown."""
-        same = cls.model_fields.keys() - {"intervals", "baseline", "spread_kw", "settlement_cny", "regulation"}
+        same = cls.model_fields.keys() - {
+            "intervals",
+            "baseline",
+            "spread_kw",
+            "settlement_cny",
+            "regulation",
+            "unmetered",
+        }
         return cls(
             **{name: getattr(performance, name) for name in same},
             intervals=[
@@ -85,5 +104,8 @@ class PerformanceView(Schema):
             baseline=BaselineView.of(performance.baseline),
             spread_kw=dict(performance.spread_kw),
             settlement_cny=dict(performance.settlement_cny),
+            unmetered=[
+                UnmeteredView(resource_id=u.resource_id, starts_at=list(u.starts_at)) for u in performance.unmetered
+            ],
             regulation={rule: dict(parts) for rule, parts in performance.regulation.items()},
         )
