@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     ocpp_call_retries: int = Field(
         0, ge=0, le=5, description="how often an instruction without an answer is sent again on the same connection"
     )
+    ocpp_profile_interval_s: float = Field(
+        10.0,
+        ge=0,
+        le=60,
+        description="least time between a profile of a connector and one that raises its ceiling; 0 for none",
+    )
     ocpp_dynamic: bool = Field(
         default=False, description="dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place"
     )

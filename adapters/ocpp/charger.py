@@ -66,7 +66,11 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One instruction on its way."""
+    """One instruction on its way.
+
+    Attributes:
+        quiet: It is the link's own, and nobody hears of its end.
+    """
 
     id: int
     row: int
@@ -74,6 +78,7 @@ class Command:
     layer: Layer
     power_kw: float
     until_s: float
+    quiet: bool = False
 
     @property
     def slot(self) -> tuple[int, bool]:
@@ -257,6 +262,7 @@ class Charger:
                 layer=Layer.DISPATCH,
                 power_kw=lease.power_kw,
                 until_s=lease.until_s,
+                quiet=True,
             )
             for row, lease in leases.items()
         ]

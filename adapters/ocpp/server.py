@@ -81,6 +81,7 @@ class OcppLink:
         control_test: Stations of an unknown make are put to the control test.
         dynamic: Dispatch values of 2.1 stations are dynamic profiles, updated in place.
         max_offline_s: How long a 2.1 station may keep a dispatch value without a connection.
+        profile_interval_s: Least time between a profile of a connector and one that raises its ceiling, 0 for none.
         settle_wall_s: How long a station that has booted is sent nothing: some refuse what comes right behind the
             answer to their boot.
         rest_wall_s: Longest pause after a thin harvest of events; longer costs latency, shorter CPU.
@@ -113,6 +114,7 @@ class OcppLink:
         control_test: bool = True,
         dynamic: bool = False,
         max_offline_s: int | None = None,
+        profile_interval_s: float = 0.0,
         settle_wall_s: float = SETTLE_WALL_S,
         rest_wall_s: float = REST_WALL_S,
         on_session: SessionTold | None = None,
@@ -131,6 +133,7 @@ class OcppLink:
             call_retries=call_retries,
             silence_wall_s=max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S),
             setups=Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s)),
+            profile_interval_s=profile_interval_s,
             settle_wall_s=settle_wall_s,
             on_session=self._told_session,
         )

@@ -15,6 +15,7 @@ from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, Dialect, Script, Verdict
 from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.pacing import Pacer
 from adapters.ocpp.plates import Plates
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
@@ -47,6 +48,7 @@ class Manners:
         call_retries: How often an instruction without an answer is sent again on the same connection.
         silence_wall_s: Without a sign of life for so long a connection is dropped.
         setups: How many stations a second are asked and told what follows a boot.
+        profile_interval_s: Least time between a profile and one that raises the ceiling, 0 for none.
         settle_wall_s: How long a station that has booted is sent nothing.
         on_session: Told of every session: station, epoch, and whether it began or ended.
     """
@@ -54,6 +56,7 @@ class Manners:
     call_retries: int
     silence_wall_s: float
     setups: Bucket
+    profile_interval_s: float
     settle_wall_s: float
     on_session: SessionTold | None
 
@@ -106,6 +109,7 @@ class Sessions:
         self._rush = Rush()
         self._sessions: dict[str, Session] = {}
         self._leases = leases
+        self._pacer = Pacer(manners.profile_interval_s)
         self._away: deque[tuple[float, Charger]] = deque()
         self._to_pump: dict[Session, None] = {}
         self._to_set_up: dict[Session, None] = {}
@@ -154,9 +158,20 @@ class Sessions:
 
     def queue(self, charger: Charger, command: Command) -> None:
         """Have an instruction sent as soon as its station is free; it replaces one that has not left yet."""
-        replaced = charger.pending.pop(command.slot, None)
+        replaced = charger.pending.pop(command.slot, None) or self._pacer.take_back(command.slot)
         if replaced is not None:
             self.ended(replaced, EXPIRED)
+        now_s = self._clock.now_s()
+        due_s = self._pacer.due_s(charger, command, now_s)
+        if math.isinf(due_s) and due_s > 0.0:
+            self._pacer.owe(charger, command)
+            self.ended(command, ACCEPTED)
+        elif due_s > now_s:
+            self._pacer.hold(command, due_s)
+        else:
+            self._hand_over(charger, command)
+
+    def _hand_over(self, charger: Charger, command: Command) -> None:
         charger.pending[command.slot] = command
         session = self._sessions.get(charger.id)
         if session is not None:
@@ -180,9 +195,10 @@ class Sessions:
             session.crashed(error)
 
     def _drop_pending(self, charger: Charger) -> None:
-        for command in charger.pending.values():
-            self.ended(command, NOT_CONNECTED)
-        charger.pending.clear()
+        for slot in [(row, default) for row in charger.rows.values() for default in (False, True)]:
+            command = charger.pending.pop(slot, None) or self._pacer.take_back(slot)
+            if command is not None:
+                self.ended(command, NOT_CONNECTED)
 
     def end(self, session: Session, code: CloseCode) -> None:
         """End a session of our own accord; what it has not done comes back as unreachable."""
@@ -228,7 +244,7 @@ class Sessions:
         session.charger.rebooted()
         for command in session.charger.restated():
             if command.slot not in session.charger.pending:
-                self.queue(session.charger, command)
+                self._hand_over(session.charger, command)
 
     def silent(self, session: Session, now: float) -> float:
         """See ``session.Registry``: ping the quiet, drop the dead, ask who has said nothing yet who it is."""
@@ -264,6 +280,8 @@ class Sessions:
 
     def ended(self, command: Command, verdict: Verdict) -> None:
         """See ``session.Registry``."""
+        if command.quiet:
+            return
         self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason)
 
     # Host.
@@ -333,6 +351,14 @@ class Sessions:
         for row in charger.rows.values():
             self._coalescer.sample(row, Quantity.CONNECTED, float(charger.online), now_s)
 
+    def _send_what_waited(self, now_s: float) -> None:
+        for command in self._pacer.due(now_s):
+            charger = self._roster.find(command.row)
+            if charger is not None and command.slot not in charger.pending:
+                self._hand_over(charger, command)
+            elif charger is None:
+                self.ended(command, NOT_CONNECTED)
+
     def _on_tick(self) -> None:
         now_s, now = self._clock.now_s(), asyncio.get_running_loop().time()
         # Seen to first: whatever goes wrong below, there is a next time.
@@ -342,6 +368,7 @@ class Sessions:
             charger = self._roster.find(row)
             if charger is not None:
                 charger.expire(row)
+        self._send_what_waited(now_s)
         self._rush.tick(now)
         self._set_up_some()
         while self._away and self._away[0][0] <= now - KEPT_AWAY_WALL_S:

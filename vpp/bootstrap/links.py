@@ -90,6 +90,7 @@ def _stations(settings: Settings, clock: Clock, *, shared_port: bool) -> OcppLin
         admissions_per_s=settings.ocpp_admissions_per_s,
         drain_per_s=settings.gateway_drain_per_s if shared_port else None,
         call_retries=settings.ocpp_call_retries,
+        profile_interval_s=settings.ocpp_profile_interval_s,
         dynamic=settings.ocpp_dynamic,
         max_offline_s=None if offline_s is None else max(round(offline_s), 1),
     )
