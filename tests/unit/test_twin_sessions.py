@@ -92,6 +92,18 @@ def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:
     assert source.problems[0].startswith("line 3: kwh: 'lots' is not accepted; give a number above 0")
 
 
+def test_a_session_stated_twice_and_one_no_car_can_charge_are_left_out_by_line(tmp_path: Path) -> None:
+    good = "a,x,s,p,Level 2,2019-05-06 08:00:00,2019-05-06 12:00:00,9.5"
+    fast = "b,x,s,p,Level 2,2019-05-07 08:00:00,2019-05-07 08:05:00,150"
+    source = FileSessions(write(tmp_path / "sessions.csv", [good, good.replace("a,", "z,", 1), fast]))
+    assert source.used == 1
+    assert source.skipped == {"row": 1, "kwh": 1}
+    assert source.problems == [
+        "line 3: row: 'as line 2' is not accepted; give each session once",
+        "line 4: kwh: '150' is not accepted; give no more than 400 kW can charge in 5 minutes",
+    ]
+
+
 def test_a_file_without_a_column_names_it(tmp_path: Path) -> None:
     path = tmp_path / "sessions.csv"
     path.write_text("city,site,port,start,end\n")

@@ -2,8 +2,10 @@
 
 import csv
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,11 @@ from vpp.planning.tariff import Tariff
 _ZONE = ZoneInfo("Asia/Shanghai")
 _PRICES = {"price_cny_per_kwh": 1.0, "price_cny_per_mwh": 1e-3}
 _TIMES = ("time", "hour")
+_MOST_CNY_PER_KWH = 100.0
+"""Beyond any price of energy: what is larger was meant per MWh."""
+_YEARS = range(2000, 2100)
+_LONGEST_STEP_S = float(SECONDS_PER_HOUR)
+"""A price stands for an hour at most, or for the series' own step where that is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +34,14 @@ class PriceSeries(Tariff):
     Attributes:
         starts_s: Epoch seconds, rising.
         prices: CNY/kWh from each start on.
+        last_s: How long the last of them holds.
         by_hour: Mean price of every hour of day in Shanghai, NaN where none is known.
     """
 
     starts_s: tuple[float, ...]
     prices: tuple[float, ...]
     by_hour: tuple[float, ...]
+    last_s: float = _LONGEST_STEP_S
 
     def price_cny_per_kwh(self, grid: TimeGrid) -> FloatArray:
         """Return the price at the start of every step, shape ``(count,)``."""
@@ -43,7 +52,7 @@ class PriceSeries(Tariff):
     def _own(self, at_s: float) -> float:
         place = bisect_right(self.starts_s, at_s) - 1
         last = len(self.starts_s) - 1
-        if place >= 0 and (place < last or at_s < self.starts_s[last] + SECONDS_PER_HOUR):
+        if place >= 0 and (place < last or at_s < self.starts_s[last] + self.last_s):
             return self.prices[place]
         return self.by_hour[instant(at_s).astimezone(_ZONE).hour]
 
@@ -52,7 +61,8 @@ def prices_from_csv(path: Path) -> PriceSeries:
     """Return prices from a CSV.
 
     Columns: ``time`` (ISO 8601, Shanghai's time without an offset) or ``hour`` (0-23), and ``price_cny_per_kwh`` or
-    ``price_cny_per_mwh``.
+    ``price_cny_per_mwh``. Lines may come in any order; each instant, or hour, is stated once, and a series has no hole:
+    its instants lie an hour apart at most, or as far apart throughout as the closest two.
 
     Raises:
         OSError: It cannot be read.
@@ -68,28 +78,77 @@ def prices_from_csv(path: Path) -> PriceSeries:
         rows = [_row(row, when, price, f"{path.name} line {reader.line_num}") for row in reader]
     if not rows:
         raise InputError(str(path), "no rows", "at least one price")
-    hours = [(h, value) for h, _, value in rows]
-    known = {hour: float(np.mean([v for h, v in hours if h == hour])) for hour in {h for h, _ in hours}}
-    series = sorted({at_s: value for _, at_s, value in rows if at_s is not None}.items())
+    rows.sort(key=_place)
+    _check_once(rows, when)
+    steps_s = _steps_s(rows) if when == "time" else []
+    known = {hour: float(np.mean([r.price for r in rows if r.hour == hour])) for hour in {r.hour for r in rows}}
+    series = [r for r in rows if r.at_s is not None]
     return PriceSeries(
-        starts_s=tuple(at_s for at_s, _ in series),
-        prices=tuple(value for _, value in series),
+        starts_s=tuple(r.at_s for r in series if r.at_s is not None),
+        prices=tuple(r.price for r in series),
         by_hour=tuple(known.get(hour, float("nan")) for hour in range(24)),
+        last_s=steps_s[-1] if steps_s else _LONGEST_STEP_S,
     )
 
 
-def _row(row: dict[str, str], when: str, price: str, where: str) -> tuple[int, float | None, float]:
-    try:
-        value = float(row[price]) * _PRICES[price]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}, column {price}", row[price], "a number") from error
-    if not np.isfinite(value):
-        raise InputError(f"{where}, column {price}", row[price], "a finite number")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One line: an instant or an hour of day in Shanghai, and its price in CNY/kWh."""
+
+    where: str
+    said: str
+    hour: int
+    at_s: float | None
+    price: float
+
+
+def _place(row: _Row) -> float:
+    return float(row.hour) if row.at_s is None else row.at_s
+
+
+def _check_once(rows: Sequence[_Row], when: str) -> None:
+    for before, row in pairwise(rows):
+        if _place(before) == _place(row):
+            accepted = f"each {'instant' if when == 'time' else 'hour'} once; {before.where} has it too"
+            raise InputError(f"{row.where}, column {when}", row.said, accepted)
+
+
+def _steps_s(rows: Sequence[_Row]) -> list[float]:
+    """Return the distances of a series' instants; raises InputError for a hole."""
+    steps_s = [_place(row) - _place(before) for before, row in pairwise(rows)]
+    most_s = max(_LONGEST_STEP_S, min(steps_s, default=0.0))
+    for (before, row), step_s in zip(pairwise(rows), steps_s, strict=True):
+        if step_s > most_s:
+            accepted = (
+                f"a time at most {most_s / SECONDS_PER_HOUR:g} h after {before.said} of {before.where}: a series has "
+                "no hole; give every step, or prices by the column hour"
+            )
+            raise InputError(f"{row.where}, column time", row.said, accepted)
+    return steps_s
+
+
+def _row(row: dict[str, str], when: str, price: str, where: str) -> _Row:
+    value = _price(row[price], price, where)
     try:
         if when == "hour":
-            return range(24).index(int(row["hour"])), None, value
+            return _Row(where=where, said=row["hour"], hour=range(24).index(int(row["hour"])), at_s=None, price=value)
         at = datetime.fromisoformat(row["time"])
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}, column {when}", row[when], "an ISO 8601 time, or an hour from 0 to 23") from error
+    if at.year not in _YEARS:
+        raise InputError(f"{where}, column time", row["time"], "a time from 2000 to 2099")
     local = (at if at.tzinfo else at.replace(tzinfo=_ZONE)).astimezone(_ZONE)
-    return local.hour, local.astimezone(UTC).timestamp(), value
+    return _Row(where=where, said=row["time"], hour=local.hour, at_s=local.timestamp(), price=value)
+
+
+def _price(cell: str | None, column: str, where: str) -> float:
+    try:
+        value = float(cell or "") * _PRICES[column]
+    except ValueError as error:
+        raise InputError(f"{where}, column {column}", cell, "a number") from error
+    if not abs(value) <= _MOST_CNY_PER_KWH:
+        most = _MOST_CNY_PER_KWH / _PRICES[column]
+        raise InputError(
+            f"{where}, column {column}", cell, f"a number from -{most:g} to {most:g}, by the unit in the name"
+        )
+    return value

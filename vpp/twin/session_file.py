@@ -14,12 +14,14 @@ import numpy as np
 from vpp.domain.errors import InputError, SkipError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import RowArray
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.twin.sessions import RAPID_KW, Stations, Visits, day_start_s, weekday, wishes
 
 REQUIRED = ("city", "site", "port", "start", "end", "kwh")
 _RAPID_WORDS = ("rapid", "50kw", "raption", "dc", "fast")
 _MOST_KWH = 200.0
+_MOST_KW = 400.0
+"""No car of the time charges faster on average over its stay."""
 _MOST_STAY_S = 72 * SECONDS_PER_HOUR
 _WEEK = 7
 _KEPT_PROBLEMS = 20
@@ -62,7 +64,7 @@ class FileSessions:
         weeks: Length of the window that is replayed in turn.
 
     Attributes:
-        skipped: Rows that were left out, by field.
+        skipped: Rows that were left out, by field; ``row`` for those that repeat another.
         problems: The first of them in words.
         used: Number of sessions in the windows.
 
@@ -122,9 +124,11 @@ class FileSessions:
 
     def _read(self, path: Path) -> dict[str, list[tuple[str, bool, Record]]]:
         cities: dict[str, list[tuple[str, bool, Record]]] = defaultdict(list)
+        first: dict[tuple[str, ...], int] = {}
         for line, row in _lines(path):
             try:
                 record = _record(row)
+                _check_new(row, line, first)
             except InputError as error:
                 self._skip(line, error)
                 continue
@@ -160,8 +164,18 @@ def _record(row: Mapping[str, str]) -> Record:
         kwh = math.nan
     if not 0.0 < kwh <= _MOST_KWH:
         raise InputError("kwh", row["kwh"], f"a number above 0 and at most {_MOST_KWH:g}")
+    if kwh * SECONDS_PER_HOUR > _MOST_KW * (end_s - start_s):
+        minutes = (end_s - start_s) / SECONDS_PER_MINUTE
+        raise InputError("kwh", row["kwh"], f"no more than {_MOST_KW:g} kW can charge in {minutes:g} minutes")
     day = int(start_s // SECONDS_PER_DAY)
     return Record(day=day, arrive_s=start_s - day * SECONDS_PER_DAY, stay_s=end_s - start_s, need_kwh=kwh)
+
+
+def _check_new(row: Mapping[str, str], line: int, first: dict[tuple[str, ...], int]) -> None:
+    """Refuse a session that was stated before; raises InputError."""
+    before = first.setdefault(tuple(row[name] for name in REQUIRED), line)
+    if before != line:
+        raise InputError("row", f"as line {before}", "each session once")
 
 
 def _local_s(row: Mapping[str, str], field: str) -> float:

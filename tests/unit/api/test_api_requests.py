@@ -263,3 +263,18 @@ async def test_a_quote_is_declined_and_a_commitment_superseded_with_a_reason(
     assert answer.json()["state"] == state
     assert answer.json()["history"][-1]["reason"] == "the grid needs it elsewhere"
     assert (await client.post(f"/api/v1/requests/nope/{path}")).status_code == 404
+
+
+async def test_pages_before_a_request_repeat_nothing_while_new_ones_come(client: httpx.AsyncClient) -> None:
+    for _ in range(4):
+        await client.post("/api/v1/requests", json=BODY)
+    first = (await client.get("/api/v1/requests", params={"limit": 2})).json()
+    seen = [item["id"] for item in first["items"]]
+    for _ in range(3):
+        await client.post("/api/v1/requests", json=BODY)
+    second = (await client.get("/api/v1/requests", params={"limit": 2, "before": seen[-1]})).json()
+
+    assert seen + [item["id"] for item in second["items"]] == ["r4", "r3", "r2", "r1"]
+    assert second["total"] == 7
+    strange = await client.get("/api/v1/requests", params={"before": "nobody"})
+    assert (strange.status_code, strange.json()["errors"][0]["field"]) == (422, "before")

@@ -1,7 +1,7 @@
 """A dispatcher asks, accepts, stops, and is told what was delivered."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -35,6 +35,12 @@ Key = Annotated[
 ]
 
 
+Before = Annotated[
+    str | None,
+    Query(max_length=200, description="Only requests that were asked before this one: the last id of the page before."),
+]
+
+
 @router.post(
     "/requests",
     status_code=201,
@@ -59,11 +65,12 @@ async def submit(
 
 @router.get("/requests", summary="List requests, newest first", responses=documented(401, 422))
 async def listed(
-    plant: ThePlant, page: ThePage, state: Annotated[RequestState | None, Query()] = None
+    plant: ThePlant, page: ThePage, state: Annotated[RequestState | None, Query()] = None, before: Before = None
 ) -> Page[RequestView]:
-    """Return requests, of one state only if it is named."""
+    """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
     found = [request for request in plant.requests() if state is None or request.state is state]
-    items = [_view(plant, request) for request in found[page.offset : page.offset + page.limit]]
+    rest = found if before is None else _older(plant.requests(), before, found)
+    items = [_view(plant, request) for request in rest[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
@@ -165,6 +172,15 @@ async def report(
 
 def _view(plant: Plant, request: DispatchRequest) -> RequestView:
     return RequestView.of(request, plant.progress(request.id), plant.unsettled(request.id))
+
+
+def _older(requests: Sequence[DispatchRequest], before: str, found: Sequence[DispatchRequest]) -> list[DispatchRequest]:
+    """Return those of ``found`` that were asked before a request; raises InputError for one that is not known."""
+    ids = [request.id for request in requests]
+    if before not in ids:
+        raise InputError("before", before, "the id of a request, best the last one of the page before")
+    older = set(ids[ids.index(before) + 1 :])
+    return [request for request in found if request.id in older]
 
 
 def _wants_html(format_: str | None, headers: Mapping[str, str]) -> bool:
