@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from vpp.runtime.plane import SentTimes
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.session import Promise, SessionPromised
+from vpp.runtime.clock import VirtualClock
+from vpp.runtime.plane import DevicePlane, SentTimes
+from vpp.state.image import ProcessImage
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.quality import QualityRules
 
 
 def ids(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -26,3 +32,15 @@ def test_what_was_never_sent_or_long_ago_is_unknown() -> None:
 
     np.testing.assert_array_equal(sent.of(ids(1, 5000, 5001)), [np.nan, 4999.0, np.nan])
     assert len(sent._at_s) == 4096, "it stays small"
+
+
+def test_a_promise_that_cannot_be_meant_is_counted_and_its_session_goes_on_without() -> None:
+    image = ProcessImage(FleetIndex.empty())
+    ingest = Ingest(image, QualityRules())
+    plane = DevicePlane([], ingest, VirtualClock(1_784_100_000.0))
+    plane.session(SessionPromised(session_id="a", promise=Promise(energy_kwh=5.0, departure_s=2.5e11)))
+    assert plane.rejected == {("ocpp", "promise"): 1}
+    assert ingest.taken()[1] == []
+    good = SessionPromised(session_id="a", promise=Promise(energy_kwh=5.0, departure_s=1_784_103_600.0))
+    plane.session(good)
+    assert ingest.taken()[1] == [good]

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
 
+from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
+from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.ports import Plant
 
@@ -45,6 +47,8 @@ def _day(
     plant: ThePlant,
     day: Annotated[date | None, Query(alias="date", description="Day in Asia/Shanghai; today if not given.")] = None,
 ) -> date:
+    if day is not None and not FIRST_YEAR <= day.year < LAST_YEAR:
+        raise InputError("date", day.isoformat(), f"a day from {FIRST_YEAR} to {LAST_YEAR - 1}")
     return day or plant.clock.now().astimezone(ZONE).date()
 
 

@@ -1,6 +1,17 @@
 """One vehicle's wish while it is plugged in, and what has become of it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+
+from vpp.domain.errors import InputError
+from vpp.domain.units import SECONDS_PER_DAY
+
+MOST_KWH = 2000.0
+"""Beyond any vehicle's battery, lorries and ships' vans included."""
+MOST_AHEAD_S = 90.0 * SECONDS_PER_DAY
+"""Nobody states a departure further ahead; what lies there is a broken date (OCPP senders write the year 9999)."""
+MOST_PAST_S = SECONDS_PER_DAY * 30.0
+"""A session is no older, and a departure that passed longer ago is a broken date (the year 1 stands for no date)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +83,32 @@ class SessionEnded:
 
 
 SessionEvent = SessionStarted | SessionPromised | SessionEnded
+
+
+def check_promise(promise: Promise, now_s: float) -> None:
+    """Refuse a promise that cannot be meant; raises InputError."""
+    if not 0.0 <= promise.energy_kwh <= MOST_KWH:
+        raise InputError("energy_kwh", promise.energy_kwh, f"a number from 0 to {MOST_KWH:g}")
+    if not 0.0 <= promise.floor_kwh <= promise.energy_kwh:
+        raise InputError("floor_kwh", promise.floor_kwh, f"a number from 0 to energy_kwh = {promise.energy_kwh:g}")
+    if not -MOST_PAST_S <= promise.departure_s - now_s <= MOST_AHEAD_S:
+        raise InputError(
+            "departure_at",
+            f"{(promise.departure_s - now_s) / SECONDS_PER_DAY:,.0f} days from now",
+            f"an instant within {MOST_AHEAD_S / SECONDS_PER_DAY:g} days",
+        )
+
+
+def sound(event: SessionEvent, now_s: float) -> SessionEvent:
+    """Return news of a car with an instant that can be: news that is stamped out of all reason counts as of now.
+
+    Raises:
+        InputError: It is a promise that cannot be meant.
+    """
+    if isinstance(event, SessionPromised):
+        check_promise(event.promise, now_s)
+        return event
+    meter_kwh = event.meter_kwh if math.isfinite(event.meter_kwh) else math.nan
+    at_s = event.at_s if -MOST_PAST_S <= event.at_s - now_s <= MOST_AHEAD_S else now_s
+    same = at_s == event.at_s and (meter_kwh == event.meter_kwh or math.isnan(event.meter_kwh))
+    return event if same else replace(event, at_s=at_s, meter_kwh=meter_kwh)

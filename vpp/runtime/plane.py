@@ -5,14 +5,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
+from vpp.domain.errors import InputError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
-from vpp.domain.session import SessionEvent
+from vpp.domain.resource import Adapter
+from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
 from vpp.ports import Clock, DeviceLink
 from vpp.telemetry.ingest import Ingest
 
+_log = structlog.get_logger(__name__)
+_PROMISE = "promise"
 _NAMES = np.array([adapter.value for adapter in ADAPTERS])
 _KEPT_BATCHES = 4096
 """Of how many batches the time of sending is remembered: hours, where an outcome takes minutes at the most."""
@@ -118,8 +123,12 @@ class DevicePlane:
         self._outcomes.append(batch)
 
     def session(self, event: SessionEvent) -> None:
-        """Take news of a car."""
-        self._ingest.session(event)
+        """Take news of a car; a promise that cannot be meant is counted, its session is then never held back."""
+        try:
+            self._ingest.session(sound(event, self._clock.now_s()))
+        except InputError as error:
+            self.rejected[Adapter.OCPP.value, _PROMISE] += 1
+            _log.warning("promise refused", why=str(error))
 
     def rejected_frame(self, adapter: str, reason: str) -> None:
         """Count a dropped frame."""

@@ -22,7 +22,7 @@ from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
-from vpp.domain.session import ChargingSession, Promise, SessionPromised
+from vpp.domain.session import ChargingSession, Promise, SessionPromised, check_promise
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
@@ -242,8 +242,10 @@ class VirtualPowerPlant:
     async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
         """Record a driver's wish."""
         self._image.sessions.find(session_id)
-        if promise.departure_s <= self.clock.now_s():
-            raise InputError("departure_at", promise.departure_s, "an instant in the future")
+        now_s = self.clock.now_s()
+        check_promise(promise, now_s)
+        if promise.departure_s <= now_s:
+            raise InputError("departure_at", instant(promise.departure_s).isoformat(), "an instant in the future")
         self._ingest.session(SessionPromised(session_id=session_id, promise=promise))
         return self._image.sessions.find(session_id)
 

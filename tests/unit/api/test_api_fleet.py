@@ -1,7 +1,16 @@
 """Live state, plans, sessions: what the fleet is and what it will do."""
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import httpx
+import numpy as np
 import pytest
+
+from vpp.domain.session import ChargingSession, Promise
+
+if TYPE_CHECKING:
+    from conftest import _FakePlant as FakePlant
 
 
 async def test_the_fleet_is_summed_and_unknown_is_not_zero(client: httpx.AsyncClient) -> None:
@@ -175,3 +184,27 @@ async def test_a_wish_that_makes_no_sense_is_named(client: httpx.AsyncClient, fi
 
 async def test_commands_are_accounted_for(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/v1/commands")).json() == {"sent": 4, "confirmed": 4, "unaccounted": 0}
+
+
+@pytest.mark.parametrize("at_s", [-6.2e10, 2.5e11, float("inf"), float("nan"), -1.0])
+async def test_odd_instants_that_were_stored_are_shown_as_unknown(
+    client: httpx.AsyncClient, plant: "FakePlant", at_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = Promise(energy_kwh=1.0, departure_s=at_s)
+    plant._sessions["CS-1/17:a"] = ChargingSession(id="CS-1/17:a", row=0, started_s=at_s, promise=promise, ended_s=at_s)
+    state = plant.fleet()
+    odd = replace(state, power_at_s=np.full(len(state), at_s), departure_s=np.full(len(state), at_s))
+    monkeypatch.setattr(plant, "fleet", lambda: odd)
+
+    session = (await client.get("/api/v1/sessions")).json()["items"][0]
+    assert (session["started_at"], session["ended_at"], session["promise"]["departure_at"]) == (None, None, None)
+    device = (await client.get("/api/v1/resources/mall/ev-1")).json()
+    assert (device["power_at"], device["departure_at"]) == (None, None)
+    assert (await client.get("/api/v1/resources")).status_code == 200
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "2100-01-01", "9999-12-31"])
+@pytest.mark.parametrize("route", ["capability", "schedule"])
+async def test_a_day_out_of_all_reason_is_refused(client: httpx.AsyncClient, route: str, day: str) -> None:
+    answer = await client.get(f"/api/v1/{route}", params={"date": day})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "date")

@@ -1,7 +1,7 @@
 """Samples as they were kept: one device's, or the city's power by minute."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, cast
 
 import numpy as np
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from vpp.api.deps import AreaQuery, ThePlant
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Instant
+from vpp.api.schemas.base import LAST_YEAR, Instant
 from vpp.api.schemas.telemetry import HistoryView, PowerView, SeriesView
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import CITY
@@ -19,6 +19,7 @@ from vpp.domain.units import SECONDS_PER_DAY
 from vpp.ports import Plant, TelemetryHistory
 
 LONGEST_DAYS = 31
+_LAST_S = datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 router = APIRouter(tags=["telemetry"])
 
 
@@ -92,7 +93,7 @@ def _window(start: datetime, end: datetime) -> tuple[float, float]:
 def _series(batch: TelemetryBatch) -> list[SeriesView]:
     shown = []
     for code in np.unique(batch.quantities).tolist():
-        here = batch.quantities == code
+        here = (batch.quantities == code) & (batch.at_s >= 0.0) & (batch.at_s < _LAST_S)
         shown.append(
             SeriesView(
                 quantity=Quantity(code).name.lower(),

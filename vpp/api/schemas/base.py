@@ -12,11 +12,13 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from vpp.domain.errors import brief
+from vpp.domain.timegrid import instant
 
 _ISO_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _INSTANT_ACCEPTED = "an ISO-8601 time with an offset between 2000 and 2100, e.g. 2026-07-15T14:00:00+08:00"
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 """Instants outside are no time of this plant: they are refused at every door."""
+_FIRST_S, _LAST_S = datetime(1970, 1, 1, tzinfo=UTC).timestamp(), datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 _SHOWN_CHARACTERS = 120
 _JSON_INTEGER = 2**63
 """JSON's integers end here for those who write and read it in 64 bits."""
@@ -129,6 +131,11 @@ class Problem(Schema):
             ]
         },
     )
+
+
+def known_instant(at_s: float) -> datetime | None:
+    """Return an instant as it is shown, ``None`` for one that is not known or lies outside all reason."""
+    return instant(at_s) if _FIRST_S <= at_s < _LAST_S else None
 
 
 def known_values(values: npt.NDArray[np.float64]) -> list[float | None]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from vpp.api.schemas.base import Known, Schema, json_like
+from vpp.api.schemas.base import Known, Schema, json_like, known_instant
 from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.site import Operator, Site
@@ -259,14 +259,10 @@ def _now(state: FleetState, row: int) -> dict[str, Any]:
         "resource_class": resource.resource_class,
         "adapter": resource.adapter,
         "quality": QUALITIES[state.quality[row]],
-        "power_at": _instant(state.power_at_s[row]),
-        "departure_at": _instant(state.departure_s[row]),
+        "power_at": known_instant(float(state.power_at_s[row])),
+        "departure_at": known_instant(float(state.departure_s[row])),
         **{name: kind(getattr(state, name)[row]) for name, kind in _LIVE},
     }
-
-
-def _instant(at_s: float) -> datetime | None:
-    return instant(float(at_s)) if np.isfinite(at_s) else None
 
 
 def _ratio(load_kw: float, limit_kw: float) -> float | None:

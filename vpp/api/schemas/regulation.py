@@ -3,13 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-import numpy as np
 from pydantic import ConfigDict, Field
 
-from vpp.api.schemas.base import Instant, Known, Kw, Schema
+from vpp.api.schemas.base import Instant, Known, Kw, Schema, known_instant
 from vpp.domain.errors import InputError
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.timegrid import instant
 
 
 class SignalBody(Schema):
@@ -67,10 +65,9 @@ class RegulationView(Schema):
     def of(cls, standing: RegulationStanding, scores: dict[str, dict[str, float]]) -> Self:
         """Return the standing as it is shown."""
         same = ("request_id", "capacity_kw", "asked_kw", "told_kw", "up_kw", "down_kw")
-        known = not np.isnan(standing.signal_at_s)
         return cls(
             **{name: getattr(standing, name) for name in same},
-            signal_at=instant(standing.signal_at_s) if known else None,
+            signal_at=known_instant(standing.signal_at_s),
             samples=len(standing.time_s),
             scores={name: dict(parts) for name, parts in scores.items()},
         )

@@ -5,10 +5,9 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from vpp.api.schemas.base import Instant, Known, Schema, Size
+from vpp.api.schemas.base import Instant, Known, Schema, Size, known_instant
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.session import ChargingSession, Promise
-from vpp.domain.timegrid import instant
 
 PROMISE_EXAMPLE: dict[str, JsonValue] = {
     "energy_kwh": 18.5,
@@ -43,7 +42,7 @@ class PromiseView(Schema):
     """What a driver was promised."""
 
     energy_kwh: Known
-    departure_at: datetime
+    departure_at: datetime | None
     floor_kwh: Known
     opted_out: bool
     boost: bool
@@ -54,7 +53,7 @@ class SessionView(Schema):
 
     id: str
     resource_id: str
-    started_at: datetime
+    started_at: datetime | None
     ended_at: datetime | None
     delivered_kwh: Known
     promise: PromiseView | None
@@ -65,8 +64,8 @@ class SessionView(Schema):
         return cls(
             id=session.id,
             resource_id=index.resources[session.row].id,
-            started_at=instant(session.started_s),
-            ended_at=None if session.ended_s is None else instant(session.ended_s),
+            started_at=known_instant(session.started_s),
+            ended_at=None if session.ended_s is None else known_instant(session.ended_s),
             delivered_kwh=session.delivered_kwh,
             promise=None if session.promise is None else _promise(session.promise),
         )
@@ -75,7 +74,7 @@ class SessionView(Schema):
 def _promise(promise: Promise) -> PromiseView:
     return PromiseView(
         energy_kwh=promise.energy_kwh,
-        departure_at=instant(promise.departure_s),
+        departure_at=known_instant(promise.departure_s),
         floor_kwh=promise.floor_kwh,
         opted_out=promise.opted_out,
         boost=promise.boost,
