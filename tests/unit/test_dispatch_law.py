@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from vpp.dispatch.law import BaselineCurve, Tracking, account, wanted_kw
+from vpp.dispatch.law import BaselineCurve, Delivered, Tracking, account, wanted_kw
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.staging import lots, returned_kw
 from vpp.dispatch.timetable import Timetable
@@ -27,7 +27,8 @@ TABLE = Timetable(
 
 
 def follow(memory: Tracking, now_s: float, delivered_kw: float) -> Tracking:
-    return account(memory, now_s=now_s, target_kw=100.0, delivered_kw=delivered_kw, holding=True, settings=SETTINGS)
+    delivered = Delivered(believed_kw=delivered_kw, held_kw=delivered_kw)
+    return account(memory, now_s=now_s, target_kw=100.0, delivered=delivered, holding=True, settings=SETTINGS)
 
 
 def test_energy_owed_is_spread_over_what_is_left_of_the_interval() -> None:
@@ -37,7 +38,9 @@ def test_energy_owed_is_spread_over_what_is_left_of_the_interval() -> None:
 
 
 def test_the_correction_is_bounded_and_left_alone_in_the_last_minute() -> None:
-    memory = follow(Tracking(at_s=0.0), 600.0, 20.0)
+    memory = Tracking(at_s=0.0)
+    for now_s in range(60, 601, 60):
+        memory = follow(memory, now_s, 20.0)
     assert memory.correction_kw == pytest.approx(10.0)
     assert follow(memory, 850.0, 180.0).correction_kw == pytest.approx(10.0)
 
@@ -47,6 +50,54 @@ def test_a_new_interval_starts_with_a_clean_account() -> None:
     assert memory.deficit_kwh == 0.0
     assert memory.correction_kw == 0.0
     assert wanted_kw(memory, 100.0) == pytest.approx(100.0)
+
+
+def apart(memory: Tracking, now_s: float, *, believed_kw: float, held_kw: float) -> Tracking:
+    delivered = Delivered(believed_kw=believed_kw, held_kw=held_kw)
+    return account(memory, now_s=now_s, target_kw=100.0, delivered=delivered, holding=True, settings=SETTINGS)
+
+
+def test_what_devices_out_of_reach_may_still_deliver_winds_nothing_up() -> None:
+    memory = Tracking(at_s=0.0)
+    for now_s in range(10, 310, 10):
+        memory = apart(memory, now_s, believed_kw=0.0, held_kw=100.0)
+    assert (memory.deficit_kwh, memory.correction_kw, memory.integral_kw) == (0.0, 0.0, 0.0)
+
+
+def test_what_was_missed_in_an_outage_is_not_repaid_on_the_way_back() -> None:
+    memory = apart(Tracking(at_s=0.0), 10.0, believed_kw=0.0, held_kw=100.0)
+    for now_s in range(20, 320, 10):  # leases have ended, then slow plants come back
+        memory = apart(memory, now_s, believed_kw=now_s / 4.0, held_kw=now_s / 4.0)
+    assert wanted_kw(memory, 100.0) == pytest.approx(100.0)
+    memory = apart(memory, 320.0, believed_kw=98.0, held_kw=98.0)
+    assert np.isnan(memory.outage_s)
+    assert apart(memory, 330.0, believed_kw=95.0, held_kw=95.0).deficit_kwh > 0.0, "later misses are owed again"
+
+
+def test_an_outage_excuses_no_longer_than_a_ramp_takes() -> None:
+    memory = apart(Tracking(at_s=0.0), 10.0, believed_kw=0.0, held_kw=100.0)
+    for now_s in range(20, 20 + 60 * int(SETTINGS.ramp_minutes) + 60, 10):
+        memory = apart(memory, now_s, believed_kw=90.0, held_kw=90.0)
+    assert memory.integral_kw > 0.0
+
+
+def test_what_no_row_had_room_for_is_not_owed() -> None:
+    memory = follow(Tracking(at_s=0.0, lacking_kw=30.0), 60.0, 70.0)
+    assert memory.deficit_kwh == 0.0
+    assert follow(Tracking(at_s=0.0, lacking_kw=20.0), 60.0, 70.0).deficit_kwh == pytest.approx(10.0 / 60.0)
+
+
+def test_a_time_in_which_nobody_looked_is_not_accounted_for() -> None:
+    memory = follow(Tracking(at_s=0.0), 600.0, 20.0)
+    assert memory.deficit_kwh == 0.0
+    assert memory.outage_s == 600.0
+
+
+def test_an_earlier_memory_without_an_outage_is_read() -> None:
+    body = {name: value for name, value in Tracking(at_s=5.0).body().items() if name not in {"outage_s", "lacking_kw"}}
+    memory = Tracking.from_body(body)  # type: ignore[arg-type] # a JSON object of numbers
+    assert np.isnan(memory.outage_s)
+    assert memory.lacking_kw == 0.0
 
 
 def test_the_memory_survives_the_journal() -> None:

@@ -1,6 +1,7 @@
 """The outbox sends only differences, one command a row at a time, and knows what became of each."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ class Desk:
         )
         self.box.outcomes(outcome, self.now_s)
 
-    def meter(self, power: Numbers, *, sampled_s: float | None = None) -> None:
+    def meter(self, power: Numbers, *, sampled_s: float | None = None, up: bool = True) -> None:
         """Show what the meters read."""
         at_s = self.now_s if sampled_s is None else sampled_s
         self.box.observe(
@@ -106,7 +107,7 @@ class Desk:
                 quality=np.zeros(3, dtype=np.uint8),
                 energy_kwh=np.zeros(3),
                 soc=np.full(3, 0.5),
-                connected=np.ones(3, dtype=np.bool_),
+                connected=np.full(3, up),
                 plugged=np.ones(3, dtype=np.bool_),
                 available_min_kw=np.array([0.0, -10.0, 0.0]),
                 available_max_kw=np.full(3, 10.0),
@@ -237,6 +238,69 @@ def test_after_a_crash_nothing_is_repeated_and_nothing_is_lost() -> None:
     again = desk.flush([2.0, -5.0, 3.0])
     assert again.rows.tolist() == [2]
     assert again.ids[0] > unanswered.ids[0]
+
+
+def test_a_link_that_comes_up_again_is_tried_at_once_however_often_it_failed() -> None:
+    desk = Desk()
+    desk.meter([7.0, 0.0, 0.0])
+    for _ in range(4):
+        desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+        desk.now_s += SETTINGS.retry_after_s
+    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    desk.meter([7.0, 0.0, 0.0], up=False)
+    assert desk.box.table.away_s[0] > desk.now_s
+    assert len(desk.flush([2.0, np.nan, np.nan])) == 0
+    desk.meter([7.0, 0.0, 0.0])
+    assert desk.box.table.away_s[0] == -np.inf
+    assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
+
+
+def test_a_restart_keeps_no_row_from_being_tried() -> None:
+    desk = Desk()
+    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    entries, desk.box = list(desk.journal), desk.new()
+    desk.box.restore(entries, desk.now_s)
+    assert desk.box.table.away_s[0] == -np.inf
+    assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
+
+
+def test_a_device_whose_lease_had_ended_when_it_was_metered_ignored_nothing() -> None:
+    desk = Desk()
+    desk.answer(desk.flush([2.0, np.nan, np.nan]))
+    desk.now_s += SETTINGS.lease_s - 1.0
+    desk.meter([7.0, 0.0, 0.0])
+    counts = desk.box.ledger()
+    assert (counts.ignored, counts.expired) == (0, 1)
+    assert desk.box.table.blocked_s[0] == -np.inf
+
+
+def test_a_plant_is_given_the_time_its_ramp_takes() -> None:
+    desk = Desk()
+    slow = replace(fleet(), resources=tuple(replace(r, ramp_kw_per_min=1.0) for r in fleet().resources))
+    desk.box.resize(slow)
+    desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # from 7 kW: four minutes
+    desk.now_s += SETTINGS.confirm_s + 40.0
+    desk.meter([0.0, 0.0, 7.0])
+    assert desk.box.ledger().ignored == 0
+    desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # its lease is renewed, which gives it no more time
+    desk.now_s += SETTINGS.confirm_s + 20.0
+    desk.meter([0.0, 0.0, 7.0])
+    assert desk.box.ledger().ignored == 0
+    desk.answer(desk.flush([np.nan, np.nan, 3.1]))
+    desk.now_s += SETTINGS.confirm_s
+    desk.meter([0.0, 0.0, 7.0])
+    assert desk.box.ledger().ignored == 1
+
+
+def test_refusals_count_in_a_row_only() -> None:
+    desk = Desk()
+    for k in range(2 * SETTINGS.refusals):
+        desk.now_s += SETTINGS.refused_retry_s
+        refused = k % 2 == 0
+        batch = desk.flush([1.0 + k, np.nan, np.nan])
+        assert batch.rows.tolist() == [0]
+        desk.answer(batch, OutcomeStatus.REJECTED if refused else OutcomeStatus.ACCEPTED, Reason.NONE)
+    assert desk.box.table.blocked_s[0] == -np.inf
 
 
 @pytest.mark.parametrize("status", list(OutcomeStatus))

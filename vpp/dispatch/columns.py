@@ -62,9 +62,12 @@ class CommandTable(RowTable):
         out_id: Command without outcome, 0 where there is none; ``out_*`` describe it.
         wait_id: Accepted command without metered confirmation, 0 where there is none; ``wait_*`` describe it.
         wait_s: When it was accepted.
-        failures: Unreachable outcomes in a row.
+        since_kw: Accepted dispatch value that those accepted later, if any, hardly differ from.
+        since_s: When it was accepted.
+        failures: Unreachable outcomes in a row since the link last came up.
+        away_s: It counts as unreachable before this instant; from then on it may be tried, and be called, again.
         retry_s: Nothing is sent before this instant.
-        strikes: Refused or ignored dispatch commands since the last confirmed one.
+        strikes: Dispatch commands refused in a row, or ignored since the last confirmed one.
         blocked_s: No dispatch is tried before this instant.
         ignored: The last strike was for ignoring rather than refusing.
         default_blocked_s: No default value is tried before this instant.
@@ -86,7 +89,10 @@ class CommandTable(RowTable):
     wait_layer: CodeArray = field(default_factory=_codes, metadata=_ZERO)
     wait_kw: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
     wait_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)
+    since_kw: FloatArray = field(default_factory=_floats, metadata=_UNKNOWN)
+    since_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)
     failures: RowArray = field(default_factory=_rows, metadata=_ZERO)
+    away_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)
     retry_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)
     strikes: RowArray = field(default_factory=_rows, metadata=_ZERO)
     blocked_s: FloatArray = field(default_factory=_floats, metadata=_NEVER)

@@ -16,7 +16,7 @@ from vpp.dispatch.burden import Merit
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.homecoming import Homecoming, bring_home
 from vpp.dispatch.intent import follow_plan, forget_plan
-from vpp.dispatch.law import BaselineCurve, Tracking, account, wanted_kw
+from vpp.dispatch.law import BaselineCurve, Delivered, Tracking, account, wanted_kw
 from vpp.dispatch.pauses import begin_pauses, end_pauses
 from vpp.dispatch.rotation import rotate
 from vpp.dispatch.rowrules import NOTHING_KW, Call
@@ -134,9 +134,12 @@ def steer(s: Situation, memory: Tracking) -> Steering:
     expected = s.sign * (baseline - seen.expected_kw)
     lacking = 0.0
     if s.due:
-        believed = s.sign * (baseline - seen.believed_kw)
-        memory = _accounted(s, memory, target, believed)
+        delivered = Delivered(
+            believed_kw=s.sign * (baseline - seen.believed_kw), held_kw=s.sign * (baseline - seen.held_kw)
+        )
+        memory = _accounted(s, memory, target, delivered)
         give, lacking = _work(s, seen, memory, target, expected)
+        memory = replace(memory, lacking_kw=lacking)
         gone = np.zeros(len(give), dtype=np.bool_)
     else:
         back = _back(s, seen, memory, expected)
@@ -179,12 +182,12 @@ def class_rows(index: FleetIndex) -> dict[str, BoolArray]:
     return {kind.value: index.is_class(kind) for kind in CLASSES}
 
 
-def _accounted(s: Situation, memory: Tracking, target: float, believed: float) -> Tracking:
+def _accounted(s: Situation, memory: Tracking, target: float, delivered: Delivered) -> Tracking:
     return account(
         memory,
         now_s=s.state.at_s,
         target_kw=target,
-        delivered_kw=believed,
+        delivered=delivered,
         holding=s.phase is Phase.HOLDING,
         settings=s.settings,
     )
@@ -265,7 +268,8 @@ def _share_out(s: Situation, seen: Survey, give: FloatArray, extra_kw: float) ->
         read_only(s.roster.paused_s),
         read_only(s.roster.intended_kw),
         read_only(s.state.connected),
-        read_only(s.commands.failures),
+        read_only(s.commands.away_s),
+        s.state.at_s,
         read_only(s.merit.trim if small else s.merit.bulk),
         s.number,
         extra_kw > 0.0,
@@ -293,7 +297,8 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
     paused_s: FloatArray,
     intended: FloatArray,
     connected: BoolArray,
-    failures: RowArray,
+    away_s: FloatArray,
+    at_s: float,
     cost: FloatArray,
     number: int,
     more: bool,  # noqa: FBT001 - a kernel takes arguments by position
@@ -313,7 +318,7 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
         giving = 0.0 if np.isnan(give[row]) else give[row]
         if more:
             offer[row] = max(room[row] - giving, 0.0)
-        elif connected[row] and failures[row] == 0 and np.isnan(paused_s[row]):
+        elif connected[row] and at_s >= away_s[row] and np.isnan(paused_s[row]):
             offer[row] = giving
         key[row] = cost[row] - stay if mine else cost[row]
         if small:

@@ -23,6 +23,7 @@ from vpp.domain.packing import column_body, column_of
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality, RowArray
+from vpp.domain.units import SECONDS_PER_MINUTE
 
 SENT = "setpoints.sent"
 OUTCOMES = "setpoints.outcomes"
@@ -33,6 +34,10 @@ TakeIds = Callable[[int], IdArray]
 _ADAPTERS = tuple(Adapter)
 _DEFAULT, _DISPATCH, _RELEASE = int(Layer.DEFAULT), int(Layer.DISPATCH), int(Layer.RELEASE)
 _NOTHING = 255
+_LEASE_SLACK_S = 5.0
+"""A lease that ends this soon after a sample may have ended before it: devices count by clocks of their own."""
+_LEAST_RAMP_KW_PER_MIN = 1.0
+"""No plant is waited for as if it were slower."""
 _UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
 """Reasons that say the device still holds what it held before."""
 
@@ -58,6 +63,7 @@ class Outbox:
         self.table = CommandTable()
         self.sources: list[str] = []
         self._ledger = Ledger()
+        self._connected: BoolArray = np.zeros(0, dtype=np.bool_)
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
@@ -67,6 +73,7 @@ class Outbox:
         self._ceiling = of_class(index, ResourceClass.EV)
         self._producing = of_class(index, ResourceClass.PV)
         self._span_kw = index.p_max_kw - index.p_min_kw
+        self._ramp_kw_per_s = np.maximum(index.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
         self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._modulated = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G) | self._consuming
         least = np.maximum(self._settings.modulated_resend_kw, self._settings.modulated_resend_ratio * self._span_kw)
@@ -153,16 +160,21 @@ class Outbox:
             self._note_outcomes(batch)
 
     def observe(self, state: FleetState) -> None:
-        """Compare accepted commands with the meters: confirm them, or give them up in time."""
+        """Take note of links that are up again, and compare accepted commands with the meters.
+
+        A command is confirmed, or given up in time. One whose lease is over by the last sample was not ignored.
+        """
+        self._welcome(state.connected)
         t = self.table
         rows = np.flatnonzero(t.wait_id).astype(np.int32)
         if not len(rows):
             return
         sampled = (state.power_at_s[rows] >= t.wait_s[rows]) & (state.quality[rows] <= Quality.STALE)
         shown = sampled & self._obeys(state, rows)
-        late = ~shown & (state.at_s >= t.wait_s[rows] + self._settings.confirm_s)
+        late = ~shown & (state.at_s >= t.wait_s[rows] + self._settings.confirm_s) & (state.at_s >= self._due_s(rows))
         readback = late & ~sampled & (np.abs(state.limit_kw[rows] - t.wait_kw[rows]) <= self._tolerance_kw(rows))
-        ignored = late & sampled & state.connected[rows]
+        leased = (t.wait_layer[rows] != Layer.DISPATCH) | (state.power_at_s[rows] < t.lease_s[rows] - _LEASE_SLACK_S)
+        ignored = late & sampled & leased & state.connected[rows]
         self._judge(rows[shown | readback], Fate.CONFIRMED, state.at_s)
         self._judge(rows[ignored], Fate.IGNORED, state.at_s)
         self._judge(rows[late & ~readback & ~ignored], Fate.EXPIRED, state.at_s)
@@ -186,7 +198,7 @@ class Outbox:
         t = self.table
         self._judge(np.flatnonzero(t.out_id).astype(np.int32), Fate.UNREACHABLE, now_s)
         t.wait_s = np.where(t.wait_id > 0, now_s, t.wait_s)
-        t.retry_s[:] = -np.inf
+        t.retry_s[:] = t.away_s[:] = -np.inf
         self._end_leases(now_s, np.arange(len(self._index), dtype=np.int32))
 
     def _actions(
@@ -233,6 +245,32 @@ class Outbox:
         only_above = self._producing[rows] | (self._consuming[rows] & (kw > free))
         return np.asarray((below | only_above) & (above | only_below))
 
+    def _due_s(self, rows: RowArray) -> FloatArray:
+        """Return by when each row must show its dispatch value, had it to come from its free power at its ramp.
+
+        A plant that needs eight minutes for a large step has not ignored it after two; leases renewed on its way do
+        not give it more. Shape ``(len(rows),)``.
+        """
+        t = self.table
+        way_kw = np.nan_to_num(np.abs(t.since_kw[rows] - t.free_kw[rows]))
+        due_s = t.since_s[rows] + self._settings.confirm_s + way_kw / self._ramp_kw_per_s[rows]
+        return np.where(t.wait_layer[rows] == Layer.DISPATCH, due_s, -np.inf)
+
+    def _welcome(self, connected: BoolArray) -> None:
+        """Forget what could not be reached before a link came up: it says nothing of the link there is now.
+
+        After a restart every link that is up counts as one that has come up.
+        """
+        before = np.zeros(len(connected), dtype=np.bool_)
+        before[: len(self._connected)] = self._connected[: len(connected)]
+        t, back = self.table, connected & ~before
+        back &= t.failures[: len(back)] > 0
+        self._connected = connected
+        rows = np.flatnonzero(back)
+        waiting = rows[t.retry_s[rows] == t.away_s[rows]]
+        t.retry_s[waiting] = -np.inf
+        t.failures[rows], t.away_s[rows] = 0, -np.inf
+
     def _tolerance_kw(self, rows: RowArray) -> FloatArray:
         return np.maximum(self._settings.confirm_kw, self._settings.confirm_ratio * self._span_kw[rows])
 
@@ -276,10 +314,16 @@ class Outbox:
     def _note_accepted(self, rows: RowArray, at_s: FloatArray) -> None:
         t = self.table
         self._ledger.accepted += len(rows)
-        t.failures[rows] = 0
+        t.failures[rows], t.away_s[rows] = 0, -np.inf
         layer = t.out_layer[rows]
         default, dispatch, release = (rows[layer == code] for code in (Layer.DEFAULT, Layer.DISPATCH, Layer.RELEASE))
+        # A yes ends a row of refusals; that a device says yes and does nothing only its meter can take back.
+        t.strikes[dispatch[~t.ignored[dispatch]]] = 0
         t.default_kw[default] = t.out_kw[default]
+        moved = ~(np.abs(t.out_kw[dispatch] - t.since_kw[dispatch]) <= self._tolerance_kw(dispatch))
+        moved |= np.isnan(t.dispatch_kw[dispatch])
+        t.since_kw[dispatch[moved]] = t.out_kw[dispatch[moved]]
+        t.since_s[dispatch[moved]] = at_s[layer == Layer.DISPATCH][moved]
         t.dispatch_kw[dispatch] = t.out_kw[dispatch]
         t.lease_s[dispatch] = t.limited_s[dispatch] = t.out_until_s[dispatch]
         t.dispatch_kw[release] = np.nan
@@ -322,7 +366,7 @@ class Outbox:
         t, s = self.table, self._settings
         t.failures[rows] += 1
         wait_s = s.unreachable_retry_s * 2.0 ** (np.minimum(t.failures[rows], 8) - 1)
-        t.retry_s[rows] = at_s + np.minimum(wait_s, s.retry_after_s)
+        t.retry_s[rows] = t.away_s[rows] = at_s + np.minimum(wait_s, s.retry_after_s)
 
     def _strike(self, rows: RowArray, at_s: FloatArray, *, ignored: bool) -> None:
         """Leave a row alone for a while, in the layer that it refused."""

@@ -115,7 +115,7 @@ class Command(NamedTuple):
     released_s: float
     blocked_s: float
     ignored: bool
-    failures: int
+    away_s: float
 
 
 @njit()
@@ -354,7 +354,7 @@ def hold_of(device: Device, meter: Meter, command: Command, at_s: float, kept: b
     """Return why a row cannot give."""
     if not meter.connected:
         return _DISCONNECTED
-    if command.failures > 0:
+    if at_s < command.away_s:
         return _UNREACHABLE
     if at_s < command.blocked_s:
         return _IGNORED if command.ignored else _REFUSED
@@ -421,6 +421,16 @@ def believed_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
+def held_kw(  # noqa: PLR0917 - a kernel takes arguments by position
+    device: Device, meter: Meter, rank: Rank, command: Command, call: Call, free: float, believed: float
+) -> float:
+    """Return what a row takes if its lease, which is in force, is kept while nobody hears of it."""
+    if meter.connected or np.isnan(rank.setpoint_kw) or command.limited_s <= call.at_s:
+        return believed
+    return min(rank.setpoint_kw, free) if device.kind == EV else rank.setpoint_kw
+
+
+@njit()
 def _reached(device: Device, measured: float, told: float, seconds: float) -> float:
     """Return how far a row can have moved from its meter's value towards what it was told."""
     if np.isinf(device.ramp_kw_per_min):
@@ -452,6 +462,6 @@ def expected_kw(  # noqa: PLR0917 - a kernel takes arguments by position
         return free if leaving else measured
     asked = free - call.sign * give
     changed = abs(asked - rank.setpoint_kw) > NOTHING_KW
-    if not lost and command.failures == 0 and (not settled or changed):
+    if not lost and call.at_s >= command.away_s and (not settled or changed):
         return _reached(device, measured, asked, rules.horizon_s)
     return measured

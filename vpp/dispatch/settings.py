@@ -71,6 +71,10 @@ class DispatchSettings:
         restart_grace_s: Time after a restart in which rows that are not back yet are trusted to hold their lease.
         correction_ratio: Bound of the correction for the running interval, as a share of the target.
         correction_hold_s: Length of the interval's end in which that correction is no longer changed.
+        account_gap_s: Longest time since the last look that the account of the running interval bridges; the service
+            may have been away for longer.
+        outage_ratio: Share of the target that must be out of reach for what is missed to be an outage, which is not
+            repaid.
         horizon_s: How far ahead delivery is predicted; what a row cannot reach by then does not count yet.
         integral_s: Time constant of the slow integral.
         integral_ratio: Bound of the slow integral, as a share of the target.
@@ -140,6 +144,8 @@ class DispatchSettings:
     restart_grace_s: float = 120.0
     correction_ratio: float = 0.1
     correction_hold_s: float = 60.0
+    account_gap_s: float = 90.0
+    outage_ratio: float = 0.03
     horizon_s: float = 60.0
     integral_s: float = 1800.0
     integral_ratio: float = 0.05

@@ -22,6 +22,7 @@ from vpp.dispatch.rowrules import (
     free_kw,
     give_kw,
     has_no_part,
+    held_kw,
     hold_of,
     is_charging,
     is_settled,
@@ -46,6 +47,7 @@ class Survey(NamedTuple):
         settled: Rows with a dispatch value in force and nothing under way.
         measured_kw: What the meters show; a row nobody meters counts as told for a while, then as free.
         believed_kw: The same, rows that said yes and whose meter has had no time to show it counting as told.
+        held_kw: As believed, rows that are out of reach and whose lease is in force doing what they accepted.
         expected_kw: Net load a moment from now, with everything under way as far as it can have taken effect.
     """
 
@@ -57,6 +59,7 @@ class Survey(NamedTuple):
     settled: BoolArray
     measured_kw: float
     believed_kw: float
+    held_kw: float
     expected_kw: float
 
 
@@ -93,13 +96,13 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
     (kind, adapter, p_min, p_max, floor, ceiling, capacity, efficiency, ramp, _) = devices
     (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
     (owner, setpoint, noted, anchor, cap, lost_at, returning, paused) = roster
-    (out_id, wait_id, wait_layer, wait_kw, wait_at, in_force, limited, released, blocked, ignored, failures) = commands
+    (out_id, wait_id, wait_layer, wait_kw, wait_at, in_force, limited, released, blocked, ignored, away) = commands
     planned, meter_s = kinds
     count = len(kind)
     free, room, give = np.empty(count), np.empty(count), np.empty(count)
     kept, settled = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
     hold = np.empty(count, dtype=np.uint8)
-    measured_sum = believed_sum = expected_sum = 0.0
+    measured_sum = believed_sum = held_sum = expected_sum = 0.0
     hours = max(call.end_s - call.at_s, rules.cycle_s) / SECONDS_PER_HOUR
     for row in range(count):
         shown = power[row]
@@ -109,11 +112,10 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
             free[row] = 0.0 if np.isnan(shown) or portfolio[row] else shown
             kept[row], settled[row], room[row], hold[row], give[row] = False, False, 0.0, HOLD_EMPTY, np.nan
             if portfolio[row]:
-                measured_sum, believed_sum, expected_sum = (
-                    measured_sum + shown,
-                    believed_sum + shown,
-                    expected_sum + shown,
-                )
+                measured_sum += shown
+                believed_sum += shown
+                held_sum += shown
+                expected_sum += shown
             continue
         device = Device(
             kind[row],
@@ -154,7 +156,7 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
             released[row],
             blocked[row],
             ignored[row],
-            failures[row],
+            away[row],
         )
         mine = rank.owner == call.number
         settled[row] = is_settled(command)
@@ -172,11 +174,13 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         free[row] = freely
         if portfolio[row]:
             measured_sum += measured
-            believed_sum += believed_kw(device, meter, command, call, freely, measured, lost)
+            believed = believed_kw(device, meter, command, call, freely, measured, lost)
+            believed_sum += believed
+            held_sum += held_kw(device, meter, rank, command, call, freely, believed)
             expected_sum += expected_kw(
                 device, rank, command, rules, call, freely, measured, give[row], settled[row], lost, mine
             )
-    return Survey(free, kept, room, hold, give, settled, measured_sum, believed_sum, expected_sum)
+    return Survey(free, kept, room, hold, give, settled, measured_sum, believed_sum, held_sum, expected_sum)
 
 
 @njit()

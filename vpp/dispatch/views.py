@@ -87,7 +87,7 @@ class Commands(NamedTuple):
     released_s: FloatArray
     blocked_s: FloatArray
     ignored: BoolArray
-    failures: RowArray
+    away_s: FloatArray
 
 
 class Rules(NamedTuple):
@@ -181,7 +181,7 @@ def commands_of(table: CommandTable) -> Commands:
         released_s=read_only(table.released_s),
         blocked_s=read_only(table.blocked_s),
         ignored=read_only(table.ignored),
-        failures=read_only(table.failures),
+        away_s=read_only(table.away_s),
     )
 
 
