@@ -43,7 +43,8 @@ def lift_caps(
     if not len(capped):
         return False
     expected = np.where(np.isnan(roster.returning_s), shown_kw, free_kw)
-    expected[capped] = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
+    held_kw = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
+    expected[capped] = within_reach(held_kw, state.available_min_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
     lifted = _lifted(
         tree.node[waiting],
@@ -52,6 +53,7 @@ def lift_caps(
         tree.parent,
         tree.loads_kw(expected),
         return_kw(tree, settings),
+        -tree.export_kw * settings.cap_release_ratio,
         tree.limit_kw * settings.cap_promise_ratio,
     )
     back = waiting[lifted]
@@ -68,6 +70,11 @@ def return_kw(tree: FeederTree, settings: DispatchSettings) -> FloatArray:
     return np.maximum(tree.limit_kw * settings.cap_release_ratio, aim_kw - _LEFT_OF_ROOM * room_kw)
 
 
+def within_reach(power_kw: FloatArray, least_kw: FloatArray) -> FloatArray:
+    """Return powers without the production and discharge that a device says it has not got now, shape ``(n,)``."""
+    return np.where(power_kw < 0.0, np.fmax(power_kw, least_kw), power_kw)
+
+
 @njit()
 def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
     node: IdArray,
@@ -76,17 +83,24 @@ def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
     parent: RowArray,
     loads_kw: FloatArray,
     ceiling_kw: FloatArray,
+    floor_kw: FloatArray,
     promise_kw: FloatArray,
 ) -> BoolArray:
-    """Return which rows may rise, one after the other, so that no node above them comes over its ceiling."""
+    """Return which rows may return, one after the other, so that no node above them leaves its floor and ceiling.
+
+    A row whose production returns lowers the loads above it; ``floor_kw`` is the export below which it may.
+    """
     lifted = np.zeros(len(node), dtype=np.bool_)
     for place in range(len(node)):
         fits, above = True, node[place]
         while above >= 0:
             most_kw = promise_kw[above] if kept[place] else ceiling_kw[above]
-            fits &= not loads_kw[above] + rise_kw[place] > most_kw
+            if rise_kw[place] > _NOTHING_KW:
+                fits &= not loads_kw[above] + rise_kw[place] > most_kw
+            elif rise_kw[place] < -_NOTHING_KW:
+                fits &= not loads_kw[above] + rise_kw[place] < floor_kw[above]
             above = parent[above]
-        if rise_kw[place] > _NOTHING_KW and not fits:
+        if not fits:
             continue
         lifted[place] = True
         above = node[place]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vpp.dispatch.caps import lift_caps
+from vpp.dispatch.caps import lift_caps, within_reach
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.enlistment import resting_kw
 from vpp.dispatch.feeders import FeederTree
@@ -144,7 +144,7 @@ class LastWord:
 
     def _seen(self, state: FleetState, asked: Sequence[Asked], rows: RowArray) -> tuple[FloatArray, BoolArray]:
         """Return the power each of ``rows`` would take if it were free, and who must not be touched."""
-        free = self._free(rows, self._reckoned.most_kw, asked)
+        free = within_reach(self._free(rows, self._reckoned.most_kw, asked), state.available_min_kw[rows])
         return free, self._kept(state, rows, free)
 
     def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
