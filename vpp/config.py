@@ -112,6 +112,11 @@ class Settings(BaseSettings):
         60.0, description="wall seconds a solve may take before the ladder takes over"
     )
     sample_s: Positive = Field(60.0, description="how often devices are asked to report")
+    holidays: Path | None = Field(
+        None,
+        description="TOML file of public holidays and worked weekends by year, for years that are announced after this"
+        " program's release",
+    )
     stale_s: Positive = Field(180.0, description="age above which a measurement is stale")
     call_timeout_s: Positive = Field(60.0, description="how long a device may take to answer")
     lease_s: Positive = Field(300.0, description="how long a dispatch setpoint holds unless renewed")

@@ -16,6 +16,7 @@ _DEPLOY = _ROOT / "deploy"
 _HISTOGRAMS = {"vpp_telemetry_age_seconds", "vpp_command_ack_seconds", "vpp_solver_seconds"}
 _PLAIN = {
     "vpp_build_info",
+    "vpp_calendar_unannounced_days",
     "vpp_cap_violations_total",
     "vpp_capacity_kw",
     "vpp_clock_ahead_seconds",
@@ -37,6 +38,7 @@ _EXPORTED = _PLAIN | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("buc
 _METRIC = re.compile(r"(?<![\w:])(?:[a-z]+:)?vpp_\w+(?::\w+)?")
 _ALERTS = {
     "AdapterLost",
+    "CalendarUnannounced",
     "CapViolation",
     "ClockStep",
     "CommandAckSlow",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from vpp.domain.daytype import DayCalendar, DaysOff
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
@@ -216,8 +217,12 @@ def test_days_of_a_type_are_told_apart_in_shanghai_time() -> None:
     assert same[0].all()
     assert not same[3, :48].any()
     assert not same[4, :48].any()
-    holiday = same_type_days(past, ahead, holidays={date(2026, 7, 8)})
-    assert not holiday[:, :48].any()
+    # A holiday without holidays before it is like a weekend; a Saturday that is worked in exchange is not.
+    for worked, like in ((frozenset[date](), [3, 4]), (frozenset({date(2026, 7, 4)}), [4])):
+        off = DaysOff(holidays=frozenset({date(2026, 7, 8)}), workdays=worked)
+        holiday = same_type_days(past, ahead, DayCalendar(announced={2026: off}))
+        assert np.flatnonzero(holiday[:, :48].all(axis=1)).tolist() == like
+        assert np.flatnonzero(holiday[:, :48].any(axis=1)).tolist() == like
 
 
 # Plan

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.scenario.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
 from vpp.bootstrap.service import Service, Store
 from vpp.config import Settings
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConflictError
 from vpp.domain.flexibility import Capability
 from vpp.domain.performance import Performance
@@ -25,6 +26,7 @@ from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.planning.forecasting import forecast
 from vpp.runtime.clock import VirtualClock
+from vpp.runtime.events import event_days
 from vpp.runtime.observability import Metrics
 from vpp.twin.fleet import Twin
 from vpp.twin.presets import demo_fleet
@@ -503,6 +505,51 @@ async def test_a_fleet_that_grows_under_a_running_request_goes_on_and_is_settled
     await still.cycle()
     await desk.verify_finished()
     assert plant.request(request.id).state is RequestState.SETTLED
+
+
+async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later_request(still: Still) -> None:
+    put_in_force(still)
+    plant, desk = still.service.plant, still.service.plant.desk
+    first, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+    await plant.accept(first.id, offer=None, actor="x")
+    await still.clock.advance(first.draft.start_at.timestamp() + 60.0)
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
+    await still.clock.advance(BEGIN_S + 86_400.0)
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
+    put_in_force(still)
+    second, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+
+    event_day = date(2026, 7, 15)
+    assert event_days(still.service.engine.book, second) == {event_day}
+    assert event_days(still.service.engine.book, first) == frozenset(), "a request is no event of its own"
+    elsewhere = replace(second, id="other", draft=replace(second.draft, area="nowhere"))
+    assert event_days(still.service.engine.book, elsewhere) == {event_day}, "the city holds every area"
+    baseline = desk._baseline(plant.request(second.id), plant.fleet(), plant.slow.schedule)
+    assert (event_day.isoformat(), "event day") in baseline.excluded_days
+    assert event_day.isoformat() not in baseline.reference_days
+
+
+async def test_a_quote_for_a_year_nobody_has_announced_says_so(still: Still) -> None:
+    put_in_force(still)
+    plant = still.service.plant
+    today, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+    assert today.quote is not None
+    assert today.quote.notices == ()
+    assert still.value("vpp_calendar_unannounced_days") == 0.0
+
+    await still.clock.advance(datetime(2026, 12, 31, 15, 0, tzinfo=SHANGHAI).timestamp())
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
+    put_in_force(still)
+    start_at = datetime(2027, 1, 1, 10, 0, tzinfo=SHANGHAI)
+    draft = replace(asked(still, 0.5), start_at=start_at, end_at=start_at + timedelta(hours=1))
+    ahead, _ = await plant.submit(draft, key=None, actor="x")
+    assert ahead.quote is not None
+    assert "2027" in ahead.quote.notices[0]
+    assert still.value("vpp_calendar_unannounced_days") == 29.0
+    assert ("calendar_unannounced", "set") in still.alarms()
 
 
 async def test_a_request_that_begins_in_the_quarter_of_its_submission_is_settled_like_any_other(still: Still) -> None:

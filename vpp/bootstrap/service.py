@@ -20,6 +20,7 @@ from adapters.ocpp.server import OcppLink
 from optimizer.heap import keep_freed_memory
 from vpp.api.app import create_app, describe
 from vpp.bootstrap.clocks import guard_of, running_clock
+from vpp.bootstrap.holidays import calendar_of
 from vpp.bootstrap.links import links_of, service_links
 from vpp.bootstrap.memory import Memory
 from vpp.bootstrap.runner import run
@@ -190,6 +191,7 @@ class Service:
         tariff: Tariff | None = None,
         scraped: bool = True,
     ) -> None:
+        self._calendar = calendar_of(settings.holidays)
         index = store.registry.load()
         epoch = store.leases.next_epoch()
         store.meters.grow(len(index))
@@ -224,6 +226,7 @@ class Service:
             news=self.news,
             metrics=self.metrics,
             scraped=scraped,
+            calendar=self._calendar,
         )
         self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
         self._links = links
@@ -285,6 +288,7 @@ class Service:
             outlook=lambda state: plant.slow.outlook(state),  # noqa: PLW0108 - the slow loop is made just below
             changed=lambda: plant.slow.requests_changed(),  # noqa: PLW0108 - the slow loop is made just below
             metered_until_s=lambda: means.final_until_s,
+            calendar=self._calendar,
         )
         plant.slow = SlowLoop(
             clock=clock,
@@ -297,6 +301,7 @@ class Service:
             kept_until_s=plant.desk.kept_until_s,
             events=partial(promised_events, self.engine.book),
             recoveries=partial(recoveries, self.engine.book),
+            calendar=self._calendar,
         )
         plant.fast = FastLoop(
             clock=clock,

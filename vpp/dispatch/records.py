@@ -82,6 +82,7 @@ def quote_from(body: Body) -> Quote:
         promises_broken=int(body["promises_broken"]),
         expires_at=_instant(body["expires_at"]),
         # Journals of earlier versions lack what follows.
+        notices=tuple(str(notice) for notice in body.get("notices", ())),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 

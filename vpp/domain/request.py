@@ -141,6 +141,7 @@ class Quote:
         recovery_kwh: Energy that has to be given back in the end: deferred charging, heat, discharged storage.
         confidence_ratio: Chance that every interval reaches the target, from measured delivery ratios, 0-1.
         delivery_ratio: Share of what is moved that does as it is told, as measured so far for these cohorts.
+        notices: What else has to be said of the ground the answer stands on, a sentence each.
     """
 
     verdict: Verdict
@@ -161,6 +162,7 @@ class Quote:
     recovery_kwh: float = float("nan")
     confidence_ratio: float = float("nan")
     delivery_ratio: float = float("nan")
+    notices: tuple[str, ...] = ()
 
     @property
     def p50_kw(self) -> float:

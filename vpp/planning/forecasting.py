@@ -1,16 +1,17 @@
 """What every row is expected to take: its usual days, and what plugged-in cars have promised."""
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from forecasts.series import History
 from optimizer.jit import njit
+from vpp.domain.daytype import DayCalendar, DayType
 from vpp.domain.fleet import FleetState
+from vpp.domain.holidays import CHINA
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
@@ -22,9 +23,10 @@ from vpp.planning.usual import usual
 from vpp.ports import IntervalMeter
 
 _WORKDAY, _WEEKEND, _HOLIDAY = 0, 1, 2
-_EPOCH_WEEKDAY = 3
-"""1970-01-01 was a Thursday."""
-_FIRST_WEEKEND_DAY = 5
+_TYPES = {DayType.WORKDAY: _WORKDAY, DayType.WEEKEND: _WEEKEND, DayType.HOLIDAY: _HOLIDAY}
+_EPOCH = date(1970, 1, 1)
+_LEAST_HOLIDAYS = 3
+"""With fewer of them in the past, weekends count as well: as a baseline has it."""
 _LIMITING_RATIO = 0.98
 """A limit below this share of what a car could take holds it back."""
 _UNKNOWN_SPREAD_RATIO = 0.3
@@ -59,7 +61,7 @@ def forecast(
     *,
     count: int = HORIZON_STEPS,
     past: Past | None = None,
-    holidays: Collection[date] = (),
+    calendar: DayCalendar = CHINA,
 ) -> Forecast:
     """Return the forecast of all rows from the step that holds ``state.at_s`` on.
 
@@ -70,13 +72,13 @@ def forecast(
         meter: Metered past of the same rows.
         count: Number of steps.
         past: What was read before; makes a city's forecast a matter of its newest quarter of an hour.
-        holidays: Shanghai dates that are neither workdays nor weekends.
+        calendar: Tells workdays, weekends and holidays.
     """
     start_s = floor_s(state.at_s, STEP_S)
     grid = TimeGrid(start_at=instant(start_s), count=count)
     past = past or Past(days=HISTORY_DAYS)
     series = past.series(state.index)
-    mean, spread = _usual(state, past, grid, meter, holidays)
+    mean, spread = _usual(state, past, grid, meter, calendar)
     spread *= series.widening[:, None].astype(np.float32)
     if len(series) > len(series.single):
         _keep_newcomers(state, grid, series, past.session_steps(), mean)
@@ -95,7 +97,7 @@ def forecast(
 
 
 def _usual(
-    state: FleetState, past: Past, grid: TimeGrid, meter: IntervalMeter, holidays: Collection[date]
+    state: FleetState, past: Past, grid: TimeGrid, meter: IntervalMeter, calendar: DayCalendar
 ) -> tuple[FloatTable, FloatTable]:
     """Return mean and spread of every series on ``grid``, shape ``(k, grid.count)`` each."""
     series = past.series(state.index)
@@ -111,25 +113,29 @@ def _usual(
     )
     return usual(
         history,
-        same_type_days(behind, grid, holidays),
+        same_type_days(behind, grid, calendar),
         group=series.group,
         usable=_resembling_days(state, series, means),
     )
 
 
-def same_type_days(past: TimeGrid, grid: TimeGrid, holidays: Collection[date] = ()) -> BoolArray:
-    """Return which past day-long blocks hold a day of the type of each future step, shape ``(days, grid.count)``."""
-    types = _day_types(past.starts_s(), holidays).reshape(-1, STEPS_PER_DAY)
-    steps = np.arange(grid.count) % STEPS_PER_DAY
-    return np.asarray(types[:, steps] == _day_types(grid.starts_s(), holidays))
+def same_type_days(past: TimeGrid, grid: TimeGrid, calendar: DayCalendar = CHINA) -> BoolArray:
+    """Return which past day-long blocks hold a day of the type of each future step, shape ``(days, grid.count)``.
+
+    A holiday may borrow weekends where too few holidays lie in the past.
+    """
+    types = _day_types(past.starts_s(), calendar).reshape(-1, STEPS_PER_DAY)[:, np.arange(grid.count) % STEPS_PER_DAY]
+    wanted = _day_types(grid.starts_s(), calendar)
+    same = types == wanted
+    few = (wanted == _HOLIDAY) & (same.sum(axis=0) < _LEAST_HOLIDAYS)
+    return np.asarray(same | (few & (types == _WEEKEND)))
 
 
-def _day_types(at_s: FloatArray, holidays: Collection[date]) -> npt.NDArray[np.int64]:
+def _day_types(at_s: FloatArray, calendar: DayCalendar) -> npt.NDArray[np.int64]:
     """Return the type of each instant's day in Asia/Shanghai, shape ``(count,)``."""
-    day = ((at_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY).astype(np.int64)
-    weekend = (day + _EPOCH_WEEKDAY) % 7 >= _FIRST_WEEKEND_DAY
-    holiday = np.isin(day, [(d - date(1970, 1, 1)).days for d in holidays])
-    return np.where(holiday, _HOLIDAY, np.where(weekend, _WEEKEND, _WORKDAY))
+    days, place = np.unique((at_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY, return_inverse=True)
+    kinds = [_TYPES[calendar.day_type(_EPOCH + timedelta(days=int(day)))] for day in days.tolist()]
+    return np.array(kinds, dtype=np.int64)[place]
 
 
 def _resembling_days(state: FleetState, series: Series, means: FloatTable) -> BoolArray:

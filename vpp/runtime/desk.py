@@ -11,8 +11,10 @@ import structlog
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.regulation_desk import sign_of
 from vpp.dispatch.timetable import COMMITTED, areas_overlap
+from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.regulation import FOLLOWING
@@ -25,9 +27,11 @@ from vpp.domain.units import STEP_S
 from vpp.planning.assessor import Assessor
 from vpp.planning.delivery import DeliveryRecord
 from vpp.planning.forecasting import Forecast, forecast
+from vpp.planning.notices import calendar_notices
 from vpp.planning.past import Past
 from vpp.ports import Clock, IntervalMemory, Journal, News
 from vpp.runtime.clearing import Clearing
+from vpp.runtime.events import event_days
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
@@ -36,6 +40,7 @@ from vpp.settlement.bands import SettlementTerms
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.followed import asked_means_kw, scored
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
+from vpp.settlement.reference import BaselineRules
 from vpp.settlement.tracking import MinuteSeries, Tracker
 from vpp.telemetry.resample import IntervalMeans
 
@@ -58,6 +63,7 @@ class Desk:
             its own.
         changed: Called when what is promised changes, so that the fleet is planned for it.
         metered_until_s: Returns until when every quarter of an hour is final in ``meters``.
+        calendar: Tells workdays, weekends and holidays; the one the forecasts go by.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Desk:
         outlook: Callable[[FleetState], Forecast] | None = None,
         changed: Callable[[], None] | None = None,
         metered_until_s: Callable[[], float],
+        calendar: DayCalendar = CHINA,
     ) -> None:
         self.assessor = Assessor()
         self.clearing = Clearing(journal, news)
@@ -99,6 +106,8 @@ class Desk:
         self._outlook = outlook or self._own_forecast
         self._changed = changed or _nothing
         self._metered_until_s = metered_until_s
+        self._calendar = calendar
+        self._rules = BaselineRules()
         self._short: set[str] = set()
         self._delivery = DeliveryRecord()
         self._compared_s = float("-inf")
@@ -322,7 +331,7 @@ class Desk:
 
     def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
         outlook = self._outlook(state)
-        return self.assessor.quote(
+        answer = self.assessor.quote(
             draft,
             state=state,
             forecast=outlook,
@@ -332,13 +341,14 @@ class Desk:
             now=instant(state.at_s),
             valid_s=self._quote_valid_s,
         )
+        return replace(answer, notices=calendar_notices(self._calendar, draft))
 
     def _own_forecast(self, state: FleetState) -> Forecast:
         known = self._forecast
         fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
         if known is None or not fresh:
             meter = FittedMeter(meter=self._meters, count=len(state))
-            self._forecast = known = forecast(state, meter, past=self._past)
+            self._forecast = known = forecast(state, meter, past=self._past, calendar=self._calendar)
         return known
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
@@ -384,6 +394,9 @@ class Desk:
             notice_s=min(request.created_at.timestamp(), start_s),
             start_s=start_s,
             end_s=end_s,
+            event_days=event_days(self._engine.book, request),
+            calendar=self._calendar,
+            rules=self._rules,
         )
 
     def _spread_kw(

@@ -1,12 +1,15 @@
 """What is promised, as the planner needs it: from the book of requests to targets on the planner's steps."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
 from vpp.dispatch.requests import RequestBook
+from vpp.dispatch.timetable import areas_overlap
+from vpp.domain.daytype import local_day, span
 from vpp.domain.fleet import FleetState
-from vpp.domain.request import CITY, DispatchRequest, Product
+from vpp.domain.request import CITY, DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
@@ -35,6 +38,21 @@ def promised_events(book: RequestBook, state: FleetState) -> Sequence[Event]:
         if request.draft.product is not Product.REGULATION
         and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
     )
+
+
+def event_days(book: RequestBook, request: DispatchRequest) -> frozenset[date]:
+    """Return the Shanghai dates on which the portfolio of a request was called by another: no reference days.
+
+    A day counts from the first ramp to the end of the watch, whatever became of the call (NAESB demand response
+    measurement and verification, event days are excluded).
+    """
+    days: set[date] = set()
+    for other in book.all():
+        called = any(t.to_state is RequestState.RAMPING for t in other.history)
+        if other.id != request.id and called and areas_overlap(other.draft.area, request.draft.area):
+            times = book.timetable(other.id)
+            days |= span(local_day(times.ramp_s), local_day(times.watched_s))
+    return frozenset(days)
 
 
 def recoveries(book: RequestBook, now_s: float) -> Sequence[Recovery]:

@@ -185,6 +185,10 @@ class Metrics(Vitals):
         if ahead_s:
             self._clock_steps.inc()
 
+    def set_days_unannounced(self, count: int) -> None:
+        """Take how many of the days ahead lie in a year whose holidays nobody has announced."""
+        self._unannounced.set(count)
+
     def set_requests_unsettled(self, count: int) -> None:
         """Take the number of requests that are over and could not be settled."""
         self._unsettled.set(count)
@@ -223,6 +227,11 @@ class Metrics(Vitals):
             "vpp_tracking_error_ratio", "Deviation from the target as a share of it.", registry=registry
         )
         self._requests = Gauge("vpp_requests", "Requests by state.", ("state",), registry=registry)
+        self._unannounced = Gauge(
+            "vpp_calendar_unannounced_days",
+            "Days of the next thirty in a year whose holidays are not announced.",
+            registry=registry,
+        )
         self._unsettled = Gauge(
             "vpp_requests_unsettled", "Requests that are over and could not be settled.", registry=registry
         )

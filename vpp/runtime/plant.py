@@ -13,10 +13,12 @@ import numpy as np
 import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine
+from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
+from vpp.domain.holidays import CHINA
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft
@@ -31,6 +33,7 @@ from vpp.planning.capability import Declaration
 from vpp.planning.forecasting import Forecast
 from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
 from vpp.runtime.alarms import Alarms
+from vpp.runtime.daywatch import CalendarWatch
 from vpp.runtime.desk import Desk, progress_body
 from vpp.runtime.fastloop import FastLoop
 from vpp.runtime.growth import fitted_forecast
@@ -71,6 +74,7 @@ class VirtualPowerPlant:
 
     Args:
         scraped: Somebody reads the metrics, so what takes long to show, every area's capacity, is worth it.
+        calendar: Whose end is told before it comes.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class VirtualPowerPlant:
         news: News,
         metrics: Metrics,
         scraped: bool = True,
+        calendar: DayCalendar = CHINA,
     ) -> None:
         self.clock = clock
         self.desk: Desk
@@ -104,6 +109,7 @@ class VirtualPowerPlant:
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
+        self._days = CalendarWatch(calendar, news, metrics)
         self._scraped = scraped
         self._shown: Schedule | None = None
         self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
@@ -296,6 +302,7 @@ class VirtualPowerPlant:
         """Take the news of a cycle: requests, alarms, metrics, the picture of the fleet."""
         self.desk.follow(state, result)
         self._alarms.follow(state, result, schedule=self.slow.schedule, ended=self._ingest.ended())
+        self._days.follow(state.at_s)
         self._observe(state, result)
         self._declare(state)
         if state.cycle % _FLEET_NEWS_CYCLES == 0:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
+from vpp.domain.daytype import DayCalendar
 from vpp.domain.fleet import FleetState
+from vpp.domain.holidays import CHINA
 from vpp.domain.resource import STORING
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import floor_s
@@ -57,6 +59,7 @@ class SlowLoop:
         kept_until_s: Returns until when storage and V2G stay on the plan in force, because a request was quoted on it.
         events: Returns what is promised from a picture on, as the planner needs it.
         recoveries: Returns what is still on its way back from requests at an instant, as the planner needs it.
+        calendar: Tells workdays, weekends and holidays.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class SlowLoop:
         kept_until_s: Callable[[], float | None],
         events: Callable[[FleetState], Sequence[Event]] | None = None,
         recoveries: Callable[[float], Sequence[Recovery]] | None = None,
+        calendar: DayCalendar = CHINA,
     ) -> None:
         self.schedule: Schedule | None = None
         self.intended: Schedule | None = None
@@ -86,6 +90,7 @@ class SlowLoop:
         self._kept_until_s = kept_until_s
         self._events = events or _none
         self._recoveries = recoveries or _nothing
+        self._calendar = calendar
         self._past = Past()
         self._forecasting = threading.Lock()
         self._changed = asyncio.Event()
@@ -111,7 +116,9 @@ class SlowLoop:
         if known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0:
             return known
         with self._forecasting:
-            return forecast(state, FittedMeter(meter=self._meters, count=len(state)), past=self._past)
+            return forecast(
+                state, FittedMeter(meter=self._meters, count=len(state)), past=self._past, calendar=self._calendar
+            )
 
     async def run(self) -> None:
         """Plan until cancelled."""
@@ -189,7 +196,9 @@ class SlowLoop:
 
     def _forecast_anew(self, state: FleetState) -> Forecast:
         with self._forecasting:
-            return forecast(state, FittedMeter(meter=self._meters, count=len(state)), past=self._past)
+            return forecast(
+                state, FittedMeter(meter=self._meters, count=len(state)), past=self._past, calendar=self._calendar
+            )
 
     async def _until_due(self) -> bool:
         """Wait; return true when a whole plan is due, false when only the requests changed."""

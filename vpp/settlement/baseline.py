@@ -295,7 +295,7 @@ class _Computation:
             "start_s": self.start_s,
             "event": [self.event.start_s, self.event.step_s, self.event.count],
             "event_days": sorted(day.isoformat() for day in self.event_days),
-            "calendar": [sorted(map(str, days)) for days in (self.calendar.holidays, self.calendar.workdays)],
+            "calendar": self.calendar.facts(),
             "rules": asdict(self.rules),
             "days": [day.isoformat() for day in reference.days],
             "excluded": reference.excluded,

@@ -132,6 +132,7 @@ class QuoteView(Schema):
     recovery_kwh: Known = Field(default=None, description="Energy that has to be given back in the end.")
     confidence_ratio: Known = Field(default=None, description="Chance that every interval reaches the target.")
     delivery_ratio: Known = Field(default=None, description="Share of what is moved that does as told, as measured.")
+    notices: list[str] = Field(default=[], description="What the figures rest on that is not certain, a sentence each.")
 
     @classmethod
     def of(cls, quote: Quote) -> Self:
@@ -164,6 +165,7 @@ class QuoteView(Schema):
             recovery_kwh=quote.recovery_kwh,
             confidence_ratio=quote.confidence_ratio,
             delivery_ratio=quote.delivery_ratio,
+            notices=list(quote.notices),
         )
 
 

@@ -1,0 +1,134 @@
+"""What kind of day it is in Shanghai: load follows the working week, and the working week follows the calendar."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from vpp.domain.timegrid import TimeGrid, instant
+from vpp.domain.units import STEP_S, STEPS_PER_DAY
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+_SATURDAY = 5
+_NEW_YEARS_LAST, _LABOUR_LAST, _NATIONAL_LAST = 1, 2, 3
+
+
+class DayType(StrEnum):
+    """Kinds of day whose load looks alike."""
+
+    WORKDAY = "workday"
+    WEEKEND = "weekend"
+    HOLIDAY = "holiday"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaysOff:
+    """What is announced for one year: its exceptions to the week.
+
+    Attributes:
+        holidays: Public holidays, bridging days included.
+        workdays: Saturdays and Sundays that are worked in exchange (调休).
+    """
+
+    holidays: frozenset[date] = frozenset()
+    workdays: frozenset[date] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayCalendar:
+    """The calendar of every year, announced or not.
+
+    A year that nobody has announced has its statutory holidays by rule; which days bridge them, and which weekends are
+    worked in exchange, is unknown then: ``unannounced`` says so and whoever relies on such a day has to say it too.
+
+    Attributes:
+        announced: Exceptions to the week by year.
+    """
+
+    announced: Mapping[int, DaysOff] = field(default_factory=lambda: MappingProxyType({}))
+
+    def day_type(self, day: date) -> DayType:
+        """Return the kind of ``day``."""
+        known = self.announced.get(day.year)
+        off = statutory(day.year) if known is None else known
+        if day in off.holidays:
+            return DayType.HOLIDAY
+        if day in off.workdays or day.weekday() < _SATURDAY:
+            return DayType.WORKDAY
+        return DayType.WEEKEND
+
+    def unannounced(self, first: date, last: date) -> tuple[int, ...]:
+        """Return the years of the days from ``first`` to ``last`` that nobody has announced."""
+        return tuple(year for year in range(first.year, last.year + 1) if year not in self.announced)
+
+    def facts(self) -> list[list[str]]:
+        """Return every holiday and every worked weekend in order, for a fingerprint of what depends on them."""
+        years = [self.announced[year] for year in sorted(self.announced)]
+        holidays = [str(day) for off in years for day in sorted(off.holidays)]
+        return [holidays, [str(day) for off in years for day in sorted(off.workdays)]]
+
+
+def local_day(at_s: float) -> date:
+    """Return the date in Shanghai at ``at_s`` epoch seconds."""
+    return instant(at_s).astimezone(SHANGHAI).date()
+
+
+def day_grid(day: date) -> TimeGrid:
+    """Return the 96 steps of ``day`` in Shanghai."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
+    return TimeGrid(start_at=midnight.astimezone(UTC), step_s=STEP_S, count=STEPS_PER_DAY)
+
+
+def span(first: date, last: date) -> frozenset[date]:
+    """Return the days from ``first`` to ``last``."""
+    return frozenset(first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def statutory(year: int) -> DaysOff:
+    """Return a year's holidays by law alone (放假办法, State Council order 795 of 2024), nothing bridged or exchanged.
+
+    New Year 1 day, Spring Festival 4 from its eve on, Qingming 1, Labour Day 2, Dragon Boat 1, Mid-Autumn 1, National
+    Day 3. Festivals of the lunar calendar are known as far as the table below goes.
+    """
+    fixed = (
+        span(date(year, 1, 1), date(year, 1, _NEW_YEARS_LAST)),
+        span(date(year, 5, 1), date(year, 5, _LABOUR_LAST)),
+        span(date(year, 10, 1), date(year, 10, _NATIONAL_LAST)),
+    )
+    return DaysOff(holidays=frozenset().union(*fixed, _lunar(year)))
+
+
+def _lunar(year: int) -> frozenset[date]:
+    """Return Spring Festival from its eve on, Qingming, Dragon Boat and Mid-Autumn; nothing where they are unknown."""
+    if year not in _LUNAR:
+        return frozenset()
+    spring, dragon_boat, mid_autumn = (date(year, *month_day) for month_day in _LUNAR[year])
+    return span(spring - timedelta(days=1), spring + timedelta(days=2)) | {_qingming(year), dragon_boat, mid_autumn}
+
+
+def _qingming(year: int) -> date:
+    """Return Qingming of a year of this century, by the usual approximation of the solar term."""
+    short = year % 100
+    return date(year, 4, int(short * 0.2422 + 4.81) - short // 4)
+
+
+_LUNAR = {
+    2026: ((2, 17), (6, 19), (9, 25)),
+    2027: ((2, 6), (6, 9), (9, 15)),
+    2028: ((1, 26), (5, 28), (10, 3)),
+    2029: ((2, 13), (6, 16), (9, 22)),
+    2030: ((2, 3), (6, 5), (9, 12)),
+    2031: ((1, 23), (6, 24), (10, 1)),
+    2032: ((2, 11), (6, 12), (9, 19)),
+    2033: ((1, 31), (6, 1), (9, 8)),
+    2034: ((2, 19), (6, 20), (9, 27)),
+    2035: ((2, 8), (6, 10), (9, 16)),
+    2036: ((1, 28), (5, 30), (10, 4)),
+    2037: ((2, 15), (6, 18), (9, 24)),
+    2038: ((2, 4), (6, 7), (9, 13)),
+    2039: ((1, 24), (5, 27), (10, 2)),
+    2040: ((2, 12), (6, 14), (9, 20)),
+}
+"""Month and day of Spring Festival, Dragon Boat and Mid-Autumn: 1.1, 5.5 and 8.15 of the lunar calendar."""
