@@ -56,8 +56,13 @@ class Settings(BaseSettings):
     ocpp_profile_interval_s: float = Field(
         10.0,
         ge=0,
-        le=60,
+        le=30,
         description="least time between a profile of a connector and one that raises its ceiling; 0 for none",
+    )
+    ocpp_wake: str = Field(
+        "",
+        description="where cars that sleep on after a pause are woken by a short change of their limit: MODEL@SITE with"
+        " * and ?, separated by commas; nowhere if unset",
     )
     ocpp_dynamic: bool = Field(
         default=False, description="dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place"

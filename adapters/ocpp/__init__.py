@@ -9,7 +9,11 @@ Read top-down::
         schemas              the official JSON schemas, compiled on first use
       charger.Charger        what is known of one station across its connections
       v16, v2x               what an action means and how a setpoint is written in that version
-      commands               how one instruction is carried out: unit, retry, verdict
+      instructions           how one instruction is carried out: ways that are tried, what is recorded
+        ways, learning       purpose, unit, step and end of a profile; what their fate teaches of a station
+        commands             scripts, verdicts, profiles: what they are made of
+      pacing, waking         which instructions wait; which cars are woken
+      troubles               what is the matter with a row
       samples, units         metered values to kW, kWh, 0-1; kW to W or A
       promises, composite    a driver's wish and the schedule in force, as they travel
       coalescer.Coalescer    samples and outcomes in batches to the sink

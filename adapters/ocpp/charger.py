@@ -132,6 +132,7 @@ class Charger:
         leases: Dispatch values in force, by row and whether they belong to the running transaction; one that does
             goes before one that does not.
         pending: Instructions that have not left yet, oldest first.
+        under_way: Row of the instruction that is being carried out, -1 where none is.
         online: The service believes it connected.
         lost_s: When the last connection went, NaN if there was none.
         ack_s: How long the last instruction took to be answered.
@@ -153,6 +154,7 @@ class Charger:
     early: dict[int, Promise] = field(default_factory=dict)
     leases: dict[tuple[int, bool], Lease] = field(default_factory=dict)
     pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
+    under_way: int = -1
     abilities: Abilities = NOTHING_KNOWN
     booted: bool = False
     online: bool = False

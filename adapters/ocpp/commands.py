@@ -42,6 +42,7 @@ REFUSED_EARLY_WALL_S = 2.0
 """A station that refuses its first question is asked again so much later: it may still be busy with its boot."""
 _LAST_PROFILE_ID = 2**31 - 1
 _PROBES_BELOW = 1000
+_WAKES_BELOW = 500
 PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
 """The one profile of a control test; ids from here up are the link's own, and no command's."""
 _UNSUPPORTED = frozenset({"NotSupported", "NotImplemented"})
@@ -161,6 +162,11 @@ def odd_period(odd: Odd, later_s: float) -> Json:
     """Return the one unusual period of a probe."""
     phases: Json = {} if odd.phases is None else {"numberPhases": odd.phases}
     return {"startPeriod": round(later_s), "limit": odd.value, **phases}
+
+
+def wake_profile_id(connector: int) -> int:
+    """Return the id of the profile that wakes a car; no command id comes near it."""
+    return _LAST_PROFILE_ID - _WAKES_BELOW - connector
 
 
 def reserved_profile_id(connector: int) -> int:

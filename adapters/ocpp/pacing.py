@@ -47,8 +47,11 @@ class Pacer:
         return self._held.pop(slot, None) if self._held else None
 
     def due_s(self, charger: Charger, command: Command, now_s: float) -> float:
-        """Return when an instruction is to leave: not before then, or infinite where the value in force will do."""
-        lease = charger.lease(command.row)
+        """Return when an instruction is to leave: not before then, or infinite where the value in force will do.
+
+        While another is being carried out, nobody knows what will be in force.
+        """
+        lease = None if charger.under_way == command.row else charger.lease(command.row)
         if lease is None or command.layer is not Layer.DISPATCH or not self._interval_s or _setpoint(charger, command):
             return _NOW
         rise_kw = _amount_kw(charger, command) - lease.power_kw

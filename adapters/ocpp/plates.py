@@ -83,9 +83,13 @@ def check_places(index: FleetIndex) -> None:
 
 
 class Plates:
-    """Columns over all rows of a fleet; rows are only ever added. Stations are found by the hash of their names."""
+    """Columns over all rows of a fleet; rows are only ever added. Stations are found by the hash of their names.
 
-    def __init__(self) -> None:
+    Args:
+        sites: Somebody will ask for the rows' sites.
+    """
+
+    def __init__(self, *, sites: bool = False) -> None:
         self._count = 0
         self._p_min_kw: FloatArray = np.empty(0)
         self._p_max_kw: FloatArray = np.empty(0)
@@ -99,6 +103,7 @@ class Plates:
         self._sorted_name: IdArray = np.empty(0, dtype=np.int64)
         self._sorted_row: IdArray = np.empty(0, dtype=np.int64)
         self._fresh: dict[int, list[int]] = {}
+        self._sites: list[str] | None = [] if sites else None
 
     def __len__(self) -> int:
         return self._count
@@ -122,6 +127,8 @@ class Plates:
         self._phases = np.append(self._phases, np.array([r.phases for r in resources], dtype=np.int32))
         self._connector = np.append(self._connector, np.array([number for _, number in places], dtype=np.int32))
         self._name = np.append(self._name, np.array([hash(name) for name, _ in places], dtype=np.int64))
+        if self._sites is not None:
+            self._sites += [r.site_id for r in resources]
         self._count = len(index)
         self._enter(fresh)
         return fresh
@@ -133,6 +140,10 @@ class Plates:
         last = int(self._sorted_name.searchsorted(name, side="right"))
         rows = [*self._sorted_row[first:last].tolist(), *self._fresh.get(name, ())]
         return {int(self._connector[row]): row for row in rows}
+
+    def site(self, row: int) -> str:
+        """Return the site of a row; only where they are asked for."""
+        return "" if self._sites is None else self._sites[row]
 
     def is_charging(self, row: int) -> bool:
         """Tell whether a row is ours."""

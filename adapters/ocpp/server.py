@@ -27,6 +27,7 @@ from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import Supply
 from adapters.ocpp.v2x import Dialect2
 from adapters.ocpp.v16 import Dialect16
+from adapters.ocpp.waking import WakeRule
 from adapters.ocpp.wheel import Wheel
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
@@ -81,6 +82,7 @@ class OcppLink:
         control_test: Stations of an unknown make are put to the control test.
         dynamic: Dispatch values of 2.1 stations are dynamic profiles, updated in place.
         max_offline_s: How long a 2.1 station may keep a dispatch value without a connection.
+        wake: Where cars that do not wake after a pause are woken, by model and site; nowhere if not given.
         profile_interval_s: Least time between a profile of a connector and one that raises its ceiling, 0 for none.
         settle_wall_s: How long a station that has booted is sent nothing: some refuse what comes right behind the
             answer to their boot.
@@ -114,6 +116,7 @@ class OcppLink:
         control_test: bool = True,
         dynamic: bool = False,
         max_offline_s: int | None = None,
+        wake: Sequence[WakeRule] = (),
         profile_interval_s: float = 0.0,
         settle_wall_s: float = SETTLE_WALL_S,
         rest_wall_s: float = REST_WALL_S,
@@ -133,6 +136,7 @@ class OcppLink:
             call_retries=call_retries,
             silence_wall_s=max(clock.wall(SILENT_INTERVALS * boot_interval_s), LEAST_SILENCE_WALL_S),
             setups=Bucket(setups_per_s, max(SETUPS_AT_ONCE, setups_per_s)),
+            wake=wake,
             profile_interval_s=profile_interval_s,
             settle_wall_s=settle_wall_s,
             on_session=self._told_session,
@@ -146,7 +150,7 @@ class OcppLink:
         self._patience_wall_s = max(clock.wall(call_timeout_s), min(call_timeout_s, LEAST_PATIENCE_WALL_S))
         self._rest_wall_s = rest_wall_s
         self._epoch = 0
-        self._plates = Plates()
+        self._plates = Plates(sites=bool(wake))
         self._coalescer: Coalescer
         self._board: Switchboard
         self._door: Door
@@ -298,6 +302,8 @@ class OcppLink:
             "max_periods": known.max_periods,
             "step": known.step,
             "zero_allowed": known.zero_allowed,
+            "profile_purpose": None if known.purpose is None else known.purpose.value,
+            "profile_end": known.end.value,
             "phase_switching": known.phase_switching,
             "phases": charger.plate(row).phases,
             "tested": known.tested,
@@ -385,8 +391,9 @@ class OcppLink:
     def _open_sessions(self) -> Sessions:
         """Return the sessions, none as yet."""
         leases = Leases()
-        self._roster = Roster(self._plates, self._services(leases.keep))
-        return Sessions(
+        services = self._services(leases.keep)
+        self._roster = Roster(self._plates, services)
+        sessions = Sessions(
             clock=self._clock,
             plates=self._plates,
             roster=self._roster,
@@ -406,6 +413,9 @@ class OcppLink:
             leases=leases,
             manners=self._manners,
         )
+        if self._manners.wake:
+            services.troubles.noticed = sessions.troubled
+        return sessions
 
     def _services(self, lease: Callable[[float, int], None]) -> Services:
         control_test, dynamic, max_offline_s = self._features

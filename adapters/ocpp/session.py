@@ -242,6 +242,7 @@ class Session(Endpoint):
         pending = self.charger.pending
         if pending and self.up:
             command = pending.pop(next(iter(pending)))
+            self.charger.under_way = command.row
             script = carry_out(self.dialect, self.charger, command)
             finished = partial(self._command_ended, command)
             self._command = job = Job(script, finished, retries=self._registry.call_retries)
@@ -279,6 +280,7 @@ class Session(Endpoint):
 
     def _command_ended(self, command: Command, verdict: Verdict) -> None:
         self._command = None
+        self.charger.under_way = -1
         self._registry.ended(command, verdict)
 
     def _abandon_all(self) -> None:

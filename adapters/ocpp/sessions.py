@@ -5,7 +5,7 @@ import heapq
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,9 +20,11 @@ from adapters.ocpp.plates import Plates
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session
+from adapters.ocpp.waking import Waker, WakeRule
 from adapters.ocpp.wire import Call, Version
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble
 from vpp.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Manners:
         call_retries: How often an instruction without an answer is sent again on the same connection.
         silence_wall_s: Without a sign of life for so long a connection is dropped.
         setups: How many stations a second are asked and told what follows a boot.
+        wake: Where sleeping cars are woken.
         profile_interval_s: Least time between a profile and one that raises the ceiling, 0 for none.
         settle_wall_s: How long a station that has booted is sent nothing.
         on_session: Told of every session: station, epoch, and whether it began or ended.
@@ -56,6 +59,7 @@ class Manners:
     call_retries: int
     silence_wall_s: float
     setups: Bucket
+    wake: Sequence[WakeRule]
     profile_interval_s: float
     settle_wall_s: float
     on_session: SessionTold | None
@@ -110,6 +114,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._leases = leases
         self._pacer = Pacer(manners.profile_interval_s)
+        self._waker = Waker(manners.wake, plates.site)
         self._away: deque[tuple[float, Charger]] = deque()
         self._to_pump: dict[Session, None] = {}
         self._to_set_up: dict[Session, None] = {}
@@ -351,6 +356,18 @@ class Sessions:
         for row in charger.rows.values():
             self._coalescer.sample(row, Quantity.CONNECTED, float(charger.online), now_s)
 
+    def troubled(self, row: int, trouble: Trouble, present: bool) -> None:  # noqa: FBT001 - see Troubles.noticed
+        """Hear of a trouble that has come or gone."""
+        self._waker.noticed(row, trouble, self._clock.now_s(), present=present)
+
+    def _wake(self, now_s: float) -> None:
+        for row in self._waker.due(now_s):
+            charger = self._roster.find(row)
+            command = None if charger is None else self._waker.next(charger, row, now_s)
+            if charger is not None and command is not None and command.slot not in charger.pending:
+                log.info("station %s: waking the car at connector %d", charger.id, command.connector)
+                self._hand_over(charger, command)
+
     def _send_what_waited(self, now_s: float) -> None:
         for command in self._pacer.due(now_s):
             charger = self._roster.find(command.row)
@@ -369,6 +386,7 @@ class Sessions:
             if charger is not None:
                 charger.expire(row)
         self._send_what_waited(now_s)
+        self._wake(now_s)
         self._rush.tick(now)
         self._set_up_some()
         while self._away and self._away[0][0] <= now - KEPT_AWAY_WALL_S:

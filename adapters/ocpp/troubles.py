@@ -13,9 +13,13 @@ class Troubles:
     Args:
         coalescer: Takes the samples of ``Quantity.TROUBLES``.
         now_s: Epoch seconds of the clock the service lives by.
+
+    Attributes:
+        noticed: Told of every change: row, trouble, whether it is there.
     """
 
     def __init__(self, coalescer: Coalescer, now_s: Callable[[], float]) -> None:
+        self.noticed: Callable[[int, Trouble, bool], None] | None = None
         self._coalescer = coalescer
         self._now_s = now_s
         self._masks: dict[int, int] = {}
@@ -35,6 +39,8 @@ class Troubles:
         if after != before:
             self._keep(row, after)
             self.tell(row)
+            if self.noticed is not None:
+                self.noticed(row, trouble, present)
 
     def tell(self, row: int) -> None:
         """Pass on the mask of a row as it is, also where it has none: another process may have said otherwise."""

@@ -175,6 +175,8 @@ class RawStation:
         """Whole frames to answer with, ID standing for the message id."""
         self.units = "Power" if version == "ocpp1.6" else "W"
         self.silent = False
+        self.held: list[str] = []
+        """Ids of the messages that were left unanswered."""
         self._ids = itertools.count(1)
         self._news = asyncio.Event()
         self._results: dict[str, list[Any]] = {}
@@ -231,6 +233,12 @@ class RawStation:
             await self.socket.send(orjson.dumps([3, message_id, answer]).decode())
         elif isinstance(answer, str):
             await self.socket.send(orjson.dumps([4, message_id, answer, "", {}]).decode())
+        else:
+            self.held.append(message_id)
+
+    async def release(self, message_id: str) -> None:
+        """Accept what was left unanswered."""
+        await self.socket.send(orjson.dumps([3, message_id, {"status": "Accepted"}]).decode())
 
     def _usual(self, action: str, payload: Json) -> Json:
         match action:

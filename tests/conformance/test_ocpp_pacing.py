@@ -115,3 +115,21 @@ async def test_setpoints_are_not_paced() -> None:
             assert await sink.outcome(number) == ACCEPTED
         values = [p["schedule"]["chargingSchedulePeriod"][0]["setpoint"] for p in profiles(raw) if "validTo" in p]
         assert values == [-5000, 3000, 3100]
+
+
+async def test_what_is_in_force_is_not_good_enough_while_something_else_is_under_way() -> None:
+    sink = Sink()
+    async with central(sink, profile_interval_s=1e-3) as link, station(link) as raw:
+        until_s = clock().now_s() + 900.0
+        link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, until_s)))
+        assert await sink.outcome(5) == ACCEPTED
+        raw.answers["SetChargingProfile"] = None
+        link.send(setpoints((6, EV, Layer.DISPATCH, 9.0, until_s)))
+        await raw.asked_for("SetChargingProfile", 3)
+        link.send(setpoints((7, EV, Layer.DISPATCH, 5.0, until_s)))
+        await raw.call("Heartbeat", {})
+        assert 7 not in sink.ended
+        raw.answers.clear()
+        await raw.release(raw.held[-1])
+        assert await sink.outcome(7) == ACCEPTED
+        assert limits(raw) == [5000, 9000, 5000]

@@ -9,11 +9,12 @@ from adapters.modbus.regmap import RegisterMap
 from adapters.mqtt.link import MqttLink
 from adapters.ocpp.security import KeyFile, server_context
 from adapters.ocpp.server import OcppLink
+from adapters.ocpp.waking import WakeRule
 from vpp.bus.hub import GatewayHub
 from vpp.bus.link import BusLink
 from vpp.bus.nats import NatsBus
 from vpp.config import Settings, address_of
-from vpp.domain.errors import ConfigurationError
+from vpp.domain.errors import ConfigurationError, InputError
 from vpp.ports import Clock, DeviceLink
 
 _ANSWERS = 2.5
@@ -90,10 +91,18 @@ def _stations(settings: Settings, clock: Clock, *, shared_port: bool) -> OcppLin
         admissions_per_s=settings.ocpp_admissions_per_s,
         drain_per_s=settings.gateway_drain_per_s if shared_port else None,
         call_retries=settings.ocpp_call_retries,
+        wake=_wake_rules(settings),
         profile_interval_s=settings.ocpp_profile_interval_s,
         dynamic=settings.ocpp_dynamic,
         max_offline_s=None if offline_s is None else max(round(offline_s), 1),
     )
+
+
+def _wake_rules(settings: Settings) -> tuple[WakeRule, ...]:
+    try:
+        return WakeRule.read(settings.ocpp_wake)
+    except InputError as error:
+        raise ConfigurationError(f"VPP_OCPP_WAKE: {error}") from error
 
 
 def keys_of(settings: Settings) -> KeyFile | None:

@@ -1,0 +1,100 @@
+"""Cars that sleep on after a pause are woken where an operator wants it, and nobody's limit is exceeded by it."""
+
+import pytest
+
+from adapters.ocpp import OcppLink
+from adapters.ocpp.commands import wake_profile_id
+from adapters.ocpp.waking import TRIES, WakeRule
+from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, setpoints, station
+from tests.conformance.test_ocpp_pacing import limits
+from tests.conformance.test_ocpp_ways import begin, profiles
+from vpp.domain.errors import InputError
+from vpp.domain.setpoint import Layer
+from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble
+from vpp.runtime.clock import ScaledClock
+
+RULES = WakeRule.read("O*@s1")
+SPEED = 100.0
+
+
+def falls_asleep(link: OcppLink, *, asleep: bool = True) -> None:
+    """Say that the car at the first station does not wake, or has woken."""
+    link._roster.chargers["CP1"].troubles.set(EV, Trouble.DOES_NOT_WAKE, asleep)
+
+
+async def has_a_car(link: OcppLink, sink: Sink, raw: RawStation, fast: ScaledClock, power_kw: float) -> None:
+    """Begin a transaction and put a dispatch value in force."""
+    await begin(raw)
+    link.send(setpoints((5, EV, Layer.DISPATCH, power_kw, fast.now_s() + 9000.0)))
+    assert await sink.outcome(5) == ACCEPTED
+
+
+async def test_a_sleeping_car_is_given_nothing_then_six_amperes_then_what_was_in_force() -> None:
+    sink, fast = Sink(), clock(SPEED)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 8.0)
+        falls_asleep(link)
+        await raw.asked_for("SetChargingProfile", 5)
+        assert limits(raw) == [8000, 0, 3960, 8000]
+        falls_asleep(link, asleep=False)
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 8.0)
+        assert sink.told == [5]  # the link's own instructions have no outcome
+
+
+async def test_without_a_value_in_force_nothing_is_left_behind() -> None:
+    sink, fast = Sink(), clock(SPEED)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await begin(raw)
+        falls_asleep(link)
+        assert await raw.asked_for("ClearChargingProfile") == {"id": wake_profile_id(1)}
+        assert limits(raw) == [0, 3960]
+        falls_asleep(link, asleep=False)
+
+
+@pytest.mark.parametrize("rules", [(), WakeRule.read("O*@elsewhere"), WakeRule.read("Two@*")])
+async def test_no_other_station_is_disturbed(rules: tuple[WakeRule, ...]) -> None:
+    sink, fast = Sink(), clock(SPEED)
+    async with central(sink, clock=fast, wake=rules) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 8.0)
+        falls_asleep(link)
+        await fast.sleep(60.0)
+        assert limits(raw) == [8000]
+
+
+async def test_a_limit_below_six_amperes_is_never_exceeded_to_wake_a_car() -> None:
+    sink, fast = Sink(), clock(SPEED)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 0.0)
+        falls_asleep(link)
+        await fast.sleep(60.0)
+        assert limits(raw) == [0]
+
+
+async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds() -> None:
+    sink, fast = Sink(), clock(20.0)
+    async with central(sink, clock=fast, wake=RULES, profile_interval_s=10.0) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 8.0)
+        falls_asleep(link)
+        await raw.asked_for("SetChargingProfile", 4)
+        link.send(setpoints((6, EV, Layer.DISPATCH, 0.0, fast.now_s() + 9000.0)))
+        assert await sink.outcome(6) == ACCEPTED
+        await fast.sleep(60.0)
+        assert limits(raw) == [8000, 0, 3960, 0]
+        assert sink.values[EV, Quantity.LIMIT_KW] == 0.0
+
+
+async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
+    sink, fast = Sink(), clock(2000.0)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await begin(raw)
+        falls_asleep(link)
+        await raw.asked_for("ClearChargingProfile", TRIES)
+        await fast.sleep(2000.0)
+        assert sum(p["chargingProfileId"] == wake_profile_id(1) for p in profiles(raw)) == 2 * TRIES
+
+
+@pytest.mark.parametrize("text", ["Easee", "@s1", "Easee@", "a@b,c"])
+def test_rules_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="MODEL@SITE"):
+        WakeRule.read(text)
