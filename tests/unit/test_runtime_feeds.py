@@ -22,6 +22,7 @@ from vpp.domain.performance import Performance
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
+from vpp.domain.site import Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.planning.forecasting import forecast
@@ -37,8 +38,8 @@ SEED = 3
 BEGIN_S = 1_784_088_600.0
 """2026-07-15 12:10 in Shanghai."""
 HISTORY_S = 86_400.0
-LABELS = {"adapter", "area", "class", "operator", "direction", "kind", "state", "reason", "band", "le"}
-"""The labels interfaces.md allows, the band of its own list, and the bucket of a histogram."""
+LABELS = {"adapter", "area", "class", "operator", "direction", "kind", "state", "reason", "band", "trouble", "le"}
+"""The labels interfaces.md allows, those of its own lists, and the bucket of a histogram."""
 INTERFACE = (
     "vpp_capacity_kw",
     "vpp_target_kw",
@@ -437,7 +438,14 @@ async def test_dropped_samples_and_frames_are_counted_by_reason(still: Still) ->
 
 async def test_a_transformer_above_its_limit_is_counted_and_told(still: Still) -> None:
     assert still.value("vpp_cap_violations_total") == 0
-    still.report(power_kw=20_000.0, rows=1)
+    site, car = INDEX.sites[0], INDEX.resources[0]
+    weak = Transformer(id="weak", area_id=site.area_id, limit_kw=5.0, export_limit_kw=5.0)
+    await still.service.plant.connect(
+        transformers=(weak,),
+        sites=(replace(site, id="shed", transformer_id="weak"),),
+        resources=(replace(car, id="last", site_id="shed", address="last/1"),),
+    )
+    still.report(power_kw=7.0, rows=13)
     await still.cycle()
     await still.cycle()
     assert still.value("vpp_cap_violations_total") == still.alarms().count(("cap_exceeded", "set")) > 0

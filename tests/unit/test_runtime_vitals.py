@@ -50,12 +50,10 @@ def test_what_is_wrong_with_the_service_is_shown_and_cleared(wall: Wall, registr
     vitals = Vitals(registry, wall)
     vitals.set_storage_failing("journal", failing=True)
     vitals.set_leader_deposed(deposed=True)
-    vitals.set_settlements_stuck(2)
-    assert registry.get_sample_value("vpp_storage_failing", {"part": "journal"}) == 1.0
+    assert registry.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 1.0
     assert registry.get_sample_value("vpp_leader_deposed") == 1.0
-    assert registry.get_sample_value("vpp_settlements_stuck") == 2.0
     vitals.set_storage_failing("journal", failing=False)
-    assert registry.get_sample_value("vpp_storage_failing", {"part": "journal"}) == 0.0
+    assert registry.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 0.0
 
 
 def test_a_trouble_that_is_over_leaves_the_gauge(wall: Wall, registry: CollectorRegistry) -> None:
@@ -74,5 +72,5 @@ def test_refusing_healing_and_imports_are_counted_apart(wall: Wall, registry: Co
     vitals.count_import_rejected("history")
     assert registry.get_sample_value("vpp_samples_rejected_total", {"kind": "range"}) == 4.0
     assert registry.get_sample_value("vpp_healed_total", {"adapter": "ocpp", "kind": "null"}) == 5.0
-    shown = {door: registry.get_sample_value("vpp_imports_rejected_total", {"door": door}) for door in DOORS}
+    shown = {door: registry.get_sample_value("vpp_imports_rejected_total", {"kind": door}) for door in DOORS}
     assert shown == {"history": 1.0, "promise": 0.0, "prices": 0.0, "signal": 0.0}

@@ -58,7 +58,7 @@ class Ages(Collector):
 
 
 class Vitals:
-    """Loops, storage, leadership, settlement, and what was refused or repaired.
+    """Loops, storage, leadership, and what was refused or repaired.
 
     Args:
         registry: Where the metrics are shown.
@@ -91,10 +91,6 @@ class Vitals:
         """Take whether another leader has been heard of that came after this one."""
         self._deposed.set(deposed)
 
-    def set_settlements_stuck(self, count: int) -> None:
-        """Take how many requests are over and cannot be settled."""
-        self._stuck.set(count)
-
     def observe_samples(self, refused: Iterable[tuple[str, int]]) -> None:
         """Take how many samples the plausibility gate has refused so far, by kind."""
         self._samples.set(((kind,), count) for kind, count in refused)
@@ -126,10 +122,9 @@ class Vitals:
         registry.register(cycles)
         registry.register(self._pollers)
         self._storage = Gauge(
-            "vpp_storage_failing", "1 while a part of storage cannot be written.", ("part",), registry=registry
+            "vpp_storage_failing", "1 while a part of storage cannot be written.", ("kind",), registry=registry
         )
         self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
-        self._stuck = Gauge("vpp_settlements_stuck", "Requests that are over and cannot be settled.", registry=registry)
 
     def _declare_belief(self, registry: CollectorRegistry) -> None:
         self._samples = Totals("vpp_samples_rejected_total", "Samples the plausibility gate refused.", ("kind",))
@@ -139,7 +134,7 @@ class Vitals:
         registry.register(self._samples)
         registry.register(self._healed)
         self._imports = Counter(
-            "vpp_imports_rejected_total", "What people handed over and was refused.", ("door",), registry=registry
+            "vpp_imports_rejected_total", "What people handed over and was refused.", ("kind",), registry=registry
         )
         for door in DOORS:
             self._imports.labels(door)

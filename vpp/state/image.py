@@ -16,7 +16,7 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, Quan
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf
-_POWER = int(Quantity.POWER_KW)
+_POWER, _BAD = int(Quantity.POWER_KW), int(Quality.BAD)
 
 
 class Cells(NamedTuple):
@@ -66,10 +66,14 @@ class ProcessImage:
         self._good_kw, self._good_s = np.append(self._good_kw, unknown), np.append(self._good_s, unknown)
         self.sessions.resize(len(index))
 
+    def cells(self) -> Cells:
+        """Return what is known, to be changed in place by the gate; good until the fleet grows."""
+        return Cells(self._value, self._at_s, self._good_kw, self._good_s)
+
     def write(self, batch: TelemetryBatch) -> None:
-        """Put samples in place, each unless a newer one of its row and quantity is there already."""
+        """Put samples in place as they were recorded, each unless a newer one of its row and quantity is there."""
         _put(
-            Cells(self._value, self._at_s, self._good_kw, self._good_s),
+            self.cells(),
             *self._bounds_kw,
             batch.quantities,
             batch.rows,
@@ -88,15 +92,17 @@ class ProcessImage:
         no sum anywhere is reckoned with what cannot be.
         """
         self._cycle += 1
-        bad = quality == Quality.BAD
+        power_kw, power_at_s = _shown(
+            self._value[Quantity.POWER_KW], self._at_s[Quantity.POWER_KW], self._good_kw, self._good_s, quality
+        )
         energy_kwh = self._column(Quantity.ENERGY_KWH)
         delivered_kwh = self._delivered_kwh(energy_kwh)
         state = FleetState(
             index=self.index,
             at_s=at_s,
             cycle=self._cycle,
-            power_kw=np.where(bad, self._good_kw, self._value[Quantity.POWER_KW]),
-            power_at_s=np.where(bad, self._good_s, self.power_at_s()),
+            power_kw=power_kw,
+            power_at_s=power_at_s,
             quality=quality,
             energy_kwh=energy_kwh,
             soc=self._column(Quantity.SOC),
@@ -181,6 +187,19 @@ def _put(  # noqa: PLR0917 - a kernel takes arguments by position
             known_s[quantity, row] = at_s[i]
             if quantity == _POWER and low_kw[row] <= values[i] <= high_kw[row]:
                 good_kw[row], good_s[row] = values[i], at_s[i]
+
+
+@njit()
+def _shown(
+    value: FloatArray, known_s: FloatArray, good_kw: FloatArray, good_s: FloatArray, quality: CodeArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the powers to be shown and when they were measured: the last believable where the last one is bad."""
+    power_kw, at_s = np.empty(len(value)), np.empty(len(value))
+    for row in range(len(value)):
+        bad = quality[row] == _BAD
+        power_kw[row] = good_kw[row] if bad else value[row]
+        at_s[row] = good_s[row] if bad else known_s[row]
+    return power_kw, at_s
 
 
 @njit()

@@ -1,48 +1,60 @@
 """The front door of measurements: what cannot be is kept out and counted, the rest goes into the next picture."""
 
-from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
-from optimizer.jit import njit
 from vpp.domain.fleet import FleetState
-from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
+from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
+from vpp.domain.telemetry import TelemetryBatch
 from vpp.state.image import ProcessImage
+from vpp.telemetry.live import LiveGate
 from vpp.telemetry.quality import QualityRules, grade
-
-_FUTURE_S = 600.0
-"""How far ahead of the clock a sample may be stamped; further is a broken clock at the device."""
-
-_FAULTS = ("unknown_row", "unknown_quantity", "not_a_number", "future")
-_QUANTITIES = len(Quantity)
+from vpp.telemetry.verdict import HEALINGS, Verdict
 
 
 class Ingest:
-    """Checks batches, writes them into the process image and remembers them until the cycle takes them.
+    """Lets batches through the gate into the process image and remembers them until the cycle takes them.
 
     Attributes:
-        dropped: How many samples were kept out, by reason.
+        gate: What is refused, and why.
     """
 
     def __init__(self, image: ProcessImage, rules: QualityRules) -> None:
-        self.dropped: Counter[str] = Counter()
+        self.gate = LiveGate(image.index)
         self._image = image
         self._rules = rules
         self._batches: list[TelemetryBatch] = []
         self._events: list[SessionEvent] = []
         self._ended: list[ChargingSession] = []
 
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many samples were kept out, by reason; reasons that never occurred are left out."""
+        counts = self.gate.refused.tolist()
+        return {verdict.word: counts[verdict] for verdict in Verdict if counts[verdict]}
+
+    @property
+    def healed(self) -> Mapping[str, int]:
+        """How many samples were repaired and taken, by kind."""
+        counts = self.gate.healed.tolist()
+        return {healing.word: counts[healing] for healing in HEALINGS if counts[healing]}
+
     def telemetry(self, batch: TelemetryBatch, now_s: float) -> None:
-        """Take a batch; unknown rows, unknown quantities, NaN and samples from the future are dropped and counted."""
-        good = self._acceptable(batch, now_s)
-        kept = batch if good.all() else _chosen(batch, good)
+        """Take a batch; what the gate refuses is counted, its neighbours are kept."""
+        self.gate.serve(self._image.index)
+        kept = self.gate.take(batch, self._image.cells(), now_s)
         if len(kept):
-            self._image.write(kept)
             self._batches.append(kept)
 
     def session(self, event: SessionEvent) -> None:
-        """Take news of a car."""
+        """Take news of a car; what belongs to no row of the fleet is counted and dropped."""
+        if not isinstance(event, SessionPromised):
+            if not 0 <= event.row < len(self._image.index):
+                self.gate.refused[Verdict.UNKNOWN_ROW] += 1
+                return
+            self.gate.serve(self._image.index)
+            self.gate.begin_anew(event.row)
         closing = self._image.sessions.closing(event) if isinstance(event, SessionEnded) else None
         if closing is not None:
             self._ended.append(closing)
@@ -72,51 +84,6 @@ class Ingest:
         """Return and forget the sessions that ended since the last call, as they ended."""
         ended, self._ended = self._ended, []
         return ended
-
-    def _acceptable(self, batch: TelemetryBatch, now_s: float) -> BoolArray:
-        good, counts = _checked(
-            batch.rows,
-            batch.quantities,
-            batch.values,
-            batch.at_s,
-            len(self._image.index),
-            now_s + _FUTURE_S,
-        )
-        for reason, count in zip(_FAULTS, counts.tolist(), strict=True):
-            self.dropped[reason] += count
-        return good
-
-
-@njit()
-def _checked(  # noqa: PLR0917 - a kernel takes arguments by position
-    rows: RowArray, quantities: CodeArray, values: FloatArray, at_s: FloatArray, n_rows: int, latest_s: float
-) -> tuple[BoolArray, IdArray]:
-    """Return which samples are acceptable, and how many were not for each of ``_FAULTS``."""
-    good = np.ones(len(rows), dtype=np.bool_)
-    counts = np.zeros(4, dtype=np.int64)
-    for i in range(len(rows)):
-        fault = -1
-        if rows[i] < 0 or rows[i] >= n_rows:
-            fault = 0
-        elif quantities[i] >= _QUANTITIES:
-            fault = 1
-        elif not np.isfinite(values[i]):
-            fault = 2
-        elif at_s[i] > latest_s:
-            fault = 3
-        if fault >= 0:
-            good[i] = False
-            counts[fault] += 1
-    return good, counts
-
-
-def _chosen(batch: TelemetryBatch, chosen: BoolArray) -> TelemetryBatch:
-    return TelemetryBatch(
-        rows=batch.rows[chosen],
-        quantities=batch.quantities[chosen],
-        values=batch.values[chosen],
-        at_s=batch.at_s[chosen],
-    )
 
 
 def _joined(batches: list[TelemetryBatch]) -> TelemetryBatch:

@@ -1,4 +1,4 @@
-"""The vocabulary of the plausibility gate: one word for every reason for which something is not believed."""
+"""The vocabulary of the plausibility gate: a word for each reason not to believe something, and for each repair."""
 
 from enum import IntEnum
 
@@ -33,3 +33,22 @@ class Verdict(IntEnum):
 
 BENIGN = frozenset({Verdict.ORDER, Verdict.DUPLICATE})
 """Verdicts that tell of the network rather than of the device: counted, and no word about the value."""
+
+
+class Healing(IntEnum):
+    """What is repaired and taken; the number is its place in counts."""
+
+    CLIPPED = 0
+    """A state of charge a hair above full or below empty."""
+    CLOCK_AHEAD = 1
+    """A stamp some minutes ahead of the clock, taken as now."""
+    NEW_BEGINNING = 2
+    """A register or a state of charge that jumped and stood: a new beginning."""
+
+    @property
+    def word(self) -> str:
+        """The repair as labels spell it."""
+        return self.name.lower()
+
+
+HEALINGS = tuple(Healing)
