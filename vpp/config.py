@@ -41,6 +41,11 @@ class Settings(BaseSettings):
         description="PEM file of the authority that signs the stations' own certificates: security profile 3, each"
         " station is the one its certificate names",
     )
+    ocpp_paths: str = Field(
+        "/ocpp/{id}",
+        description="paths charging stations connect to, parted by commas, {id} standing for the station's id, e.g."
+        " /ocpp/{id},/steve/websocket/CentralSystemService/{id}",
+    )
     ocpp_keys: Path | None = Field(
         None, description="file of the stations' keys, made by vpp keys issue; a station without its key stays out"
     )
@@ -204,6 +209,12 @@ class Settings(BaseSettings):
         """The device plane is in other processes, which are met on a bus."""
         return self.bus_url != "memory:"
 
+    @field_validator("ocpp_paths")
+    @classmethod
+    def _paths(cls, value: str) -> str:
+        paths_of(value)
+        return value
+
     @field_validator("reserve_windows")
     @classmethod
     def _windows(cls, value: str) -> str:
@@ -244,6 +255,21 @@ class Settings(BaseSettings):
             return Sourced(**given)
         except ValidationError as error:
             raise ConfigurationError(_one_line(error)) from error
+
+
+def paths_of(value: str) -> tuple[str, ...]:
+    """Return the patterns in ``/PATH/{id},...``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    paths = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not paths:
+        raise ValueError("give at least one path, e.g. /ocpp/{id}")
+    for path in paths:
+        if not path.startswith("/") or path.count("{id}") != 1 or not path.isascii() or set(path) & set(" ?#%"):
+            raise ValueError(f"give /PATH/{{id}} with {{id}} once, not {path!r}")
+    return paths
 
 
 def windows_of(value: str) -> tuple[tuple[float, float, float], ...]:

@@ -9,6 +9,7 @@ from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.journal import JournalEntry
+from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, RequestDraft
@@ -66,6 +67,10 @@ class LinkSink(Protocol):
 
     def healed(self, adapter: str, kind: str) -> None:
         """Count a cosmetic fault that was repaired, its message taken; ``kind`` is from a bounded list."""
+        ...
+
+    def knocked(self, knock: Knock) -> None:
+        """Note an id that asked to be let in and was not."""
         ...
 
 
@@ -170,6 +175,18 @@ class DialledLink(DeviceLink, Protocol):
 
         Nobody is told of a loss; instructions under way come back as unreachable. Numbers yet to be given out are
         above ``numbers``.
+        """
+        ...
+
+
+@runtime_checkable
+class LiveLink(DeviceLink, Protocol):
+    """A link that serves its devices in turns of its own, so that it may stand still while the process runs on."""
+
+    def age_wall_s(self) -> float:
+        """Return wall seconds since its last turn, NaN while it is not started.
+
+        Seconds where all is well, whether or not any device speaks; what it grows to tells how long nobody is served.
         """
         ...
 
@@ -425,6 +442,10 @@ class Plant(Protocol):
 
     def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
         """Iterate fleet, request and alarm events, those still kept after number ``after`` first."""
+        ...
+
+    def knocks(self) -> Sequence[Knock]:
+        """Return the ids that asked to be let in and were not, the latest first."""
         ...
 
     def ready(self) -> Mapping[str, bool]:

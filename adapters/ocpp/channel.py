@@ -7,11 +7,9 @@ either until it does, and is dropped once what waits for it passes ``backlog_byt
 import logging
 import math
 import socket
-import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from adapters.ocpp.fragments import Fragments
 from adapters.ocpp.frames import (
     FIN,
     MASKED,
@@ -21,14 +19,17 @@ from adapters.ocpp.frames import (
     CloseCode,
     Opcode,
     apply_mask,
+    close_fault,
     closing,
     control,
+    head_fault,
     is_utf8,
     masked,
     span,
     text,
 )
 from adapters.ocpp.heap import Leftovers
+from adapters.ocpp.owner import Greeter, Owner
 from adapters.ocpp.poller import READ, WRITE, Poller
 from adapters.ocpp.wheel import Wheel
 
@@ -42,46 +43,6 @@ LINGER_WALL_S = 1.0
 CRASHED = "crash"
 """What an exception that nobody expected is counted as."""
 _HEAD_END = b"\r\n\r\n"
-
-
-class Owner(Protocol):
-    """Who speaks on an open channel."""
-
-    def take(self, raw: bytes) -> None:
-        """Deal with one whole text message."""
-        ...
-
-    def stirred(self, kind: Opcode) -> None:
-        """Hear a sign of life that is no message, or a binary message, which is dropped."""
-        ...
-
-    def rejected(self, reason: str) -> None:
-        """Count something that was dropped."""
-        ...
-
-    def crashed(self, error: Exception) -> None:
-        """Hear that dealing with the peer ended in an exception; the connection is cut next."""
-        ...
-
-    def gone(self) -> None:
-        """Hear that the connection is over."""
-        ...
-
-
-class Greeter(Protocol):
-    """Who deals with the HTTP head that comes first."""
-
-    def greet(self, channel: "Channel", head: bytes) -> None:
-        """Answer a whole head: open the channel or close it."""
-        ...
-
-    def crashed(self, error: Exception) -> None:
-        """Hear that greeting ended in an exception; the connection is cut next."""
-        ...
-
-    def ungreeted(self, channel: "Channel") -> None:
-        """Hear that a connection ended before its head was there."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,9 +101,9 @@ class Channel:
         self.alarm = math.inf
         self._board = board
         self._fd = sock.fileno()
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
         self._backlog = bytearray() if mask else b""
-        self._parts: list[bytes] | None = None
+        self._parts: Fragments | None = None
         self._deadline = board.poller.now + board.handshake_wall_s
         board.wheel.look(self, self._deadline)
         board.poller.add(self._fd, self, WRITE if mask else READ)
@@ -157,6 +118,13 @@ class Channel:
     def congested(self) -> bool:
         """The peer has not taken what was sent."""
         return bool(self._backlog)
+
+    def peer_address(self) -> str:
+        """Return the address of the other end, empty where there is none (any more)."""
+        try:
+            return "" if self.sock is None else str(self.sock.getpeername()[0])
+        except (OSError, IndexError):
+            return ""
 
     def send(self, payload: bytes) -> None:
         """Send a text message."""
@@ -178,7 +146,7 @@ class Channel:
             self._backlog = bytearray(data[sent:])
             self._board.poller.change(self._fd, WRITE)
 
-    def close(self, code: CloseCode = CloseCode.OK) -> None:
+    def close(self, code: int = CloseCode.OK) -> None:
         """Say farewell and close; the owner hears of it now."""
         if self.sock is None or self in self._board.lingering:
             return
@@ -251,43 +219,59 @@ class Channel:
 
     # The rest.
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | bytearray) -> None:
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            # In place: a frame in a thousand pieces is not copied a thousand times.
+            self._rest += data
+            data, self._rest = self._rest, b""
         if self.owner is not None:
             self._take_frames(data)
         elif self.greeter is not None:
             self._take_head(data)
 
-    def _take_head(self, data: bytes) -> None:
+    def _keep(self, data: bytes | bytearray) -> None:
+        self._rest = bytearray(data) if isinstance(data, bytes) else data
+
+    def _take_head(self, data: bytes | bytearray) -> None:
         end = data.find(_HEAD_END)
         if end < 0 and len(data) <= LONGEST_HEAD:
-            self._rest = data
+            self._keep(data)
         elif end < 0 or end > LONGEST_HEAD:
             self.cut()
         elif self.greeter is not None:
             rest = data[end + len(_HEAD_END) :]
-            self.greeter.greet(self, data[:end])
+            self.greeter.greet(self, bytes(data[:end]))
             if rest and self.owner is not None:
                 self._take_frames(rest)
 
-    def _take_frames(self, data: bytes) -> None:
+    def _take_frames(self, data: bytes | bytearray) -> None:
+        """Take whole frames; a head is judged as soon as it is there, however much is to follow."""
         at, end = 0, len(data)
         while self.owner is not None:
             body, stop = span(data, at)
-            if stop - body > MAX_MESSAGE_BYTES:
+            if stop == 0:
+                self._keep(data[at:] if at else data)
+                return
+            first, size = data[at], stop - body
+            fault = "" if first == WHOLE_TEXT and self._parts is None else head_fault(first, size, amid=self._amid)
+            if fault:
+                self._fail(fault, CloseCode.PROTOCOL_ERROR)
+            elif size > MAX_MESSAGE_BYTES:
                 self._fail("too_long", CloseCode.MESSAGE_TOO_BIG)
-            elif stop == 0 or stop > end:
-                self._rest = data[at:] if at else data
+            elif not data[at + 1] & MASKED and not self.mask:  # a client's frame must be masked
+                self._fail("unmasked", CloseCode.PROTOCOL_ERROR)
+            elif stop > end:
+                self._keep(data[at:] if at else data)
                 return
             elif data[at + 1] & MASKED:
-                payload = apply_mask(data[body:stop], data[body - 4 : body])
-                self._take_frame(data[at], payload)
-            elif self.mask:
-                self._take_frame(data[at], data[body:stop])
-            else:  # a client's frame must be masked
-                self._fail("unmasked", CloseCode.PROTOCOL_ERROR)
+                self._take_frame(first, apply_mask(data[body:stop], data[body - 4 : body]))
+            else:
+                self._take_frame(first, bytes(data[body:stop]))
             at = stop
+
+    @property
+    def _amid(self) -> bool:
+        return self._parts is not None
 
     def _take_frame(self, first: int, payload: bytes) -> None:
         owner = self.owner
@@ -305,28 +289,41 @@ class Channel:
             if not self._board.rsv_tolerated:
                 self.close(CloseCode.PROTOCOL_ERROR)
                 return
-        kind = first & 0x0F
-        if kind == Opcode.TEXT and first & FIN:
-            self._take_text(owner, payload)
-        elif kind in (Opcode.TEXT, Opcode.CONTINUATION):
-            self._take_part(owner, payload, last=bool(first & FIN))
-        elif kind == Opcode.PING:
-            self._control(Opcode.PONG, payload[:125])
-            owner.stirred(Opcode.PING)
-        elif kind == Opcode.CLOSE:
-            self.close(CloseCode.OK)
-        elif kind in (Opcode.PONG, Opcode.BINARY):
-            owner.stirred(Opcode(kind))
-        else:
-            self._fail("opcode", CloseCode.PROTOCOL_ERROR)
+        kind = Opcode(first & 0x0F)
+        match kind:
+            case Opcode.PING:
+                self._control(Opcode.PONG, payload)
+                owner.stirred(Opcode.PING)
+            case Opcode.PONG:
+                owner.stirred(Opcode.PONG)
+            case Opcode.CLOSE:
+                self._take_close(payload)
+            case _ if first & FIN and self._parts is None:
+                self._take_message(owner, kind, payload)
+            case _:
+                self._take_part(owner, kind, payload, last=bool(first & FIN))
 
-    def _take_part(self, owner: Owner, payload: bytes, *, last: bool) -> None:
-        parts = self._parts = [*(self._parts or ()), payload]
-        if sum(map(len, parts)) > MAX_MESSAGE_BYTES:
+    def _take_close(self, payload: bytes) -> None:
+        """Answer a farewell with its own code, one that is none with what is wrong with it."""
+        fault = close_fault(payload)
+        if fault is not None:
+            self._fail("close", fault)
+        else:
+            self.close(int.from_bytes(payload[:2], "big") if payload else CloseCode.OK)
+
+    def _take_part(self, owner: Owner, kind: Opcode, payload: bytes, *, last: bool) -> None:
+        parts = self._parts = self._parts or Fragments(kind)
+        if not parts.add(payload):
             self._fail("too_long", CloseCode.MESSAGE_TOO_BIG)
         elif last:
             self._parts = None
-            self._take_text(owner, b"".join(parts))
+            self._take_message(owner, parts.kind, bytes(parts.message))
+
+    def _take_message(self, owner: Owner, kind: Opcode, message: bytes) -> None:
+        if kind is Opcode.TEXT:
+            self._take_text(owner, message)
+        else:
+            owner.stirred(Opcode.BINARY)
 
     def _take_text(self, owner: Owner, message: bytes) -> None:
         if is_utf8(message):
@@ -334,7 +331,7 @@ class Channel:
         else:
             self._fail("utf8", CloseCode.NOT_CONSISTENT)
 
-    def _fail(self, reason: str, code: CloseCode) -> None:
+    def _fail(self, reason: str, code: int) -> None:
         if self.owner is not None:
             self.owner.rejected(reason)
         self.close(code)
@@ -383,81 +380,8 @@ class Channel:
 
     def _tell_gone(self) -> None:
         owner, greeter = self.owner, self.greeter
-        self.owner, self.greeter, self._rest = None, None, b""
+        self.owner, self.greeter, self._rest, self._parts = None, None, b"", None
         if owner is not None:
             owner.gone()
         elif greeter is not None:
             greeter.ungreeted(self)
-
-
-class TlsChannel(Channel):
-    """A channel inside TLS; the handshake happens as its parts arrive, a client's once it is connected.
-
-    Args:
-        wrap: Puts TLS around the socket.
-    """
-
-    __slots__ = ("_shaken", "_wrap")
-
-    def __init__(
-        self,
-        board: Switchboard,
-        sock: socket.socket,
-        greeter: Greeter,
-        *,
-        wrap: Callable[[socket.socket], ssl.SSLSocket],
-        mask: bytes = b"",
-    ) -> None:
-        self._shaken = False
-        self._wrap: Callable[[socket.socket], ssl.SSLSocket] | None = wrap
-        super().__init__(board, sock, greeter, mask=mask)
-
-    def ready(self, mask: int) -> None:
-        """See ``poller.Watched``; what OpenSSL holds decrypted is no event of the socket's, so all of it is read."""
-        if not self._shaken and not self._shake():
-            return
-        super().ready(mask)
-        while isinstance(self.sock, ssl.SSLSocket) and not self._backlog and self.sock.pending():
-            super().ready(READ)
-
-    def _shake(self) -> bool:
-        """Go on with the handshake; tell whether it is complete."""
-        try:
-            if self._wrap is not None and self.sock is not None:
-                self.sock, self._wrap = self._wrap(self.sock), None
-            if isinstance(self.sock, ssl.SSLSocket):
-                self.sock.do_handshake()
-        except ssl.SSLWantReadError:
-            self._board.poller.change(self._fd, READ)
-            return False
-        except ssl.SSLWantWriteError:
-            self._board.poller.change(self._fd, WRITE)
-            return False
-        except (OSError, ValueError):
-            self.cut()
-            return False
-        self._shaken = True
-        self._board.leftovers.shaken(self._board.poller.now)
-        self._board.poller.change(self._fd, WRITE if self._backlog else READ)
-        return True
-
-    def _receive(self) -> bytes | None:
-        try:
-            return self.sock.recv(RECEIVE_BYTES) if self.sock is not None else None
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-        except (OSError, ValueError):
-            return b""
-
-    def _send(self, data: bytes | bytearray) -> int:
-        """See ``Channel``; before the handshake is complete nothing is taken."""
-        if self.sock is None:
-            return len(data)
-        if not self._shaken:
-            return 0
-        try:
-            return self.sock.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
-        except (OSError, ValueError):
-            return len(data)

@@ -5,6 +5,7 @@ from array import array
 
 import numpy as np
 
+from vpp.domain.knock import Knock
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -52,6 +53,10 @@ class Coalescer:
     def healed(self, kind: str) -> None:
         """Count a message that was taken after a repair."""
         self._sink.healed(ADAPTER, kind)
+
+    def knocked(self, knock: Knock) -> None:
+        """Pass on that a station was not let in."""
+        self._sink.knocked(knock)
 
     def flush(self) -> None:
         """Deliver everything collected so far."""

@@ -12,7 +12,8 @@ from itertools import count
 from urllib.parse import quote, urlsplit
 
 from adapters.ocpp import handshake
-from adapters.ocpp.channel import Channel, Switchboard, TlsChannel
+from adapters.ocpp.channel import Channel, Switchboard
+from adapters.ocpp.tlschannel import TlsChannel
 from adapters.ocpp.wire import Version
 from vpp.domain.errors import InputError
 

@@ -13,10 +13,13 @@ from typing import Protocol
 
 from adapters.ocpp import handshake
 from adapters.ocpp.admission import Admission
-from adapters.ocpp.channel import CRASHED, Channel, Switchboard, TlsChannel
+from adapters.ocpp.channel import CRASHED, Channel, Switchboard
 from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.httphead import Request, parse_request
+from adapters.ocpp.paths import Paths
 from adapters.ocpp.poller import READ
 from adapters.ocpp.security import identities
+from adapters.ocpp.tlschannel import TlsChannel
 from adapters.ocpp.wire import Version, choose_version
 from vpp.domain.errors import ConfigurationError, FrameError
 
@@ -26,6 +29,11 @@ BACKLOG = 4096
 _AT_ONCE = 256
 """Connections taken in before the others are heard again."""
 _SPARE_DESCRIPTORS = 256
+_EXTRA = {
+    HTTPStatus.UPGRADE_REQUIRED: {"Sec_WebSocket_Version": "13", "Upgrade": "websocket"},
+    HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "GET"},
+}
+"""Header fields of a refusal that says how to do it right."""
 
 Authenticate = Callable[[str, str | None], bool]
 
@@ -64,6 +72,10 @@ class Host(Protocol):
         """Count a connection that was not let in."""
         ...
 
+    def knocked(self, name: str, peer: str, reason: str) -> None:
+        """Count a station that was not let in, and note who it said it was and from where."""
+        ...
+
 
 class Door:
     """Greets whoever connects.
@@ -73,6 +85,7 @@ class Door:
         authenticate: Judges station id and Basic password (``None`` where none was given); ``None`` lets everybody in.
         admission: How many may come in a second.
         tolerance: What is overlooked.
+        paths: Which station a request names.
     """
 
     def __init__(
@@ -83,8 +96,10 @@ class Door:
         authenticate: Authenticate | None,
         admission: Admission,
         tolerance: Tolerance,
+        paths: Paths,
     ) -> None:
         self.open = True
+        self._paths = paths
         self._board = board
         self._host = host
         self._authenticate = authenticate
@@ -93,22 +108,32 @@ class Door:
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
 
     def greet(self, channel: Channel, head: bytes) -> None:
-        """See ``channel.Greeter``."""
+        """See ``channel.Greeter``; what may be known of our stations is said to none that is not one of them."""
         try:
-            request = handshake.parse_request(head)
+            request = parse_request(head)
+            names = self._paths.stations(request.target)
         except FrameError:
             self._turn_away(channel, handshake.refusal(HTTPStatus.BAD_REQUEST), "bad_request")
             return
         fault = handshake.check_upgrade(request, connection_tolerated=self._tolerance.missing_connection)
         if fault is not None:
-            extra = {"Sec_WebSocket_Version": "13"} if fault is HTTPStatus.UPGRADE_REQUIRED else {}
-            self._turn_away(channel, handshake.refusal(fault, **extra), "bad_request")
-            return
-        station = handshake.station_id(request)
-        if not self._host.knows(station):
-            self._turn_away(channel, handshake.refusal(HTTPStatus.NOT_FOUND), "unknown_station")
-        elif not self._is_itself(channel, request, station):
-            self._turn_away(channel, handshake.unauthorized(), "unauthorized")
+            self._turn_away(channel, handshake.refusal(fault, **_EXTRA.get(fault, {})), "bad_request")
+        elif handshake.is_of_browser(request):
+            self._knocked(channel, handshake.refusal(HTTPStatus.FORBIDDEN), names or [request.target], "browser")
+        elif not names:
+            self._knocked(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [request.target], "path")
+        else:
+            self._greet_station(channel, request, names)
+
+    def _greet_station(self, channel: Channel, request: Request, names: list[str]) -> None:
+        """Judge the key before anything else: who has none learns nothing of which ids there are."""
+        station = next((name for name in names if self._host.knows(name)), names[0])
+        known = self._host.knows(station)
+        if not self._is_itself(channel, request, station):
+            reason = "unauthorized" if known else "unknown_station"
+            self._knocked(channel, handshake.unauthorized(), [station], reason)
+        elif not known:
+            self._knocked(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [station], "unknown_station")
         else:
             self._admit(channel, request, station)
 
@@ -120,13 +145,13 @@ class Door:
     def ungreeted(self, channel: Channel) -> None:
         """See ``channel.Greeter``; port scanners and load balancers do this all day."""
 
-    def _is_itself(self, channel: Channel, request: handshake.Request, station: str) -> bool:
+    def _is_itself(self, channel: Channel, request: Request, station: str) -> bool:
         """Tell whether it is the station it says: by its key, and by its certificate where one was asked for."""
         if isinstance(channel.sock, ssl.SSLSocket) and channel.sock.context.verify_mode is ssl.CERT_REQUIRED:
             return station in identities(channel.sock)
         return self._authenticate is None or self._authenticate(station, handshake.password(request, station))
 
-    def _admit(self, channel: Channel, request: handshake.Request, station: str) -> None:
+    def _admit(self, channel: Channel, request: Request, station: str) -> None:
         poller = self._board.poller
         full = not self.open or len(poller) > self._most
         wait_s = (
@@ -147,6 +172,11 @@ class Door:
             self._host.turned_away("subprotocol")
         else:
             self._host.welcome(channel, station, version)
+
+    def _knocked(self, channel: Channel, refusal: bytes, names: list[str], reason: str) -> None:
+        self._host.knocked(names[0], channel.peer_address(), reason)
+        channel.write(refusal)
+        channel.close()
 
     def _turn_away(self, channel: Channel, refusal: bytes, reason: str) -> None:
         self._host.turned_away(reason)

@@ -1,4 +1,4 @@
-"""RFC 6455 frames: as much of the WebSocket protocol as whole text messages between known peers need."""
+"""RFC 6455 frames, and what may be wrong with one; extensions are never agreed upon."""
 
 from enum import IntEnum
 from typing import Protocol
@@ -9,10 +9,15 @@ _MEDIUM = 1 << 16
 _MASKED = 0x80
 _FIN = 0x80
 _SHORTEST_HEAD = 2
+MAX_CONTROL_BYTES = 125
+_CONTROL = 0x8
+"""The opcodes from here on are control frames."""
+_CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
+"""Codes that may stand in a close frame (RFC 6455, 7.4, and the IANA registry)."""
 
 
 class _Unmask(Protocol):
-    def __call__(self, data: bytes, mask: bytes, /) -> bytes: ...
+    def __call__(self, data: bytes | bytearray, mask: bytes | bytearray, /) -> bytes: ...
 
 
 class Opcode(IntEnum):
@@ -38,6 +43,7 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
 
 
+_OPCODES = frozenset(Opcode)
 WHOLE_TEXT = _FIN | Opcode.TEXT
 """First byte of a message in one frame: what nearly every frame begins with."""
 RESERVED_BITS = 0x70
@@ -45,7 +51,7 @@ FIN = _FIN
 MASKED = _MASKED
 
 
-def xor(data: bytes, mask: bytes, /) -> bytes:
+def xor(data: bytes | bytearray, mask: bytes | bytearray, /) -> bytes:
     """Return ``data`` with a four-byte mask applied, in pure Python."""
     size = len(data)
     whole = mask * (size // 4 + 1)
@@ -83,7 +89,7 @@ def masked(opcode: Opcode, payload: bytes, mask: bytes) -> bytes:
     return _head(_FIN | opcode, len(payload), _MASKED) + mask + apply_mask(payload, mask)
 
 
-def span(data: bytes, at: int) -> tuple[int, int]:
+def span(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """Return where the payload of the frame at ``at`` begins, after its mask, and ends, perhaps beyond the data.
 
     Both are 0 while the head is not complete.
@@ -114,9 +120,35 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def closing(code: CloseCode) -> bytes:
+def closing(code: int) -> bytes:
     """Return the payload of a close frame."""
     return code.to_bytes(2, "big")
+
+
+def head_fault(first: int, size: int, *, amid: bool) -> str:
+    """Return what is wrong with a frame's head, an empty string if nothing is.
+
+    Args:
+        first: Its first byte; reserved bits are another matter.
+        size: Bytes of its payload.
+        amid: A message in fragments has begun and is not over.
+    """
+    kind = first & 0x0F
+    if kind not in _OPCODES:
+        return "opcode"
+    if kind & _CONTROL:
+        return "" if first & _FIN and size <= MAX_CONTROL_BYTES else "control"  # 5.5
+    return "" if (kind == Opcode.CONTINUATION) == amid else "fragment"  # 5.4
+
+
+def close_fault(payload: bytes) -> CloseCode | None:
+    """Return what a close frame must be answered with that is none, ``None`` if it is one (5.5.1, 7.4, 8.1)."""
+    if not payload:
+        return None
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not any(code in codes for codes in _CLOSE_CODES):
+        return CloseCode.PROTOCOL_ERROR
+    return None if is_utf8(payload[2:]) else CloseCode.NOT_CONSISTENT
 
 
 def _head(first: int, size: int, masked_bit: int) -> bytes:

@@ -1,63 +1,54 @@
 """The HTTP upgrade of a station, both ends: whose path, which password, which version."""
 
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha1
 from http import HTTPStatus
-from urllib.parse import unquote
 
+from adapters.ocpp.httphead import Request
 from adapters.ocpp.wire import Version
-from vpp.domain.errors import FrameError
 
-PATH = "/ocpp/"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION_13 = "13"
-_WORDS_OF_A_REQUEST = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The head of an HTTP request; names of headers in lower case, repeated ones joined by commas."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-
-
-def parse_request(head: bytes) -> Request:
-    """Return a request's head; raises FrameError where it is none."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ")
-    if len(words) != _WORDS_OF_A_REQUEST or not words[2].startswith("HTTP/1."):
-        raise FrameError(f"no HTTP request: {first[:80]!r}")
-    return Request(words[0], words[1], _headers(lines))
+_NONCE_BYTES = 16
 
 
 def check_upgrade(request: Request, *, connection_tolerated: bool) -> HTTPStatus | None:
-    """Return what to refuse a request with that is no WebSocket upgrade, ``None`` if it is one.
+    """Return what to refuse a request with that is no WebSocket upgrade, ``None`` if it is one (RFC 6455, 4.2.1).
 
     Args:
         request: What came.
         connection_tolerated: Some firmware leaves out ``Connection: Upgrade`` (lbbrhzn/ocpp#1984); let it in.
     """
     headers = request.headers
+    if not request.version.startswith("HTTP/1.") or request.version == "HTTP/1.0":
+        return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
     if request.method != "GET":
         return HTTPStatus.METHOD_NOT_ALLOWED
-    if "websocket" not in headers.get("upgrade", "").lower() or not headers.get("sec-websocket-key"):
+    upgraded = connection_tolerated or "upgrade" in _tokens(headers, "connection")
+    if "host" not in headers or _has_body(headers) or not upgraded or "websocket" not in _tokens(headers, "upgrade"):
         return HTTPStatus.BAD_REQUEST
-    if "upgrade" not in headers.get("connection", "").lower() and not connection_tolerated:
+    if not _is_nonce(headers.get("sec-websocket-key", "")):
         return HTTPStatus.BAD_REQUEST
-    if headers.get("sec-websocket-version", _VERSION_13) != _VERSION_13:
+    if headers.get("sec-websocket-version") != _VERSION_13:
         return HTTPStatus.UPGRADE_REQUIRED
     return None
 
 
-def station_id(request: Request) -> str:
-    """Return the station a path names, an empty string if it names none."""
-    path = request.path.partition("?")[0]
-    return unquote(path.removeprefix(PATH)) if path.startswith(PATH) else ""
+def is_of_browser(request: Request) -> bool:
+    """Tell whether a web page asks: any page could otherwise speak for a station and put out the real one.
+
+    A browser names the page's origin (RFC 6455, 10.2). Libraries of stations name one too, the server's own or
+    ``file://`` (Links2004/arduinoWebSockets), and no browser's user agent; these are let in.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    if headers.get("user-agent", "").startswith("Mozilla/") or "sec-fetch-mode" in headers:
+        return True
+    own = origin.partition("://")[2].lower() == headers.get("host", "").lower()
+    return not (own or origin.lower() in {"file://", ""})
 
 
 def offered(request: Request) -> list[str]:
@@ -75,8 +66,8 @@ def password(request: Request, station: str) -> str | None:
     if kind.lower() != "basic":
         return None
     try:
-        user, colon, word = b64decode(token, validate=True).partition(b":")
-    except Base64Error:
+        user, colon, word = b64decode(token.strip(), validate=True).partition(b":")
+    except ValueError:  # no base64, or no ASCII
         return None
     if not colon or user != station.encode():
         return None
@@ -150,3 +141,20 @@ def _headers(lines: list[str]) -> dict[str, str]:
             name, value = name.strip().lower(), value.strip()
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
+
+
+def _tokens(headers: Mapping[str, str], name: str) -> set[str]:
+    """Return the words of a field that lists some, in lower case."""
+    return {word.strip().lower() for word in headers.get(name, "").split(",")}
+
+
+def _has_body(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _is_nonce(key: str) -> bool:
+    """Tell whether a key is base64 of 16 bytes."""
+    try:
+        return len(b64decode(key, validate=True)) == _NONCE_BYTES
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""The central system: accepts stations at ``/ocpp/{station_id}`` and hands them their instructions."""
+"""The central system: lets stations in, by the path that names each, and hands them their instructions."""
 
 import asyncio
 import math
@@ -17,12 +17,14 @@ from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Sc
 from adapters.ocpp.composite import CompositeSchedule, read_composite
 from adapters.ocpp.door import Authenticate, Door, Listener, Tolerance
 from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.manners import Manners, SessionTold
+from adapters.ocpp.paths import DEFAULT, Paths
 from adapters.ocpp.plates import Plates, check_places
 from adapters.ocpp.poller import REST_WALL_S, Poller
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session
-from adapters.ocpp.sessions import SILENT_INTERVALS, Leases, Manners, Sessions, SessionTold
+from adapters.ocpp.sessions import SILENT_INTERVALS, Leases, Sessions
 from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import Supply
 from adapters.ocpp.v2x import Dialect2
@@ -89,6 +91,8 @@ class OcppLink:
         rest_wall_s: Longest pause after a thin harvest of events; longer costs latency, shorter CPU.
         on_session: Told of every session: station, epoch, and whether it began or ended; the epoch rises with time
             over all processes, so that who hears several knows which one counts.
+        paths: Patterns of the paths stations connect to, ``{id}`` standing for the station; raises ConfigurationError
+            for one that is none.
     """
 
     name = ADAPTER
@@ -121,6 +125,7 @@ class OcppLink:
         settle_wall_s: float = SETTLE_WALL_S,
         rest_wall_s: float = REST_WALL_S,
         on_session: SessionTold | None = None,
+        paths: Sequence[str] = DEFAULT,
     ) -> None:
         self.cards = Cards()
         self._address = (host, port)
@@ -149,6 +154,7 @@ class OcppLink:
         self._intervals = (max(round(sample_interval_s), 1), max(round(boot_interval_s), 1))
         self._patience_wall_s = max(clock.wall(call_timeout_s), min(call_timeout_s, LEAST_PATIENCE_WALL_S))
         self._rest_wall_s = rest_wall_s
+        self._paths = Paths(paths)
         self._epoch = 0
         self._plates = Plates(sites=bool(wake))
         self._coalescer: Coalescer
@@ -185,6 +191,10 @@ class OcppLink:
         """How often sockets have woken the event loop."""
         return self._board.poller.wakes
 
+    def age_wall_s(self) -> float:
+        """See ``vpp.ports.LiveLink``."""
+        return math.nan if self._sessions is None else self._board.poller.age_wall_s()
+
     def check(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; an address is ``station/connector`` with a connector of 1 or more."""
         check_places(index)
@@ -208,6 +218,7 @@ class OcppLink:
             authenticate=self._authenticate,
             admission=self._admission,
             tolerance=self._tolerance,
+            paths=self._paths,
         )
         self._listen()
         poller.before_rest(self._coalescer.flush)

@@ -5,22 +5,23 @@ import heapq
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from adapters.ocpp.admission import Bucket, Rush
+from adapters.ocpp.admission import Rush
 from adapters.ocpp.channel import Channel
 from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, Dialect, Script, Verdict
 from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.knocks import Knocks
+from adapters.ocpp.manners import Manners
 from adapters.ocpp.pacing import Pacer
 from adapters.ocpp.plates import Plates
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session
-from adapters.ocpp.waking import Waker, WakeRule
+from adapters.ocpp.waking import Waker
 from adapters.ocpp.wire import Call, Version
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import Quantity
@@ -38,31 +39,6 @@ BOOT_PATIENCE_WALL_S = 10.0
 """A station that has not spoken so long after connecting is asked to boot: it knows us, we do not know it."""
 KEPT_AWAY_WALL_S = 900.0
 """How long a station is remembered that has gone; it may have come to another process."""
-
-SessionTold = Callable[[str, int, bool], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How sessions are treated.
-
-    Attributes:
-        call_retries: How often an instruction without an answer is sent again on the same connection.
-        silence_wall_s: Without a sign of life for so long a connection is dropped.
-        setups: How many stations a second are asked and told what follows a boot.
-        wake: Where sleeping cars are woken.
-        profile_interval_s: Least time between a profile and one that raises the ceiling, 0 for none.
-        settle_wall_s: How long a station that has booted is sent nothing.
-        on_session: Told of every session: station, epoch, and whether it began or ended.
-    """
-
-    call_retries: int
-    silence_wall_s: float
-    setups: Bucket
-    wake: Sequence[WakeRule]
-    profile_interval_s: float
-    settle_wall_s: float
-    on_session: SessionTold | None
 
 
 class Leases:
@@ -118,6 +94,7 @@ class Sessions:
         self._away: deque[tuple[float, Charger]] = deque()
         self._to_pump: dict[Session, None] = {}
         self._to_set_up: dict[Session, None] = {}
+        self._knocks = Knocks(coalescer, clock, hub.poller)
         self._tick: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Session]:
@@ -319,6 +296,11 @@ class Sessions:
     def turned_away(self, reason: str) -> None:
         """See ``door.Host``."""
         self._coalescer.rejected(reason)
+
+    def knocked(self, name: str, peer: str, reason: str) -> None:
+        """See ``door.Host``."""
+        self._coalescer.rejected(reason)
+        self._knocks.take(name, peer, reason)
 
     # The rest.
 

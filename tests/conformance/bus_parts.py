@@ -11,6 +11,7 @@ from vpp.bus.gateway import Gateway
 from vpp.bus.hub import GatewayHub
 from vpp.domain.errors import BusError
 from vpp.domain.fleet import FleetIndex
+from vpp.domain.knock import Knock, KnockBook
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -60,6 +61,7 @@ class Ears:
         self.samples = 0
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.repaired: Counter[tuple[str, str]] = Counter()
+        self.knocks = KnockBook()
         self.order: list[str] = []
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -89,6 +91,10 @@ class Ears:
         """Count."""
         self.repaired[adapter, kind] += 1
 
+    def knocked(self, knock: Knock) -> None:
+        """Note."""
+        self.knocks.take(knock)
+
     def connected(self, row: int) -> bool:
         """Return what was last said of a row."""
         return self.values.get((row, Quantity.CONNECTED)) == 1.0
@@ -103,6 +109,7 @@ class Devices:
         self.defaults: dict[int, float] = {}
         self.owned: set[str] = set()
         self.mute = False
+        self.age = 0.5
         self.index = FleetIndex.empty()
         self.sink: LinkSink | None = None
 
@@ -132,6 +139,10 @@ class Devices:
                 at_s=np.full(count, SYSTEM_CLOCK.now_s()),
             )
         )
+
+    def age_wall_s(self) -> float:
+        """Return what the test has it be."""
+        return self.age
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return something."""

@@ -1,6 +1,7 @@
 """A leader and several gateways on one bus: who gets what, what happens when somebody goes, who is believed."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from vpp.bus import subjects
 from vpp.bus.codec import Kind, encode
 from vpp.bus.frames import setpoint_frame
 from vpp.bus.inprocess import InProcessBus
+from vpp.bus.link import BusLink
 from vpp.bus.nats import NatsBus
 from vpp.bus.server import local_nats
 from vpp.domain.errors import ConfigurationError
+from vpp.domain.knock import Knock
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.ports import Bus
+from vpp.runtime.clock import SYSTEM_CLOCK
+from vpp.runtime.plane import DevicePlane
 
 ACCEPTED = (OutcomeStatus.ACCEPTED, Reason.NONE)
 NOT_CONNECTED = (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
@@ -59,6 +64,36 @@ async def test_what_devices_say_reaches_the_leader_in_order_and_instructions_rea
             assert "model of 0" in str(hub.card(0))
         await one.close()
         await other.close()
+
+
+async def test_who_knocked_at_a_gateway_is_known_at_the_leader(bus: Bus) -> None:
+    devices = Devices()
+    async with leading(bus, city(1)) as (_, ears), serving("g1", bus, devices):
+        assert devices.sink is not None
+        for number in range(700):
+            knock = Knock(
+                adapter="ocpp", identity=f"CS-{number % 600}", peer="192.0.2.1", reason="path", first_s=1.0, last_s=2.0
+            )
+            devices.sink.knocked(knock)
+        await until(lambda: len(ears.knocks) == 600)
+        found = {knock.identity: knock.count for knock in ears.knocks}
+        assert (found["CS-0"], found["CS-599"]) == (2, 1)
+
+
+async def test_a_poller_that_stands_still_at_one_gateway_is_seen_at_the_leader(bus: Bus) -> None:
+    sound, broken = Devices(), Devices()
+    async with leading(bus, city(1)) as (hub, ears):
+        plane = DevicePlane([BusLink("ocpp", hub, check=lambda _: None)], None, SYSTEM_CLOCK)  # type: ignore[arg-type]  # no samples
+        assert plane.all_turn()  # nobody has told of any
+        assert math.isnan(hub.age_wall_s("ocpp"))
+        async with serving("g1", bus, sound), serving("g2", bus, broken):
+            await until(lambda: hub.age_wall_s("ocpp") >= 0.5)
+            assert plane.all_turn()
+            broken.age = 900.0
+            await until(lambda: hub.age_wall_s("ocpp") >= 900.0)
+            assert not plane.all_turn()
+            assert plane.pollers()["ocpp"]() >= 900.0
+        assert not ears.rejected
 
 
 async def test_a_fleet_that_grows_reaches_the_gateways(bus: Bus) -> None:

@@ -1,10 +1,9 @@
 """Where hostile stations meet the real central system, over real sockets, with a well-behaved station beside them."""
 
 import asyncio
-import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
@@ -17,6 +16,7 @@ from adapters.ocpp.wire import Version
 from tests.conformance.ocpp_bench import RawStation, central, fleet, resource, station
 from tests.fuzz.engine import Tally
 from vpp.domain.fleet import FleetIndex
+from vpp.domain.knock import Knock
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch
@@ -39,6 +39,7 @@ class CountingSink:
         self.rejected: Counter[str] = Counter()
         self.repaired: Counter[str] = Counter()
         self.samples = 0
+        self.knocks = 0
 
     def telemetry(self, batch: TelemetryBatch) -> None:
         """See ``LinkSink``."""
@@ -57,6 +58,10 @@ class CountingSink:
     def healed(self, adapter: str, kind: str) -> None:  # noqa: ARG002 - the signature is the port's
         """See ``LinkSink``."""
         self.repaired[kind] += 1
+
+    def knocked(self, knock: Knock) -> None:
+        """See ``LinkSink``."""
+        self.knocks += knock.count
 
 
 class Ground:
@@ -80,15 +85,8 @@ class Ground:
             self._tally.heard(answered=answer[0] == 3 and "currentTime" in answer[2])
 
     async def dial(self) -> "Line":
-        """Open a connection, from another address each time so that ports do not run out."""
-        sock = socket.socket()
-        sock.setblocking(False)
-        # Closing is abrupt: a hundred thousand connections must not all linger in TIME_WAIT.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.bind((f"127.0.0.{2 + next(_SOURCES) % 250}", 0))
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.link.port))
-        return Line(sock)
+        """Open a connection."""
+        return await dialled(self.link.port)
 
 
 class Line:
@@ -145,6 +143,18 @@ class Line:
         self._sock.close()
 
 
+async def dialled(port: int) -> Line:
+    """Open a connection, from another address each time so that ports do not run out."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    # Closing is abrupt: a hundred thousand connections must not all linger in TIME_WAIT.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.bind((f"127.0.0.{2 + next(_SOURCES) % 250}", 0))
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    return Line(sock)
+
+
 @asynccontextmanager
 async def ground(tally: Tally) -> AsyncIterator[Ground]:
     """Open the ground and close it; at the end it must still be alive, and nothing may have crashed in it."""
@@ -163,16 +173,6 @@ async def ground(tally: Tally) -> AsyncIterator[Ground]:
     tally.notes["refused"] = sink.rejected.total()
 
 
-async def spread(work: Sequence["asyncio.Future[None] | object"]) -> None:
-    """Wait for several at once."""
-    await asyncio.gather(*work)  # type: ignore[call-overload]
-
-
 def _fleet() -> FleetIndex:
     rows = (resource(row, f"{name}/1") for row, name in enumerate(HOSTILE, FIRST_ROW))
     return fleet(*rows)
-
-
-def random_mask() -> bytes:
-    """Return a masking key; which one changes nothing."""
-    return os.urandom(4)

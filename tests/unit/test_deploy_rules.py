@@ -27,6 +27,7 @@ _PLAIN = {
     "vpp_leader_epoch",
     "vpp_limits_not_restored",
     "vpp_plan_rung",
+    "vpp_poller_age_seconds",
     "vpp_promises_broken_total",
     "vpp_requests_unsettled",
     "vpp_solver_gap_ratio",
@@ -44,6 +45,7 @@ _ALERTS = {
     "CommandAckSlow",
     "DeliveryShortfall",
     "LimitsNotRestored",
+    "PollerStandsStill",
     "PlanFallback",
     "PromiseBroken",
     "ServiceDown",
@@ -89,7 +91,8 @@ def test_every_expression_names_only_metrics_that_are_exported(where: str, expr:
 
 
 def test_the_names_are_those_the_service_exports() -> None:
-    observability = (_ROOT / "vpp/runtime/observability.py").read_text(encoding="utf-8")
+    files = ("observability", "vitals")
+    observability = "".join((_ROOT / f"vpp/runtime/{name}.py").read_text(encoding="utf-8") for name in files)
     build_info = {"vpp_build_info"}  # prometheus_client adds the suffix to vpp_build
     missing = {name for name in _PLAIN - build_info | _HISTOGRAMS if f'"{name}"' not in observability}
     assert missing == set()

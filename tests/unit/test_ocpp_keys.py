@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ocpp.handshake import Request, basic, password
+from adapters.ocpp.handshake import basic, password
+from adapters.ocpp.httphead import Request
 from adapters.ocpp.security import KeyFile, KeyTable, new_key
 from vpp.bootstrap.keys import issue_keys, revoke_keys
 from vpp.domain.errors import ConfigurationError, InputError

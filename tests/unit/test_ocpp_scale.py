@@ -17,7 +17,8 @@ from adapters.ocpp import frames, quick, schemas
 from adapters.ocpp.admission import Admission, Bucket, Rush
 from adapters.ocpp.cards import Abilities, Cards
 from adapters.ocpp.frames import CloseCode, Opcode
-from adapters.ocpp.handshake import accepted, is_accepted, parse_request, refusal, request, retry_after_s
+from adapters.ocpp.handshake import accepted, is_accepted, refusal, request, retry_after_s
+from adapters.ocpp.httphead import parse_request
 from adapters.ocpp.plates import Plates
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.wheel import SLOT_WALL_S, Wheel

@@ -13,7 +13,7 @@ from adapters.ocpp.waking import WakeRule
 from vpp.bus.hub import GatewayHub
 from vpp.bus.link import BusLink
 from vpp.bus.nats import NatsBus
-from vpp.config import Settings, address_of
+from vpp.config import Settings, address_of, paths_of
 from vpp.domain.errors import ConfigurationError, InputError
 from vpp.ports import Clock, DeviceLink
 
@@ -94,6 +94,7 @@ def _stations(settings: Settings, clock: Clock, *, shared_port: bool) -> OcppLin
         wake=_wake_rules(settings),
         profile_interval_s=settings.ocpp_profile_interval_s,
         dynamic=settings.ocpp_dynamic,
+        paths=paths_of(settings.ocpp_paths),
         max_offline_s=None if offline_s is None else max(round(offline_s), 1),
     )
 

@@ -33,6 +33,7 @@ from vpp.bootstrap.limits import lift_limits
 from vpp.bootstrap.stationtls import Secured
 from vpp.bus.frames import telemetry_frames
 from vpp.domain.errors import DeviceUnreachableError
+from vpp.domain.knock import Knock
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, SetpointBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -97,6 +98,9 @@ class ColumnSink:
         self.rejected[reason] += 1
 
     def healed(self, adapter: str, kind: str) -> None:
+        """See ``LinkSink``."""
+
+    def knocked(self, knock: Knock) -> None:
         """See ``LinkSink``."""
 
 

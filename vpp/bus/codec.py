@@ -66,6 +66,10 @@ class Kind(IntEnum):
     """Request for a page, one row; number: position of its first row."""
     OVERTAKEN = 15
     """Sessions elsewhere that are newer than those of the gateway that is told."""
+    KNOCKS = 16
+    """Ids that asked a gateway to be let in and were not."""
+    AGES = 17
+    """Wall seconds since the pollers of a gateway's links last turned."""
     AREAS = 20
     """A page of master data, as the four that follow; number: how many there are of the kind in all."""
     OPERATORS = 21
@@ -101,6 +105,13 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     ),
     Kind.REJECTED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
     Kind.HEALED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
+    Kind.KNOCKS: (
+        *((name, TEXT) for name in ("adapter", "identity", "peer", "reason")),
+        ("first_s", "<f8"),
+        ("last_s", "<f8"),
+        ("count", "<u4"),
+    ),
+    Kind.AGES: (("adapter", TEXT), ("age_wall_s", "<f8")),
     Kind.BEACON: (("resources", "<u4"), ("digest", TEXT)),
     Kind.BEAT: (
         ("gateway", TEXT),

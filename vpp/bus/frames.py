@@ -9,6 +9,7 @@ import numpy as np
 
 from vpp.bus.codec import Frame, Kind, decode, encode
 from vpp.domain.errors import FrameError
+from vpp.domain.knock import Knock
 from vpp.domain.session import Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
@@ -198,6 +199,33 @@ def tally_of(frame: Frame) -> list[tuple[str, str, int]]:
     return list(zip(frame.texts("adapter"), frame.texts("reason"), frame.array("count").tolist(), strict=True))
 
 
+def knock_frames(knocks: Sequence[Knock]) -> Iterator[bytes]:
+    """Iterate ids that were not let in, in frames of bounded length."""
+    for first in range(0, len(knocks), _FRAME_KNOCKS):
+        chosen = knocks[first : first + _FRAME_KNOCKS]
+        yield encode(Kind.KNOCKS, {name: [getattr(knock, name) for knock in chosen] for name in _KNOCK_COLUMNS})
+
+
+def knocks_of(frame: Frame) -> list[Knock]:
+    """Return the ids of a KNOCKS frame."""
+    texts = [frame.texts(name) for name in _KNOCK_COLUMNS[:4]]
+    numbers = [frame.array(name).tolist() for name in _KNOCK_COLUMNS[4:]]
+    return [
+        Knock(adapter=a, identity=i, peer=p, reason=r, first_s=first, last_s=last, count=count)
+        for a, i, p, r, first, last, count in zip(*texts, *numbers, strict=True)
+    ]
+
+
+def age_frame(ages: Mapping[str, float]) -> bytes:
+    """Return wall seconds since a poller's last turn, by adapter, as one frame."""
+    return encode(Kind.AGES, {"adapter": list(ages), "age_wall_s": list(ages.values())})
+
+
+def ages_of(frame: Frame) -> dict[str, float]:
+    """Return the ages of an AGES frame, by adapter."""
+    return dict(zip(frame.texts("adapter"), frame.array("age_wall_s").tolist(), strict=True))
+
+
 def default_frames(rows: RowArray, power_kw: FloatArray) -> Iterator[bytes]:
     """Iterate default values in force, shape ``(n,)`` both, in frames of bounded length."""
     for part in _parts(len(rows)):
@@ -227,6 +255,9 @@ def one(frame: Frame, name: str) -> float:
     return float(frame.array(name)[0])
 
 
+_KNOCK_COLUMNS = ("adapter", "identity", "peer", "reason", "first_s", "last_s", "count")
+_FRAME_KNOCKS = 250
+"""A quarter of a megabyte, if every id is as long as one may be."""
 _CAR_COLUMNS = (
     *("what", "session", "rows", "at_s", "meter_kwh"),
     *("energy_kwh", "departure_s", "floor_kwh", "opted_out", "boost"),

@@ -23,11 +23,12 @@ from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputErr
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
-from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, ShardedLink
+from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, LiveLink, ShardedLink
 
 _log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[\w-]{1,64}")
 _BEAT_WALL_S = 0.5
+_BEATS_PER_AGE = 4
 _RECEIPT_WALL_S = 2.0
 _RETRY_WALL_S = 0.2
 _FAREWELL_WALL_S = 3.0
@@ -90,6 +91,7 @@ class Gateway:
         self._news = asyncio.Event()
         self._superseded = asyncio.Event()
         self._started = False
+        self._beats = 0
         self._sequence = 0
         self._told_epoch = 0
         self._in_flight: bytes | None = None
@@ -314,6 +316,14 @@ class Gateway:
                 await self._bus.publish(to.BEATS, self._sign_of_life(leaving=False))
             await asyncio.sleep(_BEAT_WALL_S)
             self._share()
+            self._tell_ages()
+
+    def _tell_ages(self) -> None:
+        """Say every few beats how long ago the links' pollers turned: what stands still here is seen at the leader."""
+        self._beats += 1
+        if self._started and self._beats % _BEATS_PER_AGE == 0:
+            live = (link for link in self._links.values() if isinstance(link, LiveLink))
+            self._uplink.aged({link.name: link.age_wall_s() for link in live})
 
     def _beat(self, _: str, content: bytes) -> None:
         frame = decode(content, Kind.BEAT)

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isnan, nan
+from time import monotonic
 
 import numpy as np
 import structlog
@@ -13,9 +15,11 @@ from vpp.bus import subjects as to
 from vpp.bus.codec import Frame, Kind, decode, encode, unbundled
 from vpp.bus.frames import (
     FRAME_ROWS,
+    ages_of,
     cars_of,
     claims_of,
     default_frames,
+    knocks_of,
     outcomes_of,
     receipt,
     receipt_of,
@@ -53,6 +57,8 @@ class _Peer:
     alive: bool = True
     synced: bool = True
     sequence: int = 0
+    turned: dict[str, float] = field(default_factory=dict)
+    """Monotonic time of the last turn of each adapter's poller there, as it was told."""
 
 
 class GatewayHub:
@@ -150,6 +156,15 @@ class GatewayHub:
         """Return what the device in ``row`` told of itself, as JSON."""
         return self._cards.get(row)
 
+    def age_wall_s(self, adapter: str) -> float:
+        """Return wall seconds since the poller of an adapter last turned at the live gateway where that is longest ago.
+
+        NaN where no gateway has told of it. A gateway that has stopped telling grows old too.
+        """
+        now = monotonic()
+        ages = [now - peer.turned[adapter] for peer in self._peers.values() if peer.alive and adapter in peer.turned]
+        return max((age for age in ages if not isnan(age)), default=nan)
+
     def gateways(self) -> dict[str, int]:
         """Return how many rows each live gateway holds, by its name."""
         return {peer.name: len(self._registry.held(peer.code)) for peer in self._peers.values() if peer.alive}
@@ -222,14 +237,26 @@ class GatewayHub:
             case Kind.CARS:
                 for event in cars_of(frame):
                     self._take_car(event)
+            case Kind.CARDS:
+                self._cards.update(zip(frame.array("rows").tolist(), frame.texts("card"), strict=True))
+            case _:
+                self._take_note(peer, frame)
+
+    def _take_note(self, peer: _Peer, frame: Frame) -> None:
+        """Take what operators want to know of a gateway, and no loop needs."""
+        match frame.kind:
             case Kind.REJECTED | Kind.HEALED:
                 sink = self._the_sink
                 tell = sink.rejected_frame if frame.kind is Kind.REJECTED else sink.healed
                 for adapter, reason, count in tally_of(frame):
                     for _ in range(min(count, _COUNTED_AT_ONCE)):
                         tell(adapter, reason)
-            case Kind.CARDS:
-                self._cards.update(zip(frame.array("rows").tolist(), frame.texts("card"), strict=True))
+            case Kind.KNOCKS:
+                for knock in knocks_of(frame):
+                    self._the_sink.knocked(knock)
+            case Kind.AGES:
+                now = monotonic()
+                peer.turned = {adapter: now - age_wall_s for adapter, age_wall_s in ages_of(frame).items()}
             case _:
                 raise FrameError(f"{frame.kind.name} does not come from a gateway")
 
@@ -292,6 +319,7 @@ class GatewayHub:
         elif incarnation > peer.incarnation:
             self._lose(peer, "restarted")
             peer.incarnation, peer.sequence, peer.synced, peer.alive = incarnation, 0, True, True
+            peer.turned.clear()
         peer.heard = now
         if not peer.alive:
             peer.alive = True

@@ -50,6 +50,10 @@ class BusLink:
         card: Mapping[str, object] = {} if text is None else orjson.loads(text)
         return card
 
+    def age_wall_s(self) -> float:
+        """See ``vpp.ports.LiveLink``; the oldest of the gateways."""
+        return self.hub.age_wall_s(self.name)
+
     async def close(self) -> None:
         """See ``DeviceLink``."""
         await self.hub.close()

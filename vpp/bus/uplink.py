@@ -8,21 +8,24 @@ outcomes, sessions and news of cars are never dropped.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vpp.bus.codec import Kind, encode
 from vpp.bus.frames import (
+    age_frame,
     car_frames,
     claim_frames,
+    knock_frames,
     outcome_frames,
     tally_frame,
     telemetry_frames,
 )
 from vpp.bus.sessions import HeldSessions
 from vpp.bus.subjects import MAX_MESSAGE_BYTES
+from vpp.domain.knock import Knock, KnockBook
 from vpp.domain.session import SessionEvent, SessionPromised
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import Quantity, RowArray, TelemetryBatch
@@ -72,6 +75,8 @@ class Uplink:
         self._most_samples = most_samples
         self._rounds: deque[_Round] = deque([_Round()])
         self._tallies = {kind: Counter[tuple[str, str]]() for kind in (Kind.REJECTED, Kind.HEALED)}
+        self._knocks = KnockBook()
+        self._ages: dict[str, float] = {}
         self._frames: deque[bytes] = deque()
         self._waiting = 0
         self._rows = 0
@@ -79,7 +84,8 @@ class Uplink:
     @property
     def empty(self) -> bool:
         """Nothing waits."""
-        return not (self._frames or any(self._tallies.values())) and all(one.empty for one in self._rounds)
+        waiting = (self._frames, self._knocks, self._ages, *self._tallies.values())
+        return not any(waiting) and all(one.empty for one in self._rounds)
 
     def resize(self, count: int) -> None:
         """Serve a fleet of ``count`` rows."""
@@ -127,7 +133,17 @@ class Uplink:
         self._tallies[Kind.HEALED][adapter, kind] += 1
         self.work.set()
 
+    def knocked(self, knock: Knock) -> None:
+        """See ``LinkSink``."""
+        self._knocks.take(knock)
+        self.work.set()
+
     # What the gateway adds.
+
+    def aged(self, ages: Mapping[str, float]) -> None:
+        """Tell how many wall seconds ago each link's poller last turned; the latest word counts."""
+        self._ages = dict(ages)
+        self.work.set()
 
     def began(self, rows: Sequence[int], number: int) -> None:
         """Hear the number of a connection that has begun; see ``DialledLink``."""
@@ -169,6 +185,10 @@ class Uplink:
             if counts:
                 self._frames.append(tally_frame(kind, counts))
                 counts.clear()
+        self._frames.extend(knock_frames(self._knocks.drain()))
+        if self._ages:
+            self._frames.append(age_frame(self._ages))
+            self._ages = {}
 
     def _claim(self, batch: TelemetryBatch) -> None:
         up = batch.values > 0.0

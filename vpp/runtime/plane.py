@@ -1,7 +1,7 @@
 """The device plane as the loops see it: all links behind one sink and one way out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +9,19 @@ import structlog
 
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
+from vpp.domain.knock import Knock, KnockBook
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
-from vpp.ports import Clock, DeviceLink
+from vpp.ports import Clock, DeviceLink, LiveLink
 from vpp.telemetry.ingest import Ingest
 
 _log = structlog.get_logger(__name__)
 _PROMISE = "promise"
 _NAMES = np.array([adapter.value for adapter in ADAPTERS])
+STANDING_STILL_WALL_S = 10.0
+"""Age from which on a poller is believed to stand still: it turns every second, and a gateway tells every two."""
 _KEPT_BATCHES = 4096
 """Of how many batches the time of sending is remembered: hours, where an outcome takes minutes at the most."""
 
@@ -56,6 +59,7 @@ class DevicePlane:
     def __init__(self, links: Sequence[DeviceLink], ingest: Ingest, clock: Clock) -> None:
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.repaired: Counter[tuple[str, str]] = Counter()
+        self.knocks = KnockBook()
         self._links = {link.name: link for link in links}
         self._ingest = ingest
         self._clock = clock
@@ -137,6 +141,18 @@ class DevicePlane:
     def healed(self, adapter: str, kind: str) -> None:
         """Count a repaired message."""
         self.repaired[adapter, kind] += 1
+
+    def knocked(self, knock: Knock) -> None:
+        """Note an id that was not let in."""
+        self.knocks.take(knock)
+
+    def pollers(self) -> Mapping[str, Callable[[], float]]:
+        """Return what tells the wall seconds since a link's poller last turned, by adapter, for those that have one."""
+        return {name: link.age_wall_s for name, link in self._links.items() if isinstance(link, LiveLink)}
+
+    def all_turn(self) -> bool:
+        """Tell whether no poller stands still; one that is not started, or not heard of yet, does not."""
+        return not any(age_wall_s() > STANDING_STILL_WALL_S for age_wall_s in self.pollers().values())
 
 
 def _unreachable(batch: SetpointBatch, at_s: float) -> OutcomeBatch:

@@ -19,6 +19,7 @@ from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.holidays import CHINA
+from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft
@@ -110,6 +111,8 @@ class VirtualPowerPlant:
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
         self._days = CalendarWatch(calendar, news, metrics)
+        for adapter, age_wall_s in plane.pollers().items():
+            metrics.watch_poller(adapter, age_wall_s)
         self._scraped = scraped
         self._shown: Schedule | None = None
         self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
@@ -294,9 +297,17 @@ class VirtualPowerPlant:
         """Iterate events."""
         return self._news.subscribe(after)
 
+    def knocks(self) -> Sequence[Knock]:
+        """Return the ids that were not let in, the latest first."""
+        return list(self._plane.knocks)
+
     def ready(self) -> Mapping[str, bool]:
         """Return named readiness checks."""
-        return {"fleet": len(self._image.index) > 0, "plan": self.slow.schedule is not None}
+        return {
+            "fleet": len(self._image.index) > 0,
+            "plan": self.slow.schedule is not None,
+            "pollers": self._plane.all_turn(),
+        }
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the news of a cycle: requests, alarms, metrics, the picture of the fleet."""

@@ -17,6 +17,7 @@ from vpp.domain.errors import ConflictError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
+from vpp.domain.knock import Knock
 from vpp.domain.performance import Baseline, IntervalResult, Performance
 from vpp.domain.request import (
     BaselineMethod,
@@ -292,6 +293,21 @@ class _FakePlant:
 
     def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
         return self.news.subscribe(after)
+
+    def knocks(self) -> Sequence[Knock]:
+        """Return one id over and over."""
+        return [
+            Knock(
+                adapter="ocpp",
+                identity=f"CS-{n}",
+                peer="192.0.2.7",
+                reason="unknown_station",
+                first_s=NOW.timestamp(),
+                last_s=NOW.timestamp() + n,
+                count=n + 1,
+            )
+            for n in range(3)
+        ]
 
     def ready(self) -> Mapping[str, bool]:
         return self.checks

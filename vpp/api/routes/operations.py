@@ -4,9 +4,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 from pydantic import Field
 
-from vpp.api.deps import ThePlant
+from vpp.api.deps import ThePage, ThePlant
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Schema
+from vpp.api.schemas.base import Page, Schema, paged
+from vpp.api.schemas.knocks import KnockView
 
 probes = APIRouter(tags=["operations"])
 router = APIRouter(tags=["operations"])
@@ -53,6 +54,14 @@ async def metrics(request: Request) -> Response:
     """Return every metric in the text format the scraper asks for."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
+
+
+@router.get("/knocks", summary="Devices that knocked and were not let in", responses=documented(401, 422))
+async def knocks(plant: ThePlant, page: ThePage) -> Page[KnockView]:
+    """Return ids that nobody registered, whose key was wrong and the like, the one that knocked last first."""
+    found = plant.knocks()
+    items = [KnockView.of(knock) for knock in found[page.offset : page.offset + page.limit]]
+    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
 @router.get("/commands", summary="What became of every setpoint", responses=documented(401))
