@@ -55,6 +55,7 @@ def create_app(
     app.state.metrics = metrics
     app.state.report = report
     app.state.telemetry = history
+    app.state.seats = stream.Seats()
     return app
 
 

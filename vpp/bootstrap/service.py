@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from adapters.ocpp.server import OcppLink
 from optimizer.heap import keep_freed_memory
 from vpp.api.app import create_app, describe
+from vpp.api.connections import GuardedProtocol
 from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.holidays import calendar_of
 from vpp.bootstrap.links import links_of, service_links
@@ -368,7 +369,14 @@ class Service:
 
     async def _answer_http(self, listener: socket.socket) -> None:
         server = _Server(
-            uvicorn.Config(self.app(), log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_WALL_S)
+            uvicorn.Config(
+                self.app(),
+                http=GuardedProtocol,
+                ws="none",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=_GRACE_WALL_S,
+            )
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")

@@ -1,20 +1,49 @@
 """Server-sent events: fleet, request and alarm updates, resumable by number."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from vpp.api.deps import ThePlant
 from vpp.api.problems import documented
 from vpp.api.schemas.base import json_bytes
+from vpp.domain.errors import RetryError
 from vpp.domain.event import StreamEvent
 from vpp.domain.timegrid import instant
 
 HEARTBEAT_WALL_S = 15.0
+MOST_STREAMS = 512
+MOST_OF_ONE_CLIENT = 128
+"""By address; all readers behind one proxy are one."""
 _END = object()
+
+
+class Seats:
+    """Who reads the stream; a service has so many seats, and one client some of them."""
+
+    def __init__(self, most: int = MOST_STREAMS, most_of_one: int = MOST_OF_ONE_CLIENT) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._taken: Counter[str] = Counter()
+
+    def take(self, client: str) -> None:
+        """Take a seat; raises RetryError where there is none."""
+        if self._taken.total() >= self._most or self._taken[client] >= self._most_of_one:
+            raise RetryError("too many event streams are open; close one, or try again later")
+        self._taken[client] += 1
+
+    def leave(self, client: str) -> None:
+        """Give a seat back."""
+        self._taken[client] -= 1
+        if not self._taken[client]:
+            del self._taken[client]
+
 
 router = APIRouter(tags=["stream"])
 
@@ -28,21 +57,41 @@ router = APIRouter(tags=["stream"])
             "description": "Events with id, event (fleet, request, alarm; gap where some were lost) and JSON data",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        **documented(401, 422),
+        **documented(401, 422, 503),
     },
 )
 async def stream(
+    request: Request,
     plant: ThePlant,
     last_event_id: Annotated[int | None, Header(ge=0, description="Resume after this event.")] = None,
     after: Annotated[int | None, Query(ge=0, description="As Last-Event-ID, which wins.")] = None,
 ) -> StreamingResponse:
     """Send events as they happen, those missed since the last seen first, and a comment when all is quiet."""
     resume = after if last_event_id is None else last_event_id
-    return StreamingResponse(
+    seats: Seats = request.app.state.seats
+    client = request.client.host if request.client else ""
+    seats.take(client)
+    return _Seated(
         server_sent(plant.events(after=resume), HEARTBEAT_WALL_S),
+        leave=partial(seats.leave, client),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+class _Seated(StreamingResponse):
+    """A stream that gives its seat back, however it ends."""
+
+    def __init__(self, content: AsyncIterator[bytes], *, leave: Callable[[], None], **kwargs: Any) -> None:  # noqa: ANN401 - starlette's
+        super().__init__(content, **kwargs)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 async def server_sent(events: AsyncIterator[StreamEvent], heartbeat_wall_s: float) -> AsyncIterator[bytes]:
