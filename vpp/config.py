@@ -88,6 +88,15 @@ class Settings(BaseSettings):
     frame_days: Positive | None = Field(
         None, description="days of recorded frames that are kept for vpp replay; all of them if unset"
     )
+    storage_patience_wall_s: Positive = Field(
+        2.0, description="wall seconds a cycle waits for its record to be written before it goes on from memory"
+    )
+    spool_mb: int = Field(
+        256,
+        gt=0,
+        description="MiB of decisions that may wait in memory while they cannot be stored, above which the service"
+        " stops, and of samples, above which the oldest are dropped",
+    )
     bus_url: str = Field(
         "memory:", description="memory: for everything in one process, nats://HOST:PORT to meet gateways on NATS"
     )

@@ -236,12 +236,34 @@ class IntervalMeter(Protocol):
 class Journal(Protocol):
     """Append-only, hash-chained record of decisions."""
 
+    @property
+    def pending(self) -> int:
+        """Number of entries that are not durable yet."""
+        ...
+
+    @property
+    def pending_bytes(self) -> int:
+        """Their size in memory, roughly."""
+        ...
+
+    def set_torn_aside(self, at_s: float) -> int:
+        """Keep apart what a crash left unreadable at the end; return how many entries. Called before ``entries``.
+
+        Raises:
+            AuditError: What cannot be read is not the end.
+        """
+        ...
+
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Add one entry; it is durable after the next ``flush``."""
         ...
 
     async def flush(self) -> None:
-        """Make everything appended so far durable, in one transaction."""
+        """Make everything appended so far durable, in order.
+
+        Raises:
+            StorageError: That is not possible now; what is missing is kept and goes out with the next flush.
+        """
         ...
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
@@ -267,6 +289,19 @@ class IntervalMemory(IntervalMeter, Protocol):
         """Store one interval of the whole fleet; NaN where nothing was metered. Arrays of shape ``(n_resources,)``."""
         ...
 
+    def keep(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
+        """Take one interval as ``write`` does, without waiting: it is read at once, and durable after ``flush``."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Number of kept intervals that are not durable yet."""
+        ...
+
+    async def flush(self) -> None:
+        """Make every kept interval durable; raises StorageError where that is not possible now."""
+        ...
+
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
         ...
@@ -279,8 +314,18 @@ class TelemetryLog(Protocol):
         """Store the samples that went into one cycle's picture; they are durable after the next ``flush``."""
         ...
 
+    @property
+    def pending(self) -> int:
+        """Number of cycles that are not durable yet."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Number of samples that had to be dropped because nothing could be written for too long."""
+        ...
+
     async def flush(self) -> None:
-        """Make everything appended so far durable."""
+        """Make everything appended so far durable; raises StorageError where that is not possible now."""
         ...
 
     def since(self, from_s: float) -> Iterator[tuple[float, TelemetryBatch]]:

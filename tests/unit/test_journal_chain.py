@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from vpp.domain.errors import AuditError, InputError
+from vpp.domain.errors import AuditError, InputError, StorageError
 from vpp.domain.request import RequestState
 from vpp.storage.journal import GENESIS, SqlJournal, canonical_json, link, verify
 from vpp.storage.sql import journal, open_database
@@ -170,8 +170,9 @@ async def test_a_flush_that_fails_is_tried_again(engine: sa.Engine) -> None:
     record.append("x", 1.0, {})
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE journal RENAME TO gone")
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(StorageError, match="the journal cannot be written"):
         await record.flush()
+    assert (record.pending, record.pending_bytes) == (1, 2)
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gone RENAME TO journal")
     await record.flush()

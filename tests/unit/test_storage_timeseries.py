@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from vpp.domain.errors import FrameError, InputError
+from vpp.domain.errors import FrameError, InputError, StorageError
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.storage import timeseries
@@ -199,7 +199,7 @@ async def test_samples_that_could_not_be_written_are_told_of_and_kept(engine: sa
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE telemetry_frames RENAME TO gone")
     log.append(1, START_S, batch(3))
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(StorageError, match="the samples cannot be written"):
         await log.flush()
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gone RENAME TO telemetry_frames")

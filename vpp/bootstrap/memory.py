@@ -60,6 +60,9 @@ class CountingJournal:
         counts: How many entries of each kind there were.
     """
 
+    pending = pending_bytes = 0
+    """Nothing waits to be written."""
+
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
@@ -69,6 +72,10 @@ class CountingJournal:
 
     async def flush(self) -> None:
         """Do nothing: there is nothing to make durable."""
+
+    def set_torn_aside(self, at_s: float) -> int:  # noqa: ARG002 - the port's
+        """Find nothing: there is no earlier life."""
+        return 0
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:  # noqa: ARG002 - as above
         """Iterate nothing: entries are not kept."""
@@ -81,6 +88,9 @@ class CountingLog:
     Attributes:
         samples: How many there were.
     """
+
+    pending = dropped = 0
+    """Nothing waits to be written, or had to be dropped."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -103,6 +113,9 @@ class FrameMemory:
     Args:
         keep_days: How far back frames are kept, counted from the newest.
     """
+
+    pending = 0
+    """Nothing waits to be written."""
 
     def __init__(self, *, keep_days: float = 46.0) -> None:
         self._keep_s = keep_days * SECONDS_PER_DAY
@@ -127,6 +140,13 @@ class FrameMemory:
         for old in [s for s in self._frames if s < start_s - self._keep_s]:
             del self._frames[old]
             self._shares.pop(old, None)
+
+    def keep(self, start_s: float, mean_kw: FloatArray | Frame, completeness: FloatArray) -> None:
+        """Store one interval; nothing here is slow."""
+        self.write(start_s, mean_kw, completeness)
+
+    async def flush(self) -> None:
+        """Do nothing: there is nothing to make durable."""
 
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""

@@ -42,6 +42,7 @@ from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
+from vpp.runtime.durability import Durability
 from vpp.runtime.events import promised_events, recoveries
 from vpp.runtime.fastloop import FastLoop, Observer
 from vpp.runtime.identifiers import CommandIds
@@ -69,6 +70,7 @@ __all__ = ["STARTED", "Service", "Store", "dispatch_settings", "links_of", "open
 STARTED = "service.started"
 _GRACE_WALL_S = 2
 _BACKLOG = 2048
+_MEBIBYTE = 2**20
 
 
 def run_service(settings: Settings) -> None:
@@ -130,23 +132,30 @@ class Store:
     leases: Leases
 
     @classmethod
-    def open(cls, url: str) -> "Store":
-        """Open the database, bringing its schema up to date."""
+    def open(cls, url: str, *, spool_mb: int = 256) -> "Store":
+        """Open the database, bringing its schema up to date; ``spool_mb`` of samples may wait to be written."""
         database = open_database(url)
         return cls(
             database=database,
             journal=SqlJournal(database),
-            samples=SqlTelemetryLog(database),
+            samples=SqlTelemetryLog(database, most_bytes=spool_mb * _MEBIBYTE),
             meters=IntervalStore(database),
             registry=SqlRegistry(database),
             leases=Leases(database),
         )
 
     def close(self) -> None:
-        """Write what is left."""
-        self.journal.flush_now()
-        self.samples.close()
-        self.database.dispose()
+        """Write what is left.
+
+        Raises:
+            StorageError: The database takes nothing; what is left is lost.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.database.dispose)
+            stack.callback(self.journal.close)
+            stack.callback(self.samples.close)
+            self.meters.flush_now()
+            self.journal.flush_now()
 
 
 async def _serve(settings: Settings) -> None:
@@ -157,7 +166,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _serve_at(listener: socket.socket, settings: Settings, clock: Clock, links: Sequence[DeviceLink]) -> None:
-    store = Store.open(settings.database_url)
+    store = Store.open(settings.database_url, spool_mb=settings.spool_mb)
     service = Service(settings, store, clock, links)
     archive = archive_of(settings, store.database, clock)
     if archive is not None:
@@ -210,6 +219,13 @@ class Service:
             take_ids=CommandIds(store.leases).take,
             epoch=epoch,
         )
+        self.durability = Durability(
+            samples=store.samples,
+            meters=store.meters,
+            journal=store.journal,
+            patience_wall_s=settings.storage_patience_wall_s,
+            most_bytes=settings.spool_mb * _MEBIBYTE,
+        )
         self.plane = DevicePlane(links, ingest, clock)
         self.planner = Planner(
             tariff=tariff, policy=planning_policy(settings), deadline_s=settings.plan_deadline_wall_s
@@ -224,6 +240,7 @@ class Service:
             registry=store.registry,
             meters=store.meters,
             journal=store.journal,
+            durability=self.durability,
             news=self.news,
             metrics=self.metrics,
             scraped=scraped,
@@ -273,7 +290,7 @@ class Service:
         await self._supervisor.close()
         await self.plane.close()
         await self.planner.close()
-        await self._store.journal.flush()
+        await self.durability.close()
 
     def _compose_loops(self, ingest: Ingest, means: MeteredMeans) -> None:
         plant, store, clock, settings = self.plant, self._store, self._clock, self._settings
@@ -315,6 +332,7 @@ class Service:
             meters=store.meters,
             samples=store.samples,
             journal=store.journal,
+            durability=self.durability,
             metrics=self.metrics,
             schedule=lambda: plant.slow.schedule,
             intended=lambda: plant.slow.intended,
@@ -329,7 +347,11 @@ class Service:
 
     def _restore(self, image: ProcessImage) -> None:
         """Rebuild requests, leases, baselines and sessions from the journal."""
-        entries, now_s = list(self._store.journal.entries()), self._clock.now_s()
+        now_s = self._clock.now_s()
+        torn = self._store.journal.set_torn_aside(now_s)
+        if torn:
+            self.plant.alarm_raised("journal_torn", entries=torn)
+        entries = list(self._store.journal.entries())
         self.engine.restore(entries, now_s)
         for entry in entries:
             if entry.kind == "cycle":

@@ -5,7 +5,8 @@
     VppError
     |-- RetryError          the same call may succeed later
     |   |-- DeviceUnreachableError
-    |   `-- BusError        the bus between our processes is away, or nobody answers on it
+    |   |-- BusError        the bus between our processes is away, or nobody answers on it
+    |   `-- StorageError    the database is locked, full or away
     |-- SkipError           drop this item, keep its neighbours
     |   |-- InputError      a field of something given to us
     |   |-- UnknownIdError  a name nobody registered
@@ -13,7 +14,8 @@
     |   `-- FrameError      a frame or row that does not parse
     `-- StopError           go no further
         |-- ConfigurationError
-        `-- AuditError      the journal's hash chain is broken
+        |-- AuditError      the journal's hash chain is broken
+        `-- SpoolFullError  decisions cannot be written, and no more of them can be kept in memory
 """
 
 from enum import StrEnum
@@ -57,6 +59,10 @@ class DeviceUnreachableError(RetryError):
 
 class BusError(RetryError):
     """The bus is away, or nobody has answered in time."""
+
+
+class StorageError(RetryError):
+    """The database is locked, full or away; nothing of this was written."""
 
 
 class SkipError(VppError):
@@ -113,3 +119,7 @@ class ConfigurationError(StopError):
 
 class AuditError(StopError):
     """The journal's hash chain is broken."""
+
+
+class SpoolFullError(StopError):
+    """Decisions cannot be written, and no more of them can be kept in memory."""

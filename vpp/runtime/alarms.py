@@ -36,6 +36,7 @@ class Alarms:
     def __init__(self, news: News, metrics: Metrics) -> None:
         self._news = news
         self._metrics = metrics
+        self._standing: set[str] = set()
         self._short: dict[str, Shortfall] = {}
         self._above: BoolArray = np.zeros(0, dtype=np.bool_)
         self._rung = Rung.OPTIMAL
@@ -61,6 +62,15 @@ class Alarms:
         self._plan(state.at_s, schedule)
         self._promises(state, ended)
         self._need_kwh = state.need_kwh
+
+    def watch(self, alarm: str, at_s: float, *, on: bool, **body: object) -> None:
+        """Take whether something of the service itself is the matter; told when it begins and when it ends."""
+        if on and alarm not in self._standing:
+            self._begin(alarm, at_s, **body)
+            self._standing.add(alarm)
+        elif not on and alarm in self._standing:
+            self._end(alarm, at_s)
+            self._standing.discard(alarm)
 
     def clock_stepped(self, at_s: float, ahead_s: float) -> None:
         """Take by how many seconds the machine's clock was set, 0.0 once it agrees with the service's again."""

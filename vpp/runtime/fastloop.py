@@ -1,7 +1,8 @@
 """The fast loop: one snapshot, one decision, one batch of setpoints a cycle.
 
 The order of a cycle is what makes it replayable: its inputs (samples, sessions, outcomes) are fixed first and
-recorded, the decision is a pure function of them, and it is durable before anything is sent.
+recorded, the decision is a pure function of them, and it is durable before anything is sent, unless storage fails: then
+it is kept in memory, in order, and control goes on.
 
 While a regulation signal is followed there are ticks between two cycles: they hear outcomes, go by the last cycle's
 picture, and are recorded and made durable in the same order.
@@ -19,6 +20,7 @@ from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.ports import Clock, IntervalMemory, Journal, TelemetryLog
 from vpp.runtime.desk import Desk
+from vpp.runtime.durability import Durability
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.record import session_body
@@ -54,6 +56,7 @@ class FastLoop:
         meters: IntervalMemory,
         samples: TelemetryLog,
         journal: Journal,
+        durability: Durability,
         metrics: Metrics,
         schedule: Callable[[], Schedule | None],
         desk: Desk,
@@ -71,6 +74,7 @@ class FastLoop:
         self._meters = meters
         self._samples = samples
         self._journal = journal
+        self._durability = durability
         self._metrics = metrics
         self._schedule = schedule
         self._desk = desk
@@ -109,9 +113,7 @@ class FastLoop:
             portfolios=self._desk.portfolios,
             intended=self._intended(),
         )
-        # Samples first: a decision is never kept without what it was made of.
-        await self._samples.flush()
-        await self._journal.flush()
+        await self._durability.settle()
         if len(result.batch):
             self._plane.send(result.batch)
         self._metrics.observe_cycle(perf_counter() - began)
@@ -127,7 +129,7 @@ class FastLoop:
         for batch in outcomes:
             self._engine.outcomes(batch)
         told = self._engine.tick(at_s)
-        await self._journal.flush()
+        await self._durability.settle()
         if len(told):
             self._plane.send(told)
         self._metrics.observe_tick(perf_counter() - began)
@@ -162,4 +164,4 @@ class FastLoop:
 
     def _meter(self, at_s: float) -> None:
         for start_s, mean_kw, completeness in self._means.take(self._heard, at_s):
-            self._meters.write(start_s, mean_kw, completeness)
+            self._meters.keep(start_s, mean_kw, completeness)

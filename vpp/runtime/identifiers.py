@@ -1,4 +1,6 @@
-"""Command ids, reserved in blocks so that a cycle seldom waits for the database."""
+"""Command ids, reserved ahead in blocks, so that no cycle waits for a database and an outage of it is outlived."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -6,22 +8,57 @@ from vpp.domain.telemetry import IdArray
 from vpp.ports import Sequences
 
 _BLOCK = 8192
+_CYCLES = 16
+"""Of the largest batch so far a block holds as many."""
+_MOST = 2**20
+"""Ids of the longest block: what is left of two at a crash is never used, and there are 2**31."""
 
 
 class CommandIds:
-    """Gives out rising ids; what is left of a block at a crash is never used."""
+    """Gives out rising ids; what is left of the blocks at a crash is never used.
+
+    While one block is given out the next is reserved already, behind the caller's back.
+    """
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
         self._next = 0
         self._end = 0
+        self._largest = 0
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="command-ids")
+        self._spare: Future[int] | None = None
+        self._spare_size = 0
 
     def take(self, count: int) -> IdArray:
-        """Return ``count`` ids above every earlier one, shape ``(count,)``."""
+        """Return ``count`` ids above every earlier one, shape ``(count,)``.
+
+        Raises:
+            StorageError: Both blocks are used up, and the database takes nothing now.
+        """
+        self._largest = max(self._largest, count)
         if self._next + count > self._end:
-            block = max(count, _BLOCK)
-            self._next = self._sequences.reserve_ids(block)
-            self._end = self._next + block
+            self._advance(count)
         ids = np.arange(self._next, self._next + count, dtype=np.int64)
         self._next += count
+        self._reserve_ahead()
         return ids
+
+    def _advance(self, count: int) -> None:
+        """Go on to a block that holds ``count``: the spare one, or one that is reserved now."""
+        spare, self._spare = self._spare, None
+        size = self._spare_size
+        if spare is None or size < count or (spare.done() and spare.exception() is not None):
+            size = self._size(count)
+            spare = self._writer.submit(self._sequences.reserve_ids, size)
+        self._next = spare.result()
+        self._end = self._next + size
+
+    def _reserve_ahead(self) -> None:
+        """Have the next block reserved; an attempt that failed is repeated with the next ids taken."""
+        if self._spare is not None and not (self._spare.done() and self._spare.exception() is not None):
+            return
+        self._spare_size = self._size(self._largest)
+        self._spare = self._writer.submit(self._sequences.reserve_ids, self._spare_size)
+
+    def _size(self, count: int) -> int:
+        return max(count, _BLOCK, min(_CYCLES * self._largest, _MOST))

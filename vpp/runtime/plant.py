@@ -36,6 +36,7 @@ from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
 from vpp.runtime.alarms import Alarms
 from vpp.runtime.daywatch import CalendarWatch
 from vpp.runtime.desk import Desk, progress_body
+from vpp.runtime.durability import Durability
 from vpp.runtime.fastloop import FastLoop
 from vpp.runtime.growth import fitted_forecast
 from vpp.runtime.observability import Metrics
@@ -90,6 +91,7 @@ class VirtualPowerPlant:
         registry: Registry,
         meters: IntervalMemory,
         journal: Journal,
+        durability: Durability,
         news: News,
         metrics: Metrics,
         scraped: bool = True,
@@ -107,6 +109,7 @@ class VirtualPowerPlant:
         self._registry = registry
         self._meters = meters
         self._journal = journal
+        self._durability = durability
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
@@ -152,7 +155,8 @@ class VirtualPowerPlant:
     async def accept(
         self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
     ) -> DispatchRequest:
-        """Commit to the quote or a counter-offer."""
+        """Commit to the quote or a counter-offer; not while a crash would forget it."""
+        self._durability.require()
         return await self.desk.accept(request_id, offer=offer, actor=actor, key=key)
 
     async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
@@ -173,6 +177,7 @@ class VirtualPowerPlant:
 
     async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
         """Take values of a regulation signal; durable before this returns."""
+        self._durability.require()
         desk = self._engine.regulation.desk
         new = desk.take(request_id, at_s, signal, unit=unit, now_s=self.clock.now_s())
         await self._journal.flush()
@@ -307,6 +312,7 @@ class VirtualPowerPlant:
             "fleet": len(self._image.index) > 0,
             "plan": self.slow.schedule is not None,
             "pollers": self._plane.all_turn(),
+            "storage": not self._durability.failing,
         }
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
@@ -314,10 +320,22 @@ class VirtualPowerPlant:
         self.desk.follow(state, result)
         self._alarms.follow(state, result, schedule=self.slow.schedule, ended=self._ingest.ended())
         self._days.follow(state.at_s)
+        self._follow_storage(state.at_s)
         self._observe(state, result)
         self._declare(state)
         if state.cycle % _FLEET_NEWS_CYCLES == 0:
             self._news.publish("fleet", state.at_s, fleet_body(state))
+
+    def alarm_raised(self, alarm: str, **body: object) -> None:
+        """Hear of something that is over and that somebody must look at."""
+        self._alarms.watch(alarm, self.clock.now_s(), on=True, **body)
+
+    def _follow_storage(self, at_s: float) -> None:
+        durability, metrics = self._durability, self._metrics
+        for part, failing in durability.parts().items():
+            metrics.set_storage_failing(part, failing=failing)
+        metrics.set_spooled(durability.spooled(), durability.dropped())
+        self._alarms.watch("storage_failing", at_s, on=durability.failing, why=durability.reason)
 
     def clock_stepped(self, ahead_s: float) -> None:
         """Hear that the machine's clock was set and now leads by ``ahead_s`` seconds, 0.0 once the two agree again."""

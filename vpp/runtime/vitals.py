@@ -87,6 +87,12 @@ class Vitals:
         """Take whether a part of storage (journal, samples, meters) cannot be written now."""
         self._storage.labels(part).set(failing)
 
+    def set_spooled(self, waiting: Mapping[str, int], dropped: int) -> None:
+        """Take how many entries of each part of storage are in memory only, and how many samples were dropped."""
+        for part, count in waiting.items():
+            self._spooled.labels(part).set(count)
+        self._dropped.set([((), dropped)])
+
     def set_leader_deposed(self, *, deposed: bool) -> None:
         """Take whether another leader has been heard of that came after this one."""
         self._deposed.set(deposed)
@@ -124,6 +130,11 @@ class Vitals:
         self._storage = Gauge(
             "vpp_storage_failing", "1 while a part of storage cannot be written.", ("kind",), registry=registry
         )
+        self._spooled = Gauge(
+            "vpp_spooled_entries", "Entries that wait in memory to be stored.", ("part",), registry=registry
+        )
+        self._dropped = Totals("vpp_samples_dropped_total", "Samples that storage had no time to take.", ())
+        registry.register(self._dropped)
         self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
 
     def _declare_belief(self, registry: CollectorRegistry) -> None:

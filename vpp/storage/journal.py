@@ -1,30 +1,29 @@
-"""The journal: append-only and hash-chained, so that nobody can change the past unseen.
-
-Each entry's hash covers the hash before it (Merkle 1979, Haber and Stornetta 1991)::
-
-    sha256[k] = SHA-256(sha256[k-1] || canonical JSON of [sequence, kind, at_s, body])
-
-Canonical JSON has sorted keys, no white space and ``null`` for NaN and infinities, which JSON cannot say.
-"""
+"""The journal: append-only and hash-chained (`vpp.storage.chain`), so that nobody can change the past unseen."""
 
 import asyncio
-import hashlib
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
+import structlog
 
-from vpp.domain.errors import AuditError, InputError
+from vpp.domain.errors import AuditError
 from vpp.domain.journal import JournalEntry
-from vpp.storage.sql import journal
+from vpp.storage.chain import GENESIS, canonical_json, link
+from vpp.storage.sql import journal, storing
+from vpp.storage.torn import set_aside, torn_end
 
-GENESIS = "0" * 64
-"""Stands before the first entry."""
-
+_log = structlog.get_logger(__name__)
+__all__ = ["GENESIS", "TORN", "SqlJournal", "VerifiedChain", "canonical_json", "link", "verify"]
+TORN = "journal.torn"
 _PAGE = 1000
-_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+_AT_ONCE = 500
+"""Entries of one transaction: after an outage there may be tens of thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +46,28 @@ class _Record:
 class SqlJournal:
     """The journal in one SQL table; implements ``vpp.ports.Journal``.
 
-    ``append`` and ``flush`` may be called from any thread. Only one process may append.
+    ``append`` and ``flush`` may be called from any thread. Only one process may append. What cannot be written stays in
+    memory, chained and in order, and goes out with a later ``flush``.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._sequence, self._sha256 = _head(engine)
-        self._pending: list[_Record] = []
+        self._pending: deque[_Record] = deque()
+        self._pending_bytes = 0
         self._guard = threading.Lock()
         self._writing = threading.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @property
     def pending(self) -> int:
         """Number of entries that are not durable yet."""
         return len(self._pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Their size in memory, roughly."""
+        return self._pending_bytes
 
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Add one entry; it is durable after the next ``flush``.
@@ -72,39 +79,67 @@ class SqlJournal:
         with self._guard:
             self._sequence += 1
             self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), text)
+            self._pending_bytes += len(text)
             self._pending.append(
                 _Record(sequence=self._sequence, kind=kind, at_s=float(at_s), body=text, sha256=self._sha256)
             )
 
     async def flush(self) -> None:
-        """Make everything appended so far durable, in one transaction.
+        """Make everything appended so far durable, in order; behind the event loop's back.
 
         Raises:
+            StorageError: The database takes nothing now; what is missing goes out with the next flush.
             AuditError: Somebody else has written to the journal.
         """
         if self._pending:
-            await asyncio.to_thread(self.flush_now)
+            await asyncio.wrap_future(self._writer.submit(self.flush_now))
 
     def flush_now(self) -> None:
         """Do what ``flush`` does, blocking."""
         with self._writing:
             with self._guard:
-                batch = list(self._pending)
-            if not batch:
-                return
-            self._write(batch)
-            # Here rather than after an await: a cancelled caller must not leave committed entries pending.
-            with self._guard:
-                del self._pending[: len(batch)]
+                waiting = list(self._pending)
+            for first in range(0, len(waiting), _AT_ONCE):
+                batch = waiting[first : first + _AT_ONCE]
+                self._write(batch)
+                # Here rather than after an await: a cancelled caller must not leave committed entries pending.
+                with self._guard:
+                    for record in batch:
+                        self._pending.popleft()
+                        self._pending_bytes -= len(record.body)
+
+    def close(self) -> None:
+        """Stop the writer; what is pending stays so."""
+        self._writer.shutdown()
+
+    def set_torn_aside(self, at_s: float) -> int:
+        """Keep apart what a crash left unreadable at the end, and say so in the journal; return how many entries.
+
+        Raises:
+            AuditError: More is unreadable than one write can have torn.
+        """
+        with storing("the journal"):
+            torn = torn_end(self._engine)
+            if not torn:
+                return 0
+            set_aside(self._engine, torn, at_s)
+        self._sequence, self._sha256 = _head(self._engine)
+        _log.error("torn journal entries set aside", table="torn_entries", sequences=torn, goes_on_from=self._sequence)
+        self.append(TORN, at_s, {"sequences": torn, "table": "torn_entries"})
+        return len(torn)
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
-        """Iterate durable entries in order, those of ``kinds`` only if any are named; blocks for a page at a time."""
+        """Iterate durable entries in order, those of ``kinds`` only if any are named; blocks for a page at a time.
+
+        Raises:
+            AuditError: Names an entry that cannot be read.
+        """
         for record in _records(self._engine, kinds=kinds, after=after):
             yield JournalEntry(
                 sequence=record.sequence,
                 kind=record.kind,
                 at_s=record.at_s,
-                body=orjson.loads(record.body),
+                body=_content(record),
                 sha256=record.sha256,
             )
 
@@ -113,10 +148,23 @@ class SqlJournal:
             {"sequence": r.sequence, "kind": r.kind, "at_s": r.at_s, "body": r.body, "sha256": r.sha256} for r in batch
         ]
         try:
-            with self._engine.begin() as connection:
+            with storing("the journal"), self._engine.begin() as connection:
                 connection.execute(sa.insert(journal), rows)
         except sa.exc.IntegrityError as error:
             raise AuditError(f"entry {batch[0].sequence} is taken: another process writes to this journal") from error
+
+
+def _content(record: _Record) -> dict[str, object]:
+    try:
+        content = orjson.loads(record.body)
+    except orjson.JSONDecodeError as error:
+        raise AuditError(
+            f"journal entry {record.sequence} ({record.kind}) cannot be read: {error}; entries follow it, so it is"
+            " damage and no torn write: restore the database from a backup"
+        ) from error
+    if not isinstance(content, dict):
+        raise AuditError(f"journal entry {record.sequence} ({record.kind}) holds no object; restore a backup")
+    return content
 
 
 def verify(engine: sa.Engine) -> VerifiedChain:
@@ -136,32 +184,6 @@ def verify(engine: sa.Engine) -> VerifiedChain:
     return VerifiedChain(count=expected, head_sha256=sha256)
 
 
-def canonical_json(body: Mapping[str, object]) -> str:
-    """Return ``body`` with sorted keys and without white space, NaN as ``null``.
-
-    Raises:
-        InputError: It holds something JSON cannot say.
-    """
-    try:
-        return orjson.dumps(body, option=_CANONICAL, default=_plain).decode()
-    except TypeError as error:
-        raise InputError("body", type(body).__name__, f"JSON-like content ({error})") from error
-
-
-def link(previous_sha256: str, sequence: int, kind: str, at_s: float, body: str) -> str:
-    """Return the hash of an entry that follows ``previous_sha256``; ``body`` is canonical JSON."""
-    content = orjson.dumps([sequence, kind, at_s, orjson.Fragment(body)])
-    return hashlib.sha256(previous_sha256.encode() + content).hexdigest()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
 def _head(engine: sa.Engine) -> tuple[int, str]:
     last = sa.select(journal.c.sequence, journal.c.sha256).order_by(journal.c.sequence.desc()).limit(1)
     with engine.connect() as connection:
@@ -175,10 +197,21 @@ def _records(engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0) ->
         page = sa.select(journal).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(_PAGE)
         if kinds:
             page = page.where(journal.c.kind.in_(list(kinds)))
-        with engine.connect() as connection:
-            rows = connection.execute(page).all()
-        for row in rows:
+        for row in (rows := _fetched(engine, page, after)):
             yield _Record(sequence=row.sequence, kind=row.kind, at_s=row.at_s, body=row.body, sha256=row.sha256)
         if len(rows) < _PAGE:
             return
         after = rows[-1].sequence
+
+
+def _fetched(engine: sa.Engine, page: sa.Select[Any], after: int) -> Sequence[sa.Row[Any]]:
+    try:
+        with engine.connect() as connection:
+            return connection.execute(page).all()
+    except sa.exc.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+        raise AuditError(
+            f"a journal entry between {after + 1} and {after + _PAGE} is no text any more; restore the database from a"
+            " backup"
+        ) from error

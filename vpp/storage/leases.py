@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from vpp.domain.errors import InputError, StopError
-from vpp.storage.sql import counters
+from vpp.storage.sql import counters, storing
 
 COMMAND_ID_END = 2**31
 """Command ids stay below this so that OCPP can carry them as chargingProfileId."""
@@ -27,6 +27,7 @@ class Leases:
 
         Raises:
             InputError: ``count`` is not positive.
+            StorageError: The database takes nothing now.
             StopError: The ids below 2**31 are used up.
         """
         if count <= 0:
@@ -40,7 +41,7 @@ class Leases:
             .values(value=counters.c.value + step)
             .returning(counters.c.value)
         )
-        with self._engine.begin() as connection:
+        with storing("the counters"), self._engine.begin() as connection:
             value = int(connection.execute(raising).scalar_one())
             if end is not None and value >= end:
                 raise StopError(f"{name} would reach {value}, all numbers below {end} are used up")

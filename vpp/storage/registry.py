@@ -12,7 +12,7 @@ from vpp.domain.errors import ConflictError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.storage.sql import WRITES, registry
+from vpp.storage.sql import WRITES, registry, storing
 
 _CHUNK = 10_000
 Thing = Area | Operator | Transformer | Site | Resource
@@ -43,9 +43,10 @@ class SqlRegistry:
         """Make the additions from ``before`` to ``after`` durable, in one transaction.
 
         Raises:
+            StorageError: The database takes nothing now.
             ConflictError: ``before`` is not what is saved, or not the beginning of ``after``; nothing is written.
         """
-        with self._engine.execution_options(**{WRITES: True}).begin() as connection:
+        with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
             rows = [row for kind in _KINDS for row in _additions(connection, kind, before, after)]
             for first in range(0, len(rows), _CHUNK):
                 connection.execute(sa.insert(registry), rows[first : first + _CHUNK])

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ import sqlalchemy as sa
 
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.storage.codec import decode, encode
-from vpp.storage.sql import telemetry_frames
+from vpp.storage.sql import storing, telemetry_frames
 
 _PAGE = 200
+_AT_ONCE = 200
+"""Frames of one transaction: after an outage there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +28,40 @@ class TelemetryFrame:
     batch: TelemetryBatch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """One frame that is not durable yet, of ``count`` samples."""
+
+    frame: int
+    cycle: int
+    at_s: float
+    samples: bytes
+    count: int
+
+    def row(self) -> dict[str, object]:
+        """Return the frame as a row of its table."""
+        return {"frame": self.frame, "cycle": self.cycle, "at_s": self.at_s, "samples": self.samples}
+
+
 class SqlTelemetryLog:
     """Frames in SQL, written behind the caller's back by one thread; implements ``vpp.ports.TelemetryLog``.
 
-    Frames carry a number of their own, since cycles start again after a restart.
+    Frames carry a number of their own, since cycles start again after a restart. What cannot be written stays in memory
+    up to a bound, above which the oldest frames are dropped and counted.
+
+    Args:
+        most_bytes: How much may wait.
+
+    Attributes:
+        dropped: Samples that were dropped.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, most_bytes: int = 256 * 2**20) -> None:
+        self.dropped = 0
         self._engine = engine
-        self._pending: list[dict[str, object]] = []
+        self._most_bytes = most_bytes
+        self._pending: deque[_Waiting] = deque()
+        self._pending_bytes = 0
         self._guard = threading.Lock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry-log")
         self._write: Future[None] | None = None
@@ -41,27 +69,42 @@ class SqlTelemetryLog:
             self._frame = connection.execute(sa.select(sa.func.max(telemetry_frames.c.frame))).scalar() or 0
 
     def append(self, cycle: int, at_s: float, batch: TelemetryBatch) -> None:
-        """Store one cycle's samples; returns at once, they are durable soon, and for certain after ``flush``.
-
-        Raises:
-            SQLAlchemyError: An earlier frame could not be written; it is tried again with the next.
-        """
+        """Store one cycle's samples; returns at once, they are durable soon, and for certain after ``flush``."""
         samples = encode(batch)
         with self._guard:
             self._frame += 1
-            self._pending.append({"frame": self._frame, "cycle": cycle, "at_s": float(at_s), "samples": samples})
-        last, self._write = self._write, self._writer.submit(self._write_pending)
-        if last is not None and last.done():
-            last.result()
+            self._pending.append(
+                _Waiting(frame=self._frame, cycle=cycle, at_s=float(at_s), samples=samples, count=len(batch))
+            )
+            self._pending_bytes += len(samples)
+            self._bound()
+        if self._write is None or self._write.done():  # one that fails is told of by the next flush
+            self._write = self._writer.submit(self._write_pending)
 
     async def flush(self) -> None:
-        """Make everything appended so far durable."""
-        await asyncio.wrap_future(self._writer.submit(self._write_pending))
+        """Make everything appended so far durable.
+
+        Raises:
+            StorageError: The database takes nothing now; what is missing goes out with the next flush.
+        """
+        if self._pending:
+            await asyncio.wrap_future(self._writer.submit(self._write_pending))
+
+    @property
+    def pending(self) -> int:
+        """Number of frames that are not durable yet."""
+        return len(self._pending)
 
     def close(self) -> None:
-        """Write what is left and stop; blocks."""
-        self._writer.submit(self._write_pending).result()
-        self._writer.shutdown()
+        """Write what is left and stop; blocks.
+
+        Raises:
+            StorageError: The database takes nothing now; what is left is lost.
+        """
+        try:
+            self._writer.submit(self._write_pending).result()
+        finally:
+            self._writer.shutdown()
 
     def iterate(self, *, from_s: float = float("-inf"), until_s: float = float("inf")) -> Iterator[TelemetryFrame]:
         """Iterate durable frames of ``[from_s, until_s)`` in the order they were heard; blocks for a page at a time.
@@ -89,12 +132,28 @@ class SqlTelemetryLog:
 
     def _write_pending(self) -> None:
         with self._guard:
-            batch = list(self._pending)
-        if batch:
-            with self._engine.begin() as connection:
-                connection.execute(sa.insert(telemetry_frames), batch)
+            waiting = list(self._pending)
+        for first in range(0, len(waiting), _AT_ONCE):
+            batch = waiting[first : first + _AT_ONCE]
+            with storing("the samples"), self._engine.begin() as connection:
+                connection.execute(sa.insert(telemetry_frames), [one.row() for one in batch])
             with self._guard:
-                del self._pending[: len(batch)]
+                self._forget(batch[-1].frame)
+
+    def _bound(self) -> None:
+        """Drop the oldest frames above the bound; the newest is always kept."""
+        while self._pending_bytes > self._most_bytes and len(self._pending) > 1:
+            self.dropped += self._pop().count
+
+    def _forget(self, last_frame: int) -> None:
+        """Forget what has been written; the oldest of it may have been dropped meanwhile."""
+        while self._pending and self._pending[0].frame <= last_frame:
+            self._pop()
+
+    def _pop(self) -> "_Waiting":
+        oldest = self._pending.popleft()
+        self._pending_bytes -= len(oldest.samples)
+        return oldest
 
     def _page(self, after: int, from_s: float, until_s: float) -> Sequence[sa.Row[int, int, float, bytes]]:
         table = telemetry_frames.c

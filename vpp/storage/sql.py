@@ -5,6 +5,8 @@ mode with ``synchronous=FULL``, so a committed decision survives the loss of pow
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool
 
-from vpp.domain.errors import ConfigurationError
+from vpp.domain.errors import ConfigurationError, StorageError
 
 metadata = sa.MetaData()
 WRITES = "vpp_writes"
@@ -28,6 +30,25 @@ journal = sa.Table(
     sa.Column("at_s", sa.Double, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+torn_entries = sa.Table(
+    "torn_entries",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("set_aside_s", sa.Double, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(80), nullable=False),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.String(255), nullable=False),
 )
 
 registry = sa.Table(
@@ -87,6 +108,28 @@ def migration_config(connection: sa.Connection) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+@contextmanager
+def storing(what: str) -> Iterator[None]:
+    """Turn what a database raises when it is locked, full or away into an error of ours.
+
+    A constraint that does not hold is no such state and passes as it is.
+
+    Raises:
+        StorageError: It names ``what`` and the reason.
+    """
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        raise StorageError(f"{what} cannot be written or read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
 def _parsed(url: str) -> URL:

@@ -3,6 +3,7 @@
 Frame blobs keep a value at a few bytes where a row a value takes 20 to 100, and one commit covers the fleet.
 """
 
+import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEP_S
 from vpp.ports import LEAST_METERED_RATIO
-from vpp.storage.sql import interval_frames
+from vpp.storage.sql import interval_frames, storing
 
 _CACHE_BYTES = 512 * 2**20
 
@@ -48,6 +49,7 @@ class IntervalStore:
     def __init__(self, engine: sa.Engine, *, n_resources: int = 0) -> None:
         self._engine = engine
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
+        self._unwritten: dict[int, _Frame] = {}
         self._held_bytes = 0
         self._guard = threading.Lock()
         self._writing = threading.Lock()
@@ -76,11 +78,37 @@ class IntervalStore:
         Raises:
             InputError: The start is not on a quarter of an hour, or the shapes differ.
         """
-        if mean_kw.shape != completeness.shape or mean_kw.ndim != 1:
-            raise InputError("completeness", completeness.shape, f"the shape of mean_kw, {mean_kw.shape}, as (n,)")
-        frame = _Frame(mean_kw=mean_kw.astype(np.float32), completeness=completeness.astype(np.float16))
         with self._writing:
-            self._store({_aligned(start_s): frame})
+            self._store({_aligned(start_s): _frame(mean_kw, completeness)})
+
+    def keep(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
+        """Take one interval as ``write`` does: it is read at once, and durable after ``flush``; never blocks."""
+        start, frame = _aligned(start_s), _frame(mean_kw, completeness)
+        with self._guard:
+            self._unwritten[start] = frame
+            self._note({start: frame})
+
+    @property
+    def pending(self) -> int:
+        """Number of intervals that are not durable yet."""
+        return len(self._unwritten)
+
+    async def flush(self) -> None:
+        """Make everything kept so far durable.
+
+        Raises:
+            StorageError: The database takes nothing now; what is missing goes out with the next flush.
+        """
+        if self._unwritten:
+            await asyncio.to_thread(self.flush_now)
+
+    def flush_now(self) -> None:
+        """Do what ``flush`` does, blocking."""
+        with self._writing:
+            with self._guard:
+                waiting = dict(self._unwritten)
+            if waiting:
+                self._store(waiting)
 
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge metered means of some rows into the frames, in one transaction; NaN leaves what was there.
@@ -138,6 +166,7 @@ class IntervalStore:
             found = {start: self._frames[start] for start in wanted if start in self._frames}
             for start in found:
                 self._frames.move_to_end(start)
+            found.update({start: self._unwritten[start] for start in wanted if start in self._unwritten})
         absent = [start for start in wanted if start not in found]
         if absent:
             fetched = self._fetched(absent[0], absent[-1])
@@ -151,7 +180,7 @@ class IntervalStore:
 
     def _fetched(self, first_s: int, last_s: int) -> dict[int, _Frame]:
         between = sa.select(interval_frames).where(interval_frames.c.start_s.between(first_s, last_s))
-        with self._engine.connect() as connection:
+        with storing("the metered intervals"), self._engine.connect() as connection:
             rows = connection.execute(between).all()
         return {
             int(row.start_s): _Frame(
@@ -162,6 +191,13 @@ class IntervalStore:
         }
 
     def _store(self, frames: dict[int, _Frame]) -> None:
+        """Write frames in one transaction; each stands for what was kept of its interval before, not for what is since.
+
+        Raises:
+            StorageError: Nothing was written.
+        """
+        with self._guard:
+            before = {start: self._unwritten.get(start) for start in frames}
         rows = [
             {
                 "start_s": start,
@@ -171,16 +207,22 @@ class IntervalStore:
             }
             for start, frame in frames.items()
         ]
-        # Keys are contiguous: an import covers a grid and a write covers one interval.
-        replaced = interval_frames.c.start_s.between(min(frames), max(frames))
-        with self._engine.begin() as connection:
+        replaced = interval_frames.c.start_s.in_(list(frames))
+        with storing("the metered intervals"), self._engine.begin() as connection:
             connection.execute(sa.delete(interval_frames).where(replaced))
             connection.execute(sa.insert(interval_frames), rows)
         with self._guard:
-            self._starts.update(frames)
-            self._n_resources = max(self._n_resources, *(len(frame.mean_kw) for frame in frames.values()))
-            for start, frame in frames.items():
-                self._hold(start, frame)
+            newest = {s: frame for s, frame in frames.items() if self._unwritten.get(s) is before[s]}
+            self._note(newest)
+            for start in newest:
+                self._unwritten.pop(start, None)
+
+    def _note(self, frames: dict[int, _Frame]) -> None:
+        """Let frames be read; whoever calls holds the guard."""
+        self._starts.update(frames)
+        self._n_resources = max([self._n_resources, *(len(frame.mean_kw) for frame in frames.values())])
+        for start, frame in frames.items():
+            self._hold(start, frame)
 
     def _hold(self, start: int, frame: _Frame) -> None:
         if start in self._frames:
@@ -190,6 +232,12 @@ class IntervalStore:
         while self._held_bytes > _CACHE_BYTES and len(self._frames) > 1:
             _, dropped = self._frames.popitem(last=False)
             self._held_bytes -= _size(dropped)
+
+
+def _frame(mean_kw: FloatArray, completeness: FloatArray) -> _Frame:
+    if mean_kw.shape != completeness.shape or mean_kw.ndim != 1:
+        raise InputError("completeness", completeness.shape, f"the shape of mean_kw, {mean_kw.shape}, as (n,)")
+    return _Frame(mean_kw=mean_kw.astype(np.float32), completeness=completeness.astype(np.float16))
 
 
 def _starts(grid: TimeGrid) -> list[int]:
