@@ -102,9 +102,9 @@ class Transaction:
     doubtful: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Lease:
-    """A dispatch value in force at a station, carried by one profile.
+    """A dispatch value in force at a station, carried by one profile. It is replaced, never changed.
 
     Attributes:
         since_s: When the station took it.
@@ -391,7 +391,7 @@ class Charger:
             base=base,
         )
         self.services.lease(command.until_s, command.row)
-        self._tell_limit(command.row)
+        self._tell_limit(command.row, now_s)
 
     def updated(self, row: int, power_kw: float, *, tied: bool) -> None:
         """Record that a dynamic profile has another value."""
@@ -430,10 +430,11 @@ class Charger:
                 del self.leases[row, tied]
                 self._tell_limit(row)
 
-    def _tell_limit(self, row: int) -> None:
+    def _tell_limit(self, row: int, now_s: float | None = None) -> None:
+        at_s = self.services.clock.now_s() if now_s is None else now_s
         lease = self.lease(row)
         power_kw = self.default_kw(row) if lease is None else lease.power_kw
-        self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, self.services.clock.now_s())
+        self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, at_s)
 
     # Abilities.
 

@@ -5,7 +5,7 @@ are the same for every version; a ``Dialect`` gives them the words.
 """
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,7 @@ _PROBES_BELOW = 1000
 _WAKES_BELOW = 500
 PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
 """The one profile of a control test; ids from here up are the link's own, and no command's."""
+_ALL, _DURATION, _RELATIVE, _PERIODS = End.ALL, End.DURATION, End.RELATIVE, End.PERIODS
 _UNSUPPORTED = frozenset({"NotSupported", "NotImplemented"})
 
 
@@ -65,9 +66,11 @@ TIMED_OUT = Verdict(OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
 NOT_CONNECTED = Verdict(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Profile:
     """A charging profile, before its spelling in one version. Its times are those of the station's own clock.
+
+    One is made for every instruction, so it is not frozen; nobody changes it.
 
     Attributes:
         transaction: Id of the transaction a TxProfile belongs to, ``None`` with every other purpose.
@@ -94,13 +97,6 @@ class Profile:
     purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
     end: End = End.ALL
     after: Told | None = None
-
-    @property
-    def values(self) -> list[tuple[int, Told]]:
-        """Return start in seconds and value of each period."""
-        if self.after is None or self.until_s is None:
-            return [(0, self.told)]
-        return [(0, self.told), (math.ceil(self.until_s - self.from_s), self.after)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,24 +170,35 @@ def reserved_profile_id(connector: int) -> int:
     return _LAST_PROFILE_ID - connector
 
 
-def schedule_times(profile: Profile) -> Json:
-    """Return when a profile's schedule begins and how long it lasts, as every version has it."""
-    times: Json = {} if profile.end is End.RELATIVE else {"startSchedule": stamp(profile.from_s)}
-    if profile.until_s is not None and profile.end in (End.ALL, End.DURATION):
-        times["duration"] = math.ceil(profile.until_s - profile.from_s)
-    return times
+def schedule_of(profile: Profile, period: Callable[[int, Told, Profile], Json]) -> Json:
+    """Return a profile's schedule as every version has it; ``period`` writes one period."""
+    schedule: Json = {
+        "chargingRateUnit": profile.told.unit.value,
+        "chargingSchedulePeriod": [period(0, profile.told, profile)],
+    }
+    until_s, end = profile.until_s, profile.end
+    if end is not _RELATIVE:
+        schedule["startSchedule"] = stamp(profile.from_s)
+    if until_s is None:
+        return schedule
+    if end is _ALL or end is _DURATION:
+        schedule["duration"] = math.ceil(until_s - profile.from_s)
+    elif profile.after is not None:
+        after = period(math.ceil(until_s - profile.from_s), profile.after, profile)
+        schedule["chargingSchedulePeriod"].append(after)
+    return schedule
 
 
-def validity(profile: Profile) -> Json:
-    """Return the kind of a profile and from when to when it is valid, as every version has it.
+def make_valid(body: Json, profile: Profile) -> None:
+    """Write into a profile its kind, and from when to when it is valid, as every version has it.
 
     An absolute schedule that ends names all four times: OCTT TC_057_CSMS.
     """
+    end = profile.end
     absolute = "Dynamic" if profile.dynamic else "Absolute"
-    body: Json = {"chargingProfileKind": "Relative" if profile.end is End.RELATIVE else absolute}
-    if profile.until_s is not None and profile.end in (End.ALL, End.VALIDITY, End.RELATIVE):
+    body["chargingProfileKind"] = "Relative" if end is _RELATIVE else absolute
+    if profile.until_s is not None and end is not _DURATION and end is not _PERIODS:
         body["validFrom"], body["validTo"] = stamp(profile.from_s), stamp(profile.until_s)
-    return body
 
 
 def written(value: float) -> float | int:

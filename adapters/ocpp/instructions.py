@@ -1,12 +1,12 @@
 """How one instruction is carried out, whatever the version: a value is given in the way the station takes it."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from adapters.ocpp import learning
-from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.charger import Charger, Command, Lease, Services
 from adapters.ocpp.commands import (
     ACCEPTED,
     DEFAULT_STACK_LEVEL,
@@ -23,12 +23,15 @@ from adapters.ocpp.commands import (
     reserved_profile_id,
     wants_setpoint,
 )
+from adapters.ocpp.plates import Plate
 from adapters.ocpp.profiles import ProfilePurpose
 from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
 from adapters.ocpp.ways import WHOLE, Choice, End, Way, ways
 from adapters.ocpp.wire import Answer, Call, Version
 from vpp.domain.setpoint import Layer, OutcomeStatus
 
+_TX, _TX_DEFAULT, _STATION_MAX = ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX
+_ALL, _PERIODS = End.ALL, End.PERIODS
 _UNKNOWN_ACTION = "NotImplemented"
 _TRIES_OF_THE_REFUSING = 3
 """Ways that are tried with a station that has refused them all before."""
@@ -60,21 +63,27 @@ def _install(dialect: Dialect, charger: Charger, command: Command, *, again: boo
 
     A refusal may mean nothing, so ``again`` repeats the first; unless a fraction may be its cause.
     """
-    refusal = _before_sending(dialect, charger, command)
+    now_s = charger.services.clock.now_s()
+    refusal = _before_sending(dialect, charger, command, now_s)
     if refusal is not None:
         return refusal
     first, tried = ACCEPTED, list[Profile]()
     for way in _ways(dialect, charger, command):
-        profile = _profile(dialect, charger, command, way)
+        profile = _profile(dialect, charger, command, way, now_s=now_s)
         if profile in tried:
             continue
-        answer = yield from _give(dialect, charger, command, profile)
+        answer = yield _call(dialect, charger, command, profile)
         if again and not tried and judge(answer) is REFUSED and profile.told.value % 1 == 0:
-            answer = yield from _give(dialect, charger, command, profile)
+            answer = yield _call(dialect, charger, command, profile)
+        charger.ack_s = answer.took_s
         verdict = judge(answer)
         if verdict is ACCEPTED:
             learning.taken(charger, command, way, tried)
-            return (yield from _record(dialect, charger, command, profile))
+            for lease in _record(charger, command, profile):
+                if lease.profile_id != profile.id:  # the same id has replaced it
+                    yield dialect.clear_profile(lease.profile_id)
+                charger.dropped(command.row, lease)
+            return ACCEPTED
         if verdict.status is OutcomeStatus.UNREACHABLE:
             return verdict
         first = verdict if not tried else first
@@ -85,23 +94,20 @@ def _install(dialect: Dialect, charger: Charger, command: Command, *, again: boo
     return first
 
 
-def _give(dialect: Dialect, charger: Charger, command: Command, profile: Profile) -> Generator[Call, Answer, Answer]:
-    lease = _updatable(charger, command, profile)
-    call = dialect.set_profile(profile) if lease is None else dialect.update_profile(lease.profile_id, profile)
-    answer = yield call
-    charger.ack_s = answer.took_s
-    return answer
+def _call(dialect: Dialect, charger: Charger, command: Command, profile: Profile) -> Call:
+    lease = _updatable(charger, command, profile) if profile.dynamic else None
+    return dialect.set_profile(profile) if lease is None else dialect.update_profile(lease.profile_id, profile)
 
 
-def _before_sending(dialect: Dialect, charger: Charger, command: Command) -> Verdict | None:
+def _before_sending(dialect: Dialect, charger: Charger, command: Command, now_s: float) -> Verdict | None:
     abilities = charger.abilities
-    if command.layer is Layer.DISPATCH and command.until_s <= charger.services.clock.now_s():
+    if command.layer is Layer.DISPATCH and command.until_s <= now_s:
         return EXPIRED
     if command.power_kw < 0.0 and not wants_setpoint(dialect, charger.plate(command.row)):
         return UNSUPPORTED
     if command.power_kw <= 0.0 and abilities.zero_allowed is False and command.layer is Layer.DISPATCH:
         return UNSUPPORTED  # the least it takes is its floor, which is more than was asked for
-    if command.layer is Layer.DISPATCH and not _stackable(charger) and command.connector not in charger.transactions:
+    if command.layer is Layer.DISPATCH and command.connector not in charger.transactions and not _stackable(charger):
         return UNSUPPORTED  # the dispatch profile would replace the default it must fall back to
     return None
 
@@ -112,27 +118,43 @@ def _stackable(charger: Charger) -> bool:
 
 
 def _ways(dialect: Dialect, charger: Charger, command: Command) -> Iterator[Way]:
-    """Return what to try, without what cannot be: a default of its own above one the station cannot stack."""
-    choice = _choice(dialect, charger, command)
-    stackable, dispatch = _stackable(charger), command.layer is Layer.DISPATCH
-    possible = (
-        way
-        for way in ways(choice)
-        if not (dispatch and way.purpose is ProfilePurpose.TX_DEFAULT and way.end is not End.PERIODS and not stackable)
-        and not (way.purpose is ProfilePurpose.STATION_MAX and way.end is End.PERIODS)
-    )
-    return islice(possible, _TRIES_OF_THE_REFUSING) if learning.refuses_all(charger, command.row) else possible
+    """Iterate what to try: the best known at once, for it is nearly always taken; the others once it is refused."""
+    best = _best(dialect, charger, command)
+    if best is not None:
+        yield best
+    possible = (way for way in ways(_choice(dialect, charger, command)) if _possible(charger, command, way))
+    yield from islice(possible, _TRIES_OF_THE_REFUSING) if learning.refuses_all(charger, command.row) else possible
+
+
+def _best(dialect: Dialect, charger: Charger, command: Command) -> Way | None:
+    """Return the first of the ways to try where that is plain to see."""
+    known, dispatch = charger.abilities, command.layer is Layer.DISPATCH
+    if known.purpose is not None or not known.units:
+        return None
+    purpose = _TX if dispatch and charger.sure(command.connector) is not None else _TX_DEFAULT
+    if dispatch and purpose is _TX_DEFAULT and not _stackable(charger):
+        return None
+    setpoint = dialect.version is Version.V21 and wants_setpoint(dialect, charger.plate(command.row))
+    return Way(purpose, known.units[0], known.step or FINEST_STEP, known.end if dispatch else _ALL, setpoint)
+
+
+def _possible(charger: Charger, command: Command, way: Way) -> bool:
+    """Tell whether a way makes sense: no default of its own above one that the station cannot stack, for one."""
+    if way.purpose is _STATION_MAX:
+        return way.end is not _PERIODS
+    above = command.layer is Layer.DISPATCH and way.purpose is _TX_DEFAULT
+    return not above or way.end is _PERIODS or _stackable(charger)
 
 
 def _choice(dialect: Dialect, charger: Charger, command: Command) -> Choice:
     abilities, dispatch = charger.abilities, command.layer is Layer.DISPATCH
     known = abilities.units or ()
     setpoint = wants_setpoint(dialect, charger.plate(command.row))
-    ends = [end for end in End if end is not End.PERIODS or abilities.max_periods != 1]
+    ends = [end for end in End if end is not _PERIODS or abilities.max_periods != 1]
     return Choice(
-        purposes=_purposes(charger, command, setpoint=setpoint) if dispatch else (ProfilePurpose.TX_DEFAULT,),
+        purposes=_purposes(charger, command, setpoint=setpoint) if dispatch else (_TX_DEFAULT,),
         units=(*known, *(unit for unit in RateUnit if unit not in known)),
-        ends=sorted(ends, key=lambda end: end is not abilities.end) if dispatch else (End.ALL, End.RELATIVE),
+        ends=sorted(ends, key=lambda end: end is not abilities.end) if dispatch else (_ALL, End.RELATIVE),
         step=abilities.step or FINEST_STEP,
         setpoint=setpoint,
         proven=abilities.proven,
@@ -147,85 +169,80 @@ def _purposes(charger: Charger, command: Command, *, setpoint: bool) -> list[Pro
     other connector suffers from it.
     """
     running, best = charger.sure(command.connector), charger.abilities.purpose
-    purposes = [ProfilePurpose.TX_DEFAULT]
+    purposes = [_TX_DEFAULT]
     if running is not None:
-        purposes.insert(0, ProfilePurpose.TX)
+        purposes.insert(0, _TX)
     if len(charger.rows) == 1 and not charger.has_others and not setpoint:
-        purposes.append(ProfilePurpose.STATION_MAX)
+        purposes.append(_STATION_MAX)
     if running is None or best is None or charger.tries_tx_again(running.id):
         return purposes
     return sorted(purposes, key=lambda purpose: purpose is not best)
 
 
-def _profile(dialect: Dialect, charger: Charger, command: Command, way: Way) -> Profile:
+def _profile(dialect: Dialect, charger: Charger, command: Command, way: Way, *, now_s: float) -> Profile:
     """Return a default at the bottom, or a dispatch value above it; times are those of the station's clock."""
     plate, dispatch, services = charger.plate(command.row), command.layer is Layer.DISPATCH, charger.services
-    running = charger.sure(command.connector) if way.purpose is ProfilePurpose.TX else None
-    above = dispatch and way.purpose is ProfilePurpose.TX_DEFAULT and way.end is not End.PERIODS
+    running = charger.sure(command.connector) if way.purpose is _TX else None
+    above = dispatch and way.purpose is _TX_DEFAULT and way.end is not _PERIODS
     offset_s = charger.clock_offset_s
     return Profile(
         id=command.id,
-        connector=0 if way.purpose is ProfilePurpose.STATION_MAX else command.connector,
+        connector=0 if way.purpose is _STATION_MAX else command.connector,
         stack_level=DISPATCH_STACK_LEVEL if above else DEFAULT_STACK_LEVEL,
         transaction=None if running is None else running.id,
-        from_s=math.floor(services.clock.now_s() - offset_s - HEADSTART_S),
+        from_s=math.floor(now_s - offset_s - HEADSTART_S),
         until_s=command.until_s - offset_s if dispatch else None,
-        told=_told(charger, command.row, way, command.power_kw),
+        told=_told(services, plate, way, command.power_kw),
         setpoint=way.setpoint,
         phases=plate.phases,
         dynamic=dispatch and services.dynamic and dialect.version is Version.V21 and way.end is not End.RELATIVE,
         max_offline_s=services.max_offline_s if dispatch else None,
         purpose=way.purpose,
         end=way.end,
-        after=_told(charger, command.row, way, charger.default_kw(command.row)) if way.end is End.PERIODS else None,
+        after=_told(services, plate, way, charger.default_kw(command.row)) if way.end is _PERIODS else None,
     )
 
 
-def _told(charger: Charger, row: int, way: Way, power_kw: float) -> Told:
+def _told(services: Services, plate: Plate, way: Way, power_kw: float) -> Told:
     """Return a value as a station is given it: watts are whole always, for nothing is lost by it."""
-    supply = charger.services.supply
     step = WHOLE if way.unit is RateUnit.W else way.step
-    return (supply.setpoint if way.setpoint else supply.limit)(power_kw, way.unit, charger.plate(row), step)
+    if way.setpoint:
+        return services.supply.setpoint(power_kw, way.unit, plate, step)
+    return services.supply.limit(power_kw, way.unit, plate, step)
 
 
 def _updatable(charger: Charger, command: Command, profile: Profile) -> Lease | None:
     """Return the dynamic value in force whose end is the same, so that another value is all there is to tell."""
-    if not profile.dynamic:
-        return None
     lease = charger.leases.get((command.row, profile.transaction is not None))
     return lease if lease is not None and lease.dynamic and lease.until_s == command.until_s else None
 
 
-def _record(dialect: Dialect, charger: Charger, command: Command, profile: Profile) -> Script:
-    """Record a value that is in force now; what another purpose said before must not stand beside it."""
+def _record(charger: Charger, command: Command, profile: Profile) -> Sequence[Lease]:
+    """Record a value that is in force now; return what another purpose said before and must not stand beside it."""
     row, power_kw, tied = command.row, profile.told.power_kw, profile.transaction is not None
     if command.layer is Layer.DEFAULT:
         charger.defaulted(row, power_kw)
-        return ACCEPTED
-    updated = _updatable(charger, command, profile) is not None
-    beside = [] if updated else _beside(charger, row, profile.purpose)
-    if updated:
+        return ()
+    if profile.dynamic and _updatable(charger, command, profile) is not None:
         charger.updated(row, power_kw, tied=tied)
-    else:
-        charger.dispatched(
-            command, power_kw, purpose=profile.purpose, dynamic=profile.dynamic, base=profile.after is not None
-        )
-    for lease in beside:
-        if lease.profile_id != profile.id:  # the same id has replaced it
-            yield dialect.clear_profile(lease.profile_id)
-        charger.dropped(row, lease)
-    return ACCEPTED
+        return ()
+    beside = _beside(charger, row, profile.purpose, tied=tied)
+    base = profile.after is not None
+    charger.dispatched(command, power_kw, purpose=profile.purpose, dynamic=profile.dynamic, base=base)
+    return beside
 
 
-def _beside(charger: Charger, row: int, purpose: ProfilePurpose) -> list[Lease]:
+def _beside(charger: Charger, row: int, purpose: ProfilePurpose, *, tied: bool) -> Sequence[Lease]:
     """Return values in force that would go before one of ``purpose``, or limit it."""
-    leases = (charger.leases.get((row, True)), charger.leases.get((row, False)))
+    same, other = charger.leases.get((row, tied)), charger.leases.get((row, not tied))
+    if other is None and (same is None or same.purpose is purpose):
+        return ()
     return [
         lease
-        for lease in leases
+        for lease in (same, other)
         if lease is not None
         and lease.purpose is not purpose
-        and (lease.purpose is not ProfilePurpose.TX_DEFAULT or purpose is ProfilePurpose.STATION_MAX)
+        and (lease.purpose is not _TX_DEFAULT or purpose is _STATION_MAX)
     ]
 
 
@@ -274,7 +291,8 @@ def _overwrite(dialect: Dialect, charger: Charger, command: Command, lease: Leas
         power_kw=charger.default_kw(command.row),
         until_s=lease.until_s,
     )
-    yield dialect.set_profile(_profile(dialect, charger, over, way))
+    now_s = charger.services.clock.now_s()
+    yield dialect.set_profile(_profile(dialect, charger, over, way, now_s=now_s))
 
 
 def _cleared(answer: Answer) -> Verdict:

@@ -18,6 +18,9 @@ _REFUSING = (Trouble.MEASURED_ONLY, Trouble.REFUSES_LIMITS)
 def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profile]) -> None:
     """Learn from a value that was taken after others were refused; its like are believed to be alike."""
     known, dispatch = charger.abilities, command.layer is Layer.DISPATCH
+    expected = not refused and charger.takes and known.proven and known.purpose is None
+    if expected and not charger.troubles.mask(command.row):
+        return
     learned = replace(known, proven=True, units=_units(known, way.unit), step=_step(known, way, refused))
     if dispatch:
         learned = replace(learned, end=way.end if refused else known.end)

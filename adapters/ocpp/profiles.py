@@ -283,7 +283,7 @@ def _check_period(version: Version, period: Period) -> None:
 
 def purpose_name(version: Version, purpose: ProfilePurpose) -> str:
     """Return a purpose as a version spells it."""
-    is_cap = version is Version.V16 and purpose is ProfilePurpose.STATION_MAX
+    is_cap = purpose is ProfilePurpose.STATION_MAX and version is Version.V16
     return "ChargePointMaxProfile" if is_cap else purpose.value
 
 

@@ -21,9 +21,9 @@ class RateUnit(StrEnum):
     A = "A"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Told:
-    """A limit or setpoint as written to a station.
+    """A limit or setpoint as written to a station; one is made for every instruction, and nobody changes it.
 
     Attributes:
         value: In ``unit``, one decimal; negative to discharge.
@@ -61,14 +61,14 @@ class Supply:
         if ceiling_kw > 0.0 and resource.floor_kw > 0.0:
             floor = round(math.ceil((resource.floor_kw * per_kw - _SLACK) / step) * step, 1)
             value = max(value, floor if unit is RateUnit.W else max(floor, MIN_AC_A))
-        return Told(unit=unit, value=value, power_kw=value / per_kw)
+        return Told(unit, value, value / per_kw)
 
     def setpoint(self, power_kw: float, unit: RateUnit, resource: Nameplate, step: float = FINEST_STEP) -> Told:
         """Return the power to take, negative to discharge, within the nameplate and rounded towards zero."""
         target_kw = min(max(power_kw, resource.p_min_kw), resource.p_max_kw)
         per_kw = _W if unit is RateUnit.W else _W / (self.volts * resource.phases)
         value = math.copysign(_down(abs(target_kw) * per_kw, step), target_kw)
-        return Told(unit=unit, value=value, power_kw=value / per_kw)
+        return Told(unit, value, value / per_kw)
 
 
 def _down(value: float, step: float) -> float:

@@ -11,9 +11,9 @@ from adapters.ocpp.commands import (
     Pause,
     Profile,
     Script,
+    make_valid,
     odd_period,
-    schedule_times,
-    validity,
+    schedule_of,
     written,
 )
 from adapters.ocpp.control_test import control_test
@@ -167,18 +167,13 @@ class Dialect16:
 
     def set_profile(self, profile: Profile) -> Call:
         """See ``commands.Dialect``."""
-        schedule: Json = {
-            **schedule_times(profile),
-            "chargingRateUnit": profile.told.unit.value,
-            "chargingSchedulePeriod": [_period(start_s, told, profile) for start_s, told in profile.values],
-        }
         body: Json = {
             "chargingProfileId": profile.id,
             "stackLevel": profile.stack_level,
             "chargingProfilePurpose": purpose_name(Version.V16, profile.purpose),
-            **validity(profile),
-            "chargingSchedule": schedule,
+            "chargingSchedule": schedule_of(profile, _period),
         }
+        make_valid(body, profile)
         if profile.transaction is not None:
             body["transactionId"] = int(profile.transaction)
         return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})

@@ -11,9 +11,9 @@ from adapters.ocpp.commands import (
     Pause,
     Profile,
     Script,
+    make_valid,
     odd_period,
-    schedule_times,
-    validity,
+    schedule_of,
     written,
 )
 from adapters.ocpp.control_test import control_test
@@ -161,19 +161,13 @@ class Dialect2:
 
     def set_profile(self, profile: Profile) -> Call:
         """See ``commands.Dialect``."""
-        schedule: Json = {
-            "id": 1,
-            **schedule_times(profile),
-            "chargingRateUnit": profile.told.unit.value,
-            "chargingSchedulePeriod": [_period(start_s, told, profile) for start_s, told in profile.values],
-        }
         body: Json = {
             "id": profile.id,
             "stackLevel": profile.stack_level,
             "chargingProfilePurpose": purpose_name(self.version, profile.purpose),
-            **validity(profile),
-            "chargingSchedule": [schedule],
+            "chargingSchedule": [{"id": 1, **schedule_of(profile, _period)}],
         }
+        make_valid(body, profile)
         if profile.max_offline_s is not None and self.version is Version.V21:
             body["maxOfflineDuration"] = profile.max_offline_s
             body["invalidAfterOfflineDuration"] = True

@@ -29,9 +29,9 @@ class End(StrEnum):
     """The value underneath follows as a period of its own, so that nothing need end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Way:
-    """How one value is given.
+    """How one value is given. One is made for every instruction, so it is not frozen; nobody changes it.
 
     Attributes:
         step: Smallest difference between two values, in ``unit``.
