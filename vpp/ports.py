@@ -8,6 +8,7 @@ from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
+from vpp.domain.health import DeviceHealth
 from vpp.domain.journal import JournalEntry
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
@@ -18,8 +19,9 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
+from vpp.domain.trouble import Trouble
 
 
 class Clock(Protocol):
@@ -483,6 +485,18 @@ class Plant(Protocol):
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return what is known of a device's abilities beyond its registration."""
+        ...
+
+    def health(self, row: int) -> DeviceHealth:
+        """Return the troubles of the device in ``row`` and what was last refused of it."""
+        ...
+
+    def rows_with(self, trouble: Trouble) -> BoolArray:
+        """Return which rows of the latest snapshot have a trouble, shape ``(n_resources,)``."""
+        ...
+
+    def troubles(self) -> Mapping[Trouble, int]:
+        """Return how many devices have each trouble now; those without any are left out."""
         ...
 
     def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:

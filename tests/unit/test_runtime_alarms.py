@@ -310,3 +310,10 @@ def test_a_clock_that_was_set_is_told_once_counted_and_cleared() -> None:
     alarms.clock_stepped(AT_S + 60.0, 0.0)
     assert board.told() == [("clock_step", "set"), ("clock_step", "cleared")]
     assert (shown("vpp_clock_ahead_seconds"), shown("vpp_clock_steps_total")) == (0.0, 1.0)
+
+
+def test_meters_that_fall_silent_are_told_once_and_cleared(desk: Desk) -> None:
+    for silent in ({}, {"ocpp": 2}, {"ocpp": 9}, {"ocpp": 9}, {"ocpp": 3}, {"ocpp": 1}):
+        desk.alarms.follow(picture(), result(), schedule=None, ended=(), silent=silent)
+    told = [(name, state) for name, state in desk.board.told() if name == "meters_stale"]
+    assert told == [("meters_stale", "set"), ("meters_stale", "cleared")]

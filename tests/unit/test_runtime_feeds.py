@@ -16,7 +16,7 @@ from tests.scenario.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
 from vpp.bootstrap.service import Service, Store
 from vpp.config import Settings
 from vpp.domain.daytype import SHANGHAI
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.flexibility import Capability
 from vpp.domain.performance import Performance
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft, RequestState
@@ -25,6 +25,7 @@ from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionSt
 from vpp.domain.site import Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.trouble import Trouble
 from vpp.planning.forecasting import forecast
 from vpp.runtime.clock import VirtualClock
 from vpp.runtime.events import event_days
@@ -434,6 +435,39 @@ async def test_dropped_samples_and_frames_are_counted_by_reason(still: Still) ->
     assert still.value("vpp_frames_rejected_total", adapter="ingest", reason="unknown_row") == 1
     assert still.value("vpp_frames_rejected_total", adapter="ingest", reason="not_a_number") == 1
     assert still.value("vpp_frames_rejected_total", adapter="ocpp", reason="schema") == 1
+
+
+async def test_what_was_refused_is_on_the_device_and_counted_apart_from_what_was_repaired(still: Still) -> None:
+    still.report(power_kw=7000.0, rows=1)
+    still.service.plane.telemetry(TelemetryBatch.of([(15, int(Quantity.SOC), 1.004, still.clock.now_s())]))
+    still.service.plane.healed("ocpp", "null")
+    await still.cycle()
+
+    plant = still.service.plant
+    health = plant.health(0)
+    assert health.last_rejected is not None
+    assert health.last_rejected.text == "power 7,000 kW, nameplate 7.04 kW, 10 s ago"
+    assert [known.trouble for known in health.troubles] == [Trouble.IMPLAUSIBLE_VALUES]
+    assert plant.rows_with(Trouble.IMPLAUSIBLE_VALUES).nonzero()[0].tolist() == [0]
+    assert plant.troubles() == {Trouble.IMPLAUSIBLE_VALUES: 1}
+    assert plant.fleet().power_kw[0] == 3.0
+    assert still.value("vpp_samples_rejected_total", kind="range") == 1
+    assert still.value("vpp_device_troubles", adapter="ocpp", trouble="implausible_values") == 1
+    assert still.value("vpp_healed_total", adapter="ocpp", kind="null") == 1
+
+
+async def test_readiness_turns_red_when_cycles_stop(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, metrics = still.service.plant, still.service.metrics
+    assert plant.ready()["loop"]
+    monkeypatch.setattr(metrics, "cycle_age_s", lambda: plant.fast.patience_wall_s + 1.0)
+    assert not plant.ready()["loop"]
+
+
+async def test_a_history_that_is_refused_is_counted(still: Still) -> None:
+    grid = TimeGrid(start_at=instant(floor_s(still.clock.now_s(), 900) - 3600.0), count=1)
+    with pytest.raises(InputError, match="watts"):
+        await still.service.plant.import_meters(grid, [INDEX.resources[0].id], np.array([[6000.0]]))
+    assert still.value("vpp_imports_rejected_total", kind="history") == 1
 
 
 async def test_a_transformer_above_its_limit_is_counted_and_told(still: Still) -> None:

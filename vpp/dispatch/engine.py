@@ -45,7 +45,7 @@ from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.state.counterfactual import SessionCounterfactual
 
@@ -65,6 +65,7 @@ class Progress:
         delivered_kw: Change of net load in the direction asked.
         error_ratio: ``(delivered - target) / target``, NaN where nothing is due.
         rows: Rows that work for the request.
+        metered_ratio: Share of them that is freshly and believably metered; the others count as delivering nothing.
     """
 
     request_id: str
@@ -76,6 +77,7 @@ class Progress:
     error_ratio: float
     shortfall: Shortfall | None
     rows: int
+    metered_ratio: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -474,6 +476,9 @@ class DispatchEngine:
         steady = request.draft.product is not Product.REGULATION
         due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
         error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
+        working = ~np.isnan(result.setpoint_kw)
+        rows = int(np.count_nonzero(working))
+        metered = int(np.count_nonzero(working & state.connected & (state.quality == Quality.GOOD)))
         return Progress(
             request_id=request.id,
             phase=self.book.timetable(request.id).phase_at(state.at_s),
@@ -483,5 +488,6 @@ class DispatchEngine:
             delivered_kw=result.delivered_kw,
             error_ratio=error,
             shortfall=self.book.get(request.id).shortfall,
-            rows=int(np.count_nonzero(~np.isnan(result.setpoint_kw))),
+            rows=rows,
+            metered_ratio=metered / rows if rows else float("nan"),
         )

@@ -3,7 +3,8 @@
 Alarms follow from the cycles and influence none of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -28,6 +29,8 @@ _PROMISE_TOLERANCE_KWH = 0.2
 _STAMP_S = 1.0
 """Stations stamp whole seconds, so an end may seem to come that much before the departure it was at."""
 _LEAST_CONNECTED_RATIO = 0.9
+_LEAST_SILENT, _SILENT_FROM, _SILENT_UNTIL = 3, 0.2, 0.1
+"""Devices, and shares of those connected, without a fresh measurement at which the alarm begins and ends."""
 
 
 class Alarms:
@@ -44,9 +47,16 @@ class Alarms:
         self._armed: BoolArray = np.zeros(len(ADAPTERS), dtype=np.bool_)
         self._lost: BoolArray = np.zeros(len(ADAPTERS), dtype=np.bool_)
         self._need_kwh: FloatArray = np.zeros(0)
+        self._stale: set[str] = set()
 
     def follow(
-        self, state: FleetState, result: CycleResult, *, schedule: Schedule | None, ended: Sequence[ChargingSession]
+        self,
+        state: FleetState,
+        result: CycleResult,
+        *,
+        schedule: Schedule | None,
+        ended: Sequence[ChargingSession],
+        silent: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Take a cycle.
 
@@ -55,10 +65,12 @@ class Alarms:
             result: Its outcome.
             schedule: The plan in force.
             ended: Sessions that ended since the cycle before.
+            silent: How many devices of each adapter have a link and no fresh measurement.
         """
         self._shortfalls(state.at_s, result.progress)
         self._caps(state, result.transformer_load_kw)
         self._adapters(state)
+        self._meters(state, silent)
         self._plan(state.at_s, schedule)
         self._promises(state, ended)
         self._need_kwh = state.need_kwh
@@ -116,6 +128,19 @@ class Alarms:
             counts = {"connected": int(connected[code]), "registered": int(registered[code])}
             tell("adapter_lost", state.at_s, adapter=ADAPTERS[code].value, **counts)
         self._registered, self._lost = registered, lost
+
+    def _meters(self, state: FleetState, silent: Mapping[str, int]) -> None:
+        """Meters are stale once many connected devices of an adapter show nothing fresh: what stands is old."""
+        connected = state.connected_by_adapter().tolist()
+        for adapter, there in zip(ADAPTERS, connected, strict=True):
+            name, count = adapter.value, silent.get(adapter.value, 0)
+            was = name in self._stale
+            stale = count >= _LEAST_SILENT and count > (_SILENT_UNTIL if was else _SILENT_FROM) * there
+            if stale == was:
+                continue
+            (self._stale.add if stale else self._stale.discard)(name)
+            tell = self._begin if stale else self._end
+            tell("meters_stale", state.at_s, adapter=name, silent=count, connected=there)
 
     def _plan(self, at_s: float, schedule: Schedule | None) -> None:
         if schedule is None or schedule.rung is self._rung:

@@ -515,4 +515,5 @@ def progress_body(progress: Progress) -> dict[str, float]:
         "measured_kw": progress.measured_kw,
         "delivered_kw": progress.delivered_kw,
         "rows": progress.rows,
+        "metered_ratio": progress.metered_ratio,
     }

@@ -30,6 +30,7 @@ from vpp.telemetry.metering import MeteredMeans
 _log = structlog.get_logger(__name__)
 Observer = Callable[[FleetState, CycleResult], None]
 TICK = "regulation.tick"
+_MISSED_CYCLES, _LEAST_PATIENCE_WALL_S = 6.0, 60.0
 _LEAST_GAP_RATIO = 0.5
 """A tick that comes nearer to a cycle than this share of its period is left to the cycle."""
 
@@ -90,6 +91,11 @@ class FastLoop:
             tick_s = self.next_tick_s(now_s, cycle_s)
             await self._clock.sleep_until(cycle_s if tick_s is None else tick_s)
             await (self.cycle() if tick_s is None else self.tick())
+
+    @property
+    def patience_wall_s(self) -> float:
+        """Wall seconds without a cycle after which the loop is said to stand still."""
+        return max(_MISSED_CYCLES * self._clock.wall(self._period_s), _LEAST_PATIENCE_WALL_S)
 
     def next_tick_s(self, now_s: float, cycle_s: float) -> float | None:
         """Return when the next tick is due before the cycle at ``cycle_s``; ``None`` where there is none."""

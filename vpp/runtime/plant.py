@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import structlog
 
-from vpp.dispatch.engine import CycleResult, DispatchEngine
+from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
+from vpp.domain.health import DeviceHealth, known_trouble
 from vpp.domain.holidays import CHINA
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
@@ -27,8 +28,9 @@ from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised, check_promise
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.trouble import Trouble, clock_words
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.capability import Declaration
 from vpp.planning.forecasting import Forecast
@@ -42,6 +44,7 @@ from vpp.runtime.growth import fitted_forecast
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.slowloop import SlowLoop
+from vpp.runtime.troubles import STAMPED, TroubleBook, labels_of, rejected_value
 from vpp.state.image import ProcessImage
 from vpp.telemetry.gate import check_means
 from vpp.telemetry.ingest import Ingest
@@ -113,6 +116,7 @@ class VirtualPowerPlant:
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
+        self._troubles = TroubleBook()
         self._days = CalendarWatch(calendar, news, metrics)
         for adapter, age_wall_s in plane.pollers().items():
             metrics.watch_poller(adapter, age_wall_s)
@@ -270,7 +274,11 @@ class VirtualPowerPlant:
         if unknown is not None:
             raise UnknownIdError("resource", unknown)
         rows = np.array([index.row_of[i] for i in resource_ids], dtype=np.int32)
-        await asyncio.to_thread(check_means, index, grid, rows, mean_kw, now_s=self.clock.now_s())
+        try:
+            await asyncio.to_thread(check_means, index, grid, rows, mean_kw, now_s=self.clock.now_s())
+        except InputError:
+            self._metrics.count_import_rejected("history")
+            raise
         count = await asyncio.to_thread(self._import, grid, rows, mean_kw)
         self.slow.fleet_changed()
         return count
@@ -291,6 +299,26 @@ class VirtualPowerPlant:
     def card(self, row: int) -> Mapping[str, object]:
         """Return what a device told of itself."""
         return self._plane.card(row)
+
+    def health(self, row: int) -> DeviceHealth:
+        """Return what is the matter with a device."""
+        refused = self._ingest.gate.last_refused(row, self.clock.now_s())
+        offset_s = self._plane.card(row).get("clock_offset_s")
+        if not isinstance(offset_s, int | float) and refused is not None and refused.verdict in STAMPED:
+            offset_s = -refused.ahead_s
+        details = {Trouble.CLOCK_OFF: clock_words(offset_s)} if isinstance(offset_s, int | float) else {}
+        return DeviceHealth(
+            troubles=tuple(known_trouble(trouble, since_s, details) for trouble, since_s in self._troubles.of(row)),
+            last_rejected=None if refused is None else rejected_value(self._image.index, row, refused),
+        )
+
+    def rows_with(self, trouble: Trouble) -> BoolArray:
+        """Return which rows of the latest snapshot have a trouble."""
+        return self._troubles.rows_with(trouble, len(self.fast.state))
+
+    def troubles(self) -> Mapping[Trouble, int]:
+        """Return how many devices have each trouble now."""
+        return self._troubles.counts.total
 
     def commands(self) -> Mapping[str, int]:
         """Return what became of every setpoint so far."""
@@ -313,12 +341,20 @@ class VirtualPowerPlant:
             "plan": self.slow.schedule is not None,
             "pollers": self._plane.all_turn(),
             "storage": not self._durability.failing,
+            "loop": not self._metrics.cycle_age_s() > self.fast.patience_wall_s,
         }
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the news of a cycle: requests, alarms, metrics, the picture of the fleet."""
         self.desk.follow(state, result)
-        self._alarms.follow(state, result, schedule=self.slow.schedule, ended=self._ingest.ended())
+        self._troubles.follow(state, self._image.troubles(), self._ingest.gate, self._engine.outbox.table)
+        self._alarms.follow(
+            state,
+            result,
+            schedule=self.slow.schedule,
+            ended=self._ingest.ended(),
+            silent=self._troubles.counts.silent(),
+        )
         self._days.follow(state.at_s)
         self._follow_storage(state.at_s)
         self._observe(state, result)
@@ -352,6 +388,11 @@ class VirtualPowerPlant:
         metrics.observe_ledger(outbox.ledger().by_reason)
         dropped = {(_INGEST, reason): count for reason, count in self._ingest.dropped.items()}
         metrics.observe_rejected({**self._plane.rejected, **dropped})
+        metrics.observe_samples(self._ingest.dropped.items())
+        repaired = {(_INGEST, kind): count for kind, count in self._ingest.healed.items()}
+        metrics.observe_healed({**self._plane.repaired, **repaired}.items())
+        metrics.observe_troubles(labels_of(self._troubles.counts))
+        metrics.observe_metered(_metered_ratio(result.progress))
         metrics.set_leader_epoch(outbox.epoch)
         # While a request runs, or its release does, rows are under way: what is left over shows once none runs.
         if not result.progress:
@@ -397,6 +438,12 @@ class VirtualPowerPlant:
         self.slow.fleet_changed()
 
 
+def _metered_ratio(running: Sequence[Progress]) -> float:
+    """Return the freshly metered share of all rows that work for requests, NaN while none does."""
+    rows = sum(p.rows for p in running)
+    return sum(p.rows * p.metered_ratio for p in running if p.rows) / rows if rows else float("nan")
+
+
 def fleet_body(state: FleetState) -> dict[str, object]:
     """Return the fleet in a few numbers; known power only."""
     return {
@@ -404,4 +451,5 @@ def fleet_body(state: FleetState) -> dict[str, object]:
         "connected": int(np.count_nonzero(state.connected)),
         "plugged": int(np.count_nonzero(state.plugged)),
         "power_kw": float(np.nansum(state.power_kw)),
+        "metered": int(np.count_nonzero(state.connected & (state.quality == Quality.GOOD))),
     }

@@ -12,7 +12,16 @@ from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, Quantity, RowArray, TelemetryBatch
+from vpp.domain.telemetry import (
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    IdArray,
+    Quality,
+    Quantity,
+    RowArray,
+    TelemetryBatch,
+)
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf
@@ -138,6 +147,10 @@ class ProcessImage:
         """Return when each was metered, NaN where never, shape ``(n_resources,)``."""
         at_s = self._at_s[Quantity.POWER_KW]
         return np.where(np.isinf(at_s), np.nan, at_s)
+
+    def troubles(self) -> IdArray:
+        """Return the troubles each row's link last said, a mask of ``Trouble``, shape ``(n_resources,)``."""
+        return np.asarray(np.nan_to_num(self._value[Quantity.TROUBLES]), dtype=np.int64)
 
     def _column(self, quantity: Quantity) -> FloatArray:
         return np.array(self._value[quantity])

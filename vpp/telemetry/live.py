@@ -112,13 +112,19 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRefused:
-    """What was last refused of one device; ``age_s`` is how long ago it was heard."""
+    """What was last refused of one device.
+
+    Attributes:
+        value: As it was sent.
+        age_s: How long ago it was heard.
+        ahead_s: How far its stamp was ahead of the clock then, negative behind.
+    """
 
     quantity: Quantity
     verdict: Verdict
     value: float
-    stamp_s: float
     age_s: float
+    ahead_s: float
 
 
 class LiveGate:
@@ -182,20 +188,23 @@ class LiveGate:
     def last_refused(self, row: int, now_s: float) -> LastRefused | None:
         """Return what was last refused of the device in ``row``, ``None`` where nothing was."""
         m = self._memory
-        if m.quantity[row] == _NOBODY:
+        if row >= len(m.quantity) or m.quantity[row] == _NOBODY:
             return None
         return LastRefused(
             quantity=Quantity(int(m.quantity[row])),
             verdict=Verdict(int(m.verdict[row])),
             value=float(m.refused[row]),
-            stamp_s=float(m.stamp_s[row]),
             age_s=now_s - float(m.heard_s[row]),
+            ahead_s=float(m.stamp_s[row] - m.heard_s[row]),
         )
 
     def refused_since(self, at_s: float, *verdicts: Verdict) -> BoolArray:
         """Return the rows of which something was last refused after ``at_s`` for one of ``verdicts``."""
         m = self._memory
-        return np.asarray((m.quantity != _NOBODY) & (m.heard_s > at_s) & np.isin(m.verdict, verdicts))
+        recent = m.heard_s > at_s  # NaN, never, is not
+        if recent.any():
+            recent &= np.isin(m.verdict, verdicts)
+        return np.asarray(recent)
 
 
 def bounds_of(index: FleetIndex) -> Bounds:

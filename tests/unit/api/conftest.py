@@ -17,6 +17,7 @@ from vpp.domain.errors import ConflictError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
+from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Baseline, IntervalResult, Performance
 from vpp.domain.request import (
@@ -35,8 +36,9 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, Quantity
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.domain.trouble import Trouble, clock_words
 from vpp.telemetry.gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
@@ -290,6 +292,23 @@ class _FakePlant:
 
     def card(self, row: int) -> Mapping[str, object]:
         return {"row": row, "latency_s": np.float64(1.5), "verified_up_kw": float("nan"), "tested_at": NOW}
+
+    def health(self, row: int) -> DeviceHealth:
+        if row != 0:
+            return DeviceHealth()
+        details = {Trouble.CLOCK_OFF: clock_words(300.0)}
+        return DeviceHealth(
+            troubles=(known_trouble(Trouble.CLOCK_OFF, NOW.timestamp() - 60.0, details),),
+            last_rejected=RejectedValue(
+                quantity=Quantity.POWER_KW, kind="range", value=7000.0, nameplate_kw=11.0, age_s=12.0, ahead_s=0.0
+            ),
+        )
+
+    def rows_with(self, trouble: Trouble) -> BoolArray:
+        return (np.arange(len(self.index)) == 0) & (trouble is Trouble.CLOCK_OFF)
+
+    def troubles(self) -> Mapping[Trouble, int]:
+        return {Trouble.CLOCK_OFF: 1}
 
     def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
         return self.news.subscribe(after)

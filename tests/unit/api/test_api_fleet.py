@@ -58,6 +58,8 @@ async def test_sites_and_operators_are_listed(client: httpx.AsyncClient) -> None
         ({"operator": "op-2"}, ["roof-pv"]),
         ({"adapter": "ocpp", "connected": "false"}, ["mall/ev-2"]),
         ({"quality": "bad"}, ["mall/ev-2"]),
+        ({"trouble": "clock_off"}, ["mall/ev-1"]),
+        ({"trouble": "faulted"}, []),
         ({"adapter": "mqtt"}, []),
     ],
 )
@@ -208,3 +210,22 @@ async def test_odd_instants_that_were_stored_are_shown_as_unknown(
 async def test_a_day_out_of_all_reason_is_refused(client: httpx.AsyncClient, route: str, day: str) -> None:
     answer = await client.get(f"/api/v1/{route}", params={"date": day})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "date")
+
+
+async def test_a_device_shows_its_troubles_in_both_languages_and_what_was_last_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    ill = (await client.get("/api/v1/resources/mall/ev-1")).json()
+    well = (await client.get("/api/v1/resources/mall/ev-2")).json()
+
+    (trouble,) = ill["troubles"]
+    assert (trouble["code"], trouble["english"], trouble["chinese"]) == ("clock_off", "clock 5 min slow", "时钟慢5分钟")
+    assert trouble["since"] == "2026-07-15T03:59:00Z"
+    assert ill["last_rejected"]["text"] == "power 7,000 kW, nameplate 11 kW, 12 s ago"
+    assert (ill["last_rejected"]["kind"], ill["last_rejected"]["value"]) == ("range", 7000.0)
+    assert (well["troubles"], well["last_rejected"]) == ([], None)
+
+
+async def test_the_fleet_counts_troubles_and_an_unknown_one_is_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/v1/fleet")).json()["troubles"] == {"clock_off": 1}
+    assert (await client.get("/api/v1/resources", params={"trouble": "bored"})).status_code == 422

@@ -185,6 +185,7 @@ async def test_one_request_shows_its_history_and_progress(client: httpx.AsyncCli
         "delivered_kw": None,
         "baseline_kw": None,
         "measured_kw": None,
+        "metered_ratio": None,
     }
     assert after["accepted_kw"] == 2.0
 

@@ -30,18 +30,20 @@ from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.telemetry import BoolArray, Quality
+from vpp.domain.trouble import Trouble
 
 router = APIRouter(tags=["fleet"])
 View = TypeVar("View", bound=Schema)
 
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 QualityName = Annotated[str | None, Query(pattern="^(good|stale|substituted|bad)$")]
+TroubleName = Annotated[str | None, Query(pattern=f"^({'|'.join(trouble.name.lower() for trouble in Trouble)})$")]
 
 
 @router.get("/fleet", summary="The fleet in a few numbers", responses=documented(401))
 async def fleet(plant: ThePlant) -> FleetView:
     """Return the latest snapshot, summed."""
-    return fleet_view(plant.fleet())
+    return fleet_view(plant.fleet(), plant.troubles())
 
 
 @router.get("/areas", summary="Areas now", responses=documented(401, 422))
@@ -88,6 +90,7 @@ async def resources(
     adapter: Annotated[Adapter | None, Query()] = None,
     quality: QualityName = None,
     connected: Annotated[bool | None, Query()] = None,
+    trouble: TroubleName = None,
 ) -> Page[ResourceView]:
     """Return devices that match every filter given, in the order they were registered."""
     state = plant.fleet()
@@ -98,6 +101,7 @@ async def resources(
         None if adapter is None else state.index.adapter_code == ADAPTERS.index(adapter),
         None if quality is None else state.quality == Quality[quality.upper()],
         None if connected is None else state.connected == connected,
+        None if trouble is None else _fitted(plant.rows_with(Trouble[trouble.upper()]), len(state)),
     ):
         if wanted is not None:
             chosen = chosen & wanted
@@ -115,7 +119,12 @@ async def resource(resource_id: str, plant: ThePlant) -> ResourceDetail:
     row = state.index.row_of.get(resource_id)
     if row is None or row >= len(state.power_kw):
         raise UnknownIdError("resource", resource_id)
-    return resource_detail(state, row, plant.card(row))
+    return resource_detail(state, row, plant.card(row), plant.health(row))
+
+
+def _fitted(flags: BoolArray, count: int) -> BoolArray:
+    """Return flags of ``count`` rows, unset for those that have just joined."""
+    return np.append(flags[:count], np.zeros(max(count - len(flags), 0), dtype=np.bool_))
 
 
 def _of_operator(state: FleetState, operator_id: str) -> BoolArray:

@@ -1,5 +1,7 @@
 """Live state: the fleet, its areas, transformers and single devices."""
 
+import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +10,12 @@ from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, json_like, known_instant
 from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
+from vpp.domain.health import DeviceHealth, RejectedValue
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.site import Operator, Site
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import instant
+from vpp.domain.trouble import Trouble
 
 QUALITIES = tuple(quality.name.lower() for quality in Quality)
 
@@ -39,6 +43,7 @@ class FleetView(Schema):
     power_kw: float = Field(description="Net power of the metered devices, load positive.")
     quality: dict[str, int] = Field(description="Devices by quality of their power: good, stale, substituted, bad.")
     adapters: dict[str, int] = Field(description="Connected devices by adapter.")
+    troubles: dict[str, int] = Field(default={}, description="Devices by what is the matter with them.")
     classes: list[ClassView]
 
 
@@ -109,6 +114,26 @@ class ResourceView(Schema):
     sheddable: bool
 
 
+class TroubleView(Schema):
+    """One thing that is the matter with a device, in plain words."""
+
+    code: str
+    english: str
+    chinese: str
+    since: datetime | None = Field(description="since when the service knows of it")
+
+
+class RejectedView(Schema):
+    """The last value of a device that was not believed."""
+
+    quantity: str
+    kind: str = Field(description="range, rate, age, future or not_a_number")
+    value: float | None = Field(description="as it was sent; null where it was no number")
+    nameplate_kw: float
+    age_s: float
+    text: str = Field(description="the same in a line: power 7,000 kW, nameplate 11 kW, 12 s ago")
+
+
 class ResourceDetail(ResourceView):
     """One device now, its nameplate, and what tests and events showed of it."""
 
@@ -125,10 +150,14 @@ class ResourceDetail(ResourceView):
     declared_down_kw: float
     sustain_minutes: Known
     rebound_ratio: float
+    troubles: list[TroubleView] = Field(default=[], description="What is the matter with it, empty for nothing.")
+    last_rejected: RejectedView | None = Field(None, description="The last value that was not believed.")
     card: dict[str, Any] = Field(description="Capability card.")
 
 
-_NAMEPLATE = tuple(ResourceDetail.model_fields.keys() - ResourceView.model_fields.keys() - {"card"})
+_NAMEPLATE = tuple(
+    ResourceDetail.model_fields.keys() - ResourceView.model_fields.keys() - {"card", "troubles", "last_rejected"}
+)
 _LIVE = (
     ("power_kw", float),
     ("energy_kwh", float),
@@ -143,7 +172,7 @@ _LIVE = (
 )
 
 
-def fleet_view(state: FleetState) -> FleetView:
+def fleet_view(state: FleetState, troubles: Mapping[Trouble, int]) -> FleetView:
     """Return the whole fleet in a few numbers."""
     adapters = np.bincount(state.index.adapter_code[state.connected], minlength=len(ADAPTERS)).tolist()
     return FleetView(
@@ -156,6 +185,7 @@ def fleet_view(state: FleetState) -> FleetView:
         power_kw=float(np.nansum(state.power_kw)),
         quality=dict(zip(QUALITIES, np.bincount(state.quality, minlength=len(QUALITIES)).tolist(), strict=True)),
         adapters={adapter.value: count for adapter, count in zip(ADAPTERS, adapters, strict=True)},
+        troubles={trouble.name.lower(): count for trouble, count in troubles.items()},
         classes=_classes(state),
     )
 
@@ -217,11 +247,36 @@ def resource_view(state: FleetState, row: int) -> ResourceView:
     return ResourceView(**_now(state, row))
 
 
-def resource_detail(state: FleetState, row: int, card: object) -> ResourceDetail:
-    """Return one device now with its nameplate and capability card."""
+def resource_detail(state: FleetState, row: int, card: object, health: DeviceHealth) -> ResourceDetail:
+    """Return one device now with its nameplate, capability card and troubles."""
     resource = state.index.resources[row]
     nameplate = {name: getattr(resource, name) for name in _NAMEPLATE}
-    return ResourceDetail(**_now(state, row), **nameplate, card=json_like(card))
+    return ResourceDetail(
+        **_now(state, row),
+        **nameplate,
+        troubles=[
+            TroubleView(
+                code=known.trouble.name.lower(),
+                english=known.words.english,
+                chinese=known.words.chinese,
+                since=known_instant(known.since_s),
+            )
+            for known in health.troubles
+        ],
+        last_rejected=None if health.last_rejected is None else _rejected(health.last_rejected),
+        card=json_like(card),
+    )
+
+
+def _rejected(refused: RejectedValue) -> RejectedView:
+    return RejectedView(
+        quantity=refused.quantity.name.lower(),
+        kind=refused.kind,
+        value=refused.value if math.isfinite(refused.value) else None,
+        nameplate_kw=refused.nameplate_kw,
+        age_s=refused.age_s,
+        text=refused.text,
+    )
 
 
 def _classes(state: FleetState) -> list[ClassView]:

@@ -195,6 +195,9 @@ class ProgressView(Schema):
     delivered_kw: Known
     baseline_kw: Known = None
     measured_kw: Known = None
+    metered_ratio: Known = Field(
+        None, description="share of the devices at work that is freshly metered; the others count as delivering nothing"
+    )
 
 
 class SettlementFailedView(Schema):
