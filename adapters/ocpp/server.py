@@ -154,7 +154,7 @@ class OcppLink:
         self._intervals = (max(round(sample_interval_s), 1), max(round(boot_interval_s), 1))
         self._patience_wall_s = max(clock.wall(call_timeout_s), min(call_timeout_s, LEAST_PATIENCE_WALL_S))
         self._rest_wall_s = rest_wall_s
-        self._paths = Paths(paths)
+        self.paths = Paths(paths)
         self._epoch = 0
         self._plates = Plates(sites=bool(wake))
         self._coalescer: Coalescer
@@ -218,7 +218,7 @@ class OcppLink:
             authenticate=self._authenticate,
             admission=self._admission,
             tolerance=self._tolerance,
-            paths=self._paths,
+            paths=self.paths,
         )
         self._listen()
         poller.before_rest(self._coalescer.flush)

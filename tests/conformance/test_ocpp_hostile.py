@@ -1,12 +1,16 @@
 """What a peer may say that nobody expects: it costs that peer something, and no neighbour."""
 
+import math
+
 import pytest
 
-from adapters.ocpp import session
+from adapters.ocpp import OcppLink, session
 from adapters.ocpp.channel import CRASHED
 from tests.conformance.ocpp_bench import EV, Sink, central, clock, setpoints, station
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
+from vpp.ports import LiveLink
+from vpp.runtime.plane import STANDING_STILL_WALL_S, DevicePlane
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 
@@ -110,3 +114,16 @@ async def test_a_call_whose_id_is_a_number_is_served_under_that_number() -> None
         assert (await raw.answer("18"))[0] == 3
         assert sink.repaired == ["frame", "null"]
         assert sink.rejected == []
+
+
+async def test_the_age_of_the_last_turn_is_told_while_the_link_runs_and_unknown_before_and_after() -> None:
+    link = OcppLink(host="127.0.0.1", port=0, clock=clock())
+    assert isinstance(link, LiveLink)
+    assert math.isnan(link.age_wall_s())
+    async with central(Sink()) as running, station(running):
+        assert 0.0 <= running.age_wall_s() < STANDING_STILL_WALL_S
+        plane = DevicePlane([running], None, clock())  # type: ignore[arg-type]  # no samples
+        assert plane.all_turn()
+        running._board.poller._pulse.served -= 2.0 * STANDING_STILL_WALL_S
+        assert not plane.all_turn()
+    assert math.isnan(running.age_wall_s())

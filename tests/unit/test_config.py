@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from vpp.config import Settings, address_of
+from adapters.ocpp.server import OcppLink
+from vpp.bootstrap.links import links_of
+from vpp.config import Settings, address_of, paths_of
 from vpp.domain.errors import ConfigurationError
+from vpp.runtime.clock import SYSTEM_CLOCK
 
 
 def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,6 +21,15 @@ def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path, mo
     assert (settings.http, settings.ocpp, settings.sample_s) == ("127.0.0.1:1", "127.0.0.1:3", 9.0)
 
 
+def test_paths_are_parted_by_commas_and_reach_the_link() -> None:
+    settings = Settings.load(ocpp_paths="/ocpp/{id}, /steve/websocket/CentralSystemService/{id},")
+    assert paths_of(settings.ocpp_paths) == ("/ocpp/{id}", "/steve/websocket/CentralSystemService/{id}")
+    for shared_port in (False, True):
+        link = links_of(settings, SYSTEM_CLOCK, shared_port=shared_port)[-1]
+        assert isinstance(link, OcppLink)
+        assert link.paths.stations("/steve/websocket/CentralSystemService/CS-1") == ["CS-1"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
@@ -26,6 +38,10 @@ def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path, mo
         ("VPP_MQTT_URL", "http://x", "mqtt://"),
         ("VPP_CYCLE_S", "0", "greater than 0"),
         ("VPP_BUS_URL", "kafka:", "memory:"),
+        ("VPP_OCPP_PATHS", "ocpp/{id}", "/PATH/{id}"),
+        ("VPP_OCPP_PATHS", "/ocpp", "/PATH/{id}"),
+        ("VPP_OCPP_PATHS", "/a/{id}?key=1", "/PATH/{id}"),
+        ("VPP_OCPP_PATHS", ",", "at least one path"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_value_and_what_is_accepted(

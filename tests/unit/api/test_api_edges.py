@@ -62,6 +62,23 @@ async def test_health_and_readiness_tell_apart_alive_and_able(client: httpx.Asyn
     assert (answer.status_code, answer.json()["status"]) == (503, "starting")
 
 
+async def test_who_knocked_is_listed_in_pages_and_only_for_those_who_may(
+    client: httpx.AsyncClient, guarded: httpx.AsyncClient
+) -> None:
+    page = (await client.get("/api/v1/knocks", params={"limit": 2, "offset": 1})).json()
+    assert (page["total"], [item["id"] for item in page["items"]]) == (3, ["CS-1", "CS-2"])
+    assert page["items"][1] == {
+        "adapter": "ocpp",
+        "id": "CS-2",
+        "peer": "192.0.2.7",
+        "reason": "unknown_station",
+        "first_at": "2026-07-15T04:00:00Z",
+        "last_at": "2026-07-15T04:00:02Z",
+        "count": 3,
+    }
+    assert (await guarded.get("/api/v1/knocks")).status_code == 401
+
+
 async def test_metrics_come_in_the_format_the_scraper_wants(client: httpx.AsyncClient) -> None:
     text = await client.get("/metrics")
     modern = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
