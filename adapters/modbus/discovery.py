@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from adapters.modbus.registers import Registers
 from adapters.modbus.sunspec import BASES, END_MODEL, HEADER, MARK, Block, models
-from adapters.modbus.wire import BusyError, Code, RefusedError, Table, Wire
+from adapters.modbus.wire import BehindGatewayError, BusyError, Code, RefusedError, Table, Wire
 from vpp.domain.errors import DeviceUnreachableError, FrameError
 
 _MOST_MODELS = 200
@@ -53,6 +53,7 @@ class Survey:
     _base: int | None = None
     _address: int = 0
     _tries: int = 0
+    _answered: bool = False
     _found: list[int] = field(default_factory=list)
     _blocks: dict[int, Block] = field(default_factory=dict)
 
@@ -68,6 +69,7 @@ class Survey:
                 the next try begins with the next base, as some devices say nothing where they have no map.
             RefusedError: It is busy, or refuses to be read at all.
         """
+        self._answered = False
         try:
             if self._base is None:
                 self._base = await self._mark(wire, unit)
@@ -151,9 +153,20 @@ class Survey:
     async def _read(self, wire: Wire, unit: int, address: int, count: int) -> Registers:
         """Read registers; of a device that has no holding registers at all, its input registers."""
         try:
-            return await wire.read(unit, address, count, self._table)
+            return await self._ask(wire, unit, address, count)
         except RefusedError as error:
             if error.code != Code.FUNCTION:
                 raise
             self._table = Table.INPUT if self._table is Table.HOLDING else Table.HOLDING
-            return await wire.read(unit, address, count, self._table)
+            return await self._ask(wire, unit, address, count)
+
+    async def _ask(self, wire: Wire, unit: int, address: int, count: int) -> Registers:
+        """Read, and once more where a gateway misses a unit that has just answered."""
+        try:
+            values = await wire.read(unit, address, count, self._table)
+        except BehindGatewayError:
+            if not self._answered:
+                raise
+            values = await wire.read(unit, address, count, self._table)
+        self._answered = True
+        return values

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from adapters.modbus.registers import Registers
 from adapters.modbus.sunspec import SPAN, merged
-from adapters.modbus.wire import BusyError, Code, NoAnswerError, RefusedError, Table, Wire
+from adapters.modbus.wire import BehindGatewayError, BusyError, Code, NoAnswerError, RefusedError, Table, Wire
 
 _WHOLE_UNIT = {Code.FUNCTION}
 """Exceptions that say something of the unit, not of the registers that were asked for."""
@@ -87,6 +87,7 @@ class Plan:
     gap: int = SPAN
     refused: list[Read] = field(default_factory=list)
     _done: int = 0
+    _answered: bool = True
     _silent: Read | None = None
 
     async def run(self, wire: Wire, unit: int, *, resume: bool = False) -> None:
@@ -108,7 +109,7 @@ class Plan:
 
     async def _one(self, wire: Wire, unit: int, read: Read) -> None:
         try:
-            values = await wire.read(unit, read.address, read.count, read.table)
+            values = await self._read(wire, unit, read)
         except BusyError:
             raise
         except NoAnswerError:
@@ -124,6 +125,18 @@ class Plan:
         else:
             self.store(read, values)
             self._done += 1
+
+    async def _read(self, wire: Wire, unit: int, read: Read) -> Registers:
+        """Read, and once more where a gateway misses a unit that answered before."""
+        again, self._answered = self._answered, False
+        try:
+            values = await wire.read(unit, read.address, read.count, read.table)
+        except BehindGatewayError:
+            if not again:
+                raise
+            values = await wire.read(unit, read.address, read.count, read.table)
+        self._answered = True
+        return values
 
     def _divide(self, read: Read) -> bool:
         """Put parts in a read's place; tell whether there are any."""

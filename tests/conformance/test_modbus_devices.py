@@ -2,13 +2,11 @@
 
 import asyncio
 import math
-import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,48 +17,23 @@ from sunspec2.modbus.modbus import ModbusClientException
 import adapters.modbus
 from adapters.modbus import ModbusDevices, ModbusLink, RegisterMap
 from adapters.modbus.server import Endpoint, Treatment
+from tests.conformance.modbus_parts import PATIENCE_WALL_S, SPEED, Ear, FastClock, battery, fleet, free_port, pv
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.session import SessionEvent
-from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
-from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.domain.resource import Resource, ResourceClass
+from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.telemetry import Quantity
 
-SPEED = 20.0
 POLL_S = 4.0
-PATIENCE_WALL_S = 8.0
 ACCEPTED = (OutcomeStatus.ACCEPTED, Reason.NONE)
 PV, BATTERY = 0, 1
-
-
-class _FastClock:
-    """Wall time, twenty times as fast."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def now_s(self) -> float:
-        return 1_750_000_000.0 + (time.monotonic() - self._began) * SPEED
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.now_s(), tz=UTC)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(self.wall(max(seconds, 0.0)))
-
-    async def sleep_until(self, at_s: float) -> None:
-        await self.sleep(at_s - self.now_s())
-
-    def wall(self, seconds: float) -> float:
-        return seconds / SPEED
 
 
 class _PlainWorld:
     """Devices that follow their dispatch value until its lease ends, then their default."""
 
-    def __init__(self, index: FleetIndex, clock: _FastClock) -> None:
+    def __init__(self, index: FleetIndex, clock: FastClock) -> None:
         self.index = index
         self.online = np.ones(len(index), dtype=np.bool_)
         self.treatment = DeviceResponse(latency_s=0.2, refused=False, ignored=False)
@@ -104,67 +77,15 @@ class _PlainWorld:
         return []
 
 
-@dataclass(slots=True)
-class _Ear:
-    """A sink that remembers and wakes whoever waits."""
-
-    samples: list[tuple[int, Quantity, float]] = field(default_factory=list)
-    outcomes_by_id: dict[int, tuple[OutcomeStatus, Reason]] = field(default_factory=dict)
-    rejected: list[str] = field(default_factory=list)
-    repaired: list[str] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def telemetry(self, batch: TelemetryBatch) -> None:
-        columns = zip(batch.rows.tolist(), batch.quantities.tolist(), batch.values.tolist(), strict=True)
-        self.samples += [(row, Quantity(quantity), value) for row, quantity, value in columns]
-        self.news.set()
-
-    def outcomes(self, batch: OutcomeBatch) -> None:
-        for command, status, reason in zip(batch.ids, batch.status, batch.reasons, strict=True):
-            assert int(command) not in self.outcomes_by_id, "one outcome for each instruction"
-            self.outcomes_by_id[int(command)] = (OutcomeStatus(int(status)), Reason(int(reason)))
-        self.news.set()
-
-    def session(self, event: SessionEvent) -> None:
-        raise AssertionError(event)
-
-    def rejected_frame(self, adapter: str, reason: str) -> None:
-        assert adapter == "modbus"
-        self.rejected.append(reason)
-
-    def healed(self, adapter: str, kind: str) -> None:
-        assert adapter == "modbus"
-        self.repaired.append(kind)
-
-    def last(self, row: int, quantity: Quantity) -> float:
-        return next((v for r, q, v in reversed(self.samples) if (r, q) == (row, quantity)), math.nan)
-
-    def history(self, row: int, quantity: Quantity) -> list[float]:
-        return [v for r, q, v in self.samples if (r, q) == (row, quantity)]
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_WALL_S):
-            while not true():
-                self.news.clear()
-                await self.news.wait()
-
-    async def until_connected(self, *rows: int) -> None:
-        await self.until(lambda: all(self.last(row, Quantity.CONNECTED) == 1.0 for row in rows))
-
-    async def outcome(self, command: int) -> tuple[OutcomeStatus, Reason]:
-        await self.until(lambda: command in self.outcomes_by_id)
-        return self.outcomes_by_id[command]
-
-
 @dataclass(slots=True, kw_only=True)
 class _Stage:
     """World, devices and link on one clock."""
 
-    clock: _FastClock
+    clock: FastClock
     world: _PlainWorld
     devices: ModbusDevices
     link: ModbusLink
-    ear: _Ear
+    ear: Ear
 
     def send(self, *commands: tuple[int, int, Layer, float, float], epoch: int = 1) -> None:
         """Send ``(id, row, layer, power_kw, lease_s)``."""
@@ -187,62 +108,21 @@ class _Stage:
         return await self.ear.outcome(command)
 
 
-def _free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _fleet(*resources: Resource) -> FleetIndex:
-    return FleetIndex(
-        resources=resources,
-        sites=(Site(id="s", name="s", area_id="a", operator_id="o", transformer_id="t"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1000.0, export_limit_kw=1000.0),),
-        areas=(Area(id="a", name="a"),),
-        operators=(Operator(id="o", name="o"),),
-    )
-
-
-def _pv(address: str, name: str = "pv") -> Resource:
-    return Resource(
-        id=name,
-        site_id="s",
-        resource_class=ResourceClass.PV,
-        adapter=Adapter.MODBUS,
-        address=address,
-        p_min_kw=-50.0,
-        p_max_kw=0.0,
-    )
-
-
-def _battery(address: str, name: str = "battery") -> Resource:
-    return Resource(
-        id=name,
-        site_id="s",
-        resource_class=ResourceClass.STORAGE,
-        adapter=Adapter.MODBUS,
-        address=address,
-        p_min_kw=-50.0,
-        p_max_kw=50.0,
-        capacity_kwh=100.0,
-    )
-
-
 def _pair(*, shared: bool = False) -> FleetIndex:
-    first = _free_port()
-    host, port = ("127.0.0.1", first) if shared else ("127.0.0.2", _free_port("127.0.0.2"))
-    return _fleet(_pv(f"127.0.0.1:{first}/1"), _battery(f"{host}:{port}/2"))
+    first = free_port()
+    host, port = ("127.0.0.1", first) if shared else ("127.0.0.2", free_port("127.0.0.2"))
+    return fleet(pv(f"127.0.0.1:{first}/1"), battery(f"{host}:{port}/2"))
 
 
 @asynccontextmanager
 async def _staged(index: FleetIndex, *, base: int = 40000, timeout_s: float = 3.0) -> AsyncIterator[_Stage]:
-    clock = _FastClock()
+    clock = FastClock()
     world = _PlainWorld(index, clock)
     devices = ModbusDevices(world=world, clock=clock, base=base)
     link = ModbusLink(clock=clock, poll_s=POLL_S, timeout_s=timeout_s)
     running = asyncio.create_task(devices.run())
     await devices.listening.wait()
-    ear = _Ear()
+    ear = Ear()
     link.assign(index)
     await link.start(ear)
     try:
@@ -438,8 +318,8 @@ async def test_a_unit_lost_behind_a_gateway_leaves_its_neighbour_alone() -> None
 
 
 async def test_a_site_where_nobody_listens_is_unreachable_fast() -> None:
-    clock, ear = _FastClock(), _Ear()
-    index = _fleet(_pv(f"127.0.0.1:{_free_port()}/1"))
+    clock, ear = FastClock(), Ear()
+    index = fleet(pv(f"127.0.0.1:{free_port()}/1"))
     link = ModbusLink(clock=clock, poll_s=POLL_S)
     link.assign(index)
     await link.start(ear)
@@ -457,8 +337,8 @@ async def test_a_dead_socket_is_a_timeout_and_then_unreachable_at_once() -> None
         writer.close()
 
     async with _serving(swallow) as port:
-        clock, ear = _FastClock(), _Ear()
-        index = _fleet(_pv(f"127.0.0.1:{port}/1"))
+        clock, ear = FastClock(), Ear()
+        index = fleet(pv(f"127.0.0.1:{port}/1"))
         link = ModbusLink(clock=clock, poll_s=POLL_S, timeout_s=1.0)
         link.assign(index)
         await link.start(ear)
@@ -522,7 +402,7 @@ async def test_a_link_survives_a_device_that_talks_nonsense() -> None:
         writer.close()
 
     async with _serving(babble) as port, _staged(_pair()) as stage:
-        extra = stage.world.index.extended(resources=[_pv(f"127.0.0.1:{port}/1", "babbler")])
+        extra = stage.world.index.extended(resources=[pv(f"127.0.0.1:{port}/1", "babbler")])
         stage.link.assign(extra)
         await served.wait()
         await stage.ear.until(lambda: stage.ear.last(2, Quantity.CONNECTED) == 0.0)
@@ -532,8 +412,8 @@ async def test_a_link_survives_a_device_that_talks_nonsense() -> None:
 async def test_an_unknown_model_is_passed_over_and_what_is_not_implemented_is_left_out() -> None:
     unit = _BareUnit()
     async with _bare(unit) as port:
-        ear, link = _Ear(), ModbusLink(clock=_FastClock(), poll_s=POLL_S)
-        link.assign(_fleet(_pv(f"127.0.0.1:{port}/7")))
+        ear, link = Ear(), ModbusLink(clock=FastClock(), poll_s=POLL_S)
+        link.assign(fleet(pv(f"127.0.0.1:{port}/7")))
         await link.start(ear)
         await ear.until_connected(PV)
         assert link.card(PV)["models"] == [64999, 103]
@@ -548,8 +428,8 @@ async def test_a_device_without_a_sunspec_map_is_not_connected_and_counted() -> 
     unit = _BareUnit()
     unit.show(0, 0)
     async with _bare(unit) as port:
-        ear, link = _Ear(), ModbusLink(clock=_FastClock(), poll_s=POLL_S)
-        link.assign(_fleet(_pv(f"127.0.0.1:{port}/7")))
+        ear, link = Ear(), ModbusLink(clock=FastClock(), poll_s=POLL_S)
+        link.assign(fleet(pv(f"127.0.0.1:{port}/7")))
         await link.start(ear)
         await ear.until(lambda: ear.last(PV, Quantity.CONNECTED) == 0.0)
         assert "map" in ear.rejected
@@ -566,8 +446,8 @@ async def test_what_reads_back_otherwise_is_rejected() -> None:
     ]
     declared = RegisterMap.from_table({"name": "deaf", "points": points}, where="deaf")
     async with _bare(unit) as port:
-        clock, ear = _FastClock(), _Ear()
-        index = _fleet(replace(_battery(f"127.0.0.1:{port}/7#deaf"), id="deaf"))
+        clock, ear = FastClock(), Ear()
+        index = fleet(replace(battery(f"127.0.0.1:{port}/7#deaf"), id="deaf"))
         link = ModbusLink(clock=clock, poll_s=POLL_S, maps={"deaf": declared})
         link.assign(index)
         await link.start(ear)
@@ -585,8 +465,8 @@ async def test_the_shipped_map_moves_a_battery_over_the_wire() -> None:
     path = Path(adapters.modbus.__file__).parent / "maps" / "example_meter.toml"
     unit = _BareUnit(table={52: 0, 53: 0, 72: 0, 73: 0, 100: 500, 200: 0, 201: 0, 202: 0})
     async with _bare(unit) as port:
-        clock, ear = _FastClock(), _Ear()
-        index = _fleet(_battery(f"127.0.0.1:{port}/7#meter"))
+        clock, ear = FastClock(), Ear()
+        index = fleet(battery(f"127.0.0.1:{port}/7#meter"))
         with pytest.raises(InputError, match="maps"):
             ModbusLink(clock=clock).assign(index)
         link = ModbusLink(clock=clock, poll_s=POLL_S, maps={"meter": _holding_only(RegisterMap.from_toml(path))})

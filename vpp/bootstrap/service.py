@@ -33,6 +33,7 @@ from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
@@ -40,8 +41,9 @@ from vpp.planning.planner import Planner
 from vpp.planning.reserve import Rebuilding, ReserveWindow
 from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy
-from vpp.ports import Clock, DeviceLink
+from vpp.ports import Clock, DeviceLink, RememberingLink
 from vpp.runtime.desk import BASELINE, SESSIONS, Desk
+from vpp.runtime.devicememory import JournalledMemory
 from vpp.runtime.durability import Durability
 from vpp.runtime.events import promised_events, recoveries
 from vpp.runtime.fastloop import FastLoop, Observer
@@ -368,12 +370,21 @@ class Service:
                 means: Any = entry.body
                 self.plant.desk.keep_sessions(float(means["start_s"]), array_of(means["mean_kw"]))
         self.plant.desk.restore(entries)
+        self._remember_in_journal(entries)
         # The very instant everything was restored for, so that a replay restores the same.
         self._store.journal.append(
             STARTED,
             now_s,
             {"epoch": self._epoch, "resources": len(self._index), "version": version("vpp")},
         )
+
+    def _remember_in_journal(self, entries: Sequence[JournalEntry]) -> None:
+        """Give links a durable memory of what stood in their devices, with what earlier lives found."""
+        memory = JournalledMemory(self._store.journal, self._clock)
+        memory.restore(entries)
+        for link in self._links:
+            if isinstance(link, RememberingLink):
+                link.remember_in(memory)
 
     def _remember_defaults(self) -> None:
         """Tell the stations' link the default values an earlier life left in force; it sets them at every return."""

@@ -17,13 +17,14 @@ from vpp.bus.admission import Admission
 from vpp.bus.codec import Frame, Kind, bundled, decode, encode
 from vpp.bus.frames import defaults_of, overtaken_of, receipt, receipt_of, setpoints_of
 from vpp.bus.membership import Beat, Membership, owned_by
+from vpp.bus.memory import BusMemory
 from vpp.bus.sessions import HeldSessions, connection_of
 from vpp.bus.uplink import Uplink
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError, SkipError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
-from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, LiveLink, ShardedLink
+from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, LiveLink, RememberingLink, ShardedLink
 
 _log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[\w-]{1,64}")
@@ -98,9 +99,12 @@ class Gateway:
         self._owned: tuple[tuple[str, ...], ...] = _NOBODY
         self._again: deque[int] = deque()
         self._subscriptions: list[BusSubscription] = []
+        memory = BusMemory(bus, lambda: self.admission.epoch)
         for link in links:
             if isinstance(link, DialledLink):
                 link.tell_sessions(self._uplink.began)
+            if isinstance(link, RememberingLink):
+                link.remember_in(memory)
 
     async def run(self) -> None:
         """Serve until cancelled, then say goodbye.

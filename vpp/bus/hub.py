@@ -27,6 +27,7 @@ from vpp.bus.frames import (
     tally_of,
     telemetry_of,
 )
+from vpp.bus.memory import MemoryDesk
 from vpp.bus.outstanding import Dispatch, Legs, Outstanding
 from vpp.bus.overtaking import Overtaking
 from vpp.bus.sessions import NOBODY, SessionRegistry
@@ -35,7 +36,7 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.session import SessionEvent, SessionPromised
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
-from vpp.ports import Bus, BusSubscription, Clock, LinkSink
+from vpp.ports import Bus, BusHandler, BusSubscription, Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)
 NAME = "bus"
@@ -92,6 +93,7 @@ class GatewayHub:
         self._subscriptions: list[BusSubscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaking = Overtaking(bus, self._later)
+        self._memory: MemoryDesk | None = None
 
     # What the service does with it.
 
@@ -116,6 +118,10 @@ class GatewayHub:
         """State what lies underneath at ``row`` from an earlier life."""
         self._default_kw[row] = power_kw
 
+    def remember_in(self, memory: DeviceMemory) -> None:
+        """See ``RememberingLink``: what gateways find in devices is kept there; before ``start``."""
+        self._memory = MemoryDesk(memory, self._later, self._clock.now_s)
+
     async def start(self, sink: LinkSink) -> None:
         """Begin to listen and to lead; repeating it changes nothing.
 
@@ -128,13 +134,16 @@ class GatewayHub:
         if not self._epoch:
             raise ConflictError("a hub leads under an epoch; state it before the start")
         self._sink = sink
-        for pattern, handler in (
+        handlers: list[tuple[str, BusHandler]] = [
             (to.uplink(self._epoch), self._heard),
             (to.fleet(self._epoch), self._hand_out),
             (to.defaults_in_force(self._epoch), self._hand_out_defaults),
             (to.BEATS, self._beat),
             (to.LEADER, self._other_leader),
-        ):
+        ]
+        if self._memory is not None:
+            handlers.append((to.memory(self._epoch), self._memory.answer))
+        for pattern, handler in handlers:
             self._subscriptions.append(await self._bus.subscribe(pattern, handler))
         self._later(self._lead())
 

@@ -7,7 +7,7 @@ import orjson
 from vpp.bus.hub import GatewayHub
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import SetpointBatch
-from vpp.ports import LinkSink
+from vpp.ports import DeviceMemory, LinkSink
 
 
 class BusLink:
@@ -43,6 +43,10 @@ class BusLink:
     def remember_default(self, row: int, power_kw: float) -> None:
         """State what lies underneath at ``row`` from an earlier life."""
         self.hub.remember_default(row, power_kw)
+
+    def remember_in(self, memory: DeviceMemory) -> None:
+        """See ``RememberingLink``."""
+        self.hub.remember_in(memory)
 
     def card(self, row: int) -> Mapping[str, object]:
         """See ``DeviceLink``; what the gateway told lately."""

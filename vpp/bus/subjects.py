@@ -36,6 +36,11 @@ def defaults_in_force(epoch: int) -> str:
     return f"{ROOT}.inforce.{epoch}"
 
 
+def memory(epoch: int) -> str:
+    """Return where the leader of ``epoch`` keeps what gateways found in devices before their first write."""
+    return f"{ROOT}.memory.{epoch}"
+
+
 def check_subject(subject: str) -> None:
     """Raise InputError where ``subject`` is no sequence of plain words between dots."""
     words = subject.split(".")
