@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vpp.domain.errors import RetryError
+from vpp.domain.errors import RetryError, StorageError
 from vpp.domain.journal import JournalEntry
 from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.devicememory import FOUND, JournalledMemory
@@ -19,7 +19,7 @@ LIMITED = {"WMaxLimPct": 70.0, "WMaxLim_Ena": 1.0}
 class _Journal:
     """Keeps what is appended; says when it is durable, or that it cannot be."""
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, *, broken: Exception | None = None) -> None:
         self.kinds: list[str] = []
         self.durable = asyncio.Event()
         self._broken = broken
@@ -30,8 +30,8 @@ class _Journal:
         self.kinds.append(kind)
 
     async def flush(self) -> None:
-        if self._broken:
-            raise OSError("no space left on device")
+        if self._broken is not None:
+            raise self._broken
         await self.durable.wait()
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
@@ -68,8 +68,15 @@ async def test_nothing_is_remembered_before_it_is_durable_and_what_comes_togethe
     assert await memory.recall(2) == LIMITED
 
 
-async def test_a_journal_that_cannot_be_written_is_said_and_nothing_counts_as_remembered() -> None:
-    memory = JournalledMemory(_Journal(broken=True), SYSTEM_CLOCK)
-    with pytest.raises(RetryError, match="no space left"):
+async def test_while_storage_fails_control_goes_on_from_memory() -> None:
+    journal = _Journal(broken=StorageError("no space left on device"))
+    memory = JournalledMemory(journal, SYSTEM_CLOCK)
+    await memory.remember(1, LIMITED)
+    assert await memory.recall(1) == LIMITED
+    assert journal.kinds == [FOUND], "the journal keeps it in its place until it can write"
+
+
+async def test_any_other_failure_is_said() -> None:
+    memory = JournalledMemory(_Journal(broken=OSError("odd")), SYSTEM_CLOCK)
+    with pytest.raises(RetryError, match="odd"):
         await memory.remember(1, LIMITED)
-    assert await memory.recall(1) == {}
