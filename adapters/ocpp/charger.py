@@ -478,9 +478,11 @@ class Charger:
             self._follows(row, lease, obeyed=obeyed)
 
     def _offline_as(self, offline: Offline) -> None:
+        """Take note of what a limit did without a connection; one that was given again since proves nothing bad."""
         self.learn(replace(self.abilities, offline=offline))
+        keeps = offline is Offline.KEEPS and not self.restated_s > self.lost_s
         for row in self.rows.values():
-            self.troubles.set(row, Trouble.KEEPS_LIMIT_OFFLINE, offline is Offline.KEEPS)
+            self.troubles.set(row, Trouble.KEEPS_LIMIT_OFFLINE, keeps)
 
     def _follows(self, row: int, lease: Lease, *, obeyed: bool) -> None:
         """Take note of a limit that is kept or not; another purpose may have the effect that this one has not."""

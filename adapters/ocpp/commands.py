@@ -78,7 +78,7 @@ class Profile:
         end: How it says when it ends.
         after: What a second period has, with ``End.PERIODS``.
         setpoint: The value is to be taken, not a ceiling (OCPP 2.1 CentralSetpoint).
-        phases: Number of phases where the unit is A.
+        phases: Number of phases where the unit is A, 0 where there are none (DC).
         dynamic: Its value can be updated in place (OCPP 2.1).
         max_offline_s: How long it holds without a connection (OCPP 2.1), ``None`` for its whole lease.
     """

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from adapters.ocpp.plates import Nameplate
-from adapters.ocpp.units import RateUnit, Supply
+from adapters.ocpp.units import RateUnit, Supply, is_dc
 from adapters.ocpp.wire import Json, Version, parse_stamp
 
 
@@ -43,5 +43,7 @@ def read_composite(version: Version, payload: Json, resource: Nameplate, supply:
 
 def _power_kw(period: Json, unit: RateUnit, resource: Nameplate, supply: Supply) -> float:
     value: float = period["setpoint"] if "setpoint" in period else period.get("limit", math.nan)
+    if unit is RateUnit.A and is_dc(resource):
+        return value * supply.kw_per_a(resource)
     phases = period.get("numberPhases", resource.phases)
     return value / 1000.0 if unit is RateUnit.W else supply.kw(value, phases)

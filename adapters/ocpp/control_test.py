@@ -23,7 +23,7 @@ from adapters.ocpp.commands import (
 )
 from adapters.ocpp.learning import show
 from adapters.ocpp.plates import Plate
-from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
+from adapters.ocpp.units import FINEST_STEP, RateUnit, Told, is_dc
 from adapters.ocpp.wire import Answer, AnswerKind, Call
 from vpp.domain.units import SECONDS_PER_DAY
 
@@ -57,7 +57,7 @@ def _test(dialect: Dialect, charger: Charger, connector: int, plate: Plate) -> G
     floor = math.ceil(charger.services.supply.limit(plate.floor_kw, unit, plate).value) + FINEST_STEP
     tenth = yield from probe.takes(unit, Odd(value=floor))
     one_phase = False
-    if unit is RateUnit.A and plate.phases > 1:
+    if unit is RateUnit.A and plate.phases > 1 and not is_dc(plate):
         one_phase = yield from probe.takes(unit, Odd(value=math.ceil(floor), phases=1))
     yield dialect.clear_profile(PROBE_PROFILE_ID)
     charger.learn(
@@ -116,5 +116,5 @@ class _Probe:
             until_s=from_s + 2.0 * LATER_S,
             told=told,
             setpoint=False,
-            phases=self._plate.phases,
+            phases=0 if is_dc(self._plate) else self._plate.phases,
         )

@@ -25,7 +25,7 @@ from adapters.ocpp.commands import (
 )
 from adapters.ocpp.plates import Plate
 from adapters.ocpp.profiles import ProfilePurpose
-from adapters.ocpp.units import FINEST_STEP, RateUnit, Told
+from adapters.ocpp.units import FINEST_STEP, RateUnit, Told, is_dc
 from adapters.ocpp.ways import WHOLE, Choice, End, Way, ways
 from adapters.ocpp.wire import Answer, Call, Version
 from vpp.domain.setpoint import Layer, OutcomeStatus
@@ -194,7 +194,7 @@ def _profile(dialect: Dialect, charger: Charger, command: Command, way: Way, *, 
         until_s=command.until_s - offset_s if dispatch else None,
         told=_told(services, plate, way, command.power_kw),
         setpoint=way.setpoint,
-        phases=plate.phases,
+        phases=0 if is_dc(plate) else plate.phases,
         dynamic=dispatch and services.dynamic and dialect.version is Version.V21 and way.end is not End.RELATIVE,
         max_offline_s=services.max_offline_s if dispatch else None,
         purpose=way.purpose,

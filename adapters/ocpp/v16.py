@@ -211,7 +211,7 @@ class Dialect16:
 
 def _period(start_s: int, told: Told, profile: Profile) -> Json:
     period: Json = {"startPeriod": start_s, "limit": written(told.value)}
-    if told.unit is RateUnit.A:
+    if told.unit is RateUnit.A and profile.phases:
         period["numberPhases"] = profile.phases
     return period
 

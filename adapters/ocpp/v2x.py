@@ -232,7 +232,7 @@ def _period(start_s: int, told: Told, profile: Profile) -> Json:
     if profile.setpoint:
         return {"startPeriod": start_s, "operationMode": "CentralSetpoint", "setpoint": written(told.value)}
     period: Json = {"startPeriod": start_s, "limit": written(told.value)}
-    if told.unit is RateUnit.A:
+    if told.unit is RateUnit.A and profile.phases:
         period["numberPhases"] = profile.phases
     return period
 

@@ -7,10 +7,24 @@ import pytest
 
 from adapters.ocpp import OcppLink
 from adapters.ocpp.wire import parse_stamp, stamp
-from tests.conformance.ocpp_bench import ACCEPTED, EV, EV2, Json, RawStation, Sink, central, clock, setpoints, station
+from tests.conformance.ocpp_bench import (
+    ACCEPTED,
+    EV,
+    EV2,
+    Json,
+    RawStation,
+    Sink,
+    central,
+    clock,
+    fleet,
+    resource,
+    setpoints,
+    station,
+)
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble, troubles_of
+from vpp.runtime.clock import ScaledClock
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 REJECTED = {"status": "Rejected"}
@@ -311,3 +325,64 @@ async def test_a_station_that_knows_no_profile_to_clear_is_given_its_default_in_
         assert await sink.outcome(6) == ACCEPTED
         over = profiles(raw)[-1]
         assert (over["chargingProfileId"], over["chargingProfilePurpose"], _limit(over)) == (5, "TxProfile", 9000)
+
+
+async def test_a_dc_post_of_amperes_only_is_given_no_phases_and_no_more_than_its_ceiling_at_any_voltage() -> None:
+    sink = Sink()
+    index = fleet(resource(3, "DC/1", p_max_kw=150.0, floor_kw=0.0, default_kw=150.0))
+    async with central(sink, index) as link, station(link, "DC", boot=False) as raw:
+        raw.units = "Current"
+        await raw.boot()
+        await raw.settled()
+        assert await dispatch(link, sink, 5, 50.0, row=3) == ACCEPTED
+        periods = [p["schedule"]["chargingSchedulePeriod"] for p in profiles(raw)]
+        assert periods == [[{"startPeriod": 0, "limit": 750}], [{"startPeriod": 0, "limit": 50}]]
+
+
+@pytest.mark.parametrize(("watts", "keeps"), [(5000, True), (9000, False)])
+async def test_a_limit_that_outlasts_the_link_is_a_trouble_that_is_seen_at_the_return(watts: int, keeps: bool) -> None:  # noqa: FBT001
+    sink, fast = Sink(), clock(speed=200.0)
+    async with central(sink, clock=fast, settle_wall_s=0.0) as link:
+        async with station(link):
+            link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, fast.now_s() + 90_000.0)))
+            assert await sink.outcome(5) == ACCEPTED
+        await sink.until(lambda: sink.values[EV, Quantity.CONNECTED] == 0.0)
+        await fast.sleep(70.0)
+        async with station(link, boot=False) as raw:
+            await metered(raw, fast, watts)
+            await troubles(sink, EV, {Trouble.KEEPS_LIMIT_OFFLINE} if keeps else set())
+
+
+async def metered(raw: RawStation, now: ScaledClock, watts: float) -> None:
+    """Say what a car draws."""
+    sample = {"value": str(watts), "measurand": "Power.Active.Import", "unit": "W"}
+    reading = {"timestamp": stamp(now.now_s()), "sampledValue": [sample]}
+    await raw.call("MeterValues", {"connectorId": 1, "meterValue": [reading]})
+
+
+async def test_an_honest_station_is_not_struck_for_power_around_the_end_of_its_lease() -> None:
+    sink, fast = Sink(), clock(speed=100.0)
+    async with central(sink, clock=fast) as link, station(link) as raw:
+        until_s = fast.now_s() + 100.0
+        link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, until_s)))
+        assert await sink.outcome(5) == ACCEPTED
+        await fast.sleep(max(until_s - 2.0 - fast.now_s(), 0.0))
+        await metered(raw, fast, 9000.0)
+        assert link.card(EV)["follows_limits"] is None
+
+
+async def test_a_limit_that_is_accepted_and_not_kept_is_given_by_the_other_purpose_next() -> None:
+    sink, fast = Sink(), clock(speed=200.0)
+    async with central(sink, clock=fast) as link, station(link) as raw:
+        await begin(raw)
+        link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, fast.now_s() + 90_000.0)))
+        assert await sink.outcome(5) == ACCEPTED
+        await fast.sleep(70.0)
+        await metered(raw, fast, 9000.0)
+        await troubles(sink, EV, {Trouble.IGNORES_LIMITS})
+        link.send(setpoints((6, EV, Layer.DISPATCH, 5.0, fast.now_s() + 90_000.0)))
+        assert await sink.outcome(6) == ACCEPTED
+        assert [p["chargingProfilePurpose"] for p in profiles(raw)[1:]] == ["TxProfile", "TxDefaultProfile"]
+        await fast.sleep(70.0)
+        await metered(raw, fast, 4900.0)
+        await troubles(sink, EV, set())

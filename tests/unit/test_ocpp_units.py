@@ -79,3 +79,25 @@ def test_a_setpoint_keeps_its_sign_and_its_nameplate(asked_kw: float, unit: Rate
     assert abs(told.power_kw) <= min(abs(asked_kw), 10.0) + 1e-6
     assert told.power_kw * asked_kw >= 0.0
     assert abs(told.power_kw - min(max(asked_kw, -10.0), 10.0)) <= 0.07
+
+
+def dc_post(p_max_kw: float = 150.0) -> Resource:
+    return charger(p_max_kw=p_max_kw, floor_kw=0.0)
+
+
+@given(st.floats(0.0, 149.0), st.floats(200.0, 1000.0))
+def test_a_dc_ceiling_in_amperes_holds_at_whatever_voltage_the_car_has(asked_kw: float, car_v: float) -> None:
+    told = Supply().limit(asked_kw, RateUnit.A, dc_post())
+    assert told.value * car_v / 1000.0 <= asked_kw + 1e-6
+
+
+@given(st.floats(1.0, 149.0), st.floats(200.0, 900.0))
+def test_a_dc_ceiling_is_nearer_to_what_is_wanted_once_the_voltage_is_known(asked_kw: float, car_v: float) -> None:
+    told = Supply().limit(asked_kw, RateUnit.A, dc_post(), car_v=car_v)
+    assert told.value * car_v / 1000.0 <= asked_kw + 1e-6
+    assert told.value * car_v / 1000.0 >= 0.9 * asked_kw - 0.1 * car_v / 1000.0
+
+
+def test_a_dc_post_that_may_take_all_it_can_is_not_held_back_by_its_car_s_voltage() -> None:
+    told = Supply().limit(150.0, RateUnit.A, dc_post())
+    assert (told.value, told.power_kw) == (750.0, 150.0)
