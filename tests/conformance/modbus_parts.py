@@ -211,7 +211,8 @@ class OddDevice:
 
     def keep(self, number: int, name: str) -> None:
         """Let a point ignore what is written."""
-        self.kept.add(self.place(number, name))
+        place = self.place(number, name)
+        self.kept |= set(range(place, place + models()[number].points[name].size))
 
     @property
     def written(self) -> list[tuple[int, int, int]]:
