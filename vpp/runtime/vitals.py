@@ -131,7 +131,7 @@ class Vitals:
             "vpp_storage_failing", "1 while a part of storage cannot be written.", ("kind",), registry=registry
         )
         self._spooled = Gauge(
-            "vpp_spooled_entries", "Entries that wait in memory to be stored.", ("part",), registry=registry
+            "vpp_spooled_entries", "Entries that wait in memory to be stored.", ("kind",), registry=registry
         )
         self._dropped = Totals("vpp_samples_dropped_total", "Samples that storage had no time to take.", ())
         registry.register(self._dropped)
