@@ -193,6 +193,16 @@ class LiveLink(DeviceLink, Protocol):
         ...
 
 
+@runtime_checkable
+class FencedLink(Protocol):
+    """A link over which nothing is sent any more once a later leader has been heard of."""
+
+    @property
+    def deposed(self) -> bool:
+        """Whether one has."""
+        ...
+
+
 class DeviceWorld(Protocol):
     """The physical model behind simulated devices, as their protocol ends see it."""
 

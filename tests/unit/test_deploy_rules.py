@@ -11,11 +11,21 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # the package ships no types
 
+from vpp.domain.trouble import Trouble
+
 _ROOT = Path(__file__).parents[2]
 _DEPLOY = _ROOT / "deploy"
 _HISTOGRAMS = {"vpp_telemetry_age_seconds", "vpp_command_ack_seconds", "vpp_solver_seconds"}
 _PLAIN = {
     "vpp_build_info",
+    "vpp_delivered_metered_ratio",
+    "vpp_devices_registered",
+    "vpp_device_troubles",
+    "vpp_imports_rejected_total",
+    "vpp_samples_rejected_total",
+    "vpp_storage_failing",
+    "vpp_leader_deposed",
+    "vpp_cycle_age_seconds",
     "vpp_calendar_unannounced_days",
     "vpp_cap_violations_total",
     "vpp_capacity_kw",
@@ -38,6 +48,15 @@ _PLAIN = {
 _EXPORTED = _PLAIN | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("bucket", "sum", "count")}
 _METRIC = re.compile(r"(?<![\w:])(?:[a-z]+:)?vpp_\w+(?::\w+)?")
 _ALERTS = {
+    "DeliveryUnmetered",
+    "DeviceTroubles",
+    "ImplausibleValues",
+    "ImportRejected",
+    "KeysRefused",
+    "StampsOff",
+    "StorageFailing",
+    "LeaderDeposed",
+    "LoopStalled",
     "AdapterLost",
     "CalendarUnannounced",
     "CapViolation",
@@ -151,3 +170,11 @@ def test_grafana_is_given_the_datasource_the_panels_use() -> None:
     (source,) = _yaml("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
     used = {target["datasource"]["uid"] for panel in _dashboard()["panels"] for target in panel["targets"]}
     assert used == {source["uid"]}
+
+
+@pytest.mark.parametrize("trouble", list(Trouble), ids=lambda trouble: trouble.name.lower())
+def test_every_trouble_has_its_remedy_in_the_runbook(trouble: Trouble) -> None:
+    runbook = (_ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    table = runbook.split("\n## Troubles of a device\n")[1].split("\n## ")[0]
+    (line,) = [line for line in table.splitlines() if f"`{trouble.name.lower()}`" in line]
+    assert all(cell.strip() for cell in line.split("|")[1:-1])

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from vpp.bus.hub import GatewayHub
+from vpp.bus.inprocess import InProcessBus
+from vpp.bus.link import BusLink
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.session import Promise, SessionPromised
 from vpp.runtime.clock import VirtualClock
@@ -44,3 +47,13 @@ def test_a_promise_that_cannot_be_meant_is_counted_and_its_session_goes_on_witho
     good = SessionPromised(session_id="a", promise=Promise(energy_kwh=5.0, departure_s=1_784_103_600.0))
     plane.session(good)
     assert ingest.taken()[1] == [good]
+
+
+def test_a_later_leader_is_heard_of_on_the_bus() -> None:
+    clock, index = VirtualClock(1_784_100_000.0), FleetIndex.empty()
+    hub = GatewayHub(InProcessBus(), clock, answer_s=60.0, lost_wall_s=5.0)
+    link = BusLink("ocpp", hub, check=lambda _: None)
+    plane = DevicePlane([link], Ingest(ProcessImage(index), QualityRules()), clock)
+    assert not plane.deposed()
+    hub.deposed = True
+    assert plane.deposed()

@@ -58,6 +58,11 @@ class BusLink:
         """See ``vpp.ports.LiveLink``; the oldest of the gateways."""
         return self.hub.age_wall_s(self.name)
 
+    @property
+    def deposed(self) -> bool:
+        """See ``vpp.ports.FencedLink``."""
+        return self.hub.deposed
+
     async def close(self) -> None:
         """See ``DeviceLink``."""
         await self.hub.close()

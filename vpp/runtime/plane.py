@@ -14,7 +14,7 @@ from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
-from vpp.ports import Clock, DeviceLink, LiveLink
+from vpp.ports import Clock, DeviceLink, FencedLink, LiveLink
 from vpp.telemetry.ingest import Ingest
 
 _log = structlog.get_logger(__name__)
@@ -149,6 +149,10 @@ class DevicePlane:
     def pollers(self) -> Mapping[str, Callable[[], float]]:
         """Return what tells the wall seconds since a link's poller last turned, by adapter, for those that have one."""
         return {name: link.age_wall_s for name, link in self._links.items() if isinstance(link, LiveLink)}
+
+    def deposed(self) -> bool:
+        """Tell whether a later leader has been heard of, so that nothing reaches the devices from here any more."""
+        return any(link.deposed for link in self._links.values() if isinstance(link, FencedLink))
 
     def all_turn(self) -> bool:
         """Tell whether no poller stands still; one that is not started, or not heard of yet, does not."""

@@ -49,6 +49,7 @@ from vpp.state.image import ProcessImage
 from vpp.telemetry.gate import check_means
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import MeteredMeans
+from vpp.telemetry.verdict import Verdict
 
 _log = structlog.get_logger(__name__)
 _ZONE = ZoneInfo("Asia/Shanghai")
@@ -342,6 +343,7 @@ class VirtualPowerPlant:
             "pollers": self._plane.all_turn(),
             "storage": not self._durability.failing,
             "loop": not self._metrics.cycle_age_s() > self.fast.patience_wall_s,
+            "leader": not self._plane.deposed(),
         }
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
@@ -388,12 +390,13 @@ class VirtualPowerPlant:
         metrics.observe_ledger(outbox.ledger().by_reason)
         dropped = {(_INGEST, reason): count for reason, count in self._ingest.dropped.items()}
         metrics.observe_rejected({**self._plane.rejected, **dropped})
-        metrics.observe_samples(self._ingest.dropped.items())
+        metrics.observe_samples(({verdict.word: 0 for verdict in Verdict} | dict(self._ingest.dropped)).items())
         repaired = {(_INGEST, kind): count for kind, count in self._ingest.healed.items()}
         metrics.observe_healed({**self._plane.repaired, **repaired}.items())
         metrics.observe_troubles(labels_of(self._troubles.counts))
         metrics.observe_metered(_metered_ratio(result.progress))
         metrics.set_leader_epoch(outbox.epoch)
+        metrics.set_leader_deposed(deposed=self._plane.deposed())
         # While a request runs, or its release does, rows are under way: what is left over shows once none runs.
         if not result.progress:
             metrics.set_limits_not_restored(result.unrestored_rows)
