@@ -27,6 +27,10 @@ class Rejection(StrEnum):
     UNKNOWN_DEVICE = "unknown_device"
     UNKNOWN_COMMAND = "unknown_command"
     IMPLAUSIBLE = "implausible"
+    RETAINED = "retained"
+    """A reading or an outcome that the broker kept: it says what was."""
+    OLD = "old"
+    FUTURE = "future"
 
 
 class Delivery:
@@ -37,6 +41,7 @@ class Delivery:
         self._samples: list[tuple[int, int, float, float]] = []
         self._outcomes: list[tuple[int, int, int, int, float]] = []
         self._rejected: Counter[Rejection] = Counter()
+        self._healed: Counter[str] = Counter()
         self._told: set[tuple[str, Rejection]] = set()
 
     def __len__(self) -> int:
@@ -65,6 +70,10 @@ class Delivery:
             self._told.add((site, rejection))
             _log.warning("message dropped, later ones of its kind are only counted", site=site, why=str(why))
 
+    def heal(self, kind: str) -> None:
+        """Count something that was repaired and taken."""
+        self._healed[kind] += 1
+
     def flush(self) -> None:
         """Hand everything over."""
         if self.sink is None:
@@ -78,6 +87,9 @@ class Delivery:
             self.sink.outcomes(_batch(outcomes))
         for rejection in rejected.elements():
             self.sink.rejected_frame(NAME, rejection)
+        healed, self._healed = self._healed, Counter()
+        for kind in healed.elements():
+            self.sink.healed(NAME, kind)
 
 
 def _batch(outcomes: list[tuple[int, int, int, int, float]]) -> OutcomeBatch:

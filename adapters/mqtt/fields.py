@@ -1,6 +1,8 @@
 """Reads one JSON object field by field; whatever is wrong is told with the field's full name."""
 
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
@@ -12,7 +14,31 @@ from vpp.domain.errors import FrameError, InputError
 _Choice = TypeVar("_Choice")
 MAX_BYTES = 1 << 20
 """Greatest message that is looked at: some ten thousand devices."""
+_UNKNOWN = re.compile(rb"\b(?:NaN|Infinity)\b")
 _MAX_ID = 2**31
+_MOST = 1e15
+"""No quantity of a device is larger."""
+
+
+def _decoded(payload: bytes) -> object:
+    """Return what a message says; many libraries write NaN for what is not known, and JSON has no such word.
+
+    Raises:
+        FrameError: It is no JSON either way.
+    """
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        if not _UNKNOWN.search(payload):
+            raise FrameError(f"not JSON: {error}") from None
+    try:
+        return json.loads(payload, parse_constant=_unknown)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"not JSON: {error}") from None
+
+
+def _unknown(_word: str) -> None:
+    """Return null for a number that is none."""
 
 
 class Fields:
@@ -36,10 +62,7 @@ class Fields:
         """
         if len(payload) > MAX_BYTES:
             raise FrameError(f"message of {len(payload)} bytes; at most {MAX_BYTES} are read")
-        try:
-            content = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            raise FrameError(f"not JSON: {error}") from None
+        content = _decoded(payload)
         if not isinstance(content, dict):
             raise FrameError(f"expected a JSON object, got {type(content).__name__}")
         return cls(content)
@@ -93,7 +116,9 @@ class Fields:
         value = self._content.get(field)
         if value is None:
             return math.nan
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
+            raise self.wrong(field, "a number, or null")
+        if not least <= value <= most:
             raise self.wrong(field, f"a number from {least} to {most}, or null")
         return float(value)
 

@@ -1,19 +1,25 @@
 """Understands what the sites send, and leaves the network out of it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 from adapters.mqtt import payload
+from adapters.mqtt.charge import Charges
 from adapters.mqtt.delivery import Delivery, Rejection
 from adapters.mqtt.ledger import Ledger
 from adapters.mqtt.payload import DeviceReading
 from adapters.mqtt.roster import Roster
+from adapters.mqtt.siteclock import SiteClock
 from adapters.mqtt.topics import Leaf, leaf_of, site_of
 from vpp.domain.errors import FrameError, InputError
 from vpp.domain.setpoint import OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble, mask_of
 
 _PLAUSIBLE_FACTOR = 10.0
 """Above that many times the nameplate a power is taken for watts under a wrong name."""
+_RECENT_S = 120.0
+"""A status that the broker kept counts as news if it is no older."""
 _POWERS = (Quantity.POWER_KW, Quantity.P_MIN_KW, Quantity.P_MAX_KW, Quantity.LIMIT_KW)
 
 
@@ -24,18 +30,27 @@ class Inbox:
         self._roster = roster
         self._ledger = ledger
         self._delivery = delivery
+        self._clocks: dict[str, SiteClock] = {}
+        self._charges = Charges()
         self._latest: dict[int, tuple[float, Mapping[Quantity, float]]] = {}
         self._takers = {Leaf.TELEMETRY: self._telemetry, Leaf.OUTCOME: self._outcome, Leaf.STATUS: self._status}
 
-    def take(self, topic_name: str, message: bytes, now_s: float) -> None:
-        """Read one message; never raises for what is in it."""
+    def take(self, topic_name: str, message: bytes, now_s: float, *, retained: bool = False) -> None:
+        """Read one message; never raises for what is in it.
+
+        Args:
+            topic_name: Where it was said.
+            message: What was said.
+            now_s: When it arrived.
+            retained: The broker kept it; it may be of any age, and whoever said it may be gone.
+        """
         site = site_of(topic_name)
         taker = self._takers.get(leaf_of(topic_name))  # type: ignore[call-overload]  # a Leaf is a str
         if taker is None:
             self._delivery.reject(site, Rejection.UNKNOWN_TOPIC, topic_name)
             return
         try:
-            taker(site, message, now_s)
+            taker(site, message, now_s, retained=retained)
         except FrameError as error:
             self._delivery.reject(site, Rejection.MALFORMED, error)
         except InputError as error:
@@ -45,43 +60,95 @@ class Inbox:
         """Return when a device last reported and what, ``None`` before its first report."""
         return self._latest.get(row)
 
-    def _telemetry(self, site: str, message: bytes, now_s: float) -> None:
+    def clock_offset_s(self, site: str) -> float:
+        """Return how far a site's clock is behind ours, 0 while that is not known or not worth a word."""
+        clock = self._clocks.get(site)
+        return 0.0 if clock is None else clock.offset_s
+
+    def _telemetry(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         if not self._roster.rows(site):
             self._delivery.reject(site, Rejection.UNKNOWN_SITE, f"telemetry of site {site!r}, which is not registered")
             return
-        at_s, readings, faults = payload.parse_telemetry(message)
+        if retained:
+            self._delivery.reject(site, Rejection.RETAINED, "telemetry that the broker kept; send it without retain")
+            return
+        stamp_s, readings, faults = payload.parse_telemetry(message)
+        for fault in faults:
+            self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
+        at_s = self._instant_s(site, stamp_s, now_s)
+        if at_s is None:
+            return
         if self._roster.proves_return(site, at_s):
             self._delivery.presence(self._roster.came(site), now_s, connected=True)
         for reading in readings:
             self._reading(site, reading, at_s, now_s)
-        for fault in faults:
-            self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
+
+    def _instant_s(self, site: str, stamp_s: float, now_s: float) -> float | None:
+        """Return when a live message was measured by our clock, ``None`` for one that tells nothing of now."""
+        clock = self._clocks.setdefault(site, SiteClock())
+        before_s = clock.offset_s
+        clock.hear(stamp_s, now_s)
+        if bool(before_s) != bool(clock.offset_s):
+            mask = mask_of((Trouble.CLOCK_OFF,) if clock.offset_s else ())
+            for row in self._roster.rows(site):
+                self._delivery.sample(row, Quantity.TROUBLES, mask, now_s)
+        at_s = clock.instant_s(stamp_s, now_s)
+        if at_s is None:
+            late = stamp_s < now_s
+            word = f"{abs(now_s - stamp_s):.0f} s {'ago' if late else 'ahead'}"
+            self._delivery.reject(site, Rejection.OLD if late else Rejection.FUTURE, f"stamped {word}")
+        return at_s
 
     def _reading(self, site: str, reading: DeviceReading, at_s: float, now_s: float) -> None:
         row = self._roster.row(site, reading.device)
         if row is None:
             self._delivery.reject(site, Rejection.UNKNOWN_DEVICE, f"device {reading.device!r} is not registered")
             return
-        fault = self._implausible(row, reading)
-        if fault is not None:
-            self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
-            return
+        values = self._believed(site, row, reading)
         if self._roster.set_device(row, online=reading.online):
             self._delivery.presence([row], now_s, connected=reading.online and self._roster.is_online(site))
-        for quantity, value in reading.values.items():
+        for quantity, value in values.items():
             self._delivery.sample(row, quantity, value, at_s)
-        self._latest[row] = (at_s, reading.values)
+        if at_s >= self._latest.get(row, (at_s, {}))[0]:
+            self._latest[row] = (at_s, values)
 
-    def _implausible(self, row: int, reading: DeviceReading) -> InputError | None:
+    def _believed(self, site: str, row: int, reading: DeviceReading) -> dict[Quantity, float]:
+        """Return what a reading says that can be; what cannot is counted and dropped alone."""
+        values = dict(reading.values)
+        for kind in reading.healed:
+            self._delivery.heal(kind)
+        for fault, quantity in self._implausible(row, reading):
+            self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
+            del values[quantity]
+        if reading.per_cent is not None:
+            self._charges.refused(row, reading.per_cent)
+        if Quantity.SOC in values:
+            self._read_charge(site, row, reading, values)
+        return values
+
+    def _read_charge(self, site: str, row: int, reading: DeviceReading, values: dict[Quantity, float]) -> None:
+        said = values[Quantity.SOC]
+        share = self._charges.share(row, said)
+        if math.isnan(share):
+            fault = InputError(f"soc of {reading.device}", said, "a share from 0 to 1; its other values were per cent")
+            self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
+            del values[Quantity.SOC]
+        elif share != said:
+            self._delivery.heal("soc_per_cent")
+            values[Quantity.SOC] = share
+
+    def _implausible(self, row: int, reading: DeviceReading) -> Iterator[tuple[InputError, Quantity]]:
         span_kw = self._roster.span_kw(row)
         for quantity in _POWERS:
             value = reading.values.get(quantity, 0.0)
             if abs(value) > _PLAUSIBLE_FACTOR * span_kw > 0.0:
                 field = f"{quantity.name.lower()} of {reading.device}"
-                return InputError(field, value, f"kW; its nameplate says {span_kw} kW (watts go under ..._w)")
-        return None
+                yield InputError(field, value, f"kW; its nameplate says {span_kw} kW (watts go under ..._w)"), quantity
 
-    def _outcome(self, site: str, message: bytes, now_s: float) -> None:
+    def _outcome(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
+        if retained:
+            self._delivery.reject(site, Rejection.RETAINED, "an outcome that the broker kept; send it without retain")
+            return
         _, answers, faults = payload.parse_outcomes(message)
         for answer in answers:
             errand = self._ledger.settle(answer.id, site, answer.device)
@@ -92,12 +159,15 @@ class Inbox:
         for fault in faults:
             self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
 
-    def _status(self, site: str, message: bytes, now_s: float) -> None:
+    def _status(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         online, said_at_s = payload.parse_status(message)
         if not self._roster.rows(site):
             self._delivery.reject(site, Rejection.UNKNOWN_SITE, f"status of site {site!r}, which is not registered")
+            return
         if online:
-            if not self._roster.predates_loss(said_at_s):
+            # What the broker kept says who was there: unless it was said just now, the next live word tells who is.
+            fresh = not retained or (said_at_s is not None and abs(now_s - said_at_s) <= _RECENT_S)
+            if fresh and not self._roster.predates_loss(said_at_s):
                 self._delivery.presence(self._roster.came(site), now_s, connected=True)
             return
         self._delivery.presence(self._roster.lost(site, now_s), now_s, connected=False)

@@ -115,12 +115,14 @@ class MqttLink:
             return {}
         reported_at_s, values = self._inbox.latest(row) or (None, {})
         shown = {quantity.name.lower(): value for quantity, value in values.items()}
+        offset_s = self._inbox.clock_offset_s(place[0])
         return {
             "protocol": "MQTT 3.1.1",
             "site": place[0],
             "device": place[1],
             "connected": self._roster.is_reachable(row),
             "reported_at_s": reported_at_s,
+            **({"clock_offset_s": round(offset_s, 1)} if offset_s else {}),
             "can_report": sorted(shown),
             "can_fall_back": True,  # the command's `until` makes it a lease
             **{name: value for name, value in shown.items() if name != Quantity.POWER_KW.name.lower()},
@@ -197,7 +199,7 @@ class MqttLink:
         async for message in connection.messages:
             body = message.payload if isinstance(message.payload, bytes) else b""
             if self._owns is None or self._owns(site_of(message.topic.value)):
-                self._inbox.take(message.topic.value, body, self._clock.now_s())
+                self._inbox.take(message.topic.value, body, self._clock.now_s(), retained=bool(message.retain))
             owed.append(message)
             if not len(connection.messages) or len(self._delivery) >= _BATCH_SAMPLES:
                 self._delivery.flush()

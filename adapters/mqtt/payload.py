@@ -6,9 +6,10 @@
      "devices": [{"id": "ahu-1", "power_kw": 41.5, "energy_kwh": 1200.0, "soc": 0.4,
                   "p_min_kw": 10.0, "p_max_kw": 60.0, "limit_kw": 50.0, "online": true}]}
 
-Only ``id`` and ``power_kw`` are required. Every ``..._kw`` may come as ``..._w`` and ``energy_kwh`` as ``energy_wh``;
-both may come as long as they agree. ``"online": false`` says that the gateway has lost this one device, whose other
-fields are then not read. Power is load positive: feeding in is negative.
+Only ``id`` and ``power_kw`` are required; a field that makes no sense is dropped alone, the rest counts. Every
+``..._kw`` may come as ``..._w`` and ``energy_kwh`` as ``energy_wh``; both may come as long as they agree.
+``"online": false`` says that the gateway has lost this one device, whose other fields are then not read. Power is load
+positive: feeding in is negative.
 
 ``command``::
 
@@ -29,11 +30,13 @@ it arrives and refuses an epoch below the highest it has seen.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
+from adapters.mqtt.charge import LEAST_RATIO, MOST_RATIO
 from adapters.mqtt.fields import Fields
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -64,11 +67,19 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReading:
-    """What one device shows; ``values`` holds only what is known, in kW, kWh and 0-1."""
+    """What one device shows.
+
+    Attributes:
+        values: What is known, in kW, kWh and 0-1.
+        per_cent: State of charge that was refused as no share from 0 to 1, ``None`` for none.
+        healed: What was repaired and taken, by kind.
+    """
 
     device: str
     values: dict[Quantity, float]
     online: bool = True
+    per_cent: float | None = None
+    healed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +122,11 @@ def parse_telemetry(payload: bytes) -> tuple[float, list[DeviceReading], list[In
     faults: list[InputError] = []
     for entry in message.entries("devices"):
         try:
-            readings.append(_reading(_sound(entry)))
+            reading = _reading(_sound(entry), faults)
         except InputError as error:
             faults.append(error)
+            continue
+        readings += [] if reading is None else [reading]
     return at_s, readings, faults
 
 
@@ -210,15 +223,36 @@ def _sound(entry: Fields | InputError) -> Fields:
     return entry
 
 
-def _reading(entry: Fields) -> DeviceReading:
+def _reading(entry: Fields, faults: list[InputError]) -> DeviceReading | None:
+    """Return what is sound of a device's reading, ``None`` where nothing is; what is not is added to ``faults``."""
     device = entry.text("id")
     if "online" in entry and not entry.flag("online"):
         return DeviceReading(device=device, values={}, online=False)
+    before = len(faults)
     if "power_kw" not in entry and "power_w" not in entry:
-        raise entry.wrong("power_kw", "a number or null")
-    values = {quantity: _kilo(entry, kilo, base) for quantity, kilo, base in _MEASURES}
-    values[Quantity.SOC] = entry.number("soc", least=0.0, most=1.0)
-    return DeviceReading(device=device, values={q: value for q, value in values.items() if not math.isnan(value)})
+        faults.append(entry.wrong("power_kw", "a number or null"))
+    values = {quantity: _or_fault(partial(_kilo, entry, kilo, base), faults) for quantity, kilo, base in _MEASURES}
+    charge = _or_fault(partial(entry.number, "soc"), faults)
+    per_cent: float | None = None
+    healed: tuple[str, ...] = ()
+    if not LEAST_RATIO <= charge <= MOST_RATIO and not math.isnan(charge):
+        faults.append(entry.wrong("soc", "a share from 0 to 1, or null" + (" (per cent?)" if charge > 1.0 else "")))
+        per_cent, charge = charge, math.nan
+    elif not 0.0 <= charge <= 1.0 and not math.isnan(charge):
+        charge, healed = min(max(charge, 0.0), 1.0), ("soc_out_of_scale",)
+    values[Quantity.SOC] = charge
+    known = {quantity: value for quantity, value in values.items() if not math.isnan(value)}
+    if not known and len(faults) > before and per_cent is None:
+        return None
+    return DeviceReading(device=device, values=known, per_cent=per_cent, healed=healed)
+
+
+def _or_fault(read: Callable[[], float], faults: list[InputError]) -> float:
+    try:
+        return read()
+    except InputError as error:
+        faults.append(error)
+        return math.nan
 
 
 def _kilo(entry: Fields, kilo_field: str, base_field: str) -> float:

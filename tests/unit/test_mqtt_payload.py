@@ -23,7 +23,7 @@ def _fault_of(device: object) -> str:
     _, readings, faults = payload.parse_telemetry(
         orjson.dumps({"at": AT, "devices": [{"id": "x", "power_kw": 1}, device]})
     )
-    assert [reading.device for reading in readings] == ["x"], "the neighbour is kept"
+    assert readings[0] == DeviceReading(device="x", values={Quantity.POWER_KW: 1.0}), "the neighbour is kept"
     assert len(faults) == 1
     return faults[0].field
 
@@ -53,7 +53,7 @@ def test_an_instant_needs_an_offset(at: object) -> None:
         payload.parse_telemetry(orjson.dumps({"at": at, "devices": []}))
 
 
-@pytest.mark.parametrize("message", [b"", b"{", b"[]", b"7", b"\xff", b'{"a": NaN}', b" " * (MAX_BYTES + 1)])
+@pytest.mark.parametrize("message", [b"", b"{", b"[]", b"7", b"\xff", b" " * (MAX_BYTES + 1)])
 def test_what_is_no_json_object_is_no_frame(message: bytes) -> None:
     with pytest.raises(FrameError):
         payload.parse_telemetry(message)
@@ -153,3 +153,46 @@ def test_no_message_whatever_does_more_than_be_dropped(content: object) -> None:
     for parse in (payload.parse_telemetry, payload.parse_commands, payload.parse_outcomes, payload.parse_status):
         with suppress(SkipError):
             parse(message)
+
+
+def _read(**device: object) -> DeviceReading:
+    _, (reading,), _ = payload.parse_telemetry(orjson.dumps({"at": AT, "devices": [{"id": "a", **device}]}))
+    return reading
+
+
+@pytest.mark.parametrize("odd", ["41.5", "unavailable", True, [], {}, 1e300])
+@pytest.mark.parametrize("name", ["power_kw", "energy_kwh", "soc", "p_max_kw", "limit_w"])
+def test_a_field_without_sense_is_dropped_alone(name: str, odd: object) -> None:
+    whole = {"power_kw": 1.0, "energy_kwh": 2.0, "soc": 0.5, "p_max_kw": 4.0, "limit_w": 5000.0}
+    good, reading = _read(**whole), _read(**(whole | {name: odd}))
+    lost = set(good.values) - set(reading.values)
+    assert len(lost) == 1
+    assert reading.values == {quantity: value for quantity, value in good.values.items() if quantity not in lost}
+
+
+@pytest.mark.parametrize(("said", "meant"), [(1.004, 1.0), (1.05, 1.0), (-0.01, 0.0)])
+def test_a_charge_a_little_out_of_scale_is_healed(said: float, meant: float) -> None:
+    reading = _read(power_kw=1.0, soc=said)
+    assert reading.values == {Quantity.POWER_KW: 1.0, Quantity.SOC: meant}
+    assert reading.healed == ("soc_out_of_scale",)
+
+
+@pytest.mark.parametrize("said", [1.2, 40, 65535, -1])
+def test_a_charge_that_is_no_share_is_dropped_and_remembered(said: float) -> None:
+    reading = _read(power_kw=1.0, soc=said)
+    assert reading.values == {Quantity.POWER_KW: 1.0}
+    assert reading.per_cent == said
+
+
+def test_nan_means_unknown_and_takes_no_neighbour_along() -> None:
+    message = b'{"at": "%s", "devices": [{"id": "a", "power_kw": NaN, "soc": 0.5}, {"id": "b", "power_kw": -Infinity}]}'
+    _, readings, _ = payload.parse_telemetry(message % AT.encode())
+    assert [reading.values for reading in readings] == [{Quantity.SOC: 0.5}, {}]
+
+
+@pytest.mark.parametrize(
+    "bomb", [b"[" * 500_000, b'{"a":' * 100_000 + b"NaN", b'{"a": NaN, "b": ' + b"9" * 9000 + b"}"]
+)
+def test_a_bomb_is_no_frame(bomb: bytes) -> None:
+    with pytest.raises(FrameError):
+        payload.parse_telemetry(bomb)

@@ -1,7 +1,8 @@
 """A resource that no link can serve is refused before anything of it is stored."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from vpp.bootstrap.service import Service, Store, links_of
 from vpp.config import Settings
-from vpp.domain.errors import InputError
+from vpp.domain.errors import ConflictError, InputError
+from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.timegrid import TimeGrid
@@ -86,3 +88,22 @@ async def test_imported_history_passes_the_gate_and_is_stored_in_parts(
     assert np.isnan(service.plant._meters.read(grid)).all()
     assert await service.plant.import_meters(grid, ["x"], good) == 5
     np.testing.assert_array_equal(service.plant._meters.read(grid), good)
+
+
+async def test_a_draft_without_sense_is_refused_by_name_even_where_nothing_can_be_quoted_yet(service: Service) -> None:
+    now = service.plant.clock.now()
+    draft = RequestDraft(
+        product=Product.PEAK_SHAVING,
+        direction=Direction.UP,
+        target_kw=5.0,
+        area="city",
+        start_at=now - timedelta(hours=2),
+        end_at=now + timedelta(hours=1),
+        notice_class=NoticeClass.FAST,
+    )
+    with pytest.raises(InputError, match="not past"):
+        await service.plant.submit(draft, key=None, actor="dispatcher")
+    later = replace(draft, start_at=now + timedelta(hours=1), end_at=now + timedelta(hours=2))
+    with pytest.raises(ConflictError, match="nothing is connected"):
+        await service.plant.submit(later, key=None, actor="dispatcher")
+    assert service.plant.requests() == ()

@@ -129,6 +129,10 @@ class RequestBook:
         """Return the power due from a request at ``now_s``."""
         return Timetable.of(request, self._settings).target_at(now_s)
 
+    def check(self, draft: RequestDraft, *, now: datetime, known_areas: Collection[str]) -> None:
+        """Refuse a draft that makes no sense, whatever could be quoted; raises InputError, UnknownIdError."""
+        check_draft(draft, now=now, known_areas=known_areas, settings=self._settings)
+
     def submit(
         self, draft: RequestDraft, *, key: str | None, actor: str, now: datetime, known_areas: Collection[str]
     ) -> tuple[DispatchRequest, bool]:
@@ -142,7 +146,7 @@ class RequestBook:
         seen = None if key is None else self._asked.get(key)
         if seen is not None:
             return self._repeated(key, seen, draft), False
-        check_draft(draft, now=now, known_areas=known_areas, settings=self._settings)
+        self.check(draft, now=now, known_areas=known_areas)
         number = len(self._requests) + 1
         request = DispatchRequest(
             id=f"req-{now.timestamp():.0f}-{number}",

@@ -118,12 +118,13 @@ class Desk:
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
-        if not self._asked_before(key):
-            _check_quotable(self._state(), self._schedule())
+        book, now = self._engine.book, self._clock.now()
         areas = {area.id for area in self._state().index.areas}
-        request, created = self._engine.book.submit(
-            draft, key=key, actor=actor, now=self._clock.now(), known_areas=areas
-        )
+        if not self._asked_before(key):
+            # What makes no sense is refused by name, whether or not anything could be quoted just now.
+            book.check(draft, now=now, known_areas=areas)
+            _check_quotable(self._state(), self._schedule())
+        request, created = book.submit(draft, key=key, actor=actor, now=now, known_areas=areas)
         # Who comes with the same key meanwhile gets the same quote; one the service never came to is quoted now.
         if request.state is RequestState.SUBMITTED:
             request = await self._quoting.answer(request.id, partial(self._answer, request.id, draft))

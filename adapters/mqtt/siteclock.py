@@ -1,0 +1,66 @@
+"""How far a site's clock is off, measured by its live messages instead of trusted.
+
+A reading is never older than its way: the least of `now - stamp` over the messages of the last minutes is how far the
+site's clock is behind. Only an offset that keeps steady is one of the clock: that of a queue being worked off falls.
+A stamp that is repeated tells nothing.
+"""
+
+import math
+from collections import deque
+from itertools import islice
+
+WINDOW_S = 600.0
+"""Messages that are older say nothing of the clock any more."""
+BAND_S = 600.0
+"""A stamp further off than this counts only once the clock's offset is known."""
+_LEAST_OFF_S = 30.0
+"""Below this an offset is the network's and the device's own delay."""
+_SPAN_S = 60.0
+"""An offset must have been seen for so long, in at least so many messages."""
+_LEAST_MESSAGES = 3
+_STEADY_S = 30.0
+"""The middle one of the offsets seen may lie this far above the least."""
+_REMEMBERED = 64
+
+
+class SiteClock:
+    """One site's clock.
+
+    Attributes:
+        offset_s: Seconds it is behind ours, negative where it is fast; 0 while that is not known or not worth a word.
+    """
+
+    def __init__(self) -> None:
+        self.offset_s = 0.0
+        self._last_s = math.nan
+        self._seen: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+
+    def hear(self, stamp_s: float, now_s: float) -> None:
+        """Take the stamp of a message that has just arrived."""
+        if stamp_s == self._last_s:
+            return
+        self._last_s = stamp_s
+        self._seen.append((now_s, now_s - stamp_s))
+        while self._seen and now_s - self._seen[0][0] > WINDOW_S:
+            self._seen.popleft()
+        self.offset_s = self._measured()
+
+    def instant_s(self, stamp_s: float, now_s: float) -> float | None:
+        """Return when something stamped ``stamp_s`` was, by our clock; ``None`` where it tells nothing of now."""
+        at_s = stamp_s + self.offset_s
+        if not -BAND_S <= now_s - at_s <= BAND_S:
+            return None
+        return min(at_s, now_s)
+
+    def _measured(self) -> float:
+        latest = list(self._seen)[-_LEAST_MESSAGES:]
+        if min(offset for _, offset in latest) > min(offset for _, offset in self._seen) + _STEADY_S:
+            self._seen = deque(latest, maxlen=_REMEMBERED)  # it was set back: what was before tells of another clock
+        first_s, last_s = self._seen[0][0], self._seen[-1][0]
+        if len(self._seen) < _LEAST_MESSAGES or last_s - first_s < _SPAN_S:
+            return self.offset_s
+        offsets = sorted(offset for _, offset in self._seen)
+        least = offsets[0]
+        middle = next(islice(offsets, len(offsets) // 2, None))
+        steady = middle - least <= _STEADY_S
+        return least if steady and abs(least) >= _LEAST_OFF_S else 0.0
