@@ -15,6 +15,10 @@ _FULL_PCT = 100.0
 _VOLT, _HERTZ = 230.0, 50.0
 _LINE_VOLT = 400.0
 _DC_VOLT = 700.0
+_CABINET_C = 35.0
+_QUADRANTS = (1, 2, 3, 4)
+_CONNECTED_AND_OPERATING = 0b111
+"""Connected, available and operating, in model 122."""
 _EFFICIENCY = 0.97
 """From direct to alternating current."""
 _STRINGS = 2
@@ -60,11 +64,19 @@ class SimulatedInverter(SimulatedDevice):
         """Return scale factors by which the rating fits 16 bits."""
         watt = watt_exponent(self.rated_w)
         return {
-            103: {**_AC_SCALES, "W_SF": watt, "VA_SF": watt, "WH_SF": 0, "DCV_SF": -1, "DCW_SF": watt},
-            120: {"WRtg_SF": watt},
-            121: {"WMax_SF": watt},
+            103: {
+                **_AC_SCALES,
+                "W_SF": watt,
+                "VA_SF": watt,
+                "WH_SF": 0,
+                "DCV_SF": -1,
+                "DCW_SF": watt,
+                "Tmp_SF": 0,
+            },
+            120: {"WRtg_SF": watt, "VARtg_SF": watt, "VArRtg_SF": watt, "ARtg_SF": 0, "PFRtg_SF": -2},
+            121: {"WMax_SF": watt, "VRef_SF": 0, "VRefOfs_SF": 0},
             122: {"WAval_SF": watt},
-            123: {"WMaxLimPct_SF": _PCT_SF},
+            123: {"WMaxLimPct_SF": _PCT_SF, "OutPFSet_SF": -2},
             160: {"DCV_SF": -1, "DCW_SF": watt, "DCA_SF": -1},
             701: {**_AC_SCALES, "W_SF": watt, "VA_SF": watt, "TotWh_SF": 0},
             702: {"W_SF": watt, "V_SF": -1},
@@ -82,7 +94,20 @@ class SimulatedInverter(SimulatedDevice):
         for number, name, value in (
             (120, "DERTyp", photovoltaic),
             (120, "WRtg", self.rated_w),
+            (120, "VARtg", self.rated_w),
+            *((120, f"VArRtgQ{quadrant}", 0) for quadrant in _QUADRANTS),
+            (120, "ARtg", _amperes(self.rated_w)),
+            *((120, f"PFRtgQ{quadrant}", 1) for quadrant in _QUADRANTS),
             (121, "WMax", self.rated_w),
+            (121, "VRef", _LINE_VOLT),
+            (121, "VRefOfs", 0),
+            (122, "PVConn", _CONNECTED_AND_OPERATING),
+            (122, "StorConn", 0),
+            (122, "ECPConn", 1),
+            (123, "Conn", 1),
+            (123, "OutPFSet", 1),
+            (123, "OutPFSet_Ena", 0),
+            (123, "VArPct_Ena", 0),
             (123, "WMaxLimPct_WinTms", 0),
             (123, "WMaxLimPct_RvrtTms", 0),
             (123, "WMaxLimPct_RmpTms", 0),
@@ -113,8 +138,13 @@ class SimulatedInverter(SimulatedDevice):
         held_back = self.lever.enabled and self.power_kw(self.lever.value) * -_W_PER_KW < available
         put(103, "W", watts)
         put(103, "VA", abs(watts))
-        put(103, "A", abs(watts) / (math.sqrt(3) * _LINE_VOLT))
-        put(103, "PhVphA", _VOLT)
+        put(103, "A", _amperes(watts))
+        for phase in "ABC":
+            put(103, f"Aph{phase}", _amperes(watts))
+            put(103, f"PhVph{phase}", _VOLT)
+        put(103, "TmpCab", _CABINET_C)
+        put(103, "Evt1", 0)
+        put(103, "Evt2", 0)
         put(103, "Hz", _HERTZ)
         put(103, "WH", self.injected_kwh * _WH_PER_KWH)
         put(103, "DCW", watts / _EFFICIENCY)
@@ -170,6 +200,10 @@ class SimulatedBattery(SimulatedDevice):
                 "SoH_SF": 0,
                 "V_SF": -1,
                 "W_SF": watt,
+                "AHRtg_SF": 0,
+                "CellV_SF": -3,
+                "A_SF": 0,
+                "AMax_SF": 0,
             },
         }
 
@@ -180,7 +214,7 @@ class SimulatedBattery(SimulatedDevice):
     def nameplate(self) -> None:
         """Show identity, ratings and switched-off controls."""
         _identify(self, "Battery")
-        watts, lithium_ion, connected = 1, 4, 3
+        watts, lithium_ion, connected, connecting, started = 1, 4, 3, 1, 3
         capacity_wh = self.resource.capacity_kwh * _WH_PER_KWH
         for number, name, value in (
             (702, "WMaxRtg", self.rated_w),
@@ -204,6 +238,10 @@ class SimulatedBattery(SimulatedDevice):
             (802, "SoH", _FULL_PCT),
             (802, "Typ", lithium_ion),
             (802, "State", connected),
+            (802, "AHRtg", capacity_wh / _DC_VOLT),
+            *((802, name, 0) for name in ("LocRemCtl", "AlmRst", "Evt1", "Evt2", "EvtVnd1", "EvtVnd2")),
+            (802, "SetOp", connecting),
+            (802, "SetInvState", started),
         ):
             self.image.put(number, name, value)
 
@@ -232,12 +270,18 @@ class SimulatedBattery(SimulatedDevice):
         put(802, "WDisChaRteMax", discharge_w)
         put(802, "W", -power_kw * _W_PER_KW)
         put(802, "V", _DC_VOLT)
+        put(802, "A", -power_kw * _W_PER_KW / _DC_VOLT)
         put(802, "ChaSt", _charge_state(power_kw, soc))
 
 
 def watt_exponent(most: float) -> int:
     """Return the least scale factor, from 0 up, by which ``most`` with some headroom fits 16 bits with a sign."""
     return max(0, math.ceil(math.log10(max(most * _HEADROOM, 1.0) / _INT16)))
+
+
+def _amperes(watts: float) -> float:
+    """Return the current of each of three phases."""
+    return abs(watts) / (math.sqrt(3) * _LINE_VOLT)
 
 
 def _charge_state(power_kw: float, soc: float) -> int:
@@ -262,7 +306,7 @@ def _show_ac(device: SimulatedDevice, watts: float, absorbed_kwh: float) -> None
     put(701, "ConnSt", connected)
     put(701, "W", watts)
     put(701, "VA", abs(watts))
-    put(701, "A", abs(watts) / (math.sqrt(3) * _LINE_VOLT))
+    put(701, "A", _amperes(watts))
     put(701, "LNV", _VOLT)
     put(701, "LLV", _LINE_VOLT)
     put(701, "Hz", _HERTZ)

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
+from sunspec2.modbus.client import (
+    SunSpecModbusClientDeviceTCP,
+    SunSpecModbusClientModel,
+    SunSpecModbusClientPoint,
+)
 from sunspec2.modbus.modbus import ModbusClientException
 
 import adapters.modbus
@@ -178,6 +182,26 @@ async def test_pysunspec2_reads_our_battery_and_agrees_with_our_reading() -> Non
             stage.ear.last(BATTERY, Quantity.P_MIN_KW) == -theirs.DERCapacity[0].WDisChaRteMax.cvalue / 1000.0 == -40.0
         )
         assert stage.ear.last(BATTERY, Quantity.LIMIT_KW) == -theirs.DERCtlAC[0].WSet.cvalue / 1000.0 == 12.5
+
+
+@pytest.mark.parametrize("row", [PV, BATTERY])
+async def test_pysunspec2_finds_every_point_that_a_model_demands(row: int) -> None:
+    async with _staged(_pair()) as stage:
+        theirs = await _theirs(stage.world.index.resources[row])
+        points = [
+            (number, p) for number, held in theirs.models.items() if isinstance(number, int) for p in _points(held)
+        ]
+        missing = [(number, p.pdef["name"]) for number, p in points if _demanded(p.pdef) and p.value is None]
+        assert len(points) > 100
+        assert missing == []
+
+
+def _points(models: list[SunSpecModbusClientModel]) -> list[SunSpecModbusClientPoint]:
+    return [point for model in models for point in model.points.values()]
+
+
+def _demanded(definition: dict[str, object]) -> bool:
+    return definition.get("mandatory") == "M" and definition["type"] != "pad"
 
 
 async def test_pysunspec2_writes_a_setpoint_that_our_battery_obeys() -> None:
