@@ -5,9 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
+from vpp.dispatch import controller
+from vpp.dispatch.controller import Situation
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.survey import Survey
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
@@ -651,3 +655,27 @@ def test_a_parent_near_its_limit_is_relieved_though_its_children_are_fine_and_pr
     assert np.isinf(plant.least_seen[:20]).all()
     assert bench.results[-1][1].capped_rows > 0
     assert len(bench.results[-1][1].transformer_load_kw) == 3
+
+
+def test_what_a_re_dispatch_plan_intends_says_who_is_asked_first_not_how_much_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[Situation, Survey]] = []
+
+    def look(situation: Situation) -> Survey:
+        found = controller_look(situation)
+        seen.append((situation, found))
+        return found
+
+    controller_look = controller.look
+    monkeypatch.setattr(controller, "look", look)
+    bench = Bench(Plant(fleet()))
+    bench.commit(200.0)
+    bench.run(START + timedelta(minutes=5))
+    situation, found = seen[-1]
+    giving = np.nan_to_num(found.give_kw)
+    # A little more than each row gives already: what follows a load that falls from cycle to cycle looks like this.
+    situation.roster.intended_kw[:] = giving + 1.0
+    extra_kw = 0.9 * float((found.room_kw - giving).sum())
+    change = controller._share_out(situation, found, found.give_kw, extra_kw)
+    assert np.nansum(change) >= 0.97 * extra_kw, "chargers take no changes below their step"

@@ -258,26 +258,35 @@ def _share_out(s: Situation, seen: Survey, give: FloatArray, extra_kw: float) ->
     size_kw = abs(extra_kw)
     if size_kw <= s.settings.deadband_ratio * s.timetable.target_kw:
         return np.where(np.isnan(give), np.nan, 0.0)
-    rising = extra_kw > 0.0 and s.phase is Phase.RAMPING
+    rising, sign = extra_kw > 0.0 and s.phase is Phase.RAMPING, float(np.sign(extra_kw))
     small = size_kw <= s.settings.trim_ratio * s.timetable.target_kw and not rising
-    room, key = _offers(
-        read_only(give),
-        read_only(seen.room_kw),
-        read_only(seen.settled),
-        read_only(s.roster.owner),
-        read_only(s.roster.paused_s),
-        read_only(s.roster.intended_kw),
-        read_only(s.state.connected),
-        read_only(s.commands.away_s),
-        s.state.at_s,
-        read_only(s.merit.trim if small else s.merit.bulk),
-        s.number,
-        extra_kw > 0.0,
-        small,
-        s.settings.stay_weight,
-    )
-    share = merit_order(size_kw, room, key)
-    return _changes(share, read_only(give), devices_of(s.state.index).kind, np.sign(extra_kw), s.settings.resend_kw)
+
+    def shared(amount_kw: float, after: FloatArray, *, planned: bool) -> FloatArray:
+        room, key = _offers(
+            read_only(after),
+            read_only(seen.room_kw),
+            read_only(seen.settled),
+            read_only(s.roster.owner),
+            read_only(s.roster.paused_s),
+            read_only(s.roster.intended_kw),
+            read_only(s.state.connected),
+            read_only(s.commands.away_s),
+            s.state.at_s,
+            read_only(s.merit.trim if small else s.merit.bulk),
+            s.number,
+            sign > 0.0,
+            small,
+            planned,
+            s.settings.stay_weight,
+        )
+        return merit_order(amount_kw, room, key)
+
+    share = shared(size_kw, give, planned=True)
+    left_kw = size_kw - _known_sum(share)
+    if left_kw > NOTHING_KW and not small:
+        # The plan's share is used up and is not enough: what it left alone must help as well.
+        share = share + shared(left_kw, _sum(give, sign * share), planned=False)
+    return _changes(share, read_only(give), devices_of(s.state.index).kind, sign, s.settings.resend_kw)
 
 
 @njit()
@@ -303,13 +312,15 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
     number: int,
     more: bool,  # noqa: FBT001 - a kernel takes arguments by position
     small: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    planned: bool,  # noqa: FBT001 - a kernel takes arguments by position
     stay: float,
 ) -> tuple[FloatArray, FloatArray]:
     """Return how much each row can give more, or less, and in which order they are asked.
 
     Rows that take part already are asked first and let go last; for small corrections those under way come last. In
-    large ones whoever gives less than a re-dispatch plan intends is asked before all others, whoever gives more is let
-    go before them. Whose charging pauses is not disturbed before the pause is over.
+    large ones that go by a re-dispatch plan (``planned``) whoever gives less than it intends is asked before all
+    others, up to what it intends, and whoever gives more is let go before them. Whose charging pauses is not disturbed
+    before the pause is over.
     """
     count = len(give)
     offer, key = np.zeros(count), np.empty(count)
@@ -327,7 +338,7 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
         if not more:
             key[row] = -key[row]
         beyond = intended[row] - giving if more else giving - intended[row]
-        if beyond > NOTHING_KW:
+        if planned and beyond > NOTHING_KW:
             offer[row], key[row] = min(offer[row], beyond), key[row] - _PENDING_COST
     return offer, key
 
