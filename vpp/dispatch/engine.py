@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vpp.dispatch.burden import Burden
+from vpp.dispatch.car_power import CarPower
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.controller import Situation, Steering, class_rows, steer
 from vpp.dispatch.defaults import default_values
@@ -136,6 +137,7 @@ class DispatchEngine:
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
         self._trusting_until_s = float("-inf")
         self._sessions = SessionCounterfactual(len(index))
+        self._cars = CarPower(index)
         self._wishes = Wishes()
         self._burden = Burden(settings)
         self._burden_s = float("-inf")
@@ -151,6 +153,7 @@ class DispatchEngine:
         self._roster.grow(len(index))
         self._default_kw = np.full(len(index), np.nan)
         self._sessions.resize(len(index))
+        self._cars.resize(index)
         self._reckoner.resize(len(index))
         self._burden.resize(len(index))
         self._last_word = LastWord(index, self._settings, self._roster, self.outbox.table)
@@ -203,8 +206,14 @@ class DispatchEngine:
         self._burden.follow(state, roster_of(self._roster), rows, wish)
         curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
         planned = self.index.rows_of(*self._settings.plan_classes)
+        self._cars.follow(state)
         self._default_kw[planned] = default_values(
-            state, self.outbox.table, schedule, list(curves.values()), self._settings
+            state,
+            self.outbox.table,
+            schedule,
+            list(curves.values()),
+            car_kw=self._cars.most_kw(),
+            settings=self._settings,
         )
         self.regulation.begin(reckoned)
         steered = [
