@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from adapters.ocpp.rpc import Endpoint, Hub
 from adapters.ocpp.units import Supply
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json, Version
 from vpp.domain.device import DeviceReadings, PlugEvent
+from vpp.domain.session import Promise
 from vpp.ports import Clock, DeviceWorld
 
 _SOON_S = 5.0
@@ -285,6 +286,26 @@ class Station:
             self.end_transaction(connector)
         self.tell_status(connector)
         self.pump()
+
+    def given_kwh(self, connector: Connector, visit: Visit) -> float:
+        """Return what a car has taken since it came, 0 where the register is not known."""
+        given_kwh = float(self.around.readings.energy_kwh[connector.row]) - visit.meter_kwh
+        return max(0.0, given_kwh)
+
+    def still_wanted(self, connector: Connector, visit: Visit) -> Promise | None:
+        """Return what a car still wants of its promise (ISO 15118-2: the energy request is what is left)."""
+        if visit.promise is None:
+            return None
+        left_kwh = visit.promise.energy_kwh - self.given_kwh(connector, visit)
+        return replace(visit.promise, energy_kwh=max(left_kwh, 0.0))
+
+    def tell_wish(self, connector: Connector, visit: Visit, build: Callable[[], Call | None]) -> None:
+        """Queue what a driver still wants, behind the register it counts from where the car has been here a while."""
+        if visit.promise is None:
+            return
+        if self.given_kwh(connector, visit) > 0.0:
+            self.tell(lambda: self.voice.report(self, connector, Telling.PERIODIC), durable=True)
+        self.tell(build, durable=True)
 
     def end_transaction(self, connector: Connector) -> None:
         """Let the profiles of a transaction lapse with it."""

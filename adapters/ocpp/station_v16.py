@@ -87,7 +87,7 @@ class Voice16:
         def started(answer: Answer) -> None:
             if answer.kind is AnswerKind.RESULT:
                 visit.transaction = str(answer.payload["transactionId"])
-                self._promise(station, visit)
+                self._promise(station, connector, visit)
 
         station.tell(lambda: Call("StartTransaction", start), started, durable=True)
 
@@ -210,12 +210,15 @@ class Voice16:
                 return {"status": "Accepted"}
         return {"status": "Rejected"}
 
-    def _promise(self, station: Station, visit: Visit) -> None:
-        if visit.promise is None:
-            return
-        text = write_driver_promise(int(visit.transaction), visit.promise)
-        payload: Json = {"vendorId": VENDOR, "messageId": DRIVER_PROMISE, "data": text}
-        station.tell(lambda: Call("DataTransfer", payload), durable=True)
+    def _promise(self, station: Station, connector: Connector, visit: Visit) -> None:
+        def build() -> Call | None:
+            wanted = station.still_wanted(connector, visit)
+            if wanted is None:
+                return None
+            text = write_driver_promise(int(visit.transaction), wanted)
+            return Call("DataTransfer", {"vendorId": VENDOR, "messageId": DRIVER_PROMISE, "data": text})
+
+        station.tell_wish(connector, visit, build)
 
     def _stop(self, station: Station, visit: Visit, reason: str, at_s: float, meter_kwh: float) -> None:
         """Queue the end of a transaction; its id may still be on its way when the car leaves."""

@@ -89,10 +89,15 @@ class Voice2:
         )
         event.payload["idToken"] = {"idToken": f"CAR{visit.session}", "type": "Central"}
         station.tell(lambda: _dated(station, event, visit.began_s), durable=True)
-        promise = visit.promise
-        if promise is not None:
-            needs = write_needs(connector.number, promise, connector.resource, station.around.supply.volts)
-            station.tell(lambda: Call("NotifyEVChargingNeeds", needs), durable=True)
+
+        def needs() -> Call | None:
+            wanted = station.still_wanted(connector, visit)
+            if wanted is None:
+                return None
+            volts = station.around.supply.volts
+            return Call("NotifyEVChargingNeeds", write_needs(connector.number, wanted, connector.resource, volts))
+
+        station.tell_wish(connector, visit, needs)
 
     def left(self, station: Station, connector: Connector, visit: Visit, event: PlugEvent) -> None:
         """See ``station.Voice``."""

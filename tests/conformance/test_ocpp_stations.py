@@ -103,6 +103,19 @@ async def test_a_car_comes_is_metered_promised_and_leaves(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_what_a_car_wants_is_counted_once_where_it_was_charging_before_anybody_heard(version: str) -> None:
+    with both_ends() as (sink, world):
+        async with central(sink, clock=world.clock) as link, running(world, link.port, versions={EV: version}):
+            await connected(sink, EV)
+            world.power_kw[EV], world.energy_kwh[EV] = 7.0, 106.0
+            wish = arrival(world, EV)  # at 100 kWh on the register, 6 of the 20 promised are given
+            world.events.append(wish)
+            promised = await sink.event(SessionPromised)
+            assert sink.values[EV, Quantity.ENERGY_KWH] == pytest.approx(106.0), "the register it counts from"
+            assert promised.promise.energy_kwh == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_a_setpoint_reaches_the_device_and_is_released(version: str) -> None:
     with both_ends() as (sink, world):
         async with (
