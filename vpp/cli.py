@@ -43,6 +43,7 @@ StationList = Annotated[
 KeyTableFile = Annotated[Path, typer.Option("--table", help="the file VPP_OCPP_KEYS names; its secret is beside it")]
 HistoryDays = Annotated[int, typer.Option(min=0, max=60, help="days of meter history to hand over")]
 Sites = Annotated[int, typer.Option(min=0, help="HVAC and industrial sites (MQTT gateways)")]
+PlantKw = Annotated[float, typer.Option(min=1.0, max=100_000.0, help="kW by which the smallest plant may be cut")]
 
 
 @app.command()
@@ -100,6 +101,7 @@ def fleet(
     batteries: Batteries = 50,
     v2g: V2g = 50,
     sites: Sites = 20,
+    plant_kw: PlantKw = 1000.0,
     sessions: Sessions = None,
     weather: WeatherFile = None,
     seed: Seed = 1,
@@ -130,6 +132,7 @@ def fleet(
         batteries=batteries,
         v2g=v2g,
         sites=sites,
+        plant_kw=plant_kw,
         sessions=sessions,
         weather=weather,
         seed=seed,
@@ -145,16 +148,25 @@ def fleet(
 @app.command()
 def demo(
     *,
-    stations: Stations = 1000,
+    stations: Stations = 1200,
     inverters: Inverters = 200,
-    batteries: Batteries = 50,
+    batteries: Batteries = 20,
     v2g: V2g = 50,
-    sites: Sites = 20,
+    sites: Sites = 10,
+    plant_kw: PlantKw = 100.0,
     sessions: Sessions = None,
     weather: WeatherFile = None,
     seed: Seed = 1,
-    speed: Annotated[float, typer.Option(min=1.0, max=200.0, help="clock seconds per wall second")] = 50.0,
-    share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.87,
+    speed: Annotated[
+        float,
+        typer.Option(min=1.0, max=200.0, help="clock seconds per wall second, fewer where the machine cannot keep up"),
+    ] = 60.0,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            min=0.05, max=1.0, help="share of the quoted p50 that is asked for; else the quote's counter-offer is taken"
+        ),
+    ] = None,
     hold_minutes: Annotated[float, typer.Option(min=15.0, max=240.0, help="length of the hold")] = 60.0,
     history_days: HistoryDays = 9,
     modbus_port: Annotated[
@@ -177,6 +189,7 @@ def demo(
         batteries=batteries,
         v2g=v2g,
         sites=sites,
+        plant_kw=plant_kw,
         sessions=sessions,
         weather=weather,
         seed=seed,

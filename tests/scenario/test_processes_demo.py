@@ -19,6 +19,7 @@ KEYS = {
     "accuracy_ratio",
     "accuracy_true_ratio",
     "worst_interval_accuracy_ratio",
+    "cars_share_ratio",
     "promises_broken",
     "cap_violations",
     "setpoints_sent",

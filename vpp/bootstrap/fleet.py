@@ -41,7 +41,7 @@ from vpp.runtime.observability import configure_logging
 from vpp.twin.fleet import Twin
 from vpp.twin.judgement import judge
 from vpp.twin.parts import parts_needed, parts_of
-from vpp.twin.presets import demo_fleet
+from vpp.twin.presets import PLANT_KW, demo_fleet
 from vpp.twin.registration import fleet_to_json
 from vpp.twin.session_file import FileSessions
 from vpp.twin.sessions import BuiltinSessions
@@ -60,6 +60,7 @@ class FleetPlan:
     """What ``vpp fleet`` simulates; see its ``--help``.
 
     Attributes:
+        plant_kw: What the smallest plant may be cut by.
         processes: Over how many processes; as few as will do if ``None``.
     """
 
@@ -75,6 +76,7 @@ class FleetPlan:
     modbus_port: int
     drop_ratio: float
     truth: Path | None
+    plant_kw: float = PLANT_KW
     processes: int | None = None
 
 
@@ -138,6 +140,7 @@ def _index(settings: Settings, plan: FleetPlan) -> FleetIndex:
         batteries=plan.batteries,
         v2g=plan.v2g,
         sites=plan.sites if settings.mqtt_url else 0,
+        plant_kw=plan.plant_kw,
         modbus_port=plan.modbus_port,
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from vpp.domain.errors import InputError
+from vpp.domain.fleet import CLASSES
 from vpp.domain.request import CITY, Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
@@ -24,10 +25,11 @@ def judge(
 
     Delivered power is counterfactual less actual net load (up) or the reverse (down). Keys: ``delivered_kw`` per
     15-minute interval of the hold, ``interval_accuracy_ratio`` (``1 - |delivered - target| / target``) of each,
-    ``delivered_mean_kw``, ``accuracy_true_ratio`` (their mean), ``worst_interval_accuracy_ratio``, ``cap_violations``
-    (pairs of transformer and sample above a limit in the whole record, and the same in the counterfactual),
-    ``overloads`` (transformer to greatest kW above its limit), ``promises_broken``, ``broken_sessions`` (numbers),
-    ``sessions``, ``limits_not_restored``, ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
+    ``delivered_mean_kw``, ``class_delivered_kw`` (mean by resource class, of the whole city), ``accuracy_true_ratio``
+    (mean over the intervals), ``worst_interval_accuracy_ratio``, ``cap_violations`` (pairs of transformer and sample
+    above a limit in the whole record, and the same in the counterfactual), ``overloads`` (transformer to greatest kW
+    above its limit), ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``, ``limits_not_restored``,
+    ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
 
     Raises:
         InputError: The record does not hold the whole window, or the area is not in it.
@@ -47,6 +49,7 @@ def judge(
         "delivered_kw": delivered_kw.tolist(),
         "interval_accuracy_ratio": accuracy.tolist(),
         "delivered_mean_kw": float(delivered_kw.mean()),
+        "class_delivered_kw": _class_means_kw(truth, sign, start_s, end_s),
         "accuracy_true_ratio": float(accuracy.mean()),
         "worst_interval_accuracy_ratio": float(accuracy.min()),
         "cap_violations": int(_overloaded(truth, ACTUAL).sum()),
@@ -84,6 +87,14 @@ def _means(truth: Truth, series_kw: FloatArray, edges_s: list[float]) -> FloatAr
     energy = np.concatenate([[0.0], np.cumsum(series_kw * (truth.end_s - truth.start_s))])
     at_s = np.concatenate([truth.start_s[:1], truth.end_s])
     return np.asarray(np.diff(np.interp(edges_s, at_s, energy)) / np.maximum(np.diff(edges_s), 1e-9))
+
+
+def _class_means_kw(truth: Truth, sign: float, start_s: float, end_s: float) -> dict[str, float]:
+    """Return the mean change over the hold by class, in the direction asked."""
+    change_kw = sign * (truth.class_kw[COUNTERFACTUAL] - truth.class_kw[ACTUAL])
+    return {
+        cls.value: float(_means(truth, change_kw[:, code], [start_s, end_s])[0]) for code, cls in enumerate(CLASSES)
+    }
 
 
 def _overloaded(truth: Truth, world: int) -> BoolArray:

@@ -138,6 +138,9 @@ PLACES = (
 V2G_KW = ((15.0, 60.0), (20.0, 70.0), (15.0, 66.0), (20.0, 76.0), (60.0, 80.0))
 """Power and battery of V2G stations, in turn: mostly 15 and 20 kW, few 60 kW."""
 
+PLANT_KW = 1000.0
+"""Contracted cut of a plant, the smallest of three kinds."""
+
 PV_KW = (110.0, 50.0, 10.0, 50.0, 30.0)
 
 
@@ -209,6 +212,7 @@ def demo_fleet(
     batteries: int = 50,
     v2g: int = 50,
     sites: int = 20,
+    plant_kw: float = PLANT_KW,
     modbus_host: str = "127.0.0.1",
     modbus_port: int = 15020,
     scale: float = 1.0,
@@ -221,6 +225,7 @@ def demo_fleet(
         batteries: Stationary batteries.
         v2g: V2G stations.
         sites: MQTT sites, buildings and plants in turn.
+        plant_kw: What the smallest kind of plant may be cut by; the others a tenth and a fifth more.
         modbus_host: Where simulated inverters and batteries listen.
         modbus_port: First of their ports; each carries 50 units.
         scale: Factor on every count, for quick tests and large scenarios.
@@ -230,7 +235,7 @@ def demo_fleet(
     _add_stations(draft, counts[0])
     _add_v2g(draft, counts[3])
     _add_modbus(draft, counts[1], counts[2], modbus_host, modbus_port)
-    _add_sites(draft, counts[4])
+    _add_sites(draft, counts[4], plant_kw)
     return draft.finish()
 
 
@@ -354,12 +359,12 @@ def _battery(i: int, site: Site, address: str) -> Resource:
     )
 
 
-def _add_sites(draft: Draft, count: int) -> None:
+def _add_sites(draft: Draft, count: int, plant_kw: float) -> None:
     for i in range(count):
         building = i % 2 == 0
         place = ("building", "Office tower") if building else ("plant", "Plant")
         site, _ = draft.place(*place, "estates", kva=2500.0 if building else 6300.0, base_ratio=0.15)
-        draft.resources.append(_building(i, site) if building else _plant(i, site))
+        draft.resources.append(_building(i, site) if building else _plant(i, site, plant_kw))
 
 
 def _building(i: int, site: Site) -> Resource:
@@ -380,8 +385,8 @@ def _building(i: int, site: Site) -> Resource:
     )
 
 
-def _plant(i: int, site: Site) -> Resource:
-    cut_kw = (1000.0, 1100.0, 1200.0)[i // 2 % 3]
+def _plant(i: int, site: Site, smallest_kw: float) -> Resource:
+    cut_kw = smallest_kw * (1.0, 1.1, 1.2)[i // 2 % 3]
     return Resource(
         id=f"SITE{i + 1:02d}",
         site_id=site.id,

@@ -1,0 +1,122 @@
+"""The dispatcher of the demo: asks once the quote is steady, and accepts what that same quote offers."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from vpp.demo.client import Client
+from vpp.domain.errors import ConfigurationError
+from vpp.domain.timegrid import floor_s, instant
+from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.ports import Clock
+
+ZONE = ZoneInfo("Asia/Shanghai")
+FAR_TOO_MUCH_KW = 1e6
+_LEAST_DELIVERED_RATIO = 0.95
+"""Share of the target that must be there with nine chances in ten."""
+_AFTER_QUARTER_S = 60.0
+_PROBE_S = 120.0
+_STEADY_RATIO = 0.02
+_MOST_PROBES = 8
+
+
+class Dispatcher:
+    """Asks for one cut of the whole city's net load.
+
+    Args:
+        client: The service.
+        clock: The clock everybody shares.
+        hold: Length of the hold.
+        share: Share of the quoted p50 that is asked for; the counter-offer is accepted if ``None``.
+        say: Takes a line for the person who watches.
+    """
+
+    def __init__(
+        self, client: Client, clock: Clock, *, hold: timedelta, share: float | None, say: Callable[[str], None]
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._hold = hold
+        self._share = share
+        self._say = say
+
+    async def wait_until_metered(self) -> None:
+        """Return once a whole quarter of an hour has been metered: what has no history cannot be committed."""
+        whole_s = floor_s(self._clock.now_s(), STEP_S) + 2 * STEP_S
+        await self._clock.sleep_until(whole_s + _AFTER_QUARTER_S)
+
+    async def steady_quote(self, start_at: datetime) -> dict[str, Any]:
+        """Return a request for far too much whose quoted p50 agrees with the one before.
+
+        Raises:
+            ConfigurationError: No two quotes agree.
+        """
+        seen: list[float] = []
+        for probe in range(_MOST_PROBES):
+            request = await self._ask(start_at, FAR_TOO_MUCH_KW, key=f"demo-quote-{probe}")
+            p50_kw = quoted_kw(request)
+            if seen and abs(p50_kw - seen[-1]) <= _STEADY_RATIO * max(p50_kw, seen[-1]):
+                return request
+            seen.append(p50_kw)
+            self._say(f"{_clock_time(self._clock.now())} quoted p50 {p50_kw:,.0f} kW, waiting for a steady quote")
+            await self._clock.sleep(_PROBE_S)
+        raise ConfigurationError(f"no steady quote: {', '.join(f'{kw:,.0f}' for kw in seen)} kW")
+
+    async def commit(self, start_at: datetime) -> dict[str, Any]:
+        """Ask and accept what the answer offers; return the accepted request."""
+        asked = await self.steady_quote(start_at)
+        quote = asked["quote"]
+        self._say(f"asked for 1 GW: [bold]{quote['verdict']}[/], p50 {quoted_kw(asked):,.0f} kW can be had")
+        for limit in quote["limits"][:3]:
+            self._say(f"  limited by {limit['name']}")
+        offer: dict[str, Any] = {"offer": _less_power(quote)}
+        if self._share is not None:
+            target_kw = round(self._share * quoted_kw(asked))
+            asked, offer = await self._ask(start_at, target_kw, key="demo-request"), {}
+            self._say(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
+        accepted = await self._client.post(f"/requests/{asked['id']}/accept", offer, key="demo-accept")
+        self._say(f"accepted {accepted['accepted_kw']:,.0f} kW of that quote")
+        return accepted
+
+    async def _ask(self, start_at: datetime, target_kw: float, *, key: str) -> dict[str, Any]:
+        return await self._client.post("/requests", self._draft(start_at, target_kw), key=key)
+
+    def _draft(self, start_at: datetime, target_kw: float) -> dict[str, Any]:
+        return {
+            "product": "peak_shaving",
+            "direction": "up",
+            "target_kw": target_kw,
+            "area": "city",
+            "start_at": start_at.astimezone(ZONE).isoformat(),
+            "end_at": (start_at + self._hold).astimezone(ZONE).isoformat(),
+            "notice_class": "intraday",
+            "min_delivered_ratio": _LEAST_DELIVERED_RATIO,
+        }
+
+
+def next_start(now: datetime) -> datetime:
+    """Return the first quarter of an hour that leaves an intraday call its notice, its ramp and a steady quote."""
+    earliest_s = now.timestamp() + 25.0 * SECONDS_PER_MINUTE
+    return instant(-(-earliest_s // STEP_S) * STEP_S)
+
+
+def quoted_kw(request: Mapping[str, Any]) -> float:
+    """Return the power of a request's quote that holds throughout with even chances, kW."""
+    return float(min(request["quote"]["deliverable_kw"]["p50"]))
+
+
+def _less_power(quote: Mapping[str, Any]) -> int:
+    """Return the number of the counter-offer of the same hours at less power.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    for number, offer in enumerate(quote["counter_offers"]):
+        if offer["kind"] == "less_power":
+            return number
+    raise ConfigurationError("the quote offers no power at all for these hours")
+
+
+def _clock_time(at: datetime) -> str:
+    return f"{at.astimezone(ZONE):%H:%M}"
