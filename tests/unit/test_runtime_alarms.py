@@ -287,6 +287,13 @@ def test_a_car_that_also_fed_in_is_judged_by_its_charge_not_by_its_register(desk
     assert desk.board.events[0].body["lacking_kwh"] == 3.0
 
 
+@pytest.mark.parametrize(("need_kwh", "broken"), [(3.0, 1), (0.0, 0), (np.nan, 0)])
+def test_an_end_without_a_register_is_judged_by_the_last_picture(desk: Desk, need_kwh: float, broken: int) -> None:
+    desk.take(state=picture(need_kwh=np.where(np.arange(COUNT) == CAR, need_kwh, np.nan)))
+    desk.take(ended=(session(delivered_kwh=np.nan, stayed_s=0.0),))
+    assert desk.counted("vpp_promises_broken_total") == broken
+
+
 def test_a_session_ends_once_however_often_it_is_told() -> None:
     ingest = Ingest(ProcessImage(fleet()), QualityRules())
     end = SessionEnded(session_id="st/7", row=3, at_s=AT_S, meter_kwh=109.0)

@@ -139,3 +139,24 @@ def test_the_fleet_grows_without_moving_a_row() -> None:
     assert state.power_kw[1] == 2.5
     assert np.isnan(state.power_kw[2:]).all()
     assert image.sessions.find("x").row == 1
+
+
+@pytest.mark.parametrize(
+    ("meter_kwh", "delivered_kwh"), [(-1.0, np.nan), (np.nan, np.nan), (4999.99, 0.0), (5009.0, 9.0)]
+)
+def test_a_register_that_makes_no_sense_at_the_end_leaves_the_energy_unknown(
+    meter_kwh: float, delivered_kwh: float
+) -> None:
+    sessions = ProcessImage(fleet()).sessions
+    sessions.apply(SessionStarted(session_id="a", row=0, at_s=0.0, meter_kwh=5000.0))
+    ended = sessions.closing(SessionEnded(session_id="a", row=0, at_s=9.0, meter_kwh=meter_kwh))
+    assert ended is not None
+    assert ended.delivered_kwh == pytest.approx(delivered_kwh, nan_ok=True)
+
+
+def test_nobody_needs_more_than_was_promised_for_a_register_that_fell() -> None:
+    image = ProcessImage(fleet())
+    image.write_session(SessionStarted(session_id="a", row=0, at_s=0.0, meter_kwh=5000.0))
+    image.write_session(SessionPromised(session_id="a", promise=Promise(energy_kwh=30.0, departure_s=9e3)))
+    image.write(sample(0, Quantity.ENERGY_KWH, 2.0, 60.0))
+    assert image.swap(60.0, np.zeros(3, dtype=np.uint8)).need_kwh[0] == 30.0

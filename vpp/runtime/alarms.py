@@ -168,13 +168,15 @@ class Alarms:
     def _lacking_kwh(self, state: FleetState, session: ChargingSession) -> float:
         """Return what a car lacked that stayed as long as was agreed; 0 for one that left early, NaN where unknown.
 
-        Registers count what is taken in only, so for a car that also fed in the last picture before its end counts.
+        Registers count what is taken in only, so for a car that also fed in the last picture before its end counts; so
+        it does where the register at the end makes no sense.
         """
         promise, ended_s = session.promise, session.ended_s
         if promise is None or ended_s is None or ended_s < promise.departure_s - _STAMP_S:
             return 0.0
         by_picture = session.row < len(self._need_kwh) and np.isfinite(self._need_kwh[session.row])
-        if by_picture and state.index.resources[session.row].resource_class is ResourceClass.V2G:
+        feeds = state.index.resources[session.row].resource_class is ResourceClass.V2G
+        if by_picture and (feeds or np.isnan(session.delivered_kwh)):
             return float(self._need_kwh[session.row])
         return promise.energy_kwh - session.delivered_kwh
 

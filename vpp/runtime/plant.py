@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
 from functools import partial
@@ -184,7 +185,8 @@ class VirtualPowerPlant:
         """Take values of a regulation signal; durable before this returns."""
         self._durability.require()
         desk = self._engine.regulation.desk
-        new = desk.take(request_id, at_s, signal, unit=unit, now_s=self.clock.now_s())
+        with self._counting_refusals("signal"):
+            new = desk.take(request_id, at_s, signal, unit=unit, now_s=self.clock.now_s())
         await self._journal.flush()
         return new
 
@@ -262,9 +264,10 @@ class VirtualPowerPlant:
         """Record a driver's wish."""
         self._image.sessions.find(session_id)
         now_s = self.clock.now_s()
-        check_promise(promise, now_s)
-        if promise.departure_s <= now_s:
-            raise InputError("departure_at", instant(promise.departure_s).isoformat(), "an instant in the future")
+        with self._counting_refusals("promise"):
+            check_promise(promise, now_s)
+            if promise.departure_s <= now_s:
+                raise InputError("departure_at", instant(promise.departure_s).isoformat(), "an instant in the future")
         self._ingest.session(SessionPromised(session_id=session_id, promise=promise))
         return self._image.sessions.find(session_id)
 
@@ -275,14 +278,20 @@ class VirtualPowerPlant:
         if unknown is not None:
             raise UnknownIdError("resource", unknown)
         rows = np.array([index.row_of[i] for i in resource_ids], dtype=np.int32)
-        try:
+        with self._counting_refusals("history"):
             await asyncio.to_thread(check_means, index, grid, rows, mean_kw, now_s=self.clock.now_s())
-        except InputError:
-            self._metrics.count_import_rejected("history")
-            raise
         count = await asyncio.to_thread(self._import, grid, rows, mean_kw)
         self.slow.fleet_changed()
         return count
+
+    @contextmanager
+    def _counting_refusals(self, door: str) -> Iterator[None]:
+        """Count what is refused for what it says, by the door it came to."""
+        try:
+            yield
+        except InputError:
+            self._metrics.count_import_rejected(door)
+            raise
 
     def _import(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Store means a part at a time: every interval touched is a frame of the whole fleet in memory."""

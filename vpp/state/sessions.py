@@ -1,5 +1,6 @@
 """The cars that are plugged in, as objects for their drivers and as arrays for the loop."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.session import ChargingSession, Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.telemetry import BoolArray, FloatArray
+
+_FALL_KWH = 0.05
+"""By how much a register may fall by rounding."""
 
 
 class Sessions:
@@ -59,12 +63,16 @@ class Sessions:
         return self._open.copy()
 
     def closing(self, event: SessionEnded) -> ChargingSession | None:
-        """Return the session as ``event`` will leave it; ``None`` for a stray event or a repeated one."""
+        """Return the session as ``event`` will leave it; ``None`` for a stray event or a repeated one.
+
+        What was delivered is NaN, unknown, where the register at the end is none, or below that at the start.
+        """
         session = self._by_id.get(event.session_id)
         if session is None:
             return None
         delivered_kwh = event.meter_kwh - float(self._start_kwh[session.row])
-        return replace(session, ended_s=event.at_s, delivered_kwh=delivered_kwh)
+        known = math.isfinite(delivered_kwh) and delivered_kwh >= -_FALL_KWH
+        return replace(session, ended_s=event.at_s, delivered_kwh=max(delivered_kwh, 0.0) if known else math.nan)
 
     def all(self, energy_kwh: FloatArray) -> list[ChargingSession]:
         """Return every open session with its progress by the registers ``energy_kwh``, shape ``(n,)``."""
@@ -72,8 +80,11 @@ class Sessions:
         return [replace(s, delivered_kwh=float(np.nan_to_num(delivered_kwh[s.row]))) for s in self._by_id.values()]
 
     def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
-        """Return energy into each plugged car since plug-in, NaN where there is none, shape ``(n,)``."""
-        return np.asarray(energy_kwh - self._start_kwh)
+        """Return energy into each plugged car since plug-in, at least 0, NaN where there is none, shape ``(n,)``.
+
+        A register below its start says nothing of the energy, and nobody needs more than was promised for it.
+        """
+        return np.asarray(np.maximum(energy_kwh - self._start_kwh, 0.0))
 
     def need_kwh(self, delivered_kwh: FloatArray) -> FloatArray:
         """Return what each car still lacks to its promise, at least 0, NaN without a promise, shape ``(n,)``."""
