@@ -105,10 +105,21 @@ def level_of(history: History, same_type: BoolArray, *, group: IntArray | None, 
     usual = _usual_recent(history, same_type, recent_steps)
     known = ~(np.isnan(recent) | np.isnan(usual))
     code = np.arange(n) if group is None else group
-    now = np.bincount(code, np.where(known, recent, 0.0).sum(axis=1))
-    then = np.bincount(code, np.where(known, usual, 0.0).sum(axis=1))
-    ratio = np.divide(now, then, out=np.ones_like(now), where=np.abs(then) > _LEVEL_LEAST_KW * recent_steps)
-    return np.asarray(np.clip(ratio, *_LEVEL_LIMITS)[code])
+    counted = [np.where(known, values, 0.0).sum(axis=1) for values in (recent, usual, np.abs(usual))]
+    now, then, size = (np.bincount(code, values).astype(np.float64) for values in counted)
+    return np.asarray(np.clip(_ratio(now, then, size, _LEVEL_LEAST_KW * recent_steps), *_LEVEL_LIMITS)[code])
+
+
+def _ratio(now: FloatArray, then: FloatArray, size: FloatArray, least: float) -> FloatArray:
+    """Return ``now / then`` as far as ``then`` is more than what is left of ``size``, its magnitude, by cancelling.
+
+    Where consumption and production cancel, a ratio of their small difference says nothing: from half of the magnitude
+    down it fades to 1, which it is from a quarter on.
+    """
+    net = np.abs(then) / np.maximum(size, least)
+    trust = np.clip(4.0 * net - 1.0, 0.0, 1.0)
+    off = np.divide(now, then, out=np.ones_like(now), where=(np.abs(then) > least) & (trust > 0.0)) - 1.0
+    return np.asarray(1.0 + trust * off)
 
 
 def _usual_recent(history: History, same_type: BoolArray, recent_steps: int) -> FloatArray:

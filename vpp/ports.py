@@ -461,6 +461,10 @@ class Plant(Protocol):
         """Return ``target_kw`` and ``delivered_kw`` of a running request as of now; ``None`` while it does not run."""
         ...
 
+    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+        """Return the enlisted resources that cannot be called now, by reason; empty while the request does not run."""
+        ...
+
     def commands(self) -> Mapping[str, int]:
         """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more."""
         ...

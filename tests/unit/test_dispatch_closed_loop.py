@@ -62,6 +62,8 @@ def fleet(limit_kw: float = 1e6) -> FleetIndex:
             floor_kw=floor,
             capacity_kwh=capacity,
             efficiency=efficiency,
+            declared_up_kw=p_max,
+            declared_down_kw=p_max,
         )
         for kind, adapter, count, p_min, p_max, floor, capacity, efficiency, _ in KINDS
         for number in range(count)

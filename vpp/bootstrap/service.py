@@ -319,7 +319,7 @@ class Service:
             metrics=self.metrics,
             state=plant.fleet,
             kept_until_s=plant.desk.kept_until_s,
-            events=partial(promised_events, self.engine.book),
+            events=partial(promised_events, self.engine.book, plant.desk.portfolios),
             recoveries=partial(recoveries, self.engine.book),
             calendar=self._calendar,
         )

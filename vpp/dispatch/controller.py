@@ -27,6 +27,7 @@ from vpp.dispatch.views import EV, commands_of, devices_of, kinds_of, meters_of,
 from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
 from vpp.domain.request import Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
+from vpp.state.eligibility import barred_rows
 
 _PENDING_COST = 100.0
 _SAME_KW = 1e-9
@@ -173,6 +174,8 @@ def look(s: Situation) -> Survey:
         read_only(s.portfolio),
         read_only(s.baseline_rows_kw),
         read_only(s.default_kw),
+        read_only(s.state.index.contract_up_kw if s.sign > 0.0 else s.state.index.contract_down_kw),
+        read_only(barred_rows(s.state)),
         ahead_of(s.state.index, s.portfolio, s.curve, now_s=s.state.at_s, end_s=end_s),
     )
 

@@ -6,7 +6,7 @@ from the journal after a restart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from vpp.dispatch.reckoning import Reckoner
 from vpp.dispatch.regulation_control import RegulationControl
 from vpp.dispatch.requests import TRANSITION, Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.shortfall import assess, cause_of, next_help_s
+from vpp.dispatch.shortfall import assess, cause_of, lost_rows, next_help_s
 from vpp.dispatch.staging import lots
 from vpp.dispatch.timetable import Phase
 from vpp.dispatch.views import read_only, roster_of
@@ -67,6 +67,7 @@ class Progress:
         error_ratio: ``(delivered - target) / target``, NaN where nothing is due.
         rows: Rows that work for the request.
         metered_ratio: Share of them that is freshly and believably metered; the others count as delivering nothing.
+        lost: Enlisted rows that cannot be called now, by the name of the reason; see `vpp.dispatch.rowrules.Hold`.
     """
 
     request_id: str
@@ -79,6 +80,7 @@ class Progress:
     shortfall: Shortfall | None
     rows: int
     metered_ratio: float = float("nan")
+    lost: Mapping[str, RowArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +245,9 @@ class DispatchEngine:
         unwanted = np.isnan(self._roster.setpoint_kw[finish.rows]) & ~capped
         return CycleResult(
             batch=batch,
-            progress=tuple(self._progress(state, request, result) for request, result in steered),
+            progress=tuple(
+                self._progress(state, request, result, curves[request.id][0]) for request, result in steered
+            ),
             transitions=tuple(transitions),
             transformer_load_kw=self._last_word.loads_kw(reckoned.known_kw),
             transformer_expected_kw=finish.load_kw,
@@ -481,7 +485,7 @@ class DispatchEngine:
         )
         self.book.flag(request.id, flag, now_s)
 
-    def _progress(self, state: FleetState, request: DispatchRequest, result: Steering) -> Progress:
+    def _progress(self, state: FleetState, request: DispatchRequest, result: Steering, enlisted: BoolArray) -> Progress:
         steady = request.draft.product is not Product.REGULATION
         due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
         error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
@@ -499,4 +503,5 @@ class DispatchEngine:
             shortfall=self.book.get(request.id).shortfall,
             rows=rows,
             metered_ratio=metered / rows if rows else float("nan"),
+            lost=lost_rows(result.hold, enlisted),
         )

@@ -117,6 +117,10 @@ class RequestBook:
         """Return when each phase of a request begins."""
         return Timetable.of(self.get(request_id), self._settings)
 
+    def timetable_of(self, draft: RequestDraft, now: datetime) -> Timetable:
+        """Return when each phase of a draft would begin if it were accepted now."""
+        return Timetable.of(DispatchRequest(id="", draft=draft, state=S.SUBMITTED, created_at=now), self._settings)
+
     def running(self, now_s: float) -> Sequence[DispatchRequest]:
         """Return the committed or stopped requests whose rebound watch is not over, oldest first."""
         return tuple(r for r, timetable in self._holding() if now_s < timetable.watched_s)

@@ -14,11 +14,14 @@ from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G, Rules
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quality
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.state.eligibility import DISCONNECTED, OUT_OF_SERVICE, STALE, standing_of
 
 NOTHING_KW = 0.05
 """Rooms and changes smaller than this are not worth a command."""
 
 _TAPER_RATIO = 0.05
+_ANCHOR_RATIO = 0.5
+"""A baseline far smaller than the power it stands for cannot scale it."""
 _READING_RATIO = 0.04
 """By how much a single reading of a charger may be too high: its class and the noise of one sample."""
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
@@ -36,9 +39,12 @@ class Hold(IntEnum):
     IGNORED = 5
     PROMISED = 6
     EMPTY = 7
+    OUT_OF_SERVICE = 8
 
 
-HOLD_NONE, _DISCONNECTED, _UNREACHABLE, _STALE, _REFUSED, _IGNORED, _PROMISED, HOLD_EMPTY = (int(why) for why in Hold)
+HOLD_NONE, _DISCONNECTED, _UNREACHABLE, _STALE, _REFUSED, _IGNORED, _PROMISED, HOLD_EMPTY, _OUT_OF_SERVICE = (
+    int(why) for why in Hold
+)
 
 
 class Call(NamedTuple):
@@ -170,7 +176,7 @@ def free_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     if not np.isnan(rank.free_kw) and not (np.isnan(told) and np.isnan(rank.returning_s)):
         free = rank.free_kw
         if kind in (HVAC, INDUSTRY):
-            free *= _shape(baseline_kw, rank.anchor_kw)
+            free = _moved_kw(free, baseline_kw, rank.anchor_kw)
         elif kind == EV and settled and shown < told - NOTHING_KW - _TAPER_RATIO * abs(told):
             free = min(shown, free)
     if device.planned and not np.isnan(default_kw):
@@ -181,12 +187,17 @@ def free_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
-def _shape(baseline_kw: float, anchor_kw: float) -> float:
-    """Return by how much a building's baseline has moved since it was first commanded."""
-    if np.isnan(baseline_kw) or np.isnan(anchor_kw) or anchor_kw == 0.0:
-        return 1.0
-    shape = baseline_kw / anchor_kw
-    return min(max(shape, 0.5), 2.0) if shape > 0.0 else 1.0
+def _moved_kw(free_kw: float, baseline_kw: float, anchor_kw: float) -> float:
+    """Return a building's free power after its baseline has moved since it was first commanded.
+
+    In proportion while that means something; a building that also feeds in crosses zero, and is moved by the
+    difference then.
+    """
+    if np.isnan(baseline_kw) or np.isnan(anchor_kw):
+        return free_kw
+    if anchor_kw * free_kw > 0.0 and anchor_kw * baseline_kw > 0.0 and abs(anchor_kw) >= _ANCHOR_RATIO * abs(free_kw):
+        return free_kw * min(max(baseline_kw / anchor_kw, 0.5), 2.0)
+    return free_kw + baseline_kw - anchor_kw
 
 
 @njit()
@@ -350,10 +361,21 @@ def _dischargeable_kwh(device: Device, meter: Meter, rules: Rules, end_s: float)
 
 
 @njit()
-def hold_of(device: Device, meter: Meter, command: Command, at_s: float, kept: bool, room: float) -> int:  # noqa: FBT001, PLR0911, PLR0917 - a kernel takes arguments by position
-    """Return why a row cannot give."""
-    if not meter.connected:
+def hold_of(  # noqa: PLR0911, PLR0917 - a kernel takes arguments by position
+    device: Device,
+    meter: Meter,
+    command: Command,
+    at_s: float,
+    kept: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    room: float,
+    barred: bool,  # noqa: FBT001 - a kernel takes arguments by position
+) -> int:
+    """Return why a row cannot give; whether it stands by itself is the rule of quotes and acceptance."""
+    stands = standing_of(meter.connected, meter.quality, meter.power_kw, barred)
+    if stands == DISCONNECTED:
         return _DISCONNECTED
+    if stands == OUT_OF_SERVICE:
+        return _OUT_OF_SERVICE
     if at_s < command.away_s:
         return _UNREACHABLE
     if at_s < command.blocked_s:
@@ -362,7 +384,7 @@ def hold_of(device: Device, meter: Meter, command: Command, at_s: float, kept: b
         return HOLD_EMPTY
     if kept:
         return _PROMISED
-    if meter.quality not in (_GOOD, _SUBSTITUTED) or np.isnan(meter.power_kw):
+    if stands == STALE:
         return _STALE
     return HOLD_EMPTY if room < NOTHING_KW else HOLD_NONE
 
@@ -380,7 +402,7 @@ def give_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     mine: bool,  # noqa: FBT001 - a kernel takes arguments by position
 ) -> float:
     """Return what a row of the request gives, NaN where it is none or must be let go."""
-    if not mine or hold in (_REFUSED, _IGNORED):
+    if not mine or hold in (_REFUSED, _IGNORED, _OUT_OF_SERVICE):
         return np.nan
     if not call.trusting:
         gone = is_charging(device.kind) and not meter.plugged and meter.connected

@@ -10,10 +10,20 @@ from vpp.dispatch.rowrules import Hold
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Shortfall
-from vpp.domain.telemetry import BoolArray, CodeArray
+from vpp.domain.telemetry import BoolArray, CodeArray, RowArray
 from vpp.domain.timegrid import instant
 
-_TOLD = (Hold.DISCONNECTED, Hold.UNREACHABLE, Hold.STALE, Hold.REFUSED, Hold.IGNORED, Hold.PROMISED)
+_TOLD = (
+    Hold.DISCONNECTED,
+    Hold.UNREACHABLE,
+    Hold.STALE,
+    Hold.REFUSED,
+    Hold.IGNORED,
+    Hold.PROMISED,
+    Hold.OUT_OF_SERVICE,
+)
+
+_LOSSES = tuple(why for why in _TOLD if why is not Hold.PROMISED)
 
 
 def assess(
@@ -61,6 +71,13 @@ def cause_of(index: FleetIndex, hold: CodeArray, portfolio: BoolArray) -> str:
         counts = [(int(tally[why]), why.name.lower()) for why in _TOLD]
         parts += [f"{count} {kind.value} {why}" for count, why in counts if count]
     return ", ".join((*parts, "no other row has room"))
+
+
+def lost_rows(hold: CodeArray, enlisted: BoolArray) -> dict[str, RowArray]:
+    """Return the enlisted rows that cannot be called, by the name of the reason; what drivers need is no loss."""
+    rows = np.flatnonzero(enlisted)
+    codes = hold[rows]
+    return {why.name.lower(): rows[codes == why].astype(np.int32) for why in _LOSSES if (codes == why).any()}
 
 
 def next_help_s(commands: CommandTable, hold: CodeArray, portfolio: BoolArray) -> float:

@@ -75,6 +75,8 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
     portfolio: BoolArray,
     baseline_kw: FloatArray,
     default_kw: FloatArray,
+    contract_kw: FloatArray,
+    barred: BoolArray,
     ahead: Ahead,
 ) -> Survey:
     """Return the survey of one request.
@@ -90,6 +92,9 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         portfolio: Rows whose meters count, shape ``(n_resources,)``.
         baseline_kw: Baseline of every row now, NaN where unknown, shape ``(n_resources,)``.
         default_kw: Default value of every row, NaN where we set none, shape ``(n_resources,)``.
+        contract_kw: Most that may be asked of every row in this direction, infinite without a contract, shape
+            ``(n_resources,)``.
+        barred: Rows that take no commands for a trouble of theirs, shape ``(n_resources,)``.
         ahead: What stores are scheduled to do until the end.
     """
     # Columns as variables of their own: reaching into a tuple for every row would cost more than all that is computed.
@@ -166,8 +171,8 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         kept[row] = must_keep(
             device.kind, device.default_kw, meter, rules, call.at_s, freely, not np.isnan(rank.setpoint_kw)
         )
-        most = room_kw(device, meter, rank, rules, call, freely, hours, ahead, ahead.place[row])
-        hold[row] = why = hold_of(device, meter, command, call.at_s, kept[row], most)
+        most = min(room_kw(device, meter, rank, rules, call, freely, hours, ahead, ahead.place[row]), contract_kw[row])
+        hold[row] = why = hold_of(device, meter, command, call.at_s, kept[row], most, barred[row])
         open_ = portfolio[row] and (mine or rank.owner < 0)
         room[row] = most if why == HOLD_NONE and open_ else 0.0
         give[row] = give_kw(device, meter, rank, command, call, freely, room[row], why, mine)

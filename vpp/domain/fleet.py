@@ -1,7 +1,7 @@
 """The fleet as arrays: who stands in which row, and all that is believed about each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -199,6 +199,16 @@ class FleetIndex:
         return self._column("declared_down_kw")
 
     @cached_property
+    def contract_up_kw(self) -> FloatArray:
+        """Greatest cut that may be asked of each row: its contract's where the class has one, else infinite."""
+        return self._contracted(self.declared_up_kw)
+
+    @cached_property
+    def contract_down_kw(self) -> FloatArray:
+        """Greatest raise that may be asked of each row, as ``contract_up_kw``."""
+        return self._contracted(self.declared_down_kw)
+
+    @cached_property
     def ramp_kw_per_min(self) -> FloatArray:
         """Ramp rate, shape ``(n_resources,)``."""
         return self._column("ramp_kw_per_min")
@@ -276,6 +286,10 @@ class FleetIndex:
         """Return the row of every address one protocol serves."""
         return {r.address: row for row, r in enumerate(self.resources) if r.adapter is adapter}
 
+    def _contracted(self, declared_kw: FloatArray) -> FloatArray:
+        """Bound buildings and plants by what their owners agreed to; chargers and stores by their own limits alone."""
+        return np.where(self.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY), declared_kw, np.inf)
+
     def _column(self, name: str) -> FloatArray:
         return np.array([getattr(r, name) for r in self.resources], dtype=np.float64)
 
@@ -312,6 +326,10 @@ def _must_know(kind: str, identity: str, known: set[str]) -> None:
         raise UnknownIdError(kind, identity)
 
 
+def _no_troubles() -> IdArray:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
     """All that is believed at one instant, one row a resource; arrays are read-only, shape ``(n_resources,)``.
@@ -333,6 +351,7 @@ class FleetState:
         departure_s: Epoch seconds of the promised departure, NaN where nothing was promised.
         sheddable: The session has a promise, its floor is reached, and its driver neither opted out nor boosts;
             always true for rows without cars.
+        troubles: Bit mask of `vpp.domain.trouble.Trouble` that its link knows of; empty where nothing is known of any.
     """
 
     index: FleetIndex
@@ -351,6 +370,7 @@ class FleetState:
     need_kwh: FloatArray
     departure_s: FloatArray
     sheddable: BoolArray
+    troubles: IdArray = field(default_factory=_no_troubles)
 
     def __len__(self) -> int:
         return len(self.index)

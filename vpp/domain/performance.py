@@ -21,7 +21,8 @@ class Baseline:
         adjustment_ratio: Same-day adjustment per resource class.
         input_sha256: Hash of everything that went in, so that it can be recomputed in a dispute.
         notes: Resource class and why some of its rows got another method than the one asked for.
-        excluded_ids: Resources nobody could give a baseline; they are neither measured nor paid.
+        excluded_ids: Resources that were not enlisted; they are neither commanded nor measured nor paid.
+        excluded_why: How many of them for which reason, in words.
     """
 
     grid: TimeGrid
@@ -33,6 +34,7 @@ class Baseline:
     input_sha256: str
     notes: tuple[tuple[str, str], ...] = ()
     excluded_ids: tuple[str, ...] = ()
+    excluded_why: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

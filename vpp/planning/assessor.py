@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
+import numpy as np
+
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.request import Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.planning.capability import Declaration, declare
 from vpp.planning.cells import Cells
 from vpp.planning.forecasting import Forecast
@@ -39,7 +41,7 @@ class Assessor:
         self._fresh_s = fresh_s
         self._guard = threading.Lock()
         self._cells: tuple[FleetIndex, Cells] | None = None
-        self._made: tuple[Forecast, Schedule | None, Ground] | None = None
+        self._made: tuple[Forecast, Schedule | None, Ground, BoolArray | None] | None = None
         self._rooms: Rooms = {}
 
     def quote(
@@ -53,6 +55,7 @@ class Assessor:
         committed_kw: FloatArray,
         now: datetime,
         valid_s: float = VALID_S,
+        eligible: BoolArray | None = None,
     ) -> Quote:
         """Return the quote of a draft; see `vpp.planning.quote.quote`.
 
@@ -65,12 +68,13 @@ class Assessor:
             committed_kw: Already promised by forecast step.
             now: Moment of the quote.
             valid_s: How long it holds.
+            eligible: Rows that acceptance would enlist, shape ``(n_resources,)``; all that are usable if not given.
 
         Raises:
             InputError: A field of the draft makes no sense, or the forecast does not reach so far.
             UnknownIdError: No such area.
         """
-        ground, rooms = self._gathered(state, forecast, schedule, delivery_ratio)
+        ground, rooms = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
         check_draft(draft, ground.outlook, committed_kw)
         if draft.product is Product.REGULATION:
             return symmetric_quote(
@@ -88,9 +92,10 @@ class Assessor:
         schedule: Schedule | None,
         delivery_ratio: Callable[[], FloatArray],
         steps: int | None = None,
+        eligible: BoolArray | None = None,
     ) -> Declaration:
         """Return the declaration of every area; arguments as ``quote``, steps as `vpp.planning.capability.declare`."""
-        ground, _ = self._gathered(state, forecast, schedule, delivery_ratio)
+        ground, _ = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
         return declare(ground, steps=steps)
 
     def _gathered(
@@ -99,20 +104,27 @@ class Assessor:
         forecast: Forecast,
         schedule: Schedule | None,
         delivery_ratio: Callable[[], FloatArray],
+        eligible: BoolArray | None,
     ) -> tuple[Ground, Rooms]:
         with self._guard:
-            if self._made is None or not self._serves(state, forecast, schedule):
-                outlook = Outlook.of(state, forecast=forecast, schedule=schedule, policy=self._policy)
+            if self._made is None or not self._serves(state, forecast, schedule, eligible):
+                outlook = Outlook.of(
+                    state, forecast=forecast, schedule=schedule, policy=self._policy, eligible=eligible
+                )
                 ground = Ground.of(outlook, delivery_ratio(), self._cells_of(state.index))
-                self._made, self._rooms = (forecast, schedule, ground), {}
+                self._made, self._rooms = (forecast, schedule, ground, eligible), {}
             elif len(self._rooms) > _MOST_ROOMS:
                 self._rooms = {}
             return self._made[2], self._rooms
 
-    def _serves(self, state: FleetState, forecast: Forecast, schedule: Schedule | None) -> bool:
+    def _serves(
+        self, state: FleetState, forecast: Forecast, schedule: Schedule | None, eligible: BoolArray | None
+    ) -> bool:
         if self._made is None:
             return False
-        known_forecast, known_schedule, ground = self._made
+        known_forecast, known_schedule, ground, known_eligible = self._made
+        if known_eligible is not eligible and not np.array_equal(known_eligible, eligible):  # type: ignore[arg-type]
+            return False
         before = ground.outlook.state
         same = known_forecast is forecast and known_schedule is schedule and before.index is state.index
         return same and 0.0 <= state.at_s - before.at_s < self._fresh_s

@@ -152,4 +152,4 @@ def _lost_telemetry(ground: Ground, window: Window, chosen: BoolArray) -> dict[s
     dark = ground.dark_kw[chosen, window.steps].sum(axis=0)
     whole = float(ground.magnitude_kw[chosen, window.steps].sum())
     ratio = dark.sum() / whole if whole > 0.0 else 0.0
-    return {f"telemetry stale for {ratio:.0%} of power": dark} if ratio > 0.0 else {}
+    return {f"telemetry stale for {ratio:.0%} of power, or not to be counted on": dark} if ratio > 0.0 else {}

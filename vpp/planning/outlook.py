@@ -9,9 +9,10 @@ from optimizer.validation import IntArray
 from vpp.domain.fleet import FleetState
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import BoolArray, FloatArray, Quality
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.forecasting import Forecast
+from vpp.state.eligibility import Standing, standing
 
 FloatTable = npt.NDArray[np.float32]
 """Rows by steps in single precision: a city's rows fill hundreds of megabytes."""
@@ -54,7 +55,7 @@ class Outlook:
         stores_kw: What they would do if nobody asked for anything: their schedule, beyond it their forecast, shape
             ``(k, grid.count)``.
         stores_spread_kw: Its standard deviation, 0 where it is scheduled, shape ``(k, grid.count)``.
-        usable: Connected and with fresh telemetry; the others count nothing, shape ``(n_resources,)``.
+        usable: Eligible, and with fresh telemetry; the others count nothing, shape ``(n_resources,)``.
     """
 
     state: FleetState
@@ -75,8 +76,12 @@ class Outlook:
         forecast: Forecast,
         schedule: Schedule | None = None,
         policy: FlexibilityPolicy | None = None,
+        eligible: BoolArray | None = None,
     ) -> "Outlook":
-        """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody."""
+        """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody.
+
+        Rows outside ``eligible``, shape ``(n_resources,)``, are not counted on (`vpp.state.eligibility`).
+        """
         expected = np.asarray(forecast.expected_kw, dtype=np.float32)
         spread = np.asarray(forecast.spread_kw, dtype=np.float32)
         stores = np.flatnonzero(state.index.is_class(*STORING))
@@ -95,7 +100,7 @@ class Outlook:
             stores=stores,
             stores_kw=np.nan_to_num(stores_kw),
             stores_spread_kw=np.nan_to_num(stores_spread),
-            usable=usable_rows(state),
+            usable=usable_rows(state) if eligible is None else usable_rows(state) & eligible,
             policy=policy or FlexibilityPolicy(),
         )
 
@@ -121,9 +126,10 @@ class Window:
 
 
 def usable_rows(state: FleetState) -> BoolArray:
-    """Return rows that may be counted on: connected, with good or substituted telemetry, shape ``(n_resources,)``."""
-    fresh = (state.quality == Quality.GOOD) | (state.quality == Quality.SUBSTITUTED)
-    return np.asarray(state.connected & fresh)
+    """Return rows that stand by themselves: connected, in service, with good telemetry, shape ``(n_resources,)``."""
+    everybody = np.ones(len(state), dtype=np.bool_)
+    stands = standing(state, part=everybody, measurable=everybody, refusing=~everybody)
+    return np.asarray(stands == Standing.ELIGIBLE)
 
 
 def scheduled_steps(schedule: Schedule, grid: TimeGrid) -> tuple[IntArray, BoolArray]:

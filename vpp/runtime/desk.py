@@ -17,13 +17,11 @@ from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
-from vpp.domain.regulation import FOLLOWING
-from vpp.domain.request import Direction, DispatchRequest, Product, Quote, RequestDraft, RequestState
-from vpp.domain.resource import ResourceClass
+from vpp.domain.request import CITY, Direction, DispatchRequest, NoticeClass, Product, Quote, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
-from vpp.domain.units import STEP_S
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.planning.assessor import Assessor
 from vpp.planning.delivery import DeliveryRecord
 from vpp.planning.forecasting import Forecast, forecast
@@ -31,6 +29,7 @@ from vpp.planning.notices import calendar_notices
 from vpp.planning.past import Past
 from vpp.ports import Clock, IntervalMemory, Journal, News
 from vpp.runtime.clearing import Clearing
+from vpp.runtime.enlisting import Enlisting, eligible, enlisted
 from vpp.runtime.events import event_days
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
@@ -42,6 +41,7 @@ from vpp.settlement.followed import asked_means_kw, scored
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.reference import BaselineRules
 from vpp.settlement.tracking import MinuteSeries, Tracker
+from vpp.state.eligibility import part_rows
 from vpp.telemetry.resample import IntervalMeans
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +108,7 @@ class Desk:
         self._metered_until_s = metered_until_s
         self._calendar = calendar
         self._rules = BaselineRules()
+        self._enlisting = Enlisting(engine=engine, meters=meters, rules=self._rules)
         self._short: set[str] = set()
         self._delivery = DeliveryRecord()
         self._compared_s = float("-inf")
@@ -137,7 +138,7 @@ class Desk:
         state, schedule = self._state(), self._schedule()
         _check_quotable(state, schedule)
         try:
-            answer = await asyncio.to_thread(self._quote, draft, state, schedule)
+            answer = await asyncio.to_thread(self._quote, request_id, draft, state, schedule)
         except VppError as error:
             await self._announce(self._engine.book.fail(request_id, reason=str(error), now=self._clock.now()))
             raise
@@ -156,9 +157,9 @@ class Desk:
         self._changed()
         return self._engine.book.get(request_id)
 
-    async def _freeze(self, request: DispatchRequest) -> None:
+    async def _freeze(self, request: DispatchRequest, *, late: bool = False) -> None:
         """Freeze the baseline of an accepted request and write it down."""
-        baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule())
+        baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule(), late=late)
         self.keep_baseline(request, baseline)
         self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request.id, baseline))
 
@@ -295,7 +296,7 @@ class Desk:
         """Freeze what an acceptance could not, because the service ended between the two."""
         for request in self._engine.book.all():
             if request.state in COMMITTED and request.id not in self.baselines and request.id not in self._freezing:
-                freeze = partial(self._freezing.answer, request.id, partial(self._freeze, request))
+                freeze = partial(self._freezing.answer, request.id, partial(self._freeze, request, late=True))
                 await self.clearing.attempt(request.id, freeze, self._clock.now_s())
 
     async def _settle(self, request: DispatchRequest) -> None:
@@ -330,8 +331,9 @@ class Desk:
         draft = self._engine.book.get(request_id).draft
         return draft.area, draft.direction, draft.product is not Product.REGULATION
 
-    def _quote(self, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
+    def _quote(self, request_id: str, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
         outlook = self._outlook(state)
+        times = self._engine.book.timetable(request_id)
         answer = self.assessor.quote(
             draft,
             state=state,
@@ -341,6 +343,7 @@ class Desk:
             committed_kw=self._committed_kw(draft, outlook),
             now=instant(state.at_s),
             valid_s=self._quote_valid_s,
+            eligible=eligible(self._enlisting.standing(draft, times, state, schedule)),
         )
         return replace(answer, notices=calendar_notices(self._calendar, draft))
 
@@ -351,6 +354,20 @@ class Desk:
             meter = FittedMeter(meter=self._meters, count=len(state))
             self._forecast = known = forecast(state, meter, past=self._past, calendar=self._calendar)
         return known
+
+    def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
+        """Return the rows a request for an hour from now could count on, shape ``(n_resources,)``."""
+        draft = RequestDraft(
+            product=Product.PEAK_SHAVING,
+            direction=Direction.UP,
+            target_kw=1.0,
+            area=CITY,
+            start_at=instant(state.at_s + SECONDS_PER_HOUR),
+            end_at=instant(state.at_s + 2.0 * SECONDS_PER_HOUR),
+            notice_class=NoticeClass.INTRADAY,
+        )
+        times = self._engine.book.timetable_of(draft, instant(state.at_s))
+        return eligible(self._enlisting.standing(draft, times, state, schedule))
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
         """Return each row's chance to do as told, measured by cohort, from a prior on, shape ``(n_resources,)``."""
@@ -376,19 +393,26 @@ class Desk:
                 total += np.array([timetable.target_at(at_s) for at_s in starts_s])
         return total
 
-    def _baseline(self, request: DispatchRequest, state: FleetState, schedule: Schedule | None) -> Baseline:
-        end_s = self._engine.book.timetable(request.id).watched_s
-        return self._baseline_of(request, state.index, schedule, end_s)(request.draft)
+    def _baseline(
+        self, request: DispatchRequest, state: FleetState, schedule: Schedule | None, *, late: bool = False
+    ) -> Baseline:
+        """Return the baseline of the rows that are eligible now; those that are not are named in it."""
+        times = self._engine.book.timetable(request.id)
+        found = self._enlisting.standing(request.draft, times, state, schedule, late=late)
+        rows = part_rows(request.draft, state.index) & eligible(found)
+        baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
+        return enlisted(baseline, request.draft, state.index, found)
 
     def _baseline_of(
-        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float
+        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float, rows: BoolArray
     ) -> Callable[[RequestDraft], Baseline]:
-        """Return the computation of a request's baseline until ``end_s``, open only for the draft and its method."""
+        """Return the computation of some rows' baseline until ``end_s``, open only for the draft and its method."""
         start_s = self._engine.book.timetable(request.id).ramp_s
+        accepted = (t.at.timestamp() for t in request.history if t.to_state is RequestState.ACCEPTED)
         return partial(
             compute_baseline,
             index=index,
-            portfolio=portfolio(request.draft, index),
+            portfolio=rows,
             meter=FittedMeter(meter=self._meters, count=len(index)),
             schedule=schedule,
             # A request may be accepted when its ramp should have begun: what is metered in the ramp adjusts nothing.
@@ -398,6 +422,7 @@ class Desk:
             event_days=event_days(self._engine.book, request),
             calendar=self._calendar,
             rules=self._rules,
+            known_s=next(accepted, start_s),
         )
 
     def _spread_kw(
@@ -406,12 +431,13 @@ class Desk:
         """Return what each other method would have found delivered."""
         frozen = self.baselines[request.id].grid
         index = first_rows(self._state().index, len(measured_kw))
+        rows = self.portfolios[request.id][: len(index)]
         return baseline_spread(
             request.draft,
             # To the frozen end: one that was stopped early ends sooner by its timetable than by its baseline.
-            self._baseline_of(request, index, self._schedule(), frozen.end_s),
+            self._baseline_of(request, index, self._schedule(), frozen.end_s, rows),
             index=index,
-            portfolio=self.portfolios[request.id][: len(index)],
+            portfolio=rows,
             measured_kw=measured_kw,
             metered_ratio=metered_ratio,
             phases=phases,
@@ -484,21 +510,9 @@ def _check_quotable(state: FleetState, schedule: Schedule | None) -> None:
         )
 
 
-def portfolio(draft: RequestDraft, index: FleetIndex) -> BoolArray:
-    """Return the rows whose meters count for a request, shape ``(n_resources,)``.
-
-    Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement. A signal is followed by some
-    classes only, and by these it is measured.
-    """
-    chosen = index.in_area(draft.area)
-    if draft.product is Product.REGULATION:
-        return chosen & index.is_class(*FOLLOWING)
-    return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
-
-
 def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolArray:
-    """Return the rows of the portfolio that have a baseline, shape ``(n_resources,)``."""
-    rows = portfolio(draft, index)
+    """Return the rows that were enlisted: they have a baseline and are commanded and settled, ``(n_resources,)``."""
+    rows = part_rows(draft, index)
     rows[len(baseline.power_kw) :] = False
     rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
     return rows

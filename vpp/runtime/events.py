@@ -1,6 +1,6 @@
 """What is promised, as the planner needs it: from the book of requests to targets on the planner's steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -10,11 +10,13 @@ from vpp.dispatch.timetable import areas_overlap
 from vpp.domain.daytype import local_day, span
 from vpp.domain.fleet import FleetState
 from vpp.domain.request import CITY, DispatchRequest, Product, RequestState
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.event import Event
 from vpp.planning.recovery import Recovery
+from vpp.runtime.growth import fitted_flags
+from vpp.state.eligibility import part_rows
 
 _AT_ONCE_S = 6.0 * 3600.0
 """An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
@@ -26,14 +28,14 @@ _SAMPLES = 15
 """A ramp's mean over a step is taken from this many instants."""
 
 
-def promised_events(book: RequestBook, state: FleetState) -> Sequence[Event]:
-    """Return every committed request whose watch is not over and whose ramp is near.
+def promised_events(book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState) -> Sequence[Event]:
+    """Return every committed request whose watch is not over and whose ramp is near, on the rows enlisted for it.
 
     Requests for regulation are none of them: their signal takes as much as it gives, and stores stay on the plan.
     """
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
     return tuple(
-        _event(book, request, state, grid)
+        _event(book, request, _rows(request, portfolios, state), grid)
         for request in book.running(state.at_s)
         if request.draft.product is not Product.REGULATION
         and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
@@ -70,12 +72,17 @@ def recoveries(book: RequestBook, now_s: float) -> Sequence[Recovery]:
     return tuple(found)
 
 
-def _event(book: RequestBook, request: DispatchRequest, state: FleetState, grid: TimeGrid) -> Event:
+def _rows(request: DispatchRequest, portfolios: Mapping[str, BoolArray], state: FleetState) -> BoolArray:
+    enlisted = portfolios.get(request.id)
+    return part_rows(request.draft, state.index) if enlisted is None else fitted_flags(enlisted, len(state))
+
+
+def _event(book: RequestBook, request: DispatchRequest, rows: BoolArray, grid: TimeGrid) -> Event:
     times = book.timetable(request.id)
     starts_s = grid.starts_s()
     watched = (starts_s >= times.end_s) & (starts_s < times.watched_s)
     return Event(
-        rows=state.index.in_area(request.draft.area),
+        rows=rows,
         direction=request.draft.direction,
         grid=grid,
         target_kw=_means(book, request, grid),

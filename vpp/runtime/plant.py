@@ -149,6 +149,13 @@ class VirtualPowerPlant:
         progress = self.desk.progress.get(request_id)
         return None if progress is None else progress_body(progress)
 
+    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+        """Return the enlisted resources that cannot be called now, by reason."""
+        progress = self.desk.progress.get(request_id)
+        resources = self._image.index.resources
+        lost = {} if progress is None else progress.lost
+        return {why: [resources[row].id for row in rows.tolist()] for why, rows in lost.items()}
+
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled."""
         failed = self.desk.clearing.failed.get(request_id)
@@ -226,6 +233,7 @@ class VirtualPowerPlant:
             schedule=self.slow.schedule,
             delivery_ratio=partial(self.desk.delivery_ratio, state),
             steps=steps,
+            eligible=self.desk.countable(state, self.slow.schedule),
         )
 
     def schedule(self) -> Schedule:

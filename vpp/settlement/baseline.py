@@ -53,6 +53,7 @@ def compute_baseline(
     event_days: Collection[date] = (),
     calendar: DayCalendar = CHINA,
     rules: BaselineRules | None = None,
+    known_s: float = float("inf"),
 ) -> Baseline:
     """Return the baseline of a request's portfolio.
 
@@ -68,6 +69,7 @@ def compute_baseline(
         event_days: Shanghai dates on which the portfolio was called; they are no reference.
         calendar: Tells workdays, weekends and holidays.
         rules: The programme's settings; the recommended ones if not given.
+        known_s: Epoch seconds until which meters count before control: acceptance, where control begins later.
 
     Returns:
         A baseline over the 15-minute steps from ``start_s`` to ``end_s``. Rows that no method could serve are 0 and
@@ -89,8 +91,31 @@ def compute_baseline(
         event_days=event_days,
         calendar=calendar,
         rules=rules or BaselineRules(),
+        known_s=known_s,
     )
     return work.run()
+
+
+def measurable_rows(
+    draft: RequestDraft,
+    *,
+    index: FleetIndex,
+    meter: IntervalMeter,
+    schedule: Schedule | None,
+    event: TimeGrid,
+    known_s: float,
+    rules: BaselineRules,
+) -> BoolArray:
+    """Return the rows for which ``compute_baseline`` would find a method on ``event``, shape ``(n_resources,)``.
+
+    Chargers measured by their sessions always have one; stores whose plan covers the event; whoever else was metered
+    in the last hour before ``known_s``, since that stands in for every other method.
+    """
+    count = len(index)
+    metered = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[:count])
+    planned = np.isfinite(scheduled_kw(schedule, event, count)).all(axis=1)
+    by_session = _by_session(draft) & index.is_class(ResourceClass.EV)
+    return np.asarray(metered | by_session | (planned & (wanted_methods(draft, index) == _SCHEDULE)))
 
 
 def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
@@ -148,6 +173,7 @@ class _Computation:
     event_days: Collection[date]
     calendar: DayCalendar
     rules: BaselineRules
+    known_s: float
 
     def run(self) -> Baseline:
         wanted = wanted_methods(self.draft, self.index)[self.rows]
@@ -158,6 +184,8 @@ class _Computation:
         plan_kw = scheduled_kw(self.schedule, self.event, len(self.index))[self.rows]
         offers = (self._same_day_kw(reference, ratios), before_kw, plan_kw)
         power_kw, used = _first_complete(offers, wanted)
+        # What a session would take is seen when it is there; until then nothing is expected of an unknown charger.
+        used[self._by_session & (used == _NOBODY)] = _SAME
         return Baseline(
             grid=self.event,
             power_kw=self._on_all_rows(power_kw),
@@ -169,6 +197,10 @@ class _Computation:
             notes=self._notes(wanted, used, ratios, reference),
             excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == _NOBODY].tolist()),
         )
+
+    @property
+    def _by_session(self) -> BoolArray:
+        return np.asarray(_by_session(self.draft) & self.index.is_class(ResourceClass.EV)[self.rows])
 
     @property
     def _code(self) -> CodeArray:
@@ -216,7 +248,8 @@ class _Computation:
         return self.meter.read(window_before(self.notice_s, self.rules.window_s))[self.rows]
 
     def _before_kw(self) -> FloatArray:
-        return meter_before_kw(self.meter, self.start_s, self.rules.before_steps)[self.rows]
+        until_s = min(self.start_s, self.known_s)
+        return meter_before_kw(self.meter, until_s, self.rules.before_steps)[self.rows]
 
     def _ratios(self, reference: Reference, window_kw: FloatArray, wanted: CodeArray) -> dict[str, float]:
         """Return today's level by class of those averaged over days; 1 where it cannot be told."""

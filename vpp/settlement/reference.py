@@ -214,13 +214,19 @@ def mean_known(stack: FloatArray) -> FloatArray:
 def adjustment_ratio(actual_kw: FloatArray, reference_kw: FloatArray, clip: tuple[float, float]) -> float:
     """Return today's load over the reference in the window, clipped, NaN where it cannot be told.
 
-    Both are of shape ``(n_rows, n_window_steps)``; only what is known in both counts.
+    Both are of shape ``(n_rows, n_window_steps)``; only what is known in both counts. Where consumption and production
+    nearly cancel, the ratio of their small difference would say nothing: it fades to 1 from half of the reference's
+    magnitude down, and is 1 from a quarter on.
     """
     both = np.isfinite(actual_kw) & np.isfinite(reference_kw)
-    reference = float(reference_kw[both].sum())
-    if reference == 0.0:
+    reference, size = float(reference_kw[both].sum()), float(np.abs(reference_kw[both]).sum())
+    if size == 0.0:
         return float("nan")
-    return float(np.clip(float(actual_kw[both].sum()) / reference, *clip))
+    trust = min(max(4.0 * abs(reference) / size - 1.0, 0.0), 1.0)
+    if trust == 0.0:
+        return 1.0
+    off = float(actual_kw[both].sum()) / reference - 1.0
+    return float(np.clip(1.0 + trust * off, *clip))
 
 
 def adjusted(event_kw: FloatArray, window_kw: FloatArray, ratio: float, how: Adjustment) -> FloatArray:

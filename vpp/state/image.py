@@ -123,6 +123,7 @@ class ProcessImage:
             need_kwh=self.sessions.need_kwh(delivered_kwh),
             departure_s=self.sessions.departure_s(),
             sheddable=self._sheddable(delivered_kwh),
+            troubles=np.nan_to_num(self._value[Quantity.TROUBLES]).astype(np.int64),
         )
         for name in FleetState.__slots__:
             column = getattr(state, name)

@@ -145,6 +145,7 @@ class _FakePlant:
         self.checks = {"database": True, "plan": True}
         self.broken = False
         self.failed: Mapping[str, object] | None = None
+        self.lost: Mapping[str, Sequence[str]] = {}
         self._requests: dict[str, DispatchRequest] = {}
         self._keys: dict[str, str] = {}
         self._sessions = {
@@ -166,6 +167,10 @@ class _FakePlant:
         if request_id not in self._requests:
             raise UnknownIdError("request", request_id)
         return self._requests[request_id]
+
+    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+        del request_id
+        return self.lost
 
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
         del request_id

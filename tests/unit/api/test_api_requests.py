@@ -47,6 +47,20 @@ async def test_a_settlement_that_failed_is_shown_with_its_cause(client: httpx.As
     assert shown == {"cause": "no meters", "since_at": "2026-07-15T06:30:00Z", "tried_at": "2026-07-15T06:30:00Z"}
 
 
+async def test_whom_a_running_request_has_lost_is_named_with_the_reason(
+    client: httpx.AsyncClient, plant: "FakePlant"
+) -> None:
+    made = (await client.post("/api/v1/requests", json=BODY)).json()
+    assert made["losses"] == []
+
+    plant.lost = {"disconnected": ["CS-1", "CS-2"], "stale": ["B-1"]}
+    shown = (await client.get(f"/api/v1/requests/{made['id']}")).json()["losses"]
+    assert shown == [
+        {"reason": "disconnected", "count": 2, "resource_ids": ["CS-1", "CS-2"]},
+        {"reason": "stale", "count": 1, "resource_ids": ["B-1"]},
+    ]
+
+
 async def test_the_same_key_returns_the_same_request(client: httpx.AsyncClient) -> None:
     first = await client.post("/api/v1/requests", json=BODY, headers={"Idempotency-Key": "k"})
     again = await client.post("/api/v1/requests", json=BODY, headers={"Idempotency-Key": "k"})

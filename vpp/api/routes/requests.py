@@ -171,7 +171,7 @@ async def report(
 
 
 def _view(plant: Plant, request: DispatchRequest) -> RequestView:
-    return RequestView.of(request, plant.progress(request.id), plant.unsettled(request.id))
+    return RequestView.of(request, plant.progress(request.id), plant.unsettled(request.id), plant.losses(request.id))
 
 
 def _older(requests: Sequence[DispatchRequest], before: str, found: Sequence[DispatchRequest]) -> list[DispatchRequest]:

@@ -9,6 +9,8 @@ from vpp.api.schemas.base import Known, Schema
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import BaselineMethod
 
+_MOST_NAMED = 200
+
 
 class IntervalView(Schema):
     """One 15-minute interval; mean powers."""
@@ -48,6 +50,8 @@ class BaselineView(Schema):
     excluded_days: list[ExcludedDay]
     adjustment_ratio: dict[str, Known] = Field(description="Same-day adjustment by resource class.")
     input_sha256: str
+    excluded: dict[str, int] = Field(description="Devices that were not enlisted, counted by reason.")
+    excluded_ids: list[str] = Field(description="The first two hundred of them.")
 
     @classmethod
     def of(cls, baseline: Baseline) -> Self:
@@ -58,6 +62,8 @@ class BaselineView(Schema):
             excluded_days=[ExcludedDay(day=day, reason=reason) for day, reason in baseline.excluded_days],
             adjustment_ratio=dict(baseline.adjustment_ratio),
             input_sha256=baseline.input_sha256,
+            excluded=dict(baseline.excluded_why),
+            excluded_ids=list(baseline.excluded_ids[:_MOST_NAMED]),
         )
 
 

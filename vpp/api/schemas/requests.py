@@ -1,6 +1,6 @@
 """A dispatcher's request, our quote, and everything that happened since."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -200,6 +200,17 @@ class ProgressView(Schema):
     )
 
 
+_MOST_NAMED = 200
+
+
+class LossView(Schema):
+    """Enlisted devices that cannot be called now, for one reason."""
+
+    reason: str
+    count: int
+    resource_ids: list[str] = Field(description="The first two hundred of them.")
+
+
 class SettlementFailedView(Schema):
     """Why a request that is over could not be settled; it is tried again."""
 
@@ -230,6 +241,7 @@ class RequestView(Schema):
     accepted_kw: float | None
     quote: QuoteView | None
     shortfall: ShortfallView | None
+    losses: list[LossView] = Field(description="Whom the running request has lost, and why; devices come back.")
     settlement_failed: SettlementFailedView | None = Field(description="null unless a settlement failed")
     progress: ProgressView | None = Field(description="null while the request does not run")
     history: list[TransitionView]
@@ -240,6 +252,7 @@ class RequestView(Schema):
         request: DispatchRequest,
         progress: Mapping[str, float] | None,
         unsettled: Mapping[str, object] | None = None,
+        losses: Mapping[str, Sequence[str]] | None = None,
     ) -> Self:
         """Return the request as it is shown."""
         draft = {name: getattr(request.draft, name) for name in RequestBody.model_fields}
@@ -252,6 +265,10 @@ class RequestView(Schema):
             accepted_kw=request.accepted_kw,
             quote=None if request.quote is None else QuoteView.of(request.quote),
             shortfall=_shortfall(request),
+            losses=[
+                LossView(reason=why, count=len(ids), resource_ids=list(ids[:_MOST_NAMED]))
+                for why, ids in (losses or {}).items()
+            ],
             settlement_failed=None if unsettled is None else SettlementFailedView.model_validate(dict(unsettled)),
             progress=_progress(progress),
             history=[

@@ -1,0 +1,99 @@
+"""Who can be counted on: one definition for quote, acceptance, dispatch and settlement.
+
+A quote counts the rows that stand so on its picture; acceptance enlists the very rows that stand so on its own; only
+they are commanded and only they are settled. Who of them is lost later is named, by the same rules.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from optimizer.jit import njit
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.regulation import FOLLOWING
+from vpp.domain.request import Direction, Product, RequestDraft
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality
+from vpp.domain.trouble import Trouble, mask_of
+
+_GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
+_BARRING = mask_of((Trouble.MEASURED_ONLY, Trouble.FAULTED, Trouble.OUT_OF_SERVICE))
+"""Troubles with which a device takes no part; others show in what it does."""
+
+
+class Standing(IntEnum):
+    """Whether a row can be counted on; the first reason that applies."""
+
+    ELIGIBLE = 0
+    DISCONNECTED = 1
+    OUT_OF_SERVICE = 2
+    STALE = 3
+    REFUSING = 4
+    NO_BASELINE = 5
+    NO_PART = 6
+
+
+ELIGIBLE, DISCONNECTED, OUT_OF_SERVICE, STALE, REFUSING, NO_BASELINE, NO_PART = (int(code) for code in Standing)
+
+WORDS = {
+    Standing.DISCONNECTED: "not connected",
+    Standing.OUT_OF_SERVICE: "faulted, out of service or measured only",
+    Standing.STALE: "not metered just now, or implausibly",
+    Standing.REFUSING: "refuses or ignores commands",
+    Standing.NO_BASELINE: "not metered long enough for a baseline",
+}
+"""Why a row is not counted on, for people."""
+
+
+def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
+    """Return the rows whose class and area take part in a request, shape ``(n_resources,)``.
+
+    Photovoltaics cannot cut net load, so their clouds are no part of a cut's measurement. A signal is followed by some
+    classes only, and by these it is measured.
+    """
+    chosen = index.in_area(draft.area)
+    if draft.product is Product.REGULATION:
+        return chosen & index.is_class(*FOLLOWING)
+    return chosen & ~index.is_class(ResourceClass.PV) if draft.direction is Direction.UP else chosen
+
+
+def barred_rows(state: FleetState) -> BoolArray:
+    """Return the rows that take no commands for a trouble of theirs, shape ``(n_resources,)``."""
+    if len(state.troubles) != len(state):
+        return np.zeros(len(state), dtype=np.bool_)
+    return np.asarray((state.troubles & _BARRING) != 0)
+
+
+def standing(state: FleetState, *, part: BoolArray, measurable: BoolArray, refusing: BoolArray) -> CodeArray:
+    """Return the ``Standing`` of every row, shape ``(n_resources,)``.
+
+    Args:
+        state: The picture.
+        part: Rows whose class and area take part, shape ``(n_resources,)``.
+        measurable: Rows that can be given a baseline, shape ``(n_resources,)``.
+        refusing: Rows no command may be sent to when it is due, shape ``(n_resources,)``.
+    """
+    now = _standing(state.connected, state.quality, state.power_kw, barred_rows(state))
+    now = np.where((now == ELIGIBLE) & refusing, REFUSING, now)
+    now = np.where((now == ELIGIBLE) & ~measurable, NO_BASELINE, now)
+    return np.where(part, now, NO_PART).astype(np.uint8)
+
+
+@njit()
+def standing_of(connected: bool, quality: int, power_kw: float, barred: bool) -> int:  # noqa: FBT001 - a kernel takes arguments by position
+    """Return how one row stands by its link and its meter."""
+    if not connected:
+        return DISCONNECTED
+    if barred:
+        return OUT_OF_SERVICE
+    if quality not in (_GOOD, _SUBSTITUTED) or np.isnan(power_kw):
+        return STALE
+    return ELIGIBLE
+
+
+@njit()
+def _standing(connected: BoolArray, quality: CodeArray, power_kw: FloatArray, barred: BoolArray) -> CodeArray:
+    found = np.empty(len(connected), dtype=np.uint8)
+    for row in range(len(connected)):
+        found[row] = standing_of(connected[row], quality[row], power_kw[row], barred[row])
+    return found
