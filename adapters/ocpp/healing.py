@@ -87,6 +87,19 @@ def heal(version: Version, action: str, payload: Json) -> Healed:
     return Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
 
 
+def heal_response(version: Version, action: str, payload: Json) -> Healed | None:
+    """Return a response that violates its schema as it may be taken, ``None`` where nothing can be made of it.
+
+    No word stands in for one that is missing: a yes that was not said is none. A yes beside a null or an unknown field
+    is one, and to take it for a no would leave a profile in force that nobody believes in.
+    """
+    schema = schemas.response_schema(version, action)
+    mender = _Mender(schema, {})
+    whole = mender.whole(payload, schema)
+    healed = Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
+    return healed if schemas.is_response(version, action, whole) else None
+
+
 class _Mender:
     """Goes through a request beside its schema and makes of each value what the schema wants.
 

@@ -333,10 +333,18 @@ class Endpoint:
             payload = parsed(bytes(raw))
         except BrokenFrameError:
             payload = None
-        if isinstance(payload, dict) and schemas.is_response(self.version, waiting.action, payload):
+        if isinstance(payload, dict) and not schemas.is_response(self.version, waiting.action, payload):
+            payload = self._healed_response(waiting.action, payload)
+        if isinstance(payload, dict):
             self._finish(AnswerKind.RESULT, payload)
         else:
             self._refused_by_nonsense()
+
+    def _healed_response(self, action: str, payload: Json) -> Json | None:
+        healed = healing.heal_response(self.version, action, payload)
+        for kind in () if healed is None else healed.kinds:
+            self.healed(kind)
+        return None if healed is None else healed.payload
 
     def _refused_by_nonsense(self) -> None:
         """End the outstanding CALL: its answer has come, and says nothing."""

@@ -63,13 +63,19 @@ def request_schema(version: Version, action: str) -> Json:
 
 
 @cache
+def response_schema(version: Version, action: str) -> Json:
+    """Return the schema of the response to a request that has one; not to be changed."""
+    return _read(version, f"{action}Response")
+
+
+@cache
 def _request(version: Version, action: str) -> _Validator:
     return jsonschema_rs.validator_for(request_schema(version, action), validate_formats=False)
 
 
 @cache
 def _response(version: Version, action: str) -> _Validator:
-    return jsonschema_rs.validator_for(_read(version, f"{action}Response"), validate_formats=False)
+    return jsonschema_rs.validator_for(response_schema(version, action), validate_formats=False)
 
 
 def check_request(version: Version, action: str, payload: Json) -> None:

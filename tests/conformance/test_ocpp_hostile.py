@@ -105,6 +105,32 @@ async def test_an_answer_that_says_accepted_is_one_whatever_it_wears(answer: str
         assert await sink.outcome(1) == (OutcomeStatus.ACCEPTED, Reason.NONE)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"status": "Accepted", "statusInfo": None}, "unknown_field"),
+        ({"status": "Accepted", "vendor": {"a": 1}}, "unknown_field"),
+        ({"status": " accepted"}, "word"),
+    ],
+)
+async def test_a_yes_with_a_cosmetic_fault_is_a_yes(answer: dict[str, object], kind: str) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        raw.answers["SetChargingProfile"] = answer
+        link.send(setpoints((1, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(1) == (OutcomeStatus.ACCEPTED, Reason.NONE)
+        assert sink.repaired == [kind]
+
+
+@pytest.mark.parametrize("answer", [{}, {"status": None}, {"status": ""}, {"status": "Perhaps"}, {"state": "Accepted"}])
+async def test_a_yes_that_was_not_said_is_none(answer: dict[str, object]) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        raw.answers["SetChargingProfile"] = answer
+        link.send(setpoints((1, EV, Layer.DISPATCH, 5.0, clock().now_s() + 900.0)))
+        assert await sink.outcome(1) == (OutcomeStatus.REJECTED, Reason.PROTOCOL)
+
+
 async def test_a_call_whose_id_is_a_number_is_served_under_that_number() -> None:
     sink = Sink()
     async with central(sink) as link, station(link) as raw:

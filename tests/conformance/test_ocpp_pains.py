@@ -478,14 +478,15 @@ async def test_pain_25_broken_escapes_are_counted_and_the_connection_lives() -> 
         assert len(sink.rejected) == 2
 
 
-async def test_pain_25_a_configuration_value_of_the_wrong_type_spoils_nothing_else() -> None:
+async def test_pain_25_a_configuration_value_of_the_wrong_type_is_read_as_it_is_meant() -> None:
     sink = Sink()
     async with central(sink) as link, station(link, boot=False) as raw:
         entry = {"key": "ChargeProfileMaxStackLevel", "readonly": True, "value": 8}
         raw.answers["GetConfiguration"] = {"configurationKey": [entry]}
         await raw.boot()
         await raw.settled()
-        assert link.card(EV)["max_stack_level"] is None
+        assert link.card(EV)["max_stack_level"] == 8
+        assert sink.repaired == ["text"]
         assert await dispatch(link, sink, 5, 5.0) == ACCEPTED
 
 
