@@ -70,6 +70,7 @@ class Command:
 
     Attributes:
         quiet: It is the link's own, and nobody hears of its end.
+        again: It gives a value in force once more to a station that may have lost it.
     """
 
     id: int
@@ -79,6 +80,7 @@ class Command:
     power_kw: float
     until_s: float
     quiet: bool = False
+    again: bool = False
 
     @property
     def slot(self) -> tuple[int, bool]:
@@ -138,8 +140,7 @@ class Charger:
         ack_s: How long the last instruction took to be answered.
         der: What it reported of its grid functions (2.1), by control id.
         clock_offset_s: How far its clock is behind ours, negative where it is ahead.
-        restated_s: When values in force were last given to it again after a boot, NaN if they never were;
-            ``restating`` says since when each of them is in force, by profile.
+        restated_s: When values in force were last given to it again after a boot, NaN if they never were.
         takes: It has taken a profile since it came to this process.
         has_others: It has connectors that are nobody's rows.
         tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
@@ -163,7 +164,6 @@ class Charger:
     der: dict[str, Json] | None = None
     clock_offset_s: float = 0.0
     restated_s: float = math.nan
-    restating: dict[int, float] | None = None
     takes: bool = False
     has_others: bool = False
     tx_refusals: int = 0
@@ -249,30 +249,10 @@ class Charger:
         for connector in self.transactions:
             self.doubt(connector)
 
-    def restated(self) -> list[Command]:
-        """Return the dispatch values in force as instructions, for a station that may have lost them by a boot.
-
-        None of them counts as in force until it is taken again.
-        """
-        connectors = {row: connector for connector, row in self.rows.items()}
-        leases = {row: self.leases.get((row, True), lease) for (row, _), lease in self.leases.items()}
-        commands = [
-            Command(
-                id=lease.profile_id,
-                row=row,
-                connector=connectors[row],
-                layer=Layer.DISPATCH,
-                power_kw=lease.power_kw,
-                until_s=lease.until_s,
-                quiet=True,
-            )
-            for row, lease in leases.items()
-        ]
-        self.restating = {lease.profile_id: lease.since_s for lease in leases.values()} or None
-        self.restated_s = self.services.clock.now_s() if leases else self.restated_s
-        for row in leases:
-            self.released(row)
-        return commands
+    def leases_by_connector(self) -> dict[int, Lease]:
+        """Return the dispatch value in force at every connector that has one."""
+        found = ((connector, self.lease(row)) for connector, row in self.rows.items())
+        return {connector: lease for connector, lease in found if lease is not None}
 
     def speaks_of(self, connector: int) -> None:
         """Take note of a connector: one that is nobody's row must not suffer from what is meant for another."""
@@ -380,12 +360,12 @@ class Charger:
     ) -> None:
         """Record that the station took a dispatch value; a TxProfile is tied to its running transaction."""
         now_s = self.services.clock.now_s()
-        since_s = now_s if self.restating is None else self.restating.pop(command.id, now_s)
+        before = self.lease(command.row) if command.again else None
         self.leases[command.row, purpose is ProfilePurpose.TX] = Lease(
             profile_id=command.id,
             power_kw=power_kw,
             until_s=command.until_s,
-            since_s=since_s,
+            since_s=now_s if before is None else before.since_s,
             dynamic=dynamic,
             purpose=purpose,
             base=base,

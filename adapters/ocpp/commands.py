@@ -43,6 +43,7 @@ REFUSED_EARLY_WALL_S = 2.0
 _LAST_PROFILE_ID = 2**31 - 1
 _PROBES_BELOW = 1000
 _WAKES_BELOW = 500
+_RESTATED_BELOW = 250
 PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
 """The one profile of a control test; ids from here up are the link's own, and no command's."""
 _ALL, _DURATION, _RELATIVE, _PERIODS = End.ALL, End.DURATION, End.RELATIVE, End.PERIODS
@@ -158,6 +159,11 @@ def odd_period(odd: Odd, later_s: float) -> Json:
     """Return the one unusual period of a probe."""
     phases: Json = {} if odd.phases is None else {"numberPhases": odd.phases}
     return {"startPeriod": round(later_s), "limit": odd.value, **phases}
+
+
+def restated_profile_id(connector: int) -> int:
+    """Return the id under which the link gives a value again; no command's profile is ever taken twice."""
+    return _LAST_PROFILE_ID - _RESTATED_BELOW - connector
 
 
 def wake_profile_id(connector: int) -> int:

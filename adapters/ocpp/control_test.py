@@ -93,10 +93,13 @@ class _Probe:
         return None
 
     def takes(self, unit: RateUnit, odd: Odd | None) -> Generator[Call, Answer, bool]:
-        """Tell whether a probe is accepted."""
-        answer = yield self._dialect.probe(self._profile(unit), odd, LATER_S)
-        self._charger.ack_s = answer.took_s
-        return answer.kind is AnswerKind.RESULT and answer.status == "Accepted"
+        """Tell whether a probe is accepted; stations refuse now and then without meaning it, so it is asked twice."""
+        for _ in range(2):
+            answer = yield self._dialect.probe(self._profile(unit), odd, LATER_S)
+            self._charger.ack_s = answer.took_s
+            if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
+                return True
+        return False
 
     def highest_level(self) -> int | None:
         """Return the stated highest stack level, 0 if a profile above the default was not taken."""

@@ -21,6 +21,7 @@ from adapters.ocpp.commands import (
     Verdict,
     judge,
     reserved_profile_id,
+    restated_profile_id,
     wants_setpoint,
 )
 from adapters.ocpp.plates import Plate
@@ -56,6 +57,20 @@ def install_default(dialect: Dialect, charger: Charger, connector: int) -> Scrip
         until_s=math.inf,
     )
     return (yield from _install(dialect, charger, command, again=True))
+
+
+def again(lease: Lease, connector: int, row: int) -> Command:
+    """Return the instruction that gives a value in force once more, to a station that may have lost it by a boot."""
+    return Command(
+        id=restated_profile_id(connector),
+        row=row,
+        connector=connector,
+        layer=Layer.DISPATCH,
+        power_kw=lease.power_kw,
+        until_s=lease.until_s,
+        quiet=True,
+        again=True,
+    )
 
 
 def _install(dialect: Dialect, charger: Charger, command: Command, *, again: bool = False) -> Script:
@@ -283,14 +298,7 @@ def _overwrite(dialect: Dialect, charger: Charger, command: Command, lease: Leas
     if lease.purpose not in choice.purposes:
         return
     way = replace(next(ways(choice)), purpose=lease.purpose)
-    over = Command(
-        id=lease.profile_id,
-        row=command.row,
-        connector=command.connector,
-        layer=Layer.DISPATCH,
-        power_kw=charger.default_kw(command.row),
-        until_s=lease.until_s,
-    )
+    over = replace(again(lease, command.connector, command.row), power_kw=charger.default_kw(command.row))
     now_s = charger.services.clock.now_s()
     yield dialect.set_profile(_profile(dialect, charger, over, way, now_s=now_s))
 

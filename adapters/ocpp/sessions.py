@@ -14,6 +14,7 @@ from adapters.ocpp.charger import Charger, Command
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, Dialect, Script, Verdict
 from adapters.ocpp.frames import CloseCode
+from adapters.ocpp.instructions import again
 from adapters.ocpp.knocks import Knocks
 from adapters.ocpp.manners import Manners
 from adapters.ocpp.pacing import Pacer
@@ -24,6 +25,7 @@ from adapters.ocpp.session import Session
 from adapters.ocpp.waking import Waker
 from adapters.ocpp.wire import Call, Version
 from vpp.domain.fleet import FleetIndex
+from vpp.domain.setpoint import OutcomeStatus
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
 from vpp.ports import Clock
@@ -222,11 +224,14 @@ class Sessions:
 
     def _restate(self, session: Session) -> None:
         """Leave a station in peace while it takes the answer to its boot; then give it what it may have lost by it."""
+        charger = session.charger
         session.hold_off(self._manners.settle_wall_s)
-        session.charger.rebooted()
-        for command in session.charger.restated():
-            if command.slot not in session.charger.pending:
-                self._hand_over(session.charger, command)
+        charger.rebooted()
+        for connector, lease in charger.leases_by_connector().items():
+            command = again(lease, connector, charger.rows[connector])
+            charger.restated_s = self._clock.now_s()
+            if command.slot not in charger.pending:
+                self._hand_over(charger, command)
 
     def silent(self, session: Session, now: float) -> float:
         """See ``session.Registry``: ping the quiet, drop the dead, ask who has said nothing yet who it is."""
@@ -263,8 +268,15 @@ class Sessions:
     def ended(self, command: Command, verdict: Verdict) -> None:
         """See ``session.Registry``."""
         if command.quiet:
+            self._ended_quietly(command, verdict)
             return
         self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason)
+
+    def _ended_quietly(self, command: Command, verdict: Verdict) -> None:
+        """Take note that a station refuses to take a value again: what it holds now is not that value."""
+        charger = self._roster.find(command.row)
+        if charger is not None and command.again and verdict.status is OutcomeStatus.REJECTED and verdict != EXPIRED:
+            charger.released(command.row)
 
     # Host.
 

@@ -127,8 +127,8 @@ class OcppStations:
     # Surroundings.
 
     def taken(self, profile_id: int) -> None:
-        """See ``station.Surroundings``; the probes of a control test are nobody's command."""
-        if profile_id != PROBE_PROFILE_ID:
+        """See ``station.Surroundings``; ids from the probe's up are the link's own, and nobody's command."""
+        if profile_id < PROBE_PROFILE_ID:
             self.profiles_taken[profile_id] += 1
 
     def dial(self, station: Station, after_s: float) -> None:

@@ -282,7 +282,18 @@ async def test_a_value_in_force_is_given_again_after_a_boot(version: str) -> Non
         again = next(p for p in profiles(raw)[sent:] if _limit(p) == 5000)
         assert again["chargingProfilePurpose"] == "TxDefaultProfile"
         assert parse_stamp(again["validTo"]) > clock().now_s() + 800.0
-        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 5.0)
+        assert 5 in (await raw.asked_for("ClearChargingProfile")).values()  # it may have kept what is tied
+        assert sink.values[EV, Quantity.LIMIT_KW] == 5.0
+
+
+async def test_a_value_that_is_refused_after_a_boot_is_in_force_no_more() -> None:
+    sink = Sink()
+    async with central(sink, settle_wall_s=0.0) as link, station(link) as raw:
+        assert await dispatch(link, sink, 5) == ACCEPTED
+        takes(raw, lambda p: _limit(p) != 5000)
+        await raw.boot()
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 9.0)
+        assert sink.told == [5]
 
 
 def _limit(profile: Json) -> float:
@@ -324,7 +335,7 @@ async def test_a_station_that_knows_no_profile_to_clear_is_given_its_default_in_
         link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
         assert await sink.outcome(6) == ACCEPTED
         over = profiles(raw)[-1]
-        assert (over["chargingProfileId"], over["chargingProfilePurpose"], _limit(over)) == (5, "TxProfile", 9000)
+        assert (over["chargingProfilePurpose"], over["stackLevel"], _limit(over)) == ("TxProfile", 0, 9000)
 
 
 async def test_a_dc_post_of_amperes_only_is_given_no_phases_and_no_more_than_its_ceiling_at_any_voltage() -> None:
