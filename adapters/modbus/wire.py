@@ -1,7 +1,8 @@
 """One persistent Modbus TCP connection, by pymodbus, with its corners taken off.
 
 What is taken off: pymodbus leaves a request waiting for its timeout after the connection is gone, reconnects without
-jitter, gives up a connection after a few silences of any one unit, and may lose a cancellation.
+jitter, gives up a connection after a few silences of any one unit, may lose a cancellation, and lets an answer that it
+cannot decode raise inside the event loop.
 
 What is added: a device that is busy is asked again (Modbus Application Protocol 1.1b3, section 7, codes 05 and 06), and
 one that closes its connection after an answer is dialled again and asked where it was left.
@@ -9,6 +10,7 @@ one that closes its connection after an answer is dialled again and asked where 
 
 import asyncio
 import logging
+import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import NoReturn
@@ -23,6 +25,13 @@ from vpp.domain.errors import DeviceUnreachableError, FrameError, SkipError
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # we log a loss once; it would log every request
 
 _NEVER = 1 << 30
+_LENGTHS, _LENGTHS_AT, _UNIT_AT, _FUNCTION_AT = struct.Struct(">HH"), 2, 6, 7
+"""Protocol and length in the header, where they stand, and what comes behind it."""
+_SHORTEST, _LONGEST = 3, 254
+"""Bounds of the length of an answer: the unit, and a PDU of 2 to 253 bytes."""
+_READING, _WRITING, _EXCEPTION = {3, 4}, {6, 16}, 0x80
+_EXCEPTION_BYTES, _WRITTEN_BYTES = 2, 5
+"""Length of answers (Modbus Application Protocol 1.1b3, sections 6.6, 6.12 and 7)."""
 _BUSY_WAITS_WALL_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """How long to leave a busy device alone before it is asked once more."""
 
@@ -136,6 +145,7 @@ class Wire:
             retries=0,
             reconnect_delay=0,
             trace_connect=self._changed,
+            trace_packet=self._packet,
         )
         self._client.set_max_no_responses(_NEVER)
         connected = await self._client.connect()
@@ -236,6 +246,18 @@ class Wire:
             _refuse(answer.exception_code if isinstance(answer, ExceptionResponse) else 0)
         return answer
 
+    def _packet(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the signature is pymodbus's
+        """Pass bytes on; those that are no answers end the connection, as nobody knows where the next one begins."""
+        client = self._client
+        if sending or client is None or is_answers(data):
+            return data
+        waiting = client.ctx.response_future
+        if self._asking and not waiting.done():
+            waiting.set_exception(FrameError(f"{len(data)} bytes that are no Modbus answer"))
+        if client.ctx.transport is not None:
+            client.ctx.transport.close()
+        return b""
+
     def _changed(self, connected: bool) -> None:  # noqa: FBT001 - the signature is pymodbus's
         if connected or self._client is None:
             return
@@ -243,6 +265,31 @@ class Wire:
         if self._asking and not waiting.done():
             waiting.set_exception(ConnectionException("the connection broke"))
         self._on_lost()
+
+
+def is_answers(data: bytes) -> bool:
+    """Tell whether bytes are whole answers to our requests, with perhaps the beginning of one more behind them."""
+    at = 0
+    while len(data) - at >= _FUNCTION_AT + 1:
+        protocol, length = _LENGTHS.unpack_from(data, at + _LENGTHS_AT)
+        if protocol or not _SHORTEST <= length <= _LONGEST:
+            return False
+        end = at + _UNIT_AT + length
+        if len(data) < end:
+            return True
+        if not _is_answer(data[at + _FUNCTION_AT : end]):
+            return False
+        at = end
+    return True
+
+
+def _is_answer(body: bytes) -> bool:
+    function, size = body[0], len(body)
+    if function & _EXCEPTION:
+        return size == _EXCEPTION_BYTES
+    if function in _READING:
+        return size == body[1] + 2 and not body[1] % 2
+    return function in _WRITING and size == _WRITTEN_BYTES
 
 
 def _refuse(code: int) -> NoReturn:

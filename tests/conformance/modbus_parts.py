@@ -30,12 +30,13 @@ NO_UINT, NO_INT = 0xFFFF, 0x8000
 class FastClock:
     """Wall time, twenty times as fast."""
 
-    def __init__(self) -> None:
+    def __init__(self, speed: float = SPEED) -> None:
+        self._speed = speed
         self._began = time.monotonic()
 
     def now_s(self) -> float:
         """Return epoch seconds."""
-        return 1_750_000_000.0 + (time.monotonic() - self._began) * SPEED
+        return 1_750_000_000.0 + (time.monotonic() - self._began) * self._speed
 
     def now(self) -> datetime:
         """Return the instant."""
@@ -51,7 +52,7 @@ class FastClock:
 
     def wall(self, seconds: float) -> float:
         """Return wall seconds."""
-        return seconds / SPEED
+        return seconds / self._speed
 
 
 @dataclass(slots=True)
@@ -305,6 +306,10 @@ class Line:
         self, layer: Layer, kw: float = math.nan, lease_s: float = math.inf, *, row: int = 0
     ) -> tuple[OutcomeStatus, Reason]:
         """Give one instruction and return its outcome."""
+        return await self.ear.outcome(self.order(layer, kw, lease_s, row=row))
+
+    def order(self, layer: Layer, kw: float, lease_s: float, *, row: int = 0) -> int:
+        """Give one instruction and return its number."""
         self.last += 1
         self.link.send(
             SetpointBatch(
@@ -316,7 +321,7 @@ class Line:
                 epoch=1,
             )
         )
-        return await self.ear.outcome(self.last)
+        return self.last
 
 
 @asynccontextmanager
@@ -326,10 +331,11 @@ async def dialled(
     timeout_s: float = 3.0,
     memory: DeviceMemory | None = None,
     maps: dict[str, RegisterMap] | None = None,
+    speed: float = SPEED,
 ) -> AsyncIterator[Line]:
     """Run a link that serves these resources."""
     line = Line(
-        clock=(clock := FastClock()),
+        clock=(clock := FastClock(speed)),
         link=ModbusLink(clock=clock, poll_s=poll_s, timeout_s=timeout_s, maps=maps or {}),
         ear=Ear(),
     )

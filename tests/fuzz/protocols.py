@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from tests.fuzz import ocpp_frames, ocpp_handshakes, ocpp_websocket
+from tests.fuzz import modbus_answers, ocpp_frames, ocpp_handshakes, ocpp_websocket
 from tests.fuzz.engine import Fuzzed, Tally, fuzz
 
 INPUTS = 1_000_000
-PROTOCOLS: Mapping[str, Fuzzed] = {module.NAME: module for module in (ocpp_frames, ocpp_handshakes, ocpp_websocket)}
+PROTOCOLS: Mapping[str, Fuzzed] = {
+    module.NAME: module for module in (ocpp_frames, ocpp_handshakes, ocpp_websocket, modbus_answers)
+}
 
 
 def part(what: tuple[str, int, str]) -> Tally:

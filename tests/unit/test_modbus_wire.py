@@ -7,7 +7,14 @@ from pymodbus.exceptions import ModbusIOException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
-from adapters.modbus.wire import BehindGatewayError, NoAnswerError, NoConnectionError, RefusedError, Wire
+from adapters.modbus.wire import (
+    BehindGatewayError,
+    NoAnswerError,
+    NoConnectionError,
+    RefusedError,
+    Wire,
+    is_answers,
+)
 
 
 def _wire() -> Wire:
@@ -55,3 +62,24 @@ async def test_no_answer_is_told_apart_from_no_connection() -> None:
         await _wire().read(1, 0, 1)
     with pytest.raises(NoConnectionError):
         await _wire().open()
+
+
+@pytest.mark.parametrize(
+    ("data", "sane"),
+    [
+        ("0001 0000 0005 01 03 02 0000", True),
+        ("0001 0000 0005 01 03 02 0000 0002 0000", True),
+        ("0001 0000 0003 01 83 02", True),
+        ("0001 0000 0006 01 10 0001 0002", True),
+        ("0001 0000 00", True),
+        ("0001 0007 0005 01 03 02 0000", False),
+        ("0001 0000 ffff 01 03 02 0000", False),
+        ("0001 0000 0002 01 03", False),
+        ("0001 0000 0005 01 03 04 0000", False),
+        ("0001 0000 0005 01 2b 02 0000", False),
+        ("0001 0000 0004 01 83 02 00", False),
+        ("0001 0000 0005 01 03 02 0000 4854 5450 2f31 2e31", False),
+    ],
+)
+def test_bytes_that_are_no_answers_are_told_from_those_that_are(data: str, *, sane: bool) -> None:
+    assert is_answers(bytes.fromhex(data)) is sane
