@@ -237,7 +237,10 @@ class DispatchEngine:
             )
             for request, result in steered
         ]
-        finish = self._last_word.speak(state, asked, rows=rows, default_kw=self._default_kw, reckoned=reckoned)
+        load = self._last_word.loads_kw(reckoned.known_kw)
+        finish = self._last_word.speak(
+            state, asked, rows=rows, default_kw=self._default_kw, reckoned=reckoned, known_load_kw=load
+        )
         batch = self._send(state, steered, finish)
         self.regulation.end(state, finish.load_kw, finish.least_load_kw)
         self._forget_idle(now_s, finish.rows)
@@ -249,7 +252,7 @@ class DispatchEngine:
                 self._progress(state, request, result, curves[request.id][0]) for request, result in steered
             ),
             transitions=tuple(transitions),
-            transformer_load_kw=self._last_word.loads_kw(reckoned.known_kw),
+            transformer_load_kw=load,
             transformer_expected_kw=finish.load_kw,
             session_kw=session,
             capped_rows=int(np.count_nonzero(capped)),

@@ -90,6 +90,7 @@ class LastWord:
         self._roster, self._commands = roster, commands
         self._default_kw = np.full(len(index), np.nan)
         self._reckoned = no_doubt(np.zeros(len(index)))
+        self._known_load_kw = np.zeros(len(index.transformers))
         self._cut_order = np.array([settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
         self._tree = FeederTree(index)
 
@@ -105,6 +106,7 @@ class LastWord:
         rows: RowArray,
         default_kw: FloatArray,
         reckoned: Reckoned,
+        known_load_kw: FloatArray,
     ) -> Finish:
         """Return what may be sent; only near a cap is the whole fleet looked at, and the guard cuts where it must.
 
@@ -114,8 +116,9 @@ class LastWord:
             rows: Rows that anything is wanted of or in force in.
             default_kw: Default value of every row, NaN where there is none, shape ``(n_resources,)``.
             reckoned: What every row counts for.
+            known_load_kw: Net load of every transformer by what is known of the rows, shape ``(n_transformers,)``.
         """
-        self._default_kw, self._reckoned = default_kw, reckoned
+        self._default_kw, self._reckoned, self._known_load_kw = default_kw, reckoned, known_load_kw
         finish = self._merged(state, asked, rows, self._seen(state, asked, rows))
         load, least = self._loads(finish, rows)
         over = above_caps(self._tree, load, self._settings, least)
@@ -136,9 +139,11 @@ class LastWord:
         """Return the most and the least every transformer may then carry, shape ``(n_transformers,)`` each."""
         most, least = self._reckoned.most_kw, self._reckoned.least_kw
         expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
-        load = self._tree.loads_kw(most) + self._tree.changes_kw(rows, expected - most[rows])
+        change = self._tree.changes_kw(rows, expected - most[rows])
         if not self._reckoned.doubtful:
+            load = self._known_load_kw + change
             return load, load
+        load = self._tree.loads_kw(most) + change
         expected = np.where(np.isnan(finish.wanted_kw), finish.least_kw, finish.wanted_kw)
         return load, self._tree.loads_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
 

@@ -75,33 +75,35 @@ def _reckoned(devices: Devices, meters: Meters, layers: Layers, waiting_s: Float
     power, power_at, quality = meters.power_kw, meters.power_at_s, meters.quality
     connected, plugged = meters.connected, meters.plugged
     default, dispatch, lease, limited = layers
-    known, most, least = np.zeros(len(power)), np.zeros(len(power)), np.zeros(len(power))
-    doubtful = False
+    known, rows, count = np.zeros(len(power)), np.empty(len(power), dtype=np.int32), 0
     for row in range(len(power)):
         kw = power[row]
-        fresh = (quality[row] in (_GOOD, _SUBSTITUTED)) and not np.isnan(kw)
-        known[row] = most[row] = least[row] = 0.0 if np.isnan(kw) else kw
-        if fresh and connected[row]:
-            waiting_s[row] = np.nan
-            continue
+        unknown = np.isnan(kw)
+        fresh = quality[row] in (_GOOD, _SUBSTITUTED) and not unknown
         # An empty station takes nothing, and most stations that say nothing are empty ones.
-        if is_charging(kind[row]) and not plugged[row] and not fresh:
-            known[row] = most[row] = least[row] = 0.0
-            continue
-        if np.isnan(kw) and not _overdue(waiting_s, row, connected[row], at_s):
+        empty = not fresh and not plugged[row] and is_charging(kind[row])
+        known[row] = 0.0 if unknown or empty else kw
+        if (fresh and connected[row]) or empty:
+            waiting_s[row] = np.nan
+        elif not (fresh and np.isnan(dispatch[row])) or limited[row] > power_at[row]:
+            rows[count] = row
+            count += 1
+    most, least, doubtful = known, known, False
+    for row in rows[:count]:
+        if np.isnan(power[row]) and not _overdue(waiting_s, row, connected[row], at_s):
             continue
         held = not np.isnan(dispatch[row]) and lease[row] > at_s
-        ended = limited[row] > power_at[row] and not held
-        if fresh and not held and not ended:
+        fresh = quality[row] in (_GOOD, _SUBSTITUTED)
+        if fresh and not held and not limited[row] > power_at[row]:
             continue
+        if not doubtful:
+            most, least, doubtful = known.copy(), known.copy(), True
         if held:
             told = min(max(dispatch[row], p_min[row]), p_max[row])
-            low, high = min(told, most[row]), max(told, most[row])
+            least[row], most[row] = min(told, known[row]), max(told, known[row])
         else:
             stands = safe[row] if np.isnan(default[row]) else default[row]
-            low, high = _default_range(kind[row], p_min[row], p_max[row], stands)
-        doubtful = True
-        most[row], least[row] = high, low
+            least[row], most[row] = _default_range(kind[row], p_min[row], p_max[row], stands)
     return Reckoned(known, most, least, doubtful)
 
 
