@@ -1,0 +1,54 @@
+"""Whatever a station refuses, the ways that are tried are few, all different, and none lasts for ever."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.units import RateUnit
+from adapters.ocpp.ways import WHOLE, Choice, End, Way, ways
+
+MOST = 24
+PURPOSES = (ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX)
+CHOICES = st.builds(
+    Choice,
+    purposes=st.permutations(PURPOSES).flatmap(lambda order: st.integers(1, 3).map(lambda n: order[:n])),
+    units=st.permutations(tuple(RateUnit)),
+    ends=st.permutations(tuple(End)),
+    step=st.sampled_from((0.1, WHOLE)),
+    setpoint=st.booleans(),
+    proven=st.booleans(),
+    ceiling=st.booleans(),
+)
+
+
+@given(CHOICES)
+def test_the_best_known_comes_first_and_the_others_are_few(choice: Choice) -> None:
+    tried = list(ways(choice))
+    assert (tried[0].purpose, tried[0].unit, tried[0].end) == (choice.purposes[0], choice.units[0], choice.ends[0])
+    assert len(tried) <= MOST
+    assert all(way.step == WHOLE for way in tried[1:])
+
+
+@given(CHOICES, st.data())
+def test_a_station_that_refuses_one_thing_is_given_its_value(choice: Choice, data: st.DataObject) -> None:
+    """One purpose, unit or end refused: another is found before everything has been tried."""
+    refused = data.draw(st.sampled_from([*choice.purposes, *choice.units, *choice.ends]))
+    others = {ProfilePurpose: choice.purposes, RateUnit: choice.units, End: choice.ends}[type(refused)]
+    takes = [way for way in ways(choice) if refused not in (way.purpose, way.unit, way.end)]
+    assert takes or len(others) == 1
+
+
+@given(CHOICES, st.data())
+def test_a_station_that_takes_one_purpose_in_one_unit_is_given_its_value(choice: Choice, data: st.DataObject) -> None:
+    purpose, unit = data.draw(st.sampled_from(choice.purposes)), data.draw(st.sampled_from(choice.units))
+    assert any((way.purpose, way.unit) == (purpose, unit) for way in ways(choice))
+
+
+@given(CHOICES, st.data())
+def test_a_station_that_takes_one_purpose_with_one_end_is_given_its_value(choice: Choice, data: st.DataObject) -> None:
+    purpose, end = data.draw(st.sampled_from(choice.purposes)), data.draw(st.sampled_from(choice.ends))
+    assert any(fits(way, purpose, end) for way in ways(choice))
+
+
+def fits(way: Way, purpose: ProfilePurpose, end: End) -> bool:
+    return (way.purpose, way.end) == (purpose, end)
