@@ -20,14 +20,13 @@ from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
-from vpp.domain.telemetry import Quality
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
 from vpp.storage.codec import encode
 from vpp.storage.journal import canonical_json, link
 from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.metering import MeteredMeans
 from vpp.telemetry.quality import QualityRules
-from vpp.telemetry.resample import IntervalMeans
 
 T0 = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
 START = T0 + timedelta(minutes=15)
@@ -81,7 +80,7 @@ class Loop:
         self.devices = Devices(self.index, T0.timestamp())
         with watch("sessions told"):
             self.devices.populate(self.image)
-        self.means = IntervalMeans(len(self.index), T0.timestamp())
+        self.means = MeteredMeans(self.index, T0.timestamp(), QualityRules().stale_s)
         self.schedule = flat_schedule(self.index, T0)
         self.baselines: dict[str, object] = {}
         self.trackers: dict[str, Tracker] = {}
@@ -116,8 +115,7 @@ class Loop:
         with watch("samples encoded"):
             encode(samples)
         with watch("interval means"):
-            seen = state.connected & (state.quality != Quality.BAD)
-            self.means.update(state.at_s, np.where(seen, state.power_kw, np.nan))
+            self.means.take(samples, state.at_s)
         before_s = self.journal_s
         with watch("engine.cycle"):
             result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines)

@@ -75,9 +75,12 @@ def cause_of(index: FleetIndex, hold: CodeArray, portfolio: BoolArray) -> str:
 
 def lost_rows(hold: CodeArray, enlisted: BoolArray) -> dict[str, RowArray]:
     """Return the enlisted rows that cannot be called, by the name of the reason; what drivers need is no loss."""
-    rows = np.flatnonzero(enlisted)
-    codes = hold[rows]
-    return {why.name.lower(): rows[codes == why].astype(np.int32) for why in _LOSSES if (codes == why).any()}
+    codes = hold[enlisted]
+    tally = np.bincount(codes, minlength=len(Hold))
+    if not any(tally[why] for why in _LOSSES):
+        return {}
+    rows = np.flatnonzero(enlisted).astype(np.int32)
+    return {why.name.lower(): rows[codes == why] for why in _LOSSES if tally[why]}
 
 
 def next_help_s(commands: CommandTable, hold: CodeArray, portfolio: BoolArray) -> float:
