@@ -12,7 +12,7 @@ import pytest
 from vpp.console import plots
 from vpp.console.report import days_left_out, plot_png, render_report, report_json
 from vpp.console.wording import energy, number, percent, plain, power
-from vpp.domain.performance import Baseline, IntervalResult, Performance
+from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
 from vpp.domain.request import (
     BaselineMethod,
     BindingLimit,
@@ -234,6 +234,19 @@ def outline(text: str) -> Outline:
     parser = Outline()
     parser.feed(text)
     return parser
+
+
+def test_who_was_not_metered_or_not_enlisted_is_named_with_the_reason() -> None:
+    gone = Unmetered(resource_id="hvac-0007", starts_at=(GRID.start_at, GRID.start_at + timedelta(minutes=15)))
+    baseline = replace(BASELINE, excluded_why={"not connected": 1})
+    performance = replace(PERFORMANCE, baseline=baseline, unmetered=(gone,), unmetered_count=3)
+    page = render_report(REQUEST, performance)
+    assert "hvac-0007 (2 from" in page
+    assert "3 devices have intervals" in page
+    assert "1 not connected" in page
+    content = report_json(REQUEST, performance)
+    assert content["performance"]["unmetered_count"] == 3  # type: ignore[index]  # JSON
+    assert content["baseline"]["excluded_why"] == {"not connected": 1}  # type: ignore[index]  # JSON
 
 
 def test_the_page_has_every_section_in_order(page: str) -> None:

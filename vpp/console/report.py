@@ -21,6 +21,7 @@ _BASELINE_FACTS = (
     "adjustment_ratio",
     "notes",
     "excluded_ids",
+    "excluded_why",
     "input_sha256",
 )
 
