@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     bus_url: str = Field(
         "memory:", description="memory: for everything in one process, nats://HOST:PORT to meet gateways on NATS"
     )
+    fleet_id: str | None = Field(
+        None,
+        pattern=r"^[\w-]{1,64}$",
+        description="id of the fleet on a bus that several share; a service makes a random one with its database and a"
+        " gateway keeps the first it hears of in its data folder if unset",
+    )
     gateway: str | None = Field(
         None, pattern=r"^[\w-]{1,64}$", description="name of this gateway; host and process id if unset"
     )

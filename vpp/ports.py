@@ -366,6 +366,10 @@ class TelemetryHistory(Protocol):
 class Registry(Protocol):
     """The fleet's master data, which survive a restart."""
 
+    def fleet_id(self, given: str | None = None) -> str:
+        """Return the id of the fleet, made once and kept; ``given`` names a fleet that has none yet."""
+        ...
+
     def load(self) -> FleetIndex:
         """Return the fleet as registered so far."""
         ...

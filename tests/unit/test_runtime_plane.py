@@ -1,12 +1,17 @@
-"""The device plane remembers when each command left."""
+"""The device plane remembers when each command left, and no link stands in another's way."""
+
+from dataclasses import replace
 
 import numpy as np
 
+from tests.conformance.bus_parts import Devices, city, orders
 from vpp.bus.hub import GatewayHub
 from vpp.bus.inprocess import InProcessBus
 from vpp.bus.link import BusLink
 from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter
 from vpp.domain.session import Promise, SessionPromised
+from vpp.domain.setpoint import OutcomeStatus, SetpointBatch
 from vpp.runtime.clock import VirtualClock
 from vpp.runtime.plane import DevicePlane, SentTimes
 from vpp.state.image import ProcessImage
@@ -57,3 +62,25 @@ def test_a_later_leader_is_heard_of_on_the_bus() -> None:
     assert not plane.deposed()
     hub.deposed = True
     assert plane.deposed()
+
+
+class Broken(Devices):
+    """A link that fails at everything it is handed."""
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Fail."""
+        raise ValueError(f"{len(batch)} instructions")
+
+
+async def test_a_link_that_fails_keeps_no_other_from_its_instructions() -> None:
+    index = city(1).extended(resources=[replace(city(1).resources[0], id="m", adapter=Adapter.MODBUS, address="m")])
+    broken, sound = Broken("ocpp"), Devices("modbus")
+    plane = DevicePlane([broken, sound], Ingest(ProcessImage(index), QualityRules()), VirtualClock(1_784_100_000.0))
+    plane.assign(index)
+    await plane.start()
+    plane.send(orders([5, 6], [0, 1]))
+    assert sound.received == [6]
+    fates = {int(i): OutcomeStatus(s) for b in plane.take_outcomes() for i, s in zip(b.ids, b.status, strict=True)}
+    assert fates == {5: OutcomeStatus.UNREACHABLE, 6: OutcomeStatus.ACCEPTED}
+    assert plane.rejected["ocpp", "send_fault"] == 1
+    await plane.close()

@@ -23,6 +23,7 @@ from vpp.bootstrap.children import Child, free_block
 from vpp.bootstrap.service import Store
 from vpp.bootstrap.stationload import HOST, Crew
 from vpp.bus import subjects as to
+from vpp.bus.fleetbus import FleetBus, scoped
 from vpp.bus.nats import NatsBus
 from vpp.bus.server import local_nats
 from vpp.domain.errors import ConfigurationError
@@ -41,6 +42,7 @@ _SAY_WALL_S = 10.0
 _PAST_STEPS = 16
 _ANSWERS = "_INBOX"
 """Where NATS clients hear what they asked for."""
+_FLEET = "bench"
 _SERVES = b"gateway serves"
 
 
@@ -68,7 +70,7 @@ class Plane:
         self.client: httpx.AsyncClient
         self.serve: Child
         self.gateways: dict[str, Child] = {}
-        self.bus: NatsBus
+        self.bus: FleetBus
         self._port = port
         self._gone: set[str] = set()
 
@@ -186,8 +188,9 @@ async def running(
             httpx.AsyncClient(base_url=f"http://{HOST}:{port + 1}", timeout=120.0, trust_env=False)
         )
         environment = _environment(plane.clock, folder, nats.url, port)
-        plane.bus = await NatsBus.at(nats.url, name="vpp bench path")
-        stack.push_async_callback(plane.bus.close)
+        shared = await NatsBus.at(nats.url, name="vpp bench path")
+        stack.push_async_callback(shared.close)
+        plane.bus = FleetBus(shared, _FLEET)
         wire = Client()
         await wire.connect(nats.url)
         stack.push_async_callback(wire.close)
@@ -238,9 +241,10 @@ async def _listen_in(plane: Plane, client: Client) -> None:
     async def beat(message: Msg) -> None:
         plane.tap.beat(message.data)
 
-    heard = {to.BEATS: beat, f"{to.ROOT}.set.>": instruction, f"{_ANSWERS}.>": receipt, f"{to.ROOT}.up.>": report}
+    heard = {to.BEATS: beat, f"{to.ROOT}.set.>": instruction, f"{to.ROOT}.up.>": report}
     for pattern, handler in heard.items():
-        await client.subscribe(pattern, cb=handler)
+        await client.subscribe(scoped(_FLEET, pattern), cb=handler)
+    await client.subscribe(f"{_ANSWERS}.>", cb=receipt)
     await client.flush()
 
 
@@ -252,6 +256,7 @@ def _environment(clock: ScaledClock, folder: Path, nats_url: str, port: int) -> 
         "VPP_HTTP": f"{HOST}:{port + 1}",
         "VPP_OCPP": f"{HOST}:{port}",
         "VPP_BUS_URL": nats_url,
+        "VPP_FLEET_ID": _FLEET,
         "VPP_DATA_DIR": str(folder),
         "VPP_CLOCK_SPEED": str(clock.speed),
         "VPP_CLOCK_ANCHOR_S": str(clock.anchor_s),

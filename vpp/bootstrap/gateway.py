@@ -14,17 +14,19 @@ from adapters.ocpp.server import OcppLink
 from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.links import links_of
 from vpp.bootstrap.runner import run
+from vpp.bus.fleetbus import FleetBus, Strangers, checked, first_fleet
 from vpp.bus.gateway import Gateway
 from vpp.bus.nats import NatsBus
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, UnknownIdError
-from vpp.ports import Clock, DeviceLink
+from vpp.ports import Bus, Clock, DeviceLink
 from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.clock_guard import ClockGuard
 from vpp.runtime.observability import configure_logging
 
 _log = structlog.get_logger(__name__)
 _GC_THRESHOLD = 50_000
+_FLEET_FILE = "fleet-id"
 
 
 def run_gateway(settings: Settings) -> None:
@@ -58,11 +60,15 @@ async def _serve(settings: Settings, clock: Clock) -> None:
     name = settings.gateway or own_name()
     links = links_of(settings, clock, shared_port=True)
     bus = await NatsBus.at(settings.bus_url, name=f"vpp gateway {name}")
+    strangers: Strangers | None = None
     try:
+        fleet = await fleet_of(settings, bus)
+        strangers = Strangers(bus, fleet)
+        await strangers.start()
         gateway = Gateway(
             name=name,
             incarnation=int(SYSTEM_CLOCK.now_s() * 1000.0),
-            bus=bus,
+            bus=FleetBus(bus, fleet),
             links=links,
             clock=clock,
             flush_wall_s=settings.gateway_flush_wall_s,
@@ -70,10 +76,35 @@ async def _serve(settings: Settings, clock: Clock) -> None:
             remember_default=remembering(links),
             fleet_taken=spare_the_collector,
         )
-        _log.info("gateway runs", gateway=name, ocpp=settings.ocpp, mqtt=settings.mqtt_url is not None)
+        _log.info("gateway runs", gateway=name, fleet=fleet, ocpp=settings.ocpp, mqtt=settings.mqtt_url is not None)
         await gateway.run()
     finally:
+        if strangers is not None:
+            await strangers.close()
         await bus.close()
+
+
+async def fleet_of(settings: Settings, bus: Bus) -> str:
+    """Return whose gateway this is: by the settings, as kept in the data folder, or by the first service heard of.
+
+    Raises:
+        ConfigurationError: Services of several fleets are on the bus and nobody has said which one is meant.
+    """
+    kept = settings.data_dir / _FLEET_FILE
+    if settings.fleet_id is not None:
+        return settings.fleet_id
+    if kept.is_file():
+        fleet = kept.read_text(encoding="ascii").strip()
+        _log.info("gateway belongs to a fleet", fleet=fleet, kept_in=str(kept))
+        return checked(fleet)
+    _log.info("gateway waits for a service to say whose it is", setting="VPP_FLEET_ID")
+    fleet = await first_fleet(bus)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    whole = kept.with_name(f"{_FLEET_FILE}.{os.getpid()}")
+    whole.write_text(f"{fleet}\n", encoding="ascii")
+    whole.replace(kept)
+    _log.info("gateway has met its fleet", fleet=fleet, kept_in=str(kept))
+    return fleet
 
 
 def spare_the_collector() -> None:

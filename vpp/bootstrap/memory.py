@@ -206,6 +206,10 @@ class HeldRegistry:
     def __init__(self) -> None:
         self._index = FleetIndex.empty()
 
+    def fleet_id(self, given: str | None = None) -> str:
+        """Return the id of a fleet nobody shares a bus with."""
+        return given or "volatile"
+
     def load(self) -> FleetIndex:
         """Return the fleet as registered so far."""
         return self._index

@@ -73,6 +73,8 @@ STARTED = "service.started"
 _GRACE_WALL_S = 2
 _BACKLOG = 2048
 _MEBIBYTE = 2**20
+_FAST_RESTART_S = 5.0
+"""Control is tried again soon, however often it has failed."""
 
 
 def run_service(settings: Settings) -> None:
@@ -206,6 +208,7 @@ class Service:
         self._calendar = calendar_of(settings.holidays)
         index = store.registry.load()
         epoch = store.leases.next_epoch()
+        self._fleet = store.registry.fleet_id(settings.fleet_id)
         store.meters.grow(len(index))
         self.metrics = Metrics(version("vpp"))
         self.metrics.set_leader_epoch(epoch)
@@ -251,7 +254,8 @@ class Service:
         self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
         self._links = links
         self._observer = observer
-        self._supervisor = Supervisor(clock)
+        self._supervisor = Supervisor(clock, self._loop_failed)
+        self.plant.watch.failing = self._supervisor.failing
         self._compose_loops(ingest, means)
         self._restore(image)
 
@@ -259,7 +263,8 @@ class Service:
         """Open the device links."""
         for link in self._links:
             if isinstance(link, BusLink):
-                link.hub.lead(self._epoch)
+                link.hub.lead(self._epoch, fleet=self._fleet)
+                self.plant.watch.leadership = link.hub
         self.plane.assign(self._index)
         await self.plane.start()
         self._remember_defaults()
@@ -268,7 +273,7 @@ class Service:
         """Serve until cancelled or until a loop fails for good; HTTP is answered at ``listener``."""
         await self.open()
         plant = self.plant
-        self._supervisor.watch("fast", plant.fast.run)
+        self._supervisor.watch("fast", plant.fast.run, most_s=_FAST_RESTART_S)
         self._supervisor.watch("slow", plant.slow.run)
         self._supervisor.watch("settlement", self._settle)
         guard = guard_of(self._clock, plant.clock_stepped)
@@ -342,6 +347,9 @@ class Service:
             observer=plant.follow if self._observer is None else self._follow,
         )
 
+    def _loop_failed(self) -> None:
+        self.plant.watch.loops(self._clock.now_s())
+
     def _follow(self, state: FleetState, result: CycleResult) -> None:
         self.plant.follow(state, result)
         if self._observer is not None:
@@ -413,7 +421,8 @@ class Service:
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
-        _log.info("service runs", http=self._settings.http, ocpp=self._settings.ocpp, epoch=self._epoch)
+        addresses = {"http": self._settings.http, "ocpp": self._settings.ocpp}
+        _log.info("service runs", **addresses, epoch=self._epoch, fleet=self._fleet)
         try:
             await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
         finally:

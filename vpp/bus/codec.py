@@ -72,6 +72,8 @@ class Kind(IntEnum):
     """Wall seconds since the pollers of a gateway's links last turned."""
     FOUND = 18
     """What stood in devices before our first write, as JSON; none where the registers are the owner's again."""
+    FLEET = 19
+    """A service's announcement of the fleet it leads, one row; number: its epoch."""
     AREAS = 20
     """A page of master data, as the four that follow; number: how many there are of the kind in all."""
     OPERATORS = 21
@@ -128,6 +130,7 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     Kind.UPLINK: (("gateway", TEXT), ("incarnation", "<i8"), ("at_s", "<f8")),
     Kind.RECEIPT: (("at_s", "<f8"),),
     Kind.ASK: (("what", TEXT),),
+    Kind.FLEET: (("fleet", TEXT),),
     Kind.FOUND: (("rows", "<i4"), ("values", TEXT)),
     Kind.AREAS: (("id", TEXT), ("name", TEXT)),
     Kind.OPERATORS: (("id", TEXT), ("name", TEXT)),

@@ -13,6 +13,7 @@ import structlog
 from vpp.bus import masterdata
 from vpp.bus import subjects as to
 from vpp.bus.codec import Frame, Kind, decode, encode, unbundled
+from vpp.bus.fleetbus import FleetBus, Strangers
 from vpp.bus.frames import (
     FRAME_ROWS,
     ages_of,
@@ -94,12 +95,25 @@ class GatewayHub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaking = Overtaking(bus, self._later)
         self._memory: MemoryDesk | None = None
+        self._strangers: Strangers | None = None
 
     # What the service does with it.
 
-    def lead(self, epoch: int) -> None:
-        """State the epoch under which this process leads; before ``start``."""
+    def lead(self, epoch: int, *, fleet: str = "") -> None:
+        """State the epoch under which this process leads, and whose fleet; before ``start``.
+
+        Without a fleet the bus is taken to be this fleet's own, as in one process.
+        """
         self._epoch = epoch
+        if fleet and self._strangers is None:  # every link hands over the same
+            self._strangers = Strangers(self._bus, fleet)
+            self._bus = FleetBus(self._bus, fleet)
+            self._overtaking = Overtaking(self._bus, self._later)
+
+    @property
+    def strangers(self) -> int:
+        """How many announcements of services of other fleets were heard and refused."""
+        return 0 if self._strangers is None else self._strangers.announcements
 
     def assign(self, index: FleetIndex) -> None:
         """Take the fleet, which only grows; gateways fetch what is new."""
@@ -145,6 +159,8 @@ class GatewayHub:
             handlers.append((to.memory(self._epoch), self._memory.answer))
         for pattern, handler in handlers:
             self._subscriptions.append(await self._bus.subscribe(pattern, handler))
+        if self._strangers is not None:
+            await self._strangers.start()
         self._later(self._lead())
 
     def send(self, batch: SetpointBatch) -> None:
@@ -188,6 +204,8 @@ class GatewayHub:
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions.clear()
+        if self._strangers is not None:
+            await self._strangers.close()
         for batch in self._outstanding.all():
             self._unreachable(batch, Reason.NOT_CONNECTED)
 
@@ -380,6 +398,9 @@ class GatewayHub:
         before = asyncio.get_running_loop().time()
         while True:
             await self._tell(to.LEADER, self._beacon())
+            if self._strangers is not None:
+                with contextlib.suppress(BusError):
+                    await self._strangers.announce(self._epoch)
             now = asyncio.get_running_loop().time()
             # While we were held up ourselves we could not hear: that is nobody's silence.
             held_up, before = max(now - before - 2.0 * BEACON_WALL_S, 0.0), now

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
 from vpp.ports import Clock, DeviceLink, FencedLink, LiveLink
+from vpp.runtime.supervisor import fault_in
 from vpp.telemetry.ingest import Ingest
 
 _log = structlog.get_logger(__name__)
@@ -95,10 +97,12 @@ class DevicePlane:
         for code in np.unique(codes):
             share = batch.take(np.flatnonzero(codes == code).astype(np.int64))
             link = self._links.get(ADAPTERS[code].value)
-            if link is None:
+            fault = None if link is None else fault_in(partial(link.send, share))
+            if link is None or fault is not None:
                 self.outcomes(_unreachable(share, self._clock.now_s()))
-            else:
-                link.send(share)
+            if fault is not None:  # the other links' devices get theirs all the same
+                _log.error("instructions not handed over", link=ADAPTERS[code].value, exc_info=fault)
+                self.rejected[ADAPTERS[code].value, "send_fault"] += 1
 
     def adapter_names(self, rows: RowArray) -> npt.NDArray[np.str_]:
         """Return the adapter of each row, shape ``(n,)``."""

@@ -44,6 +44,7 @@ from vpp.runtime.fastloop import FastLoop
 from vpp.runtime.growth import fitted_forecast
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
+from vpp.runtime.servicewatch import ServiceWatch
 from vpp.runtime.slowloop import SlowLoop
 from vpp.runtime.troubles import STAMPED, TroubleBook, labels_of, rejected_value
 from vpp.state.image import ProcessImage
@@ -118,6 +119,7 @@ class VirtualPowerPlant:
         self._news = news
         self._metrics = metrics
         self._alarms = Alarms(news, metrics)
+        self.watch = ServiceWatch(durability, self._alarms, metrics)
         self._troubles = TroubleBook()
         self._days = CalendarWatch(calendar, news, metrics)
         for adapter, age_wall_s in plane.pollers().items():
@@ -375,7 +377,7 @@ class VirtualPowerPlant:
             silent=self._troubles.counts.silent(),
         )
         self._days.follow(state.at_s)
-        self._follow_storage(state.at_s)
+        self.watch.follow(state.at_s)
         self._observe(state, result)
         self._declare(state)
         if state.cycle % _FLEET_NEWS_CYCLES == 0:
@@ -384,13 +386,6 @@ class VirtualPowerPlant:
     def alarm_raised(self, alarm: str, **body: object) -> None:
         """Hear of something that is over and that somebody must look at."""
         self._alarms.watch(alarm, self.clock.now_s(), on=True, **body)
-
-    def _follow_storage(self, at_s: float) -> None:
-        durability, metrics = self._durability, self._metrics
-        for part, failing in durability.parts().items():
-            metrics.set_storage_failing(part, failing=failing)
-        metrics.set_spooled(durability.spooled(), durability.dropped())
-        self._alarms.watch("storage_failing", at_s, on=durability.failing, why=durability.reason)
 
     def clock_stepped(self, ahead_s: float) -> None:
         """Hear that the machine's clock was set and now leads by ``ahead_s`` seconds, 0.0 once the two agree again."""

@@ -93,6 +93,16 @@ class Vitals:
             self._spooled.labels(part).set(count)
         self._dropped.set([((), dropped)])
 
+    def set_loops_failing(self, failing: Iterable[str]) -> None:
+        """Take the loops that fail now."""
+        for loop in self._loops_seen.union(failing):
+            self._loops.labels(loop).set(loop in failing)
+            self._loops_seen.add(loop)
+
+    def set_strangers(self, announcements: int) -> None:
+        """Take how many announcements of services of other fleets were heard so far."""
+        self._strangers.set([((), announcements)])
+
     def set_leader_deposed(self, *, deposed: bool) -> None:
         """Take whether another leader has been heard of that came after this one."""
         self._deposed.set(deposed)
@@ -135,6 +145,12 @@ class Vitals:
         )
         self._dropped = Totals("vpp_samples_dropped_total", "Samples that storage had no time to take.", ())
         registry.register(self._dropped)
+        self._loops = Gauge("vpp_loop_failing", "1 while a loop fails and is restarted.", ("loop",), registry=registry)
+        self._loops_seen: set[str] = set()
+        self._strangers = Totals(
+            "vpp_bus_strangers_total", "Announcements of services of other fleets, heard and refused.", ()
+        )
+        registry.register(self._strangers)
         self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
 
     def _declare_belief(self, registry: CollectorRegistry) -> None:

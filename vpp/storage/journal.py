@@ -60,6 +60,11 @@ class SqlJournal:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @property
+    def sequence(self) -> int:
+        """Position of the last entry, durable or not."""
+        return self._sequence
+
+    @property
     def pending(self) -> int:
         """Number of entries that are not durable yet."""
         return len(self._pending)

@@ -1,6 +1,7 @@
 """Who belongs to the fleet, kept in the order of arrival so that row numbers survive a restart."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
@@ -8,13 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.storage.sql import WRITES, registry, storing
+from vpp.storage.sql import WRITES, facts, registry, storing
 
 _CHUNK = 10_000
+_FLEET = "fleet_id"
+_FLEET_BYTES = 8
 Thing = Area | Operator | Transformer | Site | Resource
 
 
@@ -60,6 +63,23 @@ class SqlRegistry:
             sites=tuple(Site(**body) for body in self._bodies("site")),
             resources=tuple(_resource(body) for body in self._bodies("resource")),
         )
+
+    def fleet_id(self, given: str | None = None) -> str:
+        """Return the id of the fleet, a random one that is made once; ``given`` names it where there is none yet.
+
+        Raises:
+            ConfigurationError: It has another id than ``given``.
+            StorageError: The database takes nothing now.
+        """
+        known = sa.select(facts.c.value).where(facts.c.name == _FLEET)
+        with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
+            fleet: str | None = connection.execute(known).scalar()
+            if fleet is None:
+                fleet = given or secrets.token_hex(_FLEET_BYTES)
+                connection.execute(sa.insert(facts).values(name=_FLEET, value=fleet))
+        if given is not None and given != fleet:
+            raise ConfigurationError(f"VPP_FLEET_ID: {given!r} is not the fleet of this database, which is {fleet!r}")
+        return fleet
 
     def _bodies(self, kind: str) -> list[dict[str, Any]]:
         ordered = sa.select(registry.c.body).where(registry.c.kind == kind).order_by(registry.c.position)
