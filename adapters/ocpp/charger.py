@@ -1,29 +1,29 @@
 """What is known of one station, whichever connection it has: cars, values in force, abilities, instructions waiting."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from adapters.ocpp.cards import Abilities, Cards, Offline
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.plates import Plate, Plates
+from adapters.ocpp.post import OUTAGES, Post
 from adapters.ocpp.profiles import ProfilePurpose
-from adapters.ocpp.samples import Metering, read_samples
+from adapters.ocpp.station_clock import StationClock
 from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import RateUnit, Supply
-from adapters.ocpp.wire import Json, parse_stamp
-from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
+from adapters.ocpp.wire import Json
+from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
-from vpp.domain.units import SECONDS_PER_DAY
 from vpp.ports import Clock
 
-CLOCK_TOLERANCE_S = 600.0
-"""A station's stamp this far off is not believed: 1970, or local time marked Z (MicroOcpp#354, steve#136)."""
+if TYPE_CHECKING:
+    from adapters.ocpp.transactions import Challenger
+
 NOTHING_KNOWN = Abilities()
-LONGEST_OFFLINE_S = 7 * SECONDS_PER_DAY
 OBEYED_WITHIN_S = 60.0
 """How long a station and its car may take to follow a limit (IEC 61851-1 gives the car 5 s, meters report later)."""
 LET_GO_WITHIN_S = 5.0
@@ -31,7 +31,6 @@ LET_GO_WITHIN_S = 5.0
 OBEYED_WITHIN_KW = 0.3
 OBEYED_WITHIN_RATIO = 0.1
 """What metered power may lie above a limit that is kept."""
-_KEPT_ENDED = 8
 _OTHER_PURPOSE = {
     ProfilePurpose.TX: ProfilePurpose.TX_DEFAULT,
     ProfilePurpose.TX_DEFAULT: ProfilePurpose.TX,
@@ -90,9 +89,17 @@ class Command:
 
 @dataclass(slots=True, kw_only=True)
 class Transaction:
-    """A car at a connector; ``meter_kwh`` is the register at its start, ``last_kwh`` the latest.
+    """A car at a connector.
 
     Attributes:
+        meter_kwh: Register at its start, of the connector's one register; NaN while not known.
+        began_s, last_s: Its start, and the newest that was heard of it, by our clock.
+        number: Its id in 1.6, 0 in other versions.
+        given: Its id is our answer to its start; no reading alone can be wrong about that.
+        port: Connector of the EVSE, 0 where not known (2.x).
+        sequence: Greatest ``seqNo`` heard (2.x).
+        ended_s: When it was over, NaN while it runs.
+        promise: What its car wants since its start, as far as the station has said so.
         doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
     """
 
@@ -100,7 +107,14 @@ class Transaction:
     connector: int
     row: int
     meter_kwh: float
-    last_kwh: float
+    began_s: float = math.nan
+    last_s: float = math.nan
+    number: int = 0
+    given: bool = False
+    port: int = 0
+    sequence: int = -1
+    ended_s: float = math.nan
+    promise: Promise | None = None
     doubtful: bool = False
 
 
@@ -139,19 +153,23 @@ class Charger:
         lost_s: When the last connection went, NaN if there was none.
         ack_s: How long the last instruction took to be answered.
         der: What it reported of its grid functions (2.1), by control id.
-        clock_offset_s: How far its clock is behind ours, negative where it is ahead.
         restated_s: When values in force were last given to it again after a boot, NaN if they never were.
         takes: It has taken a profile since it came to this process.
         has_others: It has connectors that are nobody's rows.
         tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
             ``tx_refused_in`` is the last.
+        clock: Its clock, as its stamps show it.
+        posts: Its connectors that were heard of.
+        ended: The last transactions that are over.
+        challenger: An id that readings name in place of the running one.
+        outage: ``Faulted`` or ``Unavailable`` while the whole station is.
     """
 
     id: str
     services: Services
     rows: dict[int, int]
     transactions: dict[int, Transaction] = field(default_factory=dict)
-    ended: tuple[str, ...] = ()
+    ended: tuple[Transaction, ...] = ()
     early: dict[int, Promise] = field(default_factory=dict)
     leases: dict[tuple[int, bool], Lease] = field(default_factory=dict)
     pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
@@ -162,66 +180,85 @@ class Charger:
     lost_s: float = math.nan
     ack_s: float = math.nan
     der: dict[str, Json] | None = None
-    clock_offset_s: float = 0.0
     restated_s: float = math.nan
     takes: bool = False
     has_others: bool = False
     tx_refusals: int = 0
     tx_refused_in: str = ""
+    clock: StationClock = field(default_factory=StationClock)
+    posts: dict[int, Post] = field(default_factory=dict)
+    challenger: "Challenger | None" = None
+    outage: str = ""
 
     @property
     def troubles(self) -> Troubles:
         """Return what is the matter with its rows, and with those of all other stations."""
         return self.services.troubles
 
-    # Time and meters.
+    # Time.
 
-    def instant(self, stated: object, *, offline: bool = False) -> float:
-        """Return when something happened: the station's stamp if its clock is credible, else now.
+    @property
+    def clock_offset_s(self) -> float:
+        """How far its clock is behind ours, negative where it is ahead; 0 for no more than a message takes."""
+        return self.clock.beyond_s
 
-        Args:
-            stated: The station's stamp.
-            offline: This may be late news from a time without connection, so any stamp of the last week will do.
-        """
-        now_s, at_s = self.services.clock.now_s(), parse_stamp(stated)
-        credible = abs(at_s - now_s) <= CLOCK_TOLERANCE_S or (offline and 0.0 < now_s - at_s < LONGEST_OFFLINE_S)
-        return at_s if credible else now_s
+    def instant(self, stamp_s: float) -> float:
+        """Return when a live message says something was, by our clock; now for a message without a stamp."""
+        at_s = self.clock.live(self.services.clock.now_s(), stamp_s)
+        if self.clock.changed:
+            self.tell_clock()
+        return at_s
 
-    def metered(self, connector: int, readings: Sequence[Json], *, offline: bool = False) -> float:
-        """Pass on readings of a connector; return its last energy register in kWh, NaN if none was among them."""
-        row = self.rows.get(connector)
-        if row is None:
-            return math.nan
-        coalescer, energy_kwh, power_kw = self.services.coalescer, math.nan, math.nan
-        metering = Metering(
-            volts=self.services.supply.volts,
-            phases=self.plate(row).phases,
-            rejected=lambda: coalescer.rejected("sample"),
-        )
-        for reading in readings:
-            at_s = self.instant(reading.get("timestamp"), offline=offline)
-            for quantity, value in read_samples(reading["sampledValue"], metering):
-                coalescer.sample(row, quantity, value, at_s)
-                if quantity is Quantity.ENERGY_KWH:
-                    energy_kwh = value
-                elif quantity is Quantity.POWER_KW:
-                    power_kw = value
-        if self.leases and not offline:
-            self.watched(row, power_kw)
-        transaction = self.transactions.get(connector)
-        if transaction is not None and not math.isnan(energy_kwh):
-            transaction.last_kwh = energy_kwh
-        return energy_kwh
+    def tell_clock(self) -> None:
+        """Say whether the clock is off, where that is news."""
+        self.clock.changed = False
+        troubles, is_off = self.services.troubles, self.clock.is_off
+        for row in self.rows.values():
+            if troubles.has(row, Trouble.CLOCK_OFF) is not is_off:
+                troubles.set(row, Trouble.CLOCK_OFF, is_off)
 
-    def plugged(self, connector: int, at_s: float, *, here: bool) -> None:
-        """Pass on that a car is or is not plugged in; without one a transaction cannot go on."""
-        row = self.rows.get(connector)
-        if row is None:
-            return
-        self.services.coalescer.sample(row, Quantity.PLUGGED, float(here), at_s)
-        transaction = self.transactions.get(connector)
-        if transaction is not None and not here:
-            self.end(transaction.id, at_s, math.nan)
+    # Connectors.
+
+    def post(self, connector: int) -> Post | None:
+        """Return a connector, ``None`` where it is nobody's row."""
+        post = self.posts.get(connector)
+        if post is None and connector in self.rows:
+            row = self.rows[connector]
+            post = self.posts[connector] = Post(connector, row, self.plate(row), self.services.supply.volts)
+        return post
+
+    def metering_post(self, connector: int) -> Post | None:
+        """Return whose meter speaks: the station's own (0) speaks for its one connector while that has none."""
+        if connector == 0 and len(self.rows) == 1:
+            post = self.post(next(iter(self.rows)))
+            if post is None or (post.metered and not post.by_main_meter):
+                return None
+            post.by_main_meter = True
+            return post
+        post = self.post(connector)
+        if post is not None:
+            post.by_main_meter = False
+        return post
+
+    def known_posts(self) -> Iterator[Post]:
+        """Iterate all its connectors."""
+        for connector in self.rows:
+            post = self.post(connector)
+            if post is not None:
+                yield post
+
+    @property
+    def whole_outage(self) -> Trouble | None:
+        """Return why the whole station gives nothing, ``None`` while it does."""
+        return OUTAGES.get(self.outage)
+
+    def asleep(self, row: int) -> bool:
+        """Tell whether the car at ``row`` has not drawn again since a pause of ours was over."""
+        return any(post.row == row and post.asleep for post in self.posts.values())
+
+    def tell_sleep(self, post: Post) -> None:
+        """Say whether a car does not wake, where that is news."""
+        self.services.troubles.set(post.row, Trouble.DOES_NOT_WAKE, post.asleep)
 
     # Cars.
 
@@ -263,77 +300,6 @@ class Charger:
         """Tell whether a TxProfile deserves another try: one transaction's refusal may have been an accident."""
         return self.tx_refusals == 1 and transaction_id != self.tx_refused_in
 
-    def begin(self, connector: int, transaction_id: str, at_s: float, meter_kwh: float) -> None:
-        """Record a car; the same transaction again changes nothing, another one ends the one before."""
-        row, running = self.rows.get(connector), self.transactions.get(connector)
-        if running is not None and running.id == transaction_id:
-            running.doubtful = False
-            return
-        if row is None or transaction_id in self.ended:
-            return
-        if running is not None:
-            self.end(running.id, at_s, math.nan)
-        self.transactions[connector] = Transaction(
-            id=transaction_id, connector=connector, row=row, meter_kwh=meter_kwh, last_kwh=meter_kwh
-        )
-        coalescer, session_id = self.services.coalescer, self.session_id(transaction_id)
-        coalescer.sample(row, Quantity.PLUGGED, 1.0, at_s)
-        coalescer.session(SessionStarted(session_id=session_id, row=row, at_s=at_s, meter_kwh=meter_kwh))
-        early = self.early.pop(connector, None)
-        if early is not None:
-            coalescer.session(SessionPromised(session_id=session_id, promise=early))
-
-    def promise(self, connector: int, promise: Promise) -> None:
-        """Record what a car at ``connector`` still wants; kept if its transaction has not begun yet."""
-        running = self.transactions.get(connector)
-        if running is None:
-            self.early[connector] = promise
-            return
-        given_kwh = max(0.0, running.last_kwh - running.meter_kwh)  # 0 where a register is not known
-        since_start = promise.energy_kwh + given_kwh
-        event = SessionPromised(
-            session_id=self.session_id(running.id), promise=replace(promise, energy_kwh=since_start)
-        )
-        self.services.coalescer.session(event)
-
-    def end(self, transaction_id: str, at_s: float, meter_kwh: float) -> None:
-        """Record that a transaction is over: no power flows, and what was tied to it has lapsed."""
-        transaction = self.transaction(transaction_id)
-        if transaction is None:
-            self._end_unknown(transaction_id, at_s, meter_kwh)
-            return
-        del self.transactions[transaction.connector]
-        self.ended = (*self.ended[1 - _KEPT_ENDED :], transaction_id)
-        row = transaction.row
-        self.services.coalescer.sample(row, Quantity.POWER_KW, 0.0, at_s)
-        if self.leases.pop((row, True), None) is not None:
-            self._tell_limit(row)
-        self._tell_end(transaction_id, row, at_s, transaction.last_kwh if math.isnan(meter_kwh) else meter_kwh)
-
-    def _end_unknown(self, transaction_id: str, at_s: float, meter_kwh: float) -> None:
-        """Pass on the end of a transaction from before our time; only a station with one connector leaves no doubt."""
-        if len(self.rows) == 1 and transaction_id not in self.ended:
-            self.ended = (*self.ended[1 - _KEPT_ENDED :], transaction_id)
-            self._tell_end(transaction_id, next(iter(self.rows.values())), at_s, meter_kwh)
-
-    def _tell_end(self, transaction_id: str, row: int, at_s: float, meter_kwh: float) -> None:
-        event = SessionEnded(session_id=self.session_id(transaction_id), row=row, at_s=at_s, meter_kwh=meter_kwh)
-        self.services.coalescer.session(event)
-
-    def transaction_id_of_start(self, connector: int, stamp: str, token: str, meter_wh: int) -> int:
-        """Return the id of a 1.6 transaction: always the same for the same start.
-
-        A start that is told again after a lost link (mobilityhouse/ocpp#186) gets the same id from every process and
-        after every restart, without anybody remembering it. Only where the same words must mean another car, because
-        the station's clock stands still and the transaction they meant is over, the time of day makes the difference.
-        """
-        words = f"{self.id}\0{connector}\0{stamp}\0{token}\0{meter_wh}"
-        number = _number_of(words)
-        now_s = self.services.clock.now_s()
-        if str(number) in self.ended and not abs(parse_stamp(stamp) - now_s) < LONGEST_OFFLINE_S:
-            number = _number_of(f"{words}\0{now_s:.3f}")
-        return number
-
     # Values in force.
 
     def plate(self, row: int) -> Plate:
@@ -347,7 +313,7 @@ class Charger:
     def defaulted(self, row: int, power_kw: float) -> None:
         """Record that the station took a default value."""
         self.services.plates.remember_default(row, power_kw)
-        self._tell_limit(row)
+        self.tell_limit(row)
 
     def dispatched(
         self,
@@ -371,13 +337,13 @@ class Charger:
             base=base,
         )
         self.services.lease(command.until_s, command.row)
-        self._tell_limit(command.row, now_s)
+        self.tell_limit(command.row, now_s)
 
     def updated(self, row: int, power_kw: float, *, tied: bool) -> None:
         """Record that a dynamic profile has another value."""
         lease = self.leases[row, tied]
         self.leases[row, tied] = replace(lease, power_kw=power_kw, since_s=self.services.clock.now_s())
-        self._tell_limit(row)
+        self.tell_limit(row)
 
     def lease(self, row: int) -> Lease | None:
         """Return the dispatch value in force at ``row``."""
@@ -393,13 +359,13 @@ class Charger:
         for tied in (True, False):
             if self.leases.get((row, tied)) is lease:
                 del self.leases[row, tied]
-        self._tell_limit(row)
+        self.tell_limit(row)
 
     def released(self, row: int) -> None:
         """Record that no dispatch value is in force any more."""
         self.leases.pop((row, True), None)
         self.leases.pop((row, False), None)
-        self._tell_limit(row)
+        self.tell_limit(row)
 
     def expire(self, row: int) -> None:
         """Let leases lapse whose end has come, as the station does by itself."""
@@ -408,13 +374,17 @@ class Charger:
             lease = self.leases.get((row, tied))
             if lease is not None and lease.until_s <= now_s:
                 del self.leases[row, tied]
-                self._tell_limit(row)
+                self.tell_limit(row)
 
-    def _tell_limit(self, row: int, now_s: float | None = None) -> None:
+    def tell_limit(self, row: int, now_s: float | None = None) -> None:
+        """Say which value is in force at a row; a car may be stopped by it, or may go on."""
         at_s = self.services.clock.now_s() if now_s is None else now_s
         lease = self.lease(row)
         power_kw = self.default_kw(row) if lease is None else lease.power_kw
         self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, at_s)
+        for post in self.posts.values():
+            if post.row == row:
+                post.limited(power_kw, at_s)
 
     # Abilities.
 
@@ -441,15 +411,15 @@ class Charger:
         """Return the unit it is known to take; both while nobody knows."""
         return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)
 
-    def watched(self, row: int, power_kw: float) -> None:
-        """Compare metered power with the dispatch value in force: does the station do what it has accepted?
+    def watched(self, row: int, power_kw: float, at_s: float) -> None:
+        """Compare power metered at ``at_s`` with the dispatch value in force: does the station do as it has accepted?
 
-        Nothing follows from power around the end of a lease: the station may have let go a moment before we do.
+        What was metered before the value had time to work, or about when it ends, says nothing.
         """
         lease, now_s = self.lease(row), self.services.clock.now_s()
-        if lease is None or math.isnan(power_kw) or now_s - lease.since_s < OBEYED_WITHIN_S:
+        if lease is None or math.isnan(power_kw) or at_s - lease.since_s < OBEYED_WITHIN_S:
             return
-        if now_s > lease.until_s - LET_GO_WITHIN_S:
+        if max(at_s, now_s) > lease.until_s - LET_GO_WITHIN_S:
             return
         obeyed = power_kw <= lease.power_kw + max(OBEYED_WITHIN_KW, OBEYED_WITHIN_RATIO * abs(lease.power_kw))
         if self.lost_s > lease.since_s and self.abilities.offline is Offline.UNKNOWN:
@@ -473,8 +443,3 @@ class Charger:
         if not obeyed and lease.purpose in _OTHER_PURPOSE:
             abilities = replace(abilities, purpose=_OTHER_PURPOSE[lease.purpose])
         self.learn(abilities)
-
-
-def _number_of(words: str) -> int:
-    """Return a positive int32."""
-    return (int.from_bytes(blake2b(words.encode(), digest_size=4).digest(), "big") & 0x7FFF_FFFF) or 1

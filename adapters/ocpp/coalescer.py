@@ -15,6 +15,8 @@ ADAPTER = "ocpp"
 FLUSH_WALL_S = 0.02
 """Wall seconds a sample may wait for company; far below any cycle of the service."""
 
+_POWER, _ENERGY = int(Quantity.POWER_KW), int(Quantity.ENERGY_KWH)
+
 
 class Coalescer:
     """Collects what stations said, in columns, and delivers it; session news keeps its place among the samples."""
@@ -32,6 +34,21 @@ class Coalescer:
         self._quantities.append(quantity)
         self._values.append(value)
         self._at_s.append(at_s)
+        if self._timer is None:
+            self._arm()
+
+    def reading(self, row: int, power_kw: float, energy_kwh: float, at_s: float) -> None:
+        """Take power and register of one row, the register where it is known."""
+        rows, quantities, values, stamps = self._rows, self._quantities, self._values, self._at_s
+        if energy_kwh == energy_kwh:  # noqa: PLR0124 - not NaN, in the frequent path
+            rows.append(row)
+            quantities.append(_ENERGY)
+            values.append(energy_kwh)
+            stamps.append(at_s)
+        rows.append(row)
+        quantities.append(_POWER)
+        values.append(power_kw)
+        stamps.append(at_s)
         if self._timer is None:
             self._arm()
 

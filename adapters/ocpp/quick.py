@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from adapters.ocpp import metering, transactions
 from adapters.ocpp.charger import Charger
-from adapters.ocpp.wire import stamp
+from adapters.ocpp.post import Post
+from adapters.ocpp.wire import parse_stamp, stamp
 from vpp.domain.telemetry import Quantity
 
 Context = Literal[
@@ -70,15 +72,19 @@ Unit = Literal[
 ]
 
 
+Now = Literal["Sample.Clock", "Sample.Periodic", "Trigger", "Other"]
+"""Contexts of a reading that is of the present; others go the long way."""
+
+
 class Sampled16(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A SampledValue of 1.6."""
+    """A SampledValue of 1.6, raw and metered where the car is."""
 
     value: str
-    context: Context = "Sample.Periodic"
-    format: Literal["Raw", "SignedData"] = "Raw"
+    context: Now = "Sample.Periodic"
+    format: Literal["Raw"] = "Raw"
     measurand: Measurand = "Energy.Active.Import.Register"
     phase: Phase | None = None
-    location: Literal["Cable", "EV", "Inlet", "Outlet", "Body"] = "Outlet"
+    location: Literal["Outlet"] = "Outlet"
     unit: Unit | None = None
 
 
@@ -101,15 +107,16 @@ _read_meter_values = msgspec.json.Decoder(MeterValues16).decode
 _EMPTY = b"{}"
 _SPARE = frozenset({"Voltage", "Current.Import", "Current.Offered", "Power.Offered", "Temperature", "Frequency"})
 """What is not needed where the power is metered."""
-_FACTORS: dict[tuple[str, str | None], tuple[Quantity, float]] = {
-    ("Power.Active.Import", "W"): (Quantity.POWER_KW, 1e-3),
-    ("Power.Active.Import", "kW"): (Quantity.POWER_KW, 1.0),
-    ("Power.Active.Import", None): (Quantity.POWER_KW, 1e-3),
-    ("Energy.Active.Import.Register", "Wh"): (Quantity.ENERGY_KWH, 1e-3),
-    ("Energy.Active.Import.Register", "kWh"): (Quantity.ENERGY_KWH, 1.0),
-    ("Energy.Active.Import.Register", None): (Quantity.ENERGY_KWH, 1e-3),
-    ("SoC", "Percent"): (Quantity.SOC, 1e-2),
-    ("SoC", None): (Quantity.SOC, 1e-2),
+_POWER, _ENERGY, _SOC = range(3)
+_FACTORS: dict[tuple[str, str | None], tuple[int, float]] = {
+    ("Power.Active.Import", "W"): (_POWER, 1e-3),
+    ("Power.Active.Import", "kW"): (_POWER, 1.0),
+    ("Power.Active.Import", None): (_POWER, 1e-3),
+    ("Energy.Active.Import.Register", "Wh"): (_ENERGY, 1e-3),
+    ("Energy.Active.Import.Register", "kWh"): (_ENERGY, 1.0),
+    ("Energy.Active.Import.Register", None): (_ENERGY, 1e-3),
+    ("SoC", "Percent"): (_SOC, 1e-2),
+    ("SoC", None): (_SOC, 1e-2),
 }
 
 
@@ -121,63 +128,76 @@ def heartbeat(charger: Charger, payload: msgspec.Raw) -> bytes | None:
 
 
 def meter_values_16(charger: Charger, payload: msgspec.Raw) -> bytes | None:
-    """Take meter values whose power is metered as a total and whose numbers are numbers; most are."""
+    """Take one reading whose power is metered as a total and whose numbers are numbers; most are."""
     try:
         message = _read_meter_values(payload)
     except msgspec.MsgspecError:
         return None
-    row = charger.rows.get(message.connector)
-    if row is None or not message.readings:
+    post = charger.posts.get(message.connector)
+    if post is None or post.by_main_meter or len(message.readings) != 1:
         return None
-    taken: list[tuple[Quantity, float, float]] = []
-    energy_kwh = power_kw = math.nan
-    for reading in message.readings:
-        found = _quantities(reading.sampled)
-        if found is None:
-            return None
-        at_s = charger.instant(reading.timestamp)
-        for quantity, value in found:
-            taken.append((quantity, value, at_s))
-            if quantity is Quantity.ENERGY_KWH:
-                energy_kwh = value
-            elif quantity is Quantity.POWER_KW:
-                power_kw = value
-    sample = charger.services.coalescer.sample
-    for quantity, value, at_s in taken:
-        sample(row, quantity, value, at_s)
-    _follow(charger, message, row, power_kw, energy_kwh)
+    reading = message.readings[0]
+    values = _values(reading.sampled)
+    if values is None:
+        return None
+    clock, services = charger.clock, charger.services
+    at_s = clock.live(services.clock.now_s(), parse_stamp(reading.timestamp))
+    if clock.changed:
+        charger.tell_clock()
+    _take(charger, post, values, at_s)
+    running = charger.transactions.get(message.connector)
+    if running is not None and running.number == message.transaction and not running.doubtful:
+        running.last_s = at_s
+    elif 0 < message.transaction <= transactions.LARGEST_ID:
+        transactions.named(charger, post, str(message.transaction), at_s, values[_POWER])
     return _EMPTY
 
 
-def _quantities(sampled: list[Sampled16]) -> list[tuple[Quantity, float]] | None:
-    """Return what a plain reading holds, ``None`` for one that is not plain; the last of a kind counts."""
-    found: dict[Quantity, float] = {}
+def _values(sampled: list[Sampled16]) -> tuple[float, float, float] | None:
+    """Return power, register and charge of a plain reading, ``None`` for one that is not; the last of a kind counts."""
+    power_kw = energy_kwh = soc = math.nan
     for one in sampled:
         known = _FACTORS.get((one.measurand, one.unit))
         if known is None:
             if one.measurand in _SPARE:
                 continue
             return None
-        if one.phase is not None or one.format == "SignedData":
+        if one.phase is not None:
             return None
-        quantity, factor = known
+        which, factor = known
         try:
             value = float(one.value) * factor
         except ValueError:
             return None
-        if not math.isfinite(value) or (quantity is Quantity.SOC and not 0.0 <= value <= 1.0):
+        if not math.isfinite(value):
             return None
-        found[quantity] = value
-    return list(found.items()) if Quantity.POWER_KW in found else None
+        if which == _POWER:
+            power_kw = value
+        elif value < 0.0 or (which == _SOC and value > 1.0):
+            return None
+        elif which == _ENERGY:
+            energy_kwh = value
+        else:
+            soc = value
+    return None if math.isnan(power_kw) else (power_kw, energy_kwh, soc)
 
 
-def _follow(charger: Charger, message: MeterValues16, row: int, power_kw: float, energy_kwh: float) -> None:
-    """Keep track of the transaction, and of whether a limit is obeyed."""
-    if charger.leases:
-        charger.watched(row, power_kw)
-    running = charger.transactions.get(message.connector)
-    if running is not None and not math.isnan(energy_kwh):
-        running.last_kwh = energy_kwh
-    named = message.transaction > 0
-    if named and (running is None or running.doubtful or running.id != str(message.transaction)):
-        charger.begin(message.connector, str(message.transaction), charger.services.clock.now_s(), energy_kwh)
+def _take(charger: Charger, post: Post, values: tuple[float, float, float], at_s: float) -> None:
+    """Pass on a reading, and keep track of what it says of the car."""
+    power_kw, energy_kwh, soc = values
+    coalescer = charger.services.coalescer
+    if not math.isnan(energy_kwh):
+        register = post.register
+        register.take(energy_kwh, at_s)
+        energy_kwh = register.total_kwh if at_s >= register.at_s else math.nan
+        if post.awaits_register:
+            transactions.metered_from(charger, post)
+    coalescer.reading(post.row, power_kw, energy_kwh, at_s)
+    if not math.isnan(soc):
+        coalescer.sample(post.row, Quantity.SOC, soc, at_s)
+    if at_s >= post.power_s:
+        post.power_kw, post.power_s = power_kw, at_s
+        if post.derived is not None:
+            metering.metered_again(charger, post)
+    if charger.leases or post.pause is not None:
+        metering.watch(charger, post, power_kw, at_s)

@@ -321,7 +321,9 @@ class OcppLink:
             "follows_limits": known.follows,
             "offline_behaviour": known.offline.value,
             "ack_s": None if math.isnan(charger.ack_s) else charger.ack_s,
+            "clock_offset_s": charger.clock_offset_s,
             "grid_functions": dict(charger.der or {}),
+            **({"asleep": True} if charger.asleep(row) else {}),
         }
 
     def remember_default(self, row: int, power_kw: float) -> None:

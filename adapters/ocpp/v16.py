@@ -1,9 +1,11 @@
 """OCPP 1.6J for the central system: what a station's actions mean, and how setpoints are written for it."""
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
-from adapters.ocpp.charger import Charger
+from adapters.ocpp import transactions
+from adapters.ocpp.charger import Charger, Transaction
 from adapters.ocpp.commands import (
     ACCEPTED,
     REFUSED_EARLY_WALL_S,
@@ -20,14 +22,15 @@ from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.instructions import install_default
 from adapters.ocpp.measurands import REBOOT, TAKEN, lists_to_try
+from adapters.ocpp.metering import metered
 from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
 from adapters.ocpp.quick import heartbeat, meter_values_16
+from adapters.ocpp.states import plugged, register_kwh, stated
 from adapters.ocpp.units import RateUnit, Told
-from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from vpp.domain.trouble import Trouble
 
-_PLUGGED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"})
 _ACKNOWLEDGED: Mapping[str, Json] = {
     "DiagnosticsStatusNotification": {},
     "FirmwareStatusNotification": {},
@@ -94,42 +97,38 @@ class Dialect16:
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
     def _status(self, charger: Charger, payload: Json) -> Json:
-        status, at_s = payload["status"], charger.instant(payload.get("timestamp"))
-        charger.speaks_of(payload["connectorId"])
-        if status == "Preparing":  # nothing runs there, whatever ran before
-            charger.doubt(payload["connectorId"])
-        if status == "Available" or status in _PLUGGED:
-            charger.plugged(payload["connectorId"], at_s, here=status != "Available")
+        stated(charger, payload["connectorId"], payload["status"], payload.get("timestamp"))
         return {}
 
     def _meter_values(self, charger: Charger, payload: Json) -> Json:
-        connector, readings = payload["connectorId"], payload.get("meterValue", [])
-        energy_kwh = charger.metered(connector, readings)
-        transaction_id = payload.get("transactionId", -1)
-        if transaction_id > 0:  # some stations write -1 or 0 where there is none (evcc#15943)
-            charger.begin(connector, str(transaction_id), charger.services.clock.now_s(), energy_kwh)
+        connector, transaction_id = payload["connectorId"], payload.get("transactionId", -1)
+        newest = metered(charger, connector, payload.get("meterValue", []))
+        post = charger.post(connector)
+        # Some stations write -1 or 0 where there is none (evcc#15943), or a number of their own (lbbrhzn/ocpp#45).
+        if post is not None and not math.isnan(newest.at_s) and 0 < transaction_id <= transactions.LARGEST_ID:
+            transactions.named(charger, post, str(transaction_id), newest.at_s, newest.power_kw)
         return {}
 
     def _start(self, charger: Charger, payload: Json) -> Json:
         """Begin a transaction; the same start told again after a lost link gets the same id."""
-        connector, told = payload["connectorId"], payload["timestamp"]
-        transaction_id = charger.transaction_id_of_start(connector, told, payload["idTag"], payload["meterStart"])
-        at_s = charger.instant(told, offline=True)  # 1.6 does not say, but starts are queued
-        charger.begin(connector, str(transaction_id), at_s, payload["meterStart"] / 1000.0)
+        connector, told, meter_wh = payload["connectorId"], payload["timestamp"], payload["meterStart"]
+        transaction_id = transactions.id_of_start(charger, connector, told, payload["idTag"], meter_wh)
+        # 1.6 does not say so, but starts are queued.
+        at_s = charger.clock.queued(charger.services.clock.now_s(), parse_stamp(told))
+        transactions.begin(charger, connector, str(transaction_id), at_s, register_kwh(meter_wh), given=True)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
     def _stop(self, charger: Charger, payload: Json) -> Json:
         """End a transaction; after an offline start the id may be -1 or 0 and means the one that runs (steve#292)."""
-        transaction_id, at_s = str(payload["transactionId"]), charger.instant(payload["timestamp"], offline=True)
-        if payload["transactionId"] <= 0 and len(charger.transactions) == 1:
-            transaction_id = next(iter(charger.transactions.values())).id
-        running = charger.transaction(transaction_id)
+        at_s = charger.clock.queued(charger.services.clock.now_s(), parse_stamp(payload["timestamp"]))
+        running = _stopped(charger, payload["transactionId"], at_s)
+        transaction_id = str(payload["transactionId"]) if running is None else running.id
         if running is not None:
-            charger.metered(running.connector, payload.get("transactionData", []))
+            metered(charger, running.connector, payload.get("transactionData", []), queued=True)
         if running is not None or payload["transactionId"] > 0:
-            charger.end(transaction_id, at_s, payload["meterStop"] / 1000.0)
+            transactions.end(charger, transaction_id, at_s, register_kwh(payload["meterStop"]))
         if running is not None and payload.get("reason") == "EVDisconnected":
-            charger.plugged(running.connector, at_s, here=False)
+            plugged(charger, running.connector, at_s, here=False)
         return {"idTagInfo": {"status": "Accepted"}}
 
     def _data_transfer(self, charger: Charger, payload: Json) -> Json:
@@ -145,7 +144,7 @@ class Dialect16:
         running = charger.transaction(transaction_id)
         if running is None:
             return {"status": "Rejected"}
-        charger.promise(running.connector, promise)
+        transactions.promise(charger, running.connector, promise)
         return {"status": "Accepted"}
 
     # What the station is told.
@@ -240,6 +239,15 @@ def _set_up_readings(told: Mapping[str, str], interval: str) -> Generator[Call, 
             if answer.status in TAKEN:
                 break
     return REBOOT in statuses
+
+
+def _stopped(charger: Charger, number: int, at_s: float) -> Transaction | None:
+    """Return the running transaction that a stop means, ``None`` where it means none of them."""
+    running = charger.transaction(str(number))
+    if running is not None or number > 0 or len(charger.transactions) != 1:
+        return running
+    running = next(iter(charger.transactions.values()))
+    return running if at_s >= running.began_s - transactions.STAMP_S else None
 
 
 def _configure(key: str, value: str) -> Call:

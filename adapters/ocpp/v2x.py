@@ -1,8 +1,10 @@
 """OCPP 2.0.1 and 2.1 for the central system: what a station's actions mean, and how setpoints are written for it."""
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 
-from adapters.ocpp import der
+from adapters.ocpp import der, transactions
 from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import (
     ACCEPTED,
@@ -20,11 +22,13 @@ from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.instructions import install_default
 from adapters.ocpp.measurands import BOTH_WAYS, REBOOT, WANTED, lists_to_try
+from adapters.ocpp.metering import Metered, metered
 from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import read_needs
 from adapters.ocpp.quick import heartbeat
+from adapters.ocpp.states import charging_state, notified, plugged, stated
 from adapters.ocpp.units import RateUnit, Told
-from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, stamp
+from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from vpp.domain.trouble import Trouble
 
 _TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
@@ -41,7 +45,6 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "NotifyCustomerInformation": {},
     "NotifyDisplayMessages": {},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
-    "NotifyEvent": {},
     "NotifyMonitoringReport": {},
     "NotifyPriorityCharging": {},
     "NotifyReport": {},
@@ -79,6 +82,7 @@ class Dialect2:
             "NotifyDERAlarm": der.alarmed,
             "NotifyDERStartStop": der.started_or_stopped,
             "NotifyEVChargingNeeds": self._needs,
+            "NotifyEvent": notified,
             "PullDynamicScheduleUpdate": _pull,
             "ReportDERControl": der.reported,
             "StatusNotification": self._status,
@@ -108,35 +112,33 @@ class Dialect2:
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
     def _status(self, charger: Charger, payload: Json) -> Json:
-        status, at_s = payload["connectorStatus"], charger.instant(payload["timestamp"])
-        charger.speaks_of(payload["evseId"])
-        if status in ("Available", "Occupied"):
-            charger.plugged(payload["evseId"], at_s, here=status == "Occupied")
+        port = payload["connectorId"]
+        stated(charger, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
         return {}
 
     def _meter_values(self, charger: Charger, payload: Json) -> Json:
-        charger.metered(payload["evseId"], payload.get("meterValue", []))
+        metered(charger, payload["evseId"], payload.get("meterValue", []))
         return {}
 
     def _transaction(self, charger: Charger, payload: Json) -> Json:
         """Take news of a transaction; one whose start was never heard begins with whatever comes first."""
-        transaction_id, offline = payload["transactionInfo"]["transactionId"], payload.get("offline", False)
-        evse, at_s = _evse(charger, payload, transaction_id), charger.instant(payload["timestamp"], offline=offline)
-        energy_kwh = charger.metered(evse, payload.get("meterValue", []), offline=offline)
-        if payload["eventType"] != "Ended":
-            charger.begin(evse, transaction_id, at_s, energy_kwh)
-        else:
-            charger.end(transaction_id, at_s, energy_kwh)
-            reason = payload["transactionInfo"].get("stoppedReason")
-            if reason == "EVDisconnected" or payload["triggerReason"] in _GONE:
-                charger.plugged(evse, at_s, here=False)
+        event = _Event.of(charger, payload)
+        newest = metered(charger, event.evse, payload.get("meterValue", []), queued=event.queued)
+        match payload["eventType"]:
+            case "Started":
+                transactions.begin(charger, event.evse, event.transaction, event.at_s, port=event.port, given=True)
+            case "Updated":
+                _updated(charger, event, newest)
+            case _:
+                transactions.end(charger, event.transaction, event.at_s)
+        _note(charger, event)
         return dict(_TOKEN_ACCEPTED) if "idToken" in payload else {}
 
     def _needs(self, charger: Charger, payload: Json) -> Json:
         promise = read_needs(payload)
         if promise is None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "MissingParam"}}
-        charger.promise(payload["evseId"], promise)
+        transactions.promise(charger, payload["evseId"], promise)
         return {"status": "Processing"}
 
     # What the station is told.
@@ -205,14 +207,89 @@ class Dialect2:
         return Call("GetCompositeSchedule", at)
 
 
-def _evse(charger: Charger, payload: Json, transaction_id: str) -> int:
-    """Return the EVSE of an event: as stated, as known from the transaction, or the only one there is."""
-    if "evse" in payload:
-        return int(payload["evse"]["id"])
-    running = charger.transaction(transaction_id)
-    if running is not None:
-        return running.connector
-    return next(iter(charger.rows), 0) if len(charger.rows) == 1 else 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    """A TransactionEvent.
+
+    Attributes:
+        evse: Where it was, 0 where nobody knows.
+        port: Connector of the EVSE, 0 where not stated.
+        at_s: When it was, by our clock.
+        offline: It was while the station had no connection.
+        ended: It is the last of its transaction.
+        gone: The car has left.
+    """
+
+    transaction: str
+    evse: int
+    port: int
+    at_s: float
+    sequence: int
+    offline: bool
+    ended: bool
+    gone: bool
+    state: str
+
+    @property
+    def queued(self) -> bool:
+        """What it meters may be of long ago: what was kept, or the whole transaction at its end (J02)."""
+        return self.offline or self.ended
+
+    @classmethod
+    def of(cls, charger: Charger, payload: Json) -> "_Event":
+        """Read an event."""
+        info, place, offline = payload["transactionInfo"], payload.get("evse", {}), payload.get("offline", False)
+        ended, stamp_s = payload["eventType"] == "Ended", parse_stamp(payload["timestamp"])
+        now_s = charger.services.clock.now_s()
+        reason = info.get("stoppedReason")
+        return cls(
+            transaction=info["transactionId"],
+            evse=_evse(charger, place.get("id"), info["transactionId"]),
+            port=place.get("connectorId", 0),
+            at_s=charger.clock.queued(now_s, stamp_s) if offline or ended else charger.instant(stamp_s),
+            sequence=payload["seqNo"],
+            offline=offline,
+            ended=ended,
+            gone=ended and (reason == "EVDisconnected" or payload["triggerReason"] in _GONE),
+            state=info.get("chargingState", ""),
+        )
+
+
+def _evse(charger: Charger, stated_evse: int | None, transaction_id: str) -> int:
+    """Return the EVSE of an event: as stated, as known of the transaction, or the only one it can be.
+
+    The first event alone need name it (2.0.1 E01). Of a transaction whose first event was not heard it is the one
+    EVSE, or the one that says it is occupied and has no transaction.
+    """
+    if stated_evse is not None:
+        return stated_evse
+    known = charger.transaction(transaction_id) or transactions.find_ended(charger, transaction_id)
+    if known is not None:
+        return known.connector
+    if len(charger.rows) == 1:
+        return next(iter(charger.rows))
+    free = [n for n, post in charger.posts.items() if post.taken and n not in charger.transactions]
+    return free[0] if len(free) == 1 else 0
+
+
+def _updated(charger: Charger, event: _Event, newest: Metered) -> None:
+    """Take an event of a transaction that runs, or should; what was kept says nothing of which one runs now."""
+    post, running = charger.post(event.evse), charger.transactions.get(event.evse)
+    if post is None or (event.offline and (running is None or running.id != event.transaction)):
+        return
+    power_kw = newest.power_kw if newest.at_s >= event.at_s - transactions.LATE_S else math.nan
+    transactions.named(charger, post, event.transaction, event.at_s, power_kw, port=event.port)
+
+
+def _note(charger: Charger, event: _Event) -> None:
+    """Keep what an event says besides, unless a later one has said it already (``seqNo``)."""
+    running = charger.transactions.get(event.evse)
+    if running is not None and running.id == event.transaction and event.sequence >= running.sequence:
+        running.sequence = event.sequence
+        if event.state:
+            charging_state(charger, event.evse, event.state)
+    elif event.gone and running is None:
+        plugged(charger, event.evse, event.at_s, here=False)
 
 
 def _pull(charger: Charger, payload: Json) -> Json:

@@ -68,7 +68,7 @@ def arrival(world: World, row: int, session: int = 1, **wish: object) -> PlugEve
 
 
 def departure(world: World, row: int, session: int = 1) -> PlugEvent:
-    return PlugEvent(row=row, session=session, plugged=False, at_s=world.clock.now_s(), meter_kwh=112.0)
+    return PlugEvent(row=row, session=session, plugged=False, at_s=world.clock.now_s(), meter_kwh=100.5)
 
 
 def last(world: World, row: int, layer: Layer) -> tuple[float, float] | None:
@@ -97,7 +97,7 @@ async def test_a_car_comes_is_metered_promised_and_leaves(version: str) -> None:
             world.power_kw[EV] = 0.0
             world.events.append(departure(world, EV))
             ended = await sink.event(SessionEnded)
-            assert (ended.session_id, ended.meter_kwh) == (begun.session_id, pytest.approx(112.0))
+            assert (ended.session_id, ended.meter_kwh) == (begun.session_id, pytest.approx(100.5))
             await sink.until(lambda: sink.values[EV, Quantity.PLUGGED] == 0.0)
         assert sink.rejected == []
 
@@ -105,11 +105,11 @@ async def test_a_car_comes_is_metered_promised_and_leaves(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_what_a_car_wants_is_counted_once_where_it_was_charging_before_anybody_heard(version: str) -> None:
     with both_ends() as (sink, world):
+        world.power_kw[EV], world.energy_kwh[EV] = 7.0, 106.0
         async with central(sink, clock=world.clock) as link, running(world, link.port, versions={EV: version}):
             await connected(sink, EV)
-            world.power_kw[EV], world.energy_kwh[EV] = 7.0, 106.0
-            wish = arrival(world, EV)  # at 100 kWh on the register, 6 of the 20 promised are given
-            world.events.append(wish)
+            wish = arrival(world, EV)  # at 100 kWh on the register an hour ago, 6 of the 20 promised are given
+            world.events.append(replace(wish, at_s=wish.at_s - 3600.0))
             promised = await sink.event(SessionPromised)
             assert sink.values[EV, Quantity.ENERGY_KWH] == pytest.approx(106.0), "the register it counts from"
             assert promised.promise.energy_kwh == pytest.approx(20.0)
@@ -203,7 +203,8 @@ async def test_what_happened_without_a_connection_is_told_afterwards(version: st
         world.online[EV] = False
         async with central(sink, clock=world.clock) as link, running(world, link.port, versions={EV: version}):
             await connected(sink, EV2)
-            arrived = arrival(world, EV)
+            came = arrival(world, EV)
+            arrived = replace(came, at_s=came.at_s - 300.0)
             world.events += [arrived, replace(departure(world, EV), at_s=arrived.at_s + 60.0)]
             await world.until(lambda: not world.events)
             world.online[EV] = True

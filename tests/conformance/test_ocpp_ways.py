@@ -315,8 +315,8 @@ async def test_a_profile_tied_to_a_transaction_does_not_outlive_the_value_that_r
 async def test_times_are_those_of_the_station_s_own_clock(version: str) -> None:
     sink = Sink()
     async with central(sink) as link, station(link, version=version) as raw:
-        link._roster.chargers["CP1"].clock_offset_s = 300.0
         await begin(raw)
+        link._roster.chargers["CP1"].clock.offset_s = 300.0
         until_s = clock().now_s() + 900.0
         link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, until_s)))
         assert await sink.outcome(5) == ACCEPTED

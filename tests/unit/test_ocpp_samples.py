@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.ocpp.samples import Metering, read_samples
+from adapters.ocpp.samples import Metering, begun_register, read_samples
 from adapters.ocpp.wire import Json
 from vpp.domain.telemetry import Quantity
 
@@ -83,3 +83,73 @@ def test_power_is_reckoned_from_current_and_voltage_where_that_is_all() -> None:
         Quantity.POWER_KW: pytest.approx(3.4)
     }
     assert read(current("10"), power("100"))[0] == {Quantity.POWER_KW: pytest.approx(0.1)}
+
+
+def current(value: str, **more: object) -> Json:
+    return {"measurand": "Current.Import", "value": value, **more}
+
+
+def volts(value: str, **more: object) -> Json:
+    return {"measurand": "Voltage", "value": value, **more}
+
+
+def read_at(*samples: Json, **changes: object) -> dict[Quantity, float]:
+    """Return the quantities of a reading at some post."""
+    plain: dict[str, object] = {"volts": 220.0, "phases": 3, "p_max_kw": 11.0, "rejected": lambda: None}
+    return dict(read_samples(samples, Metering(**{**plain, **changes})))  # type: ignore[arg-type]
+
+
+def test_direct_current_is_volts_times_amperes_and_unknown_without_volts() -> None:
+    dc: dict[str, object] = {"p_max_kw": 150.0, "is_dc": True}
+    assert read_at(current("100"), volts("400"), **dc) == {Quantity.POWER_KW: pytest.approx(40.0)}
+    assert read_at(current("100"), **dc) == {}
+    returned = {"measurand": "Current.Export", "value": "30"}
+    assert read_at(returned, volts("400"), **dc) == {Quantity.POWER_KW: pytest.approx(-12.0)}
+    assert read_at(current("50"), volts("400"), p_max_kw=22.0) == {Quantity.POWER_KW: pytest.approx(20.0)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "power_kw"),
+    [
+        ((current("16"), volts("230")), 11.04),
+        ((current("16"), volts("400")), 11.085),
+        ((current("16", phase="L1"), current("16", phase="L2"), current("16", phase="L3"), volts("400")), 11.085),
+        ((current("16", phase="L1"), volts("400", phase="L1-L2")), 3.695),
+        ((current("16"), *(volts("230", phase=phase) for phase in ("L1", "L2", "L3"))), 11.04),
+    ],
+)
+def test_three_phases_are_added_up_from_either_voltage(stated: tuple[Json, ...], power_kw: float) -> None:
+    assert read_at(*stated)[Quantity.POWER_KW] == pytest.approx(power_kw, abs=0.01)
+
+
+@pytest.mark.parametrize("beside", ["Inlet", "Body", "EV", "Cable", "Upstream"])
+def test_the_outlet_is_the_car_wherever_else_is_metered(beside: str) -> None:
+    elsewhere = power("14000", location=beside)
+    for samples in ((power("11000"), elsewhere), (elsewhere, power("11000", location="Outlet"))):
+        assert read(*samples)[0] == {Quantity.POWER_KW: pytest.approx(11.0)}
+
+
+def test_an_inlet_alone_counts_for_a_station_of_one_connector() -> None:
+    assert read_at(power("11000", location="Inlet"))[Quantity.POWER_KW] == pytest.approx(11.0)
+    assert read_at(power("11000", location="Inlet"), shared_inlet=True) == {}
+
+
+def test_import_and_export_are_taken_from_one_place() -> None:
+    fed_in = {"measurand": "Power.Active.Export", "value": "3000", "location": "Inlet"}
+    assert read(power("11000"), fed_in)[0] == {Quantity.POWER_KW: pytest.approx(11.0)}
+
+
+def test_the_register_of_the_start_is_not_the_register_of_now() -> None:
+    begun: Json = {"value": "5000000", "context": "Transaction.Begin"}
+    for samples in (({"value": "5010000"}, begun), (begun, {"value": "5010000"})):
+        assert read(*samples)[0] == {Quantity.ENERGY_KWH: pytest.approx(5010.0)}
+        metering = Metering(volts=220.0, phases=3, rejected=lambda: None)
+        assert begun_register(samples, metering) == pytest.approx(5000.0)
+
+
+def test_what_is_offered_is_not_what_is_taken_and_no_register_is_below_nought() -> None:
+    assert read({"measurand": "Power.Offered", "value": "11000"}, {"measurand": "Current.Offered", "value": "16"}) == (
+        {},
+        0,
+    )
+    assert read({"value": "-1"}) == ({}, 1)

@@ -102,6 +102,8 @@ class Sessions:
     def _start(self, event: SessionStarted) -> ChargingSession:
         known = self._by_id.get(event.session_id)
         if known is not None:
+            if np.isnan(self._start_kwh[known.row]):  # the register at the start was told later
+                self._start_kwh[known.row] = event.meter_kwh
             return known
         self._forget(self._id_in_row.get(event.row))
         session = ChargingSession(id=event.session_id, row=event.row, started_s=event.at_s)
