@@ -186,3 +186,14 @@ def test_what_was_refused_reads_in_one_line(refused: tuple[Quantity, str, float,
     quantity, kind, value, ahead_s = refused
     shown = RejectedValue(quantity=quantity, kind=kind, value=value, nameplate_kw=11.0, age_s=12.0, ahead_s=ahead_s)
     assert shown.text == text
+
+
+def test_a_fleet_that_grew_after_the_picture_was_taken_is_looked_at_in_the_next(watch: Watch) -> None:
+    before = watch.ingest.snapshot(watch.now_s)
+    watch.image.resize(fleet(2 * COUNT))
+    watch.commands = watch.commands.grow(2 * COUNT)
+    watch.book.follow(before, watch.image.troubles(), watch.ingest.gate, watch.commands)
+    assert len(watch.book.rows_with(Trouble.FAULTED, COUNT)) == COUNT
+    watch.say(Quantity.TROUBLES, mask_of([Trouble.FAULTED]), 2 * COUNT - 1)
+    watch.cycle()
+    assert watch.of(2 * COUNT - 1) == [Trouble.FAULTED]

@@ -59,25 +59,27 @@ class TroubleBook:
     def follow(self, state: FleetState, told: IdArray, gate: LiveGate, commands: CommandTable) -> None:
         """Take a cycle.
 
+        The fleet may have grown since its snapshot was taken; rows that joined are looked at in the next.
+
         Args:
             state: Its snapshot.
             told: What each row's link said, a mask of ``Trouble``, shape ``(n_resources,)``.
             gate: What was refused.
             commands: Who accepts and does not follow.
         """
-        self._fit(len(state))
-        index, since_s = state.index, state.at_s - REMEMBERED_S
+        count, index, since_s = len(state), state.index, state.at_s - REMEMBERED_S
+        self._fit(count)
         implausible = gate.refused_since(since_s, Verdict.RANGE, Verdict.RATE, Verdict.NOT_A_NUMBER)
         clock = gate.refused_since(since_s, *STAMPED)
         mask = _masks(
-            told,
+            told[:count],
             state.power_kw,
             state.quality,
             state.connected,
             ~index.is_class(*CHARGING) | state.plugged,
-            _fitted(implausible, len(state)),
-            _fitted(clock, len(state)),
-            commands.ignored & (commands.strikes > 0),
+            _fitted(implausible, count),
+            _fitted(clock, count),
+            _fitted(commands.ignored & (commands.strikes > 0), count),
             self._waiting_s,
             state.at_s,
         )
