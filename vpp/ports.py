@@ -13,7 +13,7 @@ from vpp.domain.journal import JournalEntry
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.request import Direction, DispatchRequest, RequestDraft
+from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionEvent
@@ -443,6 +443,21 @@ class Plant(Protocol):
 
     async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
+        ...
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        """Quote a change of a committed or running request; the flag is false if ``key`` was seen before.
+
+        Raises UnknownIdError, InputError for a change that makes no sense, ConflictError where the request is over.
+        """
+        ...
+
+    async def accept_revision(
+        self, request_id: str, number: int, *, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Put revision ``number`` (from 1) in force; raises UnknownIdError, ConflictError. Repeating is harmless."""
         ...
 
     async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:

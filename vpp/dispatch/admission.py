@@ -31,6 +31,18 @@ def check_draft(
     _check_notice(draft, now, settings)
 
 
+def check_revised(draft: RequestDraft, *, now: datetime, settings: DispatchSettings) -> None:
+    """Refuse a change that makes no sense; its start lies where it lay.
+
+    Raises:
+        InputError: A field is out of range, or the new end is past.
+    """
+    _check_amounts(draft, settings)
+    if draft.end_at <= now:
+        raise InputError("end_at", draft.end_at.isoformat(), f"an instant after now, {now.isoformat()}, or cancel")
+    _check_window(draft, settings)
+
+
 def _check_amounts(draft: RequestDraft, settings: DispatchSettings) -> None:
     if not (isfinite(draft.target_kw) and draft.target_kw > 0.0):
         raise InputError("target_kw", draft.target_kw, "a finite number above 0, whatever the direction")

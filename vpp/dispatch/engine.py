@@ -6,7 +6,7 @@ from the journal after a restart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,11 @@ class DispatchEngine:
         cars = of_class(index, ResourceClass.EV)
         self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
 
+    @property
+    def settings(self) -> DispatchSettings:
+        """The tunables."""
+        return self._settings
+
     def outcomes(self, batch: OutcomeBatch) -> None:
         """Take what the links say of commands."""
         if len(batch):
@@ -175,6 +180,15 @@ class DispatchEngine:
     def setpoints_kw(self) -> FloatArray:
         """Return the setpoint of every row that is dispatched, NaN elsewhere, shape ``(n_resources,)``."""
         return np.fmin(self._roster.setpoint_kw, self._roster.cap_kw)
+
+    def as_if_free(self, state: FleetState) -> FleetState:
+        """Return the picture with every commanded row at what it would take if no request held it."""
+        held = ~np.isnan(self.setpoints_kw()) & ~np.isnan(self._roster.free_kw)
+        return replace(
+            state,
+            power_kw=np.where(held, self._roster.free_kw, state.power_kw),
+            limit_kw=np.where(held, np.nan, state.limit_kw),
+        )
 
     def cycle(
         self,

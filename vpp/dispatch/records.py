@@ -17,6 +17,7 @@ from vpp.domain.request import (
     Quote,
     RequestDraft,
     RequestState,
+    Revision,
     Shortfall,
     Transition,
     Verdict,
@@ -87,6 +88,23 @@ def quote_from(body: Body) -> Quote:
     )
 
 
+def revision_from(body: Body) -> Revision:
+    """Return the revision that ``plain`` wrote."""
+    return Revision(
+        number=int(body["number"]),
+        asked_at=_instant(body["asked_at"]),
+        actor=str(body["actor"]),
+        target_kw=float(body["target_kw"]),
+        end_at=_instant(body["end_at"]),
+        quote=quote_from(body["quote"]),
+        key=body["key"],
+        accepted_at=_optional_instant(body["accepted_at"]),
+        accepted_kw=_optional_float(body["accepted_kw"]),
+        before_kw=_optional_float(body["before_kw"]),
+        before_end_at=_optional_instant(body["before_end_at"]),
+    )
+
+
 def transition_from(body: Body) -> Transition:
     """Return the transition that ``plain`` wrote."""
     before = body["from_state"]
@@ -130,6 +148,10 @@ def _offer_from(body: Body) -> CounterOffer:
 
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _optional_instant(text: str | None) -> datetime | None:
+    return None if text is None else _instant(text)
 
 
 def _floats(values: Sequence[Any]) -> tuple[float, ...]:

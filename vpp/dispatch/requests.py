@@ -10,8 +10,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
-from vpp.dispatch.admission import check_draft
-from vpp.dispatch.records import draft_from, plain, quote_from, shortfall_from, transition_from
+from vpp.dispatch.admission import check_draft, check_revised
+from vpp.dispatch.records import draft_from, plain, quote_from, revision_from, shortfall_from, transition_from
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.timetable import (
     COMMITTED,
@@ -27,9 +27,11 @@ from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
     DispatchRequest,
+    Product,
     Quote,
     RequestDraft,
     RequestState,
+    Revision,
     Shortfall,
     Transition,
     Verdict,
@@ -40,6 +42,7 @@ Record = Callable[[str, float, Mapping[str, object]], None]
 """Appends one journal entry: kind, epoch seconds, body."""
 
 TRANSITION = "request.transition"
+REVISION = "request.revision"
 SHORTFALL = "request.shortfall"
 SERVICE = "service"
 """The actor of everything the timetable does by itself."""
@@ -51,10 +54,11 @@ ALLOWED: Mapping[RequestState | None, frozenset[RequestState]] = MappingProxyTyp
         S.SUBMITTED: frozenset({S.QUOTED, S.CANCELLED, S.EXPIRED, S.FAILED}),
         S.QUOTED: frozenset({S.QUOTED, S.ACCEPTED, S.DECLINED, S.EXPIRED, S.CANCELLED, S.FAILED}),
         S.ACCEPTED: frozenset({S.SCHEDULED, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
-        S.SCHEDULED: frozenset({S.PRECONDITIONING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
-        S.PRECONDITIONING: frozenset({S.RAMPING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
-        S.RAMPING: frozenset({S.HOLDING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
-        S.HOLDING: frozenset({S.RELEASING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
+        # A revision that comes into force is a step to the same state.
+        S.SCHEDULED: frozenset({S.SCHEDULED, S.PRECONDITIONING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
+        S.PRECONDITIONING: frozenset({S.PRECONDITIONING, S.RAMPING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
+        S.RAMPING: frozenset({S.RAMPING, S.HOLDING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
+        S.HOLDING: frozenset({S.HOLDING, S.RELEASING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
         S.RELEASING: frozenset({S.REBOUND_WATCH, S.FAILED}),
         S.REBOUND_WATCH: frozenset({S.COMPLETED, S.FAILED}),
         S.COMPLETED: frozenset({S.VERIFIED}),
@@ -78,6 +82,7 @@ _ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})
 """What takes a commitment back: after it no acceptance counts any more."""
 _BEFORE_RAMP = (S.SUBMITTED, S.QUOTED, S.ACCEPTED, S.SCHEDULED, S.PRECONDITIONING)
 _STOPPING = (S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED, S.RELEASING, S.REBOUND_WATCH)
+_REVISABLE = (S.SCHEDULED, S.PRECONDITIONING, S.RAMPING, S.HOLDING)
 _FLAGGABLE = (S.RAMPING, S.HOLDING)
 
 
@@ -85,6 +90,7 @@ class _Changes(TypedDict, total=False):
     draft: RequestDraft
     quote: Quote | None
     accepted_kw: float | None
+    revisions: tuple[Revision, ...]
 
 
 class RequestBook:
@@ -212,6 +218,76 @@ class RequestBook:
         accepted = self._move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
         return self._move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
 
+    def revised(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, now: datetime
+    ) -> RequestDraft:
+        """Return a committed request's draft as a change would make it.
+
+        Raises:
+            InputError: The change makes no sense, or there is none.
+            ConflictError: The request is not committed, is over, or is one for regulation.
+        """
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if request.state not in _REVISABLE:
+            raise ConflictError(f"request {request_id} is {request.state.value}; it is changed while committed or held")
+        if request.draft.product is Product.REGULATION:
+            raise ConflictError(f"request {request_id} is for regulation: its capacity is fixed, ask for another one")
+        draft = replace(
+            request.draft,
+            target_kw=request.accepted_kw or request.draft.target_kw if target_kw is None else target_kw,
+            end_at=end_at or request.draft.end_at,
+        )
+        if (draft.target_kw, draft.end_at) == (request.accepted_kw, request.draft.end_at):
+            raise InputError("target_kw", draft.target_kw, "another power or end_at than those in force")
+        check_revised(draft, now=now, settings=self._settings)
+        rival = self._rival(replace(request, draft=draft))
+        if rival is not None:
+            raise ConflictError(f"request {request_id} would overlap {_window(rival)}, to which the power is promised")
+        return draft
+
+    def add_revision(self, request_id: str, revision: Revision) -> DispatchRequest:
+        """Attach a change that was asked and its quote; nothing is in force before it is accepted."""
+        request = self.get(request_id)
+        self._record(REVISION, revision.asked_at.timestamp(), {"id": request_id, "revision": plain(revision)})
+        return self._put(replace(request, revisions=(*request.revisions, revision)))
+
+    def accept_revision(
+        self, request_id: str, number: int, *, actor: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """Put a change in force; accepting the same twice changes nothing.
+
+        Raises:
+            UnknownIdError: There is no such revision.
+            ConflictError: Its quote expired or cannot be met, a later one is in force, or the request is over.
+        """
+        request = self.get(request_id)
+        if not 1 <= number <= len(request.revisions):
+            raise UnknownIdError("revision", f"{request_id}/{number}")
+        revision, act = request.revisions[number - 1], f"revision {number} accepted"
+        self._check_key(key, request_id, act)
+        if revision.accepted_at is not None:
+            return request
+        if any(later.accepted_at is not None for later in request.revisions[number:]):
+            raise ConflictError(f"a later revision of request {request_id} is in force; ask for another one")
+        if now >= revision.quote.expires_at:
+            raise ConflictError(
+                f"the quote of revision {number} of {request_id} expired at {revision.quote.expires_at.isoformat()}"
+            )
+        draft = self.revised(request_id, target_kw=revision.target_kw, end_at=revision.end_at, now=now)
+        request = self.get(request_id)
+        accepted_kw = _commitment(replace(request, draft=draft), revision.quote, None)["accepted_kw"]
+        done = replace(
+            revision,
+            accepted_at=now,
+            accepted_kw=accepted_kw,
+            before_kw=request.accepted_kw,
+            before_end_at=request.draft.end_at,
+        )
+        revisions = (*request.revisions[: number - 1], done, *request.revisions[number:])
+        changes: _Changes = {"draft": draft, "accepted_kw": accepted_kw, "revisions": revisions}
+        return self._move(request, request.state, actor=actor, at=now, reason=act, key=key, **changes)
+
     def decline(
         self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
     ) -> DispatchRequest:
@@ -279,6 +355,10 @@ class RequestBook:
         for entry in entries:
             if entry.kind == TRANSITION:
                 self._replay(entry.body)
+            elif entry.kind == REVISION:
+                asked: Any = entry.body["revision"]
+                request = self.get(str(entry.body["id"]))
+                self._put(replace(request, revisions=(*request.revisions, revision_from(asked))))
             elif entry.kind == SHORTFALL:
                 flag: Any = entry.body["shortfall"]
                 request = self.get(str(entry.body["id"]))
@@ -409,6 +489,8 @@ class RequestBook:
             changes["quote"] = quote_from(body["quote"])
         if "accepted_kw" in body:
             changes["accepted_kw"] = float(body["accepted_kw"])
+        if "revisions" in body:
+            changes["revisions"] = tuple(revision_from(one) for one in body["revisions"])
         self._note_key(body.get("key"), request.id, step)
         self._put(replace(request, state=step.to_state, history=(*request.history, step), **changes))
 
@@ -422,6 +504,7 @@ class RequestBook:
         """Remember what an act's key stands for; cancelling is one act whatever came of it."""
         if key is not None:
             act = {S.ACCEPTED: step.reason, S.ABORTED: S.CANCELLED}.get(step.to_state, step.to_state)
+            act = step.reason if step.from_state is step.to_state else act
             self._acts[key] = (request_id, act)
 
     def _put(self, request: DispatchRequest) -> DispatchRequest:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vpp.dispatch.course import Corner, course, due_at
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.request import CITY, DispatchRequest, RequestState
+from vpp.domain.request import CITY, DispatchRequest, RequestState, Revision
 from vpp.domain.units import SECONDS_PER_MINUTE
 
 STOPPED = (RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.FAILED)
@@ -46,6 +47,7 @@ class Timetable:
         watched_s: The rebound watch ends.
         target_kw: Accepted power.
         release_kw: Target at ``end_s``, from which the release ramps down.
+        course: Corners of ramp and hold where the target was changed under way; empty where it was not.
     """
 
     precondition_s: float
@@ -56,6 +58,7 @@ class Timetable:
     watched_s: float
     target_kw: float
     release_kw: float
+    course: tuple[Corner, ...] = ()
 
     @classmethod
     def of(cls, request: DispatchRequest, settings: DispatchSettings) -> "Timetable":
@@ -67,6 +70,8 @@ class Timetable:
         target_kw = draft.target_kw if request.accepted_kw is None else request.accepted_kw
         end_s = min(planned_end_s, max(_stopped_s(request), ramp_s))
         released_s = end_s + settings.release_minutes * SECONDS_PER_MINUTE
+        changed = _changed(request)
+        corners = course(changed, ramp_s=ramp_s, start_s=start_s, ramp_minutes=minutes) if changed else ()
         return cls(
             precondition_s=ramp_s - settings.precondition_minutes * SECONDS_PER_MINUTE,
             ramp_s=ramp_s,
@@ -75,7 +80,8 @@ class Timetable:
             released_s=released_s,
             watched_s=released_s + settings.rebound_watch_minutes * SECONDS_PER_MINUTE,
             target_kw=target_kw,
-            release_kw=target_kw * _share(end_s, ramp_s, start_s),
+            release_kw=due_at(corners, end_s) if corners else target_kw * _share(end_s, ramp_s, start_s),
+            course=corners,
         )
 
     def phase_at(self, now_s: float) -> Phase:
@@ -100,9 +106,17 @@ class Timetable:
 
     def target_at(self, now_s: float) -> float:
         """Return the power due at ``now_s``: linear ramp, hold, linear release."""
+        if now_s < self.end_s and self.course:
+            return due_at(self.course, now_s)
         if now_s < self.end_s:
             return self.target_kw * _share(now_s, self.ramp_s, self.start_s)
         return self.release_kw * self.release_share(now_s)
+
+    def corners(self) -> tuple[Corner, ...]:
+        """Return the corners of all that is due, from the ramp's begin to the release's end."""
+        plain = ((self.ramp_s, 0.0), (self.start_s, self.target_kw))
+        kept = [corner for corner in self.course or plain if corner[0] < self.end_s]
+        return (*kept, (self.end_s, self.release_kw), (self.released_s, 0.0))
 
     def release_share(self, now_s: float) -> float:
         """Return the share of what was held that is still due: 1 before the release, 0 after it."""
@@ -141,6 +155,11 @@ def _share(now_s: float, from_s: float, until_s: float) -> float:
     if now_s >= until_s:
         return 1.0
     return max(0.0, (now_s - from_s) / (until_s - from_s))
+
+
+def _changed(request: DispatchRequest) -> list[Revision]:
+    """Return the revisions in force, in the order in which they came into force."""
+    return [revision for revision in request.revisions if revision.accepted_at is not None]
 
 
 def _accepted_s(request: DispatchRequest) -> float:

@@ -192,8 +192,40 @@ class Shortfall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A change of a committed request's power or end, with a quote of its own (OpenADR modifies events the same way).
+
+    Attributes:
+        number: From 1, in the order in which they were asked.
+        target_kw: Power asked for from then on.
+        end_at: End asked for.
+        quote: Our answer, for what is left of the window.
+        key: Idempotency key it was asked under.
+        accepted_at: When it came into force, ``None`` before.
+        accepted_kw: What was committed then.
+        before_kw: What was promised until then.
+        before_end_at: Until when that was promised.
+    """
+
+    number: int
+    asked_at: datetime
+    actor: str
+    target_kw: float
+    end_at: datetime
+    quote: Quote
+    key: str | None = None
+    accepted_at: datetime | None = None
+    accepted_kw: float | None = None
+    before_kw: float | None = None
+    before_end_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRequest:
-    """A request with its whole history; every change is a new value."""
+    """A request with its whole history; every change is a new value.
+
+    ``draft`` and ``accepted_kw`` are what is in force; what was before a revision is in ``revisions``.
+    """
 
     id: str
     draft: RequestDraft
@@ -204,6 +236,7 @@ class DispatchRequest:
     accepted_kw: float | None = None
     history: tuple[Transition, ...] = field(default=())
     shortfall: Shortfall | None = None
+    revisions: tuple[Revision, ...] = ()
 
     @property
     def version(self) -> int:

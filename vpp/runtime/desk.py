@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,17 @@ from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
-from vpp.domain.request import CITY, Direction, DispatchRequest, NoticeClass, Product, Quote, RequestDraft, RequestState
+from vpp.domain.request import (
+    CITY,
+    Direction,
+    DispatchRequest,
+    NoticeClass,
+    Product,
+    Quote,
+    RequestDraft,
+    RequestState,
+    Revision,
+)
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
@@ -34,9 +45,11 @@ from vpp.runtime.events import event_days
 from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.runtime.record import array_body, baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
+from vpp.runtime.revising import Reviser
 from vpp.runtime.underway import UnderWay
 from vpp.settlement.bands import SettlementTerms
 from vpp.settlement.baseline import compute_baseline, with_sessions
+from vpp.settlement.course import course_means_kw, held_course_kw, lengthened
 from vpp.settlement.followed import asked_means_kw, scored
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.reference import BaselineRules
@@ -116,6 +129,15 @@ class Desk:
         self._past = Past()
         self._quoting: UnderWay[DispatchRequest] = UnderWay()
         self._freezing: UnderWay[None] = UnderWay()
+        self._revised = Assessor()
+        self._reviser = Reviser(
+            clock=clock,
+            engine=engine,
+            state=state,
+            quote=self._quote_besides,
+            ramp_minutes=engine.settings.ramp_minutes,
+            freeze=self._freeze_further,
+        )
 
     async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
         """Take a request and quote it."""
@@ -157,11 +179,44 @@ class Desk:
         self._changed()
         return self._engine.book.get(request_id)
 
-    async def _freeze(self, request: DispatchRequest, *, late: bool = False) -> None:
-        """Freeze the baseline of an accepted request and write it down."""
+    async def _freeze(self, request: DispatchRequest, known: Baseline | None = None, *, late: bool = False) -> None:
+        """Freeze the baseline of an accepted request, beyond what is known of it already, and write it down."""
         baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule(), late=late)
+        baseline = baseline if known is None else lengthened(known, baseline)
         self.keep_baseline(request, baseline)
         self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request.id, baseline))
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        """Quote a change of a committed request."""
+        revision, created = await self._reviser.revise(
+            request_id, target_kw=target_kw, end_at=end_at, actor=actor, key=key
+        )
+        await self._journal.flush()
+        return revision, created
+
+    async def accept_revision(
+        self, request_id: str, number: int, *, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Put a change in force; the fleet is planned for it."""
+        request = await self._reviser.accept(request_id, number, actor=actor, key=key)
+        await self._announce(request)
+        self._changed()
+        return request
+
+    def _quote_besides(self, draft: RequestDraft, state: FleetState, request_id: str) -> Quote:
+        """Quote a draft as if the request it changes had been promised nothing."""
+        schedule = self._schedule()
+        _check_quotable(state, schedule)
+        return self._quote(request_id, draft, state, schedule, besides=True)
+
+    async def _freeze_further(self, request: DispatchRequest) -> None:
+        """Freeze a longer baseline for a request that ends later; what was frozen before stays as it is."""
+        known = self.baselines.get(request.id)
+        if known is None or known.grid.end_s >= self._engine.book.timetable(request.id).watched_s:
+            return
+        await self._freezing.answer(f"{request.id} {request.version}", partial(self._freeze, request, known, late=True))
 
     async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Turn a quote down."""
@@ -201,10 +256,14 @@ class Desk:
     def keep_baseline(self, request: DispatchRequest, baseline: Baseline) -> None:
         """Track a request against its frozen baseline from now on."""
         rows = counted(request.draft, baseline, self._state().index)
+        followed = self._trackers.get(request.id)
         self.baselines[request.id] = baseline
         self.portfolios[request.id] = rows
         self._trackers[request.id] = Tracker(
-            baseline=baseline, portfolio=rows[: len(baseline.power_kw)], direction=request.draft.direction
+            baseline=baseline,
+            portfolio=rows[: len(baseline.power_kw)],
+            direction=request.draft.direction,
+            resumed=None if followed is None else followed.tracked().lengthened(baseline.grid),
         )
 
     async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
@@ -298,6 +357,8 @@ class Desk:
             if request.state in COMMITTED and request.id not in self.baselines and request.id not in self._freezing:
                 freeze = partial(self._freezing.answer, request.id, partial(self._freeze, request, late=True))
                 await self.clearing.attempt(request.id, freeze, self._clock.now_s())
+            elif request.state in COMMITTED and request.revisions:
+                await self.clearing.attempt(request.id, partial(self._freeze_further, request), self._clock.now_s())
 
     async def _settle(self, request: DispatchRequest) -> None:
         if request.id not in self.baselines:
@@ -331,19 +392,31 @@ class Desk:
         draft = self._engine.book.get(request_id).draft
         return draft.area, draft.direction, draft.product is not Product.REGULATION
 
-    def _quote(self, request_id: str, draft: RequestDraft, state: FleetState, schedule: Schedule | None) -> Quote:
+    def _quote(
+        self,
+        request_id: str,
+        draft: RequestDraft,
+        state: FleetState,
+        schedule: Schedule | None,
+        *,
+        besides: bool = False,
+    ) -> Quote:
         outlook = self._outlook(state)
         times = self._engine.book.timetable(request_id)
-        answer = self.assessor.quote(
+        rows = eligible(self._enlisting.standing(draft, times, state, schedule))
+        if besides and request_id in self.portfolios:
+            rows &= fitted_flags(self.portfolios[request_id], len(state))  # who was enlisted, and no others
+        # Pictures as if a request did not run are none for others: they have an assessor of their own.
+        answer = (self._revised if besides else self.assessor).quote(
             draft,
             state=state,
             forecast=outlook,
             schedule=schedule,
             delivery_ratio=partial(self.delivery_ratio, state),
-            committed_kw=self._committed_kw(draft, outlook),
+            committed_kw=self._committed_kw(draft, outlook, request_id if besides else None),
             now=instant(state.at_s),
             valid_s=self._quote_valid_s,
-            eligible=eligible(self._enlisting.standing(draft, times, state, schedule)),
+            eligible=rows,
         )
         return replace(answer, notices=calendar_notices(self._calendar, draft))
 
@@ -379,7 +452,7 @@ class Desk:
             self._compared_s = state.at_s
             self._delivery.observe(state, self._engine.setpoints_kw())
 
-    def _committed_kw(self, draft: RequestDraft, outlook: Forecast) -> FloatArray:
+    def _committed_kw(self, draft: RequestDraft, outlook: Forecast, besides: str | None = None) -> FloatArray:
         """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``.
 
         A request for regulation is promised both.
@@ -387,6 +460,8 @@ class Desk:
         starts_s = outlook.grid.starts_s()
         total = np.zeros(outlook.grid.count)
         for other in self._engine.book.running(self._clock.now_s()):
+            if other.id == besides:
+                continue
             both = Product.REGULATION in (other.draft.product, draft.product)
             if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):
                 timetable = self._engine.book.timetable(other.id)
@@ -456,6 +531,10 @@ class Desk:
         good_ratio = seen.good_ratio()
         regulating = request.draft.product is Product.REGULATION
         target_kw = target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times)
+        held_kw = None
+        if timetable.course:
+            target_kw = course_means_kw(baseline.grid, timetable.corners())
+            held_kw = held_course_kw(baseline.grid, timetable.corners(), timetable.start_s, timetable.end_s)
         if regulating:
             standing = self._engine.regulation.desk.standing(request.id, self._clock.now_s())
             target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
@@ -470,6 +549,7 @@ class Desk:
             phases=phases,
             ramp_s=timetable.ramp_s,
             hold_s=(timetable.start_s, timetable.end_s),
+            held_kw=held_kw,
             issued_at=self._clock.now(),
             until_s=self._clock.now_s(),
             # Qualities are not kept over a restart; the share of metered rows is the next best witness.

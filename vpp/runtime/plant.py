@@ -24,7 +24,7 @@ from vpp.domain.holidays import CHINA
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft
+from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft, Revision
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised, check_promise
@@ -177,6 +177,18 @@ class VirtualPowerPlant:
     async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely at any time."""
         return await self.desk.cancel(request_id, actor=actor, reason=reason, key=key)
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        """Quote a change of a committed request."""
+        return await self.desk.revise(request_id, target_kw=target_kw, end_at=end_at, actor=actor, key=key)
+
+    async def accept_revision(
+        self, request_id: str, number: int, *, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Put a change in force."""
+        return await self.desk.accept_revision(request_id, number, actor=actor, key=key)
 
     async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Turn a quote down."""

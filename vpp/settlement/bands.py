@@ -121,14 +121,14 @@ class SettlementTerms:
 
 
 def settle(
-    delivered_kw: FloatArray, committed_kw: float, hours: FloatArray | float, terms: SettlementTerms
+    delivered_kw: FloatArray, committed_kw: FloatArray | float, hours: FloatArray | float, terms: SettlementTerms
 ) -> dict[str, float]:
     """Return the four amounts gross, penalty, net and distributable in CNY.
 
     Args:
         delivered_kw: Delivered power on the hold's steps, shape ``(n_steps,)``. NaN makes every amount NaN: an
             interval nobody metered is settled by a later version, not guessed.
-        committed_kw: Power that was accepted, above 0.
+        committed_kw: Power that was accepted, above 0, one value for all or one a step.
         hours: For how long each step was held, one value for all or one a step.
         terms: Price and bands.
 
@@ -137,10 +137,12 @@ def settle(
     gross, penalty = 0.0, 0.0
     size = terms.rule.period_steps
     held_h = np.broadcast_to(np.asarray(hours, dtype=np.float64), delivered_kw.shape)
+    owed_kw = np.broadcast_to(np.asarray(committed_kw, dtype=np.float64), delivered_kw.shape)
     for first in range(0, len(delivered_kw), size):
         period, weight = delivered_kw[first : first + size], held_h[first : first + size]
-        worth = committed_kw * float(weight.sum()) * terms.price_cny_per_kwh
-        ratio = float(np.average(period, weights=weight)) / committed_kw
+        mean_owed_kw = float(np.average(owed_kw[first : first + size], weights=weight))
+        worth = mean_owed_kw * float(weight.sum()) * terms.price_cny_per_kwh
+        ratio = float(np.average(period, weights=weight)) / mean_owed_kw
         gross += terms.rule.paid_ratio(ratio) * worth
         penalty += terms.rule.penalty_ratio(ratio) * worth
     net = gross - penalty

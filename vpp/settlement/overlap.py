@@ -30,7 +30,7 @@ def held_means_kw(
     start_s: float,
     end_s: float,
     target_kw: FloatArray,
-    full_kw: float,
+    full_kw: FloatArray | float,
     minutes: MinuteSeries | None,
 ) -> FloatArray:
     """Return the mean power delivered in the held part of every step, NaN in steps that are not held.
@@ -41,10 +41,11 @@ def held_means_kw(
         start_s: Epoch seconds of the hold's begin.
         end_s: Epoch seconds of its end.
         target_kw: Mean target of every whole step, ramp and release included.
-        full_kw: Target in the hold.
+        full_kw: Target in the held part, one value for all steps or one a step.
         minutes: What was followed live; ``None`` where nothing was.
     """
     held_s = held_seconds(grid, start_s, end_s)
+    full = np.broadcast_to(np.asarray(full_kw, dtype=np.float64), delivered_kw.shape)
     means = np.where(held_s > 0.0, delivered_kw, np.nan)
     for step in np.flatnonzero((held_s > 0.0) & (held_s < grid.step_s)).tolist():
         begin_s = grid.start_s + step * grid.step_s
@@ -54,7 +55,7 @@ def held_means_kw(
             inside = _mean(minutes, max(begin_s, start_s), min(begin_s + grid.step_s, end_s))
             held_kw = inside + _shift(float(delivered_kw[step]) - _mean(minutes, begin_s, begin_s + grid.step_s), ratio)
         if np.isnan(held_kw):
-            held_kw = full_kw + min(float(delivered_kw[step] - target_kw[step]), 0.0) * ratio
+            held_kw = float(full[step]) + min(float(delivered_kw[step] - target_kw[step]), 0.0) * ratio
         means[step] = max(held_kw, min(float(delivered_kw[step]), 0.0))
     return means
 

@@ -186,6 +186,7 @@ def evaluate(
     phases: Sequence[str],
     ramp_s: float,
     hold_s: tuple[float, float],
+    held_kw: FloatArray | None = None,
     issued_at: datetime,
     until_s: float = float("inf"),
     good_ratio: FloatArray | None = None,
@@ -210,6 +211,8 @@ def evaluate(
         phases: Phase of every step, as ``phases_of`` gives them.
         ramp_s: Epoch seconds at which the ramp began.
         hold_s: Epoch seconds of the hold's begin and end.
+        held_kw: Mean committed in the held part of every step, shape ``(count,)``, where it was changed under way; the
+            accepted power where not given.
         issued_at: When this measurement is issued.
         until_s: Only intervals that ended by then are reported.
         good_ratio: Share of good samples a step; the share of metered rows where it is not given.
@@ -229,7 +232,8 @@ def evaluate(
         direction=request.draft.direction,
     )
     full_kw = request.accepted_kw if request.accepted_kw is not None else request.draft.target_kw
-    held = _Held.of(got, grid, hold_s, target_kw=target_kw, full_kw=full_kw, minutes=minutes)
+    due_kw = np.full(grid.count, full_kw) if held_kw is None else held_kw
+    held = _Held.of(got, grid, hold_s, target_kw=target_kw, full_kw=due_kw, minutes=minutes)
     trust = got.known_ratio if good_ratio is None else good_ratio
     intervals = tuple(
         _interval(grid, got, held, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step]))
@@ -237,6 +241,7 @@ def evaluate(
     )
     steps = np.flatnonzero(held.seconds[:done] > 0.0)
     accuracy, delivered, seconds = held.accuracy[steps], held.power_kw[steps], held.seconds[steps]
+    owed_kw, first_kw = due_kw[steps], _first_held_kw(held, due_kw, full_kw)
     after = np.array([-i.delivered_kw for i in intervals if i.phase in _AFTER_HOLD])
     active = [interval for interval in intervals if interval.phase in _BEFORE_RELEASE]
     fair = accuracy[seconds >= min(_FAIR_S, float(seconds.max(initial=0.0)))]
@@ -249,13 +254,13 @@ def evaluate(
         worst_interval_accuracy_ratio=float(fair.min()) if len(fair) else float("nan"),
         delivered_mean_kw=_mean(delivered, seconds),
         energy_kwh=float(delivered @ seconds) / SECONDS_PER_HOUR if len(steps) else float("nan"),
-        ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * full_kw, minutes, active, grid),
+        ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * first_kw, minutes, active, grid),
         rebound_peak_kw=float(np.maximum(after, 0.0).max(initial=0.0)),
         rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * grid.step_h,
         good_ratio=_mean(np.array([interval.good_ratio for interval in active])),
         baseline=baseline,
         spread_kw=dict(spread_kw or {}),
-        settlement_cny=settle(delivered, full_kw, seconds / SECONDS_PER_HOUR, terms) if terms and len(steps) else {},
+        settlement_cny=settle(delivered, owed_kw, seconds / SECONDS_PER_HOUR, terms) if terms and len(steps) else {},
         settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and len(steps) else "",
         overshoot_kw=float(np.array([i.delivered_kw - i.target_kw for i in active]).max(initial=0.0)),
         hit_ratio=_hit_ratio(intervals, minutes, hold_s, request.draft.tolerance_ratio),
@@ -288,7 +293,7 @@ class _Held:
         hold_s: tuple[float, float],
         *,
         target_kw: FloatArray,
-        full_kw: float,
+        full_kw: FloatArray,
         minutes: MinuteSeries | None,
     ) -> "_Held":
         start_s, end_s = hold_s
@@ -305,6 +310,12 @@ class _Held:
         due_kw = np.where(seconds < grid.step_s, full_kw, target_kw)
         due_kw = np.where(due_kw > 0.0, due_kw, np.nan)
         return cls(seconds=seconds, power_kw=power_kw, accuracy=1.0 - np.abs(power_kw - due_kw) / due_kw)
+
+
+def _first_held_kw(held: "_Held", due_kw: FloatArray, otherwise_kw: float) -> float:
+    """Return the power that the ramp led to."""
+    steps = np.flatnonzero(held.seconds > 0.0)
+    return float(due_kw[steps[0]]) if len(steps) else otherwise_kw
 
 
 def _unmetered(index: FleetIndex, got: Delivery, grid: TimeGrid, steps: Sequence[int]) -> tuple[Unmetered, ...]:

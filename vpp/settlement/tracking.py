@@ -61,6 +61,29 @@ class TrackedIntervals:
     quality_count: IdArray
     minutes: MinuteSeries
 
+    def lengthened(self, grid: TimeGrid) -> "TrackedIntervals":
+        """Return the same on a grid that begins at the same step and ends later, or the same where it does not."""
+        more = grid.count - self.grid.count
+        if more <= 0 or grid.start_s != self.grid.start_s:
+            return self
+        per_step = len(self.minutes.at_s) // self.grid.count
+        unknown = np.full(more * per_step, np.nan)
+        minutes = MinuteSeries(
+            at_s=grid.start_s + SECONDS_PER_MINUTE * np.arange(grid.count * per_step, dtype=np.float64),
+            baseline_kw=np.append(self.minutes.baseline_kw, unknown),
+            measured_kw=np.append(self.minutes.measured_kw, unknown),
+            target_kw=np.append(self.minutes.target_kw, unknown),
+            delivered_kw=np.append(self.minutes.delivered_kw, unknown),
+            covered_s=np.append(self.minutes.covered_s, np.zeros(more * per_step)),
+        )
+        return TrackedIntervals(
+            grid=grid,
+            mean_kw=np.pad(self.mean_kw, ((0, 0), (0, more))),
+            covered_s=np.pad(self.covered_s, ((0, 0), (0, more))),
+            quality_count=np.pad(self.quality_count, ((0, 0), (0, more))),
+            minutes=minutes,
+        )
+
     def measured_kw(self) -> FloatArray:
         """Return interval means, NaN where less than half was metered, shape ``(n_resources, count)``."""
         return np.where(self.covered_s >= _LEAST_COVER_RATIO * self.grid.step_s, self.mean_kw, np.nan)

@@ -29,6 +29,7 @@ from vpp.domain.request import (
     Quote,
     RequestDraft,
     RequestState,
+    Revision,
     Transition,
     Verdict,
 )
@@ -208,6 +209,35 @@ class _FakePlant:
             at=NOW, actor=actor, version=2, from_state=request.state, to_state=RequestState.CANCELLED, reason=reason
         )
         self._requests[request_id] = replace(request, state=RequestState.CANCELLED, history=(*request.history, step))
+        return self._requests[request_id]
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        request = self.request(request_id)
+        if request.accepted_kw is None:
+            raise ConflictError(f"request {request_id} is {request.state}")
+        revision = Revision(
+            number=len(request.revisions) + 1,
+            asked_at=NOW,
+            actor=actor,
+            target_kw=target_kw or request.accepted_kw,
+            end_at=end_at or request.draft.end_at,
+            quote=_quote(request.draft),
+            key=key,
+        )
+        self._requests[request_id] = replace(request, revisions=(*request.revisions, revision))
+        return revision, True
+
+    async def accept_revision(
+        self, request_id: str, number: int, *, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        request = self.request(request_id)
+        self.actors.append(actor)
+        self.keys.append(key)
+        done = replace(request.revisions[number - 1], accepted_at=NOW, accepted_kw=1.0)
+        revisions = (*request.revisions[: number - 1], done, *request.revisions[number:])
+        self._requests[request_id] = replace(request, revisions=revisions)
         return self._requests[request_id]
 
     async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:

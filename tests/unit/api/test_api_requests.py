@@ -293,3 +293,34 @@ async def test_pages_before_a_request_repeat_nothing_while_new_ones_come(client:
     assert second["total"] == 7
     strange = await client.get("/api/v1/requests", params={"before": "nobody"})
     assert (strange.status_code, strange.json()["errors"][0]["field"]) == (422, "before")
+
+
+async def test_a_change_is_asked_quoted_shown_and_put_in_force(client: httpx.AsyncClient, plant: "FakePlant") -> None:
+    name = (await client.post("/api/v1/requests", json=BODY)).json()["id"]
+    early = await client.post(f"/api/v1/requests/{name}/revisions", json={"target_kw": 5.0})
+    assert early.status_code == 409
+    await client.post(f"/api/v1/requests/{name}/accept")
+
+    asked = await client.post(
+        f"/api/v1/requests/{name}/revisions", json={"target_kw": 5.0}, headers={"Idempotency-Key": "k"}
+    )
+    assert (asked.status_code, asked.json()["number"], asked.json()["accepted_at"]) == (201, 1, None)
+    assert asked.headers["location"] == f"/api/v1/requests/{name}/revisions/1"
+    assert asked.json()["quote"]["verdict"] == "partial"
+    accepted = await client.post(f"/api/v1/requests/{name}/revisions/1/accept", headers={"Idempotency-Key": "a"})
+    assert accepted.json()["revisions"][0]["accepted_kw"] == 1.0
+    assert plant.keys[-1] == "a"
+    assert (await client.get(f"/api/v1/requests/{name}/revisions")).json() == accepted.json()["revisions"]
+    assert (await client.get(f"/api/v1/requests/{name}/revisions/1")).json() == accepted.json()["revisions"][0]
+
+
+@pytest.mark.parametrize("body", [{}, {"target_kw": 0}, {"target_kw": "5"}, {"end_at": "soon"}, {"area": "city"}])
+async def test_a_change_that_makes_no_sense_is_refused(client: httpx.AsyncClient, body: dict[str, object]) -> None:
+    name = (await client.post("/api/v1/requests", json=BODY)).json()["id"]
+    assert (await client.post(f"/api/v1/requests/{name}/revisions", json=body)).status_code == 422
+
+
+async def test_a_revision_nobody_asked_for_is_unknown(client: httpx.AsyncClient) -> None:
+    name = (await client.post("/api/v1/requests", json=BODY)).json()["id"]
+    assert (await client.get(f"/api/v1/requests/{name}/revisions/1")).status_code == 404
+    assert (await client.get(f"/api/v1/requests/{name}/revisions/0")).status_code == 422

@@ -4,14 +4,22 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from vpp.api.auth import Actor
 from vpp.api.deps import ThePage, ThePlant
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, json_bytes, paged
 from vpp.api.schemas.performance import PerformanceView
-from vpp.api.schemas.requests import AcceptBody, CancelBody, RequestBody, RequestView
+from vpp.api.schemas.requests import (
+    AcceptBody,
+    CancelBody,
+    RequestBody,
+    RequestView,
+    RevisionAcceptBody,
+    RevisionBody,
+    RevisionView,
+)
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import CITY, DispatchRequest, RequestState
 from vpp.ports import Plant
@@ -35,6 +43,7 @@ Key = Annotated[
 ]
 
 
+Number = Annotated[int, Path(ge=1, le=100_000, description="Number of the revision, from 1.")]
 Before = Annotated[
     str | None,
     Query(max_length=200, description="Only requests that were asked before this one: the last id of the page before."),
@@ -91,6 +100,69 @@ async def accept(
     """Reserve the power; it will be delivered."""
     offer = None if body is None else body.offer
     return _view(plant, await plant.accept(request_id, offer=offer, actor=actor, key=key))
+
+
+@router.post(
+    "/requests/{request_id}/revisions",
+    status_code=201,
+    summary="Ask for a change of a committed or running request and get a quote",
+    responses={
+        200: {"model": RevisionView, "description": "This key was used before"},
+        **documented(401, 404, 409, 422),
+    },
+)
+async def revise(
+    *,
+    request_id: str,
+    body: RevisionBody,
+    plant: ThePlant,
+    response: Response,
+    actor: Actor = "dispatcher",
+    key: Key = None,
+) -> RevisionView:
+    """Quote another power, another end or both for what is left of the window; nothing changes until it is accepted."""
+    if body.target_kw is None and body.end_at is None:
+        raise InputError("target_kw", None, "a power, or another end_at")
+    revision, created = await plant.revise(
+        request_id, target_kw=body.target_kw, end_at=body.end_at, actor=actor, key=key
+    )
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/api/v1/requests/{request_id}/revisions/{revision.number}"
+    return RevisionView.of(revision)
+
+
+@router.get("/requests/{request_id}/revisions", summary="Changes that were asked", responses=documented(401, 404, 422))
+async def revisions(request_id: str, plant: ThePlant) -> list[RevisionView]:
+    """Return a request's revisions, oldest first."""
+    return [RevisionView.of(revision) for revision in plant.request(request_id).revisions]
+
+
+@router.get("/requests/{request_id}/revisions/{number}", summary="One change", responses=documented(401, 404, 422))
+async def revision(request_id: str, number: Number, plant: ThePlant) -> RevisionView:
+    """Return one revision."""
+    known = plant.request(request_id).revisions
+    if number > len(known):
+        raise UnknownIdError("revision", f"{request_id}/{number}")
+    return RevisionView.of(known[number - 1])
+
+
+@router.post(
+    "/requests/{request_id}/revisions/{number}/accept",
+    summary="Put a change in force",
+    responses=documented(401, 404, 409, 422),
+)
+async def accept_revision(
+    *,
+    request_id: str,
+    number: Number,
+    plant: ThePlant,
+    body: RevisionAcceptBody | None = None,
+    actor: Actor = "dispatcher",
+    key: Key = None,
+) -> RequestView:
+    """Commit to a change; the target moves by the request's ramp, settlement counts each interval by its own target."""
+    del body  # there is nothing in it
+    return _view(plant, await plant.accept_revision(request_id, number, actor=actor, key=key))
 
 
 @router.post(

@@ -17,6 +17,7 @@ from vpp.domain.request import (
     Quote,
     RequestDraft,
     RequestState,
+    Revision,
     Verdict,
 )
 
@@ -82,6 +83,27 @@ class CancelBody(Schema):
     )
 
     reason: str = Field(default="no reason given", min_length=1, max_length=500)
+
+
+class RevisionBody(Schema):
+    """What is to change of a committed or running request; what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"target_kw": 1800.0}, {"end_at": "2026-07-15T14:00:00+08:00"}]},
+    )
+
+    target_kw: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1e8)] | None = Field(
+        default=None, description="Power from now on; reached by the request's own ramp."
+    )
+    end_at: Instant | None = Field(default=None, description="Full power is due until here, after now.")
+
+
+class RevisionAcceptBody(Schema):
+    """A change is accepted as it was quoted: there is nothing to say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{}]})
 
 
 class Deliverable(Schema):
@@ -169,6 +191,27 @@ class QuoteView(Schema):
         )
 
 
+class RevisionView(Schema):
+    """A change of a committed request, with its own quote."""
+
+    number: int
+    asked_at: datetime
+    actor: str
+    target_kw: float
+    end_at: datetime
+    quote: QuoteView
+    accepted_at: datetime | None = Field(description="When it came into force; null while it has not.")
+    accepted_kw: Known
+    before_kw: Known = Field(description="What was promised until then.")
+    before_end_at: datetime | None
+
+    @classmethod
+    def of(cls, revision: Revision) -> Self:
+        """Return the revision as it is shown."""
+        same = [name for name in cls.model_fields if name != "quote"]
+        return cls(**{name: getattr(revision, name) for name in same}, quote=QuoteView.of(revision.quote))
+
+
 class TransitionView(Schema):
     """One step of a request's life."""
 
@@ -245,6 +288,7 @@ class RequestView(Schema):
     settlement_failed: SettlementFailedView | None = Field(description="null unless a settlement failed")
     progress: ProgressView | None = Field(description="null while the request does not run")
     history: list[TransitionView]
+    revisions: list[RevisionView] = Field(description="Changes asked since the acceptance, oldest first.")
 
     @classmethod
     def of(
@@ -282,6 +326,7 @@ class RequestView(Schema):
                 )
                 for t in request.history
             ],
+            revisions=[RevisionView.of(revision) for revision in request.revisions],
         )
 
 
