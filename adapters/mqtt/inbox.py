@@ -119,7 +119,8 @@ class Inbox:
             self._delivery.heal(kind)
         for fault, quantity in self._implausible(row, reading):
             self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
-            del values[quantity]
+            if quantity is not Quantity.POWER_KW:
+                del values[quantity]  # a power goes on to the gate, which refuses it and shows it on the device
         if reading.per_cent is not None:
             self._charges.refused(row, reading.per_cent)
         if Quantity.SOC in values:

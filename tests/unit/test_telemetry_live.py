@@ -12,7 +12,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
-from vpp.telemetry.live import AGE_S, FUTURE_S
+from vpp.telemetry.live import AGE_S, FUTURE_S, _judged
 from vpp.telemetry.quality import QualityRules, grade
 from vpp.telemetry.verdict import Verdict
 
@@ -269,6 +269,15 @@ def test_a_batch_of_which_all_is_taken_is_recorded_as_it_came(door: Door) -> Non
     door.ingest.telemetry(batch, NOW_S)
     taken, _ = door.ingest.taken()
     np.testing.assert_array_equal(taken.values, batch.values)
+
+
+def test_the_gate_is_compiled_once_and_before_the_first_device_speaks(door: Door) -> None:
+    assert len(_judged.signatures) == 1  # type: ignore[attr-defined]  # numba's own
+    batch = TelemetryBatch.of([(CAR, int(POWER), 5.0, NOW_S)])
+    for column in (batch.rows, batch.quantities, batch.values, batch.at_s):
+        column.flags.writeable = False
+    door.ingest.telemetry(batch, NOW_S)
+    assert len(_judged.signatures) == 1, "every array comes in one type"  # type: ignore[attr-defined]
 
 
 SAMPLES = st.lists(

@@ -27,6 +27,8 @@ class Ingest:
         self._batches: list[TelemetryBatch] = []
         self._events: list[SessionEvent] = []
         self._ended: list[ChargingSession] = []
+        # Compiled now, not when the first device speaks and all others wait.
+        self.gate.take(TelemetryBatch.of([]), image.cells(), 0.0)
 
     @property
     def dropped(self) -> Mapping[str, int]:

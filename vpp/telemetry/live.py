@@ -9,7 +9,7 @@ taken, as it was taken, so that a replay needs no gate.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -58,6 +58,7 @@ _TAKEN = -1
 _CLIPPED, _CLOCK_AHEAD, _NEW_BEGINNING = map(int, Healing)
 _FOLLOWED, _FLAGS, _OFFERS, _NO_OR_YES = (_ENERGY, _SOC), (_CONNECTED, _PLUGGED), (_P_MIN, _P_MAX), (0.0, 1.0)
 _OF_THE_NETWORK, _OF_NO_ROW = (_ORDER, _DUPLICATE), (_UNKNOWN_ROW, _UNKNOWN_QUANTITY)
+Column = TypeVar("Column", RowArray, CodeArray, FloatArray)
 
 
 class Bounds(NamedTuple):
@@ -163,11 +164,12 @@ class LiveGate:
             cells: What is known, changed in place.
             now_s: Epoch seconds at which they were heard.
         """
+        # Compiled anew for every combination of types: all columns come as views nobody can write to.
         taken, whole, rows, quantities, values, at_s = _judged(
-            batch.rows,
-            batch.quantities,
-            batch.values,
-            batch.at_s,
+            _read_only(batch.rows),
+            _read_only(batch.quantities),
+            _read_only(batch.values),
+            _read_only(batch.at_s),
             cells,
             self._bounds,
             self._memory,
@@ -205,6 +207,12 @@ class LiveGate:
         if recent.any():
             recent &= np.isin(m.verdict, verdicts)
         return np.asarray(recent)
+
+
+def _read_only(column: Column) -> Column:
+    view: Column = np.ascontiguousarray(column).view()
+    view.flags.writeable = False
+    return view
 
 
 def bounds_of(index: FleetIndex) -> Bounds:
