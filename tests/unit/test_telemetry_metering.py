@@ -108,6 +108,15 @@ def test_a_sample_from_the_future_counts_as_of_now() -> None:
     assert mean_and_share(frames[-1]) == (pytest.approx(8.0), pytest.approx(1.0))
 
 
+def test_a_clock_that_is_five_minutes_slow_makes_an_interval_late_not_incomplete() -> None:
+    means, frames = MeteredMeans(INDEX, BEGIN_S - 900.0, STALE_S), {}
+    for at_s, kw in every(30.0, 8.0, until_s=1400.0):
+        for frame in means.take(TelemetryBatch.of([(0, POWER, kw, BEGIN_S + at_s - 300.0)]), BEGIN_S + at_s):
+            frames[frame[0]] = frame
+    assert mean_and_share(frames[BEGIN_S]) == (pytest.approx(8.0), pytest.approx(1.0))
+    assert means.final_until_s == BEGIN_S + 900.0
+
+
 def test_an_interval_is_given_out_as_it_ends_and_again_when_it_is_final() -> None:
     means = MeteredMeans(INDEX, BEGIN_S, STALE_S)
     told = []

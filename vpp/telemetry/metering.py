@@ -47,12 +47,14 @@ class _Memory(NamedTuple):
         last_kw: What it said.
         gap_s: Seconds between it and the one before.
         usual_s: Usual seconds between two samples.
+        heard_s: When the last sample was heard: later than it was measured where a device's clock is slow.
     """
 
     last_s: FloatArray
     last_kw: FloatArray
     gap_s: FloatArray
     usual_s: FloatArray
+    heard_s: FloatArray
 
 
 class MeteredMeans:
@@ -125,7 +127,7 @@ class MeteredMeans:
 
     def _expects(self, end_s: float, now_s: float) -> bool:
         """Return whether a sample that reaches back before ``end_s`` may still come."""
-        return bool(_expects(self._memory.last_s, self._memory.usual_s, self._stale_s, end_s, now_s))
+        return bool(_expects(self._memory, self._stale_s, end_s, now_s))
 
     def _provisional(self, now_s: float) -> list[Frame]:
         """Return the intervals that ended since somebody was told of one, as far as they are known."""
@@ -160,9 +162,10 @@ def _allowed_s(usual_s: float, stale_s: float) -> float:
 
 
 @njit()
-def _expects(last_s: FloatArray, usual_s: FloatArray, stale_s: float, end_s: float, now_s: float) -> bool:
+def _expects(memory: _Memory, stale_s: float, end_s: float, now_s: float) -> bool:
+    last_s, usual_s, heard_s = memory.last_s, memory.usual_s, memory.heard_s
     for row in range(len(last_s)):
-        if last_s[row] < end_s and last_s[row] + _allowed_s(usual_s[row], stale_s) + _WAY_S > now_s:
+        if last_s[row] < end_s and heard_s[row] + _allowed_s(usual_s[row], stale_s) + _WAY_S > now_s:
             return True
     return False
 
@@ -180,7 +183,7 @@ def _take(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> None:
     """Credit the stretch that each power sample ends, and begin the next."""
     rows, quantities, values, stamps = samples
-    last_s, last_kw, gap_s, usual_s = memory
+    last_s, last_kw, gap_s, usual_s, heard_s = memory
     least, most = bounds
     for i in range(len(rows)):
         row = rows[i]
@@ -200,7 +203,7 @@ def _take(  # noqa: PLR0917 - a kernel takes arguments by position
             if gap <= allowed and not (gap > _MISSED * usual and _differ(last_kw[row], values[i])):
                 _credit(row, before_s, at_s, last_kw[row], first_s, energy_kws, known_s)
             usual_s[row], gap_s[row] = _learnt_s(usual, gap, gap_s[row], allowed), gap
-        last_s[row], last_kw[row] = at_s, values[i]
+        last_s[row], last_kw[row], heard_s[row] = at_s, values[i], now_s
 
 
 @njit()
