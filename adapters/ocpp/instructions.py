@@ -1,7 +1,7 @@
 """How one instruction is carried out, whatever the version: a value is given in the way the station takes it."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -281,26 +281,28 @@ def _let_go(dialect: Dialect, charger: Charger, command: Command, lease: Lease) 
     """End one dispatch value.
 
     One that took the default's place is replaced by the default. A station that does not know a profile which was
-    in force may keep it under another id (goecharger/go-eCharger-API-v2#187): what lies underneath is written in its
-    place, so that the value in force is the one we believe.
+    in force may keep it under another id (goecharger/go-eCharger-API-v2#187), and some clear none at all: what lies
+    underneath is written in its place, so that the value in force is the one we believe.
     """
     if lease.base:
         return (yield from install_default(dialect, charger, command.connector))
     answer = yield dialect.clear_profile(lease.profile_id)
     charger.ack_s = answer.took_s
-    if answer.status == "Unknown" and lease.until_s > charger.services.clock.now_s():
-        yield from _overwrite(dialect, charger, command, lease)
-    return _cleared(answer)
+    verdict = judge(answer)
+    if verdict.status is OutcomeStatus.REJECTED and lease.until_s > charger.services.clock.now_s():
+        over = yield from _overwrite(dialect, charger, command, lease)
+        verdict = ACCEPTED if over is ACCEPTED else verdict
+    return ACCEPTED if answer.status == "Unknown" else verdict
 
 
-def _overwrite(dialect: Dialect, charger: Charger, command: Command, lease: Lease) -> Generator[Call, Answer, None]:
+def _overwrite(dialect: Dialect, charger: Charger, command: Command, lease: Lease) -> Script:
     choice = _choice(dialect, charger, replace(command, layer=Layer.DISPATCH, power_kw=0.0))
     if lease.purpose not in choice.purposes:
-        return
+        return REFUSED
     way = replace(next(ways(choice)), purpose=lease.purpose)
     over = replace(again(lease, command.connector, command.row), power_kw=charger.default_kw(command.row))
-    now_s = charger.services.clock.now_s()
-    yield dialect.set_profile(_profile(dialect, charger, over, way, now_s=now_s))
+    profile = _profile(dialect, charger, over, way, now_s=charger.services.clock.now_s())
+    return judge((yield dialect.set_profile(profile)))
 
 
 def _cleared(answer: Answer) -> Verdict:

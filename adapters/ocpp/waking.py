@@ -92,13 +92,13 @@ class Waker:
     def next(self, charger: Charger, row: int, now_s: float) -> Command | None:
         """Return the next step as an instruction, ``None`` where there is nothing to do now."""
         sleeper = self._sleepers[row]
-        command = self._step(charger, row, sleeper, now_s)
-        if command is None or sleeper.step == len(STEPS_S):
-            sleeper.step, sleeper.tries, sleeper.before = 0, sleeper.tries + 1, None
-            wait_s = AGAIN_S
-        else:
+        command, wait_s = self._step(charger, row, sleeper, now_s), AGAIN_S
+        if command is not None and sleeper.step < len(STEPS_S):
             wait_s = STEPS_S[sleeper.step]
             sleeper.step += 1
+        else:
+            sleeper.tries += sleeper.step > 0
+            sleeper.step, sleeper.before = 0, None
         if sleeper.tries < TRIES:
             heapq.heappush(self._times, (now_s + wait_s, row))
         return command

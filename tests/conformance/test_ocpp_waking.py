@@ -84,6 +84,17 @@ async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds() -> No
         assert sink.values[EV, Quantity.LIMIT_KW] == 0.0
 
 
+async def test_a_try_that_was_not_possible_does_not_count() -> None:
+    sink, fast = Sink(), clock(2000.0)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 0.0)
+        falls_asleep(link)
+        await fast.sleep(2000.0)
+        link.send(setpoints((6, EV, Layer.DISPATCH, 8.0, fast.now_s() + 9000.0)))
+        assert await sink.outcome(6) == ACCEPTED
+        await raw.until(lambda: limits(raw)[-3:] == [0, 3960, 8000])
+
+
 async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
     sink, fast = Sink(), clock(2000.0)
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:

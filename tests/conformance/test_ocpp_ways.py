@@ -397,3 +397,26 @@ async def test_a_limit_that_is_accepted_and_not_kept_is_given_by_the_other_purpo
         await fast.sleep(70.0)
         await metered(raw, fast, 4900.0)
         await troubles(sink, EV, set())
+
+
+@pytest.mark.parametrize("answer", [REJECTED, "NotImplemented", "InternalError"])
+async def test_a_station_that_clears_no_profiles_is_released_by_its_default_in_that_place(answer: Json | str) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        assert await dispatch(link, sink, 5) == ACCEPTED
+        raw.answers["ClearChargingProfile"] = answer
+        link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
+        assert await sink.outcome(6) == ACCEPTED
+        assert (profiles(raw)[-1]["stackLevel"], _limit(profiles(raw)[-1])) == (1, 9000)
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 9.0)
+
+
+async def test_a_release_that_cannot_be_had_in_any_way_is_a_refusal() -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw:
+        assert await dispatch(link, sink, 5) == ACCEPTED
+        for action in ("ClearChargingProfile", "SetChargingProfile"):
+            raw.answers[action] = REJECTED
+        link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
+        assert (await sink.outcome(6))[0] is OutcomeStatus.REJECTED
+        assert sink.values[EV, Quantity.LIMIT_KW] == 5.0
