@@ -27,14 +27,16 @@ class Metered(NamedTuple):
 
     Attributes:
         at_s: When it was made, by our clock; NaN where there was none.
-        power_kw: Metered power, NaN where none was among them.
+        power_kw: Power, NaN where none was among them.
+        energy_kwh: What the connector's register was at that time, NaN where none was among them.
     """
 
     at_s: float
     power_kw: float
+    energy_kwh: float
 
 
-NOTHING = Metered(math.nan, math.nan)
+NOTHING = Metered(math.nan, math.nan, math.nan)
 
 
 def metered(charger: Charger, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
@@ -58,14 +60,18 @@ def metered(charger: Charger, connector: int, readings: Sequence[Json], *, queue
         shared_inlet=len(charger.rows) > 1,
         rejected=lambda: coalescer.rejected("sample"),
     )
-    at_s, power_kw = math.nan, math.nan
+    newest = NOTHING
     for at_s, reading in _in_order(charger, readings, queued=queued):
         sampled = reading["sampledValue"]
-        newest_kw = _take(charger, post, dict(read_samples(sampled, metering)), at_s)
+        power_kw, energy_kwh = _take(charger, post, dict(read_samples(sampled, metering)), at_s)
         if post.awaits_register:
             transactions.metered_from(charger, post, begun_register(sampled, metering))
-        power_kw = power_kw if math.isnan(newest_kw) else newest_kw
-    return Metered(at_s, power_kw)
+        newest = Metered(
+            at_s,
+            newest.power_kw if math.isnan(power_kw) else power_kw,
+            newest.energy_kwh if math.isnan(energy_kwh) else energy_kwh,
+        )
+    return newest
 
 
 def _in_order(charger: Charger, readings: Sequence[Json], *, queued: bool) -> list[tuple[float, Json]]:
@@ -80,12 +86,12 @@ def _in_order(charger: Charger, readings: Sequence[Json], *, queued: bool) -> li
     return [*((min(at_s, newest_s), reading) for at_s, reading in older), (newest_s, stamped[-1][1])]
 
 
-def _take(charger: Charger, post: Post, found: dict[Quantity, float], at_s: float) -> float:
-    """Pass on one reading; return its power, metered or derived, NaN where it tells of none."""
+def _take(charger: Charger, post: Post, found: dict[Quantity, float], at_s: float) -> tuple[float, float]:
+    """Pass on one reading; return its power, metered or derived, and its register, each NaN where it has none."""
     sample, register = charger.services.coalescer.sample, post.register
     energy_kwh, power_kw = found.get(Quantity.ENERGY_KWH, math.nan), found.get(Quantity.POWER_KW, math.nan)
     if not math.isnan(energy_kwh):
-        register.take(energy_kwh, at_s)
+        energy_kwh = register.take(energy_kwh, at_s)
         if at_s >= register.at_s:
             sample(post.row, Quantity.ENERGY_KWH, register.total_kwh, at_s)
     if not math.isnan(power_kw):
@@ -100,7 +106,7 @@ def _take(charger: Charger, post: Post, found: dict[Quantity, float], at_s: floa
         watch(charger, post, power_kw, at_s)
     if Quantity.SOC in found:
         sample(post.row, Quantity.SOC, found[Quantity.SOC], at_s)
-    return power_kw
+    return power_kw, energy_kwh
 
 
 def watch(charger: Charger, post: Post, power_kw: float, at_s: float) -> None:

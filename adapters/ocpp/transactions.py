@@ -70,7 +70,7 @@ def begin(
         connector: Connector (1.6) or EVSE (2.x).
         transaction_id: Its id.
         at_s: When it began, by our clock.
-        meter_kwh: Register at the start, NaN where unknown.
+        meter_kwh: What the connector's register was then, NaN where unknown.
         port: Connector of the EVSE where that is known (2.x), else 0.
         given: The station's start says so, and no reading.
     """
@@ -91,13 +91,17 @@ def begin(
         return
     if running is not None:
         end(charger, running.id, at_s)
-    if not math.isnan(meter_kwh):
-        meter_kwh = post.register.take(meter_kwh, at_s, START_SLACK_KWH)
-    else:
-        meter_kwh = post.register.total_kwh
-    fresh = _new(post, transaction_id, at_s, meter_kwh)
+    fresh = _new(post, transaction_id, at_s, post.register.total_kwh if math.isnan(meter_kwh) else meter_kwh)
     fresh.given, fresh.port = given, port
     _open(charger, post, fresh)
+
+
+def started(charger: Charger, connector: int, register_kwh: float, at_s: float) -> float:
+    """Return what the connector's register was at a start that states one, NaN where it states none."""
+    post = charger.post(connector)
+    if post is None or math.isnan(register_kwh):
+        return math.nan
+    return post.register.take(register_kwh, at_s, START_SLACK_KWH)
 
 
 def named(charger: Charger, post: Post, transaction_id: str, at_s: float, power_kw: float, *, port: int = 0) -> None:

@@ -115,7 +115,8 @@ class Dialect16:
         transaction_id = transactions.id_of_start(charger, connector, told, payload["idTag"], meter_wh)
         # 1.6 does not say so, but starts are queued.
         at_s = charger.clock.queued(charger.services.clock.now_s(), parse_stamp(told))
-        transactions.begin(charger, connector, str(transaction_id), at_s, register_kwh(meter_wh), given=True)
+        meter_kwh = transactions.started(charger, connector, register_kwh(meter_wh), at_s)
+        transactions.begin(charger, connector, str(transaction_id), at_s, meter_kwh, given=True)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
     def _stop(self, charger: Charger, payload: Json) -> Json:

@@ -126,7 +126,8 @@ class Dialect2:
         newest = metered(charger, event.evse, payload.get("meterValue", []), queued=event.queued)
         match payload["eventType"]:
             case "Started":
-                transactions.begin(charger, event.evse, event.transaction, event.at_s, port=event.port, given=True)
+                begun = (charger, event.evse, event.transaction, event.at_s, newest.energy_kwh)
+                transactions.begin(*begun, port=event.port, given=True)
             case "Updated":
                 _updated(charger, event, newest)
             case _:
