@@ -306,14 +306,13 @@ class Endpoint:
             payload = {}
         if not isinstance(payload, dict):
             raise CallFaultError(Fault.FORMAT, "give [2, id, action, payload]")
-        try:
-            schemas.check_request(self.version, action, payload)
-        except CallFaultError:
-            return self._heal(action, payload)
-        return payload
+        return payload if schemas.is_request(self.version, action, payload) else self._heal(action, payload, bytes(raw))
 
-    def _heal(self, action: str, payload: Json) -> Json:
+    def _heal(self, action: str, payload: Json, raw: bytes) -> Json:
         """Return a payload after the repair of what is cosmetic about it; raise CallFaultError where more is wrong."""
+        if healing.is_too_much(raw):
+            self.rejected("too_many")
+            payload = healing.without_samples(payload)
         healed = healing.heal(self.version, action, payload)
         for kind in healed.kinds:
             self.healed(kind)

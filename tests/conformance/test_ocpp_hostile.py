@@ -2,10 +2,13 @@
 
 import math
 
+import orjson
 import pytest
 
 from adapters.ocpp import OcppLink, session
 from adapters.ocpp.channel import CRASHED
+from adapters.ocpp.frames import MAX_MESSAGE_BYTES
+from adapters.ocpp.healing import is_too_much
 from tests.conformance.ocpp_bench import EV, Sink, central, clock, setpoints, station
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
@@ -153,3 +156,25 @@ async def test_the_age_of_the_last_turn_is_told_while_the_link_runs_and_unknown_
         running._board.poller._pulse.served -= 2.0 * STANDING_STILL_WALL_S
         assert not plane.all_turn()
     assert math.isnan(running.age_wall_s())
+
+
+@pytest.mark.parametrize("filler", ["{}", "null", '{"timestamp":1}', "[[]]"])
+async def test_a_message_of_nothing_but_faults_is_not_mended_and_a_stop_is_taken_without_them(filler: str) -> None:
+    many = ",".join([filler] * (240_000 // (len(filler) + 1)))
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw, station(link, "CP2") as neighbour:
+        await raw.socket.send('[2,"many","MeterValues",{"connectorId":1,"meterValue":[' + many + "]}]")
+        assert (await raw.answer("many"))[0] == 4
+        stop = '"transactionId":7,"meterStop":1,"timestamp":"2025-07-01T18:00:00Z","reason":null'
+        await raw.socket.send('[2,"stop","StopTransaction",{' + stop + ',"transactionData":[' + many + "]}]")
+        assert (await raw.answer("stop"))[0] == 3
+        assert (await neighbour.call("Heartbeat", {}))[0] == 3
+        assert sink.rejected.count("too_many") == 2
+        assert len(sink.rejected) < 10
+
+
+def test_what_a_busy_day_holds_is_not_too_much_to_mend() -> None:
+    sampled = [{"value": "7.4", "measurand": "Power.Active.Import", "unit": "kW", "context": "Sample.Periodic"}] * 6
+    reading = orjson.dumps({"timestamp": "2025-07-01T18:00:00Z", "sampledValue": sampled})
+    fit = MAX_MESSAGE_BYTES // len(reading)
+    assert not is_too_much(b"[" + b",".join([reading] * fit) + b"]")
