@@ -7,7 +7,7 @@ from itertools import count
 
 from adapters.ocpp.profile_stack import Installed, ProfileStack, Purpose, Value
 from adapters.ocpp.units import RateUnit, Supply
-from adapters.ocpp.wire import Json
+from adapters.ocpp.wire import Json, parse_stamp
 from vpp.domain.resource import Resource
 from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
@@ -93,3 +93,11 @@ class Connector:
             power_kw = value / 1000.0 if in_watts else supply.kw(value, phases)
             read.append((float(period["startPeriod"]), power_kw))
         return tuple(read)
+
+
+def ends_s(body: Json, schedule: Json, from_s: float) -> float:
+    """Return when a profile ends: with its validity or with its schedule, infinite where neither does."""
+    valid_s, duration_s = parse_stamp(body.get("validTo")), schedule.get("duration")
+    once = body["chargingProfileKind"] != "Recurring"
+    lasts_s = from_s + duration_s if once and duration_s is not None else math.inf
+    return lasts_s if math.isnan(valid_s) else min(valid_s, lasts_s)

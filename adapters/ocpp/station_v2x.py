@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from adapters.ocpp.connector import Connector, Visit
+from adapters.ocpp.connector import Connector, Visit, ends_s
 from adapters.ocpp.profile_stack import PURPOSES, Installed, Purpose
 from adapters.ocpp.promises import write_needs
 from adapters.ocpp.station import Station, Telling
@@ -321,14 +321,15 @@ def _read_profile(station: Station, number: int, body: Json) -> Installed | None
     schedule, purpose = body["chargingSchedule"][0], PURPOSES.get(body["chargingProfilePurpose"])
     if connector is None or purpose is None or (purpose is Purpose.TX and number == 0):
         return None
-    from_s, until_s = parse_stamp(schedule.get("startSchedule")), parse_stamp(body.get("validTo"))
+    start_s = parse_stamp(schedule.get("startSchedule"))
+    from_s = station.now_s() if math.isnan(start_s) else start_s
     return Installed(
         id=body["id"],
         purpose=purpose,
         stack_level=body["stackLevel"],
         transaction=body.get("transactionId"),
-        from_s=station.now_s() if math.isnan(from_s) else from_s,
-        until_s=math.inf if math.isnan(until_s) else until_s,
+        from_s=from_s,
+        until_s=ends_s(body, schedule, from_s),
         periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.around.supply),
         max_offline_s=float(body.get("maxOfflineDuration", math.inf)),
     )

@@ -2,6 +2,7 @@
 
 import math
 
+from adapters.ocpp.connector import ends_s
 from adapters.ocpp.profile_stack import Installed, ProfileStack, Purpose, Value
 
 
@@ -72,3 +73,13 @@ def test_the_station_s_cap_lies_over_everything() -> None:
     stack.install(profile(1, Purpose.TX_DEFAULT, 9.0))
     stack.install(profile(2, Purpose.STATION_MAX, 6.0))
     assert stack.default(0.0) == Value(6.0, math.inf)
+
+
+def test_a_profile_ends_with_its_validity_or_with_its_schedule_whichever_comes_first() -> None:
+    absolute = {"chargingProfileKind": "Absolute"}
+    valid = {"validTo": "1970-01-01T00:05:00Z"}
+    assert ends_s(absolute, {}, 100.0) == math.inf
+    assert ends_s({**absolute, **valid}, {}, 100.0) == 300.0
+    assert ends_s(absolute, {"duration": 60}, 100.0) == 160.0
+    assert ends_s({**absolute, **valid}, {"duration": 500}, 100.0) == 300.0
+    assert ends_s({"chargingProfileKind": "Recurring"}, {"duration": 60}, 100.0) == math.inf
