@@ -18,7 +18,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
-from vpp.domain.timegrid import TimeGrid
+from vpp.domain.timegrid import TimeGrid, instant
 from vpp.planning.capability import capability, flexibility
 from vpp.planning.child import SolverChild
 from vpp.planning.forecasting import Forecast, same_type_days, session_profile_kw
@@ -571,3 +571,21 @@ async def test_what_batteries_would_have_taken_anyway_is_nobodys_rebound(child: 
     usual, now = free.power_kw[STORAGE, :16], bounded.power_kw[STORAGE, :16]
     assert (now <= np.maximum(usual, 0.0) + 1.0 + 1e-6).all()
     assert now.max() > 20.0
+
+
+@pytest.mark.parametrize("passed_s", [300.0, 600.0, 890.0])
+def test_a_quote_does_not_depend_on_how_far_the_running_quarter_of_an_hour_is(passed_s: float) -> None:
+    power_kw, battery = -60.0, RESOURCES[STORAGE]
+    # Until the hold's end the schedule takes 90 kWh at the meter; 20 more are there to be called.
+    stored_kwh = 0.1 * battery.capacity_kwh + 110.0 / battery.efficiency
+    begun = state(soc=np.array([np.nan, 0.7, stored_kwh / battery.capacity_kwh, np.nan, np.nan, np.nan]))
+    taken_kwh = 60.0 / battery.efficiency * passed_s / 3600.0
+    soc, need = begun.soc.copy(), begun.need_kwh.copy()
+    soc[STORAGE] -= taken_kwh / battery.capacity_kwh
+    need[0] -= begun.power_kw[0] * passed_s / 3600.0
+    later = replace(begun, at_s=NOW_S + passed_s, soc=soc, need_kwh=need)
+    expected = forecast(begun, row_2=power_kw)
+    asked = draft(target_kw=1000.0)
+    at_once = ask(asked, begun, forecast=expected)
+    after = ask(asked, later, forecast=expected, now=instant(later.at_s))
+    assert after.p50_kw == pytest.approx(at_once.p50_kw, rel=1e-3)

@@ -208,6 +208,11 @@ def _inside(outlook: Outlook, rows: IntArray) -> IntArray:
     return np.asarray(np.clip(np.nan_to_num(steps), 0, outlook.grid.count), dtype=np.int64)
 
 
+def _passed(outlook: Outlook) -> float:
+    """Return the share of the grid's first step that has passed."""
+    return min(max((outlook.state.at_s - outlook.grid.start_s) / outlook.grid.step_s, 0.0), 1.0)
+
+
 def _cars(outlook: Outlook, cells: Cells, ratio: FloatArray) -> Cars:
     state, index = outlook.state, outlook.state.index
     rows = np.flatnonzero(outlook.usable & index.is_class(ResourceClass.EV) & promised_cars(state))
@@ -218,7 +223,8 @@ def _cars(outlook: Outlook, cells: Cells, ratio: FloatArray) -> Cars:
         cell=cells.of_row[rows].astype(np.int64),
         most_kw=most,
         floor_kw=np.minimum(index.floor_kw[rows], most),
-        need_kwh=state.need_kwh[rows],
+        # As of the grid's begin, as all that is reckoned from it.
+        need_kwh=state.need_kwh[rows] + outlook.expected_kw[rows, 0] * outlook.grid.step_h * _passed(outlook),
         inside=_inside(outlook, rows),
         leaves_h=(state.departure_s[rows] - outlook.grid.start_s) / SECONDS_PER_HOUR,
         willing=state.sheddable[rows],
@@ -233,9 +239,11 @@ def _stores(outlook: Outlook, cells: Cells, ratio: FloatArray) -> Stores:
     rows = outlook.stores[kept]
     car = index.is_class(*CHARGING)[rows]
     capacity, efficiency, stored_now = index.capacity_kwh[rows], index.efficiency[rows], state.soc[rows]
-    stored_now = stored_now * capacity
     power = outlook.stores_kw[kept]
     gained = np.where(power > 0.0, power * efficiency[:, None], power / efficiency[:, None]) * outlook.grid.step_h
+    stored_now = stored_now * capacity
+    # The running step counts with what is left of it: the rest is in the battery or out of it already.
+    begun = stored_now - gained[:, 0] * _passed(outlook)
     promised = promised_cars(state)[rows] & state.sheddable[rows]
     need = np.maximum(np.nan_to_num(state.need_kwh[rows]), 0.0)
     return Stores(
@@ -243,7 +251,7 @@ def _stores(outlook: Outlook, cells: Cells, ratio: FloatArray) -> Stores:
         cell=cells.of_row[rows].astype(np.int64),
         power_kw=power,
         spread_kw=outlook.stores_spread_kw[kept],
-        stored_kwh=np.minimum(stored_now[:, None] + np.cumsum(gained, axis=1), capacity[:, None]),
+        stored_kwh=np.minimum(begun[:, None] + np.cumsum(gained, axis=1), capacity[:, None]),
         least_kw=np.fmax(index.p_min_kw[rows], state.available_min_kw[rows]),
         most_kw=np.fmin(index.p_max_kw[rows], state.available_max_kw[rows]),
         floor_kwh=np.where(car, policy.v2g_floor_soc, policy.storage_floor_soc) * capacity,
