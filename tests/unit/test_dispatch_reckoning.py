@@ -88,7 +88,7 @@ class Street:
     def true_kw(self) -> FloatArray:
         """Return what the cars take."""
         self.ceiling_kw[self.until_s <= self.now_s] = FULL_KW
-        return np.minimum(self.demand_kw, self.ceiling_kw)
+        return np.asarray(np.minimum(self.demand_kw, self.ceiling_kw))
 
     def cycle(self, wild_kw: float | None = None) -> CycleResult:
         """Meter, decide, obey; row 0 shows ``wild_kw`` where it is given."""
@@ -96,7 +96,7 @@ class Street:
         kw = self.true_kw().copy()
         if wild_kw is not None:
             kw[0] = wild_kw
-        rows = np.flatnonzero(self.connected > 0.0)
+        rows = np.flatnonzero(self.connected > 0.0).tolist()
         power = [(row, int(Quantity.POWER_KW), kw[row], self.now_s) for row in rows]
         power = power if self.metering else power[1:]
         links = [(row, int(Quantity.CONNECTED), self.connected[row], self.now_s) for row in range(COUNT)]
