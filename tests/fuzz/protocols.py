@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from tests.fuzz import modbus_answers, ocpp_frames, ocpp_handshakes, ocpp_websocket
+from tests.fuzz import http_bodies, modbus_answers, mqtt_payloads, ocpp_frames, ocpp_handshakes, ocpp_websocket
 from tests.fuzz.engine import Fuzzed, Tally, fuzz
 
 INPUTS = 1_000_000
 PROTOCOLS: Mapping[str, Fuzzed] = {
-    module.NAME: module for module in (ocpp_frames, ocpp_handshakes, ocpp_websocket, modbus_answers)
+    module.NAME: module
+    for module in (ocpp_frames, ocpp_handshakes, ocpp_websocket, modbus_answers, mqtt_payloads, http_bodies)
 }
 
 
