@@ -73,7 +73,7 @@ class Host(Protocol):
         ...
 
     def knocked(self, name: str, peer: str, reason: str) -> None:
-        """Count a station that was not let in, and note who it said it was and from where."""
+        """Note a station that was not let in: who it said it was, from where, and why it was not."""
         ...
 
 
@@ -131,7 +131,8 @@ class Door:
         known = self._host.knows(station)
         if not self._is_itself(channel, request, station):
             reason = "unauthorized" if known else "unknown_station"
-            self._knocked(channel, handshake.unauthorized(), [station], reason)
+            self._host.knocked(station, channel.peer_address(), reason)
+            self._turn_away(channel, handshake.unauthorized(), "unauthorized")
         elif not known:
             self._knocked(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [station], "unknown_station")
         else:
@@ -175,8 +176,7 @@ class Door:
 
     def _knocked(self, channel: Channel, refusal: bytes, names: list[str], reason: str) -> None:
         self._host.knocked(names[0], channel.peer_address(), reason)
-        channel.write(refusal)
-        channel.close()
+        self._turn_away(channel, refusal, reason)
 
     def _turn_away(self, channel: Channel, refusal: bytes, reason: str) -> None:
         self._host.turned_away(reason)

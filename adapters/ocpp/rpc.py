@@ -12,13 +12,15 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import msgspec
 import orjson
 
 from adapters.ocpp import healing, schemas
+from adapters.ocpp.admission import Bucket
 from adapters.ocpp.channel import CRASHED, Channel
 from adapters.ocpp.envelope import (
     LONGEST_ID,
@@ -52,6 +54,8 @@ log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
+_LONGEST_KEPT_BYTES = 1024
+"""Our answers are short; one that is not holds an id of a peer's that is no id."""
 _NEVER = math.inf
 REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
 """Actions that may be served twice without harm; the answers to others are kept for a while."""
@@ -72,6 +76,7 @@ class Hub:
     Attributes:
         ids: Source of message ids.
         patience_wall_s: Wall seconds a peer has to answer a CALL.
+        crash_lines: Lines the log may have of exceptions.
     """
 
     clock: Clock
@@ -79,6 +84,7 @@ class Hub:
     wheel: Wheel
     ids: "count[int]"
     patience_wall_s: float
+    crash_lines: Bucket = field(default_factory=partial(Bucket, 0.2, 20.0))
 
 
 @dataclass(slots=True)
@@ -204,7 +210,8 @@ class Endpoint:
 
     def crashed(self, error: Exception) -> None:
         """See ``channel.Owner`` and ``wheel.Timed``: whatever it was, this connection alone pays for it."""
-        log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
+        if self._hub.crash_lines.take(self._hub.poller.now):  # who can bring one about can bring on thousands
+            log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
         try:
             self.rejected(CRASHED)
         finally:
@@ -313,7 +320,9 @@ class Endpoint:
         if healing.is_too_much(raw):
             self.rejected("too_many")
             payload = healing.without_samples(payload)
-        healed = healing.heal(self.version, action, payload)
+        return self._counted(healing.heal(self.version, action, payload))
+
+    def _counted(self, healed: healing.Healed) -> Json:
         for kind in healed.kinds:
             self.healed(kind)
         for _ in range(healed.samples):
@@ -333,17 +342,12 @@ class Endpoint:
         except BrokenFrameError:
             payload = None
         if isinstance(payload, dict) and not schemas.is_response(self.version, waiting.action, payload):
-            payload = self._healed_response(waiting.action, payload)
+            healed = healing.heal_response(self.version, waiting.action, payload)
+            payload = None if healed is None else self._counted(healed)
         if isinstance(payload, dict):
             self._finish(AnswerKind.RESULT, payload)
         else:
             self._refused_by_nonsense()
-
-    def _healed_response(self, action: str, payload: Json) -> Json | None:
-        healed = healing.heal_response(self.version, action, payload)
-        for kind in () if healed is None else healed.kinds:
-            self.healed(kind)
-        return None if healed is None else healed.payload
 
     def _refused_by_nonsense(self) -> None:
         """End the outstanding CALL: its answer has come, and says nothing."""
@@ -382,6 +386,8 @@ class Endpoint:
             waiting.answered(Answer(kind, payload, code, self._hub.clock.now_s() - waiting.since_s))
 
     def _remember(self, message_id: "str | int", seen: int, answer: bytes) -> None:
+        if len(answer) > _LONGEST_KEPT_BYTES:
+            return
         recent = self._recent = {} if self._recent is None else self._recent
         recent.pop(message_id, None)
         recent[message_id] = (seen, answer)

@@ -311,7 +311,6 @@ class Sessions:
 
     def knocked(self, name: str, peer: str, reason: str) -> None:
         """See ``door.Host``."""
-        self._coalescer.rejected(reason)
         self._knocks.take(name, peer, reason)
 
     # The rest.

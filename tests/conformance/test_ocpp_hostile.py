@@ -7,9 +7,12 @@ import pytest
 
 from adapters.ocpp import OcppLink, session
 from adapters.ocpp.channel import CRASHED
+from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.commands import Script
 from adapters.ocpp.frames import MAX_MESSAGE_BYTES
 from adapters.ocpp.healing import is_too_much
-from tests.conformance.ocpp_bench import EV, Sink, central, clock, setpoints, station
+from adapters.ocpp.instructions import carry_out
+from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, setpoints, station
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.ports import LiveLink
@@ -178,3 +181,50 @@ def test_what_a_busy_day_holds_is_not_too_much_to_mend() -> None:
     reading = orjson.dumps({"timestamp": "2025-07-01T18:00:00Z", "sampledValue": sampled})
     fit = MAX_MESSAGE_BYTES // len(reading)
     assert not is_too_much(b"[" + b",".join([reading] * fit) + b"]")
+
+
+async def test_an_instruction_whose_carrying_out_fails_comes_back_once_and_costs_its_own_station_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object, charger: Charger, command: Command) -> Script:
+        if charger.id == "CP1":
+            raise ZeroDivisionError(command.id)
+        return (yield from carry_out(_, charger, command))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "carry_out", fail)
+    sink = Sink()
+    async with central(sink) as link, station(link) as raw, station(link, "CP2"):
+        until_s = clock().now_s() + 900.0
+        link.send(setpoints((1, EV, Layer.DISPATCH, 5.0, until_s), (2, EV2, Layer.DISPATCH, 5.0, until_s)))
+        assert await sink.outcome(1) == (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        assert await sink.outcome(2) == (OutcomeStatus.ACCEPTED, Reason.NONE)
+        await raw.socket.wait_closed()
+        assert sink.told.count(1) == 1
+        assert sink.rejected == [CRASHED]
+        assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+async def test_a_crash_that_is_brought_about_again_and_again_fills_no_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> dict[str, object]:
+        raise ZeroDivisionError
+
+    sink = Sink()
+    async with central(sink) as link:
+        monkeypatch.setattr(session.Session, "serve", fail)
+        for number in range(40):
+            async with station(link, boot=False) as raw:
+                await raw.socket.send('[2,"x","DataTransfer",{"vendorId":"A"}]')
+                await raw.socket.wait_closed()
+            assert len(sink.rejected) == number + 1
+        assert len([record for record in caplog.records if record.levelname == "ERROR"]) < 40
+
+
+async def test_ids_that_are_none_are_answered_and_not_kept() -> None:
+    async with central(Sink()) as link, station(link) as raw:
+        endless = "i" * 200_000
+        for _ in range(2):
+            assert (await raw.call("DataTransfer", {"vendorId": "A"}, endless))[0] == 3
+        recent = link._sessions.get("CP1")._recent or {}
+        assert endless not in recent

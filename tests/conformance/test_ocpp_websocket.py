@@ -277,6 +277,7 @@ async def test_with_keys_a_known_id_and_an_unknown_one_are_refused_alike(credent
         assert said == [(401, said[0][1])] * 3
         assert (await status(link.port, f"Authorization: {basic('CP1', 'right')}"))[0] == 101
         assert [knock.reason for knock in sink.knocks] == ["unauthorized", "unknown_station", "unauthorized"]
+        assert sink.rejected == ["unauthorized"] * 3
 
 
 async def test_without_keys_malformed_credentials_change_nothing_and_an_unknown_id_is_not_found() -> None:

@@ -62,6 +62,7 @@ _ALERTS = {
     "CapViolation",
     "ClockStep",
     "CommandAckSlow",
+    "ConnectionCrashed",
     "DeliveryShortfall",
     "LimitsNotRestored",
     "PollerStandsStill",
