@@ -16,7 +16,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.baseline import compute_baseline
-from vpp.settlement.daytype import CHINA, SHANGHAI, DayType
+from vpp.settlement.daytype import CHINA, SHANGHAI, DayCalendar, DayType
 from vpp.settlement.reference import Adjustment, BaselineRules
 
 HVAC, EV, STORAGE, V2G = (
@@ -214,6 +214,12 @@ def test_weekends_and_holidays_are_their_own_kinds() -> None:
     assert CHINA.day_type(date(2026, 7, 18)) is DayType.WEEKEND
     assert CHINA.day_type(date(2026, 10, 5)) is DayType.HOLIDAY
     assert CHINA.day_type(date(2026, 10, 10)) is DayType.WORKDAY
+
+
+def test_a_baseline_in_a_year_nobody_has_announced_says_so() -> None:
+    known, unknown = (baseline_of(five_days(1), fleet(HVAC), calendar=calendar) for calendar in (CHINA, DayCalendar()))
+    assert "calendar" not in dict(known.notes)
+    assert "2026" in dict(unknown.notes)["calendar"]
 
 
 def test_a_saturday_is_compared_with_weekends_only() -> None:

@@ -23,7 +23,7 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import IntervalMeter
-from vpp.settlement.daytype import CHINA, DayCalendar
+from vpp.settlement.daytype import CHINA, DayCalendar, local_day
 from vpp.settlement.reference import (
     Adjustment,
     BaselineRules,
@@ -111,11 +111,24 @@ def measurable_rows(
     Chargers measured by their sessions always have one; stores whose plan covers the event; whoever else was metered
     in the last hour before ``known_s``, since that stands in for every other method.
     """
-    count = len(index)
-    metered = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[:count])
-    planned = np.isfinite(scheduled_kw(schedule, event, count)).all(axis=1)
-    by_session = _by_session(draft) & index.is_class(ResourceClass.EV)
-    return np.asarray(metered | by_session | (planned & (wanted_methods(draft, index) == _SCHEDULE)))
+    found = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[: len(index)])
+    found |= _by_session(draft) & index.is_class(ResourceClass.EV)
+    rows = np.flatnonzero(~found & (wanted_methods(draft, index) == _SCHEDULE))
+    found[rows] = _planned(schedule, event, rows)
+    return np.asarray(found)
+
+
+def _planned(schedule: Schedule | None, event: TimeGrid, rows: IdArray) -> BoolArray:
+    """Return which of ``rows`` have a plan on every step of ``event``, shape ``(len(rows),)``."""
+    if schedule is None:
+        return np.zeros(len(rows), dtype=np.bool_)
+    steps = np.array([schedule.grid.index_at(at_s) for at_s in event.starts_s().tolist()], dtype=np.int64)
+    if (steps < 0).any() or (steps >= schedule.grid.count).any():
+        return np.zeros(len(rows), dtype=np.bool_)
+    known = rows < len(schedule.power_kw)
+    planned = np.zeros(len(rows), dtype=np.bool_)
+    planned[known] = np.isfinite(schedule.power_kw[np.ix_(rows[known], steps)]).all(axis=1)
+    return planned
 
 
 def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
@@ -300,6 +313,11 @@ class _Computation:
                     notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
             if ratios.get(name) in self.rules.clip:
                 notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
+        first, last = local_day(self.event.start_s), local_day(self.event.end_s)
+        notes += [
+            ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
+            for year in self.calendar.unannounced(first, last)
+        ]
         if _by_session(self.draft) and self.index.is_class(ResourceClass.EV)[self.rows].any():
             notes.append(
                 ("ev", "what is frozen is the expectation; each session's own meter replaces it as it happens")
