@@ -12,7 +12,7 @@ from adapters.ocpp.post import OUTAGES, Post
 from adapters.ocpp.profiles import ProfilePurpose
 from adapters.ocpp.station_clock import StationClock
 from adapters.ocpp.troubles import Troubles
-from adapters.ocpp.units import RateUnit, Supply
+from adapters.ocpp.units import RateUnit, Supply, is_dc
 from adapters.ocpp.wire import Json
 from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
@@ -406,6 +406,11 @@ class Charger:
         """Take the version it speaks now; what its like can do in another version says nothing of this one."""
         known = replace(self.abilities, version=version)
         self.learn(self.services.cards.recall(known))
+
+    @property
+    def by_direct_amperes(self) -> bool:
+        """Its limits are written in amperes of direct current, at one of its connectors at least."""
+        return self.units_to_try()[0] is RateUnit.A and any(is_dc(self.plate(row)) for row in self.rows.values())
 
     def units_to_try(self) -> tuple[RateUnit, ...]:
         """Return the unit it is known to take; both while nobody knows."""

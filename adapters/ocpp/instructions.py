@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 from adapters.ocpp import learning
-from adapters.ocpp.charger import Charger, Command, Lease, Services
+from adapters.ocpp.charger import Charger, Command, Lease
 from adapters.ocpp.commands import (
     ACCEPTED,
     DEFAULT_STACK_LEVEL,
@@ -207,23 +207,26 @@ def _profile(dialect: Dialect, charger: Charger, command: Command, way: Way, *, 
         transaction=None if running is None else running.id,
         from_s=math.floor(now_s - offset_s - HEADSTART_S),
         until_s=command.until_s - offset_s if dispatch else None,
-        told=_told(services, plate, way, command.power_kw),
+        told=_told(charger, command, plate, way, command.power_kw),
         setpoint=way.setpoint,
         phases=0 if is_dc(plate) else plate.phases,
         dynamic=dispatch and services.dynamic and dialect.version is Version.V21 and way.end is not End.RELATIVE,
         max_offline_s=services.max_offline_s if dispatch else None,
         purpose=way.purpose,
         end=way.end,
-        after=_told(services, plate, way, charger.default_kw(command.row)) if way.end is _PERIODS else None,
+        after=_told(charger, command, plate, way, charger.default_kw(command.row)) if way.end is _PERIODS else None,
     )
 
 
-def _told(services: Services, plate: Plate, way: Way, power_kw: float) -> Told:
+def _told(charger: Charger, command: Command, plate: Plate, way: Way, power_kw: float) -> Told:
     """Return a value as a station is given it: watts are whole always, for nothing is lost by it."""
-    step = WHOLE if way.unit is RateUnit.W else way.step
+    supply, step = charger.services.supply, WHOLE if way.unit is RateUnit.W else way.step
     if way.setpoint:
-        return services.supply.setpoint(power_kw, way.unit, plate, step)
-    return services.supply.limit(power_kw, way.unit, plate, step)
+        return supply.setpoint(power_kw, way.unit, plate, step)
+    if way.unit is RateUnit.A and is_dc(plate):
+        post = charger.posts.get(command.connector)
+        return supply.limit(power_kw, way.unit, plate, step, math.nan if post is None else post.car_v)
+    return supply.limit(power_kw, way.unit, plate, step)
 
 
 def _updatable(charger: Charger, command: Command, profile: Profile) -> Lease | None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 WANTED = ("Power.Active.Import", "Energy.Active.Import.Register", "SoC")
 NEEDED = WANTED[:2]
 """What to be content with where the state of charge is refused."""
+DIRECT = (*WANTED, "Voltage")
+"""Where limits are written in amperes of direct current: what they amount to is the car's voltage."""
 BOTH_WAYS = ("Power.Active.Export", *WANTED)
 TAKEN = frozenset({"Accepted", "RebootRequired"})
 """Answers to a setting that mean yes; the second holds from the next boot on (1.6 5.3, 2.0.1 B05)."""
@@ -27,5 +29,5 @@ def lists_to_try(told: str | None, wanted: Sequence[str] = WANTED) -> list[str]:
         return []
     lists = [[*wanted, *(word for word in has if word not in wanted)]]
     if not set(has) >= set(NEEDED):
-        lists += [list(wanted), list(NEEDED)]
+        lists += [list(wanted), list(WANTED), list(NEEDED)]
     return list(dict.fromkeys(",".join(words) for words in lists))

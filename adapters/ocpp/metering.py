@@ -11,7 +11,7 @@ from adapters.ocpp import transactions
 from adapters.ocpp.charger import OBEYED_WITHIN_KW, Charger
 from adapters.ocpp.derived_power import DerivedPower
 from adapters.ocpp.post import Post
-from adapters.ocpp.samples import Metering, begun_register, read_samples
+from adapters.ocpp.samples import Metering, begun_register, direct_volts, read_samples
 from adapters.ocpp.wire import Json, parse_stamp
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
@@ -64,6 +64,8 @@ def metered(charger: Charger, connector: int, readings: Sequence[Json], *, queue
     for at_s, reading in _in_order(charger, readings, queued=queued):
         sampled = reading["sampledValue"]
         power_kw, energy_kwh = _take(charger, post, dict(read_samples(sampled, metering)), at_s)
+        if post.is_dc:
+            post.car_v = direct_volts(sampled, post.car_v)
         if post.awaits_register:
             transactions.metered_from(charger, post, begun_register(sampled, metering))
         newest = Metered(

@@ -52,6 +52,7 @@ class Post:
         by_main_meter: The station's own meter speaks for it.
         is_dc: It gives direct current.
         awaits_register: Its transaction began without a register.
+        car_v: Voltage last metered at the car, NaN where it is unknown; of direct current alone.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Post:
             "_states",
             "awaits_register",
             "by_main_meter",
+            "car_v",
             "connector",
             "derived",
             "is_dc",
@@ -86,6 +88,7 @@ class Post:
         self._states: dict[int, str] | None = None
         self.awaits_register = False
         self.by_main_meter = False
+        self.car_v = math.nan
 
     @property
     def metered(self) -> bool:
@@ -100,6 +103,7 @@ class Post:
     def begun(self, at_s: float) -> None:
         """Hear of a new transaction: what was metered before says nothing of it."""
         self.power_s, self.paused, self.pause = -math.inf, False, None
+        self.car_v = math.nan
         total_kwh = self.register.total_kwh
         self.derived = None if math.isnan(total_kwh) else DerivedPower(total_kwh, at_s)
 

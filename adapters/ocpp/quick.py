@@ -134,7 +134,7 @@ def meter_values_16(charger: Charger, payload: msgspec.Raw) -> bytes | None:
     except msgspec.MsgspecError:
         return None
     post = charger.posts.get(message.connector)
-    if post is None or post.by_main_meter or len(message.readings) != 1:
+    if post is None or post.by_main_meter or post.is_dc or len(message.readings) != 1:
         return None
     reading = message.readings[0]
     values = _values(reading.sampled)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from adapters.ocpp.units import DC_LEAST_V, DC_MOST_V
 from adapters.ocpp.wire import Json
 from vpp.domain.telemetry import Quantity
 
@@ -130,6 +131,18 @@ def begun_register(sampled: Iterable[Json], metering: Metering) -> float:
     """Return the register at the transaction's start in kWh where a reading states it beside others, else NaN."""
     begun = [sample for sample in sampled if sample.get("context") == _BEGIN]
     return dict(read_samples(begun, metering)).get(Quantity.ENERGY_KWH, math.nan) if begun else math.nan
+
+
+def direct_volts(sampled: Iterable[Json], before_v: float) -> float:
+    """Return the voltage at a car that is charged by direct current; the one from before where none is stated."""
+    for sample in sampled:
+        entry = _entry(sample)
+        if entry is None or entry[0] is not _Kind.VOLTAGE or sample.get("location") == "Inlet":
+            continue
+        value = None if sample.get("phase") in _TO_NEUTRAL else _number(sample, entry[1], entry[2])
+        if value is not None and DC_LEAST_V <= value <= DC_MOST_V:
+            before_v = value
+    return before_v
 
 
 def _entry(sample: Json) -> tuple[_Kind, Mapping[str, float], str] | None:

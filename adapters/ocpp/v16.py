@@ -21,7 +21,7 @@ from adapters.ocpp.commands import (
 from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.instructions import install_default
-from adapters.ocpp.measurands import REBOOT, TAKEN, lists_to_try
+from adapters.ocpp.measurands import DIRECT, REBOOT, TAKEN, WANTED, lists_to_try
 from adapters.ocpp.metering import metered
 from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
@@ -157,7 +157,7 @@ class Dialect16:
         for connector in tuple(charger.rows):
             yield from install_default(self, charger, connector)
         yield from control_test(self, charger)
-        reboot = yield from _set_up_readings(told, str(charger.services.sample_interval_s))
+        reboot = yield from _set_up_readings(charger, told)
         for row in charger.rows.values():
             charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
         for connector in tuple(charger.rows):
@@ -226,15 +226,16 @@ def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
     return _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
 
 
-def _set_up_readings(told: Mapping[str, str], interval: str) -> Generator[Call, Answer, bool]:
+def _set_up_readings(charger: Charger, told: Mapping[str, str]) -> Generator[Call, Answer, bool]:
     """Set how often and what to report; return whether some of it holds from the next boot on only."""
-    statuses = []
+    interval, statuses = str(charger.services.sample_interval_s), []
+    wanted = DIRECT if charger.by_direct_amperes else WANTED
     for key in _INTERVAL_KEYS:
         if told.get(key) != interval:
             answer = yield _configure(key, interval)
             statuses.append(answer.status)
     for key in _DATA_KEYS:
-        for measurands in lists_to_try(told.get(key)):
+        for measurands in lists_to_try(told.get(key), wanted):
             answer = yield _configure(key, measurands)
             statuses.append(answer.status)
             if answer.status in TAKEN:

@@ -21,7 +21,7 @@ from adapters.ocpp.commands import (
 from adapters.ocpp.control_test import control_test
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.instructions import install_default
-from adapters.ocpp.measurands import BOTH_WAYS, REBOOT, WANTED, lists_to_try
+from adapters.ocpp.measurands import BOTH_WAYS, DIRECT, REBOOT, WANTED, lists_to_try
 from adapters.ocpp.metering import Metered, metered
 from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import read_needs
@@ -354,7 +354,8 @@ def _set_up_readings(charger: Charger, told: Mapping[tuple[str, str], str]) -> G
     """
     interval, statuses = str(charger.services.sample_interval_s), list[str]()
     both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
-    lists = {name: lists_to_try(told.get(name), BOTH_WAYS if both_ways else WANTED) for name in _LISTS}
+    measurands = BOTH_WAYS if both_ways else DIRECT if charger.by_direct_amperes else WANTED
+    lists = {name: lists_to_try(told.get(name), measurands) for name in _LISTS}
     wanted = [(name, interval) for name in _INTERVALS if told.get(name) != interval]
     wanted += [(name, tries.pop(0)) for name, tries in lists.items() if tries]
     while wanted:

@@ -348,6 +348,14 @@ async def test_a_dc_post_of_amperes_only_is_given_no_phases_and_no_more_than_its
         assert await dispatch(link, sink, 5, 50.0, row=3) == ACCEPTED
         periods = [p["schedule"]["chargingSchedulePeriod"] for p in profiles(raw)]
         assert periods == [[{"startPeriod": 0, "limit": 750}], [{"startPeriod": 0, "limit": 50}]]
+        asked = [p["value"] for name, p in raw.asked if name == "ChangeConfiguration"]
+        assert any("Voltage" in value for value in asked)
+        volts = {"value": "400", "measurand": "Voltage", "unit": "V"}
+        watts = {"value": "20000", "measurand": "Power.Active.Import", "unit": "W"}
+        reading = {"timestamp": stamp(clock().now_s()), "sampledValue": [watts, volts]}
+        await raw.call("MeterValues", {"connectorId": 1, "meterValue": [reading]})
+        assert await dispatch(link, sink, 6, 44.0, row=3) == ACCEPTED
+        assert profiles(raw)[-1]["schedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 100}]
 
 
 @pytest.mark.parametrize(("watts", "keeps"), [(5000, True), (9000, False)])
