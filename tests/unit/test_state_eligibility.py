@@ -12,7 +12,7 @@ from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, mask_of
 from vpp.planning.outlook import usable_rows
-from vpp.settlement.baseline import measurable_rows
+from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference import BaselineRules
 from vpp.state.eligibility import WORDS, Standing, standing
 

@@ -14,7 +14,7 @@ from vpp.domain.telemetry import BoolArray, CodeArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.ports import IntervalMeter
 from vpp.runtime.growth import FittedMeter, fitted_flags
-from vpp.settlement.baseline import measurable_rows
+from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference import BaselineRules
 from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 

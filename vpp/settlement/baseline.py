@@ -35,7 +35,7 @@ from vpp.settlement.reference import (
 )
 
 _METHODS = (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE)
-_SAME, _BEFORE, _SCHEDULE = range(3)
+_SAME, _BEFORE, SCHEDULED = range(3)
 _NOBODY = 255
 _QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
 
@@ -96,41 +96,6 @@ def compute_baseline(
     return work.run()
 
 
-def measurable_rows(
-    draft: RequestDraft,
-    *,
-    index: FleetIndex,
-    meter: IntervalMeter,
-    schedule: Schedule | None,
-    event: TimeGrid,
-    known_s: float,
-    rules: BaselineRules,
-) -> BoolArray:
-    """Return the rows for which ``compute_baseline`` would find a method on ``event``, shape ``(n_resources,)``.
-
-    Chargers measured by their sessions always have one; stores whose plan covers the event; whoever else was metered
-    in the last hour before ``known_s``, since that stands in for every other method.
-    """
-    found = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[: len(index)])
-    found |= _by_session(draft) & index.is_class(ResourceClass.EV)
-    rows = np.flatnonzero(~found & (wanted_methods(draft, index) == _SCHEDULE))
-    found[rows] = _planned(schedule, event, rows)
-    return np.asarray(found)
-
-
-def _planned(schedule: Schedule | None, event: TimeGrid, rows: IdArray) -> BoolArray:
-    """Return which of ``rows`` have a plan on every step of ``event``, shape ``(len(rows),)``."""
-    if schedule is None:
-        return np.zeros(len(rows), dtype=np.bool_)
-    steps = np.array([schedule.grid.index_at(at_s) for at_s in event.starts_s().tolist()], dtype=np.int64)
-    if (steps < 0).any() or (steps >= schedule.grid.count).any():
-        return np.zeros(len(rows), dtype=np.bool_)
-    known = rows < len(schedule.power_kw)
-    planned = np.zeros(len(rows), dtype=np.bool_)
-    planned[known] = np.isfinite(schedule.power_kw[np.ix_(rows[known], steps)]).all(axis=1)
-    return planned
-
-
 def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
     """Return the position in ``_METHODS`` every row should get, shape ``(n_resources,)``."""
     storing = index.is_class(*STORING)
@@ -138,12 +103,12 @@ def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
         case BaselineMethod.METER_BEFORE:
             return np.full(len(index), _BEFORE, dtype=np.uint8)
         case BaselineMethod.SCHEDULE:
-            return np.full(len(index), _SCHEDULE, dtype=np.uint8)
+            return np.full(len(index), SCHEDULED, dtype=np.uint8)
         case BaselineMethod.SAME_TYPE_DAYS:
-            return np.where(storing, _SCHEDULE, _SAME).astype(np.uint8)
+            return np.where(storing, SCHEDULED, _SAME).astype(np.uint8)
         case BaselineMethod.AUTOMATIC | BaselineMethod.SESSION:
             load = _BEFORE if draft.notice_class in _QUICK else _SAME
-            return np.where(storing, _SCHEDULE, load).astype(np.uint8)
+            return np.where(storing, SCHEDULED, load).astype(np.uint8)
 
 
 def meter_before_kw(meter: IntervalMeter, start_s: float, steps: int) -> FloatArray:
@@ -213,7 +178,7 @@ class _Computation:
 
     @property
     def _by_session(self) -> BoolArray:
-        return np.asarray(_by_session(self.draft) & self.index.is_class(ResourceClass.EV)[self.rows])
+        return np.asarray(by_session(self.draft) & self.index.is_class(ResourceClass.EV)[self.rows])
 
     @property
     def _code(self) -> CodeArray:
@@ -295,7 +260,7 @@ class _Computation:
             counts = np.bincount(used[(self._code == code) & (used != _NOBODY)], minlength=len(_METHODS))
             if counts.any():
                 methods[CLASSES[code].value] = _METHODS[int(np.argmax(counts))]
-        if ResourceClass.EV.value in methods and _by_session(self.draft):
+        if ResourceClass.EV.value in methods and by_session(self.draft):
             methods[ResourceClass.EV.value] = BaselineMethod.SESSION
         return methods
 
@@ -318,7 +283,7 @@ class _Computation:
             ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
             for year in self.calendar.unannounced(first, last)
         ]
-        if _by_session(self.draft) and self.index.is_class(ResourceClass.EV)[self.rows].any():
+        if by_session(self.draft) and self.index.is_class(ResourceClass.EV)[self.rows].any():
             notes.append(
                 ("ev", "what is frozen is the expectation; each session's own meter replaces it as it happens")
             )
@@ -330,7 +295,7 @@ class _Computation:
         return tuple(notes)
 
     def _why(self, asked: int, days: int) -> str:
-        if asked == _SCHEDULE:
+        if asked == SCHEDULED:
             return "no schedule covers every step"
         if asked == _BEFORE:
             return f"not metered in the {self.rules.before_steps} steps before control"
@@ -370,7 +335,8 @@ def with_sessions(baseline: Baseline, session_kw: FloatArray) -> Baseline:
     return replace(baseline, power_kw=np.where(np.isnan(session_kw), baseline.power_kw, session_kw))
 
 
-def _by_session(draft: RequestDraft) -> bool:
+def by_session(draft: RequestDraft) -> bool:
+    """Return whether chargers are measured by their sessions (docs/adr/0002)."""
     return draft.baseline_method in (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION)
 
 

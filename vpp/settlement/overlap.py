@@ -5,6 +5,8 @@ out by the minutes the service followed itself; where it was not there, by the t
 its target is then lacking in the hold, what it has beyond earns nothing.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vpp.domain.telemetry import FloatArray
@@ -14,6 +16,48 @@ from vpp.settlement.tracking import MinuteSeries
 
 _LEAST_SEEN_RATIO = 0.95
 """Share of a stretch that must have been followed for its minutes to say how its energy is shared out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldParts:
+    """The held part of every step, shape ``(count,)`` each; powers and accuracies are NaN outside the hold.
+
+    Attributes:
+        seconds: How long each step is held.
+        power_kw: Mean delivered in that part.
+        accuracy: One less its relative distance from the target; NaN where nothing was due.
+    """
+
+    seconds: FloatArray
+    power_kw: FloatArray
+    accuracy: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        delivered_kw: FloatArray,
+        grid: TimeGrid,
+        hold_s: tuple[float, float],
+        *,
+        target_kw: FloatArray,
+        full_kw: FloatArray,
+        minutes: MinuteSeries | None,
+    ) -> "HeldParts":
+        """Return the held parts of steps whose whole means are ``delivered_kw``; see ``held_means_kw``."""
+        start_s, end_s = hold_s
+        seconds = held_seconds(grid, start_s, end_s)
+        power_kw = held_means_kw(
+            delivered_kw,
+            grid=grid,
+            start_s=start_s,
+            end_s=end_s,
+            target_kw=target_kw,
+            full_kw=full_kw,
+            minutes=minutes,
+        )
+        due_kw = np.where(seconds < grid.step_s, full_kw, target_kw)
+        due_kw = np.where(due_kw > 0.0, due_kw, np.nan)
+        return cls(seconds=seconds, power_kw=power_kw, accuracy=1.0 - np.abs(power_kw - due_kw) / due_kw)
 
 
 def held_seconds(grid: TimeGrid, start_s: float, end_s: float) -> FloatArray:

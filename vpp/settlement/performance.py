@@ -14,7 +14,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
 from vpp.settlement.bands import SettlementTerms, settle
-from vpp.settlement.overlap import held_means_kw, held_seconds
+from vpp.settlement.overlap import HeldParts
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9
@@ -233,7 +233,7 @@ def evaluate(
     )
     full_kw = request.accepted_kw if request.accepted_kw is not None else request.draft.target_kw
     due_kw = np.full(grid.count, full_kw) if held_kw is None else held_kw
-    held = _Held.of(got, grid, hold_s, target_kw=target_kw, full_kw=due_kw, minutes=minutes)
+    held = HeldParts.of(got.delivered_kw, grid, hold_s, target_kw=target_kw, full_kw=due_kw, minutes=minutes)
     trust = got.known_ratio if good_ratio is None else good_ratio
     intervals = tuple(
         _interval(grid, got, held, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step]))
@@ -271,48 +271,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """The held part of every step, shape ``(count,)`` each; powers and accuracies are NaN outside the hold.
-
-    Attributes:
-        seconds: How long each step is held.
-        power_kw: Mean delivered in that part.
-        accuracy: One less its relative distance from the target; NaN where nothing was due.
-    """
-
-    seconds: FloatArray
-    power_kw: FloatArray
-    accuracy: FloatArray
-
-    @classmethod
-    def of(
-        cls,
-        got: Delivery,
-        grid: TimeGrid,
-        hold_s: tuple[float, float],
-        *,
-        target_kw: FloatArray,
-        full_kw: FloatArray,
-        minutes: MinuteSeries | None,
-    ) -> "_Held":
-        start_s, end_s = hold_s
-        seconds = held_seconds(grid, start_s, end_s)
-        power_kw = held_means_kw(
-            got.delivered_kw,
-            grid=grid,
-            start_s=start_s,
-            end_s=end_s,
-            target_kw=target_kw,
-            full_kw=full_kw,
-            minutes=minutes,
-        )
-        due_kw = np.where(seconds < grid.step_s, full_kw, target_kw)
-        due_kw = np.where(due_kw > 0.0, due_kw, np.nan)
-        return cls(seconds=seconds, power_kw=power_kw, accuracy=1.0 - np.abs(power_kw - due_kw) / due_kw)
-
-
-def _first_held_kw(held: "_Held", due_kw: FloatArray, otherwise_kw: float) -> float:
+def _first_held_kw(held: HeldParts, due_kw: FloatArray, otherwise_kw: float) -> float:
     """Return the power that the ramp led to."""
     steps = np.flatnonzero(held.seconds > 0.0)
     return float(due_kw[steps[0]]) if len(steps) else otherwise_kw
@@ -346,7 +305,7 @@ def _steps_done(grid: TimeGrid, until_s: float) -> int:
 
 
 def _interval(
-    grid: TimeGrid, got: Delivery, held: _Held, step: int, *, phase: str, target_kw: float, good: float
+    grid: TimeGrid, got: Delivery, held: HeldParts, step: int, *, phase: str, target_kw: float, good: float
 ) -> IntervalResult:
     return IntervalResult(
         start_at=instant(grid.start_s + step * grid.step_s),

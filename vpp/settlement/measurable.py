@@ -1,0 +1,48 @@
+"""Who can be given a baseline, known before one is computed: the part of eligibility that meters and plans decide."""
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.request import RequestDraft
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, IdArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.ports import IntervalMeter
+from vpp.settlement.baseline import SCHEDULED, by_session, meter_before_kw, wanted_methods
+from vpp.settlement.reference import BaselineRules
+
+
+def measurable_rows(
+    draft: RequestDraft,
+    *,
+    index: FleetIndex,
+    meter: IntervalMeter,
+    schedule: Schedule | None,
+    event: TimeGrid,
+    known_s: float,
+    rules: BaselineRules,
+) -> BoolArray:
+    """Return the rows for which ``compute_baseline`` would find a method on ``event``, shape ``(n_resources,)``.
+
+    Chargers measured by their sessions always have one; stores whose plan covers the event; whoever else was metered
+    in the last hour before ``known_s``, since that stands in for every other method.
+    """
+    found = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[: len(index)])
+    found |= by_session(draft) & index.is_class(ResourceClass.EV)
+    rows = np.flatnonzero(~found & (wanted_methods(draft, index) == SCHEDULED))
+    found[rows] = _planned(schedule, event, rows)
+    return np.asarray(found)
+
+
+def _planned(schedule: Schedule | None, event: TimeGrid, rows: IdArray) -> BoolArray:
+    """Return which of ``rows`` have a plan on every step of ``event``, shape ``(len(rows),)``."""
+    if schedule is None:
+        return np.zeros(len(rows), dtype=np.bool_)
+    steps = np.array([schedule.grid.index_at(at_s) for at_s in event.starts_s().tolist()], dtype=np.int64)
+    if (steps < 0).any() or (steps >= schedule.grid.count).any():
+        return np.zeros(len(rows), dtype=np.bool_)
+    known = rows < len(schedule.power_kw)
+    planned = np.zeros(len(rows), dtype=np.bool_)
+    planned[known] = np.isfinite(schedule.power_kw[np.ix_(rows[known], steps)]).all(axis=1)
+    return planned
