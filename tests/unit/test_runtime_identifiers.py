@@ -63,6 +63,13 @@ def test_an_outage_is_outlived_by_what_was_reserved_ahead() -> None:
     assert ids.take(100)[0] > taken[-1][-1]
 
 
+def test_an_outage_may_begin_before_the_first_command() -> None:
+    counter = Counter()
+    ids = settled(CommandIds(counter))
+    counter.away = True
+    assert len(np.unique(np.concatenate([settled(ids).take(1000) for _ in range(16)]))) == 16_000
+
+
 def test_a_slow_database_is_not_waited_for_while_a_block_lasts() -> None:
     counter = Counter()
     ids = CommandIds(counter)

@@ -17,17 +17,22 @@ _MOST = 2**20
 class CommandIds:
     """Gives out rising ids; what is left of the blocks at a crash is never used.
 
-    While one block is given out the next is reserved already, behind the caller's back.
+    While one block is given out the next is reserved already, behind the caller's back; the first is reserved at once,
+    for an outage may begin before the first command.
+
+    Raises:
+        StorageError: The database takes nothing now.
     """
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
-        self._next = 0
-        self._end = 0
+        self._next = sequences.reserve_ids(_BLOCK)
+        self._end = self._next + _BLOCK
         self._largest = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="command-ids")
         self._spare: Future[int] | None = None
         self._spare_size = 0
+        self._reserve_ahead()
 
     def take(self, count: int) -> IdArray:
         """Return ``count`` ids above every earlier one, shape ``(count,)``.
