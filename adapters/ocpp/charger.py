@@ -1,24 +1,22 @@
 """What is known of one station, whichever connection it has: cars, values in force, abilities, instructions waiting."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from adapters.ocpp.cards import Abilities, Cards, Offline
-from adapters.ocpp.coalescer import Coalescer
-from adapters.ocpp.plates import Plate, Plates
+from adapters.ocpp.cards import Abilities, Offline
+from adapters.ocpp.plates import Plate
 from adapters.ocpp.post import OUTAGES, Post
 from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.records import Command, Lease, Services
 from adapters.ocpp.station_clock import StationClock
 from adapters.ocpp.troubles import Troubles
-from adapters.ocpp.units import RateUnit, Supply, is_dc
+from adapters.ocpp.units import RateUnit, is_dc
 from adapters.ocpp.wire import Json
 from vpp.domain.session import Promise
-from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
-from vpp.ports import Clock
 
 if TYPE_CHECKING:
     from adapters.ocpp.transactions import Challenger
@@ -36,55 +34,6 @@ _OTHER_PURPOSE = {
     ProfilePurpose.TX_DEFAULT: ProfilePurpose.TX,
 }
 """What to give a value by in a transaction where one purpose is accepted and has no effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What a central system lends to everything that speaks for it.
-
-    Attributes:
-        lease: Told of every dispatch value in force: end of the lease and row.
-        control_test: Stations of an unknown make are put to the control test.
-        dynamic: Dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place.
-        max_offline_s: How long a 2.1 station may keep a dispatch value without a connection; ``None`` for its lease.
-    """
-
-    clock: Clock
-    coalescer: Coalescer
-    supply: Supply
-    plates: Plates
-    cards: Cards
-    troubles: Troubles
-    sample_interval_s: int
-    boot_interval_s: int
-    lease: Callable[[float, int], None]
-    control_test: bool = False
-    dynamic: bool = False
-    max_offline_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One instruction on its way.
-
-    Attributes:
-        quiet: It is the link's own, and nobody hears of its end.
-        again: It gives a value in force once more to a station that may have lost it.
-    """
-
-    id: int
-    row: int
-    connector: int
-    layer: Layer
-    power_kw: float
-    until_s: float
-    quiet: bool = False
-    again: bool = False
-
-    @property
-    def slot(self) -> tuple[int, bool]:
-        """Row, and which of its two values is meant; a newer command of the same slot replaces a waiting one."""
-        return self.row, self.layer is Layer.DEFAULT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,25 +65,6 @@ class Transaction:
     ended_s: float = math.nan
     promise: Promise | None = None
     doubtful: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Lease:
-    """A dispatch value in force at a station, carried by one profile. It is replaced, never changed.
-
-    Attributes:
-        since_s: When the station took it.
-        dynamic: The profile can be updated in place.
-        base: It took the place of the default value and falls back to it by itself.
-    """
-
-    profile_id: int
-    power_kw: float
-    until_s: float
-    since_s: float
-    dynamic: bool = False
-    purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
-    base: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 from adapters.ocpp import learning
-from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import (
     ACCEPTED,
     DEFAULT_STACK_LEVEL,
@@ -26,6 +26,7 @@ from adapters.ocpp.commands import (
 )
 from adapters.ocpp.plates import Plate
 from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.records import Command, Lease
 from adapters.ocpp.units import FINEST_STEP, RateUnit, Told, is_dc
 from adapters.ocpp.ways import WHOLE, Choice, End, Way, ways
 from adapters.ocpp.wire import Answer, Call, Version

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.ocpp.cards import Abilities
-from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import Profile
 from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.records import Command
 from adapters.ocpp.units import RateUnit
 from adapters.ocpp.ways import WHOLE, Way
 from vpp.domain.setpoint import Layer

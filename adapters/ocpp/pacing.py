@@ -10,7 +10,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import replace
 
-from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.charger import Charger
+from adapters.ocpp.records import Command, Lease
 from adapters.ocpp.units import FINEST_STEP, RateUnit
 from adapters.ocpp.ways import WHOLE
 from adapters.ocpp.wire import Version

@@ -1,7 +1,8 @@
 """Who is here: the stations that have come, by name and by row."""
 
-from adapters.ocpp.charger import Charger, Services
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.plates import Plates, check_places, place_of
+from adapters.ocpp.records import Services
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.fleet import FleetIndex
 

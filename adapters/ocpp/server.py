@@ -11,7 +11,7 @@ import numpy as np
 from adapters.ocpp.admission import Admission, Bucket
 from adapters.ocpp.cards import Cards
 from adapters.ocpp.channel import Switchboard
-from adapters.ocpp.charger import Charger, Command, Services
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.coalescer import ADAPTER, Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Script
 from adapters.ocpp.composite import CompositeSchedule, read_composite
@@ -21,6 +21,7 @@ from adapters.ocpp.manners import Manners, SessionTold
 from adapters.ocpp.paths import DEFAULT, Paths
 from adapters.ocpp.plates import Plates, check_places
 from adapters.ocpp.poller import REST_WALL_S, Poller
+from adapters.ocpp.records import Command, Services
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session

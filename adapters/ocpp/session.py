@@ -5,11 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
 from adapters.ocpp.envelope import CallFrame
 from adapters.ocpp.frames import CloseCode, Opcode
 from adapters.ocpp.instructions import carry_out
+from adapters.ocpp.records import Command
 from adapters.ocpp.rpc import Endpoint, Hub
 from adapters.ocpp.wire import Answer, AnswerKind, Call, Json
 

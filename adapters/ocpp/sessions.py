@@ -10,7 +10,7 @@ from itertools import islice
 
 from adapters.ocpp.admission import Rush
 from adapters.ocpp.channel import Channel
-from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.coalescer import Coalescer
 from adapters.ocpp.commands import ACCEPTED, EXPIRED, NOT_CONNECTED, Dialect, Script, Verdict
 from adapters.ocpp.frames import CloseCode
@@ -19,6 +19,7 @@ from adapters.ocpp.knocks import Knocks
 from adapters.ocpp.manners import Manners
 from adapters.ocpp.pacing import Pacer
 from adapters.ocpp.plates import Plates
+from adapters.ocpp.records import Command
 from adapters.ocpp.roster import Roster
 from adapters.ocpp.rpc import Hub
 from adapters.ocpp.session import Session

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from adapters.ocpp.charger import Charger, Command, Lease
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import wake_profile_id
+from adapters.ocpp.records import Command, Lease
 from adapters.ocpp.units import MIN_AC_A
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer

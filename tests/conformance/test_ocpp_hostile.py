@@ -7,11 +7,12 @@ import pytest
 
 from adapters.ocpp import OcppLink, session
 from adapters.ocpp.channel import CRASHED
-from adapters.ocpp.charger import Charger, Command
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import Script
 from adapters.ocpp.frames import MAX_MESSAGE_BYTES
 from adapters.ocpp.healing import is_too_much
 from adapters.ocpp.instructions import carry_out
+from adapters.ocpp.records import Command
 from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, setpoints, station
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity

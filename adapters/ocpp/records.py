@@ -1,0 +1,81 @@
+"""What is written down of instructions: one on its way, one in force, and what a central system lends to all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.ocpp.cards import Cards
+from adapters.ocpp.coalescer import Coalescer
+from adapters.ocpp.plates import Plates
+from adapters.ocpp.profiles import ProfilePurpose
+from adapters.ocpp.troubles import Troubles
+from adapters.ocpp.units import Supply
+from vpp.domain.setpoint import Layer
+from vpp.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a central system lends to everything that speaks for it.
+
+    Attributes:
+        lease: Told of every dispatch value in force: end of the lease and row.
+        control_test: Stations of an unknown make are put to the control test.
+        dynamic: Dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place.
+        max_offline_s: How long a 2.1 station may keep a dispatch value without a connection; ``None`` for its lease.
+    """
+
+    clock: Clock
+    coalescer: Coalescer
+    supply: Supply
+    plates: Plates
+    cards: Cards
+    troubles: Troubles
+    sample_interval_s: int
+    boot_interval_s: int
+    lease: Callable[[float, int], None]
+    control_test: bool = False
+    dynamic: bool = False
+    max_offline_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One instruction on its way.
+
+    Attributes:
+        quiet: It is the link's own, and nobody hears of its end.
+        again: It gives a value in force once more to a station that may have lost it.
+    """
+
+    id: int
+    row: int
+    connector: int
+    layer: Layer
+    power_kw: float
+    until_s: float
+    quiet: bool = False
+    again: bool = False
+
+    @property
+    def slot(self) -> tuple[int, bool]:
+        """Row, and which of its two values is meant; a newer command of the same slot replaces a waiting one."""
+        return self.row, self.layer is Layer.DEFAULT
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """A dispatch value in force at a station, carried by one profile. It is replaced, never changed.
+
+    Attributes:
+        since_s: When the station took it.
+        dynamic: The profile can be updated in place.
+        base: It took the place of the default value and falls back to it by itself.
+    """
+
+    profile_id: int
+    power_kw: float
+    until_s: float
+    since_s: float
+    dynamic: bool = False
+    purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
+    base: bool = False
