@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.scenario.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
@@ -454,6 +455,25 @@ async def test_what_was_refused_is_on_the_device_and_counted_apart_from_what_was
     assert still.value("vpp_samples_rejected_total", kind="range") == 1
     assert still.value("vpp_device_troubles", adapter="ocpp", trouble="implausible_values") == 1
     assert still.value("vpp_healed_total", adapter="ocpp", kind="null") == 1
+
+
+async def test_a_fault_in_the_alarms_is_told_once_and_stops_neither_cycles_nor_metrics(
+    still: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a car of nought")
+
+    monkeypatch.setattr(still.service.plant._alarms, "follow", broken)
+    still.service.plane.rejected_frame("ocpp", "schema")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await still.cycle()
+    assert [line["part"] for line in lines if line["log_level"] == "error"] == ["alarms"]
+    assert still.value("vpp_frames_rejected_total", adapter="ocpp", reason="schema") == 1
+    monkeypatch.undo()
+    with structlog.testing.capture_logs() as lines:
+        await still.cycle()
+    assert [line["event"] for line in lines if "part" in line] == ["news of cycles complete again"]
 
 
 async def test_readiness_turns_red_when_cycles_stop(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:

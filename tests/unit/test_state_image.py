@@ -160,3 +160,14 @@ def test_nobody_needs_more_than_was_promised_for_a_register_that_fell() -> None:
     image.write_session(SessionPromised(session_id="a", promise=Promise(energy_kwh=30.0, departure_s=9e3)))
     image.write(sample(0, Quantity.ENERGY_KWH, 2.0, 60.0))
     assert image.swap(60.0, np.zeros(3, dtype=np.uint8)).need_kwh[0] == 30.0
+
+
+def test_promises_for_sessions_that_never_start_do_not_pile_up() -> None:
+    sessions = ProcessImage(fleet()).sessions
+    promise = Promise(energy_kwh=4.0, departure_s=10.0)
+    for number in range(10_100):
+        sessions.apply(SessionPromised(session_id=f"s{number}", promise=promise))
+    for name, kept in (("s10099", promise), ("s3", None)):
+        sessions.apply(SessionStarted(session_id=name, row=0, at_s=0.0, meter_kwh=0.0))
+        assert sessions.find(name).promise == kept
+    assert len(sessions._early) < 10_100

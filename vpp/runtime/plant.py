@@ -19,7 +19,7 @@ from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
-from vpp.domain.health import DeviceHealth, known_trouble
+from vpp.domain.health import DeviceHealth
 from vpp.domain.holidays import CHINA
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
@@ -31,11 +31,12 @@ from vpp.domain.session import ChargingSession, Promise, SessionPromised, check_
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.trouble import Trouble, clock_words
+from vpp.domain.trouble import Trouble
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.capability import Declaration
 from vpp.planning.forecasting import Forecast
 from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
+from vpp.runtime.aftermath import Aftermath
 from vpp.runtime.alarms import Alarms
 from vpp.runtime.daywatch import CalendarWatch
 from vpp.runtime.desk import Desk, progress_body
@@ -46,7 +47,7 @@ from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.servicewatch import ServiceWatch
 from vpp.runtime.slowloop import SlowLoop
-from vpp.runtime.troubles import STAMPED, TroubleBook, labels_of, rejected_value
+from vpp.runtime.troubles import TroubleBook, labels_of
 from vpp.state.image import ProcessImage
 from vpp.telemetry.gate import check_means
 from vpp.telemetry.ingest import Ingest
@@ -121,6 +122,7 @@ class VirtualPowerPlant:
         self._alarms = Alarms(news, metrics)
         self.watch = ServiceWatch(durability, self._alarms, metrics)
         self._troubles = TroubleBook()
+        self._aftermath = Aftermath()
         self._days = CalendarWatch(calendar, news, metrics)
         for adapter, age_wall_s in plane.pollers().items():
             metrics.watch_poller(adapter, age_wall_s)
@@ -335,14 +337,7 @@ class VirtualPowerPlant:
     def health(self, row: int) -> DeviceHealth:
         """Return what is the matter with a device."""
         refused = self._ingest.gate.last_refused(row, self.clock.now_s())
-        offset_s = self._plane.card(row).get("clock_offset_s")
-        if not isinstance(offset_s, int | float) and refused is not None and refused.verdict in STAMPED:
-            offset_s = -refused.ahead_s
-        details = {Trouble.CLOCK_OFF: clock_words(offset_s)} if isinstance(offset_s, int | float) else {}
-        return DeviceHealth(
-            troubles=tuple(known_trouble(trouble, since_s, details) for trouble, since_s in self._troubles.of(row)),
-            last_rejected=None if refused is None else rejected_value(self._image.index, row, refused),
-        )
+        return self._troubles.health(self._image.index, row, self._plane.card(row), refused)
 
     def rows_with(self, trouble: Trouble) -> BoolArray:
         """Return which rows of the latest snapshot have a trouble."""
@@ -380,7 +375,23 @@ class VirtualPowerPlant:
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the news of a cycle: requests, alarms, metrics, the picture of the fleet."""
         self.desk.follow(state, result)
+        self._aftermath.follow(
+            {
+                "troubles": partial(self._follow_troubles, state),
+                "alarms": partial(self._follow_alarms, state, result),
+                "calendar": partial(self._days.follow, state.at_s),
+                "watch": partial(self.watch.follow, state.at_s),
+                "metrics": partial(self._observe, state, result),
+                "capacities": partial(self._declare, state),
+            }
+        )
+        if state.cycle % _FLEET_NEWS_CYCLES == 0:
+            self._news.publish("fleet", state.at_s, fleet_body(state))
+
+    def _follow_troubles(self, state: FleetState) -> None:
         self._troubles.follow(state, self._image.troubles(), self._ingest.gate, self._engine.outbox.table)
+
+    def _follow_alarms(self, state: FleetState, result: CycleResult) -> None:
         self._alarms.follow(
             state,
             result,
@@ -388,12 +399,6 @@ class VirtualPowerPlant:
             ended=self._ingest.ended(),
             silent=self._troubles.counts.silent(),
         )
-        self._days.follow(state.at_s)
-        self.watch.follow(state.at_s)
-        self._observe(state, result)
-        self._declare(state)
-        if state.cycle % _FLEET_NEWS_CYCLES == 0:
-            self._news.publish("fleet", state.at_s, fleet_body(state))
 
     def alarm_raised(self, alarm: str, **body: object) -> None:
         """Hear of something that is over and that somebody must look at."""

@@ -13,10 +13,10 @@ import structlog
 from optimizer.jit import njit
 from vpp.dispatch.columns import CommandTable
 from vpp.domain.fleet import ADAPTERS, FleetIndex, FleetState
-from vpp.domain.health import RejectedValue, TroubleCount
+from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
-from vpp.domain.trouble import Trouble, mask_of, worded
+from vpp.domain.trouble import Trouble, clock_words, mask_of, worded
 from vpp.telemetry.gate import nameplate_kw
 from vpp.telemetry.live import LastRefused, LiveGate
 from vpp.telemetry.verdict import Verdict
@@ -93,6 +93,26 @@ class TroubleBook:
         if row >= len(self._mask):
             return ()
         return [(trouble, self._since_s.get((row, trouble), np.nan)) for trouble in Trouble if self._has(row, trouble)]
+
+    def health(
+        self, index: FleetIndex, row: int, card: Mapping[str, object], refused: LastRefused | None
+    ) -> DeviceHealth:
+        """Return what is the matter with the device in ``row``.
+
+        Args:
+            index: The fleet.
+            row: Its row.
+            card: What its link says of it; ``clock_offset_s``, positive where its clock is slow, is a detail.
+            refused: What was last refused of it.
+        """
+        offset_s = card.get("clock_offset_s")
+        if not isinstance(offset_s, int | float) and refused is not None and refused.verdict in STAMPED:
+            offset_s = -refused.ahead_s
+        details = {Trouble.CLOCK_OFF: clock_words(offset_s)} if isinstance(offset_s, int | float) else {}
+        return DeviceHealth(
+            troubles=tuple(known_trouble(trouble, since_s, details) for trouble, since_s in self.of(row)),
+            last_rejected=None if refused is None else rejected_value(index, row, refused),
+        )
 
     def rows_with(self, trouble: Trouble, count: int) -> BoolArray:
         """Return which of the first ``count`` rows have a trouble, shape ``(count,)``."""

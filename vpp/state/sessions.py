@@ -11,6 +11,8 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 
 _FALL_KWH = 0.05
 """By how much a register may fall by rounding."""
+_MOST_EARLY = 10_000
+"""Promises that wait for their session to start; one that never does is forgotten, the oldest first."""
 
 
 class Sessions:
@@ -117,7 +119,10 @@ class Sessions:
     def _promise(self, session_id: str, promise: Promise) -> ChargingSession | None:
         session = self._by_id.get(session_id)
         if session is None:
+            self._early.pop(session_id, None)
             self._early[session_id] = promise
+            if len(self._early) > _MOST_EARLY:
+                del self._early[next(iter(self._early))]
             return None
         session = replace(session, promise=promise)
         self._by_id[session_id] = session
