@@ -7,11 +7,12 @@ import pytest
 
 from tests.unit.test_settlement_performance import INDEX
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.domain.trouble import Trouble, mask_of
 from vpp.telemetry.metering import Frame, MeteredMeans
 
 BEGIN_S = 1_784_088_000.0
 STALE_S = 180.0
-POWER, CONNECTED = int(Quantity.POWER_KW), int(Quantity.CONNECTED)
+POWER, CONNECTED, TROUBLES = int(Quantity.POWER_KW), int(Quantity.CONNECTED), int(Quantity.TROUBLES)
 Sample = tuple[float, float]
 """Seconds after the begin, and kW; an infinite power is a lost link."""
 
@@ -87,6 +88,22 @@ def test_a_burst_of_readings_does_not_make_the_next_regular_one_late() -> None:
     burst = [(420.0 + k, 8.0) for k in range(30)]
     samples = sorted([*every(60.0, 8.0), *burst])
     assert mean_and_share(metered(samples)[0.0]) == (pytest.approx(8.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("troubles", "mean_kw"), [((Trouble.POWER_FROM_REGISTER, Trouble.CLOCK_OFF), 40.0), ((), 160.0 / 3.0)]
+)
+def test_a_power_from_the_register_counts_for_the_stretch_it_is_the_mean_of(
+    troubles: tuple[Trouble, ...], mean_kw: float
+) -> None:
+    # Truly 60 kW until the middle of the interval and 20 kW from then on, read off a register every five minutes.
+    readings = [*every(300.0, 60.0, from_s=-900.0, until_s=301.0), (600.0, 40.0), (900.0, 20.0)]
+    means, frames = MeteredMeans(INDEX, BEGIN_S - 900.0, STALE_S), {}
+    means.take(TelemetryBatch.of([(0, TROUBLES, float(mask_of(troubles)), BEGIN_S - 900.0)]), BEGIN_S - 900.0)
+    for at_s, kw in readings:
+        for frame in means.take(TelemetryBatch.of([(0, POWER, kw, BEGIN_S + at_s)]), BEGIN_S + at_s):
+            frames[frame[0]] = frame
+    assert mean_and_share(frames[BEGIN_S]) == (pytest.approx(mean_kw), pytest.approx(1.0))
 
 
 def test_a_lost_link_ends_what_is_metered() -> None:

@@ -2,7 +2,8 @@
 
 A last value is not a measurement. A power holds until the next sample of its device, and that stretch counts only if
 the sample came about when it had to: within three usual periods of the device, and where a report was missed only if
-the power is still the same. The period is learnt; two long gaps in a row make a device one that reports seldom. What
+the power is still the same. A power that is derived from an energy register is a mean up to its reading and counts
+for the stretch before it. The period is learnt; two long gaps in a row make a device one that reports seldom. What
 follows the last sample of a device that fell silent is not metered, nor what lies around a lost link or an impossible
 value.
 """
@@ -16,6 +17,7 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.telemetry import CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import floor_s
+from vpp.domain.trouble import Trouble
 from vpp.domain.units import STEP_S
 
 Frame = tuple[float, FloatArray, FloatArray]
@@ -36,7 +38,8 @@ _WAY_S = 30.0
 """A sample may be that long on its way."""
 _OPEN = 3
 """Intervals that samples can still reach: the running one and what `LONGEST_GAP_S` may hold open before it."""
-_POWER, _CONNECTED = int(Quantity.POWER_KW), int(Quantity.CONNECTED)
+_POWER, _CONNECTED, _TROUBLES = int(Quantity.POWER_KW), int(Quantity.CONNECTED), int(Quantity.TROUBLES)
+_FROM_REGISTER = int(Trouble.POWER_FROM_REGISTER)
 
 
 class _Memory(NamedTuple):
@@ -48,6 +51,7 @@ class _Memory(NamedTuple):
         gap_s: Seconds between it and the one before.
         usual_s: Usual seconds between two samples.
         heard_s: When the last sample was heard: later than it was measured where a device's clock is slow.
+        derived: 1 where powers are derived from the energy register.
     """
 
     last_s: FloatArray
@@ -55,6 +59,7 @@ class _Memory(NamedTuple):
     gap_s: FloatArray
     usual_s: FloatArray
     heard_s: FloatArray
+    derived: FloatArray
 
 
 class MeteredMeans:
@@ -183,12 +188,14 @@ def _take(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> None:
     """Credit the stretch that each power sample ends, and begin the next."""
     rows, quantities, values, stamps = samples
-    last_s, last_kw, gap_s, usual_s, heard_s = memory
+    last_s, last_kw, gap_s, usual_s, heard_s, derived = memory
     least, most = bounds
     for i in range(len(rows)):
         row = rows[i]
         if quantities[i] == _CONNECTED and values[i] != 1.0:
             last_s[row] = np.nan
+        if quantities[i] == _TROUBLES:
+            derived[row] = float((np.int64(values[i]) >> _FROM_REGISTER) & 1)
         if quantities[i] != _POWER:
             continue
         at_s, before_s = min(stamps[i], now_s), last_s[row]
@@ -200,8 +207,9 @@ def _take(  # noqa: PLR0917 - a kernel takes arguments by position
         gap = at_s - before_s
         if gap > 0.0:
             usual, allowed = usual_s[row], _allowed_s(usual_s[row], stale_s)
-            if gap <= allowed and not (gap > _MISSED * usual and _differ(last_kw[row], values[i])):
-                _credit(row, before_s, at_s, last_kw[row], first_s, energy_kws, known_s)
+            held = values[i] if derived[row] == 1.0 else last_kw[row]
+            if gap <= allowed and not (gap > _MISSED * usual and _differ(held, values[i])):
+                _credit(row, before_s, at_s, held, first_s, energy_kws, known_s)
             usual_s[row], gap_s[row] = _learnt_s(usual, gap, gap_s[row], allowed), gap
         last_s[row], last_kw[row], heard_s[row] = at_s, values[i], now_s
 
