@@ -46,7 +46,8 @@ class _Ceiling(Control):
         enabled = self.block.raw(self.switch)
         if math.isnan(enabled):
             return math.nan
-        return -self.rating() * self.effect(self.shown)[0] / FULL_PCT
+        percent = min(self.block.value(self.value), FULL_PCT) if enabled == 1 else FULL_PCT
+        return -self.rating() * percent / FULL_PCT
 
 
 class CeilingControl(_Ceiling):

@@ -197,9 +197,10 @@ class Site:
         self._tell_troubles(unit, now_s)
 
     def _tell_troubles(self, unit: Unit, at_s: float) -> None:
-        if unit.troubles != unit.told_troubles:
-            unit.told_troubles = unit.troubles
-            self._outlet.sample(unit.row, Quantity.TROUBLES, float(unit.troubles), at_s)
+        troubles = unit.troubles
+        if troubles != unit.told_troubles:
+            unit.told_troubles = troubles
+            self._outlet.sample(unit.row, Quantity.TROUBLES, float(troubles), at_s)
 
     def _silent(self, unit: Unit, said: str, *, on_wire: bool) -> None:
         self._silences = self._silences + 1 if on_wire else 0

@@ -102,6 +102,11 @@ class Block:
     _image: "array[int]" = field(init=False)
     _seen: bytearray = field(init=False)
 
+    @property
+    def end(self) -> int:
+        """Address behind its last register."""
+        return self.start + self.length + HEADER
+
     def __post_init__(self) -> None:
         self._image = array("H", [0]) * (self.length + HEADER)
         self._seen = bytearray(self.length + HEADER)

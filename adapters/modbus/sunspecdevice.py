@@ -22,6 +22,7 @@ from vpp.domain.trouble import Trouble
 
 _WH_PER_KWH = 1000.0
 _PERCENT = 100.0
+_UNBOUNDED = (-math.inf, math.inf)
 _MODEL = "model"
 """Names the control's model among the values found."""
 _DEFAULT_GIVEN = "default"
@@ -39,6 +40,8 @@ class SunSpecDevice:
     _used: dict[Sources, Source | None] = field(default_factory=dict)
     _survey: Survey = field(default_factory=Survey)
     _learning: "_Learning | None" = None
+    _reading_back: Sequence[Read] = ()
+    _limited: bool = False
     _plan: Plan | None = None
 
     async def learn(self, wire: Wire, unit: int) -> None:
@@ -64,6 +67,8 @@ class SunSpecDevice:
         self._control = next((c for c in candidates if not math.isnan(c.block.raw(c.switch))), None)
         if before is not None and self._control is not None and before.number == self._control.number:
             self._control.take_over(before)
+        control = self._control
+        self._reading_back = reads_of(_places(control.block, control.points, self._layout)) if control else ()
         power = sources.power_of(self.resource.resource_class)
         self._used = {wanted: self._chosen(wanted, learning.plan.refused) for wanted in (power, *self._polled())}
         chosen = [s for s in self._used.values() if s]
@@ -87,7 +92,9 @@ class SunSpecDevice:
 
     def samples(self) -> Sequence[tuple[Quantity, float]]:
         """Return power, energy, state of charge, bounds and the setpoint in force."""
-        p_min_kw, p_max_kw = self._bounds_kw()
+        owners_kw = self._control.owners_bounds_kw() if self._control else _UNBOUNDED
+        self._limited = owners_kw != _UNBOUNDED
+        p_min_kw, p_max_kw = self._bounds_kw(owners_kw)
         shown = (
             (Quantity.POWER_KW, self._power_kw()),
             (Quantity.ENERGY_KWH, self._value(sources.ENERGY) / _WH_PER_KWH),
@@ -104,8 +111,7 @@ class SunSpecDevice:
         if control is None:
             return frozenset({Trouble.MEASURED_ONLY})
         untimed = control.timerless or not control.implemented(control.timer)
-        limited = any(math.isfinite(bound) for bound in control.owners_bounds_kw())
-        seen = {Trouble.NO_REVERSION_TIMER: untimed, Trouble.OWNERS_LIMIT: limited}
+        seen = {Trouble.NO_REVERSION_TIMER: untimed, Trouble.OWNERS_LIMIT: self._limited}
         return frozenset(trouble for trouble, true in seen.items() if true)
 
     def limit_kw(self) -> float:
@@ -134,7 +140,7 @@ class SunSpecDevice:
     ) -> Instruction:
         return Instruction(
             groups=[_group(control, points) for points in groups],
-            reads=reads_of(_places(control.block, control.points, self._layout)) if groups else (),
+            reads=self._reading_back if groups else (),
             check=lambda: control.compared(groups),
             otherwise=otherwise if otherwise is not None and otherwise.groups else None,
         )
@@ -237,9 +243,9 @@ class SunSpecDevice:
     def _block(self, source: Source) -> Block:
         return self._layout.blocks[source[0]]
 
-    def _bounds_kw(self) -> tuple[float, float]:
-        """Return least and greatest net power it can take now; a static limit of its owner counts."""
-        least_kw, most_kw = self._control.owners_bounds_kw() if self._control else (-math.inf, math.inf)
+    def _bounds_kw(self, owners_kw: tuple[float, float]) -> tuple[float, float]:
+        """Return least and greatest net power it can take now, within what its owner allows."""
+        (least_kw, most_kw) = owners_kw
         p_min_kw, p_max_kw = self._able_kw()
         return (
             p_min_kw if math.isnan(p_min_kw) else max(p_min_kw, least_kw),
@@ -294,8 +300,10 @@ def _places(block: Block, names: Sequence[str], layout: Layout) -> list[Place]:
 
 
 def _store(layout: Layout, read: Read, values: Registers) -> None:
+    first, last = read.address, read.address + len(values)
     for block in layout.blocks.values():
-        block.store(read.address, values)
+        if block.start < last and first < block.end:
+            block.store(first, values)
 
 
 def _forget(layout: Layout, read: Read) -> None:
@@ -304,34 +312,57 @@ def _forget(layout: Layout, read: Read) -> None:
 
 
 def _group(control: Control, points: Points) -> Group:
-    """Return the changes that set points; raises UnsupportedError for a value its point cannot hold."""
+    """Return what sets points, in one request where nothing stands in the way.
+
+    Raises:
+        UnsupportedError: A value its point cannot hold.
+    """
     block = control.block
+    whole = _whole(block, points)
+    if whole is None:
+        return Group(changes=tuple(_change(control, name, value) for name, value in points.items()))
+    address, values = whole
+    before = tuple(block.between(address - block.start, address - block.start + len(values)))
+    return Group(whole=whole, split=lambda: _split(control, points, address, values, before))
+
+
+def _split(control: Control, points: Points, address: int, values: Registers, before: Registers) -> tuple[Change, ...]:
+    """Return the changes of a request, point by point."""
     changes = []
-    for name, value in points.items():
-        try:
-            registers = block.encoded(name, value)
-        except OverflowError as error:
-            raise UnsupportedError(f"cannot write {name} = {value}: {error}") from error
-        changes.append(
-            Change(
-                name=name,
-                address=block.start + block.model.points[name].offset,
-                values=registers,
-                before=block.written(name),
-                optional=name not in control.needed and name != control.timer,
-                switch=name == control.switch,
-            )
-        )
-    return Group(changes=tuple(changes), whole=_whole(block, points))
+    for name in points:
+        point = control.block.model.points[name]
+        first = control.block.start + point.offset - address
+        here = slice(first, first + point.size)
+        changes.append(_made(control, name, values[here], before[here]))
+    return tuple(changes)
+
+
+def _change(control: Control, name: str, value: float) -> Change:
+    try:
+        return _made(control, name, control.block.encoded(name, value), control.block.written(name))
+    except OverflowError as error:
+        raise UnsupportedError(f"cannot write {name} = {value}: {error}") from error
+
+
+def _made(control: Control, name: str, values: Registers, before: Registers | None) -> Change:
+    return Change(
+        name=name,
+        address=control.block.start + control.block.model.points[name].offset,
+        values=tuple(values),
+        before=None if before is None else tuple(before),
+        optional=name not in control.needed and name != control.timer,
+        switch=name == control.switch,
+    )
 
 
 def _whole(block: Block, points: Points) -> tuple[int, Registers] | None:
     """Return one request for all points, unless what lies between is not implemented or was never read."""
     inside = [block.model.points[name] for name in points]
     first, last = min(p.offset for p in inside), max(p.offset + p.size for p in inside)
-    between = [p for p in block.model.fixed if first <= p.offset < last and p.name not in points]
-    if any(not p.writable or math.isnan(block.raw(p.name)) for p in between):
-        return None
+    if sum(p.size for p in inside) < last - first:
+        between = [p for p in block.model.fixed if first <= p.offset < last and p.name not in points]
+        if any(not p.writable or math.isnan(block.raw(p.name)) for p in between):
+            return None
     try:
         return encoded(block, points)
     except UnsupportedError:

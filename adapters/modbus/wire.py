@@ -18,8 +18,9 @@ from typing import NoReturn
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
 
-from adapters.modbus.registers import Registers
+from adapters.modbus.registers import Registers, unpacked
 from vpp.domain.errors import DeviceUnreachableError, FrameError, SkipError
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # we log a loss once; it would log every request
@@ -72,6 +73,23 @@ class Table(Enum):
 
     HOLDING = "holding"
     INPUT = "input"
+
+
+class _HoldingAnswer(ReadHoldingRegistersResponse):
+    """An answer whose registers are unpacked at once, where pymodbus takes them one by one and writes them out."""
+
+    def decode(self, data: bytes) -> None:
+        """Decode the registers; `is_answers` has seen to their number."""
+        self.registers = list(unpacked(data[1 : 1 + data[0]]))
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+class _InputAnswer(_HoldingAnswer, ReadInputRegistersResponse):
+    """The same for input registers."""
+
+    function_code = ReadInputRegistersResponse.function_code
 
 
 class NoConnectionError(DeviceUnreachableError):
@@ -148,6 +166,8 @@ class Wire:
             trace_packet=self._packet,
         )
         self._client.set_max_no_responses(_NEVER)
+        self._client.register(_HoldingAnswer)
+        self._client.register(_InputAnswer)
         connected = await self._client.connect()
         _pass_on_cancellation()
         if not connected:

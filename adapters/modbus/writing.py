@@ -5,7 +5,7 @@ some refuse a request that covers registers they do not implement, some know fun
 that others merely ignore. What works is remembered; what was written in part is taken back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -36,28 +36,36 @@ class Change:
     switch: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Group:
     """Changes that belong together.
 
     Attributes:
         whole: Address and registers of one request for all of them, with what lies between as it was read; ``None``
             where that must not be written.
+        split: Returns the changes of a whole one by one; they are seldom needed.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] = ()
     whole: tuple[int, Registers] | None = None
+    split: Callable[[], tuple[Change, ...]] | None = None
+
+    def each(self) -> tuple[Change, ...]:
+        """Return the changes one by one."""
+        if self.split is not None:
+            self.changes, self.split = self.split(), None
+        return self.changes
 
     def fewest(self) -> Sequence[tuple[int, Registers]]:
         """Return address and registers of the fewest requests that write the group."""
         if self.whole is not None:
             return [self.whole]
-        runs = _runs(self.changes, joined=True)
+        runs = _runs(self.each(), joined=True)
         return [(run[0].address, tuple(value for change in run for value in change.values)) for run in runs]
 
     def undone(self) -> "Group":
         """Return the group that puts back what was there before, as far as that is known."""
-        known = [c for c in self.changes if c.before is not None]
+        known = [c for c in self.each() if c.before is not None]
         changes = tuple(
             Change(name=c.name, address=c.address, values=tuple(c.before or ()), optional=c.optional, switch=c.switch)
             for c in known
@@ -124,11 +132,11 @@ class Pen:
 
     async def _attempt(self, wire: Wire, unit: int, group: Group, manner: Manner) -> set[str]:
         """Write a group in one manner; return the optional points the device refused."""
-        changes = [change for change in group.changes if change.name not in self.refused]
-        if manner is Manner.WHOLE and group.whole is not None and len(changes) == len(group.changes):
+        if manner is Manner.WHOLE and group.whole is not None and not self.refused:
             await wire.write(unit, *group.whole)
             self.taken += 1
             return set()
+        changes = [change for change in group.each() if change.name not in self.refused]
         left_out: set[str] = set()
         for run in _runs(changes, joined=manner < Manner.POINTS):
             try:
