@@ -22,7 +22,7 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.trouble import Trouble, mask_of
 from vpp.planning.forecasting import forecast
 from vpp.runtime.clock import VirtualClock
-from vpp.runtime.desk import counted
+from vpp.runtime.measuring import counted
 from vpp.state.eligibility import part_rows
 
 BEGIN_S = 1_784_088_600.0

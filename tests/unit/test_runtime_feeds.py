@@ -588,7 +588,7 @@ async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later
     assert event_days(still.service.engine.book, first) == frozenset(), "a request is no event of its own"
     elsewhere = replace(second, id="other", draft=replace(second.draft, area="nowhere"))
     assert event_days(still.service.engine.book, elsewhere) == {event_day}, "the city holds every area"
-    baseline = desk._baseline(plant.request(second.id), plant.fleet(), plant.slow.schedule)
+    baseline = desk._measuring.baseline(plant.request(second.id), plant.fleet(), plant.slow.schedule)
     assert (event_day.isoformat(), "event day") in baseline.excluded_days
     assert event_day.isoformat() not in baseline.reference_days
 

@@ -25,9 +25,10 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import instant
-from vpp.runtime.desk import BASELINE, counted
+from vpp.runtime.desk import BASELINE
 from vpp.runtime.fastloop import TICK
 from vpp.runtime.growth import fitted_flags
+from vpp.runtime.measuring import counted
 from vpp.runtime.plant import CONNECTED
 from vpp.runtime.record import baseline_of, schedule_of, session_of
 from vpp.runtime.slowloop import INTENDED, PLAN

@@ -42,7 +42,7 @@ from vpp.planning.reserve import Rebuilding, ReserveWindow
 from vpp.planning.tariff import Tariff
 from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink, RememberingLink
-from vpp.runtime.desk import BASELINE, SESSIONS, Desk
+from vpp.runtime.desk import BASELINE, Desk
 from vpp.runtime.devicememory import JournalledMemory
 from vpp.runtime.durability import Durability
 from vpp.runtime.events import promised_events, recoveries
@@ -52,6 +52,7 @@ from vpp.runtime.observability import Metrics, configure_logging
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.plant import VirtualPowerPlant
 from vpp.runtime.record import array_of, baseline_of, session_of
+from vpp.runtime.sessionmeans import SESSIONS
 from vpp.runtime.slowloop import SlowLoop
 from vpp.runtime.supervisor import Supervisor
 from vpp.state.image import ProcessImage

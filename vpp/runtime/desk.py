@@ -10,11 +10,10 @@ import numpy as np
 import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
-from vpp.dispatch.regulation_desk import sign_of
 from vpp.dispatch.timetable import COMMITTED, areas_overlap
 from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, VppError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
@@ -40,26 +39,18 @@ from vpp.planning.notices import calendar_notices
 from vpp.planning.past import Past
 from vpp.ports import Clock, IntervalMemory, Journal, News
 from vpp.runtime.clearing import Clearing
-from vpp.runtime.enlisting import Enlisting, eligible, enlisted
-from vpp.runtime.events import event_days
-from vpp.runtime.growth import FittedMeter, first_rows, fitted_flags, fitted_rows
-from vpp.runtime.record import array_body, baseline_body
-from vpp.runtime.resumption import ISSUED, Issued, cycles_of, issued_body, issued_of, resumed
+from vpp.runtime.enlisting import eligible
+from vpp.runtime.growth import FittedMeter, fitted_flags
+from vpp.runtime.measuring import Measuring
+from vpp.runtime.record import baseline_body
+from vpp.runtime.resumption import ISSUED, Issued, issued_body, issued_of
 from vpp.runtime.revising import Reviser
 from vpp.runtime.underway import UnderWay
-from vpp.settlement.bands import SettlementTerms
-from vpp.settlement.baseline import compute_baseline, with_sessions
-from vpp.settlement.course import course_means_kw, held_course_kw, lengthened
-from vpp.settlement.followed import asked_means_kw, scored
-from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
-from vpp.settlement.reference import BaselineRules
-from vpp.settlement.tracking import MinuteSeries, Tracker
-from vpp.state.eligibility import part_rows
-from vpp.telemetry.resample import IntervalMeans
+from vpp.settlement.course import lengthened
+from vpp.settlement.tracking import MinuteSeries
 
 _log = structlog.get_logger(__name__)
 BASELINE = "baseline.issued"
-SESSIONS = "baseline.sessions"
 _TRIALS_S = 60.0
 """How often setpoints in force are compared with meters."""
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
@@ -97,17 +88,21 @@ class Desk:
     ) -> None:
         self.assessor = Assessor()
         self.clearing = Clearing(journal, news)
-        self.baselines: dict[str, Baseline] = {}
-        self.portfolios: dict[str, BoolArray] = {}
+        self._measuring = Measuring(
+            clock=clock,
+            engine=engine,
+            meters=meters,
+            journal=journal,
+            state=state,
+            schedule=schedule,
+            calendar=calendar,
+        )
+        self.baselines = self._measuring.baselines
+        self.portfolios = self._measuring.portfolios
         self.progress: dict[str, Progress] = {}
         self._performances: dict[str, Performance] = {}
         self._issued: dict[str, Issued] = {}
-        self._trackers: dict[str, Tracker] = {}
         self._told: dict[str, int] = {}
-        self._session_kw: dict[float, FloatArray] = {}
-        self._session_rows = 0
-        self._measuring = False
-        self._session_means = IntervalMeans(0, clock.now_s())
         self._clock = clock
         self._engine = engine
         self._meters = meters
@@ -120,8 +115,7 @@ class Desk:
         self._changed = changed or _nothing
         self._metered_until_s = metered_until_s
         self._calendar = calendar
-        self._rules = BaselineRules()
-        self._enlisting = Enlisting(engine=engine, meters=meters, rules=self._rules)
+        self._enlisting = self._measuring.enlisting
         self._short: set[str] = set()
         self._delivery = DeliveryRecord()
         self._compared_s = float("-inf")
@@ -181,7 +175,9 @@ class Desk:
 
     async def _freeze(self, request: DispatchRequest, known: Baseline | None = None, *, late: bool = False) -> None:
         """Freeze the baseline of an accepted request, beyond what is known of it already, and write it down."""
-        baseline = await asyncio.to_thread(self._baseline, request, self._state(), self._schedule(), late=late)
+        baseline = await asyncio.to_thread(
+            self._measuring.baseline, request, self._state(), self._schedule(), late=late
+        )
         baseline = baseline if known is None else lengthened(known, baseline)
         self.keep_baseline(request, baseline)
         self._journal.append(BASELINE, self._clock.now_s(), baseline_body(request.id, baseline))
@@ -237,34 +233,20 @@ class Desk:
     def restore(self, entries: Sequence[JournalEntry]) -> None:
         """Take up what was issued and measured before a restart; baselines and sessions are in place already."""
         self._issued = issued_of(entries)
-        for request_id, cycles in cycles_of(entries).items():
-            if request_id in self.baselines:
-                baseline, direction = self.baselines[request_id], self._engine.book.get(request_id).draft.direction
-                self._trackers[request_id] = Tracker(
-                    baseline=baseline,
-                    portfolio=self.portfolios[request_id][: len(baseline.power_kw)],
-                    direction=direction,
-                    resumed=resumed(baseline.grid, len(baseline.power_kw), cycles, direction),
-                )
+        self._measuring.resume(entries)
         self._told = {request.id: request.version for request in self._engine.book.all()}
 
     def grow(self, count: int) -> None:
         """Serve a larger fleet; rows that joined count for no request that has its baseline already."""
-        for request_id, rows in self.portfolios.items():
-            self.portfolios[request_id] = fitted_flags(rows, count)
+        self._measuring.grow(count)
 
     def keep_baseline(self, request: DispatchRequest, baseline: Baseline) -> None:
         """Track a request against its frozen baseline from now on."""
-        rows = counted(request.draft, baseline, self._state().index)
-        followed = self._trackers.get(request.id)
-        self.baselines[request.id] = baseline
-        self.portfolios[request.id] = rows
-        self._trackers[request.id] = Tracker(
-            baseline=baseline,
-            portfolio=rows[: len(baseline.power_kw)],
-            direction=request.draft.direction,
-            resumed=None if followed is None else followed.tracked().lengthened(baseline.grid),
-        )
+        self._measuring.keep(request, baseline)
+
+    def keep_sessions(self, start_s: float, mean_kw: FloatArray) -> None:
+        """Keep one interval's means of what charging sessions would have taken, NaN in other rows."""
+        self._measuring.sessions.keep(start_s, mean_kw)
 
     async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
         """Stop safely."""
@@ -281,12 +263,12 @@ class Desk:
         known = self._performances.get(request_id)
         if known is None and request_id in self._issued:
             known = self._performances[request_id] = self._issued_again(request)
-        return known or self._measure(request)
+        return known or self._measuring.measure(request)
 
     def _issued_again(self, request: DispatchRequest) -> Performance:
         """Return a measurement that was issued before a restart, recomputed from the stored intervals."""
         issued = self._issued[request.id]
-        measured = self._measure(request)
+        measured = self._measuring.measure(request)
         return replace(measured, issued_at=instant(issued.at_s), spread_kw=dict(issued.spread_kw))
 
     def kept_until_s(self) -> float | None:
@@ -305,38 +287,8 @@ class Desk:
         if result.transitions:
             for request in self._engine.book.all():
                 self._tell(request, state.at_s)
-        for progress in result.progress:
-            tracker = self._trackers.get(progress.request_id)
-            if tracker is not None:
-                tracker.observe(state, target_kw=progress.target_kw, baseline_kw=progress.baseline_kw)
-        self._follow_sessions(state, result)
+        self._measuring.follow(state, result)
         self._compare(state, result)
-
-    def keep_sessions(self, start_s: float, mean_kw: FloatArray) -> None:
-        """Keep one interval's means of what charging sessions would have taken, NaN in other rows."""
-        self._session_kw[start_s] = mean_kw
-
-    def _follow_sessions(self, state: FleetState, result: CycleResult) -> None:
-        """Average what sessions would take, and make it durable while a request is measured by it."""
-        if len(result.session_kw) > self._session_rows:
-            self._session_means.resize(len(result.session_kw))
-            self._session_rows = len(result.session_kw)
-        # An interval counts if a request ran in any part of it: the last one ends when the request is over already.
-        self._measuring |= bool(result.progress)
-        for start_s, mean_kw, _ in self._session_means.update(state.at_s, result.session_kw):
-            if self._measuring:
-                self.keep_sessions(start_s, mean_kw)
-                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": array_body(mean_kw)})
-            self._measuring = bool(result.progress)
-
-    def _sessions_on(self, baseline: Baseline) -> FloatArray:
-        """Return the sessions' counterfactual on a baseline's grid, NaN where unknown."""
-        whole = np.full(baseline.power_kw.shape, np.nan)
-        for step, start_s in enumerate(baseline.grid.starts_s().tolist()):
-            mean_kw = self._session_kw.get(start_s)
-            if mean_kw is not None:
-                whole[: len(mean_kw), step] = mean_kw[: len(whole)]
-        return whole
 
     async def verify_finished(self) -> None:
         """Measure and settle every request whose watch is over and whose last interval is metered.
@@ -363,7 +315,7 @@ class Desk:
     async def _settle(self, request: DispatchRequest) -> None:
         if request.id not in self.baselines:
             raise ConflictError("no baseline was frozen when it was accepted")
-        performance = await asyncio.to_thread(self._measure, request, final=True)
+        performance = await asyncio.to_thread(self._measuring.measure, request, final=True)
         self._performances[request.id] = performance
         now = self._clock.now()
         self._issued[request.id] = Issued(
@@ -375,8 +327,7 @@ class Desk:
 
     def minutes(self, request_id: str) -> MinuteSeries | None:
         """Return the minute series of a request, ``None`` before it was accepted."""
-        tracker = self._trackers.get(request_id)
-        return None if tracker is None else tracker.minutes()
+        return self._measuring.minutes(request_id)
 
     def verified_kw(self, area: str, direction: Direction) -> float:
         """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
@@ -468,101 +419,6 @@ class Desk:
                 total += np.array([timetable.target_at(at_s) for at_s in starts_s])
         return total
 
-    def _baseline(
-        self, request: DispatchRequest, state: FleetState, schedule: Schedule | None, *, late: bool = False
-    ) -> Baseline:
-        """Return the baseline of the rows that are eligible now; those that are not are named in it."""
-        times = self._engine.book.timetable(request.id)
-        found = self._enlisting.standing(request.draft, times, state, schedule, late=late)
-        rows = part_rows(request.draft, state.index) & eligible(found)
-        baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
-        return enlisted(baseline, request.draft, state.index, found)
-
-    def _baseline_of(
-        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float, rows: BoolArray
-    ) -> Callable[[RequestDraft], Baseline]:
-        """Return the computation of some rows' baseline until ``end_s``, open only for the draft and its method."""
-        start_s = self._engine.book.timetable(request.id).ramp_s
-        accepted = (t.at.timestamp() for t in request.history if t.to_state is RequestState.ACCEPTED)
-        return partial(
-            compute_baseline,
-            index=index,
-            portfolio=rows,
-            meter=FittedMeter(meter=self._meters, count=len(index)),
-            schedule=schedule,
-            # A request may be accepted when its ramp should have begun: what is metered in the ramp adjusts nothing.
-            notice_s=min(request.created_at.timestamp(), start_s),
-            start_s=start_s,
-            end_s=end_s,
-            event_days=event_days(self._engine.book, request),
-            calendar=self._calendar,
-            rules=self._rules,
-            known_s=next(accepted, start_s),
-        )
-
-    def _spread_kw(
-        self, request: DispatchRequest, measured_kw: FloatArray, metered_ratio: FloatArray, phases: Sequence[str]
-    ) -> dict[str, float]:
-        """Return what each other method would have found delivered."""
-        frozen = self.baselines[request.id].grid
-        index = first_rows(self._state().index, len(measured_kw))
-        rows = self.portfolios[request.id][: len(index)]
-        return baseline_spread(
-            request.draft,
-            # To the frozen end: one that was stopped early ends sooner by its timetable than by its baseline.
-            self._baseline_of(request, index, self._schedule(), frozen.end_s, rows),
-            index=index,
-            portfolio=rows,
-            measured_kw=measured_kw,
-            metered_ratio=metered_ratio,
-            phases=phases,
-        )
-
-    def _measure(self, request: DispatchRequest, *, final: bool = False) -> Performance:
-        frozen, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
-        baseline = with_sessions(frozen, self._sessions_on(frozen))
-        times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
-        phases = phases_of(baseline.grid, **times)
-        measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
-        metered_ratio = np.nan_to_num(
-            fitted_rows(self._meters.read_completeness(baseline.grid), len(baseline.power_kw))
-        )
-        seen = self._trackers[request.id].tracked()
-        good_ratio = seen.good_ratio()
-        regulating = request.draft.product is Product.REGULATION
-        target_kw = target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times)
-        held_kw = None
-        if timetable.course:
-            target_kw = course_means_kw(baseline.grid, timetable.corners())
-            held_kw = held_course_kw(baseline.grid, timetable.corners(), timetable.start_s, timetable.end_s)
-        if regulating:
-            standing = self._engine.regulation.desk.standing(request.id, self._clock.now_s())
-            target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
-        performance = evaluate(
-            request,
-            index=self._state().index,
-            portfolio=self.portfolios[request.id],
-            baseline=baseline,
-            measured_kw=measured_kw,
-            metered_ratio=metered_ratio,
-            target_kw=target_kw,
-            phases=phases,
-            ramp_s=timetable.ramp_s,
-            hold_s=(timetable.start_s, timetable.end_s),
-            held_kw=held_kw,
-            issued_at=self._clock.now(),
-            until_s=self._clock.now_s(),
-            # Qualities are not kept over a restart; the share of metered rows is the next best witness.
-            good_ratio=good_ratio if np.isfinite(good_ratio).any() else None,
-            quality_ratio=seen.quality_ratio(),
-            minutes=seen.minutes,
-            spread_kw=self._spread_kw(request, measured_kw, metered_ratio, phases) if final else None,
-            terms=None if regulating else SettlementTerms(),
-        )
-        return (
-            scored(performance, standing, tolerance_ratio=request.draft.tolerance_ratio) if regulating else performance
-        )
-
     async def _announce(self, request: DispatchRequest) -> None:
         await self._journal.flush()
         self._tell(request, self._clock.now_s())
@@ -588,14 +444,6 @@ def _check_quotable(state: FleetState, schedule: Schedule | None) -> None:
         raise ConflictError(
             "there is no plan yet, so nothing can be quoted; the first follows the first connected devices"
         )
-
-
-def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolArray:
-    """Return the rows that were enlisted: they have a baseline and are commanded and settled, ``(n_resources,)``."""
-    rows = part_rows(draft, index)
-    rows[len(baseline.power_kw) :] = False
-    rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
-    return rows
 
 
 def _nothing() -> None:
