@@ -69,6 +69,7 @@ class SunSpecDevice:
             self._control.take_over(before)
         control = self._control
         self._reading_back = reads_of(_places(control.block, control.points, self._layout)) if control else ()
+        self._limited = control is not None and control.owners_bounds_kw() != _UNBOUNDED
         power = sources.power_of(self.resource.resource_class)
         self._used = {wanted: self._chosen(wanted, learning.plan.refused) for wanted in (power, *self._polled())}
         chosen = [s for s in self._used.values() if s]

@@ -32,6 +32,8 @@ _FAULTY_POLLS = 3
 """Polls in a row with refused reads after which a device is learnt again."""
 _FAULTY_ORDERS = 3
 """Orders in a row that were refused after which that is a trouble of the device."""
+_MEMORY_AGAIN_S = 60.0
+"""How long not to ask again for what cannot be recalled or recorded now: measuring goes on."""
 _RESUMED_S = 600.0
 """How long a value of ours that is found after a restart may wait for the service to renew or release it."""
 _SHOWN_AFTER_WALL_S = (0.1, 0.2, 0.2)
@@ -105,6 +107,7 @@ class Unit:
     _pen: Pen = field(default_factory=Pen)
     _recalled: bool = False
     _learn_again_s: float = 0.0
+    _memory_again_s: float = 0.0
     _faulty_polls: int = 0
     _refusals: int = 0
 
@@ -193,12 +196,12 @@ class Unit:
 
     async def _recall(self, now_s: float) -> None:
         """Fetch what was found in the device before an earlier life of ours wrote to it."""
-        if self._recalled:
+        if self._recalled or now_s < self._memory_again_s:
             return
         try:
             found = await self.memory.recall(self.row)
         except RetryError as error:  # measuring goes on; nothing is written before it is known
-            self.said = str(error)
+            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
             return
         self._recalled = True
         self.device.found = found or None
@@ -229,7 +232,7 @@ class Unit:
                 return
         self.dispatched = self.overdue = False
         if not self.device.default_given:
-            await self._close()
+            await self._close(now_s)
 
     async def _release(self, wire: Wire) -> None:
         """Put back what was found, or our default."""
@@ -241,12 +244,14 @@ class Unit:
         except (RefusedError, UnsupportedError, FrameError) as error:
             self.said = str(error)
 
-    async def _close(self) -> None:
+    async def _close(self, now_s: float) -> None:
         """Note that the registers are the owner's again."""
+        if now_s < self._memory_again_s:
+            return
         try:
             await self.memory.remember(self.row, {})
-        except RetryError as error:  # tried again at the next poll
-            self.said = str(error)
+        except RetryError as error:  # tried again at a later poll
+            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
             return
         self.device.found = None
 

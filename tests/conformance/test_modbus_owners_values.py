@@ -125,6 +125,22 @@ async def test_what_is_found_is_remembered_before_anything_is_written_and_nothin
         assert device.written == []
 
 
+async def test_while_nothing_can_be_recalled_a_device_is_measured_and_nothing_is_written() -> None:
+    class Away(VolatileMemory):
+        asked = 0
+
+        async def recall(self, row: int) -> Mapping[str, float]:
+            self.asked += 1
+            raise RetryError(f"no leader for {row}")
+
+    device, memory = _limited(OLD), Away()
+    async with device.serving() as port, dialled(pv(f"127.0.0.1:{port}/1"), memory=memory) as line:
+        await line.ear.until(lambda: len(line.ear.history(0, Quantity.POWER_KW)) >= 3)
+        assert await line.tell(Layer.DISPATCH, -20.0, 600.0) == (OutcomeStatus.REJECTED, Reason.EXPIRED)
+        assert device.written == []
+        assert memory.asked <= 2, "not at every poll"
+
+
 @pytest.mark.parametrize("chain", [OLD, NEW])
 @pytest.mark.parametrize("found", [(100.0, 0), (70.0, 1)])
 async def test_a_limit_whose_timer_is_not_kept_is_refused_and_taken_back(

@@ -19,7 +19,7 @@ from vpp.ports import Bus, DeviceMemory
 
 _PATIENCE_WALL_S = 2.0
 _AGAIN_WALL_S = 0.05
-_GIVE_UP_WALL_S = 10.0
+_GIVE_UP_WALL_S = 4.0
 _ASKED = "found"
 _PENDING, _DURABLE = 0, 1
 _MOST_ROWS = 2000
