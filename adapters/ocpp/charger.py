@@ -1,15 +1,16 @@
 """What is known of one station, whichever connection it has: cars, values in force, abilities, instructions waiting."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adapters.ocpp.cards import Abilities, Offline
 from adapters.ocpp.plates import Plate
 from adapters.ocpp.post import OUTAGES, Post
 from adapters.ocpp.profiles import ProfilePurpose
-from adapters.ocpp.records import Command, Lease, Services
+from adapters.ocpp.records import Command, Lease, Services, Transaction
 from adapters.ocpp.station_clock import StationClock
 from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import RateUnit, is_dc
@@ -36,35 +37,9 @@ _OTHER_PURPOSE = {
 """What to give a value by in a transaction where one purpose is accepted and has no effect."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Transaction:
-    """A car at a connector.
-
-    Attributes:
-        meter_kwh: Register at its start, of the connector's one register; NaN while not known.
-        began_s, last_s: Its start, and the newest that was heard of it, by our clock.
-        number: Its id in 1.6, 0 in other versions.
-        given: Its id is our answer to its start; no reading alone can be wrong about that.
-        port: Connector of the EVSE, 0 where not known (2.x).
-        sequence: Greatest ``seqNo`` heard (2.x).
-        ended_s: When it was over, NaN while it runs.
-        promise: What its car wants since its start, as far as the station has said so.
-        doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
-    """
-
-    id: str
-    connector: int
-    row: int
-    meter_kwh: float
-    began_s: float = math.nan
-    last_s: float = math.nan
-    number: int = 0
-    given: bool = False
-    port: int = 0
-    sequence: int = -1
-    ended_s: float = math.nan
-    promise: Promise | None = None
-    doubtful: bool = False
+_NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
+_NO_LEASES: Mapping[tuple[int, bool], Lease] = MappingProxyType({})
+"""What stations without one share: an empty dictionary each would be a tenth of what a station costs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,10 +73,10 @@ class Charger:
     id: str
     services: Services
     rows: dict[int, int]
-    transactions: dict[int, Transaction] = field(default_factory=dict)
+    transactions: Mapping[int, Transaction] = field(default_factory=lambda: _NO_TRANSACTIONS)
     ended: tuple[Transaction, ...] = ()
-    early: dict[int, Promise] = field(default_factory=dict)
-    leases: dict[tuple[int, bool], Lease] = field(default_factory=dict)
+    early: dict[int, Promise] | None = None
+    leases: Mapping[tuple[int, bool], Lease] = field(default_factory=lambda: _NO_LEASES)
     pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
     under_way: int = -1
     abilities: Abilities = NOTHING_KNOWN
@@ -116,7 +91,7 @@ class Charger:
     tx_refusals: int = 0
     tx_refused_in: str = ""
     clock: StationClock = field(default_factory=StationClock)
-    posts: dict[int, Post] = field(default_factory=dict)
+    posts: tuple[Post, ...] = ()
     challenger: "Challenger | None" = None
     outage: str = ""
 
@@ -151,11 +126,19 @@ class Charger:
 
     def post(self, connector: int) -> Post | None:
         """Return a connector, ``None`` where it is nobody's row."""
-        post = self.posts.get(connector)
+        post = self.known_post(connector)
         if post is None and connector in self.rows:
             row = self.rows[connector]
-            post = self.posts[connector] = Post(connector, row, self.plate(row), self.services.supply.volts)
+            post = Post(connector, row, self.plate(row), self.services.supply.volts)
+            self.posts = (*self.posts, post)
         return post
+
+    def known_post(self, connector: int) -> Post | None:
+        """Return a connector that was heard of; most stations have one, so that a tuple is looked through."""
+        for post in self.posts:
+            if post.connector == connector:
+                return post
+        return None
 
     def metering_post(self, connector: int) -> Post | None:
         """Return whose meter speaks: the station's own (0) speaks for its one connector while that has none."""
@@ -170,7 +153,7 @@ class Charger:
             post.by_main_meter = False
         return post
 
-    def known_posts(self) -> Iterator[Post]:
+    def every_post(self) -> Iterator[Post]:
         """Iterate all its connectors."""
         for connector in self.rows:
             post = self.post(connector)
@@ -184,7 +167,7 @@ class Charger:
 
     def asleep(self, row: int) -> bool:
         """Tell whether the car at ``row`` has not drawn again since a pause of ours was over."""
-        return any(post.row == row and post.asleep for post in self.posts.values())
+        return any(post.row == row and post.asleep for post in self.posts)
 
     def tell_sleep(self, post: Post) -> None:
         """Say whether a car does not wake, where that is news."""
@@ -199,6 +182,13 @@ class Charger:
     def transaction(self, transaction_id: str) -> Transaction | None:
         """Return a running transaction by its id."""
         return next((t for t in self.transactions.values() if t.id == transaction_id), None)
+
+    def put_transaction(self, connector: int, transaction: Transaction | None) -> None:
+        """Keep which transaction runs at a connector, ``None`` for no longer any."""
+        kept = {number: one for number, one in self.transactions.items() if number != connector}
+        if transaction is not None:
+            kept[connector] = transaction
+        self.transactions = kept or _NO_TRANSACTIONS
 
     def sure(self, connector: int) -> Transaction | None:
         """Return the transaction at a connector that is known to run; a profile may be tied to no other."""
@@ -257,7 +247,7 @@ class Charger:
         """Record that the station took a dispatch value; a TxProfile is tied to its running transaction."""
         now_s = self.services.clock.now_s()
         before = self.lease(command.row) if command.again else None
-        self.leases[command.row, purpose is ProfilePurpose.TX] = Lease(
+        lease = Lease(
             profile_id=command.id,
             power_kw=power_kw,
             until_s=command.until_s,
@@ -266,13 +256,15 @@ class Charger:
             purpose=purpose,
             base=base,
         )
+        self.leases = {**self.leases, (command.row, purpose is ProfilePurpose.TX): lease}
         self.services.lease(command.until_s, command.row)
         self.tell_limit(command.row, now_s)
 
     def updated(self, row: int, power_kw: float, *, tied: bool) -> None:
         """Record that a dynamic profile has another value."""
         lease = self.leases[row, tied]
-        self.leases[row, tied] = replace(lease, power_kw=power_kw, since_s=self.services.clock.now_s())
+        fresh = replace(lease, power_kw=power_kw, since_s=self.services.clock.now_s())
+        self.leases = {**self.leases, (row, tied): fresh}
         self.tell_limit(row)
 
     def lease(self, row: int) -> Lease | None:
@@ -288,13 +280,21 @@ class Charger:
         """Record that one dispatch value is in force no more."""
         for tied in (True, False):
             if self.leases.get((row, tied)) is lease:
-                del self.leases[row, tied]
+                self.let_go(row, tied=tied)
         self.tell_limit(row)
+
+    def let_go(self, row: int, *, tied: bool) -> bool:
+        """Forget one dispatch value; return whether there was one."""
+        if (row, tied) not in self.leases:
+            return False
+        kept = {slot: lease for slot, lease in self.leases.items() if slot != (row, tied)}
+        self.leases = kept or _NO_LEASES
+        return True
 
     def released(self, row: int) -> None:
         """Record that no dispatch value is in force any more."""
-        self.leases.pop((row, True), None)
-        self.leases.pop((row, False), None)
+        for tied in (True, False):
+            self.let_go(row, tied=tied)
         self.tell_limit(row)
 
     def expire(self, row: int) -> None:
@@ -303,7 +303,7 @@ class Charger:
         for tied in (True, False):
             lease = self.leases.get((row, tied))
             if lease is not None and lease.until_s <= now_s:
-                del self.leases[row, tied]
+                self.let_go(row, tied=tied)
                 self.tell_limit(row)
 
     def tell_limit(self, row: int, now_s: float | None = None) -> None:
@@ -312,7 +312,7 @@ class Charger:
         lease = self.lease(row)
         power_kw = self.default_kw(row) if lease is None else lease.power_kw
         self.services.coalescer.sample(row, Quantity.LIMIT_KW, power_kw, at_s)
-        for post in self.posts.values():
+        for post in self.posts:
             if post.row == row:
                 post.limited(power_kw, at_s)
 

@@ -8,6 +8,7 @@ passed on as it is.
 """
 
 import math
+from functools import lru_cache
 
 READING_SLACK_KWH = 1.0
 """Rise of a reading that needs no time: coarse counters, late stamps."""
@@ -16,6 +17,12 @@ START_SLACK_KWH = STOP_SLACK_KWH = 5.0
 _RATE_FACTOR = 1.5
 """Power that a nameplate may be wrong by."""
 _SECONDS_PER_HOUR = 3600.0
+
+
+@lru_cache(maxsize=256)
+def _rise_per_s(p_max_kw: float) -> float:
+    """Return the plausible rise in kWh a second, one object for all connectors alike."""
+    return max(p_max_kw, 1.0) * _RATE_FACTOR / _SECONDS_PER_HOUR
 
 
 class EnergyRegister:
@@ -36,7 +43,7 @@ class EnergyRegister:
         self.at_s = -math.inf
         self._raw_kwh = math.nan
         self._offset_kwh = 0.0
-        self._rise_per_s = max(p_max_kw, 1.0) * _RATE_FACTOR / _SECONDS_PER_HOUR
+        self._rise_per_s = _rise_per_s(p_max_kw)
         self._other: tuple[float, float, float] | None = None
 
     def take(self, register_kwh: float, at_s: float, slack_kwh: float = READING_SLACK_KWH) -> float:
@@ -50,7 +57,7 @@ class EnergyRegister:
         passed_s = at_s - self.at_s
         if passed_s >= 0.0 and 0.0 <= register_kwh - self._raw_kwh <= passed_s * self._rise_per_s + slack_kwh:
             self._raw_kwh, self.at_s = register_kwh, at_s
-            total_kwh = register_kwh + self._offset_kwh
+            total_kwh = register_kwh + self._offset_kwh if self._offset_kwh else register_kwh  # one object, not two
             if total_kwh > self.total_kwh:  # noqa: PLR1730 - in the frequent path
                 self.total_kwh = total_kwh
             return self.total_kwh

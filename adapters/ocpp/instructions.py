@@ -225,7 +225,7 @@ def _told(charger: Charger, command: Command, plate: Plate, way: Way, power_kw: 
     if way.setpoint:
         return supply.setpoint(power_kw, way.unit, plate, step)
     if way.unit is RateUnit.A and is_dc(plate):
-        post = charger.posts.get(command.connector)
+        post = charger.known_post(command.connector)
         return supply.limit(power_kw, way.unit, plate, step, math.nan if post is None else post.car_v)
     return supply.limit(power_kw, way.unit, plate, step)
 

@@ -54,8 +54,8 @@ def metered(charger: Charger, connector: int, readings: Sequence[Json], *, queue
     coalescer = charger.services.coalescer
     metering = Metering(
         volts=charger.services.supply.volts,
-        phases=post.phases,
-        p_max_kw=post.p_max_kw,
+        phases=post.plate.phases,
+        p_max_kw=post.plate.p_max_kw,
         is_dc=post.is_dc,
         shared_inlet=len(charger.rows) > 1,
         rejected=lambda: coalescer.rejected("sample"),
@@ -129,7 +129,7 @@ def metered_again(charger: Charger, post: Post) -> None:
 def _derived(charger: Charger, post: Post, at_s: float) -> float:
     """Return power from the rise of the register, NaN where it does not tell or power is metered besides."""
     register = post.register
-    if at_s < register.at_s or post.p_min_kw < 0.0:
+    if at_s < register.at_s or post.plate.p_min_kw < 0.0:
         return math.nan  # old, or a register that does not tell what is given back
     if post.derived is None:
         post.derived = DerivedPower(register.total_kwh, at_s)
@@ -138,7 +138,7 @@ def _derived(charger: Charger, post: Post, at_s: float) -> float:
     unmetered_s = UNMETERED_INTERVALS * charger.services.sample_interval_s
     if post.power_s > at_s - unmetered_s and not (post.paused and power_kw <= 0.0):
         return math.nan
-    if not power_kw <= post.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
+    if not power_kw <= post.plate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
         return math.nan
     charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
     post.power_kw = power_kw

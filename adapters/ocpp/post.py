@@ -1,6 +1,7 @@
 """One connector (1.6) or EVSE (2.x) as its station describes it: meter, state, and whether its car wakes."""
 
 import math
+import sys
 from collections.abc import Mapping
 
 from adapters.ocpp.derived_power import DerivedPower
@@ -56,28 +57,16 @@ class Post:
     """
 
     __slots__ = (
-        *(
-            "_states",
-            "awaits_register",
-            "by_main_meter",
-            "car_v",
-            "connector",
-            "derived",
-            "is_dc",
-            "least_kw",
-            "p_max_kw",
-            "p_min_kw",
-        ),
-        *("pause", "paused", "phases", "power_kw", "power_s", "register", "row", "state_s"),
+        *("_others", "_port", "_state", "awaits_register", "by_main_meter", "car_v", "connector"),
+        *("derived", "is_dc", "pause", "paused"),
+        *("plate", "power_kw", "power_s", "register", "row", "state_s", "volts"),
     )
 
     def __init__(self, connector: int, row: int, plate: Plate, volts: float) -> None:
         self.connector = connector
         self.row = row
-        self.p_min_kw, self.p_max_kw, self.phases = plate.p_min_kw, plate.p_max_kw, plate.phases
-        self.is_dc = is_dc(plate)
-        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * volts * plate.phases / 1000.0
-        self.least_kw = max(plate.floor_kw, least_kw)
+        self.plate = plate
+        self.volts = volts
         self.register = EnergyRegister(plate.p_max_kw)
         self.power_kw = math.nan
         self.power_s = -math.inf
@@ -85,10 +74,19 @@ class Post:
         self.paused = False
         self.pause: Pause | None = None
         self.state_s = -math.inf
-        self._states: dict[int, str] | None = None
         self.awaits_register = False
         self.by_main_meter = False
         self.car_v = math.nan
+        self.is_dc = is_dc(plate)
+        self._port = 0
+        self._state = ""
+        self._others: dict[int, str] | None = None
+
+    @property
+    def least_kw(self) -> float:
+        """Least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
+        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * self.volts * self.plate.phases / 1000.0
+        return max(self.plate.floor_kw, least_kw)
 
     @property
     def metered(self) -> bool:
@@ -110,29 +108,25 @@ class Post:
     # States of connectors; an EVSE may have several (2.x G01), of which one is used at a time.
 
     @property
-    def stated(self) -> bool:
-        """A state was heard."""
-        return self._states is not None
-
-    @property
-    def stated_ports(self) -> set[int]:
-        """Connectors whose state was heard."""
-        return set(self._states or ())
+    def states(self) -> dict[int, str]:
+        """The last state of every connector that was heard of; most have one, which costs no dictionary."""
+        return {self._port: self._state, **(self._others or {})} if self._state else {}
 
     def put_state(self, port: int, state: str) -> None:
         """Keep the state of one connector."""
-        if self._states is None:
-            self._states = {}
-        self._states[port] = state
+        if not self._state or port == self._port:
+            self._port, self._state = port, sys.intern(state)
+        else:
+            self._others = {**(self._others or {}), port: sys.intern(state)}
 
     @property
     def taken(self) -> bool:
         """A connector says that a car is at it."""
-        return self._states is not None and any(state in PLUGGED for state in self._states.values())
+        return any(state in PLUGGED for state in self.states.values())
 
     def outage(self, port: int) -> Trouble | None:
         """Return why it gives nothing: at ``port`` where that is known, else at every connector."""
-        states = self._states or {}
+        states = self.states
         if port in states:
             return OUTAGES.get(states[port])
         troubles = [OUTAGES.get(state) for state in states.values()]

@@ -133,7 +133,7 @@ def meter_values_16(charger: Charger, payload: msgspec.Raw) -> bytes | None:
         message = _read_meter_values(payload)
     except msgspec.MsgspecError:
         return None
-    post = charger.posts.get(message.connector)
+    post = charger.known_post(message.connector)
     if post is None or post.by_main_meter or post.is_dc or len(message.readings) != 1:
         return None
     reading = message.readings[0]

@@ -1,5 +1,6 @@
-"""What is written down of instructions: one on its way, one in force, and what a central system lends to all."""
+"""What is written down of a station: instructions, values in force, transactions; and what all are lent."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from adapters.ocpp.plates import Plates
 from adapters.ocpp.profiles import ProfilePurpose
 from adapters.ocpp.troubles import Troubles
 from adapters.ocpp.units import Supply
+from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
 from vpp.ports import Clock
 
@@ -79,3 +81,34 @@ class Lease:
     dynamic: bool = False
     purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
     base: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """A car at a connector.
+
+    Attributes:
+        meter_kwh: Register at its start, of the connector's one register; NaN while not known.
+        began_s, last_s: Its start, and the newest that was heard of it, by our clock.
+        number: Its id in 1.6, 0 in other versions.
+        given: Its id is our answer to its start; no reading alone can be wrong about that.
+        port: Connector of the EVSE, 0 where not known (2.x).
+        sequence: Greatest ``seqNo`` heard (2.x).
+        ended_s: When it was over, NaN while it runs.
+        promise: What its car wants since its start, as far as the station has said so.
+        doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
+    """
+
+    id: str
+    connector: int
+    row: int
+    meter_kwh: float
+    began_s: float = math.nan
+    last_s: float = math.nan
+    number: int = 0
+    given: bool = False
+    port: int = 0
+    sequence: int = -1
+    ended_s: float = math.nan
+    promise: Promise | None = None
+    doubtful: bool = False

@@ -34,7 +34,7 @@ def stated(charger: Charger, connector: int, state: str, stamp: object, port: in
     if post is None or _is_history(charger, post, at_s):
         return
     post.state_s = max(post.state_s, at_s)
-    first = not post.stated
+    first = not post.states
     post.put_state(port, state)
     if state == "Preparing":  # nothing runs there, whatever ran before
         charger.doubt(connector)
@@ -53,7 +53,7 @@ def _stated_whole(charger: Charger, state: str) -> None:
     outage = state if state in OUTAGES else ""
     if outage != charger.outage:
         charger.outage = outage
-        for post in charger.known_posts():
+        for post in charger.every_post():
             _tell_outage(charger, post)
 
 
@@ -93,7 +93,7 @@ def _is_history(charger: Charger, post: Post, at_s: float) -> bool:
 def _freed(charger: Charger, post: Post, port: int, at_s: float) -> None:
     """Let the car go that was at ``port``; one at another connector of the EVSE stays."""
     running = charger.transactions.get(post.connector)
-    known = running is None or running.port or (post.stated_ports == {port} and port > 1)
+    known = running is None or running.port or (post.states.keys() == {port} and port > 1)
     elsewhere = running is not None and known and running.port != port
     if not post.taken and not elsewhere:
         plugged(charger, post.connector, at_s, here=False)
@@ -116,9 +116,9 @@ def _tell_outage(charger: Charger, post: Post) -> None:
     for trouble in (Trouble.FAULTED, Trouble.OUT_OF_SERVICE):
         charger.troubles.set(post.row, trouble, outage is trouble)
     sample = charger.services.coalescer.sample
-    sample(post.row, Quantity.P_MAX_KW, post.p_max_kw if outage is None else 0.0, now_s)
-    if post.p_min_kw < 0.0:
-        sample(post.row, Quantity.P_MIN_KW, post.p_min_kw if outage is None else 0.0, now_s)
+    sample(post.row, Quantity.P_MAX_KW, post.plate.p_max_kw if outage is None else 0.0, now_s)
+    if post.plate.p_min_kw < 0.0:
+        sample(post.row, Quantity.P_MIN_KW, post.plate.p_min_kw if outage is None else 0.0, now_s)
 
 
 def charging_state(charger: Charger, evse: int, state: object) -> None:

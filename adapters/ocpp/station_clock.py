@@ -8,6 +8,7 @@ a queue empties faster than time passes, while a clock that was set back stays a
 """
 
 import math
+from functools import lru_cache
 
 from vpp.domain.units import SECONDS_PER_DAY
 
@@ -25,6 +26,16 @@ _AGREES_S = 5.0
 _AGREES_AFTER_S = 30.0
 """Two messages that far apart and as late as one another show that the clock was set back or sprang."""
 _HALF_S = WINDOW_S / 2.0
+
+
+@lru_cache(maxsize=16)
+def _turn_of(second: int) -> float:
+    return second + _HALF_S
+
+
+def _turn_s(now_s: float) -> float:
+    """Return the end of half a window that begins now, to the second: one object for thousands of clocks."""
+    return _turn_of(math.ceil(now_s))
 
 
 class StationClock:
@@ -100,7 +111,7 @@ class StationClock:
 
     def _set(self, now_s: float, lag_s: float) -> float:
         self.offset_s = self._least_s = lag_s
-        self._before_s, self._turn_s, self._doubt = math.inf, now_s + _HALF_S, None
+        self._before_s, self._turn_s, self._doubt = math.inf, _turn_s(now_s), None
         return now_s
 
     def _turn(self, now_s: float) -> None:
@@ -110,7 +121,7 @@ class StationClock:
         least_s = min(self._before_s, self._least_s)
         if math.isfinite(least_s):
             self.offset_s = least_s
-        self._before_s, self._least_s, self._turn_s = self._least_s, math.inf, now_s + _HALF_S
+        self._before_s, self._least_s, self._turn_s = self._least_s, math.inf, _turn_s(now_s)
 
     def _agreed(self, now_s: float, lag_s: float) -> bool:
         """Tell whether an earlier message was as far off as this one."""

@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from adapters.ocpp.charger import Charger, Transaction
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.energy_register import READING_SLACK_KWH, START_SLACK_KWH, STOP_SLACK_KWH
 from adapters.ocpp.post import DRAWS_KW, Post
+from adapters.ocpp.records import Transaction
 from adapters.ocpp.station_clock import LONGEST_PAST_S
 from adapters.ocpp.wire import parse_stamp
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
@@ -128,7 +129,7 @@ def promise(charger: Charger, connector: int, wanted: Promise) -> None:
     """Record what a car at ``connector`` still wants; kept if its transaction has not begun yet."""
     running, post = charger.transactions.get(connector), charger.post(connector)
     if running is None or post is None:
-        charger.early[connector] = wanted
+        charger.early = {**(charger.early or {}), connector: wanted}
         return
     given_kwh = post.register.total_kwh - running.meter_kwh
     given_kwh = max(0.0, given_kwh)  # also where a register is not known
@@ -148,7 +149,7 @@ def metered_from(charger: Charger, post: Post, begun_kwh: float = math.nan) -> N
         return
     post.awaits_register = False
     taken_kwh = total_kwh - begun_kwh
-    most_kwh = post.p_max_kw * 1.5 * max(post.register.at_s - running.began_s, 0.0) / 3600.0 + READING_SLACK_KWH
+    most_kwh = post.plate.p_max_kw * 1.5 * max(post.register.at_s - running.began_s, 0.0) / 3600.0 + READING_SLACK_KWH
     running.meter_kwh = begun_kwh if 0.0 <= taken_kwh <= most_kwh else total_kwh
     _tell_start(charger, running)
 
@@ -159,7 +160,7 @@ def end(charger: Charger, transaction_id: str, at_s: float, meter_kwh: float = m
     if transaction is None:
         _end_unknown(charger, transaction_id, at_s, meter_kwh)
         return
-    del charger.transactions[transaction.connector]
+    charger.put_transaction(transaction.connector, None)
     transaction.ended_s = at_s
     _bar(charger, transaction)
     post = charger.post(transaction.connector)
@@ -168,7 +169,7 @@ def end(charger: Charger, transaction_id: str, at_s: float, meter_kwh: float = m
         _stop_power(charger, post, at_s)
         known = meter_kwh >= 0.0
         total_kwh = post.register.take(meter_kwh, at_s, STOP_SLACK_KWH) if known else post.register.total_kwh
-    if charger.leases.pop((transaction.row, True), None) is not None:
+    if charger.let_go(transaction.row, tied=True):
         charger.tell_limit(transaction.row)
     _tell_end(charger, transaction_id, transaction.row, at_s, total_kwh)
 
@@ -237,14 +238,14 @@ def _challenge(charger: Charger, post: Post, transaction_id: str, at_s: float, o
 
 
 def _open(charger: Charger, post: Post, transaction: Transaction) -> None:
-    charger.transactions[post.connector] = transaction
+    charger.put_transaction(post.connector, transaction)
     charger.challenger = None
     post.awaits_register = math.isnan(transaction.meter_kwh)
     if transaction.began_s > post.power_s:
         post.begun(transaction.began_s)
     charger.services.coalescer.sample(post.row, Quantity.PLUGGED, 1.0, transaction.last_s)
     _tell_start(charger, transaction)
-    early = charger.early.pop(post.connector, transaction.promise)
+    early = transaction.promise if charger.early is None else charger.early.pop(post.connector, transaction.promise)
     if early is not None:
         _tell_promise(charger, transaction, early)
 

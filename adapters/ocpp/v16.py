@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from adapters.ocpp import transactions
-from adapters.ocpp.charger import Charger, Transaction
+from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import (
     ACCEPTED,
     REFUSED_EARLY_WALL_S,
@@ -26,6 +26,7 @@ from adapters.ocpp.metering import metered
 from adapters.ocpp.profiles import purpose_name
 from adapters.ocpp.promises import DRIVER_PROMISE, VENDOR, read_driver_promise
 from adapters.ocpp.quick import heartbeat, meter_values_16
+from adapters.ocpp.records import Transaction
 from adapters.ocpp.states import plugged, register_kwh, stated
 from adapters.ocpp.units import RateUnit, Told
 from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp

@@ -269,7 +269,7 @@ def _evse(charger: Charger, stated_evse: int | None, transaction_id: str) -> int
         return known.connector
     if len(charger.rows) == 1:
         return next(iter(charger.rows))
-    free = [n for n, post in charger.posts.items() if post.taken and n not in charger.transactions]
+    free = [post.connector for post in charger.posts if post.taken and post.connector not in charger.transactions]
     return free[0] if len(free) == 1 else 0
 
 
