@@ -53,6 +53,7 @@ class Switchboard:
         handshake_wall_s: How long a peer may take for its head.
         backlog_bytes: What may wait for a peer that does not read.
         rsv_tolerated: A reserved bit without an extension is a firmware's fault (ocpp-go#358) and is looked through.
+        ungreeted: Those whose head has not come yet, the oldest first.
         lingering: Those that have said farewell and wait for the peer's.
         leftovers: Hears of TLS handshakes.
     """
@@ -62,6 +63,7 @@ class Switchboard:
     handshake_wall_s: float = 20.0
     backlog_bytes: int = BACKLOG_BYTES
     rsv_tolerated: bool = True
+    ungreeted: "dict[Channel, None]" = field(default_factory=dict)
     lingering: "set[Channel]" = field(default_factory=set)
     leftovers: Leftovers = field(init=False)
 
@@ -106,6 +108,7 @@ class Channel:
         self._parts: Fragments | None = None
         self._deadline = board.poller.now + board.handshake_wall_s
         board.wheel.look(self, self._deadline)
+        board.ungreeted[self] = None
         board.poller.add(self._fd, self, WRITE if mask else READ)
 
     # Outgoing.
@@ -113,6 +116,7 @@ class Channel:
     def open(self, owner: Owner) -> None:
         """Begin with messages."""
         self.greeter, self.owner, self._deadline = None, owner, math.inf
+        self._board.ungreeted.pop(self, None)
 
     @property
     def congested(self) -> bool:
@@ -236,9 +240,11 @@ class Channel:
         end = data.find(_HEAD_END)
         if end < 0 and len(data) <= LONGEST_HEAD:
             self._keep(data)
+        elif self.greeter is None:
+            return
         elif end < 0 or end > LONGEST_HEAD:
-            self.cut()
-        elif self.greeter is not None:
+            self.greeter.overlong(self)
+        else:
             rest = data[end + len(_HEAD_END) :]
             self.greeter.greet(self, bytes(data[:end]))
             if rest and self.owner is not None:
@@ -378,6 +384,7 @@ class Channel:
 
     def _tell_gone(self) -> None:
         owner, greeter = self.owner, self.greeter
+        self._board.ungreeted.pop(self, None)
         self.owner, self.greeter, self._rest, self._parts = None, None, b"", None
         if owner is not None:
             owner.gone()

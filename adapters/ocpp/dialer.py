@@ -124,6 +124,10 @@ class _Answer:
             channel.cut()
             self._failed(handshake.retry_after_s(head))
 
+    def overlong(self, channel: Channel) -> None:
+        """See ``channel.Greeter``; that it came to nothing is told by ``ungreeted``."""
+        channel.cut()
+
     def crashed(self, error: Exception) -> None:
         """See ``channel.Greeter``; that it came to nothing is told by ``ungreeted``."""
         log.error("dialling ended in an exception", exc_info=error)

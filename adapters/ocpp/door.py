@@ -138,6 +138,19 @@ class Door:
         else:
             self._admit(channel, request, station)
 
+    def overlong(self, channel: Channel) -> None:
+        """See ``channel.Greeter``."""
+        self._turn_away(channel, handshake.refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE), "bad_request")
+
+    def make_room(self) -> None:
+        """Where nearly all descriptors are taken, cut the connections that have been without a head for longest.
+
+        Whoever opens thousands and says nothing keeps stations out for no longer than it takes to open one more.
+        """
+        while len(self._board.poller) >= self._most and self._board.ungreeted:
+            next(iter(self._board.ungreeted)).cut()
+            self._host.turned_away("crowded")
+
     def crashed(self, error: Exception) -> None:
         """See ``channel.Greeter``."""
         log.error("a handshake ended in an exception; the connection is cut", exc_info=error)
@@ -238,6 +251,7 @@ class Listener:
             self._sock.close()
 
     def _take(self, sock: socket.socket) -> None:
+        self._door.make_room()
         if self._tls is None:
             Channel(self._board, sock, self._door)
         else:

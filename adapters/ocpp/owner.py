@@ -39,6 +39,10 @@ class Greeter(Protocol):
         """Answer a whole head: open the channel or close it."""
         ...
 
+    def overlong(self, channel: "Channel") -> None:
+        """Refuse a head that is longer than any should be."""
+        ...
+
     def crashed(self, error: Exception) -> None:
         """Hear that greeting ended in an exception; the connection is cut next."""
         ...

@@ -358,3 +358,30 @@ async def test_a_flood_of_ids_fills_no_log(caplog: pytest.LogCaptureFixture) -> 
             await status(link.port, line=f"GET /ocpp/N{number} HTTP/1.1")
         assert len(sink.knocks) == 60
         assert len(caplog.records) < 50  # twenty at once, and one in five seconds
+
+
+async def test_a_head_that_never_ends_is_refused_and_counted() -> None:
+    sink = Sink()
+    async with central(sink) as link:
+        line = await dialled(link.port)
+        await line.send(b"GET /ocpp/CP1 HTTP/1.1\r\nX: " + b"y" * 20_000)
+        while await line.read():
+            pass
+        assert line.got.startswith(b"HTTP/1.1 431 ")
+        assert sink.rejected == ["bad_request"]
+        line.close()
+
+
+async def test_connections_that_say_nothing_give_way_to_stations_where_there_is_no_room() -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link) as here:
+        link._door._most = 8
+        mute = [await dialled(link.port) for _ in range(30)]
+        async with station(link, "CP2") as neighbour:
+            assert (await neighbour.call("Heartbeat", {}))[0] == 3
+            assert (await here.call("Heartbeat", {}))[0] == 3
+        assert set(sink.rejected) == {"crowded"}
+        assert len(link._board.ungreeted) < 10
+        assert not await mute[0].read()  # the oldest have gone
+        for line in mute:
+            line.close()
