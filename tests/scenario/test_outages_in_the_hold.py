@@ -20,7 +20,8 @@ SHARE = 0.7
 """Part of the quoted p50 that is asked for, so that the rest of a fleet can help."""
 MINUTES = (2, 5, 10, 30)
 STORAGE = ("database", "disk")
-CASES = [
+CASES: list[tuple[str, tuple[float, ...]]] = [
+    ("bus", (1.0 / 3.0,)),  # every device comes back with its lease in force
     *((kind, (minutes,)) for kind in OUTAGES if kind not in STORAGE for minutes in MINUTES),
     # No device notices an outage of storage, so several go into one hold.
     *((kind, lengths) for kind in STORAGE for lengths in ((2, 5, 10), (30,))),
@@ -79,7 +80,7 @@ async def until_stored(city: OutageCity) -> None:
 
 @pytest.mark.parametrize(("kind", "lengths"), CASES)
 async def test_the_request_comes_back_to_its_target_and_no_further(
-    kind: str, lengths: tuple[int, ...], tmp_path: Path, undisturbed: float
+    kind: str, lengths: tuple[float, ...], tmp_path: Path, undisturbed: float
 ) -> None:
     city = new_city(tmp_path, patience_wall_s=PATIENCE_WALL_S if kind in STORAGE else 600.0)
     await city.found()
