@@ -12,6 +12,7 @@ Read top-down::
       instructions           how one instruction is carried out: ways that are tried, what is recorded
         ways, learning       purpose, unit, step and end of a profile; what their fate teaches of a station
         commands             scripts, verdicts, profiles: what they are made of
+      measurands, variables  which readings are asked for; the device model of 2.x
       pacing, waking         which instructions wait; which cars are woken
       troubles               what is the matter with a row
       samples, units         metered values to kW, kWh, 0-1; kW to W or A

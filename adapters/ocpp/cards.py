@@ -33,6 +33,7 @@ class Abilities:
         refuses_tx: It has refused a TxProfile in a transaction, and taken the value by ``purpose``.
         end: How profiles say when they end.
         zero_allowed: A limit of 0 is taken; else the floor must do and a stop is by other means.
+        names_phases: Amperes may name the number of phases.
         phase_switching: ``numberPhases`` 1 is taken by a station of three phases.
         tested: The control test has been gone through.
         follows: Metered power has stayed within limits that were accepted; false once it has not.
@@ -52,6 +53,7 @@ class Abilities:
     refuses_tx: bool = False
     end: End = End.ALL
     zero_allowed: bool | None = None
+    names_phases: bool = True
     phase_switching: bool | None = None
     tested: bool = False
     follows: bool | None = None

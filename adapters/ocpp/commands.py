@@ -47,7 +47,8 @@ _RESTATED_BELOW = 250
 PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
 """The one profile of a control test; ids from here up are the link's own, and no command's."""
 _ALL, _DURATION, _RELATIVE, _PERIODS = End.ALL, End.DURATION, End.RELATIVE, End.PERIODS
-_UNSUPPORTED = frozenset({"NotSupported", "NotImplemented"})
+UNKNOWN_ACTIONS = frozenset({"NotSupported", "NotImplemented"})
+"""Codes of a CALLERROR that another wording of the same call does not help against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,4 +230,4 @@ def judge(answer: Answer) -> Verdict:
         case AnswerKind.LOST:
             return NOT_CONNECTED
         case AnswerKind.ERROR:
-            return UNSUPPORTED if answer.code in _UNSUPPORTED else PROTOCOL
+            return UNSUPPORTED if answer.code in UNKNOWN_ACTIONS else PROTOCOL

@@ -151,7 +151,8 @@ def _best(dialect: Dialect, charger: Charger, command: Command) -> Way | None:
     if dispatch and purpose is _TX_DEFAULT and not _stackable(charger):
         return None
     setpoint = dialect.version is Version.V21 and wants_setpoint(dialect, charger.plate(command.row))
-    return Way(purpose, known.units[0], known.step or FINEST_STEP, known.end if dispatch else _ALL, setpoint)
+    end = known.end if dispatch else _ALL
+    return Way(purpose, known.units[0], known.step or FINEST_STEP, end, setpoint, known.names_phases)
 
 
 def _possible(charger: Charger, command: Command, way: Way) -> bool:
@@ -174,6 +175,7 @@ def _choice(dialect: Dialect, charger: Charger, command: Command) -> Choice:
         step=abilities.step or FINEST_STEP,
         setpoint=setpoint,
         proven=abilities.proven,
+        phases=abilities.names_phases,
         ceiling=setpoint and command.power_kw >= 0.0,
     )
 
@@ -210,7 +212,7 @@ def _profile(dialect: Dialect, charger: Charger, command: Command, way: Way, *, 
         until_s=command.until_s - offset_s if dispatch else None,
         told=_told(charger, command, plate, way, command.power_kw),
         setpoint=way.setpoint,
-        phases=0 if is_dc(plate) else plate.phases,
+        phases=0 if is_dc(plate) or not way.phases else plate.phases,
         dynamic=dispatch and services.dynamic and dialect.version is Version.V21 and way.end is not End.RELATIVE,
         max_offline_s=services.max_offline_s if dispatch else None,
         purpose=way.purpose,

@@ -23,6 +23,8 @@ def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profil
     if expected and not charger.troubles.mask(command.row):
         return
     learned = replace(known, proven=True, units=_units(known, way.unit), step=_step(known, way, refused))
+    if refused and way.unit is RateUnit.A:
+        learned = replace(learned, names_phases=way.phases)
     if dispatch:
         learned = replace(learned, end=way.end if refused else known.end)
         learned = _with_purpose(charger, command, learned, way, refused)

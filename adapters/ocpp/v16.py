@@ -9,6 +9,7 @@ from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import (
     ACCEPTED,
     REFUSED_EARLY_WALL_S,
+    UNKNOWN_ACTIONS,
     Odd,
     Pause,
     Profile,
@@ -218,12 +219,18 @@ def _period(start_s: int, told: Told, profile: Profile) -> Json:
 
 
 def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
-    """Ask what is configured; a station that has not taken the answer to its boot yet refuses, and is asked again."""
+    """Ask what is configured.
+
+    A station that has not taken the answer to its boot yet refuses, and is asked again; one that takes no list of
+    keys, or a shorter one (``GetConfigurationMaxKeys``), is asked for everything it has (1.6 5.8).
+    """
     call = Call("GetConfiguration", {"key": [*_ABILITY_KEYS, *_INTERVAL_KEYS, *_DATA_KEYS]})
     answer = yield call
     if answer.kind is AnswerKind.ERROR:
         yield Pause(REFUSED_EARLY_WALL_S)
         answer = yield call
+    if answer.kind is AnswerKind.ERROR and answer.code not in UNKNOWN_ACTIONS:
+        answer = yield Call("GetConfiguration", {})
     return _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
 
 

@@ -4,13 +4,11 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.ocpp import der, transactions
+from adapters.ocpp import der, transactions, variables
 from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import (
     ACCEPTED,
-    REFUSED_EARLY_WALL_S,
     Odd,
-    Pause,
     Profile,
     Script,
     make_valid,
@@ -28,7 +26,7 @@ from adapters.ocpp.promises import read_needs
 from adapters.ocpp.quick import heartbeat
 from adapters.ocpp.states import charging_state, notified, plugged, stated
 from adapters.ocpp.units import RateUnit, Told
-from adapters.ocpp.wire import Answer, AnswerKind, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
+from adapters.ocpp.wire import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from vpp.domain.trouble import Trouble
 
 _TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
@@ -147,12 +145,12 @@ class Dialect2:
     def setup(self, charger: Charger) -> Script:
         """See ``commands.Dialect``."""
         abilities = [(_CONTROLLER, name) for name in _ABILITIES]
-        told = yield from _variables(abilities, patient=True)
+        told = yield from variables.ask(abilities, patient=True)
         _learn(charger, {name: value for (_, name), value in told.items()})
         for evse in tuple(charger.rows):
             yield from install_default(self, charger, evse)
         yield from control_test(self, charger)
-        told = yield from _variables([*_INTERVALS, *_LISTS])
+        told = yield from variables.ask([*_INTERVALS, *_LISTS])
         reboot = yield from _set_up_readings(charger, told)
         for row in charger.rows.values():
             charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
@@ -315,36 +313,8 @@ def _period(start_s: int, told: Told, profile: Profile) -> Json:
     return period
 
 
-def _variable(component: str, name: str) -> Json:
-    return {"component": {"name": component}, "variable": {"name": name}}
-
-
 def _trigger(message: str, evse: Json) -> Call:
     return Call("TriggerMessage", {"requestedMessage": message, "evse": evse})
-
-
-def _variables(
-    names: Sequence[tuple[str, str]], *, patient: bool = False
-) -> Generator[Call | Pause, Answer, dict[tuple[str, str], str]]:
-    """Ask for variables by component and name; return the values of those that are stated.
-
-    ``patient``: a station that has not taken the answer to its boot yet refuses, and is asked again.
-    """
-    call = Call("GetVariables", {"getVariableData": [_variable(*name) for name in names]})
-    answer = yield call
-    if patient and (answer.kind is AnswerKind.ERROR or _all_rejected(answer.payload)):
-        yield Pause(REFUSED_EARLY_WALL_S)
-        answer = yield call
-    return {
-        (result["component"]["name"], result["variable"]["name"]): result.get("attributeValue", "")
-        for result in answer.payload.get("getVariableResult", ())
-        if result["attributeStatus"] == "Accepted"
-    }
-
-
-def _all_rejected(payload: Json) -> bool:
-    results = payload.get("getVariableResult", ())
-    return bool(results) and all(result["attributeStatus"] == "Rejected" for result in results)
 
 
 def _set_up_readings(charger: Charger, told: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
@@ -359,15 +329,9 @@ def _set_up_readings(charger: Charger, told: Mapping[tuple[str, str], str]) -> G
     wanted = [(name, interval) for name in _INTERVALS if told.get(name) != interval]
     wanted += [(name, tries.pop(0)) for name, tries in lists.items() if tries]
     while wanted:
-        data = [{**_variable(*name), "attributeValue": value} for name, value in wanted]
-        answer = yield Call("SetVariables", {"setVariableData": data})
-        results = answer.payload.get("setVariableResult", ())
-        statuses += [result["attributeStatus"] for result in results]
-        refused = [
-            (result["component"]["name"], result["variable"]["name"])
-            for result in results
-            if result["attributeStatus"] == "Rejected"
-        ]
+        fates = yield from variables.write(wanted)
+        statuses += fates.values()
+        refused = [name for name, fate in fates.items() if fate == "Rejected"]
         wanted = [(name, lists[name].pop(0)) for name in refused if lists.get(name)]
     return REBOOT in statuses
 

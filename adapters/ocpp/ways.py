@@ -36,6 +36,7 @@ class Way:
     Attributes:
         step: Smallest difference between two values, in ``unit``.
         setpoint: The value is to be taken (2.1 CentralSetpoint), not a ceiling.
+        phases: Amperes name the number of phases.
     """
 
     purpose: ProfilePurpose
@@ -43,6 +44,7 @@ class Way:
     step: float
     end: End
     setpoint: bool = False
+    phases: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Choice:
 
     Attributes:
         proven: The first unit and end have been taken by the station before, so that a refusal is about the purpose.
+        phases: Amperes name the number of phases; some stations refuse that.
         ceiling: A setpoint may be given as a ceiling instead: nothing is to be discharged.
     """
 
@@ -60,6 +63,7 @@ class Choice:
     step: float
     setpoint: bool = False
     proven: bool = False
+    phases: bool = True
     ceiling: bool = False
 
 
@@ -71,12 +75,15 @@ def ways(choice: Choice) -> Iterator[Way]:
         step=choice.step,
         end=choice.ends[0],
         setpoint=choice.setpoint,
+        phases=choice.phases,
     )
     yield best
     whole = replace(best, step=WHOLE)
     purposes = [replace(whole, purpose=purpose) for purpose in choice.purposes[1:]]
     units = [replace(whole, unit=unit) for unit in choice.units[1:]]
     yield whole
+    if whole.unit is RateUnit.A:
+        yield replace(whole, phases=not choice.phases)
     yield from [*purposes, *units] if choice.proven else [*units, *purposes]
     for end in choice.ends[1:]:
         yield from (replace(way, end=end) for way in (whole, *purposes))

@@ -1,5 +1,6 @@
 """Stations that are not ready yet, and settings that hold from their next boot on; over real sockets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -99,3 +100,26 @@ async def test_a_shorter_list_follows_where_something_needed_is_missing() -> Non
             "Power.Active.Import,Energy.Active.Import.Register,SoC",
             "Power.Active.Import,Energy.Active.Import.Register",
         ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_station_that_refuses_many_keys_at_once_is_asked_otherwise(version: str) -> None:
+    async with central(Sink()) as link, station(link, version=version, boot=False) as raw:
+
+        def few(action: str, field: str) -> Callable[[Json], Json | str]:
+            def answer(payload: Json) -> Json | str:
+                many = len(payload.get(field, ())) > 1
+                return "OccurenceConstraintViolation" if many else raw._usual(action, payload)
+
+            return answer
+
+        for action, field in (
+            ("GetConfiguration", "key"),
+            ("GetVariables", "getVariableData"),
+            ("SetVariables", "setVariableData"),
+        ):
+            raw.rules[action] = few(action, field)
+        await raw.boot()
+        await raw.settled()
+        assert link.card(EV)["max_stack_level"] == 8
+        assert {value for name, value in settings(raw) if "Interval" in name} == {"60"}

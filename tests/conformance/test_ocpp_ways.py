@@ -428,3 +428,17 @@ async def test_a_release_that_cannot_be_had_in_any_way_is_a_refusal() -> None:
         link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
         assert (await sink.outcome(6))[0] is OutcomeStatus.REJECTED
         assert sink.values[EV, Quantity.LIMIT_KW] == 5.0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_amperes_without_phases_are_given_where_naming_them_is_refused(version: str) -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link, version=version, boot=False) as raw:
+        raw.units = "Current" if version == "ocpp1.6" else "A"
+        takes(raw, lambda p: "numberPhases" not in p["schedule"]["chargingSchedulePeriod"][0])
+        await raw.boot()
+        await raw.settled()
+        sent = len(profiles(raw))
+        for number in (5, 6):
+            assert await dispatch(link, sink, number) == ACCEPTED
+        assert [p["schedule"]["chargingRateUnit"] for p in profiles(raw)[sent:]] == ["A", "A"]
