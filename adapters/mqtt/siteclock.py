@@ -21,6 +21,7 @@ _LEAST_MESSAGES = 3
 _STEADY_S = 30.0
 """The middle one of the offsets seen may lie this far above the least."""
 _REMEMBERED = 64
+_APART_S = 1e-3
 
 
 class SiteClock:
@@ -33,6 +34,7 @@ class SiteClock:
     def __init__(self) -> None:
         self.offset_s = 0.0
         self._last_s = math.nan
+        self._told = (-math.inf, -math.inf)
         self._seen: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
     def hear(self, stamp_s: float, now_s: float) -> None:
@@ -50,6 +52,10 @@ class SiteClock:
         at_s = stamp_s + self.offset_s
         if not -BAND_S <= now_s - at_s <= BAND_S:
             return None
+        if stamp_s > self._told[0]:
+            # The offset may just have been found smaller: what was stamped later is never told as earlier.
+            at_s = max(at_s, self._told[1] + _APART_S)
+            self._told = (stamp_s, min(at_s, now_s))
         return min(at_s, now_s)
 
     def _measured(self) -> float:
