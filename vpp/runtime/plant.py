@@ -483,5 +483,5 @@ def fleet_body(state: FleetState) -> dict[str, object]:
         "connected": int(np.count_nonzero(state.connected)),
         "plugged": int(np.count_nonzero(state.plugged)),
         "power_kw": float(np.nansum(state.power_kw)),
-        "metered": int(np.count_nonzero(state.connected & (state.quality == Quality.GOOD))),
+        "freshly_metered": int(np.count_nonzero(state.connected & (state.quality == Quality.GOOD))),
     }

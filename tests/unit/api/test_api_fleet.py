@@ -17,6 +17,7 @@ async def test_the_fleet_is_summed_and_unknown_is_not_zero(client: httpx.AsyncCl
     fleet = (await client.get("/api/v1/fleet")).json()
 
     assert (fleet["resources"], fleet["connected"], fleet["metered"], fleet["plugged"]) == (3, 2, 2, 1)
+    assert fleet["freshly_metered"] == 2
     assert fleet["power_kw"] == -9.0
     assert fleet["quality"] == {"good": 2, "stale": 0, "substituted": 0, "bad": 1}
     assert fleet["adapters"] == {"ocpp": 1, "modbus": 1, "mqtt": 0}

@@ -39,6 +39,7 @@ class FleetView(Schema):
     resources: int
     connected: int = Field(description="Devices whose link is up.")
     metered: int = Field(description="Devices whose power was ever measured.")
+    freshly_metered: int = Field(0, description="Connected devices whose power is fresh and believed.")
     plugged: int = Field(description="Charging points with a car.")
     power_kw: float = Field(description="Net power of the metered devices, load positive.")
     quality: dict[str, int] = Field(description="Devices by quality of their power: good, stale, substituted, bad.")
@@ -181,6 +182,7 @@ def fleet_view(state: FleetState, troubles: Mapping[Trouble, int]) -> FleetView:
         resources=len(state),
         connected=int(state.connected.sum()),
         metered=int(np.isfinite(state.power_kw).sum()),
+        freshly_metered=int(np.count_nonzero(state.connected & (state.quality == Quality.GOOD))),
         plugged=int(state.plugged.sum()),
         power_kw=float(np.nansum(state.power_kw)),
         quality=dict(zip(QUALITIES, np.bincount(state.quality, minlength=len(QUALITIES)).tolist(), strict=True)),
