@@ -1,14 +1,12 @@
 """The whole service behind one face: what the API and the console can see and ask (`vpp.ports.Plant`)."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from functools import partial
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import structlog
@@ -24,25 +22,22 @@ from vpp.domain.holidays import CHINA
 from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.request import CITY, Direction, DispatchRequest, Product, RequestDraft, Revision
+from vpp.domain.request import Direction, DispatchRequest, Product, RequestDraft, Revision
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise, SessionPromised, check_promise
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
-from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble
-from vpp.domain.units import STEP_S, STEPS_PER_DAY
-from vpp.planning.capability import Declaration
-from vpp.planning.forecasting import Forecast
 from vpp.ports import Clock, IntervalMemory, Journal, News, Registry
 from vpp.runtime.aftermath import Aftermath
 from vpp.runtime.alarms import Alarms
 from vpp.runtime.daywatch import CalendarWatch
+from vpp.runtime.declarations import Declarations
 from vpp.runtime.desk import Desk, progress_body
 from vpp.runtime.durability import Durability
 from vpp.runtime.fastloop import FastLoop
-from vpp.runtime.growth import fitted_forecast
 from vpp.runtime.observability import Metrics
 from vpp.runtime.plane import DevicePlane
 from vpp.runtime.servicewatch import ServiceWatch
@@ -55,7 +50,6 @@ from vpp.telemetry.metering import MeteredMeans
 from vpp.telemetry.verdict import Verdict
 
 _log = structlog.get_logger(__name__)
-_ZONE = ZoneInfo("Asia/Shanghai")
 Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
 CONNECTED = "fleet.connected"
 _INGEST = "ingest"
@@ -126,10 +120,7 @@ class VirtualPowerPlant:
         self._days = CalendarWatch(calendar, news, metrics)
         for adapter, age_wall_s in plane.pollers().items():
             metrics.watch_poller(adapter, age_wall_s)
-        self._scraped = scraped
-        self._shown: Schedule | None = None
-        self._declaration_of: tuple[Forecast, Schedule | None, Declaration] | None = None
-        self._declaring = threading.Lock()
+        self._declarations = Declarations(lambda: self.slow, lambda: self.desk, metrics, scraped=scraped)
         self._growing = asyncio.Lock()
 
     def fleet(self) -> FleetState:
@@ -219,38 +210,7 @@ class VirtualPowerPlant:
 
     def capability(self, area: str, direction: Direction, day: date) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
-        start_at = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC)
-        return self._declaration(self.fast.state).capability(
-            area,
-            direction,
-            TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
-            verified_kw=self.desk.verified_kw(area, direction),
-        )
-
-    def _declaration(self, state: FleetState) -> Declaration:
-        """Return the declaration of all areas by the forecast and plan in force, made once for both."""
-        outlook, schedule = self._outlook(), self.slow.schedule
-        with self._declaring:
-            made = self._declaration_of
-            if made is None or made[0] is not outlook or made[1] is not schedule or made[2].index is not state.index:
-                self._declaration_of = made = outlook, schedule, self._declared(state, steps=None)
-            return made[2]
-
-    def _outlook(self) -> Forecast:
-        if self.slow.forecast is None:
-            raise ConflictError("there is no forecast yet; capability follows the first plan")
-        return self.slow.forecast
-
-    def _declared(self, state: FleetState, *, steps: int | None) -> Declaration:
-        """Return the declaration of the forecast's first ``steps``, of all if ``None``."""
-        return self.desk.assessor.declaration(
-            state=state,
-            forecast=fitted_forecast(self._outlook(), state),
-            schedule=self.slow.schedule,
-            delivery_ratio=partial(self.desk.delivery_ratio, state),
-            steps=steps,
-            eligible=self.desk.countable(state, self.slow.schedule),
-        )
+        return self._declarations.capability(self.fast.state, area, direction, day)
 
     def schedule(self) -> Schedule:
         """Return the plan in force."""
@@ -382,7 +342,7 @@ class VirtualPowerPlant:
                 "calendar": partial(self._days.follow, state.at_s),
                 "watch": partial(self.watch.follow, state.at_s),
                 "metrics": partial(self._observe, state, result),
-                "capacities": partial(self._declare, state),
+                "capacities": partial(self._declarations.show, state),
             }
         )
         if state.cycle % _FLEET_NEWS_CYCLES == 0:
@@ -429,34 +389,6 @@ class VirtualPowerPlant:
         # While a request runs, or its release does, rows are under way: what is left over shows once none runs.
         if not result.progress:
             metrics.set_limits_not_restored(result.unrestored_rows)
-
-    def _declare(self, state: FleetState) -> None:
-        """Show the capacities of the present step, once a plan; they take too long for the loop."""
-        schedule = self.slow.schedule
-        if not self._scraped or self.slow.forecast is None or schedule is None or schedule is self._shown:
-            return
-        self._shown = schedule
-        answers = asyncio.get_running_loop().run_in_executor(None, self._capacities, state)
-        answers.add_done_callback(partial(self._observe_declared, state.at_s))
-
-    def _capacities(self, state: FleetState) -> list[Capability]:
-        """Return the present step of every area, both directions; a whole day's would cost a hundred times as much."""
-        grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1)
-        ahead = max(round((grid.end_s - self._outlook().grid.start_s) / STEP_S), 1)
-        declaration = self._declared(state, steps=ahead)
-        return [
-            declaration.capability(area, direction, grid, verified_kw=self.desk.verified_kw(area, direction))
-            for area in (CITY, *(area.id for area in state.index.areas))
-            for direction in Direction
-        ]
-
-    def _observe_declared(self, at_s: float, answers: asyncio.Future[list[Capability]]) -> None:
-        error = None if answers.cancelled() else answers.exception()
-        if error is not None:
-            _log.error("capacities not shown", exc_info=error)
-        elif not answers.cancelled():
-            for answer in answers.result():
-                self._metrics.observe_capability(answer, at_s)
 
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)
