@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
-from vpp.dispatch.timetable import COMMITTED, areas_overlap
+from vpp.dispatch.timetable import COMMITTED
 from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet import FleetState
@@ -18,10 +18,8 @@ from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import (
-    CITY,
     Direction,
     DispatchRequest,
-    NoticeClass,
     Product,
     Quote,
     RequestDraft,
@@ -31,17 +29,12 @@ from vpp.domain.request import (
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
-from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
-from vpp.planning.assessor import Assessor
-from vpp.planning.delivery import DeliveryRecord
-from vpp.planning.forecasting import Forecast, forecast
-from vpp.planning.notices import calendar_notices
-from vpp.planning.past import Past
+from vpp.domain.units import STEP_S
+from vpp.planning.forecasting import Forecast
 from vpp.ports import Clock, IntervalMemory, Journal, News
 from vpp.runtime.clearing import Clearing
-from vpp.runtime.enlisting import eligible
-from vpp.runtime.growth import FittedMeter, fitted_flags
 from vpp.runtime.measuring import Measuring
+from vpp.runtime.quoting import Quoter
 from vpp.runtime.record import baseline_body
 from vpp.runtime.resumption import ISSUED, Issued, issued_body, issued_of
 from vpp.runtime.revising import Reviser
@@ -51,8 +44,6 @@ from vpp.settlement.tracking import MinuteSeries
 
 _log = structlog.get_logger(__name__)
 BASELINE = "baseline.issued"
-_TRIALS_S = 60.0
-"""How often setpoints in force are compared with meters."""
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
 """States after which delivery is measured once the watch is over; verified alone is a settlement cut short."""
 
@@ -86,7 +77,6 @@ class Desk:
         metered_until_s: Callable[[], float],
         calendar: DayCalendar = CHINA,
     ) -> None:
-        self.assessor = Assessor()
         self.clearing = Clearing(journal, news)
         self._measuring = Measuring(
             clock=clock,
@@ -97,6 +87,17 @@ class Desk:
             schedule=schedule,
             calendar=calendar,
         )
+        self._quoter = Quoter(
+            clock=clock,
+            engine=engine,
+            meters=meters,
+            enlisting=self._measuring.enlisting,
+            portfolios=self._measuring.portfolios,
+            valid_s=quote_valid_s,
+            outlook=outlook,
+            calendar=calendar,
+        )
+        self.assessor = self._quoter.assessor
         self.baselines = self._measuring.baselines
         self.portfolios = self._measuring.portfolios
         self.progress: dict[str, Progress] = {}
@@ -105,25 +106,15 @@ class Desk:
         self._told: dict[str, int] = {}
         self._clock = clock
         self._engine = engine
-        self._meters = meters
         self._journal = journal
         self._news = news
         self._state = state
         self._schedule = schedule
-        self._quote_valid_s = quote_valid_s
-        self._outlook = outlook or self._own_forecast
         self._changed = changed or _nothing
         self._metered_until_s = metered_until_s
-        self._calendar = calendar
-        self._enlisting = self._measuring.enlisting
         self._short: set[str] = set()
-        self._delivery = DeliveryRecord()
-        self._compared_s = float("-inf")
-        self._forecast: Forecast | None = None
-        self._past = Past()
         self._quoting: UnderWay[DispatchRequest] = UnderWay()
         self._freezing: UnderWay[None] = UnderWay()
-        self._revised = Assessor()
         self._reviser = Reviser(
             clock=clock,
             engine=engine,
@@ -154,7 +145,7 @@ class Desk:
         state, schedule = self._state(), self._schedule()
         _check_quotable(state, schedule)
         try:
-            answer = await asyncio.to_thread(self._quote, request_id, draft, state, schedule)
+            answer = await asyncio.to_thread(self._quoter.quote, request_id, draft, state, schedule)
         except VppError as error:
             await self._announce(self._engine.book.fail(request_id, reason=str(error), now=self._clock.now()))
             raise
@@ -205,7 +196,7 @@ class Desk:
         """Quote a draft as if the request it changes had been promised nothing."""
         schedule = self._schedule()
         _check_quotable(state, schedule)
-        return self._quote(request_id, draft, state, schedule, besides=True)
+        return self._quoter.quote(request_id, draft, state, schedule, besides=True)
 
     async def _freeze_further(self, request: DispatchRequest) -> None:
         """Freeze a longer baseline for a request that ends later; what was frozen before stays as it is."""
@@ -288,7 +279,7 @@ class Desk:
             for request in self._engine.book.all():
                 self._tell(request, state.at_s)
         self._measuring.follow(state, result)
-        self._compare(state, result)
+        self._quoter.follow(state, result)
 
     async def verify_finished(self) -> None:
         """Measure and settle every request whose watch is over and whose last interval is metered.
@@ -343,81 +334,13 @@ class Desk:
         draft = self._engine.book.get(request_id).draft
         return draft.area, draft.direction, draft.product is not Product.REGULATION
 
-    def _quote(
-        self,
-        request_id: str,
-        draft: RequestDraft,
-        state: FleetState,
-        schedule: Schedule | None,
-        *,
-        besides: bool = False,
-    ) -> Quote:
-        outlook = self._outlook(state)
-        times = self._engine.book.timetable(request_id)
-        rows = eligible(self._enlisting.standing(draft, times, state, schedule))
-        if besides and request_id in self.portfolios:
-            rows &= fitted_flags(self.portfolios[request_id], len(state))  # who was enlisted, and no others
-        # Pictures as if a request did not run are none for others: they have an assessor of their own.
-        answer = (self._revised if besides else self.assessor).quote(
-            draft,
-            state=state,
-            forecast=outlook,
-            schedule=schedule,
-            delivery_ratio=partial(self.delivery_ratio, state),
-            committed_kw=self._committed_kw(draft, outlook, request_id if besides else None),
-            now=instant(state.at_s),
-            valid_s=self._quote_valid_s,
-            eligible=rows,
-        )
-        return replace(answer, notices=calendar_notices(self._calendar, draft))
-
-    def _own_forecast(self, state: FleetState) -> Forecast:
-        known = self._forecast
-        fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
-        if known is None or not fresh:
-            meter = FittedMeter(meter=self._meters, count=len(state))
-            self._forecast = known = forecast(state, meter, past=self._past, calendar=self._calendar)
-        return known
-
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
         """Return the rows a request for an hour from now could count on, shape ``(n_resources,)``."""
-        draft = RequestDraft(
-            product=Product.PEAK_SHAVING,
-            direction=Direction.UP,
-            target_kw=1.0,
-            area=CITY,
-            start_at=instant(state.at_s + SECONDS_PER_HOUR),
-            end_at=instant(state.at_s + 2.0 * SECONDS_PER_HOUR),
-            notice_class=NoticeClass.INTRADAY,
-        )
-        times = self._engine.book.timetable_of(draft, instant(state.at_s))
-        return eligible(self._enlisting.standing(draft, times, state, schedule))
+        return self._quoter.countable(state, schedule)
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
         """Return each row's chance to do as told, measured by cohort, from a prior on, shape ``(n_resources,)``."""
-        return self._delivery.ratio(state.index, self._engine.outbox.ledger().by_reason)
-
-    def _compare(self, state: FleetState, result: CycleResult) -> None:
-        """Let setpoints that stand meet their meters, now and then while a request runs."""
-        if result.progress and state.at_s - self._compared_s >= _TRIALS_S:
-            self._compared_s = state.at_s
-            self._delivery.observe(state, self._engine.setpoints_kw())
-
-    def _committed_kw(self, draft: RequestDraft, outlook: Forecast, besides: str | None = None) -> FloatArray:
-        """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``.
-
-        A request for regulation is promised both.
-        """
-        starts_s = outlook.grid.starts_s()
-        total = np.zeros(outlook.grid.count)
-        for other in self._engine.book.running(self._clock.now_s()):
-            if other.id == besides:
-                continue
-            both = Product.REGULATION in (other.draft.product, draft.product)
-            if (both or other.draft.direction is draft.direction) and areas_overlap(other.draft.area, draft.area):
-                timetable = self._engine.book.timetable(other.id)
-                total += np.array([timetable.target_at(at_s) for at_s in starts_s])
-        return total
+        return self._quoter.delivery_ratio(state)
 
     async def _announce(self, request: DispatchRequest) -> None:
         await self._journal.flush()
