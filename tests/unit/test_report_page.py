@@ -23,6 +23,7 @@ from vpp.domain.request import (
     Quote,
     RequestDraft,
     RequestState,
+    Revision,
     Shortfall,
     Transition,
     Verdict,
@@ -386,3 +387,33 @@ def test_numbers_carry_their_unit_and_unknown_is_a_dash() -> None:
     assert number(-0.2) == "0"
     assert {power(None), number(float("nan")), percent(float("inf"))} == {"\u2013"}
     assert plain({"a": np.float64("nan"), "b": (Direction.UP, np.arange(2))}) == {"a": None, "b": ["up", [0, 1]]}
+
+
+def test_a_change_under_way_is_named_and_divides_no_phase() -> None:
+    at = START_AT + timedelta(minutes=20)
+    change = Revision(
+        number=1,
+        asked_at=at,
+        actor="dispatcher",
+        target_kw=900.0,
+        end_at=END_AT,
+        quote=QUOTE,
+        accepted_at=at,
+        accepted_kw=900.0,
+        before_kw=1200.0,
+        before_end_at=END_AT,
+    )
+    step = Transition(
+        at=at,
+        actor="dispatcher",
+        version=7,
+        from_state=RequestState.HOLDING,
+        to_state=RequestState.HOLDING,
+        reason="revision 1 accepted",
+    )
+    steps = (*REQUEST.history[:6], step, *REQUEST.history[6:])
+    changed = replace(REQUEST, accepted_kw=900.0, revisions=(change,), history=steps)
+    text = render_report(changed, PERFORMANCE)
+    assert "Revision 1" in text
+    assert "revision 1 accepted" in text
+    assert plots.phase_spans(changed, PERFORMANCE) == plots.phase_spans(REQUEST, PERFORMANCE)

@@ -198,6 +198,8 @@ def _twin(plan: FleetPlan, index: FleetIndex, clock: Clock) -> Twin:
     start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
     weather = _read("--weather", plan.weather, Weather.from_epw) or Weather.builtin()
     sessions = _read("--sessions", plan.sessions, lambda path: FileSessions(path, seed=plan.seed))
+    if sessions is not None and sessions.skipped:
+        _log.warning("sessions left out", rows=sessions.skipped.total(), first=sessions.problems[0])
     twin = Twin(
         index, seed=plan.seed, start_s=start_s, sessions=sessions or BuiltinSessions(plan.seed), weather=weather
     )

@@ -163,7 +163,7 @@ def to_png(figure: Figure, dots_per_inch: int = 160) -> bytes:
 def phase_spans(request: DispatchRequest, performance: Performance) -> list[tuple[str, float, float]]:
     """Return phase, begin and end in epoch seconds: from the request's history, else from the intervals."""
     grid = performance.baseline.grid
-    steps = [(t.to_state.value, t.at.timestamp()) for t in request.history]
+    steps = [(t.to_state.value, t.at.timestamp()) for t in request.history if t.to_state is not t.from_state]
     if not any(name in _PHASES for name, _ in steps):
         steps = [(i.phase, i.start_at.timestamp()) for i in performance.intervals]
     ends = [*(at_s for _, at_s in steps), grid.end_s][1:]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from vpp.console import wording
 from vpp.domain.performance import Baseline, Performance
-from vpp.domain.request import DispatchRequest, Quote, Shortfall
+from vpp.domain.request import DispatchRequest, Quote, RequestState, Revision, Shortfall
 from vpp.settlement.tracking import MinuteSeries
 
 _LISTED_DAYS = 4
@@ -134,7 +134,7 @@ def _title(request: DispatchRequest) -> str:
 
 def _headline(request: DispatchRequest, performance: Performance) -> list[tuple[str, str, str]]:
     """Return label, figure and what it means, the most important first."""
-    accepted = request.accepted_kw
+    accepted = _committed_kw(request, performance)
     share = None if not accepted else performance.delivered_mean_kw / accepted
     return [
         ("Accuracy", wording.percent(performance.accuracy_ratio, 2), "mean of the hold's intervals"),
@@ -146,6 +146,13 @@ def _headline(request: DispatchRequest, performance: Performance) -> list[tuple[
         ("Rebound peak", wording.power(performance.rebound_peak_kw), "beyond baseline, after the hold"),
         ("Good data", wording.percent(performance.good_ratio), "of the samples, ramp and hold"),
     ]
+
+
+def _committed_kw(request: DispatchRequest, performance: Performance) -> float | None:
+    """Return what was promised; where it was changed under way, its mean over the hold."""
+    due = [i.target_kw for i in performance.intervals if i.phase == RequestState.HOLDING]
+    changed = any(revision.accepted_at is not None for revision in request.revisions)
+    return sum(due) / len(due) if changed and due else request.accepted_kw
 
 
 def _pictures(
@@ -174,11 +181,19 @@ def _comparison(
             ("Quoted p50", quote.p50_kw, "held throughout with even chances"),
             ("Quoted p90", min(quote.deliverable_p90_kw, default=None), "held throughout with one chance in ten"),
         ]
+    changes = [revision for revision in request.revisions if revision.accepted_at is not None]
+    first_kw = changes[0].before_kw if changes else request.accepted_kw
     return [
         *rows,
-        ("Accepted", request.accepted_kw, "committed; accuracy is judged against this"),
+        ("Accepted", first_kw, "committed; accuracy is judged against this"),
+        *((f"Revision {r.number}", r.accepted_kw, _change(r)) for r in changes),
         ("Delivered", performance.delivered_mean_kw, "mean over the hold, from meters only"),
     ]
+
+
+def _change(revision: Revision) -> str:
+    at = "" if revision.accepted_at is None else wording.moment(revision.accepted_at)
+    return f"committed from {at} until {wording.moment(revision.end_at)}; each interval is judged against its own"
 
 
 def _shortfalls(request: DispatchRequest, given: Sequence[Shortfall] | None) -> Sequence[Shortfall]:
