@@ -6,9 +6,12 @@ Read top-down::
       handshake, roster      whose path, which password, which version; whose row is whose
       session.Session        one connection: which script speaks next, silence, loss
         rpc.Endpoint         OCPP-J frames: one outstanding CALL, message ids, repeated messages, malformed frames
-        schemas              the official JSON schemas, compiled on first use
+        schemas, healing     the official JSON schemas, compiled on first use; what is cosmetic is repaired
       charger.Charger        what is known of one station across its connections
+        post, station_clock  one of its connectors: meter, state, car; its clock, measured
+        energy_register, derived_power  one register out of whatever it states, and power from its rises
       v16, v2x               what an action means and how a setpoint is written in that version
+        transactions, states, metering  what begins and ends one; a car is there, paused, in order; readings in order
       instructions           how one instruction is carried out: ways that are tried, what is recorded
         ways, learning       purpose, unit, step and end of a profile; what their fate teaches of a station
         commands             scripts, verdicts, profiles: what they are made of
