@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+from adapters.modbus import registers
 from adapters.modbus.orders import FULL_PCT, Control, Effect, Order, Points, Show, UnsupportedError, timer_s
 from adapters.modbus.sunspec import Block
 from vpp.domain.setpoint import Layer
@@ -18,6 +19,31 @@ class _Ceiling(Control):
     def __init__(self, block: Block, rating: Callable[[], float]) -> None:
         super().__init__(block)
         self.rating = rating
+        self._ours_pct = math.nan
+        self._foreign_pct = math.nan
+
+    def take_over(self, before: Control) -> None:
+        """See `Control`."""
+        super().take_over(before)
+        self._ours_pct = before._ours_pct if isinstance(before, _Ceiling) else math.nan  # noqa: SLF001 - one of us
+
+    def taken(self, order: Order, groups: Sequence[Points]) -> None:
+        """See `Control`."""
+        self._foreign_pct = math.nan
+        dispatched = order.layer is Layer.DISPATCH
+        self._ours_pct = max((group[self.value] for group in groups), default=math.nan) if dispatched else math.nan
+
+    def owners_news(self) -> Points | None:
+        """See `Control`; what two polls in a row show and we have not written is the owner's, a ramp moves on."""
+        if self.found is None or math.isnan(self._ours_pct) or self.shown(self.switch) != 1:
+            return None
+        percent = self.shown(self.value)
+        resolution = registers.scaled(1.0, self.block.exponent(self.value))
+        foreign = all(abs(percent - known) > resolution for known in (self._ours_pct, self.owners_pct()))
+        again, self._foreign_pct = self._foreign_pct, percent if foreign else math.nan
+        if not foreign or again != percent:
+            return None
+        return {**self.found, self.value: percent, self.switch: 1.0, self.timer: 0.0}
 
     def percent(self, power_kw: float) -> float:
         """Return the ceiling as per cent for the most that may be fed in, a negative power; never above the owner's."""

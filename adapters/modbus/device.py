@@ -26,12 +26,14 @@ class Instruction:
         reads: What to read back afterwards.
         check: Compares what was read back with what was written.
         otherwise: Another way, to be tried where the read-back differs.
+        taken: Called once the read-back agrees.
     """
 
     groups: Sequence[Group]
     reads: Sequence[Read]
     check: Callable[[], Check]
     otherwise: "Instruction | None" = None
+    taken: Callable[[], None] | None = None
 
     @property
     def writes(self) -> Sequence[tuple[int, Registers]]:
@@ -115,6 +117,10 @@ class Device(Protocol):
 
     def snapshot(self) -> Found:
         """Return what a release is to put back, as last read."""
+        ...
+
+    def owners_news(self) -> Found | None:
+        """Return what stands in the device by its owner's hand where that has changed during a value of ours."""
         ...
 
     def released(self) -> bool:

@@ -128,6 +128,10 @@ class MappedDevice:
         kept = values if self.found is None else {k: v for k, v in self.found.items() if k != _DEFAULT_GIVEN}
         return {**kept, _DEFAULT_GIVEN: float(self.default_given)}
 
+    def owners_news(self) -> Found | None:
+        """No map tells a hand other than ours."""
+        return None
+
     def released(self) -> bool:
         """Tell whether setpoint and default are what a release leaves, as last read."""
         changes = self._changes(Order(layer=Layer.RELEASE, power_kw=math.nan, lease_s=0.0, held=False))

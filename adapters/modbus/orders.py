@@ -121,6 +121,13 @@ class Control:
         """Return least and greatest net power the owner's static limit allows, infinite where there is none."""
         return -math.inf, math.inf
 
+    def taken(self, order: Order, groups: Sequence[Points]) -> None:
+        """Hear that the device holds what an order wrote."""
+
+    def owners_news(self) -> Points | None:
+        """Return the owner's values anew where somebody else has written during a value of ours, else ``None``."""
+        return None
+
     def snapshot(self) -> Points:
         """Return the values that a release is to put back, as last read."""
         shown = {name: self.shown(name) for name in self.kept}

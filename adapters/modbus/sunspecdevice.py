@@ -1,6 +1,7 @@
 """A device that describes itself by SunSpec models."""
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ from vpp.domain.trouble import Trouble
 _WH_PER_KWH = 1000.0
 _PERCENT = 100.0
 _UNBOUNDED = (-math.inf, math.inf)
+_DEVICE = "device"
+"""Names the device among the values found."""
 _MODEL = "model"
 """Names the control's model among the values found."""
 _DEFAULT_GIVEN = "default"
@@ -130,20 +133,21 @@ class SunSpecDevice:
             raise UnsupportedError(f"{self.resource.id} holds no model that takes setpoints")
         if order.layer is Layer.RELEASE and control.found is None:
             return Instruction(groups=(), reads=(), check=lambda: Check.AGREES)  # the registers are the owner's
-        first = self._instructed(control, control.wanted(order))
-        if order.layer is Layer.DISPATCH or not first.groups:
-            return first
-        freeing = control.only_implemented(control.freeing())
-        return self._instructed(control, control.wanted(order), self._instructed(control, freeing))
+        groups = control.wanted(order)
+        if order.layer is Layer.DISPATCH or not groups:
+            return self._instructed(control, order, groups)
+        freeing = self._instructed(control, order, control.only_implemented(control.freeing()))
+        return self._instructed(control, order, groups, freeing)
 
     def _instructed(
-        self, control: Control, groups: Sequence[Points], otherwise: Instruction | None = None
+        self, control: Control, order: Order, groups: Sequence[Points], otherwise: Instruction | None = None
     ) -> Instruction:
         return Instruction(
             groups=[_group(control, points) for points in groups],
             reads=self._reading_back if groups else (),
             check=lambda: control.compared(groups),
             otherwise=otherwise if otherwise is not None and otherwise.groups else None,
+            taken=lambda: control.taken(order, groups),
         )
 
     @property
@@ -156,7 +160,7 @@ class SunSpecDevice:
         control = self._control
         if control is None:
             return
-        known = found is not None and found.get(_MODEL) == control.number
+        known = found is not None and found.get(_MODEL) == control.number and self._is(found.get(_DEVICE, 0.0))
         control.found = {k: v for k, v in (found or {}).items() if k in control.kept} if known else None
         control.default_given = known and bool((found or {}).get(_DEFAULT_GIVEN))
 
@@ -165,8 +169,23 @@ class SunSpecDevice:
         control = self._control
         if control is None:
             return {}
-        values = control.snapshot() if control.found is None else control.found
-        return {**values, _MODEL: control.number, _DEFAULT_GIVEN: float(control.default_given)}
+        return self._named(control.snapshot() if control.found is None else control.found)
+
+    def _named(self, values: Points) -> Found:
+        """Return values with what says whose they are."""
+        control = self._control
+        number, given = (control.number, control.default_given) if control else (0, False)
+        return {**values, _MODEL: number, _DEVICE: self._nameplate(), _DEFAULT_GIVEN: float(given)}
+
+    def _is(self, nameplate: float) -> bool:
+        """Tell whether this may be the device of that nameplate: another one at its address has another's values."""
+        return nameplate in {0.0, self._nameplate()} or not self._nameplate()
+
+    def _nameplate(self) -> float:
+        """Return a number for make, model and serial number, 0 where they are not shown."""
+        common = self._layout.blocks.get(1)
+        names = "".join(common.text(name) for name in ("Mn", "Md", "SN")) if common else ""
+        return float(zlib.crc32(names.encode()))
 
     @property
     def timerless(self) -> bool:
@@ -187,6 +206,11 @@ class SunSpecDevice:
     def default_given(self, given: bool) -> None:
         if self._control is not None:
             self._control.default_given = given
+
+    def owners_news(self) -> Found | None:
+        """Return the control's points as their owner wants them now, ``None`` where that has not changed."""
+        news = self._control.owners_news() if self._control else None
+        return None if news is None else self._named(news)
 
     def released(self) -> bool:
         """Tell whether what is in force is what a release leaves, as last read."""

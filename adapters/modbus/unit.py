@@ -221,7 +221,10 @@ class Unit:
 
     async def _settle(self, wire: Wire, now_s: float) -> None:
         """End what has outlived its lease: the device kept no timer, or reverted to less than the owner's limit."""
-        if self.device.found is None or self.lease_until_s > now_s or not self._recalled:
+        if self.device.found is None or not self._recalled:
+            return
+        if self.lease_until_s > now_s:
+            await self._hear_owner(now_s)
             return
         if self.dispatched and not self.device.released():
             if not self.overdue:
@@ -233,6 +236,18 @@ class Unit:
         self.dispatched = self.overdue = False
         if not self.device.default_given:
             await self._close(now_s)
+
+    async def _hear_owner(self, now_s: float) -> None:
+        """Take what somebody else wrote during a value of ours for the owner's: orders keep to it from now on."""
+        news = self.device.owners_news() if now_s >= self._memory_again_s else None
+        if news is None:
+            return
+        _log.info("the owner of a device has changed its limit", row=self.row, unit=self.number)
+        try:
+            await self.memory.remember(self.row, news)
+        except RetryError as error:
+            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
+        self.device.found = news
 
     async def _release(self, wire: Wire) -> None:
         """Put back what was found, or our default."""
@@ -301,6 +316,8 @@ class Unit:
                 await put_back(self._pen, wire, self.number, begun)
             raise
         if check is Check.AGREES or (check is Check.NO_TIMER and layer is not Layer.DISPATCH):
+            if instruction.taken is not None:
+                instruction.taken()
             return ACCEPTED
         if instruction.otherwise is not None:
             return await self._write(wire, instruction.otherwise, command)

@@ -86,6 +86,37 @@ async def test_an_owners_new_limit_is_found_before_the_next_request() -> None:
             await line.ear.until(lambda polls=polls: len(line.ear.history(0, Quantity.POWER_KW)) > polls + 1)  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("chain", [OLD, NEW])
+@pytest.mark.parametrize(("percent", "then"), [(60.0, 40.0), (30.0, 30.0)])
+async def test_a_limit_that_its_owner_sets_during_a_request_is_kept_and_stands_after_it(
+    chain: tuple[int, ...], percent: float, then: float
+) -> None:
+    device, memory = inverter(*chain), VolatileMemory()
+    value, switch, _ = POINTS[chain[-1]]
+    async with device.serving() as port, dialled(pv(f"127.0.0.1:{port}/1"), memory=memory) as line:
+        assert await line.tell(Layer.DISPATCH, -20.0, 6000.0) == ACCEPTED
+        device.put(chain[-1], value, round(100 * percent))
+        await line.ear.until(lambda: memory._values[0].get(value) == percent)
+        assert await line.tell(Layer.DISPATCH, -20.0, 6000.0) == ACCEPTED
+        assert _shown(device, chain[-1]) == (then, 1)
+        assert await line.tell(Layer.RELEASE) == ACCEPTED
+        assert _shown(device, chain[-1]) == (percent, 1)
+        assert device.show(chain[-1], switch) == 1
+
+
+async def test_what_was_found_in_another_device_is_not_written_to_its_successor() -> None:
+    device, memory = _limited(OLD), VolatileMemory()
+    async with device.serving() as port:
+        async with dialled(pv(f"127.0.0.1:{port}/1"), memory=memory) as line:
+            assert await line.tell(Layer.DISPATCH, -20.0, 6000.0) == ACCEPTED
+        device.registers |= _limited(OLD, 90.0).registers
+        device.put(1, "SN", 0x4E45, 0x5700)
+        async with dialled(pv(f"127.0.0.1:{port}/1"), memory=memory) as line:
+            await _known(line)
+            assert await line.tell(Layer.RELEASE) == ACCEPTED
+            assert _shown(device, 123) == (90.0, 1)
+
+
 @pytest.mark.parametrize("after", [0, 1], ids=["switched off", "still on"])
 async def test_what_a_timer_leaves_behind_is_put_right(after: int) -> None:
     device = _limited(OLD)
