@@ -18,7 +18,7 @@ from vpp.dispatch.reckoning import Reckoned
 from vpp.dispatch.regulation import Followed, FollowSettings, RegulationFollower
 from vpp.dispatch.requests import Record, RequestBook
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.signalbook import SignalBook, SignalRules
+from vpp.dispatch.signalbook import SignalBook, SignalRules, clock_words
 from vpp.dispatch.timetable import Phase
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.fleet import FleetIndex, FleetState
@@ -143,7 +143,7 @@ class RegulationDesk:
         capacity_kw = _capacity_kw(request)
         if len(at_s) and float(np.max(at_s)) > request.draft.end_at.timestamp():
             end = request.draft.end_at.isoformat()
-            raise InputError("at", float(np.max(at_s)), f"a time up to the end of the request, {end}")
+            raise InputError("at", clock_words(float(np.max(at_s))), f"a time up to the end of the request, {end}")
         target_kw = signal * capacity_kw if unit == "value" else signal
         return self._signals.take(request_id, at_s, target_kw, capacity_kw=capacity_kw, now_s=now_s)
 

@@ -19,6 +19,7 @@ from vpp.domain.timegrid import instant
 
 SIGNAL = "regulation.signal"
 _SAME_KW = 1e-6
+_YEAR_2100_S = 4_102_444_800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +114,15 @@ class SignalBook:
             raise InputError("signal", (at_s.shape, target_kw.shape), "as many times as values, at least one")
         if not (np.isfinite(at_s).all() and np.isfinite(target_kw).all()):
             raise InputError("signal", "NaN or infinite", "finite times and values")
-        if not (np.diff(at_s) > 0.0).all():
-            raise InputError("at", "a time that is not after the one before it", "rising times")
-        worst = float(target_kw[np.argmax(np.abs(target_kw))])
-        if abs(worst) > capacity_kw + _SAME_KW:
-            raise InputError("target_kw", worst, f"a number from {-capacity_kw:g} to {capacity_kw:g}, what is reserved")
+        falling = np.flatnonzero(np.diff(at_s) <= 0.0)
+        if len(falling):
+            row = int(falling[0]) + 1
+            raise InputError(f"row {row + 1}, at", clock_words(float(at_s[row])), f"a time after that of row {row}")
+        beyond = np.flatnonzero(np.abs(target_kw) > capacity_kw + _SAME_KW)
+        if len(beyond):
+            field = "target_kw" if len(target_kw) == 1 else f"row {int(beyond[0]) + 1}, target_kw"
+            accepted = f"a number from {-capacity_kw:g} to {capacity_kw:g}, what is reserved"
+            raise InputError(field, float(target_kw[beyond[0]]), accepted)
 
     def _check_fresh(self, line: _Line, first_s: float, now_s: float) -> None:
         if line.at_s and first_s <= line.at_s[-1]:
@@ -128,6 +133,11 @@ class SignalBook:
                 f"the signal of {instant(first_s).isoformat()} is stale: it came {now_s - first_s:.1f} s later, "
                 f"at most {self._rules.stale_s:g} s are accepted"
             )
+
+
+def clock_words(at_s: float) -> str:
+    """Return an instant for a message, whatever was given for one."""
+    return instant(at_s).isoformat() if 0.0 <= at_s < _YEAR_2100_S else f"{at_s:g} s"
 
 
 def _known(line: _Line, at_s: float, target_kw: float) -> bool:

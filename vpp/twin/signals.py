@@ -143,11 +143,16 @@ def _table(content: bytes) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     return [name.strip() for name in lines[0]], lines[1:]
 
 
-def _seconds(row: int, cell: str) -> float:
+def _number(cell: str) -> float:
+    """Return a number, NaN for what other programs would not read as one."""
     try:
-        seconds = float(cell)
+        return float(cell) if cell.isascii() and "_" not in cell else math.nan
     except ValueError:
-        seconds = math.nan
+        return math.nan
+
+
+def _seconds(row: int, cell: str) -> float:
+    seconds = _number(cell)
     if math.isfinite(seconds):
         return seconds
     try:
@@ -160,10 +165,7 @@ def _seconds(row: int, cell: str) -> float:
 
 
 def _value(row: int, cell: str, unit: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    value = _number(cell)
     if not math.isfinite(value) or (unit == "value" and abs(value) > 1.0):
         accepted = "a number of kW" if unit == "target_kw" else "a number from -1 to 1"
         raise InputError(f"row {row}, {unit}", cell, accepted)
