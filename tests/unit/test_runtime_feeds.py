@@ -433,6 +433,7 @@ async def test_dropped_samples_and_frames_are_counted_by_reason(still: Still) ->
     still.service.plane.rejected_frame("ocpp", "schema")
     await still.cycle()
 
+    assert still.value("vpp_frames_rejected_total", adapter="ocpp", reason="unauthorized") == 0, "an alert watches it"
     assert still.value("vpp_frames_rejected_total", adapter="ingest", reason="unknown_row") == 1
     assert still.value("vpp_frames_rejected_total", adapter="ingest", reason="not_a_number") == 1
     assert still.value("vpp_frames_rejected_total", adapter="ocpp", reason="schema") == 1

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +55,8 @@ Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
 CONNECTED = "fleet.connected"
 _INGEST = "ingest"
 """Label of what the service kept out itself, beside those of the adapters."""
+_ALWAYS_SHOWN = MappingProxyType({("ocpp", "unauthorized"): 0, ("ocpp", "crash"): 0})
+"""Counts that an alert watches: one that appears at 25 has not risen for it."""
 _IMPORT_CELLS = 4_000_000
 """Values of whole frames that one part of an import may hold."""
 _FLEET_NEWS_CYCLES = 6
@@ -378,7 +381,7 @@ class VirtualPowerPlant:
         metrics.observe_tracking(sum(p.target_kw for p in steady), sum(p.delivered_kw for p in steady))
         metrics.observe_ledger(outbox.ledger().by_reason)
         dropped = {(_INGEST, reason): count for reason, count in self._ingest.dropped.items()}
-        metrics.observe_rejected({**self._plane.rejected, **dropped})
+        metrics.observe_rejected({**_ALWAYS_SHOWN, **self._plane.rejected, **dropped})
         metrics.observe_samples(({verdict.word: 0 for verdict in Verdict} | dict(self._ingest.dropped)).items())
         repaired = {(_INGEST, kind): count for kind, count in self._ingest.healed.items()}
         metrics.observe_healed({**self._plane.repaired, **repaired}.items())

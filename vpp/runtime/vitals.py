@@ -67,7 +67,7 @@ class Vitals:
 
     def __init__(self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
-        self._cycle_s = float("nan")
+        self._cycle_s = monotonic_s()
         self._declare_service(registry)
         self._declare_belief(registry)
 
@@ -76,7 +76,7 @@ class Vitals:
         self._cycle_s = self._monotonic_s()
 
     def cycle_age_s(self) -> float:
-        """Return wall seconds since the last cycle ended, NaN before the first."""
+        """Return wall seconds since the last cycle ended, since the start before the first."""
         return self._monotonic_s() - self._cycle_s
 
     def watch_poller(self, adapter: str, age_s: Callable[[], float]) -> None:
