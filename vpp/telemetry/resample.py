@@ -1,4 +1,4 @@
-"""From samples at odd times to 15-minute means."""
+"""From a curve that is known at every instant to 15-minute means; what meters say goes through `metering`."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from vpp.domain.units import STEP_S
 
 
 class IntervalMeans:
-    """Time-weighted mean power of every row over the running 15-minute interval, last value held.
+    """Time-weighted mean of a model's power of every row over the running 15-minute interval, last value held.
 
     ``update`` is given a snapshot of the powers at rising instants; whenever an interval ends it yields the means.
     """
