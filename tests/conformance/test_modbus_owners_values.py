@@ -106,6 +106,7 @@ async def test_a_limit_that_its_owner_sets_during_a_request_is_kept_and_stands_a
 
 async def test_what_was_found_in_another_device_is_not_written_to_its_successor() -> None:
     device, memory = _limited(OLD), VolatileMemory()
+    device.put(1, "SN", 0x4F4C, 0x4400)
     async with device.serving() as port:
         async with dialled(pv(f"127.0.0.1:{port}/1"), memory=memory) as line:
             assert await line.tell(Layer.DISPATCH, -20.0, 6000.0) == ACCEPTED
