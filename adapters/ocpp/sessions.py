@@ -358,7 +358,8 @@ class Sessions:
         for row in self._waker.due(now_s):
             charger = self._roster.find(row)
             command = None if charger is None else self._waker.next(charger, row, now_s)
-            if charger is not None and command is not None and command.slot not in charger.pending:
+            waiting = None if charger is None or command is None else charger.pending.get(command.slot)
+            if charger is not None and command is not None and (waiting is None or waiting.quiet):
                 log.info("station %s: waking the car at connector %d", charger.id, command.connector)
                 self._hand_over(charger, command)
 

@@ -22,6 +22,9 @@ from vpp.domain.trouble import Trouble
 
 STEPS_S = (10.0, 30.0)
 """How long nothing is given, and then the least."""
+SOON_S = 2.0
+SPARE_S = 60.0
+"""What is in force for waking ends by itself so long after its time."""
 AGAIN_S = 300.0
 TRIES = 3
 """A car that sleeps on after so many tries is left alone until it has charged again."""
@@ -52,10 +55,12 @@ class WakeRule:
 
 @dataclass(slots=True)
 class _Sleeper:
-    """A car that sleeps: which step and try comes next, and what was in force before."""
+    """A car that sleeps: which step and try comes next, what was in force before, and whether it has woken."""
 
     step: int = 0
+    awake: bool = False
     tries: int = 0
+    due_s: float = -math.inf
     before: Lease | None = None
 
 
@@ -77,10 +82,20 @@ class Waker:
         """Hear of a trouble that has come or gone."""
         if trouble is not Trouble.DOES_NOT_WAKE or not self._rules:
             return
-        if not present:
-            self._sleepers.pop(row, None)
-        elif row not in self._sleepers:
+        sleeper = self._sleepers.get(row)
+        if sleeper is None and present:
             self._sleepers[row] = _Sleeper()
+            heapq.heappush(self._times, (now_s, row))
+        elif sleeper is not None and not present and not sleeper.step:
+            del self._sleepers[row]
+        elif sleeper is not None:
+            self._turn(row, sleeper, now_s, awake=not present)
+
+    def _turn(self, row: int, sleeper: _Sleeper, now_s: float, *, awake: bool) -> None:
+        """Put back at once what was in force before a car woke halfway; or go on, if it has not after all."""
+        sleeper.awake = awake
+        if awake:
+            sleeper.step = len(STEPS_S)
             heapq.heappush(self._times, (now_s, row))
 
     def due(self, now_s: float) -> Iterator[int]:
@@ -93,6 +108,11 @@ class Waker:
     def next(self, charger: Charger, row: int, now_s: float) -> Command | None:
         """Return the next step as an instruction, ``None`` where there is nothing to do now."""
         sleeper = self._sleepers[row]
+        if sleeper.due_s > now_s and not sleeper.awake:
+            return None  # an earlier appointment that does not hold any more
+        if charger.under_way == row:
+            heapq.heappush(self._times, (now_s + SOON_S, row))
+            return None
         command, wait_s = self._step(charger, row, sleeper, now_s), AGAIN_S
         if command is not None and sleeper.step < len(STEPS_S):
             wait_s = STEPS_S[sleeper.step]
@@ -100,8 +120,11 @@ class Waker:
         else:
             sleeper.tries += sleeper.step > 0
             sleeper.step, sleeper.before = 0, None
-        if sleeper.tries < TRIES:
-            heapq.heappush(self._times, (now_s + wait_s, row))
+        sleeper.due_s = now_s + wait_s
+        if sleeper.awake:
+            del self._sleepers[row]
+        elif sleeper.tries < TRIES:
+            heapq.heappush(self._times, (sleeper.due_s, row))
         return command
 
     def _step(self, charger: Charger, row: int, sleeper: _Sleeper, now_s: float) -> Command | None:
@@ -123,7 +146,7 @@ class Waker:
             connector=connector,
             layer=Layer.DISPATCH,
             power_kw=gives_kw,
-            until_s=now_s + sum(STEPS_S) + AGAIN_S if sleeper.before is None else sleeper.before.until_s,
+            until_s=now_s + sum(STEPS_S) + SPARE_S if sleeper.before is None else sleeper.before.until_s,
             quiet=True,
         )
 

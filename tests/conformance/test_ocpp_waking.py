@@ -1,10 +1,13 @@
 """Cars that sleep on after a pause are woken where an operator wants it, and nobody's limit is exceeded by it."""
 
+import math
+
 import pytest
 
 from adapters.ocpp import OcppLink
 from adapters.ocpp.commands import wake_profile_id
 from adapters.ocpp.waking import TRIES, WakeRule
+from adapters.ocpp.wire import stamp
 from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_pacing import limits
 from tests.conformance.test_ocpp_ways import begin, profiles
@@ -95,6 +98,17 @@ async def test_a_try_that_was_not_possible_does_not_count() -> None:
         await raw.until(lambda: limits(raw)[-3:] == [0, 3960, 8000])
 
 
+async def test_what_was_in_force_is_put_back_at_once_where_a_car_wakes_halfway() -> None:
+    sink, fast = Sink(), clock(5.0)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        await has_a_car(link, sink, raw, fast, 8.0)
+        falls_asleep(link)
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 0.0)
+        falls_asleep(link, asleep=False)
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 8.0)
+        assert limits(raw) == [8000, 0, 8000]
+
+
 async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
     sink, fast = Sink(), clock(2000.0)
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
@@ -109,3 +123,31 @@ async def test_a_car_that_sleeps_on_is_left_alone_after_some_tries() -> None:
 def test_rules_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="MODEL@SITE"):
         WakeRule.read(text)
+
+
+async def test_a_car_that_stays_at_nought_after_its_pause_is_noticed_and_woken() -> None:
+    sink, fast = Sink(), clock(200.0)
+    async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
+        start = {"connectorId": 1, "idTag": "AB", "meterStart": 5000, "timestamp": stamp(fast.now_s())}
+        transaction = (await raw.call("StartTransaction", start))[2]["transactionId"]
+
+        async def draws(watts: float) -> None:
+            sample = {"value": str(watts), "measurand": "Power.Active.Import", "unit": "W"}
+            reading = {"timestamp": stamp(fast.now_s()), "sampledValue": [sample]}
+            values = {"connectorId": 1, "transactionId": transaction, "meterValue": [reading]}
+            await raw.call("MeterValues", values)
+
+        await draws(9000)
+        link.send(setpoints((5, EV, Layer.DISPATCH, 0.0, fast.now_s() + 9000.0)))
+        assert await sink.outcome(5) == ACCEPTED
+        await draws(0)
+        link.send(setpoints((6, EV, Layer.RELEASE, math.nan, math.inf)))
+        assert await sink.outcome(6) == ACCEPTED
+        while len(limits(raw)) < 3:
+            await draws(0)
+            await fast.sleep(30.0)
+        assert limits(raw)[1:3] == [0, 3960]
+        await draws(9000)
+        await sink.until(lambda: sink.values[EV, Quantity.TROUBLES] == 0.0)
+        await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 9.0)
+        assert {"id": wake_profile_id(1)} in [p for name, p in raw.asked if name == "ClearChargingProfile"]
