@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from adapters.ocpp import handshake
-from adapters.ocpp.admission import Admission
+from adapters.ocpp.admission import Admission, Bucket
 from adapters.ocpp.channel import CRASHED, Channel, Switchboard
 from adapters.ocpp.frames import CloseCode
 from adapters.ocpp.httphead import Request, parse_request
@@ -105,6 +105,7 @@ class Door:
         self._authenticate = authenticate
         self._admission = admission
         self._tolerance = tolerance
+        self._lines = Bucket(0.2, 20.0)
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS
 
     def greet(self, channel: Channel, head: bytes) -> None:
@@ -153,8 +154,9 @@ class Door:
 
     def crashed(self, error: Exception) -> None:
         """See ``channel.Greeter``."""
-        log.error("a handshake ended in an exception; the connection is cut", exc_info=error)
         self._host.turned_away(CRASHED)
+        if self._lines.take(self._board.poller.now):
+            log.error("a handshake ended in an exception; the connection is cut", exc_info=error)
 
     def ungreeted(self, channel: Channel) -> None:
         """See ``channel.Greeter``; port scanners and load balancers do this all day."""

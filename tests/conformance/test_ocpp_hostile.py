@@ -5,7 +5,7 @@ import math
 import orjson
 import pytest
 
-from adapters.ocpp import OcppLink, session
+from adapters.ocpp import OcppLink, door, session
 from adapters.ocpp.channel import CRASHED
 from adapters.ocpp.charger import Charger
 from adapters.ocpp.commands import Script
@@ -13,7 +13,9 @@ from adapters.ocpp.frames import MAX_MESSAGE_BYTES
 from adapters.ocpp.healing import is_too_much
 from adapters.ocpp.instructions import carry_out
 from adapters.ocpp.records import Command
+from adapters.ocpp.wire import Version
 from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, setpoints, station
+from tests.fuzz.ocpp_ground import dialled
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.ports import LiveLink
@@ -229,3 +231,24 @@ async def test_ids_that_are_none_are_answered_and_not_kept() -> None:
             assert (await raw.call("DataTransfer", {"vendorId": "A"}, endless))[0] == 3
         recent = link._sessions.get("CP1")._recent or {}
         assert endless not in recent
+
+
+async def test_a_handshake_that_ends_in_an_exception_costs_its_own_connection_alone_and_fills_no_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    sink = Sink()
+    async with central(sink, authenticate=lambda *_: True) as link, station(link) as here:
+        monkeypatch.setattr(door.Door, "_is_itself", fail)
+        for number in range(40):
+            line = await dialled(link.port)
+            assert not await line.upgrade("CP2", Version.V16)
+            line.close()
+            assert sink.rejected == [CRASHED] * (number + 1)
+        monkeypatch.undo()
+        assert (await here.call("Heartbeat", {}))[0] == 3
+        assert 0 < len([record for record in caplog.records if record.levelname == "ERROR"]) < 40
+        async with station(link, "CP2") as late:
+            assert (await late.call("Heartbeat", {}))[0] == 3
