@@ -110,6 +110,7 @@ class Played:
                 (row, int(Quantity.CONNECTED), 0.0 if device.reports == "lost" else 1.0, now_s),
                 (row, int(Quantity.POWER_KW), kw, at_s),
                 (row, int(Quantity.SOC), 0.8, at_s),
+                (row, int(Quantity.ENERGY_KWH), 100.0, at_s),
                 (row, int(Quantity.PLUGGED), 1.0, now_s),
                 (row, int(Quantity.TROUBLES), OUT if device.reports == "faulted" else 0.0, now_s),
             ]
@@ -138,7 +139,7 @@ class Played:
             if device.kind in (ResourceClass.EV, ResourceClass.V2G):
                 promise = Promise(energy_kwh=30.0, departure_s=BEGIN_S + 10 * 3600.0)
                 self.service.plant._ingest.session(
-                    SessionStarted(session_id=f"c{row}", row=row, at_s=BEGIN_S, meter_kwh=0.0)
+                    SessionStarted(session_id=f"c{row}", row=row, at_s=BEGIN_S, meter_kwh=99.0)
                 )
                 self.service.plant._ingest.session(SessionPromised(session_id=f"c{row}", promise=promise))
         await self.cycle()
@@ -186,9 +187,6 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     most_kw = max(quoted.quote.p50_kw, 0.5)
     request, _ = await plant.submit(replace(asked, target_kw=most_kw), key=None, actor="x")
     assert (made.counted_on() == counted_on).all()
-    if request.quote is None or request.quote.verdict == "infeasible":
-        await made.service.close()
-        return
     await plant.accept(request.id, offer=None, actor="x")
 
     enlisted = desk.portfolios[request.id]
@@ -202,13 +200,16 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     assert (counted(asked, baseline, made.index) == enlisted).all(), "and that of a replay"
 
     await made.clock.advance(request.draft.start_at.timestamp() - 40.0)
+    called = np.zeros(len(made.index), dtype=np.bool_)
     for _ in range(8):
         await made.cycle()
         roster = engine._roster
         commanded = ~np.isnan(roster.setpoint_kw)
         assert not (commanded & ~enlisted).any(), "nobody is commanded who was not enlisted"
+        called |= commanded
         cut_kw = np.where(commanded, roster.free_kw - roster.setpoint_kw, 0.0)
         assert (cut_kw <= made.index.contract_up_kw + 1e-6).all(), "nor beyond a contract"
+    assert called.any()
     assert plant.request(request.id).state in (RequestState.RAMPING, RequestState.HOLDING)
     await made.clock.advance(request.draft.end_at.timestamp() + 7200.0)
     await made.cycle()
@@ -218,12 +219,16 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     await made.service.close()
 
 
+SOUND = Drawn(kind=ResourceClass.HVAC, area="a", history="weeks", reports="well", declared_kw=20.0, power_kw=30.0)
+"""There is always somebody to call."""
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(DEVICES, min_size=1, max_size=8),
+    st.lists(DEVICES, max_size=7),
     st.sampled_from([(6.0, NoticeClass.FAST), (20.0, NoticeClass.INTRADAY), (200.0, NoticeClass.INTRADAY)]),
 )
 def test_whoever_is_quoted_is_enlisted_and_only_the_enlisted_are_commanded_and_settled(
     drawn: list[Drawn], when: tuple[float, NoticeClass]
 ) -> None:
-    asyncio.run(played(drawn, *when))
+    asyncio.run(played([SOUND, *drawn], *when))
