@@ -1,6 +1,7 @@
 """The outside world as the service sees it: one small Protocol for each thing it leans on."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +47,20 @@ class Clock(Protocol):
     def wall(self, seconds: float) -> float:
         """Return how many wall seconds that many of the clock's seconds take."""
         ...
+
+
+@runtime_checkable
+class YieldingClock(Clock, Protocol):
+    """A clock that waits for work that is late; only a simulated one can."""
+
+    def owing(self, at_s: float) -> AbstractContextManager[None]:
+        """Let time come no further than a little beyond ``at_s`` while inside."""
+        ...
+
+
+def owing(clock: Clock, at_s: float) -> AbstractContextManager[None]:
+    """Return a context in which work due at ``at_s`` is done, for which a clock that can waits."""
+    return clock.owing(at_s) if isinstance(clock, YieldingClock) else nullcontext()
 
 
 class LinkSink(Protocol):

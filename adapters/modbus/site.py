@@ -13,11 +13,13 @@ from adapters.modbus.wire import BehindGatewayError, NoAnswerError, NoConnection
 from vpp.domain.errors import FrameError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
-from vpp.ports import Clock
+from vpp.ports import Clock, owing
 
 _log = structlog.get_logger(__name__)
 _LEAST_TIMEOUT_WALL_S = 1.0
 """No network is faster because the clock is."""
+_LATE_RATIO = 0.5
+"""Share of the time between two polls by which a poll may be late before a clock that can waits for it."""
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 _SILENCES = 3
@@ -144,7 +146,8 @@ class Site:
 
     async def _poll(self, unit: Unit) -> None:
         try:
-            await unit.poll(self._wire, self._clock.now_s())
+            with owing(self._clock, unit.due_s + _LATE_RATIO * self._pace.poll_s):
+                await unit.poll(self._wire, self._clock.now_s())
         except NoAnswerError as error:
             self._silent(unit, str(error), on_wire=not isinstance(error, BehindGatewayError))
         except RefusedError as error:

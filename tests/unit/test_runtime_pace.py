@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpp.domain.errors import ConfigurationError, InputError
+from vpp.ports import owing
+from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
 
 SPEED = 50.0
@@ -81,6 +83,25 @@ async def test_sleepers_wake_when_the_common_time_has_come(page: PaceFile) -> No
     beating.cancel()
     await asyncio.wait((beating,))
     assert list(page.reached()) == []
+
+
+async def test_time_waits_for_work_that_is_owed(page: PaceFile) -> None:
+    clock = PacedClock(page)
+    beating = asyncio.create_task(clock.beat())
+    with Pacer(page):
+        with owing(clock, 1_010.0):
+            await clock.sleep_until(1_010.0)
+            for _ in range(50):
+                await asyncio.sleep(0.001)
+            assert page.now_s <= 1_010.0 + 0.1 * SPEED
+        await clock.sleep_until(1_020.0)
+    beating.cancel()
+    await asyncio.wait((beating,))
+
+
+def test_a_clock_that_cannot_wait_is_owed_nothing() -> None:
+    with owing(SYSTEM_CLOCK, 0.0):
+        assert SYSTEM_CLOCK.now_s() > 0.0
 
 
 def test_wall_seconds_follow_the_rate_of_late(page: PaceFile) -> None:

@@ -41,10 +41,14 @@ class Dispatcher:
         self._share = share
         self._say = say
 
-    async def wait_until_metered(self) -> None:
-        """Return once a whole quarter of an hour has been metered: what has no history cannot be committed."""
+    async def wait_until_metered(self, not_before: datetime) -> None:
+        """Return once a whole quarter of an hour has been metered: what has no history cannot be committed.
+
+        Args:
+            not_before: When a fleet that connects quickly is asked, so that every run asks at the same hour.
+        """
         whole_s = floor_s(self._clock.now_s(), STEP_S) + 2 * STEP_S
-        await self._clock.sleep_until(whole_s + _AFTER_QUARTER_S)
+        await self._clock.sleep_until(max(whole_s, not_before.timestamp()) + _AFTER_QUARTER_S)
 
     async def steady_quote(self, start_at: datetime) -> dict[str, Any]:
         """Return a request for far too much whose quoted p50 agrees with the one before.

@@ -30,13 +30,15 @@ from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.observability import configure_logging
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
 
-_BEGIN = datetime(2026, 7, 15, 19, 5, tzinfo=ZONE)
+_BEGIN = datetime(2026, 7, 15, 18, 50, tzinfo=ZONE)
 """A hot July workday, when people have come home and the sun is down."""
 _START = datetime(2026, 7, 15, 20, 0, tzinfo=ZONE)
+_LEAD = timedelta(minutes=30)
+"""How long before the start the dispatcher asks, if the fleet is there by then."""
 _RELEASE_MINUTES = 15.0
 _LONGEST_WATCH_MINUTES = 30.0
 _SETTLING_MINUTES = 45.0
-_CONNECTING_RATIO = 0.05
+_CONNECTING_RATIO = 0.33
 """Share of the clock's speed while devices connect: how long that takes is the machine's matter, not the evening's."""
 _CONNECTED_RATIO = 0.98
 _STALLED_WALL_S = 120.0
@@ -182,7 +184,7 @@ class _Demo:
     async def _committed(self, screen: Screen) -> dict[str, Any]:
         screen.begin("metering a quarter of an hour", 1.0)
         dispatcher = Dispatcher(self._client, self._clock, hold=self._hold, share=self._options.share, say=screen.say)
-        await dispatcher.wait_until_metered()
+        await dispatcher.wait_until_metered(_START - _LEAD)
         screen.end()
         return await dispatcher.commit(max(_START, next_start(self._clock.now())))
 

@@ -9,6 +9,8 @@ lives in one small file that every process maps.
 import asyncio
 import contextlib
 import fcntl
+import itertools
+import math
 import mmap
 import os
 import threading
@@ -150,10 +152,12 @@ class PaceFile:
 
 
 class PacedClock:
-    """The clock of a process that shares a page (`vpp.ports.Clock`)."""
+    """The clock of a process that shares a page (`vpp.ports.YieldingClock`)."""
 
     def __init__(self, page: PaceFile) -> None:
         self._page = page
+        self._owed: dict[int, float] = {}
+        self._debts = itertools.count()
 
     @property
     def speed(self) -> float:
@@ -185,12 +189,22 @@ class PacedClock:
         """Return how many wall seconds that many of the clock's seconds take at the rate of late."""
         return seconds / max(self._page.rate, _LEAST_RATE_RATIO * self._page.speed)
 
+    @contextlib.contextmanager
+    def owing(self, at_s: float) -> Iterator[None]:
+        """Hold the common time near ``at_s`` while inside: what was due then is not done yet."""
+        number = next(self._debts)
+        self._owed[number] = at_s
+        try:
+            yield
+        finally:
+            del self._owed[number]
+
     async def beat(self) -> None:
-        """Say how far this process's event loop has come, until cancelled."""
+        """Say how far this process has come, until cancelled: its event loop, or the oldest work it owes."""
         slot = self._page.take_slot()
         try:
             while True:
-                self._page.reach(slot, self._page.now_s)
+                self._page.reach(slot, min(self._page.now_s, *self._owed.values(), math.inf))
                 await asyncio.sleep(_BEAT_WALL_S)
         finally:
             self._page.leave_slot(slot)

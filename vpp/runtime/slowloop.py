@@ -24,7 +24,7 @@ from vpp.planning.forecasting import Forecast, forecast
 from vpp.planning.past import Past
 from vpp.planning.planner import Planner
 from vpp.planning.recovery import Recovery
-from vpp.ports import Clock, IntervalMeter, Journal
+from vpp.ports import Clock, IntervalMeter, Journal, owing
 from vpp.runtime.growth import FittedMeter
 from vpp.runtime.observability import Metrics
 from vpp.runtime.record import schedule_body
@@ -34,6 +34,8 @@ PLAN = "plan.installed"
 INTENDED = "plan.intended"
 _SETTLE_S = 20.0
 """How long a burst of changes may go on before it is planned for."""
+_SOON_S = 30.0
+"""How long a plan takes at most on a clock that waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +128,9 @@ class SlowLoop:
         if len(self._state()):
             self._changed.set()  # after a restart: devices are known already and come back in their own time
         while True:
-            if await self._until_due():
-                await self.plan()
-            else:
-                await self.redispatch()
+            whole = await self._until_due()
+            with owing(self._clock, self._clock.now_s() + _SOON_S):
+                await (self.plan() if whole else self.redispatch())
 
     async def plan(self) -> None:
         """Make one plan of the present and install it, and one for the requests promised."""
