@@ -615,6 +615,24 @@ async def test_a_quote_for_a_year_nobody_has_announced_says_so(still: Still) -> 
     assert ("calendar_unannounced", "set") in still.alarms()
 
 
+async def test_what_was_metered_before_a_restart_counts_for_its_quarter(still: Still) -> None:
+    begin_s = floor_s(BEGIN_S, 900) + 900.0
+    await still.clock.advance(begin_s - 60.0)
+    for minute in range(18):
+        if minute == 9:
+            await still.service.close()
+            still.service = Service(still.service._settings, still.store, still.clock, ())
+            await still.service.open()
+        await still.clock.advance(begin_s + 60.0 * minute)
+        still.report(power_kw=3.0, rows=12)
+        await still.service.plant.fast.cycle()
+
+    grid = TimeGrid(start_at=instant(begin_s), count=1)
+    assert still.store.meters.read_completeness(grid)[:12, 0] == pytest.approx(np.ones(12))
+    assert still.store.meters.read(grid)[:12, 0] == pytest.approx(np.full(12, 3.0))
+    assert still.service.plant._means.final_until_s == grid.end_s
+
+
 async def test_a_request_that_begins_in_the_quarter_of_its_submission_is_settled_like_any_other(still: Still) -> None:
     put_in_force(still)
     plant, desk = still.service.plant, still.service.plant.desk
