@@ -173,6 +173,11 @@ class Charger:
         """Say whether a car does not wake, where that is news."""
         self.services.troubles.set(post.row, Trouble.DOES_NOT_WAKE, post.asleep)
 
+    def malformed(self, present: bool) -> None:  # noqa: FBT001 - as ``Troubles.set``
+        """State that messages of it had to be refused, or not since its last boot."""
+        for row in self.rows.values():
+            self.services.troubles.set(row, Trouble.MALFORMED_MESSAGES, present)
+
     # Cars.
 
     def session_id(self, transaction_id: str) -> str:
@@ -205,6 +210,7 @@ class Charger:
         """Take note of a boot: transactions may be over, and profiles that belong to them forgotten (1.6 5.16)."""
         for connector in self.transactions:
             self.doubt(connector)
+        self.malformed(False)  # noqa: FBT003 - another firmware may say it better
 
     def leases_by_connector(self) -> dict[int, Lease]:
         """Return the dispatch value in force at every connector that has one."""

@@ -12,11 +12,14 @@ from adapters.ocpp.frames import CloseCode, Opcode
 from adapters.ocpp.instructions import carry_out
 from adapters.ocpp.records import Command
 from adapters.ocpp.rpc import Endpoint, Hub
-from adapters.ocpp.wire import Answer, AnswerKind, Call, Json
+from adapters.ocpp.wire import Answer, AnswerKind, Call, Fault, Json
 
 UNANSWERED_LIMIT = 3
 """Calls in a row without an answer before the connection is dropped; such stations heartbeat on and recover only by
 reconnecting (mobilityhouse/ocpp#626)."""
+
+_MALFORMED = frozenset({"json", "frame", Fault.FORMAT, Fault.TYPE, Fault.OCCURRENCE, Fault.PROPERTY})
+"""Reasons to refuse what lacks something needed, or cannot be read."""
 
 
 class Job:
@@ -171,6 +174,8 @@ class Session(Endpoint):
     def rejected(self, reason: str) -> None:
         """See ``Endpoint``."""
         self.charger.services.coalescer.rejected(reason)
+        if reason in _MALFORMED:
+            self.charger.malformed(True)  # noqa: FBT003 - it says what nobody can take
 
     def healed(self, kind: str) -> None:
         """See ``Endpoint``."""

@@ -502,6 +502,17 @@ async def test_cosmetic_faults_are_healed_and_counted(version: str) -> None:
         assert "format" not in one.sink.rejected
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_station_whose_messages_are_refused_is_said_to_be_malformed_until_it_boots(version: str) -> None:
+    async with car(version) as (_, one):
+        await one.start()
+        assert not one.has(Trouble.MALFORMED_MESSAGES)
+        assert (await one.raw.call("StatusNotification", {"timestamp": one.stamp()}))[0] == 4
+        await one.sink.until(lambda: one.has(Trouble.MALFORMED_MESSAGES))
+        await one.raw.boot()
+        await one.sink.until(lambda: not one.has(Trouble.MALFORMED_MESSAGES))
+
+
 @pytest.mark.parametrize("version", LATER)
 async def test_a_promise_before_its_session_comes_with_it(version: str) -> None:
     async with car(version) as (_, one):
