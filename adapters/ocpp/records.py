@@ -90,6 +90,7 @@ class Transaction:
     Attributes:
         meter_kwh: Register at its start, of the connector's one register; NaN while not known.
         began_s, last_s: Its start, and the newest that was heard of it, by our clock.
+        stamp_s: The station's own stamp of its start, NaN where that was not heard.
         number: Its id in 1.6, 0 in other versions.
         given: Its id is our answer to its start; no reading alone can be wrong about that.
         port: Connector of the EVSE, 0 where not known (2.x).
@@ -105,6 +106,7 @@ class Transaction:
     meter_kwh: float
     began_s: float = math.nan
     last_s: float = math.nan
+    stamp_s: float = math.nan
     number: int = 0
     given: bool = False
     port: int = 0

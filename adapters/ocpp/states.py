@@ -25,13 +25,14 @@ def stated(charger: Charger, connector: int, state: str, stamp: object, port: in
         stamp: The station's stamp.
         port: Connector of the EVSE (2.x), which has as many states as connectors (G01).
     """
-    at_s = charger.instant(parse_stamp(stamp))
+    stamp_s = parse_stamp(stamp)
+    at_s = charger.instant(stamp_s)
     charger.speaks_of(connector)
     if connector == 0:
         _stated_whole(charger, state)
         return
     post = charger.post(connector)
-    if post is None or _is_history(charger, post, at_s):
+    if post is None or _is_history(charger, post, at_s, stamp_s):
         return
     post.state_s = max(post.state_s, at_s)
     first = not post.states
@@ -81,11 +82,17 @@ def notified(charger: Charger, payload: Json) -> Json:
     return {}
 
 
-def _is_history(charger: Charger, post: Post, at_s: float) -> bool:
-    """Tell whether a state is older than what is known of its connector."""
+def _is_history(charger: Charger, post: Post, at_s: float, stamp_s: float) -> bool:
+    """Tell whether a state is older than what is known of its connector.
+
+    A state from before the running transaction began is, however fresh, if both clocks say so: ours may have been
+    wrong about the station's a moment ago, and the station's may have been set.
+    """
+    running = charger.transactions.get(post.connector)
+    if running is not None and stamp_s < running.stamp_s - STAMP_S and at_s < running.began_s - STAMP_S:
+        return True
     if charger.services.clock.now_s() - at_s <= LATE_STATE_S:
         return False
-    running = charger.transactions.get(post.connector)
     newest_s = post.state_s if running is None else max(post.state_s, running.began_s, running.last_s)
     return at_s < newest_s - STAMP_S
 

@@ -60,7 +60,7 @@ def begin(
     meter_kwh: float = math.nan,
     *,
     port: int = 0,
-    given: bool = False,
+    stamp_s: float = math.nan,
 ) -> None:
     """Record the start of a transaction.
 
@@ -73,14 +73,14 @@ def begin(
         at_s: When it began, by our clock.
         meter_kwh: What the connector's register was then, NaN where unknown.
         port: Connector of the EVSE where that is known (2.x), else 0.
-        given: The station's start says so, and no reading.
+        stamp_s: What the station's own stamp of it says.
     """
     post, running = charger.post(connector), charger.transactions.get(connector)
     if post is None or find_ended(charger, transaction_id) is not None:
         return
     if running is not None and running.id == transaction_id:
         _affirm(running, port)
-        running.given = running.given or given
+        running.given, running.stamp_s = True, stamp_s
         return
     if running is not None and _is_past(charger, running, at_s):
         _bar(
@@ -93,7 +93,7 @@ def begin(
     if running is not None:
         end(charger, running.id, at_s)
     fresh = _new(post, transaction_id, at_s, post.register.total_kwh if math.isnan(meter_kwh) else meter_kwh)
-    fresh.given, fresh.port = given, port
+    fresh.given, fresh.port, fresh.stamp_s = True, port, stamp_s
     _open(charger, post, fresh)
 
 

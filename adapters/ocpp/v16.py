@@ -116,9 +116,10 @@ class Dialect16:
         connector, told, meter_wh = payload["connectorId"], payload["timestamp"], payload["meterStart"]
         transaction_id = transactions.id_of_start(charger, connector, told, payload["idTag"], meter_wh)
         # 1.6 does not say so, but starts are queued.
-        at_s = charger.clock.queued(charger.services.clock.now_s(), parse_stamp(told))
+        stamp_s = parse_stamp(told)
+        at_s = charger.clock.queued(charger.services.clock.now_s(), stamp_s)
         meter_kwh = transactions.started(charger, connector, register_kwh(meter_wh), at_s)
-        transactions.begin(charger, connector, str(transaction_id), at_s, meter_kwh, given=True)
+        transactions.begin(charger, connector, str(transaction_id), at_s, meter_kwh, stamp_s=stamp_s)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
     def _stop(self, charger: Charger, payload: Json) -> Json:

@@ -125,7 +125,7 @@ class Dialect2:
         match payload["eventType"]:
             case "Started":
                 begun = (charger, event.evse, event.transaction, event.at_s, newest.energy_kwh)
-                transactions.begin(*begun, port=event.port, given=True)
+                transactions.begin(*begun, port=event.port, stamp_s=event.stamp_s)
             case "Updated":
                 _updated(charger, event, newest)
             case _:
@@ -213,7 +213,7 @@ class _Event:
     Attributes:
         evse: Where it was, 0 where nobody knows.
         port: Connector of the EVSE, 0 where not stated.
-        at_s: When it was, by our clock.
+        at_s: When it was, by our clock; ``stamp_s`` by the station's.
         offline: It was while the station had no connection.
         ended: It is the last of its transaction.
         gone: The car has left.
@@ -223,6 +223,7 @@ class _Event:
     evse: int
     port: int
     at_s: float
+    stamp_s: float
     sequence: int
     offline: bool
     ended: bool
@@ -246,6 +247,7 @@ class _Event:
             evse=_evse(charger, place.get("id"), info["transactionId"]),
             port=place.get("connectorId", 0),
             at_s=charger.clock.queued(now_s, stamp_s) if offline or ended else charger.instant(stamp_s),
+            stamp_s=stamp_s,
             sequence=payload["seqNo"],
             offline=offline,
             ended=ended,

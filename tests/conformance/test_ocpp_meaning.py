@@ -166,6 +166,17 @@ async def test_an_old_state_does_not_end_what_runs(version: str) -> None:
         await one.sink.until(lambda: not one.running)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_state_from_just_before_the_start_does_not_end_it(version: str) -> None:
+    async with car(version) as (_, one):
+        await one.status("Charging")
+        await one.clock.sleep(100.0)
+        await one.start()
+        await one.status("Available", ago_s=20.0)
+        await one.known()
+        assert one.running == [one.own]
+
+
 @pytest.mark.parametrize("named", [9_223_372_036_854_775_807, 2**31, 777])
 async def test_a_reading_that_names_an_id_nobody_gave_leaves_the_session(named: int) -> None:
     async with car("ocpp1.6") as (_, one):
