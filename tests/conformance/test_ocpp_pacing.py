@@ -22,7 +22,7 @@ def limits(raw: object) -> list[float]:
 
 
 async def test_a_rise_waits_for_its_time_and_the_latest_of_those_that_wait_is_sent() -> None:
-    sink, fast = Sink(), clock(speed=60.0)
+    sink, fast = Sink(), clock(speed=15.0)
     async with central(sink, clock=fast, profile_interval_s=30.0) as link, station(link) as raw:
         until_s = fast.now_s() + 9000.0
         for number, power_kw in ((5, 4.0), (6, 5.0), (7, 6.0)):
@@ -61,7 +61,7 @@ async def test_a_release_never_waits() -> None:
 
 
 async def test_next_to_nothing_is_accepted_and_not_sent_and_the_lease_is_renewed_in_time() -> None:
-    sink, fast = Sink(), clock(speed=200.0)
+    sink, fast = Sink(), clock(speed=50.0)
     async with central(sink, clock=fast, profile_interval_s=10.0) as link, station(link) as raw:
         began_s = fast.now_s()
         link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, began_s + 300.0)))

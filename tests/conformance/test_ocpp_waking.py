@@ -75,14 +75,14 @@ async def test_a_limit_below_six_amperes_is_never_exceeded_to_wake_a_car() -> No
 
 
 async def test_an_instruction_that_comes_meanwhile_is_the_one_that_holds() -> None:
-    sink, fast = Sink(), clock(20.0)
+    sink, fast = Sink(), clock(10.0)
     async with central(sink, clock=fast, wake=RULES, profile_interval_s=10.0) as link, station(link) as raw:
         await has_a_car(link, sink, raw, fast, 8.0)
         falls_asleep(link)
         await raw.asked_for("SetChargingProfile", 4)
         link.send(setpoints((6, EV, Layer.DISPATCH, 0.0, fast.now_s() + 9000.0)))
         assert await sink.outcome(6) == ACCEPTED
-        await fast.sleep(60.0)
+        await fast.sleep(40.0)
         assert limits(raw) == [8000, 0, 3960, 0]
         assert sink.values[EV, Quantity.LIMIT_KW] == 0.0
 
