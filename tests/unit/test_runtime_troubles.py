@@ -60,7 +60,7 @@ class Watch:
         """Let time and a cycle pass."""
         self.now_s += after_s
         state = self.ingest.snapshot(self.now_s)
-        self.book.follow(state, self.image.troubles(), self.ingest.gate, self.commands)
+        self.book.follow(state, self.image, self.ingest.gate, self.commands)
 
     def of(self, row: int) -> list[Trouble]:
         """Return the troubles of a row."""
@@ -119,6 +119,14 @@ def test_refused_values_and_stamps_are_a_trouble_for_a_while(watch: Watch) -> No
     assert watch.of(4) == [Trouble.CLOCK_OFF]
     watch.cycle(REMEMBERED_S)
     assert watch.of(HALL) == watch.of(4) == []
+
+
+def test_a_power_that_stands_beyond_the_nameplate_is_implausible_not_missing(watch: Watch) -> None:
+    watch.say(Quantity.CONNECTED, 1.0, HALL)
+    for _ in range(30):
+        watch.say(Quantity.POWER_KW, 20.0, HALL)
+        watch.cycle()
+    assert watch.of(HALL) == [Trouble.IMPLAUSIBLE_VALUES]
 
 
 def test_who_accepts_and_does_not_follow_is_known(watch: Watch) -> None:
@@ -192,7 +200,7 @@ def test_a_fleet_that_grew_after_the_picture_was_taken_is_looked_at_in_the_next(
     before = watch.ingest.snapshot(watch.now_s)
     watch.image.resize(fleet(2 * COUNT))
     watch.commands = watch.commands.grow(2 * COUNT)
-    watch.book.follow(before, watch.image.troubles(), watch.ingest.gate, watch.commands)
+    watch.book.follow(before, watch.image, watch.ingest.gate, watch.commands)
     assert len(watch.book.rows_with(Trouble.FAULTED, COUNT)) == COUNT
     watch.say(Quantity.TROUBLES, mask_of([Trouble.FAULTED]), 2 * COUNT - 1)
     watch.cycle()

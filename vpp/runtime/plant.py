@@ -352,7 +352,7 @@ class VirtualPowerPlant:
             self._news.publish("fleet", state.at_s, fleet_body(state))
 
     def _follow_troubles(self, state: FleetState) -> None:
-        self._troubles.follow(state, self._image.troubles(), self._ingest.gate, self._engine.outbox.table)
+        self._troubles.follow(state, self._image, self._ingest.gate, self._engine.outbox.table)
 
     def _follow_alarms(self, state: FleetState, result: CycleResult) -> None:
         self._alarms.follow(

@@ -17,6 +17,7 @@ from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_t
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.domain.trouble import Trouble, clock_words, mask_of, worded
+from vpp.state.image import ProcessImage
 from vpp.telemetry.gate import nameplate_kw
 from vpp.telemetry.live import LastRefused, LiveGate
 from vpp.telemetry.verdict import Verdict
@@ -56,14 +57,14 @@ class TroubleBook:
         self._counts = TroubleCount()
         self._lines: dict[tuple[Trouble, bool], tuple[float, int]] = {}
 
-    def follow(self, state: FleetState, told: IdArray, gate: LiveGate, commands: CommandTable) -> None:
+    def follow(self, state: FleetState, image: ProcessImage, gate: LiveGate, commands: CommandTable) -> None:
         """Take a cycle.
 
         The fleet may have grown since its snapshot was taken; rows that joined are looked at in the next.
 
         Args:
             state: Its snapshot.
-            told: What each row's link said, a mask of ``Trouble``, shape ``(n_resources,)``.
+            image: What each row's link and meter said last, powers that are bad among it.
             gate: What was refused.
             commands: Who accepts and does not follow.
         """
@@ -72,8 +73,8 @@ class TroubleBook:
         implausible = gate.refused_since(since_s, Verdict.RANGE, Verdict.RATE, Verdict.NOT_A_NUMBER)
         clock = gate.refused_since(since_s, *STAMPED)
         mask = _masks(
-            told[:count],
-            state.power_kw,
+            image.troubles()[:count],
+            image.power_kw()[:count],
             state.quality,
             state.connected,
             ~index.is_class(*CHARGING) | state.plugged,
