@@ -44,7 +44,7 @@ Minus one is an unknown register or transaction, an empty stamp is now.
 """
 _OTHER_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"), "Occupied"),
-    "Occupied": "Preparing",
+    "Occupied": "Charging",
 }
 """Connector states of another version, where only the others are known."""
 _FILLER: Mapping[str, Json] = {

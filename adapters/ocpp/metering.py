@@ -140,6 +140,7 @@ def _derived(charger: Charger, post: Post, at_s: float) -> float:
         return math.nan
     if not power_kw <= post.plate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
         return math.nan
-    charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
+    if post.connector in charger.transactions:
+        charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
     post.power_kw = power_kw
     return power_kw

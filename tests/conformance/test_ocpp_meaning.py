@@ -536,3 +536,13 @@ async def test_a_promise_before_its_session_comes_with_it(version: str) -> None:
         await one.start()
         promised = await one.sink.event(SessionPromised)
         assert promised.promise.energy_kwh == 18.0
+
+
+async def test_a_register_alone_while_no_car_charges_is_no_trouble() -> None:
+    async with car("ocpp1.6") as (_, one):
+        for _ in range(5):
+            await one.clock.sleep(60.0)
+            reading = {"connectorId": 1, "meterValue": [one.reading(None, 5_000_123.4)]}
+            await one.raw.call("MeterValues", reading)
+        assert (await one.known())[Quantity.POWER_KW] == 0.0
+        assert not one.has(Trouble.POWER_FROM_REGISTER)

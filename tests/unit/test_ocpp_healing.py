@@ -94,6 +94,11 @@ def test_2x_is_healed_alike(version: Version, action: str, whole: Json, odd: Jso
     assert heal(version, action, whole | odd).payload == whole | mended
 
 
+def test_a_state_of_another_version_is_one_with_a_car() -> None:
+    told: Json = {"connectorId": 1, "errorCode": "NoError", "status": "Occupied"}
+    assert heal(Version.V16, "StatusNotification", told).payload["status"] == "Charging"
+
+
 def test_an_empty_reading_costs_its_neighbours_nothing() -> None:
     readings: list[Json] = [{"timestamp": AT, "sampledValue": []}, *METER["meterValue"], {"timestamp": AT}]
     healed = heal(Version.V16, "MeterValues", METER | {"meterValue": readings})
