@@ -16,6 +16,7 @@ MAX_BYTES = 1 << 20
 """Greatest message that is looked at: some ten thousand devices."""
 _UNKNOWN = re.compile(rb"\b(?:NaN|Infinity)\b")
 _MAX_ID = 2**31
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}
 _MOST = 1e15
 """No quantity of a device is larger."""
 
@@ -71,12 +72,14 @@ class Fields:
         return field in self._content
 
     def entries(self, field: str) -> Iterator["Fields | InputError"]:
-        """Yield the objects of a list; an element that is no object comes as the error that says so.
+        """Yield the objects of a list, or the one there is; an element that is no object comes as the error it is.
 
         Raises:
             InputError: The field is not a list.
         """
         elements = self._content.get(field)
+        if isinstance(elements, dict):
+            elements = [elements]  # some encoders write a list of one as its element
         if not isinstance(elements, list):
             raise self.wrong(field, "a list of objects")
         for position, element in enumerate(elements):
@@ -103,6 +106,20 @@ class Fields:
         if not isinstance(value, bool):
             raise self.wrong(field, "true or false")
         return value
+
+    def is_one(self, field: str) -> bool:
+        """Return whether an object stands where a list belongs."""
+        return isinstance(self._content.get(field), dict)
+
+    def likely_flag(self, field: str) -> tuple[bool, bool]:
+        """Return true or false, and whether it had to be read out of a word or a number; raises InputError."""
+        value = self._content.get(field)
+        if isinstance(value, bool):
+            return value, False
+        word = value.lower() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+        if word not in _FLAGS:
+            raise self.wrong(field, "true or false")
+        return _FLAGS[word], True
 
     def whole(self, field: str, *, least: int = 0) -> int:
         """Return an integer from ``least`` to below 2**31; raises InputError."""

@@ -31,7 +31,7 @@ it arrives and refuses an epoch below the highest it has seen.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
@@ -126,7 +126,9 @@ def parse_telemetry(payload: bytes) -> tuple[float, list[DeviceReading], list[In
         except InputError as error:
             faults.append(error)
             continue
-        readings += [] if reading is None else [reading]
+        if reading is not None:
+            healed = ("list_of_one", *reading.healed) if message.is_one("devices") else reading.healed
+            readings.append(replace(reading, healed=healed))
     return at_s, readings, faults
 
 
@@ -226,8 +228,10 @@ def _sound(entry: Fields | InputError) -> Fields:
 def _reading(entry: Fields, faults: list[InputError]) -> DeviceReading | None:
     """Return what is sound of a device's reading, ``None`` where nothing is; what is not is added to ``faults``."""
     device = entry.text("id")
-    if "online" in entry and not entry.flag("online"):
-        return DeviceReading(device=device, values={}, online=False)
+    online, guessed = entry.likely_flag("online") if "online" in entry else (True, False)
+    flagged = ("flag",) if guessed else ()
+    if not online:
+        return DeviceReading(device=device, values={}, online=False, healed=flagged)
     before = len(faults)
     if "power_kw" not in entry and "power_w" not in entry:
         faults.append(entry.wrong("power_kw", "a number or null"))
@@ -244,7 +248,7 @@ def _reading(entry: Fields, faults: list[InputError]) -> DeviceReading | None:
     known = {quantity: value for quantity, value in values.items() if not math.isnan(value)}
     if not known and len(faults) > before and per_cent is None:
         return None
-    return DeviceReading(device=device, values=known, per_cent=per_cent, healed=healed)
+    return DeviceReading(device=device, values=known, per_cent=per_cent, healed=(*flagged, *healed))
 
 
 def _or_fault(read: Callable[[], float], faults: list[InputError]) -> float:

@@ -196,3 +196,15 @@ def test_nan_means_unknown_and_takes_no_neighbour_along() -> None:
 def test_a_bomb_is_no_frame(bomb: bytes) -> None:
     with pytest.raises(FrameError):
         payload.parse_telemetry(bomb)
+
+
+def test_one_device_instead_of_a_list_of_one_is_read() -> None:
+    body = {"at": AT, "devices": {"id": "a", "power_kw": 1.0}}
+    _, (reading,), faults = payload.parse_telemetry(orjson.dumps(body))
+    assert (reading.values, reading.healed, faults) == ({Quantity.POWER_KW: 1.0}, ("list_of_one",), [])
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("False", False), (1, True), (0, False)])
+def test_a_flag_in_words_or_numbers_is_read(said: object, meant: bool) -> None:  # noqa: FBT001 - a table's column
+    reading = _read(power_kw=1.0, online=said)
+    assert (reading.online, reading.healed) == (meant, ("flag",))
