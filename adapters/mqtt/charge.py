@@ -33,6 +33,10 @@ class Charges:
         if MOST_RATIO < value <= _MOST_PER_CENT:
             self._habits[row] = _Habit(per_cent=value)
 
+    def known(self, row: int) -> bool:
+        """Return whether anything odd was ever heard of a device."""
+        return row in self._habits
+
     def share(self, row: int, value: float) -> float:
         """Return the share that a device means by a value from 0 to 1; NaN where that cannot be told."""
         habit = self._habits.get(row)

@@ -1,7 +1,7 @@
 """Understands what the sites send, and leaves the network out of it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from adapters.mqtt import payload
 from adapters.mqtt.charge import Charges
@@ -112,22 +112,35 @@ class Inbox:
         if at_s >= self._latest.get(row, (at_s, {}))[0]:
             self._latest[row] = (at_s, values)
 
-    def _believed(self, site: str, row: int, reading: DeviceReading) -> dict[Quantity, float]:
+    def _believed(self, site: str, row: int, reading: DeviceReading) -> Mapping[Quantity, float]:
         """Return what a reading says that can be; what cannot is counted and dropped alone."""
-        values = dict(reading.values)
+        values: Mapping[Quantity, float] = reading.values
+        most_kw = _PLAUSIBLE_FACTOR * self._roster.span_kw(row)
+        for quantity in _POWERS:
+            if abs(values.get(quantity, 0.0)) > most_kw > 0.0:
+                values = self._without(site, row, reading, values, quantity)
         for kind in reading.healed:
             self._delivery.heal(kind)
-        for fault, quantity in self._implausible(row, reading):
-            self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
-            if quantity is not Quantity.POWER_KW:
-                del values[quantity]  # a power goes on to the gate, which refuses it and shows it on the device
         if reading.per_cent is not None:
             self._charges.refused(row, reading.per_cent)
-        if Quantity.SOC in values:
-            self._read_charge(site, row, reading, values)
+        if self._charges.known(row) and Quantity.SOC in values:
+            return self._read_charge(site, row, reading, dict(values))
         return values
 
-    def _read_charge(self, site: str, row: int, reading: DeviceReading, values: dict[Quantity, float]) -> None:
+    def _without(
+        self, site: str, row: int, reading: DeviceReading, values: Mapping[Quantity, float], quantity: Quantity
+    ) -> Mapping[Quantity, float]:
+        field, span_kw = f"{quantity.name.lower()} of {reading.device}", self._roster.span_kw(row)
+        accepted = f"kW; its nameplate says {span_kw} kW (watts go under ..._w)"
+        self._delivery.reject(site, Rejection.IMPLAUSIBLE, InputError(field, values[quantity], accepted))
+        if quantity is Quantity.POWER_KW:
+            return values  # it goes on to the gate, which refuses it and shows it on the device
+        return {other: value for other, value in values.items() if other is not quantity}
+
+    def _read_charge(
+        self, site: str, row: int, reading: DeviceReading, values: dict[Quantity, float]
+    ) -> dict[Quantity, float]:
+        """Return the values with the share that a device in the habit of per cent means."""
         said = values[Quantity.SOC]
         share = self._charges.share(row, said)
         if math.isnan(share):
@@ -137,14 +150,7 @@ class Inbox:
         elif share != said:
             self._delivery.heal("soc_per_cent")
             values[Quantity.SOC] = share
-
-    def _implausible(self, row: int, reading: DeviceReading) -> Iterator[tuple[InputError, Quantity]]:
-        span_kw = self._roster.span_kw(row)
-        for quantity in _POWERS:
-            value = reading.values.get(quantity, 0.0)
-            if abs(value) > _PLAUSIBLE_FACTOR * span_kw > 0.0:
-                field = f"{quantity.name.lower()} of {reading.device}"
-                yield InputError(field, value, f"kW; its nameplate says {span_kw} kW (watts go under ..._w)"), quantity
+        return values
 
     def _outcome(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         if retained:

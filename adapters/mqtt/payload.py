@@ -119,6 +119,7 @@ def parse_telemetry(payload: bytes) -> tuple[float, list[DeviceReading], list[In
     message = Fields.parse(payload)
     at_s = message.at_s("at")
     readings: list[DeviceReading] = []
+    lone = message.is_one("devices")
     faults: list[InputError] = []
     for entry in message.entries("devices"):
         try:
@@ -127,8 +128,7 @@ def parse_telemetry(payload: bytes) -> tuple[float, list[DeviceReading], list[In
             faults.append(error)
             continue
         if reading is not None:
-            healed = ("list_of_one", *reading.healed) if message.is_one("devices") else reading.healed
-            readings.append(replace(reading, healed=healed))
+            readings.append(replace(reading, healed=("list_of_one", *reading.healed)) if lone else reading)
     return at_s, readings, faults
 
 
@@ -229,26 +229,30 @@ def _reading(entry: Fields, faults: list[InputError]) -> DeviceReading | None:
     """Return what is sound of a device's reading, ``None`` where nothing is; what is not is added to ``faults``."""
     device = entry.text("id")
     online, guessed = entry.likely_flag("online") if "online" in entry else (True, False)
-    flagged = ("flag",) if guessed else ()
+    flagged: tuple[str, ...] = ("flag",) if guessed else ()
     if not online:
         return DeviceReading(device=device, values={}, online=False, healed=flagged)
     before = len(faults)
     if "power_kw" not in entry and "power_w" not in entry:
         faults.append(entry.wrong("power_kw", "a number or null"))
-    values = {quantity: _or_fault(partial(_kilo, entry, kilo, base), faults) for quantity, kilo, base in _MEASURES}
-    charge = _or_fault(partial(entry.number, "soc"), faults)
+    try:
+        values = {quantity: _kilo(entry, kilo, base) for quantity, kilo, base in _MEASURES}
+        charge = entry.number("soc")
+    except InputError:  # seldom: then field by field
+        values = {quantity: _or_fault(partial(_kilo, entry, kilo, base), faults) for quantity, kilo, base in _MEASURES}
+        charge = _or_fault(partial(entry.number, "soc"), faults)
+    known = {quantity: value for quantity, value in values.items() if value == value}  # noqa: PLR0124 - not NaN
     per_cent: float | None = None
-    healed: tuple[str, ...] = ()
-    if not LEAST_RATIO <= charge <= MOST_RATIO and not math.isnan(charge):
+    if 0.0 <= charge <= 1.0:
+        known[Quantity.SOC] = charge
+    elif LEAST_RATIO <= charge <= MOST_RATIO:
+        known[Quantity.SOC], flagged = min(max(charge, 0.0), 1.0), (*flagged, "soc_out_of_scale")
+    elif not math.isnan(charge):
         faults.append(entry.wrong("soc", "a share from 0 to 1, or null" + (" (per cent?)" if charge > 1.0 else "")))
-        per_cent, charge = charge, math.nan
-    elif not 0.0 <= charge <= 1.0 and not math.isnan(charge):
-        charge, healed = min(max(charge, 0.0), 1.0), ("soc_out_of_scale",)
-    values[Quantity.SOC] = charge
-    known = {quantity: value for quantity, value in values.items() if not math.isnan(value)}
+        per_cent = charge
     if not known and len(faults) > before and per_cent is None:
         return None
-    return DeviceReading(device=device, values=known, per_cent=per_cent, healed=(*flagged, *healed))
+    return DeviceReading(device=device, values=known, per_cent=per_cent, healed=flagged)
 
 
 def _or_fault(read: Callable[[], float], faults: list[InputError]) -> float:

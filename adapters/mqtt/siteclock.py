@@ -42,10 +42,14 @@ class SiteClock:
         if stamp_s == self._last_s:
             return
         self._last_s = stamp_s
+        if not self._seen and abs(now_s - stamp_s) < _LEAST_OFF_S:
+            return  # as nearly always: there is nothing to measure
         self._seen.append((now_s, now_s - stamp_s))
         while self._seen and now_s - self._seen[0][0] > WINDOW_S:
             self._seen.popleft()
         self.offset_s = self._measured()
+        if not self.offset_s and max(abs(offset) for _, offset in self._seen) < _LEAST_OFF_S:
+            self._seen.clear()
 
     def instant_s(self, stamp_s: float, now_s: float) -> float | None:
         """Return when something stamped ``stamp_s`` was, by our clock; ``None`` where it tells nothing of now."""
