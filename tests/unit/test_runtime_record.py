@@ -23,6 +23,7 @@ from vpp.runtime.record import (
     session_body,
     session_of,
 )
+from vpp.storage.journal import canonical_json
 
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 4, tzinfo=UTC), count=3)
 
@@ -108,3 +109,11 @@ def test_a_plan_is_kept_by_the_rows_it_decides_and_the_rest_is_unknown_again() -
     np.testing.assert_array_equal(again.power_kw[[1, 3]], power_kw[[1, 3]])
     assert np.isnan(again.power_kw[[0, 2]]).all()
     assert again.at(plan.grid.start_s).dtype == np.float64
+
+
+@pytest.mark.parametrize("kind", [SessionStarted, SessionEnded])
+def test_a_car_whose_register_is_unknown_is_read_from_the_journal_as_it_was(kind: type[SessionStarted]) -> None:
+    event = kind(session_id="s", row=1, at_s=2.0, meter_kwh=math.nan)
+    found = session_of(json.loads(canonical_json(session_body(event))))
+    assert isinstance(found, kind)
+    assert math.isnan(found.meter_kwh)

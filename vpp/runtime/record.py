@@ -129,6 +129,8 @@ def session_of(body: Mapping[str, Any]) -> SessionEvent:
     fields = {name: value for name, value in body.items() if name != "event"}
     if body["event"] not in _EVENTS:
         raise AuditError(f"session event {body['event']!r} is not known; known are {sorted(_EVENTS)}")
+    if "meter_kwh" in fields:  # the journal writes what is unknown as null
+        fields["meter_kwh"] = _number(fields["meter_kwh"])
     if "promise" in fields:
         fields["promise"] = Promise(**fields["promise"])
     return _EVENTS[body["event"]](**fields)
