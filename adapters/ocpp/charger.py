@@ -60,6 +60,7 @@ class Charger:
         der: What it reported of its grid functions (2.1), by control id.
         restated_s: When values in force were last given to it again after a boot, NaN if they never were.
         takes: It has taken a profile since it came to this process.
+        refused_all: It has refused a dispatch value in every way since its boot, and taken none.
         has_others: It has connectors that are nobody's rows.
         tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
             ``tx_refused_in`` is the last.
@@ -87,6 +88,7 @@ class Charger:
     der: dict[str, Json] | None = None
     restated_s: float = math.nan
     takes: bool = False
+    refused_all: bool = False
     has_others: bool = False
     tx_refusals: int = 0
     tx_refused_in: str = ""
@@ -208,6 +210,7 @@ class Charger:
 
     def rebooted(self) -> None:
         """Take note of a boot: transactions may be over, and profiles that belong to them forgotten (1.6 5.16)."""
+        self.refused_all = False
         for connector in self.transactions:
             self.doubt(connector)
         self.malformed(False)  # noqa: FBT003 - another firmware may say it better

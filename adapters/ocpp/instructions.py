@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from adapters.ocpp import learning
 from adapters.ocpp.charger import Charger
@@ -36,7 +35,7 @@ _TX, _TX_DEFAULT, _STATION_MAX = ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, P
 _ALL, _PERIODS = End.ALL, End.PERIODS
 _UNKNOWN_ACTION = "NotImplemented"
 _TRIES_OF_THE_REFUSING = 3
-"""Ways that are tried with a station that has refused them all before."""
+"""Ways that are tried with a station that has refused a dispatch value in all of them since its boot."""
 
 
 def carry_out(dialect: Dialect, charger: Charger, command: Command) -> Script:
@@ -104,7 +103,7 @@ def _install(dialect: Dialect, charger: Charger, command: Command, *, again: boo
             return verdict
         first = verdict if not tried else first
         tried.append(profile)
-        if answer.code == _UNKNOWN_ACTION:
+        if answer.code == _UNKNOWN_ACTION or (charger.refused_all and len(tried) == _TRIES_OF_THE_REFUSING):
             break
     learning.refused(charger, command, outright=len(tried) == 1)
     return first
@@ -138,8 +137,7 @@ def _ways(dialect: Dialect, charger: Charger, command: Command) -> Iterator[Way]
     best = _best(dialect, charger, command)
     if best is not None:
         yield best
-    possible = (way for way in ways(_choice(dialect, charger, command)) if _possible(charger, command, way))
-    yield from islice(possible, _TRIES_OF_THE_REFUSING) if learning.refuses_all(charger, command.row) else possible
+    yield from (way for way in ways(_choice(dialect, charger, command)) if _possible(charger, command, way))
 
 
 def _best(dialect: Dialect, charger: Charger, command: Command) -> Way | None:

@@ -13,8 +13,6 @@ from adapters.ocpp.ways import WHOLE, Way
 from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble
 
-_REFUSING = (Trouble.MEASURED_ONLY, Trouble.REFUSES_LIMITS)
-
 
 def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profile]) -> None:
     """Learn from a value that was taken after others were refused; its like are believed to be alike."""
@@ -31,7 +29,7 @@ def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profil
     if learned != known:
         charger.learn(learned)
         charger.services.cards.remember(learned)
-    charger.takes = True
+    charger.takes, charger.refused_all = True, charger.refused_all and not dispatch
     _clear(charger, command.row, dispatch=dispatch)
     show(charger)
 
@@ -39,15 +37,11 @@ def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profil
 def refused(charger: Charger, command: Command, *, outright: bool) -> None:
     """Learn from a value that was refused in every way; ``outright`` where the first refusal left no doubt."""
     troubles = charger.troubles
+    charger.refused_all = charger.refused_all or command.layer is Layer.DISPATCH
     if not charger.takes and (outright or command.layer is Layer.DISPATCH):
         troubles.set(command.row, Trouble.MEASURED_ONLY, present=True)
     else:
         troubles.set(command.row, Trouble.REFUSES_LIMITS, present=True)
-
-
-def refuses_all(charger: Charger, row: int) -> bool:
-    """Tell whether a station has refused every way of late."""
-    return any(charger.troubles.has(row, trouble) for trouble in _REFUSING)
 
 
 def show(charger: Charger) -> None:

@@ -215,6 +215,18 @@ async def test_a_station_of_one_level_that_refuses_tx_profiles_falls_back_to_its
         await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 9.0)
 
 
+async def test_a_station_that_takes_its_own_cap_alone_is_found_out_though_it_refused_its_default() -> None:
+    sink = Sink()
+    async with central(sink) as link, station(link, boot=False) as raw:
+        takes(raw, purpose_is("ChargePointMaxProfile"))
+        await raw.boot()
+        await raw.settled()
+        await begin(raw)
+        for number in (5, 6):
+            assert await dispatch(link, sink, number) == ACCEPTED
+        assert profiles(raw)[-1]["chargingProfilePurpose"] == "ChargePointMaxProfile"
+
+
 async def test_a_station_that_refuses_everything_is_measured_only_until_it_takes_something() -> None:
     sink = Sink()
     async with central(sink) as link, station(link, boot=False) as raw:
