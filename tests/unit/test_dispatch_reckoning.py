@@ -249,3 +249,31 @@ def test_a_charger_that_is_never_metered_counts_after_a_while() -> None:
     ingest.telemetry(TelemetryBatch.of(told), 0.0)
     counts = [reckoner.reckon(ingest.snapshot(at_s), table.table).most_kw[0] for at_s in (0.0, 100.0, 200.0)]
     assert counts == [0.0, 0.0, FULL_KW]
+
+
+def test_production_that_is_held_beside_a_silent_inverter_is_not_let_go_and_held_again() -> None:
+    index = fleet(100.0, {"a": ResourceClass.PV, "b": ResourceClass.PV}, export_kw=40.0)
+    ingest, engine = Ingest(ProcessImage(index), QualityRules()), DispatchEngine(index, SETTINGS, lambda *_: None)
+    ceiling_kw, sent = -30.0, 0
+    for cycle in range(60):
+        now_s = 1_000.0 + CYCLE_S * cycle
+        samples = [(row, int(Quantity.CONNECTED), 1.0, now_s) for row in range(2)]
+        samples.append((0, int(Quantity.POWER_KW), max(-25.0, ceiling_kw), now_s))
+        if cycle == 0:
+            samples.append((1, int(Quantity.POWER_KW), -5.0, now_s))  # and nothing more from this one
+        ingest.telemetry(TelemetryBatch.of(samples), now_s)
+        batch = engine.cycle(ingest.snapshot(now_s), schedule=None, baselines={}).batch
+        sent += len(batch)
+        for row, kw in zip(batch.rows.tolist(), batch.power_kw.tolist(), strict=True):
+            ceiling_kw = (-30.0 if np.isnan(kw) else kw) if row == 0 else ceiling_kw
+        engine.outcomes(
+            OutcomeBatch(
+                ids=batch.ids,
+                rows=batch.rows,
+                status=np.full(len(batch), OutcomeStatus.ACCEPTED, dtype=np.uint8),
+                reasons=np.full(len(batch), Reason.NONE, dtype=np.uint8),
+                at_s=np.full(len(batch), now_s),
+            )
+        )
+    assert ceiling_kw > -25.0, "the silent one may feed in all that it can"
+    assert sent <= 6, "no release and new hold every other cycle"

@@ -26,6 +26,7 @@ def lift_caps(
     kept: BoolArray,
     order: FloatArray,
     settings: DispatchSettings,
+    least_kw: FloatArray | None = None,
 ) -> bool:
     """Let rows return whose transformers have room again, a few at a time, urgent sessions first; say if any did.
 
@@ -33,18 +34,21 @@ def lift_caps(
         roster: Whose ``cap_kw`` and ``returning_s`` are changed.
         tree: The transformers.
         state: The snapshot.
-        shown_kw: What each row counts for, shape ``(n_resources,)``.
+        shown_kw: What each row counts for, the most it may take, shape ``(n_resources,)``.
         free_kw: Power each row would take if it were free, shape ``(n_resources,)``.
         kept: Rows whose driver must not be touched, shape ``(n_resources,)``.
         order: Merit of being cut, the last to be cut return first, shape ``(n_resources,)``.
         settings: Share of a limit below which rows return.
+        least_kw: The least each row may take; ``shown_kw`` where nothing is in doubt.
     """
     capped = np.flatnonzero(~np.isnan(roster.cap_kw))
     if not len(capped):
         return False
-    expected = np.where(np.isnan(roster.returning_s), shown_kw, free_kw)
+    staying = np.isnan(roster.returning_s)
+    expected = np.where(staying, shown_kw, free_kw)
+    lowest = np.where(staying, shown_kw if least_kw is None else least_kw, free_kw)
     held_kw = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
-    expected[capped] = within_reach(held_kw, state.available_min_kw[capped])
+    expected[capped] = lowest[capped] = within_reach(held_kw, state.available_min_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
     lifted = _lifted(
         tree.node[waiting],
@@ -52,6 +56,7 @@ def lift_caps(
         kept[waiting],
         tree.parent,
         tree.loads_kw(expected),
+        tree.loads_kw(lowest),
         return_kw(tree, settings),
         -tree.export_kw * settings.cap_release_ratio,
         tree.limit_kw * settings.cap_promise_ratio,
@@ -82,6 +87,7 @@ def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
     kept: BoolArray,
     parent: RowArray,
     loads_kw: FloatArray,
+    least_loads_kw: FloatArray,
     ceiling_kw: FloatArray,
     floor_kw: FloatArray,
     promise_kw: FloatArray,
@@ -98,7 +104,7 @@ def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
             if rise_kw[place] > _NOTHING_KW:
                 fits &= not loads_kw[above] + rise_kw[place] > most_kw
             elif rise_kw[place] < -_NOTHING_KW:
-                fits &= not loads_kw[above] + rise_kw[place] < floor_kw[above]
+                fits &= not least_loads_kw[above] + rise_kw[place] < floor_kw[above]
             above = parent[above]
         if not fits:
             continue
@@ -106,5 +112,6 @@ def _lifted(  # noqa: PLR0917 - a kernel takes arguments by position
         above = node[place]
         while above >= 0:
             loads_kw[above] += rise_kw[place]
+            least_loads_kw[above] += rise_kw[place]
             above = parent[above]
     return lifted

@@ -214,7 +214,15 @@ class LastWord:
         # Within a class, whoever has what was promised waits for those who have not.
         order = self._cut_order + np.where(state.need_kwh > 0.0, _UNMET_COST, 0.0)
         if lift_caps(
-            self._roster, self._tree, state, shown_kw=shown, free_kw=free, kept=kept, order=order, settings=settings
+            self._roster,
+            self._tree,
+            state,
+            shown_kw=shown,
+            least_kw=reckoned.least_kw,
+            free_kw=free,
+            kept=kept,
+            order=order,
+            settings=settings,
         ):
             seen = self._seen(state, asked, rows)
         finish = self._merged(state, asked, rows, seen)
