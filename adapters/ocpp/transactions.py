@@ -76,7 +76,11 @@ def begin(
         stamp_s: What the station's own stamp of it says.
     """
     post, running = charger.post(connector), charger.transactions.get(connector)
-    if post is None or find_ended(charger, transaction_id) is not None:
+    if (
+        post is None
+        or find_ended(charger, transaction_id) is not None
+        or _runs_elsewhere(charger, post, transaction_id)
+    ):
         return
     if running is not None and running.id == transaction_id:
         _affirm(running, port)
@@ -114,7 +118,7 @@ def named(charger: Charger, post: Post, transaction_id: str, at_s: float, power_
         charger.challenger = None
         return
     now_s = charger.services.clock.now_s()
-    if now_s - at_s > LATE_S:
+    if now_s - at_s > LATE_S or _runs_elsewhere(charger, post, transaction_id):
         return
     over = find_ended(charger, transaction_id)
     if running is None and over is None:
@@ -187,6 +191,12 @@ def id_of_start(charger: Charger, connector: int, stamp: str, token: str, meter_
     if find_ended(charger, str(number)) is not None and not abs(parse_stamp(stamp) - now_s) < LONGEST_PAST_S:
         number = _number_of(f"{words}\0{now_s:.3f}")
     return number
+
+
+def _runs_elsewhere(charger: Charger, post: Post, transaction_id: str) -> bool:
+    """Tell whether a transaction runs at another connector; a car is at one."""
+    running = charger.transaction(transaction_id)
+    return running is not None and running.connector != post.connector
 
 
 def _is_past(charger: Charger, running: Transaction, at_s: float) -> bool:

@@ -546,3 +546,18 @@ async def test_a_register_alone_while_no_car_charges_is_no_trouble() -> None:
             await one.raw.call("MeterValues", reading)
         assert (await one.known())[Quantity.POWER_KW] == 0.0
         assert not one.has(Trouble.POWER_FROM_REGISTER)
+
+
+async def test_a_transaction_runs_at_one_connector() -> None:
+    sink, hand = Sink(), HandClock()
+    index = fleet(resource(3, "CP1/2"))
+    async with central(sink, index, clock=hand, settle_wall_s=0.0) as link, station(link, version="ocpp2.1") as raw:
+        one = Car(link, raw, sink, hand)
+        await one.start()
+        await one.meter(FULL_W, evse={"id": 2, "connectorId": 1})
+        await one.start(evse={"id": 2, "connectorId": 1})
+        await one.known()
+        assert one.running == [one.own]
+        await one.stop(5_000_100.0)
+        await sink.until(lambda: not one.running)
+        assert {event.row for event in sink.events} == {EV}
