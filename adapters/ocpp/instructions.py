@@ -34,6 +34,8 @@ from vpp.domain.setpoint import Layer, OutcomeStatus
 _TX, _TX_DEFAULT, _STATION_MAX = ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX
 _ALL, _PERIODS = End.ALL, End.PERIODS
 _UNKNOWN_ACTION = "NotImplemented"
+_TRIES_OF_ALL = 24
+"""More ways than there are for any station."""
 _TRIES_OF_THE_REFUSING = 3
 """Ways that are tried with a station that has refused a dispatch value in all of them since its boot."""
 
@@ -103,10 +105,18 @@ def _install(dialect: Dialect, charger: Charger, command: Command, *, again: boo
             return verdict
         first = verdict if not tried else first
         tried.append(profile)
-        if answer.code == _UNKNOWN_ACTION or (charger.refused_all and len(tried) == _TRIES_OF_THE_REFUSING):
+        if answer.code == _UNKNOWN_ACTION or len(tried) == _most_tries(charger, command):
             break
     learning.refused(charger, command, outright=len(tried) == 1)
     return first
+
+
+def _most_tries(charger: Charger, command: Command) -> int:
+    """Return how many ways are tried: few where all were refused, or where there is no car and nothing was taken."""
+    if charger.refused_all:
+        return _TRIES_OF_THE_REFUSING
+    idle = command.connector not in charger.transactions and not charger.takes
+    return len(RateUnit) if idle and command.layer is Layer.DISPATCH else _TRIES_OF_ALL
 
 
 def _call(dialect: Dialect, charger: Charger, command: Command, profile: Profile) -> Call:

@@ -36,12 +36,11 @@ def taken(charger: Charger, command: Command, way: Way, refused: Sequence[Profil
 
 def refused(charger: Charger, command: Command, *, outright: bool) -> None:
     """Learn from a value that was refused in every way; ``outright`` where the first refusal left no doubt."""
-    troubles = charger.troubles
-    charger.refused_all = charger.refused_all or command.layer is Layer.DISPATCH
-    if not charger.takes and (outright or command.layer is Layer.DISPATCH):
-        troubles.set(command.row, Trouble.MEASURED_ONLY, present=True)
-    else:
-        troubles.set(command.row, Trouble.REFUSES_LIMITS, present=True)
+    in_vain = command.layer is Layer.DISPATCH and command.connector in charger.transactions
+    charger.refused_all = charger.refused_all or in_vain
+    only_metered = not charger.takes and (outright or in_vain)
+    trouble = Trouble.MEASURED_ONLY if only_metered else Trouble.REFUSES_LIMITS
+    charger.troubles.set(command.row, trouble, present=True)
 
 
 def show(charger: Charger) -> None:
