@@ -23,7 +23,7 @@ from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.ports import DeviceMemory
 
 SPEED = 20.0
-PATIENCE_WALL_S = 8.0
+PATIENCE_WALL_S = 30.0
 NO_UINT, NO_INT = 0xFFFF, 0x8000
 
 
