@@ -24,6 +24,8 @@ _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 _SILENCES = 3
 """Silences in a row, of any units, after which the connection is in doubt."""
+_UNTRIED_SILENCES = 8
+"""Silences in a row up to which a unit that nobody has asked yet may still say that the connection is well."""
 _WELL_SILENT = 2
 """Units that answered before and are silent in a row after which it is given up."""
 EXPIRED: Verdict = (OutcomeStatus.REJECTED, Reason.EXPIRED)
@@ -123,10 +125,12 @@ class Site:
         """Tell whether the connection is to be given up: silences say so unless a unit that was well still answers."""
         if self._silences < _SILENCES:
             return False
-        well = [unit for unit in self.units.values() if unit.connected and not unit.silences]
-        if not well or self._well_silent >= _WELL_SILENT:
+        asked = [unit for unit in self.units.values() if unit.connected and not unit.silences]
+        if not asked and self._silences < _UNTRIED_SILENCES:
+            asked = [unit for unit in self.units.values() if unit.connected is None and not unit.silences]
+        if not asked or self._well_silent >= _WELL_SILENT:
             return True
-        first = min(well, key=lambda unit: unit.due_s)
+        first = min(asked, key=lambda unit: unit.due_s)
         first.due_s = min(first.due_s, self._clock.now_s())
         return False
 
