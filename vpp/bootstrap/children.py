@@ -1,6 +1,7 @@
 """Commands of ours as child processes: a log each, watched while they run, ended in order."""
 
 import asyncio
+import random
 import signal
 import socket
 import sys
@@ -100,16 +101,26 @@ def free_ports(count: int) -> list[int]:
 def free_block(count: int) -> int:
     """Return the first of ``count`` neighbouring free ports, which only who asks for them by number can take.
 
+    The search begins at a place drawn by lot: of two that look at the same time, each shall find a block of its own.
+
     Raises:
         ConfigurationError: There is no such block.
     """
-    first = _FIRST_PORT
-    while first + count <= _LAST_PORT:
+    begin = random.randrange(_FIRST_PORT, max(_LAST_PORT - count, _FIRST_PORT) + 1)  # noqa: S311 - no secret
+    found = _first_block(begin, _LAST_PORT, count) or _first_block(_FIRST_PORT, begin + count, count)
+    if found is None:
+        raise ConfigurationError(f"no {count} neighbouring ports are free from {_FIRST_PORT} to {_LAST_PORT}")
+    return found
+
+
+def _first_block(first: int, last: int, count: int) -> int | None:
+    """Return the first of ``count`` neighbouring free ports below ``last``, ``None`` where there is none."""
+    while first + count <= last:
         taken = next((port for port in range(first, first + count) if not _is_free(port)), None)
         if taken is None:
             return first
         first = taken + 1
-    raise ConfigurationError(f"no {count} neighbouring ports are free from {_FIRST_PORT} to {_LAST_PORT}")
+    return None
 
 
 def _is_free(port: int) -> bool:
