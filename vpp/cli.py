@@ -148,12 +148,12 @@ def fleet(
 @app.command()
 def demo(
     *,
-    stations: Stations = 1400,
+    stations: Stations = 1200,
     inverters: Inverters = 100,
     batteries: Batteries = 20,
     v2g: V2g = 50,
-    sites: Sites = 8,
-    plant_kw: PlantKw = 80.0,
+    sites: Sites = 10,
+    plant_kw: PlantKw = 100.0,
     sessions: Sessions = None,
     weather: WeatherFile = None,
     seed: Seed = 1,
