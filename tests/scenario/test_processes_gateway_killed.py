@@ -79,6 +79,8 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
             RELEASE_MINUTES=5,
             REBOUND_WATCH_MINUTES=5,
             GATEWAY_LOST_WALL_S=2,
+            # Every command is counted on the wire, also those that a dead band would find in force already.
+            OCPP_PROFILE_INTERVAL_S=0,
         )
         return _play(directory, env, clock)
 
