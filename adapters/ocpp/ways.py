@@ -80,7 +80,9 @@ def ways(choice: Choice) -> Iterator[Way]:
     yield best
     whole = replace(best, step=WHOLE)
     purposes = [replace(whole, purpose=purpose) for purpose in choice.purposes[1:]]
-    units = [replace(whole, unit=unit) for unit in choice.units[1:]]
+    # Amperes with decimals first: one refusal of watts that meant nothing must not cost a driver half an ampere.
+    fine = [replace(best, unit=unit) for unit in choice.units[1:] if unit is RateUnit.A and choice.step < WHOLE]
+    units = [*fine, *(replace(whole, unit=unit) for unit in choice.units[1:])]
     yield whole
     if whole.unit is RateUnit.A:
         yield replace(whole, phases=not choice.phases)

@@ -26,7 +26,7 @@ def test_the_best_known_comes_first_and_the_others_are_few(choice: Choice) -> No
     tried = list(ways(choice))
     assert (tried[0].purpose, tried[0].unit, tried[0].end) == (choice.purposes[0], choice.units[0], choice.ends[0])
     assert len(tried) <= MOST
-    assert all(way.step == WHOLE for way in tried[1:])
+    assert all(way.step == WHOLE or way.unit is RateUnit.A for way in tried[1:])
 
 
 @given(CHOICES, st.data())
@@ -52,3 +52,8 @@ def test_a_station_that_takes_one_purpose_with_one_end_is_given_its_value(choice
 
 def fits(way: Way, purpose: ProfilePurpose, end: End) -> bool:
     return (way.purpose, way.end) == (purpose, end)
+
+
+def test_amperes_keep_their_decimals_until_these_are_refused() -> None:
+    choice = Choice(purposes=PURPOSES[:1], units=(RateUnit.W, RateUnit.A), ends=(End.ALL,), step=0.1)
+    assert [way.step for way in ways(choice) if way.unit is RateUnit.A] == [0.1, WHOLE]
