@@ -161,12 +161,7 @@ def demo(
         float,
         typer.Option(min=1.0, max=200.0, help="clock seconds per wall second, fewer where the machine cannot keep up"),
     ] = 60.0,
-    share: Annotated[
-        float | None,
-        typer.Option(
-            min=0.05, max=1.0, help="share of the quoted p50 that is asked for; else the quote's counter-offer is taken"
-        ),
-    ] = None,
+    share: Annotated[float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is asked for")] = 0.83,
     hold_minutes: Annotated[float, typer.Option(min=15.0, max=240.0, help="length of the hold")] = 60.0,
     history_days: HistoryDays = 9,
     modbus_port: Annotated[

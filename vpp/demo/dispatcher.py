@@ -13,8 +13,6 @@ from vpp.ports import Clock
 
 ZONE = ZoneInfo("Asia/Shanghai")
 FAR_TOO_MUCH_KW = 1e6
-_LEAST_DELIVERED_RATIO = 0.95
-"""Share of the target that must be there with nine chances in ten."""
 _AFTER_QUARTER_S = 60.0
 _PROBE_S = 120.0
 _STEADY_RATIO = 0.02
@@ -28,12 +26,12 @@ class Dispatcher:
         client: The service.
         clock: The clock everybody shares.
         hold: Length of the hold.
-        share: Share of the quoted p50 that is asked for; the counter-offer is accepted if ``None``.
+        share: Share of the quoted p50 that is asked for.
         say: Takes a line for the person who watches.
     """
 
     def __init__(
-        self, client: Client, clock: Clock, *, hold: timedelta, share: float | None, say: Callable[[str], None]
+        self, client: Client, clock: Clock, *, hold: timedelta, share: float, say: Callable[[str], None]
     ) -> None:
         self._client = client
         self._clock = clock
@@ -68,19 +66,17 @@ class Dispatcher:
         raise ConfigurationError(f"no steady quote: {', '.join(f'{kw:,.0f}' for kw in seen)} kW")
 
     async def commit(self, start_at: datetime) -> dict[str, Any]:
-        """Ask and accept what the answer offers; return the accepted request."""
-        asked = await self.steady_quote(start_at)
-        quote = asked["quote"]
-        self._say(f"asked for 1 GW: [bold]{quote['verdict']}[/], p50 {quoted_kw(asked):,.0f} kW can be had")
-        for limit in quote["limits"][:3]:
+        """Ask for a share of what can be had and accept what the answer offers; return the accepted request."""
+        probe = await self.steady_quote(start_at)
+        self._say(f"asked for 1 GW: [bold]{probe['quote']['verdict']}[/], p50 {quoted_kw(probe):,.0f} kW can be had")
+        for limit in probe["quote"]["limits"][:3]:
             self._say(f"  limited by {limit['name']}")
-        offer: dict[str, Any] = {"offer": _less_power(quote)}
-        if self._share is not None:
-            target_kw = round(self._share * quoted_kw(asked))
-            asked, offer = await self._ask(start_at, target_kw, key="demo-request"), {}
-            self._say(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
+        target_kw = round(self._share * quoted_kw(probe))
+        asked = await self._ask(start_at, target_kw, key="demo-request")
+        self._say(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
+        offer = {} if asked["quote"]["verdict"] == "feasible" else {"offer": _less_power(asked["quote"])}
         accepted = await self._client.post(f"/requests/{asked['id']}/accept", offer, key="demo-accept")
-        self._say(f"accepted {accepted['accepted_kw']:,.0f} kW of that quote")
+        self._say(f"accepted {accepted['accepted_kw']:,.0f} kW of a p50 of {quoted_kw(accepted):,.0f} kW")
         return accepted
 
     async def _ask(self, start_at: datetime, target_kw: float, *, key: str) -> dict[str, Any]:
@@ -95,7 +91,6 @@ class Dispatcher:
             "start_at": start_at.astimezone(ZONE).isoformat(),
             "end_at": (start_at + self._hold).astimezone(ZONE).isoformat(),
             "notice_class": "intraday",
-            "min_delivered_ratio": _LEAST_DELIVERED_RATIO,
         }
 
 

@@ -9,7 +9,7 @@ class DemoOptions:
     """What the demo is run on; see ``vpp demo --help``.
 
     Attributes:
-        share: Share of the quoted p50 that is asked for; the quote's own counter-offer is accepted if ``None``.
+        share: Share of the quoted p50 that is asked for.
     """
 
     stations: int
@@ -22,7 +22,7 @@ class DemoOptions:
     weather: Path | None
     seed: int
     speed: float
-    share: float | None
+    share: float
     hold_minutes: float
     history_days: int
     modbus_port: int | None
