@@ -30,7 +30,7 @@ from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.observability import configure_logging
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
 
-_BEGIN = datetime(2026, 7, 15, 18, 50, tzinfo=ZONE)
+_BEGIN = datetime(2026, 7, 15, 19, 5, tzinfo=ZONE)
 """A hot July workday, when people have come home and the sun is down."""
 _START = datetime(2026, 7, 15, 20, 0, tzinfo=ZONE)
 _LEAD = timedelta(minutes=30)
@@ -38,7 +38,7 @@ _LEAD = timedelta(minutes=30)
 _RELEASE_MINUTES = 15.0
 _LONGEST_WATCH_MINUTES = 30.0
 _SETTLING_MINUTES = 45.0
-_CONNECTING_RATIO = 0.33
+_CONNECTING_RATIO = 0.15
 """Share of the clock's speed while devices connect: how long that takes is the machine's matter, not the evening's."""
 _CONNECTED_RATIO = 0.98
 _STALLED_WALL_S = 120.0

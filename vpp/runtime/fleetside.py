@@ -15,7 +15,7 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.ports import Clock, DeviceSimulator
 
 _log = structlog.get_logger(__name__)
-_TICK_WALL_S = 0.1
+_TICK_WALL_S = 0.05
 _REGISTRATION_PATIENCE_WALL_S = 60.0
 _PAGE = 25_000
 """Resources of one request: half a minute's work for a service that has much else to do."""
