@@ -20,8 +20,10 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	$(BIN)/vpp demo
 
+# A file's tests run in one process, files side by side.
+WORKERS ?= 2
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # A million inputs nobody would send: OCPP, WebSocket, Modbus, MQTT, HTTP. Another seed draws others: make fuzz SEED=7
 SEED ?= 1
