@@ -153,7 +153,7 @@ def demo(
     batteries: Batteries = 0,
     v2g: V2g = 50,
     sites: Sites = 12,
-    plant_kw: PlantKw = 200.0,
+    plant_kw: PlantKw = 300.0,
     sessions: Sessions = None,
     weather: WeatherFile = None,
     seed: Seed = 1,
