@@ -34,7 +34,7 @@ class FlexibilityPolicy:
         adapter_outage: The same for a protocol.
     """
 
-    future_share: float = 0.1
+    future_share: float = 0.4
     v2g_floor_soc: float = 0.3
     storage_floor_soc: float = 0.1
     ceiling_soc: float = 0.95
