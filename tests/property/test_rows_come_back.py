@@ -81,7 +81,10 @@ class Device(RuleBasedStateMachine):
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
         desk.now_s += max(WITHIN_S if self.refused_once else 0.0, SETTINGS.answer_s)
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
-        desk.flush([np.nan] * 3)  # whoever never answered is given up
+        # Whoever never answered is given up; what an earlier life left in force is taken out, and that is accepted.
+        released = desk.flush([np.nan] * 3)
+        if len(released):
+            desk.answer(released, OutcomeStatus.ACCEPTED, Reason.NONE)
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
         batch = desk.flush(WISH)

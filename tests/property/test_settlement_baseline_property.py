@@ -108,8 +108,9 @@ def test_using_more_after_notice_changes_nothing(seed: int, notice_step: int, le
 def test_a_baseline_is_never_nan_and_never_silently_zero(seed: int, gap_ratio: float) -> None:
     result = baseline_of(history(seed, gap_ratio), 40, 50)
     assert np.isfinite(result.power_kw).all()
-    silent = (result.power_kw == 0.0).any(axis=1)
-    assert {INDEX.resources[row].id for row in np.flatnonzero(silent)} == set(result.excluded_ids)
+    # A charger may be expected to take nothing: its session's own meter replaces the expectation as it happens.
+    silent = (result.power_kw == 0.0).any(axis=1) & ~INDEX.is_class(ResourceClass.EV)
+    assert {INDEX.resources[row].id for row in np.flatnonzero(silent)} <= set(result.excluded_ids)
 
 
 @settings(max_examples=25, deadline=None)
@@ -126,7 +127,7 @@ def test_the_baseline_scales_with_the_meters(seed: int, scale: float) -> None:
 )
 def test_the_adjustment_stays_within_its_clip_or_is_unknown(actual: list[float], reference: list[float]) -> None:
     ratio = adjustment_ratio(np.array([actual]), np.array([reference]), (0.8, 1.2))
-    assert np.isnan(ratio) == (sum(reference) == 0.0)
+    assert np.isnan(ratio) == (sum(reference) < 1e-6)
     assert np.isnan(ratio) or 0.8 <= ratio <= 1.2
 
 

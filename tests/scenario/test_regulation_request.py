@@ -133,7 +133,9 @@ def test_what_can_be_had_in_both_directions_is_quoted_by_the_step(day: Day) -> N
 
 
 def test_signals_that_make_no_sense_are_refused_and_nothing_of_them_is_taken(day: Day) -> None:
-    for refusal, word in zip(day.refusals, ("NaN", "reserved", "rising", "end of the request", "stale"), strict=True):
+    for refusal, word in zip(
+        day.refusals, ("NaN", "reserved", "after that of", "end of the request", "stale"), strict=True
+    ):
         assert word in refusal
     kept = [entry.body for entry in day.store.journal.entries(["regulation.signal"])]
     assert [len(body["at_s"]) for body in kept] == [round(60.0 * MINUTES / 4.0)]  # type: ignore[arg-type] # JSON

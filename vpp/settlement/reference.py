@@ -211,6 +211,10 @@ def mean_known(stack: FloatArray) -> FloatArray:
         return np.asarray(np.where(known, stack, 0.0).sum(axis=0) / known.sum(axis=0), dtype=np.float64)
 
 
+_NO_LOAD_KW = 1e-6
+"""A milliwatt in all: rounding, of which no day's level can be told."""
+
+
 def adjustment_ratio(actual_kw: FloatArray, reference_kw: FloatArray, clip: tuple[float, float]) -> float:
     """Return today's load over the reference in the window, clipped, NaN where it cannot be told.
 
@@ -220,7 +224,7 @@ def adjustment_ratio(actual_kw: FloatArray, reference_kw: FloatArray, clip: tupl
     """
     both = np.isfinite(actual_kw) & np.isfinite(reference_kw)
     reference, size = float(reference_kw[both].sum()), float(np.abs(reference_kw[both]).sum())
-    if size == 0.0:
+    if size < _NO_LOAD_KW:
         return float("nan")
     trust = min(max(4.0 * abs(reference) / size - 1.0, 0.0), 1.0)
     if trust == 0.0:
