@@ -1,4 +1,4 @@
-"""The dispatcher of the demo: asks once the quote is steady, and accepts what that same quote offers."""
+"""The dispatcher of the demo: asks for a share of a quote that is steady, and accepts what the answer offers."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
