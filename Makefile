@@ -47,7 +47,7 @@ lock: $(READY)
 # What `vpp bench optimizer --rivals` is compared with; heavy, and needed for nothing else.
 rivals:
 	$(PYTHON) -m venv .venv-rivals
-	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r vpp/bench/rivals/requirements.txt
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r vpp/lab/bench/rivals/requirements.txt
 
 clean:
 	rm -rf .venv .venv-rivals .vpp .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.jit import njit
-from optimizer.validation import FloatArray, finite, shaped
+from optimizer.problem.validation import FloatArray, finite, shaped
 
 _BINS = 512
 _FEW = 2048

@@ -14,15 +14,15 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from optimizer.blocks.contracts import ContractsBlock
-from optimizer.blocks.market import MarketBlock
-from optimizer.blocks.regulation import RegulationBlock
-from optimizer.highs import OPTIONS, Option, configured, feasible, highs_lp, optimal, point, row_dual
-from optimizer.ledger import Account, Ledger, Row, Variables, constrain
-from optimizer.matrix import LinearProgram, linear_program
-from optimizer.problem import Problem
-from optimizer.solution import Status
-from optimizer.validation import BoolArray, FloatArray, ProblemError, finite, shaped
+from optimizer.exact.balances import Account, Balances, Row, Variables, constrain
+from optimizer.exact.blocks.contracts import ContractsBlock
+from optimizer.exact.blocks.market import MarketBlock
+from optimizer.exact.blocks.regulation import RegulationBlock
+from optimizer.exact.highs import OPTIONS, Option, configured, feasible, highs_lp, optimal, point, row_dual
+from optimizer.exact.matrix import LinearProgram, linear_program
+from optimizer.problem.problem import Problem
+from optimizer.problem.solution import Status
+from optimizer.problem.validation import BoolArray, FloatArray, ProblemError, finite, shaped
 
 _GAP_RATIO = 1e-5
 _SEARCH_RATIO = 0.8
@@ -143,7 +143,7 @@ def _fit(problem: Problem, columns: Columns) -> None:
 def _built(problem: Problem, columns: Columns) -> _Master:
     model = pyo.ConcreteModel()
     base = problem.network.base_kw.sum(axis=0) + problem.fixed_kw
-    ledger = Ledger(base[np.newaxis])
+    ledger = Balances(base[np.newaxis])
     weights = _weights(model, columns, ledger)
     ledger.moved = _mixed(weights, columns.moved_kw)
     ledger.solar = _mixed(weights, columns.solar_kw)
@@ -165,7 +165,7 @@ def _built(problem: Problem, columns: Columns) -> _Master:
     return _Master(pyomo=model, weights=weights, regulation=regulation, contracts=contracts)
 
 
-def _weights(model: pyo.ConcreteModel, columns: Columns, ledger: Ledger) -> Variables:
+def _weights(model: pyo.ConcreteModel, columns: Columns, ledger: Balances) -> Variables:
     """Add the weights, column by column and zone by zone, and the rows that make them a mixture."""
     count, zones = columns.cost_cny.shape
     model.columns = block = pyo.Block()
@@ -187,7 +187,9 @@ def _mixed(weights: Variables, power_kw: FloatArray) -> list[Account]:
     return [Account(0.0, coefficients[t], list(weights.data), low[t], high[t]) for t in range(steps)]
 
 
-def _reserve(model: pyo.ConcreteModel, problem: Problem, columns: Columns, weights: Variables, ledger: Ledger) -> None:
+def _reserve(
+    model: pyo.ConcreteModel, problem: Problem, columns: Columns, weights: Variables, ledger: Balances
+) -> None:
     reserve = problem.reserve
     if reserve is None:
         return

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Literal
 
-from optimizer.highs import OPTIONS, Option, configured
-from optimizer.monolith import estimated_columns, solve_monolith
-from optimizer.problem import Problem
-from optimizer.solution import GAP_RATIO, Method, Solution, Warm
-from optimizer.validation import ProblemError
+from optimizer.exact.highs import OPTIONS, Option, configured
+from optimizer.exact.monolith import estimated_columns, solve_monolith
+from optimizer.problem.problem import Problem
+from optimizer.problem.solution import GAP_RATIO, Method, Solution, Warm
+from optimizer.problem.validation import ProblemError
 
 __all__ = ["MONOLITH_COLUMNS", "OPTIONS", "Option", "configured", "solve"]
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.problem import (
+from optimizer.problem.problem import (
     Band,
     Charging,
     Churn,
@@ -29,8 +29,8 @@ from optimizer.problem import (
     Solar,
     Storing,
 )
-from optimizer.solution import GAP_RATIO, Method, Solution, Status, Warm
-from optimizer.validation import ProblemError
+from optimizer.problem.solution import GAP_RATIO, Method, Solution, Status, Warm
+from optimizer.problem.validation import ProblemError
 
 HEADER_BYTES = 9
 READY, PROBLEM, SOLUTION, ERROR = b"R", b"P", b"S", b"E"

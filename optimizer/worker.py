@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from optimizer.decomposition.warmup import warm_up
 from optimizer.heap import keep_freed_memory
+from optimizer.problem.validation import ProblemError
 from optimizer.solve import solve
-from optimizer.validation import ProblemError
 from optimizer.wire import ERROR, HEADER_BYTES, READY, SOLUTION, Buffer, frame, problem_from, solution_bytes
 
 _NICENESS = 5

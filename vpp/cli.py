@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from vpp.bench.commands import bench
 from vpp.domain.errors import VppError
+from vpp.lab.bench.commands import bench
 
 app = typer.Typer(
     name="vpp",
@@ -124,7 +124,7 @@ def fleet(
     from vpp.config import Settings
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url)
-    from vpp.bootstrap.fleet import FleetPlan, run_fleet
+    from vpp.lab.compose.fleet import FleetPlan, run_fleet
 
     plan = FleetPlan(
         stations=stations,
@@ -176,7 +176,7 @@ def demo(
 
     Exits 0 only if what was accepted was delivered and everything promised was kept.
     """
-    from vpp.demo import DemoOptions, run_demo
+    from vpp.lab.demo import DemoOptions, run_demo
 
     options = DemoOptions(
         stations=stations,
@@ -242,7 +242,7 @@ def simulate(
 
     No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
     """
-    from vpp.simulate.command import SimulateOptions, run_simulate
+    from vpp.lab.simulate.command import SimulateOptions, run_simulate
 
     options = SimulateOptions(
         preset=preset,
@@ -269,7 +269,7 @@ def replay(
     json: Json = False,
 ) -> None:
     """Decide every recorded cycle again from journal and telemetry and compare the setpoints."""
-    from vpp.bootstrap.records import run_replay
+    from vpp.bootstrap.replay import run_replay
     from vpp.config import Settings
 
     raise typer.Exit(run_replay(Settings.load(config, data_dir=data_dir), as_json=json))
@@ -278,7 +278,7 @@ def replay(
 @audit.command("verify")
 def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: Json = False) -> None:
     """Verify the journal's hash chain from its first entry to its last."""
-    from vpp.bootstrap.records import run_audit
+    from vpp.bootstrap.replay import run_audit
     from vpp.config import Settings
 
     run_audit(Settings.load(config, data_dir=data_dir), as_json=json)

@@ -1,7 +1,6 @@
-"""Modbus TCP: SunSpec and declared register maps; our client and simulated devices."""
+"""Modbus TCP: SunSpec and declared register maps; our client; ``simulated`` holds the device side."""
 
-from adapters.modbus.devices import ModbusDevices
+from adapters.modbus.devices.register_map import RegisterMap
 from adapters.modbus.link import ModbusLink
-from adapters.modbus.regmap import RegisterMap
 
-__all__ = ["ModbusDevices", "ModbusLink", "RegisterMap"]
+__all__ = ["ModbusLink", "RegisterMap"]

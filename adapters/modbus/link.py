@@ -9,13 +9,13 @@ from types import MappingProxyType
 import structlog
 
 from adapters.modbus.address import Address
-from adapters.modbus.device import Device
-from adapters.modbus.mapped import MappedDevice
+from adapters.modbus.devices.device import Device
+from adapters.modbus.devices.mapped_device import MappedDevice
+from adapters.modbus.devices.register_map import RegisterMap
+from adapters.modbus.devices.sunspec_device import SunSpecDevice
 from adapters.modbus.memory import VolatileMemory
 from adapters.modbus.outlet import NAME, Outlet
-from adapters.modbus.regmap import RegisterMap
 from adapters.modbus.site import Pace, Site
-from adapters.modbus.sunspecdevice import SunSpecDevice
 from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex

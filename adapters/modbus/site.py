@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import structlog
 
 from adapters.modbus.outlet import Outlet
+from adapters.modbus.transport.connection import (
+    BehindGatewayError,
+    ModbusConnection,
+    NoAnswerError,
+    NoConnectionError,
+    RefusedError,
+)
 from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
-from adapters.modbus.wire import BehindGatewayError, NoAnswerError, NoConnectionError, RefusedError, Wire
 from vpp.domain.errors import FrameError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
@@ -65,7 +71,7 @@ class Site:
         self._jitter = jitter
         self._work = asyncio.Event()
         timeout_wall_s = max(clock.wall(pace.timeout_s), _LEAST_TIMEOUT_WALL_S)
-        self._wire = Wire(endpoint, timeout_wall_s=timeout_wall_s, on_lost=self._work.set)
+        self._wire = ModbusConnection(endpoint, timeout_wall_s=timeout_wall_s, on_lost=self._work.set)
         self._waiting: dict[int, Command] = {}
         self._down = False
         self._failures = 0

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from adapters.modbus.control import Check, Order, UnsupportedError
-from adapters.modbus.device import Device, Instruction
-from adapters.modbus.wire import BehindGatewayError, Code, NoAnswerError, RefusedError, Wire
-from adapters.modbus.writing import Group, Pen, put_back
+from adapters.modbus.devices.controls import Check, Order, UnsupportedError
+from adapters.modbus.devices.device import Device, Instruction
+from adapters.modbus.transport.connection import BehindGatewayError, Code, ModbusConnection, NoAnswerError, RefusedError
+from adapters.modbus.transport.writing import Group, RegisterWriter, put_back
 from vpp.domain.errors import DeviceUnreachableError, FrameError, RetryError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.trouble import Trouble, mask_of
@@ -104,7 +104,7 @@ class Unit:
     told_troubles: int | None = None
     ack_s: float | None = None
     said: str = ""
-    _pen: Pen = field(default_factory=Pen)
+    _pen: RegisterWriter = field(default_factory=RegisterWriter)
     _recalled: bool = False
     _learn_again_s: float = 0.0
     _memory_again_s: float = 0.0
@@ -131,7 +131,7 @@ class Unit:
         self.device.known = False
         self._recalled = self._recalled and not another_had_it
 
-    async def poll(self, wire: Wire, now_s: float) -> None:
+    async def poll(self, wire: ModbusConnection, now_s: float) -> None:
         """Read what changes, learning the device first if need be; put right what has outlived its lease.
 
         Raises:
@@ -148,7 +148,7 @@ class Unit:
         self._note_lease(now_s)
         await self._settle(wire, now_s)
 
-    async def obey(self, wire: Wire, command: Command, now_s: float, lease_s: float) -> Verdict:
+    async def obey(self, wire: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
         """Carry out one instruction: write, read back, compare; raises NoConnectionError only."""
         given = self.device.default_given
         try:
@@ -175,7 +175,7 @@ class Unit:
             self.dispatched = command.layer is Layer.DISPATCH
             self.lease_until_s = command.until_s if self.dispatched else 0.0
 
-    async def _learn(self, wire: Wire, now_s: float) -> None:
+    async def _learn(self, wire: ModbusConnection, now_s: float) -> None:
         """Learn the device, or learn it again; where that fails, what is known stays good for a while."""
         if self.device.known and now_s < self._learn_again_s:
             await self._recall(now_s)
@@ -190,7 +190,7 @@ class Unit:
             return
         share = self.row * _SPREAD % 1.0
         self._learn_again_s = now_s + _LEARNT_FOR_S * (1.0 + share) / 2.0
-        self._pen, self._faulty_polls = Pen(), 0
+        self._pen, self._faulty_polls = RegisterWriter(), 0
         await self._recall(now_s)
         self._note_lease(now_s)
 
@@ -219,7 +219,7 @@ class Unit:
         if left_s > 0.0 or (left_s == 0.0 and not self.dispatched):
             self.lease_until_s = now_s + left_s
 
-    async def _settle(self, wire: Wire, now_s: float) -> None:
+    async def _settle(self, wire: ModbusConnection, now_s: float) -> None:
         """End what has outlived its lease: the device kept no timer, or reverted to less than the owner's limit."""
         if self.device.found is None or not self._recalled:
             return
@@ -249,7 +249,7 @@ class Unit:
             self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
         self.device.found = news
 
-    async def _release(self, wire: Wire) -> None:
+    async def _release(self, wire: ModbusConnection) -> None:
         """Put back what was found, or our default."""
         try:
             instruction = self.device.instruction(_RELEASE)
@@ -270,7 +270,7 @@ class Unit:
             return
         self.device.found = None
 
-    async def _carry_out(self, wire: Wire, command: Command, now_s: float, lease_s: float) -> Verdict:
+    async def _carry_out(self, wire: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
         await self._learn(wire, now_s)
         held = self.lease_until_s > now_s
         order = Order(layer=command.layer, power_kw=command.power_kw, lease_s=lease_s, held=held)
@@ -283,7 +283,7 @@ class Unit:
             instruction = self.device.instruction(order)
         return await self._write(wire, instruction, command)
 
-    async def _note_found(self, wire: Wire, instruction: Instruction, layer: Layer) -> bool:
+    async def _note_found(self, wire: ModbusConnection, instruction: Instruction, layer: Layer) -> bool:
         """Read what stands in the device and remember it before anything is written; tell whether that is done."""
         if not self._recalled:
             return False
@@ -299,7 +299,7 @@ class Unit:
         self.device.found = found
         return True
 
-    async def _write(self, wire: Wire, instruction: Instruction, command: Command) -> Verdict:
+    async def _write(self, wire: ModbusConnection, instruction: Instruction, command: Command) -> Verdict:
         """Write, read back and compare; what is refused, in whole or in part, is taken back."""
         layer, begun, taken = command.layer, list[Group](), self._pen.taken
         try:
@@ -328,7 +328,7 @@ class Unit:
             await self._read_back(wire, instruction)
         return READBACK
 
-    async def _checked(self, wire: Wire, instruction: Instruction) -> Check:
+    async def _checked(self, wire: ModbusConnection, instruction: Instruction) -> Check:
         """Read back and compare, a few times where that differs: some devices show a value only after they took it."""
         await self._read_back(wire, instruction)
         for wait_wall_s in _SHOWN_AFTER_WALL_S:
@@ -338,7 +338,7 @@ class Unit:
             await self._read_back(wire, instruction)
         return instruction.check()
 
-    async def _read_back(self, wire: Wire, instruction: Instruction) -> None:
+    async def _read_back(self, wire: ModbusConnection, instruction: Instruction) -> None:
         for read in instruction.reads:
             self.device.store(read, await wire.read(self.number, read.address, read.count, read.table))
 

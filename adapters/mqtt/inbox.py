@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 
 from adapters.mqtt import payload
-from adapters.mqtt.charge import Charges
-from adapters.mqtt.delivery import Delivery, Rejection
-from adapters.mqtt.ledger import Ledger
+from adapters.mqtt.batching import Batcher, Rejection
+from adapters.mqtt.command_queue import CommandQueue
 from adapters.mqtt.payload import DeviceReading
-from adapters.mqtt.roster import Roster
-from adapters.mqtt.siteclock import SiteClock
+from adapters.mqtt.site_clock import SiteClock
+from adapters.mqtt.site_directory import SiteDirectory
+from adapters.mqtt.state_of_charge import Charges
 from adapters.mqtt.topics import Leaf, leaf_of, site_of
 from vpp.domain.errors import FrameError, InputError
 from vpp.domain.setpoint import OutcomeStatus, Reason
@@ -26,7 +26,7 @@ _POWERS = (Quantity.POWER_KW, Quantity.P_MIN_KW, Quantity.P_MAX_KW, Quantity.LIM
 class Inbox:
     """Turns messages into samples, presence and outcomes; a bad one is counted and harms nobody else."""
 
-    def __init__(self, roster: Roster, ledger: Ledger, delivery: Delivery) -> None:
+    def __init__(self, roster: SiteDirectory, ledger: CommandQueue, delivery: Batcher) -> None:
         self._roster = roster
         self._ledger = ledger
         self._delivery = delivery

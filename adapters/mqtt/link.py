@@ -10,12 +10,12 @@ import aiomqtt
 import structlog
 
 from adapters.mqtt import payload
+from adapters.mqtt.batching import NAME, Batcher
+from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
 from adapters.mqtt.connection import Backoff, Broker, Connection, apart
-from adapters.mqtt.delivery import NAME, Delivery
 from adapters.mqtt.inbox import Inbox
-from adapters.mqtt.ledger import Errand, Ledger
 from adapters.mqtt.payload import Command
-from adapters.mqtt.roster import Roster
+from adapters.mqtt.site_directory import SiteDirectory
 from adapters.mqtt.topics import Leaf, site_of, topic
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
@@ -49,9 +49,9 @@ class MqttLink:
         self._broker = Broker.at(url)
         self._clock = clock
         self._sweep_s = ack_timeout_s / _SWEEPS_PER_TIMEOUT
-        self._roster = Roster()
-        self._ledger = Ledger(ack_timeout_s)
-        self._delivery = Delivery()
+        self._roster = SiteDirectory()
+        self._ledger = CommandQueue(ack_timeout_s)
+        self._delivery = Batcher()
         self._inbox = Inbox(self._roster, self._ledger, self._delivery)
         self._backoff = Backoff()
         self._owns: Callable[[str], bool] | None = None
@@ -143,7 +143,7 @@ class MqttLink:
             until_s=float(batch.until_s[position]) if layer is Layer.DISPATCH else math.inf,
             epoch=batch.epoch,
         )
-        errand = Errand(row=row, site=place[0], command=command)
+        errand = QueuedCommand(row=row, site=place[0], command=command)
         if not self._roster.is_reachable(row):
             self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
             return
@@ -276,7 +276,7 @@ def _chunks(sites: list[str]) -> Iterator[list[str]]:
     return (sites[first : first + _SITES_AT_ONCE] for first in range(0, len(sites), _SITES_AT_ONCE))
 
 
-def _by_site(errand: Errand) -> str:
+def _by_site(errand: QueuedCommand) -> str:
     return errand.site
 
 

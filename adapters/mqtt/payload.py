@@ -36,8 +36,8 @@ from functools import partial
 
 import orjson
 
-from adapters.mqtt.charge import LEAST_RATIO, MOST_RATIO
 from adapters.mqtt.fields import Fields
+from adapters.mqtt.state_of_charge import LEAST_RATIO, MOST_RATIO
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity

@@ -29,7 +29,6 @@ Read top-down::
 Signs: inside net power is load-positive; OCPP's import is our plus, its export and a negative setpoint our minus.
 """
 
-from adapters.ocpp.server import OcppLink
-from adapters.ocpp.stations import OcppStations
+from adapters.ocpp.central_system.server import OcppLink
 
-__all__ = ["OcppLink", "OcppStations"]
+__all__ = ["OcppLink"]

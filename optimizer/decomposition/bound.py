@@ -34,10 +34,10 @@ from optimizer.decomposition.arrays import (
     Stores,
     Tree,
 )
-from optimizer.decomposition.flexible import loads_bound
+from optimizer.decomposition.devices.battery_path import Cell, best_path, corner
+from optimizer.decomposition.devices.flexible import loads_bound
+from optimizer.decomposition.devices.reserve import holding_proof
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.decomposition.reserving import holding_proof
-from optimizer.decomposition.storing import Cell, best_path, corner
 from optimizer.decomposition.sweep import bounds, cell_of, recall
 from optimizer.jit import njit
 

@@ -19,9 +19,9 @@ from optimizer.decomposition.arrays import (
     Tree,
 )
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.devices import present_kw
 from optimizer.jit import njit
-from optimizer.problem import Network, Problem
+from optimizer.problem.devices import present_kw
+from optimizer.problem.problem import Network, Problem
 
 _NO_REBOUND = 1
 

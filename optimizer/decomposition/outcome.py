@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
+from optimizer.decomposition.devices.reserve import held_kw
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.repair import overload_kw, owner
-from optimizer.decomposition.reserving import held_kw
 from optimizer.jit import njit
-from optimizer.problem import Problem
+from optimizer.problem.problem import Problem
 
 
 class Outcome(NamedTuple):
-    """Consequences of a schedule; names and units as in ``optimizer.solution.Solution``, rows as in the fleet."""
+    """Consequences of a schedule; names and units as in ``optimizer.problem.Solution``, rows as in the fleet."""
 
     objective_cny: float
     gross_cny: float

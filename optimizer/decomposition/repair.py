@@ -23,7 +23,7 @@ from optimizer.decomposition.arrays import (
 )
 from optimizer.decomposition.prices import copied
 from optimizer.decomposition.sweep import sweep
-from optimizer.devices import inside
+from optimizer.problem.devices import inside
 
 _ROUNDS = 25
 _PATIENCE = 6

@@ -39,11 +39,11 @@ from optimizer.decomposition.arrays import (
     Stores,
     Tree,
 )
-from optimizer.decomposition.charging import water_level
-from optimizer.decomposition.flexible import cut_loads
+from optimizer.decomposition.devices.battery_path import Cell, best_path, limits
+from optimizer.decomposition.devices.charging import water_level
+from optimizer.decomposition.devices.flexible import cut_loads
+from optimizer.decomposition.devices.reserve import held_back, held_kw
 from optimizer.decomposition.market import UNKNOWN, Pending, View, look, settle, soft
-from optimizer.decomposition.reserving import held_back, held_kw
-from optimizer.decomposition.storing import Cell, best_path, limits
 from optimizer.jit import njit
 
 _PANEL_STEPS = 40

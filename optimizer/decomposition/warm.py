@@ -3,15 +3,15 @@
 import numpy as np
 
 from optimizer.decomposition.arrays import City, Fleet, Floats, Ints, Memory, Prices, Schedule, Singles
+from optimizer.decomposition.devices.reserve import note_held
 from optimizer.decomposition.fleet import in_cells
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.prices import make_feasible, opening_prices
-from optimizer.decomposition.reserving import note_held
+from optimizer.feasibility_projection import realise_flexible
 from optimizer.jit import njit
-from optimizer.problem import Problem
-from optimizer.realisation import realise_flexible
-from optimizer.solution import Warm
-from optimizer.validation import PowerArray
+from optimizer.problem.problem import Problem
+from optimizer.problem.solution import Warm
+from optimizer.problem.validation import PowerArray
 
 
 def warm_of(prices: Prices, power_kw: PowerArray) -> Warm:

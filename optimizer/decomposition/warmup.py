@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from optimizer.decomposition.solve import decompose
-from optimizer.problem import (
+from optimizer.problem.problem import (
     Band,
     Charging,
     Churn,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from optimizer.validation import at_least
+from optimizer.problem.validation import at_least
 
 
 @dataclass(slots=True, kw_only=True)

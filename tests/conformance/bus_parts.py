@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 
-from vpp.bus.gateway import Gateway
-from vpp.bus.hub import GatewayHub
+from vpp.bus.gateway.gateway import Gateway
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.domain.errors import BusError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.knock import Knock, KnockBook
@@ -213,9 +213,9 @@ class BadBus:
 @asynccontextmanager
 async def leading(
     bus: Bus, index: FleetIndex, *, epoch: int = 1, answer_s: float = 5.0, ears: Ears | None = None
-) -> AsyncIterator[tuple[GatewayHub, Ears]]:
+) -> AsyncIterator[tuple[LeaderEndpoint, Ears]]:
     """Run the leader's end."""
-    hub, ears = GatewayHub(bus, SYSTEM_CLOCK, answer_s=answer_s, lost_wall_s=LOST_WALL_S), ears or Ears()
+    hub, ears = LeaderEndpoint(bus, SYSTEM_CLOCK, answer_s=answer_s, lost_wall_s=LOST_WALL_S), ears or Ears()
     hub.lead(epoch)
     hub.assign(index)
     await hub.start(ears)

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from adapters.ocpp.server import OcppLink
+from adapters.ocpp.central_system.server import OcppLink
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.knock import Knock

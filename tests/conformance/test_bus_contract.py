@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from vpp.bus.inprocess import InProcessBus
-from vpp.bus.nats import NatsBus
-from vpp.bus.server import NatsServer, local_nats
-from vpp.bus.subjects import MAX_MESSAGE_BYTES
+from vpp.bus.transport.inprocess import InProcessBus
+from vpp.bus.transport.nats import NatsBus
+from vpp.bus.transport.nats_server import NatsServer, local_nats
+from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError
 from vpp.ports import Bus
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.conformance.bus_parts import LOST_WALL_S, Devices, Ears, city, orders, serving, until
 from vpp.bootstrap.gateway import fleet_of
-from vpp.bus.fleetbus import ANNOUNCEMENTS, FleetBus, Strangers, announcement, first_fleet
-from vpp.bus.hub import GatewayHub
-from vpp.bus.inprocess import InProcessBus
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.bus.transport.fleet_bus import ANNOUNCEMENTS, FleetBus, Strangers, announcement, first_fleet
+from vpp.bus.transport.inprocess import InProcessBus
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, InputError
 from vpp.ports import Bus
@@ -19,9 +19,9 @@ from vpp.runtime.clock import SYSTEM_CLOCK
 
 
 @asynccontextmanager
-async def leading(bus: Bus, fleet: str, *, rows: int, epoch: int = 1) -> AsyncIterator[tuple[GatewayHub, Ears]]:
+async def leading(bus: Bus, fleet: str, *, rows: int, epoch: int = 1) -> AsyncIterator[tuple[LeaderEndpoint, Ears]]:
     """Lead a fleet of some rows."""
-    hub, ears = GatewayHub(bus, SYSTEM_CLOCK, answer_s=5.0, lost_wall_s=LOST_WALL_S), Ears()
+    hub, ears = LeaderEndpoint(bus, SYSTEM_CLOCK, answer_s=5.0, lost_wall_s=LOST_WALL_S), Ears()
     hub.assign(city(rows))
     hub.lead(epoch, fleet=fleet)
     await hub.start(ears)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.conformance.bus_parts import BadBus, Devices, Places, city, leading, orders, serving, until
-from vpp.bus import subjects
-from vpp.bus.codec import Kind, encode
-from vpp.bus.frames import setpoint_frame
-from vpp.bus.inprocess import InProcessBus
-from vpp.bus.link import BusLink
-from vpp.bus.nats import NatsBus
-from vpp.bus.server import local_nats
+from vpp.application.loops.device_plane import DevicePlane
+from vpp.bus.leader.gateway_link import BusLink
+from vpp.bus.messages.codec import Kind, encode
+from vpp.bus.messages.frames import setpoint_frame
+from vpp.bus.transport import subjects
+from vpp.bus.transport.inprocess import InProcessBus
+from vpp.bus.transport.nats import NatsBus
+from vpp.bus.transport.nats_server import local_nats
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.knock import Knock
 from vpp.domain.resource import Adapter
@@ -24,7 +25,6 @@ from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.ports import Bus
 from vpp.runtime.clock import SYSTEM_CLOCK
-from vpp.runtime.plane import DevicePlane
 
 ACCEPTED = (OutcomeStatus.ACCEPTED, Reason.NONE)
 NOT_CONNECTED = (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)

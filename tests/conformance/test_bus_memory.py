@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from tests.conformance.bus_parts import LOST_WALL_S, BadBus, Ears, city
-from vpp.bus import subjects
-from vpp.bus.codec import Kind, encode
-from vpp.bus.hub import GatewayHub
-from vpp.bus.inprocess import InProcessBus
-from vpp.bus.memory import BusMemory
+from vpp.bus.device_memory import BusMemory
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.bus.messages.codec import Kind, encode
+from vpp.bus.transport import subjects
+from vpp.bus.transport.inprocess import InProcessBus
 from vpp.domain.errors import BusError, RetryError
 from vpp.ports import Bus
 from vpp.runtime.clock import SYSTEM_CLOCK
@@ -47,7 +47,7 @@ async def bus() -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def kept(bus: Bus) -> AsyncIterator[_SlowMemory]:
-    hub, memory = GatewayHub(bus, SYSTEM_CLOCK, answer_s=5.0, lost_wall_s=LOST_WALL_S), _SlowMemory()
+    hub, memory = LeaderEndpoint(bus, SYSTEM_CLOCK, answer_s=5.0, lost_wall_s=LOST_WALL_S), _SlowMemory()
     hub.lead(1)
     hub.assign(city(3))
     hub.remember_in(memory)
@@ -89,7 +89,7 @@ async def test_lost_answers_are_asked_for_again(bus: Bus, kept: _SlowMemory) -> 
 
 
 async def test_without_a_leader_nothing_counts_as_kept(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vpp.bus.memory._GIVE_UP_WALL_S", 0.1)
+    monkeypatch.setattr("vpp.bus.device_memory._GIVE_UP_WALL_S", 0.1)
     with pytest.raises(BusError):
         await _at_gateway(bus).remember(1, FOUND)
     with pytest.raises(BusError):

@@ -10,13 +10,13 @@ import pytest
 from adapters.ocpp import OcppLink
 from tests.conformance.bus_parts import Ears, city, leading, orders, until
 from tests.conformance.ocpp_bench import station
-from vpp.bus import subjects
-from vpp.bus.frames import receipt_of, setpoint_frame
-from vpp.bus.gateway import Gateway
-from vpp.bus.hub import GatewayHub
-from vpp.bus.inprocess import InProcessBus
-from vpp.bus.nats import NatsBus
-from vpp.bus.server import local_nats
+from vpp.bus.gateway.gateway import Gateway
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.bus.messages.frames import receipt_of, setpoint_frame
+from vpp.bus.transport import subjects
+from vpp.bus.transport.inprocess import InProcessBus
+from vpp.bus.transport.nats import NatsBus
+from vpp.bus.transport.nats_server import local_nats
 from vpp.domain.setpoint import OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.ports import Bus, Clock
@@ -42,7 +42,7 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
 @pytest.fixture(autouse=True)
 def short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have gateways that outlive their leader not wait for it."""
-    monkeypatch.setattr("vpp.bus.gateway._FAREWELL_WALL_S", 0.3)
+    monkeypatch.setattr("vpp.bus.gateway.gateway._FAREWELL_WALL_S", 0.3)
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ class Watched(Ears):
 @asynccontextmanager
 async def two_gateways(
     bus: Bus, clocks: tuple[Clock, Clock] = (SYSTEM_CLOCK, SYSTEM_CLOCK)
-) -> AsyncIterator[tuple[GatewayHub, Watched, OcppLink, OcppLink]]:
+) -> AsyncIterator[tuple[LeaderEndpoint, Watched, OcppLink, OcppLink]]:
     """Run a leader and two gateways, of clocks that may disagree."""
     ears = Watched()
     async with (

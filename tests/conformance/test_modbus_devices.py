@@ -19,8 +19,9 @@ from sunspec2.modbus.client import (
 from sunspec2.modbus.modbus import ModbusClientException
 
 import adapters.modbus
-from adapters.modbus import ModbusDevices, ModbusLink, RegisterMap
-from adapters.modbus.server import Endpoint, Treatment
+from adapters.modbus import ModbusLink, RegisterMap
+from adapters.modbus.simulated.devices import ModbusDevices
+from adapters.modbus.simulated.server import Endpoint, Treatment
 from tests.conformance.modbus_parts import PATIENCE_WALL_S, SPEED, Ear, FastClock, battery, fleet, free_port, pv
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
@@ -486,7 +487,7 @@ async def test_what_reads_back_otherwise_is_rejected() -> None:
 
 
 async def test_the_shipped_map_moves_a_battery_over_the_wire() -> None:
-    path = Path(adapters.modbus.__file__).parent / "maps" / "example_meter.toml"
+    path = Path(adapters.modbus.__file__).parent / "devices" / "maps" / "example_meter.toml"
     unit = _BareUnit(table={52: 0, 53: 0, 72: 0, 73: 0, 100: 500, 200: 0, 201: 0, 202: 0})
     async with _bare(unit) as port:
         clock, ear = FastClock(), Ear()

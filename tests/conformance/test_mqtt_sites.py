@@ -15,11 +15,11 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.broker import local_broker
 from adapters.mqtt import payload
 from adapters.mqtt.connection import Broker, Connection
 from adapters.mqtt.link import MqttLink
-from adapters.mqtt.sites import MqttSites
+from adapters.mqtt.simulated.broker import local_broker
+from adapters.mqtt.simulated.sites import MqttSites
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -534,7 +534,9 @@ async def test_mosquitto_does_as_well(tmp_path: Path, monkeypatch: pytest.Monkey
     mosquitto = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
     if mosquitto is None:
         pytest.skip("mosquitto is not installed")
-    monkeypatch.setattr("adapters.broker._candidates", lambda name: [mosquitto] if name == "mosquitto" else [])
+    monkeypatch.setattr(
+        "adapters.mqtt.simulated.broker._candidates", lambda name: [mosquitto] if name == "mosquitto" else []
+    )
     async with _scene(tmp_path) as scene:
         world = World(scene.clock)
         link, _ = await _ready(scene, world)

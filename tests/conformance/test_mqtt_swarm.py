@@ -8,10 +8,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from adapters.broker import local_broker
 from adapters.mqtt.connection import Broker
 from adapters.mqtt.link import MqttLink
-from adapters.mqtt.swarm import SiteSwarm
+from adapters.mqtt.simulated.broker import local_broker
+from adapters.mqtt.simulated.swarm import SiteSwarm
 from adapters.mqtt.topics import Leaf, topic
 from tests.conformance.bus_parts import Ears, city, until
 from vpp.domain.fleet import FleetIndex

@@ -9,9 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.ocpp import OcppLink, server, sessions
-from adapters.ocpp.commands import reserved_profile_id
-from adapters.ocpp.wire import stamp
+from adapters.ocpp import OcppLink
+from adapters.ocpp.central_system import server, sessions
+from adapters.ocpp.control.scripts import reserved_profile_id
+from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,

@@ -5,21 +5,23 @@ import math
 import orjson
 import pytest
 
-from adapters.ocpp import OcppLink, door, session
-from adapters.ocpp.channel import CRASHED
-from adapters.ocpp.charger import Charger
-from adapters.ocpp.commands import Script
-from adapters.ocpp.frames import MAX_MESSAGE_BYTES
-from adapters.ocpp.healing import is_too_much
-from adapters.ocpp.instructions import carry_out
-from adapters.ocpp.records import Command
-from adapters.ocpp.wire import Version
+from adapters.kit.websocket import acceptor
+from adapters.kit.websocket.connection import CRASHED
+from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES
+from adapters.ocpp import OcppLink
+from adapters.ocpp.central_system import session
+from adapters.ocpp.control.instructions import carry_out
+from adapters.ocpp.control.scripts import Script
+from adapters.ocpp.messages.healing import is_too_much
+from adapters.ocpp.messages.ocpp_j import Version
+from adapters.ocpp.station.station_records import Command
+from adapters.ocpp.station.station_state import StationState
 from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, setpoints, station
 from tests.fuzz.ocpp_ground import dialled
+from vpp.application.loops.device_plane import STANDING_STILL_WALL_S, DevicePlane
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
 from vpp.ports import LiveLink
-from vpp.runtime.plane import STANDING_STILL_WALL_S, DevicePlane
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
 
@@ -189,7 +191,7 @@ def test_what_a_busy_day_holds_is_not_too_much_to_mend() -> None:
 async def test_an_instruction_whose_carrying_out_fails_comes_back_once_and_costs_its_own_station_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(_: object, charger: Charger, command: Command) -> Script:
+    def fail(_: object, charger: StationState, command: Command) -> Script:
         if charger.id == "CP1":
             raise ZeroDivisionError(command.id)
         return (yield from carry_out(_, charger, command))  # type: ignore[arg-type]
@@ -241,7 +243,7 @@ async def test_a_handshake_that_ends_in_an_exception_costs_its_own_connection_al
 
     sink = Sink()
     async with central(sink, authenticate=lambda *_: True) as link, station(link) as here:
-        monkeypatch.setattr(door.Door, "_is_itself", fail)
+        monkeypatch.setattr(acceptor.Acceptor, "_is_itself", fail)
         for number in range(40):
             line = await dialled(link.port)
             assert not await line.upgrade("CP2", Version.V16)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.ocpp.server import OcppLink
-from adapters.ocpp.wire import stamp
+from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import EV, RawStation, Sink, central, fleet, resource, setpoints, station
 from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer

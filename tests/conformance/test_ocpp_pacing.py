@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from adapters.ocpp.wire import parse_stamp
+from adapters.ocpp.messages.ocpp_j import parse_stamp
 from tests.conformance.ocpp_bench import ACCEPTED, EV, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_ways import profiles
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason

@@ -10,9 +10,10 @@ import orjson
 import pytest
 from websockets.asyncio.client import connect
 
-from adapters.ocpp import OcppLink, server
-from adapters.ocpp.frames import CloseCode, Opcode, masked
-from adapters.ocpp.wire import stamp
+from adapters.kit.websocket.frames import CloseCode, Opcode, masked
+from adapters.ocpp import OcppLink
+from adapters.ocpp.central_system import server
+from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from adapters.ocpp import OcppLink
-from adapters.ocpp.security import KeyTable, new_key, server_context
+from adapters.ocpp.central_system.security import KeyTable, new_key, server_context
 from tests.conformance.ocpp_bench import ACCEPTED, EV, EV2, V2G, Sink, central, clock, fleet, setpoints, station
 from tests.conformance.test_ocpp_pains import BOOT, UPGRADE, Plain
 from tests.conformance.test_ocpp_stations import both_ends, connected, running

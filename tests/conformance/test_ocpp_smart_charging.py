@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from adapters.ocpp import der, profiles
-from adapters.ocpp.der import DerControl, DerControlType
-from adapters.ocpp.profiles import OperationMode, Period, ProfileDraft, ProfileKind, ProfilePurpose
-from adapters.ocpp.wire import Version, stamp
+from adapters.ocpp.control import der
+from adapters.ocpp.control.der import DerControl, DerControlType
+from adapters.ocpp.messages.ocpp_j import Version, stamp
+from adapters.ocpp.profiles import charging_profiles
+from adapters.ocpp.profiles.charging_profiles import OperationMode, Period, ProfileDraft, ProfileKind, ProfilePurpose
 from tests.conformance.ocpp_bench import ACCEPTED, EV, V2G, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_central import begin, body, period
 from tests.conformance.test_ocpp_stations import both_ends, connected, last, running
@@ -48,7 +49,9 @@ async def told(raw: RawStation, link: object, action: str, call: object) -> dict
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tc_056_and_k01_a_default_profile_of_several_periods_is_installed(version: str) -> None:
     async with central(Sink()) as link, station(link, version=version) as raw:
-        payload = await told(raw, link, "SetChargingProfile", profiles.set_profile(link.version(EV), 1, draft()))
+        payload = await told(
+            raw, link, "SetChargingProfile", charging_profiles.set_profile(link.version(EV), 1, draft())
+        )
         profile = body(version, payload)
         assert profile["chargingProfilePurpose"] == "TxDefaultProfile"
         assert [p["limit"] for p in profile["chargingSchedule"]["chargingSchedulePeriod"]] == [6000.0, 10000.0, 8000.0]
@@ -77,7 +80,9 @@ async def test_tc_057_a_relative_tx_profile_has_no_start(version: str) -> None:
         relative = draft(
             purpose=ProfilePurpose.TX, kind=ProfileKind.RELATIVE, transaction=transaction, from_s=None, to_s=None
         )
-        payload = await told(raw, link, "SetChargingProfile", profiles.set_profile(link.version(EV), 1, relative))
+        payload = await told(
+            raw, link, "SetChargingProfile", charging_profiles.set_profile(link.version(EV), 1, relative)
+        )
         assert "startSchedule" not in body(version, payload)["chargingSchedule"]
         assert str(body(version, payload)["transactionId"]) == transaction
 
@@ -86,7 +91,7 @@ async def test_tc_057_a_relative_tx_profile_has_no_start(version: str) -> None:
 async def test_tc_059_and_k05_a_remote_start_carries_a_profile(version: str) -> None:
     async with central(Sink()) as link, station(link, version=version) as raw:
         relative = draft(purpose=ProfilePurpose.TX, kind=ProfileKind.RELATIVE, start_s=None, from_s=None, to_s=None)
-        call = profiles.remote_start(link.version(EV), 1, "CAR1", relative)
+        call = charging_profiles.remote_start(link.version(EV), 1, "CAR1", relative)
         payload = await told(raw, link, call.action, call)
         assert payload["chargingProfile"]["chargingProfilePurpose"] == "TxProfile"
         assert "transactionId" not in payload["chargingProfile"]
@@ -106,21 +111,21 @@ async def test_tc_067_and_k10_three_profiles_are_cleared_by_id_by_criteria_and_a
         known = link.version(EV)
         cap = draft(id=1, purpose=ProfilePurpose.STATION_MAX, stack_level=0)
         for connector, one in ((0, cap), (1, draft(id=2)), (1, draft(id=3, stack_level=2))):
-            await told(raw, link, "SetChargingProfile", profiles.set_profile(known, connector, one))
-        by_id = await told(raw, link, "ClearChargingProfile", profiles.clear_profiles(known, profile_id=1))
+            await told(raw, link, "SetChargingProfile", charging_profiles.set_profile(known, connector, one))
+        by_id = await told(raw, link, "ClearChargingProfile", charging_profiles.clear_profiles(known, profile_id=1))
         assert 1 in by_id.values()
         purpose = ProfilePurpose.TX_DEFAULT
-        call = profiles.clear_profiles(known, connector=1, purpose=purpose, stack_level=1)
+        call = charging_profiles.clear_profiles(known, connector=1, purpose=purpose, stack_level=1)
         assert "TxDefaultProfile" in str(await told(raw, link, "ClearChargingProfile", call))
         if version == "ocpp1.6":
-            assert await told(raw, link, "ClearChargingProfile", profiles.clear_profiles(known)) == {}
+            assert await told(raw, link, "ClearChargingProfile", charging_profiles.clear_profiles(known)) == {}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tc_067_the_station_s_own_cap_lies_on_connector_0(version: str) -> None:
     with pytest.raises(InputError, match="connector"):
-        profiles.set_profile(Version(version), 1, draft(purpose=ProfilePurpose.STATION_MAX))
-    call = profiles.set_profile(Version(version), 0, draft(purpose=ProfilePurpose.STATION_MAX))
+        charging_profiles.set_profile(Version(version), 1, draft(purpose=ProfilePurpose.STATION_MAX))
+    call = charging_profiles.set_profile(Version(version), 0, draft(purpose=ProfilePurpose.STATION_MAX))
     word = "ChargePointMaxProfile" if version == "ocpp1.6" else "ChargingStationMaxProfile"
     assert body(version, call.payload)["chargingProfilePurpose"] == word
 
@@ -128,9 +133,9 @@ async def test_tc_067_the_station_s_own_cap_lies_on_connector_0(version: str) ->
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tc_058_and_k01_a_tx_profile_needs_its_transaction(version: str) -> None:
     with pytest.raises(InputError, match="transaction"):
-        profiles.set_profile(Version(version), 1, draft(purpose=ProfilePurpose.TX))
+        charging_profiles.set_profile(Version(version), 1, draft(purpose=ProfilePurpose.TX))
     with pytest.raises(InputError, match="transaction"):
-        profiles.set_profile(Version(version), 1, draft(transaction="5"))
+        charging_profiles.set_profile(Version(version), 1, draft(transaction="5"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -148,9 +153,9 @@ async def test_k01_a_profile_of_the_same_level_replaces_the_one_before(version: 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_k01_recurring_profiles_repeat_by_the_day_or_week(version: str) -> None:
     daily = draft(kind=ProfileKind.RECURRING, recurrency="Daily")
-    assert body(version, profiles.set_profile(Version(version), 1, daily).payload)["recurrencyKind"] == "Daily"
+    assert body(version, charging_profiles.set_profile(Version(version), 1, daily).payload)["recurrencyKind"] == "Daily"
     with pytest.raises(InputError, match="recurr"):
-        profiles.set_profile(Version(version), 1, draft(kind=ProfileKind.RECURRING))
+        charging_profiles.set_profile(Version(version), 1, draft(kind=ProfileKind.RECURRING))
 
 
 @pytest.mark.parametrize("version", LATER)
@@ -172,8 +177,8 @@ async def test_k06_k07_what_was_installed_before_an_offline_time_holds_through_i
 @pytest.mark.parametrize("version", LATER)
 async def test_k09_installed_profiles_are_asked_for_and_reported_in_parts(version: str) -> None:
     async with central(Sink()) as link, station(link, version=version) as raw:
-        await told(raw, link, "GetChargingProfiles", profiles.get_profiles(link.version(EV), 7, 1))
-        one = body(version, profiles.set_profile(link.version(EV), 1, draft()).payload)
+        await told(raw, link, "GetChargingProfiles", charging_profiles.get_profiles(link.version(EV), 7, 1))
+        one = body(version, charging_profiles.set_profile(link.version(EV), 1, draft()).payload)
         one["chargingSchedule"] = [one["chargingSchedule"]]
         report = {"requestId": 7, "chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [one], "tbc": True}
         assert (await raw.call("ReportChargingProfiles", report))[2] == {}
@@ -240,7 +245,7 @@ MODES = {
 
 @pytest.mark.parametrize("mode", list(OperationMode))
 def test_every_operation_mode_is_written_as_the_schema_has_it(mode: OperationMode) -> None:
-    call = profiles.set_profile(Version.V21, 1, draft(periods=(MODES[mode],)))
+    call = charging_profiles.set_profile(Version.V21, 1, draft(periods=(MODES[mode],)))
     written = period("ocpp2.1", call.payload)
     assert written["operationMode"] == mode.value
     assert written.get("setpoint", 0.0) <= 0.0
@@ -261,15 +266,15 @@ def test_every_operation_mode_is_written_as_the_schema_has_it(mode: OperationMod
 )
 def test_an_operation_mode_with_the_wrong_values_is_an_input_error(wrong: Period) -> None:
     with pytest.raises(InputError):
-        profiles.set_profile(Version.V21, 1, draft(periods=(wrong,)))
+        charging_profiles.set_profile(Version.V21, 1, draft(periods=(wrong,)))
 
 
 @pytest.mark.parametrize("version", [Version.V16, Version.V201])
 def test_older_versions_know_neither_setpoints_nor_dynamic_profiles(version: Version) -> None:
     with pytest.raises(InputError):
-        profiles.set_profile(version, 1, draft(periods=(MODES[OperationMode.CENTRAL_SETPOINT],)))
+        charging_profiles.set_profile(version, 1, draft(periods=(MODES[OperationMode.CENTRAL_SETPOINT],)))
     with pytest.raises(InputError):
-        profiles.set_profile(version, 1, draft(kind=ProfileKind.DYNAMIC))
+        charging_profiles.set_profile(version, 1, draft(kind=ProfileKind.DYNAMIC))
 
 
 async def test_a_dynamic_dispatch_value_is_updated_in_place_while_its_lease_stays() -> None:
@@ -314,7 +319,7 @@ async def test_a_dispatch_value_lapses_after_its_longest_time_offline() -> None:
 
 
 def test_an_update_of_a_dynamic_schedule_carries_setpoint_and_both_limits() -> None:
-    call = profiles.update_dynamic(5, MODES[OperationMode.CENTRAL_SETPOINT])
+    call = charging_profiles.update_dynamic(5, MODES[OperationMode.CENTRAL_SETPOINT])
     assert call.payload["scheduleUpdate"] == {"setpoint": -6000.0, "limit": 11000.0, "dischargeLimit": -10000.0}
 
 

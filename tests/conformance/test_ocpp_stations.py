@@ -10,7 +10,8 @@ from itertools import chain
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from adapters.ocpp import OcppLink, OcppStations
+from adapters.ocpp import OcppLink
+from adapters.ocpp.simulated.stations import OcppStations
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,

@@ -20,7 +20,7 @@ from ocpp.routing import on
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from adapters.ocpp.wire import stamp
+from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import ACCEPTED, EV, Sink, central, clock, setpoints
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.setpoint import Layer

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from adapters.ocpp import OcppLink
-from adapters.ocpp.commands import wake_profile_id
-from adapters.ocpp.waking import TRIES, WakeRule
-from adapters.ocpp.wire import stamp
+from adapters.ocpp.control.scripts import wake_profile_id
+from adapters.ocpp.control.waking import TRIES, WakeRule
+from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_pacing import limits
 from tests.conformance.test_ocpp_ways import begin

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.ocpp import OcppLink
-from adapters.ocpp.wire import parse_stamp, stamp
+from adapters.ocpp.messages.ocpp_j import parse_stamp, stamp
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from adapters.ocpp import frames
-from adapters.ocpp.fragments import MAX_FRAGMENTS
-from adapters.ocpp.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode, close_fault, head_fault
-from adapters.ocpp.handshake import basic
-from adapters.ocpp.paths import Paths
-from adapters.ocpp.security import KeyTable
-from adapters.ocpp.wire import Version
+from adapters.kit.websocket import frames
+from adapters.kit.websocket.fragments import MAX_FRAGMENTS
+from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode, close_fault, head_fault
+from adapters.kit.websocket.handshake import basic
+from adapters.kit.websocket.paths import Paths
+from adapters.ocpp.central_system.security import KeyTable
+from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import Sink, central, station
 from tests.fuzz.ocpp_ground import Line, dialled
 from vpp.domain.errors import ConfigurationError

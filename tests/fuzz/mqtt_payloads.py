@@ -7,11 +7,11 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from adapters.mqtt.delivery import Delivery
+from adapters.mqtt.batching import Batcher
+from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
 from adapters.mqtt.inbox import Inbox
-from adapters.mqtt.ledger import Errand, Ledger
 from adapters.mqtt.payload import Command, DeviceReading, status, telemetry
-from adapters.mqtt.roster import Roster
+from adapters.mqtt.site_directory import SiteDirectory
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import dumped, mutated_bytes, mutated_json
 from vpp.domain.fleet import FleetIndex
@@ -105,9 +105,9 @@ class _Desk:
     """An inbox with all it needs."""
 
     sink: _Sink
-    roster: Roster = field(default_factory=Roster)
-    ledger: Ledger = field(default_factory=lambda: Ledger(30.0))
-    delivery: Delivery = field(default_factory=Delivery)
+    roster: SiteDirectory = field(default_factory=SiteDirectory)
+    ledger: CommandQueue = field(default_factory=lambda: CommandQueue(30.0))
+    delivery: Batcher = field(default_factory=Batcher)
     now_s: float = _NOW_S
 
     def __post_init__(self) -> None:
@@ -146,10 +146,10 @@ def _report(desk: _Desk, tally: Tally, power_kw: float) -> None:
     tally.heard(answered=desk.sink.power_kw == power_kw)
 
 
-def _send_something(ledger: Ledger, number: int, now_s: float) -> None:
+def _send_something(ledger: CommandQueue, number: int, now_s: float) -> None:
     """Keep commands under way, so that outcomes meet some."""
     command = Command(id=number % 9 + 1, device="b1", layer=Layer.DISPATCH, power_kw=1.0, until_s=now_s + 60.0, epoch=1)
-    ledger.add(Errand(row=1, site="hall", command=command))
+    ledger.add(QueuedCommand(row=1, site="hall", command=command))
     ledger.leave(now_s)
     ledger.overdue(now_s)
 

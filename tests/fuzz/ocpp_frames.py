@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from adapters.ocpp.frames import Opcode, masked
-from adapters.ocpp.wire import Version
+from adapters.kit.websocket.frames import Opcode, masked
+from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import setpoints
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import ODD_VALUES, dumped, mutated_bytes, mutated_json

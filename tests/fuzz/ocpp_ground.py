@@ -9,10 +9,10 @@ from itertools import count
 
 from websockets.exceptions import ConnectionClosed
 
-from adapters.ocpp import handshake
-from adapters.ocpp.frames import span
-from adapters.ocpp.server import OcppLink
-from adapters.ocpp.wire import Version
+from adapters.kit.websocket import handshake
+from adapters.kit.websocket.frames import span
+from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import RawStation, central, fleet, resource, station
 from tests.fuzz.engine import Tally
 from vpp.domain.fleet import FleetIndex

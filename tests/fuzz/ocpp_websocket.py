@@ -5,8 +5,8 @@ import random
 from collections.abc import Iterator
 from itertools import count, islice
 
-from adapters.ocpp.frames import xor
-from adapters.ocpp.wire import Version
+from adapters.kit.websocket.frames import xor
+from adapters.ocpp.messages.ocpp_j import Version
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import mutated_bytes
 from tests.fuzz.ocpp_ground import HOSTILE, Ground, ground

@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.load.fast_loop import END, START, T0, Loop, Stopwatch, _profiled, _quote
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
-from vpp.twin.signals import regd_like
+from vpp.lab.twin.signals import regd_like
 
 TICKS_S = (4.0, 4.0, 2.0)
 """Time before each tick and before the cycle that follows."""

@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -12,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from optimizer.decomposition.solve import decompose
-from optimizer.evaluation import evaluate
-from optimizer.monolith import solve_monolith
-from optimizer.problem import (
+from optimizer.exact.monolith import solve_monolith
+from optimizer.problem.evaluation import evaluate
+from optimizer.problem.problem import (
     Band,
     Charging,
     Churn,
@@ -27,9 +26,10 @@ from optimizer.problem import (
     Solar,
     Storing,
 )
-from vpp.bench.instance import problem_of
+from tests.places import SHARED
+from vpp.lab.bench.instance import problem_of
 
-BENCH = Path(__file__).parents[2] / ".." / "shared" / "bench"
+BENCH = SHARED / "bench"
 STEPS = 24
 PATIENCE_S = 600.0
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_dispatch_closed_loop import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet
+from tests.unit.vpp.dispatch.test_engine import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch

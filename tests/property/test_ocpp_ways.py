@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ocpp.profiles import ProfilePurpose
-from adapters.ocpp.units import RateUnit
-from adapters.ocpp.ways import WHOLE, Choice, End, Way, ways
+from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.power_units import RateUnit
+from adapters.ocpp.profiles.setpoint_forms import WHOLE, Choice, End, SetpointForm, ways
 
 MOST = 24
 PURPOSES = (ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX)
@@ -50,7 +50,7 @@ def test_a_station_that_takes_one_purpose_with_one_end_is_given_its_value(choice
     assert any(fits(way, purpose, end) for way in ways(choice))
 
 
-def fits(way: Way, purpose: ProfilePurpose, end: End) -> bool:
+def fits(way: SetpointForm, purpose: ProfilePurpose, end: End) -> bool:
     return (way.purpose, way.end) == (purpose, end)
 
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.allocate import merit_order
-from optimizer.certificate import lower_bound_cny
-from optimizer.matrix import LinearProgram
+from optimizer.exact.certificate import lower_bound_cny
+from optimizer.exact.matrix import LinearProgram
 
 AMOUNTS = st.floats(-100.0, 5000.0)
 ROWS = st.lists(st.tuples(st.floats(-5.0, 100.0), st.integers(0, 4)), max_size=40)

@@ -1,7 +1,6 @@
 """Whatever is asked: a certified answer, the same from both solvers, and never below the bound."""
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -9,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.evaluation import evaluate
-from optimizer.problem import (
+from optimizer.problem.evaluation import evaluate
+from optimizer.problem.problem import (
     Band,
     Charging,
     Churn,
@@ -23,11 +22,12 @@ from optimizer.problem import (
     Solar,
     Storing,
 )
-from optimizer.solution import Status
+from optimizer.problem.solution import Status
 from optimizer.solve import solve
-from vpp.bench.instance import problem_of
+from tests.places import SHARED
+from vpp.lab.bench.instance import problem_of
 
-BENCH = Path(__file__).parents[2] / ".." / "shared" / "bench"
+BENCH = SHARED / "bench"
 SEEDS = st.integers(0, 2**32 - 1)
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

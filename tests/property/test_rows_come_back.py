@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.test_dispatch_outbox import SETTINGS, Desk
+from tests.unit.vpp.dispatch.commands.test_outbox import SETTINGS, Desk
 from vpp.domain.setpoint import OutcomeStatus, Reason, SetpointBatch
 
 WITHIN_S = SETTINGS.retry_most_s

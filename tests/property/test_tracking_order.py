@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.tracking.order import MeritOrder, Offers, warm_up
+from optimizer.tracking.merit_order import MeritOrder, Offers, warm_up
 
 KW = 1e-4
 

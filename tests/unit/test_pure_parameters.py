@@ -11,26 +11,27 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 _PURE = ("vpp/settlement", "vpp/planning")
-_LABORATORY = ("vpp/bench", "vpp/twin")
+_LABORATORY = ("vpp/lab/bench", "vpp/lab/twin")
 """Benchmarks and the simulated world pass what suits them; that feeds nothing in the service."""
 
 _ONE_POLICY = "quotes and plans take the same default; there is no setting for it yet"
 _THROUGH_ASSESSOR = "the service declares and quotes through the Assessor, which holds policy and prices"
 ALLOWED = {
-    ("vpp.planning.capability.capability", "policy"): _THROUGH_ASSESSOR,
-    ("vpp.planning.capability.declare", "sustains_h"): "the lengths of hold a declaration has are the market's",
-    ("vpp.planning.capability.flexibility", "policy"): _THROUGH_ASSESSOR,
-    ("vpp.planning.capability.flexibility", "sustain_h"): _THROUGH_ASSESSOR,
-    ("vpp.planning.cohorts.joined", "crowd_size"): "how many are a crowd is measured, not set",
-    ("vpp.planning.forecasting.forecast", "count"): "the horizon is two days everywhere",
-    ("vpp.planning.quote.quote", "policy"): _THROUGH_ASSESSOR,
-    ("vpp.planning.quote.quote", "prices"): _THROUGH_ASSESSOR,
-    ("vpp.planning.redispatch.band_of", "bounded"): "the whole horizon is bounded",
-    ("vpp.planning.redispatch.to_event_problem", "flexibility"): _ONE_POLICY,
-    ("vpp.planning.redispatch.to_event_problem", "prices"): _ONE_POLICY,
-    ("vpp.planning.usual.usual", "recent_steps"): "two hours decide the level, as in baselines",
+    ("vpp.planning.quote.capability.capability", "policy"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.capability.declare", "sustains_h"): "the lengths of hold a declaration has are the market's",
+    ("vpp.planning.quote.capability.flexibility", "policy"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.capability.flexibility", "sustain_h"): _THROUGH_ASSESSOR,
+    ("vpp.planning.schedule.identical_batteries.joined", "crowd_size"): "how many are a crowd is measured, not set",
+    ("vpp.planning.forecast.load_forecast.forecast", "count"): "the horizon is two days everywhere",
+    ("vpp.planning.quote.quote.quote", "policy"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.quote.quote", "prices"): _THROUGH_ASSESSOR,
+    ("vpp.planning.schedule.redispatch.band_of", "bounded"): "the whole horizon is bounded",
+    ("vpp.planning.schedule.redispatch.to_event_problem", "flexibility"): _ONE_POLICY,
+    ("vpp.planning.schedule.redispatch.to_event_problem", "prices"): _ONE_POLICY,
+    ("vpp.planning.forecast.seasonal_profile.usual", "recent_steps"): "two hours decide the level, as in baselines",
 }
 """Parameters that the service leaves at their default on purpose, each with the reason."""
 
@@ -43,7 +44,7 @@ Calls = dict[str, list[tuple[int, frozenset[str]]]]
 
 def _modules(*folders: str) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted((_ROOT / folder).rglob("*.py"))
+        yield from sorted((ROOT / folder).rglob("*.py"))
 
 
 def _name(node: ast.expr) -> str:
@@ -80,7 +81,7 @@ def _calls() -> Calls:
 def _optional() -> Iterator[tuple[str, str, str, int]]:
     """Yield module, function, parameter and its position (-1 for a keyword only) of every parameter with a default."""
     for path in _modules(*_PURE):
-        module = ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
                 continue
@@ -118,7 +119,7 @@ def test_no_exception_outlives_its_reason() -> None:
     [
         ("vpp.settlement.baseline.compute_baseline", "event_days"),
         ("vpp.settlement.baseline.compute_baseline", "calendar"),
-        ("vpp.planning.forecasting.forecast", "calendar"),
+        ("vpp.planning.forecast.load_forecast.forecast", "calendar"),
     ],
 )
 def test_the_parameters_that_were_once_forgotten_are_among_those_looked_at(function: str, parameter: str) -> None:

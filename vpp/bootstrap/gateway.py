@@ -10,13 +10,13 @@ from contextlib import suppress
 
 import structlog
 
-from adapters.ocpp.server import OcppLink
+from adapters.ocpp.central_system.server import OcppLink
 from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.links import links_of
 from vpp.bootstrap.runner import run
-from vpp.bus.fleetbus import FleetBus, Strangers, checked, first_fleet
-from vpp.bus.gateway import Gateway
-from vpp.bus.nats import NatsBus
+from vpp.bus.gateway.gateway import Gateway
+from vpp.bus.transport.fleet_bus import FleetBus, Strangers, checked, first_fleet
+from vpp.bus.transport.nats import NatsBus
 from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, UnknownIdError
 from vpp.ports import Bus, Clock, DeviceLink

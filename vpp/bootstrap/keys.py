@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from adapters.ocpp.security import KeyTable, new_key
+from adapters.ocpp.central_system.security import KeyTable, new_key
 from vpp.domain.errors import ConfigurationError, InputError
 
 _SECRET_BYTES = 32

@@ -4,15 +4,15 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.modbus.devices.register_map import RegisterMap
 from adapters.modbus.link import ModbusLink
-from adapters.modbus.regmap import RegisterMap
 from adapters.mqtt.link import MqttLink
-from adapters.ocpp.security import KeyFile, server_context
-from adapters.ocpp.server import OcppLink
-from adapters.ocpp.waking import WakeRule
-from vpp.bus.hub import GatewayHub
-from vpp.bus.link import BusLink
-from vpp.bus.nats import NatsBus
+from adapters.ocpp.central_system.security import KeyFile, server_context
+from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.control.waking import WakeRule
+from vpp.bus.leader.gateway_link import BusLink
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.bus.transport.nats import NatsBus
 from vpp.config import Settings, address_of, paths_of
 from vpp.domain.errors import ConfigurationError, InputError
 from vpp.ports import Clock, DeviceLink
@@ -38,7 +38,7 @@ async def service_links(settings: Settings, clock: Clock) -> AsyncIterator[list[
     bus = await NatsBus.at(settings.bus_url, name="vpp serve")
     try:
         least_s = _LEAST_ANSWER_WALL_S * settings.clock_speed
-        hub = GatewayHub(
+        hub = LeaderEndpoint(
             bus,
             clock,
             answer_s=max(_ANSWERS * settings.call_timeout_s, min(least_s, 10.0 * settings.call_timeout_s)),

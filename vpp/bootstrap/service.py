@@ -16,17 +16,28 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from adapters.ocpp.server import OcppLink
+from adapters.ocpp.central_system.server import OcppLink
 from optimizer.heap import keep_freed_memory
 from vpp.api.app import create_app, describe
 from vpp.api.connections import GuardedProtocol
+from vpp.application.command_ids import CommandIds
+from vpp.application.cycle_record import array_of, baseline_of, session_of
+from vpp.application.device_memory import JournalledMemory
+from vpp.application.loops.device_plane import DevicePlane
+from vpp.application.loops.durability import Durability
+from vpp.application.loops.fast_loop import FastLoop, Observer
+from vpp.application.loops.slow_loop import SlowLoop
+from vpp.application.requests.commitments import promised_events, recoveries
+from vpp.application.requests.request_service import BASELINE, RequestService
+from vpp.application.requests.session_baselines import SESSIONS
+from vpp.application.service_facade import VirtualPowerPlant
 from vpp.bootstrap.clocks import guard_of, running_clock
 from vpp.bootstrap.holidays import calendar_of
 from vpp.bootstrap.links import links_of, service_links
-from vpp.bootstrap.memory import Memory
 from vpp.bootstrap.runner import run
-from vpp.bus.link import BusLink
-from vpp.bus.local import EventStream
+from vpp.bootstrap.volatile_store import Memory
+from vpp.bus.event_stream import EventStream
+from vpp.bus.leader.gateway_link import BusLink
 from vpp.config import Settings, address_of, windows_of
 from vpp.console.report import render_report, report_json
 from vpp.dispatch.engine import CycleResult, DispatchEngine
@@ -37,33 +48,22 @@ from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
-from vpp.planning.planner import Planner
-from vpp.planning.reserve import Rebuilding, ReserveWindow
+from vpp.planning.schedule.planner import Planner
+from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow
+from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
-from vpp.planning.translate import PlanningPolicy
 from vpp.ports import Clock, DeviceLink, RememberingLink
-from vpp.runtime.desk import BASELINE, Desk
-from vpp.runtime.devicememory import JournalledMemory
-from vpp.runtime.durability import Durability
-from vpp.runtime.events import promised_events, recoveries
-from vpp.runtime.fastloop import FastLoop, Observer
-from vpp.runtime.identifiers import CommandIds
 from vpp.runtime.observability import Metrics, configure_logging
-from vpp.runtime.plane import DevicePlane
-from vpp.runtime.plant import VirtualPowerPlant
-from vpp.runtime.record import array_of, baseline_of, session_of
-from vpp.runtime.sessionmeans import SESSIONS
-from vpp.runtime.slowloop import SlowLoop
 from vpp.runtime.supervisor import Supervisor
 from vpp.state.image import ProcessImage
+from vpp.storage.interval_store import IntervalStore
 from vpp.storage.journal import SqlJournal
-from vpp.storage.leases import Leases
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.samples import SqlTelemetryLog
+from vpp.storage.sequences import Sequences
 from vpp.storage.sql import open_database
-from vpp.storage.telemetry_archive import ArchiveRules, TelemetryArchive
-from vpp.storage.telemetry_store import TelemetryStore
-from vpp.storage.timeseries import IntervalStore
+from vpp.storage.telemetry.archive import ArchiveRules, TelemetryArchive
+from vpp.storage.telemetry.store import TelemetryStore
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import LONGEST_GAP_S, MeteredMeans
 from vpp.telemetry.quality import QualityRules
@@ -134,7 +134,7 @@ class Store:
     samples: SqlTelemetryLog
     meters: IntervalStore
     registry: SqlRegistry
-    leases: Leases
+    leases: Sequences
 
     @classmethod
     def open(cls, url: str, *, spool_mb: int = 256) -> "Store":
@@ -146,7 +146,7 @@ class Store:
             samples=SqlTelemetryLog(database, most_bytes=spool_mb * _MEBIBYTE),
             meters=IntervalStore(database),
             registry=SqlRegistry(database),
-            leases=Leases(database),
+            leases=Sequences(database),
         )
 
     def close(self) -> None:
@@ -302,7 +302,7 @@ class Service:
 
     def _compose_loops(self, ingest: Ingest, means: MeteredMeans) -> None:
         plant, store, clock, settings = self.plant, self._store, self._clock, self._settings
-        plant.desk = Desk(
+        plant.desk = RequestService(
             clock=clock,
             engine=self.engine,
             meters=store.meters,

@@ -11,33 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from vpp.dispatch.burden import Burden
-from vpp.dispatch.car_power import CarPower
+from vpp.dispatch.allocation.plan_following import Wishes
+from vpp.dispatch.allocation.request_controller import Control, Situation, class_rows, steer
+from vpp.dispatch.allocation.shortfall import assess, cause_of, lost_rows, next_help_s
+from vpp.dispatch.allocation.staggered_release import lots
+from vpp.dispatch.allocation.tracking_controller import Tracking
+from vpp.dispatch.arbitration.arbiter import CAP, Arbiter, Asked, Finish
+from vpp.dispatch.arbitration.assignment import enlist, leases, let_strays_go, notice_links, notice_return, ranks_of
+from vpp.dispatch.arbitration.default_powers import default_values
+from vpp.dispatch.arbitration.proposals import Authority
+from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.controller import Situation, Steering, class_rows, steer
-from vpp.dispatch.defaults import default_values
-from vpp.dispatch.enlistment import (
-    enlist,
-    leases,
-    let_strays_go,
-    notice_links,
-    notice_return,
-    ranks_of,
-)
-from vpp.dispatch.finish import CAP, Asked, Finish, LastWord
-from vpp.dispatch.intent import Wishes
-from vpp.dispatch.kinds import of_class
-from vpp.dispatch.law import BaselineCurve, Tracking
-from vpp.dispatch.ledger import LedgerCounts
-from vpp.dispatch.outbox import SENT, Outbox, TakeIds, sent_from
-from vpp.dispatch.proposals import Authority
-from vpp.dispatch.reckoning import Reckoner
-from vpp.dispatch.regulation_control import RegulationControl
-from vpp.dispatch.requests import TRANSITION, Record, RequestBook
+from vpp.dispatch.commands.command_ledger import LedgerCounts
+from vpp.dispatch.commands.outbox import SENT, Outbox, TakeIds, sent_from
+from vpp.dispatch.flexibility.accounted_load import LoadAccounting
+from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
+from vpp.dispatch.flexibility.car_power import CarPower
+from vpp.dispatch.flexibility.fairness import Fairness
+from vpp.dispatch.regulation.control import RegulationControl
+from vpp.dispatch.requests.book import TRANSITION, Record, RequestBook
+from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.shortfall import assess, cause_of, lost_rows, next_help_s
-from vpp.dispatch.staging import lots
-from vpp.dispatch.timetable import Phase
 from vpp.dispatch.views import read_only, roster_of
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.journal import JournalEntry
@@ -67,7 +61,8 @@ class Progress:
         error_ratio: ``(delivered - target) / target``, NaN where nothing is due.
         rows: Rows that work for the request.
         metered_ratio: Share of them that is freshly and believably metered; the others count as delivering nothing.
-        lost: Enlisted rows that cannot be called now, by the name of the reason; see `vpp.dispatch.rowrules.Hold`.
+        lost: Enlisted rows that cannot be called now, by the name of the reason; see
+            `vpp.dispatch.flexibility.device_flexibility.Hold`.
     """
 
     request_id: str
@@ -141,9 +136,9 @@ class DispatchEngine:
         self._sessions = SessionCounterfactual(len(index))
         self._cars = CarPower(index)
         self._wishes = Wishes()
-        self._burden = Burden(settings)
+        self._burden = Fairness(settings)
         self._burden_s = float("-inf")
-        self._reckoner = Reckoner(len(index))
+        self._reckoner = LoadAccounting(len(index))
         self._connected: BoolArray | None = None
         self._default_kw: FloatArray = np.zeros(0)
         self.resize(index)
@@ -158,7 +153,7 @@ class DispatchEngine:
         self._cars.resize(index)
         self._reckoner.resize(len(index))
         self._burden.resize(len(index))
-        self._last_word = LastWord(index, self._settings, self._roster, self.outbox.table)
+        self._last_word = Arbiter(index, self._settings, self._roster, self.outbox.table)
         self.regulation.resize(index)
         cars = of_class(index, ResourceClass.EV)
         self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
@@ -344,7 +339,7 @@ class DispatchEngine:
         *,
         measured_by: tuple[BoolArray, BaselineCurve | None],
         wish: FloatArray | None,
-    ) -> Steering:
+    ) -> Control:
         rows, curve = measured_by
         baseline_kw, baseline_rows_kw = self._baseline_now(state.at_s, session_kw, rows, curve)
         situation = Situation(
@@ -424,7 +419,7 @@ class DispatchEngine:
             live |= ~np.isnan(column[rows])
         roster.live[rows] = live
 
-    def _let_strays_go(self, now_s: float, rows: RowArray, steered: Sequence[tuple[DispatchRequest, Steering]]) -> None:
+    def _let_strays_go(self, now_s: float, rows: RowArray, steered: Sequence[tuple[DispatchRequest, Control]]) -> None:
         """Free the rows of requests that do not run any more; those held for a rebound cap by lot."""
         owner = self._roster.owner[rows]
         alive = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
@@ -446,7 +441,7 @@ class DispatchEngine:
             self._record(BURDEN, now_s, self._burden.body())
 
     def _send(
-        self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Steering]], finish: Finish
+        self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Control]], finish: Finish
     ) -> SetpointBatch:
         rows, now_s = finish.rows, state.at_s
         source_of, last_s_of = self._sources(steered)
@@ -474,7 +469,7 @@ class DispatchEngine:
         self._roster.live[batch.rows] = True
         return batch
 
-    def _sources(self, steered: Sequence[tuple[DispatchRequest, Steering]]) -> tuple[RowArray, FloatArray]:
+    def _sources(self, steered: Sequence[tuple[DispatchRequest, Control]]) -> tuple[RowArray, FloatArray]:
         """Return code of the source and end of the last lease by request number; the last place is for nobody."""
         source = np.full(len(self._numbers) + 1, -1, dtype=np.int32)
         last_s = np.full(len(self._numbers) + 1, np.inf)
@@ -484,7 +479,7 @@ class DispatchEngine:
             last_s[number] = table.released_s if request.draft.rebound_cap_kw is None else table.watched_s
         return source, last_s
 
-    def _flag(self, request: DispatchRequest, result: Steering, portfolio: BoolArray, now_s: float) -> None:
+    def _flag(self, request: DispatchRequest, result: Control, portfolio: BoolArray, now_s: float) -> None:
         """Set or clear the shortfall flag; a restart is given time to find its rows again."""
         if request.draft.product is Product.REGULATION:
             return
@@ -502,7 +497,7 @@ class DispatchEngine:
         )
         self.book.flag(request.id, flag, now_s)
 
-    def _progress(self, state: FleetState, request: DispatchRequest, result: Steering, enlisted: BoolArray) -> Progress:
+    def _progress(self, state: FleetState, request: DispatchRequest, result: Control, enlisted: BoolArray) -> Progress:
         steady = request.draft.product is not Product.REGULATION
         due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
         error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")

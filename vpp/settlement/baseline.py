@@ -24,7 +24,7 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import IntervalMeter
 from vpp.settlement.daytype import CHINA, DayCalendar, local_day
-from vpp.settlement.reference import (
+from vpp.settlement.reference_days import (
     Adjustment,
     BaselineRules,
     DaySearch,

@@ -10,7 +10,7 @@ from vpp.domain.telemetry import BoolArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.ports import IntervalMeter
 from vpp.settlement.baseline import SCHEDULED, by_session, meter_before_kw, wanted_methods
-from vpp.settlement.reference import BaselineRules
+from vpp.settlement.reference_days import BaselineRules
 
 
 def measurable_rows(

@@ -13,8 +13,8 @@ from vpp.domain.request import BaselineMethod, Direction, DispatchRequest, Reque
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
-from vpp.settlement.bands import SettlementTerms, settle
 from vpp.settlement.overlap import HeldParts
+from vpp.settlement.settlement_terms import SettlementTerms, settle
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9

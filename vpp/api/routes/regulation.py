@@ -8,10 +8,10 @@ from fastapi import APIRouter, HTTPException, Request
 from vpp.api.deps import ThePlant
 from vpp.api.problems import documented
 from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
+from vpp.dispatch.regulation.signal_table import parse_signal
 from vpp.domain.errors import ConflictError
 from vpp.ports import Plant, RegulationPlant
-from vpp.settlement.followed import scores_of
-from vpp.twin.signals import parse_signal
+from vpp.settlement.regulation_performance import scores_of
 
 MAX_BYTES = 16 * 2**20
 EXAMPLE = "time,value\n2026-07-15T14:00:00+08:00,0.0\n2026-07-15T14:00:04+08:00,0.12\n"

@@ -1,0 +1,90 @@
+"""A connection inside TLS."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from adapters.kit.poller import READ, WRITE
+from adapters.kit.websocket.connection import RECEIVE_BYTES, Switchboard, WebSocketConnection
+from adapters.kit.websocket.owner import Greeter
+
+
+class TlsConnection(WebSocketConnection):
+    """A channel inside TLS; the handshake happens as its parts arrive, a client's once it is connected.
+
+    Args:
+        wrap: Puts TLS around the socket.
+    """
+
+    __slots__ = ("_shaken", "_wrap")
+
+    def __init__(
+        self,
+        board: Switchboard,
+        sock: socket.socket,
+        greeter: Greeter,
+        *,
+        wrap: Callable[[socket.socket], ssl.SSLSocket],
+        mask: bytes = b"",
+    ) -> None:
+        self._shaken = False
+        self._wrap: Callable[[socket.socket], ssl.SSLSocket] | None = wrap
+        super().__init__(board, sock, greeter, mask=mask)
+
+    def ready(self, mask: int) -> None:
+        """See ``poller.Watched``; what OpenSSL holds decrypted is no event of the socket's, so all of it is read."""
+        if not self._shaken and not self._shake():
+            return
+        super().ready(mask)
+        while isinstance(self.sock, ssl.SSLSocket) and not self._backlog and self.sock.pending():
+            super().ready(READ)
+
+    def _shake(self) -> bool:
+        """Go on with the handshake; tell whether it is complete."""
+        try:
+            if self._wrap is not None and self.sock is not None:
+                self.sock, self._wrap = self._wrap(self.sock), None
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._board.poller.change(self._fd, READ)
+            return False
+        except ssl.SSLWantWriteError:
+            self._board.poller.change(self._fd, WRITE)
+            return False
+        except (OSError, ValueError):
+            self.cut()
+            return False
+        self._shaken = True
+        self._board.leftovers.shaken(self._board.poller.now)
+        self._board.poller.change(self._fd, WRITE if self._backlog else READ)
+        return True
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self.sock.recv(RECEIVE_BYTES) if self.sock is not None else None
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except (OSError, ValueError):
+            return b""
+
+    def _send(self, data: bytes | bytearray) -> int:
+        """See ``WebSocketConnection``; before the handshake is complete nothing is taken."""
+        if self.sock is None:
+            return len(data)
+        if not self._shaken:
+            return 0
+        try:
+            return self.sock.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except (OSError, ValueError):
+            return len(data)
+
+
+def identities(sock: ssl.SSLSocket) -> frozenset[str]:
+    """Return the names in a peer's verified certificate: its common name and its DNS names; empty without one."""
+    certificate: Any = sock.getpeercert() or {}  # typeshed has no shape for it
+    common = {value for part in certificate.get("subject", ()) for name, value in part if name == "commonName"}
+    return frozenset(common | {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"})

@@ -1,0 +1,132 @@
+"""One device as our side knows it: what to read of it, what that means and how to write to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.modbus.devices.controls import Check, Order
+from adapters.modbus.transport.connection import ModbusConnection
+from adapters.modbus.transport.reading import Read
+from adapters.modbus.transport.registers import Registers
+from adapters.modbus.transport.writing import Group
+from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble
+
+__all__ = ["Device", "Found", "Instruction", "Read"]
+Found = Mapping[str, float]
+"""What stood in a device before the first write of ours, by the names of its points; made and read by the device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What carries out one order.
+
+    Attributes:
+        groups: What to write, in order; empty where the device need not be touched.
+        reads: What to read back afterwards.
+        check: Compares what was read back with what was written.
+        otherwise: Another way, to be tried where the read-back differs.
+        taken: Called once the read-back agrees.
+    """
+
+    groups: Sequence[Group]
+    reads: Sequence[Read]
+    check: Callable[[], Check]
+    otherwise: "Instruction | None" = None
+    taken: Callable[[], None] | None = None
+
+    @property
+    def writes(self) -> Sequence[tuple[int, Registers]]:
+        """Address and registers of every write, in the fewest requests."""
+        return [w for group in self.groups for w in group.fewest()]
+
+
+class Device(Protocol):
+    """What a unit needs of a kind of device.
+
+    Attributes:
+        known: It has been learnt, and what was learnt is still good.
+        found: The owner's values while a value of ours may be in force; ``None`` while the registers are the owner's.
+        timerless: It was seen not to keep a reversion timer.
+        default_given: A default value of ours lies underneath.
+    """
+
+    known: bool
+
+    @property
+    def found(self) -> Found | None:
+        """See the attributes."""
+        ...
+
+    @found.setter
+    def found(self, found: Found | None) -> None: ...
+
+    @property
+    def timerless(self) -> bool:
+        """See the attributes."""
+        ...
+
+    @timerless.setter
+    def timerless(self, timerless: bool) -> None: ...
+
+    @property
+    def default_given(self) -> bool:
+        """See the attributes."""
+        ...
+
+    @default_given.setter
+    def default_given(self, given: bool) -> None: ...
+
+    async def learn(self, wire: ModbusConnection, unit: int) -> None:
+        """Find out what it is, going on where an earlier try was interrupted; what was known stays until then.
+
+        Raises:
+            FrameError: It makes no sense.
+            RefusedError: It will not be read.
+            DeviceUnreachableError: It does not answer.
+        """
+        ...
+
+    async def poll(self, wire: ModbusConnection, unit: int) -> int:
+        """Read what changes; return how many reads were refused. Raises as `learn` does, RefusedError if all were."""
+        ...
+
+    def store(self, read: Read, values: Registers) -> None:
+        """Keep what was read."""
+        ...
+
+    def samples(self) -> Sequence[tuple[Quantity, float]]:
+        """Return what the device shows, as last read; load positive, unknown left out."""
+        ...
+
+    def troubles(self) -> frozenset[Trouble]:
+        """Return what is the matter with it, as far as its registers tell."""
+        ...
+
+    def limit_kw(self) -> float:
+        """Return the setpoint in force as last read, NaN where none is."""
+        ...
+
+    def lease_left_s(self) -> float:
+        """Return how long its dispatch value holds, NaN where it does not tell."""
+        ...
+
+    def instruction(self, order: Order) -> Instruction:
+        """Return what carries out an order; raises UnsupportedError."""
+        ...
+
+    def snapshot(self) -> Found:
+        """Return what a release is to put back, as last read."""
+        ...
+
+    def owners_news(self) -> Found | None:
+        """Return what stands in the device by its owner's hand where that has changed during a value of ours."""
+        ...
+
+    def released(self) -> bool:
+        """Tell whether what is in force is what a release leaves, as last read."""
+        ...
+
+    def card(self) -> Mapping[str, object]:
+        """Return what is known of it."""
+        ...

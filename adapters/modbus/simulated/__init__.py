@@ -1,0 +1,1 @@
+"""Simulated SunSpec devices and their Modbus server."""

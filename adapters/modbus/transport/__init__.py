@@ -1,0 +1,1 @@
+"""Modbus TCP transport: connection, registers, reads and writes."""

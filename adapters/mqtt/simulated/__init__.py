@@ -1,0 +1,1 @@
+"""Simulated site gateways, and a real broker as a child process."""

@@ -1,0 +1,115 @@
+"""Who stands where among the sites, and who can be reached right now."""
+
+from adapters.mqtt.topics import split_address
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter
+
+
+class SiteDirectory:
+    """Rows by site and device, and their presence.
+
+    Presence of a site comes from its status; telemetry measured after it was lost proves that it is back, should the
+    status have been overtaken by the last will of the connection before. A broker that is started anew still hands out
+    the statuses it had retained, and publishes no last wills for the connections it had: such a status is no news.
+    """
+
+    def __init__(self) -> None:
+        self._row: dict[tuple[str, str], int] = {}
+        self._place: dict[int, tuple[str, str]] = {}
+        self._span_kw: dict[int, float] = {}
+        self._rows: dict[str, list[int]] = {}
+        self._online: set[str] = set()
+        self._lost_at_s: dict[str, float] = {}
+        self._all_lost_at_s = float("-inf")
+        self._away: set[int] = set()
+
+    def assign(self, index: FleetIndex) -> list[int]:
+        """Serve the rows of ``index`` that speak MQTT; return those that are new.
+
+        Raises:
+            InputError: An address is not ``site/device``, or two rows share one.
+        """
+        places = self.new_places(index)
+        for row, place in places.items():
+            self._place[row] = place
+            self._row[place] = row
+            self._rows.setdefault(place[0], []).append(row)
+            resource = index.resources[row]
+            self._span_kw[row] = max(abs(resource.p_min_kw), abs(resource.p_max_kw))
+        return list(places)
+
+    def new_places(self, index: FleetIndex) -> dict[int, tuple[str, str]]:
+        """Return site and device of the rows that are not served yet; raises InputError as ``assign`` does."""
+        addresses = {row: r.address for row, r in enumerate(index.resources) if r.adapter is Adapter.MQTT}
+        places = {row: split_address(address) for row, address in addresses.items() if row not in self._place}
+        taken = set(self._row)
+        for place in places.values():
+            if place in taken:
+                raise InputError("address", "/".join(place), "an address that no other resource has")
+            taken.add(place)
+        return places
+
+    def place(self, row: int) -> tuple[str, str] | None:
+        """Return site and device of a row, ``None`` where it is not ours."""
+        return self._place.get(row)
+
+    def row(self, site: str, device: str) -> int | None:
+        """Return the row of a device, ``None`` where nobody registered it."""
+        return self._row.get((site, device))
+
+    def rows(self, site: str) -> list[int]:
+        """Return the rows of a site; empty where nobody registered it."""
+        return self._rows.get(site, [])
+
+    def sites(self) -> list[str]:
+        """Return every site that somebody registered."""
+        return list(self._rows)
+
+    def all_rows(self) -> list[int]:
+        """Return every row served."""
+        return list(self._place)
+
+    def span_kw(self, row: int) -> float:
+        """Return the greatest power in either direction on the row's nameplate."""
+        return self._span_kw[row]
+
+    def is_online(self, site: str) -> bool:
+        """Tell whether the site's gateway is there."""
+        return site in self._online
+
+    def is_reachable(self, row: int) -> bool:
+        """Tell whether gateway and device are there."""
+        return row not in self._away and self._place[row][0] in self._online
+
+    def came(self, site: str) -> list[int]:
+        """Note that a site is there; return its rows that can be reached."""
+        self._online.add(site)
+        return [row for row in self.rows(site) if row not in self._away]
+
+    def lost(self, site: str, at_s: float) -> list[int]:
+        """Note that a site is gone; return its rows."""
+        self._online.discard(site)
+        self._lost_at_s[site] = at_s
+        return self.rows(site)
+
+    def lost_all(self, at_s: float) -> list[int]:
+        """Note that nobody can be reached, the broker being gone; return every row."""
+        self._online.clear()
+        self._all_lost_at_s = at_s
+        return self.all_rows()
+
+    def proves_return(self, site: str, measured_at_s: float) -> bool:
+        """Tell whether a measurement shows that a site believed lost is there."""
+        lost_at_s = max(self._all_lost_at_s, self._lost_at_s.get(site, float("-inf")))
+        return site not in self._online and measured_at_s > lost_at_s
+
+    def predates_loss(self, said_at_s: float | None) -> bool:
+        """Tell whether a status was said before the broker was lost, so that it tells nothing of now."""
+        return said_at_s is not None and said_at_s <= self._all_lost_at_s
+
+    def set_device(self, row: int, *, online: bool) -> bool:
+        """Note what a gateway says of one device; return whether that is news."""
+        news = online == (row in self._away)
+        (self._away.discard if online else self._away.add)(row)
+        return news

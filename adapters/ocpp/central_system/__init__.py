@@ -1,0 +1,1 @@
+"""The central system: stations, their sessions and their instructions."""

@@ -1,0 +1,297 @@
+"""One connection of one station: which script speaks next, and what happens when it falls silent."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from adapters.kit.websocket.frames import CloseCode, Opcode
+from adapters.ocpp.control.instructions import carry_out
+from adapters.ocpp.control.scripts import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
+from adapters.ocpp.messages.envelope import CallFrame
+from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Fault, Json
+from adapters.ocpp.messages.rpc import Endpoint, Hub
+from adapters.ocpp.station.station_records import Command
+from adapters.ocpp.station.station_state import StationState
+
+UNANSWERED_LIMIT = 3
+"""Calls in a row without an answer before the connection is dropped; such stations heartbeat on and recover only by
+reconnecting (mobilityhouse/ocpp#626)."""
+
+_MALFORMED = frozenset({"json", "frame", Fault.FORMAT, Fault.TYPE, Fault.OCCURRENCE, Fault.PROPERTY})
+"""Reasons to refuse what lacks something needed, or cannot be read."""
+
+
+class Job:
+    """A script under way.
+
+    Attributes:
+        call: What it wants to send next, ``None`` once it has ended.
+        retries: How often a call without an answer is sent again.
+    """
+
+    __slots__ = ("_finished", "_script", "call", "retries")
+
+    def __init__(self, script: Script, finished: Callable[[Verdict], None] | None = None, *, retries: int = 0) -> None:
+        self._script = script
+        self._finished = finished
+        self.call: Call | Pause | None = None
+        self.retries = retries
+
+    def start(self) -> None:
+        """Run to the first call."""
+        self._run(lambda: next(self._script))
+
+    def resume(self, answer: Answer) -> None:
+        """Run on to the next call, or try the same again."""
+        if answer.kind is AnswerKind.TIMEOUT and self.retries:
+            self.retries -= 1
+        else:
+            self._run(lambda: self._script.send(answer))
+
+    def abandon(self) -> None:
+        """End it because the connection is gone."""
+        self._script.close()
+        self._end(NOT_CONNECTED)
+
+    def _run(self, step: Callable[[], Call | Pause]) -> None:
+        try:
+            self.call = step()
+        except StopIteration as stop:
+            self._end(stop.value)
+
+    def _end(self, verdict: Verdict) -> None:
+        self.call = None
+        if self._finished is not None:
+            self._finished(verdict)
+
+
+class Registry(Protocol):
+    """Who keeps the sessions: the central system.
+
+    Attributes:
+        call_retries: How often an instruction without an answer is sent again on the same connection.
+    """
+
+    call_retries: int
+
+    def opened(self, session: "Session") -> None:
+        """Hear that a handshake is complete."""
+        ...
+
+    def spoke(self, session: "Session", *, booted: bool) -> None:
+        """Hear of the first lawful call of a session, and of every boot."""
+        ...
+
+    def silent(self, session: "Session", now: float) -> float:
+        """Look after a session whose deadline for a sign of life has come; return the next such deadline."""
+        ...
+
+    def closed(self, session: "Session") -> None:
+        """Hear that a connection is gone."""
+        ...
+
+    def ended(self, command: Command, verdict: Verdict) -> None:
+        """Hear how an instruction ended."""
+        ...
+
+
+class Session(Endpoint):
+    """Central end of a connection.
+
+    Attributes:
+        epoch: Number of the connection, rising over all processes; the highest of a station is the one that counts.
+        up: The station has spoken, or had booted on an earlier connection.
+        heard: Loop time of the last frame.
+    """
+
+    __slots__ = (
+        "_command",
+        "_errands",
+        "_quiet_before",
+        "_registry",
+        "_retired",
+        "_unanswered",
+        "charger",
+        "dialect",
+        "epoch",
+        "heard",
+        "quiet_until",
+        "up",
+    )
+
+    def __init__(self, *, charger: StationState, dialect: Dialect, registry: Registry, hub: Hub, epoch: int) -> None:
+        super().__init__(dialect.version, hub)
+        self.charger = charger
+        self.dialect = dialect
+        self.epoch = epoch
+        self.up = False
+        self.heard = hub.poller.now
+        self.quiet_until = math.inf
+        self._registry = registry
+        self._command: Job | None = None
+        self._errands: list[Job] | None = None
+        self._unanswered = 0
+        self._quiet_before = 0.0
+        self._retired = False
+
+    # Endpoint.
+
+    @property
+    def peer(self) -> str:
+        """See ``Endpoint``."""
+        return self.charger.id
+
+    def opened(self) -> None:
+        """See ``Endpoint``."""
+        self._registry.opened(self)
+        self.pump()
+
+    def stirred(self, kind: Opcode) -> None:
+        """See ``Endpoint``."""
+        super().stirred(kind)
+        self.heard = self._hub.poller.now
+        self.pump()
+
+    def quick(self, frame: CallFrame) -> bytes | None:
+        """See ``Endpoint``; the first call of a session goes the long way."""
+        return self.dialect.quick(self.charger, frame) if self.up else None
+
+    def serve(self, message_id: str, action: str, payload: Json) -> Json:  # noqa: ARG002 - answered at once
+        """See ``Endpoint``."""
+        response = self.dialect.serve(self.charger, action, payload)
+        booted = action == "BootNotification"
+        if booted or not self.up:
+            self._registry.spoke(self, booted=booted)
+        return response
+
+    def served(self) -> None:
+        """See ``Endpoint``."""
+        self.heard = self._hub.poller.now
+        if self._waiting is None and (self._errands or self._command or self.charger.pending):
+            self.pump()
+
+    def rejected(self, reason: str) -> None:
+        """See ``Endpoint``."""
+        self.charger.services.coalescer.rejected(reason)
+        if reason in _MALFORMED:
+            self.charger.malformed(True)  # noqa: FBT003 - it says what nobody can take
+
+    def healed(self, kind: str) -> None:
+        """See ``Endpoint``."""
+        self.charger.services.coalescer.healed(kind)
+
+    def lost(self) -> None:
+        """See ``Endpoint``."""
+        if not self._retired:
+            self._abandon_all()
+            self._registry.closed(self)
+
+    def due(self, now: float) -> float:
+        """See ``wheel.Timed``: the answer to a call, or a sign of life."""
+        call_due = super().due(now)
+        if self.channel is None or self._retired:
+            return math.inf
+        if now >= self.quiet_until:
+            self.quiet_until = self._registry.silent(self, now)
+        if self._quiet_before > now:
+            return min(call_due, self.quiet_until, self._quiet_before)
+        if self._quiet_before:
+            self._quiet_before = 0.0
+            self.pump()
+        return min(call_due, self.quiet_until)
+
+    def expect(self, quiet_until: float) -> None:
+        """Have the registry look after this session at a loop time."""
+        self.quiet_until = quiet_until
+        self._hub.wheel.look(self, quiet_until)
+
+    def hold_off(self, wall_s: float) -> None:
+        """Send nothing for a while: the station has just booted, or is not ready."""
+        self._quiet_before = self._hub.poller.now + wall_s
+        self._hub.wheel.look(self, self._quiet_before)
+
+    # Scripts.
+
+    def add(self, script: Script, finished: Callable[[Verdict], None] | None = None) -> None:
+        """Queue an errand; instructions go before it, also between its calls."""
+        job = Job(script, finished)
+        if self._errands is None:
+            self._errands = [job]
+        else:
+            self._errands.append(job)
+
+    def pump(self) -> None:
+        """Send the next call if none is outstanding, and none while the peer does not take what it was sent."""
+        while self._waiting is None and self.channel is not None and not self._retired and not self.channel.congested:
+            if self._quiet_before > self._hub.poller.now:
+                return
+            job = self._next()
+            if job is None:
+                return
+            if isinstance(job.call, Pause):
+                self.hold_off(job.call.wall_s)
+                self._resume(job, PAUSED)
+            elif job.call is not None:
+                self.call(job.call, partial(self._answered, job))
+
+    def retire(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
+        """Give way: end what is under way, tell nobody of the loss, close."""
+        self._retired = True
+        self.give_up_lost()
+        self._abandon_all()
+        self.hang_up(code)
+
+    def _next(self) -> Job | None:
+        if self._command is not None:
+            return self._command
+        pending = self.charger.pending
+        if pending and self.up:
+            command = pending.pop(next(iter(pending)))
+            self.charger.under_way = command.row
+            script = carry_out(self.dialect, self.charger, command)
+            finished = partial(self._command_ended, command)
+            self._command = job = Job(script, finished, retries=self._registry.call_retries)
+            job.start()
+            return job
+        if not self._errands:
+            return None
+        job = self._errands[0]
+        if job.call is None:
+            job.start()
+            if job.call is None:
+                self._errand_ended()
+        return job
+
+    def _answered(self, job: Job, answer: Answer) -> None:
+        if answer.kind is AnswerKind.LOST:
+            return  # _abandon_all ends every job
+        self._resume(job, answer)
+        self._unanswered = self._unanswered + 1 if answer.kind is AnswerKind.TIMEOUT else 0
+        if self._unanswered >= UNANSWERED_LIMIT:
+            self.rejected("unanswered")
+            self.cut()
+        elif answer.kind is AnswerKind.TIMEOUT:
+            self.pump()
+
+    def _resume(self, job: Job, answer: Answer) -> None:
+        job.resume(answer)
+        if job.call is None and self._errands and self._errands[0] is job:
+            self._errand_ended()
+
+    def _errand_ended(self) -> None:
+        if self._errands is not None:
+            del self._errands[0]
+            self._errands = self._errands or None
+
+    def _command_ended(self, command: Command, verdict: Verdict) -> None:
+        self._command = None
+        self.charger.under_way = -1
+        self._registry.ended(command, verdict)
+
+    def _abandon_all(self) -> None:
+        if self._command is not None:
+            self._command.abandon()
+        errands, self._errands = self._errands or [], None
+        for job in errands:
+            job.abandon()

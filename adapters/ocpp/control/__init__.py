@@ -1,0 +1,1 @@
+"""Control of stations: scripts, instructions and the tests of what a station obeys."""

@@ -1,0 +1,123 @@
+"""The control test: what a make of station really takes, found out without moving its power.
+
+The probe is a profile at the dispatch level whose first period is the default value already in force, and whose
+odd periods (zero, a tenth above the floor, one phase) begin a day later. A station that honours schedules is not
+moved by it; one that does not, and takes the first period at once, is given what it has. It is gone when the test ends.
+"""
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+
+from adapters.ocpp.control.learning import show
+from adapters.ocpp.control.scripts import (
+    ACCEPTED,
+    DEFAULT_STACK_LEVEL,
+    DISPATCH_STACK_LEVEL,
+    HEADSTART_S,
+    PROBE_PROFILE_ID,
+    Dialect,
+    Odd,
+    Profile,
+    Script,
+)
+from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call
+from adapters.ocpp.profiles.nameplates import Plate
+from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, Told, is_dc
+from adapters.ocpp.station.station_state import StationState
+from vpp.domain.units import SECONDS_PER_DAY
+
+LATER_S = SECONDS_PER_DAY
+_WHOLE_STEP = 1.0
+
+
+def control_test(dialect: Dialect, charger: StationState) -> Script:
+    """Return the script that fills a station's card; it ends at once where the make is known or must not be tested."""
+    services, connector = charger.services, min(charger.rows)
+    plate = charger.plate(charger.rows[connector])
+    if not services.control_test or not services.cards.begin_test(charger.abilities):
+        return ACCEPTED
+    try:
+        yield from _test(dialect, charger, connector, plate)
+    finally:
+        services.cards.end_test(charger.abilities)
+    if charger.abilities.tested:
+        services.cards.remember(charger.abilities)
+        charger.takes = True
+        show(charger)
+    return ACCEPTED
+
+
+def _test(dialect: Dialect, charger: StationState, connector: int, plate: Plate) -> Generator[Call, Answer, None]:
+    probe = _Probe(dialect, charger, connector, plate)
+    unit = yield from probe.find_unit()
+    if unit is None:
+        return
+    zero = yield from probe.takes(unit, Odd(value=0.0))
+    floor = math.ceil(charger.services.supply.limit(plate.floor_kw, unit, plate).value) + FINEST_STEP
+    tenth = yield from probe.takes(unit, Odd(value=floor))
+    one_phase = False
+    if unit is RateUnit.A and plate.phases > 1 and not is_dc(plate):
+        one_phase = yield from probe.takes(unit, Odd(value=math.ceil(floor), phases=1))
+    yield dialect.clear_profile(PROBE_PROFILE_ID)
+    charger.learn(
+        replace(
+            charger.abilities,
+            units=(unit, *(u for u in charger.abilities.units or () if u is not unit)),
+            zero_allowed=zero,
+            step=FINEST_STEP if tenth else _WHOLE_STEP,
+            phase_switching=one_phase,
+            max_stack_level=probe.highest_level(),
+            tested=True,
+            proven=True,
+        )
+    )
+
+
+class _Probe:
+    """Profiles that ask a question."""
+
+    def __init__(self, dialect: Dialect, charger: StationState, connector: int, plate: Plate) -> None:
+        self._dialect = dialect
+        self._charger = charger
+        self._connector = connector
+        self._plate = plate
+        self._level = DISPATCH_STACK_LEVEL
+
+    def find_unit(self) -> Generator[Call, Answer, RateUnit | None]:
+        """Return the unit a plain profile is taken in, on the dispatch level or, failing that, on the lowest."""
+        for self._level in (DISPATCH_STACK_LEVEL, DEFAULT_STACK_LEVEL):
+            for unit in self._charger.abilities.units or tuple(RateUnit):
+                if (yield from self.takes(unit, None)):
+                    return unit
+        return None
+
+    def takes(self, unit: RateUnit, odd: Odd | None) -> Generator[Call, Answer, bool]:
+        """Tell whether a probe is accepted; stations refuse now and then without meaning it, so it is asked twice."""
+        for _ in range(2):
+            answer = yield self._dialect.probe(self._profile(unit), odd, LATER_S)
+            self._charger.ack_s = answer.took_s
+            if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
+                return True
+        return False
+
+    def highest_level(self) -> int | None:
+        """Return the stated highest stack level, 0 if a profile above the default was not taken."""
+        return self._charger.abilities.max_stack_level if self._level == DISPATCH_STACK_LEVEL else 0
+
+    def _profile(self, unit: RateUnit) -> Profile:
+        services, row = self._charger.services, self._charger.rows[self._connector]
+        default_kw = self._charger.default_kw(row)
+        told: Told = services.supply.limit(default_kw, unit, self._plate, _WHOLE_STEP)
+        from_s = services.clock.now_s() - self._charger.clock_offset_s - HEADSTART_S
+        return Profile(
+            id=PROBE_PROFILE_ID,
+            connector=self._connector,
+            stack_level=self._level,
+            transaction=None,
+            from_s=from_s,
+            until_s=from_s + 2.0 * LATER_S,
+            told=told,
+            setpoint=False,
+            phases=0 if is_dc(self._plate) else self._plate.phases,
+        )

@@ -1,0 +1,340 @@
+"""OCPP 2.0.1 and 2.1 for the central system: what a station's actions mean, and how setpoints are written for it."""
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters.ocpp.control import der, device_model
+from adapters.ocpp.control.charging_needs import read_needs
+from adapters.ocpp.control.control_test import control_test
+from adapters.ocpp.control.instructions import install_default
+from adapters.ocpp.control.scripts import ACCEPTED, Odd, Profile, Script, make_valid, odd_period, schedule_of, written
+from adapters.ocpp.messages.envelope import CallFrame
+from adapters.ocpp.messages.ocpp_j import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
+from adapters.ocpp.profiles.charging_profiles import purpose_name
+from adapters.ocpp.profiles.power_units import RateUnit, Told
+from adapters.ocpp.station import transactions
+from adapters.ocpp.station.station_state import StationState
+from adapters.ocpp.telemetry.connector_status import charging_state, notified, plugged, stated
+from adapters.ocpp.telemetry.fast_path import heartbeat
+from adapters.ocpp.telemetry.measurands import BOTH_WAYS, DIRECT, REBOOT, WANTED, lists_to_try
+from adapters.ocpp.telemetry.readings import Metered, metered
+from vpp.domain.trouble import Trouble
+
+_TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
+_ACKNOWLEDGED: Mapping[str, Json] = {
+    "BatterySwap": {},
+    "ClearedChargingLimit": {},
+    "ClosePeriodicEventStream": {},
+    "DataTransfer": {"status": "UnknownVendorId"},
+    "FirmwareStatusNotification": {},
+    "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
+    "GetCertificateStatus": {"status": "Failed"},
+    "LogStatusNotification": {},
+    "NotifyChargingLimit": {},
+    "NotifyCustomerInformation": {},
+    "NotifyDisplayMessages": {},
+    "NotifyEVChargingSchedule": {"status": "Accepted"},
+    "NotifyMonitoringReport": {},
+    "NotifyPriorityCharging": {},
+    "NotifyReport": {},
+    "NotifySettlement": {},
+    "NotifyWebPaymentStarted": {},
+    "OpenPeriodicEventStream": {"status": "Rejected"},
+    "PublishFirmwareStatusNotification": {},
+    "ReportChargingProfiles": {},
+    "ReservationStatusUpdate": {},
+    "SecurityEventNotification": {},
+    "SignCertificate": {"status": "Rejected"},
+}
+"""Responses to actions that mean nothing for power."""
+_GONE = frozenset({"EVDeparted", "EVCommunicationLost"})
+_CONTROLLER = "SmartChargingCtrlr"
+_ABILITIES = ("RateUnit", "ProfileStackLevel", "PeriodsPerSchedule")
+_INTERVALS = (("SampledDataCtrlr", "TxUpdatedInterval"), ("AlignedDataCtrlr", "Interval"))
+_LISTS = (("SampledDataCtrlr", "TxUpdatedMeasurands"), ("AlignedDataCtrlr", "Measurands"))
+
+
+class Dialect2:
+    """See ``commands.Dialect``.
+
+    Args:
+        version: 2.0.1 or 2.1, which share all messages used here; only 2.1 has setpoints.
+    """
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self._served: Mapping[str, Callable[[StationState, Json], Json]] = {
+            "Authorize": lambda _charger, _payload: dict(_TOKEN_ACCEPTED),
+            "BootNotification": self._boot,
+            "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
+            "MeterValues": self._meter_values,
+            "NotifyDERAlarm": der.alarmed,
+            "NotifyDERStartStop": der.started_or_stopped,
+            "NotifyEVChargingNeeds": self._needs,
+            "NotifyEvent": notified,
+            "PullDynamicScheduleUpdate": _pull,
+            "ReportDERControl": der.reported,
+            "StatusNotification": self._status,
+            "TransactionEvent": self._transaction,
+        }
+
+    def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
+        """See ``commands.Dialect``."""
+        return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
+
+    def serve(self, charger: StationState, action: str, payload: Json) -> Json:
+        """See ``commands.Dialect``."""
+        served = self._served.get(action)
+        if served is not None:
+            return served(charger, payload)
+        if action in _ACKNOWLEDGED:
+            return dict(_ACKNOWLEDGED[action])
+        raise CallFaultError(Fault.NOT_SUPPORTED, action)
+
+    # What actions mean.
+
+    def _boot(self, charger: StationState, payload: Json) -> Json:
+        station, services = payload["chargingStation"], charger.services
+        firmware = station.get("firmwareVersion", "")
+        charger.booted_as(vendor=station["vendorName"], model=station["model"], firmware=firmware)
+        now = stamp(services.clock.now_s())
+        return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
+
+    def _status(self, charger: StationState, payload: Json) -> Json:
+        port = payload["connectorId"]
+        stated(charger, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
+        return {}
+
+    def _meter_values(self, charger: StationState, payload: Json) -> Json:
+        metered(charger, payload["evseId"], payload.get("meterValue", []))
+        return {}
+
+    def _transaction(self, charger: StationState, payload: Json) -> Json:
+        """Take news of a transaction; one whose start was never heard begins with whatever comes first."""
+        event = _Event.of(charger, payload)
+        newest = metered(charger, event.evse, payload.get("meterValue", []), queued=event.queued)
+        match payload["eventType"]:
+            case "Started":
+                begun = (charger, event.evse, event.transaction, event.at_s, newest.energy_kwh)
+                transactions.begin(*begun, port=event.port, stamp_s=event.stamp_s)
+            case "Updated":
+                _updated(charger, event, newest)
+            case _:
+                transactions.end(charger, event.transaction, event.at_s)
+        _note(charger, event)
+        return dict(_TOKEN_ACCEPTED) if "idToken" in payload else {}
+
+    def _needs(self, charger: StationState, payload: Json) -> Json:
+        promise = read_needs(payload)
+        if promise is None:
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "MissingParam"}}
+        transactions.promise(charger, payload["evseId"], promise)
+        return {"status": "Processing"}
+
+    # What the station is told.
+
+    def setup(self, charger: StationState) -> Script:
+        """See ``commands.Dialect``."""
+        abilities = [(_CONTROLLER, name) for name in _ABILITIES]
+        told = yield from device_model.ask(abilities, patient=True)
+        _learn(charger, {name: value for (_, name), value in told.items()})
+        for evse in tuple(charger.rows):
+            yield from install_default(self, charger, evse)
+        yield from control_test(self, charger)
+        told = yield from device_model.ask([*_INTERVALS, *_LISTS])
+        reboot = yield from _set_up_readings(charger, told)
+        for row in charger.rows.values():
+            charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
+        for evse in tuple(charger.rows):
+            yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
+            yield _trigger("MeterValues", {"id": evse})
+            yield _trigger("TransactionEvent", {"id": evse})
+        return ACCEPTED
+
+    def set_profile(self, profile: Profile) -> Call:
+        """See ``commands.Dialect``."""
+        body: Json = {
+            "id": profile.id,
+            "stackLevel": profile.stack_level,
+            "chargingProfilePurpose": purpose_name(self.version, profile.purpose),
+            "chargingSchedule": [{"id": 1, **schedule_of(profile, _period)}],
+        }
+        make_valid(body, profile)
+        if profile.max_offline_s is not None and self.version is Version.V21:
+            body["maxOfflineDuration"] = profile.max_offline_s
+            body["invalidAfterOfflineDuration"] = True
+        if profile.transaction is not None:
+            body["transactionId"] = profile.transaction
+        return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
+
+    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+        """See ``commands.Dialect``."""
+        call = self.set_profile(profile)
+        if odd is not None:
+            call.payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"].append(
+                odd_period(odd, later_s)
+            )
+        return call
+
+    def clear_profile(self, profile_id: int) -> Call:
+        """See ``commands.Dialect``."""
+        return Call("ClearChargingProfile", {"chargingProfileId": profile_id})
+
+    def clear_dispatch(self, connector: int) -> Sequence[Call]:
+        """See ``commands.Dialect``."""
+        tied: Json = {"evseId": connector, "chargingProfilePurpose": "TxProfile"}
+        above: Json = {"evseId": connector, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}
+        return [Call("ClearChargingProfile", {"chargingProfileCriteria": criteria}) for criteria in (tied, above)]
+
+    def update_profile(self, profile_id: int, profile: Profile) -> Call:
+        """See ``commands.Dialect``."""
+        value = {"setpoint" if profile.setpoint else "limit": written(profile.told.value)}
+        return Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": value})
+
+    def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
+        """See ``commands.Dialect``."""
+        at: Json = {"evseId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
+        return Call("GetCompositeSchedule", at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    """A TransactionEvent.
+
+    Attributes:
+        evse: Where it was, 0 where nobody knows.
+        port: Connector of the EVSE, 0 where not stated.
+        at_s: When it was, by our clock; ``stamp_s`` by the station's.
+        offline: It was while the station had no connection.
+        ended: It is the last of its transaction.
+        gone: The car has left.
+    """
+
+    transaction: str
+    evse: int
+    port: int
+    at_s: float
+    stamp_s: float
+    sequence: int
+    offline: bool
+    ended: bool
+    gone: bool
+    state: str
+
+    @property
+    def queued(self) -> bool:
+        """What it meters may be of long ago: what was kept, or the whole transaction at its end (J02)."""
+        return self.offline or self.ended
+
+    @classmethod
+    def of(cls, charger: StationState, payload: Json) -> "_Event":
+        """Read an event."""
+        info, place, offline = payload["transactionInfo"], payload.get("evse", {}), payload.get("offline", False)
+        ended, stamp_s = payload["eventType"] == "Ended", parse_stamp(payload["timestamp"])
+        now_s = charger.services.clock.now_s()
+        reason = info.get("stoppedReason")
+        return cls(
+            transaction=info["transactionId"],
+            evse=_evse(charger, place.get("id"), info["transactionId"]),
+            port=place.get("connectorId", 0),
+            at_s=charger.clock.queued(now_s, stamp_s) if offline or ended else charger.instant(stamp_s),
+            stamp_s=stamp_s,
+            sequence=payload["seqNo"],
+            offline=offline,
+            ended=ended,
+            gone=ended and (reason == "EVDisconnected" or payload["triggerReason"] in _GONE),
+            state=info.get("chargingState", ""),
+        )
+
+
+def _evse(charger: StationState, stated_evse: int | None, transaction_id: str) -> int:
+    """Return the EVSE of an event: as stated, as known of the transaction, or the only one it can be.
+
+    The first event alone need name it (2.0.1 E01). Of a transaction whose first event was not heard it is the one
+    EVSE, or the one that says it is occupied and has no transaction.
+    """
+    if stated_evse is not None:
+        return stated_evse
+    known = charger.transaction(transaction_id) or transactions.find_ended(charger, transaction_id)
+    if known is not None:
+        return known.connector
+    if len(charger.rows) == 1:
+        return next(iter(charger.rows))
+    free = [post.connector for post in charger.posts if post.taken and post.connector not in charger.transactions]
+    return free[0] if len(free) == 1 else 0
+
+
+def _updated(charger: StationState, event: _Event, newest: Metered) -> None:
+    """Take an event of a transaction that runs, or should; what was kept says nothing of which one runs now."""
+    post, running = charger.post(event.evse), charger.transactions.get(event.evse)
+    if post is None or (event.offline and (running is None or running.id != event.transaction)):
+        return
+    power_kw = newest.power_kw if newest.at_s >= event.at_s - transactions.LATE_S else math.nan
+    transactions.named(charger, post, event.transaction, event.at_s, power_kw, port=event.port)
+
+
+def _note(charger: StationState, event: _Event) -> None:
+    """Keep what an event says besides, unless a later one has said it already (``seqNo``)."""
+    running = charger.transactions.get(event.evse)
+    if running is not None and running.id == event.transaction and event.sequence >= running.sequence:
+        running.sequence = event.sequence
+        if event.state:
+            charging_state(charger, event.evse, event.state)
+    elif event.gone and running is None:
+        plugged(charger, event.evse, event.at_s, here=False)
+
+
+def _pull(charger: StationState, payload: Json) -> Json:
+    """Answer a station that asks for the present value of a dynamic profile."""
+    for (row, _), lease in charger.leases.items():
+        if lease.profile_id == payload["chargingProfileId"] and lease.dynamic:
+            plate, unit = charger.plate(row), charger.units_to_try()[0]
+            setpoint = plate.p_min_kw < 0.0
+            supply = charger.services.supply
+            told = (supply.setpoint if setpoint else supply.limit)(lease.power_kw, unit, plate)
+            value = {"setpoint" if setpoint else "limit": written(told.value)}
+            return {"status": "Accepted", "scheduleUpdate": value}
+    return {"status": "Rejected"}
+
+
+def _period(start_s: int, told: Told, profile: Profile) -> Json:
+    if profile.setpoint:
+        return {"startPeriod": start_s, "operationMode": "CentralSetpoint", "setpoint": written(told.value)}
+    period: Json = {"startPeriod": start_s, "limit": written(told.value)}
+    if told.unit is RateUnit.A and profile.phases:
+        period["numberPhases"] = profile.phases
+    return period
+
+
+def _trigger(message: str, evse: Json) -> Call:
+    return Call("TriggerMessage", {"requestedMessage": message, "evse": evse})
+
+
+def _set_up_readings(charger: StationState, told: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
+    """Set how often and what to report; return whether some of it holds from the next boot on only.
+
+    Lists that a station refuses are followed by shorter ones, where it gives less than is needed.
+    """
+    interval, statuses = str(charger.services.sample_interval_s), list[str]()
+    both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
+    measurands = BOTH_WAYS if both_ways else DIRECT if charger.by_direct_amperes else WANTED
+    lists = {name: lists_to_try(told.get(name), measurands) for name in _LISTS}
+    wanted = [(name, interval) for name in _INTERVALS if told.get(name) != interval]
+    wanted += [(name, tries.pop(0)) for name, tries in lists.items() if tries]
+    while wanted:
+        fates = yield from device_model.write(wanted)
+        statuses += fates.values()
+        refused = [name for name, fate in fates.items() if fate == "Rejected"]
+        wanted = [(name, lists[name].pop(0)) for name in refused if lists.get(name)]
+    return REBOOT in statuses
+
+
+def _learn(charger: StationState, told: Mapping[str, str]) -> None:
+    units = (word.strip() for word in told.get("RateUnit", "").split(","))
+    abilities = charger.abilities.told(
+        units=[RateUnit(word) for word in units if word in tuple(RateUnit)],
+        max_stack_level=told.get("ProfileStackLevel", ""),
+        max_periods=told.get("PeriodsPerSchedule", ""),
+    )
+    charger.learn(abilities)

@@ -1,0 +1,1 @@
+"""OCPP-J messages: vocabulary, envelopes, schemas, healing and calls."""

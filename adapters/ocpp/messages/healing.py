@@ -1,0 +1,302 @@
+"""Cosmetic faults of a station's request, repaired: schemas judge, healing acts, and every repair is counted.
+
+A refused request is repeated and then dropped (OCPP 1.6, 3.7.1), and a stop cannot be prevented (4.10). So what the
+schema does not like and nobody needs is left out, what is written in another type is converted, and only a request
+without something that is needed stays refused. It runs after the schema has said no, never before.
+
+A sample is another matter: one whose unit, measurand, phase or place is not understood may mean anything, so it goes
+as a whole and is counted as dropped; its neighbours stay (mobilityhouse/ocpp#54, lbbrhzn/ocpp#1248).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from adapters.ocpp.messages import schemas
+from adapters.ocpp.messages.ocpp_j import CallFaultError, Fault, Json, Version
+
+KINDS = frozenset(
+    {"null", "unknown_field", "odd_field", "empty_list", "text", "number", "fraction", "boolean", "list", "word"}
+    | {"too_long", "stand_in"}
+)
+"""Every kind of repair there is."""
+SAMPLE_LISTS = ("meterValue", "transactionData")
+MOST_OBJECTS = 8_000
+MOST_VALUES = 25_000
+"""More than a whole day's readings hold in 256 kB; a message made of nothing else took the poller two seconds."""
+_SAMPLED = "sampledValue"
+_DECISIVE = frozenset({"value", "unit", "measurand", "phase", "format", "location"})
+"""Fields of a sample without which it may mean anything."""
+_STAND_INS: Mapping[str, Mapping[str, object]] = {
+    "BootNotification": {"reason": "Unknown"},
+    "MeterValues": {"timestamp": ""},
+    "StartTransaction": {"idTag": "", "meterStart": -1, "timestamp": ""},
+    "StatusNotification": {"errorCode": "NoError", "timestamp": ""},
+    "StopTransaction": {"meterStop": -1, "timestamp": "", "transactionId": -1},
+    "TransactionEvent": {"seqNo": 0, "timestamp": "", "triggerReason": "ChargingStateChanged", "type": "Central"},
+}
+"""What stands for a required field that is missing or makes no sense, where the request means something without it.
+
+Minus one is an unknown register or transaction, an empty stamp is now.
+"""
+_OTHER_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing"), "Occupied"),
+    "Occupied": "Charging",
+}
+"""Connector states of another version, where only the others are known."""
+_FILLER: Mapping[str, Json] = {
+    Version.V16: {"timestamp": "", _SAMPLED: [{"value": "0"}]},
+    Version.V201: {"timestamp": "", _SAMPLED: [{"value": 0}]},
+    Version.V21: {"timestamp": "", _SAMPLED: [{"value": 0}]},
+}
+
+
+class _Gone:
+    """What nothing can be made of."""
+
+
+_GONE: Final = _Gone()
+
+
+@dataclass(slots=True)
+class Healed:
+    """A request after repair.
+
+    Attributes:
+        kinds: What was repaired, one of ``KINDS`` each, every kind once.
+        samples: How many samples were left out.
+    """
+
+    payload: Json
+    kinds: list[str] = field(default_factory=list)
+    samples: int = 0
+
+
+def is_too_much(raw: bytes) -> bool:
+    """Tell whether JSON holds more than is worth mending: the neighbours wait meanwhile, 10 us an object."""
+    return raw.count(b"{") > MOST_OBJECTS or raw.count(b",") > MOST_VALUES
+
+
+def without_samples(payload: Json) -> Json:
+    """Return a request without its samples, for a stop is taken whatever comes with it.
+
+    Raises:
+        CallFaultError: What is left is still too much.
+    """
+    left = {name: value for name, value in payload.items() if name not in SAMPLE_LISTS}
+    if is_too_much(orjson.dumps(left)):
+        raise CallFaultError(Fault.FORMAT, f"more than {MOST_OBJECTS} objects or {MOST_VALUES} values")
+    return left
+
+
+def heal(version: Version, action: str, payload: Json) -> Healed:
+    """Return a request that violates its schema as it may be taken.
+
+    Raises:
+        CallFaultError: Something that is needed is missing.
+    """
+    if action not in schemas.requests(version):
+        raise CallFaultError(Fault.UNKNOWN_ACTION, action[: schemas.LONGEST_DETAIL])
+    schema = schemas.request_schema(version, action)
+    mender = _Mender(schema, _STAND_INS.get(action, {}))
+    whole = mender.whole(payload, schema)
+    emptied = [name for name in SAMPLE_LISTS if name in payload and name not in whole]
+    needed = {name: [_FILLER[version]] for name in emptied if name in schema.get("required", ())}
+    schemas.check_request(version, action, {**whole, **needed})
+    return Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
+
+
+def heal_response(version: Version, action: str, payload: Json) -> Healed | None:
+    """Return a response that violates its schema as it may be taken, ``None`` where nothing can be made of it.
+
+    No word stands in for one that is missing: a yes that was not said is none. A yes beside a null or an unknown field
+    is one, and to take it for a no would leave a profile in force that nobody believes in.
+    """
+    schema = schemas.response_schema(version, action)
+    mender = _Mender(schema, {})
+    whole = mender.whole(payload, schema)
+    healed = Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
+    return healed if schemas.is_response(version, action, whole) else None
+
+
+class _Mender:
+    """Goes through a request beside its schema and makes of each value what the schema wants.
+
+    Args:
+        schema: The whole schema, which holds the definitions.
+        stand_ins: Values of required fields, by name, for want of any.
+
+    Attributes:
+        kinds: Repairs so far, in their order.
+        samples: Samples left out so far.
+    """
+
+    def __init__(self, schema: Json, stand_ins: Mapping[str, object]) -> None:
+        self.kinds: list[str] = []
+        self.samples = 0
+        self._schema = schema
+        self._stand_ins = stand_ins
+        self._menders: Mapping[str, Callable[[object, Json], object]] = {
+            "object": self._object,
+            "array": self._array,
+            "string": self._string,
+            "integer": self._integer,
+            "number": self._number,
+            "boolean": self._boolean,
+        }
+
+    def whole(self, payload: Json, schema: Json) -> Json:
+        """Return a request as far as it can be mended; what is needed and makes no sense stays, to be named."""
+        mended = self._fields(payload, schema)
+        self._completed(mended, schema)
+        hopeless = {
+            name: payload[name] for name in schema.get("required", ()) if name in payload.keys() - mended.keys()
+        }
+        return mended | {name: value for name, value in hopeless.items() if name not in SAMPLE_LISTS}
+
+    def mend(self, value: object, schema: Json) -> object:
+        """Return ``value`` as ``schema`` wants it, ``_GONE`` where nothing can be made of it."""
+        reference = schema.get("$ref")
+        if reference is not None:
+            schema = self._schema["definitions"][reference.rpartition("/")[2]]
+        mender = self._menders.get(schema.get("type", ""))
+        return value if mender is None else mender(value, schema)
+
+    def _object(self, value: object, schema: Json) -> object:
+        if not isinstance(value, dict):
+            return _GONE
+        mended = self._fields(value, schema)
+        return mended if self._completed(mended, schema) else _GONE
+
+    def _fields(self, value: Json, schema: Json) -> Json:
+        properties: Json = schema.get("properties", {})
+        mended: Json = {}
+        for name, one in value.items():
+            if name in properties:
+                self._put(mended, name, one, properties[name])
+            elif schema.get("additionalProperties", True) is False:
+                self.kinds.append("unknown_field")
+            else:
+                mended[name] = one
+        return mended
+
+    def _put(self, mended: Json, name: str, value: object, schema: Json) -> None:
+        """Keep one field if something can be made of it."""
+        if value is None:
+            self.kinds.append("null")
+            return
+        before = len(self.kinds)
+        one = self._samples(value, schema) if name == _SAMPLED else self.mend(value, schema)
+        if one is not _GONE:
+            mended[name] = one
+        elif len(self.kinds) == before:
+            self.kinds.append("odd_field")
+
+    def _completed(self, mended: Json, schema: Json) -> bool:
+        """Put what stands for missing fields in their place; tell whether everything required is there."""
+        for name in schema.get("required", ()):
+            if name not in mended and name in self._stand_ins and name in schema.get("properties", {}):
+                mended[name] = self._stand_ins[name]
+                self.kinds.append("stand_in")
+        return all(name in mended for name in schema.get("required", ()))
+
+    def _array(self, value: object, schema: Json) -> object:
+        mended = [self.mend(one, schema["items"]) for one in self._listed(value)]
+        return self._kept([one for one in mended if one is not _GONE], schema)
+
+    def _samples(self, value: object, schema: Json) -> object:
+        mended = [self._sample(one, schema["items"]) for one in self._listed(value)]
+        kept = [one for one in mended if one is not _GONE]
+        self.samples += len(mended) - len(kept)
+        return self._kept(kept, schema)
+
+    def _sample(self, value: object, schema: Json) -> object:
+        """Return a sample, ``_GONE`` where one of its decisive fields is there and not understood."""
+        mended = self.mend(value, schema)
+        if not isinstance(value, dict) or not isinstance(mended, dict):
+            return _GONE
+        meant = {name for name in _DECISIVE & value.keys() if value[name] is not None and value[name] != ""}
+        return mended if meant <= mended.keys() or not schema.get("properties") else _GONE
+
+    def _listed(self, value: object) -> list[object]:
+        if isinstance(value, list):
+            return value
+        self.kinds.append("list")
+        return [value]
+
+    def _kept(self, mended: list[object], schema: Json) -> object:
+        if len(mended) < schema.get("minItems", 0):
+            self.kinds.append("empty_list")
+            return _GONE
+        most = schema.get("maxItems", len(mended))
+        if len(mended) > most:
+            self.kinds.append("too_long")
+        return mended[:most]
+
+    def _string(self, value: object, schema: Json) -> object:
+        if isinstance(value, int | float):
+            self.kinds.append("text")
+            value = str(value).lower() if isinstance(value, bool) else str(value)
+        if not isinstance(value, str):
+            return _GONE
+        words = schema.get("enum")
+        if words is not None:
+            return self._word(value, words)
+        longest = schema.get("maxLength", len(value))
+        if len(value) > longest:
+            self.kinds.append("too_long")
+        return value[:longest]
+
+    def _word(self, value: str, words: list[str]) -> object:
+        if value in words:
+            return value
+        plain = value.strip().casefold()
+        word = next((one for one in words if one.casefold() == plain), _OTHER_WORDS.get(value.strip()))
+        if word not in words:
+            return _GONE
+        self.kinds.append("word")
+        return word
+
+    def _integer(self, value: object, schema: Json) -> object:
+        number = self._number(value, schema)
+        if isinstance(number, float):
+            if not number.is_integer():
+                self.kinds.append("fraction")
+            return round(number)
+        return number
+
+    def _number(self, value: object, _schema: Json) -> object:
+        if isinstance(value, bool):
+            return _GONE
+        if isinstance(value, int | float):
+            return value
+        number = _read_number(value)
+        if number is None:
+            return _GONE
+        self.kinds.append("number")
+        return number
+
+    def _boolean(self, value: object, _schema: Json) -> object:
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().casefold()
+        if word not in ("true", "false", "1", "0"):
+            return _GONE
+        self.kinds.append("boolean")
+        return word in ("true", "1")
+
+
+def _read_number(value: object) -> int | float | None:
+    """Return the number a text states, ``None`` if it states none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(value) if value.strip().lstrip("+-").isdecimal() else number

@@ -1,0 +1,399 @@
+"""OCPP-J frames on one WebSocket, for both ends: calls out one at a time, calls in answered once.
+
+* At most one CALL of ours is outstanding; more breaks stations (ocpp-rpc#37).
+* A CALL that comes twice with the same message id and the same bytes gets the same answer and is not served again
+  (steve#1305, MicroOcpp#50). A repeated id with other content is a counter that started anew and is served. What may
+  be served twice without harm, such as meter values, is: keeping the answers to it would cost more than they are worth.
+* A frame that does not parse is counted and, where the version says so, answered; the connection lives on.
+* Frequent calls have a way of their own (``quick``): decoded into typed records and validated in one go. It takes only
+  what the official schema takes; everything else goes the long way, which can also say what is wrong.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import msgspec
+import orjson
+
+from adapters.kit.admission import Bucket
+from adapters.kit.poller import Poller
+from adapters.kit.timing_wheel import TimingWheel
+from adapters.kit.websocket.connection import CRASHED, WebSocketConnection
+from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode
+from adapters.ocpp.messages import healing, schemas
+from adapters.ocpp.messages.envelope import (
+    LONGEST_ID,
+    UNUSUAL,
+    BrokenFrameError,
+    CallFrame,
+    ResultFrame,
+    glimpsed,
+    id_of,
+    parsed,
+    read_usual,
+)
+from adapters.ocpp.messages.ocpp_j import (
+    SPELLING,
+    UNREADABLE_ID,
+    Answer,
+    AnswerKind,
+    Call,
+    CallFaultError,
+    Fault,
+    Json,
+    MessageType,
+    Version,
+)
+from vpp.ports import Clock
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
+_KEPT_ANSWERS = 8
+_LONGEST_KEPT_BYTES = 1024
+"""Our answers are short; one that is not holds an id of a peer's that is no id."""
+_NEVER = math.inf
+REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
+"""Actions that may be served twice without harm; the answers to others are kept for a while."""
+_ACCEPTED_STATUS = b'{"status":"Accepted"}'
+_ACCEPTED: Json = {"status": "Accepted"}
+_STATUS_ONLY = frozenset(
+    {"ChangeConfiguration", "ClearChargingProfile", "SetChargingProfile", "TriggerMessage", "UpdateDynamicSchedule"}
+)
+"""Actions whose lawful responses include the one above."""
+
+Answered = Callable[[Answer], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Hub:
+    """What all endpoints of a process share.
+
+    Attributes:
+        ids: Source of message ids.
+        patience_wall_s: Wall seconds a peer has to answer a CALL.
+        crash_lines: Lines the log may have of exceptions.
+    """
+
+    clock: Clock
+    poller: Poller
+    wheel: TimingWheel
+    ids: "count[int]"
+    patience_wall_s: float
+    crash_lines: Bucket = field(default_factory=partial(Bucket, 0.2, 20.0))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    id: str
+    action: str
+    since_s: float
+    due: float
+    answered: Answered
+
+
+class Endpoint:
+    """One end of one connection.
+
+    Attributes:
+        version: What the two sides agreed to speak.
+        channel: The connection, ``None`` before it is open and once it is over.
+        alarm: See ``wheel.Timed``.
+    """
+
+    __slots__ = ("_hub", "_recent", "_waiting", "alarm", "channel", "version")
+
+    def __init__(self, version: Version, hub: Hub) -> None:
+        self.version = version
+        self.channel: WebSocketConnection | None = None
+        self.alarm = _NEVER
+        self._hub = hub
+        self._recent: dict[str | int, tuple[int, bytes]] | None = None
+        self._waiting: _Waiting | None = None
+
+    # What the two sides fill in.
+
+    def quick(self, frame: CallFrame) -> bytes | None:
+        """Return the response to a frequent lawful CALL as JSON, ``None`` to have it dealt with the long way."""
+        raise NotImplementedError
+
+    def serve(self, message_id: str, action: str, payload: Json) -> Json | None:
+        """Return the response to a lawful CALL, ``None`` to ``reply`` later; raise CallFaultError to refuse it."""
+        raise NotImplementedError
+
+    def served(self) -> None:
+        """Hear that a frame of the peer was dealt with."""
+
+    def rejected(self, reason: str) -> None:
+        """Count a frame or a part of one that was dropped."""
+
+    def healed(self, kind: str) -> None:
+        """Count a repair of a message that was taken."""
+
+    @property
+    def peer(self) -> str:
+        """The station at the other end or this one, for the log."""
+        return ""
+
+    def opened(self) -> None:
+        """Hear that the connection is open."""
+
+    def lost(self) -> None:
+        """Hear that the connection is gone."""
+
+    # Outgoing.
+
+    @property
+    def idle(self) -> bool:
+        """A CALL may be sent now."""
+        return self._waiting is None and self.channel is not None
+
+    def call(self, call: Call, answered: Answered) -> None:
+        """Send a CALL; ``answered`` hears its end exactly once. Only while ``idle``."""
+        hub = self._hub
+        message_id = str(next(hub.ids))
+        due = hub.poller.now + hub.patience_wall_s
+        self._waiting = _Waiting(message_id, call.action, hub.clock.now_s(), due, answered)
+        hub.wheel.look(self, due)
+        self._send(orjson.dumps([2, message_id, call.action, call.payload]))
+
+    def reply(self, message_id: str, payload: Json) -> None:
+        """Answer a CALL that ``serve`` took without answering it."""
+        self._send(orjson.dumps([3, message_id, payload]))
+
+    def give_up(self) -> None:
+        """End the outstanding CALL as timed out; its late answer will be dropped."""
+        self._finish(AnswerKind.TIMEOUT, {})
+
+    def give_up_lost(self) -> None:
+        """End the outstanding CALL because the connection will not be used any more."""
+        self._finish(AnswerKind.LOST, {})
+
+    def hang_up(self, code: CloseCode = CloseCode.OK) -> None:
+        """Close the connection."""
+        if self.channel is not None:
+            self.channel.close(code)
+
+    def cut(self) -> None:
+        """Drop the connection without a word."""
+        if self.channel is not None:
+            self.channel.cut()
+
+    def due(self, now: float) -> float:
+        """See ``wheel.Timed``: give up the outstanding CALL once it is overdue."""
+        if self._waiting is not None and self._waiting.due <= now:
+            self.give_up()
+        return _NEVER if self._waiting is None else self._waiting.due
+
+    # Incoming: ``channel.Owner``.
+
+    def begin(self, channel: WebSocketConnection) -> None:
+        """Take over a connection whose handshake is complete."""
+        self.channel = channel
+        channel.open(self)
+        self.opened()
+
+    def gone(self) -> None:
+        """See ``channel.Owner``."""
+        self.channel = None
+        self._finish(AnswerKind.LOST, {})
+        self.lost()
+
+    def stirred(self, kind: Opcode) -> None:
+        """See ``channel.Owner``."""
+        if kind is Opcode.BINARY:
+            self.rejected("binary")
+
+    def crashed(self, error: Exception) -> None:
+        """See ``channel.Owner`` and ``wheel.Timed``: whatever it was, this connection alone pays for it."""
+        if self._hub.crash_lines.take(self._hub.poller.now):  # who can bring one about can bring on thousands
+            log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
+        try:
+            self.rejected(CRASHED)
+        finally:
+            self.cut()
+
+    def take(self, raw: bytes) -> None:
+        """Deal with one whole message."""
+        try:
+            frame = read_usual(raw)
+        except UNUSUAL:
+            self._take_odd(raw)
+            return
+        if type(frame) is CallFrame:
+            response = self.quick(frame)
+            if response is None:
+                self._take_call(frame.id, frame.action, frame.payload, hash(raw))
+            else:
+                self._send(b"[3," + orjson.dumps(frame.id) + b"," + response + b"]")
+        elif type(frame) is ResultFrame:
+            self._take_result(frame.id, frame.payload)
+        self.served()
+
+    def _take_odd(self, raw: bytes) -> None:
+        """Deal with a frame that is neither CALL nor CALLRESULT of the usual shape."""
+        try:
+            message = parsed(raw)
+        except BrokenFrameError as error:
+            self._take_broken(raw, error)
+            return
+        match message:
+            case [MessageType.CALL, str() | int() as message_id, str(action), dict(payload)] if id_of(message_id):
+                self.healed("frame")
+                self._take_call(message_id, action, orjson.dumps(payload), hash(raw))
+            case [MessageType.CALLRESULT | MessageType.CALLERROR as kind, *rest]:
+                self._take_odd_answer(kind, *rest)
+            case [MessageType.SEND, str(), str(action), dict()] if self.version is Version.V21:
+                self._take_unanswered(action)
+            case [MessageType.CALLRESULTERROR, *_] if self.version is Version.V21:
+                self.rejected("result_error")
+            case _:
+                self._take_misfit(message)
+        self.served()
+
+    def _take_broken(self, raw: bytes, error: BrokenFrameError) -> None:
+        """Refuse what cannot be parsed, under its own id where that is readable; an answer is a refusal at once."""
+        kind, message_id = glimpsed(raw)
+        if kind in (MessageType.CALLRESULT, MessageType.CALLERROR):
+            self._take_odd_answer(kind, message_id)
+        elif kind and (self.version is Version.V16 or error.reason == "nesting"):
+            self.rejected(error.reason)
+            self._refuse(message_id, CallFaultError(Fault.FORMAT, error.detail))
+        else:
+            self._unreadable(error.reason)
+        self.served()
+
+    def _take_odd_answer(self, kind: int, message_id: object = None, body: object = None, *_: object) -> None:
+        """Take an answer as far as it can be read; one that cannot, with our id or none at all, is a refusal at once.
+
+        One CALL is outstanding, so an answer without a readable id can be to no other (OCPP-J 2.0.1, 4.2.3). A number
+        for an id, a CALLERROR without a code and elements too many are in the field (mobilityhouse/ocpp#436).
+        """
+        whose = id_of(message_id)
+        if self._waiting is None or whose not in ("", UNREADABLE_ID, self._waiting.id):
+            self.rejected("late_answer")
+        elif kind == MessageType.CALLERROR:
+            self._finish(AnswerKind.ERROR, {}, body if isinstance(body, str) else "")
+        elif isinstance(body, dict) and whose == self._waiting.id:
+            self._take_result(whose, orjson.dumps(body))
+        else:
+            self._refused_by_nonsense()
+
+    def _take_call(self, message_id: "str | int", action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
+        known = None if self._recent is None else self._recent.get(message_id)
+        if known is not None and known[0] == seen:
+            self._send(known[1])
+            return
+        try:
+            payload = self._check(action, raw)
+            response = self.serve(str(message_id), action, payload)
+        except CallFaultError as fault:
+            self.rejected(fault.fault.value)
+            self._refuse(message_id, fault)
+            return
+        if response is None:
+            return
+        answer = orjson.dumps([3, message_id, response])
+        if action not in REPEATABLE:
+            self._remember(message_id, seen, answer)
+        self._send(answer)
+
+    def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
+        """Return a payload that is lawful or can be made so; raise CallFaultError for any other."""
+        try:
+            payload = parsed(bytes(raw))
+        except BrokenFrameError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
+            raise CallFaultError(Fault.FORMAT, error.detail) from error
+        if payload is None or payload == []:
+            self.healed("null")
+            payload = {}
+        if not isinstance(payload, dict):
+            raise CallFaultError(Fault.FORMAT, "give [2, id, action, payload]")
+        return payload if schemas.is_request(self.version, action, payload) else self._heal(action, payload, bytes(raw))
+
+    def _heal(self, action: str, payload: Json, raw: bytes) -> Json:
+        """Return a payload after the repair of what is cosmetic about it; raise CallFaultError where more is wrong."""
+        if healing.is_too_much(raw):
+            self.rejected("too_many")
+            payload = healing.without_samples(payload)
+        return self._counted(healing.heal(self.version, action, payload))
+
+    def _counted(self, healed: healing.Healed) -> Json:
+        for kind in healed.kinds:
+            self.healed(kind)
+        for _ in range(healed.samples):
+            self.rejected("sample")
+        return healed.payload
+
+    def _take_result(self, message_id: str, raw: "bytes | msgspec.Raw") -> None:
+        waiting = self._waiting
+        if waiting is None or waiting.id != message_id:
+            self.rejected("late_answer")
+            return
+        if waiting.action in _STATUS_ONLY and bytes(raw) == _ACCEPTED_STATUS:
+            self._finish(AnswerKind.RESULT, _ACCEPTED)
+            return
+        try:
+            payload = parsed(bytes(raw))
+        except BrokenFrameError:
+            payload = None
+        if isinstance(payload, dict) and not schemas.is_response(self.version, waiting.action, payload):
+            healed = healing.heal_response(self.version, waiting.action, payload)
+            payload = None if healed is None else self._counted(healed)
+        if isinstance(payload, dict):
+            self._finish(AnswerKind.RESULT, payload)
+        else:
+            self._refused_by_nonsense()
+
+    def _refused_by_nonsense(self) -> None:
+        """End the outstanding CALL: its answer has come, and says nothing."""
+        self.rejected("answer")
+        self._finish(AnswerKind.ERROR, {}, SPELLING[self.version][Fault.FORMAT])
+
+    def _take_unanswered(self, action: str) -> None:
+        if action != "NotifyPeriodicEventStream":
+            self.rejected(Fault.UNKNOWN_ACTION.value)
+
+    def _take_misfit(self, message: object) -> None:
+        """Refuse JSON that is not a frame; a CALL or an unknown type whose id can be read is answered by that id."""
+        match message:
+            case [MessageType.CALL, str(message_id), *_] if 0 < len(message_id) <= LONGEST_ID:
+                self.rejected("frame")
+                self._refuse(message_id, CallFaultError(Fault.FORMAT, "give [2, id, action, payload]"))
+            case [int(kind), str(message_id), *_] if kind not in tuple(MessageType):
+                self.rejected("frame")
+                self._refuse(message_id[:LONGEST_ID], CallFaultError(Fault.MESSAGE_TYPE, str(kind)))
+            case _:
+                self._unreadable("frame")
+
+    def _unreadable(self, reason: str) -> None:
+        """Count a frame whose id cannot be read; 2.x answers it under the id -1, 1.6 has no such answer."""
+        self.rejected(reason)
+        if self.version is not Version.V16:
+            self._refuse(UNREADABLE_ID, CallFaultError(Fault.FRAMEWORK, reason))
+
+    def _refuse(self, message_id: "str | int", fault: CallFaultError) -> None:
+        code = SPELLING[self.version][fault.fault]
+        self._send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
+
+    def _finish(self, kind: AnswerKind, payload: Json, code: str = "") -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.answered(Answer(kind, payload, code, self._hub.clock.now_s() - waiting.since_s))
+
+    def _remember(self, message_id: "str | int", seen: int, answer: bytes) -> None:
+        if len(answer) > _LONGEST_KEPT_BYTES:
+            return
+        recent = self._recent = {} if self._recent is None else self._recent
+        recent.pop(message_id, None)
+        recent[message_id] = (seen, answer)
+        if len(recent) > _KEPT_ANSWERS:
+            del recent[next(iter(recent))]
+
+    def _send(self, frame: bytes) -> None:
+        if self.channel is not None:
+            self.channel.send(frame)

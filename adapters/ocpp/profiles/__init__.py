@@ -1,0 +1,1 @@
+"""Charging profiles: nameplates, units and the forms a setpoint can take."""

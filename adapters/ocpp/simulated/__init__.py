@@ -1,0 +1,1 @@
+"""Simulated charging stations, and the named alternative of the benchmark."""

@@ -1,0 +1,1 @@
+"""State of one charging station, whichever connection it has."""

@@ -1,0 +1,164 @@
+"""One connector (1.6) or EVSE (2.x) as its station describes it: meter, state, and whether its car wakes."""
+
+import math
+import sys
+from collections.abc import Mapping
+
+from adapters.ocpp.profiles.nameplates import Plate
+from adapters.ocpp.profiles.power_units import MIN_AC_A, is_dc
+from adapters.ocpp.station.derived_power import DerivedPower
+from adapters.ocpp.station.energy_register import EnergyRegister
+from vpp.domain.trouble import Trouble
+
+DRAWS_KW = 0.5
+"""A car that takes so much is awake."""
+WAKES_WITHIN_S = 300.0
+"""How long a car may take to draw again after a pause (IEC 61851-1 knows no limit; most take under a minute)."""
+_LEAST_DC_KW = 1.0
+OUTAGES: Mapping[str, Trouble] = {"Faulted": Trouble.FAULTED, "Unavailable": Trouble.OUT_OF_SERVICE}
+"""States in which a connector gives nothing."""
+
+
+class Pause:
+    """A car that was drawing when its limit went below what a car can take.
+
+    Attributes:
+        free_s: Since when it may draw again, NaN while it may not.
+        asleep: It has had its time and does not draw.
+    """
+
+    __slots__ = ("asleep", "free_s")
+
+    def __init__(self) -> None:
+        self.free_s = math.nan
+        self.asleep = False
+
+
+class ConnectorState:
+    """What is known of one connector.
+
+    Args:
+        connector: Its number.
+        row: Its row in the fleet.
+        plate: Its nameplate.
+
+    Attributes:
+        register: Energy taken in.
+        power_kw: Last metered or derived power.
+        power_s: When power was last metered, minus infinity before that and in a new transaction.
+        derived: How power is reckoned while none is metered.
+        paused: The station says that it or the car has paused.
+        pause: A pause that a limit of ours brought about.
+        state_s: Stamp of the newest state, by our clock.
+        by_main_meter: The station's own meter speaks for it.
+        is_dc: It gives direct current.
+        awaits_register: Its transaction began without a register.
+        car_v: Voltage last metered at the car, NaN where it is unknown; of direct current alone.
+    """
+
+    __slots__ = (
+        *("_others", "_port", "_state", "awaits_register", "by_main_meter", "car_v", "connector"),
+        *("derived", "is_dc", "pause", "paused"),
+        *("plate", "power_kw", "power_s", "register", "row", "state_s", "volts"),
+    )
+
+    def __init__(self, connector: int, row: int, plate: Plate, volts: float) -> None:
+        self.connector = connector
+        self.row = row
+        self.plate = plate
+        self.volts = volts
+        self.register = EnergyRegister(plate.p_max_kw)
+        self.power_kw = math.nan
+        self.power_s = -math.inf
+        self.derived: DerivedPower | None = None
+        self.paused = False
+        self.pause: Pause | None = None
+        self.state_s = -math.inf
+        self.awaits_register = False
+        self.by_main_meter = False
+        self.car_v = math.nan
+        self.is_dc = is_dc(plate)
+        self._port = 0
+        self._state = ""
+        self._others: dict[int, str] | None = None
+
+    @property
+    def least_kw(self) -> float:
+        """Least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
+        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * self.volts * self.plate.phases / 1000.0
+        return max(self.plate.floor_kw, least_kw)
+
+    @property
+    def metered(self) -> bool:
+        """Something was metered here."""
+        return not (math.isinf(self.power_s) and math.isinf(self.register.at_s))
+
+    @property
+    def asleep(self) -> bool:
+        """Its car has not drawn again since a pause of ours was over."""
+        return self.pause is not None and self.pause.asleep
+
+    def begun(self, at_s: float) -> None:
+        """Hear of a new transaction: what was metered before says nothing of it."""
+        self.power_s, self.paused, self.pause = -math.inf, False, None
+        self.car_v = math.nan
+        total_kwh = self.register.total_kwh
+        self.derived = None if math.isnan(total_kwh) else DerivedPower(total_kwh, at_s)
+
+    # States of connectors; an EVSE may have several (2.x G01), of which one is used at a time.
+
+    @property
+    def states(self) -> dict[int, str]:
+        """The last state of every connector that was heard of; most have one, which costs no dictionary."""
+        return {self._port: self._state, **(self._others or {})} if self._state else {}
+
+    def put_state(self, port: int, state: str) -> None:
+        """Keep the state of one connector."""
+        if not self._state or port == self._port:
+            self._port, self._state = port, sys.intern(state)
+        else:
+            self._others = {**(self._others or {}), port: sys.intern(state)}
+
+    @property
+    def taken(self) -> bool:
+        """A connector says that a car is at it."""
+        return any(state in PLUGGED for state in self.states.values())
+
+    def outage(self, port: int) -> Trouble | None:
+        """Return why it gives nothing: at ``port`` where that is known, else at every connector."""
+        states = self.states
+        if port in states:
+            return OUTAGES.get(states[port])
+        troubles = [OUTAGES.get(state) for state in states.values()]
+        return troubles[0] if troubles and None not in troubles else None
+
+    # A car's sleep.
+
+    def limited(self, limit_kw: float, now_s: float) -> None:
+        """Hear which limit is in force: a drawing car may be stopped by it, or may go on."""
+        if limit_kw < self.least_kw - 1e-6:
+            if self.pause is not None:
+                self.pause.free_s = math.nan
+            elif self.power_kw > DRAWS_KW:
+                self.pause = Pause()
+        elif self.pause is not None and math.isnan(self.pause.free_s):
+            self.pause.free_s = now_s
+
+    def drew(self, power_kw: float, at_s: float) -> bool:
+        """Hear of power while there is a pause; return whether that makes the car asleep or awake."""
+        pause = self.pause
+        if pause is None or math.isnan(pause.free_s) or not at_s >= pause.free_s:
+            return False
+        if power_kw > DRAWS_KW:
+            self.pause = None
+            return pause.asleep
+        if pause.asleep or at_s - pause.free_s < WAKES_WITHIN_S:
+            return False
+        pause.asleep = True
+        return True
+
+
+PLUGGED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Finishing", "Occupied"})
+"""States of a connector with a car at it (1.6 4.9; 2.x G01)."""
+PAUSED = frozenset({"SuspendedEV", "SuspendedEVSE"})
+"""States in which no power flows (1.6 4.9; chargingState of 2.x E)."""

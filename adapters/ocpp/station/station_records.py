@@ -1,0 +1,116 @@
+"""What is written down of a station: instructions, values in force, transactions; and what all are lent."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.kit.batching import Batcher
+from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.nameplates import Nameplates
+from adapters.ocpp.profiles.power_units import Supply
+from adapters.ocpp.station.capability_cards import CapabilityCards
+from adapters.ocpp.station.station_troubles import StationTroubles
+from vpp.domain.session import Promise
+from vpp.domain.setpoint import Layer
+from vpp.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a central system lends to everything that speaks for it.
+
+    Attributes:
+        lease: Told of every dispatch value in force: end of the lease and row.
+        control_test: Stations of an unknown make are put to the control test.
+        dynamic: Dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place.
+        max_offline_s: How long a 2.1 station may keep a dispatch value without a connection; ``None`` for its lease.
+    """
+
+    clock: Clock
+    coalescer: Batcher
+    supply: Supply
+    plates: Nameplates
+    cards: CapabilityCards
+    troubles: StationTroubles
+    sample_interval_s: int
+    boot_interval_s: int
+    lease: Callable[[float, int], None]
+    control_test: bool = False
+    dynamic: bool = False
+    max_offline_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One instruction on its way.
+
+    Attributes:
+        quiet: It is the link's own, and nobody hears of its end.
+        again: It gives a value in force once more to a station that may have lost it.
+    """
+
+    id: int
+    row: int
+    connector: int
+    layer: Layer
+    power_kw: float
+    until_s: float
+    quiet: bool = False
+    again: bool = False
+
+    @property
+    def slot(self) -> tuple[int, bool]:
+        """Row, and which of its two values is meant; a newer command of the same slot replaces a waiting one."""
+        return self.row, self.layer is Layer.DEFAULT
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """A dispatch value in force at a station, carried by one profile. It is replaced, never changed.
+
+    Attributes:
+        since_s: When the station took it.
+        dynamic: The profile can be updated in place.
+        base: It took the place of the default value and falls back to it by itself.
+    """
+
+    profile_id: int
+    power_kw: float
+    until_s: float
+    since_s: float
+    dynamic: bool = False
+    purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
+    base: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """A car at a connector.
+
+    Attributes:
+        meter_kwh: Register at its start, of the connector's one register; NaN while not known.
+        began_s, last_s: Its start, and the newest that was heard of it, by our clock.
+        stamp_s: The station's own stamp of its start, NaN where that was not heard.
+        number: Its id in 1.6, 0 in other versions.
+        given: Its id is our answer to its start; no reading alone can be wrong about that.
+        port: Connector of the EVSE, 0 where not known (2.x).
+        sequence: Greatest ``seqNo`` heard (2.x).
+        ended_s: When it was over, NaN while it runs.
+        promise: What its car wants since its start, as far as the station has said so.
+        doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
+    """
+
+    id: str
+    connector: int
+    row: int
+    meter_kwh: float
+    began_s: float = math.nan
+    last_s: float = math.nan
+    stamp_s: float = math.nan
+    number: int = 0
+    given: bool = False
+    port: int = 0
+    sequence: int = -1
+    ended_s: float = math.nan
+    promise: Promise | None = None
+    doubtful: bool = False

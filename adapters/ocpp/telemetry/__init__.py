@@ -1,0 +1,1 @@
+"""Meter values and status notifications of stations."""

@@ -1,0 +1,148 @@
+"""Readings of a station: in the order they were made, each to power, energy and charge of its row.
+
+What has a stamp of its own keeps it, so that the service can tell old from new; what is derived is said to be.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from adapters.ocpp.messages.ocpp_j import Json, parse_stamp
+from adapters.ocpp.station import transactions
+from adapters.ocpp.station.connector_state import ConnectorState
+from adapters.ocpp.station.derived_power import DerivedPower
+from adapters.ocpp.station.station_state import OBEYED_WITHIN_KW, StationState
+from adapters.ocpp.telemetry.sampled_values import Metering, begun_register, direct_volts, read_samples
+from vpp.domain.telemetry import Quantity
+from vpp.domain.trouble import Trouble
+
+UNMETERED_INTERVALS = 2.5
+"""Sample intervals without a reading of power before it is derived from the register."""
+_LARGEST_EXCESS = 1.25
+_EXCESS_KW = 0.5
+
+
+class Metered(NamedTuple):
+    """The newest of some readings.
+
+    Attributes:
+        at_s: When it was made, by our clock; NaN where there was none.
+        power_kw: Power, NaN where none was among them.
+        energy_kwh: What the connector's register was at that time, NaN where none was among them.
+    """
+
+    at_s: float
+    power_kw: float
+    energy_kwh: float
+
+
+NOTHING = Metered(math.nan, math.nan, math.nan)
+
+
+def metered(charger: StationState, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
+    """Pass on readings of a connector.
+
+    Args:
+        charger: Its station.
+        connector: Connector (1.6) or EVSE (2.x); 0 is the station's own meter.
+        readings: MeterValues in any order.
+        queued: They may be old news: what is kept of a transaction, or was, while there was no connection.
+    """
+    post = charger.metering_post(connector)
+    if post is None or not readings:
+        return NOTHING
+    coalescer = charger.services.coalescer
+    metering = Metering(
+        volts=charger.services.supply.volts,
+        phases=post.plate.phases,
+        p_max_kw=post.plate.p_max_kw,
+        is_dc=post.is_dc,
+        shared_inlet=len(charger.rows) > 1,
+        rejected=lambda: coalescer.rejected("sample"),
+    )
+    newest = NOTHING
+    for at_s, reading in _in_order(charger, readings, queued=queued):
+        sampled = reading["sampledValue"]
+        power_kw, energy_kwh = _take(charger, post, dict(read_samples(sampled, metering)), at_s)
+        if post.is_dc:
+            post.car_v = direct_volts(sampled, post.car_v)
+        if post.awaits_register:
+            transactions.metered_from(charger, post, begun_register(sampled, metering))
+        newest = Metered(
+            at_s,
+            newest.power_kw if math.isnan(power_kw) else power_kw,
+            newest.energy_kwh if math.isnan(energy_kwh) else energy_kwh,
+        )
+    return newest
+
+
+def _in_order(charger: StationState, readings: Sequence[Json], *, queued: bool) -> list[tuple[float, Json]]:
+    """Return readings by the time they were made; the newest alone speaks for the station's clock."""
+    now_s, clock = charger.services.clock.now_s(), charger.clock
+    stamped = sorted(
+        ((parse_stamp(reading.get("timestamp")), reading) for reading in readings),
+        key=lambda one: -math.inf if math.isnan(one[0]) else one[0],
+    )
+    newest_s = clock.queued(now_s, stamped[-1][0]) if queued else charger.instant(stamped[-1][0])
+    older = [(clock.queued(now_s, stamp_s), reading) for stamp_s, reading in stamped[:-1]]
+    return [*((min(at_s, newest_s), reading) for at_s, reading in older), (newest_s, stamped[-1][1])]
+
+
+def _take(
+    charger: StationState, post: ConnectorState, found: dict[Quantity, float], at_s: float
+) -> tuple[float, float]:
+    """Pass on one reading; return its power, metered or derived, and its register, each NaN where it has none."""
+    sample, register = charger.services.coalescer.sample, post.register
+    energy_kwh, power_kw = found.get(Quantity.ENERGY_KWH, math.nan), found.get(Quantity.POWER_KW, math.nan)
+    if not math.isnan(energy_kwh):
+        energy_kwh = register.take(energy_kwh, at_s)
+        if at_s >= register.at_s:
+            sample(post.row, Quantity.ENERGY_KWH, register.total_kwh, at_s)
+    if not math.isnan(power_kw):
+        if at_s >= post.power_s:
+            post.power_kw, post.power_s = power_kw, at_s
+            if post.derived is not None:
+                metered_again(charger, post)
+    elif not math.isnan(energy_kwh):
+        power_kw = _derived(charger, post, at_s)
+    if not math.isnan(power_kw):
+        sample(post.row, Quantity.POWER_KW, power_kw, at_s)
+        watch(charger, post, power_kw, at_s)
+    if Quantity.SOC in found:
+        sample(post.row, Quantity.SOC, found[Quantity.SOC], at_s)
+    return power_kw, energy_kwh
+
+
+def watch(charger: StationState, post: ConnectorState, power_kw: float, at_s: float) -> None:
+    """Compare power with what was asked for: is the limit kept, does the car wake?"""
+    exact = post.derived is None or post.derived.error_kw < OBEYED_WITHIN_KW
+    if charger.leases and exact:
+        charger.watched(post.row, power_kw, at_s)
+    if post.pause is not None and post.drew(power_kw, at_s):
+        charger.tell_sleep(post)
+
+
+def metered_again(charger: StationState, post: ConnectorState) -> None:
+    """Hear that power is metered after all."""
+    post.derived = None
+    charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - it has it no more
+
+
+def _derived(charger: StationState, post: ConnectorState, at_s: float) -> float:
+    """Return power from the rise of the register, NaN where it does not tell or power is metered besides."""
+    register = post.register
+    if at_s < register.at_s or post.plate.p_min_kw < 0.0:
+        return math.nan  # old, or a register that does not tell what is given back
+    if post.derived is None:
+        post.derived = DerivedPower(register.total_kwh, at_s)
+        return math.nan
+    power_kw = post.derived.take(register.total_kwh, at_s, paused=post.paused)
+    unmetered_s = UNMETERED_INTERVALS * charger.services.sample_interval_s
+    if post.power_s > at_s - unmetered_s and not (post.paused and power_kw <= 0.0):
+        return math.nan
+    if not power_kw <= post.plate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
+        return math.nan
+    if post.connector in charger.transactions:
+        charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
+    post.power_kw = power_kw
+    return power_kw

@@ -1,0 +1,361 @@
+"""Stores that hold back reserve: how much, against what it costs them.
+
+A store that holds ``h`` over a window ``[first, last)`` has a higher floor (``low + h (last - 1 - t) / eta`` at the
+end of step ``t``, from the step before the window on) and less discharge (``discharge - h``). For a given ``h`` this
+is the same problem with other bounds, and its multipliers say what one more kW held costs: the falls of the energy
+value at the floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is
+a root.
+
+In the bound every pair of energy values and power prices proves something; where the cost jumps over the reserve's
+price at some ``h`` the proof lies between the two answers next to it, so their mixtures are tried.
+"""
+
+# ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
+
+import numpy as np
+
+from optimizer.decomposition.arrays import (
+    BACK,
+    DOWN,
+    FLOOR,
+    INERTIA,
+    KINK,
+    POWER,
+    PRICE,
+    UP,
+    VALUE,
+    Flags,
+    Floats,
+    Holds,
+    Ints,
+    Prices,
+    Schedule,
+    Singles,
+    Stiffness,
+    Stores,
+)
+from optimizer.decomposition.devices.battery_path import Cell, best_path, corner
+from optimizer.jit import njit
+
+_TRIES = 4
+_PROOF_TRIES = 14
+_MIXTURES = 10
+
+
+@njit()
+def most_held(stores: Stores, i: int, first: int, last: int) -> float:
+    """Return the most that store ``i`` can hold over ``[first, last)``, 0 if it is not plugged for all of it, kW."""
+    begin, depart, eta = stores.arrive[i], stores.depart[i], stores.efficiency[i]
+    if (begin > first) | (depart < last) | (not stores.reserving[i]):
+        return 0.0
+    length, discharge = last - first, stores.discharge[i]
+    span = stores.high[i] - stores.low[i]
+    charge, reach = stores.charge[i], stores.begin[i] + eta * stores.charge[i] * (first - begin)
+    if len(stores.limit):
+        charge, reach = stores.limit[i, first:last].min(), stores.begin[i] + eta * stores.limit[i, begin:first].sum()
+    reach = min(reach, stores.high[i]) - stores.low[i]
+    most = min(charge + discharge, reach * eta / length)
+    if most > discharge:
+        # Held beyond the greatest discharge it must charge all the time, and its energy must have room for that.
+        forced = (span + eta * discharge * length) / (length / eta + eta * length)
+        most = min(most, max(forced, discharge))
+    return float(max(most, 0.0))
+
+
+@njit()
+def set_bounds(stores: Stores, i: int, holds: Holds, held: Floats, case: Floats) -> None:
+    """Fill floor and discharge of store ``i`` that holds ``held``, shape ``(w,)``."""
+    begin = stores.arrive[i]
+    length = stores.depart[i] - begin
+    for j in range(length):
+        case[FLOOR, j] = stores.low[i]
+        case[DOWN, j] = stores.discharge[i]
+    for w in range(len(held)):
+        if held[w] <= 0.0:
+            continue
+        for t in range(max(holds.first[w] - 1, begin), holds.last[w]):
+            extra = held[w] * (holds.last[w] - 1 - t) / stores.efficiency[i]
+            case[FLOOR, t - begin] = max(case[FLOOR, t - begin], stores.low[i] + extra)
+        for t in range(holds.first[w], holds.last[w]):
+            case[DOWN, t - begin] = stores.discharge[i] - held[w]
+
+
+@njit()
+def power_price(case: Floats, cell: Cell, j: int) -> float:
+    """Return what one more kW of discharge at step ``j`` would save, 0 where its bound does not bind."""
+    y, down = case[POWER, j], case[DOWN, j]
+    if y > -down + 1e-6 * (1.0 + abs(down)):
+        return 0.0
+    value = case[VALUE, j]
+    at = case[PRICE, j] + y / case[INERTIA, j]
+    gain = at - cell.wear - value / cell.eta if y < 0.0 else at - value * cell.eta
+    return float(max(gain, 0.0))
+
+
+@njit()
+def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, cell: Cell) -> float:
+    """Return what one more kW held over ``[first, last)`` costs at the present answer."""
+    begin, cost = stores.arrive[i], 0.0
+    for t in range(max(first - 1, begin), last - 1):
+        fall = case[VALUE, t - begin] - case[VALUE, t - begin + 1]
+        cost += max(fall, 0.0) * (last - 1 - t) / cell.eta
+    for t in range(first, last):
+        cost += power_price(case, cell, t - begin)
+    return float(cost)
+
+
+@njit()
+def held_back(
+    i: int,
+    stores: Stores,
+    holds: Holds,
+    stiff: Stiffness,
+    prices: Prices,
+    reserve: Floats,
+    plan: Schedule,
+    case: Floats,
+    marks: Ints,
+    cell: Cell,
+) -> float:
+    """Choose what store ``i`` holds and its powers with it; return the energy missing at the end.
+
+    Args:
+        i: The store.
+        stores: All of them.
+        holds: The windows.
+        stiff: Slopes of the augmented terms.
+        prices: Multipliers.
+        reserve: What all hold in each window, this store included, shape ``(w,)``.
+        plan: Its ``hold`` is the guess.
+        case: The store's desk with prices set.
+        marks: Scratch of the segments.
+        cell: The store's numbers.
+    """
+    held = plan.hold[i].copy()
+    for w in range(len(held)):
+        # Where even the first kW is not paid for, what is held is what the plan leaves anyway.
+        wanted = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + held[w]) > 0.0
+        held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w])) if wanted else 0.0
+    set_bounds(stores, i, holds, held, case)
+    short = best_path(case, marks, cell)
+    for w in range(len(held)):
+        most = most_held(stores, i, holds.first[w], holds.last[w])
+        first_kw = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + plan.hold[i, w])
+        if (most <= 0.0) | (first_kw <= 0.0):
+            continue
+        others, before = reserve[w] - plan.hold[i, w], held[w]
+        near = stiff.hold + 0.05 * holds.price / (1.0 + most)
+        low, high, step = 0.0, most, 0.1 * most
+        for _ in range(_TRIES):
+            pay = prices.hold[w] + stiff.hold * (holds.need[w] - others - held[w])
+            pay = min(max(pay, 0.0), holds.price) - near * (held[w] - before)
+            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, cell) > pay
+            low, high = (low, held[w]) if dear else (held[w], high)
+            following = _next(held[w], dear, low, high, most, step)
+            step *= 3.0
+            if (high - low <= 1e-3 * most) | (following == held[w]):
+                break
+            held[w] = following
+            set_bounds(stores, i, holds, held, case)
+            short = best_path(case, marks, cell)
+    return short
+
+
+@njit()
+def _next(
+    held: float,
+    dear: bool,  # noqa: FBT001 - a kernel's argument
+    low: float,
+    high: float,
+    most: float,
+    step: float,
+) -> float:
+    """Return where to look next: by growing steps until both sides are known, then in the middle."""
+    if dear & (low == 0.0):
+        return max(held - step, 0.0)
+    if (not dear) & (high == most):
+        return min(held + step, most)
+    return 0.5 * (low + high)
+
+
+@njit()
+def holding_proof(
+    i: int,
+    stores: Stores,
+    holds: Holds,
+    pay: Floats,
+    case: Floats,
+    marks: Ints,
+    cell: Cell,
+    guess: Floats,
+    enough: float,
+) -> float:
+    """Return a bound for store ``i`` at prices ``case[PRICE]`` of power and ``pay`` of reserve, shape ``(w,)``.
+
+    A better one is not looked for within ``enough`` of what an answer costs.
+    """
+    windows = len(pay)
+    held, points = guess.copy(), np.zeros((2 * windows + 1, 2, case.shape[1]))
+    used = np.zeros(len(points), np.bool_)
+    for w in range(windows):
+        most = most_held(stores, i, holds.first[w], holds.last[w])
+        held[w] = min(held[w], most) if pay[w] > 0.0 else 0.0
+    set_bounds(stores, i, holds, held, case)
+    short = best_path(case, marks, cell)
+    _note(i, stores, holds, case, cell, points[0])
+    proven = _proven(i, stores, holds, pay, case, cell, points[0])
+    if _cost(pay, held, case, cell, short) - proven <= enough:
+        return proven
+    for w in range(windows):
+        most = most_held(stores, i, holds.first[w], holds.last[w])
+        if (most <= 0.0) | (pay[w] <= 0.0):
+            continue
+        low, high, step = 0.0, most, 0.02 * most
+        for _ in range(_PROOF_TRIES):
+            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, cell) > pay[w]
+            low, high = (low, held[w]) if dear else (held[w], high)
+            place = 2 * w + (2 if dear else 1)
+            _note(i, stores, holds, case, cell, points[place])
+            used[place] = True
+            following = _next(held[w], dear, low, high, most, step)
+            step *= 4.0
+            if (high - low <= 1e-4 * most) | (following == held[w]):
+                break
+            held[w] = following
+            set_bounds(stores, i, holds, held, case)
+            best_path(case, marks, cell)
+    return _best_mixture(i, stores, holds, pay, case, cell, points, used)
+
+
+@njit()
+def _cost(pay: Floats, held: Floats, case: Floats, cell: Cell, short: float) -> float:
+    """Return what the present answer costs: no proof says more."""
+    cost = cell.price * short
+    for w in range(len(pay)):
+        cost -= pay[w] * held[w]
+    for j in range(cell.length):
+        y = case[POWER, j]
+        cost += case[PRICE, j] * y + cell.wear * max(-y, 0.0)
+        if cell.remembers:
+            cost += case[KINK, j] * abs(y - case[BACK, j])
+    return float(cost)
+
+
+@njit()
+def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Cell, point: Floats) -> None:
+    """Write the present answer's energy values, and its power prices inside the windows, into ``point``."""
+    begin = stores.arrive[i]
+    for j in range(cell.length):
+        point[0, j] = case[VALUE, j]
+        point[1, j] = 0.0
+    for w in range(len(holds.need)):
+        if most_held(stores, i, holds.first[w], holds.last[w]) > 0.0:
+            for j in range(holds.first[w] - begin, holds.last[w] - begin):
+                point[1, j] = power_price(case, cell, j)
+
+
+@njit()
+def _best_mixture(
+    i: int,
+    stores: Stores,
+    holds: Holds,
+    pay: Floats,
+    case: Floats,
+    cell: Cell,
+    points: Floats,
+    used: Flags,
+) -> float:
+    """Return the best bound that mixtures of ``points`` prove: what they prove is concave, so each line has one top."""
+    mixture, trial = points[0].copy(), points[0].copy()
+    best = _proven(i, stores, holds, pay, case, cell, mixture)
+    for n in range(1, len(points)):
+        if not used[n]:
+            continue
+        low, high = 0.0, 1.0
+        for turn in range(_MIXTURES):
+            share = 1.0 if turn == 0 else 0.5 * (low + high)
+            _mix(mixture, points[n], share, cell.length, trial)
+            value = _proven(i, stores, holds, pay, case, cell, trial)
+            _mix(mixture, points[n], share - 1e-4, cell.length, trial)
+            rising = value >= _proven(i, stores, holds, pay, case, cell, trial)
+            best = max(best, value)
+            low, high = (share, high) if rising else (low, share)
+            if rising & (turn == 0):
+                break
+        _mix(mixture, points[n], low, cell.length, trial)
+        value = _proven(i, stores, holds, pay, case, cell, trial)
+        if value >= best:
+            best = value
+            mixture[...] = trial
+    return best
+
+
+@njit(fastmath=True)
+def _mix(one: Floats, two: Floats, share: float, length: int, mixed: Floats) -> None:
+    for j in range(length):
+        mixed[0, j] = (1.0 - share) * one[0, j] + share * two[0, j]
+        mixed[1, j] = (1.0 - share) * one[1, j] + share * two[1, j]
+
+
+@njit()
+def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, point: Floats) -> float:
+    """Return the bound that energy values ``point[0]`` and power prices ``point[1]`` prove."""
+    eta, last, begin = cell.eta, cell.length - 1, stores.arrive[i]
+    low, high, discharge = stores.low[i], cell.high, stores.discharge[i]
+    value = -point[0, 0] * cell.begin
+    for j in range(cell.length):
+        worth = point[0, j]
+        price = max(point[1, j], 0.0)
+        rise = case[PRICE, j] - worth * eta - price
+        sink = cell.wear - case[PRICE, j] + worth / eta + price
+        if cell.remembers:
+            value += corner(rise, sink, 0.0, case[UP, j], discharge, case[KINK, j], case[BACK, j])
+        else:
+            value += min(rise, 0.0) * case[UP, j] + min(sink, 0.0) * discharge
+        value -= price * discharge
+        if j < last:
+            fall = worth - point[0, j + 1]
+            value += fall * (low if fall > 0.0 else high)
+    for w in range(len(pay)):
+        most = most_held(stores, i, holds.first[w], holds.last[w])
+        if most <= 0.0:
+            continue
+        cost = -pay[w]
+        for t in range(max(holds.first[w] - 1, begin), holds.last[w] - 1):
+            fall = point[0, t - begin] - point[0, t - begin + 1]
+            cost += max(fall, 0.0) * (holds.last[w] - 1 - t) / eta
+        for t in range(holds.first[w], holds.last[w]):
+            cost += max(point[1, t - begin], 0.0)
+        value += min(cost, 0.0) * most
+    end = point[0, last]
+    best = min(end * low + cell.price * max(cell.due - low, 0.0), end * high + cell.price * max(cell.due - high, 0.0))
+    if (cell.due > low) & (cell.due < high):
+        best = min(best, end * cell.due)
+    return float(value + best)
+
+
+@njit()
+def note_held(stores: Stores, holds: Holds, power: Singles, hold: Floats) -> None:
+    """Write what every store backs in each window by its powers into ``hold``, shape ``(n, w)``."""
+    for i in range(hold.shape[0]):
+        for w in range(hold.shape[1]):
+            hold[i, w] = held_kw(stores, i, holds.first[w], holds.last[w], power) if stores.reserving[i] else 0.0
+
+
+@njit()
+def held_kw(stores: Stores, i: int, first: int, last: int, power: Singles) -> float:
+    """Return the reserve that store ``i`` backs with energy and power over the steps ``[first, last)``, kW."""
+    begin, depart, eta = stores.arrive[i], stores.depart[i], stores.efficiency[i]
+    if (begin > first) | (depart < last):
+        return 0.0
+    energy, held = stores.begin[i], 1e300
+    for t in range(begin, last):
+        if t == first:
+            held = min(held, (energy - stores.low[i]) * eta / (last - first))
+        y = float(power[stores.cell[i] + t - begin])
+        energy += eta * max(y, 0.0) - max(-y, 0.0) / eta
+        if t >= first:
+            held = min(held, y + stores.discharge[i])
+            if t + 1 < last:
+                held = min(held, (energy - stores.low[i]) * eta / (last - t - 1))
+    return float(max(held, 0.0))

@@ -1,0 +1,1 @@
+"""The whole problem as one Pyomo model, solved by HiGHS."""

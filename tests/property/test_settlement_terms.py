@@ -1,0 +1,64 @@
+"""What holds for every settlement rule."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vpp.settlement.settlement_terms import RULES, Band, BandRule
+
+EPSILON = 1e-9
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> BandRule:
+    widths = draw(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=4))
+    edges = [0.0]
+    for width in widths:
+        edges.append(edges[-1] + width)
+    edges.append(math.inf)
+    factors = st.floats(0.0, 20.0)
+    bands = tuple(
+        Band(
+            lo=lo,
+            hi=hi,
+            pay_factor=draw(factors),
+            penalty_factor=0.0 if hi == math.inf else draw(factors),
+            cap=draw(st.one_of(st.just(math.inf), st.floats(0.0, 3.0))),
+        )
+        for lo, hi in pairwise(edges)
+    )
+    return BandRule(name="drawn", version="1", bands=bands, period_steps=1, source="hypothesis")
+
+
+ANY_RULE = st.one_of(st.sampled_from(list(RULES.values())), rules())
+
+
+@given(rule=ANY_RULE)
+def test_neither_pay_nor_penalty_jumps_at_an_edge(rule: BandRule) -> None:
+    for band in rule.bands[1:]:
+        below, above = band.lo - EPSILON, band.lo + EPSILON
+        assert rule.paid_ratio(above) == pytest.approx(rule.paid_ratio(below), abs=1e-6)
+        assert rule.penalty_ratio(above) == pytest.approx(rule.penalty_ratio(below), abs=1e-6)
+
+
+@given(rule=ANY_RULE, low=st.floats(-1.0, 5.0), more=st.floats(0.0, 3.0))
+def test_delivering_more_never_pays_less_nor_costs_more(rule: BandRule, low: float, more: float) -> None:
+    assert rule.paid_ratio(low + more) >= rule.paid_ratio(low) - 1e-12
+    assert rule.penalty_ratio(low + more) <= rule.penalty_ratio(low) + 1e-12
+
+
+@given(ratio=st.floats(0.0, 5.0))
+def test_sichuan_is_the_rule_as_printed(ratio: float) -> None:
+    effective = ratio if ratio <= 1.1 else 1.1 + 0.5 * (ratio - 1.1)
+    rule = RULES["sichuan"]
+    assert rule.paid_ratio(ratio) == pytest.approx(effective)
+    assert rule.penalty_ratio(ratio) == pytest.approx(max(0.9 - effective, 0.0) * 1.1)
+
+
+@given(ratio=st.one_of(st.floats(0.0, 0.75), st.floats(0.8, 5.0)))
+def test_the_placeholder_is_the_classic_80_120_rule_outside_its_slope(ratio: float) -> None:
+    paid = RULES["shanghai_80_120_placeholder"].paid_ratio(ratio)
+    assert paid == pytest.approx(min(ratio, 1.2) if ratio >= 0.8 else 0.0)

@@ -1,0 +1,91 @@
+"""When the slow loop plans: not only on the quarter hour, where devices are known already."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from tests.unit.vpp.planning.schedule.test_planner import NOW, NOW_S, state
+from vpp.application.loops.slow_loop import PLAN, SlowLoop
+from vpp.domain.fleet import FleetState
+from vpp.domain.schedule import Rung, Schedule
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.schedule.planner import Planner, safe_default
+from vpp.runtime.observability import Metrics
+
+
+class _Standing:
+    """A clock that stands: whoever waits for a time of day waits for good, short sleeps pass."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def now_s(self) -> float:
+        return NOW_S
+
+    async def sleep(self, seconds: float) -> None:
+        del seconds
+        await asyncio.sleep(0)
+
+    async def sleep_until(self, at_s: float) -> None:
+        del at_s
+        await asyncio.Event().wait()
+
+    def wall(self, seconds: float) -> float:
+        return seconds
+
+
+class _Unsolved(Planner):
+    """Plans by rule, without a solver."""
+
+    async def start(self) -> None:
+        """Nothing to warm up."""
+
+    async def plan(self, state: FleetState, *, forecast: Forecast, **_: object) -> Schedule:
+        return safe_default(state, forecast, replace(forecast.grid, count=96), "by rule")
+
+
+class _Unmetered:
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def read(self, grid: TimeGrid) -> FloatArray:
+        return np.full((self._count, grid.count), np.nan)
+
+
+class _Entries:
+    def __init__(self) -> None:
+        self.planned = asyncio.Event()
+
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
+        del at_s, body
+        if kind == PLAN:
+            asyncio.get_running_loop().call_soon(self.planned.set)  # it is in force once this entry is made
+
+
+def _loop(picture: FleetState) -> tuple[SlowLoop, _Entries]:
+    entries = _Entries()
+    slow = SlowLoop(
+        clock=_Standing(),
+        period_s=900.0,
+        planner=_Unsolved(),
+        meters=_Unmetered(len(picture)),
+        journal=entries,  # type: ignore[arg-type]  # what a plan asks of it
+        metrics=Metrics("0"),
+        state=lambda: picture,
+        kept_until_s=lambda: None,
+    )
+    return slow, entries
+
+
+async def test_a_service_that_knows_its_devices_plans_without_waiting_for_the_quarter_hour() -> None:
+    slow, entries = _loop(state())
+    running = asyncio.create_task(slow.run())
+    await asyncio.wait_for(entries.planned.wait(), timeout=60.0)
+    running.cancel()
+    assert slow.schedule is not None
+    assert slow.schedule.rung is Rung.SAFE_DEFAULT

@@ -1,0 +1,40 @@
+"""For how long what was drawn is on its way back: as long as it takes at the request's rebound cap."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.vpp.dispatch.requests.test_book import DRAFT, END, accepted
+from vpp.application.requests.commitments import recoveries
+from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.request import CITY
+
+CITY_DRAFT = replace(DRAFT, area=CITY, rebound_cap_kw=125.0)
+
+
+@pytest.fixture
+def book() -> RequestBook:
+    return RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+
+
+@pytest.mark.parametrize(("cap_kw", "hours"), [(125.0, 4.0 / 0.75), (500.0, 1.0 / 0.75), (1.0, 12.0), (0.0, 12.0)])
+def test_a_request_recovers_until_its_energy_is_back_at_its_cap_and_never_longer_than_half_a_day(
+    book: RequestBook, cap_kw: float, hours: float
+) -> None:
+    request_id = accepted(book, replace(CITY_DRAFT, rebound_cap_kw=cap_kw))
+    times = book.timetable(request_id)
+    (found,) = recoveries(book, times.end_s + 1.0)
+    assert found.from_s == times.watched_s
+    assert found.until_s == pytest.approx(times.watched_s + 3600.0 * hours)
+    assert recoveries(book, found.until_s) == ()
+
+
+def test_nothing_recovers_before_a_release_nor_without_a_cap_nor_from_a_part_of_the_city(book: RequestBook) -> None:
+    accepted(book, CITY_DRAFT)
+    assert recoveries(book, (END - timedelta(minutes=1)).timestamp()) == ()
+    for draft in (replace(CITY_DRAFT, rebound_cap_kw=None), replace(CITY_DRAFT, area="north")):
+        other = RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+        accepted(other, draft)
+        assert recoveries(other, (END + timedelta(minutes=1)).timestamp()) == ()

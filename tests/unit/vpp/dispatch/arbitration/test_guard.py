@@ -1,0 +1,143 @@
+"""An old compound whose flats take nearly all that its transformer has: who charges with what is left."""
+
+import numpy as np
+
+from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
+from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.arbitration.guard import Guarded, guard
+from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+SETTINGS = DispatchSettings()
+LIMIT_KW, FLATS_KW, FLOOR_KW, COUNT = 400.0, 380.0, 1.32, 14
+AIM_KW = SETTINGS.cap_ratio * LIMIT_KW - FLATS_KW
+"""8 kW: room for six chargers at their floor."""
+TREE_NODE = 0
+
+
+def _fleet() -> FleetIndex:
+    return FleetIndex(
+        areas=(Area(id="a", name="A"),),
+        operators=(Operator(id="o", name="O"),),
+        transformers=(
+            Transformer(id="t", area_id="a", limit_kw=LIMIT_KW, export_limit_kw=LIMIT_KW, base_load_kw=FLATS_KW),
+        ),
+        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
+        resources=tuple(
+            Resource(
+                id=f"c{n}",
+                site_id="s",
+                resource_class=ResourceClass.EV,
+                adapter=Adapter.OCPP,
+                address=f"c{n}/1",
+                p_min_kw=0.0,
+                p_max_kw=7.0,
+                floor_kw=FLOOR_KW,
+                default_kw=FLOOR_KW,
+            )
+            for n in range(COUNT)
+        ),
+    )
+
+
+def _state(index: FleetIndex, power_kw: FloatArray) -> FleetState:
+    unknown, there = np.full(COUNT, np.nan), np.ones(COUNT, dtype=np.bool_)
+    return FleetState(
+        index=index,
+        at_s=0.0,
+        cycle=0,
+        power_kw=power_kw,
+        power_at_s=np.zeros(COUNT),
+        quality=np.zeros(COUNT, dtype=np.uint8),
+        energy_kwh=unknown,
+        soc=unknown,
+        connected=there,
+        plugged=there,
+        available_min_kw=index.p_min_kw,
+        available_max_kw=index.p_max_kw,
+        limit_kw=unknown,
+        need_kwh=np.ones(COUNT),
+        departure_s=np.full(COUNT, 3600.0),
+        sheddable=there,
+    )
+
+
+def _charging(count: int) -> FloatArray:
+    return np.where(np.arange(COUNT) < count, FLOOR_KW, 0.0)
+
+
+def _last(count: int) -> BoolArray:
+    return np.arange(COUNT) >= COUNT - count
+
+
+def _guarded(index: FleetIndex, wanted_kw: FloatArray, now_kw: FloatArray, kept: BoolArray) -> Guarded:
+    return guard(
+        _state(index, now_kw),
+        FeederTree(index),
+        wanted_kw=wanted_kw,
+        now_kw=now_kw,
+        kept=kept,
+        fixed=np.zeros(COUNT, dtype=np.bool_),
+        order=np.zeros(COUNT),
+        settings=SETTINGS,
+    )
+
+
+def _lifted(charging: int, kept: BoolArray) -> int:
+    """Return how many of those who are held at nothing return, with ``charging`` others at their floor."""
+    index, roster = _fleet(), RosterTable().grow(COUNT)
+    power = _charging(charging)
+    roster.cap_kw[charging:] = 0.0
+    lift_caps(
+        roster,
+        FeederTree(index),
+        _state(index, power),
+        shown_kw=power,
+        free_kw=np.full(COUNT, FLOOR_KW),
+        kept=kept,
+        order=np.zeros(COUNT),
+        settings=SETTINGS,
+    )
+    return int(np.isnan(roster.cap_kw[charging:]).sum())
+
+
+def test_chargers_return_where_the_flats_alone_are_above_the_usual_share() -> None:
+    assert SETTINGS.cap_release_ratio * LIMIT_KW < FLATS_KW
+    fits = int(AIM_KW / FLOOR_KW)
+    assert _lifted(0, _last(0)) == fits - 1, "a tenth of the room is left"
+
+
+def test_nobody_returns_who_would_have_to_be_cut_again() -> None:
+    assert return_kw(FeederTree(_fleet()), SETTINGS)[TREE_NODE] < SETTINGS.cap_ratio * LIMIT_KW
+
+
+def test_a_driver_who_runs_out_of_time_may_use_part_of_the_margin() -> None:
+    charging = int(AIM_KW / FLOOR_KW)
+    assert _lifted(charging, _last(0)) == 0
+    urgent = _last(3)
+    assert _lifted(charging, urgent) == 3
+    wanted = np.where(urgent, FLOOR_KW, np.nan)
+    everybody_kept = np.ones(COUNT, dtype=np.bool_)
+    result = _guarded(_fleet(), wanted, _charging(charging), everybody_kept)
+    assert (result.power_kw[urgent] == FLOOR_KW).all()
+    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_promise_ratio * LIMIT_KW
+
+
+def test_those_who_can_wait_make_room_before_the_margin_is_used() -> None:
+    charging, urgent = int(AIM_KW / FLOOR_KW), _last(3)
+    result = _guarded(_fleet(), np.where(urgent, FLOOR_KW, np.nan), _charging(charging), urgent)
+    assert (result.power_kw[urgent] == FLOOR_KW).all()
+    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_ratio * LIMIT_KW
+
+
+def test_more_than_the_margin_is_given_to_nobody() -> None:
+    charging = int(AIM_KW / FLOOR_KW)
+    everybody = np.ones(COUNT, dtype=np.bool_)
+    urgent = _last(COUNT - charging)
+    result = _guarded(_fleet(), np.where(urgent, FLOOR_KW, np.nan), _charging(charging), everybody)
+    assert SETTINGS.cap_promise_ratio * LIMIT_KW < FLATS_KW + COUNT * FLOOR_KW
+    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_promise_ratio * LIMIT_KW + 1e-9

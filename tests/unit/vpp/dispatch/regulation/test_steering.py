@@ -1,0 +1,145 @@
+"""What is told between two full cycles: only what is inside every cap, to rows that are free or follow already."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.regulation.follower import Followed, RegulationFollower
+from vpp.dispatch.regulation.steering import BetweenCycles, Told
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+AT_S = 1_784_090_000.0
+SETTINGS = DispatchSettings(cap_ratio=1.0)
+LIMIT_KW, BATTERY_KW, COUNT, NUMBER = 150.0, 100.0, 4, 7
+
+
+def _fleet() -> FleetIndex:
+    """Return two transformers under one feeder, two batteries behind each."""
+    return FleetIndex(
+        areas=(Area(id="a", name="A"),),
+        operators=(Operator(id="o", name="O"),),
+        transformers=(
+            Transformer(id="feeder", area_id="a", limit_kw=1e6, export_limit_kw=1e6),
+            *(
+                Transformer(id=f"t{n}", area_id="a", limit_kw=LIMIT_KW, export_limit_kw=LIMIT_KW, parent_id="feeder")
+                for n in range(2)
+            ),
+        ),
+        sites=tuple(Site(id=f"s{n}", name="S", area_id="a", operator_id="o", transformer_id=f"t{n}") for n in range(2)),
+        resources=tuple(
+            Resource(
+                id=f"b{n}",
+                site_id=f"s{n // 2}",
+                resource_class=ResourceClass.STORAGE,
+                adapter=Adapter.MODBUS,
+                address=f"b/{n}",
+                p_min_kw=-BATTERY_KW,
+                p_max_kw=BATTERY_KW,
+                capacity_kwh=200.0,
+                efficiency=0.95,
+            )
+            for n in range(COUNT)
+        ),
+    )
+
+
+def _state(index: FleetIndex) -> FleetState:
+    unknown = np.full(COUNT, np.nan)
+    return FleetState(
+        index=index,
+        at_s=AT_S,
+        cycle=1,
+        power_kw=np.zeros(COUNT),
+        power_at_s=np.full(COUNT, AT_S),
+        quality=np.zeros(COUNT, dtype=np.uint8),
+        energy_kwh=unknown,
+        soc=np.full(COUNT, 0.5),
+        connected=np.ones(COUNT, dtype=np.bool_),
+        plugged=np.zeros(COUNT, dtype=np.bool_),
+        available_min_kw=index.p_min_kw,
+        available_max_kw=index.p_max_kw,
+        limit_kw=unknown,
+        need_kwh=unknown,
+        departure_s=unknown,
+        sheddable=np.ones(COUNT, dtype=np.bool_),
+    )
+
+
+class _Desk:
+    """One request's follower and what lies between two cycles."""
+
+    def __init__(self) -> None:
+        index = _fleet()
+        self.index, self.state = index, _state(index)
+        self.roster = RosterTable().grow(COUNT)
+        self.between = BetweenCycles(index, SETTINGS, self.roster)
+        # A follower that knows of no caps: here is what holds them all the same.
+        tree = FeederTree(index)
+        tree.limit_kw, tree.export_kw = np.full(3, 1e6), np.full(3, 1e6)
+        self.follower = RegulationFollower(capacity_kw=400.0, tree=tree, index=index, dispatch=SETTINGS)
+        nobody = np.zeros(COUNT, dtype=np.bool_)
+        self.follower.refresh(
+            self.state,
+            holding=~nobody,
+            base_kw=np.zeros(COUNT),
+            held_kw=np.full(COUNT, np.nan),
+            kept=nobody,
+            pinned=nobody,
+            burden=np.zeros(COUNT),
+        )
+        self.begin(self.follower.tick(AT_S, 0.0))
+
+    def begin(self, followed: Followed, load_kw: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        self.between.begin(self.state, np.array(load_kw), {"r": (NUMBER, followed)})
+
+    def tick(self, asked_kw: float) -> Told:
+        return self.between.tell("r", self.follower, self.follower.tick(AT_S + 4.0, asked_kw))
+
+    def load_kw(self) -> np.ndarray:
+        tree = FeederTree(self.index)
+        return tree.loads_kw(np.nan_to_num(self.roster.setpoint_kw))
+
+
+def test_before_the_first_cycle_nothing_is_followed() -> None:
+    index = _fleet()
+    between = BetweenCycles(index, SETTINGS, RosterTable().grow(COUNT))
+    assert between.state is None
+
+
+def test_who_is_told_works_for_the_request_from_then_on() -> None:
+    desk = _Desk()
+    told = desk.tick(60.0)
+    assert np.nansum(told.power_kw) == pytest.approx(-60.0, abs=10.0)
+    assert (desk.roster.owner[told.rows] == NUMBER).all()
+    assert desk.roster.setpoint_kw[told.rows] == pytest.approx(told.power_kw)
+    assert desk.roster.live[told.rows].all()
+
+
+@pytest.mark.parametrize("asked_kw", [400.0, -400.0])
+def test_no_transformer_is_loaded_beyond_its_cap_between_two_cycles(asked_kw: float) -> None:
+    desk = _Desk()
+    for _ in range(3):
+        desk.tick(asked_kw)
+        assert (np.abs(desk.load_kw()[1:]) <= LIMIT_KW + 1e-6).all()
+
+
+def test_what_is_kept_back_for_a_cap_is_told_once_it_fits() -> None:
+    desk = _Desk()
+    spare_kw = 120.0
+    desk.begin(desk.follower.tick(AT_S, 0.0), load_kw=(0.0, LIMIT_KW - spare_kw, LIMIT_KW - spare_kw))
+    assert not len(desk.tick(-400.0).rows), "both batteries of each would rise by more than there is room for"
+    told = desk.tick(-100.0)
+    assert np.nansum(told.power_kw) == pytest.approx(100.0, abs=10.0)
+
+
+def test_rows_of_others_and_rows_under_a_cap_are_left_alone() -> None:
+    desk = _Desk()
+    desk.roster.owner[0], desk.roster.cap_kw[1] = NUMBER + 1, 10.0
+    told = desk.tick(300.0)
+    assert not np.isin([0, 1], told.rows).any()

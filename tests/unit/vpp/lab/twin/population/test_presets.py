@@ -1,0 +1,79 @@
+"""The demo fleet: counts, caps, addresses, registration body."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vpp.domain.errors import InputError
+from vpp.domain.resource import Adapter, ResourceClass
+from vpp.lab.twin.population.presets import demo_fleet
+from vpp.lab.twin.population.registration import fleet_from_json, fleet_to_json
+
+
+def test_the_demo_fleet_has_the_promised_numbers() -> None:
+    fleet = demo_fleet()
+    counts = {cls: int(fleet.is_class(cls).sum()) for cls in ResourceClass}
+    assert counts == {
+        ResourceClass.EV: 1000,
+        ResourceClass.V2G: 50,
+        ResourceClass.STORAGE: 50,
+        ResourceClass.PV: 200,
+        ResourceClass.HVAC: 10,
+        ResourceClass.INDUSTRY: 10,
+    }
+    assert len(fleet.areas) == 4
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.3, 1.0, 2.0])
+def test_defaults_and_the_load_of_others_fit_under_every_leaf_transformer(scale: float) -> None:
+    fleet = demo_fleet(scale=scale)
+    defaults = np.bincount(
+        fleet.transformer_code, weights=np.maximum(fleet.default_kw, 0.0), minlength=len(fleet.transformers)
+    )
+    assert (defaults + fleet.transformer_base_kw <= fleet.transformer_limit_kw).all()
+    assert (fleet.default_kw >= fleet.floor_kw)[fleet.is_class(ResourceClass.EV)].all()
+
+
+def test_old_compounds_have_more_nameplate_than_headroom() -> None:
+    fleet = demo_fleet()
+    weak = np.array(["home-old" in r.site_id for r in fleet.resources])
+    nameplate = np.bincount(
+        fleet.transformer_code[weak], weights=fleet.p_max_kw[weak], minlength=len(fleet.transformers)
+    )
+    over = nameplate > fleet.transformer_limit_kw - fleet.transformer_base_kw
+    assert over.sum() >= 10
+
+
+def test_addresses_are_unique_and_modbus_ports_carry_fifty_units() -> None:
+    fleet = demo_fleet(modbus_port=20000)
+    for adapter in Adapter:
+        assert len(fleet.rows_by_address(adapter)) == sum(r.adapter is adapter for r in fleet.resources)
+    units: dict[str, int] = {}
+    for address in fleet.rows_by_address(Adapter.MODBUS):
+        units[address.split("/")[0]] = units.get(address.split("/")[0], 0) + 1
+    assert list(units) == [f"127.0.0.1:{port}" for port in range(20000, 20005)]
+    assert max(units.values()) == 50
+    assert "CP00001/1" in fleet.rows_by_address(Adapter.OCPP)
+    assert "SITE01/main" in fleet.rows_by_address(Adapter.MQTT)
+
+
+def test_a_fleet_survives_the_way_through_json() -> None:
+    fleet = demo_fleet(scale=0.1)
+    body = json.loads(json.dumps(fleet_to_json(fleet), allow_nan=False))
+    again = fleet_from_json(body)
+    assert again == fleet
+
+
+def test_a_registration_without_a_part_names_the_part() -> None:
+    body = fleet_to_json(demo_fleet(scale=0.05))
+    del body["sites"]
+    with pytest.raises(InputError, match="sites"):
+        fleet_from_json(body)
+
+
+def test_a_registration_with_an_unknown_class_is_refused() -> None:
+    body = fleet_to_json(demo_fleet(scale=0.05))
+    body["resources"][0]["resource_class"] = "kettle"
+    with pytest.raises(InputError, match="kettle"):
+        fleet_from_json(body)

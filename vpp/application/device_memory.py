@@ -1,0 +1,73 @@
+"""What stood in devices before our first write, in the journal: durable before the write, recalled after a crash.
+
+While storage fails, control goes on from memory as everywhere else (`vpp.application.loops.durability`): the journal
+keeps the entry in its place and writes it when storage works again.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vpp.domain.errors import RetryError, StorageError
+from vpp.domain.journal import JournalEntry
+from vpp.ports import Clock, Journal
+
+FOUND = "device.found"
+"""Kind of the entries: values by name for some rows; no values for a row whose registers are its owner's again."""
+_PATIENCE_WALL_S = 5.0
+"""How long a device's first write waits for its entry."""
+
+
+class JournalledMemory:
+    """A `vpp.ports.DeviceMemory` in the journal; what comes together becomes one entry.
+
+    Args:
+        journal: Where entries go.
+        clock: The only source of time.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._values: dict[int, Mapping[str, float]] = {}
+        self._waiting: dict[int, Mapping[str, float]] = {}
+        self._writing: asyncio.Task[None] | None = None
+
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Take what earlier lives found, in the order of the journal."""
+        for entry in entries:
+            if entry.kind == FOUND:
+                body: Any = entry.body
+                for row, values in zip(body["rows"], body["values"], strict=True):
+                    self._keep(int(row), {str(name): float(value) for name, value in values.items()})
+
+    async def remember(self, row: int, values: Mapping[str, float]) -> None:
+        """See ``DeviceMemory``; raises RetryError where the entry could not even be kept in memory."""
+        self._waiting[row] = dict(values)
+        writing = self._writing
+        if writing is None or writing.done():
+            writing = self._writing = asyncio.create_task(self._write(), name="device memory")
+        await asyncio.wait((writing,), timeout=_PATIENCE_WALL_S)
+        error = writing.exception() if writing.done() else None
+        if error is not None and not isinstance(error, StorageError):
+            raise RetryError(f"what was found in a device could not be recorded: {error}") from error
+
+    async def recall(self, row: int) -> Mapping[str, float]:
+        """See ``DeviceMemory``."""
+        return self._values.get(row, {})
+
+    async def _write(self) -> None:
+        """Record what has gathered; what comes in this turn of the loop joins."""
+        await asyncio.sleep(0)
+        batch, self._waiting, self._writing = self._waiting, {}, None
+        body = {"rows": list(batch), "values": list(batch.values())}
+        self._journal.append(FOUND, self._clock.now_s(), body)
+        for row, values in batch.items():
+            self._keep(row, values)
+        await self._journal.flush()
+
+    def _keep(self, row: int, values: Mapping[str, float]) -> None:
+        if values:
+            self._values[row] = values
+        else:
+            self._values.pop(row, None)

@@ -1,0 +1,1 @@
+"""The life of a request: quote, acceptance, measurement, revision and settlement."""

@@ -1,0 +1,102 @@
+"""What is promised, as the planner needs it: from the book of requests to targets on the planner's steps."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+
+from vpp.application.row_alignment import fitted_flags
+from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import areas_overlap
+from vpp.domain.daytype import local_day, span
+from vpp.domain.fleet import FleetState
+from vpp.domain.request import CITY, DispatchRequest, Product, RequestState
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import STEP_S, STEPS_PER_DAY
+from vpp.planning.schedule.commitment import Commitment
+from vpp.planning.schedule.energy_recovery import EnergyRecovery
+from vpp.state.eligibility import part_rows
+
+_AT_ONCE_S = 6.0 * 3600.0
+"""An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
+_LONGEST_RECOVERY_S = 12.0 * 3600.0
+"""After that nobody asks any more where the load comes from."""
+_RETURN_RATIO = 0.75
+"""Part of the rebound cap that comes back as energy to give: nine tenths, less what charging and discharging lose."""
+_SAMPLES = 15
+"""A ramp's mean over a step is taken from this many instants."""
+
+
+def promised_events(book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState) -> Sequence[Commitment]:
+    """Return every committed request whose watch is not over and whose ramp is near, on the rows enlisted for it.
+
+    Requests for regulation are none of them: their signal takes as much as it gives, and stores stay on the plan.
+    """
+    grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
+    return tuple(
+        _event(book, request, _rows(request, portfolios, state), grid)
+        for request in book.running(state.at_s)
+        if request.draft.product is not Product.REGULATION
+        and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
+    )
+
+
+def event_days(book: RequestBook, request: DispatchRequest) -> frozenset[date]:
+    """Return the Shanghai dates on which the portfolio of a request was called by another: no reference days.
+
+    A day counts from the first ramp to the end of the watch, whatever became of the call (NAESB demand response
+    measurement and verification, event days are excluded).
+    """
+    days: set[date] = set()
+    for other in book.all():
+        called = any(t.to_state is RequestState.RAMPING for t in other.history)
+        if other.id != request.id and called and areas_overlap(other.draft.area, request.draft.area):
+            times = book.timetable(other.id)
+            days |= span(local_day(times.ramp_s), local_day(times.watched_s))
+    return frozenset(days)
+
+
+def recoveries(book: RequestBook, now_s: float) -> Sequence[EnergyRecovery]:
+    """Return what is on its way back at ``now_s`` from requests on the whole city with a rebound cap."""
+    found = []
+    for request in book.given(now_s):
+        times, draft = book.timetable(request.id), request.draft
+        cap_kw = draft.rebound_cap_kw
+        if cap_kw is None or draft.area != CITY:
+            continue
+        given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
+        until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
+        if now_s < until_s:
+            found.append(
+                EnergyRecovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw)
+            )
+    return tuple(found)
+
+
+def _rows(request: DispatchRequest, portfolios: Mapping[str, BoolArray], state: FleetState) -> BoolArray:
+    enlisted = portfolios.get(request.id)
+    return part_rows(request.draft, state.index) if enlisted is None else fitted_flags(enlisted, len(state))
+
+
+def _event(book: RequestBook, request: DispatchRequest, rows: BoolArray, grid: TimeGrid) -> Commitment:
+    times = book.timetable(request.id)
+    starts_s = grid.starts_s()
+    watched = (starts_s >= times.end_s) & (starts_s < times.watched_s)
+    return Commitment(
+        rows=rows,
+        direction=request.draft.direction,
+        grid=grid,
+        target_kw=_means(book, request, grid),
+        tolerance_ratio=request.draft.tolerance_ratio,
+        rebound_cap_kw=request.draft.rebound_cap_kw,
+        watched=watched,
+    )
+
+
+def _means(book: RequestBook, request: DispatchRequest, grid: TimeGrid) -> FloatArray:
+    times = book.timetable(request.id)
+    offsets = (np.arange(_SAMPLES) + 0.5) * grid.step_s / _SAMPLES
+    instants = grid.starts_s()[:, None] + offsets
+    due = np.array([times.target_at(at_s) for at_s in instants.ravel().tolist()])
+    return np.asarray(due.reshape(instants.shape).mean(axis=1))

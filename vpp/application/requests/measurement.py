@@ -1,0 +1,217 @@
+"""The measurement of requests: their frozen baselines, what was followed live, and what meters say in the end."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+
+from vpp.application.requests.commitments import event_days
+from vpp.application.requests.participation import Participation, eligible, enlisted
+from vpp.application.requests.recovery import cycles_of, resumed
+from vpp.application.requests.session_baselines import SessionBaselines
+from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
+from vpp.dispatch.engine import CycleResult, DispatchEngine
+from vpp.dispatch.regulation.portfolio import sign_of
+from vpp.domain.daytype import DayCalendar
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Baseline, Performance
+from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.ports import Clock, IntervalMemory, Journal
+from vpp.settlement.baseline import compute_baseline, with_sessions
+from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
+from vpp.settlement.reference_days import BaselineRules
+from vpp.settlement.regulation_performance import asked_means_kw, scored
+from vpp.settlement.revised_course import course_means_kw, held_course_kw
+from vpp.settlement.settlement_terms import SettlementTerms
+from vpp.settlement.tracking import MinuteSeries, Tracker
+from vpp.state.eligibility import part_rows
+
+
+class Measurement:
+    """The part of the desk that proves what was delivered.
+
+    Args:
+        state: Returns the latest picture.
+        schedule: Returns the plan in force.
+        calendar: Tells workdays, weekends and holidays.
+
+    Attributes:
+        baselines: Frozen baselines by request id.
+        portfolios: Rows enlisted for each request, shape ``(n_resources,)`` each.
+        sessions: What charging sessions would have taken.
+        enlisting: Who is counted on.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        engine: DispatchEngine,
+        meters: IntervalMemory,
+        journal: Journal,
+        state: Callable[[], FleetState],
+        schedule: Callable[[], Schedule | None],
+        calendar: DayCalendar,
+    ) -> None:
+        self.baselines: dict[str, Baseline] = {}
+        self.portfolios: dict[str, BoolArray] = {}
+        self.sessions = SessionBaselines(journal, clock.now_s())
+        self._trackers: dict[str, Tracker] = {}
+        self._clock = clock
+        self._engine = engine
+        self._meters = meters
+        self._state = state
+        self._schedule = schedule
+        self._calendar = calendar
+        self._rules = BaselineRules()
+        self.enlisting = Participation(engine=engine, meters=meters, rules=self._rules)
+
+    def resume(self, entries: Iterable[JournalEntry]) -> None:
+        """Go on from the cycles that an earlier life of the service followed; baselines are in place already."""
+        for request_id, cycles in cycles_of(entries).items():
+            if request_id in self.baselines:
+                baseline, direction = self.baselines[request_id], self._engine.book.get(request_id).draft.direction
+                self._trackers[request_id] = Tracker(
+                    baseline=baseline,
+                    portfolio=self.portfolios[request_id][: len(baseline.power_kw)],
+                    direction=direction,
+                    resumed=resumed(baseline.grid, len(baseline.power_kw), cycles, direction),
+                )
+
+    def grow(self, count: int) -> None:
+        """Serve a larger fleet; rows that joined count for no request that has its baseline already."""
+        for request_id, rows in self.portfolios.items():
+            self.portfolios[request_id] = fitted_flags(rows, count)
+
+    def keep(self, request: DispatchRequest, baseline: Baseline) -> None:
+        """Track a request against its frozen baseline from now on."""
+        rows = counted(request.draft, baseline, self._state().index)
+        followed = self._trackers.get(request.id)
+        self.baselines[request.id] = baseline
+        self.portfolios[request.id] = rows
+        self._trackers[request.id] = Tracker(
+            baseline=baseline,
+            portfolio=rows[: len(baseline.power_kw)],
+            direction=request.draft.direction,
+            resumed=None if followed is None else followed.tracked().lengthened(baseline.grid),
+        )
+
+    def follow(self, state: FleetState, result: CycleResult) -> None:
+        """Take a cycle: what running requests are delivered, and what sessions would take."""
+        for progress in result.progress:
+            tracker = self._trackers.get(progress.request_id)
+            if tracker is not None:
+                tracker.observe(state, target_kw=progress.target_kw, baseline_kw=progress.baseline_kw)
+        self.sessions.follow(state, result)
+
+    def minutes(self, request_id: str) -> MinuteSeries | None:
+        """Return the minute series of a request, ``None`` before it was accepted."""
+        tracker = self._trackers.get(request_id)
+        return None if tracker is None else tracker.minutes()
+
+    def baseline(
+        self, request: DispatchRequest, state: FleetState, schedule: Schedule | None, *, late: bool = False
+    ) -> Baseline:
+        """Return the baseline of the rows that are eligible now; those that are not are named in it."""
+        times = self._engine.book.timetable(request.id)
+        found = self.enlisting.standing(request.draft, times, state, schedule, late=late)
+        rows = part_rows(request.draft, state.index) & eligible(found)
+        baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
+        return enlisted(baseline, request.draft, state.index, found)
+
+    def _baseline_of(
+        self, request: DispatchRequest, index: FleetIndex, schedule: Schedule | None, end_s: float, rows: BoolArray
+    ) -> Callable[[RequestDraft], Baseline]:
+        """Return the computation of some rows' baseline until ``end_s``, open only for the draft and its method."""
+        start_s = self._engine.book.timetable(request.id).ramp_s
+        accepted = (t.at.timestamp() for t in request.history if t.to_state is RequestState.ACCEPTED)
+        return partial(
+            compute_baseline,
+            index=index,
+            portfolio=rows,
+            meter=FittedMeter(meter=self._meters, count=len(index)),
+            schedule=schedule,
+            # A request may be accepted when its ramp should have begun: what is metered in the ramp adjusts nothing.
+            notice_s=min(request.created_at.timestamp(), start_s),
+            start_s=start_s,
+            end_s=end_s,
+            event_days=event_days(self._engine.book, request),
+            calendar=self._calendar,
+            rules=self._rules,
+            known_s=next(accepted, start_s),
+        )
+
+    def _spread_kw(
+        self, request: DispatchRequest, measured_kw: FloatArray, metered_ratio: FloatArray, phases: Sequence[str]
+    ) -> dict[str, float]:
+        """Return what each other method would have found delivered."""
+        frozen = self.baselines[request.id].grid
+        index = first_rows(self._state().index, len(measured_kw))
+        rows = self.portfolios[request.id][: len(index)]
+        return baseline_spread(
+            request.draft,
+            # To the frozen end: one that was stopped early ends sooner by its timetable than by its baseline.
+            self._baseline_of(request, index, self._schedule(), frozen.end_s, rows),
+            index=index,
+            portfolio=rows,
+            measured_kw=measured_kw,
+            metered_ratio=metered_ratio,
+            phases=phases,
+        )
+
+    def measure(self, request: DispatchRequest, *, final: bool = False) -> Performance:
+        """Return the measurement of a request that has a baseline, as far as it has come."""
+        frozen, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
+        baseline = with_sessions(frozen, self.sessions.on(frozen))
+        times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}
+        phases = phases_of(baseline.grid, **times)
+        measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
+        metered_ratio = np.nan_to_num(
+            fitted_rows(self._meters.read_completeness(baseline.grid), len(baseline.power_kw))
+        )
+        seen = self._trackers[request.id].tracked()
+        good_ratio = seen.good_ratio()
+        regulating = request.draft.product is Product.REGULATION
+        target_kw = target_profile(baseline.grid, timetable.target_kw, ramp_s=timetable.ramp_s, **times)
+        held_kw = None
+        if timetable.course:
+            target_kw = course_means_kw(baseline.grid, timetable.corners())
+            held_kw = held_course_kw(baseline.grid, timetable.corners(), timetable.start_s, timetable.end_s)
+        if regulating:
+            standing = self._engine.regulation.desk.standing(request.id, self._clock.now_s())
+            target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
+        performance = evaluate(
+            request,
+            index=self._state().index,
+            portfolio=self.portfolios[request.id],
+            baseline=baseline,
+            measured_kw=measured_kw,
+            metered_ratio=metered_ratio,
+            target_kw=target_kw,
+            phases=phases,
+            ramp_s=timetable.ramp_s,
+            hold_s=(timetable.start_s, timetable.end_s),
+            held_kw=held_kw,
+            issued_at=self._clock.now(),
+            until_s=self._clock.now_s(),
+            # Qualities are not kept over a restart; the share of metered rows is the next best witness.
+            good_ratio=good_ratio if np.isfinite(good_ratio).any() else None,
+            quality_ratio=seen.quality_ratio(),
+            minutes=seen.minutes,
+            spread_kw=self._spread_kw(request, measured_kw, metered_ratio, phases) if final else None,
+            terms=None if regulating else SettlementTerms(),
+        )
+        return (
+            scored(performance, standing, tolerance_ratio=request.draft.tolerance_ratio) if regulating else performance
+        )
+
+
+def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolArray:
+    """Return the rows that were enlisted: they have a baseline and are commanded and settled, ``(n_resources,)``."""
+    rows = part_rows(draft, index)
+    rows[len(baseline.power_kw) :] = False
+    rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
+    return rows

@@ -1,0 +1,87 @@
+"""Who is counted on for a request: one answer for its quote and its acceptance, and the names of those left out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vpp.application.row_alignment import FittedMeter, fitted_flags
+from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.requests.phases import PhaseTimes
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.performance import Baseline
+from vpp.domain.request import RequestDraft
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, CodeArray
+from vpp.domain.timegrid import TimeGrid, instant
+from vpp.ports import IntervalMeter
+from vpp.settlement.measurable import measurable_rows
+from vpp.settlement.reference_days import BaselineRules
+from vpp.state.eligibility import WORDS, Standing, part_rows, standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participation:
+    """Reads plan, meters and commands into `vpp.state.eligibility`."""
+
+    engine: DispatchEngine
+    meters: IntervalMeter
+    rules: BaselineRules
+
+    def standing(
+        self,
+        draft: RequestDraft,
+        times: PhaseTimes,
+        state: FleetState,
+        schedule: Schedule | None,
+        *,
+        late: bool = False,
+    ) -> CodeArray:
+        """Return the ``Standing`` of every row for a request as it would be accepted now, shape ``(n_resources,)``.
+
+        Rows of every class and area are judged: who has no part is left out by `part_rows`.
+
+        Args:
+            draft: What is asked; its baseline method says what is needed of meters.
+            times: When its phases would begin.
+            state: The picture.
+            schedule: The plan in force.
+            late: It was accepted long before this picture, in which devices may still be on their way back: links and
+                fresh meters are not asked for.
+        """
+        due_s = max(times.ramp_s, state.at_s)
+        table, count = self.engine.outbox.table, len(state)
+        refusing = fitted_flags((table.blocked_s > due_s) | (table.away_s > due_s), count)
+        measurable = measurable_rows(
+            draft,
+            index=state.index,
+            meter=FittedMeter(meter=self.meters, count=count),
+            schedule=schedule,
+            event=TimeGrid.covering(instant(due_s), instant(times.watched_s)),
+            known_s=state.at_s,
+            rules=self.rules,
+        )
+        found = standing(state, part=np.ones(count, dtype=np.bool_), measurable=measurable, refusing=refusing)
+        if late:
+            away = (found == Standing.DISCONNECTED) | (found == Standing.STALE)
+            found[away] = np.where(measurable[away], Standing.ELIGIBLE, Standing.NO_BASELINE)
+        return found
+
+
+def eligible(found: CodeArray) -> BoolArray:
+    """Return the rows that can be counted on, shape ``(n_resources,)``."""
+    return np.asarray(found == Standing.ELIGIBLE)
+
+
+def enlisted(baseline: Baseline, draft: RequestDraft, index: FleetIndex, found: CodeArray) -> Baseline:
+    """Return a baseline of the rows that are eligible, with the others of its part named and counted by reason."""
+    part = part_rows(draft, index)
+    without = np.array([index.row_of[identity] for identity in baseline.excluded_ids], dtype=np.int64)
+    codes = found.copy()
+    codes[without] = Standing.NO_BASELINE
+    left_out = np.flatnonzero(part & (codes != Standing.ELIGIBLE))
+    tally = np.bincount(codes[left_out], minlength=len(Standing))
+    return replace(
+        baseline,
+        excluded_ids=tuple(index.resources[row].id for row in left_out.tolist()),
+        excluded_why={words: int(tally[code]) for code, words in WORDS.items() if tally[code]},
+    )

@@ -1,0 +1,119 @@
+"""Changes of committed requests: asked, quoted on what is left of the window, put in force."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from vpp.application.requests.single_flight import SingleFlight
+from vpp.dispatch.engine import DispatchEngine
+from vpp.domain.errors import ConflictError
+from vpp.domain.fleet import FleetState
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft, Revision, Verdict
+from vpp.domain.timegrid import floor_s, instant
+from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.ports import Clock
+
+Quoting = Callable[[RequestDraft, FleetState, str], Quote]
+"""Quotes a draft on a picture, what the named request was promised left free; called in a thread."""
+
+
+_LEAST_LEFT = timedelta(seconds=STEP_S)
+"""Part of the window that is quoted at least, however near its end is."""
+
+
+class RevisionService:
+    """The part of the desk that changes what is promised already.
+
+    Args:
+        quote: Answers a draft.
+        ramp_minutes: Length of a ramp where a request names none.
+        freeze: Brings the baseline of a request that ends later than it reaches up to the new end, and writes it down.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        engine: DispatchEngine,
+        state: Callable[[], FleetState],
+        quote: Quoting,
+        ramp_minutes: float,
+        freeze: Callable[[DispatchRequest], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._engine = engine
+        self._state = state
+        self._quote = quote
+        self._ramp_minutes = ramp_minutes
+        self._freeze = freeze
+        self._under_way: SingleFlight[Revision] = SingleFlight()
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        """Return a change and its quote; the flag is false where ``key`` was seen before."""
+        known = self._asked(request_id, key, target_kw, end_at)
+        if known is not None:
+            return known, False
+
+        async def work() -> Revision:
+            return await self._answered(request_id, target_kw, end_at, actor=actor, key=key)
+
+        if key is None:
+            return await work(), True
+        name = f"{request_id} {key} {target_kw} {end_at}"
+        waited = name in self._under_way
+        return await self._under_way.answer(name, work), not waited
+
+    async def accept(self, request_id: str, number: int, *, actor: str, key: str | None) -> DispatchRequest:
+        """Put a change in force."""
+        request = self._engine.book.accept_revision(request_id, number, actor=actor, now=self._clock.now(), key=key)
+        await self._freeze(request)
+        return self._engine.book.get(request_id)
+
+    def _reached_at(self, draft: RequestDraft, now: datetime) -> datetime:
+        """Return from when a change is quoted: after a whole ramp, for until then what was promised before is given.
+
+        A quote reckons with devices that begin at nothing; those of a running request are on their way already.
+        """
+        minutes = self._ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
+        # Quotes are by whole steps: the first one quoted begins no earlier than the ramp ends.
+        reached_s = -floor_s(-(now.timestamp() + SECONDS_PER_MINUTE * minutes), STEP_S)
+        return max(min(instant(reached_s), draft.end_at - _LEAST_LEFT), now)
+
+    def _asked(
+        self, request_id: str, key: str | None, target_kw: float | None, end_at: datetime | None
+    ) -> Revision | None:
+        """Return what was asked under a key; raises ConflictError where that was something else."""
+        request = self._engine.book.get(request_id)
+        known = next((r for r in request.revisions if key is not None and r.key == key), None)
+        if known is None:
+            return None
+        if target_kw not in {None, known.target_kw} or end_at not in {None, known.end_at}:
+            raise ConflictError(f"idempotency key {key!r} was used for revision {known.number} with other values")
+        return known
+
+    async def _answered(
+        self, request_id: str, target_kw: float | None, end_at: datetime | None, *, actor: str, key: str | None
+    ) -> Revision:
+        book, now = self._engine.book, self._clock.now()
+        draft = book.revised(request_id, target_kw=target_kw, end_at=end_at, now=now)
+        left = replace(draft, start_at=max(draft.start_at, self._reached_at(draft, now)))
+        picture = self._engine.as_if_free(self._state())
+        answer = await asyncio.to_thread(self._quote, left, picture, request_id)
+        request = book.get(request_id)
+        if draft.target_kw <= (request.accepted_kw or 0.0) and draft.end_at <= request.draft.end_at:
+            # Nothing is asked beyond what is promised already.
+            answer = replace(answer, verdict=Verdict.FEASIBLE)
+        revision = Revision(
+            number=len(request.revisions) + 1,
+            asked_at=now,
+            actor=actor,
+            target_kw=draft.target_kw,
+            end_at=draft.end_at,
+            quote=answer,
+            key=key,
+        )
+        book.add_revision(request_id, revision)
+        return revision

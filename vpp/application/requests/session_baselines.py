@@ -1,0 +1,50 @@
+"""What charging sessions would have taken, by quarters of an hour: the baseline of chargers (docs/adr/0002)."""
+
+import numpy as np
+
+from vpp.application.cycle_record import array_body
+from vpp.dispatch.engine import CycleResult
+from vpp.domain.fleet import FleetState
+from vpp.domain.performance import Baseline
+from vpp.domain.telemetry import FloatArray
+from vpp.ports import Journal
+from vpp.telemetry.resample import IntervalMeans
+
+SESSIONS = "baseline.sessions"
+
+
+class SessionBaselines:
+    """Averages the sessions' counterfactual, and makes it durable while a request is measured by it."""
+
+    def __init__(self, journal: Journal, start_s: float) -> None:
+        self._journal = journal
+        self._kept_kw: dict[float, FloatArray] = {}
+        self._rows = 0
+        self._measuring = False
+        self._means = IntervalMeans(0, start_s)
+
+    def keep(self, start_s: float, mean_kw: FloatArray) -> None:
+        """Keep one interval's means, NaN in rows without a session."""
+        self._kept_kw[start_s] = mean_kw
+
+    def follow(self, state: FleetState, result: CycleResult) -> None:
+        """Take what sessions would take in a cycle."""
+        if len(result.session_kw) > self._rows:
+            self._means.resize(len(result.session_kw))
+            self._rows = len(result.session_kw)
+        # An interval counts if a request ran in any part of it: the last one ends when the request is over already.
+        self._measuring |= bool(result.progress)
+        for start_s, mean_kw, _ in self._means.update(state.at_s, result.session_kw):
+            if self._measuring:
+                self.keep(start_s, mean_kw)
+                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": array_body(mean_kw)})
+            self._measuring = bool(result.progress)
+
+    def on(self, baseline: Baseline) -> FloatArray:
+        """Return the sessions' counterfactual on a baseline's grid, NaN where unknown, shape as the baseline."""
+        whole = np.full(baseline.power_kw.shape, np.nan)
+        for step, start_s in enumerate(baseline.grid.starts_s().tolist()):
+            mean_kw = self._kept_kw.get(start_s)
+            if mean_kw is not None:
+                whole[: len(mean_kw), step] = mean_kw[: len(whole)]
+        return whole

@@ -1,0 +1,65 @@
+"""Pictures of different age side by side: the fleet may have grown between a forecast, a snapshot and a meter reading.
+
+Rows are only ever added, so whatever is older covers the first rows of whatever is newer.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.planning.forecast.load_forecast import Forecast
+from vpp.ports import IntervalMeter
+
+_UNKNOWN_SPREAD_RATIO = 0.3
+"""Relative spread of a row that was never forecast, as the forecast has it for rows without history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedMeter:
+    """A meter's means of the first ``count`` rows, whatever the meter has by now (`vpp.ports.IntervalMeter`)."""
+
+    meter: IntervalMeter
+    count: int
+
+    def read(self, grid: TimeGrid) -> FloatArray:
+        """Return mean net power, NaN where unknown, shape ``(count, grid.count)``."""
+        return fitted_rows(self.meter.read(grid), self.count)
+
+
+def fitted_rows(values: FloatArray, count: int) -> FloatArray:
+    """Return the first ``count`` rows of ``values``, those that are not there as NaN; the other axes stay."""
+    if len(values) == count:
+        return values
+    missing = np.full((max(0, count - len(values)), *values.shape[1:]), np.nan)
+    return np.concatenate((values[:count], missing))
+
+
+def fitted_flags(flags: BoolArray, count: int) -> BoolArray:
+    """Return the first ``count`` flags, those that are not there as false."""
+    return np.concatenate((flags[:count], np.zeros(max(0, count - len(flags)), dtype=np.bool_)))
+
+
+def fitted_forecast(outlook: Forecast, state: FleetState) -> Forecast:
+    """Return the forecast with one row a resource of ``state``.
+
+    Rows that joined since are expected to go on as they are, storage to rest.
+    """
+    known, count = len(outlook.expected_kw), len(state)
+    if known == count:
+        return outlook
+    present = np.where(state.index.is_class(ResourceClass.STORAGE), 0.0, np.nan_to_num(state.power_kw))[known:]
+    joined = np.repeat(present[:, None], outlook.grid.count, axis=1).astype(outlook.expected_kw.dtype)
+    return replace(
+        outlook,
+        expected_kw=np.concatenate((outlook.expected_kw[:count], joined)),
+        spread_kw=np.concatenate((outlook.spread_kw[:count], _UNKNOWN_SPREAD_RATIO * np.abs(joined))),
+    )
+
+
+def first_rows(index: FleetIndex, count: int) -> FleetIndex:
+    """Return the fleet as it was when it had ``count`` rows."""
+    return index if len(index) == count else replace(index, resources=index.resources[:count])

@@ -1,0 +1,1 @@
+"""Supervision: alarms, troubles of devices and of the service itself."""

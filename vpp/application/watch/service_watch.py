@@ -1,0 +1,78 @@
+"""What is the matter with the service itself: storage, leadership, loops; as metrics and alarms, each told once."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from vpp.application.loops.durability import Durability
+from vpp.application.watch.alarms import Alarms
+from vpp.runtime.observability import Metrics
+
+LEADER_DEPOSED = "leader_deposed"
+LOOP_FAILING = "loop_failing"
+STORAGE_FAILING = "storage_failing"
+STRANGER = "stranger_on_bus"
+
+
+class Leadership(Protocol):
+    """What the bus to the gateways says of who leads."""
+
+    @property
+    def deposed(self) -> bool:
+        """A later leader of this fleet has been heard of; nothing is sent any more."""
+        ...
+
+    @property
+    def strangers(self) -> int:
+        """Announcements of services of other fleets that were heard, and refused."""
+        ...
+
+
+class ServiceWatch:
+    """Follows the service's own parts.
+
+    Args:
+        durability: What is recorded.
+        alarms: Who is told.
+        metrics: Where it is shown.
+
+    Attributes:
+        leadership: The bus to the gateways, ``None`` where devices are connected to this process.
+        failing: Returns the loops that fail now, with the reason.
+    """
+
+    def __init__(self, durability: Durability, alarms: Alarms, metrics: Metrics) -> None:
+        self.leadership: Leadership | None = None
+        self.failing: Callable[[], Mapping[str, str]] = dict
+        self._durability = durability
+        self._alarms = alarms
+        self._metrics = metrics
+        self._strangers = 0
+
+    def follow(self, at_s: float) -> None:
+        """Look at everything, once a cycle."""
+        self._storage(at_s)
+        self._bus(at_s)
+        self.loops(at_s)
+
+    def loops(self, at_s: float) -> None:
+        """Look at the loops, also when the one that calls ``follow`` is among those that fail."""
+        failing = self.failing()
+        self._metrics.set_loops_failing(failing)
+        why = "; ".join(f"{loop}: {reason}" for loop, reason in failing.items())
+        self._alarms.watch(LOOP_FAILING, at_s, on=bool(failing), why=why)
+
+    def _storage(self, at_s: float) -> None:
+        durability, metrics = self._durability, self._metrics
+        for part, failing in durability.parts().items():
+            metrics.set_storage_failing(part, failing=failing)
+        metrics.set_spooled(durability.spooled(), durability.dropped())
+        self._alarms.watch(STORAGE_FAILING, at_s, on=durability.failing, why=durability.reason)
+
+    def _bus(self, at_s: float) -> None:
+        if self.leadership is None:
+            return
+        deposed, heard = self.leadership.deposed, self.leadership.strangers
+        self._metrics.set_strangers(heard)
+        self._alarms.watch(LEADER_DEPOSED, at_s, on=deposed)
+        self._alarms.watch(STRANGER, at_s, on=heard > self._strangers)
+        self._strangers = heard

@@ -1,0 +1,292 @@
+"""What the journal is good for: verifying its chain, and deciding every recorded cycle again."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from optimizer.heap import keep_freed_memory
+from vpp.application.cycle_record import baseline_of, schedule_of, session_of
+from vpp.application.loops.fast_loop import TICK
+from vpp.application.loops.slow_loop import INTENDED, PLAN
+from vpp.application.requests.measurement import counted
+from vpp.application.requests.request_service import BASELINE
+from vpp.application.row_alignment import fitted_flags
+from vpp.application.service_facade import CONNECTED
+from vpp.bootstrap.service import STARTED, Store, dispatch_settings
+from vpp.config import Settings
+from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from, sent_from
+from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.regulation.agc_signal import SIGNAL
+from vpp.dispatch.requests.book import TRANSITION
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Baseline
+from vpp.domain.schedule import Schedule
+from vpp.domain.setpoint import SetpointBatch
+from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
+from vpp.domain.timegrid import instant
+from vpp.state.image import ProcessImage
+from vpp.storage.journal import verify
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.quality import QualityRules
+
+_SHOWN = 5
+
+
+def run_audit(settings: Settings, *, as_json: bool) -> None:
+    """Verify the hash chain and say how long it is.
+
+    Raises:
+        AuditError: It is broken; the message names the first entry that does not fit.
+    """
+    store = Store.open(settings.database_url)
+    try:
+        chain = verify(store.database)
+    finally:
+        store.close()
+    body = {"entries": chain.count, "head_sha256": chain.head_sha256}
+    sys.stdout.write(json.dumps(body) + "\n" if as_json else f"{chain.count} entries, head {chain.head_sha256}\n")
+
+
+def run_replay(settings: Settings, *, as_json: bool) -> int:
+    """Decide every recorded cycle again; return 0 only if every setpoint came out as it was sent."""
+    keep_freed_memory()
+    store = Store.open(settings.database_url)
+    try:
+        verdict = Replay(settings, store).run()
+    finally:
+        store.close()
+    console = Console(stderr=True)
+    for line in verdict.differences[:_SHOWN]:
+        console.print(line)
+    if as_json:
+        sys.stdout.write(json.dumps(verdict.body()) + "\n")
+    else:
+        sys.stdout.write(
+            f"{verdict.cycles} cycles, {verdict.setpoints} setpoints, {len(verdict.differences)} differences\n"
+        )
+    return 1 if verdict.differences else 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What a replay found."""
+
+    cycles: int
+    ticks: int
+    setpoints: int
+    differences: list[str]
+
+    def body(self) -> dict[str, int]:
+        """Return it as JSON-like content."""
+        return {
+            "cycles": self.cycles,
+            "ticks": self.ticks,
+            "setpoints": self.setpoints,
+            "differences": len(self.differences),
+        }
+
+
+class Replay:
+    """Feeds journal and telemetry of every run of the service through a fresh engine."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._whole = store.registry.load()
+        self._frames = store.samples.iterate()
+        self._ahead = next(self._frames, None)
+        self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[])
+
+    def run(self) -> Verdict:
+        """Replay every run in order."""
+        entries = list(self._store.journal.entries())
+        starts = [i for i, entry in enumerate(entries) if entry.kind == STARTED]
+        for start, end in zip(starts, [*starts[1:], len(entries)], strict=True):
+            self._replay_run(entries[:start], entries[start], entries[start + 1 : end])
+        return self._verdict
+
+    def _replay_run(self, before: Sequence[JournalEntry], started: JournalEntry, after: Sequence[JournalEntry]) -> None:
+        run = _Run(self._settings, self._whole, before, started)
+        for group in track(list(_by_cycle(after)), description="replaying", console=Console(stderr=True)):
+            self._replay_group(run, group)
+
+    def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+        if group[0].kind == "cycle":
+            self._decide_again(run, group)
+        elif group[0].kind == TICK:
+            self._tick_again(run, group)
+        run.follow(group)
+
+    def _decide_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+        cycle = int(_number(group[0].body["cycle"]))
+        sent = [entry for entry in group if entry.kind == SENT]
+        samples = self._samples_of(cycle, group[0].at_s)
+        batch = run.cycle(group, TelemetryBatch.of([]) if samples is None else samples, sent)
+        self._verdict.cycles += 1
+        self._verdict.setpoints += len(batch)
+        recorded: Mapping[str, Any] = sent[0].body if sent else {}
+        difference = "its samples are missing" if samples is None else _difference(batch, recorded)
+        if difference:
+            self._verdict.differences.append(f"cycle {cycle}: {difference}")
+
+    def _tick_again(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
+        sent = [entry for entry in group if entry.kind == SENT]
+        batch = run.tick(group, sent)
+        self._verdict.ticks += 1
+        self._verdict.setpoints += len(batch)
+        difference = _difference(batch, sent[0].body if sent else {})
+        if difference:
+            self._verdict.differences.append(f"tick of {instant(group[0].at_s).isoformat()}: {difference}")
+
+    def _samples_of(self, cycle: int, at_s: float) -> TelemetryBatch | None:
+        """Return the samples of one cycle; those of a cycle that died before it was decided are passed over."""
+        while self._ahead is not None and self._ahead.at_s <= at_s:
+            frame, self._ahead = self._ahead, next(self._frames, None)
+            if (frame.cycle, frame.at_s) == (cycle, at_s):
+                return frame.batch
+        return None
+
+
+class _Run:
+    """One run of the service, from its start to its end."""
+
+    def __init__(
+        self, settings: Settings, whole: FleetIndex, before: Sequence[JournalEntry], started: JournalEntry
+    ) -> None:
+        self._whole = whole
+        index = _first(whole, int(_number(started.body["resources"])))
+        self._ids: IdArray = np.empty(0, dtype=np.int64)
+        self._engine = DispatchEngine(
+            index,
+            dispatch_settings(settings),
+            lambda *_: None,
+            take_ids=self._take_ids,
+            epoch=int(_number(started.body["epoch"])),
+        )
+        self._image = ProcessImage(index)
+        self._ingest = Ingest(self._image, QualityRules(stale_s=settings.stale_s))
+        self._schedule: Schedule | None = None
+        self._intended: Schedule | None = None
+        self._baselines: dict[str, Baseline] = {}
+        self._portfolios: dict[str, BoolArray] = {}
+        self._engine.restore(before, started.at_s)
+        for entry in before:
+            self._take_sessions(entry)
+            self._take_baseline(entry)
+
+    def cycle(
+        self, group: Sequence[JournalEntry], samples: TelemetryBatch, sent: Sequence[JournalEntry]
+    ) -> SetpointBatch:
+        """Decide one cycle again."""
+        self._image.write(samples)
+        self._take_sessions(group[0])
+        self._hear(group, sent)
+        state = self._ingest.snapshot(group[0].at_s)
+        return self._engine.cycle(
+            state,
+            schedule=self._schedule,
+            baselines=self._baselines,
+            portfolios=self._portfolios,
+            intended=self._intended,
+        ).batch
+
+    def tick(self, group: Sequence[JournalEntry], sent: Sequence[JournalEntry]) -> SetpointBatch:
+        """Follow the regulation signals again between two cycles."""
+        self._hear(group, sent)
+        return self._engine.tick(group[0].at_s)
+
+    def _hear(self, group: Sequence[JournalEntry], sent: Sequence[JournalEntry]) -> None:
+        for entry in group:
+            if entry.kind == OUTCOMES:
+                self._engine.outcomes(outcomes_from(entry.body))
+        self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
+
+    def follow(self, group: Sequence[JournalEntry]) -> None:
+        """Take what people and the planner did after the cycle."""
+        for entry in group:
+            if entry.kind == TRANSITION and not self._has(entry.body):
+                self._engine.book.restore([entry])
+            elif entry.kind == SIGNAL:
+                self._engine.regulation.desk.restore([entry])
+            elif entry.kind == PLAN:
+                self._schedule = schedule_of(entry.body)
+            elif entry.kind == INTENDED:
+                self._intended = schedule_of(entry.body) if entry.body else None
+            elif entry.kind == CONNECTED:
+                self._grow(_first(self._whole, int(_number(entry.body["resources"]))))
+            self._take_baseline(entry)
+
+    def _has(self, body: Mapping[str, Any]) -> bool:
+        known = {request.id: request.version for request in self._engine.book.all()}
+        return bool(known.get(body["id"], 0) >= body["version"])
+
+    def _take_sessions(self, entry: JournalEntry) -> None:
+        if entry.kind == "cycle":
+            events: Any = entry.body["sessions"]
+            for body in events:
+                self._image.write_session(session_of(body))
+            # Recorded rather than found again: a fleet that grows between two cycles is looked at then, too.
+            anchors: Any = entry.body["anchors"]
+            for row, soc in anchors:
+                self._image.anchor(row, soc)
+
+    def _take_baseline(self, entry: JournalEntry) -> None:
+        if entry.kind == BASELINE:
+            request = self._engine.book.get(str(entry.body["request_id"]))
+            baseline = baseline_of(entry.body)
+            self._baselines[request.id] = baseline
+            self._portfolios[request.id] = counted(request.draft, baseline, self._image.index)
+
+    def _grow(self, index: FleetIndex) -> None:
+        self._image.resize(index)
+        self._engine.resize(index)
+        self._portfolios = {name: fitted_flags(rows, len(index)) for name, rows in self._portfolios.items()}
+
+    def _take_ids(self, count: int) -> IdArray:
+        """Return the ids of the record; where the decision differs it shows in the comparison, not here."""
+        return np.resize(self._ids, count) if len(self._ids) else np.arange(1, count + 1, dtype=np.int64)
+
+
+def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
+    """Iterate groups of entries, each but perhaps the first beginning with a cycle or with a tick between two."""
+    number = 0
+
+    def cycle_of(entry: JournalEntry) -> int:
+        nonlocal number
+        number += entry.kind in ("cycle", TICK)
+        return number
+
+    for _, group in groupby(entries, key=cycle_of):
+        yield list(group)
+
+
+def _difference(batch: SetpointBatch, recorded: Mapping[str, Any]) -> str:
+    """Return how what was decided differs from what was sent; empty if it does not."""
+    sent = sent_from(recorded) if recorded else batch.take(np.empty(0, dtype=np.int64))
+    for name in ("rows", "layers", "power_kw", "until_s"):
+        decided, as_sent = getattr(batch, name), getattr(sent, name)
+        if not np.array_equal(decided, as_sent, equal_nan=name == "power_kw"):
+            return f"{name} came out as {decided[:_SHOWN].tolist()}…, sent were {as_sent[:_SHOWN].tolist()}…"
+    return ""
+
+
+def _first(whole: FleetIndex, count: int) -> FleetIndex:
+    return FleetIndex(
+        areas=whole.areas,
+        operators=whole.operators,
+        transformers=whole.transformers,
+        sites=whole.sites,
+        resources=whole.resources[:count],
+    )
+
+
+def _number(value: object) -> float:
+    return float(str(value))

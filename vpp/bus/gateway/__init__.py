@@ -1,0 +1,1 @@
+"""A gateway: the device links of a shard of the fleet."""

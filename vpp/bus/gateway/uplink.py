@@ -1,0 +1,233 @@
+"""What a gateway hears, gathered into messages that are sent until the leader has them.
+
+Order is kept where it means something: news of a car never overtakes a sample of its row, nor the other way round.
+One message is under way at a time; what comes meanwhile makes the next one longer, so a slow bus means fewer, longer
+messages. While nobody takes them samples wait up to a bound, above which the oldest are dropped and counted;
+outcomes, sessions and news of cars are never dropped.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vpp.bus.device_sessions import HeldSessions
+from vpp.bus.messages.codec import Kind, encode
+from vpp.bus.messages.frames import (
+    age_frame,
+    car_frames,
+    claim_frames,
+    knock_frames,
+    outcome_frames,
+    tally_frame,
+    telemetry_frames,
+)
+from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
+from vpp.domain.knock import Knock, KnockBook
+from vpp.domain.session import SessionEvent, SessionPromised
+from vpp.domain.setpoint import OutcomeBatch
+from vpp.domain.telemetry import Quantity, RowArray, TelemetryBatch
+from vpp.ports import Clock
+
+_HEAD_BYTES = 400
+"""Room for the head of a message and for the lengths of its frames."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What may be sent in this order: samples, then sessions, then news of cars, then outcomes."""
+
+    samples: list[TelemetryBatch] = field(default_factory=list)
+    claims: list[bytes] = field(default_factory=list)
+    cars: list[SessionEvent] = field(default_factory=list)
+    car_rows: set[int] = field(default_factory=set)
+    outcomes: list[OutcomeBatch] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing to send."""
+        return not (self.samples or self.claims or self.cars or self.outcomes)
+
+    def frames(self) -> list[bytes]:
+        """Return everything as frames."""
+        made = list(telemetry_frames(_joined(self.samples))) if self.samples else []
+        made += self.claims
+        made += car_frames(self.cars)
+        return made + [frame for batch in self.outcomes for frame in outcome_frames(batch)]
+
+
+class Uplink:
+    """A gateway's `vpp.ports.LinkSink`.
+
+    Args:
+        sessions: The sessions of devices at this gateway.
+        clock: The only source of time.
+        most_samples: How many samples may wait.
+    """
+
+    def __init__(self, sessions: HeldSessions, clock: Clock, *, most_samples: int = 3_000_000) -> None:
+        self.work = asyncio.Event()
+        self.appeared: deque[int] = deque()
+        self._sessions = sessions
+        self._clock = clock
+        self._most_samples = most_samples
+        self._rounds: deque[_Round] = deque([_Round()])
+        self._tallies = {kind: Counter[tuple[str, str]]() for kind in (Kind.REJECTED, Kind.HEALED)}
+        self._knocks = KnockBook()
+        self._ages: dict[str, float] = {}
+        self._frames: deque[bytes] = deque()
+        self._waiting = 0
+        self._rows = 0
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits."""
+        waiting = (self._frames, self._knocks, self._ages, *self._tallies.values())
+        return not any(waiting) and all(one.empty for one in self._rounds)
+
+    def resize(self, count: int) -> None:
+        """Serve a fleet of ``count`` rows."""
+        self._rows = count
+        self._sessions.resize(count)
+
+    # LinkSink.
+
+    def telemetry(self, batch: TelemetryBatch) -> None:
+        """See ``LinkSink``; whether a device is connected travels as the beginning or end of a session."""
+        inside = (batch.rows >= 0) & (batch.rows < self._rows)
+        session = inside & (batch.quantities == Quantity.CONNECTED)
+        samples = _chosen(batch, np.flatnonzero(inside & ~session))
+        if len(samples):
+            last = self._rounds[-1]
+            if last.car_rows and not last.car_rows.isdisjoint(samples.rows.tolist()):
+                last = self._open()
+            last.samples.append(samples)
+            self._waiting += len(samples)
+            self._bound()
+        if session.any():
+            self._claim(_last_of_each(_chosen(batch, np.flatnonzero(session))))
+        self.work.set()
+
+    def outcomes(self, batch: OutcomeBatch) -> None:
+        """See ``LinkSink``."""
+        self._rounds[-1].outcomes.append(batch)
+        self.work.set()
+
+    def session(self, event: SessionEvent) -> None:
+        """See ``LinkSink``."""
+        last = self._rounds[-1]
+        last.cars.append(event)
+        if not isinstance(event, SessionPromised):
+            last.car_rows.add(event.row)
+        self.work.set()
+
+    def rejected_frame(self, adapter: str, reason: str) -> None:
+        """See ``LinkSink``."""
+        self._tallies[Kind.REJECTED][adapter, reason] += 1
+        self.work.set()
+
+    def healed(self, adapter: str, kind: str) -> None:
+        """See ``LinkSink``."""
+        self._tallies[Kind.HEALED][adapter, kind] += 1
+        self.work.set()
+
+    def knocked(self, knock: Knock) -> None:
+        """See ``LinkSink``."""
+        self._knocks.take(knock)
+        self.work.set()
+
+    # What the gateway adds.
+
+    def aged(self, ages: Mapping[str, float]) -> None:
+        """Tell how many wall seconds ago each link's poller last turned; the latest word counts."""
+        self._ages = dict(ages)
+        self.work.set()
+
+    def began(self, rows: Sequence[int], number: int) -> None:
+        """Hear the number of a connection that has begun; see ``DialledLink``."""
+        inside = [row for row in rows if row < self._rows]
+        claims = self._sessions.began(inside, number, self._clock.now_s())
+        if len(claims):
+            self._rounds[-1].claims += claim_frames(claims)
+            self.work.set()
+
+    def claim_all(self) -> None:
+        """Tell of every session here, for a leader that does not know of them."""
+        self._rounds[-1].claims += claim_frames(self._sessions.all(self._clock.now_s()))
+        self.work.set()
+
+    def cards(self, rows: list[int], cards: list[str]) -> None:
+        """Tell what devices say of themselves."""
+        self._rounds[-1].claims.append(encode(Kind.CARDS, {"rows": rows, "card": cards}))
+        self.work.set()
+
+    def take(self) -> list[bytes]:
+        """Return and forget the frames of the next message, which is no longer than one may be."""
+        if not self._frames:
+            self._cut()
+        chosen: list[bytes] = []
+        left = MAX_MESSAGE_BYTES - _HEAD_BYTES
+        while self._frames and (not chosen or len(self._frames[0]) + 4 <= left):
+            frame = self._frames.popleft()
+            left -= len(frame) + 4
+            chosen.append(frame)
+        if not self._frames and self.empty:
+            self.work.clear()
+        return chosen
+
+    def _cut(self) -> None:
+        rounds, self._rounds, self._waiting = self._rounds, deque([_Round()]), 0
+        for one in rounds:
+            self._frames.extend(one.frames())
+        for kind, counts in self._tallies.items():
+            if counts:
+                self._frames.append(tally_frame(kind, counts))
+                counts.clear()
+        self._frames.extend(knock_frames(self._knocks.drain()))
+        if self._ages:
+            self._frames.append(age_frame(self._ages))
+            self._ages = {}
+
+    def _claim(self, batch: TelemetryBatch) -> None:
+        up = batch.values > 0.0
+        claims = self._sessions.note(batch.rows, up, batch.at_s, self._clock.now_s())
+        self._rounds[-1].claims += claim_frames(claims)
+        self.appeared.extend(batch.rows[up].tolist())
+
+    def _open(self) -> _Round:
+        self._rounds.append(_Round())
+        return self._rounds[-1]
+
+    def _bound(self) -> None:
+        """Drop the oldest samples above the bound; what is more precious in their round stays."""
+        for one in self._rounds if self._waiting > self._most_samples else ():
+            while one.samples and self._waiting > self._most_samples:
+                dropped = len(one.samples.pop(0))
+                self._waiting -= dropped
+                self._tallies[Kind.REJECTED]["bus", "overflow"] += dropped
+
+
+def _last_of_each(batch: TelemetryBatch) -> TelemetryBatch:
+    """Return the last sample of each row."""
+    _, from_end = np.unique(batch.rows[::-1], return_index=True)
+    return _chosen(batch, np.sort(len(batch) - 1 - from_end))
+
+
+def _chosen(batch: TelemetryBatch, places: "RowArray | np.ndarray[tuple[int], np.dtype[np.int64]]") -> TelemetryBatch:
+    return TelemetryBatch(
+        rows=batch.rows[places],
+        quantities=batch.quantities[places],
+        values=batch.values[places],
+        at_s=batch.at_s[places],
+    )
+
+
+def _joined(batches: list[TelemetryBatch]) -> TelemetryBatch:
+    return TelemetryBatch(
+        rows=np.concatenate([b.rows for b in batches]),
+        quantities=np.concatenate([b.quantities for b in batches]),
+        values=np.concatenate([b.values for b in batches]),
+        at_s=np.concatenate([b.at_s for b in batches]),
+    )

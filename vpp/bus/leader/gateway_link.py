@@ -1,0 +1,68 @@
+"""One protocol's devices behind gateways, as the service sees them."""
+
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.setpoint import SetpointBatch
+from vpp.ports import DeviceMemory, LinkSink
+
+
+class BusLink:
+    """A `vpp.ports.DeviceLink` whose devices are at gateways; all protocols share one hub.
+
+    Args:
+        name: The protocol.
+        hub: Where the gateways are.
+        check: Judges addresses as the protocol's own link does; see ``DeviceLink.check``.
+    """
+
+    def __init__(self, name: str, hub: LeaderEndpoint, *, check: Callable[[FleetIndex], None]) -> None:
+        self.name: str = name
+        self.hub = hub
+        self._check = check
+
+    def check(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``."""
+        self._check(index)
+
+    def assign(self, index: FleetIndex) -> None:
+        """See ``DeviceLink``."""
+        self.hub.assign(index)
+
+    async def start(self, sink: LinkSink) -> None:
+        """See ``DeviceLink``; gateways open the sockets, in their own time."""
+        await self.hub.start(sink)
+
+    def send(self, batch: SetpointBatch) -> None:
+        """See ``DeviceLink``."""
+        self.hub.send(batch)
+
+    def remember_default(self, row: int, power_kw: float) -> None:
+        """State what lies underneath at ``row`` from an earlier life."""
+        self.hub.remember_default(row, power_kw)
+
+    def remember_in(self, memory: DeviceMemory) -> None:
+        """See ``RememberingLink``."""
+        self.hub.remember_in(memory)
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """See ``DeviceLink``; what the gateway told lately."""
+        text = self.hub.card(row)
+        card: Mapping[str, object] = {} if text is None else orjson.loads(text)
+        return card
+
+    def age_wall_s(self) -> float:
+        """See ``vpp.ports.LiveLink``; the oldest of the gateways."""
+        return self.hub.age_wall_s(self.name)
+
+    @property
+    def deposed(self) -> bool:
+        """See ``vpp.ports.FencedLink``."""
+        return self.hub.deposed
+
+    async def close(self) -> None:
+        """See ``DeviceLink``."""
+        await self.hub.close()

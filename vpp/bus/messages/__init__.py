@@ -1,0 +1,1 @@
+"""Messages of the device plane as columns, and back."""

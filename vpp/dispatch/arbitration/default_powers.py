@@ -1,0 +1,60 @@
+"""What every row should do when nobody dispatches it: the plan, or what a running request was measured against."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vpp.dispatch.columns import CommandTable
+from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+_WANTS_KWH = 0.5
+"""A car that wants less than this may never show what it can take."""
+
+
+def default_values(
+    state: FleetState,
+    commands: CommandTable,
+    schedule: Schedule | None,
+    frozen: Sequence[tuple[BoolArray, BaselineCurve | None]],
+    *,
+    car_kw: FloatArray,
+    settings: DispatchSettings,
+) -> FloatArray:
+    """Return the default value of every row that carries the plan, in the order of ``FleetIndex.rows_of``.
+
+    NaN where there is none.
+
+    A car that is short of time charges at full power whatever was planned; so does the next one that comes to an empty
+    station, until it is known how long it stays and what it takes.
+
+    Args:
+        state: The snapshot.
+        commands: The last default values; they stay where there is no plan.
+        schedule: The plan in force.
+        frozen: Portfolio and baseline of every running request: its stores keep the schedule frozen at acceptance.
+        car_kw: Greatest power every car has shown, NaN where none was seen, shape ``(n_resources,)``.
+        settings: Which classes carry the plan.
+    """
+    index, rows = state.index, state.index.rows_of(*settings.plan_classes)
+    # A cycle early, so that a step of the plan is in force when it begins.
+    due_s = state.at_s + settings.cycle_s
+    default = commands.default_kw[rows] if schedule is None else schedule.some_at(due_s, rows)
+    for portfolio, curve in frozen:
+        if curve is not None:
+            kept = curve.steps[rows] & portfolio[rows]
+            default[kept] = curve.some_kw(due_s, rows[kept])
+    station = index.is_class(ResourceClass.V2G)[rows]
+    car = station & state.plugged[rows]
+    # The car may take less than its station gives.
+    told_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
+    power = np.fmin(np.fmin(index.p_max_kw[rows], told_kw), car_kw[rows])
+    hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.laxity_margin_s)
+    unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
+    first = hurried | unseen | (station & ~car & ~np.isnan(default))
+    default[first] = index.p_max_kw[rows[first]]
+    return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])

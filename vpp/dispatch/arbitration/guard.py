@@ -1,0 +1,302 @@
+"""The last word: every setpoint inside its device, every transformer inside its cap.
+
+It takes what all others agreed on and only narrows. Without any request it still watches the caps: a transformer whose
+load comes near its limit gets limiting setpoints for the rows beneath it that may be shed. Sessions that are urgent or
+opted out are never reduced; being raised, they are the last to wait.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.allocate import merit_order
+from optimizer.jit import njit
+from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.code_sets import of_class
+from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of, read_only, rules_of
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+
+_NOTHING_KW = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """What may be sent; load positive.
+
+    Attributes:
+        power_kw: Setpoint of every row, NaN where none is needed, shape ``(n_resources,)``.
+        capped: Rows that a transformer's cap changed, shape ``(n_resources,)``.
+        expected_kw: Power every row is then expected to take, shape ``(n_resources,)``.
+        load_kw: Expected net load of every transformer, the most it may be, shape ``(n_transformers,)``.
+        least_load_kw: And the least.
+    """
+
+    power_kw: FloatArray
+    capped: BoolArray
+    expected_kw: FloatArray
+    load_kw: FloatArray
+    least_load_kw: FloatArray
+
+
+def guard(
+    state: FleetState,
+    tree: FeederTree,
+    *,
+    wanted_kw: FloatArray,
+    now_kw: FloatArray,
+    kept: BoolArray,
+    fixed: BoolArray,
+    order: FloatArray,
+    settings: DispatchSettings,
+    least_kw: FloatArray | None = None,
+) -> Guarded:
+    """Return the setpoints that are safe.
+
+    Args:
+        state: The snapshot.
+        tree: Transformers above its rows.
+        wanted_kw: Setpoint every row would get, NaN where it stays uncommanded, shape ``(n_resources,)``.
+        now_kw: Power every row takes without a change, shape ``(n_resources,)``; the most it may, where that is not
+            known.
+        least_kw: The least it may take then, likewise; ``now_kw`` where nothing is in doubt.
+        kept: Sessions that must not be reduced.
+        fixed: Rows that no command reaches.
+        order: Who is cut first, lowest first.
+        settings: How near to a limit is near enough.
+    """
+    power = clamp(state, wanted_kw, kept, settings)
+    expected = _expected(read_only(power), read_only(now_kw))
+    load = tree.loads_kw(expected)
+    lowest = expected if least_kw is None else _expected(read_only(power), read_only(least_kw))
+    least_load = load if least_kw is None else tree.loads_kw(lowest)
+    if not len(above_caps(tree, load, settings, least_load)):
+        return Guarded(
+            power_kw=power,
+            capped=np.zeros(len(power), np.bool_),
+            expected_kw=expected,
+            load_kw=load,
+            least_load_kw=least_load,
+        )
+    before = power.copy()
+    work = _Work(
+        state,
+        tree,
+        power_kw=power,
+        expected_kw=(expected, lowest.copy()),
+        load_kw=(load, least_load),
+        now_kw=now_kw,
+        kept=kept,
+        fixed=fixed,
+        order=order,
+        settings=settings,
+    )
+    # Cutting lowers loads and so breaks no import cap; feeding in less can, hence the third round.
+    work.hold_imports()
+    work.hold_exports()
+    work.hold_imports()
+    changed = ~((power == before) | (np.isnan(power) & np.isnan(before)))
+    return Guarded(
+        power_kw=power,
+        capped=changed,
+        expected_kw=expected,
+        load_kw=work.load_kw,
+        least_load_kw=work.least_load_kw,
+    )
+
+
+def above_caps(
+    tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings, least_load_kw: FloatArray | None = None
+) -> IdArray:
+    """Return the transformers that may be above what is aimed at under their caps.
+
+    Args:
+        tree: The transformers.
+        load_kw: Their net load, the most it may be, shape ``(n_transformers,)``.
+        settings: How near to a limit is near enough.
+        least_load_kw: The least it may be; ``load_kw`` where nothing is in doubt.
+    """
+    imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
+    least = load_kw if least_load_kw is None else least_load_kw
+    return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-least > exports + _NOTHING_KW))
+
+
+def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:
+    """Return ``clamp_rows`` of every row, shape ``(n_resources,)``."""
+    everyone = np.arange(len(wanted_kw), dtype=np.int32)
+    return clamp_rows(state, everyone, wanted_kw, kept, settings=settings)
+
+
+def clamp_rows(
+    state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray, *, settings: DispatchSettings
+) -> FloatArray:
+    """Return setpoints inside each device: its range now, its floor, its charge; load positive, shape ``(len(rows),)``.
+
+    A charger never gets more than its default, and between nothing and its floor it gets the floor, or nothing where
+    the floor is out of reach. A kept session never gets less than its default.
+    """
+    return _clamped(
+        devices_of(state.index),
+        meters_of(state),
+        rules_of(settings),
+        read_only(rows),
+        read_only(wanted_kw),
+        read_only(kept),
+    )
+
+
+@njit()
+def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
+    devices: Devices, meters: Meters, rules: Rules, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray
+) -> FloatArray:
+    kind, p_min, p_max, floor_kw = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.floor_kw
+    default, low_kw, high_kw, soc = devices.default_kw, meters.low_kw, meters.high_kw, meters.soc
+    power_kw = np.full(len(wanted_kw), np.nan)
+    for place in range(len(rows)):
+        if np.isnan(wanted_kw[place]):
+            continue
+        row = rows[place]
+        if kind[row] == EV:
+            # What a charger says it can take follows its own limit; only nameplate and default bound a ceiling.
+            low = max(p_min[row], 0.0)
+            high = p_max[row] if np.isnan(default[row]) else min(p_max[row], default[row])
+        else:
+            low, high = _range_kw(p_min[row], p_max[row], low_kw[row], high_kw[row])
+            if kind[row] in (STORAGE, V2G):
+                low, high = _charge_range_kw(low, high, soc[row], rules)
+        power = min(max(wanted_kw[place], low), high)
+        if 0.0 < power < floor_kw[row]:
+            power = floor_kw[row] if floor_kw[row] <= high else 0.0
+        power_kw[place] = high if kept[place] and kind[row] == EV else power
+    return power_kw
+
+
+@njit()
+def _range_kw(least: float, most: float, low: float, high: float) -> tuple[float, float]:
+    """Return the nameplate's range, narrowed to what the device says of itself."""
+    low = least if np.isnan(low) else max(least, min(low, most))
+    high = most if np.isnan(high) else min(most, max(high, least))
+    return min(low, high), high
+
+
+@njit()
+def _charge_range_kw(low: float, high: float, soc: float, rules: Rules) -> tuple[float, float]:
+    """Return the range of a store: an empty one may not give, a full one may not take."""
+    if soc <= rules.soc_min:
+        low = max(low, min(high, 0.0))
+    if soc >= rules.soc_max:
+        high = min(high, max(low, 0.0))
+    return low, high
+
+
+@njit()
+def _expected(power_kw: FloatArray, now_kw: FloatArray) -> FloatArray:
+    """Return what every row takes: its setpoint where it gets one, else what it takes now."""
+    expected = np.empty(len(power_kw))
+    for row in range(len(power_kw)):
+        expected[row] = now_kw[row] if np.isnan(power_kw[row]) else power_kw[row]
+    return expected
+
+
+class _Work:
+    """Setpoints while the caps are being applied, node by node; powers change in place.
+
+    Expected powers and loads come in pairs: the most, which counts against import, and the least, against export.
+    """
+
+    def __init__(
+        self,
+        state: FleetState,
+        tree: FeederTree,
+        *,
+        power_kw: FloatArray,
+        expected_kw: tuple[FloatArray, FloatArray],
+        load_kw: tuple[FloatArray, FloatArray],
+        now_kw: FloatArray,
+        kept: BoolArray,
+        fixed: BoolArray,
+        order: FloatArray,
+        settings: DispatchSettings,
+    ) -> None:
+        self.power_kw = power_kw
+        self.load_kw, self.least_load_kw = load_kw
+        self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
+        self._now_kw = now_kw
+        self._expected_kw, self._lowest_kw = expected_kw
+        self._import_kw = tree.limit_kw * settings.cap_ratio
+        self._margin_kw = tree.limit_kw * max(settings.cap_promise_ratio - settings.cap_ratio, 0.0)
+        self._export_kw = tree.export_kw * settings.cap_ratio
+        self._building = of_class(state.index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
+
+    def hold_imports(self) -> None:
+        """Bring every node's load under its cap, children first; no cut lifts another node above its own."""
+        for node in self._tree.upwards(self.load_kw > self._import_kw + _NOTHING_KW):
+            if self.load_kw[node] > self._import_kw[node] + _NOTHING_KW:
+                self._hold_import(node)
+
+    def hold_exports(self) -> None:
+        """Bring every node's export under its cap, children first; none of it makes another node export more."""
+        for node in self._tree.upwards(-self.least_load_kw > self._export_kw + _NOTHING_KW):
+            if -self.least_load_kw[node] > self._export_kw[node] + _NOTHING_KW:
+                self._hold_export(node)
+
+    def _hold_import(self, node: int) -> None:
+        """Take back raises, cut to floors, pause; the raises of drivers who run out of time come last."""
+        over_kw = self.load_kw[node] - self._import_kw[node]
+        rows = self._tree.rows_under(node)
+        kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
+        floor_kw = self._state.index.floor_kw[rows]
+        pausing = floor_kw > 0.0
+        commanded = ~np.isnan(self.power_kw[rows])
+        resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
+        for chosen, least, whole in (
+            (commanded & ~kept, resting, False),
+            (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
+            (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
+        ):
+            over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
+            if over_kw <= _NOTHING_KW:
+                return
+        # Who runs out of time takes the place of those who can wait, and part of the margin under the limit; only a
+        # cap that nobody else can keep holds it.
+        self._cut(rows, commanded & kept, resting, over_kw - self._margin_kw[node], whole=False)
+
+    def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
+        """Return how far each row can be cut without being stopped."""
+        index = self._state.index
+        device = np.fmax(index.p_min_kw[rows], self._state.available_min_kw[rows])
+        least = np.where(self._building[rows], device, 0.0)
+        return np.where(pausing, index.floor_kw[rows], np.maximum(least, 0.0))
+
+    def _hold_export(self, node: int) -> None:
+        """Discharge less, feed in less."""
+        over_kw = -self.least_load_kw[node] - self._export_kw[node]
+        rows = self._tree.rows_under(node)
+        expected = self._lowest_kw[rows]
+        room = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
+        share = merit_order(over_kw, room, -self._order[rows])
+        moved = share > 0.0
+        self._move(rows[moved], (expected + share)[moved])
+
+    def _cut(self, rows: RowArray, chosen: BoolArray, least_kw: FloatArray, over_kw: float, *, whole: bool) -> float:
+        """Cut ``chosen`` towards ``least_kw`` in order; return by how much the load fell."""
+        if over_kw <= _NOTHING_KW:
+            return 0.0
+        expected, floor_kw = self._expected_kw[rows], self._state.index.floor_kw[rows]
+        room = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
+        share = merit_order(over_kw, room, self._order[rows])
+        moved = share > 0.0
+        # Rounding must not bring a row below its floor by a hair, for what is below its floor is stopped.
+        power = np.where(whole & moved, least_kw, np.maximum(expected - share, np.minimum(least_kw, expected)))
+        low = (floor_kw > 0.0) & (power < floor_kw) & (power > 0.0)
+        power = np.where(low, 0.0, power)
+        self._move(rows[moved], power[moved])
+        return float((expected - power)[moved].sum())
+
+    def _move(self, rows: RowArray, power_kw: FloatArray) -> None:
+        self.load_kw = self.load_kw + self._tree.changes_kw(rows, power_kw - self._expected_kw[rows])
+        self.least_load_kw = self.least_load_kw + self._tree.changes_kw(rows, power_kw - self._lowest_kw[rows])
+        self.power_kw[rows] = self._expected_kw[rows] = self._lowest_kw[rows] = power_kw

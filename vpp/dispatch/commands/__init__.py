@@ -1,0 +1,1 @@
+"""Leased commands: what is wanted, in force and under way, and the outcome of each."""

@@ -1,0 +1,86 @@
+"""What became of every command ever sent: none may be left unexplained."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vpp.domain.setpoint import Reason
+
+
+class Fate(StrEnum):
+    """How a command ends; each sent command ends in exactly one of these."""
+
+    CONFIRMED = "confirmed"
+    """Accepted, and the meter or the read-back shows it."""
+    REFUSED = "refused"
+    """The device side said no."""
+    UNREACHABLE = "unreachable"
+    """The device was not reached, or never answered."""
+    SUPERSEDED = "superseded"
+    """A newer command for the row took its place."""
+    IGNORED = "ignored"
+    """Accepted, but the meter did not move in time."""
+    EXPIRED = "expired"
+    """Its lease or its chance of being confirmed ended first: the device went away, or was let go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCounts:
+    """Commands so far.
+
+    Attributes:
+        sent: Handed to the links.
+        accepted: Of these, those a device said yes to.
+        pending: Waiting for an outcome or for their metered confirmation.
+        by_reason: Number of ended commands by adapter, fate and reason (bounded labels).
+    """
+
+    sent: int
+    accepted: int
+    confirmed: int
+    refused: int
+    unreachable: int
+    superseded: int
+    ignored: int
+    expired: int
+    pending: int
+    by_reason: Mapping[tuple[str, str, str], int]
+
+    @property
+    def unaccounted(self) -> int:
+        """Commands that neither ended nor are waited for; anything but 0 is a defect."""
+        ended = self.confirmed + self.refused + self.unreachable + self.superseded + self.ignored + self.expired
+        return self.sent - ended - self.pending
+
+
+class CommandLedger:
+    """Counts commands as they are sent, accepted and ended."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.accepted = 0
+        self._ended: Counter[tuple[str, str, str]] = Counter()
+
+    def end(self, adapter: str, fate: Fate, reason: Reason = Reason.NONE, count: int = 1) -> None:
+        """Note the end of ``count`` commands."""
+        if count:
+            self._ended[adapter, fate.value, reason.name.lower()] += count
+
+    def counts(self, pending: int) -> LedgerCounts:
+        """Return everything so far, ``pending`` commands being waited for."""
+        by_fate: Counter[str] = Counter()
+        for (_, fate, _), count in self._ended.items():
+            by_fate[fate] += count
+        return LedgerCounts(
+            sent=self.sent,
+            accepted=self.accepted,
+            confirmed=by_fate[Fate.CONFIRMED],
+            refused=by_fate[Fate.REFUSED],
+            unreachable=by_fate[Fate.UNREACHABLE],
+            superseded=by_fate[Fate.SUPERSEDED],
+            ignored=by_fate[Fate.IGNORED],
+            expired=by_fate[Fate.EXPIRED],
+            pending=pending,
+            by_reason=dict(self._ended),
+        )

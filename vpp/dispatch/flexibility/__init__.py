@@ -1,0 +1,1 @@
+"""Flexibility of single devices: available, metered and promised power, and fairness among them."""

@@ -1,0 +1,1 @@
+"""Frequency regulation: AGC signal, followers and their part in full cycles."""

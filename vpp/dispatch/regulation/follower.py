@@ -1,0 +1,353 @@
+"""Following a regulation signal between two full cycles of the fast loop.
+
+A follower holds the merit order of the rows that hold one request's reservation. A full cycle tells it what these rows
+can take and what they would take without the signal (``refresh``); every few seconds it moves the sum of them to the
+base point less the signal (``tick``) and returns the rows that change. It narrows like everybody: the range of a row is
+what the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays inside
+the same share of its limit that the guard aims at.
+
+::
+
+    engine.cycle ──► refresh(state, holding, base, kept) ─┐        setpoints_kw: the request's voice in a full cycle
+                                                          ├─► MeritOrder
+    signal ──► SignalBook.due_kw ──► tick(now, asked) ────┘        Followed: rows to look at now
+
+Powers are net, load positive; the signal is positive where net load is to fall.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.tracking.law import Correction, NeutralDrift
+from optimizer.tracking.merit_order import MeritOrder, Offers
+from optimizer.tracking.two_sided import TwoSided
+from optimizer.tracking.urgency import Wants, Weights, keys
+from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.arbitration.guard import clamp
+from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.resource import CHARGING, STORING, ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
+from vpp.domain.units import SECONDS_PER_HOUR
+
+_LEARNT = 2.0
+"""Differences beyond this many times the correction's bound count as no more."""
+_SAME_KW = 1e-6
+"""Rounding of kW."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSettings:
+    """How a follower works.
+
+    Attributes:
+        horizon_s: Time in which a row is brought back to what it would have taken without the signal.
+        margin_s: A session with less slack than this is not shed; covers refresh and commands.
+        stay: Urgency of taking power already (`optimizer.tracking.urgency`).
+        burden: Urgency per unit of having been shed lately.
+        patience_kw: What a transformer's rows may be apart before they are moved.
+        reaction_s: Usual time from telling a device to its meter showing it; on top of the age of its sample.
+        meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
+        correction_ratio: Bound of that correction, as a share of the reserved power: chargers that were throttled make
+            good what their sessions' baselines take as taken, and others have to give as much.
+        drift_s: Time constant in which energy that stores took is given back; chargers fetch theirs themselves.
+        drift_ratio: Bound of what that may cost, as a share of the reserved power.
+        spare_h: Hours of the reserved power that may be taken before any is given back: half of what backs it.
+    """
+
+    horizon_s: float = 900.0
+    margin_s: float = 240.0
+    stay: float = 0.3
+    burden: float = 0.05
+    patience_kw: float = 40.0
+    reaction_s: float = 6.0
+    meter_s: float = 120.0
+    correction_ratio: float = 0.15
+    drift_s: float = 3600.0
+    drift_ratio: float = 0.02
+    spare_h: float = 0.125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What one tick changed.
+
+    Attributes:
+        rows: Rows with a new power, each once, shape ``(r,)``.
+        power_kw: Their powers, net, load positive, shape ``(r,)``.
+        wait: Rows to be told only when the others have moved: on the way a limit could be passed, shape ``(r,)``.
+        base_kw: Sum of the rows without the signal.
+        asked_kw: Change asked, positive where net load is to fall.
+        told_kw: Change told; differs where the live range ends, and by the two small corrections.
+        up_kw: Further fall that could be told now.
+        down_kw: Further rise that could be told now.
+    """
+
+    rows: RowArray
+    power_kw: FloatArray
+    wait: BoolArray
+    base_kw: float
+    asked_kw: float
+    told_kw: float
+    up_kw: float
+    down_kw: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class RegulationFollower:
+    """Follows the signal of one request.
+
+    Args:
+        capacity_kw: Power reserved in each direction.
+        tree: The transformers above the fleet.
+        index: The fleet.
+        dispatch: What the guard goes by.
+        settings: How it follows.
+
+    Raises:
+        InputError: No capacity.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity_kw: float,
+        tree: FeederTree,
+        index: FleetIndex,
+        dispatch: DispatchSettings,
+        settings: FollowSettings | None = None,
+    ) -> None:
+        if not capacity_kw > 0.0:
+            raise InputError("capacity_kw", capacity_kw, "a power above 0")
+        s = self._settings = settings or FollowSettings()
+        self._dispatch, self._tree = dispatch, tree
+        self._halves = TwoSided(index.is_class(*STORING) & (index.p_min_kw < 0.0))
+        both = len(self._halves)
+        self._order = MeritOrder(
+            node=self._halves.spread(index.transformer_code.astype(np.int64)),
+            parent=tree.parent.astype(np.int64),
+            patience_kw=s.patience_kw,
+        )
+        self._offers = Offers(
+            low_kw=np.full(both, np.nan),
+            high_kw=np.full(both, np.nan),
+            floor_kw=self._halves.spread(index.floor_kw),
+            key=np.full(both, 255, dtype=np.uint8),
+        )
+        self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
+        self._drift = NeutralDrift(
+            time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw, spare_kwh=s.spare_h * capacity_kw
+        )
+        self._ahead_kwh = np.zeros(len(index))
+        self._ev = index.is_class(ResourceClass.EV)
+        self._stores = index.is_class(*STORING)
+        self._taking = np.zeros(len(index), dtype=np.bool_)
+        self._top_kw = np.full(len(index), np.nan)
+        self._width_kw = np.zeros(len(index))
+        self._base_rows_kw = np.full(len(index), np.nan)
+        self._base_kw = self._bias_kw = 0.0
+        self._seen_s = self._ticked_s = float("nan")
+        self._stored_kw = 0.0
+        self._due: deque[tuple[float, float]] = deque()
+
+    @property
+    def power_kw(self) -> FloatArray:
+        """What every row that takes part was told, NaN elsewhere, shape ``(n_resources,)``."""
+        return np.where(self._taking, self._halves.power_kw(self._order.power_kw), np.nan)
+
+    def setpoints_kw(self, rows: RowArray, held: BoolArray) -> FloatArray:
+        """Return what ``rows`` need to be told, NaN for those that are to be free, shape ``(len(rows),)``.
+
+        A charger that may take all it would take is free, and so is a store that stays on its plan, unless it was
+        commanded already: like that it is at hand and needs no release for every change of sign.
+
+        Args:
+            rows: Rows, shape ``(r,)``.
+            held: Which of them have a setpoint of this request, shape ``(r,)``.
+        """
+        told = self._halves.told_kw(rows.astype(np.int64), self._order)
+        at_top = self._ev[rows] & (told >= self._top_kw[rows] - _SAME_KW)
+        at_rest = ~self._ev[rows] & ~held & (np.abs(told - self._base_rows_kw[rows]) <= _SAME_KW)
+        return np.where(self._taking[rows] & ~at_top & ~at_rest, told, np.nan)
+
+    def base_kw(self, rows: RowArray) -> FloatArray:
+        """Return what ``rows`` take without the signal, NaN for those that take no part, shape ``(len(rows),)``."""
+        return self._base_rows_kw[rows]
+
+    @property
+    def range_kw(self) -> tuple[float, float]:
+        """How far net load can fall and rise from the base point now: what can be declared."""
+        low, high = self._order.range_kw
+        return self._base_kw - low, high - self._base_kw
+
+    def refresh(
+        self,
+        state: FleetState,
+        *,
+        holding: BoolArray,
+        base_kw: FloatArray,
+        held_kw: FloatArray,
+        kept: BoolArray,
+        pinned: BoolArray,
+        burden: FloatArray,
+        answered_kw: float = float("nan"),
+        reckoned: AccountedLoad | None = None,
+    ) -> None:
+        """Take a full cycle's picture.
+
+        Args:
+            state: The snapshot.
+            holding: Rows that hold the reservation, shape ``(n_resources,)``.
+            base_kw: What each would take without the signal: its plan, for chargers its free power; NaN leaves the row
+                out.
+            held_kw: What each holds for the request at present, NaN for nothing, shape ``(n_resources,)``.
+            kept: Sessions that must not be reduced.
+            pinned: Rows that take no command at present: what their meters show is counted, others make up for it.
+            burden: Who was shed lately, 0 for nobody, shape ``(n_resources,)``.
+            answered_kw: Change of net load as it is settled, positive where it fell; NaN where it is not known, then
+                the rows' own meters against their base count.
+            reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
+        """
+        taking = self._able(state, holding, base_kw)
+        low, high = self._ranges(state, taking, base_kw, kept)
+        low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
+        elapsed_s = 0.0 if np.isnan(self._seen_s) else max(state.at_s - self._seen_s, 0.0)
+        self._seen_s = state.at_s
+        self._remember(state, taking, elapsed_s)
+        self._meet(taking, np.where(np.isnan(held_kw), base_kw, held_kw))
+        self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
+        self._base_rows_kw = np.where(taking, base_kw, np.nan)
+        self._base_kw = float(np.where(pinned, base_kw, np.clip(base_kw, low, high))[taking].sum())
+        self._limit(no_doubt(state.power_kw) if reckoned is None else reckoned, taking)
+        self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
+        self._key(state, burden)
+        self._order.refresh(self._offers)
+        self._measure(state, taking, answered_kw, elapsed_s)
+
+    def tick(self, now_s: float, asked_kw: float) -> Followed:
+        """Move the rows to the base point less ``asked_kw``, and return those that change.
+
+        Args:
+            now_s: Epoch seconds.
+            asked_kw: Change asked, positive where net load is to fall.
+        """
+        elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
+        self._ticked_s = now_s
+        self._bias_kw = self._drift.update(above_base_kw=self._stored_kw, elapsed_s=elapsed_s)
+        self._due.append((now_s, asked_kw - self._bias_kw))
+        target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
+        moves = self._halves.joined(self._order.tick(target_kw), self._order)
+        low, high = self._order.range_kw
+        return Followed(
+            rows=moves.rows.astype(np.int32),
+            power_kw=moves.power_kw,
+            wait=moves.wait,
+            base_kw=self._base_kw,
+            asked_kw=asked_kw,
+            told_kw=self._base_kw - moves.total_kw,
+            up_kw=moves.total_kw - low,
+            down_kw=high - moves.total_kw,
+        )
+
+    def _able(self, state: FleetState, holding: BoolArray, base_kw: FloatArray) -> BoolArray:
+        """Return the rows that take part: there, freshly metered, no roof, no charger with nothing to throttle."""
+        index = state.index
+        metered = (state.quality == Quality.GOOD) | (state.quality == Quality.SUBSTITUTED)
+        known = holding & state.connected & metered & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
+        absent = index.is_class(*CHARGING) & ~state.plugged
+        idle = index.is_class(ResourceClass.EV) & ~(base_kw > index.floor_kw)
+        return np.asarray(known & ~absent & ~idle & ~index.is_class(ResourceClass.PV))
+
+    def _ranges(
+        self, state: FleetState, taking: BoolArray, base_kw: FloatArray, kept: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return least and greatest power as the guard would let them through, NaN for rows that take no part.
+
+        A charger is throttled between the least it can hold and what it takes by itself, never stopped: a signal that
+        turns every few minutes would stop and start it all day. A session that must not be reduced stays where it is.
+        """
+        index, ev = state.index, state.index.is_class(ResourceClass.EV)
+        least = np.where(ev, index.floor_kw, index.p_min_kw)
+        most = np.where(ev, np.minimum(index.p_max_kw, base_kw), index.p_max_kw)
+        low = clamp(state, np.where(taking, least, np.nan), kept, self._dispatch)
+        high = clamp(state, np.where(taking, most, np.nan), kept, self._dispatch)
+        # The guard's range of a charger that is kept is its default, which is a ceiling; it takes what it takes.
+        stay = np.where(ev, np.where(taking, base_kw, np.nan), np.clip(base_kw, np.fmin(low, high), high))
+        return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
+
+    def _meet(self, taking: BoolArray, power_kw: FloatArray) -> None:
+        """Take rows that join for being where they are already, so that only those that move are told."""
+        joining = np.flatnonzero(taking & ~self._taking)
+        ids = self._halves.halves_of(joining)
+        self._order.believe(ids, self._halves.part_kw(ids, power_kw))
+
+    def _remember(self, state: FleetState, taking: BoolArray, elapsed_s: float) -> None:
+        """Add up by how much each row is ahead of its base; who does not take part any more starts anew."""
+        apart_kw = state.power_kw - self._base_rows_kw
+        self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_s / SECONDS_PER_HOUR
+        self._ahead_kwh[~taking] = 0.0
+
+    def _limit(self, reckoned: AccountedLoad, taking: BoolArray) -> None:
+        """Give the order the limits the guard aims at, and what flows through the nodes without its rows.
+
+        What is in doubt counts with its most against import and with its least against export.
+        """
+        tree, ratio = self._tree, self._dispatch.cap_ratio
+        loads = tree.loads_kw(np.where(taking, 0.0, reckoned.most_kw))
+        lower = -ratio * tree.export_kw
+        if reckoned.doubtful:
+            lower = lower + loads - tree.loads_kw(np.where(taking, 0.0, reckoned.least_kw))
+        own = loads.copy()
+        below = np.flatnonzero(tree.parent >= 0)
+        np.subtract.at(own, tree.parent[below], loads[below])
+        self._order.limit(lower_kw=lower, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
+
+    def _key(self, state: FleetState, burden: FloatArray) -> None:
+        """Write the keys of all halves."""
+        s, spread = self._settings, self._halves.spread
+        due = self._base_rows_kw * s.horizon_s / SECONDS_PER_HOUR - self._ahead_kwh
+        slack = state.laxity_s(np.maximum(state.index.p_max_kw, 1e-9))
+        wants = Wants(
+            self._offers.low_kw,
+            self._offers.high_kw,
+            spread(due),
+            spread(slack),
+            self._order.power_kw,
+            spread(np.asarray(burden, dtype=np.float64)),
+        )
+        weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
+        keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
+
+    def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
+        """Compare the meters with what was due when they were read, or the correction would chase the signal.
+
+        With what was due, not with what was told, or it would chase itself.
+        """
+        own_kw = self._base_kw - float(state.power_kw[taking].sum())
+        answered_kw = own_kw if np.isnan(settled_kw) else settled_kw
+        due_kw = self._due_at(self._read_s(state) - self._settings.reaction_s)
+        if due_kw is not None:
+            # A plan that steps makes all meters late at once, which is nothing to learn from.
+            apart_kw = np.clip(
+                answered_kw - due_kw, -_LEARNT * self._correction.most_kw, _LEARNT * self._correction.most_kw
+            )
+            self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=elapsed_s)
+        stores = taking & self._stores
+        self._stored_kw = float((state.power_kw - self._base_rows_kw)[stores].sum())
+
+    def _read_s(self, state: FleetState) -> float:
+        """Return when the rows' meters were read, in the mean by how much each can move; the present for nobody."""
+        whole_kw = float(self._width_kw.sum())
+        return float(self._width_kw @ np.nan_to_num(state.power_at_s)) / whole_kw if whole_kw > 0.0 else state.at_s
+
+    def _due_at(self, at_s: float) -> float | None:
+        """Return what was due at ``at_s``, ``None`` before the first tick; what is older is forgotten."""
+        while len(self._due) > 1 and self._due[1][0] <= at_s:
+            self._due.popleft()
+        return self._due[0][1] if self._due and self._due[0][0] <= at_s else None

@@ -1,0 +1,265 @@
+"""All requests for regulation at once: their signals, their followers, and what the loop asks of them.
+
+::
+
+    PUT …/signal ─► take ─► SignalBook ───────────────┐
+    full cycle   ─► follow (who holds, base, kept) ───┴─► one RegulationFollower a request ─► rows to tell
+    between two  ─► tick ─────────────────────────────┘
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.flexibility.accounted_load import AccountedLoad
+from vpp.dispatch.regulation.agc_signal import AgcSignals, SignalRules, clock_words
+from vpp.dispatch.regulation.follower import Followed, FollowSettings, RegulationFollower
+from vpp.dispatch.requests.book import Record, RequestBook
+from vpp.dispatch.requests.phases import Phase
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import ConflictError, InputError
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.regulation import RegulationStanding
+from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+_TAKING = (
+    RequestState.ACCEPTED,
+    RequestState.SCHEDULED,
+    RequestState.PRECONDITIONING,
+    RequestState.RAMPING,
+    RequestState.HOLDING,
+)
+"""States in which a signal is taken."""
+_FOLLOWED = (Phase.HOLDING, Phase.RELEASING)
+"""While it is released, what was asked last fades away."""
+
+
+class Reservation(NamedTuple):
+    """Who holds a request's reservation; shape ``(n_resources,)`` each.
+
+    Attributes:
+        holding: Rows that may be moved.
+        base_kw: What each would take without the signal, load positive, NaN where unknown.
+        held_kw: What each holds for the request at present, NaN for nothing.
+        kept: Sessions that must not be reduced.
+        pinned: Rows that take no command at present.
+        burden: Who was shed lately, 0 for nobody.
+        answered_kw: Change of net load as it is settled, positive where it fell; NaN without a baseline.
+        reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
+    """
+
+    holding: BoolArray
+    base_kw: FloatArray
+    held_kw: FloatArray
+    kept: BoolArray
+    pinned: BoolArray
+    burden: FloatArray
+    answered_kw: float = float("nan")
+    reckoned: AccountedLoad | None = None
+
+
+@dataclass(slots=True)
+class _Past:
+    """What was asked and what the meters answered, cycle by cycle; positive where net load falls."""
+
+    at_s: list[float] = field(default_factory=list)
+    asked_kw: list[float] = field(default_factory=list)
+    answered_kw: list[float] = field(default_factory=list)
+
+    def add(self, at_s: float, asked_kw: float, answered_kw: float) -> None:
+        known = np.isfinite(asked_kw) and np.isfinite(answered_kw)
+        if known and not (self.at_s and at_s <= self.at_s[-1]):
+            self.at_s.append(at_s)
+            self.asked_kw.append(asked_kw)
+            self.answered_kw.append(answered_kw)
+
+
+class RegulationPortfolio:
+    """Signals and followers of every request for regulation.
+
+    Args:
+        book: Where the requests are.
+        index: The fleet.
+        record: Takes the journal entries.
+        dispatch: What the guard goes by.
+        follow: How the followers work.
+        rules: What signals are taken.
+    """
+
+    def __init__(
+        self,
+        book: RequestBook,
+        index: FleetIndex,
+        record: Record,
+        *,
+        dispatch: DispatchSettings,
+        follow: FollowSettings | None = None,
+        rules: SignalRules | None = None,
+    ) -> None:
+        self._book, self._dispatch, self._follow = book, dispatch, follow
+        self._signals = AgcSignals(record, rules)
+        self._followers: dict[str, RegulationFollower] = {}
+        self._last: dict[str, Followed] = {}
+        self._past: dict[str, _Past] = {}
+        self._index = index
+        self._tree: FeederTree | None = None
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet; followers begin anew with the next full cycle."""
+        self._index, self._tree = index, None
+        self._followers.clear()
+
+    @property
+    def followed(self) -> Collection[str]:
+        """Ids of the requests that were followed in the last full cycle."""
+        return self._followers.keys()
+
+    def is_due(self, request: DispatchRequest, now_s: float) -> bool:
+        """Return whether a request is one for regulation and its signal is followed at ``now_s``."""
+        regulating = request.draft.product is Product.REGULATION
+        return regulating and self._book.timetable(request.id).phase_at(now_s) in _FOLLOWED
+
+    def take(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str, now_s: float) -> int:
+        """Take values of a signal and return how many were new; all or nothing.
+
+        Args:
+            request_id: The request.
+            at_s: Epoch seconds from which each holds, rising, shape ``(k,)``.
+            signal: Values, positive where net load is to fall, shape ``(k,)``.
+            unit: ``"value"`` for shares of the accepted power in [-1, 1], ``"target_kw"`` for kW.
+            now_s: The present.
+
+        Raises:
+            UnknownIdError: There is no such request.
+            InputError: Values that make no sense, or that fall outside the request's window.
+            ConflictError: The request takes no signal now, or a value is stale or contradicts one taken before.
+        """
+        request = self._book.get(request_id)
+        capacity_kw = _capacity_kw(request)
+        if len(at_s) and float(np.max(at_s)) > request.draft.end_at.timestamp():
+            end = request.draft.end_at.isoformat()
+            raise InputError("at", clock_words(float(np.max(at_s))), f"a time up to the end of the request, {end}")
+        target_kw = signal * capacity_kw if unit == "value" else signal
+        return self._signals.take(request_id, at_s, target_kw, capacity_kw=capacity_kw, now_s=now_s)
+
+    def asked_kw(self, request_id: str, now_s: float) -> float:
+        """Return the change that is due at ``now_s``, positive where net load is to fall; after the end it fades."""
+        timetable = self._book.timetable(request_id)
+        if now_s < timetable.start_s:
+            return 0.0
+        return self._signals.due_kw(request_id, now_s) * timetable.release_share(now_s)
+
+    def follow(self, request_id: str, state: FleetState, reservation: Reservation) -> Followed:
+        """Take a full cycle's picture of one request's rows and move them to what is asked now."""
+        follower = self._followers.get(request_id)
+        if follower is None:
+            follower = self._followers[request_id] = self._new(self._book.get(request_id))
+        follower.refresh(
+            state,
+            holding=reservation.holding,
+            base_kw=reservation.base_kw,
+            held_kw=reservation.held_kw,
+            kept=reservation.kept,
+            pinned=reservation.pinned,
+            burden=reservation.burden,
+            answered_kw=reservation.answered_kw,
+            reckoned=reservation.reckoned,
+        )
+        return self._moved(request_id, state.at_s)
+
+    def forget(self, running: Collection[str]) -> None:
+        """Drop the followers of all other requests."""
+        for ended in self._followers.keys() - set(running):
+            del self._followers[ended]
+
+    def tick(self, now_s: float) -> Mapping[str, Followed]:
+        """Move every follower to what its signal asks now; return what changed by request id."""
+        return {request_id: self._moved(request_id, now_s) for request_id in self._followers}
+
+    def follower(self, request_id: str) -> RegulationFollower:
+        """Return the follower of a request that is followed; raises KeyError for any other."""
+        return self._followers[request_id]
+
+    def note(self, request_id: str, at_s: float, asked_kw: float, answered_kw: float) -> None:
+        """Remember what was asked and what the meters showed, both positive where net load falls."""
+        self._past.setdefault(request_id, _Past()).add(at_s, asked_kw, answered_kw)
+
+    def standing(self, request_id: str, now_s: float) -> RegulationStanding:
+        """Return how a request stands.
+
+        Raises:
+            UnknownIdError: There is no such request.
+            ConflictError: It is no accepted request for regulation.
+        """
+        request = self._book.get(request_id)
+        if request.draft.product is not Product.REGULATION or request.accepted_kw is None:
+            raise ConflictError(f"request {request_id} is no accepted request for regulation")
+        last, past = self._last.get(request_id), self._past.get(request_id, _Past())
+        return RegulationStanding(
+            request_id=request_id,
+            capacity_kw=request.accepted_kw,
+            signal_at_s=self._signals.last_at_s(request_id),
+            asked_kw=self.asked_kw(request_id, now_s),
+            told_kw=np.nan if last is None else last.told_kw,
+            up_kw=np.nan if last is None else last.up_kw,
+            down_kw=np.nan if last is None else last.down_kw,
+            time_s=np.array(past.at_s),
+            signal_kw=np.array(past.asked_kw),
+            response_kw=np.array(past.answered_kw),
+        )
+
+    def restore(self, entries: Iterable[JournalEntry], tracking: str | None = None) -> None:
+        """Rebuild signals and past from the journal; the followers find the fleet again in the next full cycle.
+
+        Args:
+            entries: The journal.
+            tracking: Kind of the entries that hold each request's cycles; without it only signals are restored.
+        """
+        kept = list(entries)
+        self._signals.restore(kept)
+        for entry in kept:
+            body: Any = entry.body
+            if entry.kind == tracking and self._book.get(body["id"]).draft.product is Product.REGULATION:
+                self._remember(self._book.get(body["id"]), entry.at_s, body)
+
+    def _remember(self, request: DispatchRequest, at_s: float, body: Mapping[str, Any]) -> None:
+        figures = [body[name] for name in ("target_kw", "baseline_kw", "measured_kw")]
+        timetable = self._book.timetable(request.id)
+        if None not in figures and timetable.start_s <= at_s < timetable.end_s:
+            target, baseline, measured = figures
+            self.note(request.id, at_s, sign_of(request) * target, baseline - measured)
+
+    def _moved(self, request_id: str, now_s: float) -> Followed:
+        moved = self._followers[request_id].tick(now_s, self.asked_kw(request_id, now_s))
+        self._last[request_id] = moved
+        return moved
+
+    def _new(self, request: DispatchRequest) -> RegulationFollower:
+        self._tree = self._tree or FeederTree(self._index)
+        return RegulationFollower(
+            # Whoever was stopped keeps what was reserved until it is released.
+            capacity_kw=request.accepted_kw or request.draft.target_kw,
+            tree=self._tree,
+            index=self._index,
+            dispatch=self._dispatch,
+            settings=self._follow,
+        )
+
+
+def sign_of(request: DispatchRequest) -> float:
+    """Return 1 for a request whose direction is up, so that a fall of net load is positive, else -1."""
+    return 1.0 if request.draft.direction is Direction.UP else -1.0
+
+
+def _capacity_kw(request: DispatchRequest) -> float:
+    """Return what is reserved; raises ConflictError where no signal is taken."""
+    if request.draft.product is not Product.REGULATION:
+        raise ConflictError(f"request {request.id} is for {request.draft.product.value}: it follows no signal")
+    if request.state not in _TAKING or request.accepted_kw is None:
+        raise ConflictError(f"request {request.id} is {request.state.value}: a signal is taken from acceptance to end")
+    return request.accepted_kw

@@ -1,0 +1,1 @@
+"""Dispatch requests: their book, phases, revisions and journal form."""

@@ -1,0 +1,182 @@
+"""The book of requests: who asked what, what was promised, and where each stands.
+
+Its parts are the register (`vpp.dispatch.requests.register`), the phases reached by the clock
+(`vpp.dispatch.requests.progress`) and changes under way (`vpp.dispatch.requests.revisions`); here is what dispatchers
+and the service do with a request.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from vpp.dispatch.requests.progress import window_of
+from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, Record, S, was
+from vpp.dispatch.requests.revisions import RevisableRequests, commitment
+from vpp.dispatch.requests.validation import check_draft
+from vpp.domain.errors import ConflictError, InputError
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState
+
+__all__ = ["ALLOWED", "REVISION", "SHORTFALL", "TRANSITION", "Record", "RequestBook"]
+_ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})
+"""What takes a commitment back: after it no acceptance counts any more."""
+_BEFORE_RAMP = (S.SUBMITTED, S.QUOTED, S.ACCEPTED, S.SCHEDULED, S.PRECONDITIONING)
+_STOPPING = (S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED, S.RELEASING, S.REBOUND_WATCH)
+
+
+class RequestBook(RevisableRequests):
+    """Everything that is done with requests."""
+
+    def check(self, draft: RequestDraft, *, now: datetime, known_areas: Collection[str]) -> None:
+        """Refuse a draft that makes no sense, whatever could be quoted; raises InputError, UnknownIdError."""
+        check_draft(draft, now=now, known_areas=known_areas, settings=self._settings)
+
+    def submit(
+        self, draft: RequestDraft, *, key: str | None, actor: str, now: datetime, known_areas: Collection[str]
+    ) -> tuple[DispatchRequest, bool]:
+        """Take a draft and return its request; the flag is false where ``key`` was seen before.
+
+        Raises:
+            InputError: A field makes no sense, or what is asked is promised to another request already.
+            UnknownIdError: There is no such area.
+            ConflictError: ``key`` was used for another draft.
+        """
+        seen = None if key is None else self._asked.get(key)
+        if seen is not None:
+            return self._repeated(key, seen, draft), False
+        self.check(draft, now=now, known_areas=known_areas)
+        number = len(self._requests) + 1
+        request = DispatchRequest(
+            id=f"req-{now.timestamp():.0f}-{number}",
+            draft=draft,
+            state=S.SUBMITTED,
+            created_at=now,
+            idempotency_key=key,
+        )
+        rival = self._rival(request)
+        if rival is not None:
+            raise InputError("start_at", draft.start_at.isoformat(), f"a time that does not overlap {window_of(rival)}")
+        return self._enter(request, S.SUBMITTED, actor=actor, at=now, reason="submitted"), True
+
+    def quoted(self, request_id: str, quote: Quote, now: datetime) -> DispatchRequest:
+        """Attach our answer; a request that is quoted already is quoted anew.
+
+        Raises:
+            ConflictError: The request is beyond quoting.
+        """
+        request = self.get(request_id)
+        return self._move(request, S.QUOTED, actor=SERVICE, at=now, reason=quote.verdict.value, quote=quote)
+
+    def accept(
+        self,
+        request_id: str,
+        *,
+        offer: int | None,
+        actor: str,
+        now: datetime,
+        reserve: Callable[[DispatchRequest], None] | None = None,
+        key: str | None = None,
+    ) -> DispatchRequest:
+        """Commit to the quote, or to counter-offer number ``offer``; accepting the same twice changes nothing.
+
+        What was cancelled, aborted or superseded since is not accepted again: the power may be promised elsewhere.
+
+        Args:
+            request_id: The request.
+            offer: Number of the counter-offer from 0, ``None`` for the quote itself.
+            actor: Who commits.
+            now: The present.
+            reserve: Called with the request as it would stand before anything changes; raises ConflictError to refuse.
+            key: Idempotency key of this acceptance.
+
+        Raises:
+            InputError: There is no such counter-offer.
+            ConflictError: The quote expired, cannot be met, comes too late, or the kW were promised to another.
+        """
+        request = self.get(request_id)
+        reason = "quote accepted" if offer is None else f"counter-offer {offer} accepted"
+        self._check_key(key, request_id, reason)
+        if _stands(request, reason):
+            return request
+        quote = self._open_quote(request, now)
+        changes = commitment(request, quote, offer)
+        self._check_promise(replace(request, **changes), now)
+        if reserve is not None:
+            reserve(replace(request, **changes))
+        accepted = self._move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
+        return self._move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
+
+    def decline(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """Turn a quote down; repeating changes nothing."""
+        self._check_key(key, request_id, S.DECLINED)
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if request.state is S.DECLINED:
+            return request
+        return self._move(request, S.DECLINED, actor=actor, at=now, reason=reason, key=key)
+
+    def fail(self, request_id: str, *, reason: str, now: datetime) -> DispatchRequest:
+        """Give a request up; what is in force goes back through the release."""
+        return self._move(self.get(request_id), S.FAILED, actor=SERVICE, at=now, reason=reason)
+
+    def supersede(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through the release; repeating changes nothing."""
+        self._check_key(key, request_id, S.SUPERSEDED)
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if was(request, S.SUPERSEDED):
+            return request
+        return self._move(request, S.SUPERSEDED, actor=actor, at=now, reason=reason, key=key)
+
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
+    ) -> DispatchRequest:
+        """Stop safely: before the ramp cancelled, after it aborted through the release; repeating changes nothing.
+
+        Raises:
+            ConflictError: The request is over.
+        """
+        self._check_key(key, request_id, S.CANCELLED)
+        self._follow(self.get(request_id), now.timestamp())
+        request = self.get(request_id)
+        if request.state in _STOPPING or was(request, S.ABORTED):
+            return request
+        to = S.CANCELLED if request.state in _BEFORE_RAMP else S.ABORTED
+        return self._move(request, to, actor=actor, at=now, reason=reason, key=key)
+
+    def verified(self, request_id: str, *, now: datetime, reason: str = "provisional") -> DispatchRequest:
+        """Note that delivery was measured; repeating changes nothing."""
+        return self._once(request_id, S.VERIFIED, now, reason)
+
+    def settled(self, request_id: str, *, now: datetime, reason: str = "final") -> DispatchRequest:
+        """Note that the money is settled; repeating changes nothing."""
+        return self._once(request_id, S.SETTLED, now, reason)
+
+    def _open_quote(self, request: DispatchRequest, now: datetime) -> Quote:
+        if request.quote is None or request.state is not S.QUOTED:
+            raise ConflictError(f"request {request.id} is {request.state.value}; only a quoted one can be accepted")
+        if now >= request.quote.expires_at:
+            self._expire(request, now)
+            raise ConflictError(f"the quote of request {request.id} expired at {request.quote.expires_at.isoformat()}")
+        return request.quote
+
+    def _repeated(self, key: str | None, seen: tuple[str, RequestDraft], draft: RequestDraft) -> DispatchRequest:
+        request_id, asked = seen
+        if asked != draft:
+            raise ConflictError(f"idempotency key {key!r} was used for request {request_id} with another draft")
+        return self.get(request_id)
+
+    def _once(self, request_id: str, to: RequestState, now: datetime, reason: str) -> DispatchRequest:
+        request = self.get(request_id)
+        if was(request, to):
+            return request
+        return self._move(request, to, actor=SERVICE, at=now, reason=reason)
+
+
+def _stands(request: DispatchRequest, reason: str) -> bool:
+    """Return whether exactly this was accepted, and nothing has taken it back."""
+    accepted = any(t.to_state is S.ACCEPTED and t.reason == reason for t in request.history)
+    return accepted and not any(t.to_state in _ENDED_EARLY for t in request.history)

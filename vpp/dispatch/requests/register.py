@@ -1,0 +1,197 @@
+"""The rolls of requests: every one ever made by id, the keys they came under, and each step in the journal.
+
+A request changes only through a transition that the table below allows; each is journalled with everything that changed
+with it, so that the journal alone rebuilds the rolls.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, TypedDict, Unpack
+
+from vpp.dispatch.requests.journal_codec import (
+    draft_from,
+    plain,
+    quote_from,
+    revision_from,
+    shortfall_from,
+    transition_from,
+)
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.errors import ConflictError, UnknownIdError
+from vpp.domain.journal import JournalEntry
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision, Transition
+
+Record = Callable[[str, float, Mapping[str, object]], None]
+"""Appends one journal entry: kind, epoch seconds, body."""
+
+TRANSITION = "request.transition"
+REVISION = "request.revision"
+SHORTFALL = "request.shortfall"
+SERVICE = "service"
+"""The actor of everything the timetable does by itself."""
+
+S = RequestState
+ALLOWED: Mapping[RequestState | None, frozenset[RequestState]] = MappingProxyType(
+    {
+        None: frozenset({S.SUBMITTED}),
+        S.SUBMITTED: frozenset({S.QUOTED, S.CANCELLED, S.EXPIRED, S.FAILED}),
+        S.QUOTED: frozenset({S.QUOTED, S.ACCEPTED, S.DECLINED, S.EXPIRED, S.CANCELLED, S.FAILED}),
+        S.ACCEPTED: frozenset({S.SCHEDULED, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
+        # A revision that comes into force is a step to the same state.
+        S.SCHEDULED: frozenset({S.SCHEDULED, S.PRECONDITIONING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
+        S.PRECONDITIONING: frozenset({S.PRECONDITIONING, S.RAMPING, S.CANCELLED, S.SUPERSEDED, S.FAILED}),
+        S.RAMPING: frozenset({S.RAMPING, S.HOLDING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
+        S.HOLDING: frozenset({S.HOLDING, S.RELEASING, S.ABORTED, S.SUPERSEDED, S.FAILED}),
+        S.RELEASING: frozenset({S.REBOUND_WATCH, S.FAILED}),
+        S.REBOUND_WATCH: frozenset({S.COMPLETED, S.FAILED}),
+        S.COMPLETED: frozenset({S.VERIFIED}),
+        S.ABORTED: frozenset({S.VERIFIED}),
+        S.SUPERSEDED: frozenset({S.VERIFIED}),
+        S.VERIFIED: frozenset({S.SETTLED}),
+    }
+)
+"""From where to where; states that are missing as a key are final."""
+
+
+class Changes(TypedDict, total=False):
+    """What a step may change of a request beside its state."""
+
+    draft: RequestDraft
+    quote: Quote | None
+    accepted_kw: float | None
+    revisions: tuple[Revision, ...]
+
+
+class RequestRegister:
+    """Every request ever made, by id, and the keys they were made under.
+
+    Args:
+        record: Takes the journal entries.
+        settings: Notice, ramps and watch.
+    """
+
+    def __init__(self, record: Record, settings: DispatchSettings) -> None:
+        self._record = record
+        self._settings = settings
+        self._requests: dict[str, DispatchRequest] = {}
+        self._asked: dict[str, tuple[str, RequestDraft]] = {}
+        self._acts: dict[str, tuple[str, str]] = {}
+
+    def get(self, request_id: str) -> DispatchRequest:
+        """Return one request; raises UnknownIdError."""
+        try:
+            return self._requests[request_id]
+        except KeyError:
+            raise UnknownIdError("request", request_id) from None
+
+    def all(self) -> Sequence[DispatchRequest]:
+        """Return every request, newest first."""
+        return tuple(reversed(self._requests.values()))
+
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Rebuild the book from the journal; entries of other kinds are passed over."""
+        for entry in entries:
+            if entry.kind == TRANSITION:
+                self._replay(entry.body)
+            elif entry.kind == REVISION:
+                asked: Any = entry.body["revision"]
+                request = self.get(str(entry.body["id"]))
+                self._put(replace(request, revisions=(*request.revisions, revision_from(asked))))
+            elif entry.kind == SHORTFALL:
+                flag: Any = entry.body["shortfall"]
+                request = self.get(str(entry.body["id"]))
+                self._put(replace(request, shortfall=None if flag is None else shortfall_from(flag)))
+
+    def _move(
+        self,
+        request: DispatchRequest,
+        to: RequestState,
+        *,
+        actor: str,
+        at: datetime,
+        reason: str,
+        key: str | None = None,
+        **changes: Unpack[Changes],
+    ) -> DispatchRequest:
+        if to not in ALLOWED.get(request.state, ()):
+            raise ConflictError(f"request {request.id} is {request.state.value} and cannot become {to.value}")
+        return self._enter(request, to, actor=actor, at=at, reason=reason, key=key, **changes)
+
+    def _enter(
+        self,
+        request: DispatchRequest,
+        to: RequestState,
+        *,
+        actor: str,
+        at: datetime,
+        reason: str,
+        key: str | None = None,
+        **changes: Unpack[Changes],
+    ) -> DispatchRequest:
+        step = Transition(
+            at=at,
+            actor=actor,
+            version=request.version + 1,
+            from_state=request.state if request.history else None,
+            to_state=to,
+            reason=reason,
+        )
+        created = {} if request.history else {"draft": request.draft, "idempotency_key": request.idempotency_key}
+        keyed = {} if key is None else {"key": key}
+        body = {"id": request.id, **_plain(step), **_plain({**created, **changes}), **keyed}
+        self._record(TRANSITION, at.timestamp(), body)
+        self._note_key(key, request.id, step)
+        return self._put(replace(request, state=to, history=(*request.history, step), **changes))
+
+    def _replay(self, body: Mapping[str, Any]) -> None:
+        step = transition_from(body)
+        request = self._requests.get(body["id"]) or DispatchRequest(
+            id=body["id"],
+            draft=draft_from(body["draft"]),
+            state=step.to_state,
+            created_at=step.at,
+            idempotency_key=body["idempotency_key"],
+        )
+        changes: Changes = {}
+        if "draft" in body:
+            changes["draft"] = draft_from(body["draft"])
+        if "quote" in body:
+            changes["quote"] = quote_from(body["quote"])
+        if "accepted_kw" in body:
+            changes["accepted_kw"] = float(body["accepted_kw"])
+        if "revisions" in body:
+            changes["revisions"] = tuple(revision_from(one) for one in body["revisions"])
+        self._note_key(body.get("key"), request.id, step)
+        self._put(replace(request, state=step.to_state, history=(*request.history, step), **changes))
+
+    def _check_key(self, key: str | None, request_id: str, act: str) -> None:
+        """Refuse a key that stands for another act than this one; raises ConflictError."""
+        known = None if key is None else self._acts.get(key)
+        if known not in {None, (request_id, act)}:
+            raise ConflictError(f"idempotency key {key!r} was used for another act: {' '.join(reversed(known))}")
+
+    def _note_key(self, key: str | None, request_id: str, step: Transition) -> None:
+        """Remember what an act's key stands for; cancelling is one act whatever came of it."""
+        if key is not None:
+            act = {S.ACCEPTED: step.reason, S.ABORTED: S.CANCELLED}.get(step.to_state, step.to_state)
+            act = step.reason if step.from_state is step.to_state else act
+            self._acts[key] = (request_id, act)
+
+    def _put(self, request: DispatchRequest) -> DispatchRequest:
+        if request.idempotency_key is not None:
+            self._asked.setdefault(request.idempotency_key, (request.id, request.draft))
+        self._requests[request.id] = request
+        return request
+
+
+def was(request: DispatchRequest, state: RequestState) -> bool:
+    """Return whether a request was ever in a state."""
+    return any(t.to_state is state for t in request.history)
+
+
+def _plain(value: object) -> Mapping[str, Any]:
+    body = plain(value)
+    assert isinstance(body, dict)  # noqa: S101 - plain() turns dataclasses and mappings into dictionaries
+    return body

@@ -1,0 +1,111 @@
+"""``vpp bench …``: signatures only; every benchmark imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(help="Measure this machine: one JSON object on the last line with --json.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw")]
+Devices = Annotated[int, typer.Option(min=1, help="rows of the fleet")]
+
+
+@bench.command()
+def optimizer(
+    *,
+    instance: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="reference instance, npz")] = None,
+    out: Annotated[Path | None, typer.Option(help="where to write the solution, npz")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="size of a generated instance if none is given")] = 20_000,
+    seed: Seed = 0,
+    rivals: Annotated[
+        bool, typer.Option(help="also solve with Pyomo, linopy, HiGHS and FlexMeasures at sizes they can reach")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Plan one day of a fleet and certify the optimality gap."""
+    from vpp.lab.bench.optimizer import run_optimizer
+
+    raise typer.Exit(run_optimizer(instance, out=out, devices=devices, seed=seed, rivals=rivals, as_json=json))
+
+
+@bench.command()
+def dispatch(*, devices: Devices = 276_000, seed: Seed = 0, json: Json = False) -> None:
+    """Follow a regulation signal for a day, closed loop, every 4 s."""
+    from vpp.lab.bench.regulation.run import run_dispatch
+
+    raise typer.Exit(run_dispatch(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def quote(*, devices: Devices = 276_000, seed: Seed = 0, json: Json = False) -> None:
+    """Quote requests over the whole fleet."""
+    from vpp.lab.bench.quote import run_quote
+
+    raise typer.Exit(run_quote(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def redispatch(*, devices: Devices = 200_000, seed: Seed = 0, json: Json = False) -> None:
+    """Plan again after an acceptance: a two-hour cut with a rebound cap, warm start."""
+    from vpp.lab.bench.redispatch import run_redispatch
+
+    raise typer.Exit(run_redispatch(devices=devices, seed=seed, as_json=json))
+
+
+@bench.command()
+def gateway(
+    *,
+    stations: Annotated[int, typer.Option(min=1, help="concurrent charging stations")] = 10_000,
+    processes: Annotated[int | None, typer.Option(min=1, help="gateway processes  [default: by stations]")] = None,
+    tls_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="share of stations that use TLS")] = 0.0,
+    mqtt_sites: Annotated[int, typer.Option(min=0, max=15_000, help="MQTT site gateways, on a broker of its own")] = 0,
+    modbus_sites: Annotated[
+        int, typer.Option(min=0, max=50_000, help="Modbus sites, over as many gateways as needed")
+    ] = 0,
+    modbus_poll_s: Annotated[float, typer.Option(min=1.0, max=60.0, help="seconds between polls of a site")] = 10.0,
+    json: Json = False,
+) -> None:
+    """Load the device plane: connect, telemetry, fan-out, storm; against the ocpp package in the same run."""
+    from vpp.lab.bench.gateway.run import run_gateway
+
+    raise typer.Exit(
+        run_gateway(
+            stations=stations,
+            processes=processes,
+            tls_share=tls_share,
+            mqtt_sites=mqtt_sites,
+            modbus_sites=modbus_sites,
+            modbus_poll_s=modbus_poll_s,
+            as_json=json,
+        )
+    )
+
+
+@bench.command()
+def path(
+    *,
+    stations: Annotated[int, typer.Option(min=20, help="charging stations, each with a car")] = 10_000,
+    gateways: Annotated[int, typer.Option(min=1, help="gateway processes behind one port")] = 2,
+    kill: Annotated[bool, typer.Option("--kill", help="kill -9 one gateway in the hold")] = False,
+    keep: Annotated[Path | None, typer.Option(help="new folder to keep logs and the journal in")] = None,
+    json: Json = False,
+) -> None:
+    """Follow a request from its acceptance over NATS, gateways and stations to the meters, leg by leg."""
+    from vpp.lab.bench.path.run import run_path
+
+    raise typer.Exit(run_path(stations=stations, gateways=gateways, kill=kill, keep=keep, as_json=json))
+
+
+@bench.command()
+def store(
+    *,
+    devices: Annotated[int, typer.Option(min=1, help="devices that report once a minute")] = 200_000,
+    minutes: Annotated[int, typer.Option(min=1, help="minutes of telemetry")] = 60,
+    json: Json = False,
+) -> None:
+    """Fill and query the telemetry store."""
+    from vpp.lab.bench.store import run_store
+
+    raise typer.Exit(run_store(devices=devices, minutes=minutes, as_json=json))

@@ -1,0 +1,1 @@
+"""``vpp bench gateway``: the device plane under load."""

@@ -1,0 +1,1 @@
+"""``vpp bench path``: a request from acceptance to the meters, across every process."""

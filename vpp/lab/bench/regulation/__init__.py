@@ -1,0 +1,1 @@
+"""``vpp bench dispatch``: a day of regulation in closed loop."""

@@ -1,0 +1,1 @@
+"""Composition of the laboratory: the simulated fleet and load processes over real sockets."""

@@ -1,0 +1,304 @@
+"""The whole service on virtual time: device links without sockets, a physical model behind them.
+
+The service is the one that ``vpp serve`` runs: the same planner, engine, guard and settlement, composed by the same
+class. Only what stands at its edges differs: the clock moves when it is told to, and commands go to a twin.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from vpp.application.loops.fast_loop import Observer
+from vpp.application.loops.slow_loop import Prepared
+from vpp.application.service_facade import VirtualPowerPlant
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.volatile_store import Memory
+from vpp.config import Settings
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import STORING, Adapter
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import floor_s
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
+from vpp.lab.twin.fleet import PROMISED_SHARE, Twin
+from vpp.lab.twin.link import TwinLink
+from vpp.lab.twin.physics.faults import FaultRates
+from vpp.lab.twin.physics.weather import Weather
+from vpp.lab.twin.population.sessions import SessionSource
+from vpp.lab.twin.truth import TruthRecorder
+from vpp.planning.tariff import Tariff
+from vpp.runtime.clock import VirtualClock
+
+HISTORY_DAYS = 8
+"""Enough for five workdays of the same kind before any day of the week."""
+
+ANSWER_S = 5.0
+"""By when nearly all devices have answered (`vpp.lab.twin.physics.faults.LATENCY_S`)."""
+
+MOST_STEP_S = 60.0
+"""Longest step of the physics; all lags in it are exact for any length."""
+
+INTRODUCTION_MINUTES = 4.0
+"""How long devices report before the first plan is made."""
+
+
+def virtual_settings(directory: Path, **given: float | str) -> Settings:
+    """Return settings for a service on virtual time; the environment's VPP_* variables count as for any service.
+
+    Args:
+        directory: Data folder.
+        given: Settings by name; they win.
+    """
+    return Settings.load(None, data_dir=directory, **given)
+
+
+def fresh_twin(
+    index: FleetIndex,
+    sessions: SessionSource,
+    *,
+    begin_s: float,
+    seed: int,
+    weather: Weather | None = None,
+    faults: FaultRates | None = None,
+    promised_share: float = PROMISED_SHARE,
+) -> Twin:
+    """Return a twin that begins early enough to have a good week behind it at ``begin_s``."""
+    return Twin(
+        index,
+        seed=seed,
+        start_s=floor_s(begin_s, STEP_S) - HISTORY_DAYS * SECONDS_PER_DAY,
+        sessions=sessions,
+        weather=weather or Weather.builtin(),
+        faults=faults or FaultRates(),
+        promised_share=promised_share,
+    )
+
+
+def installed_kw(index: FleetIndex) -> FloatArray:
+    """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
+    return np.where(index.is_class(*STORING), np.nan, index.default_kw)
+
+
+class Costs:
+    """Processor seconds of the loop's own thread by part; what is planned beside it is not among them.
+
+    Attributes:
+        cpu_s: Seconds so far.
+    """
+
+    def __init__(self) -> None:
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Count what is done inside to ``part``."""
+        began_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self.cpu_s[part] += time.thread_time() - began_s
+
+
+class VirtualCity:
+    """Service, links, twin and clock, moved in step.
+
+    Args:
+        twin: The device side; the clock starts at its present.
+        settings: Of the service; devices report every ``sample_s``.
+        memory: What the service remembers.
+        recorder: Writes down what really happens; one of its own unless given.
+        observer: Told of every cycle of the service.
+        tariff: Prices; the service's own unless given.
+        planning_s: Virtual seconds from the picture a plan is made of until it is in force. The real time it takes is
+            spent beside the cycles in between.
+        answer_s: The same for what is intended for the requests promised, after a plan was put in force; what an
+            acceptance or a shortfall asks for is in force at once.
+        scraped: Somebody reads the service's metrics.
+    """
+
+    def __init__(
+        self,
+        twin: Twin,
+        *,
+        settings: Settings,
+        memory: Memory,
+        recorder: TruthRecorder | None = None,
+        observer: Observer | None = None,
+        tariff: Tariff | None = None,
+        planning_s: float = 0.0,
+        answer_s: float = 0.0,
+        scraped: bool = True,
+    ) -> None:
+        self.twin, self.index = twin, twin.index
+        self.clock = VirtualClock(twin.now_s)
+        self.recorder = recorder or TruthRecorder(twin, installed_kw=installed_kw(twin.index))
+        self.settings = settings
+        self.service: Service
+        self.costs = Costs()
+        self._memory = memory
+        self._observer = observer
+        self._tariff = tariff
+        self._planning_s, self._answer_s, self._scraped = planning_s, answer_s, scraped
+        self._next_plan_s = self._in_force_s = float("inf")
+        self._upcoming: asyncio.Task[Prepared | None] | None = None
+        self._answer: asyncio.Task[Schedule | None] | None = None
+        self._answered_s = float("inf")
+        self._links: Sequence[TwinLink] = []
+
+    @property
+    def plant(self) -> VirtualPowerPlant:
+        """The service's face."""
+        return self.service.plant
+
+    async def boot(self) -> None:
+        """Start the service."""
+        self._links = self._made_links()
+        self.service = Service(
+            self.settings,
+            self._memory,
+            self.clock,
+            self._links,
+            observer=self._observer,
+            tariff=self._tariff,
+            scraped=self._scraped,
+        )
+        await self.service.planner.start()
+        await self.service.open()
+
+    async def found(self) -> None:
+        """Start, register the fleet with its past, let devices report, and make the first plan."""
+        await self.boot()
+        index = self.index
+        await self.plant.connect(
+            areas=index.areas,
+            operators=index.operators,
+            transformers=index.transformers,
+            sites=index.sites,
+            resources=index.resources,
+        )
+        await self._hand_over_history()
+        await self.play(minutes=INTRODUCTION_MINUTES)
+        await self.plan()
+
+    async def plan(self) -> None:
+        """Make a plan now and every planning period from now on."""
+        await self._begin_plan()
+        await self._install()
+
+    async def _begin_plan(self) -> None:
+        now_s, period_s = self.clock.now_s(), int(self.settings.plan_period_s)
+        self._upcoming = asyncio.create_task(self.plant.slow.prepare())
+        self._in_force_s = now_s + self._planning_s
+        self._next_plan_s = floor_s(now_s, period_s) + period_s
+        await asyncio.sleep(0)  # the picture is taken now
+
+    async def _install(self) -> None:
+        if self._upcoming is not None:
+            with self.costs.of("planning"):
+                prepared = await self._upcoming
+            self._upcoming = None
+            if await self.plant.slow.install(prepared):
+                await self._begin_answer()
+
+    async def _begin_answer(self) -> None:
+        """Begin what is to be intended beside the plan that was put in force."""
+        await self._forget_answer()
+        self._answer = asyncio.create_task(self.plant.slow.answer())
+        self._answered_s = self.clock.now_s() + self._answer_s
+        await asyncio.sleep(0)  # the picture is taken now
+        if not self._answer_s:
+            await self._intend()
+
+    async def _intend(self) -> None:
+        """Put what was begun to be intended in force."""
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
+            with self.costs.of("redispatch"):
+                self.plant.slow.intend(await answer)
+
+    async def _forget_answer(self) -> None:
+        """Let what was begun be made to its end, which spares the solver, and forget it."""
+        if self._answer is not None:
+            answer, self._answer = self._answer, None
+            await answer
+
+    async def _follow_plans(self) -> None:
+        """Put a plan or what is intended in force, begin the next, or answer changed requests, as is due."""
+        now_s, slow = self.clock.now_s(), self.plant.slow
+        if now_s >= self._answered_s:
+            await self._intend()
+        if self._upcoming is not None and now_s >= self._in_force_s:
+            await self._install()
+        if now_s >= self._next_plan_s:
+            await (self._begin_plan() if self._planning_s else self.plan())
+        if slow.requests_wait:
+            await self._forget_answer()
+            with self.costs.of("redispatch"):
+                await slow.redispatch()
+
+    async def cycle(self, seconds: float | None = None) -> None:
+        """Let one cycle pass on both sides, of the nominal length unless given."""
+        await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
+        with self.costs.of("cycle"):
+            await self.plant.fast.cycle()
+        with self.costs.of("settlement"):
+            await self.plant.desk.verify_finished()
+        await self._follow_plans()
+
+    async def play(self, *, minutes: float) -> None:
+        """Let time pass."""
+        await self.play_until(self.clock.now_s() + minutes * SECONDS_PER_MINUTE)
+
+    async def play_until(self, at_s: float) -> None:
+        """Let time pass until ``at_s``."""
+        while self.clock.now_s() < at_s:
+            await self.cycle()
+
+    async def close(self) -> None:
+        """Stop the service as an operator would."""
+        for making in (self._upcoming, self._answer):
+            if making is not None:
+                making.cancel()
+                await asyncio.wait({making})
+        await self.service.close()
+
+    async def _tick_until(self, cycle_s: float) -> None:
+        """Let time pass until a cycle, with the service's ticks on the way."""
+        fast = self.plant.fast
+        while (tick_s := fast.next_tick_s(self.clock.now_s(), cycle_s)) is not None:
+            await self._move(tick_s - self.clock.now_s())
+            with self.costs.of("tick"):
+                await fast.tick()
+        await self._move(cycle_s - self.clock.now_s())
+
+    async def _move(self, seconds: float) -> None:
+        """Let time pass; devices do what they are told within the cycle, not at its end."""
+        now_s = self.clock.now_s() + seconds
+        if seconds > ANSWER_S and any(link.carrying for link in self._links):
+            await self._advance(now_s - seconds + ANSWER_S)
+            with self.costs.of("link"):
+                for link in self._links:
+                    link.deliver(self.clock.now_s())
+        await self._advance(now_s)
+        with self.costs.of("link"):
+            for link in self._links:
+                link.pump(now_s)
+
+    async def _advance(self, to_s: float) -> None:
+        await self.clock.advance(to_s)
+        with self.costs.of("twin"):
+            self.recorder.advance(to_s, step_s=MOST_STEP_S)
+
+    def _made_links(self) -> Sequence[TwinLink]:
+        return [TwinLink(self.twin, self.clock, name=a.value, report_s=self.settings.sample_s) for a in Adapter]
+
+    async def _hand_over_history(self) -> None:
+        """Give the service the meters' past, a quarter of an hour at a time."""
+        for start_s, mean_kw in self.twin.hand_over_history():
+            self._memory.meters.write(start_s, mean_kw.astype(np.float64), np.ones(len(mean_kw)))
+        self.plant.slow.fleet_changed()

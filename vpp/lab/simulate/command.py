@@ -1,0 +1,283 @@
+"""``vpp simulate``: composes the city, plays the day, writes what came of it."""
+
+import asyncio
+import csv
+import json
+import resource
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from optimizer.heap import keep_freed_memory
+from vpp.bootstrap.runner import run
+from vpp.bootstrap.volatile_store import VolatileMemory
+from vpp.domain.errors import InputError
+from vpp.domain.request import Product
+from vpp.domain.timegrid import instant
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.lab.simulate.asking import SHANGHAI, Ask, asks_of, bodies_of
+from vpp.lab.simulate.city import Costs, VirtualCity, fresh_twin, installed_kw, virtual_settings
+from vpp.lab.simulate.day import Day, Pace
+from vpp.lab.simulate.outcome import Outcome, summary_of, tell
+from vpp.lab.simulate.presets import Preset, own_fleet, preset
+from vpp.lab.simulate.prices import prices_from_csv
+from vpp.lab.simulate.recorder import AreaRecorder
+from vpp.lab.simulate.tables import TransformerTable
+from vpp.lab.simulate.writing import write_outputs
+from vpp.lab.twin.fleet import Twin
+from vpp.lab.twin.physics.weather import Weather
+from vpp.lab.twin.population.session_file import FileSessions
+from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
+from vpp.lab.twin.truth import TruthRecorder
+from vpp.runtime.observability import configure_logging
+
+_PREROLL_STEP_S = 300.0
+"""The week before is wanted as quarters of an hour, not as minutes."""
+
+_BREATH_S = 6 * 3600.0
+_WARM_UP_S = 15.0 * SECONDS_PER_MINUTE
+"""How long before midnight the service is started, so that the day begins with a plan."""
+
+_KEPT_FREE_RATIO = 1.2
+"""Power that plans keep free for regulation over what will be asked, so that there is something to make up from."""
+
+_LONGEST_MINUTES = 30 * 60
+"""A day, and what a request at its end needs to be settled."""
+
+_STOPPED = 130
+"""Exit code after Ctrl-C, as shells know it."""
+
+_SETTINGS = {
+    "sample_s": 60.0,
+    "cycle_s": Pace().busy_s,
+    "rebound_watch_minutes": 60.0,
+    # A day must not depend on how busy the machine was, so the ladder is for solvers that fail, not for slow ones.
+    "plan_deadline_wall_s": 600.0,
+}
+_PLANNING_S = 900.0
+"""Plans are made a planning period ahead, beside the cycles of that period."""
+_ANSWER_S = 600.0
+"""What is intended for a request is made beside the cycles of ten minutes: the loop corrects it meanwhile."""
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateOptions:
+    """What is simulated; see ``vpp simulate --help``."""
+
+    preset: str
+    fleet: Path | None
+    scale: float
+    day: date | None
+    requests: Sequence[str]
+    sessions: Path | None
+    weather: Path | None
+    prices: Path | None
+    share: float
+    hours: float
+    seed: int
+    out: Path
+
+
+def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
+    """Simulate a day and return the exit code: 0 once it was played to its end, 130 after Ctrl-C."""
+    began_s = time.perf_counter()
+    console = Console(stderr=True, highlight=False)
+    configure_logging(json=False, level="error")
+    keep_freed_memory()
+    simulation = Simulation(options, console)
+    finished = run(simulation.run())
+    summary = simulation.finish(began_s, complete=finished is not None)
+    tell(console, summary, options.out)
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+    return 0 if finished else _STOPPED
+
+
+class Simulation:
+    """One run: reads, composes, plays and writes.
+
+    Args:
+        options: What is simulated.
+        console: Where progress is shown.
+    """
+
+    def __init__(self, options: SimulateOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._costs = Costs()
+        self._weather = _read("--weather", options.weather, Weather.from_epw) or Weather.builtin()
+        self._tariff = _read("--prices", options.prices, prices_from_csv)
+        sessions = _read("--sessions", options.sessions, lambda path: FileSessions(path, seed=options.seed))
+        self._sessions: SessionSource = sessions or BuiltinSessions(options.seed)
+        with self._costs.of("preset"):
+            self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)
+        day = options.day or self._preset.day
+        self._midnight_s = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp()
+        self._asks = _asked(options, self._preset, day)
+        options.out.mkdir(parents=True, exist_ok=True)
+        self._loads = TransformerTable(
+            self._preset.fleet, options.out / "transformers.parquet", from_s=self._midnight_s
+        )
+        self._day: Day | None = None
+        self._areas: AreaRecorder | None = None
+
+    @property
+    def played_s(self) -> float:
+        """Seconds of the day that have been played."""
+        return 0.0 if self._day is None else max(self._day.city.clock.now_s() - self._midnight_s, 0.0)
+
+    async def run(self) -> bool:
+        """Play the day; return true once it was played to its end."""
+        with self._progress() as progress, tempfile.TemporaryDirectory(prefix="vpp-simulate-") as data:
+            city = await self._founded(progress, Path(data))
+            try:
+                await self._play(progress, city)
+            finally:
+                await city.close()
+        return True
+
+    def finish(self, began_s: float, *, complete: bool) -> dict[str, Any]:
+        """Write what there is and return the summary."""
+        began_cpu_s = time.thread_time()
+        self._loads.close()
+        outcome = None
+        if self._day is not None and self._areas is not None:
+            minutes = self._areas.minutes()
+            outcome = Outcome.of(
+                self._day, loads=self._loads, minutes=minutes, from_s=self._midnight_s, complete=complete
+            )
+        summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
+        if outcome is not None:
+            write_outputs(self._options.out, outcome, summary)
+        self._costs.cpu_s["output"] += time.thread_time() - began_cpu_s
+        summary["cpu_by_part_s"] = {part: round(s, 2) for part, s in sorted(self._costs.cpu_s.items())}
+        summary["wall_s"] = round(time.perf_counter() - began_s, 1)
+        summary["cpu_s"] = round(_cpu_s(), 1)
+        summary["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        (self._options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
+        return summary
+
+    async def _founded(self, progress: Progress, data: Path) -> VirtualCity:
+        fleet, begin_s = self._preset.fleet, self._midnight_s - _WARM_UP_S
+        bar = progress.add_task(f"the week before, {len(fleet):,} devices", total=None)
+        twin = await self._prerolled(begin_s)
+        self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
+        city = VirtualCity(
+            twin,
+            settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
+            memory=VolatileMemory(),
+            recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
+            observer=self._areas.observe,
+            tariff=self._tariff,
+            planning_s=_PLANNING_S,
+            answer_s=_ANSWER_S,
+            scraped=False,
+        )
+        city.costs = self._costs
+        progress.update(bar, description="connecting the fleet, first plan")
+        await city.found()
+        self._areas.follow(city.plant.desk, city.service.engine)
+        progress.remove_task(bar)
+        return city
+
+    def _reserve(self) -> dict[str, float | str]:
+        """Return what the service keeps for the preset's hours; who sells regulation alone keeps that free instead."""
+        if self._asks and all(ask.draft.product is Product.REGULATION for ask in self._asks):
+            return {}
+        recovery_kw = self._preset.reserve_recovery_kw
+        return {"reserve_windows": self._preset.reserve_windows} | (
+            {} if recovery_kw is None else {"reserve_recovery_kw": recovery_kw}
+        )
+
+    def _regulation(self) -> dict[str, float]:
+        """Return what a service that is to follow a signal is set to: what plans keep free, and fresh meters."""
+        asked_kw = [ask.draft.target_kw for ask in self._asks if ask.draft.product is Product.REGULATION]
+        if not asked_kw:
+            return {}
+        return {"sample_s": Pace().regulating_s, "regulation_kw": _KEPT_FREE_RATIO * max(asked_kw)}
+
+    async def _prerolled(self, begin_s: float) -> Twin:
+        options = self._options
+        with self._costs.of("pre-roll"):
+            twin = fresh_twin(
+                self._preset.fleet,
+                self._sessions,
+                begin_s=begin_s,
+                seed=options.seed,
+                weather=self._weather,
+                promised_share=self._preset.promised_share,
+            )
+            while twin.now_s < begin_s:
+                twin.advance(min(begin_s, twin.now_s + _BREATH_S), step_s=_PREROLL_STEP_S)
+                await asyncio.sleep(0)  # a signal may be waiting
+        return twin
+
+    async def _play(self, progress: Progress, city: VirtualCity) -> None:
+        end_s, begin_s = self._midnight_s + SECONDS_PER_HOUR * self._options.hours, city.clock.now_s()
+        self._day = day = Day(
+            city=city, asks=self._asks, end_s=end_s, share=self._options.share, seed=self._options.seed
+        )
+        bar = progress.add_task("", total=end_s - begin_s)
+        more, told_s, began_s = True, begin_s, time.perf_counter()
+        while more:
+            more = await day.step()
+            now_s = city.clock.now_s()
+            news = _news(now_s, city)
+            progress.update(bar, completed=now_s - begin_s, total=day.last_s - begin_s, description=news)
+            if not self._console.is_terminal and now_s >= told_s + SECONDS_PER_HOUR:
+                told_s = now_s
+                self._console.print(f"{news}  after {time.perf_counter() - began_s:,.0f} s")
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+
+
+def _asked(options: SimulateOptions, chosen: Preset, day: date) -> list[Ask]:
+    if not options.requests:
+        return asks_of(chosen.requests, day, name=f"preset {chosen.name}, request")
+    return asks_of([body for text in options.requests for body in bodies_of(text)], day, name="--request")
+
+
+def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> Content | None:
+    """Return what ``reader`` makes of a file that a user named, ``None`` where none was named.
+
+    Raises:
+        InputError: The file is no text, or a broken archive.
+    """
+    if path is None:
+        return None
+    try:
+        return reader(path)
+    except (UnicodeError, csv.Error, EOFError, zlib.error) as error:
+        raise InputError(option, str(path), f"a text file, as it is or gzipped ({error})") from error
+
+
+def _news(now_s: float, city: VirtualCity) -> str:
+    running = city.plant.desk.progress.values()
+    told = "".join(f"  {p.phase.value} {p.delivered_kw / 1e3:,.0f} of {p.target_kw / 1e3:,.0f} MW" for p in running)
+    return f"{instant(now_s).astimezone(SHANGHAI):%H:%M}{told}"
+
+
+def _cpu_s() -> float:
+    """Return processor seconds of this process and of the solvers it ran."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

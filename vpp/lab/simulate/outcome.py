@@ -1,0 +1,261 @@
+"""What came of the day: every request judged by the settlement and by the twin, and everything that must be zero."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vpp.dispatch.engine import DispatchEngine
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.performance import Performance
+from vpp.domain.request import DispatchRequest, RequestState
+from vpp.domain.telemetry import BoolArray, RowArray
+from vpp.lab.simulate.asking import SHANGHAI
+from vpp.lab.simulate.day import Call, Day
+from vpp.lab.simulate.presets import Preset
+from vpp.lab.simulate.recorder import AreaMinutes
+from vpp.lab.simulate.tables import TransformerTable
+from vpp.lab.twin.delivery_truth import broken_promises, judge
+from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.truth import SessionTruth, Truth
+
+_SHOWN_LIMITS = 8
+_SHOWN_OVERLOADS = 20
+_SHOWN_FAILURES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One request that was committed to, and both verdicts.
+
+    Attributes:
+        call: What was asked and answered.
+        request: As it ended.
+        performance: By the settlement.
+        truth: By the twin's counterfactual, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not reached.
+    """
+
+    call: Call
+    request: DispatchRequest
+    performance: Performance
+    truth: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The day as played.
+
+    Attributes:
+        complete: It was played to its end.
+        from_s: Epoch seconds of its midnight.
+        until_s: Epoch seconds up to which it was played.
+        commands: What became of every setpoint.
+        not_restored: Rows in which a value of the service is in force that it does not want, or whose default is not
+            the installed one. Chargers held for their transformer's sake are wanted, and a release takes its seconds:
+            rows that have yet to answer their last command, or to be told again, are not among them.
+    """
+
+    complete: bool
+    from_s: float
+    until_s: float
+    index: FleetIndex
+    calls: tuple[Call, ...]
+    judged: tuple[Judged, ...]
+    truth: Truth
+    minutes: AreaMinutes
+    loads: TransformerTable
+    commands: Mapping[str, int]
+    not_restored: RowArray
+
+    @classmethod
+    def of(cls, day: Day, *, loads: TransformerTable, minutes: AreaMinutes, from_s: float, complete: bool) -> "Outcome":
+        """Return what came of a day."""
+        city = day.city
+        truth = city.recorder.truth()
+        judged = (_judged(call, day, truth) for call in day.calls)
+        return cls(
+            complete=complete,
+            from_s=from_s,
+            until_s=city.clock.now_s(),
+            index=city.index,
+            calls=tuple(day.calls),
+            judged=tuple(j for j in judged if j is not None),
+            truth=truth,
+            minutes=minutes,
+            loads=loads,
+            commands=city.plant.commands(),
+            not_restored=_unwanted(truth, city.service.engine, city.clock.now_s()),
+        )
+
+
+def _unwanted(truth: Truth, engine: DispatchEngine, now_s: float) -> RowArray:
+    wanted = ~np.isnan(engine.setpoints_kw()) | engine.outbox.telling(now_s)
+    left = truth.dispatch_left[~wanted[truth.dispatch_left]]
+    return np.union1d(left, truth.default_changed).astype(np.int32)
+
+
+def _judged(call: Call, day: Day, truth: Truth) -> Judged | None:
+    if call.accepted is None:
+        return None
+    request = day.city.plant.request(call.accepted.id)
+    performance = day.city.plant.performance(request.id)
+    if performance is None:
+        return None
+    return Judged(call=call, request=request, performance=performance, truth=_by_twin(request, truth))
+
+
+def _by_twin(request: DispatchRequest, truth: Truth) -> Mapping[str, Any]:
+    start_s, end_s = request.draft.start_at.timestamp(), request.draft.end_at.timestamp()
+    if not len(truth.end_s) or truth.end_s[-1] < end_s:
+        return {}
+    return judge(
+        truth,
+        start_s=start_s,
+        end_s=end_s,
+        target_kw=request.accepted_kw or request.draft.target_kw,
+        direction=request.draft.direction,
+        area=request.draft.area,
+    )
+
+
+def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: int) -> dict[str, Any]:
+    """Return the summary as JSON-like values, unknown being ``None``; without an outcome only what was meant."""
+    counts = {str(cls): int(preset.fleet.is_class(cls).sum()) for cls in CLASSES}
+    summary: dict[str, Any] = {
+        "preset": preset.name,
+        "title": preset.title,
+        "scale": scale,
+        "seed": seed,
+        "resources": len(preset.fleet),
+        "resources_by_class": counts,
+        "transformers": len(preset.fleet.transformers),
+        "complete": outcome is not None and outcome.complete,
+        "requests": [],
+    }
+    if outcome is not None:
+        broken = broken_promises(outcome.truth.sessions, outcome.until_s)
+        sessions = outcome.truth.sessions
+        summary |= {
+            "requests": [_request(call, outcome) for call in outcome.calls],
+            "cap_violations": outcome.loads.violations,
+            "cap_violations_without_requests": outcome.loads.violations_without,
+            "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
+            "promises_broken": int(broken.sum()),
+            "broken": _broken(sessions, broken, outcome.index),
+            "sessions": int((sessions.finished & (sessions.depart_s > outcome.from_s)).sum()),
+            "sessions_open": int((~sessions.finished).sum()),
+            "limits_not_restored": len(outcome.not_restored),
+            "not_restored": [outcome.index.resources[row].id for row in outcome.not_restored[:_SHOWN_FAILURES]],
+            "setpoints": dict(outcome.commands),
+        }
+    return summary
+
+
+def _broken(sessions: SessionTruth, broken: BoolArray, index: FleetIndex) -> list[dict[str, object]]:
+    """Return the first of the sessions whose promise was broken."""
+    return [
+        {
+            "resource": index.resources[sessions.rows[n]].id,
+            "arrive_at": datetime.fromtimestamp(sessions.arrive_s[n], SHANGHAI).isoformat(),
+            "depart_at": datetime.fromtimestamp(sessions.depart_s[n], SHANGHAI).isoformat(),
+            "promised_kwh": _known(sessions.promised_kwh[n]),
+            "delivered_kwh": _known(sessions.delivered_kwh[ACTUAL, n]),
+            "without_requests_kwh": _known(sessions.delivered_kwh[COUNTERFACTUAL, n]),
+        }
+        for n in np.flatnonzero(broken)[:_SHOWN_FAILURES]
+    ]
+
+
+def _request(call: Call, outcome: Outcome) -> dict[str, object]:
+    """Return one request's part of the summary."""
+    draft, quote = call.ask.draft, None if call.first is None else call.first.quote
+    body: dict[str, object] = {
+        "id": None if call.first is None else call.first.id,
+        "start_at": draft.start_at.astimezone(SHANGHAI).isoformat(),
+        "end_at": draft.end_at.astimezone(SHANGHAI).isoformat(),
+        "area": draft.area,
+        "direction": draft.direction.value,
+        "asked_kw": draft.target_kw,
+        "verdict": None if quote is None else quote.verdict.value,
+        "quoted_p50_kw": None if quote is None else _known(quote.p50_kw),
+        "quoted_p10_kw": None if quote is None else _known(min(quote.deliverable_p10_kw, default=0.0)),
+        "limited_by": []
+        if quote is None
+        else [{"name": n.name, "kw": _known(n.kw)} for n in quote.limits[:_SHOWN_LIMITS]],
+        "rebound_cap_kw": draft.rebound_cap_kw,
+        "refusal": call.refusal or None,
+    }
+    judged = next((j for j in outcome.judged if j.call is call), None)
+    if judged is None:
+        return body
+    return body | _performance(judged) | (_regulation(judged) if judged.performance.regulation else {})
+
+
+def _regulation(judged: Judged) -> dict[str, object]:
+    """Return the scores of a request for regulation; a share of a constant target means nothing there."""
+    return {
+        "accuracy_true_ratio": None,
+        "worst_interval_accuracy_true_ratio": None,
+        "regulation": {
+            rule: {name: _known(part) for name, part in parts.items()}
+            for rule, parts in judged.performance.regulation.items()
+        },
+    }
+
+
+def _performance(judged: Judged) -> dict[str, object]:
+    performance, truth = judged.performance, judged.truth
+    settled = judged.request.state is RequestState.SETTLED
+    return {
+        "id": judged.request.id,
+        "state": judged.request.state.value,
+        "final": settled,
+        "target_kw": judged.request.accepted_kw,
+        "delivered_mean_kw": _known(performance.delivered_mean_kw),
+        "delivered_mean_true_kw": _known(truth.get("delivered_mean_kw")),
+        "accuracy_ratio": _known(performance.accuracy_ratio),
+        "accuracy_true_ratio": _known(truth.get("accuracy_true_ratio")),
+        "worst_interval_accuracy_ratio": _known(performance.worst_interval_accuracy_ratio),
+        "worst_interval_accuracy_true_ratio": _known(truth.get("worst_interval_accuracy_ratio")),
+        "rebound_peak_kw": _known(performance.rebound_peak_kw),
+        "rebound_peak_true_kw": _known(truth.get("rebound_peak_kw")),
+        "ramp_minutes": _known(performance.ramp_minutes),
+        "class_delivered_kw": {name: _known(kw) for name, kw in performance.class_delivered_kw.items()},
+        "settlement_cny": {name: _known(cny) for name, cny in performance.settlement_cny.items()},
+    }
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)
+
+
+def tell(console: Console, summary: Mapping[str, Any], out: Path) -> None:
+    """Show the summary on a terminal."""
+    table = Table("request", "asked kW", "quoted p50", "accepted", "accuracy", "true", "worst", "rebound kW")
+    for request in summary["requests"]:
+        table.add_row(
+            f"{request['start_at'][11:16]}-{request['end_at'][11:16]}",
+            *(_shown(request.get(name)) for name in ("asked_kw", "quoted_p50_kw", "target_kw")),
+            *(_percent(request.get(n)) for n in ("accuracy_ratio", "accuracy_true_ratio")),
+            _percent(request.get("worst_interval_accuracy_ratio")),
+            _shown(request.get("rebound_peak_kw")),
+        )
+    console.print(table)
+    zeros = ("cap_violations", "promises_broken", "limits_not_restored")
+    console.print(", ".join(f"{name.replace('_', ' ')} {summary.get(name, '-')}" for name in zeros))
+    state = "played to its end" if summary["complete"] else "stopped early"
+    console.print(f"{state}: {summary['wall_s']} s wall, {summary['cpu_s']} s CPU; written to {out}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"

@@ -1,0 +1,181 @@
+"""The day's tables as Parquet: areas by the minute, transformers by the minute, and the visits of cars."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.lab.simulate.recorder import AreaMinutes
+from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.truth import SessionTruth, Truth
+
+_TIME = pa.timestamp("ms", tz="Asia/Shanghai")
+_BATCH = 15
+"""Minutes of all transformers that make one row group."""
+
+RATIO_EDGES = np.linspace(0.0, 1.2, 25)
+"""Bounds of the bands in which the loading of transformers is counted."""
+
+
+class TransformerTable:
+    """Writes every transformer's true load, minute by minute, and keeps what the verdict needs.
+
+    Loads are of the actual world: the fleet's true power and that minute's load of others.
+
+    Args:
+        index: The fleet.
+        path: Where to write; columns ``time, transformer, load_kw, limit_kw``.
+        from_s: Epoch seconds of the first minute that counts.
+
+    Attributes:
+        violations: Pairs of transformer and minute above a limit, import or export.
+        violations_without: The same in the counterfactual world.
+        overload_kw: Greatest kW above its limit of every transformer, shape ``(n_transformers,)``.
+        peak_ratio: Greatest load as a share of the limit, shape ``(n_transformers,)``.
+        histogram: Minutes of leaf transformers by band of ``RATIO_EDGES``, actual and without, shape ``(2, 24)``.
+    """
+
+    def __init__(self, index: FleetIndex, path: Path, *, from_s: float) -> None:
+        count = len(index.transformers)
+        self.violations = self.violations_without = 0
+        self.overload_kw: FloatArray = np.full(count, -np.inf)
+        self.peak_ratio: FloatArray = np.zeros(count)
+        self.histogram = np.zeros((2, len(RATIO_EDGES) - 1), dtype=np.int64)
+        self._from_s = from_s
+        self._limit_kw, self._export_kw = index.transformer_limit_kw, index.transformer_export_kw
+        self._leaf: BoolArray = ~np.isin(np.arange(count), index.parent_code)
+        self._names = pa.array([t.id for t in index.transformers], type=pa.string())
+        self._pending: list[tuple[float, npt.NDArray[np.float32]]] = []
+        self._schema = pa.schema(
+            {
+                "time": _TIME,
+                "transformer": pa.dictionary(pa.int32(), pa.string()),
+                "load_kw": pa.float32(),
+                "limit_kw": pa.float32(),
+            }
+        )
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["time", "transformer", "limit_kw"],
+            column_encoding={"load_kw": "BYTE_STREAM_SPLIT"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def take(self, begin_s: float, load_kw: FloatArray) -> None:
+        """Take a minute's mean loads in both worlds, shape ``(2, n_transformers)``."""
+        if begin_s < self._from_s:
+            return
+        above_kw = np.maximum(load_kw - self._limit_kw, -self._export_kw - load_kw)
+        self.violations += int(np.count_nonzero(above_kw[ACTUAL] > 0.0))
+        self.violations_without += int(np.count_nonzero(above_kw[COUNTERFACTUAL] > 0.0))
+        np.maximum(self.overload_kw, above_kw[ACTUAL], out=self.overload_kw)
+        ratio = np.where(load_kw >= 0.0, load_kw / self._limit_kw, -load_kw / self._export_kw)
+        np.maximum(self.peak_ratio, ratio[ACTUAL], out=self.peak_ratio)
+        for world in (ACTUAL, COUNTERFACTUAL):
+            self.histogram[world] += np.histogram(ratio[world, self._leaf], RATIO_EDGES)[0]
+        self._pending.append((begin_s, load_kw[ACTUAL].astype(np.float32)))
+        if len(self._pending) == _BATCH:
+            self._flush()
+
+    def overloads(self, index: FleetIndex) -> dict[str, float]:
+        """Return every transformer that was above its limit, and the greatest kW."""
+        return {index.transformers[i].id: float(self.overload_kw[i]) for i in np.flatnonzero(self.overload_kw > 0.0)}
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        count, minutes = len(self._names), len(self._pending)
+        codes = np.tile(np.arange(count, dtype=np.int32), minutes)
+        table = pa.table(
+            {
+                "time": _times(np.repeat([at_s for at_s, _ in self._pending], count)),
+                "transformer": pa.DictionaryArray.from_arrays(codes, self._names),
+                "load_kw": np.concatenate([load for _, load in self._pending]),
+                "limit_kw": np.tile(self._limit_kw.astype(np.float32), minutes),
+            },
+            schema=self._schema,
+        )
+        self._writer.write_table(table)
+        self._pending.clear()
+
+
+def write_intervals(path: Path, minutes: AreaMinutes, truth: Truth) -> None:
+    """Write one row a minute and area; minutes nobody saw are left out.
+
+    Columns: ``time, area``, the net loads ``baseline_kw, counterfactual_kw, measured_kw``, and regulation, positive up:
+    ``target_kw, delivered_kw``.
+    """
+    counterfactual_kw = counterfactual_minutes(minutes.start_s, truth)
+    seen = np.isfinite(minutes.measured_kw[:, 0]) & np.isfinite(counterfactual_kw[:, 0])
+    count = len(minutes.areas)
+    columns = {
+        "baseline_kw": minutes.baseline_kw,
+        "counterfactual_kw": counterfactual_kw,
+        "measured_kw": minutes.measured_kw,
+        "target_kw": minutes.target_kw,
+        "delivered_kw": minutes.delivered_kw,
+    }
+    table = {
+        "time": _times(np.repeat(minutes.start_s[seen], count)),
+        "area": pa.array(list(minutes.areas) * int(seen.sum())).dictionary_encode(),
+        **{name: values[seen].ravel() for name, values in columns.items()},
+    }
+    pq.write_table(pa.table(table), path, compression="zstd")
+
+
+def counterfactual_minutes(start_s: FloatArray, truth: Truth) -> FloatArray:
+    """Return the twin's counterfactual net load of the city and every area, NaN outside the record.
+
+    Shape ``(len(start_s), n_areas + 1)``.
+    """
+    by_area = np.concatenate((truth.city_kw[COUNTERFACTUAL][:, None], truth.area_kw[COUNTERFACTUAL]), axis=1)
+    at = np.searchsorted(truth.start_s, start_s)
+    known = at < len(truth.start_s)
+    known[known] = truth.start_s[at[known]] == start_s[known]
+    table = np.full((len(start_s), by_area.shape[1]), np.nan)
+    table[known] = by_area[at[known]]
+    return table
+
+
+def write_sessions(path: Path, sessions: SessionTruth, index: FleetIndex, *, from_s: float, until_s: float) -> int:
+    """Write the visits that ended in ``(from_s, until_s]`` and return their number.
+
+    Columns: ``id, arrive_at, depart_at, need_kwh, promised_kwh, delivered_kwh``; energies are at the plug, net where
+    cars feed in.
+    """
+    chosen = np.flatnonzero(sessions.finished & (sessions.depart_s > from_s) & (sessions.depart_s <= until_s))
+    rows, numbers = sessions.rows[chosen].tolist(), sessions.numbers[chosen].tolist()
+    table: Mapping[str, Any] = {
+        "id": [f"{index.resources[row].id}:{number}" for row, number in zip(rows, numbers, strict=True)],
+        "arrive_at": _times(sessions.arrive_s[chosen]),
+        "depart_at": _times(sessions.depart_s[chosen]),
+        "need_kwh": sessions.need_kwh[chosen],
+        "promised_kwh": sessions.promised_kwh[chosen],
+        "delivered_kwh": sessions.delivered_kwh[ACTUAL, chosen],
+    }
+    pq.write_table(pa.table(table), path, compression="zstd")
+    return len(chosen)
+
+
+def _times(at_s: FloatArray) -> pa.Array:
+    milliseconds: IdArray = np.rint(np.asarray(at_s) * 1000.0).astype(np.int64)
+    return pa.array(milliseconds, type=pa.int64()).cast(_TIME)

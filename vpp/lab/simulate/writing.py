@@ -1,0 +1,61 @@
+"""Writes the day: tables, pictures and the printable page."""
+
+from pathlib import Path
+
+from vpp.console.cityplots import CityDay, LoadingBands, city_pictures
+from vpp.console.cityreport import CityRequest, render_city_day
+from vpp.console.plots import to_png
+from vpp.domain.fleet import CLASSES
+from vpp.lab.simulate.outcome import Judged, Outcome
+from vpp.lab.simulate.tables import RATIO_EDGES, counterfactual_minutes, write_intervals, write_sessions
+from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
+
+
+def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> None:
+    """Write everything but ``transformers.parquet``, which was written all along, and ``summary.json``."""
+    write_intervals(out / "intervals.parquet", outcome.minutes, outcome.truth)
+    sessions = outcome.truth.sessions
+    write_sessions(out / "sessions.parquet", sessions, outcome.index, from_s=outcome.from_s, until_s=outcome.until_s)
+    pictures = city_pictures(_city_day(outcome), _bands(outcome))
+    for name, figure in pictures.items():
+        (out / f"{name}.png").write_bytes(to_png(figure))
+    page = render_city_day(
+        summary, pictures, requests=[CityRequest(request=j.request, performance=j.performance) for j in outcome.judged]
+    )
+    (out / "report.html").write_text(page, encoding="utf-8")
+
+
+def _city_day(outcome: Outcome) -> CityDay:
+    minutes, truth = outcome.minutes, outcome.truth
+    shown = truth.start_s >= outcome.from_s
+    return CityDay(
+        at_s=minutes.start_s,
+        measured_kw=minutes.measured_kw[:, 0],
+        baseline_kw=minutes.baseline_kw[:, 0],
+        counterfactual_kw=counterfactual_minutes(minutes.start_s, truth)[:, 0],
+        target_kw=minutes.target_kw[:, 0],
+        delivered_kw=minutes.delivered_kw[:, 0],
+        class_at_s=truth.start_s[shown],
+        class_change_kw={
+            str(cls): (truth.class_kw[COUNTERFACTUAL, :, code] - truth.class_kw[ACTUAL, :, code])[shown]
+            for code, cls in enumerate(CLASSES)
+        },
+        rebound_caps=tuple(
+            _cap(judged) for judged in outcome.judged if judged.request.draft.rebound_cap_kw is not None
+        ),
+    )
+
+
+def _cap(judged: Judged) -> tuple[float, float, float]:
+    """Return from when until when which rebound cap held."""
+    grid = judged.performance.baseline.grid
+    return judged.request.draft.end_at.timestamp(), grid.end_s, judged.request.draft.rebound_cap_kw or 0.0
+
+
+def _bands(outcome: Outcome) -> LoadingBands:
+    return LoadingBands(
+        edges=RATIO_EDGES,
+        minutes=outcome.loads.histogram[ACTUAL],
+        minutes_without=outcome.loads.histogram[COUNTERFACTUAL],
+        peak_ratio=outcome.loads.peak_ratio,
+    )

@@ -1,0 +1,110 @@
+"""How well a request was served, by the twin's counterfactual."""
+
+from typing import Any
+
+import numpy as np
+
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import CLASSES
+from vpp.domain.request import CITY, Direction
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.truth import SessionTruth, Truth
+
+CAP_TOLERANCE = 1.005
+"""A mean of one minute up to half a per cent above a limit is a meter's error, not an overload."""
+
+PROMISE_TOLERANCE_KWH = 0.2
+
+
+def judge(
+    truth: Truth, *, start_s: float, end_s: float, target_kw: float, direction: Direction | str, area: str = CITY
+) -> dict[str, Any]:
+    """Return what was truly delivered in the hold ``[start_s, end_s)`` and what it cost others.
+
+    Delivered power is counterfactual less actual net load (up) or the reverse (down). Keys: ``delivered_kw`` per
+    15-minute interval of the hold, ``interval_accuracy_ratio`` (``1 - |delivered - target| / target``) of each,
+    ``delivered_mean_kw``, ``class_delivered_kw`` (mean by resource class, of the whole city), ``accuracy_true_ratio``
+    (mean over the intervals), ``worst_interval_accuracy_ratio``, ``cap_violations`` (pairs of transformer and sample
+    above a limit in the whole record, and the same in the counterfactual), ``overloads`` (transformer to greatest kW
+    above its limit), ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``, ``limits_not_restored``,
+    ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
+
+    Raises:
+        InputError: The record does not hold the whole window, or the area is not in it.
+    """
+    if not len(truth.start_s) or truth.start_s[0] > start_s or truth.end_s[-1] < end_s:
+        raise InputError("start_s, end_s", (start_s, end_s), "a window inside the record")
+    sign = 1.0 if Direction(direction) is Direction.UP else -1.0
+    net_kw = _area_kw(truth, area)
+    change_kw = sign * (net_kw[COUNTERFACTUAL] - net_kw[ACTUAL])
+    edges_s = [*np.arange(start_s, end_s, STEP_S).tolist(), end_s]
+    delivered_kw = _means(truth, change_kw, edges_s)
+    accuracy = 1.0 - np.abs(delivered_kw - target_kw) / target_kw
+    after_s = np.arange(end_s, float(truth.end_s[-1]), STEP_S).tolist()
+    after_kw = _means(truth, -change_kw, [*after_s, float(truth.end_s[-1])])
+    broken = broken_promises(truth.sessions, float(truth.end_s[-1]))
+    return {
+        "delivered_kw": delivered_kw.tolist(),
+        "interval_accuracy_ratio": accuracy.tolist(),
+        "delivered_mean_kw": float(delivered_kw.mean()),
+        "class_delivered_kw": _class_means_kw(truth, sign, start_s, end_s),
+        "accuracy_true_ratio": float(accuracy.mean()),
+        "worst_interval_accuracy_ratio": float(accuracy.min()),
+        "cap_violations": int(_overloaded(truth, ACTUAL).sum()),
+        "cap_violations_counterfactual": int(_overloaded(truth, COUNTERFACTUAL).sum()),
+        "overloads": _overloads(truth),
+        "promises_broken": int(broken.sum()),
+        "broken_sessions": truth.sessions.numbers[broken].tolist(),
+        "sessions": len(truth.sessions.numbers),
+        "limits_not_restored": len(np.union1d(truth.dispatch_left, truth.default_changed)),
+        "rebound_peak_kw": float(max(after_kw.max(initial=0.0), 0.0)),
+    }
+
+
+def broken_promises(sessions: SessionTruth, now_s: float) -> BoolArray:
+    """Return which promises were broken or can no longer be kept, shape ``(n_visits,)``.
+
+    A car that left got less than promised; a car still plugged in lacks more than its full power could give.
+    """
+    lacking_kwh = sessions.promised_kwh - sessions.delivered_kwh[ACTUAL]
+    possible_kwh = sessions.car_kw * np.maximum(sessions.depart_s - now_s, 0.0) / SECONDS_PER_HOUR
+    hopeless = np.where(sessions.finished, lacking_kwh, lacking_kwh - possible_kwh)
+    return np.asarray(hopeless > PROMISE_TOLERANCE_KWH)
+
+
+def _area_kw(truth: Truth, area: str) -> FloatArray:
+    if area == CITY:
+        return truth.city_kw
+    if area not in truth.area_ids:
+        raise InputError("area", area, f"{CITY} or one of {', '.join(truth.area_ids)}")
+    return truth.area_kw[:, :, truth.area_ids.index(area)]
+
+
+def _means(truth: Truth, series_kw: FloatArray, edges_s: list[float]) -> FloatArray:
+    """Return time-weighted means between neighbouring edges, shape ``(len(edges_s) - 1,)``."""
+    energy = np.concatenate([[0.0], np.cumsum(series_kw * (truth.end_s - truth.start_s))])
+    at_s = np.concatenate([truth.start_s[:1], truth.end_s])
+    return np.asarray(np.diff(np.interp(edges_s, at_s, energy)) / np.maximum(np.diff(edges_s), 1e-9))
+
+
+def _class_means_kw(truth: Truth, sign: float, start_s: float, end_s: float) -> dict[str, float]:
+    """Return the mean change over the hold by class, in the direction asked."""
+    change_kw = sign * (truth.class_kw[COUNTERFACTUAL] - truth.class_kw[ACTUAL])
+    return {
+        cls.value: float(_means(truth, change_kw[:, code], [start_s, end_s])[0]) for code, cls in enumerate(CLASSES)
+    }
+
+
+def _overloaded(truth: Truth, world: int) -> BoolArray:
+    load_kw = truth.transformer_kw[world]
+    above = load_kw > truth.limit_kw * CAP_TOLERANCE
+    return np.asarray(above | (load_kw < -truth.export_limit_kw * CAP_TOLERANCE))
+
+
+def _overloads(truth: Truth) -> dict[str, float]:
+    load_kw = truth.transformer_kw[ACTUAL]
+    above_kw = np.maximum(load_kw - truth.limit_kw, -truth.export_limit_kw - load_kw)
+    worst_kw = np.where(_overloaded(truth, ACTUAL), above_kw, 0.0).max(axis=0, initial=0.0)
+    return {name: float(kw) for name, kw in zip(truth.transformer_ids, worst_kw, strict=True) if kw > 0.0}

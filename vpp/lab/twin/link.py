@@ -1,0 +1,266 @@
+"""A device link without sockets: the service's commands go straight to a twin, for scenarios on virtual time.
+
+Everything is columns: at city scale a cycle carries hundreds of thousands of samples and thousands of answers.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import CHARGING
+from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
+from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, TelemetryBatch
+from vpp.lab.twin.command_queue import CommandQueue, Commands
+from vpp.lab.twin.fleet import Twin
+from vpp.lab.twin.population.plugging import PlugBatch, joined_news
+from vpp.ports import Clock, LinkSink
+
+ALL = "twin"
+"""Name of a link that serves every row, whatever its protocol."""
+
+IDLE_REPORT_S = 150.0
+"""How often a station without a car is heard of: less than the three minutes after which it would be stale."""
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of the golden ratio spread rows evenly over a period."""
+
+
+class TwinLink:
+    """``vpp.ports.DeviceLink`` over a twin in the same process.
+
+    The driver advances the twin and then calls ``pump``, which delivers answers that are due, telemetry and sessions.
+    Everything follows from the twin's seeds. One link of a twin only may serve charging rows, because plug events are
+    told once.
+
+    Every device reports once a period, each at its own phase: its power always, what else it tells only where it has
+    changed. A station without a car reports every ``IDLE_REPORT_S`` at most, and at once when one comes or goes.
+
+    Args:
+        twin: The model.
+        clock: The service's time; the driver keeps it in step with the twin.
+        name: ``"twin"`` to serve all rows, or an ``Adapter`` to serve its rows.
+        report_s: Period of telemetry.
+    """
+
+    def __init__(self, twin: Twin, clock: Clock, *, name: str = ALL, report_s: float = 10.0) -> None:
+        self.name = name
+        self._twin = twin
+        self._clock = clock
+        self._report_s = report_s
+        self._sink: LinkSink | None = None
+        self._index = FleetIndex.empty()
+        self._rows: RowArray = np.zeros(0, dtype=np.int32)
+        self._mine: BoolArray = np.zeros(0, dtype=np.bool_)
+        self._charging: BoolArray = np.zeros(0, dtype=np.bool_)
+        self._serves_cars = False
+        self._was_online: BoolArray = np.zeros(0, dtype=np.bool_)
+        self._limit_kw: FloatArray = np.zeros(0)
+        self._due_s: FloatArray = np.zeros(0)
+        self._told: dict[Quantity, FloatArray] = {}
+        self._flights = CommandQueue()
+        self._epoch = -1
+        self._untold: PlugBatch | None = None
+
+    def check(self, index: FleetIndex) -> None:
+        """Take any address: rows are the twin's own."""
+
+    def assign(self, index: FleetIndex) -> None:
+        """Serve the rows of ``index`` whose adapter is this link's name; all of them if it is ``"twin"``."""
+        more = len(index) - len(self._index)
+        self._index = index
+        self._mine = np.array([self.name in (ALL, r.adapter) for r in index.resources], dtype=np.bool_)
+        self._rows = np.flatnonzero(self._mine).astype(np.int32)
+        self._charging = index.is_class(*CHARGING)
+        self._serves_cars = bool((self._mine & self._charging).any())
+        self._was_online = np.append(self._was_online, np.zeros(more, dtype=np.bool_))
+        self._limit_kw = np.append(self._limit_kw, np.full(more, np.nan))
+        self._due_s = np.append(self._due_s, np.full(more, -np.inf))
+        self._told = {q: np.append(told, np.full(more, np.nan)) for q, told in self._told.items()}
+        self._flights.grow(more)
+
+    async def start(self, sink: LinkSink) -> None:
+        """Begin: connections, first telemetry and present cars are told at once."""
+        self._sink = sink
+        self.pump(self._clock.now_s())
+
+    def send(self, batch: SetpointBatch) -> None:
+        """Take instructions; answers come with ``pump``."""
+        stale = batch.epoch < self._epoch
+        self._epoch = max(self._epoch, batch.epoch)
+        for commands in Commands.of(batch).rounds():
+            if stale:
+                self._tell_all(commands, OutcomeStatus.REJECTED, Reason.EXPIRED)
+                continue
+            known = commands.rows < len(self._mine)
+            busy = np.zeros(len(commands), dtype=np.bool_)
+            busy[known] = self._flights.under_way.full(commands.rows[known])
+            self._begin(commands.take(~busy))
+            self._queue(commands.take(busy))
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what the model knows of the device in ``row``; empty for rows of other links."""
+        if row >= len(self._mine) or not self._mine[row]:
+            return {}
+        resource = self._index.resources[row]
+        return {"vendor": "twin", "model": str(resource.resource_class), "address": resource.address}
+
+    def pump(self, now_s: float) -> None:
+        """Deliver what is due at ``now_s``; the twin must have been advanced to it."""
+        if self._sink is None or len(self._index) < len(self._twin.index):
+            return  # nobody to tell, or devices that nobody registered yet
+        self.deliver(now_s)
+        online = self._twin.online()
+        self._report_connections(online)
+        self._report_sessions(online)
+        self._report_meters(online, now_s)
+
+    @property
+    def carrying(self) -> bool:
+        """Instructions are under way."""
+        return bool(len(self._flights.under_way.all_rows()))
+
+    def deliver(self, now_s: float) -> None:
+        """Let instructions arrive whose answers are due at ``now_s``; the twin must have been advanced to it."""
+        rows = self._flights.due(now_s)
+        if not len(rows):
+            return
+        refused, ignored = self._flights.refused(rows), self._flights.ignored(rows)
+        commands, online = self._flights.under_way.pop(rows), self._twin.online()[rows]
+        self._tell_all(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+        self._tell_all(commands.take(online & refused), OutcomeStatus.REJECTED, Reason.REFUSED)
+        taken = commands.take(online & ~refused)
+        done = commands.take(online & ~refused & ~ignored)
+        self._twin.apply_all(done.rows, done.layers, done.power_kw, done.until_s)
+        # A device that ignores what it was told still reads it back: only its meter gives it away.
+        released = taken.layers == Layer.RELEASE
+        self._limit_kw[taken.rows] = np.where(released, self._twin.default_kw[taken.rows], taken.power_kw)
+        self._tell_all(taken, OutcomeStatus.ACCEPTED, Reason.NONE)
+        self._begin(self._flights.waiting.pop(rows[self._flights.waiting.full(rows)]))
+
+    async def close(self) -> None:
+        """Stop; outstanding instructions come back as unreachable."""
+        for slots in (self._flights.under_way, self._flights.waiting):
+            self._tell_all(slots.pop(slots.all_rows()), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        self._sink = None
+
+    def _begin(self, commands: Commands) -> None:
+        """Send instructions off; tell the outcome where that is known at once."""
+        if not len(commands):
+            return
+        now_s = self._clock.now_s()
+        mine = commands.rows < len(self._mine)
+        mine[mine] = self._mine[commands.rows[mine]]
+        self._tell_all(commands.take(~mine), OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
+        commands = commands.take(mine)
+        dead = (commands.until_s <= now_s) & (commands.layers != Layer.RELEASE)
+        self._tell_all(commands.take(dead), OutcomeStatus.REJECTED, Reason.EXPIRED)
+        commands = commands.take(~dead)
+        online = self._twin.online()[commands.rows]
+        self._tell_all(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        commands = commands.take(online)
+        self._flights.begin(commands, self._twin.responses(commands.rows), now_s)
+
+    def _queue(self, commands: Commands) -> None:
+        """Let instructions wait for their devices; those that waited already are superseded."""
+        waiting = self._flights.waiting
+        self._tell_all(waiting.pop(commands.rows[waiting.full(commands.rows)]), OutcomeStatus.REJECTED, Reason.EXPIRED)
+        waiting.put(commands)
+
+    def _tell_all(self, commands: Commands, status: OutcomeStatus, reason: Reason) -> None:
+        count = len(commands)
+        if self._sink is None or not count:
+            return
+        self._sink.outcomes(
+            OutcomeBatch(
+                ids=commands.ids,
+                rows=commands.rows,
+                status=np.full(count, status, dtype=np.uint8),
+                reasons=np.full(count, reason, dtype=np.uint8),
+                at_s=np.full(count, self._clock.now_s()),
+            )
+        )
+
+    def _report_connections(self, online: BoolArray) -> None:
+        changed = np.flatnonzero(self._mine & (online != self._was_online)).astype(np.int32)
+        if len(changed):
+            self._was_online[changed] = online[changed]
+            self._due_s[changed] = -np.inf  # whoever comes back reports at once
+            self._tell([(Quantity.CONNECTED, changed, online[changed].astype(np.float64))])
+
+    def _report_sessions(self, online: BoolArray) -> None:
+        if not self._serves_cars or self._sink is None:
+            return
+        fresh = self._twin.plug_news()
+        news = fresh if self._untold is None else joined_news([self._untold, fresh])
+        reachable = online[news.rows]
+        self._untold = None if reachable.all() else news.take(~reachable)
+        told = news.take(reachable)
+        self._due_s[told.rows] = -np.inf
+        ids = [
+            f"{self._index.resources[r].id}:{v}" for r, v in zip(told.rows.tolist(), told.visits.tolist(), strict=True)
+        ]
+        for event, session_id in zip(told.events(), ids, strict=True):
+            if not event.plugged:
+                self._sink.session(
+                    SessionEnded(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh)
+                )
+                continue
+            self._sink.session(
+                SessionStarted(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh)
+            )
+            if event.promise is not None:
+                self._sink.session(SessionPromised(session_id=session_id, promise=event.promise))
+
+    def _report_meters(self, online: BoolArray, now_s: float) -> None:
+        plugged = self._twin.plugged()
+        rows = self._rows[(self._due_s[self._rows] <= now_s) & online[self._rows]]
+        if not len(rows):
+            return
+        self._set_due(rows, idle=self._charging[rows] & ~plugged[rows], now_s=now_s)
+        soc, least_kw, most_kw = self._twin.abilities()
+        cars = rows[self._charging[rows]]
+        changing = (
+            (Quantity.ENERGY_KWH, rows, self._twin.register_kwh),
+            (Quantity.P_MIN_KW, rows, least_kw),
+            (Quantity.P_MAX_KW, rows, most_kw),
+            (Quantity.SOC, rows, soc),
+            (Quantity.PLUGGED, cars, plugged),
+            (Quantity.LIMIT_KW, rows, self._limit_kw),
+        )
+        self._tell(
+            [
+                (Quantity.POWER_KW, rows, self._twin.metered_kw(rows)),
+                *(self._changed(quantity, where, values[where]) for quantity, where, values in changing),
+            ]
+        )
+
+    def _set_due(self, rows: RowArray, *, idle: BoolArray, now_s: float) -> None:
+        """Set when each row reports next: a whole number of periods after its first time, which is its own phase."""
+        period_s = np.where(idle, max(self._report_s, IDLE_REPORT_S), self._report_s)
+        phase_s = (rows * _GOLDEN % 1.0) * period_s
+        self._due_s[rows] = (np.floor((now_s - phase_s) / period_s) + 1.0) * period_s + phase_s
+
+    def _changed(
+        self, quantity: Quantity, rows: RowArray, values: FloatArray | BoolArray
+    ) -> tuple[Quantity, RowArray, FloatArray]:
+        """Return what has changed since it was told last; unknown values are not told."""
+        told = self._told.setdefault(quantity, np.full(len(self._index), np.nan))
+        now = values.astype(np.float64)
+        news = (now != told[rows]) & ~np.isnan(now)
+        told[rows[news]] = now[news]
+        return quantity, rows[news], now[news]
+
+    def _tell(self, parts: list[tuple[Quantity, RowArray, FloatArray]]) -> None:
+        if self._sink is None:
+            return
+        rows = np.concatenate([part[1] for part in parts])
+        self._sink.telemetry(
+            TelemetryBatch(
+                rows=rows,
+                quantities=np.concatenate([np.full(len(p[1]), p[0], dtype=np.uint8) for p in parts]),
+                values=np.concatenate([p[2] for p in parts]),
+                at_s=np.full(len(rows), self._twin.now_s),
+            )
+        )

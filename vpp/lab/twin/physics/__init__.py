@@ -1,0 +1,1 @@
+"""Physics of simulated devices and weather."""

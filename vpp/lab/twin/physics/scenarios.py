@@ -1,0 +1,102 @@
+"""What happens to the fleet from outside, whatever is commanded: weather, noise, the load of others."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.lab.twin.physics.weather import CHINA_OFFSET_S, Sky, Weather
+from vpp.lab.twin.population.sessions import local_day, weekday
+
+CLOUD_SPREAD, CLOUD_S = 0.04, 1800.0
+"""Clouds over the whole city: standard deviation and correlation time of a first-order autoregression."""
+
+ROOF_SPREAD, ROOF_S = 0.03, 600.0
+SITE_SPREAD, SITE_S = 0.01, 1800.0
+
+_BASE_HOURS = (0.0, 2.0, 5.0, 7.0, 9.0, 12.0, 14.0, 17.0, 19.0, 20.0, 21.0, 22.5, 24.0)
+_BASE_SHARE = (0.62, 0.52, 0.48, 0.58, 0.68, 0.78, 0.76, 0.80, 0.94, 1.0, 0.97, 0.85, 0.62)
+"""Load of others behind a transformer as a share of its registered base load, which is its evening peak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """One step's exogenous inputs.
+
+    Attributes:
+        hour: Local hour of day.
+        weekday: Monday is 0.
+        sky: The weather.
+        clouds: Transmission per inverter, around 1.
+        sites: Slow noise per building and plant, around 1.
+    """
+
+    hour: float
+    weekday: int
+    sky: Sky
+    clouds: FloatArray
+    sites: FloatArray
+
+
+class Wander:
+    """First-order autoregressive noise around 1, exact for any step length.
+
+    Args:
+        count: Number of independent values.
+        spread: Standard deviation.
+        time_s: Correlation time.
+        random: Its own stream.
+    """
+
+    def __init__(self, count: int, spread: float, time_s: float, random: np.random.Generator) -> None:
+        self._random = random
+        self._spread = spread
+        self._time_s = time_s
+        self._state = random.standard_normal(count)
+
+    def step(self, step_s: float) -> FloatArray:
+        """Return the values after ``step_s``, shape ``(count,)``."""
+        kept = math.exp(-step_s / self._time_s)
+        self._state = kept * self._state + (1.0 - kept * kept) ** 0.5 * self._random.standard_normal(len(self._state))
+        return np.asarray(1.0 + self._spread * self._state)
+
+
+class Scenario:
+    """The exogenous world; commands never reach it.
+
+    Args:
+        weather: Sun and air.
+        roofs: Number of inverters.
+        sites: Number of buildings and plants.
+        random: Stream of all noise.
+    """
+
+    def __init__(self, weather: Weather, *, roofs: int, sites: int, random: np.random.Generator) -> None:
+        streams = random.spawn(3)
+        self.weather = weather
+        self._city = Wander(1, CLOUD_SPREAD, CLOUD_S, streams[0])
+        self._roofs = Wander(roofs, ROOF_SPREAD, ROOF_S, streams[1])
+        self._sites = Wander(sites, SITE_SPREAD, SITE_S, streams[2])
+
+    def step(self, at_s: float, step_s: float) -> Outside:
+        """Return the inputs of the step that begins at ``at_s``."""
+        return Outside(
+            hour=local_hour(at_s),
+            weekday=weekday(local_day(at_s)),
+            sky=self.weather.at(at_s),
+            clouds=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
+            sites=self._sites.step(step_s),
+        )
+
+
+def local_hour(at_s: float) -> float:
+    """Return the hour of day in Shanghai, 0 to below 24."""
+    return float((at_s + CHINA_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR)
+
+
+def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:
+    """Return the load of others behind each transformer, at most its registered value, shape ``(n_transformers,)``."""
+    return index.transformer_base_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))

@@ -1,0 +1,122 @@
+"""Batteries and roofs: what follows a setpoint within seconds."""
+
+import math
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.lab.twin.physics.charging import WORLDS, approach, stored_kwh
+from vpp.lab.twin.physics.weather import Sky
+
+STORAGE_LAG_S = 1.0
+PV_LAG_S = 2.0
+SOC_RANGE = (0.10, 1.00)
+
+TILT_RAD = math.radians(20.0)
+ALBEDO = 0.2
+SYSTEM_RATIO = 0.86
+"""Wiring, soiling, mismatch and inverter: the 14 % of NREL's PVWatts."""
+DC_PER_AC = 1.1
+TEMP_PER_K = -0.004
+NOCT_C = 45.0
+
+
+class Batteries:
+    """Stationary batteries: they follow dispatch, else the default (plan) value, else they idle.
+
+    Args:
+        index: The fleet.
+        rows: Its rows of this class.
+        random: Stream for the first state of charge.
+    """
+
+    def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
+        self.rows = rows
+        self._capacity_kwh = np.maximum(index.capacity_kwh[rows], 1e-6)
+        self._efficiency = index.efficiency[rows]
+        self._least_kw = index.p_min_kw[rows]
+        self._most_kw = index.p_max_kw[rows]
+        self.soc: FloatArray = np.tile(random.uniform(0.5, 0.8, len(rows)), (WORLDS, 1))
+        self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
+
+    def step(self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float) -> FloatArray:
+        """Move energy for one step and return power, shape ``(2, m)``; NaN in both values means idle."""
+        hours = step_s / SECONDS_PER_HOUR
+        plan_kw = np.where(np.isnan(default_kw), 0.0, default_kw)
+        target_kw = np.where(np.isnan(asked_kw), plan_kw, asked_kw)
+        least_kw, most_kw = self._room_kw(hours)
+        self.power_kw += (target_kw - self.power_kw) * approach(step_s, STORAGE_LAG_S)
+        np.minimum(np.maximum(self.power_kw, least_kw, out=self.power_kw), most_kw, out=self.power_kw)
+        self.soc += stored_kwh(self.power_kw, self._efficiency, hours) / self._capacity_kwh
+        return self.power_kw
+
+    def bounds_kw(self, horizon_h: float = 1.0 / 60.0) -> tuple[FloatArray, FloatArray]:
+        """Return least and greatest power now in the actual world, shape ``(m,)`` each."""
+        least_kw, most_kw = self._room_kw(horizon_h)
+        return least_kw[0], most_kw[0]
+
+    def _room_kw(self, hours: float) -> tuple[FloatArray, FloatArray]:
+        low, high = SOC_RANGE
+        out_kw = np.maximum(self.soc - low, 0.0) * (self._capacity_kwh * self._efficiency / hours)
+        in_kw = np.maximum(high - self.soc, 0.0) * (self._capacity_kwh / self._efficiency / hours)
+        return np.maximum(self._least_kw, -out_kw), np.minimum(self._most_kw, in_kw)
+
+
+def plane_w_m2(sky: Sky) -> float:
+    """Return irradiance on a south roof: beam, isotropic sky and ground (Liu & Jordan 1963)."""
+    if sky.zenith_cos <= 0.0:
+        return 0.0
+    sine = math.sqrt(max(1.0 - sky.zenith_cos**2, 0.0))
+    incidence = sky.zenith_cos * math.cos(TILT_RAD) + sine * math.sin(TILT_RAD) * math.cos(sky.azimuth_rad)
+    diffuse = sky.dhi_w_m2 * (1.0 + math.cos(TILT_RAD)) / 2.0
+    ground = sky.ghi_w_m2 * ALBEDO * (1.0 - math.cos(TILT_RAD)) / 2.0
+    return sky.dni_w_m2 * max(incidence, 0.0) + diffuse + ground
+
+
+def yield_ratio(sky: Sky) -> float:
+    """Return AC power as a share of the AC rating: irradiance, cell temperature after NOCT (Ross 1976), losses."""
+    plane = plane_w_m2(sky)
+    cell_c = sky.temp_c + (NOCT_C - 20.0) / 800.0 * plane
+    return max(plane / 1000.0 * DC_PER_AC * SYSTEM_RATIO * (1.0 + TEMP_PER_K * (cell_c - 25.0)), 0.0)
+
+
+class Inverters:
+    """Photovoltaic inverters: they feed in what the sun gives, down to a ceiling.
+
+    Args:
+        index: The fleet.
+        rows: Its rows of this class.
+        random: Stream for what distinguishes roofs: soiling, shade, age.
+    """
+
+    def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
+        self.rows = rows
+        self._rated_kw = -index.p_min_kw[rows]
+        self._factor = random.uniform(0.88, 1.0, len(rows))
+        self.available_kw: FloatArray = np.zeros(len(rows))
+        self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
+
+    def step(
+        self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float, *, sky: Sky, clouds: FloatArray
+    ) -> FloatArray:
+        """Produce for one step and return power at or below 0, shape ``(2, m)``.
+
+        Args:
+            asked_kw: Most that may be fed in (negative), NaN where no dispatch is in force, shape ``(2, m)``.
+            default_kw: The same otherwise, NaN for no bound, shape ``(m,)``.
+            step_s: Length of the step.
+            sky: The weather.
+            clouds: Transmission of passing clouds, around 1, shape ``(m,)``.
+        """
+        self.available_kw = -np.minimum(self._rated_kw * self._factor * clouds * yield_ratio(sky), self._rated_kw)
+        bound_kw = np.minimum(np.where(np.isnan(asked_kw), default_kw, asked_kw), 0.0)
+        target_kw = np.fmax(self.available_kw, bound_kw)
+        self.power_kw += (target_kw - self.power_kw) * approach(step_s, PV_LAG_S)
+        np.maximum(self.power_kw, self.available_kw, out=self.power_kw)
+        return self.power_kw
+
+    def bounds_kw(self) -> tuple[FloatArray, FloatArray]:
+        """Return least and greatest power now, shape ``(m,)`` each."""
+        return self.available_kw, np.zeros_like(self.available_kw)

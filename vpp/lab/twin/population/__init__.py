@@ -1,0 +1,1 @@
+"""The simulated population: cities, sites, cars and their visits."""

@@ -1,0 +1,357 @@
+"""A city from a table: how many of what stand where, under which transformers; ``cities/*.toml`` are such tables.
+
+A table names areas with weights, operators, device types, places (sites with a transformer of their own that hold
+devices), levels of the tree above, and variants. Devices of one class get neighbouring rows, so that the model may
+work on slices.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+POWER_FACTOR = 0.95
+_FOLDER = Path(__file__).parent / "cities"
+_SAFE_SHARE = 0.99
+"""Part of a weak transformer's headroom that its stations' defaults fill together."""
+_RESOURCE_FIELDS = {f.name for f in fields(Resource)} - {"id", "site_id", "resource_class", "adapter", "address"}
+_DEVICE_KEYS = _RESOURCE_FIELDS | {"class", "adapter", "like"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One type of device: the part of a ``Resource`` that all of the type share."""
+
+    resource_class: ResourceClass
+    adapter: Adapter
+    ratings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A kind of site with a transformer of its own.
+
+    Attributes:
+        kind: Head of the site ids; its first word tells what chargers are for.
+        operators: Who runs the sites, in turn.
+        sites: Number of sites in the whole city.
+        kva: Transformer sizes, in turn.
+        base_ratio: Greatest load of others as a share of the apparent power, in turn.
+        loading_cap: Share of the apparent power that the load may reach.
+        holds: Devices of the whole city by type; spread by transformer size.
+        weak: A charger's default is what the transformer can bear, not its nameplate.
+        coincidence: Share of the chargers of a weak place that charge at once.
+    """
+
+    kind: str
+    name: str
+    operators: Sequence[str]
+    sites: int
+    kva: Sequence[float]
+    base_ratio: Sequence[float]
+    loading_cap: float
+    holds: Mapping[str, int]
+    weak: bool = False
+    coincidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One level of the tree: how many nodes of the level below share a node, 0 for all of an area."""
+
+    name: str
+    fan: int
+    limit_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CityModel:
+    """A city's table, read.
+
+    Attributes:
+        title: In words.
+        weights: Share of the sites of each area, in any unit.
+        day: The model's own day: ``date`` and ``requests``.
+        promised_share: Part of what a charger's default could deliver that drivers are promised.
+    """
+
+    title: str
+    areas: tuple[Area, ...]
+    weights: tuple[float, ...]
+    operators: tuple[Operator, ...]
+    devices: Mapping[str, Device]
+    places: tuple[Place, ...]
+    levels: tuple[Level, ...]
+    day: Mapping[str, Any]
+    promised_share: float
+
+    @classmethod
+    def read(cls, path: Path, *, variants: Sequence[str] = ()) -> "CityModel":
+        """Read a table.
+
+        Raises:
+            OSError: The file cannot be read.
+            InputError: It is no TOML, a key is missing or unknown, or a value makes no sense.
+            UnknownIdError: A variant, device or operator is not in the table.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(str(path), str(error), "a TOML file") from error
+        try:
+            return _model(table, variants)
+        except KeyError as error:
+            raise InputError(f"{path} {error.args[0]}", None, "this key") from error
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                str(path), str(error), "the keys of the tables in vpp/lab/twin/population/cities"
+            ) from error
+
+    def fleet(self, *, scale: float = 1.0) -> FleetIndex:
+        """Return the fleet, every count times ``scale``; kinds of which less than half a site is left are left out."""
+        return _Builder(self, scale).build()
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the tables that come with the project."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def shipped_path(name: str) -> Path:
+    """Return where a shipped table is.
+
+    Raises:
+        UnknownIdError: There is none of that name.
+    """
+    if name not in shipped():
+        raise UnknownIdError("preset", name)
+    return _FOLDER / f"{name}.toml"
+
+
+def _model(table: Mapping[str, Any], variants: Sequence[str]) -> CityModel:
+    places = {str(body["kind"]): dict(body) for body in table["places"]}
+    for variant in variants:
+        known = table.get("variants", {})
+        if variant not in known:
+            raise UnknownIdError("variant", variant)
+        for kind, change in known[variant].items():
+            if kind == "without":
+                places = {name: body for name, body in places.items() if name not in change}
+            else:
+                places[kind] |= change
+    model = CityModel(
+        title=table["title"],
+        areas=tuple(Area(id=area["id"], name=area["name"]) for area in table["areas"]),
+        weights=tuple(float(area["weight"]) for area in table["areas"]),
+        operators=tuple(Operator(id=key, name=name) for key, name in table["operators"].items()),
+        devices={name: _device(name, table["devices"]) for name in table["devices"]},
+        places=tuple(Place(**body) for body in places.values()),
+        levels=tuple(Level(**body) for body in table["levels"]),
+        day=table["day"],
+        promised_share=float(table["promised_share"]),
+    )
+    _check(model)
+    return model
+
+
+def _device(name: str, devices: Mapping[str, Mapping[str, Any]]) -> Device:
+    body = _inherited(name, devices)
+    unknown = sorted(set(body) - _DEVICE_KEYS)
+    if unknown:
+        raise InputError(f"devices.{name}.{unknown[0]}", body[unknown[0]], f"one of {', '.join(sorted(_DEVICE_KEYS))}")
+    ratings = {key: body[key] for key in _RESOURCE_FIELDS if key in body}
+    ratings.setdefault("p_min_kw", 0.0)
+    return Device(resource_class=ResourceClass(body["class"]), adapter=Adapter(body["adapter"]), ratings=ratings)
+
+
+def _inherited(name: str, devices: Mapping[str, Mapping[str, Any]], depth: int = 0) -> dict[str, Any]:
+    body = devices[name]
+    if "like" not in body or depth > len(devices):
+        return dict(body)
+    return _inherited(body["like"], devices, depth + 1) | {k: v for k, v in body.items() if k != "like"}
+
+
+def _check(model: CityModel) -> None:
+    operators = {operator.id for operator in model.operators}
+    for place in model.places:
+        for operator in place.operators:
+            if operator not in operators:
+                raise UnknownIdError("operator", operator)
+        for name, count in place.holds.items():
+            if name not in model.devices:
+                raise UnknownIdError("device", name)
+            if count < 0:
+                raise InputError(f"places {place.kind} holds.{name}", count, "0 or more")
+        if place.sites <= 0:
+            raise InputError(f"places {place.kind} sites", place.sites, "at least 1")
+
+
+@dataclass(kw_only=True)
+class _Node:
+    """A leaf of the tree and the devices on it."""
+
+    transformer: Transformer
+    site: Site
+    drafts: list[tuple[str, Device, float]] = field(default_factory=list)
+
+
+class _Builder:
+    """One fleet in the making."""
+
+    def __init__(self, model: CityModel, scale: float) -> None:
+        self._model = model
+        self._scale = scale
+        self._dealt = [0.0] * len(model.areas)
+        self._numbers: dict[str, int] = {}
+
+    def build(self) -> FleetIndex:
+        nodes = [node for place in self._model.places for node in self._nodes(place)]
+        upper, parent = self._upper([node.transformer for node in nodes])
+        leaves = [_with_parent(node.transformer, parent[node.transformer.id]) for node in nodes]
+        drafts = [(node.site, *draft) for node in nodes for draft in node.drafts]
+        drafts.sort(key=lambda draft: CLASSES.index(draft[2].resource_class))
+        used = {node.site.area_id for node in nodes}
+        return FleetIndex(
+            areas=tuple(area for area in self._model.areas if area.id in used),
+            operators=self._model.operators,
+            transformers=(*upper, *leaves),
+            sites=tuple(node.site for node in nodes),
+            resources=tuple(self._resource(*draft) for draft in drafts),
+        )
+
+    def _nodes(self, place: Place) -> list[_Node]:
+        count = round(self._scale * place.sites)
+        nodes = [self._node(place, i) for i in range(count)]
+        sizes = [place.kva[i % len(place.kva)] for i in range(count)]
+        for name, total in place.holds.items():
+            device = self._model.devices[name]
+            for node, here in zip(nodes, spread(round(self._scale * total), sizes), strict=True):
+                node.drafts += [(name, device, 1.0)] * here
+        if place.weak:
+            for node in nodes:
+                node.drafts = [(name, device, _share(place, node, device)) for name, device, _ in node.drafts]
+        return nodes
+
+    def _node(self, place: Place, i: int) -> _Node:
+        area = self._next_area()
+        kva, base_ratio = place.kva[i % len(place.kva)], place.base_ratio[i % len(place.base_ratio)]
+        limit_kw = round(place.loading_cap * kva * POWER_FACTOR, 1)
+        identity = f"{place.kind}-{area.id}-{i + 1:04d}"
+        return _Node(
+            transformer=Transformer(
+                id=f"tr-{identity}",
+                area_id=area.id,
+                limit_kw=limit_kw,
+                export_limit_kw=limit_kw,
+                base_load_kw=round(base_ratio * kva * POWER_FACTOR, 1),
+            ),
+            site=Site(
+                id=identity,
+                name=f"{place.name} {area.name.split()[-1]} {i + 1}",
+                area_id=area.id,
+                operator_id=place.operators[i % len(place.operators)],
+                transformer_id=f"tr-{identity}",
+            ),
+        )
+
+    def _next_area(self) -> Area:
+        """Return the area that is furthest behind its share."""
+        weights = self._model.weights
+        chosen = min(range(len(weights)), key=lambda i: (self._dealt[i] + 0.5) / weights[i])
+        self._dealt[chosen] += 1.0
+        return self._model.areas[chosen]
+
+    def _upper(self, leaves: Sequence[Transformer]) -> tuple[list[Transformer], dict[str, str | None]]:
+        """Return the nodes above the leaves, roots first, and every leaf's parent."""
+        parent: dict[str, str | None] = {leaf.id: None for leaf in leaves}
+        upper: list[Transformer] = []
+        below = list(leaves)
+        for level in self._model.levels:
+            made = [node for area in self._model.areas for node in _joined(level, area, below, parent)]
+            upper = [*made, *upper]
+            below = made
+        return [_with_parent(node, parent.get(node.id)) for node in upper], parent
+
+    def _resource(self, site: Site, name: str, device: Device, share: float) -> Resource:
+        number = self._numbers[name] = self._numbers.get(name, 0) + 1
+        identity = f"{name.replace('_', '-')}-{number:06d}"
+        ratings = dict(device.ratings)
+        if share < 1.0:
+            most, floor = ratings["p_max_kw"], ratings.get("floor_kw", 0.0)
+            ratings["default_kw"] = min(max(round(share * most, 2), floor), most)
+        return Resource(
+            id=identity,
+            site_id=site.id,
+            resource_class=device.resource_class,
+            adapter=device.adapter,
+            address=_address(device.adapter, identity),
+            **ratings,
+        )
+
+
+def spread(total: int, weights: Sequence[float]) -> list[int]:
+    """Return whole numbers that add up to ``total``, in proportion to ``weights`` as far as that goes."""
+    whole, sofar, given, result = sum(weights), 0.0, 0, []
+    for weight in weights:
+        sofar += weight
+        upto = round(total * sofar / whole)
+        result.append(upto - given)
+        given = upto
+    return result
+
+
+def _share(place: Place, node: _Node, device: Device) -> float:
+    """Return the share of its nameplate that a charger behind a weak transformer may take by default."""
+    if device.resource_class is not ResourceClass.EV:
+        return 1.0
+    nameplate_kw = sum(float(d.ratings["p_max_kw"]) for _, d, _ in node.drafts if d.resource_class is ResourceClass.EV)
+    headroom_kw = node.transformer.limit_kw - node.transformer.base_load_kw
+    return min(_SAFE_SHARE * headroom_kw / (place.coincidence * nameplate_kw), 1.0)
+
+
+def _joined(
+    level: Level, area: Area, below: Sequence[Transformer], parent: dict[str, str | None]
+) -> Iterator[Transformer]:
+    """Yield the nodes of one level in one area, each over every so-manieth node below, so that kinds mix."""
+    here = [node for node in below if node.area_id == area.id]
+    count = 1 if level.fan == 0 else -(-len(here) // level.fan)
+    for number in range(min(count, len(here))):
+        children = here[number::count]
+        identity = f"{level.name}-{area.id}" if level.fan == 0 else f"{level.name}-{area.id}-{number + 1:03d}"
+        parent.update(dict.fromkeys((child.id for child in children), identity))
+        limit_kw = round(level.limit_ratio * sum(child.limit_kw for child in children), 1)
+        yield Transformer(
+            id=identity,
+            area_id=area.id,
+            limit_kw=limit_kw,
+            export_limit_kw=limit_kw,
+            # A node's base load holds that of the nodes below it: what its own meter would show without us.
+            base_load_kw=round(sum(child.base_load_kw for child in children), 1),
+        )
+
+
+def _with_parent(node: Transformer, parent_id: str | None) -> Transformer:
+    return Transformer(
+        id=node.id,
+        area_id=node.area_id,
+        limit_kw=node.limit_kw,
+        export_limit_kw=node.export_limit_kw,
+        base_load_kw=node.base_load_kw,
+        parent_id=parent_id,
+    )
+
+
+def _address(adapter: Adapter, identity: str) -> str:
+    match adapter:
+        case Adapter.OCPP:
+            return f"{identity}/1"
+        case Adapter.MODBUS:
+            return f"{identity}:502/1"
+        case Adapter.MQTT:
+            return f"{identity}/main"

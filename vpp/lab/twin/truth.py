@@ -1,0 +1,222 @@
+"""What really happened and what would have happened: minute means of both worlds, recorded while the twin runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.lab.twin.fleet import Twin
+from vpp.lab.twin.physics import kernels
+from vpp.lab.twin.physics.charging import WORLDS
+from vpp.lab.twin.physics.scenarios import base_load_kw
+
+MINUTE_S = 60.0
+
+LoadSink = Callable[[float, FloatArray], None]
+"""Takes a sample's begin and the mean load of every transformer in both worlds, shape ``(2, n_transformers)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTruth:
+    """Visits that were plugged in at or after the record's begin, one element each.
+
+    Attributes:
+        numbers: Session numbers of the model.
+        rows: Fleet rows.
+        arrive_s: Epoch seconds of plugging in.
+        depart_s: Epoch seconds of (stated and actual) departure.
+        need_kwh: What the car would have taken given time.
+        promised_kwh: What its driver was promised.
+        car_kw: Greatest power the car takes.
+        delivered_kwh: Net energy at the plug so far, both worlds, shape ``(2, n_visits)``.
+        finished: The car has left.
+    """
+
+    numbers: RowArray
+    rows: RowArray
+    arrive_s: FloatArray
+    depart_s: FloatArray
+    need_kwh: FloatArray
+    promised_kwh: FloatArray
+    car_kw: FloatArray
+    delivered_kwh: FloatArray
+    finished: BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Means of both worlds per sample; the first axis is actual, counterfactual.
+
+    Attributes:
+        start_s: Begin of each sample, shape ``(n_samples,)``.
+        end_s: End of each sample, shape ``(n_samples,)``.
+        class_kw: Net power per ``CLASSES``, shape ``(2, n_samples, n_classes)``.
+        area_kw: Net power per area, shape ``(2, n_samples, n_areas)``.
+        transformer_kw: Net load per transformer with the load of others, shape ``(2, n_samples, n_transformers)``.
+        area_ids: Names of the areas.
+        transformer_ids: Names of the transformers.
+        limit_kw: Greatest import, shape ``(n_transformers,)``.
+        export_limit_kw: Greatest export, shape ``(n_transformers,)``.
+        sessions: The visits.
+        dispatch_left: Rows whose dispatch value was still in force at the end.
+        default_changed: Rows whose default at the end differed from that at the begin.
+    """
+
+    start_s: FloatArray
+    end_s: FloatArray
+    class_kw: FloatArray
+    area_kw: FloatArray
+    transformer_kw: FloatArray
+    area_ids: tuple[str, ...]
+    transformer_ids: tuple[str, ...]
+    limit_kw: FloatArray
+    export_limit_kw: FloatArray
+    sessions: SessionTruth
+    dispatch_left: RowArray
+    default_changed: RowArray
+
+    @property
+    def city_kw(self) -> FloatArray:
+        """Net power of the whole fleet, shape ``(2, n_samples)``."""
+        return np.asarray(self.class_kw.sum(axis=2))
+
+    def write(self, path: Path | str) -> None:
+        """Write everything to one ``.npz`` file; raises OSError."""
+        columns: dict[str, Any] = {
+            f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "sessions"
+        }
+        columns |= {f"session_{f.name}": getattr(self.sessions, f.name) for f in fields(SessionTruth)}
+        np.savez_compressed(path, classes=np.array([str(cls) for cls in CLASSES]), **columns)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Truth":
+        """Read what ``write`` wrote; raises OSError."""
+        with np.load(path) as stored:
+            columns = {f.name: stored[f.name] for f in fields(cls) if f.name != "sessions"}
+            visits = {f.name: stored[f"session_{f.name}"] for f in fields(SessionTruth)}
+        for name in ("area_ids", "transformer_ids"):
+            columns[name] = tuple(str(text) for text in columns[name])
+        return cls(**columns, sessions=SessionTruth(**visits))
+
+
+class TruthRecorder:
+    """Samples a twin; call ``sample`` about once a virtual minute.
+
+    Args:
+        twin: The model; the record begins at its present instant.
+        installed_kw: Defaults that must be in force again at the end, NaN where any will do, shape ``(n,)``; those of
+            this instant unless given.
+        loads: Is handed every sample's transformer loads instead of their being kept, which at city scale would take
+            gigabytes; the truth then names no transformers.
+    """
+
+    def __init__(self, twin: Twin, *, installed_kw: FloatArray | None = None, loads: LoadSink | None = None) -> None:
+        self._twin = twin
+        self._loads = loads
+        self._installed_kw = (twin.default_kw if installed_kw is None else installed_kw).copy()
+        self._begin_s = self._last_s = twin.now_s
+        self._last_kwh = twin.net_kwh.copy()
+        index = twin.index
+        self._counts = (len(CLASSES), len(index.areas), len(index.transformers))
+        self._climbing = children_first(index)
+        self._spans_s: list[tuple[float, float]] = []
+        self._classes: list[FloatArray] = []
+        self._areas: list[FloatArray] = []
+        self._transformers: list[FloatArray] = []
+
+    def sample(self) -> None:
+        """Take the means since the last sample; does nothing if no time has passed."""
+        twin, index = self._twin, self._twin.index
+        span_s = twin.now_s - self._last_s
+        if span_s <= 0.0:
+            return
+        class_kw, area_kw, load_kw = (np.zeros((WORLDS, count)) for count in self._counts)
+        kernels.means(
+            twin.net_kwh,
+            self._last_kwh,
+            SECONDS_PER_HOUR / span_s,
+            index.class_code,
+            index.area_code,
+            index.transformer_code,
+            class_kw,
+            area_kw,
+            load_kw,
+        )
+        kernels.climb(self._climbing, index.parent_code, load_kw)
+        # The registered load of others is its evening peak; what is there now is less.
+        load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
+        self._classes.append(class_kw)
+        self._areas.append(area_kw)
+        if self._loads is None:
+            self._transformers.append(load_kw)
+        else:
+            self._loads(self._last_s, load_kw)
+        self._spans_s.append((self._last_s, twin.now_s))
+        self._last_s = twin.now_s
+
+    def advance(self, to_s: float, step_s: float = 5.0) -> None:
+        """Run the twin to ``to_s``, sampling at every whole minute."""
+        while self._twin.now_s < to_s:
+            minute_s = (self._twin.now_s // MINUTE_S + 1.0) * MINUTE_S
+            self._twin.advance(min(minute_s, to_s), step_s)
+            self.sample()
+
+    def truth(self) -> Truth:
+        """Return the record up to now."""
+        self.sample()
+        index, twin = self._twin.index, self._twin
+        kept = index.transformers if self._loads is None else ()
+        spans = np.array(self._spans_s, dtype=np.float64).reshape(-1, 2)
+        differs = np.abs(twin.default_kw - self._installed_kw) > 0.05  # noqa: PLR2004 - less is rounding on a protocol
+        return Truth(
+            start_s=spans[:, 0],
+            end_s=spans[:, 1],
+            class_kw=_stacked(self._classes, len(CLASSES)),
+            area_kw=_stacked(self._areas, len(index.areas)),
+            transformer_kw=_stacked(self._transformers, len(kept), samples=len(spans)),
+            area_ids=tuple(area.id for area in index.areas),
+            transformer_ids=tuple(t.id for t in kept),
+            limit_kw=index.transformer_limit_kw[: len(kept)],
+            export_limit_kw=index.transformer_export_kw[: len(kept)],
+            sessions=self._sessions(),
+            dispatch_left=np.flatnonzero(~np.isnan(twin.in_force_kw())).astype(np.int32),
+            default_changed=np.flatnonzero(differs).astype(np.int32),
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write the record up to now to one ``.npz`` file; raises OSError."""
+        self.truth().write(path)
+
+    def _sessions(self) -> SessionTruth:
+        log = self._twin.settle_log()
+        kept = np.flatnonzero(log.column("depart_s") >= self._begin_s).astype(np.int32)
+        return SessionTruth(
+            numbers=kept,
+            rows=log.column("rows")[kept].astype(np.int32),
+            arrive_s=log.column("arrive_s")[kept],
+            depart_s=log.column("depart_s")[kept],
+            need_kwh=log.column("need_kwh")[kept],
+            promised_kwh=log.column("promised_kwh")[kept],
+            car_kw=log.column("car_kw")[kept],
+            delivered_kwh=log.column("delivered_kwh")[:, kept],
+            finished=log.column("finished")[kept] > 0.0,
+        )
+
+
+def children_first(index: FleetIndex) -> RowArray:
+    """Return the positions of all transformers in an order in which children come before parents."""
+    parent = index.parent_code
+    depth, above = np.zeros(len(parent), dtype=np.int64), parent
+    while (above >= 0).any():
+        depth += above >= 0
+        above = np.where(above >= 0, parent[above], -1)
+    return np.argsort(-depth, kind="stable").astype(np.int32)
+
+
+def _stacked(parts: list[FloatArray], count: int, *, samples: int = 0) -> FloatArray:
+    return np.stack(parts, axis=1) if parts else np.zeros((WORLDS, samples, count))

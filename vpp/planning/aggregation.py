@@ -1,0 +1,110 @@
+"""Cells: rows that every sum may treat alike, so that a question about a city costs as much as one about its feeders.
+
+A cell is one combination of transformer, area, class, operator and adapter. All that a quote or a declaration sums over
+rows is summed into cells once; areas, caps, merit order and correlated loss are then sums over cells.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem.validation import FloatArray, IntArray
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.telemetry import BoolArray
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregation:
+    """Which cell every row lies in, and what a cell is.
+
+    Attributes:
+        of_row: Cell of every row, shape ``(n_resources,)``.
+        node: Transformer of every cell, shape ``(n_cells,)``; so are the other columns.
+        area: Area.
+        tier: Position in ``CLASSES``.
+        operator: Operator.
+        adapter: Position in ``ADAPTERS``.
+        levels: Transformers that have a parent, by depth, the deepest first.
+    """
+
+    of_row: Codes
+    node: IntArray
+    area: IntArray
+    tier: IntArray
+    operator: IntArray
+    adapter: IntArray
+    levels: tuple[IntArray, ...]
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    @classmethod
+    def of(cls, index: FleetIndex) -> "Aggregation":
+        """Return the cells of a fleet."""
+        columns = _columns(index)
+        sizes = [int(column.max(initial=0)) + 1 for column in columns]
+        key = np.zeros(len(index), dtype=np.int64)
+        for column, size in zip(columns, sizes, strict=True):
+            key = key * size + column
+        _, first, of_row = np.unique(key, return_index=True, return_inverse=True)
+        return cls._built(index, columns, first, of_row)
+
+    @classmethod
+    def single(cls, index: FleetIndex) -> "Aggregation":
+        """Return one cell a row, for questions about single rows."""
+        rows = np.arange(len(index))
+        return cls._built(index, _columns(index), rows, rows)
+
+    @classmethod
+    def _built(
+        cls, index: FleetIndex, columns: tuple[IntArray, ...], first: npt.NDArray[np.intp], of_row: npt.NDArray[np.intp]
+    ) -> "Aggregation":
+        node, area, tier, operator, adapter = (column[first] for column in columns)
+        return cls(
+            of_row=of_row.astype(np.int32),
+            node=node,
+            area=area,
+            tier=tier,
+            operator=operator,
+            adapter=adapter,
+            levels=tree_levels(index),
+        )
+
+    def inside(self, chosen: BoolArray) -> BoolArray:
+        """Return the cells that hold any of the rows ``chosen``, shape ``(n_cells,)``."""
+        return np.asarray(np.bincount(self.of_row[chosen], minlength=len(self)) > 0)
+
+
+def _columns(index: FleetIndex) -> tuple[IntArray, ...]:
+    codes = (index.transformer_code, index.area_code, index.class_code, index.operator_code, index.adapter_code)
+    return tuple(code.astype(np.int64) for code in codes)
+
+
+def tree_levels(index: FleetIndex) -> tuple[IntArray, ...]:
+    """Return positions of transformers that have a parent, by depth, the deepest first."""
+    depth = np.zeros(len(index.transformers), dtype=np.int64)
+    above = index.parent_code.astype(np.int64)
+    while (above >= 0).any():
+        depth += above >= 0
+        above = np.where(above >= 0, index.parent_code[above], -1)
+    return tuple(np.flatnonzero(depth == d).astype(np.int64) for d in range(int(depth.max(initial=0)), 0, -1))
+
+
+def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:
+    """Return the sums of ``values`` over equal ``code`` along the first axis, shape ``(count, ...)``."""
+    total = np.zeros((count, *values.shape[1:]))
+    if not len(values):
+        return total
+    order = np.argsort(code, kind="stable")
+    ordered = code[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    total[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
+    return total
+
+
+def tier_count() -> int:
+    """Return the number of tiers, one a class."""
+    return len(CLASSES)

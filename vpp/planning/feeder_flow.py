@@ -1,0 +1,68 @@
+"""Sums over the feeder tree."""
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem.validation import IntArray
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.telemetry import FloatArray
+from vpp.planning.aggregation import tree_levels
+from vpp.planning.sums import grouped
+
+_OVERLOAD_TOLERANCE_KW = 1e-3
+
+
+def leaves_first(index: FleetIndex) -> IntArray:
+    """Return transformer positions with every child before its parent, shape ``(n_transformers,)``."""
+    levels = tree_levels(index)
+    roots = np.flatnonzero(index.parent_code < 0).astype(np.int64)
+    return np.concatenate([*levels, roots]) if levels else roots
+
+
+def own_base_kw(index: FleetIndex) -> FloatArray:
+    """Return the base load at each node itself, shape ``(n_transformers,)``.
+
+    A transformer's ``base_load_kw`` is what its meter would show without us, so it holds that of the nodes below.
+    """
+    own = index.transformer_base_kw.copy()
+    children = np.flatnonzero(index.parent_code >= 0)
+    np.subtract.at(own, index.parent_code[children], index.transformer_base_kw[children])
+    return own
+
+
+def own_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the net import at each node itself, base load included, children not, ``(n_transformers, count)``."""
+    count = len(index.transformers)
+    return grouped(power_kw, index.transformer_code, count) + own_base_kw(index)[:, None]
+
+
+def climbed(index: FleetIndex, own_kw: FloatArray) -> FloatArray:
+    """Return what passes each node when ``own_kw`` hangs on it, shape ``(n_transformers, count)``."""
+    flow = own_kw.copy()
+    for nodes in tree_levels(index):
+        np.add.at(flow, index.parent_code[nodes], flow[nodes])
+    return flow
+
+
+def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the net import of every transformer, base load and children included, shape ``(n_transformers, count)``.
+
+    Args:
+        index: Whose tree counts.
+        power_kw: Power of every row, NaN counting as nothing, shape ``(n_resources, count)``.
+    """
+    return climbed(index, own_flow_kw(index, power_kw))
+
+
+def overload_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
+    """Return how far every transformer leaves its limits, at least 0, shape ``(n_transformers, count)``."""
+    flow = node_flow_kw(index, power_kw)
+    above = flow - index.transformer_limit_kw[:, None]
+    below = -index.transformer_export_kw[:, None] - flow
+    return np.maximum(np.maximum(above, below), 0.0)
+
+
+def named_overload(index: FleetIndex, worst_kw: FloatArray) -> dict[str, float]:
+    """Return transformer id to greatest overload where there is any, from shape ``(n_transformers,)``."""
+    over = np.flatnonzero(worst_kw > _OVERLOAD_TOLERANCE_KW).tolist()
+    return {index.transformers[node].id: float(worst_kw[node]) for node in over}

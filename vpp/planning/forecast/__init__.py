@@ -1,0 +1,1 @@
+"""Load forecast of every device from its metered history, calendar and charging needs."""

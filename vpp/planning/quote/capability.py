@@ -1,0 +1,263 @@
+"""What could be moved: the open envelope now, and the declaration of every area for every step ahead."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.problem.validation import IntArray
+from vpp.domain.errors import UnknownIdError
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.flexibility import Capability, Flexibility, Sustained
+from vpp.domain.request import CITY, Direction
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.planning.aggregation import Aggregation, summed
+from vpp.planning.forecast.load_forecast import Forecast, session_profile_kw
+from vpp.planning.quote.deliverable import Z10
+from vpp.planning.quote.flexibility_envelope import room
+from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook
+from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.quote.transformer_headroom import passed
+
+SUSTAIN_H = 1.0
+"""Shanghai's products ask for an hour or two; see GB/T 44260-2024 on sustain time."""
+SUSTAINS_H = (0.25, 1.0, 2.0)
+"""The lengths of hold a declaration is made for."""
+_ENERGY_STEPS = 16
+"""Energy envelopes look four hours ahead."""
+_CHUNK = 24
+"""Windows that are summed at once: a city's cells times these stay in some tens of megabytes."""
+
+VerifiedKw = Callable[[str, Direction], float]
+"""Returns the greatest mean power measured in an area and direction, 0 before any."""
+
+
+def flexibility(
+    state: FleetState, *, sustain_h: float = SUSTAIN_H, policy: FlexibilityPolicy | None = None
+) -> Flexibility:
+    """Return the power every row could move now and hold for ``sustain_h``, against its present power."""
+    steps = max(round(sustain_h * 3600.0 / STEP_S), 1)
+    grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=max(steps, _ENERGY_STEPS))
+    present = np.repeat(np.nan_to_num(state.power_kw)[:, None], grid.count, axis=1)
+    profile = session_profile_kw(state, grid)
+    charging = np.asarray(profile.any(axis=1))
+    reference = np.where(charging[:, None], np.minimum(profile, np.maximum(present, 0.0)), present)
+    forecast = Forecast(grid=grid, expected_kw=reference, spread_kw=np.zeros_like(reference), available_at_s=state.at_s)
+    outlook = Outlook.of(state, forecast=forecast, policy=policy)
+    ground = QuoteBasis.of(outlook, np.ones(len(state)), Aggregation.single(state.index))
+
+    def held(direction: Direction, count: int) -> FloatArray:
+        found = room(ground, direction, np.array([0]), np.array([count]), named=False)
+        return np.maximum(found.sums.room_kw[:, 0], 0.0)
+
+    return Flexibility(
+        up_kw=held(Direction.UP, steps).min(axis=1),
+        down_kw=held(Direction.DOWN, steps).min(axis=1),
+        up_kwh=held(Direction.UP, _ENERGY_STEPS).sum(axis=1) * grid.step_h,
+        down_kwh=held(Direction.DOWN, _ENERGY_STEPS).sum(axis=1) * grid.step_h,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Chances of every area, one direction and one sustain; ``A`` areas, the city last; ``T`` steps ahead.
+
+    NaN where the forecast does not reach to the end of the hold. Shapes ``(A + 1, T)``.
+    """
+
+    p10_kw: FloatArray
+    p50_kw: FloatArray
+    p90_kw: FloatArray
+    without_largest_kw: FloatArray
+    ramp_kw_per_min: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """Every area's declaration, both directions, from one picture and one forecast.
+
+    Attributes:
+        grid: The forecast's steps.
+        tables: By direction, one for each of ``SUSTAINS_H``.
+    """
+
+    index: FleetIndex
+    grid: TimeGrid
+    tables: dict[Direction, tuple[Table, ...]]
+
+    def capability(
+        self, area: str, direction: Direction, grid: TimeGrid, *, verified_kw: float, sustain_h: float = SUSTAIN_H
+    ) -> Capability:
+        """Return one area's declaration on ``grid``, usually the 96 steps of a day.
+
+        Raises:
+            UnknownIdError: No such area.
+        """
+        place = _place(self.index, area)
+        tables = self.tables[direction]
+        chosen = tables[SUSTAINS_H.index(sustain_h)]
+        steps = ((grid.starts_s() - self.grid.start_s) // self.grid.step_s).astype(np.int64)
+        connected, contracted = nameplates_kw(self.index, area, direction)
+        declared = min(contracted, verified_kw) if verified_kw > 0.0 else contracted
+        return Capability(
+            area_id=area,
+            direction=direction.value,
+            grid=grid,
+            connected_kw=np.full(grid.count, connected),
+            declared_kw=np.full(grid.count, declared),
+            verified_kw=np.full(grid.count, verified_kw),
+            available_kw=_at(chosen.p50_kw[place], steps),
+            ramp_kw_per_min=_at(chosen.ramp_kw_per_min[place], steps),
+            sustain_minutes=np.full(grid.count, sustain_h * SECONDS_PER_MINUTE),
+            contracted_kw=np.full(grid.count, contracted),
+            tested=verified_kw > 0.0,
+            sustained=tuple(
+                _sustained(table, place, steps, hours) for table, hours in zip(tables, SUSTAINS_H, strict=True)
+            ),
+        )
+
+
+def _sustained(table: Table, place: int, steps: IntArray, hours: float) -> Sustained:
+    return Sustained(
+        minutes=hours * SECONDS_PER_MINUTE,
+        p10_kw=_at(table.p10_kw[place], steps),
+        p50_kw=_at(table.p50_kw[place], steps),
+        p90_kw=_at(table.p90_kw[place], steps),
+        without_largest_kw=_at(table.without_largest_kw[place], steps),
+        ramp_kw_per_min=_at(table.ramp_kw_per_min[place], steps),
+    )
+
+
+def _at(values: FloatArray, steps: IntArray) -> FloatArray:
+    inside = (steps >= 0) & (steps < len(values))
+    return np.where(inside, values[np.clip(steps, 0, len(values) - 1)], np.nan)
+
+
+def _place(index: FleetIndex, area: str) -> int:
+    if area == CITY:
+        return len(index.areas)
+    for place, known in enumerate(index.areas):
+        if known.id == area:
+            return place
+    raise UnknownIdError("area", area)
+
+
+def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[float, float]:
+    """Return what is connected and what is contracted.
+
+    Connected is ``p_max - p_min`` of everybody (GB/T 44260-2024, adjustable capacity), photovoltaics only downwards.
+    """
+    chosen, up = index.in_area(area), direction is Direction.UP
+    counted = chosen & ~(index.is_class(ResourceClass.PV) & up)
+    connected = float((index.p_max_kw - index.p_min_kw)[counted].sum())
+    contracted = float((index.declared_up_kw if up else index.declared_down_kw)[chosen].sum())
+    return connected, contracted
+
+
+def declare(ground: QuoteBasis, *, sustains_h: Sequence[float] = SUSTAINS_H, steps: int | None = None) -> Declaration:
+    """Return the declaration of every area and the city, both directions, for every step of the ground's grid.
+
+    Caps are those of the city moving as one; an area alone may have a little more. Nothing is counted twice: batteries
+    count beyond their schedule, charge held back for a reserve window shows as rest in the schedule.
+
+    Args:
+        ground: The picture.
+        sustains_h: Lengths of hold.
+        steps: How many steps from the grid's begin on; all if not given.
+    """
+    return Declaration(
+        index=ground.outlook.state.index,
+        grid=ground.outlook.grid,
+        tables={
+            direction: tuple(
+                _table(ground, direction, hours, steps or ground.outlook.grid.count) for hours in sustains_h
+            )
+            for direction in Direction
+        },
+    )
+
+
+def _table(ground: QuoteBasis, direction: Direction, sustain_h: float, steps: int) -> Table:
+    count, areas = ground.outlook.grid.count, len(ground.outlook.state.index.areas)
+    length = max(round(sustain_h / ground.outlook.grid.step_h), 1)
+    arrays = [np.full((areas + 1, steps), np.nan) for _ in range(5)]
+    last = min(steps, count - length + 1)
+    for begin in range(0, last, _CHUNK):
+        first = np.arange(begin, min(begin + _CHUNK, last))
+        for whole, part in zip(arrays, _chances(ground, direction, first, length), strict=True):
+            whole[:, first] = part
+    return Table(
+        p10_kw=arrays[0],
+        p50_kw=arrays[1],
+        p90_kw=arrays[2],
+        without_largest_kw=arrays[3],
+        ramp_kw_per_min=arrays[4],
+    )
+
+
+def _chances(
+    ground: QuoteBasis, direction: Direction, first: IntArray, length: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return p10, p50, p90, p50 without the largest operator, and ramp, each ``(A + 1, len(first))``."""
+    index, policy, cells = ground.outlook.state.index, ground.outlook.policy, ground.cells
+    found = room(ground, direction, first, np.full(len(first), length), named=False)
+    share = passed(ground, direction, first, found.sums.room_kw).share[cells.node]
+    mean, areas = found.sums.mean_kw * share, len(index.areas)
+    total = _with_city(summed(mean, cells.area, areas))
+    own = _with_city(summed(found.sums.variance * share**2, cells.area, areas))
+    common = (policy.common_error_ratio * total) ** 2
+    by_operator = _by(mean, cells.area, cells.operator, areas, len(index.operators))
+    by_adapter = _by(mean, cells.area, cells.adapter, areas, int(cells.adapter.max(initial=0)) + 1)
+    correlated = policy.operator_outage * (1.0 - policy.operator_outage) * (by_operator**2).sum(axis=1)
+    correlated += policy.adapter_outage * (1.0 - policy.adapter_outage) * (by_adapter**2).sum(axis=1)
+    below, above = np.sqrt(own + common + correlated), np.sqrt(own + common)
+    ramp = _with_city(summed(found.sums.ramp_kw_per_min * share.mean(axis=2), cells.area, areas))
+    return (
+        np.maximum(total - Z10 * below, 0.0).min(axis=2),
+        np.maximum(total, 0.0).min(axis=2),
+        np.maximum(total + Z10 * above, 0.0).min(axis=2),
+        np.maximum(total - by_operator.max(axis=1, initial=0.0), 0.0).min(axis=2),
+        ramp,
+    )
+
+
+def _with_city(by_area: FloatArray) -> FloatArray:
+    return np.concatenate((by_area, by_area.sum(axis=0, keepdims=True)))
+
+
+def _by(mean_kw: FloatArray, area: IntArray, code: IntArray, areas: int, count: int) -> FloatArray:
+    """Return sums by area and code, the city last, shape ``(A + 1, count, W, J)``."""
+    flat = summed(mean_kw, area * count + code, areas * count)
+    return _with_city(flat.reshape(areas, count, *mean_kw.shape[1:]))
+
+
+def capability(
+    state: FleetState,
+    *,
+    forecast: Forecast,
+    schedule: Schedule | None,
+    area: str,
+    direction: Direction,
+    grid: TimeGrid,
+    verified_kw: float,
+    delivery_ratio: FloatArray,
+    sustain_h: float = SUSTAIN_H,
+    policy: FlexibilityPolicy | None = None,
+) -> Capability:
+    """Return the declaration of ``area`` in ``direction`` on ``grid``, usually the 96 steps of a day.
+
+    The four capacities never mix: connected is nameplate; declared is what contracts say, at most what was verified;
+    verified is passed in, from tests and events; available is the expected power that can be held for ``sustain_h``
+    from that step on, NaN where the forecast does not reach.
+
+    Raises:
+        UnknownIdError: No such area.
+    """
+    _place(state.index, area)
+    outlook = Outlook.of(state, forecast=forecast, schedule=schedule, policy=policy)
+    made = declare(QuoteBasis.of(outlook, delivery_ratio))
+    return made.capability(area, direction, grid, verified_kw=verified_kw, sustain_h=sustain_h)

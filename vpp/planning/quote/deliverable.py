@@ -1,0 +1,155 @@
+"""How much a part of the fleet delivers over a hold, with its chances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vpp.domain.fleet import ADAPTERS
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.planning.aggregation import summed, tier_count
+from vpp.planning.quote.flexibility_envelope import NEGLIGIBLE_KW, FlexibilityEnvelope, lost_name, room
+from vpp.planning.quote.outlook import Window
+from vpp.planning.quote.quote_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, QuoteBasis
+from vpp.planning.quote.transformer_headroom import named_caps, passed
+
+Z10 = 1.2815515655446004
+"""The normal distribution's 90 % point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverable:
+    """Deliverable power over one window; intervals have shape ``(len(window),)``.
+
+    Attributes:
+        p10_kw: With nine chances in ten at least this much, correlated loss included.
+        p50_kw: With even chances at least this much.
+        p90_kw: With one chance in ten at least this much.
+        sigma_kw: Standard deviation that ``p10_kw`` stands for.
+        tier_kw: Expected power by class, mean over the window, shape ``(tiers,)``.
+        share: Share of every cell's movement that is used, caps and area included, mean over the window, ``(C,)``.
+        ramp_kw_per_min: How fast the rows together can move.
+        told_ratio: Share of what is moved that does as it is told.
+        lost_kw: What each named cause takes away.
+        room: What cells could be moved before caps, for what follows from it.
+    """
+
+    p10_kw: FloatArray
+    p50_kw: FloatArray
+    p90_kw: FloatArray
+    sigma_kw: FloatArray
+    tier_kw: FloatArray
+    share: FloatArray
+    ramp_kw_per_min: float
+    told_ratio: float
+    lost_kw: dict[str, FloatArray]
+    room: FlexibilityEnvelope
+
+
+def deliverable(
+    ground: QuoteBasis,
+    *,
+    direction: Direction,
+    window: Window,
+    chosen: BoolArray,
+    committed_kw: FloatArray,
+    now_s: float,
+    found: FlexibilityEnvelope | None = None,
+) -> Deliverable:
+    """Return what the cells of ``chosen`` deliver in ``direction``.
+
+    The sum of many rows is taken as normal. Its variance: ``sum r(1-r)k^2 + (r*min(s,k))^2`` over rows with delivery
+    ratio ``r``, room ``k`` and spread ``s``; the common error ``(c*sum rk)^2``; and, below the median only, the
+    correlated loss ``sum q(1-q)X^2`` over operators and adapters that carry ``X`` and are away with chance ``q``.
+
+    Args:
+        ground: The picture.
+        direction: Cut or raise.
+        window: Intervals of the hold.
+        chosen: Cells of the area, shape ``(C,)``.
+        committed_kw: Already promised to others by interval of the outlook, shape ``(grid.count,)``.
+        now_s: Epoch seconds; devices can move from here on.
+        found: The room of this window and direction, where it is known already.
+    """
+    first, length = np.array([window.first]), np.array([len(window)])
+    found = found or room(ground, direction, first, length)
+    asked = np.where(chosen[:, None, None], found.sums.room_kw, 0.0)
+    through = passed(ground, direction, first, asked)
+    share = through.share[ground.cells.node, 0] * chosen[:, None]
+    mean = found.sums.mean_kw[:, 0] * share
+    total = mean.sum(axis=0)
+    common = (ground.outlook.policy.common_error_ratio * total) ** 2
+    own = (found.sums.variance[:, 0] * share**2).sum(axis=0)
+    below = np.sqrt(own + common + correlated_variance(ground, mean))
+    promised = committed_kw[window.steps]
+    used = _mean_share(mean, found.sums.mean_kw[:, 0])
+    ramp = float((found.sums.ramp_kw_per_min[:, 0] * used).sum())
+    starts_s = ground.outlook.grid.starts_s()[window.steps]
+    reach = ramp * np.maximum((starts_s - now_s) / SECONDS_PER_MINUTE, 1.0)
+    room_kw = (found.sums.room_kw[:, 0] * share).sum(axis=0)
+    lost = {
+        **_lost_by_class(ground, direction, window, chosen, found),
+        **named_caps(ground, through.taken_kw[:, 0]),
+        **_lost_telemetry(ground, window, chosen),
+        "delivery ratio measured so far": np.maximum(room_kw - total, 0.0),
+        "already promised to other requests": promised,
+        "ramp until the start": np.maximum(total - promised - reach, 0.0),
+    }
+    return Deliverable(
+        p10_kw=np.clip(total - Z10 * below - promised, 0.0, reach),
+        p50_kw=np.clip(total - promised, 0.0, reach),
+        p90_kw=np.clip(total + Z10 * np.sqrt(own + common) - promised, 0.0, reach),
+        sigma_kw=below,
+        tier_kw=summed(mean.mean(axis=1), ground.cells.tier, tier_count()),
+        share=used,
+        ramp_kw_per_min=ramp,
+        told_ratio=float(total.sum() / room_kw.sum()) if room_kw.sum() > NEGLIGIBLE_KW else 1.0,
+        lost_kw=lost,
+        room=found,
+    )
+
+
+def correlated_variance(ground: QuoteBasis, mean_kw: FloatArray) -> FloatArray:
+    """Return the variance of links that fail for everybody behind them, from cells to shape ``mean_kw.shape[1:]``."""
+    policy, index = ground.outlook.policy, ground.outlook.state.index
+    variance: FloatArray = np.zeros(mean_kw.shape[1:])
+    for code, count, outage in (
+        (ground.cells.operator, len(index.operators), policy.operator_outage),
+        (ground.cells.adapter, len(ADAPTERS), policy.adapter_outage),
+    ):
+        behind: FloatArray = summed(mean_kw, code, count)
+        variance += outage * (1.0 - outage) * np.square(behind).sum(axis=0)
+    return np.asarray(variance, dtype=np.float64)
+
+
+def _mean_share(mean_kw: FloatArray, unlimited_kw: FloatArray) -> FloatArray:
+    """Return the share of each cell's movement that is left over the whole window, shape ``(C,)``."""
+    left, all_of_it = np.abs(mean_kw).sum(axis=1), np.abs(unlimited_kw).sum(axis=1)
+    share = np.divide(left, all_of_it, out=np.zeros_like(left), where=all_of_it > NEGLIGIBLE_KW)
+    return np.asarray(share, dtype=np.float64)
+
+
+def _lost_by_class(
+    ground: QuoteBasis, direction: Direction, window: Window, chosen: BoolArray, found: FlexibilityEnvelope
+) -> dict[str, FloatArray]:
+    lost = summed(found.lost_kw[chosen, 0], ground.cells.tier[chosen], tier_count())
+    named = {}
+    for tier in (EV, V2G, STORAGE, HVAC, INDUSTRY):
+        if lost[tier].any():
+            shortest = _shortest_minutes(ground, chosen, tier) if tier in (HVAC, INDUSTRY) else np.nan
+            named[lost_name(tier, direction, shortest_minutes=shortest)] = lost[tier, : len(window)]
+    return named
+
+
+def _shortest_minutes(ground: QuoteBasis, chosen: BoolArray, tier: int) -> float:
+    loads = ground.loads
+    of_class = chosen[loads.cell] & (ground.cells.tier[loads.cell] == tier)
+    return float(loads.holds_h[of_class].min(initial=np.inf)) * 60.0
+
+
+def _lost_telemetry(ground: QuoteBasis, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
+    dark = ground.dark_kw[chosen, window.steps].sum(axis=0)
+    whole = float(ground.magnitude_kw[chosen, window.steps].sum())
+    ratio = dark.sum() / whole if whole > 0.0 else 0.0
+    return {f"telemetry stale for {ratio:.0%} of power, or not to be counted on": dark} if ratio > 0.0 else {}

@@ -1,0 +1,234 @@
+"""How far every cell can be moved in each interval of a hold, backed by energy over the whole of it.
+
+Upwards is a cut of net load, downwards a raise; both are numbers at or above 0 for a row that helps. A car that would
+have finished within the hold but is kept on its floor instead may count below 0 towards the end.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.problem.validation import IntArray
+from vpp.domain.fleet import CLASSES
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.planning.quote.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
+from vpp.planning.quote.quote_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, QuoteBasis
+
+_NOBODY_ASKS = np.zeros((0, 0, 0))
+NEGLIGIBLE_KW = 1e-9
+_LEVELLINGS = 4
+"""Rounds of filling up; each meets the energy that the weights of the last one leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibilityEnvelope:
+    """What can be moved in every window; ``C`` cells, ``W`` windows, ``J`` intervals of the longest.
+
+    Attributes:
+        sums: By cell, window and interval.
+        lost_kw: What each class's own bound takes away, shape ``(C, W, J)``; ``(0, 0, 0)`` where it was not asked for.
+        cars_kw: Mean delivered power of every car, shape ``(len(ground.cars.rows), W)``.
+        stores_kw: Of every battery, shape ``(len(ground.stores.rows), W)``.
+        loads_kw: Of every building and plant, shape ``(len(ground.loads.rows), W)``.
+    """
+
+    sums: Sums
+    lost_kw: FloatArray
+    cars_kw: FloatArray
+    stores_kw: FloatArray
+    loads_kw: FloatArray
+
+
+def room(
+    ground: QuoteBasis,
+    direction: Direction,
+    first: IntArray,
+    length: IntArray,
+    *,
+    named: bool = True,
+    ahead: int = 0,
+    level: BoolArray | None = None,
+) -> FlexibilityEnvelope:
+    """Return what every cell can be moved in ``direction`` over each window.
+
+    Args:
+        ground: The picture.
+        direction: Cut or raise.
+        first: First step of every window, rising, shape ``(W,)``.
+        length: Steps of every window, shape ``(W,)``.
+        named: Also find what keeps rows from giving more.
+        ahead: Steps after a window in which batteries must still be able to keep their schedule.
+        level: Cells whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
+            and their own schedule leave much. Without, each gives the same share of its way all the time.
+    """
+    sums = Sums.empty(len(ground.cells), first, length)
+    result = FlexibilityEnvelope(
+        sums=sums,
+        lost_kw=np.zeros_like(sums.room_kw) if named else _NOBODY_ASKS,
+        cars_kw=np.zeros((len(ground.cars.rows), len(first))),
+        stores_kw=np.zeros((len(ground.stores.rows), len(first))),
+        loads_kw=np.zeros((len(ground.loads.rows), len(first))),
+    )
+    up = direction is Direction.UP
+    _move_cars(ground, result, up=up)
+    _move_loads(ground, result, up=up)
+    if up:
+        _add_coming(ground, sums)
+    weight = np.ones(sums.room_kw.shape[1:])
+    if level is not None:
+        weight = _level(ground, sums, level, ahead, up=up)
+    _move_stores(ground, result, ahead, weight, up=up)
+    return result
+
+
+def lost_name(tier: int, direction: Direction, *, shortest_minutes: float) -> str:
+    """Return what keeps rows of a class from giving more, in words."""
+    up = direction is Direction.UP
+    names = {
+        EV: "driver deadlines and opt-outs" if up else "cars need no more energy",
+        V2G: "v2g energy" if up else "v2g space",
+        STORAGE: "storage energy" if up else "storage space",
+        HVAC: f"{CLASSES[HVAC]} sustain {shortest_minutes:g} min",
+        INDUSTRY: f"{CLASSES[INDUSTRY]} sustain {shortest_minutes:g} min",
+    }
+    return names[tier]
+
+
+def _move_cars(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
+    cars, sums = ground.cars, result.sums
+    kernel = shed_cars if up else raise_cars
+    kernel(
+        ground.outlook.expected_kw,
+        (
+            cars.rows,
+            cars.cell,
+            cars.most_kw,
+            cars.floor_kw,
+            cars.need_kwh,
+            cars.inside,
+            cars.leaves_h,
+            cars.willing,
+            cars.ratio,
+        ),
+        cars.ramp,
+        (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
+        (sums.first, sums.length),
+        sums.arrays,
+        sums.ramp_kw_per_min,
+        result.lost_kw,
+        result.cars_kw,
+    )
+
+
+def _level(ground: QuoteBasis, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
+    """Return the weights with which batteries fill up what ``sums`` leave uneven, shape ``(W, J)``."""
+    others = sums.mean_kw[chosen].sum(axis=0)
+    weight: FloatArray = np.ones_like(others)
+    full = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+    given = full
+    for _ in range(_LEVELLINGS):
+        for window, length in enumerate(sums.length.tolist()):
+            due = _filled(others[window, :length], float(given[window, :length].sum()))
+            rate = np.divide(
+                due, full[window, :length], out=np.ones(length), where=full[window, :length] > NEGLIGIBLE_KW
+            )
+            weight[window, :length] = rate / max(float(rate.max(initial=0.0)), NEGLIGIBLE_KW)
+        given = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+    return weight
+
+
+def _filled(others: FloatArray, amount: float) -> FloatArray:
+    """Return ``amount`` poured onto ``others`` so that the lowest are level, shape as ``others``."""
+    ranked = np.sort(others)
+    levels = (np.cumsum(ranked) + amount) / np.arange(1, len(ranked) + 1)
+    above = np.append(ranked[1:], np.inf)
+    level = float(levels[np.flatnonzero(levels <= above)[0]])
+    poured: FloatArray = np.maximum(level - others, 0.0)
+    return poured
+
+
+def _given_kw(
+    ground: QuoteBasis, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool
+) -> FloatArray:
+    """Return what the batteries of the chosen cells give with these weights, shape ``(W, J)``."""
+    # Two cells are enough: those chosen, and all others.
+    alone = Sums.empty(2, sums.first, sums.length)
+    stores = np.zeros((len(ground.stores.rows), len(sums.first)))
+    nothing = np.zeros((len(ground.cars.rows), 0))
+    trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
+    place = np.where(chosen[ground.stores.cell], 0, 1).astype(np.int64)
+    _move_stores(ground, trial, ahead, weight, up=up, cell=place)
+    given: FloatArray = alone.mean_kw[0]
+    return given
+
+
+def _move_stores(
+    ground: QuoteBasis,
+    result: FlexibilityEnvelope,
+    ahead: int,
+    weight: FloatArray,
+    *,
+    up: bool,
+    cell: IntArray | None = None,
+) -> None:
+    """Move batteries; their cells are the ground's unless given, shape ``(len(ground.stores.rows),)``."""
+    stores, sums = ground.stores, result.sums
+    move_stores(
+        (stores.power_kw, stores.spread_kw, stores.stored_kwh),
+        (
+            stores.cell if cell is None else cell,
+            stores.least_kw if up else stores.most_kw,
+            stores.floor_kwh if up else stores.ceiling_kwh,
+            stores.efficiency,
+            stores.capacity_kwh,
+            stores.inside,
+            stores.ratio,
+        ),
+        (stores.leaves_h, stores.due_kwh, stores.charge_kw, stores.car),
+        stores.ramp,
+        (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
+        (sums.first, sums.length),
+        ahead,
+        weight,
+        sums.arrays,
+        sums.ramp_kw_per_min,
+        result.lost_kw,
+        result.stores_kw,
+        up,
+    )
+
+
+def _move_loads(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
+    loads, sums = ground.loads, result.sums
+    move_loads(
+        (ground.outlook.expected_kw, ground.outlook.spread_kw),
+        (
+            loads.rows,
+            loads.cell,
+            loads.present_kw,
+            loads.least_kw if up else loads.most_kw,
+            loads.declared_up_kw if up else loads.declared_down_kw,
+            loads.holds_h,
+            loads.ratio,
+        ),
+        loads.ramp,
+        ground.outlook.grid.step_h,
+        (sums.first, sums.length),
+        sums.arrays,
+        sums.ramp_kw_per_min,
+        result.lost_kw,
+        result.loads_kw,
+        up,
+    )
+
+
+def _add_coming(ground: QuoteBasis, sums: Sums) -> None:
+    """Add the cars that have not come yet; a charger that is told beforehand needs no ramp of its own."""
+    some = np.flatnonzero(ground.coming_kw.any(axis=1))
+    for window, (first, length) in enumerate(zip(sums.first.tolist(), sums.length.tolist(), strict=True)):
+        steps = slice(first, first + length)
+        sums.room_kw[some, window, :length] += ground.coming_kw[some, steps]
+        sums.mean_kw[some, window, :length] += ground.coming_mean_kw[some, steps]
+        sums.variance[some, window, :length] += ground.coming_variance[some, steps]
+        sums.ramp_kw_per_min[some, window] += ground.coming_mean_kw[some, steps].mean(axis=1)

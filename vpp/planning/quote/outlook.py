@@ -1,0 +1,138 @@
+"""What a quote looks at: the picture, the expected load, the plan, and who can be counted on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem.validation import IntArray
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import STORING, ResourceClass
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.planning.forecast.load_forecast import Forecast
+from vpp.state.eligibility import Standing, standing
+
+FloatTable = npt.NDArray[np.float32]
+"""Rows by steps in single precision: a city's rows fill hundreds of megabytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibilityPolicy:
+    """How much of what could be moved may be promised; all numbers are settings.
+
+    Attributes:
+        future_share: Share of the expected load of cars that have not come yet which can be cut: participation times
+            what lies above the 6 A floor.
+        v2g_floor_soc: Least state of charge of a car.
+        storage_floor_soc: Least state of charge of stationary storage.
+        ceiling_soc: Greatest state of charge either is raised to.
+        recovery_ratio: Share of the time left until departure that may be planned for catching up.
+        common_error_ratio: Relative standard deviation that all rows share and that no number of rows averages out.
+        operator_outage: Chance that an operator's link is down during a hold, and everything behind it with it.
+        adapter_outage: The same for a protocol.
+    """
+
+    future_share: float = 0.4
+    v2g_floor_soc: float = 0.3
+    storage_floor_soc: float = 0.1
+    ceiling_soc: float = 0.95
+    recovery_ratio: float = 0.9
+    common_error_ratio: float = 0.02
+    operator_outage: float = 0.01
+    adapter_outage: float = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Everything a deliverable amount depends on.
+
+    Attributes:
+        expected_kw: Forecast of every row, NaN where nothing is known, shape ``(n_resources, grid.count)``.
+        spread_kw: Its standard deviation, shape ``(n_resources, grid.count)``.
+        stores: Rows of storage and V2G, shape ``(k,)``.
+        stores_kw: What they would do if nobody asked for anything: their schedule, beyond it their forecast, shape
+            ``(k, grid.count)``.
+        stores_spread_kw: Its standard deviation, 0 where it is scheduled, shape ``(k, grid.count)``.
+        usable: Eligible, and with fresh telemetry; the others count nothing, shape ``(n_resources,)``.
+    """
+
+    state: FleetState
+    grid: TimeGrid
+    expected_kw: FloatTable
+    spread_kw: FloatTable
+    stores: IntArray
+    stores_kw: FloatArray
+    stores_spread_kw: FloatArray
+    usable: BoolArray
+    policy: FlexibilityPolicy
+
+    @classmethod
+    def of(
+        cls,
+        state: FleetState,
+        *,
+        forecast: Forecast,
+        schedule: Schedule | None = None,
+        policy: FlexibilityPolicy | None = None,
+        eligible: BoolArray | None = None,
+    ) -> "Outlook":
+        """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody.
+
+        Rows outside ``eligible``, shape ``(n_resources,)``, are not counted on (`vpp.state.eligibility`).
+        """
+        expected = np.asarray(forecast.expected_kw, dtype=np.float32)
+        spread = np.asarray(forecast.spread_kw, dtype=np.float32)
+        stores = np.flatnonzero(state.index.is_class(*STORING))
+        stores_kw, stores_spread = expected[stores].astype(np.float64), spread[stores].astype(np.float64)
+        if schedule is not None:
+            known = stores < len(schedule.power_kw)
+            steps, covered = scheduled_steps(schedule, forecast.grid)
+            part = np.ix_(known, covered)
+            stores_kw[part] = schedule.power_kw[np.ix_(stores[known], steps[covered])]
+            stores_spread[part] = 0.0
+        return cls(
+            state=state,
+            grid=forecast.grid,
+            expected_kw=expected,
+            spread_kw=spread,
+            stores=stores,
+            stores_kw=np.nan_to_num(stores_kw),
+            stores_spread_kw=np.nan_to_num(stores_spread),
+            usable=usable_rows(state) if eligible is None else usable_rows(state) & eligible,
+            policy=policy or FlexibilityPolicy(),
+        )
+
+    def rows(self, *classes: ResourceClass) -> IntArray:
+        """Return usable rows that belong to ``classes``."""
+        return np.flatnonzero(self.usable & self.state.index.is_class(*classes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Steps ``[first, last)`` of an outlook's grid."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    @property
+    def steps(self) -> slice:
+        """The steps as a slice."""
+        return slice(self.first, self.last)
+
+
+def usable_rows(state: FleetState) -> BoolArray:
+    """Return rows that stand by themselves: connected, in service, with good telemetry, shape ``(n_resources,)``."""
+    everybody = np.ones(len(state), dtype=np.bool_)
+    stands = standing(state, part=everybody, measurable=everybody, refusing=~everybody)
+    return np.asarray(stands == Standing.ELIGIBLE)
+
+
+def scheduled_steps(schedule: Schedule, grid: TimeGrid) -> tuple[IntArray, BoolArray]:
+    """Return the schedule's step at each step of ``grid``, and whether it reaches there, shape ``(count,)`` each."""
+    steps = ((grid.starts_s() - schedule.grid.start_s) // schedule.grid.step_s).astype(np.int64)
+    return steps, np.asarray((steps >= 0) & (steps < schedule.grid.count))

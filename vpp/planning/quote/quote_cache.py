@@ -1,0 +1,135 @@
+"""Answers many questions about one picture: what they share is gathered once and kept while it is fresh."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+
+from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.request import Product, Quote, RequestDraft
+from vpp.domain.schedule import Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.planning.aggregation import Aggregation
+from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.quote.capability import Declaration, declare
+from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook
+from vpp.planning.quote.quote import VALID_S, Rooms, check_draft, quote_on
+from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.quote.rebound import ClassPrices
+from vpp.planning.quote.regulation_quote import symmetric_quote
+
+FRESH_S = 60.0
+"""A picture of that age is asked again; telemetry of a device may be as old."""
+_MOST_ROOMS = 64
+
+
+class QuoteCache:
+    """Keeps the ground of the last picture; may be asked from several threads.
+
+    Args:
+        policy: What may be promised.
+        prices: What it costs.
+        fresh_s: Seconds for which a picture serves further questions, unless forecast, plan or fleet change.
+    """
+
+    def __init__(
+        self, *, policy: FlexibilityPolicy | None = None, prices: ClassPrices | None = None, fresh_s: float = FRESH_S
+    ) -> None:
+        self._policy = policy or FlexibilityPolicy()
+        self._prices = prices or ClassPrices()
+        self._fresh_s = fresh_s
+        self._guard = threading.Lock()
+        self._cells: tuple[FleetIndex, Aggregation] | None = None
+        self._made: tuple[Forecast, Schedule | None, QuoteBasis, BoolArray | None] | None = None
+        self._rooms: Rooms = {}
+
+    def quote(
+        self,
+        draft: RequestDraft,
+        *,
+        state: FleetState,
+        forecast: Forecast,
+        schedule: Schedule | None,
+        delivery_ratio: Callable[[], FloatArray],
+        committed_kw: FloatArray,
+        now: datetime,
+        valid_s: float = VALID_S,
+        eligible: BoolArray | None = None,
+    ) -> Quote:
+        """Return the quote of a draft; see `vpp.planning.quote.quote.quote`.
+
+        Args:
+            draft: What is asked.
+            state: The picture.
+            forecast: Of the same rows.
+            schedule: The plan in force.
+            delivery_ratio: Returns each row's chance to do as told; asked only when the picture is gathered anew.
+            committed_kw: Already promised by forecast step.
+            now: Moment of the quote.
+            valid_s: How long it holds.
+            eligible: Rows that acceptance would enlist, shape ``(n_resources,)``; all that are usable if not given.
+
+        Raises:
+            InputError: A field of the draft makes no sense, or the forecast does not reach so far.
+            UnknownIdError: No such area.
+        """
+        ground, rooms = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        check_draft(draft, ground.outlook, committed_kw)
+        if draft.product is Product.REGULATION:
+            return symmetric_quote(
+                ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
+            )
+        return quote_on(
+            ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices, rooms=rooms
+        )
+
+    def declaration(
+        self,
+        *,
+        state: FleetState,
+        forecast: Forecast,
+        schedule: Schedule | None,
+        delivery_ratio: Callable[[], FloatArray],
+        steps: int | None = None,
+        eligible: BoolArray | None = None,
+    ) -> Declaration:
+        """Return the declaration of every area; arguments as ``quote``, steps as ``capability.declare``."""
+        ground, _ = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        return declare(ground, steps=steps)
+
+    def _gathered(
+        self,
+        state: FleetState,
+        forecast: Forecast,
+        schedule: Schedule | None,
+        delivery_ratio: Callable[[], FloatArray],
+        eligible: BoolArray | None,
+    ) -> tuple[QuoteBasis, Rooms]:
+        with self._guard:
+            if self._made is None or not self._serves(state, forecast, schedule, eligible):
+                outlook = Outlook.of(
+                    state, forecast=forecast, schedule=schedule, policy=self._policy, eligible=eligible
+                )
+                ground = QuoteBasis.of(outlook, delivery_ratio(), self._cells_of(state.index))
+                self._made, self._rooms = (forecast, schedule, ground, eligible), {}
+            elif len(self._rooms) > _MOST_ROOMS:
+                self._rooms = {}
+            return self._made[2], self._rooms
+
+    def _serves(
+        self, state: FleetState, forecast: Forecast, schedule: Schedule | None, eligible: BoolArray | None
+    ) -> bool:
+        if self._made is None:
+            return False
+        known_forecast, known_schedule, ground, known_eligible = self._made
+        if known_eligible is not eligible and not np.array_equal(known_eligible, eligible):  # type: ignore[arg-type]
+            return False
+        before = ground.outlook.state
+        same = known_forecast is forecast and known_schedule is schedule and before.index is state.index
+        return same and 0.0 <= state.at_s - before.at_s < self._fresh_s
+
+    def _cells_of(self, index: FleetIndex) -> Aggregation:
+        if self._cells is None or self._cells[0] is not index:
+            self._cells = index, Aggregation.of(index)
+        return self._cells[1]

@@ -1,0 +1,204 @@
+"""The answer to a request for regulation: what can be had in both directions at once, quarter of an hour by quarter.
+
+A signal turns every few minutes and takes about as much as it gives, so power has to be backed by energy for one step
+at a time, not for the whole window: whatever is asked in one step is what the plan has at its beginning. What counts in
+each step is the lesser of cut and raise, of the classes that can follow a signal of seconds.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.regulation import FOLLOWING
+from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
+from vpp.domain.resource import STORING
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.planning.quote.deliverable import Deliverable, deliverable
+from vpp.planning.quote.outlook import Window
+from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.quote.rebound import ClassPrices
+
+_LEAST_PARTIAL_RATIO = 0.1
+_OFFER_RATIO = 0.95
+_NAMED_LIMIT_KW = 0.5
+_MOST_LIMITS = 20
+_LEAST_SIGMA_KW = 1e-9
+_MOVED_RATIO = 0.36
+"""Mean magnitude of a fast signal, as a share of the reserved power (`vpp.lab.twin.signals.regd_like`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Both:
+    """What each step of the window has in both directions.
+
+    Attributes:
+        found: By direction and step.
+        p10_kw: The lesser of both, shape ``(count,)``; so are the others.
+    """
+
+    grid: TimeGrid
+    found: dict[Direction, tuple[Deliverable, ...]]
+    p10_kw: FloatArray
+    p50_kw: FloatArray
+    p90_kw: FloatArray
+    sigma_kw: FloatArray
+
+
+def symmetric_quote(
+    ground: QuoteBasis,
+    draft: RequestDraft,
+    *,
+    committed_kw: FloatArray,
+    now: datetime,
+    valid_s: float,
+    prices: ClassPrices,
+) -> Quote:
+    """Return the quote of a draft for regulation; `vpp.planning.quote.quote.check_draft` has passed it.
+
+    Args:
+        ground: The picture.
+        draft: What is asked; its direction says only which way of the answer is called delivered.
+        committed_kw: Already promised to others by step of the outlook, shape ``(grid.count,)``.
+        now: Moment of the quote.
+        valid_s: How long it holds.
+        prices: What it costs to move a kWh.
+    """
+    both = _assessed(ground, draft, committed_kw, now)
+    least_kw = float(both.p50_kw.min())
+    verdict = _verdict(draft, float(both.p10_kw.min()), least_kw)
+    every = [d for found in both.found.values() for d in found]
+    held = _leading(both.p50_kw >= draft.target_kw)
+    hours = both.grid.count * both.grid.step_h
+    return Quote(
+        verdict=verdict,
+        interval_starts_at=tuple(both.grid.start_at + i * timedelta(seconds=both.grid.step_s) for i in range(held[1])),
+        deliverable_p10_kw=tuple(both.p10_kw.tolist()),
+        deliverable_p50_kw=tuple(both.p50_kw.tolist()),
+        deliverable_p90_kw=tuple(both.p90_kw.tolist()),
+        max_hold_minutes=held[0] * both.grid.step_s / SECONDS_PER_MINUTE,
+        ramp_kw_per_min=min(d.ramp_kw_per_min for d in every),
+        rebound_kw=(),
+        cost_cny=_MOVED_RATIO * min(draft.target_kw, least_kw) * hours * _price(both, prices),
+        limits=_limits(draft, both),
+        counter_offers=() if verdict is Verdict.FEASIBLE else _offers(draft, least_kw),
+        promises_broken=0,
+        expires_at=now + timedelta(seconds=valid_s),
+        energy_kwh=0.0,
+        recovery_minutes=0.0,
+        recovery_kwh=0.0,
+        confidence_ratio=_confidence(draft, both),
+        delivery_ratio=min(d.told_ratio for d in every),
+    )
+
+
+def _assessed(ground: QuoteBasis, draft: RequestDraft, committed_kw: FloatArray, now: datetime) -> _Both:
+    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=ground.outlook.grid.step_s)
+    first = ground.outlook.grid.index_at(grid.start_s)
+    found = {
+        direction: tuple(
+            deliverable(
+                ground,
+                direction=direction,
+                window=Window(first=step, last=step + 1),
+                chosen=ground.cells.inside(_movable(ground.outlook.state.index, draft.area, direction)),
+                committed_kw=committed_kw,
+                now_s=now.timestamp(),
+            )
+            for step in range(first, first + grid.count)
+        )
+        for direction in Direction
+    }
+    return _Both(
+        grid=grid,
+        found=found,
+        p10_kw=_columns(found, "p10_kw").min(axis=0),
+        p50_kw=_columns(found, "p50_kw").min(axis=0),
+        p90_kw=_columns(found, "p90_kw").min(axis=0),
+        sigma_kw=_columns(found, "sigma_kw").max(axis=0),
+    )
+
+
+def _movable(index: FleetIndex, area: str, direction: Direction) -> BoolArray:
+    """Return the rows a signal can move: a charger takes all it would take already, so it can only be throttled."""
+    classes = FOLLOWING if direction is Direction.UP else STORING
+    return index.in_area(area) & index.is_class(*classes)
+
+
+def _columns(found: dict[Direction, tuple[Deliverable, ...]], name: str) -> FloatArray:
+    """Return one figure of every direction and step, shape ``(2, count)``."""
+    return np.array([[getattr(d, name)[0] for d in steps] for steps in found.values()], dtype=np.float64)
+
+
+def _verdict(draft: RequestDraft, p10_kw: float, p50_kw: float) -> Verdict:
+    """Judge as `vpp.planning.quote.quote` does."""
+    if p50_kw >= draft.target_kw and p10_kw >= draft.min_delivered_ratio * draft.target_kw:
+        return Verdict.FEASIBLE
+    enough = max(draft.min_delivered_ratio, _LEAST_PARTIAL_RATIO) * draft.target_kw
+    return Verdict.PARTIAL if p50_kw >= enough else Verdict.INFEASIBLE
+
+
+def _leading(holds: BoolArray) -> tuple[int, int]:
+    """Return how many steps from the first on hold, and how many there are."""
+    failing = np.flatnonzero(~holds)
+    return (int(failing[0]) if len(failing) else len(holds)), len(holds)
+
+
+def _price(both: _Both, prices: ClassPrices) -> float:
+    """Return what moving a kWh costs with the mix of classes that gives in both directions."""
+    tier_kw = np.sum([np.maximum(d.tier_kw, 0.0) for found in both.found.values() for d in found], axis=0)
+    known = tier_kw.sum()
+    return float(tier_kw @ prices.of_tiers() / known) if known > 0.0 and len(tier_kw) == len(CLASSES) else 0.0
+
+
+def _offers(draft: RequestDraft, least_kw: float) -> tuple[CounterOffer, ...]:
+    """Return the same window with less power, if there is any."""
+    target_kw = float(math.floor(_OFFER_RATIO * least_kw))
+    if target_kw < 1.0:
+        return ()
+    offer = CounterOffer(kind="less_power", target_kw=target_kw, start_at=draft.start_at, end_at=draft.end_at)
+    return (offer,)
+
+
+def _confidence(draft: RequestDraft, both: _Both) -> float:
+    """Return the chance that the worst step has the power in its worse direction."""
+    over = (both.p50_kw - draft.target_kw) / np.maximum(both.sigma_kw, _LEAST_SIGMA_KW)
+    return 0.5 * math.erfc(-float(over.min()) / math.sqrt(2.0))
+
+
+def _limits(draft: RequestDraft, both: _Both) -> tuple[BindingLimit, ...]:
+    """Return what keeps each direction from being larger where it falls short, greatest first."""
+    limits = [
+        limit
+        for direction, found in both.found.items()
+        if any(float(d.p50_kw[0]) < draft.target_kw for d in found)
+        for limit in _limits_of(direction, found, draft, both.grid)
+    ]
+    return tuple(sorted(limits, key=lambda limit: -limit.kw)[:_MOST_LIMITS])
+
+
+def _limits_of(
+    direction: Direction, found: tuple[Deliverable, ...], draft: RequestDraft, grid: TimeGrid
+) -> list[BindingLimit]:
+    names = {name for d in found for name in d.lost_kw}
+    lost = {name: np.array([float(d.lost_kw.get(name, np.zeros(1))[0]) for d in found]) for name in names}
+    missing = np.array([draft.target_kw - float(d.p50_kw[0]) for d in found])
+    lost["fleet in the area, all that can follow a signal"] = np.maximum(missing, 0.0)
+    step = timedelta(seconds=grid.step_s)
+    limits = []
+    for name in sorted(lost):
+        binding = np.flatnonzero(lost[name] > _NAMED_LIMIT_KW)
+        if len(binding):
+            limits.append(
+                BindingLimit(
+                    name=f"{direction.value}: {name}",
+                    kw=float(lost[name].max()),
+                    from_at=grid.start_at + int(binding[0]) * step,
+                    until_at=grid.start_at + (int(binding[-1]) + 1) * step,
+                )
+            )
+    return limits

@@ -1,0 +1,115 @@
+"""How many do as they are told: measured by cohort, drawn towards what is known where a cohort has shown little.
+
+A cohort is one class behind one adapter of one operator. Its ratio is the mean of a Beta posterior whose prior is the
+adapter's, and the adapter's prior is the field's: 3 % refuse and 2 % ignore (Gelman et al., Bayesian Data Analysis,
+3rd ed., 2.4 and 5.1).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from optimizer.problem.validation import IntArray
+from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex, FleetState
+from vpp.domain.resource import CHARGING, Adapter
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.planning.quote.outlook import usable_rows
+
+PRIOR_RATIO = 0.95
+"""Chance to do as told before anything was measured."""
+_PRIOR_WEIGHT = 200.0
+_COHORT_WEIGHT = 50.0
+"""Trials after which a cohort's own record counts as much as its adapter's."""
+_SETTLED_S = 120.0
+"""A setpoint that has stood so long, and its ramp besides, should show in the meter."""
+_TOLERANCE_RATIO, _TOLERANCE_KW = 0.1, 0.3
+_CONFIRMED = "confirmed"
+_ENDED = frozenset({_CONFIRMED, "refused", "ignored", "unreachable"})
+
+
+class ResponseRates:
+    """Trials and successes of every cohort; each setpoint that stands long enough is one trial of its row."""
+
+    def __init__(self) -> None:
+        self._index: FleetIndex | None = None
+        self._cohort: IntArray = np.zeros(0, dtype=np.int64)
+        self._adapter: IntArray = np.zeros(0, dtype=np.int64)
+        self._told: FloatArray = np.zeros(0)
+        self._since_s: FloatArray = np.zeros(0)
+        self._counted: BoolArray = np.zeros(0, dtype=np.bool_)
+        self._tried: dict[int, float] = {}
+        self._kept: dict[int, float] = {}
+
+    def observe(self, state: FleetState, setpoint_kw: FloatArray) -> None:
+        """Compare setpoints with meters.
+
+        Args:
+            state: The picture.
+            setpoint_kw: What each row was told, NaN where it was told nothing, shape ``(n_resources,)``.
+        """
+        self._take(state.index)
+        allowed = np.maximum(_TOLERANCE_RATIO * np.abs(np.nan_to_num(setpoint_kw)), _TOLERANCE_KW)
+        stands = np.abs(setpoint_kw - self._told) <= allowed
+        self._since_s[~stands] = state.at_s
+        self._counted[~stands] = False
+        self._told = np.where(stands, self._told, setpoint_kw)
+        due = stands & ~self._counted & (state.at_s - self._since_s >= _settling_s(state.index)) & usable_rows(state)
+        rows = np.flatnonzero(due & np.isfinite(state.power_kw))
+        if not len(rows):
+            return
+        self._counted[rows] = True
+        apart = state.power_kw[rows] - setpoint_kw[rows]
+        ceiling = state.index.is_class(*CHARGING)[rows] & (setpoint_kw[rows] >= 0.0)
+        kept = np.where(ceiling, apart <= allowed[rows], np.abs(apart) <= allowed[rows])
+        codes, place = np.unique(self._cohort[rows], return_inverse=True)
+        tried, done = np.bincount(place), np.bincount(place, kept)
+        for code, more, well in zip(codes.tolist(), tried.tolist(), done.tolist(), strict=True):
+            self._tried[code] = self._tried.get(code, 0.0) + more
+            self._kept[code] = self._kept.get(code, 0.0) + well
+
+    def ratio(self, index: FleetIndex, ended: Mapping[tuple[str, str, str], int]) -> FloatArray:
+        """Return each row's chance to do as it is told, shape ``(n_resources,)``.
+
+        Args:
+            index: The fleet.
+            ended: Number of ended commands by adapter, fate and reason.
+        """
+        self._take(index)
+        prior = adapter_ratio(ended)
+        codes, first, place = np.unique(self._cohort, return_index=True, return_inverse=True)
+        tried = np.array([self._tried.get(code, 0.0) for code in codes.tolist()])
+        kept = np.array([self._kept.get(code, 0.0) for code in codes.tolist()])
+        drawn = prior[self._adapter[first]]
+        return np.asarray(((kept + _COHORT_WEIGHT * drawn) / (tried + _COHORT_WEIGHT))[place])
+
+    def _take(self, index: FleetIndex) -> None:
+        if self._index is index:
+            return
+        more = len(index) - len(self._told)
+        self._index = index
+        self._adapter = index.adapter_code.astype(np.int64)
+        operators = index.operator_code.astype(np.int64)
+        self._cohort = (operators * len(CLASSES) + index.class_code) * len(ADAPTERS) + self._adapter
+        self._told = np.append(self._told, np.full(more, np.nan))
+        self._since_s = np.append(self._since_s, np.full(more, np.nan))
+        self._counted = np.append(self._counted, np.zeros(more, dtype=np.bool_))
+
+
+def _settling_s(index: FleetIndex) -> FloatArray:
+    """Return how long a setpoint must stand before its meter is a verdict: a plant ramps for minutes."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ramp_s = np.nan_to_num(index.declared_up_kw / index.ramp_kw_per_min, nan=0.0, posinf=0.0) * SECONDS_PER_MINUTE
+    return np.asarray(_SETTLED_S + ramp_s)
+
+
+def adapter_ratio(ended: Mapping[tuple[str, str, str], int]) -> npt.NDArray[np.float64]:
+    """Return each adapter's share of confirmed commands, drawn towards the field's, shape ``(len(ADAPTERS),)``."""
+    kept = dict.fromkeys(Adapter, PRIOR_RATIO * _PRIOR_WEIGHT)
+    asked = dict.fromkeys(Adapter, _PRIOR_WEIGHT)
+    for (adapter, fate, _), count in ended.items():
+        if fate in _ENDED:
+            asked[Adapter(adapter)] += count
+            kept[Adapter(adapter)] += count if fate == _CONFIRMED else 0
+    return np.array([kept[adapter] / asked[adapter] for adapter in ADAPTERS])

@@ -1,0 +1,253 @@
+"""The plan and its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import numpy as np
+
+from optimizer.problem.solution import GAP_RATIO, Solution, Status
+from optimizer.problem.validation import ProblemError
+from vpp.domain.fleet import FleetState
+from vpp.domain.resource import ResourceClass
+from vpp.domain.schedule import Rung, Schedule
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import STEPS_PER_DAY
+from vpp.planning.feeder_flow import named_overload, overload_kw
+from vpp.planning.forecast.load_forecast import Forecast, promised_cars
+from vpp.planning.quote.outlook import Outlook
+from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.quote.response_rate import PRIOR_RATIO
+from vpp.planning.schedule.commitment import Commitment
+from vpp.planning.schedule.device_blocks import storing_rows
+from vpp.planning.schedule.energy_recovery import EnergyRecovery
+from vpp.planning.schedule.redispatch import to_event_problem, to_intended
+from vpp.planning.schedule.reserve_energy import Held, held_windows
+from vpp.planning.schedule.solver_process import Refused, SolverProcess
+from vpp.planning.schedule.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
+from vpp.planning.schedule.warm_start import WarmStart
+from vpp.planning.sums import Powers
+from vpp.planning.tariff import Tariff
+
+INTENDED_GAP_RATIO = 1e-3
+"""Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
+_RENEWED_GAP_RATIO = 2e-3
+"""Good enough for what is intended instead of an earlier answer, and made anew within a quarter of an hour itself."""
+_WARM_UP_S = 180.0
+"""Wall seconds that are given to a solver that compiles its kernels for the first time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remembered:
+    """The last plan that was solved, and the departures it was made for."""
+
+    schedule: Schedule
+    departure_s: FloatArray
+
+
+class Planner:
+    """Makes schedules; never raises for what a solver or a number did, never waits past its deadline.
+
+    Args:
+        tariff: Prices.
+        policy: Settings of the plan.
+        deadline_s: Wall seconds a plan may take.
+        count: Steps of a plan.
+        child: The solver.
+    """
+
+    def __init__(
+        self,
+        *,
+        tariff: Tariff | None = None,
+        policy: PlanningPolicy | None = None,
+        deadline_s: float = 30.0,
+        count: int = STEPS_PER_DAY,
+        child: SolverProcess | None = None,
+    ) -> None:
+        self._tariff = tariff or Tariff()
+        self._policy = policy or PlanningPolicy()
+        self._deadline_s = deadline_s
+        self._count = count
+        self._child = child or SolverProcess()
+        self._remembered: _Remembered | None = None
+        self._before: _Remembered | None = None
+        self._usual: Schedule | None = None
+        self._carry: WarmStart | None = None
+        self._event_carry: WarmStart | None = None
+
+    async def start(self) -> None:
+        """Warm the solver up; where it takes very long, plans fall back meanwhile."""
+        await self._child.ready(patience_s=_WARM_UP_S)
+
+    async def plan(
+        self,
+        state: FleetState,
+        *,
+        forecast: Forecast,
+        kept_until_s: float | None = None,
+        recoveries: Sequence[EnergyRecovery] = (),
+    ) -> Schedule:
+        """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
+
+        Args:
+            state: The picture it starts from.
+            forecast: At least as many steps as a plan has.
+            kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
+                quoted on it; ``None`` frees them.
+            recoveries: Requests whose energy is on its way back, or will be.
+        """
+        try:
+            # What is reserved and what else is asked do not depend on each other, and a city has two cores for them.
+            translation, held = await asyncio.gather(
+                asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries),
+                asyncio.to_thread(self._held, state, forecast),
+            )
+            translation = with_reserve(translation, held, self._policy)
+        except ProblemError as error:
+            return self._fallback(state, forecast, str(error))
+        self._before = self._remembered
+        answer = await self._solved(translation, self._carry)
+        match answer:
+            case Refused():
+                return self._fallback(state, forecast, answer.reason)
+            case Solution():
+                schedule = self._accepted(state, forecast, translation, answer)
+                if kept_until_s is None and not recoveries:
+                    self._usual = schedule  # from here on plans know what a request takes
+                return schedule
+            case _:
+                assert_never(answer)
+
+    def withdraw(self) -> None:
+        """Forget the last plan, which was not put in force; the one before it still is."""
+        self._remembered = self._before
+
+    async def redispatch(
+        self, state: FleetState, *, forecast: Forecast, plan: Schedule, events: Sequence[Commitment]
+    ) -> Schedule | None:
+        """Return what the fleet intends so that every event is met from ``plan``; ``None`` where none was found.
+
+        Rows that no event may move are NaN. The plan itself is not touched.
+
+        Args:
+            state: The picture it starts from.
+            forecast: Begins where the events' grids do.
+            plan: The baseline plan.
+            events: What is promised, at least one.
+        """
+        try:
+            translation = await asyncio.to_thread(
+                to_event_problem,
+                state,
+                forecast=forecast,
+                plan=plan,
+                events=events,
+                tariff=self._tariff,
+                policy=self._policy,
+                count=self._count,
+            )
+        except ProblemError:
+            return None
+        # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
+        gap_ratio = INTENDED_GAP_RATIO if self._event_carry is None else _RENEWED_GAP_RATIO
+        answer = await self._solved(translation, self._event_carry, gap_ratio=gap_ratio)
+        if isinstance(answer, Refused) or answer.status is Status.NONE:
+            return None
+        self._event_carry = WarmStart.of(translation, answer.warm)
+        return await asyncio.to_thread(to_intended, translation, answer, state)
+
+    async def close(self) -> None:
+        """End the solver."""
+        await self._child.close()
+
+    async def _solved(
+        self, translation: Translation, carry: WarmStart | None, *, gap_ratio: float = GAP_RATIO
+    ) -> Solution | Refused:
+        warm = None if carry is None else await asyncio.to_thread(carry.onto, translation)
+        return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm, gap_ratio=gap_ratio)
+
+    def _translated(
+        self, state: FleetState, forecast: Forecast, kept_until_s: float | None, recoveries: Sequence[EnergyRecovery]
+    ) -> Translation:
+        return to_problem(
+            state,
+            forecast=forecast,
+            tariff=self._tariff,
+            policy=self._policy,
+            count=self._count,
+            in_force=self._remembered.schedule if self._remembered else None,
+            kept_until_s=kept_until_s,
+            recoveries=recoveries,
+            before=self._usual,
+        )
+
+    def _held(self, state: FleetState, forecast: Forecast) -> Sequence[Held]:
+        """Return the reserve windows of the plan, net of what everybody but the stores gives."""
+        if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
+            return ()
+        ground = QuoteBasis.of(Outlook.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
+        grid = replace(forecast.grid, count=self._count)
+        return held_windows(ground, self._policy.reserve, grid, self._policy.rebuilding)
+
+    def _accepted(
+        self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution
+    ) -> Schedule:
+        if solution.status is Status.NONE:
+            return self._fallback(state, forecast, solution.reason)
+        schedule = to_schedule(translation, solution, state.index)
+        self._carry = WarmStart.of(translation, solution.warm)
+        self._remembered = _Remembered(schedule=schedule, departure_s=state.departure_s.copy())
+        return schedule
+
+    def _fallback(self, state: FleetState, forecast: Forecast, reason: str) -> Schedule:
+        grid = replace(forecast.grid, count=self._count)
+        safe = safe_default(state, forecast, grid, reason)
+        if self._remembered is None or self._remembered.schedule.grid.end_s <= grid.start_s:
+            return safe
+        return _tail(state, self._remembered, safe)
+
+
+def safe_default(state: FleetState, forecast: Forecast, grid: TimeGrid, reason: str) -> Schedule:
+    """Return the rule-based schedule: drivers and sites do as they do, storage rests, else defaults."""
+    expected = forecast.expected_kw[:, : grid.count]
+    default = np.where(state.index.is_class(ResourceClass.PV), 0.0, state.index.default_kw)
+    power = np.where(np.isfinite(expected), expected, default[:, None])
+    power[state.index.is_class(ResourceClass.STORAGE)] = 0.0
+    return _unsolved(state, grid, power, Rung.SAFE_DEFAULT, reason)
+
+
+def _tail(state: FleetState, remembered: _Remembered, safe: Schedule) -> Schedule:
+    """Return the previous plan where it still speaks of the same cars, the safe default elsewhere."""
+    old = remembered.schedule
+    offset = round((safe.grid.start_s - old.grid.start_s) / old.grid.step_s)
+    first, last = max(-offset, 0), min(old.grid.count - offset, safe.grid.count)
+    rows = np.flatnonzero(_unchanged(state, remembered))
+    power = safe.power_kw.copy()
+    power[rows, first:last] = old.power_kw[rows, first + offset : last + offset]
+    return _unsolved(state, safe.grid, power, Rung.PREVIOUS, safe.reason)
+
+
+def _unchanged(state: FleetState, remembered: _Remembered) -> BoolArray:
+    """Return rows the previous plan decided and whose car, if any, is still the same, shape ``(n_resources,)``."""
+    known = len(remembered.departure_s)
+    before = np.full(len(state), np.nan)
+    before[:known] = remembered.departure_s
+    same_car = ~promised_cars(state) | (before == state.departure_s)
+    old_row = np.arange(len(state)) < known
+    return np.asarray(old_row & same_car & storing_rows(state))
+
+
+def _unsolved(state: FleetState, grid: TimeGrid, power_kw: Powers, rung: Rung, reason: str) -> Schedule:
+    return Schedule(
+        grid=grid,
+        power_kw=power_kw,
+        rung=rung,
+        objective_cny=float("nan"),
+        gap_ratio=float("nan"),
+        solve_s=0.0,
+        reason=reason,
+        overload_kw=named_overload(state.index, overload_kw(state.index, power_kw).max(axis=1, initial=0.0)),
+    )

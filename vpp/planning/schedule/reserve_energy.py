@@ -1,0 +1,143 @@
+"""Charge held back for hours in which a gigawatt may be asked: how much stores must keep beyond what others give.
+
+Photovoltaics are gone in the evening and cars are few; what buildings and plants give then is expected at its p10, and
+the stores keep the rest instead of spending it on the price (fleet model: 67 MW of 310 are left at 20:00 otherwise).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vpp.domain.request import Direction
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.planning.quote.deliverable import Z10, correlated_variance
+from vpp.planning.quote.flexibility_envelope import room
+from vpp.planning.quote.quote_basis import STORAGE, V2G, QuoteBasis
+from vpp.planning.quote.transformer_headroom import passed
+from vpp.planning.tariff import SHANGHAI_OFFSET_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveWindow:
+    """Hours of every day, Asia/Shanghai, in which so much upward power must be there.
+
+    Attributes:
+        from_hour: First hour, 0-24.
+        until_hour: End; at or below ``from_hour`` it lies on the next day.
+        need_kw: Power that must be there, sustained to the end.
+    """
+
+    from_hour: float
+    until_hour: float
+    need_kw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilding:
+    """How stores win back what a call of one window took, so that the next window of the day is backed as well.
+
+    Attributes:
+        power_kw: Net load they may add together.
+        after_h: Hours from a window's end until they begin: the release and the watch of the rebound.
+    """
+
+    power_kw: float
+    after_h: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One window on a grid: steps ``[first, last)`` and what the stores must keep for them."""
+
+    first: int
+    last: int
+    need_kw: float
+
+
+def held_windows(
+    ground: QuoteBasis, windows: Sequence[ReserveWindow], grid: TimeGrid, rebuilding: Rebuilding | None = None
+) -> tuple[Held, ...]:
+    """Return the windows that lie whole on ``grid``, disjoint and in order, with the need net of what others give.
+
+    Args:
+        ground: Picture of the fleet.
+        windows: What is kept every day.
+        grid: Steps of the plan, beginning where the ground's do.
+        rebuilding: What is won back between two windows; without it each is backed as if no other were called.
+    """
+    found: list[Held] = []
+    for first, last, need_kw in sorted(_occurrences(windows, grid)):
+        if found and first < found[-1].last:
+            continue
+        others = float(others_p10_kw(ground, first, last).min())
+        if need_kw > others:
+            found.append(Held(first=first, last=last, need_kw=need_kw - others))
+    return tuple(found) if rebuilding is None else _jointly_backed(found, rebuilding, _round_trip(ground), grid)
+
+
+def _jointly_backed(
+    windows: Sequence[Held], rebuilding: Rebuilding, round_trip: float, grid: TimeGrid
+) -> tuple[Held, ...]:
+    """Return the windows with what a later one needs and nobody could win back after an earlier one was called."""
+    backed: list[Held] = []
+    for window in reversed(windows):
+        missing_kwh = 0.0
+        if backed:
+            later = backed[-1]
+            hours = max((later.first - window.last) * grid.step_h - rebuilding.after_h, 0.0)
+            due_kwh = later.need_kw * (later.last - later.first) * grid.step_h
+            missing_kwh = max(due_kwh - round_trip * rebuilding.power_kw * hours, 0.0)
+        length_h = (window.last - window.first) * grid.step_h
+        backed.append(replace(window, need_kw=window.need_kw + missing_kwh / length_h))
+    return tuple(reversed(backed))
+
+
+def _round_trip(ground: QuoteBasis) -> float:
+    """Return what is left of energy that goes into stationary batteries and comes out of them again."""
+    stores = ground.stores
+    weight = np.where(stores.car > 0.0, 0.0, stores.capacity_kwh)
+    whole = float(weight.sum())
+    return float((weight * stores.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
+
+
+def others_p10_kw(ground: QuoteBasis, first: int, last: int) -> FloatArray:
+    """Return what everybody but storage and V2G gives upwards with nine chances in ten, shape ``(last - first,)``."""
+    begin, length = np.array([first]), np.array([last - first])
+    found = room(ground, Direction.UP, begin, length, named=False)
+    others = ~np.isin(ground.cells.tier, (STORAGE, V2G))
+    share = passed(ground, Direction.UP, begin, np.where(others[:, None, None], found.sums.room_kw, 0.0)).share
+    scale = share[ground.cells.node, 0] * others[:, None]
+    mean = found.sums.mean_kw[:, 0] * scale
+    total = mean.sum(axis=0)
+    variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(ground, mean)
+    variance += (ground.outlook.policy.common_error_ratio * total) ** 2
+    return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
+
+
+def held_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
+    """Return the steps that begin inside a window, also in one that began before the grid, shape ``(grid.count,)``."""
+    hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR
+    inside = np.zeros(grid.count, dtype=np.bool_)
+    for window in windows:
+        since = (hour - window.from_hour) % 24.0
+        inside |= since < ((window.until_hour - window.from_hour) % 24.0 or 24.0)
+    return inside
+
+
+def _occurrences(windows: Sequence[ReserveWindow], grid: TimeGrid) -> list[tuple[int, int, float]]:
+    """Return first step, end and need of every day's window that lies whole on the grid."""
+    found = []
+    midnight_s = (grid.start_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY * SECONDS_PER_DAY - SHANGHAI_OFFSET_S
+    days = round((grid.end_s - grid.start_s) / SECONDS_PER_DAY) + 2
+    for window in windows:
+        hours = (window.until_hour - window.from_hour) % 24.0 or 24.0
+        for day in range(-1, days):
+            begin_s = midnight_s + day * SECONDS_PER_DAY + window.from_hour * SECONDS_PER_HOUR
+            first = round((begin_s - grid.start_s) / grid.step_s)
+            last = round((begin_s + hours * SECONDS_PER_HOUR - grid.start_s) / grid.step_s)
+            if last > first >= 0 and last <= grid.count:
+                found.append((first, last, window.need_kw))
+    return found

@@ -1,0 +1,86 @@
+"""Carrying the answer to one problem over to the next: the clock has moved on, and cars have come and gone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.problem.problem import Problem
+from optimizer.problem.solution import Warm
+from optimizer.problem.validation import FloatArray, IntArray, PowerArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.planning.schedule.translate import NOBODY, Translation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmStart:
+    """What a solve left for the next one, and what it was about.
+
+    Attributes:
+        warm: Multipliers and schedule on ``grid``.
+        grid: The steps it is about.
+        rows: Fleet row of every device, see ``Translation``, shape ``(n,)``.
+        windows: First step and number of steps of every reserve window, shape ``(w, 2)``.
+    """
+
+    warm: Warm
+    grid: TimeGrid
+    rows: IntArray
+    windows: IntArray
+
+    @classmethod
+    def of(cls, translation: Translation, warm: Warm | None) -> "WarmStart | None":
+        """Return what the answer to ``translation`` leaves, ``None`` where it leaves nothing."""
+        if warm is None:
+            return None
+        windows = _windows(translation.problem)
+        return cls(warm=warm, grid=translation.grid, rows=translation.rows, windows=windows)
+
+    def onto(self, translation: Translation) -> Warm:
+        """Return the same on the grid and for the devices of ``translation``.
+
+        Steps beyond the old grid repeat its last one; a device that was not there does as if nobody asked.
+        """
+        grid, warm = translation.grid, self.warm
+        offset = round((grid.start_s - self.grid.start_s) / grid.step_s)
+        steps = np.clip(np.arange(grid.count) + offset, 0, self.grid.count - 1)
+        return Warm(
+            total_price=warm.total_price[steps],
+            node_import_price=warm.node_import_price[:, steps],
+            node_export_price=warm.node_export_price[:, steps],
+            regulation_price=warm.regulation_price[:, steps],
+            hold_price=self._hold_price(translation.problem, offset),
+            power_kw=None if warm.power_kw is None else self._power_kw(warm.power_kw, translation, steps),
+        )
+
+    def _power_kw(self, power_kw: PowerArray, translation: Translation, steps: IntArray) -> PowerArray:
+        place = {row: device for device, row in enumerate(self.rows.tolist()) if row != NOBODY}
+        found = np.array([place.get(row, -1) for row in translation.rows.tolist()], dtype=np.int64)
+        carried = _at_rest_kw(translation.problem).astype(power_kw.dtype)
+        known = np.flatnonzero(found >= 0)
+        carried[known] = power_kw[np.ix_(found[known], steps)]
+        return carried
+
+    def _hold_price(self, problem: Problem, offset: int) -> FloatArray | None:
+        """Return each window's price by its place in time; one that is new begins at half the price of a miss."""
+        if problem.reserve is None or self.warm.hold_price is None:
+            return None
+        known = {
+            (first - offset, length): price
+            for (first, length), price in zip(
+                self.windows.tolist(), np.asarray(self.warm.hold_price).tolist(), strict=True
+            )
+        }
+        fresh = 0.5 * problem.reserve.price_cny_per_kw
+        return np.array([known.get((first, length), fresh) for first, length in _windows(problem).tolist()])
+
+
+def _at_rest_kw(problem: Problem) -> FloatArray:
+    """Return what devices do that nobody asks: cars and batteries nothing, the others as expected, shape ``(n, T)``."""
+    idle = np.zeros((len(problem.charging) + len(problem.storing), problem.steps))
+    return np.concatenate([idle, -problem.solar.available_kw, problem.flexible.baseline_kw])
+
+
+def _windows(problem: Problem) -> IntArray:
+    if problem.reserve is None:
+        return np.zeros((0, 2), dtype=np.int64)
+    return np.stack([problem.reserve.first, problem.reserve.last - problem.reserve.first], axis=1)

@@ -1,0 +1,1 @@
+"""The telemetry store: samples as columnar files in a Delta table, queried with DuckDB."""

@@ -1,0 +1,148 @@
+"""Moves what the fast loop has recorded into the telemetry store, behind everybody's back.
+
+The frames of `vpp.storage.samples` are durable before a cycle acts on them, so they are what is acknowledged. This
+archive reads them in order, in a thread of its own, and remembers with every write how far it has come: a crash, a
+full disk or a slow object store delays it and loses nothing, and however far it falls behind its memory is bounded.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+import structlog
+
+from vpp.domain.errors import FrameError
+from vpp.domain.telemetry import RowArray, TelemetryBatch
+from vpp.storage.codec import decode
+from vpp.storage.sql import telemetry_frames
+from vpp.storage.telemetry.store import TelemetryStore
+
+_log = structlog.get_logger(__name__)
+_MOST_SAMPLES = 2_000_000
+_PAGE = 50
+_DAY_IS_OVER_AFTER_S = 3 * 3600.0
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveRules:
+    """When the archive does what.
+
+    Attributes:
+        write_wall_s: Wall seconds between two writes.
+        compact_wall_s: Wall seconds between two compactions.
+        keep_days: Days of samples that are kept in the store.
+        keep_frames_days: Days of frames that are kept for replay, once they are in the store; ``None`` for all.
+    """
+
+    write_wall_s: float = 30.0
+    compact_wall_s: float = 900.0
+    keep_days: float = 400.0
+    keep_frames_days: float | None = None
+
+
+class TelemetryArchive:
+    """Follows the frames of one database into one store.
+
+    Args:
+        engine: Where the frames are.
+        store: Where they go.
+        now_s: Says what time it is, in epoch seconds of the service's clock; called from the archive's thread.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, store: TelemetryStore, *, now_s: Callable[[], float], rules: ArchiveRules
+    ) -> None:
+        self.store = store
+        self._engine = engine
+        self._now_s = now_s
+        self._rules = rules
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._areas: Callable[[], RowArray] = _nowhere
+        self._since_compaction_s = 0.0
+        self._failing = False
+
+    def start(self, *, areas: Callable[[], RowArray]) -> None:
+        """Begin to follow; ``areas`` returns the area of every fleet row, as it is by then."""
+        self._areas = areas
+        self._thread = threading.Thread(target=self._follow, name="telemetry-archive", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left and stop; blocks."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._try_to_catch_up()
+        self.store.close()
+
+    def catch_up(self) -> int:
+        """Write every frame there is and not in the store yet; return how many samples.
+
+        Raises:
+            OSError: The store could not be written; what is missing is written with the next call.
+        """
+        count = 0
+        self.store.assign(self._areas())
+        while batches := self._next():
+            after, samples = batches
+            count += self.store.write(samples, at_s=self._now_s(), mark=after)
+        return count
+
+    def tidy(self) -> None:
+        """Compact, merge days that are over, forget what is too old; blocks."""
+        now_s, rules = self._now_s(), self._rules
+        self.store.compact(at_s=now_s)
+        self.store.merge_days(before_s=now_s - _DAY_IS_OVER_AFTER_S, at_s=now_s)
+        self.store.retain(from_s=now_s - rules.keep_days * _DAY_S, at_s=now_s)
+        if rules.keep_frames_days is not None:
+            self._forget_frames(now_s - rules.keep_frames_days * _DAY_S)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(self._rules.write_wall_s):
+            self._try_to_catch_up()
+            self._since_compaction_s += self._rules.write_wall_s
+            if self._since_compaction_s >= self._rules.compact_wall_s:
+                self._since_compaction_s = 0.0
+                self._trying(self.tidy)
+
+    def _try_to_catch_up(self) -> None:
+        self._trying(self.catch_up)
+
+    def _trying(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (OSError, sa.exc.SQLAlchemyError, FrameError) as error:
+            if not self._failing:
+                _log.error("telemetry archive is behind and tries again", why=str(error))
+            self._failing = True
+        else:
+            if self._failing:
+                _log.info("telemetry archive works again")
+            self._failing = False
+
+    def _next(self) -> tuple[int, Sequence[TelemetryBatch]] | None:
+        """Return the number of the last of the next frames, and their samples; ``None`` where there are none."""
+        table, after = telemetry_frames.c, self.store.mark
+        batches: list[TelemetryBatch] = []
+        while sum(map(len, batches)) < _MOST_SAMPLES:
+            page = sa.select(table.frame, table.samples).where(table.frame > after).order_by(table.frame).limit(_PAGE)
+            with self._engine.connect() as connection:
+                rows = connection.execute(page).all()
+            batches += [decode(bytes(row.samples)) for row in rows]
+            after = int(rows[-1].frame) if rows else after
+            if len(rows) < _PAGE:
+                break
+        return (after, batches) if after > self.store.mark else None
+
+    def _forget_frames(self, before_s: float) -> None:
+        old = (telemetry_frames.c.at_s < before_s) & (telemetry_frames.c.frame <= self.store.mark)
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(telemetry_frames).where(old))
+
+
+def _nowhere() -> RowArray:
+    return np.zeros(0, dtype=np.int32)
