@@ -54,7 +54,7 @@ class TlsMemory:
         self._wheel.look(self, now + WINDOW_WALL_S)
 
     def due(self, now: float) -> float:
-        """See ``wheel.Timed``: a window is over."""
+        """See ``timing_wheel.Timed``: a window is over."""
         fresh, self._fresh = self._fresh, 0
         self._count += fresh
         if fresh > CALM:
@@ -65,5 +65,5 @@ class TlsMemory:
         return math.inf
 
     def crashed(self, error: Exception) -> None:
-        """See ``wheel.Timed``."""
+        """See ``timing_wheel.Timed``."""
         log.error("what a rush of handshakes left behind could not be given back", exc_info=error)

@@ -192,7 +192,7 @@ class WebSocketConnection:
             self.cut()
 
     def due(self, now: float) -> float:
-        """See ``wheel.Timed``: the head, or the peer's own farewell, is overdue."""
+        """See ``timing_wheel.Timed``: the head, or the peer's own farewell, is overdue."""
         if now >= self._deadline and self.sock is not None:
             self.cut()
         return self._deadline if self.sock is not None else math.inf

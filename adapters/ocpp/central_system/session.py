@@ -188,7 +188,7 @@ class Session(Endpoint):
             self._registry.closed(self)
 
     def due(self, now: float) -> float:
-        """See ``wheel.Timed``: the answer to a call, or a sign of life."""
+        """See ``timing_wheel.Timed``: the answer to a call, or a sign of life."""
         call_due = super().due(now)
         if self.channel is None or self._retired:
             return math.inf

@@ -61,7 +61,7 @@ class Leases:
 
 
 class Sessions:
-    """A ``session.Registry`` and a ``door.Host``.
+    """A ``session.Registry`` and a ``acceptor.Host``.
 
     Args:
         dialects: The words of each version.
@@ -282,11 +282,11 @@ class Sessions:
     # Host.
 
     def knows(self, station: str) -> bool:
-        """See ``door.Host``."""
+        """See ``acceptor.Host``."""
         return bool(station) and (station in self._roster.chargers or bool(self._plates.rows_of(station)))
 
     def is_prior(self, station: str) -> bool:
-        """See ``door.Host``."""
+        """See ``acceptor.Host``."""
         return self._plates.in_event(station, self._clock.now_s())
 
     def welcome(self, channel: WebSocketConnection, station: str, subprotocol: str) -> None:
@@ -307,11 +307,11 @@ class Sessions:
         session.begin(channel)
 
     def turned_away(self, reason: str) -> None:
-        """See ``door.Host``."""
+        """See ``acceptor.Host``."""
         self._coalescer.rejected(reason)
 
     def knocked(self, name: str, peer: str, reason: str) -> None:
-        """See ``door.Host``."""
+        """See ``acceptor.Host``."""
         self._knocks.take(name, peer, reason)
 
     # The rest.

@@ -68,7 +68,7 @@ _UNIT_WORDS: Mapping[str, RateUnit] = {
 
 
 class Dialect16:
-    """See ``commands.Dialect``."""
+    """See ``scripts.Dialect``."""
 
     version = Version.V16
 
@@ -85,13 +85,13 @@ class Dialect16:
         }
 
     def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         if frame.action == "MeterValues":
             return meter_values_16(charger, frame.payload)
         return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
 
     def serve(self, charger: StationState, action: str, payload: Json) -> Json:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         served = self._served.get(action)
         if served is not None:
             return served(charger, payload)
@@ -164,7 +164,7 @@ class Dialect16:
     # What the station is told.
 
     def setup(self, charger: StationState) -> Script:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         told = yield from _configuration()
         _learn(charger, told)
         for connector in tuple(charger.rows):
@@ -179,7 +179,7 @@ class Dialect16:
         return ACCEPTED
 
     def set_profile(self, profile: Profile) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         body: Json = {
             "chargingProfileId": profile.id,
             "stackLevel": profile.stack_level,
@@ -192,7 +192,7 @@ class Dialect16:
         return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})
 
     def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         call = self.set_profile(profile)
         if odd is not None:
             call.payload["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"].append(
@@ -201,11 +201,11 @@ class Dialect16:
         return call
 
     def clear_profile(self, profile_id: int) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         return Call("ClearChargingProfile", {"id": profile_id})
 
     def clear_dispatch(self, connector: int) -> Sequence[Call]:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         at: Json = {"connectorId": connector}
         return (
             Call("ClearChargingProfile", {**at, "chargingProfilePurpose": "TxProfile"}),
@@ -213,11 +213,11 @@ class Dialect16:
         )
 
     def update_profile(self, profile_id: int, profile: Profile) -> Call:
-        """See ``commands.Dialect``; 1.6 has no such thing, so the whole profile is sent under its own id."""
+        """See ``scripts.Dialect``; 1.6 has no such thing, so the whole profile is sent under its own id."""
         return self.set_profile(replace(profile, id=profile_id))
 
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         at: Json = {"connectorId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
         return Call("GetCompositeSchedule", at)
 

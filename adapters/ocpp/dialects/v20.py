@@ -56,7 +56,7 @@ _LISTS = (("SampledDataCtrlr", "TxUpdatedMeasurands"), ("AlignedDataCtrlr", "Mea
 
 
 class Dialect2:
-    """See ``commands.Dialect``.
+    """See ``scripts.Dialect``.
 
     Args:
         version: 2.0.1 or 2.1, which share all messages used here; only 2.1 has setpoints.
@@ -80,11 +80,11 @@ class Dialect2:
         }
 
     def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
 
     def serve(self, charger: StationState, action: str, payload: Json) -> Json:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         served = self._served.get(action)
         if served is not None:
             return served(charger, payload)
@@ -135,7 +135,7 @@ class Dialect2:
     # What the station is told.
 
     def setup(self, charger: StationState) -> Script:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         abilities = [(_CONTROLLER, name) for name in _ABILITIES]
         told = yield from device_model.ask(abilities, patient=True)
         _learn(charger, {name: value for (_, name), value in told.items()})
@@ -153,7 +153,7 @@ class Dialect2:
         return ACCEPTED
 
     def set_profile(self, profile: Profile) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         body: Json = {
             "id": profile.id,
             "stackLevel": profile.stack_level,
@@ -169,7 +169,7 @@ class Dialect2:
         return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
 
     def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         call = self.set_profile(profile)
         if odd is not None:
             call.payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"].append(
@@ -178,22 +178,22 @@ class Dialect2:
         return call
 
     def clear_profile(self, profile_id: int) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         return Call("ClearChargingProfile", {"chargingProfileId": profile_id})
 
     def clear_dispatch(self, connector: int) -> Sequence[Call]:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         tied: Json = {"evseId": connector, "chargingProfilePurpose": "TxProfile"}
         above: Json = {"evseId": connector, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 1}
         return [Call("ClearChargingProfile", {"chargingProfileCriteria": criteria}) for criteria in (tied, above)]
 
     def update_profile(self, profile_id: int, profile: Profile) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         value = {"setpoint" if profile.setpoint else "limit": written(profile.told.value)}
         return Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": value})
 
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
-        """See ``commands.Dialect``."""
+        """See ``scripts.Dialect``."""
         at: Json = {"evseId": connector, "duration": duration_s, "chargingRateUnit": unit.value}
         return Call("GetCompositeSchedule", at)
 

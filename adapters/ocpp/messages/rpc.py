@@ -102,7 +102,7 @@ class Endpoint:
     Attributes:
         version: What the two sides agreed to speak.
         channel: The connection, ``None`` before it is open and once it is over.
-        alarm: See ``wheel.Timed``.
+        alarm: See ``timing_wheel.Timed``.
     """
 
     __slots__ = ("_hub", "_recent", "_waiting", "alarm", "channel", "version")
@@ -184,7 +184,7 @@ class Endpoint:
             self.channel.cut()
 
     def due(self, now: float) -> float:
-        """See ``wheel.Timed``: give up the outstanding CALL once it is overdue."""
+        """See ``timing_wheel.Timed``: give up the outstanding CALL once it is overdue."""
         if self._waiting is not None and self._waiting.due <= now:
             self.give_up()
         return _NEVER if self._waiting is None else self._waiting.due
@@ -209,7 +209,7 @@ class Endpoint:
             self.rejected("binary")
 
     def crashed(self, error: Exception) -> None:
-        """See ``channel.Owner`` and ``wheel.Timed``: whatever it was, this connection alone pays for it."""
+        """See ``channel.Owner`` and ``timing_wheel.Timed``: whatever it was, this connection alone pays for it."""
         if self._hub.crash_lines.take(self._hub.poller.now):  # who can bring one about can bring on thousands
             log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
         try:

@@ -1,7 +1,7 @@
 """The official JSON schemas, as the ``ocpp`` package ships them, compiled by jsonschema-rs on first use.
 
-``format`` is not asserted: stamps without an offset are in the field and ``wire.parse_stamp`` judges them; limits with
-``multipleOf: 0.1`` are decided correctly for floats, which the pure-Python validator does not do.
+``format`` is not asserted: stamps without an offset are in the field and ``ocpp_j.parse_stamp`` judges them; limits
+with ``multipleOf: 0.1`` are decided correctly for floats, which the pure-Python validator does not do.
 """
 
 import importlib.resources
