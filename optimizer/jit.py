@@ -4,8 +4,9 @@ numba's decorator returns its own dispatcher type, or an untyped one in older re
 knows; a kernel decorated with this one keeps its own signature for its callers.
 
 numba caches machine code by the file of the kernel alone: a kernel that calls another one from another file keeps the
-old code of that one after it was changed. So each folder's kernels are cached under a digest of all of them: whenever
-one changes, all of its folder are compiled afresh. (Kernels that call another folder's are not covered.)
+old code of that one after it was changed. So the kernels of a room, a folder directly below a top-level package with
+all that it holds, are cached under a digest of all of them: whenever one changes, all of its room are compiled afresh.
+(Kernels that call another room's are not covered.)
 """
 
 import hashlib
@@ -48,13 +49,26 @@ def njit(
 @lru_cache
 def _cache_folder(folder: Path) -> str:
     """Return where the kernels of ``folder`` are cached; empty, numba's own choice, where nothing can be written."""
-    digest = hashlib.sha256()
-    for source in sorted(folder.glob("*.py")):
-        content = source.read_bytes()
-        if b"njit" in content:
-            digest.update(source.name.encode())
-            digest.update(content)
     home = folder / "__pycache__"
     if not os.access(home if home.exists() else folder, os.W_OK):
         return ""
-    return str(home / f"kernels-{digest.hexdigest()[:16]}")
+    return str(home / f"kernels-{_digest(_room(folder))}")
+
+
+def _room(folder: Path) -> Path:
+    """Return the folder directly below the top-level package that ``folder`` lies in."""
+    while (folder.parent.parent / "__init__.py").exists():
+        folder = folder.parent
+    return folder
+
+
+@lru_cache
+def _digest(room: Path) -> str:
+    """Return the digest of all modules of a room that hold kernels."""
+    digest = hashlib.sha256()
+    for source in sorted(room.rglob("*.py")):
+        content = source.read_bytes()
+        if b"njit" in content:
+            digest.update(source.relative_to(room).as_posix().encode())
+            digest.update(content)
+    return digest.hexdigest()[:16]
