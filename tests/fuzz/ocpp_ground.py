@@ -120,7 +120,7 @@ class Line:
 
     async def upgrade(self, station: str, version: Version) -> bool:
         """Shake hands as a station; tell whether it was let in."""
-        await self.send(handshake.request(host="h", path=f"/ocpp/{station}", key=_KEY, version=version))
+        await self.send(handshake.request(host="h", path=f"/ocpp/{station}", key=_KEY, subprotocol=version))
         while b"\r\n\r\n" not in self.got:
             if not await self.read():
                 return False

@@ -265,7 +265,7 @@ class Swarm:
             host=host,
             path=f"/ocpp/{member.name}",
             key=self._nonce,
-            version=Version.V16,
+            subprotocol=Version.V16,
             authorization=handshake.basic(member.name, member.key),
         )
         self._watch(member, READ)
