@@ -227,6 +227,18 @@ async def test_a_station_that_takes_its_own_cap_alone_is_found_out_though_it_ref
         assert profiles(raw)[-1]["chargingProfilePurpose"] == "ChargePointMaxProfile"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_default_that_is_refused_three_times_by_accident_is_given_as_it_was(version: str) -> None:
+    sink, refusals = Sink(), [REJECTED] * 3
+    async with central(sink) as link, station(link, version=version, boot=False) as raw:
+        raw.rules["SetChargingProfile"] = lambda _: refusals.pop() if refusals else TAKEN
+        await raw.boot()
+        await raw.settled()
+        units = [profile["schedule"]["chargingRateUnit"] for profile in profiles(raw)]
+        assert units[:4] == ["W"] * 4
+        assert "A" not in units
+
+
 async def test_a_station_that_refuses_everything_is_measured_only_until_it_takes_something() -> None:
     sink = Sink()
     async with central(sink) as link, station(link, boot=False) as raw:

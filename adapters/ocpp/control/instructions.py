@@ -36,6 +36,8 @@ _ALL, _PERIODS = End.ALL, End.PERIODS
 _UNKNOWN_ACTION = "NotImplemented"
 _TRIES_OF_ALL = 24
 """More ways than there are for any station."""
+_REPEATS = 3
+"""How often a default is repeated as it is: one refusal in thirty means nothing, and a default stays for long."""
 _TRIES_OF_THE_REFUSING = 3
 """Ways that are tried with a station that has refused a dispatch value in all of them since its boot."""
 
@@ -48,7 +50,7 @@ def carry_out(dialect: Dialect, charger: StationState, command: Command) -> Scri
 
 
 def install_default(dialect: Dialect, charger: StationState, connector: int) -> Script:
-    """Return the script that makes sure the default value lies underneath; a refusal is asked once more."""
+    """Return the script that makes sure the default value lies underneath; a refusal is asked again."""
     row = charger.rows[connector]
     command = Command(
         id=reserved_profile_id(connector),
@@ -78,7 +80,7 @@ def again(lease: Lease, connector: int, row: int) -> Command:
 def _install(dialect: Dialect, charger: StationState, command: Command, *, again: bool = False) -> Script:
     """Give a value in the best way known, then in others.
 
-    A refusal may mean nothing, so ``again`` repeats the first; unless a fraction may be its cause.
+    A refusal may mean nothing, so ``again`` repeats the first a few times; unless a fraction may be its cause.
     """
     now_s = charger.services.clock.now_s()
     refusal = _before_sending(dialect, charger, command, now_s)
@@ -90,8 +92,10 @@ def _install(dialect: Dialect, charger: StationState, command: Command, *, again
         if profile in tried:
             continue
         answer = yield _call(dialect, charger, command, profile)
-        if again and not tried and judge(answer) is REFUSED and profile.told.value % 1 == 0:
+        repeats = _REPEATS if again and not tried and profile.told.value % 1 == 0 else 0
+        while repeats and judge(answer) is REFUSED:
             answer = yield _call(dialect, charger, command, profile)
+            repeats -= 1
         charger.ack_s = answer.took_s
         verdict = judge(answer)
         if verdict is ACCEPTED:

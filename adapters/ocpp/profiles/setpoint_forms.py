@@ -14,9 +14,6 @@ from adapters.ocpp.profiles.power_units import RateUnit
 
 WHOLE = 1.0
 """Step of whole amperes and whole watts."""
-_PATIENCE = 2
-"""How often watts are tried once more before another unit is: stations refuse now and then without meaning it, and in
-amperes a direct-current post gives far less than its nameplate at most cars' voltages."""
 
 
 class End(StrEnum):
@@ -89,8 +86,6 @@ def ways(choice: Choice) -> Iterator[SetpointForm]:
     yield whole
     if whole.unit is RateUnit.A:
         yield replace(whole, phases=not choice.phases)
-    else:
-        yield from (whole,) * _PATIENCE
     yield from [*purposes, *units] if choice.proven else [*units, *purposes]
     for end in choice.ends[1:]:
         yield from (replace(way, end=end) for way in (whole, *purposes))

@@ -192,7 +192,7 @@ def test_stations_alike_share_one_record() -> None:
 
 def test_a_request_and_its_answer_understand_each_other() -> None:
     key = b"dGhlIHNhbXBsZSBub25jZQ=="
-    head = request(host="h:1", path="/ocpp/CP1", key=key, version=Version.V16).removesuffix(b"\r\n\r\n")
+    head = request(host="h:1", path="/ocpp/CP1", key=key, subprotocol=Version.V16).removesuffix(b"\r\n\r\n")
     parsed = parse_request(head)
     answer = accepted(parsed, Version.V16).removesuffix(b"\r\n\r\n")
     assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer  # the example of RFC 6455, 1.3
