@@ -1,7 +1,13 @@
-"""Samples and outcomes in batches: one delivery to the sink about every 20 ms, however many stations spoke."""
+"""Batches of samples and outcomes: one delivery to the sink for whatever came within some 20 ms.
+
+Order: within a batch samples keep the order in which they came; samples are delivered before the outcomes that were
+collected with them; a session event is delivered after everything that came before it. Counts of dropped and repaired
+messages are passed on at once, for they have no place in time.
+"""
 
 import asyncio
 from array import array
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,27 +15,46 @@ from vpp.domain.knock import Knock
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
-from vpp.ports import Clock, LinkSink
+from vpp.ports import LinkSink
 
 FLUSH_WALL_S = 0.02
-"""Wall seconds a sample may wait for company; far below any cycle of the service."""
+"""Longest wall time a sample waits for others; far below any cycle of the service."""
 
 _POWER, _ENERGY = int(Quantity.POWER_KW), int(Quantity.ENERGY_KWH)
+_CONNECTED = int(Quantity.CONNECTED)
 
 
 class Batcher:
-    """Collects what stations said, in columns, and delivers it; session news keeps its place among the samples."""
+    """Collects samples and outcomes in columns and delivers them together.
 
-    def __init__(self, adapter: str, *, sink: LinkSink, clock: Clock) -> None:
+    Args:
+        adapter: Name of the protocol, as in the registry and in metrics.
+        sink: Receiver of the batches; what comes before ``open`` is kept where there is none yet.
+        flush_wall_s: Longest wall time before delivery, ``None`` where the owner alone calls ``flush``. With a time the
+            batcher is used inside a running event loop.
+    """
+
+    def __init__(
+        self, adapter: str, *, sink: LinkSink | None = None, flush_wall_s: float | None = FLUSH_WALL_S
+    ) -> None:
         self._adapter = adapter
         self._sink = sink
-        self._clock = clock
+        self._flush_wall_s = flush_wall_s
         self._rows, self._quantities, self._values, self._at_s = _columns()
         self._outcomes: list[tuple[int, int, int, int, float]] = []
         self._timer: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """Return how many samples and outcomes wait."""
+        return len(self._rows) + len(self._outcomes)
+
+    def open(self, sink: LinkSink) -> None:
+        """Deliver to ``sink`` from now on, what was collected before included."""
+        self._sink = sink
+        self.flush()
+
     def sample(self, row: int, quantity: Quantity, value: float, at_s: float) -> None:
-        """Take one measurement."""
+        """Add one measurement, taken at epoch second ``at_s``."""
         self._rows.append(row)
         self._quantities.append(quantity)
         self._values.append(value)
@@ -38,7 +63,7 @@ class Batcher:
             self._arm()
 
     def reading(self, row: int, power_kw: float, energy_kwh: float, at_s: float) -> None:
-        """Take power and register of one row, the register where it is known."""
+        """Add power (kW, load positive) and energy register (kWh, NaN where unknown) of one row."""
         rows, quantities, values, stamps = self._rows, self._quantities, self._values, self._at_s
         if energy_kwh == energy_kwh:  # noqa: PLR0124 - not NaN, in the frequent path
             rows.append(row)
@@ -52,34 +77,51 @@ class Batcher:
         if self._timer is None:
             self._arm()
 
-    def outcome(self, command_id: int, row: int, status: OutcomeStatus, reason: Reason) -> None:
-        """Take the end of one instruction."""
-        self._outcomes.append((command_id, row, status, reason, self._clock.now_s()))
+    def presence(self, rows: Iterable[int], at_s: float, *, connected: bool) -> None:
+        """Add that rows can, or cannot, be reached."""
+        value = float(connected)
+        for row in rows:
+            self._rows.append(row)
+            self._quantities.append(_CONNECTED)
+            self._values.append(value)
+            self._at_s.append(at_s)
+        if self._timer is None and self._rows:
+            self._arm()
+
+    def outcome(self, command_id: int, row: int, status: OutcomeStatus, reason: Reason, at_s: float) -> None:
+        """Add the outcome of one command."""
+        self._outcomes.append((command_id, row, status, reason, at_s))
         if self._timer is None:
             self._arm()
 
     def session(self, event: SessionEvent) -> None:
-        """Pass on news of a car, after the samples that came before it."""
+        """Pass a session event on, after all that came before it."""
         self.flush()
-        self._sink.session(event)
+        if self._sink is not None:
+            self._sink.session(event)
 
     def rejected(self, reason: str) -> None:
-        """Count a frame or a part of one that was dropped."""
-        self._sink.rejected_frame(self._adapter, reason)
+        """Count a frame, or a part of one, that was dropped."""
+        if self._sink is not None:
+            self._sink.rejected_frame(self._adapter, reason)
 
     def healed(self, kind: str) -> None:
         """Count a message that was taken after a repair."""
-        self._sink.healed(self._adapter, kind)
+        if self._sink is not None:
+            self._sink.healed(self._adapter, kind)
 
     def knocked(self, knock: Knock) -> None:
-        """Pass on that a station was not let in."""
-        self._sink.knocked(knock)
+        """Pass on that a device was refused."""
+        if self._sink is not None:
+            self._sink.knocked(knock)
 
     def flush(self) -> None:
-        """Deliver everything collected so far."""
+        """Deliver what was collected so far; keep it where there is no sink yet."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._sink is None:
+            return
         if self._rows:
             batch = TelemetryBatch(
                 rows=np.frombuffer(self._rows, dtype=np.int32),
@@ -94,7 +136,8 @@ class Batcher:
             self._sink.outcomes(_outcome_batch(outcomes))
 
     def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(FLUSH_WALL_S, self.flush)
+        if self._flush_wall_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._flush_wall_s, self.flush)
 
 
 def _columns() -> "tuple[array[int], array[int], array[float], array[float]]":

@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 import structlog
 
+from adapters.kit.batching import Batcher
 from adapters.modbus.address import Address
 from adapters.modbus.devices.device import Device
 from adapters.modbus.devices.mapped_device import MappedDevice
 from adapters.modbus.devices.register_map import RegisterMap
 from adapters.modbus.devices.sunspec_device import SunSpecDevice
 from adapters.modbus.memory import VolatileMemory
-from adapters.modbus.outlet import NAME, Outlet
 from adapters.modbus.site import Pace, Site
 from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
 from vpp.domain.errors import InputError
@@ -24,6 +24,9 @@ from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.ports import Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)
+
+NAME = "modbus"
+"""Name of this adapter in the registry, metrics and journal."""
 _UNSUPPORTED: Verdict = (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
 _STALE_EPOCH: Verdict = (OutcomeStatus.REJECTED, Reason.REFUSED)
 _HASH_RANGE = 2.0**32
@@ -57,7 +60,7 @@ class ModbusLink:
         self._pace = Pace(poll_s=poll_s, timeout_s=timeout_s, reversion_s=reversion_s)
         self._maps = dict(maps)
         self._memory: DeviceMemory = VolatileMemory()
-        self._outlet = Outlet()
+        self._batcher = Batcher(NAME)
         self._sites: dict[tuple[str, int], Site] = {}
         self._site_of: dict[int, Site] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -111,7 +114,7 @@ class ModbusLink:
 
     async def start(self, sink: LinkSink) -> None:
         """Begin to connect; returns at once, as no socket is opened for listening."""
-        self._outlet.open(sink)
+        self._batcher.open(sink)
         self._running = True
         self._begin()
 
@@ -124,7 +127,7 @@ class ModbusLink:
             site = self._site_of.get(command.row)
             if stale or site is None or not self._running or site.endpoint not in self._tasks:
                 verdict = _STALE_EPOCH if stale else _UNSUPPORTED if site is None else NOT_CONNECTED
-                self._outlet.outcome(command.id, command.row, *verdict, now_s)
+                self._batcher.outcome(command.id, command.row, *verdict, now_s)
             else:
                 site.send(command)
 
@@ -137,7 +140,7 @@ class ModbusLink:
         await asyncio.gather(*tasks, return_exceptions=True)
         for site in self._sites.values():
             site.give_up()
-        self._outlet.flush()
+        self._batcher.flush()
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return identity, models, control and the last acknowledgement's latency; empty for rows not served here."""
@@ -158,7 +161,7 @@ class ModbusLink:
         site = self._sites.get(address.endpoint)
         if site is None:
             jitter = random.Random(zlib.crc32(repr(address.endpoint).encode()))  # noqa: S311 - jitter, not a secret
-            site = Site(address.endpoint, clock=self._clock, pace=self._pace, outlet=self._outlet, jitter=jitter)
+            site = Site(address.endpoint, clock=self._clock, pace=self._pace, batcher=self._batcher, jitter=jitter)
             self._sites[address.endpoint] = site
         spread = zlib.crc32(resource.address.encode()) / _HASH_RANGE * self._pace.poll_s
         unit = Unit(

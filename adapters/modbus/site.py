@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from adapters.modbus.outlet import Outlet
+from adapters.kit.backoff import Backoff
+from adapters.kit.batching import Batcher
 from adapters.modbus.transport.connection import (
     BehindGatewayError,
     ModbusConnection,
@@ -26,8 +27,10 @@ _LEAST_TIMEOUT_WALL_S = 1.0
 """No network is faster because the clock is."""
 _LATE_RATIO = 0.5
 """Share of the time between two polls by which a poll may be late before a clock that can waits for it."""
-_FIRST_BACKOFF_S = 1.0
-_LONGEST_BACKOFF_S = 60.0
+_RECONNECT = Backoff(first_s=1.0, longest_s=60.0, jitter=(0.5, 1.5))
+"""Wait before an endpoint is dialled again."""
+_LONGEST_SILENCE = 32.0
+"""Poll intervals after which a silent unit is asked again at the latest."""
 _SILENCES = 3
 """Silences in a row, of any units, after which the connection is in doubt."""
 _UNTRIED_SILENCES = 8
@@ -61,17 +64,18 @@ class Site:
     """
 
     def __init__(
-        self, endpoint: tuple[str, int], *, clock: Clock, pace: Pace, outlet: Outlet, jitter: random.Random
+        self, endpoint: tuple[str, int], *, clock: Clock, pace: Pace, batcher: Batcher, jitter: random.Random
     ) -> None:
         self.endpoint = endpoint
         self.units: dict[int, Unit] = {}
         self._clock = clock
         self._pace = pace
-        self._outlet = outlet
+        self._batcher = batcher
         self._jitter = jitter
         self._work = asyncio.Event()
         timeout_wall_s = max(clock.wall(pace.timeout_s), _LEAST_TIMEOUT_WALL_S)
         self._wire = ModbusConnection(endpoint, timeout_wall_s=timeout_wall_s, on_lost=self._work.set)
+        self._silence = Backoff(first_s=pace.poll_s, longest_s=_LONGEST_SILENCE * pace.poll_s, jitter=(0.75, 1.25))
         self._waiting: dict[int, Command] = {}
         self._down = False
         self._failures = 0
@@ -104,7 +108,7 @@ class Site:
                     await self._wire.open()
                     await self._serve()
                 self._went_down()
-                await self._clock.sleep(self._backoff_s())
+                await self._clock.sleep(_RECONNECT.wait_s(self._failures, self._jitter.uniform))
         finally:
             self._wire.close()
             self.give_up()
@@ -167,7 +171,10 @@ class Site:
         else:
             self._answered(unit)
         now_s = self._clock.now_s()
-        unit.due_s = max(unit.due_s + self._pace.poll_s, now_s) if not unit.silences else now_s + self._patience_s(unit)
+        if unit.silences:  # the first may be chance
+            unit.due_s = now_s + self._silence.wait_s(unit.silences, self._jitter.uniform)
+        else:
+            unit.due_s = max(unit.due_s + self._pace.poll_s, now_s)
 
     async def _obey(self, command: Command) -> None:
         now_s = self._clock.now_s()
@@ -192,7 +199,7 @@ class Site:
         self._silences = self._well_silent = 0
         self._tell_troubles(unit, now_s)
         if limit_kw == limit_kw:  # noqa: PLR0124 - false for NaN only: no setpoint is in force
-            self._outlet.sample(unit.row, Quantity.LIMIT_KW, limit_kw, now_s)
+            self._batcher.sample(unit.row, Quantity.LIMIT_KW, limit_kw, now_s)
 
     def _lease_s(self, command: Command, now_s: float) -> float:
         if command.layer is not Layer.DISPATCH:
@@ -206,14 +213,14 @@ class Site:
         self._connected(unit, connected=True)
         now_s = self._clock.now_s()
         for quantity, value in unit.device.samples():
-            self._outlet.sample(unit.row, quantity, value, now_s)
+            self._batcher.sample(unit.row, quantity, value, now_s)
         self._tell_troubles(unit, now_s)
 
     def _tell_troubles(self, unit: Unit, at_s: float) -> None:
         troubles = unit.troubles
         if troubles != unit.told_troubles:
             unit.told_troubles = troubles
-            self._outlet.sample(unit.row, Quantity.TROUBLES, float(troubles), at_s)
+            self._batcher.sample(unit.row, Quantity.TROUBLES, float(troubles), at_s)
 
     def _silent(self, unit: Unit, said: str, *, on_wire: bool) -> None:
         self._silences = self._silences + 1 if on_wire else 0
@@ -227,7 +234,7 @@ class Site:
     def _unusable(self, unit: Unit, reason: str, said: str) -> None:
         """Count an answer without use: the wire is fine, the unit is not (or not yet)."""
         self._silences = self._well_silent = 0
-        self._outlet.rejected(reason)
+        self._batcher.rejected(reason)
         unit.said = said
         if not unit.device.known:
             unit.silences += 1
@@ -237,7 +244,7 @@ class Site:
         if unit.connected is connected:
             return
         now_s = self._clock.now_s()
-        self._outlet.sample(unit.row, Quantity.CONNECTED, float(connected), now_s)
+        self._batcher.sample(unit.row, Quantity.CONNECTED, float(connected), now_s)
         if connected and unit.told:
             _log.info("modbus device recovered", row=unit.row, after_s=round(now_s - unit.since_s, 1))
         elif not connected and not self._down:
@@ -267,7 +274,7 @@ class Site:
         now_s = self._clock.now_s()
         for unit in self.units.values():
             if unit.connected:
-                self._outlet.sample(unit.row, Quantity.CONNECTED, 0.0, now_s)
+                self._batcher.sample(unit.row, Quantity.CONNECTED, 0.0, now_s)
             unit.forget(another_had_it=True)
             unit.connected, unit.told, unit.told_troubles, unit.silences = None, False, None, 0
             unit.due_s = min(unit.due_s, now_s + self._pace.poll_s)
@@ -281,11 +288,4 @@ class Site:
             self._settle(command, NOT_CONNECTED)
 
     def _settle(self, command: Command, verdict: Verdict) -> None:
-        self._outlet.outcome(command.id, command.row, *verdict, self._clock.now_s())
-
-    def _patience_s(self, unit: Unit) -> float:
-        return unit.backoff_s(self._pace.poll_s) * self._jitter.uniform(0.75, 1.25)
-
-    def _backoff_s(self) -> float:
-        longest = min(_FIRST_BACKOFF_S * 2.0 ** min(self._failures - 1, 10), _LONGEST_BACKOFF_S)
-        return longest * self._jitter.uniform(0.5, 1.5)
+        self._batcher.outcome(command.id, command.row, *verdict, self._clock.now_s())

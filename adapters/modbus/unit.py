@@ -22,8 +22,6 @@ from vpp.ports import DeviceMemory
 _log = structlog.get_logger(__name__)
 _LOST_AFTER = 2
 """Silences in a row after which a unit counts as lost."""
-_LONGEST_BACKOFF = 5
-"""A silent unit is asked again after 2, 4, ... at most 2**5 poll intervals."""
 _LEARNT_FOR_S = 6 * 3600.0
 """What was learnt of a device is learnt again after half of this to all of it: firmware and settings change."""
 _AGAIN_AFTER_S = 600.0
@@ -121,10 +119,6 @@ class Unit:
         """Return what is the matter with it as a bit mask."""
         refusing = {Trouble.REFUSES_LIMITS} if self._refusals >= _FAULTY_ORDERS else set()
         return mask_of(self.device.troubles() | refusing)
-
-    def backoff_s(self, poll_s: float) -> float:
-        """Return how long to leave a silent unit alone; the first silence may be chance."""
-        return float(poll_s * 2.0 ** min(max(self.silences - 1, 0), _LONGEST_BACKOFF))
 
     def forget(self, *, another_had_it: bool = False) -> None:
         """Learn it again: the connection was gone; where ``another_had_it``, also what was found before it wrote."""

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
-import numpy as np
 from paho.mqtt.reasoncodes import ReasonCode
 
+from adapters.kit.backoff import Backoff
 from vpp.domain.errors import ConfigurationError
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -20,6 +20,8 @@ _KEEPALIVE_WALL_S = 15
 """A dead socket is noticed after one and a half of these; the network's own seconds, whatever the clock does."""
 _INFLIGHT = 64
 """Messages of QoS 1 that may wait for the broker's receipt at once."""
+BACKOFF = Backoff(first_s=1.0, longest_s=60.0, jitter=(0.5, 1.0))
+"""Wait before the broker is dialled again, in the clock's seconds."""
 
 
 class Connection(aiomqtt.Client):
@@ -149,27 +151,3 @@ class Broker:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-class Backoff:
-    """Waiting times that double from try to try, shortened at random so that nobody comes back at once.
-
-    Args:
-        least_s: First wait, in the clock's seconds.
-        most_s: Longest wait.
-    """
-
-    def __init__(self, *, least_s: float = 1.0, most_s: float = 60.0) -> None:
-        self._least_s = least_s
-        self._most_s = most_s
-        self._next_s = least_s
-        self._chance = np.random.default_rng()
-
-    def next_s(self) -> float:
-        """Return how long to wait now."""
-        wait_s, self._next_s = self._next_s, min(2.0 * self._next_s, self._most_s)
-        return float(self._chance.uniform(0.5, 1.0)) * wait_s
-
-    def reset(self) -> None:
-        """Start over after a success."""
-        self._next_s = self._least_s

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 
+from adapters.kit.batching import Batcher
 from adapters.mqtt import payload
-from adapters.mqtt.batching import Batcher, Rejection
 from adapters.mqtt.command_queue import CommandQueue
 from adapters.mqtt.payload import DeviceReading
+from adapters.mqtt.rejections import Rejection, Rejections
 from adapters.mqtt.site_clock import SiteClock
 from adapters.mqtt.site_directory import SiteDirectory
 from adapters.mqtt.state_of_charge import Charges
@@ -26,10 +27,11 @@ _POWERS = (Quantity.POWER_KW, Quantity.P_MIN_KW, Quantity.P_MAX_KW, Quantity.LIM
 class Inbox:
     """Turns messages into samples, presence and outcomes; a bad one is counted and harms nobody else."""
 
-    def __init__(self, roster: SiteDirectory, ledger: CommandQueue, delivery: Batcher) -> None:
+    def __init__(self, roster: SiteDirectory, ledger: CommandQueue, batcher: Batcher) -> None:
         self._roster = roster
         self._ledger = ledger
-        self._delivery = delivery
+        self._batcher = batcher
+        self._rejections = Rejections(batcher)
         self._clocks: dict[str, SiteClock] = {}
         self._charges = Charges()
         self._latest: dict[int, tuple[float, Mapping[Quantity, float]]] = {}
@@ -47,14 +49,14 @@ class Inbox:
         site = site_of(topic_name)
         taker = self._takers.get(leaf_of(topic_name))  # type: ignore[call-overload]  # a Leaf is a str
         if taker is None:
-            self._delivery.reject(site, Rejection.UNKNOWN_TOPIC, topic_name)
+            self._rejections.add(site, Rejection.UNKNOWN_TOPIC, topic_name)
             return
         try:
             taker(site, message, now_s, retained=retained)
         except FrameError as error:
-            self._delivery.reject(site, Rejection.MALFORMED, error)
+            self._rejections.add(site, Rejection.MALFORMED, error)
         except InputError as error:
-            self._delivery.reject(site, Rejection.INVALID_FIELD, error)
+            self._rejections.add(site, Rejection.INVALID_FIELD, error)
 
     def latest(self, row: int) -> tuple[float, Mapping[Quantity, float]] | None:
         """Return when a device last reported and what, ``None`` before its first report."""
@@ -67,19 +69,19 @@ class Inbox:
 
     def _telemetry(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         if not self._roster.rows(site):
-            self._delivery.reject(site, Rejection.UNKNOWN_SITE, f"telemetry of site {site!r}, which is not registered")
+            self._rejections.add(site, Rejection.UNKNOWN_SITE, f"telemetry of site {site!r}, which is not registered")
             return
         if retained:
-            self._delivery.reject(site, Rejection.RETAINED, "telemetry that the broker kept; send it without retain")
+            self._rejections.add(site, Rejection.RETAINED, "telemetry that the broker kept; send it without retain")
             return
         stamp_s, readings, faults = payload.parse_telemetry(message)
         for fault in faults:
-            self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
+            self._rejections.add(site, Rejection.INVALID_FIELD, fault)
         at_s = self._instant_s(site, stamp_s, now_s)
         if at_s is None:
             return
         if self._roster.proves_return(site, at_s):
-            self._delivery.presence(self._roster.came(site), now_s, connected=True)
+            self._batcher.presence(self._roster.came(site), now_s, connected=True)
         for reading in readings:
             self._reading(site, reading, at_s, now_s)
 
@@ -91,24 +93,24 @@ class Inbox:
         if bool(before_s) != bool(clock.offset_s):
             mask = mask_of((Trouble.CLOCK_OFF,) if clock.offset_s else ())
             for row in self._roster.rows(site):
-                self._delivery.sample(row, Quantity.TROUBLES, mask, now_s)
+                self._batcher.sample(row, Quantity.TROUBLES, mask, now_s)
         at_s = clock.instant_s(stamp_s, now_s)
         if at_s is None:
             late = stamp_s < now_s
             word = f"{abs(now_s - stamp_s):.0f} s {'ago' if late else 'ahead'}"
-            self._delivery.reject(site, Rejection.OLD if late else Rejection.FUTURE, f"stamped {word}")
+            self._rejections.add(site, Rejection.OLD if late else Rejection.FUTURE, f"stamped {word}")
         return at_s
 
     def _reading(self, site: str, reading: DeviceReading, at_s: float, now_s: float) -> None:
         row = self._roster.row(site, reading.device)
         if row is None:
-            self._delivery.reject(site, Rejection.UNKNOWN_DEVICE, f"device {reading.device!r} is not registered")
+            self._rejections.add(site, Rejection.UNKNOWN_DEVICE, f"device {reading.device!r} is not registered")
             return
         values = self._believed(site, row, reading)
         if self._roster.set_device(row, online=reading.online):
-            self._delivery.presence([row], now_s, connected=reading.online and self._roster.is_online(site))
+            self._batcher.presence([row], now_s, connected=reading.online and self._roster.is_online(site))
         for quantity, value in values.items():
-            self._delivery.sample(row, quantity, value, at_s)
+            self._batcher.sample(row, quantity, value, at_s)
         if at_s >= self._latest.get(row, (at_s, {}))[0]:
             self._latest[row] = (at_s, values)
 
@@ -120,7 +122,7 @@ class Inbox:
             if abs(values.get(quantity, 0.0)) > most_kw > 0.0:
                 values = self._without(site, row, reading, values, quantity)
         for kind in reading.healed:
-            self._delivery.heal(kind)
+            self._batcher.healed(kind)
         if reading.per_cent is not None:
             self._charges.refused(row, reading.per_cent)
         if self._charges.known(row) and Quantity.SOC in values:
@@ -132,7 +134,7 @@ class Inbox:
     ) -> Mapping[Quantity, float]:
         field, span_kw = f"{quantity.name.lower()} of {reading.device}", self._roster.span_kw(row)
         accepted = f"kW; its nameplate says {span_kw} kW (watts go under ..._w)"
-        self._delivery.reject(site, Rejection.IMPLAUSIBLE, InputError(field, values[quantity], accepted))
+        self._rejections.add(site, Rejection.IMPLAUSIBLE, InputError(field, values[quantity], accepted))
         if quantity is Quantity.POWER_KW:
             return values  # it goes on to the gate, which refuses it and shows it on the device
         return {other: value for other, value in values.items() if other is not quantity}
@@ -145,38 +147,38 @@ class Inbox:
         share = self._charges.share(row, said)
         if math.isnan(share):
             fault = InputError(f"soc of {reading.device}", said, "a share from 0 to 1; its other values were per cent")
-            self._delivery.reject(site, Rejection.IMPLAUSIBLE, fault)
+            self._rejections.add(site, Rejection.IMPLAUSIBLE, fault)
             del values[Quantity.SOC]
         elif share != said:
-            self._delivery.heal("soc_per_cent")
+            self._batcher.healed("soc_per_cent")
             values[Quantity.SOC] = share
         return values
 
     def _outcome(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         if retained:
-            self._delivery.reject(site, Rejection.RETAINED, "an outcome that the broker kept; send it without retain")
+            self._rejections.add(site, Rejection.RETAINED, "an outcome that the broker kept; send it without retain")
             return
         _, answers, faults = payload.parse_outcomes(message)
         for answer in answers:
             errand = self._ledger.settle(answer.id, site, answer.device)
             if errand is not None:
-                self._delivery.outcome(errand, now_s, answer.status, answer.reason)
+                self._batcher.outcome(errand.command.id, errand.row, answer.status, answer.reason, now_s)
             elif answer.id > self._ledger.highest_id or self._ledger.is_under_way(answer.id):
-                self._delivery.reject(site, Rejection.UNKNOWN_COMMAND, f"outcome of {answer.id}, not asked of {site}")
+                self._rejections.add(site, Rejection.UNKNOWN_COMMAND, f"outcome of {answer.id}, not asked of {site}")
         for fault in faults:
-            self._delivery.reject(site, Rejection.INVALID_FIELD, fault)
+            self._rejections.add(site, Rejection.INVALID_FIELD, fault)
 
     def _status(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
         online, said_at_s = payload.parse_status(message)
         if not self._roster.rows(site):
-            self._delivery.reject(site, Rejection.UNKNOWN_SITE, f"status of site {site!r}, which is not registered")
+            self._rejections.add(site, Rejection.UNKNOWN_SITE, f"status of site {site!r}, which is not registered")
             return
         if online:
             # What the broker kept says who was there: unless it was said just now, the next live word tells who is.
             fresh = not retained or (said_at_s is not None and abs(now_s - said_at_s) <= _RECENT_S)
             if fresh and not self._roster.predates_loss(said_at_s):
-                self._delivery.presence(self._roster.came(site), now_s, connected=True)
+                self._batcher.presence(self._roster.came(site), now_s, connected=True)
             return
-        self._delivery.presence(self._roster.lost(site, now_s), now_s, connected=False)
+        self._batcher.presence(self._roster.lost(site, now_s), now_s, connected=False)
         for errand in self._ledger.give_up(site):
-            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+            self._batcher.outcome(errand.command.id, errand.row, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, now_s)

@@ -9,10 +9,10 @@ from itertools import groupby
 import aiomqtt
 import structlog
 
+from adapters.kit.batching import Batcher
 from adapters.mqtt import payload
-from adapters.mqtt.batching import NAME, Batcher
 from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
-from adapters.mqtt.connection import Backoff, Broker, Connection, apart
+from adapters.mqtt.connection import BACKOFF, Broker, Connection, apart
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.payload import Command
 from adapters.mqtt.site_directory import SiteDirectory
@@ -23,6 +23,9 @@ from vpp.domain.telemetry import Quantity
 from vpp.ports import Clock, LinkSink
 
 _log = structlog.get_logger(__name__)
+
+NAME = "mqtt"
+"""Name of this adapter in the registry, metrics and journal."""
 _HEARD = (Leaf.TELEMETRY, Leaf.OUTCOME, Leaf.STATUS)
 _SWEEPS_PER_TIMEOUT = 8
 _BATCH_SAMPLES = 5000
@@ -51,9 +54,9 @@ class MqttLink:
         self._sweep_s = ack_timeout_s / _SWEEPS_PER_TIMEOUT
         self._roster = SiteDirectory()
         self._ledger = CommandQueue(ack_timeout_s)
-        self._delivery = Batcher()
-        self._inbox = Inbox(self._roster, self._ledger, self._delivery)
-        self._backoff = Backoff()
+        self._batcher = Batcher(NAME, flush_wall_s=None)
+        self._inbox = Inbox(self._roster, self._ledger, self._batcher)
+        self._failures = 0
         self._owns: Callable[[str], bool] | None = None
         self._shares = asyncio.Event()
         self._followed: set[str] = set()
@@ -71,8 +74,8 @@ class MqttLink:
         new = self._roster.assign(index)
         self._shares.set()
         there = [row for row in new if self._roster.is_reachable(row)]
-        self._delivery.presence(there, self._clock.now_s(), connected=True)
-        self._delivery.flush()
+        self._batcher.presence(there, self._clock.now_s(), connected=True)
+        self._batcher.flush()
 
     def own(self, owns: Callable[[str], bool]) -> None:
         """See ``ShardedLink``; devices of the sites we leave count as not connected."""
@@ -80,12 +83,12 @@ class MqttLink:
         for site in self._followed:
             if not owns(site):
                 self._leave_site(site)
-        self._delivery.flush()
+        self._batcher.flush()
         self._shares.set()
 
     async def start(self, sink: LinkSink) -> None:
         """Begin; returns after the first try to reach the broker, which is tried again for ever should it fail."""
-        self._delivery.sink = sink
+        self._batcher.open(sink)
         self._task = asyncio.create_task(self._run(), name="mqtt link")
         self._task.add_done_callback(_tell_end)
         tried = asyncio.create_task(self._tried.wait())
@@ -98,7 +101,7 @@ class MqttLink:
         for position in range(len(batch)):
             self._enqueue(batch, position, now_s)
         self._work.set()
-        asyncio.get_running_loop().call_soon(self._delivery.flush)
+        asyncio.get_running_loop().call_soon(self._batcher.flush)
 
     async def close(self) -> None:
         """Stop; outstanding instructions come back as unreachable."""
@@ -132,7 +135,7 @@ class MqttLink:
         row, identity = int(batch.rows[position]), int(batch.ids[position])
         place = self._roster.place(row)
         if place is None:
-            self._delivery.unserved(identity, row, now_s)
+            self._batcher.outcome(identity, row, OutcomeStatus.REJECTED, Reason.UNSUPPORTED, now_s)
             return
         layer = Layer(int(batch.layers[position]))
         command = Command(
@@ -145,11 +148,11 @@ class MqttLink:
         )
         errand = QueuedCommand(row=row, site=place[0], command=command)
         if not self._roster.is_reachable(row):
-            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
             return
         replaced = self._ledger.add(errand)
         if replaced is not None:
-            self._delivery.outcome(replaced, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
+            self._end(replaced, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -162,7 +165,8 @@ class MqttLink:
                 await apart(self._serve())
             except* aiomqtt.MqttError as errors:
                 self._note_loss(errors.exceptions[0])
-            await self._clock.sleep(self._backoff.next_s())
+            self._failures += 1
+            await self._clock.sleep(BACKOFF.wait_s(self._failures))
 
     async def _serve(self) -> None:
         async with self._broker.connection() as connection:
@@ -201,8 +205,8 @@ class MqttLink:
             if self._owns is None or self._owns(site_of(message.topic.value)):
                 self._inbox.take(message.topic.value, body, self._clock.now_s(), retained=bool(message.retain))
             owed.append(message)
-            if not len(connection.messages) or len(self._delivery) >= _BATCH_SAMPLES:
-                self._delivery.flush()
+            if not len(connection.messages) or len(self._batcher) >= _BATCH_SAMPLES:
+                self._batcher.flush()
                 # Only what the sink has been given is taken off the broker's hands.
                 connection.acknowledge(owed)
                 owed.clear()
@@ -215,8 +219,8 @@ class MqttLink:
             now_s = self._clock.now_s()
             going, ended = self._ledger.leave(now_s)
             for errand in ended:
-                self._delivery.outcome(errand, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
-            self._delivery.flush()
+                self._end(errand, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
+            self._batcher.flush()
             async with asyncio.TaskGroup() as group:
                 for site, errands in groupby(sorted(going, key=_by_site), key=_by_site):
                     message = payload.commands(errand.command for errand in errands)
@@ -227,12 +231,12 @@ class MqttLink:
             await self._clock.sleep(self._sweep_s)
             now_s = self._clock.now_s()
             for errand in self._ledger.overdue(now_s):
-                self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+                self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
                 self._work.set()
-            self._delivery.flush()
+            self._batcher.flush()
 
     def _note_connection(self) -> None:
-        self._backoff.reset()
+        self._failures = 0
         self._work.set()
         if self._lost_at_s is not None:
             seconds = round(self._clock.now_s() - self._lost_at_s, 3)
@@ -245,7 +249,7 @@ class MqttLink:
             self._lost_at_s = self._clock.now_s()
             _log.warning("broker lost", broker=str(self._broker), why=_innermost(error))
             rows = self._roster.lost_all(self._lost_at_s)
-            self._delivery.presence(rows, self._lost_at_s, connected=False)
+            self._batcher.presence(rows, self._lost_at_s, connected=False)
         self._give_up()
         self._tried.set()
 
@@ -253,15 +257,18 @@ class MqttLink:
         """Note that a site is somebody else's."""
         now_s = self._clock.now_s()
         if self._roster.is_online(site):
-            self._delivery.presence(self._roster.lost(site, now_s), now_s, connected=False)
+            self._batcher.presence(self._roster.lost(site, now_s), now_s, connected=False)
         for errand in self._ledger.give_up(site):
-            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+
+    def _end(self, errand: QueuedCommand, now_s: float, status: OutcomeStatus, reason: Reason) -> None:
+        self._batcher.outcome(errand.command.id, errand.row, status, reason, now_s)
 
     def _give_up(self) -> None:
         now_s = self._clock.now_s()
         for errand in self._ledger.give_up():
-            self._delivery.outcome(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
-        self._delivery.flush()
+            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        self._batcher.flush()
 
 
 def _tell_end(task: asyncio.Task[None]) -> None:

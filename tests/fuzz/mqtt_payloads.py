@@ -3,11 +3,12 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from structlog.testing import capture_logs
 
-from adapters.mqtt.batching import Batcher
+from adapters.kit.batching import Batcher
 from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.payload import Command, DeviceReading, status, telemetry
@@ -107,11 +108,11 @@ class _Desk:
     sink: _Sink
     roster: SiteDirectory = field(default_factory=SiteDirectory)
     ledger: CommandQueue = field(default_factory=lambda: CommandQueue(30.0))
-    delivery: Batcher = field(default_factory=Batcher)
+    delivery: Batcher = field(default_factory=partial(Batcher, "mqtt", flush_wall_s=None))
     now_s: float = _NOW_S
 
     def __post_init__(self) -> None:
-        self.delivery.sink = self.sink
+        self.delivery.open(self.sink)
         self.roster.assign(_fleet())
         self.inbox = Inbox(self.roster, self.ledger, self.delivery)
 

@@ -9,7 +9,7 @@ import aiomqtt
 import structlog
 
 from adapters.mqtt import payload
-from adapters.mqtt.connection import Backoff, Broker, Connection, apart
+from adapters.mqtt.connection import BACKOFF, Broker, Connection, apart
 from adapters.mqtt.payload import Command, DeviceReading
 from adapters.mqtt.simulated.gateway import Gateway, Replies
 from adapters.mqtt.topics import Leaf, split_address, topic
@@ -87,7 +87,7 @@ class _Site:
         self._present = asyncio.Event()
         self._absent = asyncio.Event()
         self._due = asyncio.Event()
-        self._backoff = Backoff()
+        self._failures = 0
         self._lost_at_s: float | None = None
 
     def see(self, readings: DeviceReadings, *, report: bool) -> None:
@@ -111,7 +111,8 @@ class _Site:
             except* aiomqtt.MqttError as errors:
                 self._note_loss(errors)
             if self._present.is_set():
-                await self._clock.sleep(self._backoff.next_s())
+                self._failures += 1
+                await self._clock.sleep(BACKOFF.wait_s(self._failures))
 
     async def _serve(self) -> None:
         will = aiomqtt.Will(topic(self.name, Leaf.STATUS), payload.status(online=False), qos=1, retain=True)
@@ -131,7 +132,7 @@ class _Site:
         await connection.follow(topic(self.name, Leaf.COMMAND))
         status = payload.status(online=True, at_s=self._clock.now_s())
         await connection.say(topic(self.name, Leaf.STATUS), status, retain=True)
-        self._backoff.reset()
+        self._failures = 0
         self._due.set()
         if self._lost_at_s is not None:
             _log.info("site recovered", site=self.name, seconds=round(self._clock.now_s() - self._lost_at_s, 3))

@@ -209,7 +209,7 @@ class OcppLink:
 
     async def start(self, sink: LinkSink) -> None:
         """See ``DeviceLink``."""
-        self._coalescer = Batcher(ADAPTER, sink=sink, clock=self._clock)
+        self._coalescer = Batcher(ADAPTER, sink=sink)
         poller, wheel = Poller(self._rest_wall_s), TimingWheel()
         self._board = Switchboard(poller=poller, wheel=wheel, rsv_tolerated=self._tolerance.reserved_bits)
         self._sessions = sessions = self._open_sessions()

@@ -271,7 +271,7 @@ class Sessions:
         if command.quiet:
             self._ended_quietly(command, verdict)
             return
-        self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason)
+        self._coalescer.outcome(command.id, command.row, verdict.status, verdict.reason, self._clock.now_s())
 
     def _ended_quietly(self, command: Command, verdict: Verdict) -> None:
         """Take note that a station refuses to take a value again: what it holds now is not that value."""

@@ -9,6 +9,7 @@ from itertools import count
 
 import numpy as np
 
+from adapters.kit.backoff import Backoff
 from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.websocket.client_connect import ClientConnector
@@ -35,7 +36,8 @@ HANDSHAKE_WALL_S = 10.0
 PATIENCE_S = 30.0
 LEAST_PATIENCE_WALL_S = 10.0
 """Wall seconds a central system has to answer, however fast the clock."""
-LONGEST_PAUSE_S = 120.0
+RECONNECT = Backoff(longest_s=120.0)
+"""Pause before a station connects again; the first is what the central system asked for, or the caller's."""
 _TURN = (Version.V16, Version.V201, Version.V21)
 _SEED = 20_250_915
 
@@ -133,8 +135,8 @@ class OcppStations:
 
     def dial(self, station: Station, after_s: float) -> None:
         """See ``station.Surroundings``; pauses double up to two minutes and are jittered by half either way."""
-        pause_s = min(after_s * 2.0 ** min(station.attempts, 10), LONGEST_PAUSE_S)
-        self._dial_at(station, self.clock.now_s() + pause_s * self._rng.uniform(0.5, 1.5))
+        pause_s = RECONNECT.wait_s(station.attempts + 1, self._rng.uniform, first_s=after_s)
+        self._dial_at(station, self.clock.now_s() + pause_s)
 
     # Clockwork.
 

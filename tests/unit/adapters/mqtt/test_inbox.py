@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
-from adapters.mqtt.batching import Batcher
+from adapters.kit.batching import Batcher
 from adapters.mqtt.command_queue import CommandQueue
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.site_clock import SiteClock
@@ -59,8 +59,8 @@ class Desk:
     """An inbox for one site with two batteries."""
 
     def __init__(self) -> None:
-        self.roster, self.delivery, self.heard = SiteDirectory(), Batcher(), Heard()
-        self.delivery.sink = self.heard
+        self.roster, self.delivery, self.heard = SiteDirectory(), Batcher("mqtt", flush_wall_s=None), Heard()
+        self.delivery.open(self.heard)
         self.inbox = Inbox(self.roster, CommandQueue(30.0), self.delivery)
         self.roster.assign(
             FleetIndex(

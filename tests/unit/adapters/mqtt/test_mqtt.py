@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
-from adapters.mqtt.connection import Backoff, Broker
+from adapters.mqtt.connection import Broker
 from adapters.mqtt.payload import Command
 from adapters.mqtt.simulated.gateway import Gateway
 from adapters.mqtt.site_directory import SiteDirectory
@@ -157,14 +157,6 @@ def test_a_broker_address_may_carry_a_login_and_ask_for_tls() -> None:
     secret = Broker.at("mqtts://broker.example")
     assert secret.port == 8883
     assert secret.tls is not None
-
-
-def test_waits_double_up_to_their_limit_and_start_over_after_a_success() -> None:
-    backoff = Backoff(least_s=1.0, most_s=8.0)
-    for full_s in (1.0, 2.0, 4.0, 8.0, 8.0):
-        assert 0.5 * full_s <= backoff.next_s() <= full_s
-    backoff.reset()
-    assert backoff.next_s() <= 1.0
 
 
 class _World:

@@ -14,7 +14,7 @@ ROW = 3
 def troubles_of(sink: Sink) -> tuple[StationTroubles, Batcher]:
     """Return masks that a sink hears of."""
     now = clock()
-    coalescer = Batcher("ocpp", sink=sink, clock=now)
+    coalescer = Batcher("ocpp", sink=sink)
     return StationTroubles(coalescer, now.now_s), coalescer
 
 
