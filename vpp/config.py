@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         " * and ?, separated by commas; nowhere if unset",
     )
     ocpp_dynamic: bool = Field(
-        default=False, description="dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place"
+        default=False,
+        description="setpoints of OCPP 2.1 stations are dynamic profiles: a new value for the same time is a short"
+        " update instead of a new profile",
     )
     ocpp_max_offline_s: Positive | None = Field(
         None, description="how long an OCPP 2.1 station keeps a dispatch value without a connection; its lease if unset"

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
+from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
@@ -204,6 +205,21 @@ class LiveLink(DeviceLink, Protocol):
         """Return wall seconds since its last turn, NaN while it is not started.
 
         Seconds where all is well, whether or not any device speaks; what it grows to tells how long nobody is served.
+        """
+        ...
+
+
+@runtime_checkable
+class InspectableLink(DeviceLink, Protocol):
+    """A link whose devices can be asked which schedule they hold."""
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Return what the device in ``row`` says it holds for the next ``duration_s`` seconds.
+
+        Raises:
+            UnknownIdError: The row is not this link's.
+            DeviceUnreachableError: The device is not connected or does not answer.
+            ConflictError: It answers that it cannot say, or its protocol has no such question.
         """
         ...
 
@@ -533,6 +549,10 @@ class Plant(Protocol):
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return what is known of a device's abilities beyond its registration."""
+        ...
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Ask the device in ``row`` which schedule it holds; raises as ``InspectableLink.device_schedule`` does."""
         ...
 
     def health(self, row: int) -> DeviceHealth:

@@ -556,18 +556,18 @@ async def test_the_composite_schedule_is_read_back_in_whatever_unit_the_station_
         answer = {"status": "Accepted", "schedule": {**schedule, "evseId": 1, "duration": 900, "scheduleStart": at}}
     async with central(sink) as link, station(link, version=version) as raw:
         raw.answers["GetCompositeSchedule"] = answer
-        read = await link.get_composite_schedule(EV, 900)
+        read = await link.device_schedule(EV, 900)
         assert read.power_kw == pytest.approx((6.6, 3.52))
         assert read.offsets_s == (0.0, 60.0)
         assert stamp(read.start_s) == "2025-07-01T18:00:00.000Z"
         await sink.until(lambda: sink.values.get((EV, Quantity.LIMIT_KW)) == pytest.approx(6.6))
         raw.answers["GetCompositeSchedule"] = {"status": "Rejected"}
         with pytest.raises(ConflictError):
-            await link.get_composite_schedule(EV, 900)
+            await link.device_schedule(EV, 900)
         with pytest.raises(DeviceUnreachableError):
-            await link.get_composite_schedule(EV2, 900)
+            await link.device_schedule(EV2, 900)
         with pytest.raises(UnknownIdError):
-            await link.get_composite_schedule(99, 900)
+            await link.device_schedule(99, 900)
 
 
 async def test_unknown_stations_and_paths_are_not_found() -> None:

@@ -220,7 +220,7 @@ async def test_pain_09_a_composite_in_another_unit_than_asked_for_is_understood(
     async with central(Sink()) as link, station(link) as raw:
         schedule = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0}]}
         raw.answers["GetCompositeSchedule"] = {"status": "Accepted", "chargingSchedule": schedule}
-        assert (await link.get_composite_schedule(EV, 60)).power_kw == pytest.approx((6.6,))
+        assert (await link.device_schedule(EV, 60)).power_kw == pytest.approx((6.6,))
 
 
 async def test_pain_10_amperes_carry_the_number_of_phases_and_watts_need_none() -> None:

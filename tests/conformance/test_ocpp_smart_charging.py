@@ -5,8 +5,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from adapters.ocpp.control import der
-from adapters.ocpp.control.der import DerControl, DerControlType
 from adapters.ocpp.messages.ocpp_j import Version, stamp
 from adapters.ocpp.profiles import charging_profiles
 from adapters.ocpp.profiles.charging_profiles import OperationMode, Period, ProfileDraft, ProfileKind, ProfilePurpose
@@ -41,7 +39,7 @@ def draft(**changes: object) -> ProfileDraft:
 async def told(raw: RawStation, link: object, action: str, call: object) -> dict:
     """Send an operator's call and return what the station got."""
     raw.asked.clear()
-    answer = await link.ask(EV, call.action, call.payload)
+    answer = await link._called(EV, call.action, call.payload)
     assert answer.status == "Accepted"
     return await raw.asked_for(action)
 
@@ -102,7 +100,7 @@ async def test_tc_066_and_k08_the_composite_schedule_is_asked_for(version: str) 
     with both_ends() as (sink, world):
         async with central(sink, clock=world.clock) as link, running(world, link.port, versions={EV: version}):
             await connected(sink, EV)
-            assert (await link.get_composite_schedule(EV, 300)).power_kw == pytest.approx((9.0,))
+            assert (await link.device_schedule(EV, 300)).power_kw == pytest.approx((9.0,))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -147,7 +145,7 @@ async def test_k01_a_profile_of_the_same_level_replaces_the_one_before(version: 
             for number, power_kw in ((5, 6.0), (6, 5.0)):
                 link.send(setpoints((number, EV, Layer.DISPATCH, power_kw, until_s)))
                 assert await sink.outcome(number) == ACCEPTED
-            assert (await link.get_composite_schedule(EV, 60)).power_kw == pytest.approx((5.0,))
+            assert (await link.device_schedule(EV, 60)).power_kw == pytest.approx((5.0,))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -171,7 +169,7 @@ async def test_k06_k07_what_was_installed_before_an_offline_time_holds_through_i
             assert last(world, EV, Layer.RELEASE) is None
             world.online[EV] = True
             await sink.until(lambda: sink.values[EV, Quantity.CONNECTED] == 1.0)
-            assert (await link.get_composite_schedule(EV, 60)).power_kw == pytest.approx((6.0,))
+            assert (await link.device_schedule(EV, 60)).power_kw == pytest.approx((6.0,))
 
 
 @pytest.mark.parametrize("version", LATER)
@@ -325,71 +323,20 @@ def test_an_update_of_a_dynamic_schedule_carries_setpoint_and_both_limits() -> N
 
 # OCPP 2.1, block R: grid functions.
 
-CURVE = {"priority": 1, "yUnit": "PctMaxVar", "curveData": [{"x": 92.0, "y": 44.0}, {"x": 108.0, "y": -44.0}]}
-LIMIT = DerControl(
-    id="limit-1", type=DerControlType.LIMIT_MAX_DISCHARGE, settings={"priority": 0, "pctMaxDischargePower": 50.0}
-)
 
-
-@pytest.mark.parametrize(
-    ("control_type", "settings", "name"),
-    [
-        (DerControlType.VOLT_VAR, CURVE, "curve"),
-        (DerControlType.FREQ_WATT, CURVE, "curve"),
-        (DerControlType.FIXED_PF_INJECT, {"priority": 0, "displacement": 0.95, "excitation": True}, "fixedPFInject"),
-        (DerControlType.FIXED_VAR, {"priority": 0, "setpoint": 20.0, "unit": "PctMaxVar"}, "fixedVar"),
-        (
-            DerControlType.FREQ_DROOP,
-            {
-                "priority": 0,
-                "overFreq": 50.2,
-                "underFreq": 49.8,
-                "overDroop": 5.0,
-                "underDroop": 5.0,
-                "responseTime": 1.0,
-            },
-            "freqDroop",
-        ),
-        (DerControlType.GRADIENTS, {"priority": 0, "gradient": 10.0, "softGradient": 5.0}, "gradient"),
-        (
-            DerControlType.ENTER_SERVICE,
-            {"priority": 0, "highVoltage": 110.0, "lowVoltage": 90.0, "highFreq": 50.1, "lowFreq": 49.9},
-            "enterService",
-        ),
-    ],
-)
-def test_grid_functions_are_written_as_the_schema_has_them(
-    control_type: DerControlType, settings: dict, name: str
-) -> None:
-    payload = der.set_control(DerControl(id="c1", type=control_type, settings=settings)).payload
-    assert payload[name] == settings
-    assert payload["controlType"] == control_type.value
-
-
-def test_grid_functions_that_make_no_sense_are_input_errors() -> None:
-    with pytest.raises(InputError):
-        der.set_control(DerControl(id="c1", type=DerControlType.VOLT_VAR, settings={"priority": 0}))
-    with pytest.raises(InputError):
-        der.set_control(DerControl(id="c1", type=DerControlType.GRADIENTS, settings={}, is_default=False))
-
-
-async def test_a_grid_function_is_set_reported_superseded_and_cleared() -> None:
-    with both_ends() as (sink, world):
-        async with central(sink, clock=world.clock) as link, running(world, link.port):
-            await connected(sink, V2G)
-            for call in (
-                der.set_control(LIMIT),
-                der.set_control(DerControl(id="limit-2", type=LIMIT.type, settings={"priority": 0})),
-                der.get_controls(3, LIMIT.type),
-            ):
-                assert (await link.ask(V2G, call.action, call.payload)).status == "Accepted"
-            await world.until(lambda: "limitMaxDischarge" in str(link.card(V2G)["grid_functions"]))
-            known = link.card(V2G)["grid_functions"]
-            assert known["limit-1"]["isSuperseded"] is True
-            assert known["limit-2"]["active"] is True
-            for status in ("Accepted", "NotFound"):
-                call = der.clear_control(is_default=True, control_id="limit-2")
-                assert (await link.ask(V2G, call.action, call.payload)).status == status
+async def test_starts_and_stops_of_grid_functions_are_on_the_card_and_say_what_they_supersede() -> None:
+    async with central(Sink()) as link, station(link, "V1", "ocpp2.1") as raw:
+        at = stamp(clock().now_s())
+        for payload in (
+            {"controlId": "limit-1", "started": True, "timestamp": at},
+            {"controlId": "limit-2", "started": True, "timestamp": at, "supersededIds": ["limit-1"]},
+        ):
+            assert (await raw.call("NotifyDERStartStop", payload))[2] == {}
+        known = link.card(V2G)["grid_functions"]
+        assert known["limit-1"]["isSuperseded"] is True
+        assert known["limit-2"] == {"active": True, "at": at}
+        await raw.call("NotifyDERStartStop", {"controlId": "limit-2", "started": False, "timestamp": at})
+        assert link.card(V2G)["grid_functions"]["limit-2"]["active"] is False
 
 
 async def test_alarms_of_grid_functions_are_on_the_card_until_they_end() -> None:

@@ -131,7 +131,7 @@ async def test_a_setpoint_reaches_the_device_and_is_released(version: str) -> No
             link.send(setpoints((5, EV, Layer.DISPATCH, 6.0, until_s)))
             assert await sink.outcome(5) == ACCEPTED
             assert last(world, EV, Layer.DISPATCH) == (pytest.approx(6.0), until_s)
-            read = await link.get_composite_schedule(EV, 900)
+            read = await link.device_schedule(EV, 900)
             assert read.power_kw == pytest.approx((6.0,))
             link.send(setpoints((6, EV, Layer.RELEASE, math.nan, INF)))
             assert await sink.outcome(6) == ACCEPTED

@@ -25,6 +25,7 @@ from vpp.application.watch.device_troubles import DeviceTroubles, labels_of
 from vpp.application.watch.service_watch import ServiceWatch
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.domain.daytype import DayCalendar
+from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
@@ -296,6 +297,10 @@ class VirtualPowerPlant:
     def card(self, row: int) -> Mapping[str, object]:
         """Return what a device told of itself."""
         return self._plane.card(row)
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Return the schedule that a device says it holds."""
+        return await self._plane.device_schedule(row, duration_s)
 
     def health(self, row: int) -> DeviceHealth:
         """Return what is the matter with a device."""

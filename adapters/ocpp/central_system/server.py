@@ -4,6 +4,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -20,7 +21,7 @@ from adapters.ocpp.central_system.known_stations import KnownStations
 from adapters.ocpp.central_system.session import Session
 from adapters.ocpp.central_system.session_policy import SessionPolicy, SessionTold
 from adapters.ocpp.central_system.sessions import SILENT_INTERVALS, Leases, Sessions
-from adapters.ocpp.control.composite_schedule import CompositeSchedule, read_composite
+from adapters.ocpp.control.composite_schedule import read_composite
 from adapters.ocpp.control.scripts import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Script
 from adapters.ocpp.control.waking import WakeRule
 from adapters.ocpp.dialects.v16 import Dialect16
@@ -33,6 +34,7 @@ from adapters.ocpp.station.capability_cards import CapabilityCards
 from adapters.ocpp.station.station_records import Command, Services
 from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.station.station_troubles import StationTroubles
+from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, SetpointBatch
@@ -325,7 +327,7 @@ class OcppLink:
             "offline_behaviour": known.offline.value,
             "ack_s": None if math.isnan(charger.ack_s) else charger.ack_s,
             "clock_offset_s": charger.clock_offset_s,
-            "grid_functions": dict(charger.der or {}),
+            "grid_functions": dict(charger.grid_functions or {}),
             **({"asleep": True} if charger.asleep(row) else {}),
         }
 
@@ -333,8 +335,16 @@ class OcppLink:
         """State what lies underneath at ``row`` from an earlier life, so that a reconnection puts it there again."""
         self._plates.remember_default(row, power_kw)
 
-    async def ask(self, row: int, action: str, payload: Json) -> Answer:
-        """Send a station a call of an operator's and return what came of it; it waits its turn among the others.
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """See ``vpp.ports.InspectableLink``; its first value is reported as ``Quantity.LIMIT_KW`` as well."""
+        session = self._session_of(row)
+        charger, unit = session.charger, session.charger.units_to_try()[0]
+        call = session.dialect.composite(self._plates.connector(row), duration_s, unit)
+        answer = await self._called(row, call.action, call.payload)
+        return self._composite(charger, row, session.version, answer)
+
+    async def _called(self, row: int, action: str, payload: Json) -> Answer:
+        """Send a station a call and return its answer; it waits its turn among the instructions.
 
         Raises:
             UnknownIdError: The row is not ours.
@@ -353,22 +363,8 @@ class OcppLink:
         return answer
 
     def version(self, row: int) -> Version:
-        """Return what the station of a row speaks now; raises as ``ask`` does."""
+        """Return what the station of a row speaks now; raises as ``device_schedule`` does."""
         return self._session_of(row).version
-
-    async def get_composite_schedule(self, row: int, duration_s: int) -> CompositeSchedule:
-        """Ask a station for its schedule in force and report its first value as ``Quantity.LIMIT_KW``.
-
-        Raises:
-            UnknownIdError: The row is not ours.
-            DeviceUnreachableError: The station is not connected or does not answer.
-            ConflictError: It cannot say.
-        """
-        session = self._session_of(row)
-        charger, unit = session.charger, session.charger.units_to_try()[0]
-        call = session.dialect.composite(self._plates.connector(row), duration_s, unit)
-        answer = await self.ask(row, call.action, call.payload)
-        return self._composite(charger, row, session.version, answer)
 
     def superseded(self, station: str, epoch: int) -> None:
         """Hear that a session of a higher epoch serves a station elsewhere: ours ends, and nobody is told of a loss."""
@@ -474,14 +470,16 @@ class OcppLink:
         until_s = np.where(batch.layers[moving] == Layer.DISPATCH, batch.until_s[moving], 0.0)
         self._plates.mark_events(batch.rows[moving], until_s)
 
-    def _composite(self, charger: StationState, row: int, version: Version, answer: Answer) -> CompositeSchedule:
+    def _composite(self, charger: StationState, row: int, version: Version, answer: Answer) -> DeviceSchedule:
         schedule = None
         if answer.status == "Accepted":
             schedule = read_composite(version, answer.payload, charger.plate(row), self._supply)
         if schedule is None or not schedule.power_kw:
             raise ConflictError(f"{charger.id} has no composite schedule: {answer.code or answer.status}")
-        self._coalescer.sample(row, Quantity.LIMIT_KW, schedule.power_kw[0], self._clock.now_s())
-        return schedule
+        now_s = self._clock.now_s()
+        self._coalescer.sample(row, Quantity.LIMIT_KW, schedule.power_kw[0], now_s)
+        # A composite schedule starts when it is asked for; OCPP 1.6 lets a station leave the time out.
+        return replace(schedule, start_s=now_s) if math.isnan(schedule.start_s) else schedule
 
     async def _all_gone(self) -> None:
         """Wait until peers have closed too; those that do not take our farewell are dropped."""

@@ -1,29 +1,14 @@
-"""The schedule in force, as a station reports it."""
+"""Composite schedule (OCPP GetCompositeSchedule): what a station reports as in force, in kW."""
 
 import math
-from dataclasses import dataclass
 
 from adapters.ocpp.messages.ocpp_j import Json, Version, parse_stamp
 from adapters.ocpp.profiles.nameplates import Nameplate
 from adapters.ocpp.profiles.power_units import RateUnit, Supply, is_dc
+from vpp.domain.device_schedule import DeviceSchedule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompositeSchedule:
-    """Limits or setpoints over time (OCPP GetCompositeSchedule).
-
-    Attributes:
-        start_s: Epoch seconds of the first period.
-        offsets_s: Start of each period after ``start_s``.
-        power_kw: Limit or setpoint of each period, load positive.
-    """
-
-    start_s: float
-    offsets_s: tuple[float, ...]
-    power_kw: tuple[float, ...]
-
-
-def read_composite(version: Version, payload: Json, resource: Nameplate, supply: Supply) -> CompositeSchedule | None:
+def read_composite(version: Version, payload: Json, resource: Nameplate, supply: Supply) -> DeviceSchedule | None:
     """Return the schedule in a response, ``None`` if it holds none; W and A both are understood.
 
     A station may answer in the other unit than it was asked for (sap-labs-france/ev-server#1837).
@@ -34,7 +19,7 @@ def read_composite(version: Version, payload: Json, resource: Nameplate, supply:
     start = payload.get("scheduleStart") if version is Version.V16 else schedule["scheduleStart"]
     periods = schedule["chargingSchedulePeriod"]
     unit = RateUnit(schedule["chargingRateUnit"])
-    return CompositeSchedule(
+    return DeviceSchedule(
         start_s=parse_stamp(start or schedule.get("startSchedule")),
         offsets_s=tuple(float(period["startPeriod"]) for period in periods),
         power_kw=tuple(_power_kw(period, unit, resource, supply) for period in periods),

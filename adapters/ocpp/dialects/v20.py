@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.ocpp.control import der, device_model
+from adapters.ocpp.control import device_model
 from adapters.ocpp.control.charging_needs import read_needs
 from adapters.ocpp.control.control_test import control_test
 from adapters.ocpp.control.instructions import install_default
@@ -13,7 +13,7 @@ from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import purpose_name
 from adapters.ocpp.profiles.power_units import RateUnit, Told
-from adapters.ocpp.station import transactions
+from adapters.ocpp.station import grid_functions, transactions
 from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.telemetry.connector_status import charging_state, notified, plugged, stated
 from adapters.ocpp.telemetry.fast_path import heartbeat
@@ -69,12 +69,11 @@ class Dialect2:
             "BootNotification": self._boot,
             "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
             "MeterValues": self._meter_values,
-            "NotifyDERAlarm": der.alarmed,
-            "NotifyDERStartStop": der.started_or_stopped,
+            "NotifyDERAlarm": grid_functions.alarmed,
+            "NotifyDERStartStop": grid_functions.started_or_stopped,
             "NotifyEVChargingNeeds": self._needs,
             "NotifyEvent": notified,
             "PullDynamicScheduleUpdate": _pull,
-            "ReportDERControl": der.reported,
             "StatusNotification": self._status,
             "TransactionEvent": self._transaction,
         }

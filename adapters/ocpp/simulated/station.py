@@ -153,8 +153,6 @@ class Station:
         self.boots = 0
         self.away = False
         self.line: Line | None = None
-        self.controls: dict[str, Json] = {}
-        """Grid functions that were set (2.1), by control id, as the whole request."""
         self._closed_s = math.inf
         self._booted = False
         self._heartbeat_s = 300.0

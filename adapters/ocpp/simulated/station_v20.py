@@ -34,14 +34,11 @@ class StationDialect2:
         self.version = version
         self._served: Mapping[str, Callable[[Station, str, Json], Json | None]] = {
             "ClearChargingProfile": self._clear_profile,
-            "ClearDERControl": _clear_control,
             "GetCompositeSchedule": self._composite,
-            "GetDERControl": _get_control,
             "GetVariables": self._get_variables,
             "RequestStartTransaction": self._remote_start,
             "RequestStopTransaction": self._remote_stop,
             "SetChargingProfile": self._set_profile,
-            "SetDERControl": _set_control,
             "SetVariables": self._set_variables,
             "TriggerMessage": self._trigger,
             "UpdateDynamicSchedule": _update_schedule,
@@ -341,50 +338,3 @@ def _update_schedule(station: Station, _message_id: str, payload: Json) -> Json:
     value = values.get("setpoint", values.get("limit", values.get("dischargeLimit")))
     done = value is not None and station.update_profile(payload["chargingProfileId"], float(value) / 1000.0)
     return {"status": "Accepted" if done else "Rejected"}
-
-
-def _set_control(station: Station, _message_id: str, payload: Json) -> Json:
-    """Keep a grid function; one of the same type and kind gives way to it."""
-    kind = (payload["controlType"], payload["isDefault"])
-    old = [name for name, known in station.controls.items() if (known["controlType"], known["isDefault"]) == kind]
-    for name in old:
-        del station.controls[name]
-    station.controls[payload["controlId"]] = payload
-    started: Json = {"controlId": payload["controlId"], "started": True, "timestamp": stamp(station.now_s())}
-    superseded = [name for name in old if name != payload["controlId"]]
-    if superseded:
-        started["supersededIds"] = superseded
-    station.tell(lambda: Call("NotifyDERStartStop", started))
-    return {"status": "Accepted", **({"supersededIds": superseded} if superseded else {})}
-
-
-def _get_control(station: Station, _message_id: str, payload: Json) -> Json:
-    """Report the one kind of grid function that is a single value here: the limit on discharging."""
-    limits = [
-        {
-            "id": name,
-            "isDefault": known["isDefault"],
-            "isSuperseded": False,
-            "limitMaxDischarge": known["limitMaxDischarge"],
-        }
-        for name, known in station.controls.items()
-        if "limitMaxDischarge" in known and payload.get("controlId", name) == name
-    ]
-    if not limits:
-        return {"status": "NotFound"}
-    report: Json = {"requestId": payload["requestId"], "limitMaxDischarge": limits}
-    station.tell(lambda: Call("ReportDERControl", report))
-    return {"status": "Accepted"}
-
-
-def _clear_control(station: Station, _message_id: str, payload: Json) -> Json:
-    gone = [
-        name
-        for name, known in station.controls.items()
-        if known["isDefault"] == payload["isDefault"]
-        and payload.get("controlId", name) == name
-        and payload.get("controlType", known["controlType"]) == known["controlType"]
-    ]
-    for name in gone:
-        del station.controls[name]
-    return {"status": "Accepted" if gone else "NotFound"}

@@ -57,7 +57,7 @@ class StationState:
         online: The service believes it connected.
         lost_s: When the last connection went, NaN if there was none.
         ack_s: How long the last instruction took to be answered.
-        der: What it reported of its grid functions (2.1), by control id.
+        grid_functions: Starts, stops and alarms of its grid functions (2.1), by control id or type.
         restated_s: When values in force were last given to it again after a boot, NaN if they never were.
         takes: It has taken a profile since it came to this process.
         refused_all: It has refused a dispatch value in every way since its boot, and taken none.
@@ -85,7 +85,7 @@ class StationState:
     online: bool = False
     lost_s: float = math.nan
     ack_s: float = math.nan
-    der: dict[str, Json] | None = None
+    grid_functions: dict[str, Json] | None = None
     restated_s: float = math.nan
     takes: bool = False
     refused_all: bool = False

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from vpp.api.deps import PageQuery, ThePage, ThePlant
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, Schema, paged
+from vpp.api.schemas.device_schedule import DeviceScheduleView
 from vpp.api.schemas.fleet import (
     AreaView,
     FleetView,
@@ -37,6 +38,7 @@ View = TypeVar("View", bound=Schema)
 
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 QualityName = Annotated[str | None, Query(pattern="^(good|stale|substituted|bad)$")]
+Duration = Annotated[int, Query(ge=60, le=172_800, description="Length of the schedule that is asked for, in s.")]
 TroubleName = Annotated[str | None, Query(pattern=f"^({'|'.join(trouble.name.lower() for trouble in Trouble)})$")]
 
 
@@ -109,6 +111,20 @@ async def resources(
 
 
 @router.get(
+    "/resources/{resource_id:path}/device-schedule",
+    summary="The schedule a device says it holds",
+    responses=documented(401, 404, 409, 422, 503),
+)
+async def device_schedule(resource_id: str, plant: ThePlant, duration_s: Duration = 86_400) -> DeviceScheduleView:
+    """Ask a device which limits or setpoints it holds from now on; 503 while it is not connected or does not answer.
+
+    409 where the device says that it cannot tell, or its protocol has no such question.
+    """
+    schedule = await plant.device_schedule(_row_of(plant.fleet(), resource_id), duration_s)
+    return DeviceScheduleView.of(resource_id, schedule)
+
+
+@router.get(
     "/resources/{resource_id:path}",
     summary="One device with its capability card",
     responses=documented(401, 404, 422),
@@ -116,10 +132,15 @@ async def resources(
 async def resource(resource_id: str, plant: ThePlant) -> ResourceDetail:
     """Return a device now, its nameplate and what is known of its abilities."""
     state = plant.fleet()
-    row = state.index.row_of.get(resource_id)
-    if row is None or row >= len(state.power_kw):
-        raise UnknownIdError("resource", resource_id)
+    row = _row_of(state, resource_id)
     return resource_detail(state, row, plant.card(row), plant.health(row))
+
+
+def _row_of(state: FleetState, resource_id: str) -> int:
+    row = state.index.row_of.get(resource_id)
+    if row is None or row >= len(state):
+        raise UnknownIdError("resource", resource_id)
+    return row
 
 
 def _fitted(flags: BoolArray, count: int) -> BoolArray:

@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from vpp.domain.errors import InputError
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.knock import Knock, KnockBook
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
-from vpp.ports import Clock, DeviceLink, FencedLink, LiveLink
+from vpp.ports import Clock, DeviceLink, FencedLink, InspectableLink, LiveLink
 from vpp.runtime.supervisor import fault_in
 from vpp.telemetry.ingest import Ingest
 
@@ -116,6 +117,14 @@ class DevicePlane:
         """Return what the device in ``row`` told of itself; empty where its link is not run here."""
         link = self._links.get(ADAPTERS[self._adapter_code[row]].value)
         return {} if link is None else link.card(row)
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Ask the device in ``row`` which schedule it holds; raises as ``InspectableLink.device_schedule`` does."""
+        adapter = ADAPTERS[self._adapter_code[row]].value
+        link = self._links.get(adapter)
+        if not isinstance(link, InspectableLink):
+            raise ConflictError(f"a device of adapter {adapter} cannot be asked for its schedule")
+        return await link.device_schedule(row, duration_s)
 
     def take_outcomes(self) -> list[OutcomeBatch]:
         """Return and forget the outcomes heard since the last call."""

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 import structlog
 
+from vpp.bus.device_inspection import GatewayInspection
 from vpp.bus.device_memory import BusMemory
 from vpp.bus.device_sessions import HeldSessions, connection_of
 from vpp.bus.gateway.command_fencing import CommandFencing
@@ -20,11 +21,30 @@ from vpp.bus.messages import master_data
 from vpp.bus.messages.codec import Frame, Kind, bundled, decode, encode
 from vpp.bus.messages.frames import defaults_of, overtaken_of, receipt, receipt_of, setpoints_of
 from vpp.bus.transport import subjects as to
-from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError, SkipError
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import (
+    BusError,
+    ConfigurationError,
+    ConflictError,
+    DeviceUnreachableError,
+    FrameError,
+    InputError,
+    SkipError,
+)
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
-from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, LiveLink, RememberingLink, ShardedLink
+from vpp.ports import (
+    Bus,
+    BusSubscription,
+    Clock,
+    DeviceLink,
+    DialledLink,
+    InspectableLink,
+    LiveLink,
+    RememberingLink,
+    ShardedLink,
+)
 
 _log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[\w-]{1,64}")
@@ -99,6 +119,7 @@ class Gateway:
         self._owned: tuple[tuple[str, ...], ...] = _NOBODY
         self._again: deque[int] = deque()
         self._subscriptions: list[BusSubscription] = []
+        self._inspection = GatewayInspection(self._device_schedule)
         memory = BusMemory(bus, lambda: self.admission.epoch)
         for link in links:
             if isinstance(link, DialledLink):
@@ -127,6 +148,7 @@ class Gateway:
             (to.BEATS, self._beat),
             (to.DEFAULTS, self._default_news),
             (to.setpoints(self.name, self._incarnation), self._instructed),
+            (to.inspection(self.name, self._incarnation), self._inspection.answer),
         ):
             self._subscriptions.append(await self._bus.subscribe(pattern, handler))
         async with asyncio.TaskGroup() as group:
@@ -192,6 +214,15 @@ class Gateway:
                 self._uplink.outcomes(_unreachable(share, self._clock.now_s()))
             else:
                 link.send(share)
+
+    async def _device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        if not self._started or not 0 <= row < len(self._index):
+            raise DeviceUnreachableError(f"gateway {self.name} does not serve row {row} yet")
+        adapter = ADAPTERS[self._index.adapter_code[row]].value
+        link = self._links.get(adapter)
+        if not isinstance(link, InspectableLink):
+            raise ConflictError(f"a device of adapter {adapter} cannot be asked for its schedule")
+        return await link.device_schedule(row, duration_s)
 
     # Fleet and defaults.
 
@@ -378,6 +409,7 @@ class Gateway:
 
     async def _leave(self, serving: asyncio.Task[None]) -> None:
         """Close the links, which may take its time while we still tell of it, send what is left, and go."""
+        await self._inspection.close()
         if self._started:
             for link in self._links.values():
                 await link.close()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
+from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import SetpointBatch
 from vpp.ports import DeviceMemory, LinkSink
@@ -53,6 +54,10 @@ class BusLink:
         text = self.hub.card(row)
         card: Mapping[str, object] = {} if text is None else orjson.loads(text)
         return card
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """See ``vpp.ports.InspectableLink``; the gateway where the device is asks it."""
+        return await self.hub.device_schedule(row, duration_s)
 
     def age_wall_s(self) -> float:
         """See ``vpp.ports.LiveLink``; the oldest of the gateways."""

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from itertools import count
 from math import isnan, nan
 from time import monotonic
 
 import numpy as np
 import structlog
 
+from vpp.bus.device_inspection import ask_gateway
 from vpp.bus.device_memory import LeaderMemory
 from vpp.bus.device_sessions import NOBODY, SessionRegistry
 from vpp.bus.leader.in_flight import Dispatch, InFlight, Legs
@@ -32,7 +34,8 @@ from vpp.bus.messages.frames import (
 )
 from vpp.bus.transport import subjects as to
 from vpp.bus.transport.fleet_bus import FleetBus, Strangers
-from vpp.domain.errors import BusError, ConflictError, FrameError, SkipError
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import BusError, ConflictError, DeviceUnreachableError, FrameError, SkipError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.session import SessionEvent, SessionPromised
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -90,6 +93,7 @@ class LeaderEndpoint:
         self._peers: dict[str, _Peer] = {}
         self._names: list[str] = []
         self._sequence = 0
+        self._questions = count(1)
         self._sink: LinkSink | None = None
         self._subscriptions: list[BusSubscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,6 +184,21 @@ class LeaderEndpoint:
     def card(self, row: int) -> str | None:
         """Return what the device in ``row`` told of itself, as JSON."""
         return self._cards.get(row)
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Ask the gateway of a device; raises as ``vpp.ports.InspectableLink`` has it."""
+        code = int(self._registry.gateways(np.array([row], dtype=np.int32))[0])
+        if self._sink is None or code == NOBODY:
+            raise DeviceUnreachableError("the device is not connected to any gateway")
+        peer = self._peers[self._names[code]]
+        return await ask_gateway(
+            self._bus,
+            to.inspection(peer.name, peer.incarnation),
+            number=(self._epoch << 32) + next(self._questions),
+            row=row,
+            duration_s=duration_s,
+            answer_wall_s=self._clock.wall(self._answer_s),
+        )
 
     def age_wall_s(self, adapter: str) -> float:
         """Return wall seconds since the poller of an adapter last turned at the live gateway where that is longest ago.

@@ -80,6 +80,10 @@ class Kind(IntEnum):
     TRANSFORMERS = 22
     SITES = 23
     RESOURCES = 24
+    INSPECT = 25
+    """Question for the schedule that a device holds, one row; number: the question's own."""
+    INSPECTED = 26
+    """Answer to INSPECT, one row: status, and the schedule as JSON or why there is none; number: the question's."""
 
 
 SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
@@ -132,6 +136,8 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     Kind.ASK: (("what", TEXT),),
     Kind.FLEET: (("fleet", TEXT),),
     Kind.FOUND: (("rows", "<i4"), ("values", TEXT)),
+    Kind.INSPECT: (("rows", "<i4"), ("duration_s", "<u4")),
+    Kind.INSPECTED: (("status", "u1"), ("text", TEXT)),
     Kind.AREAS: (("id", TEXT), ("name", TEXT)),
     Kind.OPERATORS: (("id", TEXT), ("name", TEXT)),
     Kind.TRANSFORMERS: (

@@ -26,6 +26,11 @@ def setpoints(gateway: str, incarnation: int) -> str:
     return f"{ROOT}.set.{gateway}.{incarnation:x}"
 
 
+def inspection(gateway: str, incarnation: int) -> str:
+    """Return where one life of one gateway is asked for the schedules that its devices hold."""
+    return f"{ROOT}.inspect.{gateway}.{incarnation:x}"
+
+
 def fleet(epoch: int) -> str:
     """Return where the leader of ``epoch`` hands out master data, a page a request."""
     return f"{ROOT}.fleet.{epoch}"

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from vpp.api.app import create_app
 from vpp.bus.event_stream import EventStream
-from vpp.domain.errors import ConflictError, UnknownIdError
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.flexibility import Capability
@@ -145,6 +146,7 @@ class _FakePlant:
         self.keys: list[str | None] = []
         self.checks = {"database": True, "plan": True}
         self.broken = False
+        self.unreachable = False
         self.failed: Mapping[str, object] | None = None
         self.lost: Mapping[str, Sequence[str]] = {}
         self._requests: dict[str, DispatchRequest] = {}
@@ -327,6 +329,14 @@ class _FakePlant:
 
     def card(self, row: int) -> Mapping[str, object]:
         return {"row": row, "latency_s": np.float64(1.5), "verified_up_kw": float("nan"), "tested_at": NOW}
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        if self.unreachable:
+            raise DeviceUnreachableError("CS-1 did not answer")
+        if row:
+            raise ConflictError("a device of adapter modbus cannot be asked for its schedule")
+        power_kw = (11.0, -3.0, float("nan"))
+        return DeviceSchedule(start_s=NOW.timestamp(), offsets_s=(0.0, 900.0, float(duration_s)), power_kw=power_kw)
 
     def health(self, row: int) -> DeviceHealth:
         if row != 0:

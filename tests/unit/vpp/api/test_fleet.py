@@ -72,12 +72,47 @@ async def test_resources_are_filtered_and_paged(
     assert [item["id"] for item in page["items"]] == ids
 
 
+async def test_the_schedule_a_device_holds_has_instants_with_offset_and_unknown_is_null(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/api/v1/resources/mall/ev-1/device-schedule", params={"duration_s": 3600})
+
+    assert answer.json() == {
+        "resource_id": "mall/ev-1",
+        "periods": [
+            {"start_at": "2026-07-15T04:00:00Z", "power_kw": 11.0},
+            {"start_at": "2026-07-15T04:15:00Z", "power_kw": -3.0},
+            {"start_at": "2026-07-15T05:00:00Z", "power_kw": None},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("resource", "unreachable", "status", "says"),
+    [
+        ("mall/nobody", False, 404, "mall/nobody"),
+        ("roof-pv", False, 409, "modbus"),
+        ("mall/ev-1", True, 503, "CS-1 did not answer"),
+    ],
+)
+async def test_why_a_device_does_not_say_what_it_holds(
+    client: httpx.AsyncClient, plant: "FakePlant", *, resource: str, unreachable: bool, status: int, says: str
+) -> None:
+    plant.unreachable = unreachable
+    answer = await client.get(f"/api/v1/resources/{resource}/device-schedule")
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [
         ("resources?limit=0", "limit"),
         ("resources?limit=1001", "limit"),
         ("resources?offset=-1", "offset"),
+        ("resources/mall/ev-1/device-schedule?duration_s=59", "duration_s"),
         ("resources?class=submarine", "class"),
         ("resources?quality=fine", "quality"),
         ("resources?adapter=carrier-pigeon", "adapter"),

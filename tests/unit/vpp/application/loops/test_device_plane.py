@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.conformance.bus_parts import Devices, city, orders
 from vpp.application.loops.device_plane import DevicePlane, SentTimes
 from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.transport.inprocess import InProcessBus
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import ConflictError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.session import Promise, SessionPromised
@@ -84,3 +87,21 @@ async def test_a_link_that_fails_keeps_no_other_from_its_instructions() -> None:
     assert fates == {5: OutcomeStatus.UNREACHABLE, 6: OutcomeStatus.ACCEPTED}
     assert plane.rejected["ocpp", "send_fault"] == 1
     await plane.close()
+
+
+class Holders(Devices):
+    """A link whose devices say what they hold."""
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Answer."""
+        return DeviceSchedule(start_s=float(row), offsets_s=(0.0,), power_kw=(float(duration_s),))
+
+
+async def test_a_device_is_asked_for_its_schedule_where_its_protocol_has_the_question() -> None:
+    index = city(1).extended(resources=[replace(city(1).resources[0], id="m", adapter=Adapter.MODBUS, address="m")])
+    plane = DevicePlane([Holders("ocpp"), Devices("modbus")], None, VirtualClock(0.0))  # type: ignore[arg-type]  # no samples
+    plane.assign(index)
+
+    assert (await plane.device_schedule(0, 900)).power_kw == (900.0,)
+    with pytest.raises(ConflictError, match="modbus cannot be asked for its schedule"):
+        await plane.device_schedule(1, 900)
