@@ -7,7 +7,7 @@ within its own bin, so that hundreds of thousands of rows are shared out in one 
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.validation import FloatArray, finite, shaped
 
 _BINS = 512

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.devices import Charging, Flexible, Solar, Storing
 from optimizer.problem.validation import FloatArray, IntArray, PowerArray
 

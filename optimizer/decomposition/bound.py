@@ -10,6 +10,7 @@ exact one. Weak duality makes the sum a bound whatever the multipliers are (Bert
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     BACK,
     DESK_ROWS,
@@ -39,7 +40,6 @@ from optimizer.decomposition.devices.flexible import loads_bound
 from optimizer.decomposition.devices.reserve import holding_proof
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.sweep import bounds, cell_of, recall
-from optimizer.jit import njit
 
 
 def lower_bound_cny(

@@ -7,9 +7,9 @@ In the bound each contract is exact on its own: it is taken if it saves more tha
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import City, Deals, Floats, Flows, Prices, Schedule, Stiffness, Tree
 from optimizer.decomposition.market import Pending, View, look, settle, soft
-from optimizer.jit import njit
 
 _CLEAR = 0.01
 """Share of the dearest contract's price by which a decision must be wrong before it is turned."""

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     Cars,
     City,
@@ -19,7 +20,6 @@ from optimizer.decomposition.arrays import (
     Tree,
 )
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.jit import njit
 from optimizer.problem.devices import present_kw
 from optimizer.problem.problem import Network, Problem
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import Deals, Fleet, Floats, Flows, Ints, Panels, Schedule, Singles, Tree
-from optimizer.jit import njit
 
 
 def flows_of(fleet: Fleet, plan: Schedule) -> Flows:

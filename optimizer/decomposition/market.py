@@ -9,8 +9,8 @@ no more than its price. See Bertsekas, Constrained Optimization and Lagrange Mul
 
 from typing import NamedTuple
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import City, Floats, Flows, Prices, Stiffness, Tree
-from optimizer.jit import njit
 
 FAR = 1e12
 """A bound that is never reached; infinities do not survive fast arithmetic."""

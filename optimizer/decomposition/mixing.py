@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import Fleet, Floats, Ints, Memory, Prices, Schedule, Singles, Stores
 from optimizer.decomposition.bound import limit_prices
 from optimizer.decomposition.devices.reserve import note_held
 from optimizer.decomposition.flows import add_flexible, add_moved, add_panels
 from optimizer.decomposition.outcome import devices_of, reserve_of
-from optimizer.jit import njit
 from optimizer.master import Columns, recombine
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Status

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
 from optimizer.decomposition.devices.reserve import held_kw
 from optimizer.decomposition.market import FAR, UNKNOWN
 from optimizer.decomposition.repair import overload_kw, owner
-from optimizer.jit import njit
 from optimizer.problem.problem import Problem
 
 

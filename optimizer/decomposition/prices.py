@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Prices, Schedule, Stiffness
-from optimizer.jit import njit
 
 _BISECTIONS = 60
 _FASTER, _FASTEST = 1.5, 100.0

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     BACK,
     DESK_ROWS,
@@ -44,7 +45,6 @@ from optimizer.decomposition.devices.charging import water_level
 from optimizer.decomposition.devices.flexible import cut_loads
 from optimizer.decomposition.devices.reserve import held_back, held_kw
 from optimizer.decomposition.market import UNKNOWN, Pending, View, look, settle, soft
-from optimizer.jit import njit
 
 _PANEL_STEPS = 40
 _LARGE = 2.5

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.tracking.columns import KEYS, LEVELS, Curves, Floats, Goal, Limits, Line, Rows, Tree
 
 

@@ -10,7 +10,7 @@ counts references at every access to a tuple's field and at every call.
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.tracking.columns import KEYS, Curves, Flags, Floats, Goal, Ints, Limits, Line, Rows, Tree
 
 _EXACT_KW = 1e-6

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.tracking.columns import KEYS, Codes, Floats, Ints
 
 _MOST_URGENT, _LEAST_URGENT = 2.0, -1.2

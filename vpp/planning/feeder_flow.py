@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from numerics.sums import grouped
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
 from vpp.planning.aggregation import tree_levels
-from vpp.planning.sums import grouped
 
 _OVERLOAD_TOLERANCE_KW = 1e-3
 

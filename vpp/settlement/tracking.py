@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetState
 from vpp.domain.performance import Baseline

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, Product, RequestDraft

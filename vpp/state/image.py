@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.fleet import FleetIndex, FleetState
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import CHARGING, ResourceClass

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.telemetry import CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.plausible import MARGIN_KW, MARGIN_RATIO
 from vpp.domain.telemetry import CodeArray, FloatArray, Quality
 

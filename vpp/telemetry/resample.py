@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S

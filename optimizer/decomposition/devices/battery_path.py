@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     BACK,
     DOWN,
@@ -32,7 +33,6 @@ from optimizer.decomposition.arrays import (
     Floats,
     Ints,
 )
-from optimizer.jit import njit
 
 AT_LOW, AT_HIGH, AT_END = 0, 1, 2
 END, SIDE = 0, 1

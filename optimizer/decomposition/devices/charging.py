@@ -9,8 +9,8 @@ piecewise linear function; the shortfall ``u`` is a further step that opens when
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import BACK, INERTIA, KINK, POWER, PRICE, Floats
-from optimizer.jit import njit
 
 _NEWTON_STEPS = 60
 _TOLERANCE = 1e-6

@@ -10,6 +10,7 @@ exact.
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     Floats,
     Flows,
@@ -21,7 +22,6 @@ from optimizer.decomposition.arrays import (
     Tree,
 )
 from optimizer.decomposition.market import UNKNOWN, Pending, View, soft
-from optimizer.jit import njit
 
 _BISECTIONS = 50
 _PULLS = 2

@@ -14,6 +14,7 @@ price at some ``h`` the proof lies between the two answers next to it, so their 
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     BACK,
     DOWN,
@@ -35,7 +36,6 @@ from optimizer.decomposition.arrays import (
     Stores,
 )
 from optimizer.decomposition.devices.battery_path import Cell, best_path, corner
-from optimizer.jit import njit
 
 _TRIES = 4
 _PROOF_TRIES = 14

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import structlog
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.columns import CommandTable
 from vpp.domain.fleet import ADAPTERS, FleetIndex, FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble

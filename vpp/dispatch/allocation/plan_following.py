@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.allocation.staggered_release import lots
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.allocate import merit_order
-from optimizer.jit import njit
 from vpp.dispatch.allocation.duty_cycling import begin_pauses, end_pauses
 from vpp.dispatch.allocation.plan_following import follow_plan, forget_plan
 from vpp.dispatch.allocation.rebound_release import ReboundRelease, bring_home

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.settings import DispatchSettings

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.jit import njit
 from optimizer.allocate import merit_order
-from optimizer.jit import njit
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.settings import DispatchSettings

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.code_sets import among, of_class
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.commands.command_ledger import CommandLedger, Fate, LedgerCounts

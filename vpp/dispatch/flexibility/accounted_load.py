@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.device_flexibility import is_charging
 from vpp.dispatch.views import PV, STORAGE, V2G, Devices, Meters, devices_of, meters_of, read_only

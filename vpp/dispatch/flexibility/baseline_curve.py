@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.views import read_only
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod

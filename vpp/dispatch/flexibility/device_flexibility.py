@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
 from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G, Rules
 from vpp.domain.setpoint import Layer

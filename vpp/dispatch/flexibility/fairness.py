@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW, is_charging, laxity_s
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import Devices, Meters, Roster, devices_of, meters_of, read_only

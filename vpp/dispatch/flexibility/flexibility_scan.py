@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.dispatch.flexibility.device_flexibility import (
     HOLD_EMPTY,
     HOLD_NONE,

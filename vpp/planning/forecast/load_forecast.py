@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from forecasts.series import History
-from optimizer.jit import njit
+from numerics.jit import njit
+from numerics.sums import Powers
 from vpp.domain.daytype import DayCalendar, DayType
 from vpp.domain.fleet import FleetState
 from vpp.domain.holidays import CHINA
@@ -18,7 +19,6 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
 from vpp.planning.forecast.load_history import IDLE_KW, FloatTable, LoadHistory, Series
 from vpp.planning.forecast.seasonal_profile import usual
-from vpp.planning.sums import Powers
 from vpp.planning.tariff import SHANGHAI_OFFSET_S
 from vpp.ports import IntervalMeter
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
+from numerics.sums import Powers
 from optimizer.problem.validation import FloatArray, IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
-from vpp.planning.sums import Powers
 from vpp.ports import IntervalMeter
 
 FloatTable = npt.NDArray[np.float32]

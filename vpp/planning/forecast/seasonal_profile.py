@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from forecasts.seasonal import LEVEL_HALF_LIFE_STEPS, level_of
 from forecasts.series import BoolArray, FloatArray, History, IntArray, SeriesError
-from optimizer.jit import njit
-from vpp.planning.sums import Powers
+from numerics.jit import njit
+from numerics.sums import Powers
 
 FloatTable = npt.NDArray[np.float32]
 

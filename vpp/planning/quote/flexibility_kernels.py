@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.validation import FloatArray, IntArray
 
 Flags = npt.NDArray[np.bool_]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Direction

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.sums import Powers
 from optimizer.problem.problem import Charging, Flexible, Solar, Storing
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex, FleetState
@@ -12,7 +13,6 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.planning.forecast.load_forecast import charging_power_kw, promised_cars
-from vpp.planning.sums import Powers
 
 REBOUND_STEPS = 4
 """Deferred heat comes back over about an hour: the steps of a time constant of 40 minutes, rounded up."""

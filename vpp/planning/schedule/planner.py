@@ -7,6 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
+from numerics.sums import Powers
 from optimizer.problem.solution import GAP_RATIO, Solution, Status
 from optimizer.problem.validation import ProblemError
 from vpp.domain.fleet import FleetState
@@ -28,7 +29,6 @@ from vpp.planning.schedule.reserve_energy import Held, held_windows
 from vpp.planning.schedule.solver_process import Refused, SolverProcess
 from vpp.planning.schedule.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.schedule.warm_start import WarmStart
-from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
 
 INTENDED_GAP_RATIO = 1e-3

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from numerics.sums import Powers, grouped
 from optimizer.problem.problem import Band, Churn, Flexible, Problem, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray
@@ -33,7 +34,6 @@ from vpp.planning.schedule.device_blocks import (
     storing_rows,
 )
 from vpp.planning.schedule.translate import NOBODY, PlanningPolicy, Translation, followed, network_of
-from vpp.planning.sums import Powers, grouped
 from vpp.planning.tariff import Tariff
 
 BAND_CNY_PER_KWH = 8.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numerics.sums import Powers
 from optimizer.problem.problem import Network, Problem, Reserve, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray
@@ -29,7 +30,6 @@ from vpp.planning.schedule.energy_recovery import EnergyRecovery, charge_limit_k
 from vpp.planning.schedule.identical_batteries import joined
 from vpp.planning.schedule.regulation_headroom import narrowed
 from vpp.planning.schedule.reserve_energy import Held, Rebuilding, ReserveWindow, held_hours
-from vpp.planning.sums import Powers
 from vpp.planning.tariff import Tariff
 
 NOBODY = -1

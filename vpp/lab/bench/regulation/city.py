@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.problem import Network, Problem, Storing
 from optimizer.problem.validation import FloatArray, IntArray
 from optimizer.solve import solve

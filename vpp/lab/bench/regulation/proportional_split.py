@@ -6,7 +6,7 @@ widths (the first variant of the measurements that the merit order came from). S
 
 import numpy as np
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from optimizer.problem.validation import FloatArray
 from optimizer.tracking.columns import (
     KEYS,

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
+from numerics.jit import njit
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 
 

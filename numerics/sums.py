@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.jit import njit
-from optimizer.problem.validation import FloatArray
+from numerics.jit import njit
 
+FloatArray = npt.NDArray[np.float64]
 Powers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """Powers of many rows over time; single precision where a city's rows would fill the memory otherwise."""
 

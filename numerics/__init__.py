@@ -1,0 +1,1 @@
+"""Compilation of kernels and sums by code, shared by the pure mathematics and the service."""
