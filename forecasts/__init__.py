@@ -1,1 +1,1 @@
-"""Pure forecasts: arrays in, arrays out."""
+"""Load forecasts: metered series in, quantiles or mean and spread out."""

@@ -1,16 +1,15 @@
-"""Seasonal forecast: the same time of day on days of the same type, levelled by how today runs so far.
+"""Seasonal quantiles: the same time of day on days of the same type, scaled by today's level.
 
 Seasonal-naive with averaging (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) and the
-same-day adjustment of demand-response baselines (clipped ratio of the last hours).
+same-day adjustment of demand-response baselines (`forecasts.level`). A city takes `forecasts.seasonal_profile`, the
+same mean and spread without quantiles.
 """
 
 import numpy as np
 
+from forecasts.level import fading, level_of
 from forecasts.series import BoolArray, FloatArray, History, IntArray, Quantiles, SeriesError
 
-_LEVEL_LIMITS = (0.6, 1.6)
-LEVEL_HALF_LIFE_STEPS = 24.0
-_LEVEL_LEAST_KW = 1e-3
 _QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -45,8 +44,7 @@ def seasonal(
     days = _aligned(history, same_type, usable)
     mean, spread, quantiles = _statistics(days)
     level = level_of(history, same_type, group=group, recent_steps=min(recent_steps, history.steps_per_day))
-    count = same_type.shape[1]
-    factor = 1.0 + (level[:, None] - 1.0) * 0.5 ** (np.arange(count) / LEVEL_HALF_LIFE_STEPS)
+    factor = 1.0 + (level[:, None] - 1.0) * fading(same_type.shape[1])
     p10, p50, p90 = np.sort(quantiles * factor, axis=0)
     return Quantiles(
         start_s=history.end_s,
@@ -94,42 +92,3 @@ def _quantile(ordered: FloatArray, number: IntArray, level: float) -> FloatArray
     low = np.take_along_axis(ordered, below[None], axis=0)[0]
     high = np.take_along_axis(ordered, above[None], axis=0)[0]
     return np.asarray(low + (high - low) * (at - below))
-
-
-def level_of(history: History, same_type: BoolArray, *, group: IntArray | None, recent_steps: int) -> FloatArray:
-    """Return how today's last steps compare with the usual ones, clipped, shape ``(n,)``; see ``seasonal``."""
-    n = history.power_kw.shape[0]
-    if recent_steps <= 0 or history.days < 2 or not same_type.shape[1]:  # noqa: PLR2004 - today and one before
-        return np.ones(n)
-    recent = history.power_kw[:, -recent_steps:]
-    usual = _usual_recent(history, same_type, recent_steps)
-    known = ~(np.isnan(recent) | np.isnan(usual))
-    code = np.arange(n) if group is None else group
-    counted = [np.where(known, values, 0.0).sum(axis=1) for values in (recent, usual, np.abs(usual))]
-    now, then, size = (np.bincount(code, values).astype(np.float64) for values in counted)
-    return np.asarray(np.clip(_ratio(now, then, size, _LEVEL_LEAST_KW * recent_steps), *_LEVEL_LIMITS)[code])
-
-
-def _ratio(now: FloatArray, then: FloatArray, size: FloatArray, least: float) -> FloatArray:
-    """Return ``now / then`` as far as ``then`` is more than what is left of ``size``, its magnitude, by cancelling.
-
-    Where consumption and production cancel, a ratio of their small difference says nothing: from half of the magnitude
-    down it fades to 1, which it is from a quarter on.
-    """
-    net = np.abs(then) / np.maximum(size, least)
-    trust = np.clip(4.0 * net - 1.0, 0.0, 1.0)
-    off = np.divide(now, then, out=np.ones_like(now), where=(np.abs(then) > least) & (trust > 0.0)) - 1.0
-    return np.asarray(1.0 + trust * off)
-
-
-def _usual_recent(history: History, same_type: BoolArray, recent_steps: int) -> FloatArray:
-    """Return the mean of the same clock times on earlier days of today's type, shape ``(n, recent_steps)``.
-
-    The last steps of a day-long block lie on the same calendar day as the first of the block after it.
-    """
-    n, per_day = history.power_kw.shape[0], history.steps_per_day
-    earlier = history.power_kw.reshape(n, history.days, per_day)[:, :-1, -recent_steps:]
-    like_today = same_type[1:, 0] if same_type[1:, 0].any() else np.ones(history.days - 1, dtype=np.bool_)
-    known = ~np.isnan(earlier) & like_today[None, :, None]
-    number = known.sum(axis=1)
-    return np.asarray(np.where(known, earlier, 0.0).sum(axis=1) / np.where(number > 0, number, np.nan))

@@ -1,4 +1,4 @@
-"""Series that know when they became available, so that looking ahead cannot be written down."""
+"""Series with the instant from which they are available, so that a forecast cannot look ahead."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
+FloatTable = npt.NDArray[np.float32]
+"""Many series over many steps, in single precision: a city's would fill the memory otherwise."""
 
 
 class SeriesError(ValueError):
@@ -26,7 +28,7 @@ class History:
         available_at_s: Epoch seconds at which the last value could be known: not before its step had ended.
     """
 
-    power_kw: FloatArray | npt.NDArray[np.float32]
+    power_kw: FloatArray | FloatTable
     steps_per_day: int
     step_s: float
     end_s: float
@@ -55,9 +57,9 @@ class Quantiles:
         available_at_s: Epoch seconds from which it may be used.
         mean_kw: Expected power; unlike quantiles it may be summed over rows.
         spread_kw: Standard deviation of the days it was made from.
-        p10_kw: Nine chances in ten that it is more.
-        p50_kw: Even chances.
-        p90_kw: One chance in ten that it is more.
+        p10_kw: Quantile of 10 %: nine chances in ten that it is more.
+        p50_kw: Median.
+        p90_kw: Quantile of 90 %.
     """
 
     start_s: float

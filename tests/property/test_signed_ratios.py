@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasts.seasonal import level_of
+from forecasts.level import level_of
 from forecasts.series import History
 from vpp.dispatch.flexibility.device_flexibility import _moved_kw
 from vpp.settlement.reference_days import adjustment_ratio

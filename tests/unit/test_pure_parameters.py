@@ -1,4 +1,4 @@
-"""Every parameter with a default of the pure functions of settlement and planning is fed by the composition.
+"""Every parameter with a default of the pure functions of settlement, planning and forecasts is fed by the composition.
 
 A rule that exists, is tested, and is never told what it needs is worse than none: holidays and event days were such.
 """
@@ -13,12 +13,13 @@ import pytest
 
 from tests.places import ROOT
 
-_PURE = ("vpp/settlement", "vpp/planning")
+_PURE = ("vpp/settlement", "vpp/planning", "forecasts")
 _LABORATORY = ("vpp/lab/bench", "vpp/lab/twin")
 """Benchmarks and the simulated world pass what suits them; that feeds nothing in the service."""
 
 _ONE_POLICY = "quotes and plans take the same default; there is no setting for it yet"
 _THROUGH_ASSESSOR = "the service declares and quotes through the Assessor, which holds policy and prices"
+_REFERENCE = "the estimate with quantiles; the service takes the seasonal profile, which a test holds equal to it"
 ALLOWED = {
     ("vpp.planning.quote.capability.capability", "policy"): _THROUGH_ASSESSOR,
     ("vpp.planning.quote.capability.declare", "sustains_h"): "the lengths of hold a declaration has are the market's",
@@ -31,7 +32,10 @@ ALLOWED = {
     ("vpp.planning.schedule.redispatch.band_of", "bounded"): "the whole horizon is bounded",
     ("vpp.planning.schedule.redispatch.to_event_problem", "flexibility"): _ONE_POLICY,
     ("vpp.planning.schedule.redispatch.to_event_problem", "prices"): _ONE_POLICY,
-    ("vpp.planning.forecast.seasonal_profile.usual", "recent_steps"): "two hours decide the level, as in baselines",
+    ("forecasts.seasonal_profile.seasonal_profile", "recent_steps"): "two hours decide the level, as in baselines",
+    ("forecasts.seasonal.seasonal", "group"): _REFERENCE,
+    ("forecasts.seasonal.seasonal", "usable"): _REFERENCE,
+    ("forecasts.seasonal.seasonal", "recent_steps"): _REFERENCE,
 }
 """Parameters that the service leaves at their default on purpose, each with the reason."""
 

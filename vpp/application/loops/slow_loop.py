@@ -119,7 +119,10 @@ class SlowLoop:
             return known
         with self._forecasting:
             return forecast(
-                state, FittedMeter(meter=self._meters, count=len(state)), past=self._past, calendar=self._calendar
+                state,
+                FittedMeter(meter=self._meters, count=len(state)),
+                load_history=self._past,
+                calendar=self._calendar,
             )
 
     async def run(self) -> None:
@@ -198,7 +201,10 @@ class SlowLoop:
     def _forecast_anew(self, state: FleetState) -> Forecast:
         with self._forecasting:
             return forecast(
-                state, FittedMeter(meter=self._meters, count=len(state)), past=self._past, calendar=self._calendar
+                state,
+                FittedMeter(meter=self._meters, count=len(state)),
+                load_history=self._past,
+                calendar=self._calendar,
             )
 
     async def _until_due(self) -> bool:

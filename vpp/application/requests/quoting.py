@@ -111,7 +111,7 @@ class Quoter:
         fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
         if known is None or not fresh:
             meter = FittedMeter(meter=self._meters, count=len(state))
-            self._forecast = known = forecast(state, meter, past=self._past, calendar=self._calendar)
+            self._forecast = known = forecast(state, meter, load_history=self._past, calendar=self._calendar)
         return known
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:

@@ -110,7 +110,7 @@ def _forecast(made: City, state: FleetState, seed: int) -> tuple[Forecast, float
     spent = []
     for _ in range(2):
         began, drawing = time.process_time(), meter.cpu_s
-        outlook = forecast(state, meter, past=past)
+        outlook = forecast(state, meter, load_history=past)
         spent.append(time.process_time() - began - (meter.cpu_s - drawing))
     return outlook, spent[0], spent[1]
 
@@ -142,7 +142,7 @@ def _warm_up() -> None:
     """Compile or load every kernel on a small city: the figures are those of a service that runs."""
     made = city(_WARM_ROWS)
     state = picture(made)
-    outlook = forecast(state, CityMeter(made=made), past=LoadHistory(days=2))
+    outlook = forecast(state, CityMeter(made=made), load_history=LoadHistory(days=2))
     plan = plan_of(state, outlook)
     for draft in drafts_of(made, state, 1, count=12):
         _asked(QuoteCache(), draft, state, outlook, plan)

@@ -143,7 +143,7 @@ def _service(rows: int, seed: int) -> _Case:
     """Return what the service asks its solver when a request of the whole city is accepted."""
     made = city(rows)
     state = picture(made, seed=seed)
-    outlook = forecast(state, CityMeter(made=made, seed=seed), past=LoadHistory(days=_HISTORY_DAYS))
+    outlook = forecast(state, CityMeter(made=made, seed=seed), load_history=LoadHistory(days=_HISTORY_DAYS))
     plan = plan_of(state, outlook)
     everybody = np.ones(len(state), dtype=np.bool_)
     event = _event(everybody, outlook.grid, _CITY_FIRST, _CITY_TARGET_KW * rows / MODEL_ROWS)

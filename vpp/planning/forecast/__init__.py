@@ -1,1 +1,4 @@
-"""Load forecast of every device from its metered history, calendar and charging needs."""
+"""Load forecast of the fleet: rows and metered history to series, and the forecast of series back to rows.
+
+The mathematics is in `forecasts`.
+"""

@@ -16,7 +16,8 @@ from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.planning.aggregation import Aggregation, summed
-from vpp.planning.forecast.load_forecast import Forecast, session_profile_kw
+from vpp.planning.forecast.charging_need import session_profile_kw
+from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.deliverable import Z10
 from vpp.planning.quote.flexibility_envelope import room
 from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook

@@ -11,7 +11,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.planning.aggregation import Aggregation, summed
 from vpp.planning.feeder_flow import climbed, own_base_kw
-from vpp.planning.forecast.load_forecast import charging_power_kw, promised_cars
+from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
 from vpp.planning.quote.flexibility_kernels import survey
 from vpp.planning.quote.outlook import Outlook
 

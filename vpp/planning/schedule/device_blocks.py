@@ -12,7 +12,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
-from vpp.planning.forecast.load_forecast import charging_power_kw, promised_cars
+from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
 
 REBOUND_STEPS = 4
 """Deferred heat comes back over about an hour: the steps of a time constant of 40 minutes, rounded up."""

@@ -17,7 +17,8 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEPS_PER_DAY
 from vpp.planning.feeder_flow import named_overload, overload_kw
-from vpp.planning.forecast.load_forecast import Forecast, promised_cars
+from vpp.planning.forecast.charging_need import promised_cars
+from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.outlook import Outlook
 from vpp.planning.quote.quote_basis import QuoteBasis
 from vpp.planning.quote.response_rate import PRIOR_RATIO

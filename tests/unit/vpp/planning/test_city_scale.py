@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from forecasts.seasonal import seasonal
+from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import History
 from optimizer.problem.problem import Problem
 from optimizer.solve import solve
@@ -21,10 +22,9 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.lab.bench.quote import drafts_of
 from vpp.lab.bench.synthetic_city import KINDS, NOW_S, City, CityMeter, city, picture, plan_of, share_at
 from vpp.planning.aggregation import Aggregation
-from vpp.planning.forecast import load_history as past_module
+from vpp.planning.forecast import load_series
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
-from vpp.planning.forecast.seasonal_profile import usual
 from vpp.planning.quote.capability import SUSTAINS_H, Declaration, declare
 from vpp.planning.quote.flexibility_envelope import room
 from vpp.planning.quote.outlook import Outlook
@@ -54,7 +54,7 @@ def now() -> FleetState:
 
 @cache
 def outlook() -> Forecast:
-    return forecast(now(), CityMeter(made=made()), past=LoadHistory(days=3))
+    return forecast(now(), CityMeter(made=made()), load_history=LoadHistory(days=3))
 
 
 @cache
@@ -88,7 +88,7 @@ def test_the_usual_day_in_blocks_is_the_seasonal_mean_and_spread() -> None:
     usable = random.random((700, 7)) < 0.7
     group = random.integers(0, 4, 700)
     whole = seasonal(history, same, group=group, usable=usable)
-    mean, spread = usual(history, same, group=group, usable=usable)
+    mean, spread = seasonal_profile(history, same, group=group, usable=usable)
     np.testing.assert_allclose(mean, whole.mean_kw, rtol=1e-5)
     np.testing.assert_allclose(spread, whole.spread_kw, rtol=1e-4, atol=1e-4)
 
@@ -96,8 +96,8 @@ def test_the_usual_day_in_blocks_is_the_seasonal_mean_and_spread() -> None:
 def test_chargers_of_a_large_fleet_are_forecast_as_cohorts_that_add_up_to_their_usual_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(past_module, "ONE_BY_ONE_ROWS", 100)
-    found = forecast(now(), CityMeter(made=made()), past=LoadHistory(days=3))
+    monkeypatch.setattr(load_series, "ONE_BY_ONE_ROWS", 100)
+    found = forecast(now(), CityMeter(made=made()), load_history=LoadHistory(days=3))
     chargers = made().index.is_class(ResourceClass.EV)
     hours = (found.grid.starts_s() + 8 * 3600.0) % DAY / 3600.0
     size = made().index.p_max_kw

@@ -26,7 +26,7 @@ def _made() -> City:
 @cache
 def _seen() -> tuple[FleetState, Forecast]:
     state = picture(_made(), seed=1)
-    return state, forecast(state, CityMeter(made=_made()), past=LoadHistory(days=3))
+    return state, forecast(state, CityMeter(made=_made()), load_history=LoadHistory(days=3))
 
 
 def _draft(target_kw: float, product: Product = Product.REGULATION) -> RequestDraft:

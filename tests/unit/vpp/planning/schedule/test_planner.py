@@ -20,7 +20,8 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.planning.feeder_flow import node_flow_kw
-from vpp.planning.forecast.load_forecast import Forecast, same_type_days, session_profile_kw
+from vpp.planning.forecast.charging_need import session_profile_kw
+from vpp.planning.forecast.load_forecast import Forecast, same_type_days
 from vpp.planning.forecast.load_forecast import forecast as make_forecast
 from vpp.planning.quote.capability import capability, flexibility
 from vpp.planning.quote.quote import quote

@@ -1,23 +1,20 @@
-"""The usual day of many series: mean and spread only, in one pass over the days.
+"""Seasonal profile of many series: mean and standard deviation in one pass over the days.
 
-A city's history never lies in memory several times over that way. The same estimate as `forecasts.seasonal`, which
-also gives quantiles and sorts all days for them.
+The estimate of `forecasts.seasonal` without its quantiles, which need every day sorted: a city's history is never
+copied.
 """
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from forecasts.seasonal import LEVEL_HALF_LIFE_STEPS, level_of
-from forecasts.series import BoolArray, FloatArray, History, IntArray, SeriesError
+from forecasts.level import fading, level_of
+from forecasts.series import BoolArray, FloatArray, FloatTable, History, IntArray, SeriesError
 from numerics.jit import njit
 from numerics.sums import Powers
 
-FloatTable = npt.NDArray[np.float32]
 
-
-def usual(
+def seasonal_profile(
     history: History,
     same_type: BoolArray,
     *,
@@ -50,7 +47,7 @@ def usual(
         same_type | ~same_type.any(axis=0),
         np.ones((n, history.days), dtype=np.bool_) if usable is None else usable,
         level,
-        0.5 ** (np.arange(count) / LEVEL_HALF_LIFE_STEPS),
+        fading(count),
         mean,
         spread,
     )
