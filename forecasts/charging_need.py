@@ -44,10 +44,11 @@ class ChargingNeeds(NamedTuple):
             start_s: Epoch seconds.
         """
         need = np.where(promised, need_kwh, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            hours = np.where(need > 0.0, need / power_kw, 0.0)
         leaves_s = np.nan_to_num(departure_s)
-        charged_by_s = np.fmin(start_s + _SECONDS_PER_HOUR * np.nan_to_num(hours), leaves_s)
+        # A car without power is never charged: its time is infinite.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            hours = np.where(need > 0.0, need / power_kw, 0.0)
+            charged_by_s = np.fmin(start_s + _SECONDS_PER_HOUR * np.nan_to_num(hours), leaves_s)
         return cls(promised, power_kw, charged_by_s, leaves_s)
 
     def profile_kw(self, starts_s: FloatArray, step_s: float) -> FloatArray:
