@@ -132,7 +132,7 @@ async def test_an_instruction_whose_receipt_got_lost_is_not_carried_out_twice(bu
         await until(lambda: ears.connected(0))
         devices.mute, bad.lost_answers = True, 2
         hub.send(orders([5], [0]))
-        await until(lambda: gateway.admission.repeated == 2)
+        await until(lambda: gateway.fencing.repeated == 2)
         assert devices.received == [5]
 
 
@@ -206,7 +206,7 @@ async def test_a_stale_epochs_instructions_are_refused_everywhere(bus: Bus) -> N
             # A frozen one does not know, and sends.
             frame = setpoint_frame(orders([6], [0], epoch=1), sequence=99)
             await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=1.0)
-            assert gateway.admission.stale == 1
+            assert gateway.fencing.stale == 1
             new.send(orders([7], [0], epoch=2))
             await until(lambda: 7 in ears.verdicts)
             assert devices.received == [7]
@@ -215,8 +215,8 @@ async def test_a_stale_epochs_instructions_are_refused_everywhere(bus: Bus) -> N
 async def test_an_epoch_is_learnt_from_the_other_gateways(bus: Bus) -> None:
     here, there = Devices(), Devices()
     async with leading(bus, city(1), epoch=3), serving("g1", bus, here) as one, serving("g2", bus, there) as other:
-        one.admission.learn(8)
-        await until(lambda: other.admission.epoch == 8)
+        one.fencing.learn(8)
+        await until(lambda: other.fencing.epoch == 8)
 
 
 async def test_a_default_in_force_is_known_wherever_the_station_goes_next(bus: Bus) -> None:

@@ -43,7 +43,8 @@ from vpp.console.report import render_report, report_json
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConfigurationError, ConflictError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
@@ -264,8 +265,8 @@ class Service:
         """Open the device links."""
         for link in self._links:
             if isinstance(link, BusLink):
-                link.hub.lead(self._epoch, fleet=self._fleet)
-                self.plant.watch.leadership = link.hub
+                link.endpoint.lead(self._epoch, fleet=self._fleet)
+                self.plant.watch.leadership = link.endpoint
         self.plane.assign(self._index)
         await self.plane.start()
         self._remember_defaults()

@@ -12,17 +12,17 @@ from vpp.ports import DeviceMemory, LinkSink
 
 
 class BusLink:
-    """A `vpp.ports.DeviceLink` whose devices are at gateways; all protocols share one hub.
+    """A `vpp.ports.DeviceLink` whose devices are at gateways; all protocols share one endpoint.
 
     Args:
         name: The protocol.
-        hub: Where the gateways are.
+        endpoint: Where the gateways are.
         check: Judges addresses as the protocol's own link does; see ``DeviceLink.check``.
     """
 
-    def __init__(self, name: str, hub: LeaderEndpoint, *, check: Callable[[FleetIndex], None]) -> None:
+    def __init__(self, name: str, endpoint: LeaderEndpoint, *, check: Callable[[FleetIndex], None]) -> None:
         self.name: str = name
-        self.hub = hub
+        self.endpoint = endpoint
         self._check = check
 
     def check(self, index: FleetIndex) -> None:
@@ -31,43 +31,43 @@ class BusLink:
 
     def assign(self, index: FleetIndex) -> None:
         """See ``DeviceLink``."""
-        self.hub.assign(index)
+        self.endpoint.assign(index)
 
     async def start(self, sink: LinkSink) -> None:
         """See ``DeviceLink``; gateways open the sockets, in their own time."""
-        await self.hub.start(sink)
+        await self.endpoint.start(sink)
 
     def send(self, batch: SetpointBatch) -> None:
         """See ``DeviceLink``."""
-        self.hub.send(batch)
+        self.endpoint.send(batch)
 
     def remember_default(self, row: int, power_kw: float) -> None:
-        """State what lies underneath at ``row`` from an earlier life."""
-        self.hub.remember_default(row, power_kw)
+        """State the default value in force at ``row`` from before a restart."""
+        self.endpoint.remember_default(row, power_kw)
 
     def remember_in(self, memory: DeviceMemory) -> None:
         """See ``RememberingLink``."""
-        self.hub.remember_in(memory)
+        self.endpoint.remember_in(memory)
 
     def card(self, row: int) -> Mapping[str, object]:
-        """See ``DeviceLink``; what the gateway told lately."""
-        text = self.hub.card(row)
+        """See ``DeviceLink``; as the gateway reported it last."""
+        text = self.endpoint.card(row)
         card: Mapping[str, object] = {} if text is None else orjson.loads(text)
         return card
 
     async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
         """See ``vpp.ports.InspectableLink``; the gateway where the device is asks it."""
-        return await self.hub.device_schedule(row, duration_s)
+        return await self.endpoint.device_schedule(row, duration_s)
 
     def age_wall_s(self) -> float:
         """See ``vpp.ports.LiveLink``; the oldest of the gateways."""
-        return self.hub.age_wall_s(self.name)
+        return self.endpoint.age_wall_s(self.name)
 
     @property
     def deposed(self) -> bool:
         """See ``vpp.ports.FencedLink``."""
-        return self.hub.deposed
+        return self.endpoint.deposed
 
     async def close(self) -> None:
         """See ``DeviceLink``."""
-        await self.hub.close()
+        await self.endpoint.close()

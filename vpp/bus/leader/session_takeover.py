@@ -1,9 +1,9 @@
-"""Telling gateways of devices that have left them for another without a word."""
+"""Device sessions that have moved to another gateway without notice, and the gateways that have yet to end theirs."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from itertools import islice
 
+from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.messages.frames import FRAME_ROWS, overtaken_frame
 from vpp.bus.transport import subjects as to
 from vpp.domain.errors import BusError, FrameError
@@ -15,33 +15,33 @@ _RETRY_WALL_S = 0.2
 
 
 class SessionTakeover:
-    """The newer sessions that gateways have yet to hear of, each told until the gateway has it or is gone.
+    """The newer sessions by gateway, each announced until that gateway has it or is gone.
 
     Args:
         bus: Where the gateways are.
-        later: Runs a coroutine beside the caller.
+        tasks: Runs what announces.
     """
 
-    def __init__(self, bus: Bus, later: Callable[[Coroutine[None, None, None]], None]) -> None:
+    def __init__(self, bus: Bus, tasks: BackgroundTasks) -> None:
         self._bus = bus
-        self._later = later
-        self._to_tell: dict[str, dict[int, int]] = {}
+        self._tasks = tasks
+        self._waiting: dict[str, dict[int, int]] = {}
 
-    def tell(self, gateway: str, incarnation: int, rows: RowArray, sessions: IdArray) -> None:
+    def announce(self, gateway: str, incarnation: int, rows: RowArray, sessions: IdArray) -> None:
         """Have a gateway end connections of ``rows`` that are older than ``sessions``, shape ``(n,)`` each."""
-        waiting = self._to_tell.get(gateway)
+        waiting = self._waiting.get(gateway)
         if waiting is None:
-            waiting = self._to_tell[gateway] = {}
-            self._later(self._told(gateway, to.setpoints(gateway, incarnation), waiting))
+            waiting = self._waiting[gateway] = {}
+            self._tasks.start(self._deliver(gateway, to.setpoints(gateway, incarnation), waiting))
         waiting.update(zip(rows.tolist(), sessions.tolist(), strict=True))
 
     def forget(self, gateway: str) -> None:
-        """Leave a gateway alone that is gone, or has begun another life."""
-        waiting = self._to_tell.pop(gateway, None)
+        """Stop announcing to a gateway that is gone or has restarted."""
+        waiting = self._waiting.pop(gateway, None)
         if waiting is not None:
             waiting.clear()
 
-    async def _told(self, gateway: str, subject: str, waiting: dict[int, int]) -> None:
+    async def _deliver(self, gateway: str, subject: str, waiting: dict[int, int]) -> None:
         while waiting:
             some = dict(islice(waiting.items(), FRAME_ROWS))
             try:
@@ -50,7 +50,7 @@ class SessionTakeover:
                 await asyncio.sleep(_RETRY_WALL_S)
                 continue
             for row, session in some.items():
-                if waiting.get(row) == session:  # it may have gone on to a third one meanwhile
+                if waiting.get(row) == session:  # it may have gone on to a third gateway meanwhile
                     del waiting[row]
-        if self._to_tell.get(gateway) is waiting:
-            del self._to_tell[gateway]
+        if self._waiting.get(gateway) is waiting:
+            del self._waiting[gateway]

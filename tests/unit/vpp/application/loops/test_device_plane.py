@@ -63,7 +63,7 @@ def test_a_later_leader_is_heard_of_on_the_bus() -> None:
     link = BusLink("ocpp", hub, check=lambda _: None)
     plane = DevicePlane([link], Ingest(ProcessImage(index), QualityRules()), clock)
     assert not plane.deposed()
-    hub.deposed = True
+    hub._step_down(2)
     assert plane.deposed()
 
 
