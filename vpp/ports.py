@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
 from vpp.domain.journal import JournalEntry

@@ -382,8 +382,8 @@ class World:
             soc=self.soc,
             plugged=self.power_kw > 0.0,
             online=self.online,
-            p_min_kw=self.index.p_min_kw,
-            p_max_kw=self.index.p_max_kw,
+            p_min_kw=self.index.nameplate.p_min_kw,
+            p_max_kw=self.index.nameplate.p_max_kw,
         )
 
     def response(self, row: int) -> DeviceResponse:

@@ -123,9 +123,9 @@ class Devices:
         self.free = np.select(
             (index.is_class(ResourceClass.EV) & self.plugged, building, index.is_class(ResourceClass.PV)),
             (
-                np.where(random.random(count) < 0.5, index.p_max_kw * size, 0.0),
-                index.p_max_kw * size,
-                index.p_min_kw * size,
+                np.where(random.random(count) < 0.5, index.nameplate.p_max_kw * size, 0.0),
+                index.nameplate.p_max_kw * size,
+                index.nameplate.p_min_kw * size,
             ),
             0.0,
         )
@@ -133,7 +133,7 @@ class Devices:
         self.until_s = np.full(count, -np.inf)
         self.default = np.full(count, np.nan)
         self.power = self.free.copy()
-        self.soc = np.where(index.capacity_kwh > 0.0, 0.8, np.nan)
+        self.soc = np.where(index.nameplate.capacity_kwh > 0.0, 0.8, np.nan)
         self.phase = random.uniform(0.0, self.report_s, count)
         self.energy = np.zeros(count)
 

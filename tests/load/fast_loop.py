@@ -18,7 +18,7 @@ import numpy as np
 from tests.load.city_rows import Devices, city_fleet, flat_schedule, level_baseline
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage

@@ -63,7 +63,7 @@ def test_every_row_counts_within_its_nameplate_and_measured_ones_as_measured(
 ) -> None:
     ingest, reckoner, table = Ingest(ProcessImage(INDEX), QualityRules()), LoadAccounting(len(INDEX)), CommandTable()
     table.grow(len(INDEX))
-    now_s, (low, high) = NOW_S, believable_kw(INDEX.p_min_kw, INDEX.p_max_kw)
+    now_s, (low, high) = NOW_S, believable_kw(INDEX.nameplate.p_min_kw, INDEX.nameplate.p_max_kw)
     for pause_s, samples, commands in cycles:
         now_s += pause_s
         ingest.telemetry(TelemetryBatch.of([(*sample, now_s) for sample in samples]), now_s)

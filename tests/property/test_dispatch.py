@@ -17,7 +17,8 @@ from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
     BindingLimit,
@@ -172,8 +173,8 @@ def snapshot(index: FleetIndex, soc: FloatArray) -> FleetState:
         soc=soc,
         connected=np.ones(n, dtype=np.bool_),
         plugged=np.ones(n, dtype=np.bool_),
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=nan,
         need_kwh=nan,
         departure_s=nan,
@@ -185,9 +186,9 @@ def snapshot(index: FleetIndex, soc: FloatArray) -> FleetState:
 @settings(max_examples=200, deadline=None)
 def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> None:
     index = fleet(scene)
-    span = index.p_max_kw - index.p_min_kw
-    now = index.p_min_kw + scene["now"] * span
-    wanted = np.where(scene["wanted"] & ~scene["fixed"], index.p_min_kw + scene["want"] * span, np.nan)
+    span = index.nameplate.p_max_kw - index.nameplate.p_min_kw
+    now = index.nameplate.p_min_kw + scene["now"] * span
+    wanted = np.where(scene["wanted"] & ~scene["fixed"], index.nameplate.p_min_kw + scene["want"] * span, np.nan)
     tree = FeederTree(index)
     kept = scene["kept"] & index.is_class(ResourceClass.EV, ResourceClass.V2G)
     result = guard(
@@ -201,9 +202,9 @@ def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> Non
         settings=SETTINGS,
     )
     power, sent = result.power_kw, ~np.isnan(result.power_kw)
-    assert (power[sent] >= index.p_min_kw[sent] - 1e-9).all()
-    assert (power[sent] <= np.fmin(index.p_max_kw, index.default_kw)[sent] + 1e-9).all()
-    below = sent & (index.floor_kw > 0) & (power > 1e-9) & (power < index.floor_kw - 1e-9)
+    assert (power[sent] >= index.nameplate.p_min_kw[sent] - 1e-9).all()
+    assert (power[sent] <= np.fmin(index.nameplate.p_max_kw, index.nameplate.default_kw)[sent] + 1e-9).all()
+    below = sent & (index.nameplate.floor_kw > 0) & (power > 1e-9) & (power < index.nameplate.floor_kw - 1e-9)
     assert not below.any()
     promised = kept & sent & index.is_class(ResourceClass.EV)
     assert (power[promised] >= now[promised] - 1e-9).all()
@@ -215,10 +216,10 @@ def _check_caps(
 ) -> None:
     """No node is above its limit unless what cannot be cut puts it there."""
     stuck = kept | fixed
-    floor = np.where(kept & (now > 0.0), np.maximum(now, index.floor_kw), now)
+    floor = np.where(kept & (now > 0.0), np.maximum(now, index.nameplate.floor_kw), now)
     least = np.where(stuck, floor, np.minimum(now, 0.0))
     unavoidable = tree.loads_kw(np.maximum(least, np.minimum(now, 0.0)))
-    assert (load <= np.maximum(index.transformer_limit_kw, unavoidable) + 1e-6).all()
+    assert (load <= np.maximum(index.feeders.limit_kw, unavoidable) + 1e-6).all()
 
 
 DRAFTS = st.builds(

@@ -208,7 +208,7 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
         assert not (commanded & ~enlisted).any(), "nobody is commanded who was not enlisted"
         called |= commanded
         cut_kw = np.where(commanded, roster.free_kw - roster.setpoint_kw, 0.0)
-        assert (cut_kw <= made.index.contract_up_kw + 1e-6).all(), "nor beyond a contract"
+        assert (cut_kw <= made.index.nameplate.contract_up_kw + 1e-6).all(), "nor beyond a contract"
     assert called.any()
     assert plant.request(request.id).state in (RequestState.RAMPING, RequestState.HOLDING)
     await made.clock.advance(request.draft.end_at.timestamp() + 7200.0)

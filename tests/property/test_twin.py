@@ -50,12 +50,12 @@ def test_power_stays_within_nameplates_and_the_other_world_stays_untouched(
         Twin(FLEET, seed=seed, start_s=NOON_S, sessions=BuiltinSessions(seed), weather=WEATHER) for _ in range(2)
     )
     for row in range(len(FLEET)):
-        power_kw = share * float(FLEET.p_max_kw[row] if share > 0 else -FLEET.p_min_kw[row])
+        power_kw = share * float(FLEET.nameplate.p_max_kw[row] if share > 0 else -FLEET.nameplate.p_min_kw[row])
         ordered.apply(row, Layer.DISPATCH, power_kw, NOON_S + 60.0 * minutes)
     ordered.advance(NOON_S + 1800.0, 15.0)
     quiet.advance(NOON_S + 1800.0, 15.0)
-    assert (ordered.power_kw <= FLEET.p_max_kw + 1e-6).all()
-    assert (ordered.power_kw >= FLEET.p_min_kw - 1e-6).all()
+    assert (ordered.power_kw <= FLEET.nameplate.p_max_kw + 1e-6).all()
+    assert (ordered.power_kw >= FLEET.nameplate.p_min_kw - 1e-6).all()
     assert np.array_equal(ordered.net_kwh[COUNTERFACTUAL], quiet.net_kwh[ACTUAL])
 
 

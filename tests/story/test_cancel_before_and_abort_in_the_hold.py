@@ -77,6 +77,6 @@ def _largest_lot_kw(city: VirtualCity) -> float:
     """Return the most a single device can take back within a minute: a store its power, a plant what it gives now."""
     stores = city.rows_of("storage", "v2g")
     giving_kw = city.twin.power_kw[1] - city.twin.power_kw[0]
-    ramp_kw = city.index.ramp_kw_per_min[city.rows_of("hvac", "industry")]
+    ramp_kw = city.index.nameplate.ramp_kw_per_min[city.rows_of("hvac", "industry")]
     plants_kw = np.minimum(giving_kw[city.rows_of("hvac", "industry")], ramp_kw)
-    return float(max(city.index.p_max_kw[stores].max(), plants_kw.max()))
+    return float(max(city.index.nameplate.p_max_kw[stores].max(), plants_kw.max()))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity
 from vpp.bootstrap.replay import Replay
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.trouble import Trouble
 
@@ -42,8 +42,8 @@ class WildMeters:
 
 
 def _plausible(state: FleetState) -> bool:
-    margin_kw = 0.25 * np.maximum(np.abs(state.index.p_min_kw), np.abs(state.index.p_max_kw)) + 0.5
-    low, high = state.index.p_min_kw - margin_kw, state.index.p_max_kw + margin_kw
+    margin_kw = 0.25 * np.maximum(np.abs(state.index.nameplate.p_min_kw), np.abs(state.index.nameplate.p_max_kw)) + 0.5
+    low, high = state.index.nameplate.p_min_kw - margin_kw, state.index.nameplate.p_max_kw + margin_kw
     known = ~np.isnan(state.power_kw)
     return bool((state.power_kw >= low)[known].all() and (state.power_kw <= high)[known].all())
 

@@ -28,7 +28,8 @@ from vpp.domain.daytype import DayCalendar
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
 from vpp.domain.holidays import CHINA

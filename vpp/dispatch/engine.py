@@ -33,7 +33,8 @@ from vpp.dispatch.requests.book import TRANSITION, Record, RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import read_only, roster_of
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall, Transition

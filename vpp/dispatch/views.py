@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from vpp.dispatch.columns import CommandTable, RosterTable
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex, FleetState
+from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 
@@ -126,14 +127,14 @@ def devices_of(index: FleetIndex) -> Devices:
     return Devices(
         kind=read_only(index.class_code),
         adapter=read_only(index.adapter_code),
-        p_min_kw=read_only(index.p_min_kw),
-        p_max_kw=read_only(index.p_max_kw),
-        floor_kw=read_only(index.floor_kw),
-        default_kw=read_only(index.default_kw),
-        capacity_kwh=read_only(index.capacity_kwh),
-        efficiency=read_only(index.efficiency),
-        ramp_kw_per_min=read_only(index.ramp_kw_per_min),
-        rebound_ratio=read_only(index.rebound_ratio),
+        p_min_kw=read_only(index.nameplate.p_min_kw),
+        p_max_kw=read_only(index.nameplate.p_max_kw),
+        floor_kw=read_only(index.nameplate.floor_kw),
+        default_kw=read_only(index.nameplate.default_kw),
+        capacity_kwh=read_only(index.nameplate.capacity_kwh),
+        efficiency=read_only(index.nameplate.efficiency),
+        ramp_kw_per_min=read_only(index.nameplate.ramp_kw_per_min),
+        rebound_ratio=read_only(index.nameplate.rebound_ratio),
     )
 
 

@@ -86,10 +86,10 @@ def _columns(index: FleetIndex) -> tuple[IntArray, ...]:
 def tree_levels(index: FleetIndex) -> tuple[IntArray, ...]:
     """Return positions of transformers that have a parent, by depth, the deepest first."""
     depth = np.zeros(len(index.transformers), dtype=np.int64)
-    above = index.parent_code.astype(np.int64)
+    above = index.feeders.parent.astype(np.int64)
     while (above >= 0).any():
         depth += above >= 0
-        above = np.where(above >= 0, index.parent_code[above], -1)
+        above = np.where(above >= 0, index.feeders.parent[above], -1)
     return tuple(np.flatnonzero(depth == d).astype(np.int64) for d in range(int(depth.max(initial=0)), 0, -1))
 
 

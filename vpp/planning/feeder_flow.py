@@ -15,7 +15,7 @@ _OVERLOAD_TOLERANCE_KW = 1e-3
 def leaves_first(index: FleetIndex) -> IntArray:
     """Return transformer positions with every child before its parent, shape ``(n_transformers,)``."""
     levels = tree_levels(index)
-    roots = np.flatnonzero(index.parent_code < 0).astype(np.int64)
+    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int64)
     return np.concatenate([*levels, roots]) if levels else roots
 
 
@@ -24,9 +24,9 @@ def own_base_kw(index: FleetIndex) -> FloatArray:
 
     A transformer's ``base_load_kw`` is what its meter would show without us, so it holds that of the nodes below.
     """
-    own = index.transformer_base_kw.copy()
-    children = np.flatnonzero(index.parent_code >= 0)
-    np.subtract.at(own, index.parent_code[children], index.transformer_base_kw[children])
+    own = index.feeders.base_load_kw.copy()
+    children = np.flatnonzero(index.feeders.parent >= 0)
+    np.subtract.at(own, index.feeders.parent[children], index.feeders.base_load_kw[children])
     return own
 
 
@@ -40,7 +40,7 @@ def climbed(index: FleetIndex, own_kw: FloatArray) -> FloatArray:
     """Return what passes each node when ``own_kw`` hangs on it, shape ``(n_transformers, count)``."""
     flow = own_kw.copy()
     for nodes in tree_levels(index):
-        np.add.at(flow, index.parent_code[nodes], flow[nodes])
+        np.add.at(flow, index.feeders.parent[nodes], flow[nodes])
     return flow
 
 
@@ -57,8 +57,8 @@ def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> Float
 def overload_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
     """Return how far every transformer leaves its limits, at least 0, shape ``(n_transformers, count)``."""
     flow = node_flow_kw(index, power_kw)
-    above = flow - index.transformer_limit_kw[:, None]
-    below = -index.transformer_export_kw[:, None] - flow
+    above = flow - index.feeders.limit_kw[:, None]
+    below = -index.feeders.export_limit_kw[:, None] - flow
     return np.maximum(np.maximum(above, below), 0.0)
 
 

@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 from structlog.typing import Processor
 
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.fleet import ADAPTERS, FleetIndex, FleetState
+from vpp.domain.fleet import ADAPTERS, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.schedule import Schedule
@@ -295,8 +296,8 @@ def transformer_load_ratio(index: FleetIndex, power_kw: FloatArray) -> FloatArra
         index: The fleet.
         power_kw: Net power of every row, load positive, NaN where unknown, shape ``(n_resources,)``.
     """
-    load_kw = index.transformer_load_kw(power_kw)
-    limit_kw = np.where(load_kw >= 0.0, index.transformer_limit_kw, index.transformer_export_kw)
+    load_kw = index.feeders.load_kw(power_kw)
+    limit_kw = np.where(load_kw >= 0.0, index.feeders.limit_kw, index.feeders.export_limit_kw)
     with np.errstate(divide="ignore", invalid="ignore"):
         return _no_load_is_zero(load_kw, np.abs(load_kw) / limit_kw)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from numerics.jit import njit
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality

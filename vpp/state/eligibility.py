@@ -9,7 +9,8 @@ from enum import IntEnum
 import numpy as np
 
 from numerics.jit import njit
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, Product, RequestDraft
 from vpp.domain.resource import ResourceClass

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
@@ -56,7 +57,7 @@ class ProcessImage:
         self.sessions = Sessions(len(index))
         self._value = np.full((len(Quantity), len(index)), np.nan)
         self._at_s = np.full((len(Quantity), len(index)), _UNKNOWN_AT_S)
-        self._bounds_kw = believable_kw(index.p_min_kw, index.p_max_kw)
+        self._bounds_kw = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
         self._good_kw = np.full(len(index), np.nan)
         self._good_s = np.full(len(index), np.nan)
         self._cycle = 0
@@ -67,7 +68,7 @@ class ProcessImage:
         """Serve a larger fleet; known rows keep their values."""
         more = len(index) - len(self.index)
         self.index = index
-        self._bounds_kw = believable_kw(index.p_min_kw, index.p_max_kw)
+        self._bounds_kw = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
         self._value = np.append(self._value, np.full((len(Quantity), more), np.nan), axis=1)
         self._at_s = np.append(self._at_s, np.full((len(Quantity), more), _UNKNOWN_AT_S), axis=1)
         unknown = np.full(more, np.nan)
@@ -117,8 +118,8 @@ class ProcessImage:
             soc=self._column(Quantity.SOC),
             connected=self._column(Quantity.CONNECTED) == 1.0,
             plugged=self._column(Quantity.PLUGGED) == 1.0,
-            available_min_kw=self._within(Quantity.P_MIN_KW, self.index.p_min_kw),
-            available_max_kw=self._within(Quantity.P_MAX_KW, self.index.p_max_kw),
+            available_min_kw=self._within(Quantity.P_MIN_KW, self.index.nameplate.p_min_kw),
+            available_max_kw=self._within(Quantity.P_MAX_KW, self.index.nameplate.p_max_kw),
             limit_kw=self._column(Quantity.LIMIT_KW),
             need_kwh=self.sessions.need_kwh(delivered_kwh),
             departure_s=self.sessions.departure_s(),
@@ -157,7 +158,7 @@ class ProcessImage:
         return np.array(self._value[quantity])
 
     def _within(self, quantity: Quantity, nameplate: FloatArray) -> FloatArray:
-        return _fitted(self._value[quantity], nameplate, self.index.p_min_kw, self.index.p_max_kw)
+        return _fitted(self._value[quantity], nameplate, self.index.nameplate.p_min_kw, self.index.nameplate.p_max_kw)
 
     def _delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
         """Return energy into each car since plug-in, less what it gave back, shape ``(n_resources,)``.
@@ -167,7 +168,7 @@ class ProcessImage:
         delivered = self.sessions.delivered_kwh(energy_kwh)
         index, rows = self.index, self.index.rows_of(ResourceClass.V2G)
         soc, start = self._value[Quantity.SOC][rows], self._soc_start[rows]
-        gain = index.efficiency[rows] / np.maximum(index.capacity_kwh[rows], 1e-9)
+        gain = index.nameplate.efficiency[rows] / np.maximum(index.nameplate.capacity_kwh[rows], 1e-9)
         two_way = ~np.isnan(delivered[rows]) & ~np.isnan(soc)
         # By session, not by register: after a restart a car's charge at plug-in is known before its meter is heard.
         start[~self.sessions.open()[rows]] = np.nan

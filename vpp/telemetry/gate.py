@@ -91,7 +91,7 @@ def judge_means(
     given = ~np.isnan(mean_kw)
     infinite = np.isinf(mean_kw)
     ahead = given & (grid.starts_s() + grid.step_s > now_s + RUNNING_S)
-    least, most = mean_bounds_kw(index.p_min_kw[rows], index.p_max_kw[rows])
+    least, most = mean_bounds_kw(index.nameplate.p_min_kw[rows], index.nameplate.p_max_kw[rows])
     outside = given & ~infinite & ((mean_kw < least[:, None]) | (mean_kw > most[:, None]))
     faults: dict[Verdict, BoolArray] = {
         Verdict.NOT_A_NUMBER: infinite,
@@ -106,7 +106,9 @@ def judge_means(
             row=int(rows[line]),
             at_s=float(starts_s[step]),
             value_kw=float(mean_kw[line, step]),
-            nameplate_kw=nameplate_kw(float(index.p_min_kw[rows[line]]), float(index.p_max_kw[rows[line]])),
+            nameplate_kw=nameplate_kw(
+                float(index.nameplate.p_min_kw[rows[line]]), float(index.nameplate.p_max_kw[rows[line]])
+            ),
         )
         for verdict in counts
         for step, line in np.argwhere(faults[verdict].T)[:MOST_NAMED].tolist()
@@ -152,7 +154,7 @@ def _accepted(refused: Refused, index: FleetIndex) -> str:
     if refused.verdict is Verdict.FUTURE:
         return "an interval that has ended"
     rows = np.array([refused.row], dtype=np.int32)
-    least, most = mean_bounds_kw(index.p_min_kw[rows], index.p_max_kw[rows])
+    least, most = mean_bounds_kw(index.nameplate.p_min_kw[rows], index.nameplate.p_max_kw[rows])
     guess = _guess(refused, index.resources[refused.row].p_min_kw).removeprefix(": ")
     hint = f" ({guess})" if guess else ""
     return f"kW, load positive, from {least[0]:g} to {most[0]:g}{hint}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.state.image import ProcessImage
@@ -68,7 +68,11 @@ class Ingest:
         image, index = self._image, self._image.index
         age_s = at_s - image.power_at_s()
         quality = grade(
-            age_s=age_s, power_kw=image.power_kw(), p_min_kw=index.p_min_kw, p_max_kw=index.p_max_kw, rules=self._rules
+            age_s=age_s,
+            power_kw=image.power_kw(),
+            p_min_kw=index.nameplate.p_min_kw,
+            p_max_kw=index.nameplate.p_max_kw,
+            rules=self._rules,
         )
         return image.swap(at_s, quality)
 

@@ -217,15 +217,15 @@ def _read_only(column: Column) -> Column:
 
 def bounds_of(index: FleetIndex) -> Bounds:
     """Return what each device can do by its nameplate."""
-    span_kw = np.maximum(np.abs(index.p_min_kw), np.abs(index.p_max_kw))
+    span_kw = np.maximum(np.abs(index.nameplate.p_min_kw), np.abs(index.nameplate.p_max_kw))
     margin_kw = MARGIN_RATIO * span_kw + MARGIN_KW
     return Bounds(
-        low_kw=index.p_min_kw - margin_kw,
-        high_kw=index.p_max_kw + margin_kw,
-        least_kw=REFUSED_FACTOR * np.minimum(index.p_min_kw, 0.0) - margin_kw,
-        most_kw=REFUSED_FACTOR * np.maximum(index.p_max_kw, 0.0) + margin_kw,
+        low_kw=index.nameplate.p_min_kw - margin_kw,
+        high_kw=index.nameplate.p_max_kw + margin_kw,
+        least_kw=REFUSED_FACTOR * np.minimum(index.nameplate.p_min_kw, 0.0) - margin_kw,
+        most_kw=REFUSED_FACTOR * np.maximum(index.nameplate.p_max_kw, 0.0) + margin_kw,
         span_kw=span_kw,
-        capacity_kwh=np.maximum(index.capacity_kwh * index.efficiency, _LEAST_KWH),
+        capacity_kwh=np.maximum(index.nameplate.capacity_kwh * index.nameplate.efficiency, _LEAST_KWH),
     )
 
 

@@ -82,7 +82,7 @@ class MeteredMeans:
         self._memory = _Memory(*(np.full(count, np.nan) for _ in _Memory._fields))
         self._energy_kws = np.zeros((_OPEN, count))
         self._known_s = np.zeros((_OPEN, count))
-        self._bounds = believable_kw(index.p_min_kw, index.p_max_kw)
+        self._bounds = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
 
     @property
     def final_until_s(self) -> float:
@@ -95,7 +95,7 @@ class MeteredMeans:
         self._memory = _Memory(*(np.append(column, np.full(more, np.nan)) for column in self._memory))
         self._energy_kws = np.append(self._energy_kws, np.zeros((_OPEN, more)), axis=1)
         self._known_s = np.append(self._known_s, np.zeros((_OPEN, more)), axis=1)
-        self._bounds = believable_kw(index.p_min_kw, index.p_max_kw)
+        self._bounds = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
 
     def take(self, batch: TelemetryBatch, now_s: float) -> list[Frame]:
         """Take the samples of one cycle in the order they were heard.

@@ -27,7 +27,8 @@ from vpp.api.schemas.fleet import (
     transformer_views,
 )
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
+from vpp.domain.fleet import ADAPTERS, CLASSES
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.telemetry import BoolArray, Quality

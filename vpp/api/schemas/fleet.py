@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, json_like, known_instant
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetState
+from vpp.domain.fleet import ADAPTERS, CLASSES
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.site import Operator, Site
@@ -200,7 +201,7 @@ def area_views(state: FleetState) -> list[AreaView]:
     connected = np.bincount(code[state.connected], minlength=count).tolist()
     power_kw, up_kw, down_kw = (
         np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
-        for values in (state.power_kw, index.declared_up_kw, index.declared_down_kw)
+        for values in (state.power_kw, index.nameplate.declared_up_kw, index.nameplate.declared_down_kw)
     )
     return [
         AreaView(
@@ -218,7 +219,7 @@ def area_views(state: FleetState) -> list[AreaView]:
 
 def transformer_views(state: FleetState) -> list[TransformerView]:
     """Return every transformer with its load now."""
-    load_kw = state.index.transformer_load_kw(state.power_kw).tolist()
+    load_kw = state.index.feeders.load_kw(state.power_kw).tolist()
     return [
         TransformerView(
             id=t.id,
@@ -288,7 +289,7 @@ def _classes(state: FleetState) -> list[ClassView]:
     connected = np.bincount(code[state.connected], minlength=count).tolist()
     power_kw, up_kw, down_kw = (
         np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
-        for values in (state.power_kw, index.declared_up_kw, index.declared_down_kw)
+        for values in (state.power_kw, index.nameplate.declared_up_kw, index.nameplate.declared_down_kw)
     )
     return [
         ClassView(

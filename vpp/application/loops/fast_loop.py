@@ -18,7 +18,7 @@ from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.loops.durability import Durability
 from vpp.application.requests.request_service import RequestService
 from vpp.dispatch.engine import CycleResult, DispatchEngine
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch

@@ -16,7 +16,7 @@ import structlog
 from vpp.application.cycle_record import schedule_body
 from vpp.application.row_alignment import FittedMeter
 from vpp.domain.daytype import DayCalendar
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.resource import STORING
 from vpp.domain.schedule import Rung, Schedule

@@ -13,7 +13,7 @@ from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.requests.request_service import RequestService
 from vpp.application.row_alignment import fitted_forecast
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import CITY, Direction
 from vpp.domain.schedule import Schedule

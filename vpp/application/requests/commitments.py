@@ -9,7 +9,7 @@ from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import areas_overlap
 from vpp.domain.daytype import local_day, span
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant

@@ -13,7 +13,8 @@ from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags,
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
 from vpp.domain.daytype import DayCalendar
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState

@@ -7,7 +7,8 @@ import numpy as np
 from vpp.application.row_alignment import FittedMeter, fitted_flags
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.requests.phases import PhaseTimes
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import RequestDraft
 from vpp.domain.schedule import Schedule

@@ -11,7 +11,7 @@ from vpp.application.row_alignment import FittedMeter, fitted_flags
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.requests.phases import areas_overlap
 from vpp.domain.daytype import DayCalendar
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray

@@ -20,7 +20,7 @@ from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError, VppError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance

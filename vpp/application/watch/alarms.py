@@ -11,7 +11,8 @@ import structlog
 
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, Progress
-from vpp.domain.fleet import ADAPTERS, FleetState
+from vpp.domain.fleet import ADAPTERS
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Shortfall
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
@@ -102,7 +103,7 @@ class Alarms:
 
     def _caps(self, state: FleetState, load_kw: FloatArray) -> None:
         index, before = state.index, fitted_flags(self._above, len(load_kw))
-        limit_kw = np.where(load_kw >= 0.0, index.transformer_limit_kw, index.transformer_export_kw)
+        limit_kw = np.where(load_kw >= 0.0, index.feeders.limit_kw, index.feeders.export_limit_kw)
         over_kw = np.abs(load_kw) - limit_kw
         well_above = over_kw > np.maximum(_CAP_TOLERANCE_RATIO * limit_kw, _CAP_TOLERANCE_KW)
         self._above = well_above | (before & (over_kw > 0.0))

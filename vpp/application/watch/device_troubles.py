@@ -12,7 +12,8 @@ import structlog
 
 from numerics.jit import njit
 from vpp.dispatch.columns import CommandTable
-from vpp.domain.fleet import ADAPTERS, FleetIndex, FleetState
+from vpp.domain.fleet import ADAPTERS, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality

@@ -10,7 +10,7 @@ from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW, Hold
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
 
@@ -46,16 +46,16 @@ def begin_pauses(
     """
     rows = state.index.rows_of(ResourceClass.EV)
     rows = rows[(roster.owner[rows] == number) & (seen.hold[rows] == Hold.NONE) & np.isnan(roster.paused_s[rows])]
-    floor = state.index.floor_kw[rows]
+    floor = state.index.nameplate.floor_kw[rows]
     at_floor = (seen.room_kw[rows] - give[rows] <= NOTHING_KW) & (seen.free_kw[rows] >= floor) & (floor > 0.0)
     rested = state.at_s - roster.resumed_s[rows] >= settings.resume_s
     with np.errstate(divide="ignore", invalid="ignore"):
         lax_s = state.departure_s[rows] - state.at_s - 3600.0 * state.need_kwh[rows] / seen.free_kw[rows]
     rows = rows[at_floor & rested & (lax_s > settings.laxity_margin_s + settings.pause_margin_s)]
     rows = rows[np.argsort(roster.resumed_s[rows], kind="stable")]
-    gained = np.cumsum(state.index.floor_kw[rows])
+    gained = np.cumsum(state.index.nameplate.floor_kw[rows])
     rows = rows[: int(np.searchsorted(gained, lacking_kw)) + 1]
     roster.paused_s[rows] = state.at_s
-    gained_kw = float(state.index.floor_kw[rows].sum())
+    gained_kw = float(state.index.nameplate.floor_kw[rows].sum())
     give[rows] = seen.free_kw[rows]
     return gained_kw

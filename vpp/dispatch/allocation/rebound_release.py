@@ -17,7 +17,7 @@ from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR

@@ -25,7 +25,8 @@ from vpp.dispatch.flexibility.scheduled_energy import ahead_of
 from vpp.dispatch.requests.phases import Phase, PhaseTimes
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import EV, commands_of, devices_of, kinds_of, meters_of, read_only, roster_of, rules_of
-from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.state.eligibility import barred_rows
@@ -175,7 +176,7 @@ def look(s: Situation) -> FlexibilityScan:
         read_only(s.portfolio),
         read_only(s.baseline_rows_kw),
         read_only(s.default_kw),
-        read_only(s.state.index.contract_up_kw if s.sign > 0.0 else s.state.index.contract_down_kw),
+        read_only(s.state.index.nameplate.contract_up_kw if s.sign > 0.0 else s.state.index.nameplate.contract_down_kw),
         read_only(barred_rows(s.state)),
         ahead_of(s.state.index, s.portfolio, s.curve, now_s=s.state.at_s, end_s=end_s),
     )

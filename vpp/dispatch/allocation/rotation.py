@@ -7,7 +7,7 @@ from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE

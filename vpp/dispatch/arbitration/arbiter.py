@@ -16,7 +16,8 @@ from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
 from vpp.dispatch.flexibility.flexibility_scan import protected
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import Column, meters_of, read_only, rules_of
-from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
@@ -166,7 +167,7 @@ class Arbiter:
         commanded = ~np.isnan(self._roster.setpoint_kw[rows]) | ~np.isnan(self._roster.cap_kw[rows])
         return protected(
             read_only(self._index.class_code),
-            read_only(self._index.default_kw),
+            read_only(self._index.nameplate.default_kw),
             meters_of(state),
             rules_of(self._settings),
             state.at_s,
@@ -186,8 +187,8 @@ class Arbiter:
         index, roster, reckoned = self._index, self._roster, self._reckoned
         free, kept = seen
         staying = np.isnan(roster.returning_s[rows])
-        low = index.p_min_kw[rows]
-        power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.p_max_kw[rows], low)).power_kw
+        low = index.nameplate.p_min_kw[rows]
+        power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.nameplate.p_max_kw[rows], low)).power_kw
         # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
         connected = state.connected[rows]
         leaving = (self._commands.limited_s[rows] > state.at_s) & np.isnan(power) & connected
@@ -270,7 +271,9 @@ class Arbiter:
         voices.append(voice("home", Authority.PEAK_SHAVING, np.where(np.isnan(roster.home_s[rows]), np.nan, told)))
         commanded = ~np.isnan(told) | ~np.isnan(cap)
         promised = kept & of_class(self._index, ResourceClass.EV)[rows] & commanded
-        voices.append(voice("promise", Authority.PROMISE, np.where(promised, self._index.default_kw[rows], np.nan)))
+        voices.append(
+            voice("promise", Authority.PROMISE, np.where(promised, self._index.nameplate.default_kw[rows], np.nan))
+        )
         limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(told, cap)))
         voices.append(replace(limit, high_kw=cap[limit.rows]))
         return voices

@@ -6,7 +6,7 @@ from numerics.jit import njit
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 _NOTHING_KW = 0.05

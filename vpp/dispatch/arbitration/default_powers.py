@@ -7,7 +7,7 @@ import numpy as np
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -52,9 +52,9 @@ def default_values(
     car = station & state.plugged[rows]
     # The car may take less than its station gives.
     told_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
-    power = np.fmin(np.fmin(index.p_max_kw[rows], told_kw), car_kw[rows])
+    power = np.fmin(np.fmin(index.nameplate.p_max_kw[rows], told_kw), car_kw[rows])
     hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.laxity_margin_s)
     unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
-    default[first] = index.p_max_kw[rows[first]]
-    return np.clip(default, index.p_min_kw[rows], index.p_max_kw[rows])
+    default[first] = index.nameplate.p_max_kw[rows[first]]
+    return np.clip(default, index.nameplate.p_min_kw[rows], index.nameplate.p_max_kw[rows])

@@ -18,13 +18,13 @@ class FeederTree:
 
     def __init__(self, index: FleetIndex) -> None:
         self._index = index
-        self.parent: RowArray = index.parent_code
-        self.limit_kw = index.transformer_limit_kw
-        self.export_kw = index.transformer_export_kw
+        self.parent: RowArray = index.feeders.parent
+        self.limit_kw = index.feeders.limit_kw
+        self.export_kw = index.feeders.export_limit_kw
         self.node = index.transformer_code.astype(np.int64)
         self.children_first = self._order()
         self._turn = np.argsort(np.array(self.children_first, dtype=np.int64))
-        self.base_kw = self._base(index.transformer_base_kw)
+        self.base_kw = self._base(index.feeders.base_load_kw)
         self._by_node = np.argsort(self.node, kind="stable").astype(np.int32)
         self._ends = np.cumsum(np.bincount(self.node, minlength=len(self.parent)))
         self._under: dict[int, RowArray] = {}
@@ -39,12 +39,12 @@ class FeederTree:
     def loads_kw(self, power_kw: FloatArray) -> FloatArray:
         """Return the net load of every node, shape ``(n_transformers,)``, for row powers ``(n_resources,)``."""
         loads = np.bincount(self.node, weights=power_kw, minlength=len(self.parent)).astype(np.float64)
-        return self._index.summed_upwards(loads) + self.base_kw
+        return self._index.feeders.summed_upwards(loads) + self.base_kw
 
     def changes_kw(self, rows: RowArray, change_kw: FloatArray) -> FloatArray:
         """Return by how much the load of every node changes with some rows' powers, shape ``(n_transformers,)``."""
         own = np.bincount(self.node[rows], weights=change_kw, minlength=len(self.parent)).astype(np.float64)
-        return self._index.summed_upwards(own)
+        return self._index.feeders.summed_upwards(own)
 
     def upwards(self, chosen: BoolArray) -> list[int]:
         """Return the chosen nodes, children before parents; ``chosen`` has shape ``(n_transformers,)``."""

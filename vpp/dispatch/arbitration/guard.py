@@ -15,7 +15,7 @@ from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of, read_only, rules_of
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
@@ -248,7 +248,7 @@ class _Work:
         over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
         kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
-        floor_kw = self._state.index.floor_kw[rows]
+        floor_kw = self._state.index.nameplate.floor_kw[rows]
         pausing = floor_kw > 0.0
         commanded = ~np.isnan(self.power_kw[rows])
         resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
@@ -267,9 +267,9 @@ class _Work:
     def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
         """Return how far each row can be cut without being stopped."""
         index = self._state.index
-        device = np.fmax(index.p_min_kw[rows], self._state.available_min_kw[rows])
+        device = np.fmax(index.nameplate.p_min_kw[rows], self._state.available_min_kw[rows])
         least = np.where(self._building[rows], device, 0.0)
-        return np.where(pausing, index.floor_kw[rows], np.maximum(least, 0.0))
+        return np.where(pausing, index.nameplate.floor_kw[rows], np.maximum(least, 0.0))
 
     def _hold_export(self, node: int) -> None:
         """Discharge less, feed in less."""
@@ -285,7 +285,7 @@ class _Work:
         """Cut ``chosen`` towards ``least_kw`` in order; return by how much the load fell."""
         if over_kw <= _NOTHING_KW:
             return 0.0
-        expected, floor_kw = self._expected_kw[rows], self._state.index.floor_kw[rows]
+        expected, floor_kw = self._expected_kw[rows], self._state.index.nameplate.floor_kw[rows]
         room = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
         share = merit_order(over_kw, room, self._order[rows])
         moved = share > 0.0

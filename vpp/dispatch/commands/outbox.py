@@ -17,7 +17,8 @@ from vpp.dispatch.commands.command_ledger import CommandLedger, Fate, LedgerCoun
 from vpp.dispatch.requests.book import Record
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import read_only
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.packing import column_body, column_of
 from vpp.domain.resource import Adapter, ResourceClass
@@ -72,8 +73,8 @@ class Outbox:
         self._adapter = index.adapter_code.astype(np.int32)
         self._ceiling = of_class(index, ResourceClass.EV)
         self._producing = of_class(index, ResourceClass.PV)
-        self._span_kw = index.p_max_kw - index.p_min_kw
-        self._ramp_kw_per_s = np.maximum(index.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
+        self._span_kw = index.nameplate.p_max_kw - index.nameplate.p_min_kw
+        self._ramp_kw_per_s = np.maximum(index.nameplate.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
         self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._modulated = of_class(index, ResourceClass.STORAGE, ResourceClass.V2G) | self._consuming
         least = np.maximum(self._settings.modulated_resend_kw, self._settings.modulated_resend_ratio * self._span_kw)

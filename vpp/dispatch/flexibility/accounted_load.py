@@ -13,7 +13,7 @@ from numerics.jit import njit
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.device_flexibility import is_charging
 from vpp.dispatch.views import PV, STORAGE, V2G, Devices, Meters, devices_of, meters_of, read_only
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import FloatArray, Quality
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)

@@ -6,7 +6,8 @@ whoever reckons its time with the nameplate finds out too late.
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, Quality
 

@@ -13,7 +13,8 @@ from numerics.jit import njit
 from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW, is_charging, laxity_s
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import Devices, Meters, Roster, devices_of, meters_of, read_only
-from vpp.domain.fleet import CLASSES, FleetIndex, FleetState
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.packing import packed, unpacked
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
@@ -81,7 +82,7 @@ class Fairness:
         owing = index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)
         resting = owing[np.isnan(roster.setpoint_kw[owing])]
         self.debt_kwh[resting] *= np.exp(-elapsed_s / s.rebound_s)
-        rebound_ratio = read_only(index.rebound_ratio)
+        rebound_ratio = read_only(index.nameplate.rebound_ratio)
         _carry(self._shed_s, self.debt_kwh, roster, read_only(rows), rebound_ratio, elapsed_s, self._growth())
         if planned_kw is not None:
             _fall_behind(

@@ -46,7 +46,7 @@ def ahead_of(
     lengths_h = np.diff(ends_s, prepend=now_s) / SECONDS_PER_HOUR
     power = np.nan_to_num(curve.ahead_kw(rows, ends_s))
     # A kWh that is charged loses twice before it is given again.
-    gained = np.where(power > 0.0, power * index.efficiency[rows, None] ** 2, power) * lengths_h
+    gained = np.where(power > 0.0, power * index.nameplate.efficiency[rows, None] ** 2, power) * lengths_h
     place[rows] = np.arange(len(rows))
     return _ahead(place, np.cumsum(gained, axis=1), np.cumsum(lengths_h))
 

@@ -21,7 +21,8 @@ from vpp.dispatch.regulation.steering import BetweenCycles, Told, reservation_of
 from vpp.dispatch.requests.book import Record, RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 

@@ -29,7 +29,8 @@ from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
@@ -127,7 +128,7 @@ class RegulationFollower:
             raise InputError("capacity_kw", capacity_kw, "a power above 0")
         s = self._settings = settings or FollowSettings()
         self._dispatch, self._tree = dispatch, tree
-        self._halves = TwoSided(index.is_class(*STORING) & (index.p_min_kw < 0.0))
+        self._halves = TwoSided(index.is_class(*STORING) & (index.nameplate.p_min_kw < 0.0))
         both = len(self._halves)
         self._order = MeritOrder(
             node=self._halves.spread(index.transformer_code.astype(np.int64)),
@@ -137,7 +138,7 @@ class RegulationFollower:
         self._offers = Offers(
             low_kw=np.full(both, np.nan),
             high_kw=np.full(both, np.nan),
-            floor_kw=self._halves.spread(index.floor_kw),
+            floor_kw=self._halves.spread(index.nameplate.floor_kw),
             key=np.full(both, 255, dtype=np.uint8),
         )
         self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
@@ -261,7 +262,7 @@ class RegulationFollower:
         metered = (state.quality == Quality.GOOD) | (state.quality == Quality.SUBSTITUTED)
         known = holding & state.connected & metered & ~np.isnan(base_kw) & ~np.isnan(state.power_kw)
         absent = index.is_class(*CHARGING) & ~state.plugged
-        idle = index.is_class(ResourceClass.EV) & ~(base_kw > index.floor_kw)
+        idle = index.is_class(ResourceClass.EV) & ~(base_kw > index.nameplate.floor_kw)
         return np.asarray(known & ~absent & ~idle & ~index.is_class(ResourceClass.PV))
 
     def _ranges(
@@ -273,8 +274,8 @@ class RegulationFollower:
         turns every few minutes would stop and start it all day. A session that must not be reduced stays where it is.
         """
         index, ev = state.index, state.index.is_class(ResourceClass.EV)
-        least = np.where(ev, index.floor_kw, index.p_min_kw)
-        most = np.where(ev, np.minimum(index.p_max_kw, base_kw), index.p_max_kw)
+        least = np.where(ev, index.nameplate.floor_kw, index.nameplate.p_min_kw)
+        most = np.where(ev, np.minimum(index.nameplate.p_max_kw, base_kw), index.nameplate.p_max_kw)
         low = clamp(state, np.where(taking, least, np.nan), kept, self._dispatch)
         high = clamp(state, np.where(taking, most, np.nan), kept, self._dispatch)
         # The guard's range of a charger that is kept is its default, which is a ceiling; it takes what it takes.
@@ -312,7 +313,7 @@ class RegulationFollower:
         """Write the keys of all halves."""
         s, spread = self._settings, self._halves.spread
         due = self._base_rows_kw * s.horizon_s / SECONDS_PER_HOUR - self._ahead_kwh
-        slack = state.laxity_s(np.maximum(state.index.p_max_kw, 1e-9))
+        slack = state.laxity_s(np.maximum(state.index.nameplate.p_max_kw, 1e-9))
         wants = Wants(
             self._offers.low_kw,
             self._offers.high_kw,

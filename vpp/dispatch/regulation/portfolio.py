@@ -21,7 +21,8 @@ from vpp.dispatch.requests.book import Record, RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState

@@ -16,7 +16,8 @@ from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.regulation.portfolio import Reservation
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 

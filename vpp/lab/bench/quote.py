@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from optimizer.heap import keep_freed_memory
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -203,7 +204,7 @@ def picture(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
     index, random, n = made.index, np.random.default_rng(seed), len(made.index)
     hour = (at_s + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
     share = np.array([float(share_at(kind, hour)) for kind in KINDS])[made.kind]
-    size = np.where(index.p_max_kw > 0.0, index.p_max_kw, -index.p_min_kw)
+    size = np.where(index.nameplate.p_max_kw > 0.0, index.nameplate.p_max_kw, -index.nameplate.p_min_kw)
     charger = index.is_class(EV, V2G)
     charging = charger & (random.random(n) < share)
     # Twice as many cars stand there full, or wait for their time, as charge.
@@ -219,15 +220,17 @@ def picture(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
         index=index,
         at_s=at_s,
         cycle=1,
-        power_kw=np.clip(power, index.p_min_kw, index.p_max_kw),
+        power_kw=np.clip(power, index.nameplate.p_min_kw, index.nameplate.p_max_kw),
         power_at_s=np.full(n, at_s - 10.0),
         quality=quality,
         energy_kwh=np.zeros(n),
-        soc=np.where(index.capacity_kwh > 0.0, random.uniform(0.45, 0.75, n), np.nan),
+        soc=np.where(index.nameplate.capacity_kwh > 0.0, random.uniform(0.45, 0.75, n), np.nan),
         connected=~gone,
         plugged=plugged,
-        available_min_kw=np.where(load, np.maximum(power - index.declared_up_kw, 0.0), index.p_min_kw),
-        available_max_kw=index.p_max_kw,
+        available_min_kw=np.where(
+            load, np.maximum(power - index.nameplate.declared_up_kw, 0.0), index.nameplate.p_min_kw
+        ),
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=np.full(n, np.nan),
         need_kwh=np.where(plugged, need, np.nan),
         departure_s=np.where(plugged, at_s + stay_h * SECONDS_PER_HOUR, np.nan),
@@ -245,7 +248,9 @@ class CityMeter:
     def read(self, grid: TimeGrid) -> FloatArray:
         """Return mean net power, shape ``(n_resources, grid.count)``."""
         index, kind = self.made.index, self.made.kind
-        size = np.where(index.p_max_kw > 0.0, index.p_max_kw, -index.p_min_kw).astype(np.float32)
+        size = np.where(index.nameplate.p_max_kw > 0.0, index.nameplate.p_max_kw, -index.nameplate.p_min_kw).astype(
+            np.float32
+        )
         charger = index.is_class(EV, V2G)
         table = np.empty((len(index), grid.count))
         for step, at_s in enumerate(grid.starts_s().tolist()):
@@ -268,7 +273,7 @@ def plan_of(state: FleetState, outlook: Forecast) -> Schedule:
     sold = ((hour >= _SHARP[0]) & (hour < _SHARP[1])) | ((hour >= _EVENING[0]) & (hour < _EVENING[1]))
     bought = (hour >= _NIGHT[0]) | (hour < _NIGHT[1])
     shape = np.where(sold, -0.3, np.where(bought, 0.25, 0.0))
-    power[stores] = state.index.p_max_kw[stores][:, None] * shape
+    power[stores] = state.index.nameplate.p_max_kw[stores][:, None] * shape
     return Schedule(
         grid=grid,
         power_kw=power,

@@ -275,7 +275,7 @@ def _taken(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str
 
 def _installed_kw(index: FleetIndex) -> FloatArray:
     """Return the defaults that must be back at the end; the plan may leave storage and V2G on any other."""
-    return np.where(index.is_class(*STORING), np.nan, index.default_kw)
+    return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
 
 
 def _drop_some(twin: Twin, plan: FleetPlan) -> None:

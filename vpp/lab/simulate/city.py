@@ -81,7 +81,7 @@ def fresh_twin(
 
 def installed_kw(index: FleetIndex) -> FloatArray:
     """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
-    return np.where(index.is_class(*STORING), np.nan, index.default_kw)
+    return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
 
 
 class Costs:

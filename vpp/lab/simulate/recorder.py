@@ -9,7 +9,8 @@ from vpp.application.requests.request_service import RequestService
 from vpp.dispatch.allocation.request_controller import class_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import CITY, Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality

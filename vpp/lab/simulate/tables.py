@@ -48,8 +48,8 @@ class TransformerTable:
         self.peak_ratio: FloatArray = np.zeros(count)
         self.histogram = np.zeros((2, len(RATIO_EDGES) - 1), dtype=np.int64)
         self._from_s = from_s
-        self._limit_kw, self._export_kw = index.transformer_limit_kw, index.transformer_export_kw
-        self._leaf: BoolArray = ~np.isin(np.arange(count), index.parent_code)
+        self._limit_kw, self._export_kw = index.feeders.limit_kw, index.feeders.export_limit_kw
+        self._leaf: BoolArray = ~np.isin(np.arange(count), index.feeders.parent)
         self._names = pa.array([t.id for t in index.transformers], type=pa.string())
         self._pending: list[tuple[float, npt.NDArray[np.float32]]] = []
         self._schema = pa.schema(

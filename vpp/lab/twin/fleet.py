@@ -307,9 +307,9 @@ class Twin:
         self._plugs.come(visits, numbers, promised_kwh=promised_kwh, meter_kwh=meter_kwh, now_s=self.now_s)
 
     def _deliverable(self, visits: Visits, stay_s: FloatArray, *, one_way: bool) -> FloatArray:
-        limit_kw = self.index.default_kw[visits.rows]
+        limit_kw = self.index.nameplate.default_kw[visits.rows]
         if one_way:
-            limit_kw = np.where(limit_kw < self.index.floor_kw[visits.rows], 0.0, limit_kw)
+            limit_kw = np.where(limit_kw < self.index.nameplate.floor_kw[visits.rows], 0.0, limit_kw)
             return deliverable_kwh(limit_kw, visits.power_kw, visits.need_kwh, stay_s)
         full_kwh = np.minimum(limit_kw, visits.power_kw) * np.maximum(stay_s, 0.0) / SECONDS_PER_HOUR
         return np.minimum(full_kwh, visits.need_kwh)
@@ -360,9 +360,11 @@ def safe_share(index: FleetIndex) -> FloatArray:
     6 A floors of all its chargers do not, nobody can promise a driver more than this part of the default.
     """
     charging = index.is_class(ResourceClass.EV)
-    default_kw = np.where(charging, np.nan_to_num(np.maximum(index.default_kw, index.floor_kw)), 0.0)
+    default_kw = np.where(
+        charging, np.nan_to_num(np.maximum(index.nameplate.default_kw, index.nameplate.floor_kw)), 0.0
+    )
     sum_kw = np.bincount(index.transformer_code, weights=default_kw, minlength=len(index.transformers))
-    headroom_kw = np.maximum(index.transformer_limit_kw - index.transformer_base_kw, 0.0)
+    headroom_kw = np.maximum(index.feeders.limit_kw - index.feeders.base_load_kw, 0.0)
     share = np.minimum(headroom_kw / np.maximum(sum_kw, 1e-9), 1.0)
     return np.where(charging, share[index.transformer_code], 1.0)
 

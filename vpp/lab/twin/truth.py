@@ -147,7 +147,7 @@ class TruthRecorder:
             area_kw,
             load_kw,
         )
-        kernels.climb(self._climbing, index.parent_code, load_kw)
+        kernels.climb(self._climbing, index.feeders.parent, load_kw)
         # The registered load of others is its evening peak; what is there now is less.
         load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
         self._classes.append(class_kw)
@@ -181,8 +181,8 @@ class TruthRecorder:
             transformer_kw=_stacked(self._transformers, len(kept), samples=len(spans)),
             area_ids=tuple(area.id for area in index.areas),
             transformer_ids=tuple(t.id for t in kept),
-            limit_kw=index.transformer_limit_kw[: len(kept)],
-            export_limit_kw=index.transformer_export_kw[: len(kept)],
+            limit_kw=index.feeders.limit_kw[: len(kept)],
+            export_limit_kw=index.feeders.export_limit_kw[: len(kept)],
             sessions=self._sessions(),
             dispatch_left=np.flatnonzero(~np.isnan(twin.in_force_kw())).astype(np.int32),
             default_changed=np.flatnonzero(differs).astype(np.int32),
@@ -210,7 +210,7 @@ class TruthRecorder:
 
 def children_first(index: FleetIndex) -> RowArray:
     """Return the positions of all transformers in an order in which children come before parents."""
-    parent = index.parent_code
+    parent = index.feeders.parent
     depth, above = np.zeros(len(parent), dtype=np.int64), parent
     while (above >= 0).any():
         depth += above >= 0

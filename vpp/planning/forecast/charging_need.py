@@ -4,7 +4,7 @@ import numpy as np
 
 from forecasts.charging_need import ChargingNeeds
 from forecasts.cohorts import IDLE_KW
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
@@ -43,7 +43,7 @@ def charging_power_kw(state: FleetState) -> FloatArray:
 
     The car's own limit shows in its meter, unless a limit of ours is in force.
     """
-    most = np.fmin(state.available_max_kw, state.index.p_max_kw)
+    most = np.fmin(state.available_max_kw, state.index.nameplate.p_max_kw)
     unlimited = ~(state.limit_kw < _LIMITING_RATIO * most)
     metered = np.where(unlimited & (state.power_kw > IDLE_KW), state.power_kw, most)
     return np.asarray(np.maximum(np.fmin(metered, most), 0.0))

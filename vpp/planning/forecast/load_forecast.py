@@ -13,7 +13,7 @@ from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import FloatTable, History
 from numerics.sums import Powers
 from vpp.domain.daytype import DayCalendar, DayType
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray

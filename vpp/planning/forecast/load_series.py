@@ -66,7 +66,7 @@ class LoadSeries:
         of_row = np.full(n, -1, dtype=np.int32)
         of_row[single] = np.arange(len(single))
         of_row[together] = len(single) + cohort
-        nameplate = np.maximum(index.p_max_kw, -index.p_min_kw)
+        nameplate = np.maximum(index.nameplate.p_max_kw, -index.nameplate.p_min_kw)
         weight = np.where(together, nameplate, 1.0)
         class_code = np.concatenate([index.class_code[single].astype(np.int64), keys % _CLASS_CODES])
         chargers = np.isin(class_code, np.unique(index.class_code[index.is_class(*CHARGING)]))

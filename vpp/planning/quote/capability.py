@@ -7,7 +7,8 @@ import numpy as np
 
 from optimizer.problem.validation import IntArray
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability, Flexibility, Sustained
 from vpp.domain.request import CITY, Direction
 from vpp.domain.resource import ResourceClass
@@ -154,8 +155,8 @@ def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[f
     """
     chosen, up = index.in_area(area), direction is Direction.UP
     counted = chosen & ~(index.is_class(ResourceClass.PV) & up)
-    connected = float((index.p_max_kw - index.p_min_kw)[counted].sum())
-    contracted = float((index.declared_up_kw if up else index.declared_down_kw)[chosen].sum())
+    connected = float((index.nameplate.p_max_kw - index.nameplate.p_min_kw)[counted].sum())
+    contracted = float((index.nameplate.declared_up_kw if up else index.nameplate.declared_down_kw)[chosen].sum())
     return connected, contracted
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray

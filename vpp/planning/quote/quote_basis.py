@@ -222,14 +222,14 @@ def _cars(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Cars:
         rows=rows,
         cell=cells.of_row[rows].astype(np.int64),
         most_kw=most,
-        floor_kw=np.minimum(index.floor_kw[rows], most),
+        floor_kw=np.minimum(index.nameplate.floor_kw[rows], most),
         # As of the grid's begin, as all that is reckoned from it.
         need_kwh=state.need_kwh[rows] + outlook.expected_kw[rows, 0] * outlook.grid.step_h * _passed(outlook),
         inside=_inside(outlook, rows),
         leaves_h=(state.departure_s[rows] - outlook.grid.start_s) / SECONDS_PER_HOUR,
         willing=state.sheddable[rows],
         ratio=ratio[rows],
-        ramp=index.ramp_kw_per_min[rows],
+        ramp=index.nameplate.ramp_kw_per_min[rows],
     )
 
 
@@ -238,7 +238,11 @@ def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
     kept = np.flatnonzero(outlook.usable[outlook.stores] & np.isfinite(state.soc[outlook.stores]))
     rows = outlook.stores[kept]
     car = index.is_class(*CHARGING)[rows]
-    capacity, efficiency, stored_now = index.capacity_kwh[rows], index.efficiency[rows], state.soc[rows]
+    capacity, efficiency, stored_now = (
+        index.nameplate.capacity_kwh[rows],
+        index.nameplate.efficiency[rows],
+        state.soc[rows],
+    )
     power = outlook.stores_kw[kept]
     gained = np.where(power > 0.0, power * efficiency[:, None], power / efficiency[:, None]) * outlook.grid.step_h
     stored_now = stored_now * capacity
@@ -252,8 +256,8 @@ def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
         power_kw=power,
         spread_kw=outlook.stores_spread_kw[kept],
         stored_kwh=np.minimum(begun[:, None] + np.cumsum(gained, axis=1), capacity[:, None]),
-        least_kw=np.fmax(index.p_min_kw[rows], state.available_min_kw[rows]),
-        most_kw=np.fmin(index.p_max_kw[rows], state.available_max_kw[rows]),
+        least_kw=np.fmax(index.nameplate.p_min_kw[rows], state.available_min_kw[rows]),
+        most_kw=np.fmin(index.nameplate.p_max_kw[rows], state.available_max_kw[rows]),
         floor_kwh=np.where(car, policy.v2g_floor_soc, policy.storage_floor_soc) * capacity,
         ceiling_kwh=policy.ceiling_soc * capacity,
         capacity_kwh=capacity,
@@ -265,7 +269,7 @@ def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
         charge_kw=charging_power_kw(state)[rows],
         car=car.astype(np.float64),
         ratio=ratio[rows],
-        ramp=index.ramp_kw_per_min[rows],
+        ramp=index.nameplate.ramp_kw_per_min[rows],
     )
 
 
@@ -276,12 +280,12 @@ def _loads(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Loads:
         rows=rows,
         cell=cells.of_row[rows].astype(np.int64),
         present_kw=np.where(state.power_kw[rows] > 0.0, state.power_kw[rows], np.nan),
-        least_kw=np.fmax(state.available_min_kw[rows], index.p_min_kw[rows]),
-        most_kw=np.fmin(state.available_max_kw[rows], index.p_max_kw[rows]),
-        declared_up_kw=index.declared_up_kw[rows],
-        declared_down_kw=index.declared_down_kw[rows],
-        holds_h=index.sustain_minutes[rows] / 60.0,
-        rebound=index.rebound_ratio[rows],
+        least_kw=np.fmax(state.available_min_kw[rows], index.nameplate.p_min_kw[rows]),
+        most_kw=np.fmin(state.available_max_kw[rows], index.nameplate.p_max_kw[rows]),
+        declared_up_kw=index.nameplate.declared_up_kw[rows],
+        declared_down_kw=index.nameplate.declared_down_kw[rows],
+        holds_h=index.nameplate.sustain_minutes[rows] / 60.0,
+        rebound=index.nameplate.rebound_ratio[rows],
         ratio=ratio[rows],
-        ramp=index.ramp_kw_per_min[rows],
+        ramp=index.nameplate.ramp_kw_per_min[rows],
     )

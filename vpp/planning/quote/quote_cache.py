@@ -6,7 +6,8 @@ from datetime import datetime
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray

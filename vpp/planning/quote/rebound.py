@@ -63,7 +63,7 @@ def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArr
     if not capped:
         return price
     returning = np.zeros(tier_count(), dtype=np.bool_)
-    returning[np.unique(index.class_code[index.rebound_ratio > 0.0])] = True
+    returning[np.unique(index.class_code[index.nameplate.rebound_ratio > 0.0])] = True
     returning[[EV, V2G]] = True
     return np.asarray(price + np.where(returning, _LAST, 0.0))
 

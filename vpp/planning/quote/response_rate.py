@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.problem.validation import IntArray
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex, FleetState
+from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, Adapter
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
@@ -100,7 +101,10 @@ class ResponseRates:
 def _settling_s(index: FleetIndex) -> FloatArray:
     """Return how long a setpoint must stand before its meter is a verdict: a plant ramps for minutes."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ramp_s = np.nan_to_num(index.declared_up_kw / index.ramp_kw_per_min, nan=0.0, posinf=0.0) * SECONDS_PER_MINUTE
+        ramp_s = (
+            np.nan_to_num(index.nameplate.declared_up_kw / index.nameplate.ramp_kw_per_min, nan=0.0, posinf=0.0)
+            * SECONDS_PER_MINUTE
+        )
     return np.asarray(_SETTLED_S + ramp_s)
 
 

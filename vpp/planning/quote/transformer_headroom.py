@@ -43,18 +43,18 @@ def passed(ground: QuoteBasis, direction: Direction, first: IntArray, room_kw: F
     share, taken = np.ones_like(wanted), np.zeros_like(wanted)
     spare = _spare_kw(ground, direction, first, room_kw.shape[2])
     through = wanted
-    roots = np.flatnonzero(index.parent_code < 0).astype(np.int64)
+    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int64)
     for nodes in (*cells.levels, roots):
         over = np.maximum(through[nodes] - spare[nodes], 0.0)
         if over.any():
             taken[nodes] = over
             share[nodes] = 1.0 - over / np.maximum(through[nodes], _LEAST_KW)
-        below = nodes[index.parent_code[nodes] >= 0]
+        below = nodes[index.feeders.parent[nodes] >= 0]
         if len(below):
-            through += summed(through[below] - taken[below], index.parent_code[below].astype(np.int64), len(through))
+            through += summed(through[below] - taken[below], index.feeders.parent[below].astype(np.int64), len(through))
     if taken.any():
         for nodes in reversed(cells.levels):
-            share[nodes] *= share[index.parent_code[nodes]]
+            share[nodes] *= share[index.feeders.parent[nodes]]
     return Passed(share=share, taken_kw=taken)
 
 
@@ -62,9 +62,9 @@ def _spare_kw(ground: QuoteBasis, direction: Direction, first: IntArray, longest
     """Return the room at every transformer in each interval of each window, at least 0, shape ``(m, W, J)``."""
     index, count = ground.outlook.state.index, ground.outlook.grid.count
     if direction is Direction.DOWN:
-        spare = index.transformer_limit_kw[:, None] - ground.flow_kw
+        spare = index.feeders.limit_kw[:, None] - ground.flow_kw
     else:
-        spare = ground.flow_kw + index.transformer_export_kw[:, None]
+        spare = ground.flow_kw + index.feeders.export_limit_kw[:, None]
     steps = np.minimum(first[:, None] + np.arange(longest), count - 1)
     return np.asarray(np.maximum(spare, 0.0)[:, steps])
 

@@ -7,7 +7,8 @@ import numpy as np
 from numerics.sums import Powers
 from optimizer.problem.problem import Charging, Flexible, Solar, Storing
 from optimizer.problem.validation import IntArray
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
@@ -94,8 +95,8 @@ def flexible_block(
     """
     index = state.index
     rows = np.flatnonzero(index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY) & movable & state.connected)
-    declared = index.declared_up_kw[rows]
-    hours = np.minimum(index.sustain_minutes[rows] / 60.0, grid.step_h * grid.count)
+    declared = index.nameplate.declared_up_kw[rows]
+    hours = np.minimum(index.nameplate.sustain_minutes[rows] / 60.0, grid.step_h * grid.count)
     baseline = expected_kw[rows].astype(np.float64)
     block = Flexible(
         transformer=nodes_of(index, rows),
@@ -103,7 +104,7 @@ def flexible_block(
         max_cut_kw=np.clip(baseline, 0.0, declared[:, None]),
         max_cut_kwh=declared * hours,
         price_cny_per_kwh=price[rows],
-        rebound_ratio=index.rebound_ratio[rows],
+        rebound_ratio=index.nameplate.rebound_ratio[rows],
         rebound_steps=REBOUND_STEPS,
     )
     return block, rows
@@ -112,7 +113,7 @@ def flexible_block(
 def storing_rows(state: FleetState) -> BoolArray:
     """Return rows a plan decides: storage and promised V2G with a known charge, shape ``(n_resources,)``."""
     index = state.index
-    known = state.connected & np.isfinite(state.soc) & (index.capacity_kwh > 0.0)
+    known = state.connected & np.isfinite(state.soc) & (index.nameplate.capacity_kwh > 0.0)
     cars = index.is_class(ResourceClass.V2G) & promised_cars(state) & state.sheddable
     return np.asarray(known & (index.is_class(ResourceClass.STORAGE) | cars))
 
@@ -145,14 +146,14 @@ def storing_block(
         transformer=nodes_of(index, rows),
         arrive=arrive.astype(np.int64),
         depart=depart.astype(np.int64),
-        p_min_kw=np.minimum(index.p_min_kw[rows], 0.0),
+        p_min_kw=np.minimum(index.nameplate.p_min_kw[rows], 0.0),
         p_max_kw=_charging_kw(state)[rows],
-        capacity_kwh=index.capacity_kwh[rows],
+        capacity_kwh=index.nameplate.capacity_kwh[rows],
         soc_start=soc,
         soc_min=np.where(car, terms.v2g_floor_soc, terms.soc_min),
         soc_max=np.where(car, 1.0, terms.soc_max),
         soc_end=due,
-        efficiency=index.efficiency[rows],
+        efficiency=index.nameplate.efficiency[rows],
         wear_price_cny_per_kwh=np.where(car, terms.v2g_wear_cny_per_kwh, terms.wear_cny_per_kwh),
         reserving=~car,
     )
@@ -163,7 +164,7 @@ def _charging_kw(state: FleetState) -> FloatArray:
 
     What a stationary battery says of itself is of this moment: a full one takes nothing now and all of it later.
     """
-    most = np.maximum(state.index.p_max_kw, 0.0)
+    most = np.maximum(state.index.nameplate.p_max_kw, 0.0)
     car = state.index.is_class(ResourceClass.V2G) & state.plugged & (state.available_max_kw > 0.0)
     return np.where(car, np.fmin(most, state.available_max_kw), most)
 
@@ -177,5 +178,7 @@ def due_soc(state: FleetState, grid: TimeGrid) -> FloatArray:
     index = state.index
     later_h = np.maximum(state.departure_s - grid.end_s, 0.0) / SECONDS_PER_HOUR
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = (state.need_kwh - _charging_kw(state) * later_h) * index.efficiency / index.capacity_kwh
+        gain = (
+            (state.need_kwh - _charging_kw(state) * later_h) * index.nameplate.efficiency / index.nameplate.capacity_kwh
+        )
     return np.clip(np.nan_to_num(state.soc + gain, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)

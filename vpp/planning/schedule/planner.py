@@ -10,7 +10,7 @@ import numpy as np
 from numerics.sums import Powers
 from optimizer.problem.solution import GAP_RATIO, Solution, Status
 from optimizer.problem.validation import ProblemError
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -214,7 +214,7 @@ class Planner:
 def safe_default(state: FleetState, forecast: Forecast, grid: TimeGrid, reason: str) -> Schedule:
     """Return the rule-based schedule: drivers and sites do as they do, storage rests, else defaults."""
     expected = forecast.expected_kw[:, : grid.count]
-    default = np.where(state.index.is_class(ResourceClass.PV), 0.0, state.index.default_kw)
+    default = np.where(state.index.is_class(ResourceClass.PV), 0.0, state.index.nameplate.default_kw)
     power = np.where(np.isfinite(expected), expected, default[:, None])
     power[state.index.is_class(ResourceClass.STORAGE)] = 0.0
     return _unsolved(state, grid, power, Rung.SAFE_DEFAULT, reason)

@@ -14,7 +14,7 @@ from numerics.sums import Powers, grouped
 from optimizer.problem.problem import Band, Churn, Flexible, Problem, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.schedule import Rung, Schedule

@@ -9,7 +9,8 @@ from numerics.sums import Powers
 from optimizer.problem.problem import Network, Problem, Reserve, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -220,9 +221,9 @@ def to_schedule(translation: Translation, solution: Solution, index: FleetIndex)
 def network_of(index: FleetIndex, base_kw: FloatArray, policy: PlanningPolicy) -> Network:
     """Return the tree with its limits and what hangs on each node besides the devices, shape ``(m, count)``."""
     return Network(
-        parent=index.parent_code.astype(np.int64),
-        limit_kw=np.broadcast_to(index.transformer_limit_kw[:, None], base_kw.shape),
-        export_limit_kw=np.broadcast_to(index.transformer_export_kw[:, None], base_kw.shape),
+        parent=index.feeders.parent.astype(np.int64),
+        limit_kw=np.broadcast_to(index.feeders.limit_kw[:, None], base_kw.shape),
+        export_limit_kw=np.broadcast_to(index.feeders.export_limit_kw[:, None], base_kw.shape),
         base_kw=base_kw,
         overload_price_cny_per_kwh=policy.overload_price_cny_per_kwh,
     )
@@ -265,7 +266,7 @@ def _movable(index: FleetIndex, fixed_kw: Powers, policy: PlanningPolicy) -> Boo
         return np.ones(len(index), dtype=np.bool_)
     tight: BoolArray = np.asarray((overload_kw(index, fixed_kw) > 0.0).any(axis=1))
     for nodes in reversed(tree_levels(index)):
-        tight[nodes] |= tight[index.parent_code[nodes]]
+        tight[nodes] |= tight[index.feeders.parent[nodes]]
     return np.asarray(tight[index.transformer_code])
 
 
@@ -354,7 +355,7 @@ def followed(
     Returns:
         Power, shape ``(len(rows), count)``, and state of charge, shape ``(len(rows),)``.
     """
-    capacity, efficiency = index.capacity_kwh[rows], index.efficiency[rows]
+    capacity, efficiency = index.nameplate.capacity_kwh[rows], index.nameplate.efficiency[rows]
     power = np.zeros((len(rows), count))
     for step, at_s in enumerate(grid.starts_s()[:count].tolist()):
         most = (1.0 - soc) * capacity / (efficiency * grid.step_h)

@@ -16,7 +16,8 @@ from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
 from vpp.domain.knock import Knock
@@ -125,8 +126,8 @@ def snapshot(index: FleetIndex) -> FleetState:
         soc=unknown,
         connected=~np.isnan(power_kw),
         plugged=np.arange(n) == 0,
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=unknown,
         need_kwh=unknown,
         departure_s=unknown,

@@ -12,7 +12,8 @@ from vpp.dispatch.allocation.request_controller import Situation
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.request import (
@@ -102,7 +103,7 @@ class Plant:
         self.sheddable = np.ones(n, dtype=np.bool_)
         self.need_kwh = np.where(self.index.is_class(ResourceClass.EV, ResourceClass.V2G), 8.0, np.nan)
         self.departure_s = np.where(np.isnan(self.need_kwh), np.nan, self.now_s + 10 * 3600.0)
-        self.soc = np.where(self.index.capacity_kwh > 0, 0.8, np.nan)
+        self.soc = np.where(self.index.nameplate.capacity_kwh > 0, 0.8, np.nan)
         self.least_seen = np.full(n, np.inf)
         self.power = self.free(self.now_s)
         self.metered = self.power.copy()
@@ -112,10 +113,12 @@ class Plant:
         """Return what every device would take if nobody dispatched it."""
         hours = (at_s - T0.timestamp()) / 3600.0
         index = self.index
-        power = np.where(index.is_class(ResourceClass.EV), index.p_max_kw * self.size, 0.0)
+        power = np.where(index.is_class(ResourceClass.EV), index.nameplate.p_max_kw * self.size, 0.0)
         building = index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
-        power = np.where(building, index.p_max_kw * self.size * (1.0 + 0.1 * np.sin(hours)), power)
-        power = np.where(index.is_class(ResourceClass.PV), index.p_min_kw * self.size * np.cos(hours / 3.0), power)
+        power = np.where(building, index.nameplate.p_max_kw * self.size * (1.0 + 0.1 * np.sin(hours)), power)
+        power = np.where(
+            index.is_class(ResourceClass.PV), index.nameplate.p_min_kw * self.size * np.cos(hours / 3.0), power
+        )
         return np.where(np.isnan(self.default), power, self.default)
 
     def advance(self, seconds: float) -> None:
@@ -126,9 +129,9 @@ class Plant:
         told = ~np.isnan(self.dispatch) & ~self.ignores
         goal = np.where(index.is_class(ResourceClass.EV), np.minimum(free, self.dispatch), self.dispatch)
         self.power += (np.where(told, goal, free) - self.power) * (1.0 - np.exp(-seconds / self.tau_s))
-        stored = np.where(self.power > 0, index.efficiency, 1.0 / index.efficiency)
+        stored = np.where(self.power > 0, index.nameplate.efficiency, 1.0 / index.nameplate.efficiency)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.soc = self.soc + np.nan_to_num(self.power * stored * seconds / 3600.0 / index.capacity_kwh)
+            self.soc = self.soc + np.nan_to_num(self.power * stored * seconds / 3600.0 / index.nameplate.capacity_kwh)
         charged = np.maximum(self.need_kwh - self.power * seconds / 3600.0, 0.0)
         self.need_kwh = np.where(index.is_class(ResourceClass.EV), charged, self.need_kwh)
         shown = self.power * (1.0 + self.noise * self.rng.standard_normal(len(self.power)))
@@ -151,9 +154,11 @@ class Plant:
             connected=self.connected.copy(),
             plugged=index.is_class(ResourceClass.EV, ResourceClass.V2G),
             available_min_kw=np.where(
-                index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY), 0.7 * self.free(self.now_s), index.p_min_kw
+                index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY),
+                0.7 * self.free(self.now_s),
+                index.nameplate.p_min_kw,
             ),
-            available_max_kw=index.p_max_kw.copy(),
+            available_max_kw=index.nameplate.p_max_kw.copy(),
             limit_kw=self.dispatch.copy(),
             need_kwh=self.need_kwh.copy(),
             departure_s=self.departure_s.copy(),
@@ -461,7 +466,7 @@ def test_chargers_pause_by_turns_where_their_floors_are_not_low_enough_and_never
     others = ~plant.index.is_class(ResourceClass.EV)
     plant.connected[others] = False
     bench = Bench(plant)
-    floors_kw = float((plant.free(plant.now_s) - plant.index.floor_kw)[:120].sum())
+    floors_kw = float((plant.free(plant.now_s) - plant.index.nameplate.floor_kw)[:120].sum())
     target_kw = floors_kw + 30.0
     bench.commit(target_kw)
     off = np.zeros(120)
@@ -586,7 +591,7 @@ def test_an_abort_in_the_hold_goes_back_through_the_release() -> None:
 
 def test_valley_filling_raises_net_load_and_curtails_no_sun_while_there_is_another_way() -> None:
     bench = Bench(Plant(fleet()))
-    bench.plant.soc[:] = np.where(bench.plant.index.capacity_kwh > 0, 0.3, np.nan)
+    bench.plant.soc[:] = np.where(bench.plant.index.nameplate.capacity_kwh > 0, 0.3, np.nan)
     bench.commit(400.0, Direction.DOWN)
     bench.run(END)
     accuracy = bench.interval_accuracy(400.0, sign=-1.0)

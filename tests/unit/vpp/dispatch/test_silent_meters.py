@@ -9,7 +9,7 @@ import pytest
 from tests.unit.vpp.dispatch.regulation.test_follower import _base, _Played
 from tests.unit.vpp.dispatch.regulation.test_follower import _state as regulated
 from tests.unit.vpp.dispatch.test_engine import START, Bench, Plant, fleet
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import Quality
 
 TARGET_KW, STALE_S = 700.0, 180.0

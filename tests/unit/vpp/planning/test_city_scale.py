@@ -14,7 +14,7 @@ from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import History
 from optimizer.problem.problem import Problem
 from optimizer.solve import solve
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import FloatArray
@@ -100,7 +100,7 @@ def test_chargers_of_a_large_fleet_are_forecast_as_cohorts_that_add_up_to_their_
     found = forecast(now(), CityMeter(made=made()), load_history=LoadHistory(days=3))
     chargers = made().index.is_class(ResourceClass.EV)
     hours = (found.grid.starts_s() + 8 * 3600.0) % DAY / 3600.0
-    size = made().index.p_max_kw
+    size = made().index.nameplate.p_max_kw
     usual_kw = sum(
         share_at(kind, hours) * size[made().kind == code].sum()
         for code, kind in enumerate(KINDS)

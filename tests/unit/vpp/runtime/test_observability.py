@@ -14,7 +14,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -64,8 +65,8 @@ def fleet() -> FleetState:
         soc=nothing,
         connected=np.array([False, True, True]),
         plugged=np.zeros(3, dtype=np.bool_),
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=nothing,
         need_kwh=nothing,
         departure_s=nothing,

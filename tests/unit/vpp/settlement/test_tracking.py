@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import Quality

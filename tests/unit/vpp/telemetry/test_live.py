@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -309,16 +310,16 @@ def test_whatever_comes_in_the_picture_is_plausible_and_the_record_alone_gives_i
         state = door.see()
         index = state.index
         known = ~np.isnan(state.power_kw)
-        margin_kw = 0.25 * np.maximum(-index.p_min_kw, index.p_max_kw) + 0.5
-        assert (state.power_kw[known] >= (index.p_min_kw - margin_kw)[known]).all()
-        assert (state.power_kw[known] <= (index.p_max_kw + margin_kw)[known]).all()
+        margin_kw = 0.25 * np.maximum(-index.nameplate.p_min_kw, index.nameplate.p_max_kw) + 0.5
+        assert (state.power_kw[known] >= (index.nameplate.p_min_kw - margin_kw)[known]).all()
+        assert (state.power_kw[known] <= (index.nameplate.p_max_kw + margin_kw)[known]).all()
         assert ((state.soc >= 0.0) & (state.soc <= 1.0) | np.isnan(state.soc)).all()
         assert not (state.power_at_s > door.now_s).any()
         quality = grade(
             age_s=door.now_s - again.power_at_s(),
             power_kw=again.power_kw(),
-            p_min_kw=index.p_min_kw,
-            p_max_kw=index.p_max_kw,
+            p_min_kw=index.nameplate.p_min_kw,
+            p_max_kw=index.nameplate.p_max_kw,
             rules=QualityRules(),
         )
         replayed = again.swap(door.now_s, quality)

@@ -76,8 +76,8 @@ class Chargers:
     def __init__(self, index: FleetIndex, rows: RowArray) -> None:
         count = len(rows)
         self.rows = rows
-        self._nameplate_kw = index.p_max_kw[rows]
-        self._least_kw = FLOOR_TOLERANCE * index.floor_kw[rows]
+        self._nameplate_kw = index.nameplate.p_max_kw[rows]
+        self._least_kw = FLOOR_TOLERANCE * index.nameplate.floor_kw[rows]
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
         self.car_kw: FloatArray = np.ones(count)
@@ -158,10 +158,10 @@ class Cars:
     def __init__(self, index: FleetIndex, rows: RowArray) -> None:
         count = len(rows)
         self.rows = rows
-        self._capacity_kwh = np.maximum(index.capacity_kwh[rows], 1e-6)
-        self._efficiency = index.efficiency[rows]
+        self._capacity_kwh = np.maximum(index.nameplate.capacity_kwh[rows], 1e-6)
+        self._efficiency = index.nameplate.efficiency[rows]
         self._at_plug_kwh = self._capacity_kwh / self._efficiency
-        self._discharge_kw = -index.p_min_kw[rows]
+        self._discharge_kw = -index.nameplate.p_min_kw[rows]
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
         self.car_kw: FloatArray = np.zeros(count)

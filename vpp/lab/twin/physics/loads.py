@@ -63,10 +63,10 @@ class Loads:
         count = len(rows)
         self.rows = rows
         self.hvac = index.class_code[rows] == CLASSES.index(ResourceClass.HVAC)
-        contract_kw = index.declared_up_kw[rows]
-        self._p_max_kw = index.p_max_kw[rows]
-        self._ramp_kw_s = index.ramp_kw_per_min[rows] / 60.0
-        self._rebound = index.rebound_ratio[rows]
+        contract_kw = index.nameplate.declared_up_kw[rows]
+        self._p_max_kw = index.nameplate.p_max_kw[rows]
+        self._ramp_kw_s = index.nameplate.ramp_kw_per_min[rows] / 60.0
+        self._rebound = index.nameplate.rebound_ratio[rows]
         self._size_kw = np.where(self.hvac, np.minimum(HVAC_KW, self._p_max_kw), self._p_max_kw)
         self._size_kw = self._size_kw * random.uniform(0.93, 1.0, count)
         self._shift_h = random.uniform(-0.3, 0.3, count)

@@ -99,4 +99,4 @@ def local_hour(at_s: float) -> float:
 
 def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:
     """Return the load of others behind each transformer, at most its registered value, shape ``(n_transformers,)``."""
-    return index.transformer_base_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))
+    return index.feeders.base_load_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))

@@ -34,10 +34,10 @@ class Batteries:
 
     def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
         self.rows = rows
-        self._capacity_kwh = np.maximum(index.capacity_kwh[rows], 1e-6)
-        self._efficiency = index.efficiency[rows]
-        self._least_kw = index.p_min_kw[rows]
-        self._most_kw = index.p_max_kw[rows]
+        self._capacity_kwh = np.maximum(index.nameplate.capacity_kwh[rows], 1e-6)
+        self._efficiency = index.nameplate.efficiency[rows]
+        self._least_kw = index.nameplate.p_min_kw[rows]
+        self._most_kw = index.nameplate.p_max_kw[rows]
         self.soc: FloatArray = np.tile(random.uniform(0.5, 0.8, len(rows)), (WORLDS, 1))
         self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
 
@@ -93,7 +93,7 @@ class Inverters:
 
     def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
         self.rows = rows
-        self._rated_kw = -index.p_min_kw[rows]
+        self._rated_kw = -index.nameplate.p_min_kw[rows]
         self._factor = random.uniform(0.88, 1.0, len(rows))
         self.available_kw: FloatArray = np.zeros(len(rows))
         self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))

@@ -108,7 +108,7 @@ class Stations:
     def __init__(self, index: FleetIndex) -> None:
         chosen = index.is_class(ResourceClass.EV, ResourceClass.V2G)
         self.rows: RowArray = np.flatnonzero(chosen).astype(np.int32)
-        self.power_kw: FloatArray = index.p_max_kw[self.rows]
+        self.power_kw: FloatArray = index.nameplate.p_max_kw[self.rows]
         self._site_ids = [index.resources[row].site_id for row in self.rows]
 
     @cached_property

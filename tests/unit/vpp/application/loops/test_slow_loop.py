@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.unit.vpp.planning.schedule.test_planner import NOW, NOW_S, state
 from vpp.application.loops.slow_loop import PLAN, SlowLoop
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid

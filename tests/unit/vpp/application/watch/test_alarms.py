@@ -12,7 +12,8 @@ from vpp.application.watch.alarms import Alarms
 from vpp.dispatch.engine import CycleResult, Progress
 from vpp.dispatch.requests.phases import Phase
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Shortfall
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
@@ -92,8 +93,8 @@ def picture(*, connected: int = COUNT, count: int = COUNT, need_kwh: FloatArray 
         soc=nothing,
         connected=np.arange(count) < connected,
         plugged=np.ones(count, dtype=np.bool_),
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=nothing,
         need_kwh=nothing if need_kwh is None else need_kwh,
         departure_s=nothing,

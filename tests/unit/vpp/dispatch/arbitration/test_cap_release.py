@@ -9,7 +9,8 @@ from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch
 from vpp.domain.site import Area, Operator, Site, Transformer

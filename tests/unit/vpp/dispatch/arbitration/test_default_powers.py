@@ -10,7 +10,8 @@ from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.site import Area, Operator, Site, Transformer

@@ -7,7 +7,8 @@ from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import Guarded, guard
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -57,8 +58,8 @@ def _state(index: FleetIndex, power_kw: FloatArray) -> FleetState:
         soc=unknown,
         connected=there,
         plugged=there,
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=unknown,
         need_kwh=np.ones(COUNT),
         departure_s=np.full(COUNT, 3600.0),

@@ -8,7 +8,8 @@ import pytest
 
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch

@@ -15,7 +15,8 @@ from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
     BaselineMethod,
@@ -81,8 +82,8 @@ def _state(index: FleetIndex, power_kw: np.ndarray, at_s: float = T0_S) -> Fleet
         soc=np.where(index.is_class(ResourceClass.STORAGE), 0.5, np.nan),
         connected=np.ones(n, dtype=np.bool_),
         plugged=index.is_class(ResourceClass.EV),
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=nothing,
         need_kwh=np.where(index.is_class(ResourceClass.EV), 10.0, np.nan),
         departure_s=np.where(index.is_class(ResourceClass.EV), at_s + 8 * 3600.0, np.nan),

@@ -10,7 +10,8 @@ from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.regulation.steering import BetweenCycles, Told
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 
@@ -62,8 +63,8 @@ def _state(index: FleetIndex) -> FleetState:
         soc=np.full(COUNT, 0.5),
         connected=np.ones(COUNT, dtype=np.bool_),
         plugged=np.zeros(COUNT, dtype=np.bool_),
-        available_min_kw=index.p_min_kw,
-        available_max_kw=index.p_max_kw,
+        available_min_kw=index.nameplate.p_min_kw,
+        available_max_kw=index.nameplate.p_max_kw,
         limit_kw=unknown,
         need_kwh=unknown,
         departure_s=unknown,

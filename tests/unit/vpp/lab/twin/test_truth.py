@@ -84,7 +84,7 @@ def test_an_overloaded_transformer_is_named() -> None:
     model = twin(scale=1.0)
     weak = [row for row, r in enumerate(model.index.resources) if r.site_id == "building-huangpu-01"]
     tight = model.index.transformers[model.index.transformer_code[weak[0]]]
-    model.index.transformer_limit_kw[model.index.transformer_code[weak[0]]] = 100.0
+    model.index.feeders.limit_kw[model.index.transformer_code[weak[0]]] = 100.0
     recorder = TruthRecorder(model)
     recorder.advance(NOON_S + 900)
     verdict = judge(recorder.truth(), start_s=NOON_S, end_s=NOON_S + 900, target_kw=1.0, direction="up")

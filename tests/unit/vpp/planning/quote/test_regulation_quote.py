@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from vpp.domain.fleet import FleetState
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.timegrid import instant
@@ -88,7 +88,7 @@ def test_buildings_and_plants_are_not_counted() -> None:
     both = _quoted(_draft(1e9))
     index = _made().index
     following = index.is_class(*FOLLOWING)
-    assert both.p50_kw <= float((index.p_max_kw - index.p_min_kw)[following].sum())
+    assert both.p50_kw <= float((index.nameplate.p_max_kw - index.nameplate.p_min_kw)[following].sum())
     assert both.p50_kw != cut.p50_kw
 
 

@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from vpp.domain.daytype import DayCalendar, DaysOff
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.fleet import FleetIndex, FleetState
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule

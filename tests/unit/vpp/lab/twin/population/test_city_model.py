@@ -66,18 +66,18 @@ def test_classes_lie_in_neighbouring_rows(small: FleetIndex) -> None:
 
 
 def test_the_load_of_others_fits_under_every_node_of_the_tree(small: FleetIndex) -> None:
-    assert (small.transformer_base_kw < small.transformer_limit_kw).all()
-    roots = small.parent_code < 0
+    assert (small.feeders.base_load_kw < small.feeders.limit_kw).all()
+    roots = small.feeders.parent < 0
     assert roots.sum() == 16
     assert all(small.transformers[i].id.startswith("district-") for i in np.flatnonzero(roots))
 
 
 def test_chargers_of_old_compounds_have_defaults_between_their_floor_and_their_nameplate(small: FleetIndex) -> None:
     weak = np.array([r.site_id.startswith("home-old") for r in small.resources])
-    assert (small.default_kw >= small.floor_kw)[weak].all()
-    assert (small.default_kw < small.p_max_kw)[weak].any()
+    assert (small.nameplate.default_kw >= small.nameplate.floor_kw)[weak].all()
+    assert (small.nameplate.default_kw < small.nameplate.p_max_kw)[weak].any()
     strong = small.is_class(ResourceClass.EV) & ~weak
-    assert (small.default_kw == small.p_max_kw)[strong].all()
+    assert (small.nameplate.default_kw == small.nameplate.p_max_kw)[strong].all()
 
 
 def test_addresses_are_unique(small: FleetIndex) -> None:

@@ -24,14 +24,14 @@ def test_one_file_is_a_fleet_with_what_it_does_not_say_filled_in(tmp_path: Path)
     assert [r.resource_class for r in fleet.resources] == [ResourceClass.EV, ResourceClass.STORAGE, ResourceClass.PV]
     assert [r.adapter for r in fleet.resources] == [Adapter.OCPP, Adapter.MODBUS, Adapter.MODBUS]
     assert [area.id for area in fleet.areas] == ["north", "south"]
-    assert fleet.transformer_limit_kw.tolist() == [50.0, 30.0]
-    assert fleet.p_max_kw.tolist() == [7.04, 100.0, 0.0]
+    assert fleet.feeders.limit_kw.tolist() == [50.0, 30.0]
+    assert fleet.nameplate.p_max_kw.tolist() == [7.04, 100.0, 0.0]
 
 
 def test_the_shortest_file_has_two_columns_and_a_size(tmp_path: Path) -> None:
     fleet = fleet_from_csv(written(tmp_path, "id,resource_class,p_max_kw\nx,hvac,900\ny,hvac,800\n"))
     assert len(fleet.sites) == len(fleet.transformers) == 1
-    assert np.isfinite(fleet.default_kw).all()
+    assert np.isfinite(fleet.nameplate.default_kw).all()
 
 
 def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
     written(tmp_path, "id,name,area_id,operator_id,transformer_id\ns,Site,north,op,t\n", "sites.csv")
     written(tmp_path, "id,site_id,resource_class,p_max_kw\na,s,ev,11\n", "resources.csv")
     fleet = fleet_from_csv(tmp_path)
-    assert fleet.parent_code.tolist() == [-1, 0]
-    assert fleet.transformer_base_kw.tolist() == [0.0, 20.0]
+    assert fleet.feeders.parent.tolist() == [-1, 0]
+    assert fleet.feeders.base_load_kw.tolist() == [0.0, 20.0]
 
 
 @pytest.mark.parametrize(

@@ -29,19 +29,19 @@ def test_the_demo_fleet_has_the_promised_numbers() -> None:
 def test_defaults_and_the_load_of_others_fit_under_every_leaf_transformer(scale: float) -> None:
     fleet = demo_fleet(scale=scale)
     defaults = np.bincount(
-        fleet.transformer_code, weights=np.maximum(fleet.default_kw, 0.0), minlength=len(fleet.transformers)
+        fleet.transformer_code, weights=np.maximum(fleet.nameplate.default_kw, 0.0), minlength=len(fleet.transformers)
     )
-    assert (defaults + fleet.transformer_base_kw <= fleet.transformer_limit_kw).all()
-    assert (fleet.default_kw >= fleet.floor_kw)[fleet.is_class(ResourceClass.EV)].all()
+    assert (defaults + fleet.feeders.base_load_kw <= fleet.feeders.limit_kw).all()
+    assert (fleet.nameplate.default_kw >= fleet.nameplate.floor_kw)[fleet.is_class(ResourceClass.EV)].all()
 
 
 def test_old_compounds_have_more_nameplate_than_headroom() -> None:
     fleet = demo_fleet()
     weak = np.array(["home-old" in r.site_id for r in fleet.resources])
     nameplate = np.bincount(
-        fleet.transformer_code[weak], weights=fleet.p_max_kw[weak], minlength=len(fleet.transformers)
+        fleet.transformer_code[weak], weights=fleet.nameplate.p_max_kw[weak], minlength=len(fleet.transformers)
     )
-    over = nameplate > fleet.transformer_limit_kw - fleet.transformer_base_kw
+    over = nameplate > fleet.feeders.limit_kw - fleet.feeders.base_load_kw
     assert over.sum() >= 10
 
 

@@ -1,0 +1,97 @@
+"""Nameplate columns: the rated values of every resource as arrays, one element a fleet row."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from vpp.domain.resource import Resource, ResourceClass
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+
+class NameplateColumns:
+    """Rated values of a fleet, each column made when it is first read; power in kW, load positive.
+
+    Args:
+        resources: One a row.
+    """
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        self._resources = resources
+
+    @cached_property
+    def p_min_kw(self) -> FloatArray:
+        """Least net power, shape ``(n_resources,)``."""
+        return self._column("p_min_kw")
+
+    @cached_property
+    def p_max_kw(self) -> FloatArray:
+        """Greatest net power, shape ``(n_resources,)``."""
+        return self._column("p_max_kw")
+
+    @cached_property
+    def floor_kw(self) -> FloatArray:
+        """Least power without stopping, shape ``(n_resources,)``."""
+        return self._column("floor_kw")
+
+    @cached_property
+    def default_kw(self) -> FloatArray:
+        """Safe default; where none is stated ``p_max_kw`` for loads, NaN for storage and photovoltaics."""
+        stated = self._column("default_kw")
+        own_logic = self._is_class(ResourceClass.STORAGE, ResourceClass.PV)
+        return np.where(np.isnan(stated) & ~own_logic, self.p_max_kw, stated)
+
+    @cached_property
+    def capacity_kwh(self) -> FloatArray:
+        """Storable energy, shape ``(n_resources,)``."""
+        return self._column("capacity_kwh")
+
+    @cached_property
+    def efficiency(self) -> FloatArray:
+        """One-way efficiency, shape ``(n_resources,)``."""
+        return self._column("efficiency")
+
+    @cached_property
+    def sustain_minutes(self) -> FloatArray:
+        """How long a cut can be held, shape ``(n_resources,)``."""
+        return self._column("sustain_minutes")
+
+    @cached_property
+    def rebound_ratio(self) -> FloatArray:
+        """Share of cut energy that comes back, shape ``(n_resources,)``."""
+        return self._column("rebound_ratio")
+
+    @cached_property
+    def declared_up_kw(self) -> FloatArray:
+        """Contracted cut, shape ``(n_resources,)``."""
+        return self._column("declared_up_kw")
+
+    @cached_property
+    def declared_down_kw(self) -> FloatArray:
+        """Contracted raise, shape ``(n_resources,)``."""
+        return self._column("declared_down_kw")
+
+    @cached_property
+    def contract_up_kw(self) -> FloatArray:
+        """Greatest cut that may be asked of each row: its contract's where the class has one, else infinite."""
+        return self._contracted(self.declared_up_kw)
+
+    @cached_property
+    def contract_down_kw(self) -> FloatArray:
+        """Greatest raise that may be asked of each row, as ``contract_up_kw``."""
+        return self._contracted(self.declared_down_kw)
+
+    @cached_property
+    def ramp_kw_per_min(self) -> FloatArray:
+        """Ramp rate, shape ``(n_resources,)``."""
+        return self._column("ramp_kw_per_min")
+
+    def _contracted(self, declared_kw: FloatArray) -> FloatArray:
+        """Bound buildings and plants by what their owners agreed to; chargers and stores by their own limits alone."""
+        return np.where(self._is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY), declared_kw, np.inf)
+
+    def _is_class(self, *classes: ResourceClass) -> BoolArray:
+        return np.array([r.resource_class in classes for r in self._resources], dtype=np.bool_)
+
+    def _column(self, name: str) -> FloatArray:
+        return np.array([getattr(r, name) for r in self._resources], dtype=np.float64)
