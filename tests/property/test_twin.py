@@ -6,14 +6,15 @@ from hypothesis import strategies as st
 
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL, Twin
+from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics.charging import deliverable_kwh
 from vpp.lab.twin.physics.faults import FaultRates
-from vpp.lab.twin.physics.scenarios import Wander
+from vpp.lab.twin.physics.scenarios import AutoregressiveNoise
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
 from vpp.lab.twin.truth import TruthRecorder
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 NOON_S = 1_752_638_400.0
 FLEET = demo_fleet(scale=0.1)
@@ -98,6 +99,6 @@ def test_batteries_lose_on_the_way_in_and_out_and_nothing_else(seed: int, power:
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_wandering_noise_has_its_spread_at_any_step(seed: int) -> None:
-    wander = Wander(400, 0.05, 900.0, np.random.default_rng(seed))
-    values = np.concatenate([wander.step(step_s) for step_s in (5.0, 60.0, 900.0) * 8])
+    noise = AutoregressiveNoise(400, 0.05, 900.0, np.random.default_rng(seed))
+    values = np.concatenate([noise.step(step_s) for step_s in (5.0, 60.0, 900.0) * 8])
     assert 0.04 < values.std() < 0.06

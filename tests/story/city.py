@@ -169,7 +169,7 @@ class VirtualCity(city.VirtualCity):
     async def _hand_over_history(self) -> None:
         """Import the past as an operator's back office would."""
         grid = history_grid(days=HISTORY_DAYS, until_s=self.clock.now_s())
-        await self.plant.import_meters(grid, [r.id for r in self.index.resources], self.twin.history(grid))
+        await self.plant.import_meters(grid, [r.id for r in self.index.resources], self.twin.read(grid))
 
     async def play_out(self, request_id: str) -> DispatchRequest:
         """Let time pass until the request is over and, if there was anything to settle, settled."""

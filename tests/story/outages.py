@@ -14,8 +14,9 @@ from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.lab.twin.command_queue import Commands
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL, Twin
+from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 from vpp.ports import LinkSink
 from vpp.runtime.clock import VirtualClock
 

@@ -8,8 +8,8 @@ import numpy as np
 from tests.story.city import BEGIN_S, SEED, VirtualCity, prerolled, small_fleet
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
-from vpp.lab.twin.population.sessions import BuiltinSessions, Visits, day_start_s, joined, local_day
+from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, day_start_s, joined, local_day
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 _BEGIN_H, _LAST_H = 19.5, 20.25
 _TOLERANCE = 1.005
@@ -32,7 +32,7 @@ class EveningRush:
     def __init__(self, day: int) -> None:
         self._usual, self._day = BuiltinSessions(SEED), day
 
-    def day(self, index: FleetIndex, day: int) -> Visits:
+    def day(self, index: FleetIndex, day: int) -> Arrivals:
         """Return the visits that begin on ``day``."""
         usual, old = self._usual.day(index, day), _old_compound(index)
         if day != self._day:
@@ -40,7 +40,7 @@ class EveningRush:
         others = usual.take(~old[usual.rows])
         rows = np.flatnonzero(old).astype(np.int32)
         arrive_h = np.random.default_rng(SEED).permutation(np.linspace(_BEGIN_H + 0.1, _LAST_H, len(rows)))
-        rush = Visits(
+        rush = Arrivals(
             rows=rows,
             arrive_s=day_start_s(day) + 3600.0 * arrive_h,
             depart_s=np.full(len(rows), day_start_s(day) + 3600.0 * 31.0),

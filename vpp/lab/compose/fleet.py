@@ -180,7 +180,7 @@ async def _simulate(
     await began()
     if history.count:
         async with _registration(settings) as registration:
-            await registration.import_history(history, [r.id for r in index.resources], twin.history(history))
+            await registration.import_history(history, [r.id for r in index.resources], twin.read(history))
     recorder = TruthRecorder(twin, installed_kw=_installed_kw(index))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
     simulators = _simulators(settings, twin, clock, part)

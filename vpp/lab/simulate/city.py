@@ -25,7 +25,8 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
-from vpp.lab.twin.fleet import PROMISED_SHARE, Twin
+from vpp.lab.twin.charging_sessions import PROMISED_SHARE
+from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.physics.faults import FaultRates
 from vpp.lab.twin.physics.weather import Weather
@@ -279,7 +280,7 @@ class VirtualCity:
     async def _move(self, seconds: float) -> None:
         """Let time pass; devices do what they are told within the cycle, not at its end."""
         now_s = self.clock.now_s() + seconds
-        if seconds > ANSWER_S and any(link.carrying for link in self._links):
+        if seconds > ANSWER_S and any(link.commands_in_flight for link in self._links):
             await self._advance(now_s - seconds + ANSWER_S)
             with self.costs.of("link"):
                 for link in self._links:
@@ -299,6 +300,6 @@ class VirtualCity:
 
     async def _hand_over_history(self) -> None:
         """Give the service the meters' past, a quarter of an hour at a time."""
-        for start_s, mean_kw in self.twin.hand_over_history():
+        for start_s, mean_kw in self.twin.drain_history():
             self._memory.meters.write(start_s, mean_kw.astype(np.float64), np.ones(len(mean_kw)))
         self.plant.slow.fleet_changed()

@@ -22,8 +22,8 @@ from vpp.lab.simulate.presets import Preset
 from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.delivery_truth import broken_promises, judge
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
 from vpp.lab.twin.truth import SessionTruth, Truth
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 _SHOWN_LIMITS = 8
 _SHOWN_OVERLOADS = 20

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.lab.simulate.recorder import AreaMinutes
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
 from vpp.lab.twin.truth import SessionTruth, Truth
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 _TIME = pa.timestamp("ms", tz="Asia/Shanghai")
 _BATCH = 15

@@ -8,7 +8,7 @@ from vpp.console.plots import to_png
 from vpp.domain.fleet import CLASSES
 from vpp.lab.simulate.outcome import Judged, Outcome
 from vpp.lab.simulate.tables import RATIO_EDGES, counterfactual_minutes, write_intervals, write_sessions
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 
 def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""How well a request was served, by the twin's counterfactual."""
+"""True delivery of a request: actual world against counterfactual."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from vpp.domain.fleet import CLASSES
 from vpp.domain.request import CITY, Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
-from vpp.lab.twin.fleet import ACTUAL, COUNTERFACTUAL
 from vpp.lab.twin.truth import SessionTruth, Truth
+from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 CAP_TOLERANCE = 1.005
-"""A mean of one minute up to half a per cent above a limit is a meter's error, not an overload."""
+"""A minute mean up to half a per cent above a limit counts as metering error, not as an overload."""
 
 PROMISE_TOLERANCE_KWH = 0.2
 
@@ -21,7 +21,7 @@ PROMISE_TOLERANCE_KWH = 0.2
 def judge(
     truth: Truth, *, start_s: float, end_s: float, target_kw: float, direction: Direction | str, area: str = CITY
 ) -> dict[str, Any]:
-    """Return what was truly delivered in the hold ``[start_s, end_s)`` and what it cost others.
+    """Return the power truly delivered in the hold ``[start_s, end_s)``, and the limits and promises broken for it.
 
     Delivered power is counterfactual less actual net load (up) or the reverse (down). Keys: ``delivered_kw`` per
     15-minute interval of the hold, ``interval_accuracy_ratio`` (``1 - |delivered - target| / target``) of each,
@@ -64,9 +64,9 @@ def judge(
 
 
 def broken_promises(sessions: SessionTruth, now_s: float) -> BoolArray:
-    """Return which promises were broken or can no longer be kept, shape ``(n_visits,)``.
+    """Return which promises were broken or can no longer be kept, shape ``(n_sessions,)``.
 
-    A car that left got less than promised; a car still plugged in lacks more than its full power could give.
+    A car that has left received less than promised; a car still plugged in lacks more than full power could deliver.
     """
     lacking_kwh = sessions.promised_kwh - sessions.delivered_kwh[ACTUAL]
     possible_kwh = sessions.car_kw * np.maximum(sessions.depart_s - now_s, 0.0) / SECONDS_PER_HOUR

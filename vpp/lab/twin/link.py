@@ -1,12 +1,13 @@
-"""A device link without sockets: the service's commands go straight to a twin, for scenarios on virtual time.
+"""Device link without sockets: commands go straight to a twin, for scenarios on virtual time.
 
-Everything is columns: at city scale a cycle carries hundreds of thousands of samples and thousands of answers.
+All messages are columns: at city scale a cycle has hundreds of thousands of samples and thousands of responses.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from vpp.domain.device import PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import CHARGING
 from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
@@ -14,14 +15,14 @@ from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, Setp
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.lab.twin.command_queue import CommandQueue, Commands
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.population.plugging import PlugBatch, joined_news
+from vpp.lab.twin.population.occupancy import PlugBatch, joined_events
 from vpp.ports import Clock, LinkSink
 
 ALL = "twin"
 """Name of a link that serves every row, whatever its protocol."""
 
 IDLE_REPORT_S = 150.0
-"""How often a station without a car is heard of: less than the three minutes after which it would be stale."""
+"""Reporting period of a station without a car: less than the three minutes after which telemetry is stale."""
 
 _GOLDEN = 0.6180339887498949
 """Multiples of the golden ratio spread rows evenly over a period."""
@@ -30,16 +31,16 @@ _GOLDEN = 0.6180339887498949
 class TwinLink:
     """``vpp.ports.DeviceLink`` over a twin in the same process.
 
-    The driver advances the twin and then calls ``pump``, which delivers answers that are due, telemetry and sessions.
-    Everything follows from the twin's seeds. One link of a twin only may serve charging rows, because plug events are
-    told once.
+    Whoever drives the run advances the twin and then calls ``pump``, which delivers responses that are due, telemetry
+    and sessions. Everything follows from the twin's seeds. Only one link of a twin may serve charging rows, because
+    plug events are delivered once.
 
-    Every device reports once a period, each at its own phase: its power always, what else it tells only where it has
-    changed. A station without a car reports every ``IDLE_REPORT_S`` at most, and at once when one comes or goes.
+    Every device reports once a period, each at its own phase: power always, other quantities on change. A station
+    without a car reports at most every ``IDLE_REPORT_S``, and at once when a car arrives or leaves.
 
     Args:
         twin: The model.
-        clock: The service's time; the driver keeps it in step with the twin.
+        clock: The service's time, in step with the twin.
         name: ``"twin"`` to serve all rows, or an ``Adapter`` to serve its rows.
         report_s: Period of telemetry.
     """
@@ -58,13 +59,13 @@ class TwinLink:
         self._was_online: BoolArray = np.zeros(0, dtype=np.bool_)
         self._limit_kw: FloatArray = np.zeros(0)
         self._due_s: FloatArray = np.zeros(0)
-        self._told: dict[Quantity, FloatArray] = {}
-        self._flights = CommandQueue()
+        self._reported: dict[Quantity, FloatArray] = {}
+        self._commands = CommandQueue()
         self._epoch = -1
-        self._untold: PlugBatch | None = None
+        self._unreported: PlugBatch | None = None
 
     def check(self, index: FleetIndex) -> None:
-        """Take any address: rows are the twin's own."""
+        """Accept any address: rows are the twin's own."""
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` whose adapter is this link's name; all of them if it is ``"twin"``."""
@@ -77,30 +78,30 @@ class TwinLink:
         self._was_online = np.append(self._was_online, np.zeros(more, dtype=np.bool_))
         self._limit_kw = np.append(self._limit_kw, np.full(more, np.nan))
         self._due_s = np.append(self._due_s, np.full(more, -np.inf))
-        self._told = {q: np.append(told, np.full(more, np.nan)) for q, told in self._told.items()}
-        self._flights.grow(more)
+        self._reported = {q: np.append(known, np.full(more, np.nan)) for q, known in self._reported.items()}
+        self._commands.grow(more)
 
     async def start(self, sink: LinkSink) -> None:
-        """Begin: connections, first telemetry and present cars are told at once."""
+        """Begin: connections, first telemetry and cars that are plugged in are reported at once."""
         self._sink = sink
         self.pump(self._clock.now_s())
 
     def send(self, batch: SetpointBatch) -> None:
-        """Take instructions; answers come with ``pump``."""
+        """Take commands; responses come with ``pump``."""
         stale = batch.epoch < self._epoch
         self._epoch = max(self._epoch, batch.epoch)
         for commands in Commands.of(batch).rounds():
             if stale:
-                self._tell_all(commands, OutcomeStatus.REJECTED, Reason.EXPIRED)
+                self._report_outcomes(commands, OutcomeStatus.REJECTED, Reason.EXPIRED)
                 continue
             known = commands.rows < len(self._mine)
             busy = np.zeros(len(commands), dtype=np.bool_)
-            busy[known] = self._flights.under_way.full(commands.rows[known])
+            busy[known] = self._commands.in_flight.full(commands.rows[known])
             self._begin(commands.take(~busy))
             self._queue(commands.take(busy))
 
     def card(self, row: int) -> Mapping[str, object]:
-        """Return what the model knows of the device in ``row``; empty for rows of other links."""
+        """Return the capability card of the device in ``row``; empty for rows of other links."""
         if row >= len(self._mine) or not self._mine[row]:
             return {}
         resource = self._index.resources[row]
@@ -109,7 +110,7 @@ class TwinLink:
     def pump(self, now_s: float) -> None:
         """Deliver what is due at ``now_s``; the twin must have been advanced to it."""
         if self._sink is None or len(self._index) < len(self._twin.index):
-            return  # nobody to tell, or devices that nobody registered yet
+            return  # not started, or devices that are not registered yet
         self.deliver(now_s)
         online = self._twin.online()
         self._report_connections(online)
@@ -117,58 +118,60 @@ class TwinLink:
         self._report_meters(online, now_s)
 
     @property
-    def carrying(self) -> bool:
-        """Instructions are under way."""
-        return bool(len(self._flights.under_way.all_rows()))
+    def commands_in_flight(self) -> bool:
+        """Whether commands are in flight."""
+        return bool(len(self._commands.in_flight.all_rows()))
 
     def deliver(self, now_s: float) -> None:
-        """Let instructions arrive whose answers are due at ``now_s``; the twin must have been advanced to it."""
-        rows = self._flights.due(now_s)
+        """Deliver the commands whose responses are due at ``now_s``; the twin must have been advanced to it."""
+        rows = self._commands.due(now_s)
         if not len(rows):
             return
-        refused, ignored = self._flights.refused(rows), self._flights.ignored(rows)
-        commands, online = self._flights.under_way.pop(rows), self._twin.online()[rows]
-        self._tell_all(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-        self._tell_all(commands.take(online & refused), OutcomeStatus.REJECTED, Reason.REFUSED)
+        refused, ignored = self._commands.refused(rows), self._commands.ignored(rows)
+        commands, online = self._commands.in_flight.pop(rows), self._twin.online()[rows]
+        self._report_outcomes(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+        self._report_outcomes(commands.take(online & refused), OutcomeStatus.REJECTED, Reason.REFUSED)
         taken = commands.take(online & ~refused)
         done = commands.take(online & ~refused & ~ignored)
-        self._twin.apply_all(done.rows, done.layers, done.power_kw, done.until_s)
-        # A device that ignores what it was told still reads it back: only its meter gives it away.
+        self._twin.setpoints.apply_all(done.rows, done.layers, done.power_kw, done.until_s)
+        # A device that ignores a command still reads it back: only its meter reveals that.
         released = taken.layers == Layer.RELEASE
-        self._limit_kw[taken.rows] = np.where(released, self._twin.default_kw[taken.rows], taken.power_kw)
-        self._tell_all(taken, OutcomeStatus.ACCEPTED, Reason.NONE)
-        self._begin(self._flights.waiting.pop(rows[self._flights.waiting.full(rows)]))
+        self._limit_kw[taken.rows] = np.where(released, self._twin.setpoints.default_kw[taken.rows], taken.power_kw)
+        self._report_outcomes(taken, OutcomeStatus.ACCEPTED, Reason.NONE)
+        self._begin(self._commands.waiting.pop(rows[self._commands.waiting.full(rows)]))
 
     async def close(self) -> None:
-        """Stop; outstanding instructions come back as unreachable."""
-        for slots in (self._flights.under_way, self._flights.waiting):
-            self._tell_all(slots.pop(slots.all_rows()), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        """Stop; commands without a response are reported as unreachable."""
+        for slots in (self._commands.in_flight, self._commands.waiting):
+            self._report_outcomes(slots.pop(slots.all_rows()), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
         self._sink = None
 
     def _begin(self, commands: Commands) -> None:
-        """Send instructions off; tell the outcome where that is known at once."""
+        """Put commands in flight; report the outcome at once where it is known."""
         if not len(commands):
             return
         now_s = self._clock.now_s()
         mine = commands.rows < len(self._mine)
         mine[mine] = self._mine[commands.rows[mine]]
-        self._tell_all(commands.take(~mine), OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
+        self._report_outcomes(commands.take(~mine), OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
         commands = commands.take(mine)
-        dead = (commands.until_s <= now_s) & (commands.layers != Layer.RELEASE)
-        self._tell_all(commands.take(dead), OutcomeStatus.REJECTED, Reason.EXPIRED)
-        commands = commands.take(~dead)
+        expired = (commands.until_s <= now_s) & (commands.layers != Layer.RELEASE)
+        self._report_outcomes(commands.take(expired), OutcomeStatus.REJECTED, Reason.EXPIRED)
+        commands = commands.take(~expired)
         online = self._twin.online()[commands.rows]
-        self._tell_all(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        self._report_outcomes(commands.take(~online), OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
         commands = commands.take(online)
-        self._flights.begin(commands, self._twin.responses(commands.rows), now_s)
+        self._commands.begin(commands, self._twin.faults.responses(commands.rows), now_s)
 
     def _queue(self, commands: Commands) -> None:
-        """Let instructions wait for their devices; those that waited already are superseded."""
-        waiting = self._flights.waiting
-        self._tell_all(waiting.pop(commands.rows[waiting.full(commands.rows)]), OutcomeStatus.REJECTED, Reason.EXPIRED)
+        """Let commands wait for their devices; those that waited already are superseded."""
+        waiting = self._commands.waiting
+        self._report_outcomes(
+            waiting.pop(commands.rows[waiting.full(commands.rows)]), OutcomeStatus.REJECTED, Reason.EXPIRED
+        )
         waiting.put(commands)
 
-    def _tell_all(self, commands: Commands, status: OutcomeStatus, reason: Reason) -> None:
+    def _report_outcomes(self, commands: Commands, status: OutcomeStatus, reason: Reason) -> None:
         count = len(commands)
         if self._sink is None or not count:
             return
@@ -186,52 +189,49 @@ class TwinLink:
         changed = np.flatnonzero(self._mine & (online != self._was_online)).astype(np.int32)
         if len(changed):
             self._was_online[changed] = online[changed]
-            self._due_s[changed] = -np.inf  # whoever comes back reports at once
-            self._tell([(Quantity.CONNECTED, changed, online[changed].astype(np.float64))])
+            self._due_s[changed] = -np.inf  # a device that is back reports at once
+            self._send_telemetry([(Quantity.CONNECTED, changed, online[changed].astype(np.float64))])
 
     def _report_sessions(self, online: BoolArray) -> None:
         if not self._serves_cars or self._sink is None:
             return
-        fresh = self._twin.plug_news()
-        news = fresh if self._untold is None else joined_news([self._untold, fresh])
-        reachable = online[news.rows]
-        self._untold = None if reachable.all() else news.take(~reachable)
-        told = news.take(reachable)
-        self._due_s[told.rows] = -np.inf
-        ids = [
-            f"{self._index.resources[r].id}:{v}" for r, v in zip(told.rows.tolist(), told.visits.tolist(), strict=True)
-        ]
-        for event, session_id in zip(told.events(), ids, strict=True):
-            if not event.plugged:
-                self._sink.session(
-                    SessionEnded(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh)
-                )
-                continue
-            self._sink.session(
-                SessionStarted(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh)
-            )
-            if event.promise is not None:
-                self._sink.session(SessionPromised(session_id=session_id, promise=event.promise))
+        fresh = self._twin.sessions.take_events()
+        events = fresh if self._unreported is None else joined_events([self._unreported, fresh])
+        reachable = online[events.rows]
+        self._unreported = None if reachable.all() else events.take(~reachable)
+        reported = events.take(reachable)
+        self._due_s[reported.rows] = -np.inf
+        for event in reported.events():
+            self._report_session(self._sink, event)
+
+    def _report_session(self, sink: LinkSink, event: PlugEvent) -> None:
+        session_id = f"{self._index.resources[event.row].id}:{event.session}"
+        if not event.plugged:
+            sink.session(SessionEnded(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh))
+            return
+        sink.session(SessionStarted(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh))
+        if event.promise is not None:
+            sink.session(SessionPromised(session_id=session_id, promise=event.promise))
 
     def _report_meters(self, online: BoolArray, now_s: float) -> None:
-        plugged = self._twin.plugged()
+        plugged = self._twin.sessions.plugged()
         rows = self._rows[(self._due_s[self._rows] <= now_s) & online[self._rows]]
         if not len(rows):
             return
         self._set_due(rows, idle=self._charging[rows] & ~plugged[rows], now_s=now_s)
-        soc, least_kw, most_kw = self._twin.abilities()
+        soc, least_kw, most_kw = self._twin.capability()
         cars = rows[self._charging[rows]]
         changing = (
-            (Quantity.ENERGY_KWH, rows, self._twin.register_kwh),
+            (Quantity.ENERGY_KWH, rows, self._twin.meters.register_kwh),
             (Quantity.P_MIN_KW, rows, least_kw),
             (Quantity.P_MAX_KW, rows, most_kw),
             (Quantity.SOC, rows, soc),
             (Quantity.PLUGGED, cars, plugged),
             (Quantity.LIMIT_KW, rows, self._limit_kw),
         )
-        self._tell(
+        self._send_telemetry(
             [
-                (Quantity.POWER_KW, rows, self._twin.metered_kw(rows)),
+                (Quantity.POWER_KW, rows, self._twin.sample_kw(rows)),
                 *(self._changed(quantity, where, values[where]) for quantity, where, values in changing),
             ]
         )
@@ -245,14 +245,14 @@ class TwinLink:
     def _changed(
         self, quantity: Quantity, rows: RowArray, values: FloatArray | BoolArray
     ) -> tuple[Quantity, RowArray, FloatArray]:
-        """Return what has changed since it was told last; unknown values are not told."""
-        told = self._told.setdefault(quantity, np.full(len(self._index), np.nan))
+        """Return the values that changed since they were last reported; unknown values are not reported."""
+        known = self._reported.setdefault(quantity, np.full(len(self._index), np.nan))
         now = values.astype(np.float64)
-        news = (now != told[rows]) & ~np.isnan(now)
-        told[rows[news]] = now[news]
-        return quantity, rows[news], now[news]
+        changed = (now != known[rows]) & ~np.isnan(now)
+        known[rows[changed]] = now[changed]
+        return quantity, rows[changed], now[changed]
 
-    def _tell(self, parts: list[tuple[Quantity, RowArray, FloatArray]]) -> None:
+    def _send_telemetry(self, parts: list[tuple[Quantity, RowArray, FloatArray]]) -> None:
         if self._sink is None:
             return
         rows = np.concatenate([part[1] for part in parts])

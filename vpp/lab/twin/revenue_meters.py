@@ -1,4 +1,4 @@
-"""Revenue meters: 15-minute means as the operators' meter data would show them."""
+"""Revenue meters: metered 15-minute means of every row."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ SAMPLES = 60
 
 
 class MeterHistory:
-    """Means of finished quarters of an hour.
+    """Metered means of finished quarters of an hour.
 
     Args:
         count: Number of rows.
-        start_s: Begin of the simulation; the quarter that holds it counts only if it begins there.
+        start_s: Begin of the simulation; a quarter that began before it is left out.
         noise: Stream of meter noise.
-        keep_days: How far back quarters are kept.
+        keep_days: Days for which quarters are kept.
     """
 
     def __init__(self, count: int, start_s: float, *, noise: np.random.Generator, keep_days: float = 21.0) -> None:
@@ -46,8 +46,8 @@ class MeterHistory:
         self._opened_s = now_s
         self._opened_kwh = net_kwh.copy()
 
-    def hand_over(self) -> Iterator[tuple[float, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
-        """Iterate start in epoch seconds and means of every finished quarter, oldest first, and forget each."""
+    def drain(self) -> Iterator[tuple[float, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
+        """Iterate start (epoch seconds) and means, shape ``(n,)``, of finished quarters, oldest first; forget each."""
         for start_s in sorted(self._means):
             yield float(start_s), self._means.pop(start_s)
 

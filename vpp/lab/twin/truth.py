@@ -1,4 +1,4 @@
-"""What really happened and what would have happened: minute means of both worlds, recorded while the twin runs."""
+"""Ground truth of a run: minute means of the actual and the counterfactual world."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -12,28 +12,28 @@ from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics import kernels
-from vpp.lab.twin.physics.charging import WORLDS
 from vpp.lab.twin.physics.scenarios import base_load_kw
+from vpp.lab.twin.worlds import WORLDS
 
 MINUTE_S = 60.0
 
 LoadSink = Callable[[float, FloatArray], None]
-"""Takes a sample's begin and the mean load of every transformer in both worlds, shape ``(2, n_transformers)``."""
+"""Receives a sample's begin and the mean load of every transformer in both worlds, shape ``(2, n_transformers)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTruth:
-    """Visits that were plugged in at or after the record's begin, one element each.
+    """Sessions that ended at or after the record's begin, or still run, one element each.
 
     Attributes:
         numbers: Session numbers of the model.
         rows: Fleet rows.
         arrive_s: Epoch seconds of plugging in.
         depart_s: Epoch seconds of (stated and actual) departure.
-        need_kwh: What the car would have taken given time.
-        promised_kwh: What its driver was promised.
+        need_kwh: Energy the car takes if the stay is long enough.
+        promised_kwh: Energy promised to the driver.
         car_kw: Greatest power the car takes.
-        delivered_kwh: Net energy at the plug so far, both worlds, shape ``(2, n_visits)``.
+        delivered_kwh: Net energy at the plug so far, both worlds, shape ``(2, n_sessions)``.
         finished: The car has left.
     """
 
@@ -57,12 +57,12 @@ class Truth:
         end_s: End of each sample, shape ``(n_samples,)``.
         class_kw: Net power per ``CLASSES``, shape ``(2, n_samples, n_classes)``.
         area_kw: Net power per area, shape ``(2, n_samples, n_areas)``.
-        transformer_kw: Net load per transformer with the load of others, shape ``(2, n_samples, n_transformers)``.
+        transformer_kw: Net load per transformer, base load included, shape ``(2, n_samples, n_transformers)``.
         area_ids: Names of the areas.
         transformer_ids: Names of the transformers.
         limit_kw: Greatest import, shape ``(n_transformers,)``.
         export_limit_kw: Greatest export, shape ``(n_transformers,)``.
-        sessions: The visits.
+        sessions: The charging sessions.
         dispatch_left: Rows whose dispatch value was still in force at the end.
         default_changed: Rows whose default at the end differed from that at the begin.
     """
@@ -98,10 +98,10 @@ class Truth:
         """Read what ``write`` wrote; raises OSError."""
         with np.load(path) as stored:
             columns = {f.name: stored[f.name] for f in fields(cls) if f.name != "sessions"}
-            visits = {f.name: stored[f"session_{f.name}"] for f in fields(SessionTruth)}
+            sessions = {f.name: stored[f"session_{f.name}"] for f in fields(SessionTruth)}
         for name in ("area_ids", "transformer_ids"):
             columns[name] = tuple(str(text) for text in columns[name])
-        return cls(**columns, sessions=SessionTruth(**visits))
+        return cls(**columns, sessions=SessionTruth(**sessions))
 
 
 class TruthRecorder:
@@ -111,26 +111,26 @@ class TruthRecorder:
         twin: The model; the record begins at its present instant.
         installed_kw: Defaults that must be in force again at the end, NaN where any will do, shape ``(n,)``; those of
             this instant unless given.
-        loads: Is handed every sample's transformer loads instead of their being kept, which at city scale would take
-            gigabytes; the truth then names no transformers.
+        loads: Receives every sample's transformer loads, which then are not kept (gigabytes at city scale); the truth
+            then names no transformers.
     """
 
     def __init__(self, twin: Twin, *, installed_kw: FloatArray | None = None, loads: LoadSink | None = None) -> None:
         self._twin = twin
         self._loads = loads
-        self._installed_kw = (twin.default_kw if installed_kw is None else installed_kw).copy()
+        self._installed_kw = (twin.setpoints.default_kw if installed_kw is None else installed_kw).copy()
         self._begin_s = self._last_s = twin.now_s
         self._last_kwh = twin.net_kwh.copy()
         index = twin.index
         self._counts = (len(CLASSES), len(index.areas), len(index.transformers))
-        self._climbing = children_first(index)
+        self._children_first = children_first(index)
         self._spans_s: list[tuple[float, float]] = []
         self._classes: list[FloatArray] = []
         self._areas: list[FloatArray] = []
         self._transformers: list[FloatArray] = []
 
     def sample(self) -> None:
-        """Take the means since the last sample; does nothing if no time has passed."""
+        """Record the means since the last sample; does nothing if no time has passed."""
         twin, index = self._twin, self._twin.index
         span_s = twin.now_s - self._last_s
         if span_s <= 0.0:
@@ -147,8 +147,8 @@ class TruthRecorder:
             area_kw,
             load_kw,
         )
-        kernels.climb(self._climbing, index.feeders.parent, load_kw)
-        # The registered load of others is its evening peak; what is there now is less.
+        kernels.climb(self._children_first, index.feeders.parent, load_kw)
+        # The registered base load is its evening peak; the load now is less.
         load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
         self._classes.append(class_kw)
         self._areas.append(area_kw)
@@ -172,7 +172,7 @@ class TruthRecorder:
         index, twin = self._twin.index, self._twin
         kept = index.transformers if self._loads is None else ()
         spans = np.array(self._spans_s, dtype=np.float64).reshape(-1, 2)
-        differs = np.abs(twin.default_kw - self._installed_kw) > 0.05  # noqa: PLR2004 - less is rounding on a protocol
+        differs = np.abs(twin.setpoints.default_kw - self._installed_kw) > 0.05  # noqa: PLR2004 - less is rounding on a protocol
         return Truth(
             start_s=spans[:, 0],
             end_s=spans[:, 1],
@@ -184,7 +184,7 @@ class TruthRecorder:
             limit_kw=index.feeders.limit_kw[: len(kept)],
             export_limit_kw=index.feeders.export_limit_kw[: len(kept)],
             sessions=self._sessions(),
-            dispatch_left=np.flatnonzero(~np.isnan(twin.in_force_kw())).astype(np.int32),
+            dispatch_left=np.flatnonzero(~np.isnan(twin.dispatch_kw())).astype(np.int32),
             default_changed=np.flatnonzero(differs).astype(np.int32),
         )
 
@@ -193,7 +193,7 @@ class TruthRecorder:
         self.truth().write(path)
 
     def _sessions(self) -> SessionTruth:
-        log = self._twin.settle_log()
+        log = self._twin.sessions.settled_log()
         kept = np.flatnonzero(log.column("depart_s") >= self._begin_s).astype(np.int32)
         return SessionTruth(
             numbers=kept,

@@ -86,7 +86,7 @@ class Town(VirtualCity):
             resources=index.resources,
         )
         grid = TimeGrid(start_at=instant(end_s - HISTORY_S), count=96)
-        await self.plant.import_meters(grid, [r.id for r in index.resources], self.twin.history(grid))
+        await self.plant.import_meters(grid, [r.id for r in index.resources], self.twin.read(grid))
         await self.play(minutes=3.0)
 
     async def plan(self) -> None:

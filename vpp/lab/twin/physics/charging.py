@@ -1,9 +1,10 @@
-"""Cars at the plug: one-way charging with taper and the 6 A floor, and V2G batteries with losses.
+"""Charging of cars: one-way with taper and the 6 A floor, and V2G batteries with losses.
 
 Arrays of two worlds have shape ``(2, m)`` for ``m`` rows of the class; row 0 is actual, row 1 counterfactual.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,34 +12,33 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.lab.twin.physics import kernels
-
-WORLDS = 2
+from vpp.lab.twin.worlds import WORLDS
 
 KNEE = 0.85
-"""Share of the wanted energy after which a car tapers (assumption within the usual 80-90 %)."""
+"""Share of the wanted energy after which a car tapers; an assumption within the usual 80-90 %."""
 
 ENOUGH_KWH = 1e-6
-"""A car that lacks less is full."""
+"""A car that lacks less than this is full."""
 
 TAIL = 0.2
 """Least power of the taper, as a share of full power."""
 
 FLOOR_TOLERANCE = 0.995
-"""A limit that much of the floor still counts as the floor: it went through watts or amperes on the way."""
+"""A limit of at least this share of the floor counts as the floor: watts and amperes on the wire are rounded."""
 
 EV_LAG_S = 4.0
-"""Time constant of a charger and its car (assumption: a few seconds from pilot signal to current)."""
+"""Time constant of a charger and its car; an assumption: a few seconds from pilot signal to current."""
 
 V2G_LAG_S = 3.0
 
 V2G_FLOOR_SOC = 0.30
 """No discharging below this state of charge."""
 
-V2G_WISH_SOC = 0.85
-"""State of charge V2G drivers want when they leave."""
+V2G_TARGET_SOC = 0.85
+"""State of charge V2G drivers want at departure."""
 
 V2G_MARGIN_S = 600.0
-"""A car refuses to discharge once it has less slack than this before it must charge to be ready."""
+"""Least slack before the latest start of charging at which a car still discharges."""
 
 
 def approach(step_s: float, lag_s: float) -> float:
@@ -47,7 +47,7 @@ def approach(step_s: float, lag_s: float) -> float:
 
 
 def deliverable_kwh(limit_kw: FloatArray, car_kw: FloatArray, need_kwh: FloatArray, stay_s: FloatArray) -> FloatArray:
-    """Return the energy a tapering car takes in ``stay_s`` under a constant limit; shapes ``(n,)``.
+    """Return the energy (kWh) a tapering car takes in ``stay_s`` seconds under a constant limit; shapes ``(n,)``.
 
     Closed form of ``Chargers.step`` without lag: constant power, then exponential taper, then the constant tail.
     """
@@ -65,6 +65,23 @@ def deliverable_kwh(limit_kw: FloatArray, car_kw: FloatArray, need_kwh: FloatArr
     return np.asarray(np.minimum(first + taper + np.maximum(hours - t1 - t2, 0.0) * tail, need_kwh))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluggedCars:
+    """Cars at the moment they are plugged in; shape ``(k,)`` each.
+
+    Attributes:
+        need_kwh: Energy wanted at the plug.
+        car_kw: Greatest power the car takes.
+        delivered_kwh: Energy taken before; above 0 only for cars that were there when the model began.
+        depart_s: Epoch seconds of the departure.
+    """
+
+    need_kwh: FloatArray
+    car_kw: FloatArray
+    delivered_kwh: FloatArray
+    depart_s: FloatArray
+
+
 class Chargers:
     """One-way charging stations and the cars at them.
 
@@ -76,8 +93,9 @@ class Chargers:
     def __init__(self, index: FleetIndex, rows: RowArray) -> None:
         count = len(rows)
         self.rows = rows
-        self._nameplate_kw = index.nameplate.p_max_kw[rows]
-        self._least_kw = FLOOR_TOLERANCE * index.nameplate.floor_kw[rows]
+        default_kw, floor_kw = index.nameplate.default_kw[rows], index.nameplate.floor_kw[rows]
+        self._free_kw = np.where(default_kw < floor_kw, 0.0, default_kw)
+        self._least_kw = FLOOR_TOLERANCE * floor_kw
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
         self.car_kw: FloatArray = np.ones(count)
@@ -85,24 +103,32 @@ class Chargers:
         self.delivered_kwh: FloatArray = np.zeros((WORLDS, count))
         self.power_kw: FloatArray = np.zeros((WORLDS, count))
 
-    def plug(self, at: RowArray, *, need_kwh: FloatArray, car_kw: FloatArray, delivered_kwh: FloatArray) -> None:
+    def fitting_kwh(self, at: RowArray, need_kwh: FloatArray) -> FloatArray:  # noqa: ARG002 - as ``V2gChargers``
+        """Return the part of ``need_kwh`` that can be charged at all: whatever the car asks for."""
+        return need_kwh
+
+    def deliverable_kwh(self, at: RowArray, cars: PluggedCars, stay_s: FloatArray) -> FloatArray:
+        """Return the energy that cars at positions ``at`` take in ``stay_s`` seconds under the registered default."""
+        return deliverable_kwh(self._free_kw[at], cars.car_kw, cars.need_kwh, stay_s)
+
+    def plug(self, at: RowArray, cars: PluggedCars) -> None:
         """Plug cars in at positions ``at``."""
         self.plugged[at] = True
-        self.need_kwh[at] = need_kwh
-        self.car_kw[at] = car_kw
-        self._taper_kw_per_kwh[at] = car_kw / (need_kwh * (1.0 - KNEE))
-        self.delivered_kwh[:, at] = delivered_kwh
+        self.need_kwh[at] = cars.need_kwh
+        self.car_kw[at] = cars.car_kw
+        self._taper_kw_per_kwh[at] = cars.car_kw / (cars.need_kwh * (1.0 - KNEE))
+        self.delivered_kwh[:, at] = cars.delivered_kwh
         self.power_kw[:, at] = 0.0
 
     def unplug(self, at: RowArray) -> None:
-        """Let the cars at positions ``at`` go."""
+        """Unplug the cars at positions ``at``."""
         self.plugged[at] = False
         self.need_kwh[at] = 0.0
         self.delivered_kwh[:, at] = 0.0
         self.power_kw[:, at] = 0.0
 
     def ceiling_kw(self, world: int = 0) -> FloatArray:
-        """Return the most each car takes now in one world, shape ``(m,)``; 0 without a car or when it has enough."""
+        """Return each car's greatest power now in one world, shape ``(m,)``; 0 without a car or when it is full."""
         most_kw = np.empty(len(self.rows))
         kernels.ceilings(
             self.plugged,
@@ -147,12 +173,16 @@ class Chargers:
         return np.zeros_like(most_kw), most_kw
 
 
-class Cars:
-    """V2G stations and the batteries at them; energy is counted at the plug.
+class V2gChargers:
+    """V2G stations and the car batteries at them; energy is counted at the plug.
 
-    Without a dispatch value a car charges to what its driver wants, under the default as a ceiling, then idles; a
-    negative default discharges. A dispatch value is power to take, within the battery. ``delivered_kwh`` is net: the
-    energy at the plug that the present state of charge stands for, above that on arrival.
+    Without a dispatch value a car charges to its driver's target under the default as a ceiling, then idles; a negative
+    default discharges. A dispatch value is a power setpoint within the battery's bounds. ``delivered_kwh`` is net:
+    energy at the plug between the state of charge on arrival and now.
+
+    Args:
+        index: The fleet.
+        rows: Its rows of this class.
     """
 
     def __init__(self, index: FleetIndex, rows: RowArray) -> None:
@@ -162,45 +192,43 @@ class Cars:
         self._efficiency = index.nameplate.efficiency[rows]
         self._at_plug_kwh = self._capacity_kwh / self._efficiency
         self._discharge_kw = -index.nameplate.p_min_kw[rows]
+        self._free_kw = index.nameplate.default_kw[rows]
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
         self.car_kw: FloatArray = np.zeros(count)
         self.depart_s: FloatArray = np.full(count, np.inf)
         self._full_charge_s: FloatArray = np.zeros(count)
-        self.wish_soc: FloatArray = np.zeros(count)
+        self.target_soc: FloatArray = np.zeros(count)
         self.arrival_soc: FloatArray = np.zeros(count)
         self.soc: FloatArray = np.zeros((WORLDS, count))
         self.power_kw: FloatArray = np.zeros((WORLDS, count))
         self._now_s = 0.0
 
-    def possible_kwh(self, at: RowArray, need_kwh: FloatArray) -> FloatArray:
+    def fitting_kwh(self, at: RowArray, need_kwh: FloatArray) -> FloatArray:
         """Return the part of ``need_kwh`` that fits into the batteries at positions ``at``."""
-        room = (V2G_WISH_SOC - 0.1) * self._capacity_kwh[at] / self._efficiency[at]
+        room = (V2G_TARGET_SOC - 0.1) * self._capacity_kwh[at] / self._efficiency[at]
         return np.minimum(need_kwh, room)
 
-    def plug(
-        self,
-        at: RowArray,
-        *,
-        need_kwh: FloatArray,
-        car_kw: FloatArray,
-        delivered_kwh: FloatArray,
-        depart_s: FloatArray,
-    ) -> None:
-        """Plug cars in at positions ``at``; ``need_kwh`` must be possible."""
+    def deliverable_kwh(self, at: RowArray, cars: PluggedCars, stay_s: FloatArray) -> FloatArray:
+        """Return the energy that cars at positions ``at`` take in ``stay_s`` seconds under the registered default."""
+        full_kwh = np.minimum(self._free_kw[at], cars.car_kw) * np.maximum(stay_s, 0.0) / SECONDS_PER_HOUR
+        return np.minimum(full_kwh, cars.need_kwh)
+
+    def plug(self, at: RowArray, cars: PluggedCars) -> None:
+        """Plug cars in at positions ``at``; their need must fit (``fitting_kwh``)."""
         per_kwh = self._efficiency[at] / self._capacity_kwh[at]
         self.plugged[at] = True
-        self.need_kwh[at] = need_kwh
-        self.car_kw[at] = car_kw
-        self.depart_s[at] = depart_s
-        self._full_charge_s[at] = SECONDS_PER_HOUR * self._at_plug_kwh[at] / np.maximum(0.9 * car_kw, 1e-6)
-        self.wish_soc[at] = V2G_WISH_SOC
-        self.arrival_soc[at] = V2G_WISH_SOC - need_kwh * per_kwh
-        self.soc[:, at] = self.arrival_soc[at] + delivered_kwh * per_kwh
+        self.need_kwh[at] = cars.need_kwh
+        self.car_kw[at] = cars.car_kw
+        self.depart_s[at] = cars.depart_s
+        self._full_charge_s[at] = SECONDS_PER_HOUR * self._at_plug_kwh[at] / np.maximum(0.9 * cars.car_kw, 1e-6)
+        self.target_soc[at] = V2G_TARGET_SOC
+        self.arrival_soc[at] = V2G_TARGET_SOC - cars.need_kwh * per_kwh
+        self.soc[:, at] = self.arrival_soc[at] + cars.delivered_kwh * per_kwh
         self.power_kw[:, at] = 0.0
 
     def unplug(self, at: RowArray) -> None:
-        """Let the cars at positions ``at`` go."""
+        """Unplug the cars at positions ``at``."""
         self.plugged[at] = False
         self.need_kwh[at] = 0.0
         self.car_kw[at] = 0.0
@@ -218,10 +246,10 @@ class Cars:
         self._now_s = now_s
         full_kw = self._at_plug_kwh / hours
         up_kw = np.maximum(1.0 - self.soc, 0.0) * full_kw
-        wish_kw = np.maximum(self.wish_soc - self.soc, 0.0) * full_kw
+        to_target_kw = np.maximum(self.target_soc - self.soc, 0.0) * full_kw
         down_kw = self._down_kw(hours)
         free = np.isnan(asked_kw)
-        most_kw = np.minimum(np.where(free, wish_kw, up_kw), self.car_kw)
+        most_kw = np.minimum(np.where(free, to_target_kw, up_kw), self.car_kw)
         target_kw = np.where(free, np.fmin(most_kw, default_kw), asked_kw)
         target_kw = np.minimum(np.maximum(target_kw, -down_kw), most_kw)
         self.power_kw += (target_kw - self.power_kw) * approach(step_s, V2G_LAG_S)
@@ -235,13 +263,13 @@ class Cars:
         return -self._down_kw(horizon_h)[0], np.minimum(up_kw, self.car_kw)
 
     def _down_kw(self, hours: float) -> FloatArray:
-        """Return how far each car may discharge, shape ``(2, m)``: above its floor and with time to recover."""
-        needed_s = (self.wish_soc - self.soc) * self._full_charge_s
+        """Return the greatest discharge of each car, shape ``(2, m)``: above the floor and with time to recharge."""
+        needed_s = (self.target_soc - self.soc) * self._full_charge_s
         relaxed = needed_s < self.depart_s - self._now_s - V2G_MARGIN_S
         room_kw = np.maximum(self.soc - V2G_FLOOR_SOC, 0.0) * (self._capacity_kwh * self._efficiency / hours)
         return np.asarray(np.minimum(room_kw, self._discharge_kw) * (relaxed & self.plugged))
 
 
 def stored_kwh(power_kw: FloatArray, efficiency: FloatArray, hours: float) -> FloatArray:
-    """Return what reaches the cells, shape as ``power_kw``: one-way losses in either direction."""
+    """Return the energy that reaches the cells (kWh), shape as ``power_kw``: one-way losses in either direction."""
     return np.asarray(np.where(power_kw > 0.0, power_kw * efficiency, power_kw / efficiency) * hours)

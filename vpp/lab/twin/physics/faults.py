@@ -1,4 +1,4 @@
-"""How devices misbehave, at documented default rates, and how long they take to answer."""
+"""Device faults at documented default rates, and response times by protocol."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from vpp.domain.units import SECONDS_PER_HOUR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRates:
-    """How often things go wrong; the defaults are assumptions, stated in the project's first request for the demo.
+    """Rates of device faults; the defaults are assumptions.
 
     Attributes:
         refuse_ratio: Share of commands answered no. Drawn per command: a refusal in the field is mostly a passing
@@ -21,7 +21,7 @@ class FaultRates:
         ignore_ratio: Share of devices that answer yes and do nothing. Drawn once per device: the cause (a car that
             disregards the pilot signal, firmware that stores profiles without applying them) does not go away.
         dropouts_per_hour: Rate at which each device loses its link by itself.
-        away_minutes: Shortest and longest time away after such a loss, uniform.
+        away_minutes: Shortest and longest duration of such an outage, uniform.
         meter_noise_ratio: Standard deviation of a meter sample, as a share of its value.
     """
 
@@ -33,13 +33,13 @@ class FaultRates:
 
     @classmethod
     def none(cls) -> "FaultRates":
-        """Return a world where everything works."""
+        """Return rates of a world without faults."""
         return cls(refuse_ratio=0.0, ignore_ratio=0.0, dropouts_per_hour=0.0, meter_noise_ratio=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Responses:
-    """How devices will treat one instruction each, as `vpp.domain.device.DeviceResponse`; shape ``(n,)`` each."""
+class ResponseBatch:
+    """Responses of devices to one command each, as `vpp.domain.device.DeviceResponse`; shape ``(n,)`` each."""
 
     latency_s: FloatArray
     refused: BoolArray
@@ -53,17 +53,17 @@ _LATENCY_SPREAD = 0.6
 """Standard deviation of the logarithm of latency; the median is the geometric mean of the bounds."""
 
 
-class Misbehaviour:
-    """Who refuses, ignores and drops out.
+class DeviceFaults:
+    """Refusals, ignored commands and link outages of the devices of a fleet.
 
-    Draws come from streams of their own, so commands never move the exogenous world.
+    Draws come from streams of their own, so that commands never change the exogenous world.
 
     Args:
         index: The fleet.
-        rates: How often; may be replaced at any time.
-        flags: Stream for what sticks to a device.
-        draws: Stream for single answers.
-        losses: Stream for lost links.
+        rates: Fault rates; may be replaced at any time.
+        flags: Stream of lasting faults of a device.
+        draws: Stream of single responses.
+        losses: Stream of link outages.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Misbehaviour:
         self._inclination = flags.random(len(index))
         self._draws = draws
         self._losses = losses
-        self._away_until_s = np.full(len(index), -np.inf)
+        self._offline_until_s = np.full(len(index), -np.inf)
         bounds = np.array([LATENCY_S[r.adapter] for r in index.resources], dtype=np.float64).reshape(-1, 2)
         self._least_s, self._most_s = bounds[:, 0], bounds[:, 1]
 
     @property
     def ignorers(self) -> BoolArray:
-        """Devices that accept and do nothing at the present rate, shape ``(n,)``."""
+        """Devices that accept commands and ignore them at the present rate, shape ``(n,)``."""
         return np.asarray(self._inclination < self.rates.ignore_ratio)
 
     def response(self, row: int) -> DeviceResponse:
-        """Draw how the device in ``row`` treats one instruction."""
+        """Draw the response of the device in ``row`` to one command."""
         refused = bool(self._draws.random() < self.rates.refuse_ratio)
         least_s, most_s = float(self._least_s[row]), float(self._most_s[row])
         latency_s = (least_s * most_s) ** 0.5 * float(np.exp(_LATENCY_SPREAD * self._draws.standard_normal()))
@@ -99,40 +99,36 @@ class Misbehaviour:
             ignored=not refused and bool(self._inclination[row] < self.rates.ignore_ratio),
         )
 
-    def responses(self, rows: RowArray) -> Responses:
-        """Draw how the devices in ``rows`` treat one instruction each."""
+    def responses(self, rows: RowArray) -> ResponseBatch:
+        """Draw the responses of the devices in ``rows`` to one command each."""
         refused = self._draws.random(len(rows)) < self.rates.refuse_ratio
         least_s, most_s = self._least_s[rows], self._most_s[rows]
         latency_s = np.sqrt(least_s * most_s) * np.exp(_LATENCY_SPREAD * self._draws.standard_normal(len(rows)))
-        return Responses(
+        return ResponseBatch(
             latency_s=np.clip(latency_s, least_s, most_s),
             refused=refused,
             ignored=~refused & (self._inclination[rows] < self.rates.ignore_ratio),
         )
 
     def advance(self, now_s: float, step_s: float) -> None:
-        """Let links fail during one step; the number lost is Poisson distributed."""
-        count = len(self._away_until_s)
+        """Draw the link outages of one step; their number is Poisson distributed."""
+        count = len(self._offline_until_s)
         expected = self.rates.dropouts_per_hour * count * step_s / SECONDS_PER_HOUR
         lost = int(self._losses.poisson(expected)) if expected > 0.0 else 0
         if lost == 0:
             return
         rows = self._losses.integers(0, count, lost)
         back_s = now_s + 60.0 * self._losses.uniform(*self.rates.away_minutes, lost)
-        self._away_until_s[rows] = np.maximum(self._away_until_s[rows], back_s)
+        self._offline_until_s[rows] = np.maximum(self._offline_until_s[rows], back_s)
 
     def drop(self, rows: RowArray) -> None:
         """Cut the links of ``rows`` until they are restored."""
-        self._away_until_s[rows] = np.inf
+        self._offline_until_s[rows] = np.inf
 
     def restore(self, rows: RowArray) -> None:
-        """Give ``rows`` their links back."""
-        self._away_until_s[rows] = -np.inf
+        """Restore the links of ``rows``."""
+        self._offline_until_s[rows] = -np.inf
 
     def online(self, now_s: float) -> BoolArray:
-        """Return who has a link, shape ``(n,)``."""
-        return np.asarray(self._away_until_s <= now_s)
-
-    def metered(self, power_kw: FloatArray, noise: np.random.Generator) -> FloatArray:
-        """Return what meters show of ``power_kw``, shape ``(n,)``: multiplicative Gaussian noise."""
-        return np.asarray(power_kw * (1.0 + self.rates.meter_noise_ratio * noise.standard_normal(len(power_kw))))
+        """Return which devices have their link, shape ``(n,)``."""
+        return np.asarray(self._offline_until_s <= now_s)

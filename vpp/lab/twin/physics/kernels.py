@@ -1,4 +1,4 @@
-"""The loops over every device, compiled: a city has hundreds of thousands of chargers and two worlds of each.
+"""Compiled loops over every device: a city has hundreds of thousands of chargers, each in two worlds.
 
 Arrays of two worlds have shape ``(2, m)``; positions are those of the class, rows those of the fleet.
 """
@@ -28,18 +28,18 @@ def charge(  # noqa: PLR0917 - kernels take arrays by position
     tail: float,
     enough_kwh: float,
 ) -> None:
-    """Charge every plugged car for one step in both worlds; ``delivered_kwh`` and ``power_kw`` are brought up to date.
+    """Charge every plugged car for one step in both worlds; ``delivered_kwh`` and ``power_kw`` are updated.
 
     Args:
         asked_kw: Dispatch ceiling, NaN where none is in force, shape ``(2, m)``.
         default_kw: Ceiling otherwise, NaN for none.
-        plugged: Where a car is.
-        need_kwh: What it wants.
+        plugged: Whether a car is there.
+        need_kwh: Energy it wants.
         car_kw: Greatest power it takes.
         taper_kw_per_kwh: Slope of its taper.
         least_kw: Limits below this are a pause.
-        delivered_kwh: What it has got.
-        power_kw: What it takes.
+        delivered_kwh: Energy delivered so far.
+        power_kw: Power it takes.
         hours: Length of the step.
         share: Share of the distance to its target that the power covers in the step.
         tail: Least power of the taper, as a share of full power.
@@ -75,7 +75,7 @@ def ceilings(  # noqa: PLR0917 - kernels take arrays by position
     enough_kwh: float,
     out_kw: FloatArray,
 ) -> None:
-    """Write the most every car takes now into ``out_kw``, 0 without a car; shapes ``(m,)``, one world."""
+    """Write the greatest power of every car now into ``out_kw``, 0 without a car; shapes ``(m,)``, one world."""
     for i in range(plugged.shape[0]):
         left_kwh = need_kwh[i] - delivered_kwh[i]
         if not plugged[i] or left_kwh <= enough_kwh:
@@ -155,7 +155,7 @@ def climb(order: RowArray, parent: RowArray, load_kw: FloatArray) -> None:
 def without_collisions(
     rows: RowArray, arrive_s: FloatArray, depart_s: FloatArray, changeover_s: float, free_from_s: FloatArray
 ) -> npt.NDArray[np.bool_]:
-    """Return which visits, in order of arrival, find their station free; ``free_from_s`` is moved on."""
+    """Return which cars, in order of arrival, find their station free; ``free_from_s`` is updated."""
     kept = np.zeros(rows.shape[0], dtype=np.bool_)
     for i in range(rows.shape[0]):
         row = rows[i]

@@ -1,4 +1,4 @@
-"""Buildings and plants: a baseline of their own, cut and returned."""
+"""Buildings and plants: baseline load, load reduction and rebound."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
-from vpp.lab.twin.physics.charging import WORLDS
+from vpp.lab.twin.worlds import WORLDS
 
 HVAC_KW = 900.0
 """Chiller load of one building on the design day."""
@@ -24,7 +24,7 @@ TEMP_PER_K = 0.03
 """Change of a building's load per kelvin: internal gains dominate in offices (assumption)."""
 
 DEEP_CUT, LONG_CUT = 0.25, 0.15
-"""How much of its load a building can cut for at most an hour, and for two (fleet model)."""
+"""Share of its load that a building can cut for at most an hour, and for two (fleet model)."""
 
 DEEP_S = 3600.0
 RECOVERY = 0.5
@@ -51,12 +51,12 @@ class Loads:
     """Buildings and plants in one set of arrays.
 
     The state is the deviation from the baseline, so that without a command power is the baseline exactly. A building
-    keeps a ledger of deferred heat: a share of what was cut (its rebound ratio) comes back after release.
+    accumulates deferred heat: a share of the energy cut (its rebound ratio) is made good after release.
 
     Args:
         index: The fleet.
         rows: Its rows of both classes.
-        random: Stream for what distinguishes sites.
+        random: Stream of what distinguishes sites.
     """
 
     def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
@@ -82,7 +82,7 @@ class Loads:
         self._deep_s: FloatArray = np.zeros((WORLDS, count))
 
     def baseline_kw(self, hour: float, weekday: int, temp_c: float, noise: FloatArray) -> FloatArray:
-        """Return what the sites would take by themselves, shape ``(m,)``."""
+        """Return the sites' load without any command, shape ``(m,)``."""
         hours = (hour + self._shift_h) % 24.0
         warm = 1.0 + TEMP_PER_K * (temp_c - _hot_day_c(hours))
         building = np.interp(hours, _HVAC_HOURS, _HVAC_SHARE) * np.minimum(np.maximum(warm, 0.3), 1.1)
@@ -105,17 +105,17 @@ class Loads:
         own_kw = base_kw + self.deferred_kwh * (SECONDS_PER_HOUR / REBOUND_S)
         raised_kw = base_kw + np.minimum(self._raise_ratio * base_kw, self._raise_cap_kw)
         free_kw = np.maximum(np.fmin(own_kw, default_kw), least_kw)
-        told_kw = np.minimum(np.maximum(asked_kw, least_kw), np.maximum(own_kw, raised_kw))
-        target_kw = np.minimum(np.where(np.isnan(asked_kw), free_kw, told_kw), self._p_max_kw)
+        commanded_kw = np.minimum(np.maximum(asked_kw, least_kw), np.maximum(own_kw, raised_kw))
+        target_kw = np.minimum(np.where(np.isnan(asked_kw), free_kw, commanded_kw), self._p_max_kw)
         self._move(target_kw - base_kw, step_s)
-        self._remember(step_s)
+        self._accumulate(step_s)
         return np.asarray(base_kw + self.deviation_kw)
 
     def bounds_kw(self) -> tuple[FloatArray, FloatArray]:
         """Return least and greatest power as the sites' controllers estimate them, shape ``(m,)`` each.
 
-        The least carries each controller's own error and the greatest is the nameplate, so neither gives the
-        baseline away.
+        The least has each controller's own error and the greatest is the nameplate, so that neither reveals the
+        baseline.
         """
         cut_kw = self._cut_kw(self.base_kw)[0]
         return (self.base_kw - cut_kw) * self._estimate, self._p_max_kw
@@ -130,15 +130,15 @@ class Loads:
         change_kw = (target_kw - self.deviation_kw) * share
         self.deviation_kw += np.minimum(np.maximum(change_kw, -most_kw), most_kw)
 
-    def _remember(self, step_s: float) -> None:
-        """Keep the ledger of deferred heat and the time spent in a deep cut."""
+    def _accumulate(self, step_s: float) -> None:
+        """Add up deferred heat and the time spent in a deep cut."""
         if not self.deviation_kw.any() and not self.deferred_kwh.any():
             self._deep_s = np.maximum(self._deep_s - RECOVERY * step_s, 0.0)
             return
         cut_kwh = self.deviation_kw * (-step_s / SECONDS_PER_HOUR)
         deeper = cut_kwh * self.deferred_kwh >= 0.0
-        ledger = self.deferred_kwh + np.where(deeper, self._rebound * cut_kwh, cut_kwh)
-        self.deferred_kwh = np.where(self.deferred_kwh * ledger < 0.0, 0.0, ledger) * (self._rebound > 0.0)
+        deferred_kwh = self.deferred_kwh + np.where(deeper, self._rebound * cut_kwh, cut_kwh)
+        self.deferred_kwh = np.where(self.deferred_kwh * deferred_kwh < 0.0, 0.0, deferred_kwh) * (self._rebound > 0.0)
         deep = self.deviation_kw < -(LONG_CUT + 0.01) * self.base_kw
         self._deep_s = np.where(deep, self._deep_s + step_s, np.maximum(self._deep_s - RECOVERY * step_s, 0.0))
 

@@ -1,4 +1,4 @@
-"""What happens to the fleet from outside, whatever is commanded: weather, noise, the load of others."""
+"""Exogenous conditions of the fleet: weather, noise and base load, independent of every command."""
 
 import math
 from dataclasses import dataclass
@@ -19,36 +19,36 @@ SITE_SPREAD, SITE_S = 0.01, 1800.0
 
 _BASE_HOURS = (0.0, 2.0, 5.0, 7.0, 9.0, 12.0, 14.0, 17.0, 19.0, 20.0, 21.0, 22.5, 24.0)
 _BASE_SHARE = (0.62, 0.52, 0.48, 0.58, 0.68, 0.78, 0.76, 0.80, 0.94, 1.0, 0.97, 0.85, 0.62)
-"""Load of others behind a transformer as a share of its registered base load, which is its evening peak."""
+"""Base load behind a transformer by hour, as a share of the registered value, which is the evening peak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """One step's exogenous inputs.
+class Conditions:
+    """Exogenous inputs of one step.
 
     Attributes:
         hour: Local hour of day.
         weekday: Monday is 0.
         sky: The weather.
-        clouds: Transmission per inverter, around 1.
-        sites: Slow noise per building and plant, around 1.
+        transmission: Transmission of passing clouds per inverter, around 1.
+        site_noise: Slow noise of the load per building and plant, around 1.
     """
 
     hour: float
     weekday: int
     sky: Sky
-    clouds: FloatArray
-    sites: FloatArray
+    transmission: FloatArray
+    site_noise: FloatArray
 
 
-class Wander:
+class AutoregressiveNoise:
     """First-order autoregressive noise around 1, exact for any step length.
 
     Args:
         count: Number of independent values.
         spread: Standard deviation.
         time_s: Correlation time.
-        random: Its own stream.
+        random: Stream of this noise alone.
     """
 
     def __init__(self, count: int, spread: float, time_s: float, random: np.random.Generator) -> None:
@@ -65,30 +65,30 @@ class Wander:
 
 
 class Scenario:
-    """The exogenous world; commands never reach it.
+    """Weather and noise over time; no command changes them.
 
     Args:
         weather: Sun and air.
         roofs: Number of inverters.
         sites: Number of buildings and plants.
-        random: Stream of all noise.
+        random: Stream that the streams of clouds, roofs and sites are spawned from.
     """
 
     def __init__(self, weather: Weather, *, roofs: int, sites: int, random: np.random.Generator) -> None:
         streams = random.spawn(3)
         self.weather = weather
-        self._city = Wander(1, CLOUD_SPREAD, CLOUD_S, streams[0])
-        self._roofs = Wander(roofs, ROOF_SPREAD, ROOF_S, streams[1])
-        self._sites = Wander(sites, SITE_SPREAD, SITE_S, streams[2])
+        self._city = AutoregressiveNoise(1, CLOUD_SPREAD, CLOUD_S, streams[0])
+        self._roofs = AutoregressiveNoise(roofs, ROOF_SPREAD, ROOF_S, streams[1])
+        self._sites = AutoregressiveNoise(sites, SITE_SPREAD, SITE_S, streams[2])
 
-    def step(self, at_s: float, step_s: float) -> Outside:
+    def step(self, at_s: float, step_s: float) -> Conditions:
         """Return the inputs of the step that begins at ``at_s``."""
-        return Outside(
+        return Conditions(
             hour=local_hour(at_s),
             weekday=weekday(local_day(at_s)),
             sky=self.weather.at(at_s),
-            clouds=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
-            sites=self._sites.step(step_s),
+            transmission=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
+            site_noise=self._sites.step(step_s),
         )
 
 
@@ -98,5 +98,5 @@ def local_hour(at_s: float) -> float:
 
 
 def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:
-    """Return the load of others behind each transformer, at most its registered value, shape ``(n_transformers,)``."""
+    """Return the base load behind each transformer, at most its registered value, shape ``(n_transformers,)``."""
     return index.feeders.base_load_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))

@@ -1,4 +1,4 @@
-"""Batteries and roofs: what follows a setpoint within seconds."""
+"""Stationary batteries and photovoltaic inverters, which follow a setpoint within seconds."""
 
 import math
 
@@ -7,8 +7,9 @@ import numpy as np
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
-from vpp.lab.twin.physics.charging import WORLDS, approach, stored_kwh
+from vpp.lab.twin.physics.charging import approach, stored_kwh
 from vpp.lab.twin.physics.weather import Sky
+from vpp.lab.twin.worlds import WORLDS
 
 STORAGE_LAG_S = 1.0
 PV_LAG_S = 2.0
@@ -24,12 +25,12 @@ NOCT_C = 45.0
 
 
 class Batteries:
-    """Stationary batteries: they follow dispatch, else the default (plan) value, else they idle.
+    """Stationary batteries: they follow the dispatch value, else the default (the plan), else they idle.
 
     Args:
         index: The fleet.
         rows: Its rows of this class.
-        random: Stream for the first state of charge.
+        random: Stream of the initial state of charge.
     """
 
     def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
@@ -83,12 +84,12 @@ def yield_ratio(sky: Sky) -> float:
 
 
 class Inverters:
-    """Photovoltaic inverters: they feed in what the sun gives, down to a ceiling.
+    """Photovoltaic inverters: available power, limited by a feed-in ceiling.
 
     Args:
         index: The fleet.
         rows: Its rows of this class.
-        random: Stream for what distinguishes roofs: soiling, shade, age.
+        random: Stream of what distinguishes roofs: soiling, shade, age.
     """
 
     def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
@@ -99,7 +100,7 @@ class Inverters:
         self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
 
     def step(
-        self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float, *, sky: Sky, clouds: FloatArray
+        self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float, *, sky: Sky, transmission: FloatArray
     ) -> FloatArray:
         """Produce for one step and return power at or below 0, shape ``(2, m)``.
 
@@ -108,9 +109,9 @@ class Inverters:
             default_kw: The same otherwise, NaN for no bound, shape ``(m,)``.
             step_s: Length of the step.
             sky: The weather.
-            clouds: Transmission of passing clouds, around 1, shape ``(m,)``.
+            transmission: Of passing clouds, around 1, shape ``(m,)``.
         """
-        self.available_kw = -np.minimum(self._rated_kw * self._factor * clouds * yield_ratio(sky), self._rated_kw)
+        self.available_kw = -np.minimum(self._rated_kw * self._factor * transmission * yield_ratio(sky), self._rated_kw)
         bound_kw = np.minimum(np.where(np.isnan(asked_kw), default_kw, asked_kw), 0.0)
         target_kw = np.fmax(self.available_kw, bound_kw)
         self.power_kw += (target_kw - self.power_kw) * approach(step_s, PV_LAG_S)

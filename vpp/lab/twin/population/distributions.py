@@ -1,4 +1,4 @@
-"""When cars come, how long they stay and what they want: small tables with their sources.
+"""Distributions of arrivals, stays and energy needs by kind of station, with their sources.
 
 Arrival shapes, connection times and energies of private, public and workplace charging are ElaadNL's open charging
 profiles (Dutch charging, as redistributed with the PyPI package ev2gym), condensed here from 15-minute and percentile
@@ -8,7 +8,7 @@ no value (workplaces in the evening and at night); workplaces have no weekend ta
 
 Rapid charging is not in them. Its arrivals follow the public piles' row of the project's Shanghai fleet model (hourly
 flexible load of public piles on a July workday); its energy and stay are assumptions within that model's utilisation of
-5-18 %. Visits a day and slow cars are assumptions; visits of homes make a car take 7 kWh a day, as in that model.
+5-18 %. Sessions a day and the share of slow cars are assumptions; at home a car takes 7 kWh a day, as in that model.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a charging station is for."""
+    """Use of a charging station."""
 
     HOME = "home"
     WORK = "work"
@@ -25,17 +25,17 @@ class Kind(StrEnum):
 
 
 QUANTILES = (0.0, 0.01, 0.03, 0.06, 0.10, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90, 0.95, 1.0)
-"""Share of visits above the values in the tables below."""
+"""Share of sessions above the values in the tables below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How cars use one kind of station.
+    """Use of one kind of station.
 
     Attributes:
         workday: Share of a workday's arrivals in each hour, per cent, shape ``(24,)``.
         weekend: The same for Saturdays and Sundays.
-        visits: Visits a workday and a weekend day.
+        sessions: Sessions a workday and a weekend day.
         energy_kwh: Energy wanted, at ``QUANTILES``.
         stay_h: Time connected, at ``QUANTILES``.
         stay_shape: Mean stay by hour of arrival relative to the mean of all, shape ``(24,)``.
@@ -44,7 +44,7 @@ class Habits:
 
     workday: tuple[float, ...]
     weekend: tuple[float, ...]
-    visits: tuple[float, float]
+    sessions: tuple[float, float]
     energy_kwh: tuple[float, ...]
     stay_h: tuple[float, ...]
     stay_shape: tuple[float, ...]
@@ -68,7 +68,7 @@ HABITS = {
             *(4.08, 2.03, 0.77, 0.32, 0.21, 0.13, 0.13, 0.37, 0.91, 1.69, 3.04, 4.8),
             *(6.03, 6.17, 6.16, 6.9, 8.76, 10.21, 7.87, 6.51, 6.76, 6.22, 5.78, 4.14),
         ),
-        visits=(0.29, 0.30),
+        sessions=(0.29, 0.30),
         energy_kwh=(99.9, 73.4, 64.4, 57.7, 51.4, 40.4, 31.9, 24.9, 19.4, 14.6, 10.1, 6.6, 3.3, 1.8, 0.5),
         stay_h=(72.0, 56.5, 38.8, 25.1, 20.3, 15.7, 13.8, 12.5, 11.0, 9.5, 6.5, 3.1, 1.5, 1.0, 0.2),
         stay_shape=(
@@ -80,7 +80,7 @@ HABITS = {
     Kind.WORK: Habits(
         workday=_WORK,
         weekend=_WORK,
-        visits=(0.75, 0.12),
+        sessions=(0.75, 0.12),
         energy_kwh=(95.7, 48.2, 37.0, 30.3, 26.1, 19.2, 14.4, 10.9, 8.8, 7.4, 6.2, 4.7, 2.7, 1.4, 0.3),
         stay_h=(72.0, 46.4, 20.1, 11.2, 9.8, 8.8, 8.0, 6.5, 4.9, 3.8, 2.9, 2.0, 1.2, 0.6, 0.2),
         stay_shape=(
@@ -98,7 +98,7 @@ HABITS = {
             *(2.04, 1.24, 0.64, 0.37, 0.28, 0.25, 0.29, 0.65, 1.73, 3.73, 5.66, 7.0),
             *(7.88, 8.2, 8.46, 8.29, 7.98, 8.02, 7.33, 5.76, 4.87, 3.93, 3.14, 2.25),
         ),
-        visits=(1.0, 1.0),
+        sessions=(1.0, 1.0),
         energy_kwh=_ENERGY_PUBLIC,
         stay_h=(72.0, 44.9, 29.1, 20.4, 17.1, 13.5, 10.4, 7.4, 4.4, 3.0, 2.1, 1.3, 0.6, 0.3, 0.1),
         stay_shape=(
@@ -110,7 +110,7 @@ HABITS = {
     Kind.RAPID: Habits(
         workday=_RAPID,
         weekend=_RAPID,
-        visits=(5.5, 5.5),
+        sessions=(5.5, 5.5),
         energy_kwh=(70.0, 60.0, 54.0, 49.0, 44.0, 37.0, 32.0, 28.0, 25.0, 22.0, 18.0, 15.0, 11.0, 8.0, 3.0),
         stay_h=(2.5, 1.8, 1.5, 1.3, 1.15, 1.0, 0.9, 0.8, 0.72, 0.65, 0.58, 0.5, 0.4, 0.3, 0.15),
         stay_shape=(1.0,) * 24,

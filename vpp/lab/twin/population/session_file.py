@@ -1,4 +1,4 @@
-"""Visits from a file of real charging sessions."""
+"""Charging sessions replayed from a file of real ones."""
 
 import csv
 import gzip
@@ -15,7 +15,7 @@ from vpp.domain.errors import InputError, SkipError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
-from vpp.lab.twin.population.sessions import RAPID_KW, Stations, Visits, day_start_s, weekday, wishes
+from vpp.lab.twin.population.sessions import RAPID_KW, Arrivals, ChargingPoints, day_start_s, driver_choices, weekday
 
 REQUIRED = ("city", "site", "port", "start", "end", "kwh")
 _RAPID_WORDS = ("rapid", "50kw", "raption", "dc", "fast")
@@ -51,7 +51,7 @@ class Port:
 
 
 class FileSessions:
-    """Real sessions, replayed on the simulated stations.
+    """Real sessions, replayed at the simulated stations.
 
     Each station is given one real port: rapid ports to stations from 20 kW, the others to the rest; where ports are
     fewer than stations, a port is used again with its weeks shifted. A scenario day takes a real day of the same
@@ -60,12 +60,12 @@ class FileSessions:
     Args:
         path: CSV, gzipped if its name ends in ``.gz``; columns ``city, site, port, start, end, kwh`` and optionally
             ``model`` (naive local times; further columns are ignored).
-        seed: Seed of who opts out.
+        seed: Seed of the drivers' choices.
         weeks: Length of the window that is replayed in turn.
 
     Attributes:
         skipped: Rows that were left out, by field; ``row`` for those that repeat another.
-        problems: The first of them in words.
+        problems: The first of them as text.
         used: Number of sessions in the windows.
 
     Raises:
@@ -83,10 +83,10 @@ class FileSessions:
         self.used = sum(len(day) for port in self._ports for day in port.days.values())
         if self.used == 0:
             raise InputError(str(path), "no usable row", "a file with at least one good session")
-        self._given: tuple[FleetIndex, Stations, RowArray, RowArray] | None = None
+        self._given: tuple[FleetIndex, ChargingPoints, RowArray, RowArray] | None = None
 
-    def day(self, index: FleetIndex, day: int) -> Visits:
-        """Return the visits that begin on local day number ``day``."""
+    def day(self, index: FleetIndex, day: int) -> Arrivals:
+        """Return the sessions that begin on local day number ``day``."""
         if self._given is None or self._given[0] is not index:
             self._given = (index, *self._assign(index))
         _, stations, ports, shifts = self._given
@@ -95,21 +95,21 @@ class FileSessions:
         for row, nameplate_kw, port, shift in zip(stations.rows, stations.power_kw, ports, shifts, strict=True):
             source_day = (week + int(shift)) % self._weeks * _WEEK + weekday(day)
             found += [(row, r, nameplate_kw) for r in self._ports[port].days.get(source_day, ())]
-        return self._visits(found, day)
+        return self._arrivals(found, day)
 
-    def _visits(self, found: list[tuple[int, Record, float]], day: int) -> Visits:
+    def _arrivals(self, found: list[tuple[int, Record, float]], day: int) -> Arrivals:
         arrive_s = day_start_s(day) + np.array([r.arrive_s for _, r, _ in found], dtype=np.float64)
-        return Visits(
+        return Arrivals(
             rows=np.array([row for row, _, _ in found], dtype=np.int32),
             arrive_s=arrive_s,
             depart_s=arrive_s + np.array([r.stay_s for _, r, _ in found], dtype=np.float64),
             need_kwh=np.array([r.need_kwh for _, r, _ in found], dtype=np.float64),
             power_kw=np.array([kw for _, _, kw in found], dtype=np.float64),
-            **wishes(np.random.default_rng([self._seed, day]), len(found)),
+            **driver_choices(np.random.default_rng([self._seed, day]), len(found)),
         ).in_order()
 
-    def _assign(self, index: FleetIndex) -> tuple[Stations, RowArray, RowArray]:
-        stations = Stations(index)
+    def _assign(self, index: FleetIndex) -> tuple[ChargingPoints, RowArray, RowArray]:
+        stations = ChargingPoints(index)
         rapid_station = stations.power_kw >= RAPID_KW
         rapid_port = np.array([port.rapid for port in self._ports])
         port_of = np.zeros(len(stations.rows), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Who plugs in, when and for how much: the exogenous visits, from built-in distributions."""
+"""Exogenous charging sessions: arrivals, stays and energy needs from built-in distributions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -19,10 +19,10 @@ RAPID_KW = 20.0
 """Stations of at least this nameplate are used like rapid chargers."""
 
 OPTED_OUT_SHARE = 0.10
-"""Drivers who take no part; an assumption."""
+"""Share of drivers who opt out; an assumption."""
 
 BOOST_SHARE = 0.03
-"""Drivers who press the button for full power; an assumption."""
+"""Share of drivers who ask for full power; an assumption."""
 
 _KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 _SATURDAY = 5
@@ -30,17 +30,17 @@ _EPOCH_WEEKDAY = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visits:
-    """Cars that come, in order of arrival; shape ``(n_visits,)`` each.
+class Arrivals:
+    """Cars that arrive, in order of arrival; shape ``(k,)`` each.
 
     Attributes:
         rows: Fleet rows.
         arrive_s: Epoch seconds of plugging in.
-        depart_s: Epoch seconds of unplugging, which is also what the driver says.
-        need_kwh: Energy the car would take if it had time, at the plug.
+        depart_s: Epoch seconds of unplugging, stated by the driver and true.
+        need_kwh: Energy at the plug that the car takes if the stay is long enough.
         power_kw: Greatest power the car takes.
-        opted_out: Its driver takes no part.
-        boost: Its driver asks for full power.
+        opted_out: The driver takes no part.
+        boost: The driver asks for full power.
     """
 
     rows: RowArray
@@ -54,19 +54,19 @@ class Visits:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, chosen: BoolArray | RowArray) -> "Visits":
-        """Return the visits at positions ``chosen``."""
-        return Visits(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+    def take(self, chosen: BoolArray | RowArray) -> "Arrivals":
+        """Return the arrivals at positions ``chosen``."""
+        return Arrivals(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
-    def in_order(self) -> "Visits":
-        """Return the visits by arrival, rows breaking ties."""
+    def in_order(self) -> "Arrivals":
+        """Return the arrivals by time, rows breaking ties."""
         return self.take(np.lexsort((self.rows, self.arrive_s)).astype(np.int32))
 
-    def without_collisions(self, free_from_s: FloatArray) -> "Visits":
-        """Return the visits that find their station free; a car that finds it taken drives on.
+    def without_collisions(self, free_from_s: FloatArray) -> "Arrivals":
+        """Return the cars that find their station free; a car that finds it occupied drives on.
 
         Args:
-            free_from_s: When each row is free again, shape ``(n_resources,)``; moved on in place.
+            free_from_s: Epoch seconds from which each row is free again, shape ``(n_resources,)``; updated in place.
         """
         kept = kernels.without_collisions(self.rows, self.arrive_s, self.depart_s, CHANGEOVER_S, free_from_s)
         return self.take(kept)
@@ -77,10 +77,10 @@ CHANGEOVER_S = 120.0
 
 
 class SessionSource(Protocol):
-    """Where visits come from; the same day always gives the same visits."""
+    """Source of charging sessions; the same day always gives the same sessions."""
 
-    def day(self, index: FleetIndex, day: int) -> Visits:
-        """Return the visits that begin on local day number ``day`` (days since 1970-01-01 in Asia/Shanghai)."""
+    def day(self, index: FleetIndex, day: int) -> Arrivals:
+        """Return the sessions that begin on local day number ``day`` (days since 1970-01-01 in Asia/Shanghai)."""
         ...
 
 
@@ -99,8 +99,8 @@ def weekday(day: int) -> int:
     return (day + _EPOCH_WEEKDAY) % 7
 
 
-class Stations:
-    """The charging rows of a fleet and what each is for.
+class ChargingPoints:
+    """The charging rows of a fleet and the use of each.
 
     The kind follows the site's id (``home-``, ``work-``, ``public-``, ``rapid-``); elsewhere the nameplate decides.
     """
@@ -134,56 +134,56 @@ class Stations:
 
 
 class BuiltinSessions:
-    """Visits drawn from the tables in ``distributions``.
+    """Arrivals drawn from the tables in ``distributions``.
 
     Args:
-        seed: Seed of all visits; each day has a stream of its own.
-        scale: Factor on the number of visits.
+        seed: Seed of all sessions; each day has a stream of its own.
+        scale: Factor on the number of sessions.
     """
 
     def __init__(self, seed: int, *, scale: float = 1.0) -> None:
         self._seed = seed
         self._scale = scale
-        self._stations: tuple[FleetIndex, Stations] | None = None
+        self._points: tuple[FleetIndex, ChargingPoints] | None = None
 
-    def day(self, index: FleetIndex, day: int) -> Visits:
-        """Return the visits that begin on local day number ``day``."""
-        if self._stations is None or self._stations[0] is not index:
-            self._stations = (index, Stations(index))
-        stations = self._stations[1]
+    def day(self, index: FleetIndex, day: int) -> Arrivals:
+        """Return the sessions that begin on local day number ``day``."""
+        if self._points is None or self._points[0] is not index:
+            self._points = (index, ChargingPoints(index))
+        points = self._points[1]
         random = np.random.default_rng([self._seed, day])
-        parts = [self._of_kind(stations, kind, day, random) for kind in Kind]
+        parts = [self._of_kind(points, kind, day, random) for kind in Kind]
         return joined(parts).in_order()
 
-    def _of_kind(self, stations: Stations, kind: Kind, day: int, random: np.random.Generator) -> Visits:
+    def _of_kind(self, points: ChargingPoints, kind: Kind, day: int, random: np.random.Generator) -> Arrivals:
         habits = HABITS[kind]
         rest = weekday(day) >= _SATURDAY
-        here = stations.of(kind)
-        which = np.repeat(here, random.poisson(self._scale * habits.visits[rest], len(here)))
+        here = points.of(kind)
+        which = np.repeat(here, random.poisson(self._scale * habits.sessions[rest], len(here)))
         shape = np.array(habits.weekend if rest else habits.workday, dtype=np.float64)
         hour = random.choice(24, size=len(which), p=shape / shape.sum())
         arrive_s = day_start_s(day) + (hour + random.random(len(which))) * SECONDS_PER_HOUR
         stay_h = np.maximum(_drawn(habits.stay_h, random, len(which)) * np.array(habits.stay_shape)[hour], 0.1)
-        nameplate_kw = stations.power_kw[which]
-        return Visits(
-            rows=stations.rows[which],
+        nameplate_kw = points.power_kw[which]
+        return Arrivals(
+            rows=points.rows[which],
             arrive_s=arrive_s,
             depart_s=arrive_s + stay_h * SECONDS_PER_HOUR,
             need_kwh=_drawn(habits.energy_kwh, random, len(which)),
             power_kw=_car_power_kw(habits, nameplate_kw, random),
-            **wishes(random, len(which)),
+            **driver_choices(random, len(which)),
         )
 
 
-def wishes(random: np.random.Generator, count: int) -> dict[str, BoolArray]:
-    """Draw who opts out and who boosts."""
-    mood = random.random(count)
-    return {"opted_out": mood < OPTED_OUT_SHARE, "boost": mood > 1.0 - BOOST_SHARE}
+def driver_choices(random: np.random.Generator, count: int) -> dict[str, BoolArray]:
+    """Draw which drivers opt out and which ask for full power."""
+    draw = random.random(count)
+    return {"opted_out": draw < OPTED_OUT_SHARE, "boost": draw > 1.0 - BOOST_SHARE}
 
 
-def joined(parts: Sequence[Visits]) -> Visits:
-    """Return the visits of all parts."""
-    return Visits(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Visits)})
+def joined(parts: Sequence[Arrivals]) -> Arrivals:
+    """Return the arrivals of all parts."""
+    return Arrivals(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Arrivals)})
 
 
 def _drawn(table: tuple[float, ...], random: np.random.Generator, count: int) -> FloatArray:

@@ -10,12 +10,13 @@ from vpp.domain.session import SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
-from vpp.lab.twin.fleet import ACTUAL, Twin
+from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.physics.faults import FaultRates
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
+from vpp.lab.twin.worlds import ACTUAL
 from vpp.ports import DeviceLink, DeviceWorld, LinkSink
 
 NOON_S = 1_752_638_400.0
@@ -153,7 +154,7 @@ async def test_a_newer_instruction_replaces_one_that_still_waits() -> None:
     assert bench.ears.told == {2: (OutcomeStatus.REJECTED, Reason.EXPIRED)}
     bench.run(10)
     assert bench.ears.told[1] == bench.ears.told[3] == (OutcomeStatus.ACCEPTED, Reason.NONE)
-    assert bench.twin.in_force_kw()[row] == -30.0
+    assert bench.twin.dispatch_kw()[row] == -30.0
 
 
 async def test_refusals_dark_devices_and_dead_leases_are_told_apart() -> None:
@@ -189,7 +190,7 @@ async def test_connections_meters_and_present_cars_are_told_at_start() -> None:
     assert (quantities == Quantity.POWER_KW).sum() == len(bench.twin.index)
     started = [e for e in bench.ears.heard if isinstance(e, SessionStarted)]
     promised = [e for e in bench.ears.heard if isinstance(e, SessionPromised)]
-    assert len(started) == len(promised) == int(bench.twin.plugged().sum())
+    assert len(started) == len(promised) == int(bench.twin.sessions.plugged().sum())
     assert started[0].session_id.startswith(f"{bench.twin.index.resources[started[0].row].id}:")
 
 

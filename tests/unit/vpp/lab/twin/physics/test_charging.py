@@ -6,7 +6,15 @@ import pytest
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
-from vpp.lab.twin.physics.charging import TAIL, V2G_FLOOR_SOC, V2G_WISH_SOC, Cars, Chargers, deliverable_kwh
+from vpp.lab.twin.physics.charging import (
+    TAIL,
+    V2G_FLOOR_SOC,
+    V2G_TARGET_SOC,
+    Chargers,
+    PluggedCars,
+    V2gChargers,
+    deliverable_kwh,
+)
 from vpp.lab.twin.physics.loads import Loads
 from vpp.lab.twin.physics.stationary import Batteries, Inverters
 from vpp.lab.twin.physics.weather import Weather
@@ -28,9 +36,12 @@ def charger(need_kwh: float = 10.0) -> Chargers:
     thing = Chargers(FLEET, rows_of(ResourceClass.EV)[:1])
     thing.plug(
         np.array([0], dtype=np.int32),
-        need_kwh=np.array([need_kwh]),
-        car_kw=np.array([7.04]),
-        delivered_kwh=np.zeros(1),
+        PluggedCars(
+            need_kwh=np.array([need_kwh]),
+            car_kw=np.array([7.04]),
+            delivered_kwh=np.zeros(1),
+            depart_s=np.array([1e6]),
+        ),
     )
     return thing
 
@@ -66,14 +77,16 @@ def test_the_closed_form_agrees_with_the_steps(limit_kw: float, minutes: int) ->
     assert thing.delivered_kwh[0, 0] == pytest.approx(float(expected[0]), abs=0.02)
 
 
-def v2g_car(need_kwh: float = 20.0) -> Cars:
-    cars = Cars(FLEET, rows_of(ResourceClass.V2G)[:1])
+def v2g_car(need_kwh: float = 20.0) -> V2gChargers:
+    cars = V2gChargers(FLEET, rows_of(ResourceClass.V2G)[:1])
     cars.plug(
         np.array([0], dtype=np.int32),
-        need_kwh=np.array([need_kwh]),
-        car_kw=np.array([15.0]),
-        delivered_kwh=np.zeros(1),
-        depart_s=np.array([1e6]),
+        PluggedCars(
+            need_kwh=np.array([need_kwh]),
+            car_kw=np.array([15.0]),
+            delivered_kwh=np.zeros(1),
+            depart_s=np.array([1e6]),
+        ),
     )
     return cars
 
@@ -82,7 +95,7 @@ def test_a_v2g_car_charges_to_its_wish_and_idles() -> None:
     cars = v2g_car()
     for _ in range(3000):
         power_kw = cars.step(nothing(1), np.array([15.0]), STEP_S, 0.0)
-    assert cars.soc[0, 0] == pytest.approx(V2G_WISH_SOC, abs=1e-6)
+    assert cars.soc[0, 0] == pytest.approx(V2G_TARGET_SOC, abs=1e-6)
     assert cars.delivered_kwh[0, 0] == pytest.approx(20.0, abs=1e-3)
     assert power_kw[0, 0] == pytest.approx(0.0, abs=1e-6)
 
@@ -125,10 +138,10 @@ def test_a_battery_stops_at_ten_per_cent_and_idles_without_orders() -> None:
 def test_an_inverter_can_only_be_held_back() -> None:
     inverters = Inverters(FLEET, rows_of(ResourceClass.PV), np.random.default_rng(1))
     sky = Weather.builtin().at(1_752_638_400.0)
-    clouds = np.ones(10)
+    transmission = np.ones(10)
     for _ in range(20):
         asked = np.stack([np.full(10, -5.0), np.full(10, np.nan)])
-        power_kw = inverters.step(asked, np.full(10, np.nan), STEP_S, sky=sky, clouds=clouds)
+        power_kw = inverters.step(asked, np.full(10, np.nan), STEP_S, sky=sky, transmission=transmission)
     assert power_kw[0] == pytest.approx(np.maximum(inverters.available_kw, -5.0), rel=1e-3)
     assert power_kw[1] == pytest.approx(inverters.available_kw, rel=1e-3)
 

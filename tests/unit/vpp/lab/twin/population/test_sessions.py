@@ -11,7 +11,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.lab.twin.population.distributions import HABITS, Kind
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.session_file import FileSessions
-from vpp.lab.twin.population.sessions import BuiltinSessions, Stations, day_start_s, local_day, weekday
+from vpp.lab.twin.population.sessions import BuiltinSessions, ChargingPoints, day_start_s, local_day, weekday
 
 SESSIONS = Path("../shared/data/ev_sessions.csv.gz")
 WEDNESDAY = local_day(1_752_638_400.0)  # 2025-07-16T12:00+08:00
@@ -49,7 +49,7 @@ def test_visits_lie_in_their_day_in_order_and_at_charging_rows() -> None:
 
 def test_home_cars_take_about_seven_kilowatt_hours_a_day() -> None:
     fleet = demo_fleet(stations=2000, v2g=0)
-    stations = Stations(fleet)
+    stations = ChargingPoints(fleet)
     homes = stations.rows[stations.of(Kind.HOME)]
     source = BuiltinSessions(3)
     days = [source.day(fleet, WEDNESDAY + i) for i in range(7)]

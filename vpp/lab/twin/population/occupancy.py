@@ -1,4 +1,7 @@
-"""Who is plugged in where, with what promise, and the news of it, as columns: tens of thousands come and go an hour."""
+"""Occupancy of the charging stations and its plug events, as columns.
+
+In a city tens of thousands of cars come and go an hour.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,20 +12,20 @@ from vpp.domain.device import PlugEvent
 from vpp.domain.session import Promise
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.lab.twin.physics import kernels
-from vpp.lab.twin.population.sessions import Visits
+from vpp.lab.twin.population.sessions import Arrivals
 
 FLOOR_KWH, FLOOR_SHARE = 2.0, 0.2
-"""Energy a driver gets first: at most that much, at most that share of the promise."""
+"""Floor energy of a promise: at most that much, at most that share of the promised energy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlugBatch:
-    """Cars that came and went, in order; shape ``(n,)`` each.
+    """Plug events in order; shape ``(n,)`` each.
 
     Attributes:
         rows: Fleet rows.
-        visits: Numbers of the visits.
-        plugged: Came, else went; the promise of one that went means nothing.
+        sessions: Numbers of the sessions.
+        plugged: Plugged in, else out; the promise of a car that left means nothing.
         at_s: Epoch seconds.
         meter_kwh: Register at that moment.
         promised_kwh: Energy promised.
@@ -33,7 +36,7 @@ class PlugBatch:
     """
 
     rows: RowArray
-    visits: RowArray
+    sessions: RowArray
     plugged: BoolArray
     at_s: FloatArray
     meter_kwh: FloatArray
@@ -51,7 +54,7 @@ class PlugBatch:
         return PlugBatch(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
     def events(self) -> list[PlugEvent]:
-        """Return the same as objects, for simulators that speak for single stations."""
+        """Return the same as objects, for simulators of single stations."""
         promises = [
             Promise(energy_kwh=kwh, departure_s=depart_s, floor_kwh=floor_kwh, opted_out=out, boost=boost)
             if plugged
@@ -66,33 +69,33 @@ class PlugBatch:
                 strict=True,
             )
         ]
-        columns = (self.rows, self.visits, self.plugged, self.at_s, self.meter_kwh)
+        columns = (self.rows, self.sessions, self.plugged, self.at_s, self.meter_kwh)
         return [
-            PlugEvent(row=row, session=visit, plugged=plugged, at_s=at_s, meter_kwh=meter_kwh, promise=promise)
-            for (row, visit, plugged, at_s, meter_kwh), promise in zip(
+            PlugEvent(row=row, session=number, plugged=plugged, at_s=at_s, meter_kwh=meter_kwh, promise=promise)
+            for (row, number, plugged, at_s, meter_kwh), promise in zip(
                 zip(*(column.tolist() for column in columns), strict=True), promises, strict=True
             )
         ]
 
 
-def joined_news(parts: Sequence[PlugBatch]) -> PlugBatch:
-    """Return the news of all parts, one after the other."""
+def joined_events(parts: Sequence[PlugBatch]) -> PlugBatch:
+    """Return the events of all parts, one after the other."""
     return PlugBatch(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(PlugBatch)})
 
 
-class Plugs:
-    """What is plugged in, one row a charging station.
+class StationOccupancy:
+    """The car at every charging station and the promise to its driver.
 
     Args:
         count: Rows of the fleet.
 
     Attributes:
-        visit: Number of the visit in every row, -1 where nobody is, shape ``(n,)``.
-        depart_s: Epoch seconds of its departure, infinite where nobody is.
+        session: Number of the session in every row, -1 where there is none, shape ``(n,)``.
+        depart_s: Epoch seconds of the car's departure, infinite where there is none.
     """
 
     def __init__(self, count: int) -> None:
-        self.visit: RowArray = np.full(count, -1, dtype=np.int32)
+        self.session: RowArray = np.full(count, -1, dtype=np.int32)
         self.depart_s: FloatArray = np.full(count, np.inf)
         self._arrive_s = np.full(count, np.nan)
         self._promised_kwh = np.zeros(count)
@@ -101,11 +104,11 @@ class Plugs:
         self._boost = np.zeros(count, dtype=np.bool_)
         self._next_departure_s = np.inf
         self._leaving: RowArray = np.empty(count, dtype=np.int32)
-        self._news: list[PlugBatch] | None = None
+        self._events: list[PlugBatch] | None = None
 
-    def taken(self) -> BoolArray:
-        """Return where a car is, shape ``(n,)``."""
-        return np.asarray(self.visit >= 0)
+    def plugged(self) -> BoolArray:
+        """Return where a car is plugged in, shape ``(n,)``."""
+        return np.asarray(self.session >= 0)
 
     def leaving(self, now_s: float) -> RowArray:
         """Return the rows whose car leaves by ``now_s``."""
@@ -114,41 +117,41 @@ class Plugs:
         count, self._next_departure_s = kernels.due(self.depart_s, now_s, self._leaving)
         return self._leaving[:count].copy()
 
-    def come(
-        self, visits: Visits, numbers: RowArray, *, promised_kwh: FloatArray, meter_kwh: FloatArray, now_s: float
+    def plug(
+        self, arrivals: Arrivals, numbers: RowArray, *, promised_kwh: FloatArray, meter_kwh: FloatArray, now_s: float
     ) -> None:
-        """Plug cars in: visit numbers, promises and registers at the begin, shape ``(len(visits),)`` each."""
-        rows = visits.rows
-        self.visit[rows] = numbers
-        self.depart_s[rows] = visits.depart_s
-        self._arrive_s[rows] = np.minimum(visits.arrive_s, now_s)
+        """Plug cars in: session numbers, promises and registers at the begin, shape ``(len(arrivals),)`` each."""
+        rows = arrivals.rows
+        self.session[rows] = numbers
+        self.depart_s[rows] = arrivals.depart_s
+        self._arrive_s[rows] = np.minimum(arrivals.arrive_s, now_s)
         self._promised_kwh[rows] = promised_kwh
         self._meter_kwh[rows] = meter_kwh
-        self._opted_out[rows] = visits.opted_out
-        self._boost[rows] = visits.boost
-        self._next_departure_s = min(self._next_departure_s, float(visits.depart_s.min(initial=np.inf)))
-        if self._news is not None:
-            self._news.append(self._batch(rows, plugged=True, at_s=np.full(len(rows), now_s), meter_kwh=meter_kwh))
+        self._opted_out[rows] = arrivals.opted_out
+        self._boost[rows] = arrivals.boost
+        self._next_departure_s = min(self._next_departure_s, float(arrivals.depart_s.min(initial=np.inf)))
+        if self._events is not None:
+            self._events.append(self._batch(rows, plugged=True, at_s=np.full(len(rows), now_s), meter_kwh=meter_kwh))
 
-    def go(self, rows: RowArray, *, meter_kwh: FloatArray, now_s: float) -> None:
-        """Let the cars in ``rows`` go; their registers have shape ``(len(rows),)``."""
-        if self._news is not None and len(rows):
-            self._news.append(self._batch(rows, plugged=False, at_s=np.full(len(rows), now_s), meter_kwh=meter_kwh))
-        self.visit[rows] = -1
+    def unplug(self, rows: RowArray, *, meter_kwh: FloatArray, now_s: float) -> None:
+        """Unplug the cars in ``rows``; their registers have shape ``(len(rows),)``."""
+        if self._events is not None and len(rows):
+            self._events.append(self._batch(rows, plugged=False, at_s=np.full(len(rows), now_s), meter_kwh=meter_kwh))
+        self.session[rows] = -1
         self.depart_s[rows] = np.inf
 
-    def news(self) -> PlugBatch:
-        """Return and forget who came and went since the last call; at first, all that are plugged in."""
-        here = np.flatnonzero(self.visit >= 0).astype(np.int32) if self._news is None else self._leaving[:0]
+    def take_events(self) -> PlugBatch:
+        """Return and forget the events since the last call; at first, all cars that are plugged in."""
+        here = np.flatnonzero(self.session >= 0).astype(np.int32) if self._events is None else self._leaving[:0]
         first = self._batch(here, plugged=True, at_s=self._arrive_s[here], meter_kwh=self._meter_kwh[here])
-        parts, self._news = [first, *(self._news or [])], []
-        return joined_news(parts)
+        parts, self._events = [first, *(self._events or [])], []
+        return joined_events(parts)
 
     def _batch(self, rows: RowArray, *, plugged: bool, at_s: FloatArray, meter_kwh: FloatArray) -> PlugBatch:
         promised_kwh = self._promised_kwh[rows]
         return PlugBatch(
             rows=rows,
-            visits=self.visit[rows],
+            sessions=self.session[rows],
             plugged=np.full(len(rows), plugged),
             at_s=at_s,
             meter_kwh=meter_kwh,

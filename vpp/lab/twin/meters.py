@@ -1,0 +1,45 @@
+"""Energy registers, sampled power and metered intervals of the simulated fleet."""
+
+import numpy as np
+
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.lab.twin.physics import kernels
+from vpp.lab.twin.revenue_meters import MeterHistory
+from vpp.lab.twin.worlds import ACTUAL, WORLDS
+
+
+class Meters:
+    """Meters of all rows: registers without error, samples and interval means with noise.
+
+    Args:
+        count: Number of rows.
+        start_s: Epoch seconds at which the model begins.
+        samples: Stream of the noise of single samples.
+        intervals: Stream of the noise of interval means.
+
+    Attributes:
+        net_kwh: Net energy since the begin in both worlds, shape ``(2, n)``.
+        register_kwh: Energy taken in in the actual world; never falls. Shape ``(n,)``.
+        history: Metered quarters of an hour of the actual world.
+    """
+
+    def __init__(
+        self, count: int, start_s: float, *, samples: np.random.Generator, intervals: np.random.Generator
+    ) -> None:
+        self.net_kwh: FloatArray = np.zeros((WORLDS, count))
+        self.register_kwh: FloatArray = np.zeros(count)
+        self.history = MeterHistory(count, start_s, noise=intervals)
+        self._samples = samples
+
+    def count(self, power_kw: FloatArray, step_s: float) -> None:
+        """Add the energy of one step of ``power_kw``, shape ``(2, n)``."""
+        kernels.register(power_kw, step_s / SECONDS_PER_HOUR, self.net_kwh, self.register_kwh)
+
+    def close_interval(self, now_s: float, noise_ratio: float) -> None:
+        """Finish the running quarter of an hour at ``now_s``."""
+        self.history.close(now_s, self.net_kwh[ACTUAL], noise_ratio)
+
+    def sample_kw(self, power_kw: FloatArray, noise_ratio: float) -> FloatArray:
+        """Return one sample of ``power_kw``, shape ``(m,)``: Gaussian noise in proportion to the value."""
+        return np.asarray(power_kw * (1.0 + noise_ratio * self._samples.standard_normal(len(power_kw))))
