@@ -60,7 +60,7 @@ def serve(
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir)
     # A wrong setting is told before the heavy part is imported.
-    from vpp.bootstrap.service import run_service
+    from vpp.bootstrap.serve import run_service
 
     run_service(settings)
 
@@ -318,7 +318,7 @@ def check_config(*, config: ConfigFile = None) -> None:
 @app.command()
 def openapi() -> None:
     """Print the API's OpenAPI description as JSON."""
-    from vpp.bootstrap.service import openapi_json
+    from vpp.bootstrap.grid_links import openapi_json
 
     typer.echo(openapi_json())
 

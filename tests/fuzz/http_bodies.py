@@ -14,7 +14,9 @@ from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import ODD_VALUES, dumped, mutated_bytes, mutated_json
 from tests.fuzz.schema_values import drawn
 from vpp.api.app import describe
-from vpp.bootstrap.service import Service, Store
+from vpp.bootstrap.grid_links import http_application
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.request import (
     Direction,
@@ -134,7 +136,7 @@ async def run(inputs: Iterator[Call], tally: Tally) -> None:
                 if service is not None:
                     service.close()
                 service = await _Served.begin()
-                app = service.service.app()
+                app = http_application(service.service, service.service.plant)
             answer = await _answered(app, call)
             tally.notes[f"{answer.status // 100}xx"] = tally.notes.get(f"{answer.status // 100}xx", 0) + 1
             if not _sound(answer):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.bootstrap.volatile_store import VolatileMemory
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState

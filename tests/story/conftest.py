@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.story.city import FAR_TOO_MUCH_KW, PowerCut, VirtualCity, small_twin
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Performance

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.story.processes import SOON_WALL_S, environment, running, stop, vpp, wait_until
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.lab.compose.subprocesses import free_block
 
 CLEAN_END_WALL_S = 5.0

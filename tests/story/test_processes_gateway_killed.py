@@ -17,7 +17,7 @@ import pytest
 
 from tests.story.processes import environment, last_words, running, stop, wait_until
 from tests.story.test_processes_killed_in_the_hold import Dispatcher
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.bus.transport.nats_server import nats_program
 from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from
 from vpp.domain.journal import JournalEntry

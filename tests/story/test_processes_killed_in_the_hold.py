@@ -16,7 +16,8 @@ import pytest
 
 from adapters.ocpp.central_system.server import OcppLink
 from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
-from vpp.bootstrap.service import STARTED, Service, Store
+from vpp.bootstrap.service import STARTED, Service
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.outbox import OUTCOMES, SENT
 from vpp.domain.fleet import FleetIndex

@@ -12,7 +12,7 @@ import pytest
 
 from tests.story.city import PowerCut, VirtualCity, small_twin
 from vpp.bootstrap.replay import Replay
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.regulation.signal_table import Signal
 from vpp.domain.errors import ConflictError, InputError

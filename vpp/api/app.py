@@ -15,7 +15,7 @@ from vpp.api.routes import fleet, meters, operations, plans, registry, regulatio
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
-from vpp.ports import Plant, TelemetryHistory
+from vpp.ports import Administration, GridSink, TelemetryHistory
 
 PREFIX = "/api/v1"
 MAX_BYTES = 2**20
@@ -31,7 +31,8 @@ _REFERENCED = (Problem, AreaBody, OperatorBody, TransformerBody, SiteBody, Resou
 
 
 def create_app(
-    plant: Plant,
+    service: GridSink,
+    administration: Administration,
     *,
     metrics: CollectorRegistry,
     report: Report,
@@ -39,10 +40,11 @@ def create_app(
     token: str | None = None,
     history: TelemetryHistory | None = None,
 ) -> FastAPI:
-    """Return the application that serves ``plant``.
+    """Return the application that serves dispatchers and operators.
 
     Args:
-        plant: The service.
+        service: The service as dispatchers see it.
+        administration: The service as operators see it.
         metrics: What ``/metrics`` shows.
         report: Returns a request's report as a page and as JSON-like content; called in a thread, may raise
             UnknownIdError and ConflictError.
@@ -51,7 +53,8 @@ def create_app(
         history: Samples as they were kept, where they are.
     """
     app = _routed(version, token)
-    app.state.plant = plant
+    app.state.service = service
+    app.state.administration = administration
     app.state.metrics = metrics
     app.state.report = report
     app.state.telemetry = history

@@ -1,4 +1,4 @@
-"""What routes are given: the plant, pages, and the service's idea of today."""
+"""Dependencies of routes: the service's two faces, pages, and the dispatcher's day."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -10,17 +10,24 @@ from fastapi import Depends, Query, Request
 from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
 from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.ports import Plant
+from vpp.ports import Administration, GridSink
 
 ZONE = ZoneInfo("Asia/Shanghai")
 """Days of capability and schedule are the dispatcher's days."""
 
 
-def _plant(request: Request) -> Plant:
-    return cast(Plant, request.app.state.plant)
+def _service(request: Request) -> GridSink:
+    return cast(GridSink, request.app.state.service)
 
 
-ThePlant = Annotated[Plant, Depends(_plant)]
+def _administration(request: Request) -> Administration:
+    return cast(Administration, request.app.state.administration)
+
+
+TheService = Annotated[GridSink, Depends(_service)]
+"""For callers who ask for flexibility and watch it."""
+TheAdministration = Annotated[Administration, Depends(_administration)]
+"""For callers who run sites, or the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,12 @@ AreaQuery = Annotated[str, Query(min_length=1, max_length=200, description="city
 
 
 def _day(
-    plant: ThePlant,
+    service: TheService,
     day: Annotated[date | None, Query(alias="date", description="Day in Asia/Shanghai; today if not given.")] = None,
 ) -> date:
     if day is not None and not FIRST_YEAR <= day.year < LAST_YEAR:
         raise InputError("date", day.isoformat(), f"a day from {FIRST_YEAR} to {LAST_YEAR - 1}")
-    return day or plant.clock.now().astimezone(ZONE).date()
+    return day or service.clock.now().astimezone(ZONE).date()
 
 
 TheDay = Annotated[date, Depends(_day)]

@@ -19,7 +19,9 @@ from vpp.application.requests.measurement import counted
 from vpp.application.requests.request_service import BASELINE
 from vpp.application.row_alignment import fitted_flags
 from vpp.application.service_facade import CONNECTED
-from vpp.bootstrap.service import STARTED, Store, dispatch_settings
+from vpp.bootstrap.policies import dispatch_settings
+from vpp.bootstrap.service import STARTED
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from, sent_from
 from vpp.dispatch.engine import DispatchEngine

@@ -2,24 +2,15 @@
 
 import asyncio
 import contextlib
-import json
-import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 import structlog
-import uvicorn
-from fastapi import FastAPI
 
 from adapters.ocpp.central_system.server import OcppLink
-from optimizer.heap import keep_freed_memory
-from vpp.api.app import create_app, describe
-from vpp.api.connections import GuardedProtocol
 from vpp.application.command_ids import CommandIds
 from vpp.application.cycle_record import array_of, baseline_of, session_of
 from vpp.application.device_memory import JournalledMemory
@@ -31,160 +22,35 @@ from vpp.application.requests.commitments import promised_events, recoveries
 from vpp.application.requests.request_service import BASELINE, RequestService
 from vpp.application.requests.session_baselines import SESSIONS
 from vpp.application.service_facade import VirtualPowerPlant
-from vpp.bootstrap.clocks import guard_of, running_clock
+from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.holidays import calendar_of
-from vpp.bootstrap.links import links_of, service_links
-from vpp.bootstrap.runner import run
+from vpp.bootstrap.policies import dispatch_settings, planning_policy
+from vpp.bootstrap.store import MEBIBYTE
 from vpp.bootstrap.volatile_store import Memory
 from vpp.bus.event_stream import EventStream
 from vpp.bus.leader.gateway_link import BusLink
-from vpp.config import Settings, address_of, windows_of
-from vpp.console.report import render_report, report_json
+from vpp.config import Settings
 from vpp.dispatch.engine import CycleResult, DispatchEngine
-from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.errors import ConfigurationError, ConflictError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
+from vpp.domain.units import STEP_S
 from vpp.planning.schedule.planner import Planner
-from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow
-from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
-from vpp.ports import Clock, DeviceLink, RememberingLink
-from vpp.runtime.observability import Metrics, configure_logging
+from vpp.ports import Clock, DeviceLink, GridLink, RememberingLink
+from vpp.runtime.observability import Metrics
 from vpp.runtime.supervisor import Supervisor
 from vpp.state.image import ProcessImage
-from vpp.storage.interval_store import IntervalStore
-from vpp.storage.journal import SqlJournal
-from vpp.storage.registry import SqlRegistry
-from vpp.storage.samples import SqlTelemetryLog
-from vpp.storage.sequences import Sequences
-from vpp.storage.sql import open_database
-from vpp.storage.telemetry.archive import ArchiveRules, TelemetryArchive
-from vpp.storage.telemetry.store import TelemetryStore
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import LONGEST_GAP_S, MeteredMeans
 from vpp.telemetry.quality import QualityRules
 
 _log = structlog.get_logger(__name__)
-__all__ = ["STARTED", "Service", "Store", "dispatch_settings", "links_of", "openapi_json", "run_service"]
 STARTED = "service.started"
-_GRACE_WALL_S = 2
-_BACKLOG = 2048
-_MEBIBYTE = 2**20
 _FAST_RESTART_S = 5.0
 """Control is tried again soon, however often it has failed."""
-
-
-def run_service(settings: Settings) -> None:
-    """Run the service until Ctrl-C or SIGTERM."""
-    configure_logging(json=settings.log_json, level=settings.log_level)
-    keep_freed_memory()
-    run(_serve(settings))
-
-
-def archive_of(settings: Settings, database: sa.Engine, clock: Clock) -> TelemetryArchive | None:
-    """Return what moves samples into the telemetry store, ``None`` where settings want none."""
-    place = settings.telemetry_place
-    if place is None:
-        return None
-    rules = ArchiveRules(keep_days=settings.telemetry_days, keep_frames_days=settings.frame_days)
-    return TelemetryArchive(database, TelemetryStore(place), now_s=clock.now_s, rules=rules)
-
-
-def openapi_json() -> str:
-    """Return the API's OpenAPI description; no service needs to run."""
-    return json.dumps(describe(version("vpp")), indent=2)
-
-
-def planning_policy(settings: Settings) -> PlanningPolicy:
-    """Return the plan's settings out of the service's."""
-    windows = windows_of(settings.reserve_windows)
-    after_s = SECONDS_PER_MINUTE * (settings.release_minutes + settings.rebound_watch_minutes)
-    power_kw = settings.reserve_recovery_kw
-    rebuilding = None if power_kw is None else Rebuilding(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
-    return PlanningPolicy(
-        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
-        regulation_kw=settings.regulation_kw or 0.0,
-        rebuilding=rebuilding,
-    )
-
-
-def dispatch_settings(settings: Settings) -> DispatchSettings:
-    """Return the fast loop's tunables."""
-    return DispatchSettings(
-        cycle_s=settings.cycle_s,
-        lease_s=settings.lease_s,
-        ramp_minutes=settings.ramp_minutes,
-        release_minutes=settings.release_minutes,
-        rebound_watch_minutes=settings.rebound_watch_minutes,
-        answer_s=3.0 * settings.call_timeout_s,
-        confirm_s=max(120.0, 2.0 * settings.sample_s + settings.call_timeout_s),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """Everything durable, behind one database."""
-
-    database: sa.Engine
-    journal: SqlJournal
-    samples: SqlTelemetryLog
-    meters: IntervalStore
-    registry: SqlRegistry
-    leases: Sequences
-
-    @classmethod
-    def open(cls, url: str, *, spool_mb: int = 256) -> "Store":
-        """Open the database, bringing its schema up to date; ``spool_mb`` of samples may wait to be written."""
-        database = open_database(url)
-        return cls(
-            database=database,
-            journal=SqlJournal(database),
-            samples=SqlTelemetryLog(database, most_bytes=spool_mb * _MEBIBYTE),
-            meters=IntervalStore(database),
-            registry=SqlRegistry(database),
-            leases=Sequences(database),
-        )
-
-    def close(self) -> None:
-        """Write what is left.
-
-        Raises:
-            StorageError: The database takes nothing; what is left is lost.
-        """
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.database.dispose)
-            stack.callback(self.journal.close)
-            stack.callback(self.samples.close)
-            self.meters.flush_now()
-            self.journal.flush_now()
-
-
-async def _serve(settings: Settings) -> None:
-    # First of all: a second service on the same address must not touch the journal.
-    with _listener(settings.http) as listener:
-        async with running_clock(settings) as clock, service_links(settings, clock) as links:
-            await _serve_at(listener, settings, clock, links)
-
-
-async def _serve_at(listener: socket.socket, settings: Settings, clock: Clock, links: Sequence[DeviceLink]) -> None:
-    store = Store.open(settings.database_url, spool_mb=settings.spool_mb)
-    service = Service(settings, store, clock, links)
-    archive = archive_of(settings, store.database, clock)
-    if archive is not None:
-        service.history = archive.store
-        archive.start(areas=lambda: service.plant.fleet().index.area_code)
-    try:
-        await service.run(listener)
-    finally:
-        await service.close()
-        if archive is not None:
-            await asyncio.to_thread(archive.close)
-        store.close()
 
 
 class Service:
@@ -215,7 +81,6 @@ class Service:
         self.metrics = Metrics(version("vpp"))
         self.metrics.set_leader_epoch(epoch)
         self.news = EventStream()
-        self.history: TelemetryStore | None = None
         image = ProcessImage(index)
         ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
         means = recalled(store, index, stale_s=settings.stale_s, now_s=clock.now_s())
@@ -231,7 +96,7 @@ class Service:
             meters=store.meters,
             journal=store.journal,
             patience_wall_s=settings.storage_patience_wall_s,
-            most_bytes=settings.spool_mb * _MEBIBYTE,
+            most_bytes=settings.spool_mb * MEBIBYTE,
         )
         self.plane = DevicePlane(links, ingest, clock)
         self.planner = Planner(
@@ -253,7 +118,8 @@ class Service:
             scraped=scraped,
             calendar=self._calendar,
         )
-        self._settings, self._store, self._clock, self._index, self._epoch = settings, store, clock, index, epoch
+        self.settings = settings
+        self._store, self._clock, self._index, self._epoch = store, clock, index, epoch
         self._links = links
         self._observer = observer
         self._supervisor = Supervisor(clock, self._loop_failed)
@@ -271,8 +137,8 @@ class Service:
         await self.plane.start()
         self._remember_defaults()
 
-    async def run(self, listener: socket.socket) -> None:
-        """Serve until cancelled or until a loop fails for good; HTTP is answered at ``listener``."""
+    async def run(self, links: Sequence[GridLink]) -> None:
+        """Serve these grid links until cancelled or until a loop fails for good."""
         await self.open()
         plant = self.plant
         self._supervisor.watch("fast", plant.fast.run, most_s=_FAST_RESTART_S)
@@ -281,18 +147,7 @@ class Service:
         guard = guard_of(self._clock, plant.clock_stepped)
         if guard is not None:
             self._supervisor.watch("clock", guard.run)
-        await self._answer_http(listener)
-
-    def app(self) -> FastAPI:
-        """Return the HTTP application."""
-        return create_app(
-            self.plant,
-            metrics=self.metrics.registry,
-            report=self._report,
-            version=version("vpp"),
-            token=self._settings.api_token,
-            history=self.history,
-        )
+        await self._serve_grid(links)
 
     async def close(self) -> None:
         """Stop in the order in which nothing is lost."""
@@ -302,7 +157,7 @@ class Service:
         await self.durability.close()
 
     def _compose_loops(self, ingest: Ingest, means: MeteredMeans) -> None:
-        plant, store, clock, settings = self.plant, self._store, self._clock, self._settings
+        plant, store, clock, settings = self.plant, self._store, self._clock, self.settings
         plant.desk = RequestService(
             clock=clock,
             engine=self.engine,
@@ -408,42 +263,25 @@ class Service:
     async def _settle(self) -> None:
         while True:
             await self.plant.desk.verify_finished()
-            await self._clock.sleep(self._settings.cycle_s)
+            await self._clock.sleep(self.settings.cycle_s)
 
-    async def _answer_http(self, listener: socket.socket) -> None:
-        server = _Server(
-            uvicorn.Config(
-                self.app(),
-                http=GuardedProtocol,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=_GRACE_WALL_S,
-            )
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    async def _serve_grid(self, links: Sequence[GridLink]) -> None:
+        """Serve grid links until one of them has ended or a loop has failed for good; raises what failed."""
         failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
-        addresses = {"http": self._settings.http, "ocpp": self._settings.ocpp}
-        _log.info("service runs", **addresses, epoch=self._epoch, fleet=self._fleet)
-        try:
-            await asyncio.wait((serving, failed), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            failed.cancel()
-            server.should_exit = True
-            self.news.close()
-            await serving
+        async with contextlib.AsyncExitStack() as closing:
+            ended = []
+            for link in links:
+                await link.start(self.plant)
+                closing.push_async_callback(link.close)
+                ended.append(asyncio.create_task(link.ended(), name=link.name))
+            closing.callback(self.news.close)  # readers of events end first, else links would wait for them
+            for task in (failed, *ended):
+                closing.callback(task.cancel)
+            addresses = {"http": self.settings.http, "ocpp": self.settings.ocpp}
+            _log.info("service runs", **addresses, epoch=self._epoch, fleet=self._fleet)
+            await asyncio.wait((failed, *ended), return_when=asyncio.FIRST_COMPLETED)
         if self._supervisor.failure is not None:
             raise self._supervisor.failure
-
-    def _report(self, request_id: str) -> tuple[str, dict[str, object]]:
-        request, desk = self.plant.request(request_id), self.plant.desk
-        performance, minutes = desk.performance(request_id), desk.minutes(request_id)
-        if performance is None or minutes is None:
-            raise ConflictError(f"request {request_id} is {request.state.value}; there is a report once it is accepted")
-        return (
-            render_report(request, performance, series=minutes),
-            report_json(request, performance, series=minutes),
-        )
 
 
 def recalled(store: Memory, index: FleetIndex, *, stale_s: float, now_s: float) -> MeteredMeans:
@@ -456,21 +294,3 @@ def recalled(store: Memory, index: FleetIndex, *, stale_s: float, now_s: float) 
         for start_s, mean_kw, completeness in means.take(batch, at_s):
             store.meters.write(start_s, mean_kw, completeness)
     return means
-
-
-def _listener(address: str) -> socket.socket:
-    host, port = address_of(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(f"VPP_HTTP: cannot listen on {address}: {error.strerror}") from error
-
-
-class _Server(uvicorn.Server):
-    """An HTTP server that leaves signals to the process it is a part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield

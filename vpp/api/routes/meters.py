@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException, Request
 
-from vpp.api.deps import ThePlant
+from vpp.api.deps import TheAdministration
 from vpp.api.metertable import MeterTable, meter_table
 from vpp.api.problems import RejectedFieldsError, documented
 from vpp.api.schemas.base import FieldError
@@ -29,16 +29,16 @@ router = APIRouter(tags=["meters"])
         }
     },
 )
-async def import_meters(request: Request, plant: ThePlant) -> MetersImported:
+async def import_meters(request: Request, administration: TheAdministration) -> MetersImported:
     """Merge a wide table into the metered history; an empty field leaves what was known."""
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the table as text/csv")
     body = await request.body()
-    table = await asyncio.to_thread(meter_table, body, plant.fleet().index.row_of)
+    table = await asyncio.to_thread(meter_table, body, administration.fleet().index.row_of)
     try:
-        values = await plant.import_meters(table.grid, table.resource_ids, table.mean_kw)
+        values = await administration.import_meters(table.grid, table.resource_ids, table.mean_kw)
     except RefusedMeansError as error:
-        raise RejectedFieldsError(_by_line(error, table, plant.fleet().index)) from error
+        raise RejectedFieldsError(_by_line(error, table, administration.fleet().index)) from error
     return MetersImported(resources=len(table.resource_ids), intervals=table.grid.count, values=values)
 
 

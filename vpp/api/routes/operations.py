@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 from pydantic import Field
 
-from vpp.api.deps import ThePage, ThePlant
+from vpp.api.deps import TheAdministration, ThePage
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, Schema, paged
 from vpp.api.schemas.knocks import KnockView
@@ -36,9 +36,9 @@ async def healthz(request: Request) -> Health:
 @probes.get(
     "/readyz", summary="Readiness", responses={503: {"model": Readiness, "description": "Some check is not passed"}}
 )
-async def readyz(plant: ThePlant, response: Response) -> Readiness:
+async def readyz(administration: TheAdministration, response: Response) -> Readiness:
     """Answer 503 until every check passes."""
-    checks = dict(plant.ready())
+    checks = dict(administration.ready())
     ready = all(checks.values())
     response.status_code = 200 if ready else 503
     return Readiness(status="ready" if ready else "starting", checks=checks)
@@ -57,14 +57,14 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/knocks", summary="Devices that knocked and were not let in", responses=documented(401, 422))
-async def knocks(plant: ThePlant, page: ThePage) -> Page[KnockView]:
+async def knocks(administration: TheAdministration, page: ThePage) -> Page[KnockView]:
     """Return ids that nobody registered, whose key was wrong and the like, the one that knocked last first."""
-    found = plant.knocks()
+    found = administration.knocks()
     items = [KnockView.of(knock) for knock in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
 @router.get("/commands", summary="What became of every setpoint", responses=documented(401))
-async def commands(plant: ThePlant) -> dict[str, int]:
+async def commands(administration: TheAdministration) -> dict[str, int]:
     """Return how many were sent, confirmed, refused and so on; unaccounted must be 0."""
-    return dict(plant.commands())
+    return dict(administration.commands())

@@ -5,12 +5,12 @@ import asyncio
 import numpy as np
 from fastapi import APIRouter, HTTPException, Request
 
-from vpp.api.deps import ThePlant
+from vpp.api.deps import TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
 from vpp.dispatch.regulation.signal_table import parse_signal
 from vpp.domain.errors import ConflictError
-from vpp.ports import Plant, RegulationPlant
+from vpp.ports import GridSink, RegulationSignals
 from vpp.settlement.regulation_performance import scores_of
 
 MAX_BYTES = 16 * 2**20
@@ -24,11 +24,11 @@ router = APIRouter(tags=["regulation"])
     summary="The regulation signal's next value",
     responses=documented(401, 404, 409, 422),
 )
-async def put_signal(request_id: str, body: SignalBody, plant: ThePlant) -> SignalTaken:
+async def put_signal(request_id: str, body: SignalBody, service: TheService) -> SignalTaken:
     """Take one value; sending it again changes nothing, a stale one is refused."""
     value, unit = body.asked()
     at_s = np.array([body.at.timestamp()])
-    new = await _regulating(plant).take_signal(request_id, at_s, np.array([value]), unit=unit)
+    new = await _regulating(service).take_signal(request_id, at_s, np.array([value]), unit=unit)
     return SignalTaken(values=1, new=new)
 
 
@@ -43,12 +43,12 @@ async def put_signal(request_id: str, body: SignalBody, plant: ThePlant) -> Sign
         }
     },
 )
-async def post_signal(request_id: str, request: Request, plant: ThePlant) -> SignalTaken:
+async def post_signal(request_id: str, request: Request, service: TheService) -> SignalTaken:
     """Take many values at once, all or none; they may lie in the future."""
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the signal as text/csv")
-    regulating = _regulating(plant)
-    plant.request(request_id)
+    regulating = _regulating(service)
+    service.request(request_id)
     signal = await asyncio.to_thread(parse_signal, await request.body())
     new = await regulating.take_signal(request_id, signal.time_s, signal.value, unit=signal.unit)
     return SignalTaken(values=len(signal.time_s), new=new)
@@ -59,13 +59,13 @@ async def post_signal(request_id: str, request: Request, plant: ThePlant) -> Sig
     summary="How the regulation signal is followed, with its scores",
     responses=documented(401, 404, 409, 422),
 )
-async def regulation(request_id: str, plant: ThePlant) -> RegulationView:
+async def regulation(request_id: str, service: TheService) -> RegulationView:
     """Return what is asked and told now, and the scores of all rules so far."""
-    standing = _regulating(plant).regulation(request_id)
+    standing = _regulating(service).regulation(request_id)
     return RegulationView.of(standing, await asyncio.to_thread(scores_of, standing))
 
 
-def _regulating(plant: Plant) -> RegulationPlant:
-    if not isinstance(plant, RegulationPlant):
+def _regulating(service: GridSink) -> RegulationSignals:
+    if not isinstance(service, RegulationSignals):
         raise ConflictError("this service offers no regulation")
-    return plant
+    return service

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from vpp.api.auth import Actor
-from vpp.api.deps import ThePage, ThePlant
+from vpp.api.deps import ThePage, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, json_bytes, paged
 from vpp.api.schemas.performance import PerformanceView
@@ -22,7 +22,7 @@ from vpp.api.schemas.requests import (
 )
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import CITY, DispatchRequest, RequestState
-from vpp.ports import Plant
+from vpp.ports import GridSink
 
 Report = Callable[[str], tuple[str, dict[str, Any]]]
 """Returns a request's report as a printable page and as JSON-like content."""
@@ -57,36 +57,36 @@ Before = Annotated[
     responses={200: {"model": RequestView, "description": "This key was used before"}, **documented(401, 409, 422)},
 )
 async def submit(
-    body: RequestBody, plant: ThePlant, response: Response, actor: Actor = "dispatcher", key: Key = None
+    body: RequestBody, service: TheService, response: Response, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Quote a request; nothing is promised until it is accepted."""
     try:
-        request, created = await plant.submit(body.draft(), key=key, actor=actor)
+        request, created = await service.submit(body.draft(), key=key, actor=actor)
     except UnknownIdError as error:
         if error.kind != "area":
             raise
-        known = ", ".join([CITY, *(area.id for area in plant.fleet().index.areas)])
+        known = ", ".join([CITY, *(area.id for area in service.fleet().index.areas)])
         raise InputError("area", body.area, f"one of {known}") from error
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/requests/{request.id}"
-    return _view(plant, request)
+    return _view(service, request)
 
 
 @router.get("/requests", summary="List requests, newest first", responses=documented(401, 422))
 async def listed(
-    plant: ThePlant, page: ThePage, state: Annotated[RequestState | None, Query()] = None, before: Before = None
+    service: TheService, page: ThePage, state: Annotated[RequestState | None, Query()] = None, before: Before = None
 ) -> Page[RequestView]:
     """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
-    found = [request for request in plant.requests() if state is None or request.state is state]
-    rest = found if before is None else _older(plant.requests(), before, found)
-    items = [_view(plant, request) for request in rest[page.offset : page.offset + page.limit]]
+    found = [request for request in service.requests() if state is None or request.state is state]
+    rest = found if before is None else _older(service.requests(), before, found)
+    items = [_view(service, request) for request in rest[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
 @router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 422))
-async def one(request_id: str, plant: ThePlant) -> RequestView:
+async def one(request_id: str, service: TheService) -> RequestView:
     """Return a request."""
-    return _view(plant, plant.request(request_id))
+    return _view(service, service.request(request_id))
 
 
 @router.post(
@@ -95,11 +95,11 @@ async def one(request_id: str, plant: ThePlant) -> RequestView:
     responses=documented(401, 404, 409, 422),
 )
 async def accept(
-    request_id: str, plant: ThePlant, body: AcceptBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    request_id: str, service: TheService, body: AcceptBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Reserve the power; it will be delivered."""
     offer = None if body is None else body.offer
-    return _view(plant, await plant.accept(request_id, offer=offer, actor=actor, key=key))
+    return _view(service, await service.accept(request_id, offer=offer, actor=actor, key=key))
 
 
 @router.post(
@@ -115,7 +115,7 @@ async def revise(
     *,
     request_id: str,
     body: RevisionBody,
-    plant: ThePlant,
+    service: TheService,
     response: Response,
     actor: Actor = "dispatcher",
     key: Key = None,
@@ -123,7 +123,7 @@ async def revise(
     """Quote another power, another end or both for what is left of the window; nothing changes until it is accepted."""
     if body.target_kw is None and body.end_at is None:
         raise InputError("target_kw", None, "a power, or another end_at")
-    revision, created = await plant.revise(
+    revision, created = await service.revise(
         request_id, target_kw=body.target_kw, end_at=body.end_at, actor=actor, key=key
     )
     response.status_code = 201 if created else 200
@@ -132,15 +132,15 @@ async def revise(
 
 
 @router.get("/requests/{request_id}/revisions", summary="Changes that were asked", responses=documented(401, 404, 422))
-async def revisions(request_id: str, plant: ThePlant) -> list[RevisionView]:
+async def revisions(request_id: str, service: TheService) -> list[RevisionView]:
     """Return a request's revisions, oldest first."""
-    return [RevisionView.of(revision) for revision in plant.request(request_id).revisions]
+    return [RevisionView.of(revision) for revision in service.request(request_id).revisions]
 
 
 @router.get("/requests/{request_id}/revisions/{number}", summary="One change", responses=documented(401, 404, 422))
-async def revision(request_id: str, number: Number, plant: ThePlant) -> RevisionView:
+async def revision(request_id: str, number: Number, service: TheService) -> RevisionView:
     """Return one revision."""
-    known = plant.request(request_id).revisions
+    known = service.request(request_id).revisions
     if number > len(known):
         raise UnknownIdError("revision", f"{request_id}/{number}")
     return RevisionView.of(known[number - 1])
@@ -155,14 +155,14 @@ async def accept_revision(
     *,
     request_id: str,
     number: Number,
-    plant: ThePlant,
+    service: TheService,
     body: RevisionAcceptBody | None = None,
     actor: Actor = "dispatcher",
     key: Key = None,
 ) -> RequestView:
     """Commit to a change; the target moves by the request's ramp, settlement counts each interval by its own target."""
     del body  # there is nothing in it
-    return _view(plant, await plant.accept_revision(request_id, number, actor=actor, key=key))
+    return _view(service, await service.accept_revision(request_id, number, actor=actor, key=key))
 
 
 @router.post(
@@ -171,11 +171,11 @@ async def accept_revision(
     responses=documented(401, 404, 409, 422),
 )
 async def cancel(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Cancel before the start, abort through the release ramp after it."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.cancel(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, await service.cancel(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.post(
@@ -184,11 +184,11 @@ async def cancel(
     responses=documented(401, 404, 409, 422),
 )
 async def decline(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Say no to a quote; what it would have held is free at once."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.decline(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, await service.decline(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.post(
@@ -197,11 +197,11 @@ async def decline(
     responses=documented(401, 404, 409, 422),
 )
 async def supersede(
-    request_id: str, plant: ThePlant, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
     """Give the power of a committed request back through its release, so that another can be asked."""
     reason = (body or CancelBody()).reason
-    return _view(plant, await plant.supersede(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, await service.supersede(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.get(
@@ -209,11 +209,11 @@ async def supersede(
     summary="What was delivered, by the meters",
     responses=documented(401, 404, 409, 422),
 )
-async def performance(request_id: str, plant: ThePlant) -> PerformanceView:
+async def performance(request_id: str, service: TheService) -> PerformanceView:
     """Return the measurement, provisional while the request runs."""
-    measured = plant.performance(request_id)
+    measured = service.performance(request_id)
     if measured is None:
-        state = plant.request(request_id).state
+        state = service.request(request_id).state
         raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
     return PerformanceView.of(measured)
 
@@ -230,11 +230,11 @@ async def performance(request_id: str, plant: ThePlant) -> PerformanceView:
 async def report(
     request_id: str,
     request: Request,
-    plant: ThePlant,
+    service: TheService,
     format_: Annotated[str | None, Query(alias="format", pattern="^(json|html)$")] = None,
 ) -> Response:
     """Return the report in the format asked for, by query or by the Accept header."""
-    plant.request(request_id)
+    service.request(request_id)
     make: Report = request.app.state.report
     html, content = await asyncio.to_thread(make, request_id)
     if _wants_html(format_, request.headers):
@@ -242,8 +242,10 @@ async def report(
     return Response(json_bytes(content), media_type="application/json")
 
 
-def _view(plant: Plant, request: DispatchRequest) -> RequestView:
-    return RequestView.of(request, plant.progress(request.id), plant.unsettled(request.id), plant.losses(request.id))
+def _view(service: GridSink, request: DispatchRequest) -> RequestView:
+    return RequestView.of(
+        request, service.progress(request.id), service.unsettled(request.id), service.losses(request.id)
+    )
 
 
 def _older(requests: Sequence[DispatchRequest], before: str, found: Sequence[DispatchRequest]) -> list[DispatchRequest]:

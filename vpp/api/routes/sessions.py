@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from vpp.api.deps import ThePage, ThePlant
+from vpp.api.deps import TheAdministration, ThePage
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, paged
 from vpp.api.schemas.sessions import PromiseBody, SessionView
@@ -12,9 +12,9 @@ router = APIRouter(tags=["sessions"])
 
 
 @router.get("/sessions", summary="Cars that are plugged in", responses=documented(401, 422))
-async def sessions(plant: ThePlant, page: ThePage) -> Page[SessionView]:
+async def sessions(administration: TheAdministration, page: ThePage) -> Page[SessionView]:
     """Return open sessions."""
-    found, index = plant.sessions(), plant.fleet().index
+    found, index = administration.sessions(), administration.fleet().index
     items = [SessionView.of(session, index) for session in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
@@ -24,8 +24,8 @@ async def sessions(plant: ThePlant, page: ThePage) -> Page[SessionView]:
     summary="State a driver's wish",
     responses=documented(401, 404, 409, 422),
 )
-async def promise(session_id: str, body: PromiseBody, plant: ThePlant) -> SessionView:
+async def promise(session_id: str, body: PromiseBody, administration: TheAdministration) -> SessionView:
     """Record energy, departure, floor, opt-out or boost of one session."""
     if body.floor_kwh > body.energy_kwh:
         raise InputError("floor_kwh", body.floor_kwh, f"at most energy_kwh = {body.energy_kwh}")
-    return SessionView.of(await plant.promise(session_id, body.promise()), plant.fleet().index)
+    return SessionView.of(await administration.promise(session_id, body.promise()), administration.fleet().index)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 
-from vpp.api.deps import AreaQuery, ThePlant
+from vpp.api.deps import AreaQuery, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.base import LAST_YEAR, Instant
 from vpp.api.schemas.telemetry import HistoryView, PowerView, SeriesView
@@ -16,7 +16,7 @@ from vpp.domain.request import CITY
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY
-from vpp.ports import Plant, TelemetryHistory
+from vpp.ports import GridSink, TelemetryHistory
 
 LONGEST_DAYS = 31
 _LAST_S = datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
@@ -40,9 +40,9 @@ To = Annotated[Instant, Query(alias="to", description="ISO-8601 time with an off
     summary="What one device reported",
     responses=documented(401, 404, 409, 422),
 )
-async def telemetry(resource_id: str, plant: ThePlant, store: TheHistory, start: From, end: To) -> HistoryView:
+async def telemetry(resource_id: str, service: TheService, store: TheHistory, start: From, end: To) -> HistoryView:
     """Return the samples of one device, by quantity."""
-    row = plant.fleet().index.row_of.get(resource_id)
+    row = service.fleet().index.row_of.get(resource_id)
     if row is None:
         raise UnknownIdError("resource", resource_id)
     from_s, to_s = _window(start, end)
@@ -53,7 +53,7 @@ async def telemetry(resource_id: str, plant: ThePlant, store: TheHistory, start:
 @router.get("/telemetry/power", summary="Metered power by minute", responses=documented(401, 404, 409, 422))
 async def power(
     *,
-    plant: ThePlant,
+    service: TheService,
     store: TheHistory,
     start: From,
     end: To,
@@ -63,7 +63,7 @@ async def power(
     """Return the sum over devices of the mean power of each."""
     from_s, to_s = _window(start, end)
     start_s, power_kw, devices = await asyncio.to_thread(
-        store.minutes, from_s=from_s, to_s=to_s, area=_position(plant, area), step_s=60 * step_minutes
+        store.minutes, from_s=from_s, to_s=to_s, area=_position(service, area), step_s=60 * step_minutes
     )
     return PowerView(
         area=area,
@@ -74,10 +74,10 @@ async def power(
     )
 
 
-def _position(plant: Plant, area: str) -> int | None:
+def _position(service: GridSink, area: str) -> int | None:
     if area == CITY:
         return None
-    ids = [known.id for known in plant.fleet().index.areas]
+    ids = [known.id for known in service.fleet().index.areas]
     if area not in ids:
         raise UnknownIdError("area", area)
     return ids.index(area)

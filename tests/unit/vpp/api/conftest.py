@@ -455,11 +455,12 @@ def _application(token: str | None = None) -> FastAPI:
     Gauge("vpp_target_kw", "Target.", registry=registry).set(5.0)
 
     def report(request_id: str) -> tuple[str, dict[str, object]]:
-        if app.state.plant.request(request_id).accepted_kw is None:
+        if app.state.service.request(request_id).accepted_kw is None:
             raise ConflictError(f"request {request_id} is not accepted yet")
         return f"<h1>{request_id}</h1>", {"request_id": request_id, "ramp_minutes": float("nan")}
 
-    app = create_app(_FakePlant(), metrics=registry, report=report, version="1.2.3", token=token)
+    plant = _FakePlant()
+    app = create_app(plant, plant, metrics=registry, report=report, version="1.2.3", token=token)
     return app
 
 
@@ -475,8 +476,10 @@ def guarded_app() -> FastAPI:
 
 @pytest.fixture
 def plant(open_app: FastAPI, guarded_app: FastAPI) -> _FakePlant:
-    open_app.state.plant = guarded_app.state.plant = _FakePlant()
-    return open_app.state.plant
+    plant = _FakePlant()
+    for app in (open_app, guarded_app):
+        app.state.service = app.state.administration = plant
+    return plant
 
 
 @pytest.fixture

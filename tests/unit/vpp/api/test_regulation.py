@@ -68,7 +68,7 @@ async def _client(plant: _Plant) -> AsyncIterator[httpx.AsyncClient]:
     router = APIRouter(prefix="/api/v1")
     router.include_router(regulation.router)
     app.include_router(router)
-    app.state.plant = plant
+    app.state.service = app.state.administration = plant
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -157,5 +157,5 @@ async def test_an_unknown_request_is_not_found(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_service_that_follows_no_signals_says_so(client: httpx.AsyncClient) -> None:
-    client._transport.app.state.plant = SimpleNamespace(request=lambda _: None)  # type: ignore[attr-defined] # httpx's test transport
+    client._transport.app.state.service = SimpleNamespace(request=lambda _: None)  # type: ignore[attr-defined] # httpx's test transport
     assert (await client.put(URL, json={"at": AT, "value": 0.1})).status_code == 409

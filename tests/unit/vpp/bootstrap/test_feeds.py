@@ -15,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
 from vpp.application.requests.commitments import event_days
-from vpp.bootstrap.service import Service, Store
+from vpp.bootstrap.grid_links import http_application, report_of
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConflictError, InputError
@@ -100,7 +102,7 @@ class Town(VirtualCity):
 
     async def scraped(self) -> str:
         """Return what Prometheus is shown."""
-        transport = httpx.ASGITransport(app=self.service.app())
+        transport = httpx.ASGITransport(app=http_application(self.service, self.plant))
         async with httpx.AsyncClient(transport=transport, base_url="http://vpp") as client:
             return (await client.get("/metrics")).raise_for_status().text
 
@@ -209,7 +211,7 @@ async def story(directory: Path) -> Story:
     await made.play(minutes=1.0)
     desk, resumed = made.plant.desk, Shown(text=await made.scraped())
     after, minutes_after = desk.performance(request.id), desk.minutes(request.id)
-    _, report = made.service._report(request.id)
+    _, report = report_of(made.service, request.id)
     assert before is not None
     assert after is not None
     told = Story(
@@ -517,7 +519,7 @@ async def test_a_promise_that_was_broken_is_counted_once_and_not_again_after_a_r
     assert still.value("vpp_promises_broken_total") == 1
     assert ("promise_broken", "set") in still.alarms()
 
-    again = Service(still.service._settings, still.store, still.clock, ())
+    again = Service(still.service.settings, still.store, still.clock, ())
     await again.plant.fast.cycle()
     assert again.metrics.registry.get_sample_value("vpp_promises_broken_total") == 0
 
@@ -621,7 +623,7 @@ async def test_what_was_metered_before_a_restart_counts_for_its_quarter(still: S
     for minute in range(18):
         if minute == 9:
             await still.service.close()
-            still.service = Service(still.service._settings, still.store, still.clock, ())
+            still.service = Service(still.service.settings, still.store, still.clock, ())
             await still.service.open()
         await still.clock.advance(begin_s + 60.0 * minute)
         still.report(power_kw=3.0, rows=12)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vpp.bootstrap.service import Service, Store, links_of
+from vpp.bootstrap.links import links_of
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft

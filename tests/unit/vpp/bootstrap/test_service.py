@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conformance.bus_parts import Devices
-from vpp.bootstrap.service import Service, Store
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.ports import DeviceMemory
 from vpp.runtime.clock import SYSTEM_CLOCK

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.places import FIXTURES
-from vpp.bootstrap.service import Service, Store
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
 from vpp.lab.simulate.city import virtual_settings
 from vpp.runtime.clock import VirtualClock
 from vpp.storage.journal import verify

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.lab.bench.path.kill import STALE_ID, STALE_IDS, Killed

@@ -15,7 +15,7 @@ import numpy as np
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.bus.transport import subjects as to
 from vpp.bus.transport.fleet_bus import FleetBus, scoped
 from vpp.bus.transport.nats import NatsBus

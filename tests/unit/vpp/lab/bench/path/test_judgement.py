@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vpp.bootstrap.service import Store
+from vpp.bootstrap.store import Store
 from vpp.bus.messages.codec import Kind, bundled, encode
 from vpp.bus.messages.frames import outcome_frames, receipt, setpoint_frame
 from vpp.dispatch.commands.outbox import OUTCOMES, SENT, VERDICTS

@@ -1,0 +1,33 @@
+"""Policies of planner and dispatcher out of the settings."""
+
+from vpp.config import Settings, windows_of
+from vpp.dispatch.settings import DispatchSettings
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow
+from vpp.planning.schedule.translate import PlanningPolicy
+
+
+def planning_policy(settings: Settings) -> PlanningPolicy:
+    """Return the planner's policy: reserve windows, recovery between them, power left free for regulation."""
+    windows = windows_of(settings.reserve_windows)
+    after_s = SECONDS_PER_MINUTE * (settings.release_minutes + settings.rebound_watch_minutes)
+    power_kw = settings.reserve_recovery_kw
+    rebuilding = None if power_kw is None else Rebuilding(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
+    return PlanningPolicy(
+        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
+        regulation_kw=settings.regulation_kw or 0.0,
+        rebuilding=rebuilding,
+    )
+
+
+def dispatch_settings(settings: Settings) -> DispatchSettings:
+    """Return the fast loop's tunables."""
+    return DispatchSettings(
+        cycle_s=settings.cycle_s,
+        lease_s=settings.lease_s,
+        ramp_minutes=settings.ramp_minutes,
+        release_minutes=settings.release_minutes,
+        rebound_watch_minutes=settings.rebound_watch_minutes,
+        answer_s=3.0 * settings.call_timeout_s,
+        confirm_s=max(120.0, 2.0 * settings.sample_s + settings.call_timeout_s),
+    )

@@ -1,0 +1,230 @@
+"""The service as its edges see it, one protocol a concern; `Plant` is their sum."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
+
+from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.event import StreamEvent
+from vpp.domain.fleet_state import FleetState
+from vpp.domain.flexibility import Capability
+from vpp.domain.health import DeviceHealth
+from vpp.domain.knock import Knock
+from vpp.domain.performance import Performance
+from vpp.domain.regulation import RegulationStanding
+from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
+from vpp.domain.resource import Resource
+from vpp.domain.schedule import Schedule
+from vpp.domain.session import ChargingSession, Promise
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.domain.trouble import Trouble
+from vpp.ports.clock import Clock
+
+
+class RequestHandling(Protocol):
+    """Requests for flexibility: submitted, quoted, accepted, revised, ended.
+
+    Every act names its ``actor``, who goes to the journal. An idempotency ``key`` names one very act: the same act
+    again under it changes nothing, another act under it is a ConflictError.
+    """
+
+    def requests(self) -> Sequence[DispatchRequest]:
+        """Return every request, newest first."""
+        ...
+
+    def request(self, request_id: str) -> DispatchRequest:
+        """Return one request; raises UnknownIdError."""
+        ...
+
+    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+        """Record a request and quote it; the flag is false if ``key`` was seen before.
+
+        Raises InputError for a field that makes no sense, UnknownIdError for the area, ConflictError where the key was
+        used for another draft.
+        """
+        ...
+
+    async def accept(
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Commit to the quote, or to counter-offer number ``offer`` (from 0); raises ConflictError.
+
+        Repeating is harmless.
+        """
+        ...
+
+    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+        """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
+        ...
+
+    async def revise(
+        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+    ) -> tuple[Revision, bool]:
+        """Quote a change of a committed or running request; the flag is false if ``key`` was seen before.
+
+        Raises UnknownIdError, InputError for a change that makes no sense, ConflictError where the request is over.
+        """
+        ...
+
+    async def accept_revision(
+        self, request_id: str, number: int, *, actor: str, key: str | None = None
+    ) -> DispatchRequest:
+        """Put revision ``number`` (from 1) in force; raises UnknownIdError, ConflictError. Repeating is harmless."""
+        ...
+
+    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+        """Turn a quote down; raises ConflictError where it was not quoted or is committed already."""
+        ...
+
+    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+        """End a committed request in favour of a higher authority, through its release; raises ConflictError."""
+        ...
+
+
+class RequestResults(Protocol):
+    """Delivery of requests: as metered now, as measured and settled in the end."""
+
+    def progress(self, request_id: str) -> Mapping[str, float] | None:
+        """Return ``target_kw`` and ``delivered_kw`` of a running request as of now; ``None`` while it does not run."""
+        ...
+
+    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+        """Return the enlisted resources that cannot be called now, by reason; empty while the request does not run."""
+        ...
+
+    def performance(self, request_id: str) -> Performance | None:
+        """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
+        ...
+
+    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+        """Return ``cause``, ``since_at`` and ``tried_at`` of a settlement that failed; ``None`` where none did."""
+        ...
+
+
+@runtime_checkable
+class RegulationSignals(Protocol):
+    """Regulation signals: values received, and how well they are followed."""
+
+    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+        """Record values of a signal, shape ``(k,)`` each, all or none; return how many were new.
+
+        ``unit`` is ``"value"`` for shares of the accepted power or ``"target_kw"``; positive where net load is to
+        fall. Raises UnknownIdError, InputError for values that make no sense, ConflictError for stale ones and for
+        requests without a signal.
+        """
+        ...
+
+    def regulation(self, request_id: str) -> RegulationStanding:
+        """Return how a request for regulation stands; raises UnknownIdError, and ConflictError where it is none."""
+        ...
+
+
+class FleetStatus(Protocol):
+    """Live state of the fleet and of its devices."""
+
+    def fleet(self) -> FleetState:
+        """Return the latest snapshot."""
+        ...
+
+    def sessions(self) -> Sequence[ChargingSession]:
+        """Return the charging sessions of plugged-in cars."""
+        ...
+
+    def card(self, row: int) -> Mapping[str, object]:
+        """Return what is known of a device's abilities beyond its registration."""
+        ...
+
+    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+        """Ask the device in ``row`` which schedule it holds; raises as ``InspectableLink.device_schedule`` does."""
+        ...
+
+    def health(self, row: int) -> DeviceHealth:
+        """Return the troubles of the device in ``row`` and what was last refused of it."""
+        ...
+
+    def rows_with(self, trouble: Trouble) -> BoolArray:
+        """Return which rows of the latest snapshot have a trouble, shape ``(n_resources,)``."""
+        ...
+
+    def troubles(self) -> Mapping[Trouble, int]:
+        """Return how many devices have each trouble now; troubles without any device are left out."""
+        ...
+
+
+class PlanStatus(Protocol):
+    """Plan in force, and the capability declared from it."""
+
+    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+        """Return the 96 points of ``day`` (Asia/Shanghai); takes seconds after a new plan: call it in a thread."""
+        ...
+
+    def schedule(self) -> Schedule:
+        """Return the plan in force; raises ConflictError before the first."""
+        ...
+
+
+class EventSource(Protocol):
+    """Events of the service, numbered, for any number of readers."""
+
+    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
+        """Iterate fleet, request and alarm events, those still kept after number ``after`` first."""
+        ...
+
+
+class FleetRegistration(Protocol):
+    """Master data, metered history and drivers' wishes, handed over by operators of sites."""
+
+    async def connect(
+        self,
+        *,
+        areas: Sequence[Area] = (),
+        operators: Sequence[Operator] = (),
+        transformers: Sequence[Transformer] = (),
+        sites: Sequence[Site] = (),
+        resources: Sequence[Resource] = (),
+    ) -> None:
+        """Add to the fleet, all or nothing; repeating an identical addition changes nothing."""
+        ...
+
+    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+        """Store metered 15-minute means, shape ``(len(resource_ids), grid.count)``; return the number of values."""
+        ...
+
+    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+        """Record a driver's wish; raises UnknownIdError."""
+        ...
+
+
+class ServiceStatus(Protocol):
+    """State of the service itself, for those who run it."""
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return named readiness checks."""
+        ...
+
+    def commands(self) -> Mapping[str, int]:
+        """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more."""
+        ...
+
+    def knocks(self) -> Sequence[Knock]:
+        """Return the devices whose connection was refused, the latest first."""
+        ...
+
+
+class GridSink(RequestHandling, RequestResults, FleetStatus, PlanStatus, EventSource, Protocol):
+    """Rights of a grid link: requests in; state, plans, delivery and events out.
+
+    Regulation signals are accepted by a sink that is `RegulationSignals` as well.
+    """
+
+    clock: Clock
+
+
+class Administration(FleetRegistration, FleetStatus, ServiceStatus, Protocol):
+    """Rights of operators: the fleet's master data and state, and the state of the service."""
+
+
+class Plant(GridSink, RegulationSignals, Administration, Protocol):
+    """The whole service as its edges see it."""
