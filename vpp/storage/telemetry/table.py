@@ -157,14 +157,6 @@ class FileTable:
             except FileNotFoundError:
                 continue
 
-    def sweep(self, older_than_hours: int) -> int:
-        """Delete what interrupted writes and removed files left behind; return how many files."""
-        return len(
-            self._delta.vacuum(
-                retention_hours=older_than_hours, dry_run=False, enforce_retention_duration=False, full=True
-            )
-        )
-
     def _added(self, file: File, now_ms: int) -> AddAction:
         return AddAction(
             path=file.path,

@@ -1,5 +1,6 @@
 """The telemetry store: nothing written is lost, the last write counts, and questions are answered the same anywhere."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from vpp.storage.telemetry.store import TelemetryStore
 
 DAY = 20_000 * 86_400.0
 NOW = DAY + 86_400.0
+WRITTEN_BEFORE = Path(__file__).parents[4] / "fixtures" / "telemetry-delta"
 
 
 @pytest.fixture(params=["folder", "object store"])
@@ -138,6 +140,29 @@ def test_a_place_where_no_table_can_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="telemetry"):
         TelemetryStore(str(tmp_path / "file"))
+
+
+def test_a_folder_written_by_an_earlier_version_is_read_and_carried_on(tmp_path: Path) -> None:
+    folder = tmp_path / "telemetry"
+    shutil.copytree(WRITTEN_BEFORE, folder)
+    store = TelemetryStore(str(folder))
+    store.assign(np.array([0, 1], dtype=np.int32))
+    expected = {
+        0: [
+            (0, Quantity.POWER_KW, 4.0, 60.0),  # a correction in a hot file, beside the merged day
+            (0, Quantity.POWER_KW, 3.0, 86_430.0),
+            (0, Quantity.SOC, 0.55, 60.0),
+        ],
+        1: [(1, Quantity.POWER_KW, -2.5, 65.0), (1, Quantity.SOC, 0.25, 86_490.0)],
+    }
+    for turn in range(2):
+        assert {row: shown(store.history(row, from_s=DAY, to_s=NOW + 86_400.0)) for row in expected} == expected
+        _, power_kw, _ = store.minutes(from_s=DAY, to_s=DAY + 120.0)
+        late_kw = 0.0 if turn else 7.125  # until a compaction a correction counts beside what it corrects
+        np.testing.assert_allclose(power_kw, [late_kw - 2.5 + 4.0])
+        assert store.mark == 5
+        store.compact(at_s=NOW)
+    store.close()
 
 
 SAMPLES = st.lists(
