@@ -10,6 +10,7 @@ measurement for one of the future. So time runs on the machine's steady counter,
 import asyncio
 import heapq
 import itertools
+import math
 import sys
 import time
 from datetime import datetime
@@ -62,10 +63,8 @@ class ScaledClock:
         if not speed > 0.0:
             raise InputError("clock_speed", speed, "a number above 0")
         self.anchor_wall_s, self.anchor_s, self.speed = anchor_wall_s, anchor_s, speed
-        self._machine = machine
-        self._since_s = machine.steady_s()
-        self._wall_s = machine.wall_s()
-        self._slew_s = 0.0
+        self._machine, self._steady_s = machine, machine.steady_s
+        self._go_on(machine.steady_s(), machine.wall_s(), slew_s=0.0)
 
     @classmethod
     def starting(cls, start_at: datetime, speed: float) -> "ScaledClock":
@@ -77,8 +76,11 @@ class ScaledClock:
         return instant(self.now_s())
 
     def now_s(self) -> float:
-        """Return UTC epoch seconds; they never fall."""
-        return self.anchor_s + (self._wall_at(self._machine.steady_s()) - self.anchor_wall_s) * self.speed
+        """Return UTC epoch seconds; they never fall. Read once a frame, so it is two products at most."""
+        passed_s = self._steady_s() - self._since_s
+        if passed_s < self._slewing_s:
+            return self._begin_s + passed_s * self._slewed_speed
+        return self._slewed_s + passed_s * self.speed
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many of the clock's seconds."""
@@ -100,17 +102,24 @@ class ScaledClock:
         what was begun ends when it was to end.
         """
         steady_s = self._machine.steady_s()
-        self._wall_s, self._since_s = self._wall_at(steady_s), steady_s
-        ahead_s = self._machine.wall_s() - self._wall_s
+        wall_s = self._wall_at(steady_s)
+        ahead_s = self._machine.wall_s() - wall_s
         stepped = abs(ahead_s) > WALL_STEP_S
-        self._slew_s = 0.0 if stepped else ahead_s
+        self._go_on(steady_s, wall_s, slew_s=0.0 if stepped else ahead_s)
         return ahead_s if stepped else 0.0
 
     def _wall_at(self, steady_s: float) -> float:
         """Return wall seconds as the steady counter continues them, slewed."""
         passed_s = steady_s - self._since_s
-        slewed_s = min(abs(self._slew_s), passed_s * _SLEW_RATIO)
-        return self._wall_s + passed_s + (slewed_s if self._slew_s > 0.0 else -slewed_s)
+        return self._wall_s + passed_s + math.copysign(min(abs(self._slew_s), passed_s * _SLEW_RATIO), self._slew_s)
+
+    def _go_on(self, steady_s: float, wall_s: float, *, slew_s: float) -> None:
+        """Continue from ``wall_s`` at ``steady_s``, with so many seconds to be slewed away."""
+        self._since_s, self._wall_s, self._slew_s = steady_s, wall_s, slew_s
+        self._begin_s = self.anchor_s + (wall_s - self.anchor_wall_s) * self.speed
+        self._slewed_s = self._begin_s + slew_s * self.speed
+        self._slewing_s = abs(slew_s) / _SLEW_RATIO
+        self._slewed_speed = self.speed * (1.0 + math.copysign(_SLEW_RATIO, slew_s))
 
 
 SYSTEM_CLOCK = ScaledClock()
