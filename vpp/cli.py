@@ -23,6 +23,8 @@ app.add_typer(audit, name="audit")
 app.add_typer(bench, name="bench")
 keys = typer.Typer(help="Keys of charging stations.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+modbus_map = typer.Typer(help="Register maps of Modbus devices without SunSpec.", no_args_is_help=True)
+app.add_typer(modbus_map, name="modbus-map")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
@@ -304,6 +306,31 @@ def keys_revoke(*, stations: StationList, table: KeyTableFile) -> None:
     from vpp.bootstrap.keys import revoke_keys
 
     revoke_keys(stations, table)
+
+
+@modbus_map.command("template")
+def modbus_map_template() -> None:
+    """Print an example map whose comments explain every field, to begin a map of your own with."""
+    from vpp.bootstrap.register_maps import map_template
+
+    typer.echo(map_template(), nl=False)
+
+
+@modbus_map.command("check")
+def modbus_map_check(
+    *,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the map, NAME.toml")],
+    device: Annotated[str | None, typer.Option(help="HOST:PORT/UNIT of a device to read every point from")] = None,
+) -> None:
+    """Check a register map and, given a device, show what each of its points reads there; nothing is written.
+
+    Exits 0 only if every point can be used. Example: vpp modbus-map check acme.toml --device 10.0.0.7:502/3
+    """
+    from vpp.bootstrap.register_maps import check_map
+
+    findings, usable = check_map(file, device)
+    typer.echo(findings)
+    raise typer.Exit(0 if usable else 1)
 
 
 @app.command("check-config")

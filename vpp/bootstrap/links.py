@@ -4,12 +4,12 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.modbus.devices.register_map import RegisterMap
 from adapters.modbus.link import ModbusLink
 from adapters.mqtt.link import MqttLink
 from adapters.ocpp.central_system.security import KeyFile, server_context
 from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.control.waking import WakeRule
+from vpp.bootstrap.register_maps import register_maps
 from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.transport.nats import NatsBus
@@ -61,7 +61,9 @@ def links_of(settings: Settings, clock: Clock, *, shared_port: bool = False) -> 
     # A dead endpoint is left after seconds: nothing behind it is worth a longer wait, and it is tried again.
     timeout_s = min(settings.call_timeout_s, _MODBUS_TIMEOUT_S)
     links: list[DeviceLink] = [
-        ModbusLink(clock=clock, poll_s=settings.sample_s, timeout_s=timeout_s, maps=_maps(settings))
+        ModbusLink(
+            clock=clock, poll_s=settings.sample_s, timeout_s=timeout_s, maps=register_maps(settings.register_maps)
+        )
     ]
     if settings.mqtt_url:
         links.append(MqttLink(url=settings.mqtt_url, clock=clock, ack_timeout_s=settings.call_timeout_s))
@@ -128,9 +130,3 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     if settings.ocpp_tls is None or settings.ocpp_cert is None or settings.ocpp_key is None:
         return None
     return server_context(settings.ocpp_cert, settings.ocpp_key, station_ca=settings.ocpp_client_ca)
-
-
-def _maps(settings: Settings) -> dict[str, RegisterMap]:
-    """Return the declared register maps by the name that addresses use after ``#``."""
-    folder = settings.register_maps
-    return {} if folder is None else {file.stem: RegisterMap.from_toml(file) for file in sorted(folder.glob("*.toml"))}

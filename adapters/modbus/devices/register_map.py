@@ -13,6 +13,8 @@ from adapters.modbus.transport.registers import KINDS
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import Quantity
 
+EXAMPLE = Path(__file__).parent / "maps" / "example_meter.toml"
+"""A map whose comments explain every field."""
 _LAST_REGISTER = 65535
 _MAP_FIELDS = {"name", "manufacturer", "model", "word_order", "points"}
 _Choice = TypeVar("_Choice", bound=Enum)
@@ -108,7 +110,7 @@ class RegisterMap:
         if not isinstance(rows, list) or not rows:
             raise InputError(f"{where}.points", rows, "at least one [[points]] table")
         points = tuple(_point(row, f"{where}.points[{i}]") for i, row in enumerate(rows))
-        _check_roles(points, where)
+        _check_once(points, where)
         return cls(
             name=_text(table, "name", where),
             manufacturer=str(table.get("manufacturer", "")),
@@ -157,10 +159,14 @@ def _checked(point: MapPoint, where: str) -> MapPoint:
     return point
 
 
-def _check_roles(points: Sequence[MapPoint], where: str) -> None:
+def _check_once(points: Sequence[MapPoint], where: str) -> None:
     for role in (Role.SETPOINT, Role.DEFAULT, Role.TIMER):
         if sum(point.role is role for point in points) > 1:
             raise InputError(f"{where}.points", str(role), "each role other than measure at most once")
+    measured = [point.quantity for point in points if point.quantity is not None]
+    for quantity in measured:
+        if measured.count(quantity) > 1:
+            raise InputError(f"{where}.points", quantity.name, "each quantity at most once; values are not added up")
 
 
 def _quantity(row: Mapping[str, object], where: str) -> Quantity:
