@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.vpp.dispatch.test_engine import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet
+from tests.unit.vpp.dispatch.parts import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet
 from vpp.dispatch.allocation.tracking_controller import wanted_kw
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.domain.resource import ResourceClass

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from forecasts.seasonal import seasonal
 from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import History, SeriesError
 
@@ -28,3 +29,17 @@ def test_unusable_days_count_only_where_there_is_no_other() -> None:
 def test_a_shape_that_does_not_fit_is_named() -> None:
     with pytest.raises(SeriesError, match=r"expected shape \(3, count\), got \(2, 2\) for same_type"):
         seasonal_profile(history([1.0] * 6), EVERY[:2])
+
+
+def test_the_usual_day_in_blocks_is_the_seasonal_mean_and_spread() -> None:
+    random = np.random.default_rng(3)
+    power = random.uniform(0.0, 9.0, (700, 7 * 96))
+    power[random.random(power.shape) < 0.1] = np.nan
+    history = History(power_kw=power, steps_per_day=96, step_s=900, end_s=86_400.0, available_at_s=86_400.0)
+    same = random.random((7, 120)) < 0.6
+    usable = random.random((700, 7)) < 0.7
+    group = random.integers(0, 4, 700)
+    whole = seasonal(history, same, group=group, usable=usable)
+    mean, spread = seasonal_profile(history, same, group=group, usable=usable)
+    np.testing.assert_allclose(mean, whole.mean_kw, rtol=1e-5)
+    np.testing.assert_allclose(spread, whole.spread_kw, rtol=1e-4, atol=1e-4)

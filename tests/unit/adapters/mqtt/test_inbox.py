@@ -8,9 +8,7 @@ import pytest
 from adapters.kit.batching import Batcher
 from adapters.mqtt.command_queue import CommandQueue
 from adapters.mqtt.inbox import Inbox
-from adapters.mqtt.site_clock import SiteClock
 from adapters.mqtt.site_directory import SiteDirectory
-from adapters.mqtt.state_of_charge import Charges
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
@@ -219,44 +217,7 @@ def test_one_of_a_device_that_sends_per_cent_is_one_per_cent(desk: Desk) -> None
     assert len(desk.values(Quantity.POWER_KW)) == 7
 
 
-def test_one_glitch_does_not_make_shares_of_per_cent() -> None:
-    charges = Charges()
-    assert charges.share(0, 0.8) == 0.8
-    charges.refused(0, 40.0)
-    shares = [charges.share(0, value) for value in (0.8, 0.81, 0.82, 0.83)]
-    assert repr(shares) == "[nan, nan, 0.82, 0.83]"
-    assert charges.share(1, 1.0) == 1.0, "every device has habits of its own"
-
-
 def test_an_older_message_does_not_replace_what_a_device_last_said(desk: Desk) -> None:
     desk.report(NOW_S, power_kw=2.0)
     desk.report(NOW_S + 1.0, at_s=NOW_S - 30.0, power_kw=1.0)
     assert desk.inbox.latest(0) == (NOW_S, {Quantity.POWER_KW: 2.0})
-
-
-def test_a_short_acquaintance_tells_nothing_of_a_clock() -> None:
-    clock = SiteClock()
-    for k in range(3):
-        clock.hear(NOW_S + 10.0 * k - 300.0, NOW_S + 10.0 * k)
-    assert clock.offset_s == 0.0
-
-
-def test_what_was_stamped_later_is_never_told_as_earlier_whatever_becomes_of_the_offset() -> None:
-    clock, told = SiteClock(), []
-    for k, delay_s in enumerate((45.0, 50.0, 40.0, 55.0, 30.0, 20.0, 5.0, 28.0, 2.0)):
-        stamp_s = NOW_S + 30.0 * k
-        clock.hear(stamp_s, stamp_s + delay_s)
-        at_s = clock.instant_s(stamp_s, stamp_s + delay_s)
-        assert at_s is not None
-        told.append(at_s)
-    assert told == sorted(set(told))
-
-
-def test_after_its_clock_was_set_back_a_site_is_heard_as_before() -> None:
-    clock = SiteClock()
-    for k in range(5):
-        clock.hear(NOW_S + 30.0 * k + 300.0, NOW_S + 30.0 * k)
-        clock.instant_s(NOW_S + 30.0 * k + 300.0, NOW_S + 30.0 * k)
-    later_s = NOW_S + 200.0
-    clock.hear(later_s, later_s)
-    assert clock.instant_s(later_s, later_s) is not None

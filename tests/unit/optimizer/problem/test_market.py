@@ -5,83 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optimizer.problem.evaluation import evaluate
 from optimizer.problem.problem import (
     Band,
-    Charging,
     Churn,
     Contracts,
-    Flexible,
-    Network,
-    Problem,
     Regulation,
     Reserve,
     Solar,
-    Storing,
 )
 from optimizer.problem.solution import Status
 from optimizer.solve import solve
-from optimizer.wire import problem_bytes, problem_from, solution_bytes, solution_from
-
-STEPS = 4
-FREE = np.full(STEPS, np.inf)
-
-
-def problem(**changes: object) -> Problem:
-    wide = np.full((1, STEPS), 1000.0)
-    values: dict[str, object] = {
-        "step_h": 1.0,
-        "price_cny_per_kwh": np.array([1.0, 0.2, 0.5, 2.0]),
-        "peak_price_cny_per_kw": 0.0,
-        "unserved_price_cny_per_kwh": 10.0,
-        "fixed_kw": np.zeros(STEPS),
-        "network": Network(parent=np.array([-1]), limit_kw=wide, export_limit_kw=wide, base_kw=0.0 * wide),
-        "charging": Charging.none(),
-        "storing": Storing.none(),
-        "solar": Solar.none(STEPS),
-        "flexible": Flexible.none(STEPS),
-    }
-    return Problem(**(values | changes))  # type: ignore[arg-type]  # a test table
-
-
-def car(p_max_kw: float = 7.0, need_kwh: float = 10.0) -> Charging:
-    return Charging(
-        transformer=np.array([0]),
-        arrive=np.array([0]),
-        depart=np.array([STEPS]),
-        p_max_kw=np.array([p_max_kw]),
-        need_kwh=np.array([need_kwh]),
-    )
-
-
-def battery(**changes: object) -> Storing:
-    values: dict[str, object] = {
-        "transformer": np.array([0]),
-        "arrive": np.array([0]),
-        "depart": np.array([STEPS]),
-        "p_min_kw": np.array([-10.0]),
-        "p_max_kw": np.array([10.0]),
-        "capacity_kwh": np.array([20.0]),
-        "soc_start": np.array([0.5]),
-        "soc_min": np.array([0.0]),
-        "soc_max": np.array([1.0]),
-        "soc_end": np.array([0.0]),
-        "efficiency": np.array([0.8]),
-        "wear_price_cny_per_kwh": np.array([0.0]),
-        "reserving": np.array([True]),
-    }
-    return Storing(**(values | changes))  # type: ignore[arg-type]  # a test table
-
-
-def load(**changes: object) -> Flexible:
-    values: dict[str, object] = {
-        "transformer": np.array([0]),
-        "baseline_kw": np.full((1, STEPS), 50.0),
-        "max_cut_kw": np.full((1, STEPS), 20.0),
-        "max_cut_kwh": np.array([30.0]),
-        "price_cny_per_kwh": np.array([0.1]),
-    }
-    return Flexible(**(values | changes))  # type: ignore[arg-type]  # a test table
+from tests.unit.optimizer.problem.parts import FREE, STEPS, battery, car, load, problem
 
 
 def test_a_floor_raises_the_total_where_it_is_cheapest_to_raise() -> None:
@@ -221,39 +155,3 @@ def test_a_plan_stays_with_the_last_one_while_leaving_it_costs_more_than_it_save
     unknown = problem(charging=car(), churn=Churn(previous_kw=np.full((1, STEPS), np.nan), price_cny_per_kwh=9.0))
     found = solve(unknown, deadline_s=10.0)
     assert found.objective_cny == pytest.approx(7 * 0.2 + 3 * 0.5)
-
-
-def test_an_evaluation_narrows_whatever_a_device_cannot_do() -> None:
-    asked = problem(charging=car(), storing=battery(), flexible=load())
-    wild = np.array([[9.0, 9.0, 9.0, 9.0], [-30.0, -30.0, 30.0, 30.0], [0.0, 90.0, 30.0, 30.0]])
-    for precision in (np.float64, np.float32):
-        found = evaluate(asked, wild.astype(precision))
-        assert found.power_kw.dtype == precision
-        assert found.power_kw[0].sum() == pytest.approx(10.0, rel=1e-6)
-        np.testing.assert_allclose(found.power_kw[1], [-8.0, 0.0, 10.0, 10.0], rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(found.power_kw[2], [30.0, 50.0, 40.0, 50.0], rtol=1e-6)
-
-
-def test_everything_survives_the_wire() -> None:
-    asked = problem(
-        charging=car(),
-        storing=battery(),
-        flexible=load(rebound_ratio=np.array([0.5]), rebound_steps=2),
-        band=Band(upper_kw=FREE, lower_kw=-FREE),
-        regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.1), block_steps=2),
-        reserve=Reserve(first=np.array([1]), last=np.array([3]), need_kw=np.array([1.0])),
-        contracts=Contracts(node=np.array([0]), cut_kw=np.ones((1, STEPS)), price_cny=np.array([1.0])),
-        churn=Churn(previous_kw=np.full((3, STEPS), np.nan, dtype=np.float32), price_cny_per_kwh=0.1),
-    )
-    found = solve(asked, deadline_s=10.0)
-    back = solution_from(solution_bytes(found))
-    np.testing.assert_array_equal(back.power_kw, found.power_kw)
-    assert back.contracts.dtype == np.bool_
-    assert back.status is found.status
-    again, other = problem_from(bytearray(problem_bytes(asked, deadline_s=3.5, warm=found.warm, method="monolith")))
-    assert other["deadline_s"] == 3.5
-    assert again.charging.need_kwh.flags.writeable
-    assert again.churn is not None
-    assert again.churn.previous_kw.dtype == np.float32
-    repeated = solve(again, deadline_s=10.0, method=other["method"])
-    assert repeated.objective_cny == found.objective_cny

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.vpp.bootstrap.test_feeds import BEGIN_S, INDEX, resting
+from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings

@@ -5,53 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.unit.vpp.runtime.parts import SetMachine
 from vpp.domain.errors import InputError
-from vpp.runtime.clock import SYSTEM_CLOCK, WALL_STEP_S, MachineTime, ScaledClock, VirtualClock
-from vpp.runtime.clock_guard import ClockGuard
+from vpp.runtime.clock import SYSTEM_CLOCK, WALL_STEP_S, ScaledClock, VirtualClock
 
 
 def test_a_scaled_clock_runs_faster_by_its_speed() -> None:
     clock = ScaledClock(anchor_wall_s=SYSTEM_CLOCK.now_s() - 10.0, anchor_s=1_000.0, speed=60.0)
     assert clock.now_s() == pytest.approx(1_600.0, abs=30.0)
     assert clock.wall(120.0) == 2.0
-
-
-class SetMachine(MachineTime):
-    """A machine whose clock can be set; ``steady`` passes by itself only when told to."""
-
-    def __init__(self) -> None:
-        self.wall, self.steady = 1_000_000.0, 50.0
-
-    def wall_s(self) -> float:
-        """Return the wall's time."""
-        return self.wall
-
-    def steady_s(self) -> float:
-        """Return the steady time."""
-        return self.steady
-
-    def let_pass(self, seconds: float, *, drift: float = 0.0) -> None:
-        """Let seconds pass, on the wall a little more or less."""
-        self.wall += seconds * (1.0 + drift)
-        self.steady += seconds
-
-
-@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 10.0, -10.0])
-def test_a_wall_that_is_set_is_not_followed_and_said_once(step_s: float) -> None:
-    machine, told = SetMachine(), list[float]()
-    clock = ScaledClock(machine=machine)
-    guard = ClockGuard(clock, told.append)
-    machine.wall += step_s
-    for _ in range(5):
-        machine.let_pass(1.0)
-        guard.look()
-    assert clock.now_s() == pytest.approx(1_000_005.0)
-    assert told == [pytest.approx(step_s)]
-    machine.wall -= step_s
-    machine.let_pass(1.0)
-    guard.look()
-    assert told == [pytest.approx(step_s), 0.0]
-    assert clock.now_s() == pytest.approx(1_000_006.0)
 
 
 def test_drift_is_slewed_away_without_ever_going_back() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.vpp.settlement.test_performance import BASELINE, EVERYBODY, GRID, INDEX, REQUEST, START_S
+from tests.unit.vpp.settlement.performance_parts import BASELINE, EVERYBODY, GRID, INDEX, REQUEST, START_S
 from vpp.domain.performance import Performance
 from vpp.domain.telemetry import FloatArray
 from vpp.settlement.overlap import held_means_kw, held_seconds

@@ -1,35 +1,25 @@
-"""Delivered power, accuracy, ramp, rebound and the four amounts, by hand."""
+"""Delivered power, accuracy, ramp and rebound, by hand."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from tests.unit.vpp.settlement.performance_parts import BASELINE, DRAFT, EVERYBODY, GRID, INDEX, REQUEST, START_S
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import (
     BaselineMethod,
     Direction,
     DispatchRequest,
-    NoticeClass,
-    Product,
     RequestDraft,
-    RequestState,
 )
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.performance import baseline_spread, delivery, evaluate, phases_of, target_profile
-from vpp.settlement.settlement_terms import SICHUAN, Band, BandRule, SettlementTerms, settle
+from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries
 
 STEP = timedelta(minutes=15)
-START_AT = datetime(2026, 7, 15, 10, 0, tzinfo=UTC)
-GRID = TimeGrid(start_at=datetime(2026, 7, 15, 9, 45, tzinfo=UTC), count=6)
-"""One step of ramp, two of hold, one of release, two of watch."""
-START_S = START_AT.timestamp()
 PHASES = phases_of(GRID, start_s=START_S, end_s=START_S + 1800.0, release_end_s=START_S + 2700.0)
 TARGET = target_profile(
     GRID,
@@ -38,46 +28,6 @@ TARGET = target_profile(
     start_s=START_S,
     end_s=START_S + 1800.0,
     release_end_s=START_S + 2700.0,
-)
-INDEX = FleetIndex(
-    resources=tuple(
-        Resource(
-            id=f"r{row}",
-            site_id="s",
-            resource_class=cls,
-            adapter=Adapter.MQTT,
-            address=f"s/{row}",
-            p_min_kw=-500.0,
-            p_max_kw=500.0,
-        )
-        for row, cls in enumerate((ResourceClass.EV, ResourceClass.EV, ResourceClass.STORAGE, ResourceClass.HVAC))
-    ),
-    sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-    transformers=(Transformer(id="t", area_id="a", limit_kw=1e6, export_limit_kw=1e6),),
-    areas=(Area(id="a", name="A"),),
-    operators=(Operator(id="o", name="O"),),
-)
-EVERYBODY = np.ones(4, dtype=np.bool_)
-BASELINE = Baseline(
-    grid=GRID,
-    power_kw=np.repeat(np.array([[100.0], [100.0], [0.0], [200.0]]), 6, axis=1),
-    methods={"ev": BaselineMethod.SAME_TYPE_DAYS},
-    reference_days=(),
-    excluded_days=(),
-    adjustment_ratio={},
-    input_sha256="00",
-)
-DRAFT = RequestDraft(
-    product=Product.PEAK_SHAVING,
-    direction=Direction.UP,
-    target_kw=100.0,
-    area="city",
-    start_at=START_AT,
-    end_at=datetime(2026, 7, 15, 10, 30, tzinfo=UTC),
-    notice_class=NoticeClass.INTRADAY,
-)
-REQUEST = DispatchRequest(
-    id="q", draft=DRAFT, state=RequestState.COMPLETED, created_at=GRID.start_at, accepted_kw=100.0
 )
 CUT = np.array([20.0, 98.0, 105.0, 50.0, -30.0, -10.0])
 """Total cut of each step, taken by the first EV."""
@@ -280,34 +230,7 @@ def test_meters_of_another_shape_are_refused() -> None:
         )
 
 
-def test_the_four_amounts_of_a_short_delivery_in_sichuan() -> None:
-    terms = SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0, retained_ratio=0.25)
-    amounts = settle(np.array([70.0, 90.0, 70.0, 90.0]), 100.0, 0.25, terms)
-    # The hour's mean is 80 of 100 kW: 80 kWh paid, 10 kWh short of nine tenths at 1.1 times the price.
-    assert amounts == pytest.approx({"gross": 160.0, "penalty": 22.0, "net": 138.0, "distributable": 103.5})
-
-
-def test_users_are_never_charged() -> None:
-    amounts = settle(np.array([-20.0]), 100.0, 0.25, SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0))
-    assert amounts["net"] == pytest.approx(-49.5)
-    assert amounts["distributable"] == 0.0
-
-
 def test_a_settled_performance_names_its_rule() -> None:
     result = evaluated(terms=SettlementTerms(price_cny_per_kwh=1.0, retained_ratio=0.0))
     assert result.settlement_rule == "shanghai_80_120_placeholder/1"
     assert result.settlement_cny["gross"] == pytest.approx(203.0 * 0.25)
-
-
-@pytest.mark.parametrize(
-    "bands",
-    [
-        (),
-        (Band(lo=0.1, hi=float("inf"), pay_factor=1.0),),
-        (Band(lo=0.0, hi=0.5, pay_factor=1.0), Band(lo=0.6, hi=float("inf"), pay_factor=1.0)),
-        (Band(lo=0.0, hi=float("inf"), pay_factor=1.0, penalty_factor=1.0),),
-    ],
-)
-def test_bands_with_gaps_or_endless_penalties_are_refused(bands: tuple[Band, ...]) -> None:
-    with pytest.raises(InputError):
-        BandRule(name="bad", version="1", bands=bands, period_steps=1, source="")

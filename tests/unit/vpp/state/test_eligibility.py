@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.unit.vpp.planning.schedule.test_planner import EV, HVAC, NOW, NOW_S, state
-from tests.unit.vpp.settlement.test_baseline import Ledger, at, baseline_of, draft, fleet, plan
+from tests.unit.vpp.planning.parts import EV, HVAC, NOW, NOW_S, state
+from tests.unit.vpp.settlement.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.daytype import local_day
 from vpp.domain.request import NoticeClass
 from vpp.domain.resource import ResourceClass

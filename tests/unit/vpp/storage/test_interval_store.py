@@ -1,39 +1,20 @@
-"""Metered intervals and recorded samples as frames."""
+"""Metered intervals: merged, bounded in memory, unknown where nothing was measured."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from vpp.domain.errors import FrameError, InputError, StorageError
-from vpp.domain.telemetry import TelemetryBatch
+from tests.unit.vpp.storage.parts import START, START_S, rows
+from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid
 from vpp.storage import interval_store
-from vpp.storage.codec import decode, encode
 from vpp.storage.interval_store import IntervalStore
-from vpp.storage.samples import SqlTelemetryLog
-from vpp.storage.sql import open_database
-
-START = datetime(2026, 7, 15, tzinfo=UTC)
-START_S = START.timestamp()
 
 
 def grid(count: int, *, skip: int = 0) -> TimeGrid:
     return TimeGrid(start_at=datetime.fromtimestamp(START_S + 900 * skip, tz=UTC), count=count)
-
-
-def rows(*numbers: int) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
-    return np.array(numbers, dtype=np.int32)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
 
 
 def test_an_interval_comes_back_from_memory_and_from_disk(engine: sa.Engine) -> None:
@@ -127,82 +108,3 @@ def test_shapes_and_steps_are_checked(engine: sa.Engine) -> None:
         store.write(START_S, np.ones(2), np.ones(3))
     with pytest.raises(InputError, match=r"shape \(1, 2\)"):
         store.import_rows(grid(2), rows(0), np.ones((2, 1)))
-
-
-def batch(count: int) -> TelemetryBatch:
-    random = np.random.default_rng(count)
-    return TelemetryBatch(
-        rows=random.integers(0, 300_000, count).astype(np.int32),
-        quantities=random.integers(0, 8, count).astype(np.uint8),
-        values=np.where(random.random(count) < 0.1, np.nan, random.normal(size=count)),
-        at_s=START_S + random.random(count),
-    )
-
-
-def same(one: TelemetryBatch, other: TelemetryBatch) -> bool:
-    return all(
-        getattr(one, name).tobytes() == getattr(other, name).tobytes()
-        and getattr(one, name).dtype == getattr(other, name).dtype
-        for name in ("rows", "quantities", "values", "at_s")
-    )
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_a_batch_survives_the_codec_to_the_bit(count: int) -> None:
-    assert same(decode(encode(batch(count))), batch(count))
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda frame: frame[:0],
-        lambda frame: frame[:5],
-        lambda frame: b"XX" + frame[2:],
-        lambda frame: frame[:2] + b"\x09" + frame[3:],
-        lambda frame: frame[:-4],
-        lambda frame: frame[:3] + b"\x01\x00\x00\x00" + frame[7:],
-    ],
-)
-def test_a_spoilt_frame_is_refused(spoil: "object") -> None:
-    with pytest.raises(FrameError):
-        decode(spoil(encode(batch(10))))
-
-
-async def test_samples_are_replayed_in_the_order_they_were_heard(engine: sa.Engine) -> None:
-    log = SqlTelemetryLog(engine)
-    for cycle in range(450):
-        log.append(cycle, START_S + cycle, batch(cycle % 7))
-    await log.flush()
-
-    frames = list(log.iterate())
-    assert [frame.cycle for frame in frames] == list(range(450))
-    assert all(same(frame.batch, batch(frame.cycle % 7)) for frame in frames)
-    some = [frame.cycle for frame in log.iterate(from_s=START_S + 10.0, until_s=START_S + 13.0)]
-    assert some == [10, 11, 12]
-    log.close()
-
-
-async def test_cycles_that_start_again_after_a_restart_do_not_collide(engine: sa.Engine) -> None:
-    for _ in range(2):
-        log = SqlTelemetryLog(engine)
-        log.append(1, START_S, batch(3))
-        log.append(2, START_S + 1.0, batch(3))
-        log.close()
-    log = SqlTelemetryLog(engine)
-    assert [frame.cycle for frame in log.iterate()] == [1, 2, 1, 2]
-    assert (log.prune(START_S + 1.0), len(list(log.iterate()))) == (2, 2)
-    log.close()
-
-
-async def test_samples_that_could_not_be_written_are_told_of_and_kept(engine: sa.Engine) -> None:
-    log = SqlTelemetryLog(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE telemetry_frames RENAME TO gone")
-    log.append(1, START_S, batch(3))
-    with pytest.raises(StorageError, match="the samples cannot be written"):
-        await log.flush()
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE gone RENAME TO telemetry_frames")
-    await log.flush()
-    assert [frame.cycle for frame in log.iterate()] == [1]
-    log.close()

@@ -2,9 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +11,7 @@ import sqlalchemy as sa
 from vpp.domain.errors import AuditError, InputError, StorageError
 from vpp.domain.request import RequestState
 from vpp.storage.journal import GENESIS, SqlJournal, canonical_json, link, verify
-from vpp.storage.sql import journal, open_database
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
+from vpp.storage.sql import journal
 
 
 async def filled(engine: sa.Engine, count: int = 5) -> SqlJournal:

@@ -1,24 +1,16 @@
 """A write that was cut short keeps no service from starting; damage in the middle does."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError
 from vpp.storage.journal import TORN, SqlJournal, verify
-from vpp.storage.sql import journal, open_database, torn_entries
+from vpp.storage.sql import journal, torn_entries
 
 LONG = '{"number":5,"text":"' + "x" * 40
 Change = Callable[[sa.Connection, int], None]
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
-    yield engine
-    engine.dispose()
 
 
 def filled(engine: sa.Engine, count: int = 5) -> SqlJournal:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.vpp.settlement.test_performance import INDEX
+from tests.unit.vpp.settlement.performance_parts import INDEX
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.trouble import Trouble, mask_of
 from vpp.telemetry.metering import Frame, MeteredMeans

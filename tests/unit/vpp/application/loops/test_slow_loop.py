@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from tests.unit.vpp.planning.schedule.test_planner import NOW, NOW_S, state
+from tests.unit.vpp.planning.parts import NOW, NOW_S, state
 from vpp.application.loops.slow_loop import PLAN, SlowLoop
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.schedule import Rung, Schedule

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.vpp.dispatch.requests.test_book import DRAFT, END, accepted
+from tests.unit.vpp.dispatch.requests.parts import DRAFT, END, accepted
 from vpp.application.requests.commitments import recoveries
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings

@@ -1,30 +1,12 @@
-"""The tracking law and the staged return, as steps of input and expected output."""
-
-from datetime import UTC, datetime
+"""The tracking controller, as steps of input and expected output."""
 
 import numpy as np
 import pytest
 
-from vpp.dispatch.allocation.staggered_release import lots, returned_kw
 from vpp.dispatch.allocation.tracking_controller import Delivered, Tracking, account, wanted_kw
-from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.performance import Baseline
-from vpp.domain.request import BaselineMethod
-from vpp.domain.timegrid import TimeGrid
 
 SETTINGS = DispatchSettings()
-TABLE = PhaseTimes(
-    precondition_s=-900.0,
-    ramp_s=-600.0,
-    start_s=0.0,
-    end_s=3600.0,
-    released_s=4500.0,
-    watched_s=8100.0,
-    target_kw=100.0,
-    release_kw=100.0,
-)
 
 
 def follow(memory: Tracking, now_s: float, delivered_kw: float) -> Tracking:
@@ -105,49 +87,6 @@ def test_the_memory_survives_the_journal() -> None:
     memory = follow(Tracking(at_s=0.0, fallback_kw=3.0), 90.0, 50.0)
     again = Tracking.from_body(memory.body())  # type: ignore[arg-type] # a JSON object of numbers
     assert again.body() == memory.body()
-
-
-def test_the_baseline_between_middles_keeps_each_intervals_mean_and_schedules_step() -> None:
-    power = np.array([[10.0, 20.0, 60.0, 30.0], [5.0, -5.0, 5.0, -5.0]])
-    baseline = Baseline(
-        grid=TimeGrid(start_at=datetime(2026, 7, 15, tzinfo=UTC), count=4),
-        power_kw=power,
-        methods={"hvac": BaselineMethod.SAME_TYPE_DAYS, "storage": BaselineMethod.SCHEDULE},
-        reference_days=(),
-        excluded_days=(),
-        adjustment_ratio={},
-        input_sha256="",
-    )
-    stores = {"storage": np.array([False, True])}
-    curve = BaselineCurve(baseline, np.array([True, True]), stores)
-    start_s = baseline.grid.start_s
-    for step in range(4):
-        at_s = start_s + 900.0 * step + np.arange(0.5, 900.0)
-        mean = np.mean([curve.total_kw(s) for s in at_s])
-        assert mean == pytest.approx(power[:, step].sum(), abs=1e-3)
-    assert curve.rows_kw(start_s + 1.0, 3)[1] == 5.0
-    assert np.isnan(curve.rows_kw(start_s + 1.0, 3)[2])
-
-
-def test_lots_depend_on_request_and_row_only() -> None:
-    np.testing.assert_array_equal(lots("req", 5), lots("req", 9)[:5])
-    assert not np.array_equal(lots("req", 5), lots("other", 5))
-    assert 0.45 < lots("req", 10_000).mean() < 0.55
-
-
-def test_the_return_follows_a_straight_line_in_the_order_of_the_lots() -> None:
-    give, lot = np.full(10, 10.0), np.linspace(0.9, 0.0, 10)
-    back, gone = returned_kw(give, lot, held_kw=100.0, timetable=TABLE, now_s=4050.0, headroom_kw=np.inf)
-    assert back.sum() == pytest.approx(50.0)
-    assert gone.tolist() == [False] * 5 + [True] * 5
-
-
-def test_without_headroom_nobody_returns_until_the_watch_runs_out() -> None:
-    give, lot = np.full(10, 10.0), np.linspace(0.0, 0.9, 10)
-    waiting, _ = returned_kw(give, lot, held_kw=100.0, timetable=TABLE, now_s=5000.0, headroom_kw=0.0)
-    assert waiting.sum() == 0.0
-    _, gone = returned_kw(give, lot, held_kw=100.0, timetable=TABLE, now_s=8050.0, headroom_kw=0.0)
-    assert gone.all()
 
 
 def test_repaying_a_debt_is_no_error_for_the_integral() -> None:

@@ -2,76 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, END, NOW, START, accepted, quote, submit
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import (
-    CounterOffer,
     Direction,
     NoticeClass,
     Product,
-    Quote,
-    RequestDraft,
     RequestState,
     Shortfall,
     Verdict,
 )
 
-NOW = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
-START = NOW + timedelta(hours=1)
-END = START + timedelta(hours=1)
-AREAS = ("north", "south")
-DRAFT = RequestDraft(
-    product=Product.PEAK_SHAVING,
-    direction=Direction.UP,
-    target_kw=500.0,
-    area="north",
-    start_at=START,
-    end_at=END,
-    notice_class=NoticeClass.INTRADAY,
-)
-
-
-def quote(verdict: Verdict = Verdict.FEASIBLE, p50_kw: float = 400.0) -> Quote:
-    later = CounterOffer(
-        kind="less_power", target_kw=300.0, start_at=START + timedelta(minutes=30), end_at=END + timedelta(minutes=30)
-    )
-    return Quote(
-        verdict=verdict,
-        interval_starts_at=(START,),
-        deliverable_p10_kw=(p50_kw,),
-        deliverable_p50_kw=(p50_kw,),
-        deliverable_p90_kw=(p50_kw,),
-        max_hold_minutes=float("inf"),
-        ramp_kw_per_min=10.0,
-        rebound_kw=(1.0,),
-        cost_cny=5.0,
-        limits=(),
-        counter_offers=(later,),
-        promises_broken=0,
-        expires_at=NOW + timedelta(minutes=5),
-    )
-
 
 @pytest.fixture
 def book() -> RequestBook:
     return RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
-
-
-def submit(book: RequestBook, draft: RequestDraft = DRAFT, key: str | None = None) -> str:
-    return book.submit(draft, key=key, actor="dispatcher", now=NOW, known_areas=AREAS)[0].id
-
-
-def accepted(book: RequestBook, draft: RequestDraft = DRAFT) -> str:
-    request_id = submit(book, draft)
-    book.quoted(request_id, quote(), NOW)
-    book.accept(request_id, offer=None, actor="dispatcher", now=NOW)
-    return request_id
 
 
 @pytest.mark.parametrize(

@@ -1,81 +1,20 @@
-"""A target that was changed under way: its course, the book's rules for it, and what settlement makes of it."""
+"""A target changed under way: its course, and what the request book refuses."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import numpy as np
 import pytest
 
-from tests.unit.vpp.dispatch.requests.test_book import AREAS, DRAFT, END, NOW, START, quote
+from tests.unit.vpp.dispatch.requests.course_parts import SETTINGS, Play, minutes
+from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, END, NOW, START, quote
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.requests.phases import PhaseTimes
-from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
-from vpp.domain.journal import JournalEntry
-from vpp.domain.performance import Baseline
-from vpp.domain.request import BaselineMethod, DispatchRequest, Product, RequestState, Revision
-from vpp.domain.timegrid import TimeGrid
-from vpp.settlement.performance import target_profile
-from vpp.settlement.revised_course import course_means_kw, held_course_kw, lengthened
-from vpp.settlement.settlement_terms import SettlementTerms, settle
-
-SETTINGS = DispatchSettings(ramp_minutes=10.0, release_minutes=10.0)
-
-
-class Play:
-    """A book with one request of 400 kW, and its journal."""
-
-    def __init__(self) -> None:
-        self.entries: list[JournalEntry] = []
-        self.book = RequestBook(self._record, SETTINGS)
-        draft = replace(DRAFT, target_kw=400.0)
-        self.id = self.book.submit(draft, key=None, actor="d", now=NOW, known_areas=AREAS)[0].id
-        self.book.quoted(self.id, quote(), NOW)
-        self.book.accept(self.id, offer=None, actor="d", now=NOW)
-
-    def _record(self, kind: str, at_s: float, body: object) -> None:
-        number = len(self.entries) + 1
-        self.entries.append(JournalEntry(sequence=number, kind=kind, at_s=at_s, body=body, sha256=""))  # type: ignore[arg-type] # JSON
-
-    def ask(
-        self,
-        at: datetime,
-        *,
-        target_kw: float | None = None,
-        end_at: datetime | None = None,
-    ) -> Revision:
-        """Ask for a change and attach its quote."""
-        draft = self.book.revised(self.id, target_kw=target_kw, end_at=end_at, now=at)
-        revision = Revision(
-            number=len(self.book.get(self.id).revisions) + 1,
-            asked_at=at,
-            actor="d",
-            target_kw=draft.target_kw,
-            end_at=draft.end_at,
-            quote=replace(quote(), expires_at=at + timedelta(minutes=5)),
-        )
-        self.book.add_revision(self.id, revision)
-        return revision
-
-    def change(
-        self, at: datetime, *, target_kw: float | None = None, end_at: datetime | None = None
-    ) -> DispatchRequest:
-        """Put a change in force at once."""
-        number = self.ask(at, target_kw=target_kw, end_at=end_at).number
-        return self.book.accept_revision(self.id, number, actor="d", now=at)
-
-    def due_kw(self, at: datetime) -> float:
-        """Return what is due."""
-        return self.book.timetable(self.id).target_at(at.timestamp())
+from vpp.domain.request import Product, RequestState
 
 
 @pytest.fixture
 def play() -> Play:
     return Play()
-
-
-def minutes(count: float) -> timedelta:
-    return timedelta(minutes=count)
 
 
 def test_a_change_before_the_ramp_is_as_if_it_had_been_asked_at_first(play: Play) -> None:
@@ -189,72 +128,3 @@ def test_a_request_for_regulation_keeps_its_capacity() -> None:
     play.book._put(replace(request, draft=replace(request.draft, product=Product.REGULATION)))
     with pytest.raises(ConflictError, match="regulation"):
         play.ask(START + minutes(10), target_kw=300.0)
-
-
-def test_means_by_interval_agree_with_the_due_power_and_with_the_plain_profile(play: Play) -> None:
-    grid = TimeGrid(start_at=START - minutes(15), count=8)
-    plain = play.book.timetable(play.id)
-    times = {"start_s": plain.start_s, "end_s": plain.end_s, "release_end_s": plain.released_s}
-    whole = target_profile(grid, 400.0, ramp_s=plain.ramp_s, **times)
-    np.testing.assert_allclose(course_means_kw(grid, plain.corners()), whole, atol=0.01)
-    play.change(START + minutes(10), target_kw=800.0)
-    play.change(START + minutes(34), target_kw=200.0, end_at=END - minutes(5))
-    table = play.book.timetable(play.id)
-    seconds = grid.start_s + np.arange(grid.count * 900) + 0.5
-    due = np.array([table.target_at(at_s) for at_s in seconds.tolist()]).reshape(grid.count, 900)
-    np.testing.assert_allclose(course_means_kw(grid, table.corners()), due.mean(axis=1), atol=0.5)
-    held = held_course_kw(grid, table.corners(), table.start_s, table.end_s)
-    assert np.isnan(held[0])
-    assert held[4] == pytest.approx(due[4, :600].mean(), abs=0.5)
-    assert np.isnan(held[5])
-
-
-def test_each_interval_is_paid_by_its_own_commitment() -> None:
-    terms = SettlementTerms()
-    changed = settle(np.array([400.0, 800.0]), np.array([400.0, 800.0]), 0.25, terms)
-    apart = [settle(np.array([kw]), kw, 0.25, terms)["gross"] for kw in (400.0, 800.0)]
-    assert changed["gross"] == pytest.approx(sum(apart))
-    short = settle(np.array([400.0, 400.0]), np.array([400.0, 800.0]), 0.25, terms)
-    assert short["gross"] == pytest.approx(apart[0]), "half of what was promised earns nothing by the 80 per cent rule"
-
-
-def test_a_jump_takes_no_time() -> None:
-    play = Play()
-    request = play.book.get(play.id)
-    play.book._put(replace(request, draft=replace(request.draft, ramp_minutes=0.0)))
-    play.change(START + minutes(15), target_kw=800.0)
-    table: PhaseTimes = play.book.timetable(play.id)
-    assert (table.target_at(table.start_s + 899.0), table.target_at(table.start_s + 900.0)) == (400.0, 800.0)
-    grid = TimeGrid(start_at=START, count=4)
-    np.testing.assert_allclose(course_means_kw(grid, table.corners()), [400.0, 800.0, 800.0, 800.0], atol=0.01)
-
-
-def _baseline(count: int, value: float, excluded: tuple[str, ...] = ()) -> Baseline:
-    power = np.full((2, count), value)
-    if excluded:
-        power[1] = 0.0
-    return Baseline(
-        grid=TimeGrid(start_at=START, count=count),
-        power_kw=power,
-        methods={"hvac": BaselineMethod.METER_BEFORE},
-        reference_days=(),
-        excluded_days=(),
-        adjustment_ratio={},
-        input_sha256=str(value),
-        excluded_ids=excluded,
-    )
-
-
-def test_a_longer_baseline_leaves_what_was_frozen_as_it_is() -> None:
-    longer = lengthened(_baseline(2, 5.0), _baseline(4, 7.0))
-    assert longer.power_kw.tolist() == [[5.0, 5.0, 7.0, 7.0]] * 2
-    assert longer.grid.count == 4
-    assert longer.input_sha256 not in {"5.0", "7.0"}
-    assert lengthened(_baseline(4, 5.0), _baseline(2, 7.0)).power_kw.tolist() == [[5.0] * 4] * 2
-
-
-def test_a_row_nobody_can_tell_of_further_keeps_its_last_step() -> None:
-    longer = lengthened(_baseline(2, 5.0), _baseline(4, 7.0, excluded=("b",)))
-    assert longer.power_kw.tolist() == [[5.0, 5.0, 7.0, 7.0], [5.0] * 4]
-    assert longer.excluded_ids == ()
-    assert [name for name, _ in longer.notes] == ["b"]

@@ -1,5 +1,6 @@
 """``vpp bench optimizer --instance`` with hostile files: exit code 2 and a named field, or a certified answer."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
+from vpp.lab.bench import instance as instances
 from vpp.lab.bench.instance import Arrays, generated
 from vpp.lab.bench.optimizer import run_optimizer
 
@@ -129,3 +131,21 @@ def test_what_is_merely_hard_gets_a_certified_answer(
     assert report["lower_bound_cny"] <= report["objective_cny"]
     assert report["gap_ratio"] < 0.02
     assert (tmp_path / "out.npz").exists()
+
+
+def test_the_benchmark_reports_one_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "day.npz"
+    np.savez(path, **instances.generated(400, seed=2))  # type: ignore[arg-type]  # numpy's stub takes no mapping
+    code = run_optimizer(path, out=tmp_path / "plan.npz", devices=1, seed=0, rivals=False, as_json=True)
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == 0
+    assert (tmp_path / "plan.npz").exists()
+    fields = ("devices", "cpu_s", "wall_s", "compile_s", "peak_rss_mb", "objective_cny", "lower_bound_cny", "gap_ratio")
+    assert set(fields) <= set(report)
+
+
+def test_the_benchmark_refuses_what_is_no_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.npz"
+    np.savez(path, something=np.zeros(3))
+    assert run_optimizer(path, out=None, devices=1, seed=0, rivals=False, as_json=True) == 2
+    assert "not an instance" in capsys.readouterr().err

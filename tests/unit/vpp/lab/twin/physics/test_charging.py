@@ -1,11 +1,10 @@
-"""Devices one class at a time."""
+"""Cars and V2G cars of the twin."""
 
 import numpy as np
 import pytest
 
-from vpp.domain.fleet import FleetIndex
+from tests.unit.vpp.lab.twin.physics.parts import FLEET, STEP_S, nothing, rows_of
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.lab.twin.physics.charging import (
     TAIL,
     V2G_FLOOR_SOC,
@@ -15,21 +14,6 @@ from vpp.lab.twin.physics.charging import (
     V2gChargers,
     deliverable_kwh,
 )
-from vpp.lab.twin.physics.loads import Loads
-from vpp.lab.twin.physics.stationary import Batteries, Inverters
-from vpp.lab.twin.physics.weather import Weather
-from vpp.lab.twin.population.presets import demo_fleet
-
-FLEET = demo_fleet(stations=40, inverters=10, batteries=4, v2g=5, sites=4)
-STEP_S = 5.0
-
-
-def rows_of(*classes: ResourceClass, fleet: FleetIndex = FLEET) -> RowArray:
-    return np.flatnonzero(fleet.is_class(*classes)).astype(np.int32)
-
-
-def nothing(count: int) -> FloatArray:
-    return np.full((2, count), np.nan)
 
 
 def charger(need_kwh: float = 10.0) -> Chargers:
@@ -116,73 +100,3 @@ def test_a_v2g_car_that_must_soon_leave_refuses_to_discharge() -> None:
     assert least_kw[0] == pytest.approx(-15.0)
     cars.step(nothing(1), np.array([15.0]), STEP_S, 1e6 - 3600.0)
     assert cars.bounds_kw()[0][0] == pytest.approx(0.0)
-
-
-def test_a_battery_keeps_its_energy_books() -> None:
-    batteries = Batteries(FLEET, rows_of(ResourceClass.STORAGE), np.random.default_rng(1))
-    before = batteries.soc.copy()
-    charged_kwh = np.zeros(4)
-    for _ in range(100):
-        charged_kwh += batteries.step(np.full((2, 4), 50.0), np.zeros(4), STEP_S)[0] * STEP_S / 3600
-    assert (batteries.soc - before)[0] * 261.0 == pytest.approx(charged_kwh * 0.93)
-
-
-def test_a_battery_stops_at_ten_per_cent_and_idles_without_orders() -> None:
-    batteries = Batteries(FLEET, rows_of(ResourceClass.STORAGE), np.random.default_rng(1))
-    for _ in range(3000):
-        batteries.step(np.stack([np.full(4, -125.0), np.full(4, np.nan)]), np.full(4, np.nan), STEP_S)
-    assert batteries.soc[0] == pytest.approx(np.full(4, 0.10))
-    assert (batteries.power_kw == 0.0).all()
-
-
-def test_an_inverter_can_only_be_held_back() -> None:
-    inverters = Inverters(FLEET, rows_of(ResourceClass.PV), np.random.default_rng(1))
-    sky = Weather.builtin().at(1_752_638_400.0)
-    transmission = np.ones(10)
-    for _ in range(20):
-        asked = np.stack([np.full(10, -5.0), np.full(10, np.nan)])
-        power_kw = inverters.step(asked, np.full(10, np.nan), STEP_S, sky=sky, transmission=transmission)
-    assert power_kw[0] == pytest.approx(np.maximum(inverters.available_kw, -5.0), rel=1e-3)
-    assert power_kw[1] == pytest.approx(inverters.available_kw, rel=1e-3)
-
-
-def buildings() -> Loads:
-    return Loads(FLEET, rows_of(ResourceClass.HVAC), np.random.default_rng(1))
-
-
-def run(loads: Loads, asked: FloatArray, minutes: float, base_kw: float = 800.0) -> FloatArray:
-    """Return power at the end of every step, shape ``(n_steps, 2, m)``."""
-    count = len(loads.rows)
-    steps = round(60 * minutes / STEP_S)
-    base = np.full(count, base_kw)
-    return np.stack([loads.step(asked, np.full(count, np.nan), STEP_S, base) for _ in range(steps)])
-
-
-def test_a_building_without_orders_takes_its_baseline() -> None:
-    loads = buildings()
-    assert (run(loads, nothing(2), 10) == 800.0).all()
-
-
-def test_a_building_cuts_a_quarter_for_an_hour_and_less_after() -> None:
-    loads = buildings()
-    power_kw = run(loads, np.zeros((2, 2)), 150)
-    assert power_kw[720 - 1, 0] == pytest.approx(np.full(2, 600.0), abs=1.0)
-    assert power_kw[-1, 0] == pytest.approx(np.full(2, 680.0), abs=15.0)
-
-
-def test_ten_to_twenty_per_cent_of_the_cut_comes_back_within_two_hours() -> None:
-    loads = buildings()
-    cut_kwh = (800.0 - run(loads, np.zeros((2, 2)), 60)[:, 0, 0]).sum() * STEP_S / 3600
-    after_kw = run(loads, nothing(2), 120)[:, 0, 0]
-    cut_kwh += np.maximum(800.0 - after_kw, 0.0).sum() * STEP_S / 3600
-    back_kwh = np.maximum(after_kw - 800.0, 0.0).sum() * STEP_S / 3600
-    assert 0.10 <= back_kwh / cut_kwh <= 0.20
-
-
-def test_a_plant_cuts_its_contract_by_its_ramp_and_does_not_rebound() -> None:
-    loads = Loads(FLEET, rows_of(ResourceClass.INDUSTRY), np.random.default_rng(1))
-    power_kw = run(loads, np.zeros((2, 2)), 30, base_kw=2600.0)
-    assert power_kw[12 * 4, 0, 0] > 2600.0 - 0.6 * 1000.0
-    assert power_kw[-1, 0] == pytest.approx([1600.0, 1500.0], abs=1.0)
-    after_kw = run(loads, nothing(2), 60, base_kw=2600.0)
-    assert after_kw.max() <= 2600.0 + 1e-9

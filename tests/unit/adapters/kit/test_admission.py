@@ -1,0 +1,37 @@
+"""Admission: token bucket, queue of handshakes, and the detection of a rush."""
+
+import math
+
+from adapters.kit.admission import Admission, Bucket, Rush
+
+
+def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
+    bucket = Bucket(8.0, 5.0)
+    assert sum(bucket.take(0.0) for _ in range(20)) == 5
+    assert sum(bucket.take(1.0) for _ in range(20)) == 5
+    assert sum(bucket.take(1.0 + n / 8.0) for n in range(1, 21)) == 20
+    assert Bucket(math.inf, 0.0).take(0.0)
+
+
+def test_the_longer_the_queue_the_later_may_those_turned_away_come_back() -> None:
+    admission = Admission(10.0, 10.0)
+    waits = [admission.admit(0.0, prior=lambda: False) for _ in range(1010)]
+    assert waits[:10] == [0.0] * 10
+    assert 1.0 <= waits[10] <= 1.5
+    assert 100.0 <= waits[-1] <= 150.0
+    assert admission.admit(0.0, prior=lambda: True) == 0.0
+
+
+def test_a_rush_outlasts_a_lull_between_gusts_and_a_trickle_is_none() -> None:
+    rush = Rush()
+    assert not rush.lasts(0.0)
+    for _ in range(Rush.MANY + 1):
+        rush.came()
+    rush.tick(0.1)
+    rush.tick(0.6)
+    assert rush.lasts(0.9)
+    assert not rush.lasts(0.1 + Rush.CALM_WALL_S)
+    for tick in range(20, 40):
+        rush.came()
+        rush.tick(tick * 0.1)
+        assert not rush.lasts(tick * 0.1)

@@ -1,0 +1,68 @@
+"""The directory of sites and devices: addresses, growth, and proof that a site is back."""
+
+import pytest
+
+from adapters.mqtt.site_directory import SiteDirectory
+from vpp.domain.errors import InputError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+
+def _fleet(*addresses: str) -> FleetIndex:
+    return FleetIndex(
+        areas=(Area(id="n", name="N"),),
+        operators=(Operator(id="o", name="O"),),
+        transformers=(Transformer(id="t", area_id="n", limit_kw=9.0, export_limit_kw=0.0),),
+        sites=(Site(id="s", name="S", area_id="n", operator_id="o", transformer_id="t"),),
+        resources=tuple(
+            Resource(
+                id=f"r{row}",
+                site_id="s",
+                resource_class=ResourceClass.HVAC,
+                adapter=Adapter.MQTT,
+                address=address,
+                p_min_kw=-3.0,
+                p_max_kw=2.0,
+            )
+            for row, address in enumerate(addresses)
+        ),
+    )
+
+
+def test_a_roster_grows_and_keeps_its_rows() -> None:
+    roster = SiteDirectory()
+    assert roster.assign(_fleet("a/1")) == [0]
+    assert roster.assign(_fleet("a/1", "a/2", "b/1")) == [1, 2]
+    assert (roster.rows("a"), roster.row("b", "1"), roster.span_kw(0)) == ([0, 1], 2, 3.0)
+
+
+@pytest.mark.parametrize("address", ["mall", "mall/", "/ahu", "a+/b", "a/#", "a/b/c", "a b/c"])
+def test_an_address_that_cannot_be_a_topic_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="address"):
+        SiteDirectory().assign(_fleet(address))
+
+
+def test_two_rows_at_one_address_are_refused() -> None:
+    with pytest.raises(InputError, match="no other resource"):
+        SiteDirectory().assign(_fleet("a/1", "a/1"))
+
+
+def test_only_what_was_measured_after_the_loss_proves_a_return() -> None:
+    roster = SiteDirectory()
+    roster.assign(_fleet("a/1"))
+    assert roster.came("a") == [0]
+    assert not roster.proves_return("a", 10.0)
+    roster.lost("a", 20.0)
+    assert not roster.proves_return("a", 19.0), "a report that was still on its way"
+    assert roster.proves_return("a", 21.0)
+
+
+def test_a_status_from_before_the_broker_was_lost_tells_nothing_of_now() -> None:
+    roster = SiteDirectory()
+    roster.assign(_fleet("a/1"))
+    assert not roster.predates_loss(10.0), "nothing has been lost yet"
+    roster.lost_all(20.0)
+    assert roster.predates_loss(20.0)
+    assert not roster.predates_loss(21.0)
+    assert not roster.predates_loss(None), "a gateway need not say when"

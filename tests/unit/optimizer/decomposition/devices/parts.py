@@ -1,0 +1,23 @@
+"""One device in columns."""
+
+import numpy as np
+
+from optimizer.decomposition.arrays import (
+    DESK_ROWS,
+    INERTIA,
+    PRICE,
+    UP,
+    Floats,
+)
+
+STEPS = 16
+SMOOTH = 1e-5
+
+
+def desk(price: Floats, *, smooth: float = SMOOTH, power: float = 10.0) -> Floats:
+    """Return a desk of one device at ``price``, hardly smoothed."""
+    case = np.zeros((DESK_ROWS, STEPS + 1))
+    case[PRICE, : len(price)] = price
+    case[INERTIA] = power / smooth
+    case[UP] = power
+    return case

@@ -1,0 +1,158 @@
+"""The portfolio of all regulation requests, from their start to their end and through a restart."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from tests.unit.vpp.dispatch.regulation.parts import DISPATCH, T0, T0_S, Journal, device, seen, small_fleet, usual_kw
+from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
+from vpp.dispatch.requests.book import RequestBook
+from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.request import (
+    BaselineMethod,
+    Direction,
+    DispatchRequest,
+    NoticeClass,
+    Product,
+    Quote,
+    RequestDraft,
+    Verdict,
+)
+from vpp.domain.resource import ResourceClass
+
+START = T0 + timedelta(minutes=10)
+
+
+def _accepted(book: RequestBook, product: Product = Product.REGULATION) -> DispatchRequest:
+    draft = RequestDraft(
+        product=product,
+        direction=Direction.UP,
+        target_kw=300.0,
+        area="city",
+        start_at=START,
+        end_at=START + timedelta(hours=1),
+        notice_class=NoticeClass.SECOND,
+        ramp_minutes=0.0,
+        baseline_method=BaselineMethod.AUTOMATIC,
+    )
+    request, _ = book.submit(draft, key=None, actor="test", now=T0, known_areas=())
+    quote = Quote(
+        verdict=Verdict.FEASIBLE,
+        interval_starts_at=(),
+        deliverable_p10_kw=(),
+        deliverable_p50_kw=(),
+        deliverable_p90_kw=(),
+        max_hold_minutes=60.0,
+        ramp_kw_per_min=1.0,
+        rebound_kw=(),
+        cost_cny=0.0,
+        limits=(),
+        counter_offers=(),
+        promises_broken=0,
+        expires_at=T0 + timedelta(minutes=5),
+    )
+    book.quoted(request.id, quote, T0)
+    return book.accept(request.id, offer=None, actor="test", now=T0)
+
+
+def _reservation(index: FleetIndex) -> Reservation:
+    nobody = np.zeros(len(index), dtype=np.bool_)
+    return Reservation(
+        holding=~nobody,
+        base_kw=usual_kw(index),
+        held_kw=np.full(len(index), np.nan),
+        kept=nobody,
+        pinned=nobody,
+        burden=np.zeros(len(index)),
+    )
+
+
+def _portfolio(book: RequestBook) -> RegulationPortfolio:
+    return RegulationPortfolio(book, small_fleet(), Journal().record, dispatch=DISPATCH)
+
+
+def test_a_request_is_followed_from_its_start_to_its_end() -> None:
+    book = RequestBook(Journal().record, DISPATCH)
+    request, index = _accepted(book), small_fleet()
+    desk = _portfolio(book)
+    start_s = START.timestamp()
+    assert desk.take(request.id, np.array([start_s]), np.array([0.5]), unit="value", now_s=T0_S) == 1
+    assert not desk.is_due(request, T0_S)
+    assert desk.is_due(request, start_s)
+    base = usual_kw(index)
+    followed = desk.follow(request.id, seen(index, base, start_s), _reservation(index))
+    assert followed.told_kw == pytest.approx(150.0)
+    assert np.nansum((base - desk.follower(request.id).power_kw)[:-1]) == pytest.approx(150.0)
+    standing = desk.standing(request.id, start_s)
+    assert (standing.asked_kw, standing.capacity_kw) == (150.0, 300.0)
+    assert list(desk.tick(start_s + 4.0)) == [request.id]
+    desk.forget(())
+    assert desk.tick(start_s + 8.0) == {}
+
+
+def test_after_its_end_a_signal_fades() -> None:
+    book = RequestBook(Journal().record, DISPATCH)
+    request = _accepted(book)
+    desk = _portfolio(book)
+    end_s = request.draft.end_at.timestamp()
+    desk.take(request.id, np.array([end_s - 1.0]), np.array([1.0]), unit="value", now_s=T0_S)
+    asked = [desk.asked_kw(request.id, end_s + after) for after in (-1.0, 0.0, 45.0, 200.0)]
+    assert asked == pytest.approx([300.0, 300.0, 285.0, 0.0])
+
+
+def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal() -> None:
+    journal, kind = Journal(), "dispatch.tracking"
+    book = RequestBook(journal.record, DISPATCH)
+    request = _accepted(book)
+    start_s = START.timestamp()
+    for at_s, figures in (
+        (start_s - 10.0, (1.0, 2.0, 3.0)),
+        (start_s, (5.0, 9.0, 6.0)),
+        (start_s + 10.0, (7.0, None, 1.0)),
+    ):
+        names = ("target_kw", "baseline_kw", "measured_kw")
+        journal.record(kind, at_s, {"id": request.id, **dict(zip(names, figures, strict=True))})
+    desk = _portfolio(book)
+    desk.restore(journal.entries, kind)
+    standing = desk.standing(request.id, start_s)
+    assert (standing.time_s.tolist(), standing.signal_kw.tolist(), standing.response_kw.tolist()) == (
+        [start_s],
+        [5.0],
+        [3.0],
+    )
+
+
+def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they_end() -> None:
+    book = RequestBook(Journal().record, DISPATCH)
+    request = _accepted(book)
+    desk = _portfolio(book)
+    late = np.array([START.timestamp() + 3601.0])
+    with pytest.raises(InputError, match="end of the request"):
+        desk.take(request.id, late, np.array([0.1]), unit="value", now_s=T0_S)
+    with pytest.raises(UnknownIdError):
+        desk.take("nobody", late, np.array([0.1]), unit="value", now_s=T0_S)
+    book.cancel(request.id, actor="test", reason="test", now=T0)
+    with pytest.raises(ConflictError, match="cancelled"):
+        desk.take(request.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
+    other = RequestBook(Journal().record, DISPATCH)
+    shaving = _accepted(other, Product.PEAK_SHAVING)
+    with pytest.raises(ConflictError, match="follows no signal"):
+        _portfolio(other).take(shaving.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
+    with pytest.raises(ConflictError, match="no accepted request for regulation"):
+        _portfolio(other).standing(shaving.id, T0_S)
+
+
+def test_a_larger_fleet_is_followed_anew() -> None:
+    book = RequestBook(Journal().record, DISPATCH)
+    request = _accepted(book)
+    desk = _portfolio(book)
+    index = small_fleet()
+    larger = replace(index, resources=(*index.resources, device(ResourceClass.STORAGE, 99, -10.0, 10.0)))
+    desk.resize(larger)
+    base = np.append(usual_kw(index), 0.0)
+    state = seen(larger, base)
+    desk.follow(request.id, state, _reservation(larger)._replace(base_kw=base))
+    assert len(desk.follower(request.id).power_kw) == len(larger)

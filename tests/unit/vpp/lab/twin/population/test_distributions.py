@@ -1,0 +1,10 @@
+"""Tables of charging habits."""
+
+from vpp.lab.twin.population.distributions import HABITS
+
+
+def test_tables_have_24_hours_and_falling_quantiles() -> None:
+    for habits in HABITS.values():
+        assert len(habits.workday) == len(habits.weekend) == len(habits.stay_shape) == 24
+        assert list(habits.energy_kwh) == sorted(habits.energy_kwh, reverse=True)
+        assert list(habits.stay_h) == sorted(habits.stay_h, reverse=True)

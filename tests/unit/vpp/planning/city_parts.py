@@ -1,0 +1,51 @@
+"""A small synthetic city, its forecast, its plan and the basis of its quotes."""
+
+from functools import cache
+
+import numpy as np
+
+from vpp.domain.fleet_state import FleetState
+from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
+from vpp.domain.timegrid import instant
+from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, picture, plan_of
+from vpp.planning.forecast.load_forecast import Forecast, forecast
+from vpp.planning.forecast.load_history import LoadHistory
+from vpp.planning.quote.outlook import Outlook
+from vpp.planning.quote.quote_basis import QuoteBasis
+
+ROWS = 3_000
+DAY = 86_400.0
+
+
+@cache
+def made() -> City:
+    return city(ROWS)
+
+
+@cache
+def now() -> FleetState:
+    return picture(made(), seed=1)
+
+
+@cache
+def outlook() -> Forecast:
+    return forecast(now(), CityMeter(made=made()), load_history=LoadHistory(days=3))
+
+
+@cache
+def ground() -> QuoteBasis:
+    seen = Outlook.of(now(), forecast=outlook(), schedule=plan_of(now(), outlook()))
+    return QuoteBasis.of(seen, np.full(len(now()), 0.95))
+
+
+def city_draft(**changes: object) -> RequestDraft:
+    values: dict[str, object] = {
+        "product": Product.PEAK_SHAVING,
+        "direction": Direction.UP,
+        "target_kw": 2_000.0,
+        "area": CITY,
+        "start_at": instant(NOW_S + 5_400.0),
+        "end_at": instant(NOW_S + 12_600.0),
+        "notice_class": NoticeClass.INTRADAY,
+    }
+    return RequestDraft(**(values | changes))  # type: ignore[arg-type]  # a test table

@@ -1,0 +1,43 @@
+"""Settlement terms: bands, amounts, and who is never charged."""
+
+import numpy as np
+import pytest
+
+from vpp.domain.errors import InputError
+from vpp.settlement.settlement_terms import SICHUAN, Band, BandRule, SettlementTerms, settle
+
+
+def test_each_interval_is_paid_by_its_own_commitment() -> None:
+    terms = SettlementTerms()
+    changed = settle(np.array([400.0, 800.0]), np.array([400.0, 800.0]), 0.25, terms)
+    apart = [settle(np.array([kw]), kw, 0.25, terms)["gross"] for kw in (400.0, 800.0)]
+    assert changed["gross"] == pytest.approx(sum(apart))
+    short = settle(np.array([400.0, 400.0]), np.array([400.0, 800.0]), 0.25, terms)
+    assert short["gross"] == pytest.approx(apart[0]), "half of what was promised earns nothing by the 80 per cent rule"
+
+
+def test_the_four_amounts_of_a_short_delivery_in_sichuan() -> None:
+    terms = SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0, retained_ratio=0.25)
+    amounts = settle(np.array([70.0, 90.0, 70.0, 90.0]), 100.0, 0.25, terms)
+    # The hour's mean is 80 of 100 kW: 80 kWh paid, 10 kWh short of nine tenths at 1.1 times the price.
+    assert amounts == pytest.approx({"gross": 160.0, "penalty": 22.0, "net": 138.0, "distributable": 103.5})
+
+
+def test_users_are_never_charged() -> None:
+    amounts = settle(np.array([-20.0]), 100.0, 0.25, SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0))
+    assert amounts["net"] == pytest.approx(-49.5)
+    assert amounts["distributable"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "bands",
+    [
+        (),
+        (Band(lo=0.1, hi=float("inf"), pay_factor=1.0),),
+        (Band(lo=0.0, hi=0.5, pay_factor=1.0), Band(lo=0.6, hi=float("inf"), pay_factor=1.0)),
+        (Band(lo=0.0, hi=float("inf"), pay_factor=1.0, penalty_factor=1.0),),
+    ],
+)
+def test_bands_with_gaps_or_endless_penalties_are_refused(bands: tuple[Band, ...]) -> None:
+    with pytest.raises(InputError):
+        BandRule(name="bad", version="1", bands=bands, period_steps=1, source="")
