@@ -1,15 +1,13 @@
 """Bulk bodies: records as JSON or CSV. Pure functions, fit for a thread."""
 
-import csv
-import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from vpp.api.problems import RejectedFieldsError, shown
 from vpp.api.schemas.base import FieldError
+from vpp.domain.csv_table import lines_in_body
 from vpp.domain.errors import InputError
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
@@ -52,7 +50,7 @@ def csv_records(body: bytes, numeric: frozenset[str]) -> list[dict[str, object]]
         InputError: It is not UTF-8, has no records, or names a field twice.
         RejectedFieldsError: Rows with more or fewer fields than the header.
     """
-    header, *lines = lines_of(body)
+    header, *lines = (line.cells for line in lines_in_body(body))
     if len(set(header)) < len(header):
         raise InputError("header", header, "each field name once")
     uneven = [
@@ -66,25 +64,6 @@ def csv_records(body: bytes, numeric: frozenset[str]) -> list[dict[str, object]]
         {name: _number(cell) if name in numeric else cell for name, cell in zip(header, line, strict=True) if cell}
         for line in lines
     ]
-
-
-def lines_of(body: bytes) -> Iterator[list[str]]:
-    """Iterate the lines of a CSV that hold anything, the header first; a body is never held twice.
-
-    Raises:
-        InputError: It is not CSV in UTF-8, or has no line after its header.
-    """
-    lines = csv.reader(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline=""), strict=True)
-    count = 0
-    try:
-        for line in lines:
-            if line:
-                count += 1
-                yield line
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("body", shown(body[:80]), f"CSV in UTF-8 ({error})") from error
-    if count <= 1:
-        raise InputError("body", shown(body[:80]), "a header line and at least one record")
 
 
 def _number(cell: str) -> object:

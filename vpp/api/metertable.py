@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from vpp.api.bodies import lines_of
 from vpp.api.problems import MAX_ERRORS, RejectedFieldsError, shown
 from vpp.api.schemas.base import LAST_YEAR, FieldError
+from vpp.domain.csv_table import is_plain, lines_in_body
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -55,7 +55,7 @@ def meter_table(body: bytes, known: Container[str]) -> MeterTable:
         InputError: The header makes no sense, or the table covers too long a time.
         RejectedFieldsError: Ids that are not known, or lines with a start or a value that makes no sense, by number.
     """
-    lines = lines_of(body)
+    lines = (line.cells for line in lines_in_body(body))
     header = next(lines, [""])
     resource_ids = _resource_ids(header, known)
     starts_s, means = _means(lines, header)
@@ -123,20 +123,15 @@ def _row_means(line: Sequence[str], header: Sequence[str]) -> FloatArray:
         means = np.array([cell or "nan" for cell in line[1:]], dtype=np.float64)
     except (ValueError, OverflowError):
         means = None
-    if means is None or np.isinf(means).any() or not all(map(_is_plain, line[1:])):
+    if means is None or np.isinf(means).any() or not all(map(is_plain, line[1:])):
         name, cell = next((n, c) for n, c in zip(header[1:], line[1:], strict=True) if not _is_mean(c))
         raise InputError(name, cell, _MEAN_ACCEPTED)
     return means
 
 
-def _is_plain(cell: str) -> bool:
-    """Return whether a cell has none of what Python reads as a number and other programs do not."""
-    return cell.isascii() and "_" not in cell
-
-
 def _is_mean(cell: str) -> bool:
     try:
-        return _is_plain(cell) and not np.isinf(float(cell or "nan"))
+        return is_plain(cell) and not np.isinf(float(cell or "nan"))
     except ValueError:
         return False
 

@@ -1,6 +1,5 @@
 """``vpp keys``: keys for charging stations, and the file their hashes are kept in."""
 
-import csv
 import os
 import secrets
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adapters.ocpp.central_system.security import KeyTable, new_key
+from vpp.domain.csv_table import lines_in_file
 from vpp.domain.errors import ConfigurationError, InputError
 
 _SECRET_BYTES = 32
@@ -54,8 +54,8 @@ def _table_at(path: Path) -> KeyTable:
 
 def _ids(file: Path) -> list[str]:
     """Return the stations named in a file, one a line, or in the first column of a CSV that begins ``station``."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        found = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip() and row[0][0] != "#"]
+    firsts = (line.cells[0] for line in lines_in_file(file, least=0))
+    found = [cell.strip() for cell in firsts if cell.strip() and cell[0] != "#"]
     names = found[1:] if found[:1] == ["station"] else found
     for name in names:
         if ":" in name or "/" in name or len(name) > _LONGEST_ID or not name.isprintable():

@@ -4,20 +4,18 @@ Times are instants with an offset, or seconds; values lie in [-1, 1], positive w
 the column ``target_kw``. A value holds until the next.
 """
 
-import csv
-import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from vpp.domain.csv_table import CsvLine, lines_in_body, number_in
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 
-_TIME_WORDS = "an ISO-8601 time with an offset, e.g. 2026-07-15T14:00:00+08:00, or seconds"
+_TIME_ACCEPTED = "an ISO-8601 time with an offset, e.g. 2026-07-15T14:00:00+08:00, or seconds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,57 +71,38 @@ def parse_signal(content: bytes) -> Signal:
     Raises:
         InputError: Names the row, from 1 below the header, and what it should hold.
     """
-    header, lines = _table(content)
+    head, *lines = lines_in_body(content)
+    header = [name.strip() for name in head.cells]
     unit = "target_kw" if "target_kw" in header else "value"
     if sorted(header) != sorted(("time", unit)):
         raise InputError("header", ",".join(header)[:80], "the columns time and value, or time and target_kw")
     when, what = header.index("time"), header.index(unit)
     time_s, value = np.empty(len(lines)), np.empty(len(lines))
-    for row, line in enumerate(lines, 1):
-        if len(line) != len(header):
-            raise InputError(f"row {row}", len(line), f"{len(header)} fields, as the header has")
-        time_s[row - 1] = _seconds(row, line[when])
-        value[row - 1] = _value(row, line[what], unit)
-        if row > 1 and not time_s[row - 1] > time_s[row - 2]:
-            raise InputError(f"row {row}, time", line[when], "a time after that of the row before")
+    for place, line in enumerate(lines):
+        line.check_width(header)
+        time_s[place] = _seconds(line, line.cells[when])
+        value[place] = _value(line, line.cells[what], unit)
+        if place and not time_s[place] > time_s[place - 1]:
+            raise InputError(f"{line.where}, time", line.cells[when], "a time after that of the row before")
     return Signal(time_s=time_s, value=value, unit=unit)
 
 
-def _table(content: bytes) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("body", content[:40], f"CSV in UTF-8 ({error})") from error
-    if len(lines) <= 1:
-        raise InputError("body", content[:40], "a header line and at least one row")
-    return [name.strip() for name in lines[0]], lines[1:]
-
-
-def _number(cell: str) -> float:
-    """Return a number, NaN for what other programs would not read as one."""
-    try:
-        return float(cell) if cell.isascii() and "_" not in cell else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _seconds(row: int, cell: str) -> float:
-    seconds = _number(cell)
+def _seconds(line: CsvLine, cell: str) -> float:
+    seconds = number_in(cell)
     if math.isfinite(seconds):
         return seconds
     try:
         at = datetime.fromisoformat(cell)
     except ValueError:
-        raise InputError(f"row {row}, time", cell, _TIME_WORDS) from None
+        raise InputError(f"{line.where}, time", cell, _TIME_ACCEPTED) from None
     if at.tzinfo is None:
-        raise InputError(f"row {row}, time", cell, _TIME_WORDS)
+        raise InputError(f"{line.where}, time", cell, _TIME_ACCEPTED)
     return at.timestamp()
 
 
-def _value(row: int, cell: str, unit: str) -> float:
-    value = _number(cell)
+def _value(line: CsvLine, cell: str, unit: str) -> float:
+    value = number_in(cell)
     if not math.isfinite(value) or (unit == "value" and abs(value) > 1.0):
         accepted = "a number of kW" if unit == "target_kw" else "a number from -1 to 1"
-        raise InputError(f"row {row}, {unit}", cell, accepted)
+        raise InputError(f"{line.where}, {unit}", cell, accepted)
     return value

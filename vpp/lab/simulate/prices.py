@@ -1,8 +1,7 @@
 """Prices of one's own in place of the tariff: a CSV of instants, or of the hours of a day."""
 
-import csv
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from vpp.domain.csv_table import CsvLine, lines_in_file, number_in
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -68,16 +68,13 @@ def prices_from_csv(path: Path) -> PriceSeries:
         OSError: It cannot be read.
         InputError: A column or value is missing or makes no sense, named by line.
     """
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        header = reader.fieldnames or []
-        when = next((name for name in _TIMES if name in header), None)
-        price = next((name for name in _PRICES if name in header), None)
-        if when is None or price is None:
-            raise InputError(f"{path} header", ",".join(header), "time or hour, and price_cny_per_kwh")
-        rows = [_row(row, when, price, f"{path.name} line {reader.line_num}") for row in reader]
-    if not rows:
-        raise InputError(str(path), "no rows", "at least one price")
+    lines = lines_in_file(path)
+    header = next(lines).cells
+    when = next((name for name in _TIMES if name in header), None)
+    price = next((name for name in _PRICES if name in header), None)
+    if when is None or price is None:
+        raise InputError(f"{path.name} header", ",".join(header), "time or hour, and price_cny_per_kwh")
+    rows = [_row(line, line.named(header), when, price) for line in lines]
     rows.sort(key=_place)
     _check_once(rows, when)
     steps_s = _steps_s(rows) if when == "time" else []
@@ -127,28 +124,24 @@ def _steps_s(rows: Sequence[_Row]) -> list[float]:
     return steps_s
 
 
-def _row(row: dict[str, str], when: str, price: str, where: str) -> _Row:
-    value = _price(row[price], price, where)
+def _row(line: CsvLine, cells: Mapping[str, str], when: str, price: str) -> _Row:
+    value, said = _price(line, cells[price], price), cells[when]
     try:
         if when == "hour":
-            return _Row(where=where, said=row["hour"], hour=range(24).index(int(row["hour"])), at_s=None, price=value)
-        at = datetime.fromisoformat(row["time"])
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}, column {when}", row[when], "an ISO 8601 time, or an hour from 0 to 23") from error
-    if at.year not in _YEARS:
-        raise InputError(f"{where}, column time", row["time"], "a time from 2000 to 2099")
-    local = (at if at.tzinfo else at.replace(tzinfo=_ZONE)).astimezone(_ZONE)
-    return _Row(where=where, said=row["time"], hour=local.hour, at_s=local.timestamp(), price=value)
-
-
-def _price(cell: str | None, column: str, where: str) -> float:
-    try:
-        value = float(cell or "") * _PRICES[column]
+            hour = range(24).index(int(said))
+            return _Row(where=line.where, said=said, hour=hour, at_s=None, price=value)
+        at = datetime.fromisoformat(said)
     except ValueError as error:
-        raise InputError(f"{where}, column {column}", cell, "a number") from error
+        raise InputError(line.at(when), said, "an ISO 8601 time, or an hour from 0 to 23") from error
+    if at.year not in _YEARS:
+        raise InputError(line.at("time"), said, "a time from 2000 to 2099")
+    local = (at if at.tzinfo else at.replace(tzinfo=_ZONE)).astimezone(_ZONE)
+    return _Row(where=line.where, said=said, hour=local.hour, at_s=local.timestamp(), price=value)
+
+
+def _price(line: CsvLine, cell: str, column: str) -> float:
+    value = number_in(cell) * _PRICES[column]
     if not abs(value) <= _MOST_CNY_PER_KWH:
         most = _MOST_CNY_PER_KWH / _PRICES[column]
-        raise InputError(
-            f"{where}, column {column}", cell, f"a number from -{most:g} to {most:g}, by the unit in the name"
-        )
+        raise InputError(line.at(column), cell, f"a number from -{most:g} to {most:g}, by the unit in the name")
     return value

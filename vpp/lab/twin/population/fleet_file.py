@@ -9,8 +9,6 @@ A folder: ``resources.csv`` and any of ``areas.csv, operators.csv, transformers.
 types of those names.
 """
 
-import csv
-import gzip
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +16,13 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vpp.domain.csv_table import CsvLine, check_columns, lines_in_file, number_in
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 
 Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
-Row = Mapping[str, str]
 _PLACING = (
     "site_id",
     "area_id",
@@ -51,35 +49,28 @@ _FILES: Mapping[str, type[Area | Operator | Transformer | Site]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One row of a file.
+class Row:
+    """One row of a file, by column."""
 
-    Attributes:
-        where: File and line, for messages.
-    """
+    line: CsvLine
+    cells: Mapping[str, str]
 
-    where: str
-    cells: Row
+    def at(self, name: str) -> str:
+        """Return the name of a cell for errors."""
+        return self.line.at(name)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a cell's text, ``default`` where it is empty or there is no such column."""
-        return (self.cells.get(name) or "").strip() or default
+        return self.cells.get(name, "").strip() or default
 
     def number(self, name: str, default: float = math.nan) -> float:
-        """Return a cell's number.
-
-        Raises:
-            InputError: It holds something else.
-        """
+        """Return a cell's number, ``default`` where it is empty; raises InputError where it holds something else."""
         text = self.text(name)
         if not text:
             return default
-        try:
-            value = float(text)
-        except ValueError as error:
-            raise InputError(f"{self.where}, column {name}", text, "a number") from error
+        value = number_in(text)
         if math.isnan(value):
-            raise InputError(f"{self.where}, column {name}", text, "a number, or nothing where it is not known")
+            raise InputError(self.at(name), text, "a number, or nothing where it is not known")
         return value
 
 
@@ -93,21 +84,21 @@ def fleet_from_csv(path: Path) -> FleetIndex:
     """
     if path.is_dir():
         return _folder(path)
-    lines = list(_lines(path, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
-    return _one_file(lines)
+    rows = list(_rows(path, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
+    return _one_file(rows)
 
 
 def _folder(path: Path) -> FleetIndex:
     file = _found(path, "resources")
     if file is None:
         raise InputError(str(path), "no resources.csv", "a folder that holds resources.csv")
-    lines = list(_lines(file, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
+    rows = list(_rows(file, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
     parts: dict[str, Any] = {name: _things(path, name, kind) for name, kind in _FILES.items()}
     if not parts["sites"]:
         if parts["transformers"] or parts["areas"] or parts["operators"]:
             raise InputError(str(path), "no sites.csv", "sites.csv beside the other files, for it joins them")
-        return _one_file(lines)
-    return FleetIndex(resources=tuple(_resource(line) for line in lines), **parts)
+        return _one_file(rows)
+    return FleetIndex(resources=tuple(_resource(row) for row in rows), **parts)
 
 
 def _found(path: Path, name: str) -> Path | None:
@@ -119,33 +110,33 @@ def _things(path: Path, name: str, kind: type[Thing]) -> tuple[Thing, ...]:
     if file is None:
         return ()
     required = [f.name for f in fields(kind) if f.default is MISSING]
-    return tuple(_thing(kind, line) for line in _lines(file, required=required, known=_names(kind)))
+    return tuple(_thing(kind, row) for row in _rows(file, required=required, known=_names(kind)))
 
 
-def _thing(kind: type[Thing], line: Line) -> Thing:
+def _thing(kind: type[Thing], row: Row) -> Thing:
     body: dict[str, Any] = {}
     for f in fields(kind):
-        if not line.text(f.name):
+        if not row.text(f.name):
             if f.default is MISSING:
-                raise InputError(f"{line.where}, column {f.name}", "", "a value")
+                raise InputError(row.at(f.name), "", "a value")
             continue
-        body[f.name] = line.number(f.name) if f.name.endswith("_kw") else line.text(f.name)
+        body[f.name] = row.number(f.name) if f.name.endswith("_kw") else row.text(f.name)
     return kind(**body)
 
 
-def _one_file(lines: Sequence[Line]) -> FleetIndex:
-    resources = tuple(_resource(line) for line in lines)
+def _one_file(rows: Sequence[Row]) -> FleetIndex:
+    resources = tuple(_resource(row) for row in rows)
     sites: dict[str, Site] = {}
     limits: dict[str, tuple[float, float]] = {}
     sizes: defaultdict[str, float] = defaultdict(float)
-    for line, resource in zip(lines, resources, strict=True):
-        site = _site(line)
+    for row, resource in zip(rows, resources, strict=True):
+        site = _site(row)
         if sites.setdefault(site.id, site) != site:
-            raise InputError(f"{line.where}, column site_id", site.id, "one area, operator and transformer a site")
+            raise InputError(row.at("site_id"), site.id, "one area, operator and transformer a site")
         sizes[site.transformer_id] += max(abs(resource.p_min_kw), abs(resource.p_max_kw))
-        stated = (line.number("transformer_limit_kw"), line.number("transformer_base_kw", 0.0))
+        stated = (row.number("transformer_limit_kw"), row.number("transformer_base_kw", 0.0))
         if not math.isnan(stated[0]) and limits.setdefault(site.transformer_id, stated) != stated:
-            raise InputError(f"{line.where}, column transformer_limit_kw", stated, "one limit and base a transformer")
+            raise InputError(row.at("transformer_limit_kw"), stated, "one limit and base a transformer")
     areas = {site.transformer_id: site.area_id for site in sites.values()}
     return FleetIndex(
         areas=tuple(Area(id=i, name=i) for i in dict.fromkeys(areas.values())),
@@ -156,14 +147,14 @@ def _one_file(lines: Sequence[Line]) -> FleetIndex:
     )
 
 
-def _site(line: Line) -> Site:
-    identity = line.text("site_id", line.text("transformer_id", _ALL))
+def _site(row: Row) -> Site:
+    identity = row.text("site_id", row.text("transformer_id", _ALL))
     return Site(
         id=identity,
         name=identity,
-        area_id=line.text("area_id", _ALL),
-        operator_id=line.text("operator_id", _ALL),
-        transformer_id=line.text("transformer_id", f"tr-{identity}"),
+        area_id=row.text("area_id", _ALL),
+        operator_id=row.text("operator_id", _ALL),
+        transformer_id=row.text("transformer_id", f"tr-{identity}"),
     )
 
 
@@ -172,77 +163,60 @@ def _transformer(identity: str, area: str, stated: tuple[float, float] | None, s
     return Transformer(id=identity, area_id=area, limit_kw=limit_kw, export_limit_kw=limit_kw, base_load_kw=base_kw)
 
 
-def _resource(line: Line) -> Resource:
-    kind = _member(line, "resource_class", ResourceClass)
-    adapter = _member(line, "adapter", Adapter) if line.text("adapter") else _ADAPTER[kind]
+def _resource(row: Row) -> Resource:
+    kind = _member(row, "resource_class", ResourceClass)
+    adapter = _member(row, "adapter", Adapter) if row.text("adapter") else _ADAPTER[kind]
     producing = kind is ResourceClass.PV
     body: dict[str, Any] = {
-        f.name: line.number(f.name)
+        f.name: row.number(f.name)
         for f in fields(Resource)
-        if f.name not in {"id", "site_id", "resource_class", "adapter", "address"} and line.text(f.name)
+        if f.name not in {"id", "site_id", "resource_class", "adapter", "address"} and row.text(f.name)
     }
     for name, default in (("p_max_kw", 0.0 if producing else None), ("p_min_kw", None if producing else 0.0)):
         if name not in body and default is None:
-            raise InputError(f"{line.where}, column {name}", "", "a number of kW")
+            raise InputError(row.at(name), "", "a number of kW")
         body.setdefault(name, default)
     if "phases" in body:
         body["phases"] = int(body["phases"])
-    identity = line.text("id")
+    identity = row.text("id")
     try:
         return Resource(
             id=identity,
-            site_id=line.text("site_id", line.text("transformer_id", _ALL)),
+            site_id=row.text("site_id", row.text("transformer_id", _ALL)),
             resource_class=kind,
             adapter=adapter,
-            address=line.text("address", f"{identity}/1"),
+            address=row.text("address", f"{identity}/1"),
             **body,
         )
     except InputError as error:
-        raise InputError(f"{line.where}, column {error.field}", error.value, error.accepted) from error
+        raise InputError(row.at(error.field), error.value, error.accepted) from error
 
 
 Member = TypeVar("Member", ResourceClass, Adapter)
 
 
-def _member(line: Line, name: str, kind: Callable[[str], Member]) -> Member:
+def _member(row: Row, name: str, kind: Callable[[str], Member]) -> Member:
     try:
-        return kind(line.text(name).lower())
+        return kind(row.text(name).lower())
     except ValueError as error:
         known = ", ".join(ResourceClass if name == "resource_class" else Adapter)
-        raise InputError(f"{line.where}, column {name}", line.text(name), f"one of {known}") from error
+        raise InputError(row.at(name), row.text(name), f"one of {known}") from error
 
 
-def _lines(path: Path, *, required: Sequence[str], known: Sequence[str]) -> Iterator[Line]:
-    opener = gzip.open if path.suffix == ".gz" else open
+def _rows(path: Path, *, required: Sequence[str], known: Sequence[str]) -> Iterator[Row]:
+    lines = lines_in_file(path)
+    header = next(lines).cells
+    check_columns(f"{path.name} header", header, required=required, known=known)
     seen: dict[str, int] = {}
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            _check_header(path, reader.fieldnames or (), required, known)
-            for cells in reader:
-                where = f"{path.name} line {reader.line_num}"
-                if None in cells or None in cells.values():
-                    raise InputError(where, f"{len(cells)} cells", f"{len(reader.fieldnames or ())}, as the header has")
-                line = Line(where=where, cells=cells)
-                identity = line.text("id")
-                if not identity or identity in seen:
-                    first = f", which line {seen[identity]} has" if identity else ""
-                    raise InputError(f"{where}, column id", identity + first, "an id of its own")
-                seen[identity] = reader.line_num
-                yield line
-    except (UnicodeDecodeError, csv.Error, EOFError) as error:
-        raise InputError(str(path), str(error), "a CSV file in UTF-8") from error
-    if not seen:
-        raise InputError(str(path), "no rows", "at least one row below the header")
-
-
-def _check_header(path: Path, header: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise InputError(f"{path.name} header", ",".join(header), f"the columns {', '.join(required)} too")
-    unknown = [name for name in header if name not in known]
-    if unknown:
-        raise InputError(f"{path.name} header, column {unknown[0]}", unknown[0], f"only {', '.join(known)}")
+    for line in lines:
+        line.check_width(header)
+        row = Row(line=line, cells=line.named(header))
+        identity = row.text("id")
+        if not identity or identity in seen:
+            first = f", which line {seen[identity]} has" if identity else ""
+            raise InputError(line.at("id"), identity + first, "an id of its own")
+        seen[identity] = line.number
+        yield row
 
 
 def _names(kind: type[Any]) -> tuple[str, ...]:

@@ -1,16 +1,14 @@
 """Charging sessions replayed from a file of real ones."""
 
-import csv
-import gzip
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from vpp.domain.csv_table import check_columns, lines_in_file, number_in
 from vpp.domain.errors import InputError, SkipError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import RowArray
@@ -125,14 +123,18 @@ class FileSessions:
     def _read(self, path: Path) -> dict[str, list[tuple[str, bool, Record]]]:
         cities: dict[str, list[tuple[str, bool, Record]]] = defaultdict(list)
         first: dict[tuple[str, ...], int] = {}
-        for line, row in _lines(path):
+        lines = lines_in_file(path)
+        header = next(lines).cells
+        check_columns(f"{path} columns", header, required=REQUIRED)
+        for line in lines:
+            row = line.named(header)
             try:
                 record = _record(row)
-                _check_new(row, line, first)
+                _check_new(row, line.number, first)
             except InputError as error:
-                self._skip(line, error)
+                self._skip(line.number, error)
                 continue
-            model = (row.get("model") or "").lower()
+            model = row.get("model", "").lower()
             rapid = any(word in model for word in _RAPID_WORDS)
             cities[row["city"]].append((f"{row['site']}/{row['port']}", rapid, record))
         return cities
@@ -143,25 +145,11 @@ class FileSessions:
             self.problems.append(f"line {line}: {error}")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{path} columns", reader.fieldnames, f"a header with {', '.join(missing)}")
-        for row in reader:
-            yield reader.line_num, row
-
-
 def _record(row: Mapping[str, str]) -> Record:
     start_s, end_s = _local_s(row, "start"), _local_s(row, "end")
     if not 0.0 < end_s - start_s <= _MOST_STAY_S:
         raise InputError("end", row["end"], f"a time within 72 h after start = {row['start']}")
-    try:
-        kwh = float(row["kwh"])
-    except (TypeError, ValueError):
-        kwh = math.nan
+    kwh = number_in(row["kwh"])
     if not 0.0 < kwh <= _MOST_KWH:
         raise InputError("kwh", row["kwh"], f"a number above 0 and at most {_MOST_KWH:g}")
     if kwh * SECONDS_PER_HOUR > _MOST_KW * (end_s - start_s):
@@ -181,7 +169,7 @@ def _check_new(row: Mapping[str, str], line: int, first: dict[tuple[str, ...], i
 def _local_s(row: Mapping[str, str], field: str) -> float:
     try:
         moment = datetime.fromisoformat(row[field])
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(field, row[field], "a local time such as 2019-07-01 08:30:00") from error
     return moment.replace(tzinfo=UTC).timestamp()
 
