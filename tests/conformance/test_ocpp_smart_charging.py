@@ -246,9 +246,10 @@ def test_every_operation_mode_is_written_as_the_schema_has_it(mode: OperationMod
     call = charging_profiles.set_profile(Version.V21, 1, draft(periods=(MODES[mode],)))
     written = period("ocpp2.1", call.payload)
     assert written["operationMode"] == mode.value
-    assert written.get("setpoint", 0.0) <= 0.0
-    assert written.get("limit", 0.0) >= 0.0
-    assert written.get("dischargeLimit", 0.0) <= 0.0
+    stated = MODES[mode]
+    powers_kw = {"setpoint": stated.setpoint_kw, "limit": stated.limit_kw, "dischargeLimit": stated.discharge_limit_kw}
+    watts = {name: 1000.0 * kw for name, kw in powers_kw.items() if math.isfinite(kw)}
+    assert {name: written[name] for name in powers_kw if name in written} == watts
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ def test_promtool_agrees(command: tuple[str, ...]) -> None:
 
 def test_panels_do_not_overlap_and_have_titles_and_descriptions() -> None:
     taken: set[tuple[int, int]] = set()
+    assert len(_dashboard()["panels"]) >= 10
     for panel in _dashboard()["panels"]:
         place = panel["gridPos"]
         cells = {

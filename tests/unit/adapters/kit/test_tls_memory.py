@@ -1,6 +1,10 @@
 """What a rush of TLS handshakes leaves behind."""
 
+import ctypes
 import math
+from types import SimpleNamespace
+
+import pytest
 
 from adapters.kit.timing_wheel import SLOT_WALL_S, TimingWheel
 from adapters.kit.tls_memory import CALM, RUSH, WINDOW_WALL_S, TlsMemory, release
@@ -52,6 +56,15 @@ def test_stations_that_come_one_by_one_leave_nothing_to_tidy_up() -> None:
     assert gateway.tidied == []
 
 
-def test_memory_that_is_free_can_be_given_back_at_any_time() -> None:
+def test_memory_that_is_free_is_given_back_by_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=trimmed.append))
     release()
+    assert trimmed == [0]
+
+
+def test_a_c_library_that_cannot_give_memory_back_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: asked.append(name) or SimpleNamespace())
     release()
+    assert asked == [None]

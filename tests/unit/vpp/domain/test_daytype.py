@@ -33,6 +33,7 @@ def test_the_announced_years_are_those_of_the_public_package() -> None:
         table = importlib.import_module("chinese_calendar.constants")
     except ModuleNotFoundError:
         pytest.skip("chinesecalendar is not installed")
+    assert {2024, 2025, 2026} <= set(CHINA.announced)
     for year, off in CHINA.announced.items():
         assert off.holidays == {day for day in table.holidays if day.year == year}
         assert off.workdays == {day for day in table.workdays if day.year == year}

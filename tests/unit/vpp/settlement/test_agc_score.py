@@ -59,10 +59,13 @@ def test_bounds_of_the_provinces_hold() -> None:
 
 def test_less_latency_is_never_worth_less_in_any_province() -> None:
     by_wait = [judged(_step(rate_kw_per_s=1.0, wait_s=wait, off_kw=0.2)) for wait in (0.0, 4.0, 10.0, 30.0)]
-    for rule in set(SCORES) - {"pjm"}:
+    provinces = set(SCORES) - {"pjm"}
+    assert len(provinces) == 4
+    for rule in provinces:
         totals = [found[rule]["total"] for found in by_wait]
         assert totals == sorted(totals, reverse=True)
 
 
 def test_every_rule_names_its_source() -> None:
+    assert len(SCORES) == 5
     assert all(rule.source and rule.name == name for name, rule in SCORES.items())

@@ -25,6 +25,7 @@ def test_every_migration_can_be_taken_back(engine: sa.Engine) -> None:
 
 
 def test_the_schema_compiles_for_postgresql() -> None:
+    assert {"journal", "counters"} <= set(metadata.tables)
     for table in metadata.sorted_tables:
         assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))
 

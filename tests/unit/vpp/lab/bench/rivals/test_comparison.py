@@ -24,7 +24,9 @@ def test_the_arrays_hold_the_problem_the_monolith_solves() -> None:
 
 
 def test_a_rival_that_is_not_installed_is_reported_and_not_invented(tmp_path: Path) -> None:
-    for rival in (rival for rival in RIVALS if rival.home == "rivals"):
+    absent = [rival for rival in RIVALS if rival.home == "rivals"]
+    assert absent
+    for rival in absent:
         found = _run(rival, tmp_path / "instance.npz", limit_s=1.0, environment=tmp_path)
         assert found["note"] == "not installed: make rivals"
         assert found["cpu_s"] is None

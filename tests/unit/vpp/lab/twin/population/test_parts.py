@@ -46,6 +46,7 @@ def test_the_connectors_of_a_station_stay_together() -> None:
     )
     for part in parts_of(doubled, 2):
         numbers = [r.address.partition("/")[0] for r in part.resources]
+        assert numbers
         assert all(numbers.count(number) == 2 for number in numbers)
 
 
