@@ -35,11 +35,12 @@ from optimizer.decomposition.arrays import (
     Stores,
     Tree,
 )
-from optimizer.decomposition.devices.battery_path import Cell, best_path, corner
+from optimizer.decomposition.devices.battery import Battery, corner
+from optimizer.decomposition.devices.battery_path import best_path
 from optimizer.decomposition.devices.flexible import loads_bound
 from optimizer.decomposition.devices.reserve import holding_proof
+from optimizer.decomposition.devices.working_rows import battery_of, bounds, recall
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.decomposition.sweep import bounds, cell_of, recall
 
 
 def lower_bound_cny(
@@ -243,7 +244,7 @@ def _stores(
             bounds(worth, stores.cell[i], length, i, stores, case)
             if memory.price > 0.0:
                 recall(memory.stores, stores.cell[i], length, memory.price, case)
-            number = cell_of(stores, i, unserved, memory.price, case)
+            number = battery_of(stores, i, unserved, memory.price, case)
             if stores.reserving[i] & (len(pay) > 0):
                 total += holding_proof(i, stores, holds, pay, case, marks, number, hold[i], spare * stores.high[i])
                 continue
@@ -253,7 +254,7 @@ def _stores(
 
 
 @njit(fastmath=True)
-def proven(case: Floats, cell: Cell) -> float:
+def proven(case: Floats, cell: Battery) -> float:
     """Return the bound that the energy values ``case[VALUE]`` prove for one battery at prices ``case[PRICE]``."""
     eta, inverse, last = cell.eta, 1.0 / cell.eta, cell.length - 1
     value = -case[VALUE, 0] * cell.begin

@@ -14,7 +14,7 @@ from numerics.jit import njit
 from optimizer.decomposition.arrays import Fleet, Floats, Ints, Memory, Prices, Schedule, Singles, Stores
 from optimizer.decomposition.bound import limit_prices
 from optimizer.decomposition.devices.reserve import note_held
-from optimizer.decomposition.flows import add_flexible, add_moved, add_panels
+from optimizer.decomposition.lagrangian.flows import add_flexible, add_moved, add_panels
 from optimizer.decomposition.outcome import devices_of, reserve_of
 from optimizer.master import Columns, recombine
 from optimizer.problem.problem import Problem

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from numerics.jit import njit
 from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
 from optimizer.decomposition.devices.reserve import held_kw
+from optimizer.decomposition.lagrangian.repair import overload_kw, owner
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.decomposition.repair import overload_kw, owner
 from optimizer.problem.problem import Problem
 
 

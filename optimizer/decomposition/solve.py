@@ -9,14 +9,22 @@ import numpy as np
 
 from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Stiffness, Tree
 from optimizer.decomposition.bound import lower_bound_cny, node_prices
-from optimizer.decomposition.contracts import bargain, decide, offers, revised
 from optimizer.decomposition.fleet import compiled, remembered, tightened
-from optimizer.decomposition.flows import flows_of, resum
+from optimizer.decomposition.lagrangian.contracts import bargain, decide, offers, revised
+from optimizer.decomposition.lagrangian.flows import flows_of, resum
+from optimizer.decomposition.lagrangian.prices import (
+    Momentum,
+    copied,
+    empty_plan,
+    no_momentum,
+    opening_prices,
+    position,
+    step,
+)
+from optimizer.decomposition.lagrangian.repair import TOLERANCE_KW, exceeds, mend, overload_kw, reachable, sweep_nodes
 from optimizer.decomposition.market import FAR
 from optimizer.decomposition.mixing import Sample, mixed, sampled
 from optimizer.decomposition.outcome import Outcome, outcome_of, power_kw
-from optimizer.decomposition.prices import Momentum, copied, empty_plan, no_momentum, opening_prices, position, step
-from optimizer.decomposition.repair import TOLERANCE_KW, exceeds, mend, overload_kw, reachable, sweep_nodes
 from optimizer.decomposition.warm import recall_plan, warm_of, warm_plan, warm_prices
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import GAP_RATIO, Solution, Status, Warm, gap_ratio

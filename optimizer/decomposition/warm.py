@@ -6,8 +6,8 @@ from numerics.jit import njit
 from optimizer.decomposition.arrays import City, Fleet, Floats, Ints, Memory, Prices, Schedule, Singles
 from optimizer.decomposition.devices.reserve import note_held
 from optimizer.decomposition.fleet import in_cells
+from optimizer.decomposition.lagrangian.prices import make_feasible, opening_prices
 from optimizer.decomposition.market import FAR, UNKNOWN
-from optimizer.decomposition.prices import make_feasible, opening_prices
 from optimizer.feasibility_projection import realise_flexible
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Warm

@@ -35,7 +35,8 @@ from optimizer.decomposition.arrays import (
     Stiffness,
     Stores,
 )
-from optimizer.decomposition.devices.battery_path import Cell, best_path, corner
+from optimizer.decomposition.devices.battery import Battery, corner
+from optimizer.decomposition.devices.battery_path import best_path
 
 _TRIES = 4
 _PROOF_TRIES = 14
@@ -81,7 +82,7 @@ def set_bounds(stores: Stores, i: int, holds: Holds, held: Floats, case: Floats)
 
 
 @njit()
-def power_price(case: Floats, cell: Cell, j: int) -> float:
+def power_price(case: Floats, cell: Battery, j: int) -> float:
     """Return what one more kW of discharge at step ``j`` would save, 0 where its bound does not bind."""
     y, down = case[POWER, j], case[DOWN, j]
     if y > -down + 1e-6 * (1.0 + abs(down)):
@@ -93,7 +94,7 @@ def power_price(case: Floats, cell: Cell, j: int) -> float:
 
 
 @njit()
-def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, cell: Cell) -> float:
+def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, cell: Battery) -> float:
     """Return what one more kW held over ``[first, last)`` costs at the present answer."""
     begin, cost = stores.arrive[i], 0.0
     for t in range(max(first - 1, begin), last - 1):
@@ -115,7 +116,7 @@ def held_back(
     plan: Schedule,
     case: Floats,
     marks: Ints,
-    cell: Cell,
+    cell: Battery,
 ) -> float:
     """Choose what store ``i`` holds and its powers with it; return the energy missing at the end.
 
@@ -186,7 +187,7 @@ def holding_proof(
     pay: Floats,
     case: Floats,
     marks: Ints,
-    cell: Cell,
+    cell: Battery,
     guess: Floats,
     enough: float,
 ) -> float:
@@ -228,7 +229,7 @@ def holding_proof(
 
 
 @njit()
-def _cost(pay: Floats, held: Floats, case: Floats, cell: Cell, short: float) -> float:
+def _cost(pay: Floats, held: Floats, case: Floats, cell: Battery, short: float) -> float:
     """Return what the present answer costs: no proof says more."""
     cost = cell.price * short
     for w in range(len(pay)):
@@ -242,7 +243,7 @@ def _cost(pay: Floats, held: Floats, case: Floats, cell: Cell, short: float) -> 
 
 
 @njit()
-def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Cell, point: Floats) -> None:
+def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Battery, point: Floats) -> None:
     """Write the present answer's energy values, and its power prices inside the windows, into ``point``."""
     begin = stores.arrive[i]
     for j in range(cell.length):
@@ -261,7 +262,7 @@ def _best_mixture(
     holds: Holds,
     pay: Floats,
     case: Floats,
-    cell: Cell,
+    cell: Battery,
     points: Floats,
     used: Flags,
 ) -> float:
@@ -298,7 +299,7 @@ def _mix(one: Floats, two: Floats, share: float, length: int, mixed: Floats) -> 
 
 
 @njit()
-def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Cell, point: Floats) -> float:
+def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Battery, point: Floats) -> float:
     """Return the bound that energy values ``point[0]`` and power prices ``point[1]`` prove."""
     eta, last, begin = cell.eta, cell.length - 1, stores.arrive[i]
     low, high, discharge = stores.low[i], cell.high, stores.discharge[i]

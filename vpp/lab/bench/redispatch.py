@@ -22,7 +22,7 @@ import orjson
 from rich.console import Console
 
 from optimizer.decomposition.fleet import compiled
-from optimizer.decomposition.repair import reachable
+from optimizer.decomposition.lagrangian.repair import reachable
 from optimizer.decomposition.warmup import warm_up
 from optimizer.heap import keep_freed_memory
 from optimizer.problem.evaluation import evaluate

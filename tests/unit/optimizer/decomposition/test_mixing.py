@@ -7,10 +7,10 @@ import pytest
 
 from optimizer.decomposition import arrays
 from optimizer.decomposition.fleet import compiled, remembered
-from optimizer.decomposition.flows import flows_of
+from optimizer.decomposition.lagrangian.flows import flows_of
+from optimizer.decomposition.lagrangian.prices import empty_plan, opening_prices
 from optimizer.decomposition.mixing import Sample, mixed, sampled
 from optimizer.decomposition.outcome import devices_of, outcome_of, power_kw
-from optimizer.decomposition.prices import empty_plan, opening_prices
 from optimizer.decomposition.solve import decompose
 from optimizer.decomposition.warm import warm_plan
 from optimizer.problem.evaluation import evaluate

@@ -15,17 +15,19 @@ from optimizer.decomposition.arrays import (
     Floats,
 )
 from optimizer.decomposition.bound import proven
-from optimizer.decomposition.devices.battery_path import Cell, best_path, funnel, limits, mended, realise
+from optimizer.decomposition.devices.battery import Battery, limits
+from optimizer.decomposition.devices.battery_path import best_path, funnel, mended
+from optimizer.decomposition.devices.battery_power import realise
 from tests.unit.optimizer.decomposition.devices.parts import STEPS, desk
 
 
-def battery(case: Floats, *, begin: float, due: float, eta: float, price: float = 4.0, kink: float = 0.0) -> Cell:
+def battery(case: Floats, *, begin: float, due: float, eta: float, price: float = 4.0, kink: float = 0.0) -> Battery:
     """Return a battery of 10 kW both ways between the desk's floor and 40 kW-steps."""
     least, most = limits(case, STEPS, eta, 0.02, kink, price)
-    return Cell(STEPS, 10.0, 40.0, begin, due, eta, 0.02, price, kink > 0.0, least, most)
+    return Battery(STEPS, 10.0, 40.0, begin, due, eta, 0.02, price, kink > 0.0, least, most)
 
 
-def linear_optimum(case: Floats, cell: Cell) -> float:
+def linear_optimum(case: Floats, cell: Battery) -> float:
     """Return the least cost of the battery as a linear program: charge, discharge, difference, missing."""
     n = cell.length
     gain = np.tril(np.ones((n, n)))
@@ -53,7 +55,7 @@ def linear_optimum(case: Floats, cell: Cell) -> float:
     return float(found.fun)
 
 
-def cost_of(case: Floats, cell: Cell, short: float) -> float:
+def cost_of(case: Floats, cell: Battery, short: float) -> float:
     power = case[POWER, : cell.length]
     wear = cell.wear * np.maximum(-power, 0.0).sum()
     away = (case[KINK, : cell.length] * np.abs(power - case[BACK, : cell.length])).sum()

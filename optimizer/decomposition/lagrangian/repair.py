@@ -21,8 +21,8 @@ from optimizer.decomposition.arrays import (
     Stiffness,
     Tree,
 )
-from optimizer.decomposition.prices import copied
-from optimizer.decomposition.sweep import sweep
+from optimizer.decomposition.lagrangian.prices import copied
+from optimizer.decomposition.lagrangian.sweep import sweep
 from optimizer.problem.devices import inside
 
 _ROUNDS = 25

@@ -1,0 +1,1 @@
+"""Augmented Lagrangian: prices, their slopes, the sweep of all devices, and repair."""
