@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from optimizer.decomposition.solve import Progress, decompose
+from optimizer.decomposition.search import Progress
+from optimizer.decomposition.solve import decompose
 from optimizer.decomposition.warmup import warm_up
 from optimizer.heap import keep_freed_memory
 from optimizer.problem.validation import ProblemError

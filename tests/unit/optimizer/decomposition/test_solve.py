@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizer.decomposition.solve import Progress, decompose
+from optimizer.decomposition.search import Progress
+from optimizer.decomposition.solve import decompose
 from optimizer.problem.evaluation import evaluate
 from optimizer.problem.problem import Band, Charging, Churn, Problem
 from optimizer.problem.solution import Solution, Status, Warm
