@@ -11,9 +11,9 @@ import structlog
 from adapters.kit.batching import Batcher
 from adapters.modbus.address import Address
 from adapters.modbus.devices.device import Device
-from adapters.modbus.devices.mapped_device import MappedDevice
-from adapters.modbus.devices.register_map import RegisterMap
-from adapters.modbus.devices.sunspec_device import SunSpecDevice
+from adapters.modbus.devices.mapped.device import MappedDevice
+from adapters.modbus.devices.mapped.register_map import RegisterMap
+from adapters.modbus.devices.sunspec.device import SunSpecDevice
 from adapters.modbus.memory import VolatileMemory
 from adapters.modbus.site import Pace, Site
 from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict

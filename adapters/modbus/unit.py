@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from adapters.modbus.devices.controls import Check, Order, UnsupportedError
 from adapters.modbus.devices.device import Device, Instruction
+from adapters.modbus.devices.orders import Check, Order, UnsupportedError
 from adapters.modbus.transport.connection import BehindGatewayError, Code, ModbusConnection, NoAnswerError, RefusedError
 from adapters.modbus.transport.writing import Group, RegisterWriter, put_back
 from vpp.domain.errors import DeviceUnreachableError, FrameError, RetryError

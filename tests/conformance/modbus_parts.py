@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from adapters.modbus import ModbusLink, RegisterMap
-from adapters.modbus.devices.sunspec_models import models
+from adapters.modbus.devices.sunspec.models import models
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.modbus import RegisterMap
-from adapters.modbus.devices.sunspec_models import models
+from adapters.modbus.devices.sunspec.models import models
 from tests.conformance.modbus_parts import (
     NO_INT,
     NO_UINT,

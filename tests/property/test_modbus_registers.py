@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.devices.controls import SetpointControl, encoded
-from adapters.modbus.devices.sunspec_models import Block, merged, models
+from adapters.modbus.devices.sunspec.control import encoded
+from adapters.modbus.devices.sunspec.models import Block, models
+from adapters.modbus.devices.sunspec.storage_controls import SetpointControl
 from adapters.modbus.transport import registers
+from adapters.modbus.transport.reading import merged
 from adapters.modbus.transport.registers import KINDS
 
 WHOLE = [name for name, kind in KINDS.items() if kind.code not in "fd" and kind.absent is not None]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adapters.modbus.address import Address
-from adapters.modbus.devices.map_trial import PointTrial, try_map
-from adapters.modbus.devices.register_map import EXAMPLE, MapPoint, RegisterMap, Role
+from adapters.modbus.devices.mapped.register_map import EXAMPLE, MapPoint, RegisterMap, Role
+from adapters.modbus.devices.mapped.trial import PointTrial, try_map
 from vpp.domain.errors import ConfigurationError, InputError
 
 _TIMEOUT_WALL_S = 3.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.modbus.devices.controls import Check, Order
+from adapters.modbus.devices.orders import Check, Order
 from adapters.modbus.transport.connection import ModbusConnection
 from adapters.modbus.transport.reading import Read
 from adapters.modbus.transport.registers import Registers

@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 
-from adapters.modbus.devices.sunspec_models import END_MODEL, HEADER, MARK, Point, models
+from adapters.modbus.devices.sunspec.models import END_MODEL, HEADER, MARK, Point, models
 from adapters.modbus.transport import registers
 from adapters.modbus.transport.registers import KINDS
 

@@ -9,7 +9,6 @@ that is met with silence twice in a row is divided for the next try, as some dev
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from adapters.modbus.devices.sunspec_models import SPAN, merged
 from adapters.modbus.transport.connection import (
     BehindGatewayError,
     BusyError,
@@ -21,6 +20,8 @@ from adapters.modbus.transport.connection import (
 )
 from adapters.modbus.transport.registers import Registers
 
+SPAN = 125
+"""Most registers one read can carry (Modbus Application Protocol 1.1b3, section 6.3)."""
 _WHOLE_UNIT = {Code.FUNCTION}
 """Exceptions that say something of the unit, not of the registers that were asked for."""
 
@@ -156,3 +157,25 @@ class Plan:
         self.forget(read)
         self.refused.append(read)
         self._done += 1
+
+
+def merged(spans: Iterable[tuple[int, int]], *, limit: int = SPAN, gap: int = SPAN) -> list[tuple[int, int]]:
+    """Return few reads, in order of address, that cover all ``(address, count)`` spans.
+
+    Gaps of up to ``gap`` registers are read along where the whole still fits one read: a request costs more than the
+    registers in it. A span longer than ``limit`` is cut.
+    """
+    reads: list[tuple[int, int]] = []
+    for address, count in sorted(_cut(spans, limit)):
+        first, covered = reads[-1] if reads else (-limit - gap - 1, 0)
+        if address + count - first <= limit and address - first - covered <= gap:
+            reads[-1] = (first, max(covered, address + count - first))
+        else:
+            reads.append((address, count))
+    return reads
+
+
+def _cut(spans: Iterable[tuple[int, int]], limit: int) -> Iterable[tuple[int, int]]:
+    for address, count in spans:
+        for done in range(0, count, limit):
+            yield address + done, min(limit, count - done)

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from adapters.modbus.devices.sunspec_models import BASES, END_MODEL, HEADER, MARK, Block, models
+from adapters.modbus.devices.sunspec.layout import Layout
+from adapters.modbus.devices.sunspec.models import BASES, END_MODEL, HEADER, MARK, Block, models
 from adapters.modbus.transport.connection import (
     BehindGatewayError,
     BusyError,
@@ -26,24 +27,6 @@ _LAST_REGISTER = 65535
 _MOST_TRIES = 30
 """Interruptions after which a survey begins anew: the device may be another one by now."""
 _NO_MODEL = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """What stands where in a device.
-
-    Attributes:
-        found: Every model number in order, those we do not know included.
-        blocks: The first block of each model we know.
-        table: Where the map is read.
-        broken_at: Address at which the chain of models could not be followed any further; ``None`` for a whole chain.
-    """
-
-    base: int
-    found: tuple[int, ...]
-    blocks: dict[int, Block]
-    table: Table = Table.HOLDING
-    broken_at: int | None = None
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ with theirs.
 import csv
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -22,8 +22,6 @@ BASES = (40000, 50000, 0)
 END_MODEL = 0xFFFF
 HEADER = 2
 """Registers of a model's id and length."""
-SPAN = 125
-"""Most registers one read can carry (Modbus Application Protocol 1.1b3, section 6.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,7 @@ class Model:
 @lru_cache(maxsize=1)
 def models() -> Mapping[int, Model]:
     """Return every model we know by its number."""
-    source = files("adapters.modbus.devices").joinpath("models.csv").read_text(encoding="utf-8")
+    source = files("adapters.modbus.devices.sunspec").joinpath("models.csv").read_text(encoding="utf-8")
     points: dict[int, dict[str, Point]] = {}
     for row in csv.DictReader(line for line in source.splitlines() if not line.startswith("#")):
         points.setdefault(int(row["model"]), {})[row["point"]] = Point(
@@ -196,25 +194,3 @@ class Block:
         here = slice(point.offset, point.offset + point.size)
         seen = self._seen[here]
         return self._image[here] if len(seen) == point.size and all(seen) else None
-
-
-def merged(spans: Iterable[tuple[int, int]], *, limit: int = SPAN, gap: int = SPAN) -> list[tuple[int, int]]:
-    """Return few reads, in order of address, that cover all ``(address, count)`` spans.
-
-    Gaps of up to ``gap`` registers are read along where the whole still fits one read: a request costs more than the
-    registers in it. A span longer than ``limit`` is cut.
-    """
-    reads: list[tuple[int, int]] = []
-    for address, count in sorted(_cut(spans, limit)):
-        first, covered = reads[-1] if reads else (-limit - gap - 1, 0)
-        if address + count - first <= limit and address - first - covered <= gap:
-            reads[-1] = (first, max(covered, address + count - first))
-        else:
-            reads.append((address, count))
-    return reads
-
-
-def _cut(spans: Iterable[tuple[int, int]], limit: int) -> Iterable[tuple[int, int]]:
-    for address, count in spans:
-        for done in range(0, count, limit):
-            yield address + done, min(limit, count - done)

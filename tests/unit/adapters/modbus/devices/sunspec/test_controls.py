@@ -4,17 +4,11 @@ import math
 
 import pytest
 
-from adapters.modbus.devices.controls import (
-    CeilingControl,
-    OldCeilingControl,
-    OldStorageControl,
-    Order,
-    SetpointControl,
-    UnsupportedError,
-    agrees,
-    encoded,
-)
-from adapters.modbus.devices.sunspec_models import Block, models
+from adapters.modbus.devices.orders import Order, UnsupportedError
+from adapters.modbus.devices.sunspec.ceilings import CeilingControl, OldCeilingControl
+from adapters.modbus.devices.sunspec.control import agrees, encoded
+from adapters.modbus.devices.sunspec.models import Block, models
+from adapters.modbus.devices.sunspec.storage_controls import OldStorageControl, SetpointControl
 from vpp.domain.setpoint import Layer
 
 

@@ -2,38 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from adapters.modbus.devices.ceilings import CeilingControl, OldCeilingControl
-from adapters.modbus.devices.orders import (
-    FULL_PCT,
-    W_PER_KW,
-    Check,
-    Control,
-    Order,
-    Points,
-    UnsupportedError,
-    agrees,
-    encoded,
-)
-from adapters.modbus.devices.storage_controls import OldStorageControl, SetpointControl
-from adapters.modbus.devices.sunspec_models import Block
+from adapters.modbus.devices.sunspec.ceilings import CeilingControl, OldCeilingControl
+from adapters.modbus.devices.sunspec.control import Control
+from adapters.modbus.devices.sunspec.models import Block
+from adapters.modbus.devices.sunspec.storage_controls import OldStorageControl, SetpointControl
 from vpp.domain.resource import STORING, Resource, ResourceClass
-
-__all__ = [
-    "FULL_PCT",
-    "W_PER_KW",
-    "CeilingControl",
-    "Check",
-    "Control",
-    "OldCeilingControl",
-    "OldStorageControl",
-    "Order",
-    "Points",
-    "SetpointControl",
-    "UnsupportedError",
-    "agrees",
-    "controls_of",
-    "encoded",
-]
 
 
 def controls_of(resource: Resource, blocks: Mapping[int, Block], rating: Callable[[], float]) -> list[Control]:

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from adapters.modbus.address import Address
-from adapters.modbus.devices.map_trial import PointTrial, try_map
-from adapters.modbus.devices.register_map import RegisterMap
+from adapters.modbus.devices.mapped.register_map import RegisterMap
+from adapters.modbus.devices.mapped.trial import PointTrial, try_map
 from tests.conformance.modbus_parts import OddDevice
 from vpp.domain.errors import DeviceUnreachableError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.modbus.devices.register_map import RegisterMap, Role
+from adapters.modbus.devices.mapped.register_map import RegisterMap, Role
 from vpp.domain.errors import InputError
 
 METER = {"name": "m", "points": [{"quantity": "POWER_KW", "address": 1, "type": "int16"}]}

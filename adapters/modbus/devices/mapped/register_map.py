@@ -13,7 +13,7 @@ from adapters.modbus.transport.registers import KINDS
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import Quantity
 
-EXAMPLE = Path(__file__).parent / "maps" / "example_meter.toml"
+EXAMPLE = Path(__file__).parents[1] / "maps" / "example_meter.toml"
 """A map whose comments explain every field."""
 _LAST_REGISTER = 65535
 _MAP_FIELDS = {"name", "manufacturer", "model", "word_order", "points"}

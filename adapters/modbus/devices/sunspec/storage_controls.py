@@ -3,18 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from adapters.modbus.devices.orders import (
-    FULL_PCT,
-    W_PER_KW,
-    Control,
-    Effect,
-    Order,
-    Points,
-    Show,
-    UnsupportedError,
-    timer_s,
-)
-from adapters.modbus.devices.sunspec_models import Block
+from adapters.modbus.devices.orders import Order, UnsupportedError
+from adapters.modbus.devices.sunspec.control import FULL_PCT, W_PER_KW, Control, Effect, Points, Show, timer_s
+from adapters.modbus.devices.sunspec.models import Block
 from vpp.domain.setpoint import Layer
 
 

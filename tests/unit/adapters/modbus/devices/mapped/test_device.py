@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import adapters.modbus
-from adapters.modbus.devices.controls import Order, UnsupportedError
 from adapters.modbus.devices.device import Read
-from adapters.modbus.devices.mapped_device import MappedDevice
-from adapters.modbus.devices.register_map import RegisterMap
+from adapters.modbus.devices.mapped.device import MappedDevice
+from adapters.modbus.devices.mapped.register_map import RegisterMap
+from adapters.modbus.devices.orders import Order, UnsupportedError
 from adapters.modbus.transport.connection import Table
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity

@@ -2,8 +2,8 @@
 
 import math
 
+from adapters.modbus.devices.mapped.register_map import MapPoint, RegisterMap
 from adapters.modbus.devices.orders import UnsupportedError
-from adapters.modbus.devices.register_map import MapPoint, RegisterMap
 from adapters.modbus.transport import registers
 from adapters.modbus.transport.connection import Table
 from adapters.modbus.transport.reading import Read

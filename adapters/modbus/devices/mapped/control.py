@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from adapters.modbus.devices.map_image import MapImage
+from adapters.modbus.devices.mapped.image import MapImage
+from adapters.modbus.devices.mapped.register_map import MapPoint, Role
 from adapters.modbus.devices.orders import Check, Order, UnsupportedError
-from adapters.modbus.devices.register_map import MapPoint, Role
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from adapters.modbus.devices.sunspec_models import END_MODEL, Block, merged, models
+from adapters.modbus.devices.sunspec.models import END_MODEL, Block, models
 
 
 def _theirs(number: int) -> list[tuple[str, int, str, int, str, bool, bool]]:
@@ -49,9 +49,3 @@ def test_a_shorter_version_of_a_model_has_none_of_the_points_beyond_its_end() ->
     assert block.holds("W")
     assert not block.holds("W_SF")
     assert block.span("W", "WL1") == (110, 1)
-
-
-def test_reads_next_to_each_other_become_one_and_far_ones_stay_apart() -> None:
-    assert merged([(300, 10), (100, 20), (130, 40)]) == [(100, 70), (300, 10)]
-    assert merged([(100, 20), (130, 40)], gap=0) == [(100, 20), (130, 40)]
-    assert merged([(0, 300)]) == [(0, 125), (125, 125), (250, 50)]

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapters.modbus.devices.controls import Check, Order
 from adapters.modbus.devices.device import Found, Instruction
-from adapters.modbus.devices.map_control import MapControl
-from adapters.modbus.devices.map_image import MapImage
-from adapters.modbus.devices.register_map import MapPoint, RegisterMap
+from adapters.modbus.devices.mapped.control import MapControl
+from adapters.modbus.devices.mapped.image import MapImage
+from adapters.modbus.devices.mapped.register_map import MapPoint, RegisterMap
+from adapters.modbus.devices.orders import Check, Order
 from adapters.modbus.transport.connection import BusyError, ModbusConnection, RefusedError
 from adapters.modbus.transport.reading import Place, Plan, Read, reads_of
 from adapters.modbus.transport.registers import Registers

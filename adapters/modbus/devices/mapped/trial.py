@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.modbus.address import Address
-from adapters.modbus.devices.map_image import MapImage
-from adapters.modbus.devices.register_map import MapPoint, RegisterMap
+from adapters.modbus.devices.mapped.image import MapImage
+from adapters.modbus.devices.mapped.register_map import MapPoint, RegisterMap
 from adapters.modbus.transport.connection import Code, ModbusConnection, NoAnswerError, RefusedError
 from adapters.modbus.transport.reading import Read
 from adapters.modbus.transport.registers import Registers

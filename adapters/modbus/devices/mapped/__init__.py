@@ -1,0 +1,1 @@
+"""Devices without SunSpec, by a register map that somebody wrote down."""

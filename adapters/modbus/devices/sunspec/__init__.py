@@ -1,0 +1,1 @@
+"""SunSpec: discovery of models, readings, and the controls that take setpoints."""
