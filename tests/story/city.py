@@ -87,7 +87,7 @@ class WatchedLink(TwinLink):
 
     def inherit(self, dead: "WatchedLink") -> None:
         """Take over what the devices could not tell the service before: they remember it, not the service."""
-        self._untold = dead._untold
+        self._unreported = dead._unreported
 
 
 class _Deaf:
