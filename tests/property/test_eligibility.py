@@ -173,7 +173,7 @@ class Played:
         """Return whom the last quote counted on in its area."""
         made = self.service.plant.desk.assessor._made
         assert made is not None
-        return made[2].outlook.usable & part_rows(self.draft(1.0, 20.0, NoticeClass.FAST), self.index)
+        return made[2].inputs.usable & part_rows(self.draft(1.0, 20.0, NoticeClass.FAST), self.index)
 
 
 async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) -> None:

@@ -7,7 +7,7 @@ from numerics.sums import grouped
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.aggregation import tree_levels
+from vpp.planning.flexibility.aggregation import tree_levels
 
 _OVERLOAD_TOLERANCE_KW = 1e-3
 

@@ -17,11 +17,11 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
-from vpp.planning.quote.response_rate import ResponseRates
 from vpp.ports import Clock, IntervalMeter
 
 _TRIALS_S = 60.0

@@ -16,14 +16,14 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
-from vpp.planning.aggregation import Aggregation, summed
+from vpp.planning.flexibility.aggregation import Aggregation, summed
+from vpp.planning.flexibility.deliverable import Z10
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
+from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
 from vpp.planning.forecast.charging_need import session_profile_kw
 from vpp.planning.forecast.load_forecast import Forecast
-from vpp.planning.quote.deliverable import Z10
-from vpp.planning.quote.flexibility_envelope import room
-from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook
-from vpp.planning.quote.quote_basis import QuoteBasis
-from vpp.planning.quote.transformer_headroom import passed
 
 SUSTAIN_H = 1.0
 """Shanghai's products ask for an hour or two; see GB/T 44260-2024 on sustain time."""
@@ -49,12 +49,12 @@ def flexibility(
     charging = np.asarray(profile.any(axis=1))
     reference = np.where(charging[:, None], np.minimum(profile, np.maximum(present, 0.0)), present)
     forecast = Forecast(grid=grid, expected_kw=reference, spread_kw=np.zeros_like(reference), available_at_s=state.at_s)
-    outlook = Outlook.of(state, forecast=forecast, policy=policy)
-    ground = QuoteBasis.of(outlook, np.ones(len(state)), Aggregation.single(state.index))
+    inputs = FlexibilityInputs.of(state, forecast=forecast, policy=policy)
+    basis = FlexibilityBasis.of(inputs, np.ones(len(state)), Aggregation.single(state.index))
 
     def held(direction: Direction, count: int) -> FloatArray:
-        found = room(ground, direction, np.array([0]), np.array([count]), named=False)
-        return np.maximum(found.sums.room_kw[:, 0], 0.0)
+        found = flexibility_envelope(basis, direction, np.array([0]), np.array([count]), named=False)
+        return np.maximum(found.sums.potential_kw[:, 0], 0.0)
 
     return Flexibility(
         up_kw=held(Direction.UP, steps).min(axis=1),
@@ -160,37 +160,37 @@ def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[f
     return connected, contracted
 
 
-def declare(ground: QuoteBasis, *, sustains_h: Sequence[float] = SUSTAINS_H, steps: int | None = None) -> Declaration:
+def declare(
+    basis: FlexibilityBasis, *, sustains_h: Sequence[float] = SUSTAINS_H, steps: int | None = None
+) -> Declaration:
     """Return the declaration of every area and the city, both directions, for every step of the ground's grid.
 
     Caps are those of the city moving as one; an area alone may have a little more. Nothing is counted twice: batteries
     count beyond their schedule, charge held back for a reserve window shows as rest in the schedule.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         sustains_h: Lengths of hold.
         steps: How many steps from the grid's begin on; all if not given.
     """
     return Declaration(
-        index=ground.outlook.state.index,
-        grid=ground.outlook.grid,
+        index=basis.inputs.state.index,
+        grid=basis.inputs.grid,
         tables={
-            direction: tuple(
-                _table(ground, direction, hours, steps or ground.outlook.grid.count) for hours in sustains_h
-            )
+            direction: tuple(_table(basis, direction, hours, steps or basis.inputs.grid.count) for hours in sustains_h)
             for direction in Direction
         },
     )
 
 
-def _table(ground: QuoteBasis, direction: Direction, sustain_h: float, steps: int) -> Table:
-    count, areas = ground.outlook.grid.count, len(ground.outlook.state.index.areas)
-    length = max(round(sustain_h / ground.outlook.grid.step_h), 1)
+def _table(basis: FlexibilityBasis, direction: Direction, sustain_h: float, steps: int) -> Table:
+    count, areas = basis.inputs.grid.count, len(basis.inputs.state.index.areas)
+    length = max(round(sustain_h / basis.inputs.grid.step_h), 1)
     arrays = [np.full((areas + 1, steps), np.nan) for _ in range(5)]
     last = min(steps, count - length + 1)
     for begin in range(0, last, _CHUNK):
         first = np.arange(begin, min(begin + _CHUNK, last))
-        for whole, part in zip(arrays, _chances(ground, direction, first, length), strict=True):
+        for whole, part in zip(arrays, _chances(basis, direction, first, length), strict=True):
             whole[:, first] = part
     return Table(
         p10_kw=arrays[0],
@@ -202,22 +202,22 @@ def _table(ground: QuoteBasis, direction: Direction, sustain_h: float, steps: in
 
 
 def _chances(
-    ground: QuoteBasis, direction: Direction, first: IntArray, length: int
+    basis: FlexibilityBasis, direction: Direction, first: IntArray, length: int
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return p10, p50, p90, p50 without the largest operator, and ramp, each ``(A + 1, len(first))``."""
-    index, policy, cells = ground.outlook.state.index, ground.outlook.policy, ground.cells
-    found = room(ground, direction, first, np.full(len(first), length), named=False)
-    share = passed(ground, direction, first, found.sums.room_kw).share[cells.node]
+    index, policy, groups = basis.inputs.state.index, basis.inputs.policy, basis.groups
+    found = flexibility_envelope(basis, direction, first, np.full(len(first), length), named=False)
+    share = limited_by_feeders(basis, direction, first, found.sums.potential_kw).share[groups.node]
     mean, areas = found.sums.mean_kw * share, len(index.areas)
-    total = _with_city(summed(mean, cells.area, areas))
-    own = _with_city(summed(found.sums.variance * share**2, cells.area, areas))
+    total = _with_city(summed(mean, groups.area, areas))
+    own = _with_city(summed(found.sums.variance * share**2, groups.area, areas))
     common = (policy.common_error_ratio * total) ** 2
-    by_operator = _by(mean, cells.area, cells.operator, areas, len(index.operators))
-    by_adapter = _by(mean, cells.area, cells.adapter, areas, int(cells.adapter.max(initial=0)) + 1)
+    by_operator = _by(mean, groups.area, groups.operator, areas, len(index.operators))
+    by_adapter = _by(mean, groups.area, groups.adapter, areas, int(groups.adapter.max(initial=0)) + 1)
     correlated = policy.operator_outage * (1.0 - policy.operator_outage) * (by_operator**2).sum(axis=1)
     correlated += policy.adapter_outage * (1.0 - policy.adapter_outage) * (by_adapter**2).sum(axis=1)
     below, above = np.sqrt(own + common + correlated), np.sqrt(own + common)
-    ramp = _with_city(summed(found.sums.ramp_kw_per_min * share.mean(axis=2), cells.area, areas))
+    ramp = _with_city(summed(found.sums.ramp_kw_per_min * share.mean(axis=2), groups.area, areas))
     return (
         np.maximum(total - Z10 * below, 0.0).min(axis=2),
         np.maximum(total, 0.0).min(axis=2),
@@ -260,6 +260,6 @@ def capability(
         UnknownIdError: No such area.
     """
     _place(state.index, area)
-    outlook = Outlook.of(state, forecast=forecast, schedule=schedule, policy=policy)
-    made = declare(QuoteBasis.of(outlook, delivery_ratio))
+    inputs = FlexibilityInputs.of(state, forecast=forecast, schedule=schedule, policy=policy)
+    made = declare(FlexibilityBasis.of(inputs, delivery_ratio))
     return made.capability(area, direction, grid, verified_kw=verified_kw, sustain_h=sustain_h)

@@ -14,20 +14,20 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.planning.flexibility.deliverable import Deliverable, deliverable
+from vpp.planning.flexibility.flexibility_basis import PV, FlexibilityBasis
+from vpp.planning.flexibility.flexibility_envelope import FlexibilityEnvelope, flexibility_envelope
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
 from vpp.planning.forecast.load_forecast import Forecast
-from vpp.planning.quote.deliverable import Deliverable, deliverable
-from vpp.planning.quote.flexibility_envelope import FlexibilityEnvelope, room
-from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook, Window
-from vpp.planning.quote.quote_basis import PV, QuoteBasis
 from vpp.planning.quote.rebound import (
     WATCH_STEPS,
     ClassPrices,
-    Return,
+    Rebound,
     cost_cny,
     fractions,
     merit_key,
+    rebound_of,
     recovery_minutes,
-    returned,
 )
 
 _LEAST_PARTIAL_RATIO = 0.1
@@ -42,7 +42,7 @@ _MOST_LIMITS = 40
 VALID_S = 300.0
 
 
-Rooms = dict[tuple[Direction, Window, int, str], FlexibilityEnvelope]
+Envelopes = dict[tuple[Direction, Window, int, str], FlexibilityEnvelope]
 """What cells could be moved, by window and area; good for every target and cap asked of the same ground."""
 
 
@@ -50,18 +50,18 @@ Rooms = dict[tuple[Direction, Window, int, str], FlexibilityEnvelope]
 class _Case:
     """What stays the same for every question about one draft; windows already looked at are remembered."""
 
-    ground: QuoteBasis
+    basis: FlexibilityBasis
     chosen: BoolArray
     committed_kw: FloatArray
     price: FloatArray
     key: FloatArray
     now: datetime
-    rooms: Rooms
+    envelopes: Envelopes
     seen: dict[Window, "_Found"] = field(default_factory=dict)
 
     @property
-    def outlook(self) -> Outlook:
-        return self.ground.outlook
+    def inputs(self) -> FlexibilityInputs:
+        return self.basis.inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,44 +120,44 @@ def quote(
     """
     if delivery_ratio.shape != (len(state),):
         raise InputError("delivery_ratio", delivery_ratio.shape, f"shape ({len(state)},)")
-    outlook = Outlook.of(state, forecast=forecast, schedule=schedule, policy=policy)
-    check_draft(draft, outlook, committed_kw)
-    ground = QuoteBasis.of(outlook, delivery_ratio)
-    return quote_on(ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=prices)
+    inputs = FlexibilityInputs.of(state, forecast=forecast, schedule=schedule, policy=policy)
+    check_draft(draft, inputs, committed_kw)
+    basis = FlexibilityBasis.of(inputs, delivery_ratio)
+    return quote_on(basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=prices)
 
 
 def quote_on(
-    ground: QuoteBasis,
+    basis: FlexibilityBasis,
     draft: RequestDraft,
     *,
     committed_kw: FloatArray,
     now: datetime,
     valid_s: float = VALID_S,
     prices: ClassPrices | None = None,
-    rooms: Rooms | None = None,
+    envelopes: Envelopes | None = None,
 ) -> Quote:
     """Return the quote of ``draft`` on ground that is known already; see ``quote``.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         draft: What is asked.
         committed_kw: See ``quote``.
         now: Moment of the quote.
         valid_s: How long it holds.
         prices: What it costs.
-        rooms: Windows of this ground that were looked at before; new ones are added.
+        envelopes: Windows of this ground that were looked at before; new ones are added.
     """
-    check_draft(draft, ground.outlook, committed_kw)
-    index = ground.outlook.state.index
-    price = (prices or ClassPrices()).of_tiers()
+    check_draft(draft, basis.inputs, committed_kw)
+    index = basis.inputs.state.index
+    price = (prices or ClassPrices()).by_class()
     case = _Case(
-        ground=ground,
-        chosen=ground.cells.inside(index.in_area(draft.area)),
+        basis=basis,
+        chosen=basis.groups.inside(index.in_area(draft.area)),
         committed_kw=committed_kw,
         price=price,
         key=merit_key(price, index, capped=draft.rebound_cap_kw is not None),
         now=now,
-        rooms={} if rooms is None else rooms,
+        envelopes={} if envelopes is None else envelopes,
     )
     answer = _assess(draft, case)
     longest = _longest_hold(draft, case)
@@ -174,10 +174,10 @@ def _written(
     offers: tuple[CounterOffer, ...],
     expires_at: datetime,
 ) -> Quote:
-    outlook, found = case.outlook, answer.found
+    inputs, found = case.inputs, answer.found
     given = _given(case, found, min(draft.target_kw, float(answer.p50_kw.min())))
     staged = draft.rebound_cap_kw is not None
-    back = returned(case.ground, draft.direction, answer.window, found, staged=staged)
+    back = rebound_of(case.basis, draft.direction, answer.window, found, staged=staged)
     curve = given @ back.kw
     return Quote(
         verdict=answer.verdict,
@@ -185,19 +185,19 @@ def _written(
         deliverable_p10_kw=_values(answer.p10_kw),
         deliverable_p50_kw=_values(answer.p50_kw),
         deliverable_p90_kw=_values(answer.p90_kw),
-        max_hold_minutes=longest * outlook.grid.step_s / SECONDS_PER_MINUTE,
+        max_hold_minutes=longest * inputs.grid.step_s / SECONDS_PER_MINUTE,
         ramp_kw_per_min=found.ramp_kw_per_min,
         rebound_kw=_values(curve),
-        cost_cny=cost_cny(case.ground, answer.window, given * np.maximum(found.tier_kw, 0.0), case.price),
+        cost_cny=cost_cny(case.basis, answer.window, given * np.maximum(found.class_kw, 0.0), case.price),
         limits=_limits(draft, case, answer),
         counter_offers=offers,
         promises_broken=0,
         expires_at=expires_at,
-        energy_kwh=float(answer.p50_kw.sum() * outlook.grid.step_h),
-        recovery_minutes=recovery_minutes(curve, outlook.grid.step_h),
-        recovery_kwh=float(given @ back.owed_kwh),
+        energy_kwh=float(answer.p50_kw.sum() * inputs.grid.step_h),
+        recovery_minutes=recovery_minutes(curve, inputs.grid.step_h),
+        recovery_kwh=float(given @ back.recovery_kwh),
         confidence_ratio=_confidence(draft, answer),
-        delivery_ratio=found.told_ratio,
+        delivery_ratio=found.delivery_ratio,
     )
 
 
@@ -212,30 +212,30 @@ def _confidence(draft: RequestDraft, answer: _Answer) -> float:
 
 def _given(case: _Case, found: Deliverable, amount_kw: float) -> FloatArray:
     """Return which share of each class gives ``amount_kw``."""
-    return fractions(amount_kw, found.tier_kw, case.key)
+    return fractions(amount_kw, found.class_kw, case.key)
 
 
-def check_draft(draft: RequestDraft, outlook: Outlook, committed_kw: FloatArray) -> None:
+def check_draft(draft: RequestDraft, inputs: FlexibilityInputs, committed_kw: FloatArray) -> None:
     """Raise InputError for a draft that makes no sense on this outlook."""
     if not (math.isfinite(draft.target_kw) and draft.target_kw > 0.0):
         raise InputError("target_kw", draft.target_kw, "a number above 0")
     if draft.end_at <= draft.start_at:
         raise InputError("end_at", draft.end_at, f"an instant after start_at = {draft.start_at}")
-    if not _reaches(draft, outlook):
-        first, last = outlook.grid.start_at, outlook.grid.end_at
+    if not _reaches(draft, inputs):
+        first, last = inputs.grid.start_at, inputs.grid.end_at
         raise InputError("start_at, end_at", (draft.start_at, draft.end_at), f"a window between {first} and {last}")
-    if committed_kw.shape != (outlook.grid.count,):
-        raise InputError("committed_kw", committed_kw.shape, f"shape ({outlook.grid.count},)")
+    if committed_kw.shape != (inputs.grid.count,):
+        raise InputError("committed_kw", committed_kw.shape, f"shape ({inputs.grid.count},)")
 
 
-def _reaches(draft: RequestDraft, outlook: Outlook) -> bool:
+def _reaches(draft: RequestDraft, inputs: FlexibilityInputs) -> bool:
     """Return whether the whole hold lies on the outlook's grid."""
-    return outlook.grid.start_at <= draft.start_at and draft.end_at <= outlook.grid.end_at
+    return inputs.grid.start_at <= draft.start_at and draft.end_at <= inputs.grid.end_at
 
 
 def _assess(draft: RequestDraft, case: _Case) -> _Answer:
-    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=case.outlook.grid.step_s)
-    first = case.outlook.grid.index_at(grid.start_s)
+    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=case.inputs.grid.step_s)
+    first = case.inputs.grid.index_at(grid.start_s)
     window = Window(first=first, last=first + grid.count)
     looked = case.seen.get(window) or _looked_at(draft, case, window)
     found, most = looked.deliverable, looked.most_kw
@@ -256,21 +256,23 @@ def _looked_at(draft: RequestDraft, case: _Case, window: Window) -> _Found:
     # Under a rebound cap batteries keep what their schedule needs after the hold: missing it would be rebound.
     ahead = 0 if draft.rebound_cap_kw is None else WATCH_STEPS
     place = draft.direction, window, ahead, draft.area
-    if place not in case.rooms:
+    if place not in case.envelopes:
         first, length = np.array([window.first]), np.array([len(window)])
-        case.rooms[place] = room(case.ground, draft.direction, first, length, ahead=ahead, level=case.chosen)
+        case.envelopes[place] = flexibility_envelope(
+            case.basis, draft.direction, first, length, ahead=ahead, level=case.chosen
+        )
     found = deliverable(
-        case.ground,
+        case.basis,
         direction=draft.direction,
         window=window,
         chosen=case.chosen,
         committed_kw=case.committed_kw,
         now_s=case.now.timestamp(),
-        found=case.rooms[place],
+        found=case.envelopes[place],
     )
     most = math.inf
     if draft.rebound_cap_kw is not None:
-        back = returned(case.ground, draft.direction, window, found, staged=True)
+        back = rebound_of(case.basis, draft.direction, window, found, staged=True)
         most = _most_under(draft.rebound_cap_kw, case, found, back)
     case.seen[window] = _Found(deliverable=found, most_kw=most)
     return case.seen[window]
@@ -284,7 +286,7 @@ def _verdict(draft: RequestDraft, p10_kw: float, p50_kw: float) -> Verdict:
     return Verdict.INFEASIBLE
 
 
-def _most_under(cap_kw: float, case: _Case, found: Deliverable, back: Return) -> float:
+def _most_under(cap_kw: float, case: _Case, found: Deliverable, back: Rebound) -> float:
     """Return the greatest amount whose rebound stays under the draft's cap; infinite where all of it does."""
 
     def peak(amount_kw: float) -> float:
@@ -301,16 +303,16 @@ def _most_under(cap_kw: float, case: _Case, found: Deliverable, back: Return) ->
 
 def _longest_hold(draft: RequestDraft, case: _Case) -> int:
     """Return for how many intervals from its start the target can be held."""
-    most = min(case.outlook.grid.count - case.outlook.grid.index_at(draft.start_at.timestamp()), _LONGEST_HOLD_STEPS)
+    most = min(case.inputs.grid.count - case.inputs.grid.index_at(draft.start_at.timestamp()), _LONGEST_HOLD_STEPS)
     return _last_true(most, lambda steps: _feasible(_held(draft, case, steps), case))
 
 
 def _held(draft: RequestDraft, case: _Case, steps: int) -> RequestDraft:
-    return replace(draft, end_at=draft.start_at + timedelta(seconds=steps * case.outlook.grid.step_s))
+    return replace(draft, end_at=draft.start_at + timedelta(seconds=steps * case.inputs.grid.step_s))
 
 
 def _feasible(draft: RequestDraft, case: _Case) -> bool:
-    return _reaches(draft, case.outlook) and _assess(draft, case).verdict is Verdict.FEASIBLE
+    return _reaches(draft, case.inputs) and _assess(draft, case).verdict is Verdict.FEASIBLE
 
 
 def _last_true(most: int, holds: Callable[[int], bool]) -> int:
@@ -331,7 +333,7 @@ def _offers(draft: RequestDraft, case: _Case, answer: _Answer, longest: int) -> 
     if longest > 0 and shorter.end_at < draft.end_at:
         yield _offer("shorter_hold", shorter)
     for steps in range(1, _LATEST_SHIFT_STEPS + 1):
-        shift = timedelta(seconds=steps * case.outlook.grid.step_s)
+        shift = timedelta(seconds=steps * case.inputs.grid.step_s)
         later = replace(draft, start_at=draft.start_at + shift, end_at=draft.end_at + shift)
         if _feasible(later, case):
             yield _offer("later_start", later)
@@ -385,9 +387,9 @@ def _limit(name: str, lost_kw: FloatArray, answer: _Answer) -> BindingLimit:
 
 
 def _curtailable_kw(case: _Case, window: Window) -> FloatArray:
-    ground = case.ground
-    cells = case.chosen & (ground.cells.tier == PV)
-    fed_in = -ground.power_kw[cells, window.steps] - ground.dark_kw[cells, window.steps]
+    basis = case.basis
+    groups = case.chosen & (basis.groups.class_code == PV)
+    fed_in = -basis.power_kw[groups, window.steps] - basis.unusable_kw[groups, window.steps]
     return np.asarray(np.maximum(fed_in, 0.0).sum(axis=0))
 
 

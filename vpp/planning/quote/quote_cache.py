@@ -11,18 +11,18 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
-from vpp.planning.aggregation import Aggregation
+from vpp.planning.flexibility.aggregation import Aggregation
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.capability import Declaration, declare
-from vpp.planning.quote.outlook import FlexibilityPolicy, Outlook
-from vpp.planning.quote.quote import VALID_S, Rooms, check_draft, quote_on
-from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.quote.quote import VALID_S, Envelopes, check_draft, quote_on
 from vpp.planning.quote.rebound import ClassPrices
 from vpp.planning.quote.regulation_quote import symmetric_quote
 
 FRESH_S = 60.0
 """A picture of that age is asked again; telemetry of a device may be as old."""
-_MOST_ROOMS = 64
+_MOST_ENVELOPES = 64
 
 
 class QuoteCache:
@@ -41,9 +41,9 @@ class QuoteCache:
         self._prices = prices or ClassPrices()
         self._fresh_s = fresh_s
         self._guard = threading.Lock()
-        self._cells: tuple[FleetIndex, Aggregation] | None = None
-        self._made: tuple[Forecast, Schedule | None, QuoteBasis, BoolArray | None] | None = None
-        self._rooms: Rooms = {}
+        self._groups: tuple[FleetIndex, Aggregation] | None = None
+        self._made: tuple[Forecast, Schedule | None, FlexibilityBasis, BoolArray | None] | None = None
+        self._envelopes: Envelopes = {}
 
     def quote(
         self,
@@ -75,14 +75,14 @@ class QuoteCache:
             InputError: A field of the draft makes no sense, or the forecast does not reach so far.
             UnknownIdError: No such area.
         """
-        ground, rooms = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
-        check_draft(draft, ground.outlook, committed_kw)
+        basis, envelopes = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        check_draft(draft, basis.inputs, committed_kw)
         if draft.product is Product.REGULATION:
             return symmetric_quote(
-                ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
+                basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
             )
         return quote_on(
-            ground, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices, rooms=rooms
+            basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices, envelopes=envelopes
         )
 
     def declaration(
@@ -96,8 +96,8 @@ class QuoteCache:
         eligible: BoolArray | None = None,
     ) -> Declaration:
         """Return the declaration of every area; arguments as ``quote``, steps as ``capability.declare``."""
-        ground, _ = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
-        return declare(ground, steps=steps)
+        basis, _ = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        return declare(basis, steps=steps)
 
     def _gathered(
         self,
@@ -106,31 +106,31 @@ class QuoteCache:
         schedule: Schedule | None,
         delivery_ratio: Callable[[], FloatArray],
         eligible: BoolArray | None,
-    ) -> tuple[QuoteBasis, Rooms]:
+    ) -> tuple[FlexibilityBasis, Envelopes]:
         with self._guard:
             if self._made is None or not self._serves(state, forecast, schedule, eligible):
-                outlook = Outlook.of(
+                inputs = FlexibilityInputs.of(
                     state, forecast=forecast, schedule=schedule, policy=self._policy, eligible=eligible
                 )
-                ground = QuoteBasis.of(outlook, delivery_ratio(), self._cells_of(state.index))
-                self._made, self._rooms = (forecast, schedule, ground, eligible), {}
-            elif len(self._rooms) > _MOST_ROOMS:
-                self._rooms = {}
-            return self._made[2], self._rooms
+                basis = FlexibilityBasis.of(inputs, delivery_ratio(), self._groups_of(state.index))
+                self._made, self._envelopes = (forecast, schedule, basis, eligible), {}
+            elif len(self._envelopes) > _MOST_ENVELOPES:
+                self._envelopes = {}
+            return self._made[2], self._envelopes
 
     def _serves(
         self, state: FleetState, forecast: Forecast, schedule: Schedule | None, eligible: BoolArray | None
     ) -> bool:
         if self._made is None:
             return False
-        known_forecast, known_schedule, ground, known_eligible = self._made
+        known_forecast, known_schedule, basis, known_eligible = self._made
         if known_eligible is not eligible and not np.array_equal(known_eligible, eligible):  # type: ignore[arg-type]
             return False
-        before = ground.outlook.state
+        before = basis.inputs.state
         same = known_forecast is forecast and known_schedule is schedule and before.index is state.index
         return same and 0.0 <= state.at_s - before.at_s < self._fresh_s
 
-    def _cells_of(self, index: FleetIndex) -> Aggregation:
-        if self._cells is None or self._cells[0] is not index:
-            self._cells = index, Aggregation.of(index)
-        return self._cells[1]
+    def _groups_of(self, index: FleetIndex) -> Aggregation:
+        if self._groups is None or self._groups[0] is not index:
+            self._groups = index, Aggregation.of(index)
+        return self._groups[1]

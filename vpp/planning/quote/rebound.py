@@ -9,19 +9,19 @@ from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.aggregation import summed, tier_count
-from vpp.planning.quote.deliverable import Deliverable
-from vpp.planning.quote.outlook import Window
-from vpp.planning.quote.quote_basis import EV, V2G, QuoteBasis
+from vpp.planning.flexibility.aggregation import class_count, summed
+from vpp.planning.flexibility.deliverable import Deliverable
+from vpp.planning.flexibility.flexibility_basis import EV, V2G, FlexibilityBasis
+from vpp.planning.flexibility.flexibility_inputs import Window
 
 WATCH_STEPS = 8
 """Two hours of rebound are told."""
 _LAST = 1000.0
 _BUILDING_TIME_H = 2.0 / 3.0
 """Time constant of deferred heat: 95 % is made good within two hours (fleet model: 1-2 h)."""
-_COMING_STEPS = 4
+_NEWCOMER_STEPS = 4
 """Cars that came during the hold and were kept low make it good within about an hour."""
-_TOLD_RATIO = 0.05
+_REMAINING_RATIO = 0.05
 """Recovery is over when less than this share of the energy is still to come."""
 
 
@@ -36,23 +36,23 @@ class ClassPrices:
     industry: float = 2.0
     pv: float = 5.0
 
-    def of_tiers(self) -> FloatArray:
+    def by_class(self) -> FloatArray:
         """Return the price of every class, shape ``(tiers,)``."""
         return np.array([getattr(self, cls.value) for cls in CLASSES], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Return:
+class Rebound:
     """What all that a window can give would send back, by class; scale by what is given of it.
 
     Attributes:
         kw: Net load above the reference in the intervals after the hold, below 0 after a raise, shape
             ``(tiers, WATCH_STEPS)``.
-        owed_kwh: Energy that returns in the end, at least 0, shape ``(tiers,)``.
+        recovery_kwh: Energy that returns in the end, at least 0, shape ``(tiers,)``.
     """
 
     kw: FloatArray
-    owed_kwh: FloatArray
+    recovery_kwh: FloatArray
 
 
 def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArray:
@@ -62,21 +62,21 @@ def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArr
     """
     if not capped:
         return price
-    returning = np.zeros(tier_count(), dtype=np.bool_)
+    returning = np.zeros(class_count(), dtype=np.bool_)
     returning[np.unique(index.class_code[index.nameplate.rebound_ratio > 0.0])] = True
     returning[[EV, V2G]] = True
     return np.asarray(price + np.where(returning, _LAST, 0.0))
 
 
-def fractions(amount_kw: float, tier_kw: FloatArray, key: FloatArray) -> FloatArray:
+def fractions(amount_kw: float, class_kw: FloatArray, key: FloatArray) -> FloatArray:
     """Return which share of each class gives ``amount_kw`` by merit order, shape ``(tiers,)``.
 
     Args:
         amount_kw: Power to be held.
-        tier_kw: What each class can give, shape ``(tiers,)``.
+        class_kw: What each class can give, shape ``(tiers,)``.
         key: Who goes first.
     """
-    size = np.maximum(tier_kw, 0.0)
+    size = np.maximum(class_kw, 0.0)
     order = np.argsort(key, kind="stable")
     before = np.concatenate(([0.0], np.cumsum(size[order])[:-1]))
     given = np.clip(amount_kw - before, 0.0, size[order])
@@ -85,9 +85,9 @@ def fractions(amount_kw: float, tier_kw: FloatArray, key: FloatArray) -> FloatAr
     return share
 
 
-def returned(
-    ground: QuoteBasis, direction: Direction, window: Window, found: Deliverable, *, staged: bool = False
-) -> Return:
+def rebound_of(
+    basis: FlexibilityBasis, direction: Direction, window: Window, found: Deliverable, *, staged: bool = False
+) -> Rebound:
     """Return what comes back once everything that ``found`` can give was given over ``window``.
 
     Buildings and plants return ``rebound_ratio`` of the energy, the way deferred heat does: fast at first. Plugged-in
@@ -96,26 +96,26 @@ def returned(
     the release is staged, so this is the upper estimate.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         direction: Of the hold.
         window: The hold.
         found: What was given over it.
         staged: Devices are let back one after another over the whole watch, as they are under a rebound cap; a
             battery that breaks its schedule could not be told to wait.
     """
-    up, cells = direction is Direction.UP, ground.cells
-    by_cell = np.zeros((len(cells), WATCH_STEPS))
-    owed = np.zeros(len(cells))
-    _add_loads(ground, found, window, by_cell, owed)
-    _add_cars(ground, found, window, up=up, by_cell=by_cell, owed=owed)
-    _catch_up(ground, found, window, up=up, by_cell=by_cell, owed=owed)
+    up, groups = direction is Direction.UP, basis.groups
+    by_group = np.zeros((len(groups), WATCH_STEPS))
+    owed = np.zeros(len(groups))
+    _add_loads(basis, found, window, by_group, owed)
+    _add_cars(basis, found, window, up=up, by_group=by_group, owed=owed)
+    _catch_up(basis, found, window, up=up, by_group=by_group, owed=owed)
     if up:
-        _add_coming(ground, window, by_cell, owed)
+        _add_newcomers(basis, window, by_group, owed)
     if staged:
-        by_cell[:] = (owed / (WATCH_STEPS * ground.outlook.grid.step_h))[:, None]
-    _add_stores(ground, found, window, up=up, by_cell=by_cell, owed=owed)
-    kw = summed(by_cell * found.share[:, None], cells.tier, tier_count())
-    return Return(kw=kw if up else -kw, owed_kwh=summed(owed * found.share, cells.tier, tier_count()))
+        by_group[:] = (owed / (WATCH_STEPS * basis.inputs.grid.step_h))[:, None]
+    _add_stores(basis, found, window, up=up, by_group=by_group, owed=owed)
+    kw = summed(by_group * found.share[:, None], groups.class_code, class_count())
+    return Rebound(kw=kw if up else -kw, recovery_kwh=summed(owed * found.share, groups.class_code, class_count()))
 
 
 def recovery_minutes(curve_kw: FloatArray, step_h: float) -> float:
@@ -123,68 +123,70 @@ def recovery_minutes(curve_kw: FloatArray, step_h: float) -> float:
     energy = np.cumsum(np.abs(curve_kw))
     if not len(energy) or energy[-1] <= 0.0:
         return 0.0
-    return float((np.searchsorted(energy, (1.0 - _TOLD_RATIO) * energy[-1]) + 1) * step_h * 60.0)
+    return float((np.searchsorted(energy, (1.0 - _REMAINING_RATIO) * energy[-1]) + 1) * step_h * 60.0)
 
 
-def _add_loads(ground: QuoteBasis, found: Deliverable, window: Window, by_cell: FloatArray, owed: FloatArray) -> None:
-    loads, h = ground.loads, ground.outlook.grid.step_h
+def _add_loads(
+    basis: FlexibilityBasis, found: Deliverable, window: Window, by_group: FloatArray, owed: FloatArray
+) -> None:
+    loads, h = basis.loads, basis.inputs.grid.step_h
     hours = len(window) * h
-    energy = np.bincount(loads.cell, found.room.loads_kw[:, 0] * loads.rebound * hours, minlength=len(owed))
+    energy = np.bincount(loads.group, found.envelope.loads_kw[:, 0] * loads.rebound * hours, minlength=len(owed))
     left = np.exp(-np.arange(WATCH_STEPS + 1) * h / _BUILDING_TIME_H)
-    by_cell += energy[:, None] * (left[:-1] - left[1:]) / h
+    by_group += energy[:, None] * (left[:-1] - left[1:]) / h
     owed += energy
 
 
 def _add_cars(
-    ground: QuoteBasis, found: Deliverable, window: Window, *, up: bool, by_cell: FloatArray, owed: FloatArray
+    basis: FlexibilityBasis, found: Deliverable, window: Window, *, up: bool, by_group: FloatArray, owed: FloatArray
 ) -> None:
-    cars = ground.cars
-    energy = np.maximum(found.room.cars_kw[:, 0], 0.0) * len(window) * ground.outlook.grid.step_h
+    cars = basis.cars
+    energy = np.maximum(found.envelope.cars_kw[:, 0], 0.0) * len(window) * basis.inputs.grid.step_h
     _pay_back_cars(
-        ground.outlook.expected_kw,
-        (cars.rows, cars.cell, cars.most_kw, cars.inside, energy),
+        basis.inputs.expected_kw,
+        (cars.rows, cars.group, cars.most_kw, cars.inside, energy),
         window.last,
-        ground.outlook.grid.step_h,
-        by_cell,
+        basis.inputs.grid.step_h,
+        by_group,
         up,
     )
-    owed += np.bincount(cars.cell, energy, minlength=len(owed))
+    owed += np.bincount(cars.group, energy, minlength=len(owed))
 
 
 def _add_stores(
-    ground: QuoteBasis, found: Deliverable, window: Window, *, up: bool, by_cell: FloatArray, owed: FloatArray
+    basis: FlexibilityBasis, found: Deliverable, window: Window, *, up: bool, by_group: FloatArray, owed: FloatArray
 ) -> None:
-    stores = ground.stores
-    energy = found.room.stores_kw[:, 0] * len(window) * ground.outlook.grid.step_h
+    stores = basis.stores
+    energy = found.envelope.stores_kw[:, 0] * len(window) * basis.inputs.grid.step_h
     car = stores.car > 0.0
     drawn = np.where(car, 0.0, energy / stores.efficiency if up else energy * stores.efficiency)
     _break_schedules(
         (stores.power_kw, stores.stored_kwh),
-        (stores.cell, stores.floor_kwh, stores.ceiling_kwh, stores.efficiency, drawn),
+        (stores.group, stores.floor_kwh, stores.ceiling_kwh, stores.efficiency, drawn),
         window.last,
-        ground.outlook.grid.step_h,
-        by_cell,
+        basis.inputs.grid.step_h,
+        by_group,
         up,
     )
-    owed += np.bincount(stores.cell[~car], energy[~car], minlength=len(owed))
+    owed += np.bincount(stores.group[~car], energy[~car], minlength=len(owed))
 
 
 def _catch_up(
-    ground: QuoteBasis, found: Deliverable, window: Window, *, up: bool, by_cell: FloatArray, owed: FloatArray
+    basis: FlexibilityBasis, found: Deliverable, window: Window, *, up: bool, by_group: FloatArray, owed: FloatArray
 ) -> None:
     """Cars that gave back take it again before they leave."""
-    stores = ground.stores
-    energy = found.room.stores_kw[:, 0] * len(window) * ground.outlook.grid.step_h
+    stores = basis.stores
+    energy = found.envelope.stores_kw[:, 0] * len(window) * basis.inputs.grid.step_h
     rows = np.flatnonzero((stores.car > 0.0) & (energy > 0.0))
     table = stores.power_kw.astype(np.float32)
-    catching = (rows, stores.cell[rows], stores.charge_kw[rows], stores.inside[rows], energy[rows])
-    _pay_back_cars(table, catching, window.last, ground.outlook.grid.step_h, by_cell, up)
-    owed += np.bincount(stores.cell[rows], energy[rows], minlength=len(owed))
+    catching = (rows, stores.group[rows], stores.charge_kw[rows], stores.inside[rows], energy[rows])
+    _pay_back_cars(table, catching, window.last, basis.inputs.grid.step_h, by_group, up)
+    owed += np.bincount(stores.group[rows], energy[rows], minlength=len(owed))
 
 
-def _add_coming(ground: QuoteBasis, window: Window, by_cell: FloatArray, owed: FloatArray) -> None:
-    energy = ground.coming_mean_kw[:, window.steps].sum(axis=1) * ground.outlook.grid.step_h
-    by_cell[:, :_COMING_STEPS] += (energy / (_COMING_STEPS * ground.outlook.grid.step_h))[:, None]
+def _add_newcomers(basis: FlexibilityBasis, window: Window, by_group: FloatArray, owed: FloatArray) -> None:
+    energy = basis.newcomer_mean_kw[:, window.steps].sum(axis=1) * basis.inputs.grid.step_h
+    by_group[:, :_NEWCOMER_STEPS] += (energy / (_NEWCOMER_STEPS * basis.inputs.grid.step_h))[:, None]
     owed += energy
 
 
@@ -198,7 +200,7 @@ def _pay_back_cars(  # noqa: PLR0917 - a kernel takes arguments by position
     up: bool,  # noqa: FBT001 - a kernel takes arguments by position
 ) -> None:
     """Let cars take (or leave) what they owe, energy in kWh, as fast as they can from step ``last`` to departure."""
-    rows, cells, most, inside, owed = cars
+    rows, groups, most, inside, owed = cars
     for i in range(len(rows)):
         left = owed[i]
         for b in range(back.shape[1]):
@@ -208,7 +210,7 @@ def _pay_back_cars(  # noqa: PLR0917 - a kernel takes arguments by position
             now = reference[rows[i], t]
             able = max(most[i] - now, 0.0) if up else max(now, 0.0)
             taken = min(able, left / step_h)
-            back[cells[i], b] += taken
+            back[groups[i], b] += taken
             left -= taken * step_h
 
 
@@ -223,8 +225,8 @@ def _break_schedules(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> None:
     """Follow every battery's schedule after the hold with ``drawn`` kWh less (up) or more (down) in it."""
     power, stored = plans
-    cells, floor, ceiling, efficiency, drawn = stores
-    for i in range(len(cells)):
+    groups, floor, ceiling, efficiency, drawn = stores
+    for i in range(len(groups)):
         if drawn[i] <= 0.0:
             continue
         charge = stored[i, last - 1] - drawn[i] if up else stored[i, last - 1] + drawn[i]
@@ -238,9 +240,9 @@ def _break_schedules(  # noqa: PLR0917 - a kernel takes arguments by position
             can = min(max(wish, least), most)
             charge += (can * efficiency[i] if can > 0.0 else can / efficiency[i]) * step_h
             # A raise's return is told as less net load; the caller turns the sign.
-            back[cells[i], b] += can - wish if up else wish - can
+            back[groups[i], b] += can - wish if up else wish - can
 
 
-def cost_cny(ground: QuoteBasis, window: Window, given_kw: FloatArray, price: FloatArray) -> float:
+def cost_cny(basis: FlexibilityBasis, window: Window, given_kw: FloatArray, price: FloatArray) -> float:
     """Return what a hold costs by class prices, from what each class gives, shape ``(tiers,)``."""
-    return float((given_kw * price).sum() * len(window) * ground.outlook.grid.step_h)
+    return float((given_kw * price).sum() * len(window) * basis.inputs.grid.step_h)

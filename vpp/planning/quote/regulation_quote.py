@@ -18,9 +18,9 @@ from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.planning.quote.deliverable import Deliverable, deliverable
-from vpp.planning.quote.outlook import Window
-from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.flexibility.deliverable import Deliverable, deliverable
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_inputs import Window
 from vpp.planning.quote.rebound import ClassPrices
 
 _LEAST_PARTIAL_RATIO = 0.1
@@ -50,7 +50,7 @@ class _Both:
 
 
 def symmetric_quote(
-    ground: QuoteBasis,
+    basis: FlexibilityBasis,
     draft: RequestDraft,
     *,
     committed_kw: FloatArray,
@@ -61,14 +61,14 @@ def symmetric_quote(
     """Return the quote of a draft for regulation; `vpp.planning.quote.quote.check_draft` has passed it.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         draft: What is asked; its direction says only which way of the answer is called delivered.
         committed_kw: Already promised to others by step of the outlook, shape ``(grid.count,)``.
         now: Moment of the quote.
         valid_s: How long it holds.
         prices: What it costs to move a kWh.
     """
-    both = _assessed(ground, draft, committed_kw, now)
+    both = _assessed(basis, draft, committed_kw, now)
     least_kw = float(both.p50_kw.min())
     verdict = _verdict(draft, float(both.p10_kw.min()), least_kw)
     every = [d for found in both.found.values() for d in found]
@@ -92,20 +92,20 @@ def symmetric_quote(
         recovery_minutes=0.0,
         recovery_kwh=0.0,
         confidence_ratio=_confidence(draft, both),
-        delivery_ratio=min(d.told_ratio for d in every),
+        delivery_ratio=min(d.delivery_ratio for d in every),
     )
 
 
-def _assessed(ground: QuoteBasis, draft: RequestDraft, committed_kw: FloatArray, now: datetime) -> _Both:
-    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=ground.outlook.grid.step_s)
-    first = ground.outlook.grid.index_at(grid.start_s)
+def _assessed(basis: FlexibilityBasis, draft: RequestDraft, committed_kw: FloatArray, now: datetime) -> _Both:
+    grid = TimeGrid.covering(draft.start_at, draft.end_at, step_s=basis.inputs.grid.step_s)
+    first = basis.inputs.grid.index_at(grid.start_s)
     found = {
         direction: tuple(
             deliverable(
-                ground,
+                basis,
                 direction=direction,
                 window=Window(first=step, last=step + 1),
-                chosen=ground.cells.inside(_movable(ground.outlook.state.index, draft.area, direction)),
+                chosen=basis.groups.inside(_movable(basis.inputs.state.index, draft.area, direction)),
                 committed_kw=committed_kw,
                 now_s=now.timestamp(),
             )
@@ -150,9 +150,9 @@ def _leading(holds: BoolArray) -> tuple[int, int]:
 
 def _price(both: _Both, prices: ClassPrices) -> float:
     """Return what moving a kWh costs with the mix of classes that gives in both directions."""
-    tier_kw = np.sum([np.maximum(d.tier_kw, 0.0) for found in both.found.values() for d in found], axis=0)
-    known = tier_kw.sum()
-    return float(tier_kw @ prices.of_tiers() / known) if known > 0.0 and len(tier_kw) == len(CLASSES) else 0.0
+    class_kw = np.sum([np.maximum(d.class_kw, 0.0) for found in both.found.values() for d in found], axis=0)
+    known = class_kw.sum()
+    return float(class_kw @ prices.by_class() / known) if known > 0.0 and len(class_kw) == len(CLASSES) else 0.0
 
 
 def _offers(draft: RequestDraft, least_kw: float) -> tuple[CounterOffer, ...]:

@@ -17,11 +17,11 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEPS_PER_DAY
 from vpp.planning.feeder_flow import named_overload, overload_kw
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
+from vpp.planning.flexibility.response_rate import PRIOR_RATIO
 from vpp.planning.forecast.charging_need import promised_cars
 from vpp.planning.forecast.load_forecast import Forecast
-from vpp.planning.quote.outlook import Outlook
-from vpp.planning.quote.quote_basis import QuoteBasis
-from vpp.planning.quote.response_rate import PRIOR_RATIO
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.device_blocks import storing_rows
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
@@ -189,9 +189,9 @@ class Planner:
         """Return the reserve windows of the plan, net of what everybody but the stores gives."""
         if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
             return ()
-        ground = QuoteBasis.of(Outlook.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
+        basis = FlexibilityBasis.of(FlexibilityInputs.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
         grid = replace(forecast.grid, count=self._count)
-        return held_windows(ground, self._policy.reserve, grid, self._policy.rebuilding)
+        return held_windows(basis, self._policy.reserve, grid, self._policy.rebuilding)
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution

@@ -21,8 +21,8 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.feeder_flow import named_overload, own_flow_kw
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy, usable_rows
 from vpp.planning.forecast.load_forecast import Forecast
-from vpp.planning.quote.outlook import FlexibilityPolicy, usable_rows
 from vpp.planning.quote.rebound import ClassPrices
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.device_blocks import (
@@ -96,7 +96,7 @@ def to_event_problem(
     storing, stores = _storing(state, movable, grid, plan, policy)
     charging, cars = charging_block(state, movable, grid)
     solar, panels = solar_block(index, movable & down, fixed, price=(prices or ClassPrices()).pv)
-    price = (prices or ClassPrices()).of_tiers()[index.class_code]
+    price = (prices or ClassPrices()).by_class()[index.class_code]
     flexible, loads = flexible_block(state, movable, fixed, grid, price)
     share = (flexibility or FlexibilityPolicy()).future_share
     newcomers = _newcomers(state, movable, forecast.expected_kw[:, :count], grid.step_h, share=share, price=price)

@@ -13,10 +13,10 @@ from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from vpp.planning.quote.deliverable import Z10, correlated_variance
-from vpp.planning.quote.flexibility_envelope import room
-from vpp.planning.quote.quote_basis import STORAGE, V2G, QuoteBasis
-from vpp.planning.quote.transformer_headroom import passed
+from vpp.planning.flexibility.deliverable import Z10, correlated_variance
+from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
+from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
+from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
 from vpp.planning.tariff import SHANGHAI_OFFSET_S
 
 
@@ -58,12 +58,12 @@ class Held:
 
 
 def held_windows(
-    ground: QuoteBasis, windows: Sequence[ReserveWindow], grid: TimeGrid, rebuilding: Rebuilding | None = None
+    basis: FlexibilityBasis, windows: Sequence[ReserveWindow], grid: TimeGrid, rebuilding: Rebuilding | None = None
 ) -> tuple[Held, ...]:
     """Return the windows that lie whole on ``grid``, disjoint and in order, with the need net of what others give.
 
     Args:
-        ground: Picture of the fleet.
+        basis: Picture of the fleet.
         windows: What is kept every day.
         grid: Steps of the plan, beginning where the ground's do.
         rebuilding: What is won back between two windows; without it each is backed as if no other were called.
@@ -72,10 +72,10 @@ def held_windows(
     for first, last, need_kw in sorted(_occurrences(windows, grid)):
         if found and first < found[-1].last:
             continue
-        others = float(others_p10_kw(ground, first, last).min())
+        others = float(others_p10_kw(basis, first, last).min())
         if need_kw > others:
             found.append(Held(first=first, last=last, need_kw=need_kw - others))
-    return tuple(found) if rebuilding is None else _jointly_backed(found, rebuilding, _round_trip(ground), grid)
+    return tuple(found) if rebuilding is None else _jointly_backed(found, rebuilding, _round_trip(basis), grid)
 
 
 def _jointly_backed(
@@ -95,25 +95,27 @@ def _jointly_backed(
     return tuple(reversed(backed))
 
 
-def _round_trip(ground: QuoteBasis) -> float:
+def _round_trip(basis: FlexibilityBasis) -> float:
     """Return what is left of energy that goes into stationary batteries and comes out of them again."""
-    stores = ground.stores
+    stores = basis.stores
     weight = np.where(stores.car > 0.0, 0.0, stores.capacity_kwh)
     whole = float(weight.sum())
     return float((weight * stores.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
 
 
-def others_p10_kw(ground: QuoteBasis, first: int, last: int) -> FloatArray:
+def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:
     """Return what everybody but storage and V2G gives upwards with nine chances in ten, shape ``(last - first,)``."""
     begin, length = np.array([first]), np.array([last - first])
-    found = room(ground, Direction.UP, begin, length, named=False)
-    others = ~np.isin(ground.cells.tier, (STORAGE, V2G))
-    share = passed(ground, Direction.UP, begin, np.where(others[:, None, None], found.sums.room_kw, 0.0)).share
-    scale = share[ground.cells.node, 0] * others[:, None]
+    found = flexibility_envelope(basis, Direction.UP, begin, length, named=False)
+    others = ~np.isin(basis.groups.class_code, (STORAGE, V2G))
+    share = limited_by_feeders(
+        basis, Direction.UP, begin, np.where(others[:, None, None], found.sums.potential_kw, 0.0)
+    ).share
+    scale = share[basis.groups.node, 0] * others[:, None]
     mean = found.sums.mean_kw[:, 0] * scale
     total = mean.sum(axis=0)
-    variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(ground, mean)
-    variance += (ground.outlook.policy.common_error_ratio * total) ** 2
+    variance = (found.sums.variance[:, 0] * scale**2).sum(axis=0) + correlated_variance(basis, mean)
+    variance += (basis.inputs.policy.common_error_ratio * total) ** 2
     return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
 
 

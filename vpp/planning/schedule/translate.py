@@ -15,8 +15,8 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.planning.aggregation import tree_levels
 from vpp.planning.feeder_flow import named_overload, overload_kw, own_flow_kw
+from vpp.planning.flexibility.aggregation import tree_levels
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.device_blocks import (
     StoreTerms,

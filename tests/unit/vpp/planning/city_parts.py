@@ -8,10 +8,10 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.timegrid import instant
 from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, picture, plan_of
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
-from vpp.planning.quote.outlook import Outlook
-from vpp.planning.quote.quote_basis import QuoteBasis
 
 ROWS = 3_000
 DAY = 86_400.0
@@ -28,14 +28,14 @@ def now() -> FleetState:
 
 
 @cache
-def outlook() -> Forecast:
+def expected() -> Forecast:
     return forecast(now(), CityMeter(made=made()), load_history=LoadHistory(days=3))
 
 
 @cache
-def ground() -> QuoteBasis:
-    seen = Outlook.of(now(), forecast=outlook(), schedule=plan_of(now(), outlook()))
-    return QuoteBasis.of(seen, np.full(len(now()), 0.95))
+def basis() -> FlexibilityBasis:
+    seen = FlexibilityInputs.of(now(), forecast=expected(), schedule=plan_of(now(), expected()))
+    return FlexibilityBasis.of(seen, np.full(len(now()), 0.95))
 
 
 def city_draft(**changes: object) -> RequestDraft:

@@ -11,7 +11,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, mask_of
-from vpp.planning.quote.outlook import usable_rows
+from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference_days import BaselineRules
 from vpp.state.eligibility import WORDS, Standing, standing

@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.unit.vpp.planning.city_parts import city_draft, ground
+from tests.unit.vpp.planning.city_parts import basis, city_draft
 from tests.unit.vpp.planning.parts import EV, HVAC, INDUSTRY, NOW, PV, STORAGE, forecast, state
 from vpp.domain.request import CITY, Direction
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.lab.bench.synthetic_city import NOW_S
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.quote.capability import SUSTAINS_H, Declaration, capability, declare, flexibility
 from vpp.planning.quote.quote import quote_on
-from vpp.planning.quote.quote_basis import QuoteBasis
 
 
 def test_flexibility_now_keeps_floors_and_energy() -> None:
@@ -55,7 +55,7 @@ def test_the_four_capacities_of_a_declaration_stay_apart() -> None:
 
 @cache
 def declaration() -> Declaration:
-    return declare(ground(), steps=96)
+    return declare(basis(), steps=96)
 
 
 @pytest.mark.parametrize("direction", list(Direction))
@@ -74,9 +74,9 @@ def test_longer_holds_and_better_chances_mean_less_power(direction: Direction) -
 def test_a_declaration_is_what_the_quote_of_the_same_window_finds_or_a_little_less() -> None:
     # A quote lets batteries even out what others leave uneven; a declaration of 96 points does not.
     answer = quote_on(
-        ground(), city_draft(end_at=instant(NOW_S + 9_000.0)), committed_kw=np.zeros(192), now=instant(NOW_S - 36_000.0)
+        basis(), city_draft(end_at=instant(NOW_S + 9_000.0)), committed_kw=np.zeros(192), now=instant(NOW_S - 36_000.0)
     )
-    step = ground().outlook.grid.index_at(NOW_S + 5_400.0)
+    step = basis().inputs.grid.index_at(NOW_S + 5_400.0)
     table = declaration().tables[Direction.UP][SUSTAINS_H.index(1.0)]
     assert 1.0 - 1e-6 <= answer.p50_kw / table.p50_kw[-1, step] <= 1.05
     assert 1.0 - 1e-6 <= min(answer.deliverable_p10_kw) / table.p10_kw[-1, step] <= 1.05
@@ -95,9 +95,9 @@ def test_nothing_is_declared_above_what_was_verified() -> None:
 
 
 def test_a_link_that_carries_much_is_a_haircut_on_what_is_sure() -> None:
-    seen = ground().outlook
+    seen = basis().inputs
     careless = replace(seen, policy=replace(seen.policy, operator_outage=0.0, adapter_outage=0.0))
-    sure = declare(QuoteBasis.of(careless, ground().delivery_ratio), steps=8).tables[Direction.UP][1]
+    sure = declare(FlexibilityBasis.of(careless, basis().delivery_ratio), steps=8).tables[Direction.UP][1]
     table = declaration().tables[Direction.UP][1]
     assert (table.p10_kw[-1, :8] < sure.p10_kw[-1, :8]).all()
     np.testing.assert_allclose(table.p50_kw[-1, :8], sure.p50_kw[-1, :8])

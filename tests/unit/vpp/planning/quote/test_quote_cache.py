@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.unit.vpp.planning.city_parts import made, now, outlook
+from tests.unit.vpp.planning.city_parts import expected, made, now
 from vpp.domain.request import Direction
 from vpp.domain.timegrid import instant
 from vpp.lab.bench.quote import drafts_of
@@ -12,12 +12,12 @@ from vpp.planning.quote.quote_cache import QuoteCache
 
 
 def test_any_draft_gets_an_answer_that_makes_sense() -> None:
-    assessor = QuoteCache()
+    quote_cache = QuoteCache()
     for asked in drafts_of(made(), now(), 4, count=16):
-        answer = assessor.quote(
+        answer = quote_cache.quote(
             asked,
             state=now(),
-            forecast=outlook(),
+            forecast=expected(),
             schedule=None,
             delivery_ratio=lambda: np.full(len(now()), 0.95),
             committed_kw=np.zeros(192),

@@ -42,14 +42,14 @@ def _draft(target_kw: float, product: Product = Product.REGULATION) -> RequestDr
 
 
 def _quoted(draft: RequestDraft, committed_kw: float = 0.0) -> Quote:
-    state, outlook = _seen()
+    state, expected = _seen()
     return QuoteCache().quote(
         draft,
         state=state,
-        forecast=outlook,
-        schedule=plan_of(state, outlook),
+        forecast=expected,
+        schedule=plan_of(state, expected),
         delivery_ratio=lambda: np.full(len(state), 0.95),
-        committed_kw=np.full(outlook.grid.count, committed_kw),
+        committed_kw=np.full(expected.grid.count, committed_kw),
         now=instant(NOW_S),
     )
 

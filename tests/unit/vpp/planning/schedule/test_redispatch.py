@@ -7,7 +7,7 @@ import pytest
 
 from optimizer.problem.problem import Problem
 from optimizer.solve import solve
-from tests.unit.vpp.planning.city_parts import made, now, outlook
+from tests.unit.vpp.planning.city_parts import expected, made, now
 from vpp.domain.request import Direction
 from vpp.domain.resource import ResourceClass
 from vpp.domain.timegrid import TimeGrid
@@ -24,7 +24,7 @@ def _event(target_kw: float, cap_kw: float | None) -> Commitment:
     return Commitment(
         rows=np.ones(len(now()), dtype=np.bool_),
         direction=Direction.UP,
-        grid=TimeGrid(start_at=outlook().grid.start_at, count=96),
+        grid=TimeGrid(start_at=expected().grid.start_at, count=96),
         target_kw=target,
         tolerance_ratio=0.05,
         rebound_cap_kw=cap_kw,
@@ -48,8 +48,8 @@ def test_batteries_need_not_have_won_back_what_only_they_can_give_and_the_cap_do
     def stated(cap_kw: float, target_kw: float) -> Problem:
         return to_event_problem(
             now(),
-            forecast=outlook(),
-            plan=plan_of(now(), outlook()),
+            forecast=expected(),
+            plan=plan_of(now(), expected()),
             events=[_event(target_kw, cap_kw)],
             tariff=Tariff(),
             policy=PlanningPolicy(),
@@ -72,10 +72,10 @@ def test_batteries_need_not_have_won_back_what_only_they_can_give_and_the_cap_do
 
 
 def test_a_promised_cut_is_planned_for_and_its_rebound_stays_under_the_cap() -> None:
-    plan = plan_of(now(), outlook())
+    plan = plan_of(now(), expected())
     translated = to_event_problem(
         now(),
-        forecast=outlook(),
+        forecast=expected(),
         plan=plan,
         events=[_event(3_000.0, 200.0)],
         tariff=Tariff(),

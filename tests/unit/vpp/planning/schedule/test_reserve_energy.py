@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from optimizer.solve import solve
-from tests.unit.vpp.planning.city_parts import ground, made, now, outlook
+from tests.unit.vpp.planning.city_parts import basis, expected, made, now
 from vpp.domain.request import Direction
-from vpp.planning.quote.flexibility_envelope import room
-from vpp.planning.quote.outlook import Outlook
-from vpp.planning.quote.quote_basis import QuoteBasis
+from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
+from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow, held_windows
 from vpp.planning.schedule.translate import PlanningPolicy, to_problem, to_schedule, with_reserve
 from vpp.planning.tariff import Tariff
@@ -20,17 +20,17 @@ from vpp.planning.tariff import Tariff
 def _stores_up_kw(held: Sequence[ReserveWindow]) -> float:
     """Return what stores can still give from 20:00 for two hours beyond the plan that is made."""
     policy = PlanningPolicy(reserve=tuple(held))
-    windows = held_windows(ground(), policy.reserve, replace(outlook().grid, count=96))
-    translated = to_problem(now(), forecast=outlook(), tariff=Tariff(), policy=policy, count=96)
+    windows = held_windows(basis(), policy.reserve, replace(expected().grid, count=96))
+    translated = to_problem(now(), forecast=expected(), tariff=Tariff(), policy=policy, count=96)
     translated = with_reserve(translated, windows, policy)
     plan = to_schedule(translated, solve(translated.problem, deadline_s=60.0), made().index)
-    seen = QuoteBasis.of(Outlook.of(now(), forecast=outlook(), schedule=plan), np.ones(len(now())))
-    return float(room(seen, Direction.UP, np.array([34]), np.array([8])).stores_kw.sum())
+    seen = FlexibilityBasis.of(FlexibilityInputs.of(now(), forecast=expected(), schedule=plan), np.ones(len(now())))
+    return float(flexibility_envelope(seen, Direction.UP, np.array([34]), np.array([8])).stores_kw.sum())
 
 
 def test_a_reserve_window_keeps_charge_for_the_evening() -> None:
     evening = ReserveWindow(from_hour=20.0, until_hour=22.0, need_kw=1e5)
-    stores = ground().stores
+    stores = basis().stores
     stationary = stores.car == 0.0
     full_kwh = (0.95 * stores.capacity_kwh - stores.floor_kwh) * stores.efficiency
     kept_kw, free_kw = _stores_up_kw((evening,)), _stores_up_kw(())
@@ -41,13 +41,13 @@ def test_a_reserve_window_keeps_charge_for_the_evening() -> None:
 def test_what_a_later_window_needs_and_nobody_could_win_back_is_kept_from_the_earlier_one_on() -> None:
     noon = ReserveWindow(from_hour=13.0, until_hour=15.0, need_kw=1e5)
     evening = ReserveWindow(from_hour=20.0, until_hour=22.0, need_kw=1e5)
-    grid = replace(outlook().grid, count=96)
-    alone = held_windows(ground(), (noon, evening), grid)
-    slow = held_windows(ground(), (noon, evening), grid, Rebuilding(power_kw=1e4, after_h=1.25))
-    fast = held_windows(ground(), (noon, evening), grid, Rebuilding(power_kw=1e6, after_h=1.25))
+    grid = replace(expected().grid, count=96)
+    alone = held_windows(basis(), (noon, evening), grid)
+    slow = held_windows(basis(), (noon, evening), grid, Rebuilding(power_kw=1e4, after_h=1.25))
+    fast = held_windows(basis(), (noon, evening), grid, Rebuilding(power_kw=1e6, after_h=1.25))
     assert fast == alone, "what comes back in time needs not be kept"
     assert slow[1] == alone[1]
-    stores = ground().stores
+    stores = basis().stores
     fixed = stores.car == 0.0
     size = stores.capacity_kwh[fixed]
     round_trip = float((size * stores.efficiency[fixed] ** 2).sum() / size.sum())

@@ -9,11 +9,11 @@ from vpp.domain.fleet import CLASSES
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR
-from vpp.planning.aggregation import Aggregation, summed
 from vpp.planning.feeder_flow import climbed, own_base_kw
+from vpp.planning.flexibility.aggregation import Aggregation, summed
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
+from vpp.planning.flexibility.flexibility_kernels import sum_rows
 from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
-from vpp.planning.quote.flexibility_kernels import survey
-from vpp.planning.quote.outlook import Outlook
 
 EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
     CLASSES.index(kind)
@@ -41,7 +41,7 @@ class Cars:
     """
 
     rows: IntArray
-    cell: IntArray
+    group: IntArray
     most_kw: FloatArray
     floor_kw: FloatArray
     need_kwh: FloatArray
@@ -65,7 +65,7 @@ class Stores:
     """
 
     rows: IntArray
-    cell: IntArray
+    group: IntArray
     power_kw: FloatArray
     spread_kw: FloatArray
     stored_kwh: FloatArray
@@ -96,7 +96,7 @@ class Loads:
     """
 
     rows: IntArray
-    cell: IntArray
+    group: IntArray
     present_kw: FloatArray
     least_kw: FloatArray
     most_kw: FloatArray
@@ -109,21 +109,21 @@ class Loads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuoteBasis:
+class FlexibilityBasis:
     """An outlook, gathered by cell; ``C`` cells, ``T`` steps of the outlook's grid.
 
     Attributes:
         flow_kw: Expected net import of every transformer, shape ``(n_transformers, T)``.
         power_kw: Expected net power, shape ``(C, T)``.
         magnitude_kw: Sum of the magnitudes of its rows, shape ``(C, T)``.
-        dark_kw: That of rows that are not usable, shape ``(C, T)``.
-        coming_kw: How far cars that have not come yet can be cut, shape ``(C, T)``.
-        coming_mean_kw: The same times the delivery ratio, shape ``(C, T)``.
-        coming_variance: Of ``coming_mean_kw``, kW squared, shape ``(C, T)``.
+        unusable_kw: That of rows that are not usable, shape ``(C, T)``.
+        newcomer_kw: How far cars that have not come yet can be cut, shape ``(C, T)``.
+        newcomer_mean_kw: The same times the delivery ratio, shape ``(C, T)``.
+        newcomer_variance: Of ``newcomer_mean_kw``, kW squared, shape ``(C, T)``.
     """
 
-    outlook: Outlook
-    cells: Aggregation
+    inputs: FlexibilityInputs
+    groups: Aggregation
     delivery_ratio: FloatArray
     cars: Cars
     stores: Stores
@@ -131,130 +131,132 @@ class QuoteBasis:
     flow_kw: FloatArray
     power_kw: FloatArray
     magnitude_kw: FloatArray
-    dark_kw: FloatArray
-    coming_kw: FloatArray
-    coming_mean_kw: FloatArray
-    coming_variance: FloatArray
+    unusable_kw: FloatArray
+    newcomer_kw: FloatArray
+    newcomer_mean_kw: FloatArray
+    newcomer_variance: FloatArray
 
     @classmethod
-    def of(cls, outlook: Outlook, delivery_ratio: FloatArray, cells: Aggregation | None = None) -> "QuoteBasis":
-        """Return the ground of an outlook.
+    def of(
+        cls, inputs: FlexibilityInputs, delivery_ratio: FloatArray, groups: Aggregation | None = None
+    ) -> "FlexibilityBasis":
+        """Return the basis of these inputs.
 
         Args:
-            outlook: The picture.
+            inputs: The picture.
             delivery_ratio: Chance of each row to do as it is told, shape ``(n_resources,)``.
-            cells: Of the same fleet; made if not given.
+            groups: Of the same fleet; made if not given.
         """
-        index = outlook.state.index
-        cells = cells or Aggregation.of(index)
-        power, magnitude, dark, coming, variance = _surveyed(outlook, cells, delivery_ratio)
-        own = summed(power, cells.node, len(index.transformers)) + own_base_kw(index)[:, None]
-        members = np.maximum(np.bincount(cells.of_row, minlength=len(cells)), 1)
-        told = np.bincount(cells.of_row, weights=delivery_ratio, minlength=len(cells)) / members
+        index = inputs.state.index
+        groups = groups or Aggregation.of(index)
+        power, magnitude, unusable, newcomers, variance = _summed_rows(inputs, groups, delivery_ratio)
+        own = summed(power, groups.node, len(index.transformers)) + own_base_kw(index)[:, None]
+        members = np.maximum(np.bincount(groups.of_row, minlength=len(groups)), 1)
+        told = np.bincount(groups.of_row, weights=delivery_ratio, minlength=len(groups)) / members
         return cls(
-            outlook=outlook,
-            cells=cells,
+            inputs=inputs,
+            groups=groups,
             delivery_ratio=delivery_ratio,
-            cars=_cars(outlook, cells, delivery_ratio),
-            stores=_stores(outlook, cells, delivery_ratio),
-            loads=_loads(outlook, cells, delivery_ratio),
+            cars=_cars(inputs, groups, delivery_ratio),
+            stores=_stores(inputs, groups, delivery_ratio),
+            loads=_loads(inputs, groups, delivery_ratio),
             flow_kw=climbed(index, own),
             power_kw=power,
             magnitude_kw=magnitude,
-            dark_kw=dark,
-            coming_kw=coming,
+            unusable_kw=unusable,
+            newcomer_kw=newcomers,
             # Rows of a cell share class, operator and adapter, and with them their delivery ratio.
-            coming_mean_kw=coming * told[:, None],
-            coming_variance=variance,
+            newcomer_mean_kw=newcomers * told[:, None],
+            newcomer_variance=variance,
         )
 
 
-def _surveyed(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> tuple[FloatArray, ...]:
+def _summed_rows(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> tuple[FloatArray, ...]:
     """Return net power, magnitude, dark magnitude, cars to come and their variance, by cell and step."""
-    state, count = outlook.state, outlook.grid.count
-    total = tuple(np.zeros((len(cells), count)) for _ in range(5))
+    state, count = inputs.state, inputs.grid.count
+    total = tuple(np.zeros((len(groups), count)) for _ in range(5))
     counted = np.ones(len(state), dtype=np.bool_)
-    counted[outlook.stores] = False
-    survey(
-        (outlook.expected_kw, outlook.spread_kw),
-        cells.of_row,
-        (outlook.usable, counted),
-        _coming_from(outlook),
+    counted[inputs.stores] = False
+    sum_rows(
+        (inputs.expected_kw, inputs.spread_kw),
+        groups.of_row,
+        (inputs.usable, counted),
+        _newcomers_from(inputs),
         ratio,
-        outlook.policy.future_share,
+        inputs.policy.future_share,
         (total[0], total[1], total[2], total[3], total[4]),
     )
-    own = cells.of_row[outlook.stores].astype(np.int64)
-    total[0][:] += summed(outlook.stores_kw, own, len(cells))
-    total[1][:] += summed(np.abs(outlook.stores_kw), own, len(cells))
-    dark = np.where(outlook.usable[outlook.stores][:, None], 0.0, np.abs(outlook.stores_kw))
-    total[2][:] += summed(dark, own, len(cells))
+    own = groups.of_row[inputs.stores].astype(np.int64)
+    total[0][:] += summed(inputs.stores_kw, own, len(groups))
+    total[1][:] += summed(np.abs(inputs.stores_kw), own, len(groups))
+    unusable = np.where(inputs.usable[inputs.stores][:, None], 0.0, np.abs(inputs.stores_kw))
+    total[2][:] += summed(unusable, own, len(groups))
     return total
 
 
-def _coming_from(outlook: Outlook) -> IntArray:
+def _newcomers_from(inputs: FlexibilityInputs) -> IntArray:
     """Return the first step in which each usable charger serves a car that has not come yet, shape ``(n,)``."""
-    state, grid = outlook.state, outlook.grid
-    chargers = outlook.usable & state.index.is_class(ResourceClass.EV)
+    state, grid = inputs.state, inputs.grid
+    chargers = inputs.usable & state.index.is_class(ResourceClass.EV)
     promised = promised_cars(state)
     gone = np.ceil((state.departure_s - grid.start_s) / grid.step_s)
     first = np.where(promised, np.clip(np.nan_to_num(gone), 0, grid.count), np.where(state.plugged, grid.count, 0))
     return np.where(chargers, first, grid.count).astype(np.int64)
 
 
-def _inside(outlook: Outlook, rows: IntArray) -> IntArray:
+def _inside(inputs: FlexibilityInputs, rows: IntArray) -> IntArray:
     """Return how many whole steps pass before each car departs, shape ``(len(rows),)``."""
-    steps = np.floor((outlook.state.departure_s[rows] - outlook.grid.start_s) / outlook.grid.step_s)
-    return np.asarray(np.clip(np.nan_to_num(steps), 0, outlook.grid.count), dtype=np.int64)
+    steps = np.floor((inputs.state.departure_s[rows] - inputs.grid.start_s) / inputs.grid.step_s)
+    return np.asarray(np.clip(np.nan_to_num(steps), 0, inputs.grid.count), dtype=np.int64)
 
 
-def _passed(outlook: Outlook) -> float:
+def _elapsed_share(inputs: FlexibilityInputs) -> float:
     """Return the share of the grid's first step that has passed."""
-    return min(max((outlook.state.at_s - outlook.grid.start_s) / outlook.grid.step_s, 0.0), 1.0)
+    return min(max((inputs.state.at_s - inputs.grid.start_s) / inputs.grid.step_s, 0.0), 1.0)
 
 
-def _cars(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Cars:
-    state, index = outlook.state, outlook.state.index
-    rows = np.flatnonzero(outlook.usable & index.is_class(ResourceClass.EV) & promised_cars(state))
-    rows = rows[_inside(outlook, rows) > 0]
+def _cars(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> Cars:
+    state, index = inputs.state, inputs.state.index
+    rows = np.flatnonzero(inputs.usable & index.is_class(ResourceClass.EV) & promised_cars(state))
+    rows = rows[_inside(inputs, rows) > 0]
     most = charging_power_kw(state)[rows]
     return Cars(
         rows=rows,
-        cell=cells.of_row[rows].astype(np.int64),
+        group=groups.of_row[rows].astype(np.int64),
         most_kw=most,
         floor_kw=np.minimum(index.nameplate.floor_kw[rows], most),
         # As of the grid's begin, as all that is reckoned from it.
-        need_kwh=state.need_kwh[rows] + outlook.expected_kw[rows, 0] * outlook.grid.step_h * _passed(outlook),
-        inside=_inside(outlook, rows),
-        leaves_h=(state.departure_s[rows] - outlook.grid.start_s) / SECONDS_PER_HOUR,
+        need_kwh=state.need_kwh[rows] + inputs.expected_kw[rows, 0] * inputs.grid.step_h * _elapsed_share(inputs),
+        inside=_inside(inputs, rows),
+        leaves_h=(state.departure_s[rows] - inputs.grid.start_s) / SECONDS_PER_HOUR,
         willing=state.sheddable[rows],
         ratio=ratio[rows],
         ramp=index.nameplate.ramp_kw_per_min[rows],
     )
 
 
-def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
-    state, index, policy = outlook.state, outlook.state.index, outlook.policy
-    kept = np.flatnonzero(outlook.usable[outlook.stores] & np.isfinite(state.soc[outlook.stores]))
-    rows = outlook.stores[kept]
+def _stores(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> Stores:
+    state, index, policy = inputs.state, inputs.state.index, inputs.policy
+    kept = np.flatnonzero(inputs.usable[inputs.stores] & np.isfinite(state.soc[inputs.stores]))
+    rows = inputs.stores[kept]
     car = index.is_class(*CHARGING)[rows]
     capacity, efficiency, stored_now = (
         index.nameplate.capacity_kwh[rows],
         index.nameplate.efficiency[rows],
         state.soc[rows],
     )
-    power = outlook.stores_kw[kept]
-    gained = np.where(power > 0.0, power * efficiency[:, None], power / efficiency[:, None]) * outlook.grid.step_h
+    power = inputs.stores_kw[kept]
+    gained = np.where(power > 0.0, power * efficiency[:, None], power / efficiency[:, None]) * inputs.grid.step_h
     stored_now = stored_now * capacity
     # The running step counts with what is left of it: the rest is in the battery or out of it already.
-    begun = stored_now - gained[:, 0] * _passed(outlook)
+    begun = stored_now - gained[:, 0] * _elapsed_share(inputs)
     promised = promised_cars(state)[rows] & state.sheddable[rows]
     need = np.maximum(np.nan_to_num(state.need_kwh[rows]), 0.0)
     return Stores(
         rows=rows,
-        cell=cells.of_row[rows].astype(np.int64),
+        group=groups.of_row[rows].astype(np.int64),
         power_kw=power,
-        spread_kw=outlook.stores_spread_kw[kept],
+        spread_kw=inputs.stores_spread_kw[kept],
         stored_kwh=np.minimum(begun[:, None] + np.cumsum(gained, axis=1), capacity[:, None]),
         least_kw=np.fmax(index.nameplate.p_min_kw[rows], state.available_min_kw[rows]),
         most_kw=np.fmin(index.nameplate.p_max_kw[rows], state.available_max_kw[rows]),
@@ -262,9 +264,8 @@ def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
         ceiling_kwh=policy.ceiling_soc * capacity,
         capacity_kwh=capacity,
         efficiency=efficiency,
-        inside=np.where(car, np.where(promised, _inside(outlook, rows), 0), outlook.grid.count).astype(np.int64),
-        leaves_h=np.where(car, np.nan_to_num(state.departure_s[rows] - outlook.grid.start_s), np.inf)
-        / SECONDS_PER_HOUR,
+        inside=np.where(car, np.where(promised, _inside(inputs, rows), 0), inputs.grid.count).astype(np.int64),
+        leaves_h=np.where(car, np.nan_to_num(state.departure_s[rows] - inputs.grid.start_s), np.inf) / SECONDS_PER_HOUR,
         due_kwh=stored_now + need * efficiency,
         charge_kw=charging_power_kw(state)[rows],
         car=car.astype(np.float64),
@@ -273,12 +274,12 @@ def _stores(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Stores:
     )
 
 
-def _loads(outlook: Outlook, cells: Aggregation, ratio: FloatArray) -> Loads:
-    state, index = outlook.state, outlook.state.index
-    rows = outlook.rows(ResourceClass.HVAC, ResourceClass.INDUSTRY)
+def _loads(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> Loads:
+    state, index = inputs.state, inputs.state.index
+    rows = inputs.rows(ResourceClass.HVAC, ResourceClass.INDUSTRY)
     return Loads(
         rows=rows,
-        cell=cells.of_row[rows].astype(np.int64),
+        group=groups.of_row[rows].astype(np.int64),
         present_kw=np.where(state.power_kw[rows] > 0.0, state.power_kw[rows], np.nan),
         least_kw=np.fmax(state.available_min_kw[rows], index.nameplate.p_min_kw[rows]),
         most_kw=np.fmin(state.available_max_kw[rows], index.nameplate.p_max_kw[rows]),

@@ -7,7 +7,7 @@ import numpy as np
 from tests.unit.vpp.planning.city_parts import made, now
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.lab.bench.synthetic_city import NOW_S
-from vpp.planning.quote.response_rate import PRIOR_RATIO, ResponseRates
+from vpp.planning.flexibility.response_rate import PRIOR_RATIO, ResponseRates
 
 
 def test_a_cohort_that_does_as_told_is_trusted_more_than_one_that_does_not() -> None:

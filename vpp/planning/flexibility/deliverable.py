@@ -8,11 +8,16 @@ from vpp.domain.fleet import ADAPTERS
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.planning.aggregation import summed, tier_count
-from vpp.planning.quote.flexibility_envelope import NEGLIGIBLE_KW, FlexibilityEnvelope, lost_name, room
-from vpp.planning.quote.outlook import Window
-from vpp.planning.quote.quote_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, QuoteBasis
-from vpp.planning.quote.transformer_headroom import named_caps, passed
+from vpp.planning.flexibility.aggregation import class_count, summed
+from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
+from vpp.planning.flexibility.flexibility_envelope import (
+    NEGLIGIBLE_KW,
+    FlexibilityEnvelope,
+    flexibility_envelope,
+    lost_name,
+)
+from vpp.planning.flexibility.flexibility_inputs import Window
+from vpp.planning.flexibility.transformer_headroom import limited_by_feeders, named_caps
 
 Z10 = 1.2815515655446004
 """The normal distribution's 90 % point."""
@@ -27,28 +32,28 @@ class Deliverable:
         p50_kw: With even chances at least this much.
         p90_kw: With one chance in ten at least this much.
         sigma_kw: Standard deviation that ``p10_kw`` stands for.
-        tier_kw: Expected power by class, mean over the window, shape ``(tiers,)``.
+        class_kw: Expected power by class, mean over the window, shape ``(tiers,)``.
         share: Share of every cell's movement that is used, caps and area included, mean over the window, ``(C,)``.
         ramp_kw_per_min: How fast the rows together can move.
-        told_ratio: Share of what is moved that does as it is told.
+        delivery_ratio: Share of what is moved that does as it is told.
         lost_kw: What each named cause takes away.
-        room: What cells could be moved before caps, for what follows from it.
+        envelope: What groups could be moved before caps, for what follows from it.
     """
 
     p10_kw: FloatArray
     p50_kw: FloatArray
     p90_kw: FloatArray
     sigma_kw: FloatArray
-    tier_kw: FloatArray
+    class_kw: FloatArray
     share: FloatArray
     ramp_kw_per_min: float
-    told_ratio: float
+    delivery_ratio: float
     lost_kw: dict[str, FloatArray]
-    room: FlexibilityEnvelope
+    envelope: FlexibilityEnvelope
 
 
 def deliverable(
-    ground: QuoteBasis,
+    basis: FlexibilityBasis,
     *,
     direction: Direction,
     window: Window,
@@ -64,7 +69,7 @@ def deliverable(
     correlated loss ``sum q(1-q)X^2`` over operators and adapters that carry ``X`` and are away with chance ``q``.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         direction: Cut or raise.
         window: Intervals of the hold.
         chosen: Cells of the area, shape ``(C,)``.
@@ -73,26 +78,26 @@ def deliverable(
         found: The room of this window and direction, where it is known already.
     """
     first, length = np.array([window.first]), np.array([len(window)])
-    found = found or room(ground, direction, first, length)
-    asked = np.where(chosen[:, None, None], found.sums.room_kw, 0.0)
-    through = passed(ground, direction, first, asked)
-    share = through.share[ground.cells.node, 0] * chosen[:, None]
+    found = found or flexibility_envelope(basis, direction, first, length)
+    asked = np.where(chosen[:, None, None], found.sums.potential_kw, 0.0)
+    through = limited_by_feeders(basis, direction, first, asked)
+    share = through.share[basis.groups.node, 0] * chosen[:, None]
     mean = found.sums.mean_kw[:, 0] * share
     total = mean.sum(axis=0)
-    common = (ground.outlook.policy.common_error_ratio * total) ** 2
+    common = (basis.inputs.policy.common_error_ratio * total) ** 2
     own = (found.sums.variance[:, 0] * share**2).sum(axis=0)
-    below = np.sqrt(own + common + correlated_variance(ground, mean))
+    below = np.sqrt(own + common + correlated_variance(basis, mean))
     promised = committed_kw[window.steps]
     used = _mean_share(mean, found.sums.mean_kw[:, 0])
     ramp = float((found.sums.ramp_kw_per_min[:, 0] * used).sum())
-    starts_s = ground.outlook.grid.starts_s()[window.steps]
+    starts_s = basis.inputs.grid.starts_s()[window.steps]
     reach = ramp * np.maximum((starts_s - now_s) / SECONDS_PER_MINUTE, 1.0)
-    room_kw = (found.sums.room_kw[:, 0] * share).sum(axis=0)
+    potential_kw = (found.sums.potential_kw[:, 0] * share).sum(axis=0)
     lost = {
-        **_lost_by_class(ground, direction, window, chosen, found),
-        **named_caps(ground, through.taken_kw[:, 0]),
-        **_lost_telemetry(ground, window, chosen),
-        "delivery ratio measured so far": np.maximum(room_kw - total, 0.0),
+        **_lost_by_class(basis, direction, window, chosen, found),
+        **named_caps(basis, through.withheld_kw[:, 0]),
+        **_lost_telemetry(basis, window, chosen),
+        "delivery ratio measured so far": np.maximum(potential_kw - total, 0.0),
         "already promised to other requests": promised,
         "ramp until the start": np.maximum(total - promised - reach, 0.0),
     }
@@ -101,22 +106,22 @@ def deliverable(
         p50_kw=np.clip(total - promised, 0.0, reach),
         p90_kw=np.clip(total + Z10 * np.sqrt(own + common) - promised, 0.0, reach),
         sigma_kw=below,
-        tier_kw=summed(mean.mean(axis=1), ground.cells.tier, tier_count()),
+        class_kw=summed(mean.mean(axis=1), basis.groups.class_code, class_count()),
         share=used,
         ramp_kw_per_min=ramp,
-        told_ratio=float(total.sum() / room_kw.sum()) if room_kw.sum() > NEGLIGIBLE_KW else 1.0,
+        delivery_ratio=float(total.sum() / potential_kw.sum()) if potential_kw.sum() > NEGLIGIBLE_KW else 1.0,
         lost_kw=lost,
-        room=found,
+        envelope=found,
     )
 
 
-def correlated_variance(ground: QuoteBasis, mean_kw: FloatArray) -> FloatArray:
+def correlated_variance(basis: FlexibilityBasis, mean_kw: FloatArray) -> FloatArray:
     """Return the variance of links that fail for everybody behind them, from cells to shape ``mean_kw.shape[1:]``."""
-    policy, index = ground.outlook.policy, ground.outlook.state.index
+    policy, index = basis.inputs.policy, basis.inputs.state.index
     variance: FloatArray = np.zeros(mean_kw.shape[1:])
     for code, count, outage in (
-        (ground.cells.operator, len(index.operators), policy.operator_outage),
-        (ground.cells.adapter, len(ADAPTERS), policy.adapter_outage),
+        (basis.groups.operator, len(index.operators), policy.operator_outage),
+        (basis.groups.adapter, len(ADAPTERS), policy.adapter_outage),
     ):
         behind: FloatArray = summed(mean_kw, code, count)
         variance += outage * (1.0 - outage) * np.square(behind).sum(axis=0)
@@ -131,25 +136,25 @@ def _mean_share(mean_kw: FloatArray, unlimited_kw: FloatArray) -> FloatArray:
 
 
 def _lost_by_class(
-    ground: QuoteBasis, direction: Direction, window: Window, chosen: BoolArray, found: FlexibilityEnvelope
+    basis: FlexibilityBasis, direction: Direction, window: Window, chosen: BoolArray, found: FlexibilityEnvelope
 ) -> dict[str, FloatArray]:
-    lost = summed(found.lost_kw[chosen, 0], ground.cells.tier[chosen], tier_count())
+    lost = summed(found.lost_kw[chosen, 0], basis.groups.class_code[chosen], class_count())
     named = {}
-    for tier in (EV, V2G, STORAGE, HVAC, INDUSTRY):
-        if lost[tier].any():
-            shortest = _shortest_minutes(ground, chosen, tier) if tier in (HVAC, INDUSTRY) else np.nan
-            named[lost_name(tier, direction, shortest_minutes=shortest)] = lost[tier, : len(window)]
+    for class_code in (EV, V2G, STORAGE, HVAC, INDUSTRY):
+        if lost[class_code].any():
+            shortest = _shortest_minutes(basis, chosen, class_code) if class_code in (HVAC, INDUSTRY) else np.nan
+            named[lost_name(class_code, direction, shortest_minutes=shortest)] = lost[class_code, : len(window)]
     return named
 
 
-def _shortest_minutes(ground: QuoteBasis, chosen: BoolArray, tier: int) -> float:
-    loads = ground.loads
-    of_class = chosen[loads.cell] & (ground.cells.tier[loads.cell] == tier)
+def _shortest_minutes(basis: FlexibilityBasis, chosen: BoolArray, class_code: int) -> float:
+    loads = basis.loads
+    of_class = chosen[loads.group] & (basis.groups.class_code[loads.group] == class_code)
     return float(loads.holds_h[of_class].min(initial=np.inf)) * 60.0
 
 
-def _lost_telemetry(ground: QuoteBasis, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
-    dark = ground.dark_kw[chosen, window.steps].sum(axis=0)
-    whole = float(ground.magnitude_kw[chosen, window.steps].sum())
-    ratio = dark.sum() / whole if whole > 0.0 else 0.0
-    return {f"telemetry stale for {ratio:.0%} of power, or not to be counted on": dark} if ratio > 0.0 else {}
+def _lost_telemetry(basis: FlexibilityBasis, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
+    unusable = basis.unusable_kw[chosen, window.steps].sum(axis=0)
+    whole = float(basis.magnitude_kw[chosen, window.steps].sum())
+    ratio = unusable.sum() / whole if whole > 0.0 else 0.0
+    return {f"telemetry stale for {ratio:.0%} of power, or not to be counted on": unusable} if ratio > 0.0 else {}

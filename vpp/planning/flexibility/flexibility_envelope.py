@@ -12,8 +12,8 @@ from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import CLASSES
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
-from vpp.planning.quote.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
-from vpp.planning.quote.quote_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, QuoteBasis
+from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
+from vpp.planning.flexibility.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
 
 _NOBODY_ASKS = np.zeros((0, 0, 0))
 NEGLIGIBLE_KW = 1e-9
@@ -28,9 +28,9 @@ class FlexibilityEnvelope:
     Attributes:
         sums: By cell, window and interval.
         lost_kw: What each class's own bound takes away, shape ``(C, W, J)``; ``(0, 0, 0)`` where it was not asked for.
-        cars_kw: Mean delivered power of every car, shape ``(len(ground.cars.rows), W)``.
-        stores_kw: Of every battery, shape ``(len(ground.stores.rows), W)``.
-        loads_kw: Of every building and plant, shape ``(len(ground.loads.rows), W)``.
+        cars_kw: Mean delivered power of every car, shape ``(len(basis.cars.rows), W)``.
+        stores_kw: Of every battery, shape ``(len(basis.stores.rows), W)``.
+        loads_kw: Of every building and plant, shape ``(len(basis.loads.rows), W)``.
     """
 
     sums: Sums
@@ -40,8 +40,8 @@ class FlexibilityEnvelope:
     loads_kw: FloatArray
 
 
-def room(
-    ground: QuoteBasis,
+def flexibility_envelope(
+    basis: FlexibilityBasis,
     direction: Direction,
     first: IntArray,
     length: IntArray,
@@ -53,7 +53,7 @@ def room(
     """Return what every cell can be moved in ``direction`` over each window.
 
     Args:
-        ground: The picture.
+        basis: The picture.
         direction: Cut or raise.
         first: First step of every window, rising, shape ``(W,)``.
         length: Steps of every window, shape ``(W,)``.
@@ -62,27 +62,27 @@ def room(
         level: Cells whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
             and their own schedule leave much. Without, each gives the same share of its way all the time.
     """
-    sums = Sums.empty(len(ground.cells), first, length)
+    sums = Sums.empty(len(basis.groups), first, length)
     result = FlexibilityEnvelope(
         sums=sums,
-        lost_kw=np.zeros_like(sums.room_kw) if named else _NOBODY_ASKS,
-        cars_kw=np.zeros((len(ground.cars.rows), len(first))),
-        stores_kw=np.zeros((len(ground.stores.rows), len(first))),
-        loads_kw=np.zeros((len(ground.loads.rows), len(first))),
+        lost_kw=np.zeros_like(sums.potential_kw) if named else _NOBODY_ASKS,
+        cars_kw=np.zeros((len(basis.cars.rows), len(first))),
+        stores_kw=np.zeros((len(basis.stores.rows), len(first))),
+        loads_kw=np.zeros((len(basis.loads.rows), len(first))),
     )
     up = direction is Direction.UP
-    _move_cars(ground, result, up=up)
-    _move_loads(ground, result, up=up)
+    _move_cars(basis, result, up=up)
+    _move_loads(basis, result, up=up)
     if up:
-        _add_coming(ground, sums)
-    weight = np.ones(sums.room_kw.shape[1:])
+        _add_newcomers(basis, sums)
+    weight = np.ones(sums.potential_kw.shape[1:])
     if level is not None:
-        weight = _level(ground, sums, level, ahead, up=up)
-    _move_stores(ground, result, ahead, weight, up=up)
+        weight = _level(basis, sums, level, ahead, up=up)
+    _move_stores(basis, result, ahead, weight, up=up)
     return result
 
 
-def lost_name(tier: int, direction: Direction, *, shortest_minutes: float) -> str:
+def lost_name(class_code: int, direction: Direction, *, shortest_minutes: float) -> str:
     """Return what keeps rows of a class from giving more, in words."""
     up = direction is Direction.UP
     names = {
@@ -92,17 +92,17 @@ def lost_name(tier: int, direction: Direction, *, shortest_minutes: float) -> st
         HVAC: f"{CLASSES[HVAC]} sustain {shortest_minutes:g} min",
         INDUSTRY: f"{CLASSES[INDUSTRY]} sustain {shortest_minutes:g} min",
     }
-    return names[tier]
+    return names[class_code]
 
 
-def _move_cars(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
-    cars, sums = ground.cars, result.sums
+def _move_cars(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
+    cars, sums = basis.cars, result.sums
     kernel = shed_cars if up else raise_cars
     kernel(
-        ground.outlook.expected_kw,
+        basis.inputs.expected_kw,
         (
             cars.rows,
-            cars.cell,
+            cars.group,
             cars.most_kw,
             cars.floor_kw,
             cars.need_kwh,
@@ -112,7 +112,7 @@ def _move_cars(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> 
             cars.ratio,
         ),
         cars.ramp,
-        (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
+        (basis.inputs.grid.step_h, basis.inputs.policy.recovery_ratio),
         (sums.first, sums.length),
         sums.arrays,
         sums.ramp_kw_per_min,
@@ -121,11 +121,11 @@ def _move_cars(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> 
     )
 
 
-def _level(ground: QuoteBasis, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
+def _level(basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, *, up: bool) -> FloatArray:
     """Return the weights with which batteries fill up what ``sums`` leave uneven, shape ``(W, J)``."""
     others = sums.mean_kw[chosen].sum(axis=0)
     weight: FloatArray = np.ones_like(others)
-    full = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+    full = _given_kw(basis, sums, chosen, ahead, weight, up=up)
     given = full
     for _ in range(_LEVELLINGS):
         for window, length in enumerate(sums.length.tolist()):
@@ -134,7 +134,7 @@ def _level(ground: QuoteBasis, sums: Sums, chosen: BoolArray, ahead: int, *, up:
                 due, full[window, :length], out=np.ones(length), where=full[window, :length] > NEGLIGIBLE_KW
             )
             weight[window, :length] = rate / max(float(rate.max(initial=0.0)), NEGLIGIBLE_KW)
-        given = _given_kw(ground, sums, chosen, ahead, weight, up=up)
+        given = _given_kw(basis, sums, chosen, ahead, weight, up=up)
     return weight
 
 
@@ -149,35 +149,35 @@ def _filled(others: FloatArray, amount: float) -> FloatArray:
 
 
 def _given_kw(
-    ground: QuoteBasis, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool
+    basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool
 ) -> FloatArray:
     """Return what the batteries of the chosen cells give with these weights, shape ``(W, J)``."""
     # Two cells are enough: those chosen, and all others.
     alone = Sums.empty(2, sums.first, sums.length)
-    stores = np.zeros((len(ground.stores.rows), len(sums.first)))
-    nothing = np.zeros((len(ground.cars.rows), 0))
+    stores = np.zeros((len(basis.stores.rows), len(sums.first)))
+    nothing = np.zeros((len(basis.cars.rows), 0))
     trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
-    place = np.where(chosen[ground.stores.cell], 0, 1).astype(np.int64)
-    _move_stores(ground, trial, ahead, weight, up=up, cell=place)
+    place = np.where(chosen[basis.stores.group], 0, 1).astype(np.int64)
+    _move_stores(basis, trial, ahead, weight, up=up, group=place)
     given: FloatArray = alone.mean_kw[0]
     return given
 
 
 def _move_stores(
-    ground: QuoteBasis,
+    basis: FlexibilityBasis,
     result: FlexibilityEnvelope,
     ahead: int,
     weight: FloatArray,
     *,
     up: bool,
-    cell: IntArray | None = None,
+    group: IntArray | None = None,
 ) -> None:
-    """Move batteries; their cells are the ground's unless given, shape ``(len(ground.stores.rows),)``."""
-    stores, sums = ground.stores, result.sums
+    """Move batteries; their cells are the ground's unless given, shape ``(len(basis.stores.rows),)``."""
+    stores, sums = basis.stores, result.sums
     move_stores(
         (stores.power_kw, stores.spread_kw, stores.stored_kwh),
         (
-            stores.cell if cell is None else cell,
+            stores.group if group is None else group,
             stores.least_kw if up else stores.most_kw,
             stores.floor_kwh if up else stores.ceiling_kwh,
             stores.efficiency,
@@ -187,7 +187,7 @@ def _move_stores(
         ),
         (stores.leaves_h, stores.due_kwh, stores.charge_kw, stores.car),
         stores.ramp,
-        (ground.outlook.grid.step_h, ground.outlook.policy.recovery_ratio),
+        (basis.inputs.grid.step_h, basis.inputs.policy.recovery_ratio),
         (sums.first, sums.length),
         ahead,
         weight,
@@ -199,13 +199,13 @@ def _move_stores(
     )
 
 
-def _move_loads(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
-    loads, sums = ground.loads, result.sums
+def _move_loads(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: bool) -> None:
+    loads, sums = basis.loads, result.sums
     move_loads(
-        (ground.outlook.expected_kw, ground.outlook.spread_kw),
+        (basis.inputs.expected_kw, basis.inputs.spread_kw),
         (
             loads.rows,
-            loads.cell,
+            loads.group,
             loads.present_kw,
             loads.least_kw if up else loads.most_kw,
             loads.declared_up_kw if up else loads.declared_down_kw,
@@ -213,7 +213,7 @@ def _move_loads(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) ->
             loads.ratio,
         ),
         loads.ramp,
-        ground.outlook.grid.step_h,
+        basis.inputs.grid.step_h,
         (sums.first, sums.length),
         sums.arrays,
         sums.ramp_kw_per_min,
@@ -223,12 +223,12 @@ def _move_loads(ground: QuoteBasis, result: FlexibilityEnvelope, *, up: bool) ->
     )
 
 
-def _add_coming(ground: QuoteBasis, sums: Sums) -> None:
+def _add_newcomers(basis: FlexibilityBasis, sums: Sums) -> None:
     """Add the cars that have not come yet; a charger that is told beforehand needs no ramp of its own."""
-    some = np.flatnonzero(ground.coming_kw.any(axis=1))
+    some = np.flatnonzero(basis.newcomer_kw.any(axis=1))
     for window, (first, length) in enumerate(zip(sums.first.tolist(), sums.length.tolist(), strict=True)):
         steps = slice(first, first + length)
-        sums.room_kw[some, window, :length] += ground.coming_kw[some, steps]
-        sums.mean_kw[some, window, :length] += ground.coming_mean_kw[some, steps]
-        sums.variance[some, window, :length] += ground.coming_variance[some, steps]
-        sums.ramp_kw_per_min[some, window] += ground.coming_mean_kw[some, steps].mean(axis=1)
+        sums.potential_kw[some, window, :length] += basis.newcomer_kw[some, steps]
+        sums.mean_kw[some, window, :length] += basis.newcomer_mean_kw[some, steps]
+        sums.variance[some, window, :length] += basis.newcomer_variance[some, steps]
+        sums.ramp_kw_per_min[some, window] += basis.newcomer_mean_kw[some, steps].mean(axis=1)

@@ -21,7 +21,7 @@ class Sums:
     """What kernels add to; ``C`` cells, ``W`` windows sorted by their begin, ``J`` intervals of the longest.
 
     Attributes:
-        room_kw: What can be moved, shape ``(C, W, J)``.
+        potential_kw: What can be moved, shape ``(C, W, J)``.
         mean_kw: The same times the chance that it does as it is told, shape ``(C, W, J)``.
         variance: Of the sum of independent rows, kW squared, shape ``(C, W, J)``.
         ramp_kw_per_min: Joint ramp, shape ``(C, W)``.
@@ -29,7 +29,7 @@ class Sums:
         length: Number of its steps, shape ``(W,)``.
     """
 
-    room_kw: FloatArray
+    potential_kw: FloatArray
     mean_kw: FloatArray
     variance: FloatArray
     ramp_kw_per_min: FloatArray
@@ -37,11 +37,11 @@ class Sums:
     length: IntArray
 
     @classmethod
-    def empty(cls, cells: int, first: IntArray, length: IntArray) -> "Sums":
+    def empty(cls, groups: int, first: IntArray, length: IntArray) -> "Sums":
         """Return sums over nothing."""
-        shape = (cells, len(first), int(length.max(initial=0)))
+        shape = (groups, len(first), int(length.max(initial=0)))
         return cls(
-            room_kw=np.zeros(shape),
+            potential_kw=np.zeros(shape),
             mean_kw=np.zeros(shape),
             variance=np.zeros(shape),
             ramp_kw_per_min=np.zeros(shape[:2]),
@@ -52,7 +52,7 @@ class Sums:
     @property
     def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Room, mean and variance, as kernels take them."""
-        return self.room_kw, self.mean_kw, self.variance
+        return self.potential_kw, self.mean_kw, self.variance
 
 
 @njit()
@@ -61,16 +61,16 @@ def _add(  # noqa: PLR0917 - a kernel takes arguments by position
     spread_kw: float,
     ratio: float,
     sums: tuple[FloatArray, FloatArray, FloatArray],
-    cell: int,
+    group: int,
     window: int,
     step: int,
 ) -> None:
     """Add one row's movement: Bernoulli delivery and the forecast's spread, as far as the movement goes."""
-    room, mean, variance = sums
+    potential, mean, variance = sums
     spread = min(spread_kw, abs(moved_kw)) * ratio
-    room[cell, window, step] += moved_kw
-    mean[cell, window, step] += moved_kw * ratio
-    variance[cell, window, step] += moved_kw * moved_kw * ratio * (1.0 - ratio) + spread * spread
+    potential[group, window, step] += moved_kw
+    mean[group, window, step] += moved_kw * ratio
+    variance[group, window, step] += moved_kw * moved_kw * ratio * (1.0 - ratio) + spread * spread
 
 
 @njit()
@@ -99,11 +99,11 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
         lost: What deadlines and drivers keep back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
         average: Mean delivered power by car and window, shape ``(k, W)``.
     """
-    rows, cells, most, floor, need_now, inside, leaves_h, willing, ratio = cars
+    rows, groups, most, floor, need_now, inside, leaves_h, willing, ratio = cars
     step_h, recovery = hours
     first, length = windows
     for i in range(len(rows)):
-        row, cell = rows[i], cells[i]
+        row, group = rows[i], groups[i]
         last = -1
         for t in range(inside[i]):
             if reference[row, t] > 0.0:
@@ -132,12 +132,12 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
             for j in range(here):
                 held = min(floor[i], max(need / step_h - floor[i] * j, 0.0))
                 moved = (reference[row, a + j] - held) * share
-                _add(moved, 0.0, ratio[i], sums, cell, w, j)
+                _add(moved, 0.0, ratio[i], sums, group, w, j)
                 total += moved
                 if len(lost):
-                    lost[cell, w, j] += max(reference[row, a + j] - floor[i], 0.0) * (1.0 - share)
+                    lost[group, w, j] += max(reference[row, a + j] - floor[i], 0.0) * (1.0 - share)
             average[i, w] = total * ratio[i] / count
-            ramp[cell, w] += min(ramp_row[i], max(average[i, w], 0.0))
+            ramp[group, w] += min(ramp_row[i], max(average[i, w], 0.0))
 
 
 @njit()
@@ -153,11 +153,11 @@ def raise_cars(  # noqa: PLR0917 - a kernel takes arguments by position
     average: FloatArray,
 ) -> None:
     """Cars that the reference holds back take what they still need earlier; arguments as ``shed_cars``."""
-    rows, cells, most, _, need_now, inside, _, willing, ratio = cars
+    rows, groups, most, _, need_now, inside, _, willing, ratio = cars
     step_h = hours[0]
     first, length = windows
     for i in range(len(rows)):
-        row, cell = rows[i], cells[i]
+        row, group = rows[i], groups[i]
         before, done = 0.0, 0
         for w in range(len(first)):
             a, count = first[w], length[w]
@@ -180,12 +180,12 @@ def raise_cars(  # noqa: PLR0917 - a kernel takes arguments by position
             total = 0.0
             for j in range(here):
                 more = max(most[i] - reference[row, a + j], 0.0)
-                _add(more * share, 0.0, ratio[i], sums, cell, w, j)
+                _add(more * share, 0.0, ratio[i], sums, group, w, j)
                 total += more * share
                 if len(lost):
-                    lost[cell, w, j] += more * (1.0 - share)
+                    lost[group, w, j] += more * (1.0 - share)
             average[i, w] = total * ratio[i] / count
-            ramp[cell, w] += min(ramp_row[i], average[i, w])
+            ramp[group, w] += min(ramp_row[i], average[i, w])
 
 
 @njit()
@@ -224,12 +224,12 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         up: Whether net load is cut.
     """
     reference, spread, stored = powers
-    cells, end_kw, bound_kwh, efficiency, capacity, inside, ratio = stores
+    groups, end_kw, bound_kwh, efficiency, capacity, inside, ratio = stores
     leaves_h, due_kwh, charge_kw, car = floors
     step_h, recovery = hours
     first, length = windows
-    for i in range(len(cells)):
-        cell = cells[i]
+    for i in range(len(groups)):
+        group = groups[i]
         for w in range(len(first)):
             a, count = first[w], length[w]
             here = min(count, inside[i] - a)
@@ -253,12 +253,12 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
             for j in range(here):
                 most = _gap(reference[i, a + j], end_kw[i], up)
                 more = most * weight[w, j] * share
-                _add(more, spread[i, a + j], ratio[i], sums, cell, w, j)
+                _add(more, spread[i, a + j], ratio[i], sums, group, w, j)
                 total += more
                 if len(lost):
-                    lost[cell, w, j] += most - more
+                    lost[group, w, j] += most - more
             average[i, w] = total * ratio[i] / count
-            ramp[cell, w] += min(ramp_row[i], average[i, w])
+            ramp[group, w] += min(ramp_row[i], average[i, w])
 
 
 @njit()
@@ -297,10 +297,10 @@ def move_loads(  # noqa: PLR0917 - a kernel takes arguments by position
         up: Whether net load is cut.
     """
     reference, spread = forecast
-    rows, cells, present, end_kw, contract, holds_h, ratio = loads
+    rows, groups, present, end_kw, contract, holds_h, ratio = loads
     first, length = windows
     for i in range(len(rows)):
-        row, cell = rows[i], cells[i]
+        row, group = rows[i], groups[i]
         for w in range(len(first)):
             a, count = first[w], length[w]
             share = min(holds_h[i] / (count * step_h), 1.0)
@@ -313,20 +313,20 @@ def move_loads(  # noqa: PLR0917 - a kernel takes arguments by position
                 else:
                     able = end_kw[i] - now
                 more = 0.0 if np.isnan(able) else min(max(able, 0.0), contract[i])
-                _add(more * share, spread[row, a + j], ratio[i], sums, cell, w, j)
+                _add(more * share, spread[row, a + j], ratio[i], sums, group, w, j)
                 total += more * share
                 if len(lost):
-                    lost[cell, w, j] += more * (1.0 - share)
+                    lost[group, w, j] += more * (1.0 - share)
             average[i, w] = total * ratio[i] / count
-            ramp[cell, w] += min(ramp_row[i], average[i, w])
+            ramp[group, w] += min(ramp_row[i], average[i, w])
 
 
 @njit()
-def survey(  # noqa: PLR0917 - a kernel takes arguments by position
+def sum_rows(  # noqa: PLR0917 - a kernel takes arguments by position
     forecast: tuple[Reference, Reference],
-    cell: npt.NDArray[np.int32],
+    group: npt.NDArray[np.int32],
     flags: tuple[Flags, Flags],
-    coming_from: IntArray,
+    newcomers_from: IntArray,
     ratio: FloatArray,
     share: float,
     sums: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
@@ -335,9 +335,9 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         forecast: Expected power and its spread, shape ``(n_resources, steps)`` each; NaN counts as nothing.
-        cell: Cell of every row.
+        group: Cell of every row.
         flags: Whether a row is usable, and whether its power counts (a scheduled battery's is added by its schedule).
-        coming_from: First step in which a row serves a car that has not come yet; beyond the last step for none.
+        newcomers_from: First step in which a row serves a car that has not come yet; beyond the last step for none.
         ratio: Delivery ratio of every row.
         share: Share of the load of cars still to come that can be cut.
         sums: By cell and step: net power; its magnitude row by row; that of rows that are not usable; how far cars
@@ -345,10 +345,10 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
     """
     reference, spread = forecast
     usable, counted = flags
-    power, magnitude, dark, coming, variance = sums
+    power, magnitude, unusable, newcomers, variance = sums
     steps = reference.shape[1]
     for row in range(reference.shape[0]):
-        c = cell[row]
+        c = group[row]
         if counted[row]:
             for t in range(steps):
                 value = reference[row, t]
@@ -356,11 +356,11 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
                     power[c, t] += value
                     magnitude[c, t] += abs(value)
                     if not usable[row]:
-                        dark[c, t] += abs(value)
+                        unusable[c, t] += abs(value)
         r = ratio[row]
-        for t in range(coming_from[row], steps):
+        for t in range(newcomers_from[row], steps):
             more = reference[row, t] * share
             if more > 0.0:
-                coming[c, t] += more
+                newcomers[c, t] += more
                 wide = spread[row, t] * share * r
                 variance[c, t] += more * more * r * (1.0 - r) + wide * wide

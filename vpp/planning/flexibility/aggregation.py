@@ -24,7 +24,7 @@ class Aggregation:
         of_row: Cell of every row, shape ``(n_resources,)``.
         node: Transformer of every cell, shape ``(n_cells,)``; so are the other columns.
         area: Area.
-        tier: Position in ``CLASSES``.
+        class_code: Position in ``CLASSES``.
         operator: Operator.
         adapter: Position in ``ADAPTERS``.
         levels: Transformers that have a parent, by depth, the deepest first.
@@ -33,7 +33,7 @@ class Aggregation:
     of_row: Codes
     node: IntArray
     area: IntArray
-    tier: IntArray
+    class_code: IntArray
     operator: IntArray
     adapter: IntArray
     levels: tuple[IntArray, ...]
@@ -62,12 +62,12 @@ class Aggregation:
     def _built(
         cls, index: FleetIndex, columns: tuple[IntArray, ...], first: npt.NDArray[np.intp], of_row: npt.NDArray[np.intp]
     ) -> "Aggregation":
-        node, area, tier, operator, adapter = (column[first] for column in columns)
+        node, area, class_code, operator, adapter = (column[first] for column in columns)
         return cls(
             of_row=of_row.astype(np.int32),
             node=node,
             area=area,
-            tier=tier,
+            class_code=class_code,
             operator=operator,
             adapter=adapter,
             levels=tree_levels(index),
@@ -105,6 +105,6 @@ def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:
     return total
 
 
-def tier_count() -> int:
+def class_count() -> int:
     """Return the number of tiers, one a class."""
     return len(CLASSES)

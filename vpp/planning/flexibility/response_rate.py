@@ -16,7 +16,7 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, Adapter
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.planning.quote.outlook import usable_rows
+from vpp.planning.flexibility.flexibility_inputs import usable_rows
 
 PRIOR_RATIO = 0.95
 """Chance to do as told before anything was measured."""

@@ -45,7 +45,7 @@ class FlexibilityPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class FlexibilityInputs:
     """Everything a deliverable amount depends on.
 
     Attributes:
@@ -77,7 +77,7 @@ class Outlook:
         schedule: Schedule | None = None,
         policy: FlexibilityPolicy | None = None,
         eligible: BoolArray | None = None,
-    ) -> "Outlook":
+    ) -> "FlexibilityInputs":
         """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody.
 
         Rows outside ``eligible``, shape ``(n_resources,)``, are not counted on (`vpp.state.eligibility`).

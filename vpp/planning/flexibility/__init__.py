@@ -1,0 +1,1 @@
+"""Flexibility of the fleet: how far every group of rows can be moved over a window, with what certainty."""
