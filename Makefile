@@ -1,9 +1,10 @@
-# Two commands matter: `make check` and `make test`; continuous integration runs the same two. `make run` shows the main job.
+# Two commands matter: `make check` and `make test`; continuous integration runs the same two. While working, `make fast`
+# answers in a minute and a half. `make run` shows the main job.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test fuzz check format lock rivals clean
+.PHONY: setup run test fast process soak fuzz check format lock rivals clean
 .DEFAULT_GOAL := run
 
 setup: $(READY)
@@ -20,10 +21,15 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	$(BIN)/vpp demo
 
-# A file's tests run in one process, files side by side.
+# A file's tests run in one process, files side by side; the twenty slowest are named at the end.
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=20
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(PYTEST)
+
+# One tier of tests/tiers.py each: what needs neither processes nor long runs, what starts processes, what runs long.
+fast process soak: $(READY)
+	$(PYTEST) -m $@
 
 # A million inputs nobody would send: OCPP, WebSocket, Modbus, MQTT, HTTP. Another seed draws others: make fuzz SEED=7
 SEED ?= 1

@@ -45,6 +45,7 @@ def reference(module: str) -> ModuleType:
         sys.path.remove(str(BENCH))
 
 
+@pytest.mark.soak
 @settings(max_examples=6, deadline=None, derandomize=True)
 @example(points=800, seed=17, headroom=0.15, v2g_share=0.4, need_scale=1.6, reg_price=0.12, peak_price=0.2)
 @given(
