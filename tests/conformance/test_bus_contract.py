@@ -9,9 +9,9 @@ import pytest
 
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
-from vpp.bus.transport.nats_server import NatsServer, local_nats
 from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError
+from vpp.lab.compose.nats_server import NatsServer, local_nats
 from vpp.ports import Bus
 
 SOON_WALL_S = 30.0

@@ -16,13 +16,13 @@ from vpp.bus.messages.frames import setpoint_frame
 from vpp.bus.transport import subjects
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
-from vpp.bus.transport.nats_server import local_nats
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.knock import Knock
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
+from vpp.lab.compose.nats_server import local_nats
 from vpp.ports import Bus
 from vpp.runtime.clock import SYSTEM_CLOCK
 

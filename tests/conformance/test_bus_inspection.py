@@ -18,12 +18,12 @@ from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
-from vpp.bus.transport.nats_server import local_nats
 from vpp.config import Settings
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.lab.compose.nats_server import local_nats
 from vpp.ports import Bus
 from vpp.runtime.clock import SYSTEM_CLOCK
 

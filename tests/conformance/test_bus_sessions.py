@@ -16,9 +16,9 @@ from vpp.bus.messages.frames import receipt_of, setpoint_frame
 from vpp.bus.transport import subjects
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
-from vpp.bus.transport.nats_server import local_nats
 from vpp.domain.setpoint import OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.lab.compose.nats_server import local_nats
 from vpp.ports import Bus, Clock
 from vpp.runtime.clock import SYSTEM_CLOCK, ScaledClock
 

@@ -18,7 +18,6 @@ import pytest
 from tests.story.processes import environment, last_words, running, stop, wait_until
 from tests.story.test_processes_killed_in_the_hold import Dispatcher
 from vpp.bootstrap.store import Store
-from vpp.bus.transport.nats_server import nats_program
 from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from
 from vpp.domain.journal import JournalEntry
 from vpp.domain.packing import column_of
@@ -26,6 +25,7 @@ from vpp.domain.request import RequestState
 from vpp.domain.setpoint import Layer, OutcomeStatus
 from vpp.domain.telemetry import IdArray
 from vpp.lab.compose.fleet import commands_file, judge_truth
+from vpp.lab.compose.nats_server import nats_program
 from vpp.lab.compose.subprocesses import free_block, free_ports
 from vpp.runtime.clock import ScaledClock
 

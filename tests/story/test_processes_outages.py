@@ -30,9 +30,9 @@ from tests.story.test_processes_gateway_killed import (
     _Dispatcher,
     _watch,
 )
-from vpp.bus.transport.nats_server import nats_program
 from vpp.domain.request import RequestState
 from vpp.lab.compose.fleet import commands_file, judge_truth
+from vpp.lab.compose.nats_server import nats_program
 from vpp.lab.compose.subprocesses import free_block, free_ports
 from vpp.runtime.clock import ScaledClock
 

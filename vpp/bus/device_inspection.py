@@ -1,4 +1,4 @@
-"""Schedules that devices say they hold, asked for by the leader at the gateway where the device is.
+"""Questions for the schedules that devices hold, from the leader to the gateway where the device is.
 
 A device may take longer to answer than a request on the bus may last. The leader therefore repeats its question, under
 the same number, until the answer is no longer pending; a gateway asks the device once for every number.

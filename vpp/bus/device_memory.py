@@ -1,7 +1,7 @@
-"""What stood in devices before our first write, between gateways and the leader that keeps it.
+"""Register values found in devices before our first write, between gateways and the leader that keeps them.
 
 A gateway asks until the leader says that everything is durable; a row without values is its owner's again. Nothing is
-written to a device before, so a gateway that takes a place over finds there what the one before it had found.
+written to a device before that, so a gateway that takes a place over knows the values that the one before it found.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _MOST_ROWS = 2000
 
 
 class BusMemory:
-    """A gateway's `vpp.ports.DeviceMemory`; what comes together travels together.
+    """A gateway's `vpp.ports.DeviceMemory`; what comes in one turn of the event loop travels in one message.
 
     Args:
         bus: Where the leader is.
@@ -41,14 +41,14 @@ class BusMemory:
         self._sending: asyncio.Task[None] | None = None
 
     async def remember(self, row: int, values: Mapping[str, float]) -> None:
-        """See ``DeviceMemory``; raises BusError where no leader has made it durable in time."""
+        """See ``DeviceMemory``; raises BusError where no leader has made the values durable in time."""
         self._waiting[row] = dict(values)
         sending = self._sending
         if sending is None or sending.done():
             sending = self._sending = asyncio.create_task(self._send(), name="device memory")
         await asyncio.wait((sending,))
         if error := sending.exception():
-            raise BusError(f"what was found in a device is not recorded: {error}") from error
+            raise BusError(f"register values found in a device are not recorded: {error}") from error
 
     async def recall(self, row: int) -> Mapping[str, float]:
         """See ``DeviceMemory``; raises BusError where no leader answers in time."""
@@ -65,7 +65,7 @@ class BusMemory:
             await self._until(encode(Kind.FOUND, {"rows": rows, "values": texts}), Kind.RECEIPT)
 
     async def _until(self, question: bytes, kind: Kind) -> Frame:
-        """Ask until the answer is there."""
+        """Repeat a question until its answer is there; raises BusError."""
         try:
             async with asyncio.timeout(_GIVE_UP_WALL_S):
                 while True:
@@ -77,7 +77,7 @@ class BusMemory:
             raise BusError(f"the leader has not answered within {_GIVE_UP_WALL_S:.0f} s") from None
 
     async def _answer(self, question: bytes) -> Frame | None:
-        """Return an answer, ``None`` for one that is still to come."""
+        """Return the answer, ``None`` while it is pending."""
         try:
             subject = to.memory(self._epoch())
             content = await self._bus.request(subject, question, patience_wall_s=_PATIENCE_WALL_S)
@@ -88,36 +88,36 @@ class BusMemory:
 
 
 class LeaderMemory:
-    """The leader's end: keeps what gateways found, and says so once it is durable.
+    """The leader's end: keeps the values that gateways found, and confirms them once they are durable.
 
     Args:
-        memory: Where it is kept.
-        later: Runs a coroutine in the background.
+        memory: Where they are kept.
+        run: Runs a coroutine in the background.
         now_s: Returns the epoch second for receipts.
     """
 
     def __init__(
         self,
         memory: DeviceMemory,
-        later: Callable[[Coroutine[None, None, None]], None],
+        run: Callable[[Coroutine[None, None, None]], None],
         now_s: Callable[[], float],
     ) -> None:
         self._memory = memory
-        self._later = later
+        self._run = run
         self._now_s = now_s
         self._durable: dict[int, str] = {}
         self._under_way: dict[int, str] = {}
         self._recalled: dict[int, str] = {}
 
     def answer(self, _: str, content: bytes) -> bytes:
-        """Answer a gateway; raises FrameError for what is no question of one."""
+        """Answer a gateway; raises FrameError for a frame of another kind."""
         frame = decode(content, Kind.FOUND, Kind.ASK)
         return self._recall(*master_data.asked(content)) if frame.kind is Kind.ASK else self._keep(frame)
 
     def _recall(self, _: str, row: int) -> bytes:
         text = self._recalled.pop(row, None)
         if text is None:
-            self._later(self._fetch(row))
+            self._run(self._fetch(row))
             return receipt(_PENDING, self._now_s())
         return encode(Kind.FOUND, {"rows": [row], "values": [text]})
 
@@ -127,7 +127,7 @@ class LeaderMemory:
         for row, text in missing:
             if self._under_way.get(row) != text:
                 self._under_way[row] = text
-                self._later(self._remember(row, text, _values(text)))
+                self._run(self._remember(row, text, _values(text)))
         return receipt(_PENDING if missing else _DURABLE, self._now_s())
 
     async def _fetch(self, row: int) -> None:
@@ -147,7 +147,7 @@ def _values(text: str) -> Mapping[str, float]:
     try:
         values: object = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise FrameError(f"values of a device are no JSON: {error}") from error
+        raise FrameError(f"register values of a device are not JSON: {error}") from error
     if not isinstance(values, dict) or not all(isinstance(value, int | float) for value in values.values()):
-        raise FrameError("values of a device are numbers by name")
+        raise FrameError("register values of a device are numbers by name")
     return {str(name): float(value) for name, value in values.items()}

@@ -1,4 +1,7 @@
-"""Which gateway holds which device: sessions are numbered, and the newest wins."""
+"""Device sessions: the connection of a device to one gateway, numbered so that the newest wins.
+
+Not to be taken for charging sessions (`vpp.domain.session`), which belong to cars.
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -11,20 +14,20 @@ from vpp.bus.messages.frames import ClaimBatch
 from vpp.domain.telemetry import BoolArray, IdArray, RowArray
 
 NOBODY = -1
-_PLACE_BITS = 8
+_GATEWAY_BITS = 8
 
 
 def connection_of(sessions: IdArray) -> IdArray:
     """Return the numbers of the connections that sessions stand for, as their link gave them out."""
-    return sessions >> _PLACE_BITS
+    return sessions >> _GATEWAY_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What became of claims, shape ``(n,)`` each.
+    """Decision on the claims of a gateway, shape ``(n,)`` each.
 
     Attributes:
-        counts: The claim has changed or confirmed where a row is.
+        counts: The claim has changed or confirmed the session of its row.
         losers: The gateway whose session of that row is older than another's, ``NOBODY`` if there is none.
         newest: The newest session of the row.
     """
@@ -35,9 +38,9 @@ class Ruling:
 
 
 class SessionRegistry:
-    """What the leader knows of every row: the gateway its session is at, and the session's number.
+    """The session of every row at the leader: the code of its gateway, and its number.
 
-    A gateway is a small whole number here. An end counts only for the very session it belongs to, so a late close
+    An end counts only for the very session it belongs to, so a late close
     never tears down the new one (ts-ocpp#19, lbbrhzn/ocpp#2122).
     """
 
@@ -64,7 +67,7 @@ class SessionRegistry:
         return np.flatnonzero(self._gateway == gateway).astype(np.int32)
 
     def take(self, gateway: int, claims: ClaimBatch) -> Ruling:
-        """Note sessions that began or ended at ``gateway``.
+        """Take sessions that began or ended at ``gateway``.
 
         Of several claims for one row only the last counts; a row beyond the fleet never does.
         """
@@ -86,30 +89,30 @@ class SessionRegistry:
         self._gateway[rows[ends]] = NOBODY
         left = begins & (before != gateway)
         losers[left] = before[left]
-        losers[up & ~begins] = gateway  # it tells late of what has been overtaken
+        losers[up & ~begins] = gateway  # its claim is late: a newer session is elsewhere
         return Ruling(counts=begins | ends, losers=losers, newest=self._session[rows])
 
     def lose(self, gateway: int) -> RowArray:
-        """Note that a gateway is gone; return the rows that had their session there."""
+        """End the sessions at a gateway that is gone; return their rows."""
         rows = self.held(gateway)
         self._gateway[rows] = NOBODY
         return rows
 
 
 class HeldSessions:
-    """The sessions at one gateway, as it numbers them.
+    """The sessions at one gateway, and the numbers it gives them.
 
-    A number is that of the connection, and then a mark of the gateway, so that no two gateways give out the same. A
-    link that devices dial numbers its connections; for others it is the microsecond in which the device was found.
-    Connections are numbered by clock, raised above whatever number was seen (Lamport 1978), so gateways' clocks that
-    disagree cost a device that changes gateway one reconnection at the most.
+    A number is that of the connection, followed by 8 bits that stand for the gateway, so that no two gateways give out
+    the same. A link that devices dial numbers its connections; for others it is the microsecond in which the device was
+    found. Connections are numbered by clock, raised above every number seen (Lamport 1978), so gateways whose clocks
+    disagree cost a device that changes between them one reconnection at the most.
     """
 
     def __init__(self, gateway: str) -> None:
-        self._mark = zlib.crc32(gateway.encode()) & ((1 << _PLACE_BITS) - 1)
+        self._gateway_bits = zlib.crc32(gateway.encode()) & ((1 << _GATEWAY_BITS) - 1)
         self._latest = 0
         self._session: IdArray = np.zeros(0, dtype=np.int64)
-        self._told: IdArray = np.zeros(0, dtype=np.int64)
+        self._connection: IdArray = np.zeros(0, dtype=np.int64)
         self._up: BoolArray = np.zeros(0, dtype=np.bool_)
 
     @property
@@ -126,39 +129,39 @@ class HeldSessions:
         more = count - len(self._up)
         if more > 0:
             self._session = np.append(self._session, np.zeros(more, dtype=np.int64))
-            self._told = np.append(self._told, np.zeros(more, dtype=np.int64))
+            self._connection = np.append(self._connection, np.zeros(more, dtype=np.int64))
             self._up = np.append(self._up, np.zeros(more, dtype=np.bool_))
 
     def began(self, rows: Sequence[int], number: int, now_s: float) -> ClaimBatch:
-        """Note the number of a connection that has begun; return claims for rows that had another one here before.
+        """Take the number of a connection that has begun; return claims for rows that had another one here before.
 
         The others are claimed once ``note`` hears that they are connected. Rows must be inside the fleet.
         """
         places = np.array(rows, dtype=np.int32)
         self._latest = max(self._latest, number)
-        self._told[places] = (number << _PLACE_BITS) | self._mark
+        self._connection[places] = (number << _GATEWAY_BITS) | self._gateway_bits
         renewed = places[self._up[places]]
-        self._session[renewed] = self._told[renewed]
+        self._session[renewed] = self._connection[renewed]
         return self._claims(renewed, now_s)
 
     def note(self, rows: RowArray, up: BoolArray, at_s: npt.NDArray[np.float64], now_s: float) -> ClaimBatch:
-        """Note what a link says of its devices' connections; return the claims to tell the leader.
+        """Take a link's statement of its devices' connections; return the claims for the leader.
 
-        Rows that never were here and are said to be away are nobody's news. Rows must be inside the fleet.
+        Nothing is claimed for rows that were never here and are stated as away. Rows must be inside the fleet.
         """
-        news = up | (self._session[rows] > 0)
-        rows, up, at_s = rows[news], up[news], at_s[news]
+        known = up | (self._session[rows] > 0)
+        rows, up, at_s = rows[known], up[known], at_s[known]
         fresh = rows[up & ~self._up[rows]]
         if len(fresh):
             self._latest = max(self._latest + 1, int(now_s * 1e6))
-            by_clock = (self._latest << _PLACE_BITS) | self._mark
-            told = self._told[fresh]
-            self._session[fresh] = np.where(told > self._session[fresh], told, by_clock)
+            by_clock = (self._latest << _GATEWAY_BITS) | self._gateway_bits
+            stated = self._connection[fresh]
+            self._session[fresh] = np.where(stated > self._session[fresh], stated, by_clock)
         self._up[rows] = up
         return ClaimBatch(rows=rows, sessions=self._session[rows], up=up.astype(np.uint8), at_s=at_s)
 
-    def overtaken(self, rows: RowArray, sessions: IdArray) -> None:
-        """Forget the sessions here that are older than those elsewhere, shape ``(n,)`` each."""
+    def superseded(self, rows: RowArray, sessions: IdArray) -> None:
+        """End the sessions here that are older than ``sessions`` elsewhere, shape ``(n,)`` each."""
         self._latest = max(self._latest, int(connection_of(sessions).max(initial=0)))
         inside = rows < len(self._up)
         rows, sessions = rows[inside], sessions[inside]

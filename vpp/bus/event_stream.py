@@ -1,4 +1,4 @@
-"""The event stream inside one process: a ring that every subscriber reads at its own pace."""
+"""Event stream of the service: a ring buffer that every subscriber reads at its own pace."""
 
 import asyncio
 from collections import deque
@@ -14,10 +14,10 @@ class EventStream:
     """Numbers events and hands them to any number of subscribers; belongs to one event loop.
 
     A subscriber costs one number, however slow it is: it reads from the shared ring. One that falls out of the ring
-    is told how many events it missed and goes on with the latest.
+    gets the number of events it missed and goes on with the latest.
 
     Args:
-        keep: How many events are kept for those who resume.
+        keep: How many events are kept for subscribers that resume.
         after: The first event published gets the next number.
     """
 

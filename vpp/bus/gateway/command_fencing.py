@@ -1,4 +1,4 @@
-"""Which instructions a gateway lets through to its links: once, in order, of the leader, in time."""
+"""Fencing of commands at a gateway: each once, in order, from the present leader, within its lease."""
 
 from collections import OrderedDict
 
@@ -8,22 +8,22 @@ from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, Setp
 from vpp.domain.telemetry import BoolArray, IdArray
 
 _REMEMBERED = 8192
-"""Of how many batches the number is remembered: hours, where one is repeated for minutes at the most."""
+"""Batches whose number is kept: those of hours, where one is repeated for minutes at the most."""
 
 
 class CommandFencing:
-    """The gateway's guard against what at-least-once delivery and a deposed leader can do.
+    """Protection against at-least-once delivery and against a deposed leader.
 
-    * A batch that has come before is known by epoch and sequence, and dropped without a word.
-    * Of each row and layer the highest command id is remembered. An equal one is a repetition and dropped; a lower one
-      has been overtaken and refused, so an old instruction never undoes a newer one.
-    * An epoch below the highest seen, here or by any other gateway, is refused.
+    * A batch that has come before is known by epoch and sequence; it is dropped without an outcome.
+    * Of each row and layer the highest command id is kept. An equal id is a repetition and dropped; a lower one is
+      obsolete and refused, so an old command never undoes a newer one.
+    * An epoch below the highest seen, here or by any other gateway, is refused (a fencing token).
     * A lease that has ended is refused.
 
     Attributes:
         epoch: The highest epoch seen.
-        stale: How many instructions of a lower epoch were refused.
-        repeated: How many instructions came again and were dropped.
+        stale: How many commands of a lower epoch were refused.
+        repeated: How many commands came again and were dropped.
     """
 
     def __init__(self) -> None:
@@ -40,14 +40,20 @@ class CommandFencing:
             self._latest = np.concatenate((self._latest, np.zeros((more, 2), dtype=np.int64)))
 
     def learn(self, epoch: int) -> bool:
-        """Take note of an epoch that somebody has seen; return whether it is higher than any before."""
+        """Note an epoch seen here or elsewhere; return whether it is higher than any before."""
         if epoch <= self.epoch:
             return False
         self.epoch = epoch
         return True
 
     def judge(self, sequence: int, batch: SetpointBatch, now_s: float) -> tuple[SetpointBatch, OutcomeBatch]:
-        """Return what goes on to the links, and the outcomes of what does not; repetitions are in neither."""
+        """Return the commands for the links, and the outcomes of the refused ones; repetitions are in neither.
+
+        Args:
+            sequence: Number of the batch from its leader.
+            batch: The commands.
+            now_s: Epoch seconds.
+        """
         none = np.zeros(len(batch), dtype=np.bool_)
         if batch.epoch < self.epoch:
             self.stale += len(batch)
@@ -60,13 +66,13 @@ class CommandFencing:
         layer = (batch.layers == Layer.DEFAULT).astype(np.int64)
         rows = np.where(inside, batch.rows, 0)
         latest = self._latest[rows, layer] if len(self._latest) else np.zeros(len(batch), dtype=np.int64)
-        again, overtaken = inside & (batch.ids == latest), inside & (batch.ids < latest)
-        ended = inside & ~again & ~overtaken & (batch.layers == Layer.DISPATCH) & (batch.until_s <= now_s)
-        fresh = inside & ~again & ~overtaken & ~ended
+        again, obsolete = inside & (batch.ids == latest), inside & (batch.ids < latest)
+        ended = inside & ~again & ~obsolete & (batch.layers == Layer.DISPATCH) & (batch.until_s <= now_s)
+        fresh = inside & ~again & ~obsolete & ~ended
         # Ids rise within a batch, so of two for the same place the later stands.
         self._latest[rows[fresh], layer[fresh]] = batch.ids[fresh]
         self.repeated += int(np.count_nonzero(again))
-        refused = _refused(batch, overtaken | ended, Reason.EXPIRED, now_s)
+        refused = _refused(batch, obsolete | ended, Reason.EXPIRED, now_s)
         unknown = _refused(batch, ~inside, Reason.NOT_CONNECTED, now_s, OutcomeStatus.UNREACHABLE)
         return batch.take(np.flatnonzero(fresh)), _both(refused, unknown)
 

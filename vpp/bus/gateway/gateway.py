@@ -22,7 +22,7 @@ from vpp.bus.gateway.uplink import Uplink
 from vpp.bus.gateway.uplink_sender import UplinkSender
 from vpp.bus.messages import master_data
 from vpp.bus.messages.codec import Frame, Kind, decode, encode
-from vpp.bus.messages.frames import overtaken_of, receipt, setpoints_of
+from vpp.bus.messages.frames import receipt, setpoints_of, superseded_of
 from vpp.bus.transport import subjects as to
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError, SkipError
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -161,11 +161,11 @@ class Gateway:
     def _instructed(self, _: str, content: bytes) -> bytes:
         """Take commands, the question for all of our sessions, or the notice of sessions newer than ours."""
         now_s = self._clock.now_s()
-        frame = decode(content, Kind.SETPOINTS, Kind.ASK, Kind.OVERTAKEN)
+        frame = decode(content, Kind.SETPOINTS, Kind.ASK, Kind.SUPERSEDED)
         if frame.kind is Kind.ASK:
             self._uplink.claim_all()
             return receipt(0, now_s)
-        if frame.kind is Kind.OVERTAKEN:
+        if frame.kind is Kind.SUPERSEDED:
             self._end_superseded(frame)
             return receipt(0, now_s)
         sequence, batch = setpoints_of(content)
@@ -182,8 +182,8 @@ class Gateway:
 
     def _end_superseded(self, frame: Frame) -> None:
         """End connections of devices that have come to another gateway since."""
-        rows, sessions = overtaken_of(frame)
-        self._sessions.overtaken(rows, sessions)
+        rows, sessions = superseded_of(frame)
+        self._sessions.superseded(rows, sessions)
         self._links.supersede(rows, connection_of(sessions))
 
     # Master data.
@@ -263,7 +263,7 @@ class Gateway:
         row: dict[str, list[object]] = {
             "gateway": [self.name],
             "incarnation": [self._incarnation],
-            "members": [self._membership.mark(_now())],
+            "members": [self._membership.fingerprint(_now())],
             "resources": [len(self._links.index)],
             "held": [self._sessions.count],
             "leaving": [leaving],

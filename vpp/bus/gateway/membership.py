@@ -1,13 +1,13 @@
-"""Which gateways are there, and which of them dials which place.
+"""Membership of the gateways, and rendezvous hashing of the places they dial.
 
 Devices that dial us go where they like; devices that we dial (Modbus endpoints, MQTT sites) need one gateway each.
 Rendezvous hashing (Thaler and Ravishankar 1998) gives every place to the live gateway with the highest hash of both
 names, so that a gateway that comes or goes moves only its own share. Two rules keep a place from having two owners:
 
-* what is lost under a new membership is let go at once, what is gained is taken only when every member has announced
-  the same membership;
-* a gateway that does not hear its own heartbeat come back over the bus owns nothing: its lease has run out, somewhat
-  before the others call it gone.
+* a place that is lost under a new membership is given up at once; one that is gained is taken only when every member
+  has announced the same membership;
+* a gateway that does not hear its own heartbeat back over the bus owns nothing: its lease ends somewhat before the
+  others count it as gone.
 """
 
 import hashlib
@@ -16,12 +16,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _LEASE_RATIO = 0.75
-"""Part of the time after which others call us gone for which we may believe that we are not."""
+"""Our lease, as a share of the silence after which the others count us as gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """One heartbeat: who, in which life, and the membership it sees."""
+    """One heartbeat of a gateway.
+
+    Attributes:
+        gateway: Its name.
+        incarnation: Its life.
+        members: ``fingerprint`` of the membership it sees.
+        leaving: It closes now.
+    """
 
     gateway: str
     incarnation: int
@@ -52,7 +59,7 @@ class Membership:
         self._members: dict[str, _Member] = {}
 
     def hear(self, beat: Beat, now: float) -> bool:
-        """Take a heartbeat in, our own among them; return whether somebody newer has taken our name."""
+        """Take a heartbeat in, our own among them; return whether a later gateway runs under our name."""
         if beat.leaving:
             self._members.pop(beat.gateway, None)
             return False
@@ -62,29 +69,29 @@ class Membership:
         return beat.gateway == self.gateway and beat.incarnation > self.incarnation
 
     def live(self, now: float) -> tuple[str, ...]:
-        """Return who is there, in order, we among them; nobody where our own lease has run out."""
+        """Return the live gateways in order, ourselves among them; none where our own lease has ended."""
         own = self._members.get(self.gateway)
         if own is None or now - own.heard > _LEASE_RATIO * self._lost_wall_s:
             return ()
         return tuple(sorted(name for name, m in self._members.items() if now - m.heard <= self._lost_wall_s))
 
-    def mark(self, now: float) -> int:
-        """Return what a heartbeat says of the membership that is seen."""
-        return mark(self.live(now))
+    def fingerprint(self, now: float) -> int:
+        """Return the number by which a heartbeat names the membership that is seen."""
+        return fingerprint(self.live(now))
 
     def agreed(self, now: float) -> bool:
         """Tell whether every live gateway has announced the membership we see."""
         live = self.live(now)
-        return bool(live) and all(self._members[name].members == mark(live) for name in live)
+        return bool(live) and all(self._members[name].members == fingerprint(live) for name in live)
 
 
-def mark(members: tuple[str, ...]) -> int:
-    """Return a number for a membership; nobody is 0."""
+def fingerprint(members: tuple[str, ...]) -> int:
+    """Return a number for a membership, 0 for an empty one."""
     return zlib.crc32("\n".join(members).encode()) if members else 0
 
 
 def owner(place: str, members: tuple[str, ...]) -> str | None:
-    """Return who dials ``place``, ``None`` where nobody is there."""
+    """Return the gateway that dials ``place``, ``None`` where there is none."""
     return max(members, key=lambda name: _score(name, place), default=None)
 
 

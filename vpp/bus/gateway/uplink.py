@@ -1,9 +1,9 @@
-"""What a gateway hears, gathered into messages that are sent until the leader has them.
+"""Buffer of a gateway's uplink: what links hear, gathered into messages for the leader.
 
-Order is kept where it means something: news of a car never overtakes a sample of its row, nor the other way round.
-One message is under way at a time; what comes meanwhile makes the next one longer, so a slow bus means fewer, longer
-messages. While nobody takes them samples wait up to a bound, above which the oldest are dropped and counted;
-outcomes, sessions and news of cars are never dropped.
+Order is kept where it matters: an event of a charging session never passes a sample of its row, nor the reverse. One
+message is in flight at a time; what comes meanwhile makes the next one longer, so a slow bus means fewer, longer
+messages. While no leader takes them, samples wait up to a bound, above which the oldest are dropped and counted;
+outcomes, device sessions and charging sessions are never dropped.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ _HEAD_BYTES = 400
 
 
 @dataclass(slots=True)
-class _Round:
-    """What may be sent in this order: samples, then sessions, then news of cars, then outcomes."""
+class _Stretch:
+    """A stretch that may be sent in this order: samples, device sessions, charging sessions, outcomes."""
 
     samples: list[TelemetryBatch] = field(default_factory=list)
     claims: list[bytes] = field(default_factory=list)
@@ -47,11 +47,11 @@ class _Round:
 
     @property
     def empty(self) -> bool:
-        """There is nothing to send."""
+        """Nothing is here to be sent."""
         return not (self.samples or self.claims or self.cars or self.outcomes)
 
     def frames(self) -> list[bytes]:
-        """Return everything as frames."""
+        """Return all of it as frames."""
         made = list(telemetry_frames(_joined(self.samples))) if self.samples else []
         made += self.claims
         made += car_frames(self.cars)
@@ -65,6 +65,10 @@ class Uplink:
         sessions: The sessions of devices at this gateway.
         clock: The only source of time.
         most_samples: How many samples may wait.
+
+    Attributes:
+        work: Set while something waits.
+        appeared: Rows whose device was found connected, for `CardReports`.
     """
 
     def __init__(self, sessions: HeldSessions, clock: Clock, *, most_samples: int = 3_000_000) -> None:
@@ -73,7 +77,7 @@ class Uplink:
         self._sessions = sessions
         self._clock = clock
         self._most_samples = most_samples
-        self._rounds: deque[_Round] = deque([_Round()])
+        self._stretches: deque[_Stretch] = deque([_Stretch()])
         self._tallies = {kind: Counter[tuple[str, str]]() for kind in (Kind.REJECTED, Kind.HEALED)}
         self._knocks = KnockBook()
         self._ages: dict[str, float] = {}
@@ -85,22 +89,20 @@ class Uplink:
     def empty(self) -> bool:
         """Nothing waits."""
         waiting = (self._frames, self._knocks, self._ages, *self._tallies.values())
-        return not any(waiting) and all(one.empty for one in self._rounds)
+        return not any(waiting) and all(one.empty for one in self._stretches)
 
     def resize(self, count: int) -> None:
         """Serve a fleet of ``count`` rows."""
         self._rows = count
         self._sessions.resize(count)
 
-    # LinkSink.
-
     def telemetry(self, batch: TelemetryBatch) -> None:
-        """See ``LinkSink``; whether a device is connected travels as the beginning or end of a session."""
+        """See ``LinkSink``; samples of ``Quantity.CONNECTED`` travel as the begin or end of a device session."""
         inside = (batch.rows >= 0) & (batch.rows < self._rows)
         session = inside & (batch.quantities == Quantity.CONNECTED)
         samples = _chosen(batch, np.flatnonzero(inside & ~session))
         if len(samples):
-            last = self._rounds[-1]
+            last = self._stretches[-1]
             if last.car_rows and not last.car_rows.isdisjoint(samples.rows.tolist()):
                 last = self._open()
             last.samples.append(samples)
@@ -112,12 +114,12 @@ class Uplink:
 
     def outcomes(self, batch: OutcomeBatch) -> None:
         """See ``LinkSink``."""
-        self._rounds[-1].outcomes.append(batch)
+        self._stretches[-1].outcomes.append(batch)
         self.work.set()
 
     def session(self, event: SessionEvent) -> None:
         """See ``LinkSink``."""
-        last = self._rounds[-1]
+        last = self._stretches[-1]
         last.cars.append(event)
         if not isinstance(event, SessionPromised):
             last.car_rows.add(event.row)
@@ -138,33 +140,31 @@ class Uplink:
         self._knocks.take(knock)
         self.work.set()
 
-    # What the gateway adds.
-
     def aged(self, ages: Mapping[str, float]) -> None:
-        """Tell how many wall seconds ago each link's poller last turned; the latest word counts."""
+        """State how many wall seconds ago each link's poller last turned; only the latest statement is sent."""
         self._ages = dict(ages)
         self.work.set()
 
     def began(self, rows: Sequence[int], number: int) -> None:
-        """Hear the number of a connection that has begun; see ``DialledLink``."""
+        """Take the number of a connection that has begun; see ``DialledLink``."""
         inside = [row for row in rows if row < self._rows]
         claims = self._sessions.began(inside, number, self._clock.now_s())
         if len(claims):
-            self._rounds[-1].claims += claim_frames(claims)
+            self._stretches[-1].claims += claim_frames(claims)
             self.work.set()
 
     def claim_all(self) -> None:
-        """Tell of every session here, for a leader that does not know of them."""
-        self._rounds[-1].claims += claim_frames(self._sessions.all(self._clock.now_s()))
+        """Claim every device session here, for a leader that does not know of them."""
+        self._stretches[-1].claims += claim_frames(self._sessions.all(self._clock.now_s()))
         self.work.set()
 
     def cards(self, rows: list[int], cards: list[str]) -> None:
-        """Tell what devices say of themselves."""
-        self._rounds[-1].claims.append(encode(Kind.CARDS, {"rows": rows, "card": cards}))
+        """Report capability cards, JSON, of the devices in ``rows``."""
+        self._stretches[-1].claims.append(encode(Kind.CARDS, {"rows": rows, "card": cards}))
         self.work.set()
 
     def take(self) -> list[bytes]:
-        """Return and forget the frames of the next message, which is no longer than one may be."""
+        """Return the frames of the next message, at most ``MAX_MESSAGE_BYTES`` in all, and keep them no longer."""
         if not self._frames:
             self._cut()
         chosen: list[bytes] = []
@@ -178,8 +178,8 @@ class Uplink:
         return chosen
 
     def _cut(self) -> None:
-        rounds, self._rounds, self._waiting = self._rounds, deque([_Round()]), 0
-        for one in rounds:
+        stretches, self._stretches, self._waiting = self._stretches, deque([_Stretch()]), 0
+        for one in stretches:
             self._frames.extend(one.frames())
         for kind, counts in self._tallies.items():
             if counts:
@@ -193,16 +193,16 @@ class Uplink:
     def _claim(self, batch: TelemetryBatch) -> None:
         up = batch.values > 0.0
         claims = self._sessions.note(batch.rows, up, batch.at_s, self._clock.now_s())
-        self._rounds[-1].claims += claim_frames(claims)
+        self._stretches[-1].claims += claim_frames(claims)
         self.appeared.extend(batch.rows[up].tolist())
 
-    def _open(self) -> _Round:
-        self._rounds.append(_Round())
-        return self._rounds[-1]
+    def _open(self) -> _Stretch:
+        self._stretches.append(_Stretch())
+        return self._stretches[-1]
 
     def _bound(self) -> None:
-        """Drop the oldest samples above the bound; what is more precious in their round stays."""
-        for one in self._rounds if self._waiting > self._most_samples else ():
+        """Drop the oldest samples above the bound; everything else stays."""
+        for one in self._stretches if self._waiting > self._most_samples else ():
             while one.samples and self._waiting > self._most_samples:
                 dropped = len(one.samples.pop(0))
                 self._waiting -= dropped

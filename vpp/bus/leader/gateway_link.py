@@ -1,4 +1,4 @@
-"""One protocol's devices behind gateways, as the service sees them."""
+"""The device link of one protocol whose devices are behind gateways."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ class BusLink:
 
     Args:
         name: The protocol.
-        endpoint: Where the gateways are.
+        endpoint: The leader's end of the bus.
         check: Judges addresses as the protocol's own link does; see ``DeviceLink.check``.
     """
 

@@ -1,4 +1,7 @@
-"""Instructions that have left for a gateway and have no outcome yet."""
+"""Commands in flight: sent to a gateway and without an outcome yet.
+
+Transport memory: it ends with the outcome. What is in force at a device is known to `vpp.dispatch` alone.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +19,11 @@ class Dispatch:
     """A batch on its way.
 
     Attributes:
-        gateway: Where to.
+        gateway: Code of the gateway it goes to.
         sent_s: Epoch seconds of sending.
         received_s: Epoch seconds of its arrival at the gateway, NaN until the receipt is here.
-        deadline_s: Epoch seconds from which nothing is expected any more.
-        open: Which instructions have no outcome yet, shape ``(n,)``.
+        deadline_s: Epoch seconds from which no outcome is expected any more.
+        open: Which commands have no outcome yet, shape ``(n,)``.
     """
 
     batch: SetpointBatch
@@ -31,12 +34,12 @@ class Dispatch:
     received_s: float = nan
 
     def unanswered(self) -> SetpointBatch:
-        """Return the instructions without an outcome."""
+        """Return the commands without an outcome."""
         return self.batch.take(np.flatnonzero(self.open).astype(np.int64))
 
 
 class InFlight:
-    """Keeps every instruction until its first outcome, the deadline or the loss of its gateway; each ends once."""
+    """Keeps every command until its first outcome, the deadline or the loss of its gateway; each ends once."""
 
     def __init__(self) -> None:
         self._dispatches: list[Dispatch] = []
@@ -45,7 +48,7 @@ class InFlight:
         return sum(int(np.count_nonzero(d.open)) for d in self._dispatches)
 
     def add(self, batch: SetpointBatch, *, gateway: int, sent_s: float, deadline_s: float) -> Dispatch:
-        """Remember a batch; its ids must rise."""
+        """Keep a batch; its ids must rise."""
         dispatch = Dispatch(
             batch=batch,
             gateway=gateway,
@@ -57,11 +60,14 @@ class InFlight:
         return dispatch
 
     def settle(self, ids: IdArray) -> tuple[BoolArray, list[tuple[Dispatch, npt.NDArray[np.int64], BoolArray]]]:
-        """End instructions.
+        """End the commands that have an outcome.
+
+        Args:
+            ids: Command ids, in any order and perhaps repeated, shape ``(n,)``.
 
         Returns:
-            Which of ``ids`` were outstanding, once each, shape ``(n,)``; and for every batch touched the positions in
-            it, and which of ``ids`` they are.
+            Which of ``ids`` were in flight, each counted once, shape ``(n,)``; and for every batch that holds some of
+            them their positions in it, and which of ``ids`` they are.
         """
         first = np.zeros(len(ids), dtype=np.bool_)
         first[np.unique(ids, return_index=True)[1]] = True
@@ -79,15 +85,15 @@ class InFlight:
         return known, touched
 
     def overdue(self, now_s: float) -> Iterator[SetpointBatch]:
-        """End and iterate what should have been answered by now."""
+        """End and iterate the commands whose deadline has passed."""
         return self._end([d for d in self._dispatches if d.deadline_s <= now_s])
 
     def of_gateway(self, gateway: int) -> Iterator[SetpointBatch]:
-        """End and iterate what is on its way to one gateway."""
+        """End and iterate the commands on their way to one gateway."""
         return self._end([d for d in self._dispatches if d.gateway == gateway])
 
     def all(self) -> Iterator[SetpointBatch]:
-        """End and iterate everything."""
+        """End and iterate all commands."""
         return self._end(list(self._dispatches))
 
     def _end(self, dispatches: list[Dispatch]) -> Iterator[SetpointBatch]:
@@ -102,10 +108,10 @@ class InFlight:
 
 
 class Legs:
-    """How long each leg of an instruction took lately, in the clock's seconds.
+    """Durations of the legs of a command, of the latest ones, in the clock's seconds.
 
-    ``deliver``: handed to the hub until received at the gateway; ``obey``: from there to the device's answer;
-    ``tell``: from there until the outcome is back at the hub.
+    ``deliver``: from sending until received at the gateway; ``obey``: from there to the device's answer; ``tell``:
+    from there until the outcome is at the leader.
     """
 
     KEPT = 200_000
@@ -114,14 +120,14 @@ class Legs:
         self._samples: dict[str, list[FloatArray]] = {"deliver": [], "obey": [], "tell": []}
 
     def note(self, leg: str, seconds: FloatArray) -> None:
-        """Remember how long one leg took, shape ``(n,)``."""
+        """Note how long one leg took, shape ``(n,)``; NaN is left out."""
         kept = self._samples[leg]
         kept.append(seconds[~np.isnan(seconds)])
         while sum(map(len, kept)) > self.KEPT and len(kept) > 1:
             kept.pop(0)
 
     def report(self) -> dict[str, dict[str, float]]:
-        """Return count, p50, p99 and max of every leg that was seen, in seconds."""
+        """Return count, p50, p99 and greatest duration of every leg that was seen, in seconds."""
         return {leg: _quantiles(np.concatenate(parts)) for leg, parts in self._samples.items() if sum(map(len, parts))}
 
 

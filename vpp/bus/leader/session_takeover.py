@@ -4,7 +4,7 @@ import asyncio
 from itertools import islice
 
 from vpp.bus.leader.background import BackgroundTasks
-from vpp.bus.messages.frames import FRAME_ROWS, overtaken_frame
+from vpp.bus.messages.frames import FRAME_ROWS, superseded_frame
 from vpp.bus.transport import subjects as to
 from vpp.domain.errors import BusError, FrameError
 from vpp.domain.telemetry import IdArray, RowArray
@@ -45,7 +45,7 @@ class SessionTakeover:
         while waiting:
             some = dict(islice(waiting.items(), FRAME_ROWS))
             try:
-                await self._bus.request(subject, overtaken_frame(some), patience_wall_s=_RECEIPT_WALL_S)
+                await self._bus.request(subject, superseded_frame(some), patience_wall_s=_RECEIPT_WALL_S)
             except (BusError, FrameError):
                 await asyncio.sleep(_RETRY_WALL_S)
                 continue

@@ -1,4 +1,4 @@
-"""Tables as bytes: what travels on the bus is columns, never an object a device.
+"""Frames of the bus: tables as bytes, columns of numbers and text, never an object a device.
 
 A frame is a header and the columns of its kind, one after the other, all little-endian::
 
@@ -6,12 +6,12 @@ A frame is a header and the columns of its kind, one after the other, all little
     1 byte   version
     1 byte   kind
     4 bytes  number of rows
-    8 bytes  number: what the kind says it is (an epoch, a sequence, a total)
+    8 bytes  number, of a meaning given by the kind (an epoch, a sequence, a total)
     ...      columns in the order of `SCHEMAS`: numbers at their width; text as the byte length of every value (uint32)
              and then all values in UTF-8
 
-A message longer than one frame is a bundle, frames each behind its length. Nothing in a frame is believed before its
-size is known to be right, so hostile bytes cost their own length and end in FrameError.
+A message longer than one frame is a bundle: frames, each behind its length. The size of a frame is checked before its
+content is read, so hostile bytes cost their own length and end in FrameError.
 """
 
 import struct
@@ -34,18 +34,18 @@ Column = npt.NDArray[np.generic] | tuple[str, ...]
 
 
 class Kind(IntEnum):
-    """What a frame holds, and what its number is."""
+    """Content of a frame, and the meaning of its number."""
 
     TELEMETRY = 1
     """Samples."""
     SETPOINTS = 2
-    """Instructions; number: their place in the sender's sequence."""
+    """Commands; number: their place in the sender's sequence."""
     OUTCOMES = 3
-    """What became of instructions."""
+    """Outcomes of commands."""
     CLAIMS = 4
-    """Sessions of devices at a gateway that began or ended."""
+    """Device sessions at a gateway that began or ended."""
     CARS = 5
-    """Sessions of cars."""
+    """Events of charging sessions."""
     REJECTED = 6
     """Counts of frames and rows that were dropped."""
     HEALED = 9
@@ -57,21 +57,21 @@ class Kind(IntEnum):
     DEFAULTS = 10
     """Default values in force."""
     CARDS = 11
-    """What devices told of themselves."""
+    """Capability cards: what devices state of themselves."""
     UPLINK = 12
     """Head of a bundle from a gateway, one row; number: its place in the gateway's sequence."""
     RECEIPT = 13
     """Answer to SETPOINTS and UPLINK, one row; number: that of what was received."""
     ASK = 14
     """Request for a page, one row; number: position of its first row."""
-    OVERTAKEN = 15
-    """Sessions elsewhere that are newer than those of the gateway that is told."""
+    SUPERSEDED = 15
+    """Device sessions elsewhere that are newer than those of the receiving gateway."""
     KNOCKS = 16
-    """Ids that asked a gateway to be let in and were not."""
+    """Ids whose connection a gateway refused."""
     AGES = 17
     """Wall seconds since the pollers of a gateway's links last turned."""
     FOUND = 18
-    """What stood in devices before our first write, as JSON; none where the registers are the owner's again."""
+    """Register values found in devices before our first write, as JSON; none where they are the owner's again."""
     FLEET = 19
     """A service's announcement of the fleet it leads, one row; number: its epoch."""
     AREAS = 20
@@ -98,7 +98,7 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     ),
     Kind.OUTCOMES: (("ids", "<i8"), ("rows", "<i4"), ("status", "u1"), ("reasons", "u1"), ("at_s", "<f8")),
     Kind.CLAIMS: (("rows", "<i4"), ("sessions", "<i8"), ("up", "u1"), ("at_s", "<f8")),
-    Kind.OVERTAKEN: (("rows", "<i4"), ("sessions", "<i8")),
+    Kind.SUPERSEDED: (("rows", "<i4"), ("sessions", "<i8")),
     Kind.CARS: (
         ("what", "u1"),
         ("session", TEXT),
@@ -165,7 +165,7 @@ class Frame:
     """A table that has travelled; arrays are read-only.
 
     Attributes:
-        number: What its kind says it is.
+        number: Of the meaning given by its kind.
         count: Number of rows.
     """
 

@@ -22,7 +22,7 @@ _NO_ROW = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimBatch:
-    """Sessions of devices that began or ended at one gateway.
+    """Device sessions that began or ended at one gateway.
 
     Attributes:
         rows: Fleet rows, shape ``(n,)``.
@@ -65,7 +65,7 @@ def telemetry_of(frame: Frame) -> TelemetryBatch:
 
 
 def setpoint_frame(batch: SetpointBatch, *, sequence: int) -> bytes:
-    """Return a batch of at most ``FRAME_ROWS`` instructions as one frame."""
+    """Return a batch of at most ``FRAME_ROWS`` commands as one frame."""
     return encode(
         Kind.SETPOINTS,
         {
@@ -81,10 +81,10 @@ def setpoint_frame(batch: SetpointBatch, *, sequence: int) -> bytes:
 
 
 def setpoints_of(content: bytes) -> tuple[int, SetpointBatch]:
-    """Return sequence number and instructions of a SETPOINTS frame.
+    """Return sequence number and commands of a SETPOINTS frame.
 
     Raises:
-        FrameError: It is none, has no rows, mixes epochs, or names a layer that is none.
+        FrameError: It is of another kind, has no rows, mixes epochs, or names a layer that is not known.
     """
     frame = decode(content, Kind.SETPOINTS)
     epochs, layers = _ids(frame, "epoch"), _codes(frame, "layers")
@@ -119,7 +119,7 @@ def outcome_frames(batch: OutcomeBatch) -> Iterator[bytes]:
 
 
 def outcomes_of(frame: Frame) -> OutcomeBatch:
-    """Return the outcomes of an OUTCOMES frame; raises FrameError for a status or reason that is none."""
+    """Return the outcomes of an OUTCOMES frame; raises FrameError for a status or reason that is not known."""
     status, reasons = _codes(frame, "status"), _codes(frame, "reasons")
     if frame.count and (status.max() > max(OutcomeStatus) or reasons.max() > max(Reason)):
         raise FrameError(f"status {status.max()} or reason {reasons.max()} is not known")
@@ -143,16 +143,16 @@ def claim_frames(batch: ClaimBatch) -> Iterator[bytes]:
 
 
 def claims_of(frame: Frame) -> ClaimBatch:
-    """Return the sessions of a CLAIMS frame."""
+    """Return the device sessions of a CLAIMS frame."""
     return ClaimBatch(
         rows=_rows(frame), sessions=_ids(frame, "sessions"), up=_codes(frame, "up"), at_s=_floats(frame, "at_s")
     )
 
 
-def overtaken_frame(sessions: Mapping[int, int]) -> bytes:
-    """Return at most ``FRAME_ROWS`` newer sessions, by their row, as one frame."""
+def superseded_frame(sessions: Mapping[int, int]) -> bytes:
+    """Return at most ``FRAME_ROWS`` newer device sessions, by their row, as one frame."""
     return encode(
-        Kind.OVERTAKEN,
+        Kind.SUPERSEDED,
         {
             "rows": np.array(list(sessions), dtype=np.int32),
             "sessions": np.array(list(sessions.values()), dtype=np.int64),
@@ -160,13 +160,13 @@ def overtaken_frame(sessions: Mapping[int, int]) -> bytes:
     )
 
 
-def overtaken_of(frame: Frame) -> tuple[RowArray, IdArray]:
-    """Return rows and numbers of an OVERTAKEN frame."""
+def superseded_of(frame: Frame) -> tuple[RowArray, IdArray]:
+    """Return rows and session numbers of a SUPERSEDED frame."""
     return _rows(frame), _ids(frame, "sessions")
 
 
 def car_frames(events: Sequence[SessionEvent]) -> Iterator[bytes]:
-    """Iterate news of cars in frames of bounded length."""
+    """Iterate events of charging sessions in frames of bounded length."""
     for first in range(0, len(events), FRAME_ROWS // 2):
         chosen = events[first : first + FRAME_ROWS // 2]
         columns: dict[str, list[object]] = {name: [] for name in _CAR_COLUMNS}
@@ -177,7 +177,7 @@ def car_frames(events: Sequence[SessionEvent]) -> Iterator[bytes]:
 
 
 def cars_of(frame: Frame) -> list[SessionEvent]:
-    """Return the news of a CARS frame; raises FrameError for news that are none."""
+    """Return the events of a CARS frame; raises FrameError for an event that is not known."""
     columns = [frame.texts(name) if name == "session" else frame.array(name).tolist() for name in _CAR_COLUMNS]
     return [_event(*values) for values in zip(*columns, strict=True)]
 
@@ -200,14 +200,14 @@ def tally_of(frame: Frame) -> list[tuple[str, str, int]]:
 
 
 def knock_frames(knocks: Sequence[Knock]) -> Iterator[bytes]:
-    """Iterate ids that were not let in, in frames of bounded length."""
+    """Iterate refused connections in frames of bounded length."""
     for first in range(0, len(knocks), _FRAME_KNOCKS):
         chosen = knocks[first : first + _FRAME_KNOCKS]
         yield encode(Kind.KNOCKS, {name: [getattr(knock, name) for knock in chosen] for name in _KNOCK_COLUMNS})
 
 
 def knocks_of(frame: Frame) -> list[Knock]:
-    """Return the ids of a KNOCKS frame."""
+    """Return the refused connections of a KNOCKS frame."""
     texts = [frame.texts(name) for name in _KNOCK_COLUMNS[:4]]
     numbers = [frame.array(name).tolist() for name in _KNOCK_COLUMNS[4:]]
     return [
@@ -283,7 +283,7 @@ def _event(what: int, session_id: str, row: int, at_s: float, meter_kwh: float, 
     if what == _ENDED:
         return SessionEnded(session_id=session_id, row=row, at_s=at_s, meter_kwh=meter_kwh)
     if what != _PROMISED:
-        raise FrameError(f"news {what} of a car are not known")
+        raise FrameError(f"event {what} of a charging session is not known")
     energy_kwh, departure_s, floor_kwh, opted_out, boost = wish
     promise = Promise(
         energy_kwh=energy_kwh,

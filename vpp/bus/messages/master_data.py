@@ -1,4 +1,4 @@
-"""The fleet's master data between processes: pages of each kind of member, fetched until nothing is missing."""
+"""Master data of the fleet between processes: pages of each kind of member, fetched until none is missing."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.ports import Bus
 
 PAGE = 3000
-"""Members a page: under what every bus carries, for names of up to about 40 characters."""
+"""Members of a page: within ``MAX_MESSAGE_BYTES`` for names of up to about 40 characters."""
 _PATIENCE_WALL_S = 5.0
 _DIGEST_BYTES = 16
 Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
@@ -47,7 +47,7 @@ _PART_OF = {part.name: part for part in _PARTS}
 
 
 def digest(index: FleetIndex) -> str:
-    """Return what two processes compare to know that they mean the same fleet by the same rows."""
+    """Return the fingerprint by which two processes know that the same rows mean the same devices to them."""
     sha = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for resource in index.resources:
         sha.update(f"{resource.id}\n{resource.adapter}\n{resource.address}\n".encode())
@@ -83,14 +83,14 @@ def page(index: FleetIndex, name: str, position: int) -> bytes:
 
 
 def members_of(frame: Frame) -> list[Any]:
-    """Return the members on a page; raises FrameError (or InputError) for what no member can be."""
+    """Return the members on a page; raises FrameError or InputError for a member that is not accepted."""
     part = next(part for part in _PARTS if part.kind is frame.kind)
     names = [name for name, _ in SCHEMAS[part.kind]]
     columns = [frame.texts(n) if code == TEXT else frame.array(n).tolist() for n, code in SCHEMAS[part.kind]]
     try:
         return [part.build(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
     except ValueError as error:
-        raise FrameError(f"a page of {part.name} holds what is not known: {error}") from error
+        raise FrameError(f"a page of {part.name} holds an unknown value: {error}") from error
 
 
 async def fetched(bus: Bus, epoch: int, known: FleetIndex, *, expected: str) -> FleetIndex:

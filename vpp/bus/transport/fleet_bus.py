@@ -1,8 +1,8 @@
-"""One fleet's share of a bus: whoever is of another fleet is neither heard nor reached, whatever its epoch.
+"""The subjects of one fleet on a shared bus: a service of another fleet is neither heard nor reached.
 
 Several services may share one broker. Every subject of ours carries the fleet's id, a random one that was made with its
-registry, so a stranger's beacons, heartbeats and instructions never arrive. Services announce their fleet on one common
-subject, by which a gateway that belongs to nobody yet learns whose it is, and by which strangers are noticed.
+registry, so beacons, heartbeats and commands of a stranger never arrive, whatever its epoch. Services announce their
+fleet on one common subject: a gateway without a fleet learns its own there, and strangers are noticed.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from vpp.ports import Bus, BusHandler, BusSubscription
 
 _log = structlog.get_logger(__name__)
 ANNOUNCEMENTS = f"{ROOT}.fleets"
-"""Where every service says which fleet it leads; the only subject that fleets share."""
+"""Announcements of every service's fleet; the only subject that fleets share."""
 _FLEET = re.compile(r"[\w-]{1,64}")
 _LISTENING_WALL_S = 1.5
-"""How long a gateway goes on listening for a second fleet after it has heard of a first: three beacons."""
+"""Time for which a gateway listens for a second fleet once it has heard of a first: three beacons."""
 _STRANGERS = 64
-"""Fleets that are told apart; of more only the number counts."""
+"""Fleets that are counted by id; further ones are counted together."""
 
 
 class FleetBus:
@@ -34,7 +34,7 @@ class FleetBus:
         fleet: Id of ours: letters, digits, ``-`` and ``_``.
 
     Raises:
-        InputError: The id is none.
+        InputError: The id is not accepted.
     """
 
     def __init__(self, bus: Bus, fleet: str) -> None:
@@ -58,7 +58,7 @@ class FleetBus:
 
 
 class Strangers:
-    """Notices services of other fleets on the bus; nothing they say is obeyed.
+    """Announcements of services of other fleets: counted, logged once, never obeyed.
 
     Args:
         bus: The bus that fleets share.
@@ -84,11 +84,11 @@ class Strangers:
         self._subscription = await self._bus.subscribe(ANNOUNCEMENTS, self._announced)
 
     async def announce(self, epoch: int) -> None:
-        """Say whose service this is."""
+        """Announce our fleet; raises BusError while the bus is away."""
         await self._bus.publish(ANNOUNCEMENTS, announcement(self._fleet, epoch))
 
     async def close(self) -> None:
-        """Listen no more."""
+        """End listening."""
         if self._subscription is not None:
             await self._subscription.close()
 
@@ -106,7 +106,7 @@ async def first_fleet(bus: Bus, *, listening_wall_s: float = _LISTENING_WALL_S) 
     """Wait for a service's announcement and return its fleet.
 
     Raises:
-        ConfigurationError: Services of several fleets are there; somebody has to say which one is meant.
+        ConfigurationError: Services of several fleets are there; the setting has to name one.
     """
     heard: dict[str, None] = {}
     first = asyncio.Event()
@@ -134,19 +134,19 @@ def scoped(fleet: str, subject: str) -> str:
 
 
 def announcement(fleet: str, epoch: int) -> bytes:
-    """Return what a service of ``fleet`` that leads in ``epoch`` says of itself."""
+    """Return the announcement of a service of ``fleet`` that leads under ``epoch``."""
     return encode(Kind.FLEET, {"fleet": [fleet]}, number=epoch)
 
 
 def announced(content: bytes) -> tuple[str, int]:
-    """Return fleet and epoch of an announcement; raises FrameError, and InputError for an id that is none."""
+    """Return fleet and epoch of an announcement; raises FrameError, and InputError for an id that is not accepted."""
     frame = decode(content, Kind.FLEET)
     names = frame.texts("fleet")
     return checked(names[0] if len(names) == 1 else ""), frame.number
 
 
 def checked(fleet: str) -> str:
-    """Return an id of a fleet; raises InputError for what is none."""
+    """Return an id of a fleet; raises InputError where it is not accepted."""
     if not _FLEET.fullmatch(fleet):
         raise InputError("fleet", fleet, "letters, digits, '-' and '_', at most 64 of them")
     return fleet

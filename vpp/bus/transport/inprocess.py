@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class InProcessBus:
-    """A `vpp.ports.Bus` among the parts of one event loop; whoever shares the object shares the bus."""
+    """A `vpp.ports.Bus` among the parts of one event loop that share this object."""
 
     def __init__(self) -> None:
         self._subscriptions: list[_Subscription] = []
@@ -24,7 +24,7 @@ class InProcessBus:
         self._check(subject, content)
         for subscription in self._hearing(subject):
             asyncio.get_running_loop().call_soon(subscription.deliver, subject, content, None)
-        await asyncio.sleep(0)  # as with a broker, whoever publishes in a loop lets the others listen
+        await asyncio.sleep(0)  # as with a broker, subscribers have their turn while somebody publishes in a loop
 
     async def subscribe(self, pattern: str, handler: BusHandler) -> "_Subscription":
         """See ``Bus``."""
@@ -88,13 +88,13 @@ class _Subscription:
 
 
 def check_size(content: bytes) -> None:
-    """Raise InputError where a message is longer than every bus carries."""
+    """Refuse a message longer than ``MAX_MESSAGE_BYTES``; raises InputError."""
     if len(content) > MAX_MESSAGE_BYTES:
         raise InputError("content", f"{len(content)} bytes", f"at most {MAX_MESSAGE_BYTES} bytes a message")
 
 
 def handled(handler: BusHandler, subject: str, content: bytes) -> bytes | None:
-    """Return what ``handler`` answers; one that cannot use a message loses that message only."""
+    """Return the handler's answer; a message that it cannot use is dropped alone."""
     try:
         return handler(subject, content)
     except VppError as error:

@@ -25,7 +25,7 @@ _RECONNECT_WALL_S = 0.25
 _PING_WALL_S = 5
 _FIRST_PATIENCE_WALL_S = 15.0
 _PENDING_BYTES = 8 * 2**20
-"""What may wait in the client for a slow socket before `publish` waits with it."""
+"""Bytes that may wait in the client for a slow socket before `publish` waits too."""
 
 
 class NatsBus:
@@ -141,7 +141,7 @@ def _heed_cancellation() -> None:
     """Raise the CancelledError that was asked for and got lost.
 
     Before Python 3.12 `asyncio.wait_for`, on which the client leans, loses a cancellation that arrives together with
-    its result (cpython issue 86296); a loop that is not told so would never end.
+    its result (cpython issue 86296); a loop that never sees it would never end.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -169,7 +169,7 @@ async def _recovered() -> None:
 
 
 async def _failed(error: Exception) -> None:
-    if not isinstance(error, OSError):  # those are the tries to return; the loss was told once
+    if not isinstance(error, OSError):  # attempts to reconnect; the loss is in the log already
         _log.warning("bus error", why=str(error) or type(error).__name__)
 
 

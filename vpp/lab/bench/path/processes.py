@@ -19,7 +19,6 @@ from vpp.bootstrap.store import Store
 from vpp.bus.transport import subjects as to
 from vpp.bus.transport.fleet_bus import FleetBus, scoped
 from vpp.bus.transport.nats import NatsBus
-from vpp.bus.transport.nats_server import local_nats
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.timegrid import floor_s
@@ -28,6 +27,7 @@ from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.bench.path.trace import Tap
 from vpp.lab.bench.path.usage import Meter, children_of
 from vpp.lab.compose.car_load import cars, posts_of, sources_of
+from vpp.lab.compose.nats_server import local_nats
 from vpp.lab.compose.station_load import HOST, Crew
 from vpp.lab.compose.subprocesses import Child, free_block
 from vpp.runtime.clock import ScaledClock

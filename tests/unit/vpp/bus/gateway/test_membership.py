@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vpp.bus.gateway.membership import Beat, Membership, mark, owned_by, owner
+from vpp.bus.gateway.membership import Beat, Membership, fingerprint, owned_by, owner
 
 
 def test_a_gateway_that_comes_or_goes_moves_only_its_own_share() -> None:
@@ -20,7 +20,7 @@ def test_a_membership_is_agreed_when_all_announce_it_and_ends_with_the_own_echo(
     members = Membership("g1", 1, lost_wall_s=4.0)
 
     def beat(name: str, announced: tuple[str, ...]) -> Beat:
-        return Beat(gateway=name, incarnation=1, members=mark(announced), leaving=False)
+        return Beat(gateway=name, incarnation=1, members=fingerprint(announced), leaving=False)
 
     assert members.live(0.0) == ()
     members.hear(beat("g1", ("g1", "g2")), 0.0)

@@ -1,4 +1,4 @@
-"""A real NATS server as a child process, for tests and demonstrations; production runs its own."""
+"""A NATS server as a child process, for tests and demonstrations; production runs its own."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ class NatsServer:
     """One ``nats-server`` that can be killed and started again on the same port.
 
     Args:
-        directory: Where it says which port it has.
+        directory: Takes the file in which it states its port.
         port: Port to listen on; 0 takes a free one at the first start.
     """
 
