@@ -18,17 +18,17 @@ _LABORATORY = ("vpp/lab/bench", "vpp/lab/twin")
 """Benchmarks and the simulated world pass what suits them; that feeds nothing in the service."""
 
 _ONE_POLICY = "quotes and plans take the same default; there is no setting for it yet"
-_THROUGH_ASSESSOR = "the service declares and quotes through the Assessor, which holds policy and prices"
+_THROUGH_CACHE = "the service declares and quotes through the QuoteCache, which holds policy and prices"
 _REFERENCE = "the estimate with quantiles; the service takes the seasonal profile, which a test holds equal to it"
 ALLOWED = {
-    ("vpp.planning.quote.capability.capability", "policy"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.capability.capability", "policy"): _THROUGH_CACHE,
     ("vpp.planning.quote.capability.declare", "sustains_h"): "the lengths of hold a declaration has are the market's",
-    ("vpp.planning.quote.capability.flexibility", "policy"): _THROUGH_ASSESSOR,
-    ("vpp.planning.quote.capability.flexibility", "sustain_h"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.capability.flexibility", "policy"): _THROUGH_CACHE,
+    ("vpp.planning.quote.capability.flexibility", "sustain_h"): _THROUGH_CACHE,
     ("vpp.planning.schedule.identical_batteries.joined", "crowd_size"): "how many are a crowd is measured, not set",
     ("vpp.planning.forecast.load_forecast.forecast", "count"): "the horizon is two days everywhere",
-    ("vpp.planning.quote.quote.quote", "policy"): _THROUGH_ASSESSOR,
-    ("vpp.planning.quote.quote.quote", "prices"): _THROUGH_ASSESSOR,
+    ("vpp.planning.quote.quote.quote", "policy"): _THROUGH_CACHE,
+    ("vpp.planning.quote.quote.quote", "prices"): _THROUGH_CACHE,
     ("vpp.planning.schedule.redispatch.band_of", "bounded"): "the whole horizon is bounded",
     ("vpp.planning.schedule.redispatch.to_event_problem", "flexibility"): _ONE_POLICY,
     ("vpp.planning.schedule.redispatch.to_event_problem", "prices"): _ONE_POLICY,

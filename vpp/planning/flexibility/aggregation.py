@@ -1,7 +1,7 @@
-"""Cells: rows that every sum may treat alike, so that a question about a city costs as much as one about its feeders.
+"""Groups of rows that every sum treats alike: a question about a city costs as much as one about its feeders.
 
-A cell is one combination of transformer, area, class, operator and adapter. All that a quote or a declaration sums over
-rows is summed into cells once; areas, caps, merit order and correlated loss are then sums over cells.
+A group is one combination of transformer, area, class, operator and adapter. All that a quote or a declaration sums
+over rows is summed into groups once; areas, caps, merit order and correlated loss are then sums over groups.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ Codes = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregation:
-    """Which cell every row lies in, and what a cell is.
+    """Group of every row, and the properties of every group.
 
     Attributes:
-        of_row: Cell of every row, shape ``(n_resources,)``.
-        node: Transformer of every cell, shape ``(n_cells,)``; so are the other columns.
+        of_row: Group of every row, shape ``(n_resources,)``.
+        node: Transformer of every group, shape ``(n_groups,)``; so are the other columns.
         area: Area.
         class_code: Position in ``CLASSES``.
         operator: Operator.
@@ -43,7 +43,7 @@ class Aggregation:
 
     @classmethod
     def of(cls, index: FleetIndex) -> "Aggregation":
-        """Return the cells of a fleet."""
+        """Return the groups of a fleet."""
         columns = _columns(index)
         sizes = [int(column.max(initial=0)) + 1 for column in columns]
         key = np.zeros(len(index), dtype=np.int64)
@@ -54,7 +54,7 @@ class Aggregation:
 
     @classmethod
     def single(cls, index: FleetIndex) -> "Aggregation":
-        """Return one cell a row, for questions about single rows."""
+        """Return one group a row, for questions about single rows."""
         rows = np.arange(len(index))
         return cls._built(index, _columns(index), rows, rows)
 
@@ -74,7 +74,7 @@ class Aggregation:
         )
 
     def inside(self, chosen: BoolArray) -> BoolArray:
-        """Return the cells that hold any of the rows ``chosen``, shape ``(n_cells,)``."""
+        """Return the groups that hold any of the rows ``chosen``, shape ``(n_groups,)``."""
         return np.asarray(np.bincount(self.of_row[chosen], minlength=len(self)) > 0)
 
 
@@ -106,5 +106,5 @@ def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:
 
 
 def class_count() -> int:
-    """Return the number of tiers, one a class."""
+    """Return the number of resource classes."""
     return len(CLASSES)

@@ -1,4 +1,4 @@
-"""How much a part of the fleet delivers over a hold, with its chances."""
+"""Deliverable power of a part of the fleet over a hold: its quantiles, and the causes that keep it from being more."""
 
 from dataclasses import dataclass
 
@@ -32,10 +32,10 @@ class Deliverable:
         p50_kw: With even chances at least this much.
         p90_kw: With one chance in ten at least this much.
         sigma_kw: Standard deviation that ``p10_kw`` stands for.
-        class_kw: Expected power by class, mean over the window, shape ``(tiers,)``.
-        share: Share of every cell's movement that is used, caps and area included, mean over the window, ``(C,)``.
+        class_kw: Expected power by class, mean over the window, shape ``(classes,)``.
+        share: Share of every group's movement that is used, caps and area included, mean over the window, ``(C,)``.
         ramp_kw_per_min: How fast the rows together can move.
-        delivery_ratio: Share of what is moved that does as it is told.
+        delivery_ratio: Share of the movement that is delivered.
         lost_kw: What each named cause takes away.
         envelope: What groups could be moved before caps, for what follows from it.
     """
@@ -62,20 +62,20 @@ def deliverable(
     now_s: float,
     found: FlexibilityEnvelope | None = None,
 ) -> Deliverable:
-    """Return what the cells of ``chosen`` deliver in ``direction``.
+    """Return the power that the groups of ``chosen`` deliver in ``direction``.
 
     The sum of many rows is taken as normal. Its variance: ``sum r(1-r)k^2 + (r*min(s,k))^2`` over rows with delivery
-    ratio ``r``, room ``k`` and spread ``s``; the common error ``(c*sum rk)^2``; and, below the median only, the
+    ratio ``r``, potential ``k`` and spread ``s``; the common error ``(c*sum rk)^2``; and, below the median only, the
     correlated loss ``sum q(1-q)X^2`` over operators and adapters that carry ``X`` and are away with chance ``q``.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         direction: Cut or raise.
         window: Intervals of the hold.
-        chosen: Cells of the area, shape ``(C,)``.
-        committed_kw: Already promised to others by interval of the outlook, shape ``(grid.count,)``.
+        chosen: Groups of the area, shape ``(C,)``.
+        committed_kw: Already promised to others by interval of the basis' grid, shape ``(grid.count,)``.
         now_s: Epoch seconds; devices can move from here on.
-        found: The room of this window and direction, where it is known already.
+        found: The envelope of this window and direction, where it is known already.
     """
     first, length = np.array([window.first]), np.array([len(window)])
     found = found or flexibility_envelope(basis, direction, first, length)
@@ -116,7 +116,7 @@ def deliverable(
 
 
 def correlated_variance(basis: FlexibilityBasis, mean_kw: FloatArray) -> FloatArray:
-    """Return the variance of links that fail for everybody behind them, from cells to shape ``mean_kw.shape[1:]``."""
+    """Return the variance by links that fail for all rows behind them, from groups to shape ``mean_kw.shape[1:]``."""
     policy, index = basis.inputs.policy, basis.inputs.state.index
     variance: FloatArray = np.zeros(mean_kw.shape[1:])
     for code, count, outage in (
@@ -129,7 +129,7 @@ def correlated_variance(basis: FlexibilityBasis, mean_kw: FloatArray) -> FloatAr
 
 
 def _mean_share(mean_kw: FloatArray, unlimited_kw: FloatArray) -> FloatArray:
-    """Return the share of each cell's movement that is left over the whole window, shape ``(C,)``."""
+    """Return the share of each group's movement that is left over the whole window, shape ``(C,)``."""
     left, all_of_it = np.abs(mean_kw).sum(axis=1), np.abs(unlimited_kw).sum(axis=1)
     share = np.divide(left, all_of_it, out=np.zeros_like(left), where=all_of_it > NEGLIGIBLE_KW)
     return np.asarray(share, dtype=np.float64)

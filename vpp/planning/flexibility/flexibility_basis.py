@@ -1,4 +1,4 @@
-"""The ground of many questions: what an outlook says whatever is asked, gathered once."""
+"""Basis of flexibility: all that depends on the inputs alone, gathered once for many windows and directions."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Cars:
     """Plugged-in charge-only cars with a promise; shape ``(k,)`` each.
 
     Attributes:
-        most_kw: Power each takes when nobody limits it.
+        most_kw: Power each takes without a limit.
         floor_kw: Least power without stopping, at most ``most_kw``.
         inside: Number of whole steps of the grid until departure.
         leaves_h: Hours from the grid's begin to departure.
@@ -110,7 +110,7 @@ class Loads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlexibilityBasis:
-    """An outlook, gathered by cell; ``C`` cells, ``T`` steps of the outlook's grid.
+    """Inputs gathered by group; ``C`` groups, ``T`` steps of their grid.
 
     Attributes:
         flow_kw: Expected net import of every transformer, shape ``(n_transformers, T)``.
@@ -143,8 +143,8 @@ class FlexibilityBasis:
         """Return the basis of these inputs.
 
         Args:
-            inputs: The picture.
-            delivery_ratio: Chance of each row to do as it is told, shape ``(n_resources,)``.
+            inputs: Snapshot, forecast and schedule.
+            delivery_ratio: Chance of each row to follow a command, shape ``(n_resources,)``.
             groups: Of the same fleet; made if not given.
         """
         index = inputs.state.index
@@ -152,7 +152,7 @@ class FlexibilityBasis:
         power, magnitude, unusable, newcomers, variance = _summed_rows(inputs, groups, delivery_ratio)
         own = summed(power, groups.node, len(index.transformers)) + own_base_kw(index)[:, None]
         members = np.maximum(np.bincount(groups.of_row, minlength=len(groups)), 1)
-        told = np.bincount(groups.of_row, weights=delivery_ratio, minlength=len(groups)) / members
+        ratio = np.bincount(groups.of_row, weights=delivery_ratio, minlength=len(groups)) / members
         return cls(
             inputs=inputs,
             groups=groups,
@@ -165,14 +165,14 @@ class FlexibilityBasis:
             magnitude_kw=magnitude,
             unusable_kw=unusable,
             newcomer_kw=newcomers,
-            # Rows of a cell share class, operator and adapter, and with them their delivery ratio.
-            newcomer_mean_kw=newcomers * told[:, None],
+            # Rows of a group share class, operator and adapter, and with them their delivery ratio.
+            newcomer_mean_kw=newcomers * ratio[:, None],
             newcomer_variance=variance,
         )
 
 
 def _summed_rows(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> tuple[FloatArray, ...]:
-    """Return net power, magnitude, dark magnitude, cars to come and their variance, by cell and step."""
+    """Return net power, magnitude, unusable magnitude, newcomers and their variance, by group and step."""
     state, count = inputs.state, inputs.grid.count
     total = tuple(np.zeros((len(groups), count)) for _ in range(5))
     counted = np.ones(len(state), dtype=np.bool_)
@@ -225,7 +225,7 @@ def _cars(inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> 
         group=groups.of_row[rows].astype(np.int64),
         most_kw=most,
         floor_kw=np.minimum(index.nameplate.floor_kw[rows], most),
-        # As of the grid's begin, as all that is reckoned from it.
+        # As of the grid's begin, like all that is counted from it.
         need_kwh=state.need_kwh[rows] + inputs.expected_kw[rows, 0] * inputs.grid.step_h * _elapsed_share(inputs),
         inside=_inside(inputs, rows),
         leaves_h=(state.departure_s[rows] - inputs.grid.start_s) / SECONDS_PER_HOUR,

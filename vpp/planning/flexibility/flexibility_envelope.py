@@ -1,4 +1,4 @@
-"""How far every cell can be moved in each interval of a hold, backed by energy over the whole of it.
+"""Flexibility envelope: the movement of every group in each interval of a hold, backed by energy over all of it.
 
 Upwards is a cut of net load, downwards a raise; both are numbers at or above 0 for a row that helps. A car that would
 have finished within the hold but is kept on its floor instead may count below 0 towards the end.
@@ -23,10 +23,10 @@ _LEVELLINGS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlexibilityEnvelope:
-    """What can be moved in every window; ``C`` cells, ``W`` windows, ``J`` intervals of the longest.
+    """Movement possible in every window; ``C`` groups, ``W`` windows, ``J`` intervals of the longest.
 
     Attributes:
-        sums: By cell, window and interval.
+        sums: By group, window and interval.
         lost_kw: What each class's own bound takes away, shape ``(C, W, J)``; ``(0, 0, 0)`` where it was not asked for.
         cars_kw: Mean delivered power of every car, shape ``(len(basis.cars.rows), W)``.
         stores_kw: Of every battery, shape ``(len(basis.stores.rows), W)``.
@@ -50,16 +50,16 @@ def flexibility_envelope(
     ahead: int = 0,
     level: BoolArray | None = None,
 ) -> FlexibilityEnvelope:
-    """Return what every cell can be moved in ``direction`` over each window.
+    """Return how far every group can be moved in ``direction`` over each window.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         direction: Cut or raise.
         first: First step of every window, rising, shape ``(W,)``.
         length: Steps of every window, shape ``(W,)``.
         named: Also find what keeps rows from giving more.
         ahead: Steps after a window in which batteries must still be able to keep their schedule.
-        level: Cells whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
+        level: Groups whose sum batteries make even over each window, shape ``(C,)``: they spend little where others
             and their own schedule leave much. Without, each gives the same share of its way all the time.
     """
     sums = Sums.empty(len(basis.groups), first, length)
@@ -151,8 +151,8 @@ def _filled(others: FloatArray, amount: float) -> FloatArray:
 def _given_kw(
     basis: FlexibilityBasis, sums: Sums, chosen: BoolArray, ahead: int, weight: FloatArray, *, up: bool
 ) -> FloatArray:
-    """Return what the batteries of the chosen cells give with these weights, shape ``(W, J)``."""
-    # Two cells are enough: those chosen, and all others.
+    """Return what the batteries of the chosen groups give with these weights, shape ``(W, J)``."""
+    # Two groups are enough: those chosen, and all others.
     alone = Sums.empty(2, sums.first, sums.length)
     stores = np.zeros((len(basis.stores.rows), len(sums.first)))
     nothing = np.zeros((len(basis.cars.rows), 0))
@@ -172,7 +172,7 @@ def _move_stores(
     up: bool,
     group: IntArray | None = None,
 ) -> None:
-    """Move batteries; their cells are the ground's unless given, shape ``(len(basis.stores.rows),)``."""
+    """Move batteries; their groups are the basis' unless given, shape ``(len(basis.stores.rows),)``."""
     stores, sums = basis.stores, result.sums
     move_stores(
         (stores.power_kw, stores.spread_kw, stores.stored_kwh),
@@ -224,7 +224,7 @@ def _move_loads(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: boo
 
 
 def _add_newcomers(basis: FlexibilityBasis, sums: Sums) -> None:
-    """Add the cars that have not come yet; a charger that is told beforehand needs no ramp of its own."""
+    """Add the cars that have not come yet; a charger that is limited beforehand needs no ramp."""
     some = np.flatnonzero(basis.newcomer_kw.any(axis=1))
     for window, (first, length) in enumerate(zip(sums.first.tolist(), sums.length.tolist(), strict=True)):
         steps = slice(first, first + length)

@@ -1,4 +1,4 @@
-"""What a quote looks at: the picture, the expected load, the plan, and who can be counted on."""
+"""Inputs of flexibility: snapshot, forecast, schedule, policy, and the rows that can be counted on."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ FloatTable = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlexibilityPolicy:
-    """How much of what could be moved may be promised; all numbers are settings.
+    """Share of the movable power that may be promised; all numbers are settings.
 
     Attributes:
         future_share: Share of the expected load of cars that have not come yet which can be cut: participation times
@@ -46,13 +46,13 @@ class FlexibilityPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlexibilityInputs:
-    """Everything a deliverable amount depends on.
+    """All that a deliverable amount depends on.
 
     Attributes:
         expected_kw: Forecast of every row, NaN where nothing is known, shape ``(n_resources, grid.count)``.
         spread_kw: Its standard deviation, shape ``(n_resources, grid.count)``.
         stores: Rows of storage and V2G, shape ``(k,)``.
-        stores_kw: What they would do if nobody asked for anything: their schedule, beyond it their forecast, shape
+        stores_kw: Their power without any request: their schedule, beyond it their forecast, shape
             ``(k, grid.count)``.
         stores_spread_kw: Its standard deviation, 0 where it is scheduled, shape ``(k, grid.count)``.
         usable: Eligible, and with fresh telemetry; the others count nothing, shape ``(n_resources,)``.
@@ -78,7 +78,7 @@ class FlexibilityInputs:
         policy: FlexibilityPolicy | None = None,
         eligible: BoolArray | None = None,
     ) -> "FlexibilityInputs":
-        """Return the outlook on the forecast's grid; without a schedule the forecast stands for everybody.
+        """Return the inputs on the forecast's grid; without a schedule the forecast stands for all rows.
 
         Rows outside ``eligible``, shape ``(n_resources,)``, are not counted on (`vpp.state.eligibility`).
         """
@@ -111,7 +111,7 @@ class FlexibilityInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Steps ``[first, last)`` of an outlook's grid."""
+    """Steps ``[first, last)`` of the inputs' grid."""
 
     first: int
     last: int
@@ -126,9 +126,9 @@ class Window:
 
 
 def usable_rows(state: FleetState) -> BoolArray:
-    """Return rows that stand by themselves: connected, in service, with good telemetry, shape ``(n_resources,)``."""
-    everybody = np.ones(len(state), dtype=np.bool_)
-    stands = standing(state, part=everybody, measurable=everybody, refusing=~everybody)
+    """Return rows that are connected, in service and well metered, shape ``(n_resources,)``."""
+    every = np.ones(len(state), dtype=np.bool_)
+    stands = standing(state, part=every, measurable=every, refusing=~every)
     return np.asarray(stands == Standing.ELIGIBLE)
 
 

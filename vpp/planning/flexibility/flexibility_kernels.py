@@ -1,4 +1,4 @@
-"""Kernels: how far every row can be moved in each interval of many windows, summed into cells as it is found.
+"""Kernels of flexibility: the movement of every row in each interval of many windows, summed into groups.
 
 One pass over the rows serves all windows, and nothing of size rows x windows x intervals is ever held. All kernels
 share their outputs, see ``Sums``. Powers kW, energies kWh, load positive; a movement is at or above 0 where it helps.
@@ -18,11 +18,11 @@ Reference = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """What kernels add to; ``C`` cells, ``W`` windows sorted by their begin, ``J`` intervals of the longest.
+    """Sums that kernels add to; ``C`` groups, ``W`` windows sorted by their begin, ``J`` intervals of the longest.
 
     Attributes:
         potential_kw: What can be moved, shape ``(C, W, J)``.
-        mean_kw: The same times the chance that it does as it is told, shape ``(C, W, J)``.
+        mean_kw: The same times the delivery ratio, shape ``(C, W, J)``.
         variance: Of the sum of independent rows, kW squared, shape ``(C, W, J)``.
         ramp_kw_per_min: Joint ramp, shape ``(C, W)``.
         first: First step of every window, shape ``(W,)``.
@@ -89,14 +89,14 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
 
     Args:
         reference: Expected power, shape ``(n_resources, steps)``.
-        cars: Row, cell, greatest power, floor, need, number of whole steps until departure, hours from the grid's
+        cars: Row, group, greatest power, floor, need, number of whole steps until departure, hours from the grid's
             begin to departure, whether the driver takes part, delivery ratio; shape ``(k,)`` each.
         ramp_row: Ramp of every car, shape ``(k,)``.
         hours: Length of a step; share of the time left that may be planned for catching up.
         windows: First step and length, sorted by first.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
-        lost: What deadlines and drivers keep back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
+        lost: What deadlines and drivers keep back, by group, shape as the sums; ``(0, 0, 0)`` where not asked for.
         average: Mean delivered power by car and window, shape ``(k, W)``.
     """
     rows, groups, most, floor, need_now, inside, leaves_h, willing, ratio = cars
@@ -208,7 +208,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
 
     Args:
         powers: Scheduled power, its spread, energy stored at the end of every step; shape ``(k, steps)`` each.
-        stores: Cell, end that can be reached (least power up, greatest down), floor or ceiling of the energy, one-way
+        stores: Group, end that can be reached (least power up, greatest down), floor or ceiling of the energy, one-way
             efficiency, capacity, number of whole steps it is there, delivery ratio; shape ``(k,)`` each.
         floors: For a car hours from the grid's begin to departure (infinite for the rest), the energy due then, the
             power it charges with, whether it is a car; shape ``(k,)`` each.
@@ -219,7 +219,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         weight: How far of the way they go in each interval when energy does not bind, 0 to 1, shape ``(W, J)``.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
-        lost: What energy or space keeps back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
+        lost: What energy or space keeps back, by group, shape as the sums; ``(0, 0, 0)`` where not asked for.
         average: Mean delivered power by battery and window, shape ``(k, W)``.
         up: Whether net load is cut.
     """
@@ -285,14 +285,14 @@ def move_loads(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         forecast: Expected power and its spread, shape ``(n_resources, steps)`` each.
-        loads: Row, cell, present power (NaN if none), power at the end that can be reached, contract, hours it can
+        loads: Row, group, present power (NaN if none), power at the end that can be reached, contract, hours it can
             be held, delivery ratio; shape ``(k,)`` each.
         ramp_row: Ramp of every row, shape ``(k,)``.
         step_h: Length of a step.
         windows: First step and length.
         sums: See ``Sums.arrays``.
         ramp: See ``Sums``.
-        lost: What the sustain time keeps back, by cell, shape as the sums; ``(0, 0, 0)`` if nobody asks.
+        lost: What the sustain time keeps back, by group, shape as the sums; ``(0, 0, 0)`` where not asked for.
         average: Mean delivered power by row and window, shape ``(k, W)``.
         up: Whether net load is cut.
     """
@@ -340,7 +340,7 @@ def sum_rows(  # noqa: PLR0917 - a kernel takes arguments by position
         newcomers_from: First step in which a row serves a car that has not come yet; beyond the last step for none.
         ratio: Delivery ratio of every row.
         share: Share of the load of cars still to come that can be cut.
-        sums: By cell and step: net power; its magnitude row by row; that of rows that are not usable; how far cars
+        sums: By group and step: net power; its magnitude row by row; that of rows that are not usable; how far cars
             still to come can be cut; the variance of that.
     """
     reference, spread = forecast

@@ -1,7 +1,7 @@
-"""How many do as they are told: measured by cohort, drawn towards what is known where a cohort has shown little.
+"""Response rates: share of commands that are followed, measured by peer group, shrunk towards the adapter's.
 
-A cohort is one class behind one adapter of one operator. Its ratio is the mean of a Beta posterior whose prior is the
-adapter's, and the adapter's prior is the field's: 3 % refuse and 2 % ignore (Gelman et al., Bayesian Data Analysis,
+A peer group is one class behind one adapter of one operator. Its ratio is the mean of a Beta posterior whose prior is
+the adapter's, and the adapter's prior is the field's: 3 % refuse and 2 % ignore (Gelman et al., Bayesian Data Analysis,
 3rd ed., 2.4 and 5.1).
 """
 
@@ -19,19 +19,19 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 
 PRIOR_RATIO = 0.95
-"""Chance to do as told before anything was measured."""
+"""Chance that a command is followed before anything was measured."""
 _PRIOR_WEIGHT = 200.0
 _COHORT_WEIGHT = 50.0
-"""Trials after which a cohort's own record counts as much as its adapter's."""
+"""Trials after which a peer group's own record counts as much as its adapter's."""
 _SETTLED_S = 120.0
-"""A setpoint that has stood so long, and its ramp besides, should show in the meter."""
+"""A setpoint in force for so long, and for its ramp besides, should show in the meter."""
 _TOLERANCE_RATIO, _TOLERANCE_KW = 0.1, 0.3
 _CONFIRMED = "confirmed"
 _ENDED = frozenset({_CONFIRMED, "refused", "ignored", "unreachable"})
 
 
 class ResponseRates:
-    """Trials and successes of every cohort; each setpoint that stands long enough is one trial of its row."""
+    """Trials and successes of every peer group; each setpoint in force long enough is one trial of its row."""
 
     def __init__(self) -> None:
         self._index: FleetIndex | None = None
@@ -47,8 +47,8 @@ class ResponseRates:
         """Compare setpoints with meters.
 
         Args:
-            state: The picture.
-            setpoint_kw: What each row was told, NaN where it was told nothing, shape ``(n_resources,)``.
+            state: Snapshot of the fleet.
+            setpoint_kw: Setpoint of each row, NaN for none, shape ``(n_resources,)``.
         """
         self._take(state.index)
         allowed = np.maximum(_TOLERANCE_RATIO * np.abs(np.nan_to_num(setpoint_kw)), _TOLERANCE_KW)
@@ -71,11 +71,11 @@ class ResponseRates:
             self._kept[code] = self._kept.get(code, 0.0) + well
 
     def ratio(self, index: FleetIndex, ended: Mapping[tuple[str, str, str], int]) -> FloatArray:
-        """Return each row's chance to do as it is told, shape ``(n_resources,)``.
+        """Return each row's chance to follow a command, shape ``(n_resources,)``.
 
         Args:
             index: The fleet.
-            ended: Number of ended commands by adapter, fate and reason.
+            ended: Number of ended commands by adapter, outcome and reason.
         """
         self._take(index)
         prior = adapter_ratio(ended)
@@ -99,7 +99,7 @@ class ResponseRates:
 
 
 def _settling_s(index: FleetIndex) -> FloatArray:
-    """Return how long a setpoint must stand before its meter is a verdict: a plant ramps for minutes."""
+    """Return how long a setpoint must be in force before its meter counts: a plant ramps for minutes."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ramp_s = (
             np.nan_to_num(index.nameplate.declared_up_kw / index.nameplate.ramp_kw_per_min, nan=0.0, posinf=0.0)

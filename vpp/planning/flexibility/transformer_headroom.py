@@ -1,4 +1,4 @@
-"""Transformer headroom: what the tree lets through of a movement, node by node from the leaves up."""
+"""Transformer headroom: the part of a movement that feeder limits allow, node by node from the leaves up."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ _LEAST_KW = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeederLimited:
-    """What the tree lets through in every window; ``m`` transformers, ``W`` windows of up to ``J`` intervals.
+    """Movement within feeder limits in every window; ``m`` transformers, ``W`` windows of up to ``J`` intervals.
 
     Attributes:
         share: Share of a movement that gets from each node to the top, shape ``(m, W, J)``.
-        withheld_kw: What each node takes away, shape ``(m, W, J)``.
+        withheld_kw: Movement that each node's limits withhold, shape ``(m, W, J)``.
     """
 
     share: FloatArray
@@ -31,14 +31,14 @@ def limited_by_feeders(
 ) -> FeederLimited:
     """Return how much of ``potential_kw``, shape ``(C, W, J)``, passes without a transformer leaving its limits.
 
-    A raise fills the room below the import limit, a cut that above the export limit. Rows below a node that binds are
-    scaled alike.
+    A raise uses the headroom below the import limit, a cut that above the export limit. Rows below a node that
+    binds are scaled alike.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         direction: Of the movement.
         first: First step of every window, shape ``(W,)``.
-        potential_kw: What every cell could be moved.
+        potential_kw: How far every group could be moved.
     """
     index, groups = basis.inputs.state.index, basis.groups
     wanted = summed(potential_kw, groups.node, len(index.transformers))
@@ -61,7 +61,7 @@ def limited_by_feeders(
 
 
 def _spare_kw(basis: FlexibilityBasis, direction: Direction, first: IntArray, longest: int) -> FloatArray:
-    """Return the room at every transformer in each interval of each window, at least 0, shape ``(m, W, J)``."""
+    """Return the headroom of every transformer in each interval of each window, at least 0, shape ``(m, W, J)``."""
     index, count = basis.inputs.state.index, basis.inputs.grid.count
     if direction is Direction.DOWN:
         spare = index.feeders.limit_kw[:, None] - basis.flow_kw
@@ -72,7 +72,7 @@ def _spare_kw(basis: FlexibilityBasis, direction: Direction, first: IntArray, lo
 
 
 def named_caps(basis: FlexibilityBasis, withheld_kw: FloatArray) -> dict[str, FloatArray]:
-    """Return what each transformer that binds takes away by interval, from shape ``(m, J)``."""
+    """Return the power each binding transformer withholds by interval, from shape ``(m, J)``."""
     transformers = basis.inputs.state.index.transformers
     binding = np.flatnonzero(withheld_kw.any(axis=1)).tolist()
     return {f"transformer {transformers[node].id} cap": withheld_kw[node] for node in binding}

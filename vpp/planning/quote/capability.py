@@ -1,4 +1,4 @@
-"""What could be moved: the open envelope now, and the declaration of every area for every step ahead."""
+"""Capability: the open envelope now, and the declaration of every area for every step ahead (GB/T 44260-2024)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ SUSTAINS_H = (0.25, 1.0, 2.0)
 _ENERGY_STEPS = 16
 """Energy envelopes look four hours ahead."""
 _CHUNK = 24
-"""Windows that are summed at once: a city's cells times these stay in some tens of megabytes."""
+"""Windows that are summed at once: a city's groups times these stay in some tens of megabytes."""
 
 VerifiedKw = Callable[[str, Direction], float]
 """Returns the greatest mean power measured in an area and direction, 0 before any."""
@@ -151,7 +151,7 @@ def _place(index: FleetIndex, area: str) -> int:
 def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[float, float]:
     """Return what is connected and what is contracted.
 
-    Connected is ``p_max - p_min`` of everybody (GB/T 44260-2024, adjustable capacity), photovoltaics only downwards.
+    Connected is ``p_max - p_min`` of all rows (GB/T 44260-2024, adjustable capacity), photovoltaics only downwards.
     """
     chosen, up = index.in_area(area), direction is Direction.UP
     counted = chosen & ~(index.is_class(ResourceClass.PV) & up)
@@ -163,13 +163,13 @@ def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[f
 def declare(
     basis: FlexibilityBasis, *, sustains_h: Sequence[float] = SUSTAINS_H, steps: int | None = None
 ) -> Declaration:
-    """Return the declaration of every area and the city, both directions, for every step of the ground's grid.
+    """Return the declaration of every area and the city, both directions, for every step of the basis' grid.
 
     Caps are those of the city moving as one; an area alone may have a little more. Nothing is counted twice: batteries
     count beyond their schedule, charge held back for a reserve window shows as rest in the schedule.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         sustains_h: Lengths of hold.
         steps: How many steps from the grid's begin on; all if not given.
     """

@@ -1,4 +1,4 @@
-"""What a quote says of the ground it stands on, beside its figures."""
+"""Notices of a quote: assumptions that its figures rest on."""
 
 from vpp.domain.daytype import DayCalendar, local_day
 from vpp.domain.request import RequestDraft

@@ -1,4 +1,4 @@
-"""Answers many questions about one picture: what they share is gathered once and kept while it is fresh."""
+"""Cache of quotes and declarations: what they share is gathered once a snapshot and kept while it is fresh."""
 
 import threading
 from collections.abc import Callable
@@ -15,23 +15,24 @@ from vpp.planning.flexibility.aggregation import Aggregation
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
 from vpp.planning.forecast.load_forecast import Forecast
+from vpp.planning.quote.assessment import Envelopes
 from vpp.planning.quote.capability import Declaration, declare
-from vpp.planning.quote.quote import VALID_S, Envelopes, check_draft, quote_on
+from vpp.planning.quote.quote import VALID_S, check_draft, quote_on
 from vpp.planning.quote.rebound import ClassPrices
 from vpp.planning.quote.regulation_quote import symmetric_quote
 
 FRESH_S = 60.0
-"""A picture of that age is asked again; telemetry of a device may be as old."""
+"""A snapshot of that age is taken anew; telemetry of a device may be as old."""
 _MOST_ENVELOPES = 64
 
 
 class QuoteCache:
-    """Keeps the ground of the last picture; may be asked from several threads.
+    """Keeps the flexibility basis of the last snapshot; safe to use from several threads.
 
     Args:
         policy: What may be promised.
         prices: What it costs.
-        fresh_s: Seconds for which a picture serves further questions, unless forecast, plan or fleet change.
+        fresh_s: Seconds for which a snapshot serves further questions, unless forecast, plan or fleet change.
     """
 
     def __init__(
@@ -62,10 +63,10 @@ class QuoteCache:
 
         Args:
             draft: What is asked.
-            state: The picture.
+            state: Snapshot of the fleet.
             forecast: Of the same rows.
             schedule: The plan in force.
-            delivery_ratio: Returns each row's chance to do as told; asked only when the picture is gathered anew.
+            delivery_ratio: Returns each row's chance to follow a command; called only when the basis is gathered anew.
             committed_kw: Already promised by forecast step.
             now: Moment of the quote.
             valid_s: How long it holds.

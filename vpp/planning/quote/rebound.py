@@ -1,4 +1,4 @@
-"""What comes back after a hold, and what the hold costs."""
+"""Rebound of a hold: load that returns after it by class; merit order and cost."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from vpp.planning.flexibility.flexibility_basis import EV, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
 
 WATCH_STEPS = 8
-"""Two hours of rebound are told."""
+"""Intervals after a hold for which its rebound is quoted: two hours."""
 _LAST = 1000.0
 _BUILDING_TIME_H = 2.0 / 3.0
 """Time constant of deferred heat: 95 % is made good within two hours (fleet model: 1-2 h)."""
@@ -27,7 +27,7 @@ _REMAINING_RATIO = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPrices:
-    """What moving a kWh costs, by class, and therefore who goes first; settings."""
+    """Price of moving a kWh by class, and with it the merit order; settings."""
 
     storage: float = 0.35
     v2g: float = 0.8
@@ -37,18 +37,18 @@ class ClassPrices:
     pv: float = 5.0
 
     def by_class(self) -> FloatArray:
-        """Return the price of every class, shape ``(tiers,)``."""
+        """Return the price of every class, shape ``(classes,)``."""
         return np.array([getattr(self, cls.value) for cls in CLASSES], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebound:
-    """What all that a window can give would send back, by class; scale by what is given of it.
+    """Load that would return if a window gave all it can, by class; scale by the share that is given.
 
     Attributes:
         kw: Net load above the reference in the intervals after the hold, below 0 after a raise, shape
-            ``(tiers, WATCH_STEPS)``.
-        recovery_kwh: Energy that returns in the end, at least 0, shape ``(tiers,)``.
+            ``(classes, WATCH_STEPS)``.
+        recovery_kwh: Energy that returns in the end, at least 0, shape ``(classes,)``.
     """
 
     kw: FloatArray
@@ -56,9 +56,9 @@ class Rebound:
 
 
 def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArray:
-    """Return which class goes first, lower first, shape ``(tiers,)``.
+    """Return the merit order key of every class, lower first, shape ``(classes,)``.
 
-    The cheapest goes first; under a rebound cap whoever returns nothing within the watch goes before all others.
+    The cheapest goes first; under a rebound cap classes that return nothing within the watch go before all others.
     """
     if not capped:
         return price
@@ -69,12 +69,12 @@ def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArr
 
 
 def fractions(amount_kw: float, class_kw: FloatArray, key: FloatArray) -> FloatArray:
-    """Return which share of each class gives ``amount_kw`` by merit order, shape ``(tiers,)``.
+    """Return which share of each class gives ``amount_kw`` by merit order, shape ``(classes,)``.
 
     Args:
         amount_kw: Power to be held.
-        class_kw: What each class can give, shape ``(tiers,)``.
-        key: Who goes first.
+        class_kw: What each class can give, shape ``(classes,)``.
+        key: Merit order key, lower first.
     """
     size = np.maximum(class_kw, 0.0)
     order = np.argsort(key, kind="stable")
@@ -96,12 +96,12 @@ def rebound_of(
     the release is staged, so this is the upper estimate.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         direction: Of the hold.
         window: The hold.
         found: What was given over it.
-        staged: Devices are let back one after another over the whole watch, as they are under a rebound cap; a
-            battery that breaks its schedule could not be told to wait.
+        staged: Devices are released one after another over the whole watch, as they are under a rebound cap; a
+            battery that cannot keep its schedule cannot be released later.
     """
     up, groups = direction is Direction.UP, basis.groups
     by_group = np.zeros((len(groups), WATCH_STEPS))
@@ -119,7 +119,7 @@ def rebound_of(
 
 
 def recovery_minutes(curve_kw: FloatArray, step_h: float) -> float:
-    """Return how long after the hold it takes until 95 % of what is told to return has returned."""
+    """Return the minutes after the hold until 95 % of the quoted rebound has returned."""
     energy = np.cumsum(np.abs(curve_kw))
     if not len(energy) or energy[-1] <= 0.0:
         return 0.0
@@ -239,10 +239,10 @@ def _break_schedules(  # noqa: PLR0917 - a kernel takes arguments by position
             most = max((ceiling[i] - charge) / (efficiency[i] * step_h), 0.0)
             can = min(max(wish, least), most)
             charge += (can * efficiency[i] if can > 0.0 else can / efficiency[i]) * step_h
-            # A raise's return is told as less net load; the caller turns the sign.
+            # A raise returns as less net load; the caller turns the sign.
             back[groups[i], b] += can - wish if up else wish - can
 
 
 def cost_cny(basis: FlexibilityBasis, window: Window, given_kw: FloatArray, price: FloatArray) -> float:
-    """Return what a hold costs by class prices, from what each class gives, shape ``(tiers,)``."""
+    """Return what a hold costs by class prices, from what each class gives, shape ``(classes,)``."""
     return float((given_kw * price).sum() * len(window) * basis.inputs.grid.step_h)

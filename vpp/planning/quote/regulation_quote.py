@@ -1,4 +1,4 @@
-"""The answer to a request for regulation: what can be had in both directions at once, quarter of an hour by quarter.
+"""Regulation quote: power that can be had in both directions at once, quarter of an hour by quarter.
 
 A signal turns every few minutes and takes about as much as it gives, so power has to be backed by energy for one step
 at a time, not for the whole window: whatever is asked in one step is what the plan has at its beginning. What counts in
@@ -21,20 +21,19 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
+from vpp.planning.quote.assessment import confidence, verdict_of
+from vpp.planning.quote.counter_offers import OFFER_RATIO
 from vpp.planning.quote.rebound import ClassPrices
 
-_LEAST_PARTIAL_RATIO = 0.1
-_OFFER_RATIO = 0.95
 _NAMED_LIMIT_KW = 0.5
 _MOST_LIMITS = 20
-_LEAST_SIGMA_KW = 1e-9
 _MOVED_RATIO = 0.36
 """Mean magnitude of a fast signal, as a share of the reserved power (`vpp.lab.twin.signals.regd_like`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Both:
-    """What each step of the window has in both directions.
+    """Deliverable power of every step of the window in both directions.
 
     Attributes:
         found: By direction and step.
@@ -61,16 +60,16 @@ def symmetric_quote(
     """Return the quote of a draft for regulation; `vpp.planning.quote.quote.check_draft` has passed it.
 
     Args:
-        basis: The picture.
+        basis: Basis of the fleet.
         draft: What is asked; its direction says only which way of the answer is called delivered.
-        committed_kw: Already promised to others by step of the outlook, shape ``(grid.count,)``.
+        committed_kw: Already promised to others by step of the basis' grid, shape ``(grid.count,)``.
         now: Moment of the quote.
         valid_s: How long it holds.
         prices: What it costs to move a kWh.
     """
     both = _assessed(basis, draft, committed_kw, now)
     least_kw = float(both.p50_kw.min())
-    verdict = _verdict(draft, float(both.p10_kw.min()), least_kw)
+    verdict = verdict_of(draft, float(both.p10_kw.min()), least_kw)
     every = [d for found in both.found.values() for d in found]
     held = _leading(both.p50_kw >= draft.target_kw)
     hours = both.grid.count * both.grid.step_h
@@ -91,7 +90,7 @@ def symmetric_quote(
         energy_kwh=0.0,
         recovery_minutes=0.0,
         recovery_kwh=0.0,
-        confidence_ratio=_confidence(draft, both),
+        confidence_ratio=confidence(both.p50_kw, both.sigma_kw, draft.target_kw),
         delivery_ratio=min(d.delivery_ratio for d in every),
     )
 
@@ -134,14 +133,6 @@ def _columns(found: dict[Direction, tuple[Deliverable, ...]], name: str) -> Floa
     return np.array([[getattr(d, name)[0] for d in steps] for steps in found.values()], dtype=np.float64)
 
 
-def _verdict(draft: RequestDraft, p10_kw: float, p50_kw: float) -> Verdict:
-    """Judge as `vpp.planning.quote.quote` does."""
-    if p50_kw >= draft.target_kw and p10_kw >= draft.min_delivered_ratio * draft.target_kw:
-        return Verdict.FEASIBLE
-    enough = max(draft.min_delivered_ratio, _LEAST_PARTIAL_RATIO) * draft.target_kw
-    return Verdict.PARTIAL if p50_kw >= enough else Verdict.INFEASIBLE
-
-
 def _leading(holds: BoolArray) -> tuple[int, int]:
     """Return how many steps from the first on hold, and how many there are."""
     failing = np.flatnonzero(~holds)
@@ -157,17 +148,11 @@ def _price(both: _Both, prices: ClassPrices) -> float:
 
 def _offers(draft: RequestDraft, least_kw: float) -> tuple[CounterOffer, ...]:
     """Return the same window with less power, if there is any."""
-    target_kw = float(math.floor(_OFFER_RATIO * least_kw))
+    target_kw = float(math.floor(OFFER_RATIO * least_kw))
     if target_kw < 1.0:
         return ()
     offer = CounterOffer(kind="less_power", target_kw=target_kw, start_at=draft.start_at, end_at=draft.end_at)
     return (offer,)
-
-
-def _confidence(draft: RequestDraft, both: _Both) -> float:
-    """Return the chance that the worst step has the power in its worse direction."""
-    over = (both.p50_kw - draft.target_kw) / np.maximum(both.sigma_kw, _LEAST_SIGMA_KW)
-    return 0.5 * math.erfc(-float(over.min()) / math.sqrt(2.0))
 
 
 def _limits(draft: RequestDraft, both: _Both) -> tuple[BindingLimit, ...]:
