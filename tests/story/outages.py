@@ -104,10 +104,10 @@ class BusLink(WatchedLink):
     def cut(self) -> None:
         """Lose the bus: what is under way arrives at its device, and nobody hears that it did."""
         assert self._bus is not None
-        for slots in (self._flights.under_way, self._flights.waiting):
+        for slots in (self._commands.in_flight, self._commands.waiting):
             lost = slots.pop(slots.all_rows())
             self._bus.give_up(_unreachable(lost, self._time.now_s()))
-            self._twin.apply_all(lost.rows, lost.layers, lost.power_kw, lost.until_s)
+            self._twin.setpoints.apply_all(lost.rows, lost.layers, lost.power_kw, lost.until_s)
         self._bus.say_connected(self._rows, np.zeros(len(self._rows)), self._time.now_s())
         self._bus.cut = True
 
