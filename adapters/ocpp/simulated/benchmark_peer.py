@@ -43,7 +43,7 @@ class ChargePoint(ocpp.v16.ChargePoint):  # type: ignore[misc]  # the package sh
         return ocpp.v16.call_result.MeterValues()
 
 
-async def serve_alternative(host: str, now: Callable[[], str], listening: Callable[[int], None]) -> None:
+async def serve_peer(host: str, now: Callable[[], str], listening: Callable[[int], None]) -> None:
     """Serve until cancelled; ``listening`` is told the port."""
 
     async def talk(connection: ServerConnection) -> None:

@@ -1,4 +1,4 @@
-"""A simulated connector: the car at it, its charging profiles, and the physical device that follows them."""
+"""A simulated connector: its car, its charging profiles, and the physical device that follows them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from itertools import count
 
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp
 from adapters.ocpp.profiles.power_units import RateUnit, Supply
-from adapters.ocpp.simulated.profile_stack import Installed, ProfileStack, Purpose, Value
+from adapters.ocpp.simulated.profile_stack import InstalledProfile, ProfileStack, ProfileValue, Purpose
 from vpp.domain.resource import Resource
 from vpp.domain.session import Promise
 from vpp.domain.setpoint import Layer
@@ -15,18 +15,22 @@ from vpp.ports import DeviceWorld
 
 
 @dataclass(slots=True, kw_only=True)
-class Visit:
+class CarSession:
     """A car at a simulated connector.
 
     Attributes:
-        transaction: Id on the wire; empty in 1.6 until the central system has given one.
+        number: Number of the session in the model.
+        transaction: Id on the wire; empty in 1.6 until the central system has assigned one.
+        started_s: Epoch seconds of its begin.
+        meter_kwh: Energy register at its begin.
+        promise: Charging needs of the driver, if stated.
         sequence: Next ``seqNo`` (2.x).
-        stopped: Ended from afar while the car stayed.
+        stopped: Stopped remotely while the car stays.
     """
 
-    session: int
+    number: int
     transaction: str
-    began_s: float
+    started_s: float
     meter_kwh: float
     promise: Promise | None
     sequence: "count[int]" = field(default_factory=count)
@@ -38,6 +42,7 @@ class Connector:
     """One connector (1.6) or EVSE (2.x).
 
     Attributes:
+        session: The car that is plugged in.
         applied: Values the physical model follows now, by layer.
         reporting: A report waits in the queue.
     """
@@ -46,24 +51,24 @@ class Connector:
     row: int
     resource: Resource
     stack: ProfileStack = field(default_factory=ProfileStack)
-    visit: Visit | None = None
-    applied: dict[Layer, Value] = field(default_factory=dict)
+    session: CarSession | None = None
+    applied: dict[Layer, ProfileValue] = field(default_factory=dict)
     reporting: bool = False
 
-    def transaction(self) -> Visit | None:
-        """Return the visit whose transaction runs."""
-        return None if self.visit is None or self.visit.stopped else self.visit
+    def transaction(self) -> CarSession | None:
+        """Return the session whose transaction runs."""
+        return None if self.session is None or self.session.stopped else self.session
 
-    def fits(self, profile: Installed) -> bool:
-        """Tell whether a profile can be installed: a TxProfile needs its transaction (OCTT TC_058)."""
+    def fits(self, profile: InstalledProfile) -> bool:
+        """Return whether a profile can be installed: a TxProfile needs its transaction (OCTT TC_058)."""
         if profile.purpose is not Purpose.TX:
             return True
         running = self.transaction()
         return running is not None and profile.transaction in (None, running.transaction)
 
-    def obey(self, world: DeviceWorld, now_s: float) -> None:
-        """Put into force what the profiles add up to now."""
-        nameplate = Value(self.resource.p_max_kw, math.inf)
+    def apply_profiles(self, world: DeviceWorld, now_s: float) -> None:
+        """Put the value in force that the profiles add up to now."""
+        nameplate = ProfileValue(self.resource.p_max_kw, math.inf)
         default = self.stack.default(now_s) or nameplate
         if self.applied.get(Layer.DEFAULT, nameplate) != default:
             world.apply(self.row, Layer.DEFAULT, default.power_kw, math.inf)
@@ -77,7 +82,7 @@ class Connector:
             world.apply(self.row, Layer.RELEASE, math.nan, now_s)
 
     def in_force_kw(self, now_s: float) -> float:
-        """Return the limit or setpoint in force."""
+        """Return the limit or setpoint in force, kW."""
         value = self.stack.dispatch(now_s) or self.stack.default(now_s)
         return self.resource.p_max_kw if value is None else value.power_kw
 

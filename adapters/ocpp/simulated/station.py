@@ -1,10 +1,8 @@
-"""One simulated station: a connection that comes and goes, and a queue that survives it."""
+"""A simulated charging station: its connection, its cars and its reports, in the words of one OCPP version."""
 
-import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -12,42 +10,26 @@ from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Json, Version
 from adapters.ocpp.messages.rpc import Endpoint, Hub
 from adapters.ocpp.profiles.power_units import Supply
-from adapters.ocpp.simulated.connector import Connector, Visit
-from adapters.ocpp.simulated.profile_stack import Installed, Purpose
+from adapters.ocpp.simulated.call_queue import CallQueue, QueuedCall
+from adapters.ocpp.simulated.connector import CarSession, Connector
+from adapters.ocpp.simulated.station_profiles import ProfileEnvironment, StationProfiles
 from vpp.domain.device import DeviceReadings, PlugEvent
 from vpp.domain.session import Promise
-from vpp.ports import Clock, DeviceWorld
+from vpp.domain.setpoint import Layer
 
-_SOON_S = 5.0
-"""A connection that a station dropped by itself is tried again after about this long."""
+_RECONNECT_S = 5.0
+"""First pause before a station connects again after a lost connection."""
 
 
-class Telling(StrEnum):
-    """Why a station reports a transaction."""
+class ReportReason(StrEnum):
+    """Reason of a report of a transaction, as ``triggerReason`` of 2.x."""
 
     PERIODIC = "MeterValuePeriodic"
     TRIGGERED = "Trigger"
 
 
-@dataclass(slots=True, kw_only=True)
-class Message:
-    """A call in a station's queue.
-
-    Attributes:
-        build: Gives the call at the moment of sending, ``None`` if there is nothing to say any more.
-        durable: It waits for a connection, and is sent again word for word if the connection goes before the answer
-            comes.
-        call: What was sent, once it was.
-    """
-
-    build: Callable[[], Call | None]
-    answered: Callable[[Answer], None] | None = None
-    durable: bool = False
-    call: Call | None = None
-
-
 class StationDialect(Protocol):
-    """The words of one version for a station."""
+    """Messages of one OCPP version, as a station sends and serves them."""
 
     version: Version
 
@@ -63,47 +45,41 @@ class StationDialect(Protocol):
         """Return a connector's status."""
         ...
 
-    def report(self, station: "Station", connector: Connector, why: Telling) -> Call | None:
+    def report(self, station: "Station", connector: Connector, reason: ReportReason) -> Call | None:
         """Return meter values, with the transaction if one runs."""
         ...
 
-    def began(self, station: "Station", connector: Connector, visit: Visit) -> None:
-        """Queue the news of a car and of its driver's wish."""
+    def session_started(self, station: "Station", connector: Connector, session: CarSession) -> None:
+        """Queue the start of a car's transaction and its driver's charging needs."""
         ...
 
-    def left(self, station: "Station", connector: Connector, visit: Visit, event: PlugEvent) -> None:
-        """Queue the news that a car has gone."""
+    def session_ended(self, station: "Station", connector: Connector, session: CarSession, event: PlugEvent) -> None:
+        """Queue the end of the transaction of a car that has left."""
         ...
 
     def serve(self, station: "Station", message_id: str, action: str, payload: Json) -> Json | None:
-        """Answer the central system; ``None`` if the station will answer later."""
+        """Answer a call of the central system; ``None`` if the station answers later."""
         ...
 
 
-class Surroundings(Protocol):
+class StationEnvironment(ProfileEnvironment, Protocol):
     """What all stations of a process share."""
 
-    world: DeviceWorld
-    clock: Clock
     supply: Supply
     readings: DeviceReadings
-
-    def taken(self, profile_id: int) -> None:
-        """Count a charging profile that a station said yes to."""
-        ...
 
     def dial(self, station: "Station", after_s: float) -> None:
         """Connect a station after so many seconds."""
         ...
 
 
-class Line(Endpoint):
+class StationEndpoint(Endpoint):
     """A station's end of one connection."""
 
     __slots__ = ("_station",)
 
     def __init__(self, station: "Station", hub: Hub) -> None:
-        super().__init__(station.voice.version, hub)
+        super().__init__(station.dialect.version, hub)
         self._station = station
 
     @property
@@ -111,7 +87,7 @@ class Line(Endpoint):
         """See ``Endpoint``."""
         return self._station.id
 
-    def quick(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station hears nothing often
+    def quick(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station receives no frequent calls
         """See ``Endpoint``."""
         return None
 
@@ -125,272 +101,220 @@ class Line(Endpoint):
 
     def served(self) -> None:
         """See ``Endpoint``."""
-        self._station.pump()
+        self._station.send_next()
 
     def serve(self, message_id: str, action: str, payload: Json) -> Json | None:
         """See ``Endpoint``."""
-        return self._station.voice.serve(self._station, message_id, action, payload)
+        return self._station.dialect.serve(self._station, message_id, action, payload)
 
 
 class Station:
     """A simulated station.
 
     Attributes:
+        connectors: Connectors (1.6) or EVSEs (2.x) by number.
         settings: Configuration keys (1.6) or ``Component.Variable`` (2.x) that were set.
+        profiles: Charging profiles of the connectors.
         interval_s: Seconds between reports.
-        attempts: Connections tried since the last that worked.
-        away: It must keep off the network.
+        attempts: Attempts to connect since the last that worked.
+        away: Its devices have lost their link, so that it must stay off the network.
     """
 
-    def __init__(self, *, name: str, voice: StationDialect, around: Surroundings, interval_s: float) -> None:
+    def __init__(
+        self, *, name: str, dialect: StationDialect, environment: StationEnvironment, interval_s: float
+    ) -> None:
         self.id = name
-        self.voice = voice
-        self.around = around
+        self.dialect = dialect
+        self.environment = environment
         self.connectors: dict[int, Connector] = {}
         self.settings: dict[str, str] = {}
         self.interval_s = interval_s
         self.attempts = 0
         self.boots = 0
         self.away = False
-        self.line: Line | None = None
-        self._closed_s = math.inf
+        self.connection: StationEndpoint | None = None
+        self.profiles = StationProfiles(self.connectors, environment, lambda: self.connection)
+        self._calls = CallQueue(environment.clock)
         self._booted = False
-        self._heartbeat_s = 300.0
-        self._spoke_s = 0.0
         self._opened_s = 0.0
-        self._sent: Message | None = None
-        self._queue: deque[Message] = deque()
+        self._closed_s = math.inf
+        self._heartbeat_s = 300.0
 
     # Connection.
 
     @property
-    def speaking(self) -> bool:
-        """It is connected and was let in."""
+    def booted(self) -> bool:
+        """It is connected and its boot notification was accepted."""
         return self._booted
 
-    def opened(self, line: Line) -> None:
-        """Take a fresh connection: boot first, then what waited."""
-        self.line, self._opened_s = line, self.now_s()
-        self._boot()
-        self.pump()
+    def opened(self, connection: StationEndpoint) -> None:
+        """Take a fresh connection: boot first, then send what waited."""
+        self.connection, self._opened_s = connection, self.now_s()
+        connection.call(self.dialect.boot(self), self._boot_answered)
+        self.send_next()
 
-    def closed(self, line: Line) -> None:
-        """Go on without a connection; what must be told waits, what grows old is forgotten."""
-        if self.line is not line:
+    def closed(self, connection: StationEndpoint) -> None:
+        """Go on without a connection; durable calls wait, meter values are dropped."""
+        if self.connection is not connection:
             return
-        self.line, self._booted, self._closed_s = None, False, self.now_s()
-        if self._sent is not None and self._sent.durable:
-            self._queue.appendleft(self._sent)
-        self._sent = None
-        self._queue = deque(message for message in self._queue if message.durable)
+        self.connection, self._booted, self._closed_s = None, False, self.now_s()
+        self._calls.connection_lost()
         for connector in self.connectors.values():
             connector.reporting = False
         if not self.away:
-            self.around.dial(self, _SOON_S)
+            self.environment.dial(self, _RECONNECT_S)
 
-    def endure(self) -> None:
-        """Live on without a connection: what does not hold so long lapses."""
-        offline_s = self.now_s() - self._closed_s
-        for connector in self.connectors.values():
-            if connector.stack.lapse(offline_s):
-                self.obey(connector)
+    def hang_up(self) -> None:
+        """Drop the connection, as a lost link does."""
+        if self.connection is not None:
+            self.connection.cut()
 
-    def update_profile(self, profile_id: int, power_kw: float) -> bool:
-        """Give a dynamic profile another value; tell whether it is installed anywhere."""
-        found = False
-        for connector in self.connectors.values():
-            if connector.stack.update(profile_id, power_kw):
-                found = True
-                self.obey(connector)
-        return found
+    def lapse_profiles(self) -> None:
+        """Remove the profiles that do not hold for the time the station has been offline."""
+        self.profiles.lapse(self.now_s() - self._closed_s)
 
     def was_offline(self, at_s: float) -> bool:
-        """Tell whether something happened before the present connection."""
+        """Return whether ``at_s`` lies before the present connection."""
         return at_s < self._opened_s
 
     def now_s(self) -> float:
-        """Return the station's time."""
-        return self.around.clock.now_s()
+        """Return the station's time in epoch seconds."""
+        return self.environment.clock.now_s()
 
-    # Queue.
+    # Calls.
 
-    def tell(
+    def queue_call(
         self,
         build: Callable[[], Call | None],
         answered: Callable[[Answer], None] | None = None,
         *,
         durable: bool = False,
     ) -> None:
-        """Queue a call."""
-        if durable or self.line is not None:
-            self._queue.append(Message(build=build, answered=answered, durable=durable))
+        """Queue a call; without a connection only a durable one."""
+        if durable or self.connection is not None:
+            self._calls.add(QueuedCall(build=build, answered=answered, durable=durable))
 
-    def pump(self) -> None:
-        """Send what is next, one at a time; nothing but the boot before it is accepted."""
-        line = self.line
-        while line is not None and line.idle and self._booted and self._queue:
-            message = self._queue.popleft()
-            message.call = message.call or message.build()
-            if message.call is not None:
-                self._sent, self._spoke_s = message, self.now_s()
-                line.call(message.call, self._answered)
+    def send_next(self) -> None:
+        """Send what is next, nothing before the boot notification is accepted."""
+        if self.connection is not None and self._booted:
+            self._calls.send_next(self.connection)
 
-    def report(self, why: Telling = Telling.PERIODIC) -> None:
+    def report(self) -> None:
         """Queue meter values of every connector, and a heartbeat if one is due."""
         for connector in self.connectors.values():
-            self.report_connector(connector, why)
-        if self.now_s() - self._spoke_s >= self._heartbeat_s:
-            self.tell(self.voice.heartbeat)
-        self.pump()
+            self.report_connector(connector, ReportReason.PERIODIC)
+        if self.now_s() - self._calls.sent_s >= self._heartbeat_s:
+            self.queue_call(self.dialect.heartbeat)
+        self.send_next()
 
-    def report_connector(self, connector: Connector, why: Telling) -> None:
+    def report_connector(self, connector: Connector, reason: ReportReason) -> None:
         """Queue meter values of one connector, unless some wait already."""
-        self.obey(connector)
+        self.profiles.apply(connector)
         if connector.reporting or not self._booted:
             return
         connector.reporting = True
 
         def build() -> Call | None:
             connector.reporting = False
-            return self.voice.report(self, connector, why)
+            return self.dialect.report(self, connector, reason)
 
-        self.tell(build)
+        self.queue_call(build)
 
-    def tell_status(self, connector: Connector) -> None:
+    def queue_status(self, connector: Connector) -> None:
         """Queue a connector's status."""
-        self.tell(lambda: self.voice.status(self, connector))
+        self.queue_call(lambda: self.dialect.status(self, connector))
 
-    def boot(self) -> None:
-        """Boot again, as a triggered message."""
-        self.tell(lambda: self.voice.boot(self), self._boot_answered)
-
-    # Cars.
-
-    def plug(self, connector: Connector, event: PlugEvent) -> None:
-        """Take a car that came or went."""
-        visit, connector.visit = connector.visit, None
-        if event.plugged:
-            connector.visit = visit = Visit(
-                session=event.session,
-                transaction="",
-                began_s=event.at_s,
-                meter_kwh=event.meter_kwh,
-                promise=event.promise,
-            )
-            self.voice.began(self, connector, visit)
-        elif visit is not None:
-            if not visit.stopped:
-                self.voice.left(self, connector, visit, event)
-            self.end_transaction(connector)
-        self.tell_status(connector)
-        self.pump()
-
-    def given_kwh(self, connector: Connector, visit: Visit) -> float:
-        """Return what a car has taken since it came, 0 where the register is not known."""
-        given_kwh = float(self.around.readings.energy_kwh[connector.row]) - visit.meter_kwh
-        return max(0.0, given_kwh)
-
-    def still_wanted(self, connector: Connector, visit: Visit) -> Promise | None:
-        """Return what a car still wants of its promise (ISO 15118-2: the energy request is what is left)."""
-        if visit.promise is None:
-            return None
-        left_kwh = visit.promise.energy_kwh - self.given_kwh(connector, visit)
-        return replace(visit.promise, energy_kwh=max(left_kwh, 0.0))
-
-    def tell_wish(self, connector: Connector, visit: Visit, build: Callable[[], Call | None]) -> None:
-        """Queue what a driver still wants, behind the register it counts from where the car has been here a while."""
-        if visit.promise is None:
-            return
-        if self.given_kwh(connector, visit) > 0.0:
-            self.tell(lambda: self.voice.report(self, connector, Telling.PERIODIC), durable=True)
-        self.tell(build, durable=True)
-
-    def end_transaction(self, connector: Connector) -> None:
-        """Let the profiles of a transaction lapse with it."""
-        connector.stack.clear(purpose=Purpose.TX)
-        self.obey(connector)
-
-    # Profiles.
-
-    def take_profile(self, message_id: str, number: int, profile: Installed | None) -> None:
-        """Answer a charging profile after the device's own time, and obey it or not as the device is.
-
-        Args:
-            message_id: What the answer goes to.
-            number: Connector it is for, 0 for all.
-            profile: ``None`` if it makes no sense to this station.
-        """
-        connectors = self._chosen(number)
-        if not connectors:
-            self._answer_later(0.0, message_id, lambda: "Rejected")
-            return
-        response = self.around.world.response(connectors[0].row)
-
-        def decide() -> str:
-            if response.refused or profile is None or not all(one.fits(profile) for one in connectors):
-                return "Rejected"
-            self.around.taken(profile.id)
-            if not response.ignored:
-                for connector in connectors:
-                    connector.stack.install(profile)
-                    self.obey(connector)
-            return "Accepted"
-
-        self._answer_later(response.latency_s, message_id, decide)
-
-    def clear_profiles(
-        self,
-        message_id: str,
-        number: int,
-        *,
-        profile_id: int | None,
-        purpose: Purpose | None,
-        stack_level: int | None,
-    ) -> None:
-        """Answer a clearance after the device's own time; there is no refusing it, only not knowing the profile."""
-        connectors = self._chosen(number)
-        latency_s = self.around.world.response(connectors[0].row).latency_s if connectors else 0.0
-
-        def decide() -> str:
-            cleared = 0
-            for connector in connectors:
-                cleared += connector.stack.clear(profile_id=profile_id, purpose=purpose, stack_level=stack_level)
-                self.obey(connector)
-            return "Accepted" if cleared else "Unknown"
-
-        self._answer_later(latency_s, message_id, decide)
-
-    def obey(self, connector: Connector) -> None:
-        """Put into force what the profiles of a connector add up to now."""
-        connector.obey(self.around.world, self.now_s())
+    def queue_boot(self) -> None:
+        """Queue a boot notification, as a triggered message."""
+        self.queue_call(lambda: self.dialect.boot(self), self._boot_answered)
 
     def set_interval(self, text: str) -> bool:
-        """Take a report interval; tell whether it makes sense."""
+        """Take a report interval in seconds; return whether it makes sense."""
         if not text.isdecimal() or int(text) < 1:
             return False
         self.interval_s = float(text)
         return True
 
-    # The rest.
+    # Cars.
 
-    def _chosen(self, number: int) -> list[Connector]:
-        if number == 0:
-            return list(self.connectors.values())
-        return [self.connectors[number]] if number in self.connectors else []
+    def plug(self, connector: Connector, event: PlugEvent) -> None:
+        """Take a car that arrived or left."""
+        session, connector.session = connector.session, None
+        if event.plugged:
+            connector.session = session = CarSession(
+                number=event.session,
+                transaction="",
+                started_s=event.at_s,
+                meter_kwh=event.meter_kwh,
+                promise=event.promise,
+            )
+            self.dialect.session_started(self, connector, session)
+        elif session is not None:
+            if not session.stopped:
+                self.dialect.session_ended(self, connector, session, event)
+            self.profiles.end_transaction(connector)
+        self.queue_status(connector)
+        self.send_next()
 
-    def _answer_later(self, latency_s: float, message_id: str, decide: Callable[[], str]) -> None:
-        """Decide and answer in ``latency_s``, if the connection is still the same."""
-        line = self.line
+    def restart_session(self, number: int | None) -> CarSession | None:
+        """Begin again with a car whose transaction was stopped remotely.
 
-        def answer() -> None:
-            if line is not None and self.line is line:
-                line.reply(message_id, {"status": decide()})
+        Args:
+            number: Connector, any if ``None``.
 
-        asyncio.get_running_loop().call_later(self.around.clock.wall(latency_s), answer)
+        Returns:
+            The new session, ``None`` if no such car is there.
+        """
+        for connector in self.connectors.values():
+            stopped = connector.session
+            if stopped is not None and stopped.stopped and number in (None, connector.number):
+                connector.session = session = CarSession(
+                    number=stopped.number,
+                    transaction="",
+                    started_s=self.now_s(),
+                    meter_kwh=self.register_kwh(connector),
+                    promise=None,
+                )
+                self.dialect.session_started(self, connector, session)
+                self.environment.world.apply(connector.row, Layer.RELEASE, math.nan, self.now_s())
+                return session
+        return None
 
-    def _boot(self) -> None:
-        if self.line is not None:
-            self.line.call(self.voice.boot(self), self._boot_answered)
+    def stop_session(self, transaction: str) -> Connector | None:
+        """Stop a transaction remotely; the car stays and takes nothing. Return its connector, ``None`` if unknown."""
+        for connector in self.connectors.values():
+            session = connector.transaction()
+            if session is not None and session.transaction == transaction:
+                session.stopped = True
+                self.profiles.end_transaction(connector)
+                self.environment.world.apply(connector.row, Layer.DISPATCH, 0.0, math.inf)
+                return connector
+        return None
+
+    def register_kwh(self, connector: Connector) -> float:
+        """Return a connector's energy register."""
+        return float(self.environment.readings.energy_kwh[connector.row])
+
+    def remaining_promise(self, connector: Connector, session: CarSession) -> Promise | None:
+        """Return the promise less the energy delivered (ISO 15118-2: the energy request is what is left)."""
+        if session.promise is None:
+            return None
+        left_kwh = session.promise.energy_kwh - self._delivered_kwh(connector, session)
+        return replace(session.promise, energy_kwh=max(left_kwh, 0.0))
+
+    def queue_charging_needs(self, connector: Connector, session: CarSession, build: Callable[[], Call | None]) -> None:
+        """Queue a driver's charging needs, after the register they count from where the car has charged already."""
+        if session.promise is None:
+            return
+        if self._delivered_kwh(connector, session) > 0.0:
+            self.queue_call(
+                lambda: self.dialect.report(self, connector, ReportReason.PERIODIC),
+                durable=True,
+            )
+        self.queue_call(build, durable=True)
+
+    def _delivered_kwh(self, connector: Connector, session: CarSession) -> float:
+        return max(0.0, self.register_kwh(connector) - session.meter_kwh)
 
     def _boot_answered(self, answer: Answer) -> None:
         if answer.kind is AnswerKind.LOST:
@@ -403,22 +327,5 @@ class Station:
         if not self._booted:
             self._booted = True
             for connector in self.connectors.values():
-                self.tell_status(connector)
-                self.report_connector(connector, Telling.PERIODIC)
-
-    def _answered(self, answer: Answer) -> None:
-        message, self._sent = self._sent, None
-        if message is None:
-            return
-        if answer.kind is AnswerKind.LOST:
-            self._sent = message  # ``closed`` decides what becomes of it
-        elif answer.kind is AnswerKind.TIMEOUT:
-            self._sent = message
-            self.hang_up()
-        elif message.answered is not None:
-            message.answered(answer)
-
-    def hang_up(self) -> None:
-        """Drop the connection, as a lost link does."""
-        if self.line is not None:
-            self.line.cut()
+                self.queue_status(connector)
+                self.report_connector(connector, ReportReason.PERIODIC)

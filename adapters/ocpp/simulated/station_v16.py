@@ -1,4 +1,4 @@
-"""OCPP 1.6J as a simulated station speaks it."""
+"""OCPP 1.6J on a simulated station."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,11 +16,10 @@ from adapters.ocpp.messages.ocpp_j import (
     stamp,
 )
 from adapters.ocpp.profiles.power_units import RateUnit
-from adapters.ocpp.simulated.connector import Connector, Visit, ends_s
-from adapters.ocpp.simulated.profile_stack import PURPOSES, Installed, Purpose
-from adapters.ocpp.simulated.station import Station, Telling
+from adapters.ocpp.simulated.connector import CarSession, Connector, ends_s
+from adapters.ocpp.simulated.profile_stack import PURPOSES, InstalledProfile, Purpose
+from adapters.ocpp.simulated.station import ReportReason, Station
 from vpp.domain.device import PlugEvent
-from vpp.domain.setpoint import Layer
 
 _INTERVALS = ("MeterValueSampleInterval", "ClockAlignedDataInterval")
 _WRITABLE = (*_INTERVALS, "HeartbeatInterval", "MeterValuesSampledData", "MeterValuesAlignedData")
@@ -34,7 +33,7 @@ _FIXED: Mapping[str, str] = {
 
 
 class StationDialect16:
-    """See ``station.Voice``."""
+    """See ``station.StationDialect``."""
 
     version = Version.V16
 
@@ -50,10 +49,10 @@ class StationDialect16:
             "TriggerMessage": self._trigger,
         }
 
-    # What it says.
+    # Calls.
 
     def boot(self, station: Station) -> Call:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         return Call(
             "BootNotification",
             {
@@ -65,56 +64,56 @@ class StationDialect16:
         )
 
     def heartbeat(self) -> Call:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         return Call("Heartbeat", {})
 
     def status(self, station: Station, connector: Connector) -> Call:
-        """See ``station.Voice``."""
-        visit = connector.visit
-        status = "Available" if visit is None else "Finishing" if visit.stopped else "Charging"
+        """See ``station.StationDialect``."""
+        session = connector.session
+        status = "Available" if session is None else "Finishing" if session.stopped else "Charging"
         payload: Json = {"connectorId": connector.number, "errorCode": "NoError", "status": status}
         return Call("StatusNotification", {**payload, "timestamp": stamp(station.now_s())})
 
-    def report(self, station: Station, connector: Connector, why: Telling) -> Call | None:
-        """See ``station.Voice``."""
-        values = _sampled(station, connector, "Trigger" if why is Telling.TRIGGERED else "Sample.Periodic")
+    def report(self, station: Station, connector: Connector, reason: ReportReason) -> Call | None:
+        """See ``station.StationDialect``."""
+        values = _sampled(station, connector, "Trigger" if reason is ReportReason.TRIGGERED else "Sample.Periodic")
         payload: Json = {"connectorId": connector.number}
         running = connector.transaction()
         if running is not None and running.transaction:
             payload["transactionId"] = int(running.transaction)
-        payload["meterValue"] = [{"timestamp": stamp(station.around.readings.at_s), "sampledValue": values}]
+        payload["meterValue"] = [{"timestamp": stamp(station.environment.readings.at_s), "sampledValue": values}]
         return Call("MeterValues", payload)
 
-    def began(self, station: Station, connector: Connector, visit: Visit) -> None:
-        """See ``station.Voice``; the promise follows once the transaction has its id."""
+    def session_started(self, station: Station, connector: Connector, session: CarSession) -> None:
+        """See ``station.StationDialect``; the driver's promise follows once the transaction has its id."""
         start: Json = {
             "connectorId": connector.number,
-            "idTag": f"CAR{visit.session}"[:20],
-            "meterStart": round(visit.meter_kwh * 1000.0),
-            "timestamp": stamp(visit.began_s),
+            "idTag": f"CAR{session.number}"[:20],
+            "meterStart": round(session.meter_kwh * 1000.0),
+            "timestamp": stamp(session.started_s),
         }
 
         def started(answer: Answer) -> None:
             if answer.kind is AnswerKind.RESULT:
-                visit.transaction = str(answer.payload["transactionId"])
-                self._promise(station, connector, visit)
+                session.transaction = str(answer.payload["transactionId"])
+                self._queue_promise(station, connector, session)
 
-        station.tell(lambda: Call("StartTransaction", start), started, durable=True)
+        station.queue_call(lambda: Call("StartTransaction", start), started, durable=True)
 
-    def left(
+    def session_ended(
         self,
         station: Station,
         connector: Connector,  # noqa: ARG002 - 1.6 names only the transaction
-        visit: Visit,
+        session: CarSession,
         event: PlugEvent,
     ) -> None:
-        """See ``station.Voice``."""
-        self._stop(station, visit, "EVDisconnected", event.at_s, event.meter_kwh)
+        """See ``station.StationDialect``."""
+        self._stop(station, session, "EVDisconnected", event.at_s, event.meter_kwh)
 
-    # What it hears.
+    # Calls of the central system.
 
     def serve(self, station: Station, message_id: str, action: str, payload: Json) -> Json | None:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         served = self._served.get(action)
         if served is None:
             raise CallFaultError(Fault.NOT_SUPPORTED, action)
@@ -139,11 +138,11 @@ class StationDialect16:
 
     def _set_profile(self, station: Station, message_id: str, payload: Json) -> None:
         body, number = payload["csChargingProfiles"], payload["connectorId"]
-        station.take_profile(message_id, number, _read_profile(station, number, body))
+        station.profiles.install(message_id, number, _read_profile(station, number, body))
 
     def _clear_profile(self, station: Station, message_id: str, payload: Json) -> None:
         name = payload.get("chargingProfilePurpose")
-        station.clear_profiles(
+        station.profiles.clear(
             message_id,
             payload.get("connectorId", 0),
             profile_id=payload.get("id"),
@@ -157,7 +156,7 @@ class StationDialect16:
             return {"status": "Rejected"}
         unit = RateUnit(payload.get("chargingRateUnit", "W"))
         limit_kw = connector.in_force_kw(station.now_s())
-        told = station.around.supply.limit(limit_kw, unit, connector.resource)
+        limit = station.environment.supply.limit(limit_kw, unit, connector.resource)
         start = stamp(station.now_s())
         return {
             "status": "Accepted",
@@ -167,7 +166,7 @@ class StationDialect16:
                 "duration": payload["duration"],
                 "startSchedule": start,
                 "chargingRateUnit": unit.value,
-                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": told.value}],
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit.value}],
             },
         }
 
@@ -176,86 +175,66 @@ class StationDialect16:
         chosen = [c for c in station.connectors.values() if number in (None, c.number)]
         match payload["requestedMessage"]:
             case "BootNotification":
-                station.boot()
+                station.queue_boot()
             case "Heartbeat":
-                station.tell(self.heartbeat)
+                station.queue_call(self.heartbeat)
             case "StatusNotification":
                 for connector in chosen:
-                    station.tell_status(connector)
+                    station.queue_status(connector)
             case "MeterValues":
                 for connector in chosen:
-                    station.report_connector(connector, Telling.TRIGGERED)
+                    station.report_connector(connector, ReportReason.TRIGGERED)
             case _:
                 return {"status": "NotImplemented"}
         return {"status": "Accepted" if chosen else "Rejected"}
 
     def _remote_start(self, station: Station, _message_id: str, payload: Json) -> Json:
-        """Begin again with a car whose transaction was ended from afar."""
-        for connector in station.connectors.values():
-            visit = connector.visit
-            if visit is not None and visit.stopped and payload.get("connectorId") in (None, connector.number):
-                readings = station.around.readings
-                connector.visit = fresh = Visit(
-                    session=visit.session,
-                    transaction="",
-                    began_s=station.now_s(),
-                    meter_kwh=float(readings.energy_kwh[connector.row]),
-                    promise=None,
-                )
-                self.began(station, connector, fresh)
-                station.around.world.apply(connector.row, Layer.RELEASE, math.nan, station.now_s())
-                return {"status": "Accepted"}
-        return {"status": "Rejected"}
+        restarted = station.restart_session(payload.get("connectorId"))
+        return {"status": "Rejected" if restarted is None else "Accepted"}
 
     def _remote_stop(self, station: Station, _message_id: str, payload: Json) -> Json:
-        """End a transaction; the car stays and takes nothing."""
-        for connector in station.connectors.values():
-            visit = connector.transaction()
-            if visit is not None and visit.transaction == str(payload["transactionId"]):
-                visit.stopped = True
-                meter_kwh = float(station.around.readings.energy_kwh[connector.row])
-                self._stop(station, visit, "Remote", station.now_s(), meter_kwh)
-                station.end_transaction(connector)
-                station.around.world.apply(connector.row, Layer.DISPATCH, 0.0, math.inf)
-                return {"status": "Accepted"}
-        return {"status": "Rejected"}
+        connector = station.stop_session(str(payload["transactionId"]))
+        if connector is None or connector.session is None:
+            return {"status": "Rejected"}
+        self._stop(station, connector.session, "Remote", station.now_s(), station.register_kwh(connector))
+        return {"status": "Accepted"}
 
-    def _promise(self, station: Station, connector: Connector, visit: Visit) -> None:
+    def _queue_promise(self, station: Station, connector: Connector, session: CarSession) -> None:
         def build() -> Call | None:
-            wanted = station.still_wanted(connector, visit)
-            if wanted is None:
+            promise = station.remaining_promise(connector, session)
+            if promise is None:
                 return None
-            text = write_driver_promise(int(visit.transaction), wanted)
+            text = write_driver_promise(int(session.transaction), promise)
             return Call("DataTransfer", {"vendorId": VENDOR, "messageId": DRIVER_PROMISE, "data": text})
 
-        station.tell_wish(connector, visit, build)
+        station.queue_charging_needs(connector, session, build)
 
-    def _stop(self, station: Station, visit: Visit, reason: str, at_s: float, meter_kwh: float) -> None:
+    def _stop(self, station: Station, session: CarSession, reason: str, at_s: float, meter_kwh: float) -> None:
         """Queue the end of a transaction; its id may still be on its way when the car leaves."""
 
         def build() -> Call | None:
-            if not visit.transaction:
+            if not session.transaction:
                 return None  # the start was refused: there is nothing to end
-            payload: Json = {"transactionId": int(visit.transaction), "meterStop": round(meter_kwh * 1000.0)}
+            payload: Json = {"transactionId": int(session.transaction), "meterStop": round(meter_kwh * 1000.0)}
             return Call("StopTransaction", {**payload, "timestamp": stamp(at_s), "reason": reason})
 
-        station.tell(build, durable=True)
+        station.queue_call(build, durable=True)
 
 
 def _sampled(station: Station, connector: Connector, context: str) -> list[Json]:
-    readings, row = station.around.readings, connector.row
+    readings, row = station.environment.readings, connector.row
     power_w, soc = float(readings.power_kw[row]) * 1000.0, float(readings.soc[row])
     values: list[Json] = []
     if not math.isnan(power_w):
         values.append({"measurand": "Power.Active.Import", "unit": "W", "value": f"{max(power_w, 0.0):.1f}"})
     energy_wh = float(readings.energy_kwh[row]) * 1000.0
     values.append({"measurand": "Energy.Active.Import.Register", "unit": "Wh", "value": f"{energy_wh:.1f}"})
-    if not math.isnan(soc) and connector.visit is not None:
+    if not math.isnan(soc) and connector.session is not None:
         values.append({"measurand": "SoC", "unit": "Percent", "value": f"{soc * 100.0:.1f}"})
     return [{**value, "context": context} for value in values]
 
 
-def _read_profile(station: Station, number: int, body: Json) -> Installed | None:
+def _read_profile(station: Station, number: int, body: Json) -> InstalledProfile | None:
     """Return a profile, ``None`` if its connector is unknown or it names a transaction that makes no sense."""
     connector = station.connectors.get(number) or next(iter(station.connectors.values()), None)
     schedule, purpose = body["chargingSchedule"], PURPOSES[body["chargingProfilePurpose"]]
@@ -264,12 +243,12 @@ def _read_profile(station: Station, number: int, body: Json) -> Installed | None
     start_s = parse_stamp(schedule.get("startSchedule"))
     from_s = station.now_s() if math.isnan(start_s) else start_s
     transaction = body.get("transactionId")
-    return Installed(
+    return InstalledProfile(
         id=body["chargingProfileId"],
         purpose=purpose,
         stack_level=body["stackLevel"],
         transaction=None if transaction is None else str(transaction),
         from_s=from_s,
         until_s=ends_s(body, schedule, from_s),
-        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.around.supply),
+        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.environment.supply),
     )

@@ -1,16 +1,16 @@
-"""OCPP 2.0.1 and 2.1 as a simulated station speaks them."""
+"""OCPP 2.0.1 and 2.1 on a simulated station."""
 
 import math
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from adapters.ocpp.control.charging_needs import write_needs
 from adapters.ocpp.messages.ocpp_j import Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from adapters.ocpp.profiles.power_units import RateUnit
-from adapters.ocpp.simulated.connector import Connector, Visit, ends_s
-from adapters.ocpp.simulated.profile_stack import PURPOSES, Installed, Purpose
-from adapters.ocpp.simulated.station import Station, Telling
+from adapters.ocpp.simulated.connector import CarSession, Connector, ends_s
+from adapters.ocpp.simulated.profile_stack import PURPOSES, InstalledProfile, Purpose
+from adapters.ocpp.simulated.station import ReportReason, Station
 from vpp.domain.device import PlugEvent
-from vpp.domain.setpoint import Layer
 
 _INTERVALS = ("SampledDataCtrlr.TxUpdatedInterval", "AlignedDataCtrlr.Interval")
 _WRITABLE = (
@@ -27,8 +27,17 @@ _FIXED: Mapping[str, str] = {
 }
 
 
+class SessionEnd(NamedTuple):
+    """Trigger and reason of the end of a transaction, its instant (epoch seconds) and register (kWh)."""
+
+    trigger: str
+    reason: str
+    at_s: float
+    meter_kwh: float
+
+
 class StationDialect2:
-    """See ``station.Voice``."""
+    """See ``station.StationDialect``."""
 
     def __init__(self, version: Version) -> None:
         self.version = version
@@ -44,10 +53,10 @@ class StationDialect2:
             "UpdateDynamicSchedule": _update_schedule,
         }
 
-    # What it says.
+    # Calls.
 
     def boot(self, station: Station) -> Call:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         about: Json = {
             "vendorName": "VPP",
             "model": f"Simulated {self.version.value.removeprefix('ocpp')}",
@@ -58,52 +67,53 @@ class StationDialect2:
         return Call("BootNotification", {"chargingStation": about, "reason": reason})
 
     def heartbeat(self) -> Call:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         return Call("Heartbeat", {})
 
     def status(self, station: Station, connector: Connector) -> Call:
-        """See ``station.Voice``."""
-        status = "Available" if connector.visit is None else "Occupied"
+        """See ``station.StationDialect``."""
+        status = "Available" if connector.session is None else "Occupied"
         payload: Json = {"timestamp": stamp(station.now_s()), "connectorStatus": status}
         return Call("StatusNotification", {**payload, "evseId": connector.number, "connectorId": 1})
 
-    def report(self, station: Station, connector: Connector, why: Telling) -> Call | None:
-        """See ``station.Voice``."""
-        context = "Trigger" if why is Telling.TRIGGERED else "Sample.Periodic"
-        at_s, values = station.around.readings.at_s, _sampled(station, connector, context)
-        visit = connector.transaction()
-        if visit is None:
+    def report(self, station: Station, connector: Connector, reason: ReportReason) -> Call | None:
+        """See ``station.StationDialect``."""
+        context = "Trigger" if reason is ReportReason.TRIGGERED else "Sample.Periodic"
+        at_s, values = station.environment.readings.at_s, _sampled(station, connector, context)
+        session = connector.transaction()
+        if session is None:
             reading = {"timestamp": stamp(at_s), "sampledValue": values}
             return Call("MeterValues", {"evseId": connector.number, "meterValue": [reading]})
-        return _event(station, connector, visit, about=("Updated", why.value), at_s=at_s, values=values)
+        return _event(station, connector, session, about=("Updated", reason.value), at_s=at_s, values=values)
 
-    def began(self, station: Station, connector: Connector, visit: Visit) -> None:
-        """See ``station.Voice``."""
-        visit.transaction = f"{visit.session}-{visit.began_s:.0f}"[:36]
-        values = [_energy(visit.meter_kwh, "Transaction.Begin")]
+    def session_started(self, station: Station, connector: Connector, session: CarSession) -> None:
+        """See ``station.StationDialect``."""
+        session.transaction = f"{session.number}-{session.started_s:.0f}"[:36]
+        values = [_energy(session.meter_kwh, "Transaction.Begin")]
         event = _event(
-            station, connector, visit, about=("Started", "CablePluggedIn"), at_s=visit.began_s, values=values
+            station, connector, session, about=("Started", "CablePluggedIn"), at_s=session.started_s, values=values
         )
-        event.payload["idToken"] = {"idToken": f"CAR{visit.session}", "type": "Central"}
-        station.tell(lambda: _dated(station, event, visit.began_s), durable=True)
+        event.payload["idToken"] = {"idToken": f"CAR{session.number}", "type": "Central"}
+        station.queue_call(lambda: _dated(station, event, session.started_s), durable=True)
 
         def needs() -> Call | None:
-            wanted = station.still_wanted(connector, visit)
-            if wanted is None:
+            promise = station.remaining_promise(connector, session)
+            if promise is None:
                 return None
-            volts = station.around.supply.volts
-            return Call("NotifyEVChargingNeeds", write_needs(connector.number, wanted, connector.resource, volts))
+            volts = station.environment.supply.volts
+            return Call("NotifyEVChargingNeeds", write_needs(connector.number, promise, connector.resource, volts))
 
-        station.tell_wish(connector, visit, needs)
+        station.queue_charging_needs(connector, session, needs)
 
-    def left(self, station: Station, connector: Connector, visit: Visit, event: PlugEvent) -> None:
-        """See ``station.Voice``."""
-        self._end(station, connector, visit, ("EVDeparted", "EVDisconnected"), (event.at_s, event.meter_kwh))
+    def session_ended(self, station: Station, connector: Connector, session: CarSession, event: PlugEvent) -> None:
+        """See ``station.StationDialect``."""
+        end = SessionEnd("EVDeparted", "EVDisconnected", event.at_s, event.meter_kwh)
+        self._end(station, connector, session, end)
 
-    # What it hears.
+    # Calls of the central system.
 
     def serve(self, station: Station, message_id: str, action: str, payload: Json) -> Json | None:
-        """See ``station.Voice``."""
+        """See ``station.StationDialect``."""
         served = self._served.get(action)
         if served is None:
             raise CallFaultError(Fault.NOT_SUPPORTED, action)
@@ -134,12 +144,12 @@ class StationDialect2:
 
     def _set_profile(self, station: Station, message_id: str, payload: Json) -> None:
         body, number = payload["chargingProfile"], payload["evseId"]
-        station.take_profile(message_id, number, _read_profile(station, number, body))
+        station.profiles.install(message_id, number, _read_profile(station, number, body))
 
     def _clear_profile(self, station: Station, message_id: str, payload: Json) -> None:
         criteria = payload.get("chargingProfileCriteria", {})
         name = criteria.get("chargingProfilePurpose")
-        station.clear_profiles(
+        station.profiles.clear(
             message_id,
             criteria.get("evseId", 0),
             profile_id=payload.get("chargingProfileId"),
@@ -151,10 +161,10 @@ class StationDialect2:
         connector = station.connectors.get(payload["evseId"])
         if connector is None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}}
-        unit, supply = RateUnit(payload.get("chargingRateUnit", "W")), station.around.supply
-        in_force_kw, both_ways = connector.in_force_kw(station.now_s()), _both_ways(self.version, connector)
-        told = (supply.setpoint if both_ways else supply.limit)(in_force_kw, unit, connector.resource)
-        period: Json = {"startPeriod": 0, "setpoint" if both_ways else "limit": told.value}
+        unit, supply = RateUnit(payload.get("chargingRateUnit", "W")), station.environment.supply
+        in_force_kw, bidirectional = connector.in_force_kw(station.now_s()), _bidirectional(self.version, connector)
+        limit = (supply.setpoint if bidirectional else supply.limit)(in_force_kw, unit, connector.resource)
+        period: Json = {"startPeriod": 0, "setpoint" if bidirectional else "limit": limit.value}
         schedule: Json = {
             "evseId": connector.number,
             "duration": payload["duration"],
@@ -169,82 +179,66 @@ class StationDialect2:
         chosen = [c for c in station.connectors.values() if number in (None, c.number)]
         match payload["requestedMessage"]:
             case "BootNotification":
-                station.boot()
+                station.queue_boot()
             case "Heartbeat":
-                station.tell(self.heartbeat)
+                station.queue_call(self.heartbeat)
             case "StatusNotification":
                 for connector in chosen:
-                    station.tell_status(connector)
+                    station.queue_status(connector)
             case "MeterValues" | "TransactionEvent":
                 for connector in chosen:
-                    station.report_connector(connector, Telling.TRIGGERED)
+                    station.report_connector(connector, ReportReason.TRIGGERED)
             case _:
                 return {"status": "NotImplemented"}
         return {"status": "Accepted" if chosen else "Rejected"}
 
     def _remote_start(self, station: Station, _message_id: str, payload: Json) -> Json:
-        """Begin again with a car whose transaction was ended from afar."""
-        for connector in station.connectors.values():
-            visit = connector.visit
-            if visit is not None and visit.stopped and payload.get("evseId") in (None, connector.number):
-                meter_kwh = float(station.around.readings.energy_kwh[connector.row])
-                fresh = Visit(
-                    session=visit.session,
-                    transaction="",
-                    began_s=station.now_s(),
-                    meter_kwh=meter_kwh,
-                    promise=None,
-                )
-                connector.visit = fresh
-                self.began(station, connector, fresh)
-                station.around.world.apply(connector.row, Layer.RELEASE, math.nan, station.now_s())
-                return {"status": "Accepted", "transactionId": fresh.transaction}
-        return {"status": "Rejected"}
+        session = station.restart_session(payload.get("evseId"))
+        return (
+            {"status": "Rejected"} if session is None else {"status": "Accepted", "transactionId": session.transaction}
+        )
 
     def _remote_stop(self, station: Station, _message_id: str, payload: Json) -> Json:
-        """End a transaction; the car stays and takes nothing."""
-        for connector in station.connectors.values():
-            visit = connector.transaction()
-            if visit is not None and visit.transaction == payload["transactionId"]:
-                visit.stopped = True
-                meter_kwh = float(station.around.readings.energy_kwh[connector.row])
-                self._end(station, connector, visit, ("RemoteStop", "Remote"), (station.now_s(), meter_kwh))
-                station.end_transaction(connector)
-                station.around.world.apply(connector.row, Layer.DISPATCH, 0.0, math.inf)
-                return {"status": "Accepted"}
-        return {"status": "Rejected"}
+        connector = station.stop_session(payload["transactionId"])
+        if connector is None or connector.session is None:
+            return {"status": "Rejected"}
+        end = SessionEnd("RemoteStop", "Remote", station.now_s(), station.register_kwh(connector))
+        self._end(station, connector, connector.session, end)
+        return {"status": "Accepted"}
 
-    def _end(
-        self, station: Station, connector: Connector, visit: Visit, why: tuple[str, str], end: tuple[float, float]
-    ) -> None:
-        """Queue the end of a transaction; ``why`` is trigger and reason, ``end`` instant and register."""
-        trigger, reason = why
-        at_s, meter_kwh = end
-        values = [_energy(meter_kwh, "Transaction.End")]
+    def _end(self, station: Station, connector: Connector, session: CarSession, end: SessionEnd) -> None:
+        """Queue the end of a transaction."""
+        values = [_energy(end.meter_kwh, "Transaction.End")]
 
         def build() -> Call:
-            event = _event(station, connector, visit, about=("Ended", trigger), at_s=at_s, values=values)
-            event.payload["transactionInfo"]["stoppedReason"] = reason
-            return _dated(station, event, at_s)
+            event = _event(station, connector, session, about=("Ended", end.trigger), at_s=end.at_s, values=values)
+            event.payload["transactionInfo"]["stoppedReason"] = end.reason
+            return _dated(station, event, end.at_s)
 
-        station.tell(build, durable=True)
+        station.queue_call(build, durable=True)
 
 
 def _event(
-    station: Station, connector: Connector, visit: Visit, *, about: tuple[str, str], at_s: float, values: list[Json]
+    station: Station,
+    connector: Connector,
+    session: CarSession,
+    *,
+    about: tuple[str, str],
+    at_s: float,
+    values: list[Json],
 ) -> Call:
     """Return a TransactionEvent; ``about`` is event type and trigger."""
     kind, trigger = about
-    info: Json = {"transactionId": visit.transaction}
+    info: Json = {"transactionId": session.transaction}
     if kind != "Ended":
-        info["chargingState"] = _charging_state(float(station.around.readings.power_kw[connector.row]))
+        info["chargingState"] = _charging_state(float(station.environment.readings.power_kw[connector.row]))
     return Call(
         "TransactionEvent",
         {
             "eventType": kind,
             "timestamp": stamp(at_s),
             "triggerReason": trigger,
-            "seqNo": next(visit.sequence),
+            "seqNo": next(session.sequence),
             "transactionInfo": info,
             "evse": {"id": connector.number, "connectorId": 1},
             "meterValue": [{"timestamp": stamp(at_s), "sampledValue": values}],
@@ -263,7 +257,7 @@ def _charging_state(power_kw: float) -> str:
     return "Charging" if math.isnan(power_kw) or power_kw != 0.0 else "SuspendedEVSE"
 
 
-def _both_ways(version: Version, connector: Connector) -> bool:
+def _bidirectional(version: Version, connector: Connector) -> bool:
     return version is Version.V21 and connector.resource.p_min_kw < 0.0
 
 
@@ -278,7 +272,7 @@ def _energy(energy_kwh: float, context: str) -> Json:
 
 def _sampled(station: Station, connector: Connector, context: str) -> list[Json]:
     """Return readings; a station that can discharge meters import and export apart."""
-    readings, row = station.around.readings, connector.row
+    readings, row = station.environment.readings, connector.row
     power_w, soc = float(readings.power_kw[row]) * 1000.0, float(readings.soc[row])
     values: list[Json] = []
     if not math.isnan(power_w):
@@ -286,7 +280,7 @@ def _sampled(station: Station, connector: Connector, context: str) -> list[Json]
         if connector.resource.p_min_kw < 0.0:
             values.append(_power("Power.Active.Export", -power_w, context))
     values.append(_energy(float(readings.energy_kwh[row]), context))
-    if not math.isnan(soc) and connector.visit is not None:
+    if not math.isnan(soc) and connector.session is not None:
         percent = {"measurand": "SoC", "value": round(soc * 100.0, 1), "context": context}
         values.append({**percent, "unitOfMeasure": {"unit": "Percent"}})
     return values
@@ -312,7 +306,7 @@ def _set(station: Station, key: str, value: str) -> str:
     return "Accepted"
 
 
-def _read_profile(station: Station, number: int, body: Json) -> Installed | None:
+def _read_profile(station: Station, number: int, body: Json) -> InstalledProfile | None:
     """Return a profile, ``None`` if its EVSE or purpose is unknown or it names a transaction that makes no sense."""
     connector = station.connectors.get(number) or next(iter(station.connectors.values()), None)
     schedule, purpose = body["chargingSchedule"][0], PURPOSES.get(body["chargingProfilePurpose"])
@@ -320,14 +314,14 @@ def _read_profile(station: Station, number: int, body: Json) -> Installed | None
         return None
     start_s = parse_stamp(schedule.get("startSchedule"))
     from_s = station.now_s() if math.isnan(start_s) else start_s
-    return Installed(
+    return InstalledProfile(
         id=body["id"],
         purpose=purpose,
         stack_level=body["stackLevel"],
         transaction=body.get("transactionId"),
         from_s=from_s,
         until_s=ends_s(body, schedule, from_s),
-        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.around.supply),
+        periods=connector.periods(schedule, schedule["chargingSchedulePeriod"], station.environment.supply),
         max_offline_s=float(body.get("maxOfflineDuration", math.inf)),
     )
 
@@ -336,5 +330,5 @@ def _update_schedule(station: Station, _message_id: str, payload: Json) -> Json:
     """Take another value for a dynamic profile, in W as this station's are."""
     values = payload["scheduleUpdate"]
     value = values.get("setpoint", values.get("limit", values.get("dischargeLimit")))
-    done = value is not None and station.update_profile(payload["chargingProfileId"], float(value) / 1000.0)
+    done = value is not None and station.profiles.update(payload["chargingProfileId"], float(value) / 1000.0)
     return {"status": "Accepted" if done else "Rejected"}

@@ -1,4 +1,4 @@
-"""The device side: all simulated stations of a process, over real sockets, from one clockwork."""
+"""Device side of OCPP: all simulated stations of a process, over real sockets, in one loop."""
 
 import heapq
 import logging
@@ -20,7 +20,7 @@ from adapters.ocpp.messages.rpc import Hub
 from adapters.ocpp.profiles.nameplates import place_of
 from adapters.ocpp.profiles.power_units import Supply
 from adapters.ocpp.simulated.connector import Connector
-from adapters.ocpp.simulated.station import Line, Station, StationDialect
+from adapters.ocpp.simulated.station import Station, StationDialect, StationEndpoint
 from adapters.ocpp.simulated.station_v16 import StationDialect16
 from adapters.ocpp.simulated.station_v20 import StationDialect2
 from vpp.domain.device import DeviceReadings, PlugEvent
@@ -45,9 +45,9 @@ _SEED = 20_250_915
 class OcppStations:
     """A ``vpp.ports.DeviceSimulator`` for every OCPP row of a world, one connection a station.
 
-    A station whose rows can discharge speaks 2.1, the others take turns at 1.6, 2.0.1 and 2.1 in the order of their
-    rows. A car's promise goes out as charging needs in 2.x and as the data transfer of ``promises`` in 1.6. A station
-    boots at every connection, then tells what waited: starts and stops survive a lost link, old meter values do not.
+    A station whose rows can discharge uses 2.1, the others take turns at 1.6, 2.0.1 and 2.1 in the order of their rows.
+    A driver's promise is sent as charging needs in 2.x and as the data transfer of ``charging_needs`` in 1.6. A station
+    boots at every connection, then sends what waited: starts and stops survive a lost link, old meter values do not.
 
     Args:
         url: Where the central system listens, e.g. ``ws://127.0.0.1:9000/ocpp``; station ids are appended.
@@ -77,10 +77,10 @@ class OcppStations:
         self.supply = supply or Supply()
         self.readings: DeviceReadings = world.readings()
         self.profiles_taken: Counter[int] = Counter()
-        """How often each charging profile id was said yes to; more than once means that a command was applied twice."""
+        """How often each charging profile id was accepted; more than once means that a command was applied twice."""
         self._dialer = ClientConnector(url, tls=tls, sources=sources)
         self._keys = keys or {}
-        self._voices: Mapping[Version, StationDialect] = {
+        self._dialects: Mapping[Version, StationDialect] = {
             Version.V16: StationDialect16(),
             Version.V201: StationDialect2(Version.V201),
             Version.V21: StationDialect2(Version.V21),
@@ -123,22 +123,22 @@ class OcppStations:
 
     @property
     def connected(self) -> int:
-        """Number of stations that are connected and were let in."""
-        return sum(station.speaking for station in self._stations)
+        """Number of stations that are connected and booted."""
+        return sum(station.booted for station in self._stations)
 
-    # Surroundings.
+    # StationEnvironment.
 
-    def taken(self, profile_id: int) -> None:
-        """See ``station.Surroundings``; ids from the probe's up are the link's own, and nobody's command."""
+    def profile_accepted(self, profile_id: int) -> None:
+        """See ``ProfileEnvironment``; ids from the probe's on are the link's own, no commands."""
         if profile_id < PROBE_PROFILE_ID:
             self.profiles_taken[profile_id] += 1
 
     def dial(self, station: Station, after_s: float) -> None:
-        """See ``station.Surroundings``; pauses double up to two minutes and are jittered by half either way."""
+        """See ``StationEnvironment``; pauses double up to two minutes and are jittered by half either way."""
         pause_s = RECONNECT.wait_s(station.attempts + 1, self._rng.uniform, first_s=after_s)
         self._dial_at(station, self.clock.now_s() + pause_s)
 
-    # Clockwork.
+    # Loop.
 
     async def _open_switchboard(self) -> None:
         poller, wheel = Poller(), TimingWheel()
@@ -163,7 +163,7 @@ class OcppStations:
         self._connect_due()
 
     def _follow_links(self) -> None:
-        """Take stations off the network whose device has no link, and let those back whose link has returned."""
+        """Take stations off the network whose devices have no link; reconnect those whose link has returned."""
         down = self._rows[~self.readings.online[self._rows]]
         away = {self._station_of[row][0].id: self._station_of[row][0] for row in down.tolist()}
         for name, station in away.items():
@@ -189,10 +189,10 @@ class OcppStations:
             station = self._stations[number]
             next_s = due_s + station.interval_s
             heapq.heappush(self._reports, (next_s if next_s > now_s else now_s + station.interval_s, number))
-            if station.line is not None:
+            if station.connection is not None:
                 station.report()
             else:
-                station.endure()
+                station.lapse_profiles()
 
     def _dial_at(self, station: Station, due_s: float) -> None:
         heapq.heappush(self._dials, (due_s, next(self._order), station))
@@ -201,7 +201,7 @@ class OcppStations:
         now_s = self.clock.now_s()
         while self._dials and self._dials[0][0] <= now_s and len(self._dialing) < DIALS_AT_ONCE:
             _, _, station = heapq.heappop(self._dials)
-            if station.line is None and not station.away and station.id not in self._dialing:
+            if station.connection is None and not station.away and station.id not in self._dialing:
                 self._dialing.add(station.id)
                 self._connect(station)
 
@@ -210,10 +210,10 @@ class OcppStations:
 
         def opened(channel: WebSocketConnection) -> None:
             self._dialing.discard(station.id)
-            Line(station, self._hub).begin(channel)
+            StationEndpoint(station, self._hub).begin(channel)
             if station.away:
                 station.hang_up()
-            self._connect_due()  # who waits for a place need not wait for the next tick
+            self._connect_due()  # a station that waits for a place need not wait for the next tick
 
         def failed(wait_s: float) -> None:
             self._dialing.discard(station.id)
@@ -222,7 +222,7 @@ class OcppStations:
                 self.dial(station, max(TICK_S, wait_s))
 
         key = self._keys.get(station.id)
-        self._dialer.dial(station.id, station.voice.version, opened=opened, failed=failed, key=key)
+        self._dialer.dial(station.id, station.dialect.version, opened=opened, failed=failed, key=key)
 
     def _populate(self, interval_s: float, versions: Mapping[int, str]) -> None:
         stations: dict[str, Station] = {}
@@ -232,10 +232,10 @@ class OcppStations:
                 continue
             name, number = place_of(resource)
             if name not in stations:
-                both_ways = resource.p_min_kw < 0.0
-                version = Version.V21 if both_ways else _TURN[next(turn) % len(_TURN)]
-                voice = self._voices[Version(versions.get(row, version))]
-                stations[name] = Station(name=name, voice=voice, around=self, interval_s=interval_s)
+                bidirectional = resource.p_min_kw < 0.0
+                version = Version.V21 if bidirectional else _TURN[next(turn) % len(_TURN)]
+                dialect = self._dialects[Version(versions.get(row, version))]
+                stations[name] = Station(name=name, dialect=dialect, environment=self, interval_s=interval_s)
             connector = Connector(number=number, row=row, resource=resource)
             stations[name].connectors[connector.number] = connector
             self._station_of[row] = (stations[name], connector)

@@ -1,14 +1,11 @@
-"""Sites under load, composed: our MQTT and Modbus links and thousands of devices as child processes.
-
-See ``stationload`` for how parent and children talk.
-"""
+"""Load of MQTT and Modbus sites: our links and thousands of devices as worker processes."""
 
 import asyncio
 import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -29,22 +26,23 @@ from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.lab.compose.column_sink import ColumnSink
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.station_load import QUIT, ColumnSink, Reply
+from vpp.lab.compose.worker_group import Reply, answer_requests, requests_of
 from vpp.ports import DeviceLink
 from vpp.runtime.clock import SYSTEM_CLOCK
 
 WINDOW_S = 0.1
-"""How finely the spread of polls is looked at."""
+"""Width of the windows in which polls are counted."""
 
 
 class SiteSink(ColumnSink):
-    """A gateway's columns, which can be held up, and which remember when samples came.
+    """A gateway's columns that can be stalled and that count samples by window of time.
 
     Attributes:
-        stall_s: How long the next batch is held up, once.
-        powers: Samples of power heard.
-        windows: And how many of them were measured in each window of time.
+        stall_s: Seconds by which the next batch is delayed, once.
+        powers: Samples of power received.
+        windows: Number of them measured in each window.
     """
 
     stall_s: float = 0.0
@@ -66,24 +64,24 @@ class SiteSink(ColumnSink):
 
 
 def broker(pipe: Connection, folder: Path) -> None:
-    """Run a broker until the pipe ends; answers with its address."""
+    """Run a broker until the parent ends; answers with its address."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))  # results go to the other
     asyncio.run(_broker(pipe, folder))
 
 
 async def _broker(pipe: Connection, folder: Path) -> None:
     async with local_broker(directory=folder) as url:
-        await _answering(pipe, lambda _what, _arguments: {"url": url})
+        await answer_requests(pipe, lambda _what, _arguments: {"url": url})
 
 
 def mqtt_link(pipe: Connection, index: FleetIndex, url: str) -> None:
-    """Run our end of MQTT until the pipe ends."""
+    """Run our end of MQTT until the parent ends."""
     lift_limits()
     uvloop.run(_linked(pipe, MqttLink(url=url, clock=SYSTEM_CLOCK), index))
 
 
 def modbus_link(pipe: Connection, index: FleetIndex, poll_s: float, own: str, members: tuple[str, ...]) -> None:
-    """Run our end of Modbus for the endpoints of one of several gateways until the pipe ends."""
+    """Run our end of Modbus for the endpoints of one of several gateways until the parent ends."""
     lift_limits()
     link = ModbusLink(clock=SYSTEM_CLOCK, poll_s=poll_s, timeout_s=10.0)
     link.own(owned_by(own, *([members] if members else [])))
@@ -95,7 +93,7 @@ async def _linked(pipe: Connection, link: DeviceLink, index: FleetIndex) -> None
     link.assign(index)
     await link.start(sink)
 
-    def told(what: str, arguments: Reply) -> Reply:
+    def answer(what: str, arguments: Reply) -> Reply:
         if what == "stall":
             sink.stall_s = float(arguments["wall_s"])
         if what == "counts":
@@ -113,7 +111,7 @@ async def _linked(pipe: Connection, link: DeviceLink, index: FleetIndex) -> None
         }
 
     try:
-        await _answering(pipe, told)
+        await answer_requests(pipe, answer)
     finally:
         await link.close()
 
@@ -121,17 +119,11 @@ async def _linked(pipe: Connection, link: DeviceLink, index: FleetIndex) -> None
 def mqtt_sites(
     pipe: Connection, url: str, names: Sequence[str], devices: Sequence[str], sources: Sequence[str]
 ) -> None:
-    """Run MQTT sites as they are told until the pipe ends."""
+    """Run MQTT sites as requested until the parent ends."""
     lift_limits()
     host, _, port = url.removeprefix("mqtt://").rpartition(":")
     swarm = SiteSwarm((host, int(port)), names, devices=devices, sources=sources, now_s=SYSTEM_CLOCK.now_s)
-    while True:
-        try:
-            what, arguments = pipe.recv()
-        except (EOFError, OSError):
-            break
-        if what == QUIT:
-            break
+    for what, arguments in requests_of(pipe, idle=lambda: False):
         before = swarm.receipts
         swarm.latency_s.clear()
         if what == "run":
@@ -154,7 +146,7 @@ def mqtt_sites(
 
 
 def modbus_sites(pipe: Connection, index: FleetIndex) -> None:
-    """Answer for every Modbus site at every address of 127.0.0.0/8, until the pipe ends; all show one inverter."""
+    """Answer for every Modbus site at every address of 127.0.0.0/8, until the parent ends; all show one inverter."""
     lift_limits()
     uvloop.run(_modbus_sites(pipe, index))
 
@@ -166,7 +158,7 @@ async def _modbus_sites(pipe: Connection, index: FleetIndex) -> None:
     endpoint = Endpoint({1: device})
     server = await asyncio.get_running_loop().create_server(endpoint.connection, "0.0.0.0", 0, backlog=4096)  # noqa: S104 - all of loopback, for as long as the benchmark runs
     port = server.sockets[0].getsockname()[1]
-    await _answering(
+    await answer_requests(
         pipe,
         lambda _what, _arguments: {
             "port": port,
@@ -180,7 +172,7 @@ async def _modbus_sites(pipe: Connection, index: FleetIndex) -> None:
 
 @dataclass(slots=True)
 class _OneInverter:
-    """A physical model that stands still."""
+    """A physical model whose readings never change."""
 
     index: FleetIndex
 
@@ -202,29 +194,10 @@ class _OneInverter:
         return DeviceResponse(latency_s=0.0, refused=False, ignored=False)
 
     def apply(self, row: int, layer: Layer, power_kw: float, until_s: float) -> None:
-        """Stand still."""
+        """Ignore the command."""
 
     def plug_events(self) -> list[PlugEvent]:
         return []
-
-
-async def _answering(pipe: Connection, answer: Callable[[str, Reply], Reply]) -> None:
-    """Answer what the parent asks until it says that it is over, or is gone."""
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
-
-    def asked() -> None:
-        try:
-            what, arguments = pipe.recv()
-        except (EOFError, OSError):
-            what, arguments = QUIT, {}
-        if what == QUIT:
-            loop.remove_reader(pipe.fileno())
-            over.set()
-        else:
-            pipe.send(answer(what, arguments))
-
-    loop.add_reader(pipe.fileno(), asked)
-    await over.wait()
 
 
 def spread_of(windows: Counter[float]) -> float:

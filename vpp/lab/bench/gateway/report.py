@@ -1,4 +1,4 @@
-"""What the gateway benchmarks share: progress, sums over processes, and the last line."""
+"""Progress lines, sums over processes and the final report of the load tests."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def say(line: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Write a line of progress to standard error."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

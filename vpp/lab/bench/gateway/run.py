@@ -1,8 +1,8 @@
-"""``vpp bench gateway``: the OCPP device plane under load, beside the ``ocpp`` package on ``websockets``.
+"""``vpp bench gateway``: the OCPP device plane under load, against the ``ocpp`` package on ``websockets``.
 
-Every process is real: central systems are ``OcppLink`` behind one port (SO_REUSEPORT), with keys checked, state in
-columns and batches encoded for the bus; stations are sockets of their own from addresses of 127.0.0.0/8. CPU is what
-the kernel charges to the central systems' processes; the stations share the machine's cores with them.
+Central systems are ``OcppLink`` processes behind one port (SO_REUSEPORT), with keys checked, state in columns and
+batches encoded for the bus; stations are sockets of their own from addresses of 127.0.0.0/8. CPU time is what the
+kernel accounts to the central systems' processes; the stations share the machine's cores with them.
 """
 
 import gc
@@ -11,46 +11,44 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.lab.bench.gateway.fleets import CHARGER, uniform_fleet
 from vpp.lab.bench.gateway.report import say, show, total
 from vpp.lab.bench.gateway.sites import run_modbus, run_mqtt
-from vpp.lab.compose.station_load import HOST, Crew, alternative, central, keys_of, link_of, swarm, table_of
+from vpp.lab.compose.car_load import FIRST_SOURCE, source_addresses
+from vpp.lab.compose.central_load import benchmark_peer, central, keys_of, link_of, table_of
+from vpp.lab.compose.station_load import swarm
 from vpp.lab.compose.station_tls import Secured, secured
+from vpp.lab.compose.worker_group import HOST, WorkerGroup
 
 PER_PROCESS = 16_700
-"""Stations a process: the kernel deals connections out with 2 per cent of scatter, and a process has 20,000 files."""
+"""Stations a process: the kernel spreads connections with a scatter of 2 %, and a process may open 20,000 files."""
 _HOT_STATIONS = 500
 _HOT_WALL_S = 5.0
 _STEADY_WALL_S = 60.0
 _EVERY_S = 60.0
 _SETUPS_PER_S = 250.0
 _AT_ONCE = 2000
-"""Stations of one process between dialling and being ready; a rush knows no such bound, a listening socket does."""
-_FIRST_SOURCE = 10
-_PER_SOURCE = 5_000
-"""Stations of one address."""
+"""Stations of one process between connecting and being ready; the bound of a listening socket's backlog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Central systems and stations that are up, and the keys they share."""
+    """Central systems and stations that run, and their TLS if they have it."""
 
-    servers: Crew
-    swarms: Crew
+    servers: WorkerGroup
+    swarms: WorkerGroup
     stations: int
     port: int
     secured: Secured | None
 
     @property
     def secure(self) -> int:
-        """How many stations speak TLS."""
+        """Number of stations that use TLS."""
         return sum(int(reply["secure"]) for reply in self.swarms.ask("state"))
 
 
@@ -64,7 +62,7 @@ def run_gateway(
     modbus_poll_s: float,
     as_json: bool,
 ) -> int:
-    """Run the benchmark and print it; return 0 if everybody got through everything and nothing was lost."""
+    """Run the benchmark and print it; return 0 if there was no failure and nothing was lost."""
     figures = _throughput(min(stations, _HOT_STATIONS), tls=tls_share > 0.0)
     figures |= _plane(stations, processes or max(1, math.ceil(stations / PER_PROCESS)), tls_share)
     if mqtt_sites:
@@ -76,7 +74,7 @@ def run_gateway(
     return 0 if figures["failures"] == figures["wrong_ids"] == lost == 0 else 1
 
 
-# One process, saturated: ours and the alternative, same stations, same messages.
+# One process, saturated: ours and the benchmark peer, same stations, same messages.
 
 
 def _throughput(stations: int, *, tls: bool) -> dict[str, Any]:
@@ -92,30 +90,30 @@ def _throughput(stations: int, *, tls: bool) -> dict[str, Any]:
 
 def _saturated(stations: int, *, ours: bool, tls: Secured | None = None) -> float:
     """Return MeterValues handled in a second of the server's CPU, the best of three."""
-    keys, servers, swarms = keys_of(stations), Crew(), Crew()
+    keys, servers, swarms = keys_of(stations), WorkerGroup(), WorkerGroup()
     try:
         if ours:
             link = link_of(table_of(keys), 0, setups_per_s=_SETUPS_PER_S, secured=tls)
-            link.assign(_fleet(keys))
+            link.assign(uniform_fleet(CHARGER, [f"{name}/1" for name, _ in keys]))
             servers.add(central, link, stations)
         else:
-            servers.add(alternative)
+            servers.add(benchmark_peer)
         port = _port_of(servers)
-        swarms.add(swarm, keys, [f"127.0.0.{_FIRST_SOURCE}"], 64, tls)
+        swarms.add(swarm, keys, [f"127.0.0.{FIRST_SOURCE}"], 64, tls)
         swarms.ask("dial", port=port, tls_port=servers.ask("state")[0].get("tls_port", 0))
         _set_up(servers, swarms)
         rates = []
         for _ in range(3):
             before = servers.ask("state")[0]["cpu_s"]
-            heard = swarms.ask("meter", wall_s=_HOT_WALL_S, busy=stations)[0]
-            rates.append(heard["results"] / (servers.ask("state")[0]["cpu_s"] - before))
+            reply = swarms.ask("meter", wall_s=_HOT_WALL_S, busy=stations)[0]
+            rates.append(reply["results"] / (servers.ask("state")[0]["cpu_s"] - before))
     finally:
         swarms.end()
         servers.end()
     return float(max(rates))
 
 
-def _port_of(servers: Crew) -> int:
+def _port_of(servers: WorkerGroup) -> int:
     while not (port := int(servers.ask("state")[0]["port"])):
         time.sleep(0.02)
     return port
@@ -133,7 +131,7 @@ def _plane(stations: int, processes: int, tls_share: float) -> dict[str, Any]:
         figures |= _fan_out(load)
         figures |= _storm(load)
         figures |= _resume(load) if load.secured is not None else {}
-        figures |= _judgement(load)
+        figures |= _failures(load)
     finally:
         load.swarms.end()
         load.servers.end()
@@ -141,48 +139,39 @@ def _plane(stations: int, processes: int, tls_share: float) -> dict[str, Any]:
 
 
 def _start(stations: int, processes: int, tls_share: float) -> Load:
-    """Fork central systems that share a port, and swarms; the fleet itself is let go before, its columns are shared."""
+    """Fork central systems that share a port, and swarms; of the fleet only its columns are kept, and shared."""
     say(f"{stations:,} stations, {processes} central systems")
-    keys, servers, swarms = keys_of(stations), Crew(), Crew()
+    keys, servers, swarms = keys_of(stations), WorkerGroup(), WorkerGroup()
     with _held_port() as port, _held_port() as tls_port:
         tls = secured(HOST, tls_port, tls_share)
         link = link_of(table_of(keys), port, setups_per_s=_SETUPS_PER_S, secured=tls)
-        link.assign(_fleet(keys))
+        link.assign(uniform_fleet(CHARGER, [f"{name}/1" for name, _ in keys]))
         gc.collect()
         for _ in range(processes):
             servers.add(central, link, stations)
         servers.ask("state")  # all of them listen
     for number, part in enumerate(np.array_split(np.arange(stations), processes)):
         own = keys[int(part[0]) : int(part[-1]) + 1] if len(part) else []
-        swarms.add(swarm, own, _sources(number, len(own)), _AT_ONCE, tls)
+        swarms.add(swarm, own, source_addresses(number, len(own)), _AT_ONCE, tls)
     return Load(servers=servers, swarms=swarms, stations=stations, port=port, secured=tls)
 
 
 @contextmanager
 def _held_port() -> Iterator[int]:
-    """Yield a free port that others may share; it stays ours until they do."""
+    """Yield a free port that others may share; it is held until they do."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind((HOST, 0))
         yield holder.getsockname()[1]
 
 
-def _sources(number: int, stations: int) -> list[str]:
-    """Return addresses of 127.0.0.0/8 that no other swarm has, so many that none needs half of its ports.
-
-    The kernel hands out every second port first and then searches longer and longer (``__inet_hash_connect``).
-    """
-    count = math.ceil(stations / _PER_SOURCE) or 1
-    return [f"127.0.{1 + number}.{_FIRST_SOURCE + turn}" for turn in range(count)]
-
-
 def _connect(load: Load) -> dict[str, Any]:
-    """Connect, authenticate and boot everybody, and wait until each has been told what follows a boot."""
+    """Connect, authenticate and boot all stations, and wait until each has been set up."""
     before = _cpu_s(load.servers)
     began = time.perf_counter()
-    heard = load.swarms.ask("dial", port=load.port)
+    reply = load.swarms.ask("dial", port=load.port)
     wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-    say(f"connected and booted {total(heard, 'ready'):,.0f} in {wall_s:.1f} s ({cpu_s:.1f} CPU-s)")
+    say(f"connected and booted {total(reply, 'ready'):,.0f} in {wall_s:.1f} s ({cpu_s:.1f} CPU-s)")
     _set_up(load.servers, load.swarms)
     state = load.servers.ask("state")
     say(f"set up after {time.perf_counter() - began:.0f} s ({_cpu_s(load.servers) - before:.1f} CPU-s in all)")
@@ -195,7 +184,7 @@ def _connect(load: Load) -> dict[str, Any]:
 
 
 def _connect_by_kind(load: Load) -> dict[str, Any]:
-    """Connect those of plain text first and then those of TLS, to tell what each kind costs."""
+    """Connect the plain-text stations first and then those with TLS, to measure the cost of each kind."""
     figures: dict[str, Any] = {"connect_s": 0.0, "connect_cpu_s": 0.0}
     load.swarms.ask("meet", port=load.port, tls_port=load.secured.port if load.secured else 0)
     secure, grown_kb = load.secure, 0.0
@@ -215,7 +204,7 @@ def _connect_by_kind(load: Load) -> dict[str, Any]:
     return figures | {"tls_stations": secure}
 
 
-def _set_up(servers: Crew, swarms: Crew) -> None:
+def _set_up(servers: WorkerGroup, swarms: WorkerGroup) -> None:
     while total(servers.ask("state"), "waiting") > 0:
         swarms.ask("meter", wall_s=1.0)
     swarms.ask("meter", wall_s=1.0)
@@ -223,36 +212,36 @@ def _set_up(servers: Crew, swarms: Crew) -> None:
 
 def _steady(load: Load) -> dict[str, Any]:
     before, began = _cpu_s(load.servers), time.perf_counter()
-    heard = load.swarms.ask("meter", wall_s=_STEADY_WALL_S, every_s=_EVERY_S)
+    reply = load.swarms.ask("meter", wall_s=_STEADY_WALL_S, every_s=_EVERY_S)
     cores = (_cpu_s(load.servers) - before) / (time.perf_counter() - began)
-    latency_s = np.concatenate([reply["latency_s"] for reply in heard])
+    latency_s = np.concatenate([one["latency_s"] for one in reply])
     p50, p99 = (np.quantile(latency_s, (0.5, 0.99)) * 1000.0) if len(latency_s) else (math.nan, math.nan)
-    say(f"steady: {total(heard, 'results'):,.0f} MeterValues, {cores:.2f} cores, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    say(f"steady: {total(reply, 'results'):,.0f} MeterValues, {cores:.2f} cores, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     return {
         "steady_cores": round(float(cores), 3),
         "steady_p50_ms": round(float(p50), 2),
         "steady_p99_ms": round(float(p99), 2),
-        "steady_metervalues": int(total(heard, "results")),
+        "steady_metervalues": int(total(reply, "results")),
     }
 
 
 def _fan_out(load: Load) -> dict[str, Any]:
-    """Give every station a profile of its own; the best of two, all outcomes accepted in both."""
+    """Send every station a profile of its own; the better of two runs."""
     best: dict[str, Any] = {}
     for attempt in (1, 2):
-        before, theirs_s, began = _cpu_s(load.servers), _stations_cpu_s(load), time.perf_counter()
-        load.servers.tell("fanout", first_id=attempt * 300_000, epoch=attempt)
-        replies = load.servers.answers()
+        before, stations_s, began = _cpu_s(load.servers), _stations_cpu_s(load), time.perf_counter()
+        load.servers.send("fanout", first_id=attempt * 300_000, epoch=attempt)
+        replies = load.servers.replies()
         wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-        theirs_s, accepted = _stations_cpu_s(load) - theirs_s, total(replies, "accepted")
+        stations_s, accepted = _stations_cpu_s(load) - stations_s, total(replies, "accepted")
         say(
             f"fan-out: {accepted:,.0f} of {total(replies, 'count'):,.0f} in {wall_s:.2f} s"
-            f" ({cpu_s:.2f} CPU-s, stations {theirs_s:.2f})"
+            f" ({cpu_s:.2f} CPU-s, stations {stations_s:.2f})"
         )
         found = {
             "fanout_s": round(wall_s, 2),
             "fanout_cpu_s": round(cpu_s, 2),
-            "fanout_stations_cpu_s": round(theirs_s, 2),
+            "fanout_stations_cpu_s": round(stations_s, 2),
             "fanout_accepted": int(accepted),
         }
         best = found if not best or wall_s < best["fanout_s"] else best
@@ -260,14 +249,14 @@ def _fan_out(load: Load) -> dict[str, Any]:
 
 
 def _storm(load: Load) -> dict[str, Any]:
-    """Drop everybody, then have everybody come back at once."""
+    """Drop all connections, then reconnect all at once."""
     load.swarms.ask("drop")
     while total(load.servers.ask("state"), "connected") > 0:
         time.sleep(0.1)
     before, began = _cpu_s(load.servers), time.perf_counter()
-    heard = load.swarms.ask("connect", wall_s=600.0)
+    reply = load.swarms.ask("connect", wall_s=600.0)
     wall_s, cpu_s = time.perf_counter() - began, _cpu_s(load.servers) - before
-    stations_cpu_s = total(heard, "cpu_s")
+    stations_cpu_s = total(reply, "cpu_s")
     say(f"storm: all back and booted in {wall_s:.1f} s ({cpu_s:.1f} CPU-s, stations {stations_cpu_s:.1f})")
     return {
         "storm_s": round(wall_s, 2),
@@ -277,20 +266,20 @@ def _storm(load: Load) -> dict[str, Any]:
 
 
 def _resume(load: Load) -> dict[str, Any]:
-    """Drop those of TLS and have them come back with their tickets."""
+    """Drop the connections with TLS and reconnect them with their tickets."""
     load.swarms.ask("drop", secure=True)
     stay = load.stations - load.secure
     while total(load.servers.ask("state"), "connected") > stay:
         time.sleep(0.1)
     resumed, before = total(load.swarms.ask("state"), "resumed"), _cpu_s(load.servers)
-    heard = load.swarms.ask("connect", secure=True)
-    cpu_us, resumed = (_cpu_s(load.servers) - before) / load.secure * 1e6, total(heard, "resumed") - resumed
+    reply = load.swarms.ask("connect", secure=True)
+    cpu_us, resumed = (_cpu_s(load.servers) - before) / load.secure * 1e6, total(reply, "resumed") - resumed
     say(f"TLS again: {resumed:,.0f} of {load.secure:,} by ticket, {cpu_us:.0f} CPU-us each")
     return {"reconnect_tls_cpu_us": round(cpu_us), "resumed_ratio": round(resumed / load.secure, 4)}
 
 
-def _judgement(load: Load) -> dict[str, Any]:
-    """Return what went wrong: stations that are not there, lost or refused, and answers under another's id."""
+def _failures(load: Load) -> dict[str, Any]:
+    """Return failures: stations missing, lost or refused, and answers under a wrong message id."""
     tally, state = load.swarms.ask("state"), load.servers.ask("state")
     missing = load.stations - total(tally, "ready")
     rejected: dict[str, int] = {}
@@ -309,29 +298,7 @@ def _judgement(load: Load) -> dict[str, Any]:
     }
 
 
-def _fleet(keys: list[tuple[str, str]]) -> FleetIndex:
-    """Return a fleet of one charger a station."""
-    plain = Resource(
-        id="r",
-        site_id="s",
-        resource_class=ResourceClass.EV,
-        adapter=Adapter.OCPP,
-        address="S/1",
-        p_min_kw=0.0,
-        p_max_kw=11.0,
-        floor_kw=3.96,
-        default_kw=9.0,
-    )
-    return FleetIndex(
-        areas=(Area(id="a", name="Area"),),
-        operators=(Operator(id="o", name="Operator"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e7, export_limit_kw=0.0),),
-        sites=(Site(id="s", name="Site", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(replace(plain, id=f"r{n}", address=f"{name}/1") for n, (name, _) in enumerate(keys)),
-    )
-
-
-def _cpu_s(crew: Crew) -> float:
+def _cpu_s(crew: WorkerGroup) -> float:
     return total(crew.ask("state"), "cpu_s")
 
 

@@ -1,27 +1,24 @@
-"""``vpp bench gateway --mqtt-sites N --modbus-sites N``: our links to sites under load.
+"""``vpp bench gateway --mqtt-sites N --modbus-sites N``: the site links under load.
 
 MQTT: N site gateways of four devices each, with a connection of their own to a real broker (nats-server's MQTT
-listener), publish with QoS 1; our link hears all of them. Whatever the broker gave a receipt for must arrive, also
-while our process is held up for some seconds. Modbus: N SunSpec inverters at addresses of 127.0.0.0/8, polled by our
-link with polls spread over the interval. CPU is what the kernel charges to our link's processes.
+listener), publish with QoS 1; our link receives all of them. Whatever the broker acknowledged must arrive, also while
+our process is stalled for some seconds. Modbus: N SunSpec inverters at addresses of 127.0.0.0/8, polled by our link
+with polls spread over the interval. CPU time is what the kernel accounts to our link's processes.
 """
 
 import math
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.lab.bench.gateway.fleets import BUILDING, INVERTER, uniform_fleet
 from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.compose.site_load import WINDOW_S, broker, modbus_link, modbus_sites, mqtt_link, mqtt_sites, spread_of
-from vpp.lab.compose.station_load import Crew
+from vpp.lab.compose.worker_group import WorkerGroup
 
 _DEVICES = ("ahu-1", "ahu-2", "chiller", "lights")
 _HOT_SITES = 200
@@ -38,9 +35,9 @@ _LOOPBACK_ROW = 200
 
 def run_mqtt(sites: int) -> dict[str, Any]:
     """Return figures of MQTT with so many site gateways."""
-    index = _fleet([f"load-{n}/{device}" for n in range(sites) for device in _DEVICES], Adapter.MQTT)
+    index = uniform_fleet(BUILDING, [f"load-{n}/{device}" for n in range(sites) for device in _DEVICES])
     names = [f"load-{n}" for n in range(sites)]
-    brokers, links, swarms = Crew(), Crew(), Crew()
+    brokers, links, swarms = WorkerGroup(), WorkerGroup(), WorkerGroup()
     with tempfile.TemporaryDirectory() as folder:
         try:
             brokers.add(broker, Path(folder))
@@ -55,7 +52,7 @@ def run_mqtt(sites: int) -> dict[str, Any]:
             brokers.end()
 
 
-def _mqtt_figures(links: Crew, swarms: Crew, sites: int) -> dict[str, Any]:
+def _mqtt_figures(links: WorkerGroup, swarms: WorkerGroup, sites: int) -> dict[str, Any]:
     began = time.perf_counter()
     there = swarms.ask("run", wall_s=600.0, until_ready=True)[0]["ready"]
     say(f"{there:,} of {sites:,} MQTT sites connected in {time.perf_counter() - began:.1f} s")
@@ -80,7 +77,7 @@ def _mqtt_figures(links: Crew, swarms: Crew, sites: int) -> dict[str, Any]:
     }
 
 
-def _mqtt_phase(links: Crew, swarms: Crew, **how: float) -> dict[str, float]:
+def _mqtt_phase(links: WorkerGroup, swarms: WorkerGroup, **how: float) -> dict[str, float]:
     before, began = links.ask("state")[0], time.perf_counter()
     heard = swarms.ask("run", **how)[0]
     wall_s = time.perf_counter() - began
@@ -92,7 +89,7 @@ def _mqtt_phase(links: Crew, swarms: Crew, **how: float) -> dict[str, float]:
     return rates | {"messages": messages}
 
 
-def _quiet(links: Crew) -> dict[str, Any]:
+def _quiet(links: WorkerGroup) -> dict[str, Any]:
     """Return the state once nothing more arrives."""
     state, before = links.ask("state")[0], -1
     while state["samples"] != before:
@@ -102,8 +99,8 @@ def _quiet(links: Crew) -> dict[str, Any]:
     return state
 
 
-def _missing(links: Crew, counts: Any) -> int:  # noqa: ANN401 - an array
-    """Return how many acknowledged messages have not been heard: the registers of the devices count them."""
+def _missing(links: WorkerGroup, counts: Any) -> int:  # noqa: ANN401 - an array
+    """Return how many acknowledged messages have not arrived: the registers of the devices count them."""
     missing = 0
     for _ in range(round(_SETTLE_WALL_S)):
         energy_kwh = links.ask("counts")[0]["energy_kwh"].reshape(len(counts), len(_DEVICES))
@@ -118,13 +115,13 @@ def _missing(links: Crew, counts: Any) -> int:  # noqa: ANN401 - an array
 
 def run_modbus(sites: int, poll_s: float) -> dict[str, Any]:
     """Return figures of Modbus with so many sites, polled every ``poll_s`` seconds."""
-    devices, links = Crew(), Crew()
+    devices, links = WorkerGroup(), WorkerGroup()
     try:
         for _ in range(math.ceil(sites / _MODBUS_PER_LOAD)):
-            devices.add(modbus_sites, _fleet(["127.0.0.1:1/1"], Adapter.MODBUS))
+            devices.add(modbus_sites, uniform_fleet(INVERTER, ["127.0.0.1:1/1"]))
         ports = [reply["port"] for reply in devices.ask("state")]
         addresses = [f"{_loopback(n)}:{ports[n // _MODBUS_PER_LOAD]}/1" for n in range(sites)]
-        index = _fleet(addresses, Adapter.MODBUS)
+        index = uniform_fleet(INVERTER, addresses)
         members = tuple(f"g{number}" for number in range(math.ceil(sites / _MODBUS_PER_PROCESS)))
         for name in members:
             links.add(modbus_link, index, poll_s, name, members)
@@ -134,7 +131,7 @@ def run_modbus(sites: int, poll_s: float) -> dict[str, Any]:
         devices.end()
 
 
-def _modbus_figures(links: Crew, devices: Crew, sites: int, poll_s: float) -> dict[str, Any]:
+def _modbus_figures(links: WorkerGroup, devices: WorkerGroup, sites: int, poll_s: float) -> dict[str, Any]:
     began, deadline = time.perf_counter(), time.perf_counter() + 300.0
     while total(state := links.ask("state"), "connected") < sites and time.perf_counter() < deadline:
         time.sleep(0.5)
@@ -171,23 +168,3 @@ def _modbus_figures(links: Crew, devices: Crew, sites: int, poll_s: float) -> di
 def _loopback(number: int) -> str:
     row, place = divmod(number, _LOOPBACK_ROW)
     return f"127.{3 + row // 250}.{row % 250}.{10 + place}"
-
-
-def _fleet(addresses: list[str], adapter: Adapter) -> FleetIndex:
-    pv = adapter is Adapter.MODBUS
-    plain = Resource(
-        id="r",
-        site_id="s",
-        resource_class=ResourceClass.PV if pv else ResourceClass.HVAC,
-        adapter=adapter,
-        address="",
-        p_min_kw=-30.0 if pv else 0.0,
-        p_max_kw=0.0 if pv else 60.0,
-    )
-    return FleetIndex(
-        areas=(Area(id="a", name="Area"),),
-        operators=(Operator(id="o", name="Operator"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e7, export_limit_kw=1e7),),
-        sites=(Site(id="s", name="Site", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(replace(plain, id=f"r{n}", address=address) for n, address in enumerate(addresses)),
-    )

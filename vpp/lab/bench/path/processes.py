@@ -26,10 +26,10 @@ from vpp.domain.units import STEP_S
 from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.bench.path.trace import Tap
 from vpp.lab.bench.path.usage import Meter, children_of
-from vpp.lab.compose.car_load import cars, posts_of, sources_of
+from vpp.lab.compose.car_load import cars, nameplates_of, source_addresses
 from vpp.lab.compose.nats_server import local_nats
-from vpp.lab.compose.station_load import HOST, Crew
 from vpp.lab.compose.subprocesses import Child, free_block
+from vpp.lab.compose.worker_group import HOST, WorkerGroup
 from vpp.runtime.clock import ScaledClock
 
 PER_SWARM = 16_700
@@ -61,7 +61,7 @@ class Plane:
         bus: Where everybody meets.
     """
 
-    def __init__(self, stations: int, clock: ScaledClock, swarms: Crew, port: int) -> None:
+    def __init__(self, stations: int, clock: ScaledClock, swarms: WorkerGroup, port: int) -> None:
         self.stations = stations
         self.clock = clock
         self.meter = Meter()
@@ -144,13 +144,13 @@ class Plane:
         return [name for name in self.gateways if name not in self._gone]
 
 
-def fork_stations(index: FleetIndex, clock: ScaledClock) -> tuple[Crew, list[int]]:
+def fork_stations(index: FleetIndex, clock: ScaledClock) -> tuple[WorkerGroup, list[int]]:
     """Fork the stations of a fleet, one a row; return them and their process ids."""
-    swarms, before = Crew(), set(children_of(os.getpid()))
+    swarms, before = WorkerGroup(), set(children_of(os.getpid()))
     rows = np.arange(len(index))
     for number, part in enumerate(np.array_split(rows, -(-len(index) // PER_SWARM))):
         main = partial(cars, every_s=_EVERY_S, at_once=_AT_ONCE)
-        swarms.add(main, posts_of(index, part.tolist()), sources_of(number, len(part)), clock)
+        swarms.add(main, nameplates_of(index, part.tolist()), source_addresses(number, len(part)), clock)
     return swarms, [pid for pid in children_of(os.getpid()) if pid not in before]
 
 

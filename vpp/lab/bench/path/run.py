@@ -23,7 +23,7 @@ from vpp.lab.bench.path.judgement import Witness, judged
 from vpp.lab.bench.path.kill import Killed, kill_one, refuse_stale
 from vpp.lab.bench.path.processes import Plane, fork_stations, found, running
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.station_load import Crew
+from vpp.lab.compose.worker_group import WorkerGroup
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.runtime.clock import ScaledClock
 
@@ -88,7 +88,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 async def _played(
-    folder: Path, swarms: Crew, pids: list[int], clock: ScaledClock, *, stations: int, gateways: int, kill: bool
+    folder: Path, swarms: WorkerGroup, pids: list[int], clock: ScaledClock, *, stations: int, gateways: int, kill: bool
 ) -> Witness:
     """Play everything and return what the processes saw, once the service has ended."""
 
@@ -200,7 +200,7 @@ async def _witness(plane: Plane, played: Played) -> Witness:
     figures["failures"] = int(missing + max(lost, 0.0) + total(state, "errors"))
     stopped_s = plane.clock.now_s()
     await plane.serve.end()
-    heard = await plane.stations_say("heard")
+    heard = await plane.stations_say("received")
     return Witness(
         figures=figures,
         tap=plane.tap,

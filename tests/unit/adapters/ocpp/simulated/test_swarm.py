@@ -54,7 +54,7 @@ async def test_a_share_of_a_swarm_speaks_tls_and_comes_back_by_ticket() -> None:
                     swarm.run(0.02, until_ready=True)
                     await asyncio.sleep(0.005)
                 assert link.connected == ready
-            assert (sum(m.secure for m in swarm.members), swarm.tally.resumed) == (10, 0)
+            assert (sum(m.secure for m in swarm.stations), swarm.tally.resumed) == (10, 0)
             while (22, Quantity.POWER_KW) not in sink.values:
                 swarm.run(0.02, busy=20)
                 await asyncio.sleep(0.005)

@@ -1,8 +1,7 @@
-"""Swarm stations that have a car and do as they are told, and that count what they were told.
+"""Swarm stations with a car, which follow their charging profiles and record when each arrived.
 
-A ``Swarm`` answers everything and means nothing by it. These stations begin a transaction, state what their driver
-wants, keep the charging profiles they are sent, meter the power these leave them, and write down when each
-instruction arrived. The car stays, and takes whatever the station gives.
+A station of a ``Swarm`` accepts everything and does nothing. These start a transaction, state the driver's charging
+needs, keep the charging profiles, and meter the power that these allow. The car stays and takes all of it.
 """
 
 import math
@@ -18,12 +17,13 @@ from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.power_units import RateUnit, Supply
-from adapters.ocpp.simulated.swarm import Member, Swarm
+from adapters.ocpp.simulated.swarm import Swarm
+from adapters.ocpp.simulated.swarm_station import SwarmStation
 from vpp.domain.session import Promise
 from vpp.domain.telemetry import FloatArray, IdArray
 
 _START = b'"StartTransaction",{"connectorId":1,"idTag":"VPP","meterStart":%d,"timestamp":"%b"}]'
-_METER = (
+METER_VALUES = (
     b'"MeterValues",{"connectorId":1,"transactionId":%d,"meterValue":[{"timestamp":"%b","sampledValue":['
     b'{"value":"%d","context":"Sample.Periodic","measurand":"Energy.Active.Import.Register","unit":"Wh"},'
     b'{"value":"%d","context":"Sample.Periodic","measurand":"Power.Active.Import","unit":"W"}]}]}]'
@@ -32,7 +32,7 @@ _METER_START_WH = 1_000_000
 _W = 1000.0
 _STAY_S = 8.0 * 3600.0
 _NEED_H = 3.0
-"""What a driver wants: so many hours at the default power, of those it stays."""
+"""Energy need of a driver, in hours at the default power."""
 _DEFAULT_LEVEL = 0
 _ACCEPTED = b'{"status":"Accepted"}'
 _REJECTED = b'{"status":"Rejected"}'
@@ -40,7 +40,7 @@ _UNKNOWN = b'{"status":"Unknown"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posts:
+class SwarmNameplates:
     """Nameplates of a swarm's stations, one connector each.
 
     Attributes:
@@ -59,11 +59,11 @@ class Posts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What a swarm was told and what it holds.
+class ReceivedProfiles:
+    """Charging profiles a swarm has received and those in force.
 
     Attributes:
-        ids: Profile id of every SetChargingProfile in the order of arrival, the link's own among them, shape ``(n,)``.
+        ids: Id of every SetChargingProfile in the order of arrival, the link's own profiles included, shape ``(n,)``.
         at_s: Epoch seconds of each arrival, shape ``(n,)``.
         holds: Id of the dispatch profile in force at every station, 0 where there is none, shape ``(n_stations,)``.
     """
@@ -73,34 +73,34 @@ class Heard:
     holds: IdArray
 
 
-class ObedientSwarm(Swarm):
+class ChargingSwarm(Swarm):
     """Stations with cars.
 
     Args:
         address: Host and port of the central system.
-        posts: The stations.
+        nameplates: The stations.
         sources: Local addresses to connect from, in turn.
-        now_s: Epoch seconds, of the clock the service lives by.
-        at_once: Stations between dialling and being ready.
+        now_s: Epoch seconds by the service's clock.
+        at_once: Greatest number of stations between connecting and being ready.
     """
 
     def __init__(
         self,
         address: tuple[str, int],
-        posts: Posts,
+        nameplates: SwarmNameplates,
         *,
         sources: Sequence[str],
         now_s: Callable[[], float],
         at_once: int = 256,
     ) -> None:
-        super().__init__(address, posts.keys, sources=sources, now_s=now_s, at_once=at_once)
-        count = len(posts.keys)
-        self._posts = posts
+        super().__init__(address, nameplates.keys, sources=sources, now_s=now_s, at_once=at_once)
+        count = len(nameplates.keys)
+        self._nameplates = nameplates
         self._volts = Supply().volts
         self._began = stamp(now_s()).encode()
         self._transaction = [0] * count
-        self._promised = [False] * count
-        self._limit_kw = posts.p_max_kw.tolist()
+        self._needs_sent = [False] * count
+        self._limit_kw = nameplates.p_max_kw.tolist()
         self._dispatch_kw = [math.inf] * count
         self._dispatch_until_s = [-math.inf] * count
         self._dispatch_id = [0] * count
@@ -108,22 +108,22 @@ class ObedientSwarm(Swarm):
         self._metered_s = [now_s()] * count
         self._ids, self._at_s = array("q"), array("d")
 
-    def heard(self) -> Heard:
-        """Return what was heard so far and what is in force now."""
+    def received(self) -> ReceivedProfiles:
+        """Return the profiles received so far and those in force now."""
         now_s = self._now_s()
         alive = np.array(self._dispatch_until_s) > now_s
-        return Heard(
+        return ReceivedProfiles(
             ids=np.array(self._ids, dtype=np.int64),
             at_s=np.array(self._at_s, dtype=np.float64),
             holds=np.where(alive, np.array(self._dispatch_id, dtype=np.int64), 0),
         )
 
     def power_kw(self, number: int, now_s: float) -> float:
-        """Return what the station gives its car now: less than its floor is none."""
+        """Return the power of the car now; below the floor it is none."""
         held = self._dispatch_until_s[number] > now_s
         limit_kw = self._dispatch_kw[number] if held else self._limit_kw[number]
-        power_kw = min(limit_kw, float(self._posts.p_max_kw[number]))
-        return power_kw if power_kw >= float(self._posts.floor_kw[number]) - 1e-3 else 0.0
+        power_kw = min(limit_kw, float(self._nameplates.p_max_kw[number]))
+        return power_kw if power_kw >= float(self._nameplates.floor_kw[number]) - 1e-3 else 0.0
 
     # Swarm.
 
@@ -131,45 +131,47 @@ class ObedientSwarm(Swarm):
         if self._next_due <= 0.0:
             super()._begin_metering(now, busy)
 
-    def _introduce(self, member: Member, payload: bytes) -> None:
-        """Begin a transaction and state the driver's wish, once; on later connections both go on."""
-        number = member.number
+    def _status_answered(self, station: SwarmStation, payload: bytes) -> None:
+        """Start a transaction and state the charging needs, once; on later connections both continue."""
+        number = station.number
         if b'"transactionId"' in payload:
             self._transaction[number] = int(orjson.loads(payload)[2]["transactionId"])
         elif self._transaction[number] and b'"status"' in payload:
-            self._promised[number] = True
+            self._needs_sent[number] = True
             self.tally.errors += _ACCEPTED[1:-1] not in payload.replace(b" ", b"")
         if not self._transaction[number]:
-            self._ask(member, _START % (_METER_START_WH, self._began))
-        elif not self._promised[number]:
-            self._ask(member, self._wish(number))
+            self._call(station, _START % (_METER_START_WH, self._began))
+        elif not self._needs_sent[number]:
+            self._call(station, self._charging_needs(number))
         else:
-            super()._introduce(member, payload)
+            super()._status_answered(station, payload)
 
-    def _wish(self, number: int) -> bytes:
+    def _charging_needs(self, number: int) -> bytes:
         promise = Promise(
-            energy_kwh=_NEED_H * float(self._posts.default_kw[number]), departure_s=self._now_s() + _STAY_S
+            energy_kwh=_NEED_H * float(self._nameplates.default_kw[number]), departure_s=self._now_s() + _STAY_S
         )
         text = write_driver_promise(self._transaction[number], promise)
         body = {"vendorId": VENDOR, "messageId": DRIVER_PROMISE, "data": text}
         return b'"DataTransfer",' + orjson.dumps(body) + b"]"
 
-    def _response(self, member: Member, action: bytes, payload: bytes) -> bytes:
+    def _answer(self, station: SwarmStation, action: bytes, payload: bytes) -> bytes:
         if action == b"SetChargingProfile":
             self.tally.profiles += 1
-            return self._take_profile(member.number, orjson.loads(payload)[3])
+            return self._take_profile(station.number, orjson.loads(payload)[3])
         if action == b"ClearChargingProfile":
-            return self._clear_profile(member.number, orjson.loads(payload)[3])
-        return super()._response(member, action, payload)
+            return self._clear_profile(station.number, orjson.loads(payload)[3])
+        return super()._answer(station, action, payload)
 
-    def _meter(self, member: Member) -> None:
-        number, now_s = member.number, self._now_s()
+    def _meter(self, station: SwarmStation) -> None:
+        number, now_s = station.number, self._now_s()
         power_w = self.power_kw(number, now_s) * _W
         self._energy_wh[number] += power_w * max(now_s - self._metered_s[number], 0.0) / 3600.0
         self._metered_s[number] = now_s
         # To the millisecond: an answer and the meter value after it may lie closer together than the swarm's stamp.
         at = stamp(now_s).encode()
-        self._ask(member, _METER % (self._transaction[number], at, round(self._energy_wh[number]), round(power_w)))
+        self._call(
+            station, METER_VALUES % (self._transaction[number], at, round(self._energy_wh[number]), round(power_w))
+        )
 
     # Profiles.
 
@@ -195,7 +197,7 @@ class ObedientSwarm(Swarm):
         period = schedule["chargingSchedulePeriod"][0]
         if schedule["chargingRateUnit"] == RateUnit.W:
             return float(period["limit"]) / _W
-        phases = int(period.get("numberPhases", self._posts.phases[number]))
+        phases = int(period.get("numberPhases", self._nameplates.phases[number]))
         return float(period["limit"]) * self._volts * phases / _W
 
     def _clear_profile(self, number: int, body: Json) -> bytes:

@@ -6,12 +6,12 @@ import numpy as np
 
 from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
-from adapters.ocpp.simulated.obedient import ObedientSwarm, Posts
+from adapters.ocpp.simulated.charging_swarm import ChargingSwarm, SwarmNameplates
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
 from vpp.domain.session import SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
-from vpp.lab.compose.car_load import posts_of, sources_of
+from vpp.lab.compose.car_load import nameplates_of, source_addresses
 
 COUNT = 6
 ROWS = range(3, 3 + COUNT)
@@ -19,7 +19,7 @@ INDEX = fleet(*(resource(n, f"S{n}/1") for n in ROWS))
 YES = (OutcomeStatus.ACCEPTED, Reason.NONE)
 
 
-async def _live(swarm: ObedientSwarm, until: object, *, every_s: float = 0.2) -> None:
+async def _live(swarm: ChargingSwarm, until: object, *, every_s: float = 0.2) -> None:
     for _ in range(2000):
         if callable(until) and until():
             return
@@ -28,14 +28,16 @@ async def _live(swarm: ObedientSwarm, until: object, *, every_s: float = 0.2) ->
     raise AssertionError("not in time")
 
 
-async def _come(swarm: ObedientSwarm, link: OcppLink) -> None:
+async def _come(swarm: ChargingSwarm, link: OcppLink) -> None:
     swarm.connect()
     await _live(swarm, lambda: swarm.tally.ready == COUNT and link.connected == COUNT and not link.waiting_setups)
 
 
-def _swarm(link: OcppLink) -> ObedientSwarm:
-    posts: Posts = posts_of(INDEX, list(ROWS))
-    return ObedientSwarm(("127.0.0.1", link.port), posts, sources=sources_of(7, COUNT), now_s=link_clock.now_s)
+def _swarm(link: OcppLink) -> ChargingSwarm:
+    nameplates: SwarmNameplates = nameplates_of(INDEX, list(ROWS))
+    return ChargingSwarm(
+        ("127.0.0.1", link.port), nameplates, sources=source_addresses(7, COUNT), now_s=link_clock.now_s
+    )
 
 
 link_clock = clock()
@@ -54,9 +56,9 @@ async def test_an_obedient_station_has_a_car_with_a_wish_and_meters_what_it_is_l
             link.send(setpoints(*((row, row, Layer.DISPATCH, 5.0, until_s) for row in ROWS)))
             await _live(swarm, lambda: all(sink.ended.get(row) == YES for row in ROWS))
             await _live(swarm, lambda: all(4.9 < sink.values[row, Quantity.POWER_KW] <= 5.0 for row in ROWS))
-            heard = swarm.heard()
-            assert heard.holds.tolist() == list(ROWS)
-            assert np.isin(list(ROWS), heard.ids).all()
+            received = swarm.received()
+            assert received.holds.tolist() == list(ROWS)
+            assert np.isin(list(ROWS), received.ids).all()
             assert (swarm.tally.wrong_ids, swarm.tally.errors, swarm.tally.lost) == (0, 0, 0)
         finally:
             swarm.close()
@@ -76,18 +78,18 @@ async def test_a_released_station_meters_its_default_again_and_a_returning_one_k
             await _live(swarm, lambda: sink.ended.get(3) == YES)
             await _live(swarm, lambda: sink.values[4, Quantity.POWER_KW] > 0.0)
             await _live(swarm, lambda: 7.9 < sink.values[3, Quantity.POWER_KW] <= 8.0)
-            assert not swarm.heard().holds.any()
+            assert not swarm.received().holds.any()
             swarm.drop()
             await sink.until(lambda: link.connected == 0)
             started = sum(isinstance(event, SessionStarted) for event in sink.events)
             await _come(swarm, link)
             assert sum(isinstance(event, SessionStarted) for event in sink.events) == started
-            own = swarm.heard().ids[swarm.heard().ids < PROBE_PROFILE_ID]
+            own = swarm.received().ids[swarm.received().ids < PROBE_PROFILE_ID]
             assert sorted(own.tolist())[:2] == [1, 2]
         finally:
             swarm.close()
 
 
 def test_addresses_of_two_swarms_never_meet() -> None:
-    assert not set(sources_of(0, 12_000)) & set(sources_of(1, 12_000))
-    assert len(sources_of(0, 12_000)) == 3
+    assert not set(source_addresses(0, 12_000)) & set(source_addresses(1, 12_000))
+    assert len(source_addresses(0, 12_000)) == 3
