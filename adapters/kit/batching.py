@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -110,10 +110,10 @@ class Batcher:
         if self._sink is not None:
             self._sink.healed(self._adapter, kind)
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """Pass on that a device was refused."""
         if self._sink is not None:
-            self._sink.knocked(knock)
+            self._sink.connection_refused(refused)
 
     def flush(self) -> None:
         """Deliver what was collected so far; keep it where there is no sink yet."""

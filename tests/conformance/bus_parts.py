@@ -11,7 +11,7 @@ from vpp.bus.gateway.gateway import Gateway
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.domain.errors import BusError
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.knock import Knock, KnockBook
+from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -61,7 +61,7 @@ class Ears:
         self.samples = 0
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.repaired: Counter[tuple[str, str]] = Counter()
-        self.knocks = KnockBook()
+        self.refused_connections = RefusedConnections()
         self.order: list[str] = []
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -91,9 +91,9 @@ class Ears:
         """Count."""
         self.repaired[adapter, kind] += 1
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """Note."""
-        self.knocks.take(knock)
+        self.refused_connections.take(refused)
 
     def connected(self, row: int) -> bool:
         """Return what was last said of a row."""

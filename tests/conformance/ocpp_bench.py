@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from adapters.ocpp.central_system.server import OcppLink
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -77,7 +77,7 @@ class Sink:
     events: list[SessionEvent] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
-    knocks: list[Knock] = field(default_factory=list)
+    refused_connections: list[RefusedConnection] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def telemetry(self, batch: TelemetryBatch) -> None:
@@ -112,9 +112,9 @@ class Sink:
         self.repaired.append(kind)
         self._news.set()
 
-    def knocked(self, knock: Knock) -> None:
-        assert knock.adapter == "ocpp"
-        self.knocks.append(knock)
+    def connection_refused(self, refused: RefusedConnection) -> None:
+        assert refused.adapter == "ocpp"
+        self.refused_connections.append(refused)
         self._news.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:

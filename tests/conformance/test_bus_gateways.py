@@ -17,7 +17,7 @@ from vpp.bus.transport import subjects
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.bus.transport.nats import NatsBus
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -71,12 +71,12 @@ async def test_who_knocked_at_a_gateway_is_known_at_the_leader(bus: Bus) -> None
     async with leading(bus, city(1)) as (_, ears), serving("g1", bus, devices):
         assert devices.sink is not None
         for number in range(700):
-            knock = Knock(
+            refused = RefusedConnection(
                 adapter="ocpp", identity=f"CS-{number % 600}", peer="192.0.2.1", reason="path", first_s=1.0, last_s=2.0
             )
-            devices.sink.knocked(knock)
-        await until(lambda: len(ears.knocks) == 600)
-        found = {knock.identity: knock.count for knock in ears.knocks}
+            devices.sink.connection_refused(refused)
+        await until(lambda: len(ears.refused_connections) == 600)
+        found = {refused.identity: refused.count for refused in ears.refused_connections}
         assert (found["CS-0"], found["CS-599"]) == (2, 1)
 
 

@@ -69,7 +69,7 @@ class Plain:
         self.writer = writer
 
     @classmethod
-    async def knock(cls, port: int, *lines: str, path: str = "/ocpp/CP1") -> "tuple[Plain, str]":
+    async def refused(cls, port: int, *lines: str, path: str = "/ocpp/CP1") -> "tuple[Plain, str]":
         """Send a request of the usual head and ``lines``; return the connection and the response's head."""
         self = cls(*await asyncio.open_connection("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
@@ -310,7 +310,7 @@ async def test_pain_16_a_stopped_clock_does_not_make_two_cars_one() -> None:
 async def test_pain_17_a_dead_socket_does_not_keep_the_new_one_out_nor_does_its_late_close_end_it() -> None:
     sink = Sink()
     async with central(sink) as link:
-        dead, head = await Plain.knock(link.port, *UPGRADE)
+        dead, head = await Plain.refused(link.port, *UPGRADE)
         assert " 101 " in head
         dead.say(BOOT)
         await dead.answer("boot")
@@ -324,7 +324,7 @@ async def test_pain_17_a_dead_socket_does_not_keep_the_new_one_out_nor_does_its_
 async def test_pain_18_a_half_closed_connection_is_a_closed_one() -> None:
     sink = Sink()
     async with central(sink) as link:
-        half, _ = await Plain.knock(link.port, *UPGRADE)
+        half, _ = await Plain.refused(link.port, *UPGRADE)
         half.say(BOOT)
         await half.answer("boot")
         await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 1.0)
@@ -349,7 +349,7 @@ async def test_pain_20_a_station_that_knows_no_pong_lives_on_by_what_it_says(mon
     monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.6)
     sink = Sink()
     async with central(sink, boot_interval_s=1, clock=clock(speed=50.0)) as link:
-        mute, _ = await Plain.knock(link.port, *UPGRADE)
+        mute, _ = await Plain.refused(link.port, *UPGRADE)
         mute.say(BOOT)
         await mute.answer("boot")
         for number in range(8):  # longer than the limit; pings come and are not answered
@@ -382,7 +382,7 @@ async def test_pain_21_a_station_that_reconnects_again_and_again_is_served_each_
 async def test_pain_22_reserved_bits_without_an_extension_are_looked_through_and_counted() -> None:
     sink = Sink()
     async with central(sink) as link:
-        odd, _ = await Plain.knock(link.port, *UPGRADE)
+        odd, _ = await Plain.refused(link.port, *UPGRADE)
         odd.say(BOOT, reserved=0x40)
         assert (await odd.answer("boot"))[2]["status"] == "Accepted"
         assert sink.rejected == ["reserved_bits"]
@@ -391,7 +391,7 @@ async def test_pain_22_reserved_bits_without_an_extension_are_looked_through_and
 
 async def test_pain_22_reserved_bits_close_the_connection_where_policy_has_it() -> None:
     async with central(Sink(), tolerance=server.Tolerance(reserved_bits=False)) as link:
-        odd, _ = await Plain.knock(link.port, *UPGRADE)
+        odd, _ = await Plain.refused(link.port, *UPGRADE)
         odd.say(BOOT, reserved=0x40)
         assert (await odd.end())[-2:] == CloseCode.PROTOCOL_ERROR.to_bytes(2, "big")
         odd.close()
@@ -399,14 +399,14 @@ async def test_pain_22_reserved_bits_close_the_connection_where_policy_has_it() 
 
 async def test_pain_23_a_missing_subprotocol_is_taken_for_16_unless_policy_forbids_it() -> None:
     async with central(Sink()) as link:
-        old, head = await Plain.knock(link.port, "Connection: Upgrade")
+        old, head = await Plain.refused(link.port, "Connection: Upgrade")
         assert "101" in head
         assert "Sec-WebSocket-Protocol" not in head
         old.say(BOOT)
         assert (await old.answer("boot"))[2]["status"] == "Accepted"
         old.close()
     async with central(Sink(), tolerance=server.Tolerance(missing_subprotocol=False)) as link:
-        old, _ = await Plain.knock(link.port, "Connection: Upgrade")
+        old, _ = await Plain.refused(link.port, "Connection: Upgrade")
         assert (await old.end())[-2:] == CloseCode.PROTOCOL_ERROR.to_bytes(2, "big")
         old.close()
 
@@ -414,7 +414,7 @@ async def test_pain_23_a_missing_subprotocol_is_taken_for_16_unless_policy_forbi
 async def test_pain_23_a_missing_connection_header_is_overlooked_unless_policy_forbids_it() -> None:
     for tolerated, status in ((True, "101"), (False, "400")):
         async with central(Sink(), tolerance=server.Tolerance(missing_connection=tolerated)) as link:
-            one, head = await Plain.knock(link.port, "Sec-WebSocket-Protocol: ocpp1.6")
+            one, head = await Plain.refused(link.port, "Sec-WebSocket-Protocol: ocpp1.6")
             assert head.split(" ")[1] == status
             one.close()
 

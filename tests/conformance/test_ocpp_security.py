@@ -188,7 +188,7 @@ async def test_a_link_with_a_drain_rate_drains_when_it_closes() -> None:
 async def test_a_station_that_does_not_read_is_dropped_and_hurts_nobody() -> None:
     sink = Sink()
     async with central(sink) as link, station(link, "CP2") as neighbour:
-        deaf, _ = await Plain.knock(link.port, *UPGRADE)
+        deaf, _ = await Plain.refused(link.port, *UPGRADE)
         deaf.say(BOOT)
         await deaf.answer("boot")
         await sink.until(lambda: sink.values.get((EV, Quantity.CONNECTED)) == 1.0)

@@ -276,7 +276,11 @@ async def test_with_keys_a_known_id_and_an_unknown_one_are_refused_alike(credent
             ]
         assert said == [(401, said[0][1])] * 3
         assert (await status(link.port, f"Authorization: {basic('CP1', 'right')}"))[0] == 101
-        assert [knock.reason for knock in sink.knocks] == ["unauthorized", "unknown_station", "unauthorized"]
+        assert [refused.reason for refused in sink.refused_connections] == [
+            "unauthorized",
+            "unknown_station",
+            "unauthorized",
+        ]
         assert sink.rejected == ["unauthorized"] * 3
 
 
@@ -324,7 +328,7 @@ async def test_stations_come_in_by_every_path_that_is_set_and_by_no_other() -> N
             assert (await status(link.port, line=f"GET {path} HTTP/1.1"))[0] == 101
         for path in ("/other/CP1", "/cs/CP1/", "/"):
             assert (await status(link.port, line=f"GET {path} HTTP/1.1"))[0] == 404
-        assert [knock.identity for knock in sink.knocks] == ["other/CP1", "cs/CP1/", "/"]
+        assert [refused.identity for refused in sink.refused_connections] == ["other/CP1", "cs/CP1/", "/"]
 
 
 @pytest.mark.parametrize("paths", [(), ("ocpp/{id}",), ("/ocpp/",), ("/{id}/{id}",), ("/\u00e9/{id}",)])
@@ -340,11 +344,13 @@ async def test_who_knocked_is_known_by_id_address_and_reason_with_control_charac
     async with central(sink) as link:
         for path in ("NOBODY", "NOBODY", "evil%0d%0aINFO%20fake", "%1b%5b31mred", "%E2%80%AEtxt", "a" * 3000):
             assert (await status(link.port, line=f"GET /ocpp/{path} HTTP/1.1"))[0] == 404
-        assert [knock.identity[:30] for knock in sink.knocks] == [
+        assert [refused.identity[:30] for refused in sink.refused_connections] == [
             *("NOBODY", "NOBODY", "evil\\r\\nINFO fake", "\\x1b[31mred", "\\u202etxt", "a" * 30)
         ]
-        assert {(knock.peer, knock.reason) for knock in sink.knocks} == {("127.0.0.1", "unknown_station")}
-        assert max(len(knock.identity) for knock in sink.knocks) == 120
+        assert {(refused.peer, refused.reason) for refused in sink.refused_connections} == {
+            ("127.0.0.1", "unknown_station")
+        }
+        assert max(len(refused.identity) for refused in sink.refused_connections) == 120
         lines = [record.message for record in caplog.records]
         assert sum("station NOBODY knocked from 127.0.0.1" in line for line in lines) == 1  # once in ten minutes
         assert len(lines) == 5
@@ -356,7 +362,7 @@ async def test_a_flood_of_ids_fills_no_log(caplog: pytest.LogCaptureFixture) -> 
     async with central(sink) as link:
         for number in range(60):
             await status(link.port, line=f"GET /ocpp/N{number} HTTP/1.1")
-        assert len(sink.knocks) == 60
+        assert len(sink.refused_connections) == 60
         assert len(caplog.records) < 50  # twenty at once, and one in five seconds
 
 

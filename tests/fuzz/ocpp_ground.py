@@ -16,7 +16,7 @@ from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import RawStation, central, fleet, resource, station
 from tests.fuzz.engine import Tally
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch
@@ -39,7 +39,7 @@ class CountingSink:
         self.rejected: Counter[str] = Counter()
         self.repaired: Counter[str] = Counter()
         self.samples = 0
-        self.knocks = 0
+        self.refused_connections = 0
 
     def telemetry(self, batch: TelemetryBatch) -> None:
         """See ``LinkSink``."""
@@ -59,9 +59,9 @@ class CountingSink:
         """See ``LinkSink``."""
         self.repaired[kind] += 1
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """See ``LinkSink``."""
-        self.knocks += knock.count
+        self.refused_connections += refused.count
 
 
 class Ground:

@@ -76,7 +76,7 @@ async def run(inputs: Iterator[bytes], tally: Tally) -> None:
         while batch := list(islice(inputs, AT_ONCE)):
             await asyncio.gather(*(_knock(place, head) for head in batch))
             await place.ask_neighbour()
-        tally.notes["knocks"] = place.sink.knocks
+        tally.notes["knocks"] = place.sink.refused_connections
 
 
 async def _knock(place: Ground, head: bytes) -> None:

@@ -33,8 +33,8 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
 from vpp.domain.holidays import CHINA
-from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestDraft, Revision
 from vpp.domain.resource import Resource
@@ -326,9 +326,9 @@ class VirtualPowerPlant:
         """Iterate events."""
         return self._news.subscribe(after)
 
-    def knocks(self) -> Sequence[Knock]:
+    def refused_connections(self) -> Sequence[RefusedConnection]:
         """Return the ids that were not let in, the latest first."""
-        return list(self._plane.knocks)
+        return list(self._plane.refused_connections)
 
     def ready(self) -> Mapping[str, bool]:
         """Return named readiness checks."""

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import IdArray, RowArray, TelemetryBatch
@@ -35,7 +35,7 @@ class LinkSink(Protocol):
         """Count a cosmetic fault that was repaired, its message accepted; ``kind`` is from a bounded list."""
         ...
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """Record a device whose connection was refused."""
         ...
 

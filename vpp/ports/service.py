@@ -9,8 +9,8 @@ from vpp.domain.event import StreamEvent
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
-from vpp.domain.knock import Knock
 from vpp.domain.performance import Performance
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
 from vpp.domain.resource import Resource
@@ -208,7 +208,7 @@ class ServiceStatus(Protocol):
         """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more."""
         ...
 
-    def knocks(self) -> Sequence[Knock]:
+    def refused_connections(self) -> Sequence[RefusedConnection]:
         """Return the devices whose connection was refused, the latest first."""
         ...
 

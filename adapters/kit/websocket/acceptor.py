@@ -71,7 +71,7 @@ class Host(Protocol):
         """Count a connection that was not let in."""
         ...
 
-    def knocked(self, name: str, peer: str, reason: str) -> None:
+    def connection_refused(self, name: str, peer: str, reason: str) -> None:
         """Note a station that was not let in: who it said it was, from where, and why it was not."""
         ...
 
@@ -125,9 +125,11 @@ class Acceptor:
         if fault is not None:
             self._turn_away(channel, handshake.refusal(fault, **_EXTRA.get(fault, {})), "bad_request")
         elif handshake.is_of_browser(request):
-            self._knocked(channel, handshake.refusal(HTTPStatus.FORBIDDEN), names or [request.target], "browser")
+            self._refuse_connection(
+                channel, handshake.refusal(HTTPStatus.FORBIDDEN), names or [request.target], "browser"
+            )
         elif not names:
-            self._knocked(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [request.target], "path")
+            self._refuse_connection(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [request.target], "path")
         else:
             self._greet_station(channel, request, names)
 
@@ -137,10 +139,10 @@ class Acceptor:
         known = self._host.knows(station)
         if not self._is_itself(channel, request, station):
             reason = "unauthorized" if known else "unknown_station"
-            self._host.knocked(station, channel.peer_address(), reason)
+            self._host.connection_refused(station, channel.peer_address(), reason)
             self._turn_away(channel, handshake.unauthorized(self._realm), "unauthorized")
         elif not known:
-            self._knocked(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [station], "unknown_station")
+            self._refuse_connection(channel, handshake.refusal(HTTPStatus.NOT_FOUND), [station], "unknown_station")
         else:
             self._admit(channel, request, station)
 
@@ -194,8 +196,8 @@ class Acceptor:
         else:
             self._host.welcome(channel, station, subprotocol)
 
-    def _knocked(self, channel: WebSocketConnection, refusal: bytes, names: list[str], reason: str) -> None:
-        self._host.knocked(names[0], channel.peer_address(), reason)
+    def _refuse_connection(self, channel: WebSocketConnection, refusal: bytes, names: list[str], reason: str) -> None:
+        self._host.connection_refused(names[0], channel.peer_address(), reason)
         self._turn_away(channel, refusal, reason)
 
     def _turn_away(self, channel: WebSocketConnection, refusal: bytes, reason: str) -> None:

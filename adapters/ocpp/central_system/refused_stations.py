@@ -6,7 +6,7 @@ from adapters.kit.admission import Bucket
 from adapters.kit.batching import Batcher
 from adapters.kit.poller import Poller
 from adapters.ocpp.messages.ocpp_j import ADAPTER
-from vpp.domain.knock import Knock, printable
+from vpp.domain.refused_connection import RefusedConnection, printable
 from vpp.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,10 @@ class RefusedStations:
     def take(self, name: str, peer: str, reason: str) -> None:
         """Note that a station was not let in, by what it called itself."""
         identity, at_s = printable(name), self._clock.now_s()
-        knock = Knock(adapter=ADAPTER, identity=identity, peer=peer, reason=reason, first_s=at_s, last_s=at_s)
-        self._coalescer.knocked(knock)
+        refused = RefusedConnection(
+            adapter=ADAPTER, identity=identity, peer=peer, reason=reason, first_s=at_s, last_s=at_s
+        )
+        self._coalescer.connection_refused(refused)
         now = self._poller.now
         if now >= self._logged.get(identity, now) and self._lines.take(now):
             self._logged.pop(identity, None)

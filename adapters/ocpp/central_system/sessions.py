@@ -97,7 +97,7 @@ class Sessions:
         self._away: deque[tuple[float, StationState]] = deque()
         self._to_pump: dict[Session, None] = {}
         self._to_set_up: dict[Session, None] = {}
-        self._knocks = RefusedStations(coalescer, clock, hub.poller)
+        self._refused_connections = RefusedStations(coalescer, clock, hub.poller)
         self._tick: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Session]:
@@ -310,9 +310,9 @@ class Sessions:
         """See ``acceptor.Host``."""
         self._coalescer.rejected(reason)
 
-    def knocked(self, name: str, peer: str, reason: str) -> None:
+    def connection_refused(self, name: str, peer: str, reason: str) -> None:
         """See ``acceptor.Host``."""
-        self._knocks.take(name, peer, reason)
+        self._refused_connections.take(name, peer, reason)
 
     # The rest.
 

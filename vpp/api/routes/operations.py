@@ -59,8 +59,8 @@ async def metrics(request: Request) -> Response:
 @router.get("/knocks", summary="Devices that knocked and were not let in", responses=documented(401, 422))
 async def knocks(administration: TheAdministration, page: ThePage) -> Page[KnockView]:
     """Return ids that nobody registered, whose key was wrong and the like, the one that knocked last first."""
-    found = administration.knocks()
-    items = [KnockView.of(knock) for knock in found[page.offset : page.offset + page.limit]]
+    found = administration.refused_connections()
+    items = [KnockView.of(refused) for refused in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from vpp.api.schemas.base import Schema
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.timegrid import instant
 
 
@@ -22,14 +22,14 @@ class KnockView(Schema):
     count: int
 
     @classmethod
-    def of(cls, knock: Knock) -> Self:
+    def of(cls, refused: RefusedConnection) -> Self:
         """Return an id as it is shown."""
         return cls(
-            adapter=knock.adapter,
-            id=knock.identity,
-            peer=knock.peer,
-            reason=knock.reason,
-            first_at=instant(knock.first_s),
-            last_at=instant(knock.last_s),
-            count=knock.count,
+            adapter=refused.adapter,
+            id=refused.identity,
+            peer=refused.peer,
+            reason=refused.reason,
+            first_at=instant(refused.first_s),
+            last_at=instant(refused.last_s),
+            count=refused.count,
         )

@@ -11,7 +11,7 @@ import structlog
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.fleet import ADAPTERS, FleetIndex
-from vpp.domain.knock import Knock, KnockBook
+from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
@@ -62,7 +62,7 @@ class DevicePlane:
     def __init__(self, links: Sequence[DeviceLink], ingest: Ingest, clock: Clock) -> None:
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.repaired: Counter[tuple[str, str]] = Counter()
-        self.knocks = KnockBook()
+        self.refused_connections = RefusedConnections()
         self._links = {link.name: link for link in links}
         self._ingest = ingest
         self._clock = clock
@@ -155,9 +155,9 @@ class DevicePlane:
         """Count a repaired message."""
         self.repaired[adapter, kind] += 1
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """Note an id that was not let in."""
-        self.knocks.take(knock)
+        self.refused_connections.take(refused)
 
     def pollers(self) -> Mapping[str, Callable[[], float]]:
         """Return what tells the wall seconds since a link's poller last turned, by adapter, for those that have one."""

@@ -19,13 +19,13 @@ from vpp.bus.messages.frames import (
     age_frame,
     car_frames,
     claim_frames,
-    knock_frames,
     outcome_frames,
+    refused_connection_frames,
     tally_frame,
     telemetry_frames,
 )
 from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
-from vpp.domain.knock import Knock, KnockBook
+from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.session import SessionEvent, SessionPromised
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import Quantity, RowArray, TelemetryBatch
@@ -79,7 +79,7 @@ class Uplink:
         self._most_samples = most_samples
         self._stretches: deque[_Stretch] = deque([_Stretch()])
         self._tallies = {kind: Counter[tuple[str, str]]() for kind in (Kind.REJECTED, Kind.HEALED)}
-        self._knocks = KnockBook()
+        self._refused_connections = RefusedConnections()
         self._ages: dict[str, float] = {}
         self._frames: deque[bytes] = deque()
         self._waiting = 0
@@ -88,7 +88,7 @@ class Uplink:
     @property
     def empty(self) -> bool:
         """Nothing waits."""
-        waiting = (self._frames, self._knocks, self._ages, *self._tallies.values())
+        waiting = (self._frames, self._refused_connections, self._ages, *self._tallies.values())
         return not any(waiting) and all(one.empty for one in self._stretches)
 
     def resize(self, count: int) -> None:
@@ -135,9 +135,9 @@ class Uplink:
         self._tallies[Kind.HEALED][adapter, kind] += 1
         self.work.set()
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """See ``LinkSink``."""
-        self._knocks.take(knock)
+        self._refused_connections.take(refused)
         self.work.set()
 
     def aged(self, ages: Mapping[str, float]) -> None:
@@ -185,7 +185,7 @@ class Uplink:
             if counts:
                 self._frames.append(tally_frame(kind, counts))
                 counts.clear()
-        self._frames.extend(knock_frames(self._knocks.drain()))
+        self._frames.extend(refused_connection_frames(self._refused_connections.drain()))
         if self._ages:
             self._frames.append(age_frame(self._ages))
             self._ages = {}

@@ -12,9 +12,9 @@ from vpp.bus.messages.frames import (
     ages_of,
     cars_of,
     claims_of,
-    knocks_of,
     outcomes_of,
     receipt,
+    refused_connections_of,
     tally_of,
     telemetry_of,
 )
@@ -110,9 +110,9 @@ class UplinkReader:
                 for adapter, reason, count in tally_of(frame):
                     for _ in range(min(count, _COUNTED_AT_ONCE)):
                         count_one(adapter, reason)
-            case Kind.KNOCKS:
-                for knock in knocks_of(frame):
-                    self._sink.knocked(knock)
+            case Kind.REFUSED_CONNECTIONS:
+                for refused in refused_connections_of(frame):
+                    self._sink.connection_refused(refused)
             case Kind.AGES:
                 gateway.note_ages(ages_of(frame))
             case _:

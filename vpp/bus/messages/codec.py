@@ -66,7 +66,7 @@ class Kind(IntEnum):
     """Request for a page, one row; number: position of its first row."""
     SUPERSEDED = 15
     """Device sessions elsewhere that are newer than those of the receiving gateway."""
-    KNOCKS = 16
+    REFUSED_CONNECTIONS = 16
     """Ids whose connection a gateway refused."""
     AGES = 17
     """Wall seconds since the pollers of a gateway's links last turned."""
@@ -113,7 +113,7 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     ),
     Kind.REJECTED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
     Kind.HEALED: (("adapter", TEXT), ("reason", TEXT), ("count", "<u4")),
-    Kind.KNOCKS: (
+    Kind.REFUSED_CONNECTIONS: (
         *((name, TEXT) for name in ("adapter", "identity", "peer", "reason")),
         ("first_s", "<f8"),
         ("last_s", "<f8"),

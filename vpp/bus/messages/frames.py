@@ -9,7 +9,7 @@ import numpy as np
 
 from vpp.bus.messages.codec import Frame, Kind, decode, encode
 from vpp.domain.errors import FrameError
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
@@ -199,19 +199,22 @@ def tally_of(frame: Frame) -> list[tuple[str, str, int]]:
     return list(zip(frame.texts("adapter"), frame.texts("reason"), frame.array("count").tolist(), strict=True))
 
 
-def knock_frames(knocks: Sequence[Knock]) -> Iterator[bytes]:
+def refused_connection_frames(refused_connections: Sequence[RefusedConnection]) -> Iterator[bytes]:
     """Iterate refused connections in frames of bounded length."""
-    for first in range(0, len(knocks), _FRAME_KNOCKS):
-        chosen = knocks[first : first + _FRAME_KNOCKS]
-        yield encode(Kind.KNOCKS, {name: [getattr(knock, name) for knock in chosen] for name in _KNOCK_COLUMNS})
+    for first in range(0, len(refused_connections), _FRAME_REFUSED):
+        chosen = refused_connections[first : first + _FRAME_REFUSED]
+        yield encode(
+            Kind.REFUSED_CONNECTIONS,
+            {name: [getattr(refused, name) for refused in chosen] for name in _REFUSED_COLUMNS},
+        )
 
 
-def knocks_of(frame: Frame) -> list[Knock]:
-    """Return the refused connections of a KNOCKS frame."""
-    texts = [frame.texts(name) for name in _KNOCK_COLUMNS[:4]]
-    numbers = [frame.array(name).tolist() for name in _KNOCK_COLUMNS[4:]]
+def refused_connections_of(frame: Frame) -> list[RefusedConnection]:
+    """Return the refused connections of a REFUSED_CONNECTIONS frame."""
+    texts = [frame.texts(name) for name in _REFUSED_COLUMNS[:4]]
+    numbers = [frame.array(name).tolist() for name in _REFUSED_COLUMNS[4:]]
     return [
-        Knock(adapter=a, identity=i, peer=p, reason=r, first_s=first, last_s=last, count=count)
+        RefusedConnection(adapter=a, identity=i, peer=p, reason=r, first_s=first, last_s=last, count=count)
         for a, i, p, r, first, last, count in zip(*texts, *numbers, strict=True)
     ]
 
@@ -255,8 +258,8 @@ def one(frame: Frame, name: str) -> float:
     return float(frame.array(name)[0])
 
 
-_KNOCK_COLUMNS = ("adapter", "identity", "peer", "reason", "first_s", "last_s", "count")
-_FRAME_KNOCKS = 250
+_REFUSED_COLUMNS = ("adapter", "identity", "peer", "reason", "first_s", "last_s", "count")
+_FRAME_REFUSED = 250
 """A quarter of a megabyte, if every id is as long as one may be."""
 _CAR_COLUMNS = (
     *("what", "session", "rows", "at_s", "meter_kwh"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vpp.bus.messages.frames import telemetry_frames
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -68,5 +68,5 @@ class ColumnSink:
     def healed(self, adapter: str, kind: str) -> None:
         """See ``LinkSink``."""
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """See ``LinkSink``."""

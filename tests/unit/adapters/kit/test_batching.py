@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from adapters.kit.batching import Batcher
-from vpp.domain.knock import Knock
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEnded, SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 
-KNOCK = Knock(adapter="toy", identity="m1", peer="127.0.0.1", reason="unauthorized", first_s=1.0, last_s=1.0)
+KNOCK = RefusedConnection(
+    adapter="toy", identity="m1", peer="127.0.0.1", reason="unauthorized", first_s=1.0, last_s=1.0
+)
 
 
 class Journal:
@@ -45,9 +47,9 @@ class Journal:
         """Keep it."""
         self.calls.append(("healed", (adapter, kind)))
 
-    def knocked(self, knock: Knock) -> None:
+    def connection_refused(self, refused: RefusedConnection) -> None:
         """Keep it."""
-        self.calls.append(("knocked", knock))
+        self.calls.append(("knocked", refused))
 
 
 def test_samples_keep_their_order_and_go_before_the_outcomes_they_were_collected_with() -> None:
@@ -104,7 +106,7 @@ def test_counts_and_refusals_pass_at_once_under_the_adapters_name() -> None:
     batcher.sample(0, Quantity.POWER_KW, 1.0, 1.0)
     batcher.rejected("json")
     batcher.healed("null")
-    batcher.knocked(KNOCK)
+    batcher.connection_refused(KNOCK)
     assert journal.calls == [("rejected", ("toy", "json")), ("healed", ("toy", "null")), ("knocked", KNOCK)]
 
 

@@ -20,8 +20,8 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
-from vpp.domain.knock import Knock
 from vpp.domain.performance import Baseline, IntervalResult, Performance
+from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import (
     BaselineMethod,
     BindingLimit,
@@ -359,10 +359,10 @@ class _FakePlant:
     def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
         return self.news.subscribe(after)
 
-    def knocks(self) -> Sequence[Knock]:
+    def refused_connections(self) -> Sequence[RefusedConnection]:
         """Return one id over and over."""
         return [
-            Knock(
+            RefusedConnection(
                 adapter="ocpp",
                 identity=f"CS-{n}",
                 peer="192.0.2.7",

@@ -1,16 +1,18 @@
 """Ids that were not let in, as they are kept."""
 
-from vpp.domain.knock import Knock, KnockBook, printable
+from vpp.domain.refused_connection import RefusedConnection, RefusedConnections, printable
 
 
-def knock(identity: str, at_s: float, reason: str = "unknown_station") -> Knock:
-    return Knock(adapter="ocpp", identity=identity, peer="192.0.2.1", reason=reason, first_s=at_s, last_s=at_s)
+def refused(identity: str, at_s: float, reason: str = "unknown_station") -> RefusedConnection:
+    return RefusedConnection(
+        adapter="ocpp", identity=identity, peer="192.0.2.1", reason=reason, first_s=at_s, last_s=at_s
+    )
 
 
 def test_the_same_id_is_one_entry_and_the_latest_comes_first() -> None:
-    book = KnockBook()
+    book = RefusedConnections()
     for identity, at_s in (("A", 1.0), ("B", 2.0), ("A", 3.0)):
-        book.take(knock(identity, at_s))
+        book.take(refused(identity, at_s))
     assert [(one.identity, one.first_s, one.last_s, one.count) for one in book] == [
         ("A", 1.0, 3.0, 2),
         ("B", 2.0, 2.0, 1),
@@ -18,18 +20,18 @@ def test_the_same_id_is_one_entry_and_the_latest_comes_first() -> None:
 
 
 def test_the_book_is_bounded_and_one_that_knocks_on_stays_in_it() -> None:
-    book = KnockBook(most=10)
+    book = RefusedConnections(most=10)
     for number in range(1000):
-        book.take(knock(f"X{number}", float(number)))
+        book.take(refused(f"X{number}", float(number)))
         if number % 5 == 0:
-            book.take(knock("real", float(number)))
+            book.take(refused("real", float(number)))
     assert len(book) == 10
     assert next(one for one in book if one.identity == "real").count == 200
 
 
 def test_what_is_drained_is_forgotten() -> None:
-    book = KnockBook()
-    book.take(knock("A", 1.0))
+    book = RefusedConnections()
+    book.take(refused("A", 1.0))
     assert [one.identity for one in book.drain()] == ["A"]
     assert not len(book)
 
