@@ -243,9 +243,19 @@ STEPS = st.lists(
     ),
     max_size=14,
 )
+OPENINGS = st.builds(
+    lambda draft, count: [(action, 0, draft, Verdict.FEASIBLE) for action in ("submit", "quote", "accept")][:count],
+    DRAFTS,
+    st.integers(0, 3),
+)
+"""The way to an acceptance or a part of it: steps drawn one by one hardly ever come so far."""
+WAITS = st.sampled_from((0, 0, 1, 5, 15, 60, 120))
 
 
-@given(steps=STEPS, minutes=st.lists(st.integers(0, 60), min_size=14, max_size=14))
+@given(
+    steps=st.builds(lambda opening, others: opening + others, OPENINGS, STEPS),
+    minutes=st.lists(WAITS, min_size=17, max_size=17),
+)
 @settings(max_examples=80, deadline=None)
 def test_the_journal_rebuilds_the_book(steps: list[Any], minutes: list[int]) -> None:
     journal: list[JournalEntry] = []
