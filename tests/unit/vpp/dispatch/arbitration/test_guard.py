@@ -1,10 +1,12 @@
 """An old compound whose flats take nearly all that its transformer has: who charges with what is left."""
 
 import numpy as np
+import pytest
 
+from tests.unit.vpp.planning.parts import STORAGE, V2G, state
 from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.arbitration.guard import Guarded, guard
+from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
 from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
@@ -142,3 +144,21 @@ def test_more_than_the_margin_is_given_to_nobody() -> None:
     result = _guarded(_fleet(), np.where(urgent, FLOOR_KW, np.nan), _charging(charging), everybody)
     assert SETTINGS.cap_promise_ratio * LIMIT_KW < FLATS_KW + COUNT * FLOOR_KW
     assert result.load_kw[TREE_NODE] <= SETTINGS.cap_promise_ratio * LIMIT_KW + 1e-9
+
+
+@pytest.mark.parametrize("row", [STORAGE, V2G])
+def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> None:
+    settings = DispatchSettings()
+    for soc, least_kw, most_kw in (
+        (settings.soc_min, 0.0, 10.0),
+        (settings.soc_min + 0.01, -10.0, 10.0),
+        (settings.soc_max, -10.0, 0.0),
+        (np.nan, -10.0, 10.0),
+    ):
+        charged = np.full(6, np.nan)
+        charged[row] = soc
+        for wanted, allowed in ((-10.0, least_kw), (10.0, most_kw)):
+            wanted_kw = np.full(6, np.nan)
+            wanted_kw[row] = wanted
+            safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_), settings)
+            assert safe[row] == allowed, (soc, wanted)
