@@ -3,7 +3,7 @@
 from vpp.config import Settings, windows_of
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
-from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow
+from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow
 from vpp.planning.schedule.translate import PlanningPolicy
 
 
@@ -12,11 +12,11 @@ def planning_policy(settings: Settings) -> PlanningPolicy:
     windows = windows_of(settings.reserve_windows)
     after_s = SECONDS_PER_MINUTE * (settings.release_minutes + settings.rebound_watch_minutes)
     power_kw = settings.reserve_recovery_kw
-    rebuilding = None if power_kw is None else Rebuilding(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
+    refill = None if power_kw is None else ReserveRefill(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
     return PlanningPolicy(
         reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
         regulation_kw=settings.regulation_kw or 0.0,
-        rebuilding=rebuilding,
+        refill=refill,
     )
 
 

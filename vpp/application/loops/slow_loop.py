@@ -183,7 +183,7 @@ class SlowLoop:
         if not events or plan is None or self.forecast is None:
             return None
         outlook = await asyncio.to_thread(self.outlook, state)
-        intended = await self._planner.redispatch(state, forecast=outlook, plan=plan, events=events)
+        intended = await self._planner.redispatch(state, forecast=outlook, plan=plan, commitments=events)
         if intended is None:
             _log.warning("nothing intended: the requests are steered from the plan alone")
         return intended

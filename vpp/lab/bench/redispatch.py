@@ -39,7 +39,7 @@ from vpp.planning.forecast.load_forecast import forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.planner import INTENDED_GAP_RATIO
-from vpp.planning.schedule.redispatch import CHURN_CNY_PER_KWH, PRICE_SHARE, band_of, to_event_problem
+from vpp.planning.schedule.redispatch import CHURN_CNY_PER_KWH, PRICE_SHARE, band_of, to_redispatch_problem
 from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
 
@@ -148,11 +148,11 @@ def _service(rows: int, seed: int) -> _Case:
     everybody = np.ones(len(state), dtype=np.bool_)
     event = _event(everybody, outlook.grid, _CITY_FIRST, _CITY_TARGET_KW * rows / MODEL_ROWS)
     began = time.process_time()
-    translation = to_event_problem(
+    translation = to_redispatch_problem(
         state,
         forecast=outlook,
         plan=plan,
-        events=[event],
+        commitments=[event],
         tariff=Tariff(),
         policy=PlanningPolicy(),
         count=_STEPS,

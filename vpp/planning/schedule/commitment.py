@@ -1,4 +1,4 @@
-"""A promised request as the planner sees it: who takes part, how much is due when, and what may come back."""
+"""Commitment of a request on the planner's steps: participants, power due, and the bound on its rebound."""
 
 from dataclasses import dataclass
 

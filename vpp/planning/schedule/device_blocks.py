@@ -1,4 +1,4 @@
-"""Rows of the fleet as blocks of devices: what each can do, in the optimizer's words."""
+"""Device blocks of the optimizer from rows of the fleet: cars, inverters, buildings and plants, batteries."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _CURTAILMENT_CNY_PER_KWH = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreTerms:
-    """What is asked of batteries.
+    """Bounds on the charge of batteries, and the price of their wear.
 
     Attributes:
         v2g_floor_soc: Least state of charge of a car.
@@ -51,7 +51,7 @@ def departure_step(state: FleetState, rows: IntArray, grid: TimeGrid) -> IntArra
 
 
 def charging_block(state: FleetState, movable: BoolArray, grid: TimeGrid) -> tuple[Charging, IntArray]:
-    """Return promised cars whose driver takes part, and their rows."""
+    """Return promised cars whose driver takes part as a block, and their rows."""
     cars = promised_cars(state) & state.sheddable & state.index.is_class(ResourceClass.EV)
     rows = np.flatnonzero(cars & movable & state.connected)
     power = charging_power_kw(state)[rows]
@@ -70,7 +70,7 @@ def charging_block(state: FleetState, movable: BoolArray, grid: TimeGrid) -> tup
 def solar_block(
     index: FleetIndex, movable: BoolArray, expected_kw: Powers, *, price: float = _CURTAILMENT_CNY_PER_KWH
 ) -> tuple[Solar, IntArray]:
-    """Return inverters that may be told to give less, and their rows."""
+    """Return inverters that may be curtailed as a block, and their rows."""
     rows = np.flatnonzero(index.is_class(ResourceClass.PV) & movable)
     block = Solar(
         transformer=nodes_of(index, rows),
@@ -84,10 +84,10 @@ def solar_block(
 def flexible_block(
     state: FleetState, movable: BoolArray, expected_kw: Powers, grid: TimeGrid, price: FloatArray
 ) -> tuple[Flexible, IntArray]:
-    """Return buildings and plants, and their rows.
+    """Return buildings and plants as a block, and their rows.
 
     Args:
-        state: The picture.
+        state: Snapshot of the fleet.
         movable: Which rows may be moved, shape ``(n_resources,)``.
         expected_kw: What they take when left alone, shape ``(n_resources, grid.count)``.
         grid: The steps.
@@ -131,13 +131,13 @@ def storing_block(
     """Return batteries.
 
     Args:
-        state: The picture.
+        state: Snapshot of the fleet.
         rows: Theirs.
         soc: State of charge when each becomes free, shape ``(len(rows),)``.
         arrive: First step in which it is free.
         depart: First step in which it is gone.
         grid: The steps.
-        terms: What is asked of them.
+        terms: Bounds on their charge.
     """
     index = state.index
     car = index.is_class(ResourceClass.V2G)[rows]
@@ -162,7 +162,7 @@ def storing_block(
 def _charging_kw(state: FleetState) -> FloatArray:
     """Return the power each battery charges with, shape ``(n_resources,)``: a car may take less than its station gives.
 
-    What a stationary battery says of itself is of this moment: a full one takes nothing now and all of it later.
+    What a stationary battery reports holds for this moment: a full one takes nothing now and all of it later.
     """
     most = np.maximum(state.index.nameplate.p_max_kw, 0.0)
     car = state.index.is_class(ResourceClass.V2G) & state.plugged & (state.available_max_kw > 0.0)

@@ -1,4 +1,4 @@
-"""What a plan may take back once nobody watches any more: what was drawn for a request returns at a bounded rate.
+"""Bounded recovery of the energy that batteries gave for a request, after the rebound watch has ended.
 
 The rebound cap of a request ends with its watch, but the batteries that gave it are empty then. A plan that is free to
 fill them would do so at once, wherever the price is the same for hours. So for some hours each battery may charge no
@@ -57,9 +57,9 @@ def charge_limit_kw(
     own in the problem: it holds whatever a plan is worth.
 
     Args:
-        recoveries: What recovers.
-        before: The plan before the requests; what a battery would have charged by it is nobody's rebound, what it would
-            have given is missed.
+        recoveries: Recoveries of requests.
+        before: The plan before the requests; what a battery would have charged by it is no rebound, what it would have
+            given is missing.
         rows: The batteries.
         most_kw: Greatest charge of each, shape ``(len(rows),)``.
         reserved: Steps for which reserve is held, shape ``(grid.count,)``.
@@ -94,8 +94,8 @@ def recovery_floor(
     """Return the least total for a plan after raises, ``None`` where nothing recovers from one on its steps.
 
     Args:
-        recoveries: What recovers.
-        before: The plan before the requests; what its batteries would have given is nobody's rebound.
+        recoveries: Recoveries of requests.
+        before: The plan before the requests; what its batteries would have given is no rebound.
         rows: The batteries.
         expected_kw: Total of all but the batteries, shape ``(grid.count,)``.
         grid: The steps of the plan.
@@ -112,7 +112,7 @@ def recovery_floor(
 
 
 def _room_kw(recoveries: Sequence[EnergyRecovery], grid: TimeGrid) -> FloatArray:
-    """Return what may come back in every step, infinity where nothing bounds it, shape ``(grid.count,)``."""
+    """Return the power that may return in every step, infinity where nothing bounds it, shape ``(grid.count,)``."""
     starts_s, room_kw = grid.starts_s(), np.full(grid.count, np.inf)
     for recovery in recoveries:
         inside = (starts_s + grid.step_s > recovery.from_s) & (starts_s < recovery.until_s)

@@ -1,8 +1,8 @@
-"""Crowds of batteries that are all alike, planned as one.
+"""Cohorts of identical batteries, planned as one device each.
 
 A city's ten thousand base stations are a thirtieth of its storage and nine tenths of its batteries. Batteries of equal
 parameters and equal charge that see the same prices have equal problems, and what is best for their sum is best for
-each: the same share of it. So they are planned as one battery, and each is told its share. A node that could not leave
+each: the same share of it. So they are planned as one battery, and each gets its share. A node that could not leave
 its limits whatever the devices do has no price, so they stand on the next node above them that could, or on the root.
 Equal charge means within the width of a band here; all other parameters are equal exactly.
 """
@@ -15,8 +15,8 @@ import numpy as np
 from optimizer.problem.problem import Problem, Storing
 from optimizer.problem.validation import BoolArray, FloatArray, IntArray
 
-CROWD = 1_000
-"""So many batteries of one kind are planned as one; fewer are planned one by one."""
+COHORT_SIZE = 1_000
+"""Batteries of one kind that are planned as one; fewer are planned one by one."""
 _BAND_SOC = 0.02
 """Width of the bands of charge in which batteries count as equal."""
 _SUMS = ("p_min_kw", "p_max_kw", "capacity_kwh")
@@ -37,26 +37,26 @@ class IdenticalBatteries:
     share: FloatArray
 
 
-def joined(problem: Problem, *, crowd_size: int = CROWD) -> tuple[Problem, IdenticalBatteries]:
-    """Return the problem with its crowds as one battery a band of charge, node and window, and who is in which.
+def joined(problem: Problem, *, cohort_size: int = COHORT_SIZE) -> tuple[Problem, IdenticalBatteries]:
+    """Return the problem with one battery a cohort (kind, band of charge, node and window), and the cohort of each.
 
     Args:
         problem: Batteries that may hold reserve are stationary; no others are joined.
-        crowd_size: So many batteries of one kind are a crowd.
+        cohort_size: Least number of batteries of one kind that is a cohort.
     """
     stores = problem.storing
     kind = _kinds(stores)
-    crowd = _crowd(stores, kind, crowd_size)
-    if not crowd.any():
+    alike = _alike(stores, kind, cohort_size)
+    if not alike.any():
         return problem, IdenticalBatteries(device=np.arange(len(stores), dtype=np.int64), share=np.ones(len(stores)))
     anchor = _anchors(problem)
     band = np.floor(stores.soc_start / _BAND_SOC)
-    key = np.column_stack([kind, band, anchor[stores.transformer], stores.arrive, stores.depart])[crowd]
+    key = np.column_stack([kind, band, anchor[stores.transformer], stores.arrive, stores.depart])[alike]
     _, member = np.unique(key, axis=0, return_inverse=True)
-    rest = np.flatnonzero(~crowd)
+    rest = np.flatnonzero(~alike)
     device = np.empty(len(stores), dtype=np.int64)
     device[rest] = np.arange(len(rest))
-    device[crowd] = len(rest) + member.ravel()
+    device[alike] = len(rest) + member.ravel()
     size = np.bincount(device)
     whole = _summed(stores, device, size)
     node = np.where(np.arange(len(size)) < len(rest), whole.transformer, anchor[whole.transformer])
@@ -73,9 +73,9 @@ def _kinds(stores: Storing) -> IntArray:
     return np.asarray(kind.ravel(), dtype=np.int64)
 
 
-def _crowd(stores: Storing, kind: IntArray, crowd_size: int) -> BoolArray:
+def _alike(stores: Storing, kind: IntArray, cohort_size: int) -> BoolArray:
     """Return stationary batteries of which there are very many alike, shape ``(n,)``."""
-    many = np.bincount(kind, weights=stores.reserving.astype(np.float64)) >= crowd_size
+    many = np.bincount(kind, weights=stores.reserving.astype(np.float64)) >= cohort_size
     return np.asarray(stores.reserving & many[kind])
 
 

@@ -1,4 +1,4 @@
-"""The plan and its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
+"""Plan with its fallback ladder: solved, else the tail of the previous plan, else safe defaults."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.device_blocks import storing_rows
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
-from vpp.planning.schedule.redispatch import to_event_problem, to_intended
-from vpp.planning.schedule.reserve_energy import Held, held_windows
+from vpp.planning.schedule.redispatch import to_intended, to_redispatch_problem
+from vpp.planning.schedule.reserve_energy import ReserveRequirement, reserve_requirements
 from vpp.planning.schedule.solver_process import Refused, SolverProcess
 from vpp.planning.schedule.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.schedule.warm_start import WarmStart
 from vpp.planning.tariff import Tariff
 
 INTENDED_GAP_RATIO = 1e-3
-"""Good enough for what is intended: its price is a small one of moving anybody, and the fast loop corrects it."""
+"""Certified gap of a re-dispatch: its prices are small, and the fast loop corrects it."""
 _RENEWED_GAP_RATIO = 2e-3
-"""Good enough for what is intended instead of an earlier answer, and made anew within a quarter of an hour itself."""
+"""Certified gap of a renewed re-dispatch, which is renewed again within a quarter of an hour."""
 _WARM_UP_S = 180.0
-"""Wall seconds that are given to a solver that compiles its kernels for the first time."""
+"""Wall seconds for a solver that compiles its kernels for the first time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Planner:
         policy: Settings of the plan.
         deadline_s: Wall seconds a plan may take.
         count: Steps of a plan.
-        child: The solver.
+        solver: Process that solves.
     """
 
     def __init__(
@@ -66,22 +66,22 @@ class Planner:
         policy: PlanningPolicy | None = None,
         deadline_s: float = 30.0,
         count: int = STEPS_PER_DAY,
-        child: SolverProcess | None = None,
+        solver: SolverProcess | None = None,
     ) -> None:
         self._tariff = tariff or Tariff()
         self._policy = policy or PlanningPolicy()
         self._deadline_s = deadline_s
         self._count = count
-        self._child = child or SolverProcess()
+        self._solver = solver or SolverProcess()
         self._remembered: _Remembered | None = None
         self._before: _Remembered | None = None
-        self._usual: Schedule | None = None
-        self._carry: WarmStart | None = None
-        self._event_carry: WarmStart | None = None
+        self._before_requests: Schedule | None = None
+        self._warm_start: WarmStart | None = None
+        self._redispatch_warm_start: WarmStart | None = None
 
     async def start(self) -> None:
         """Warm the solver up; where it takes very long, plans fall back meanwhile."""
-        await self._child.ready(patience_s=_WARM_UP_S)
+        await self._solver.ready(patience_s=_WARM_UP_S)
 
     async def plan(
         self,
@@ -94,30 +94,30 @@ class Planner:
         """Return a schedule of every row over the first steps of ``forecast``; its rung says where it comes from.
 
         Args:
-            state: The picture it starts from.
+            state: Snapshot it starts from.
             forecast: At least as many steps as a plan has.
             kept_until_s: Epoch seconds until which storage and V2G stay on the previous plan, because a request was
                 quoted on it; ``None`` frees them.
-            recoveries: Requests whose energy is on its way back, or will be.
+            recoveries: Requests whose energy is recovered now or later.
         """
         try:
-            # What is reserved and what else is asked do not depend on each other, and a city has two cores for them.
-            translation, held = await asyncio.gather(
+            # Reserve and translation do not depend on each other, and two cores share them.
+            translation, reserve = await asyncio.gather(
                 asyncio.to_thread(self._translated, state, forecast, kept_until_s, recoveries),
-                asyncio.to_thread(self._held, state, forecast),
+                asyncio.to_thread(self._reserve_requirements, state, forecast),
             )
-            translation = with_reserve(translation, held, self._policy)
+            translation = with_reserve(translation, reserve, self._policy)
         except ProblemError as error:
             return self._fallback(state, forecast, str(error))
         self._before = self._remembered
-        answer = await self._solved(translation, self._carry)
+        answer = await self._solved(translation, self._warm_start)
         match answer:
             case Refused():
                 return self._fallback(state, forecast, answer.reason)
             case Solution():
                 schedule = self._accepted(state, forecast, translation, answer)
                 if kept_until_s is None and not recoveries:
-                    self._usual = schedule  # from here on plans know what a request takes
+                    self._before_requests = schedule  # later plans know what a request takes
                 return schedule
             case _:
                 assert_never(answer)
@@ -127,48 +127,50 @@ class Planner:
         self._remembered = self._before
 
     async def redispatch(
-        self, state: FleetState, *, forecast: Forecast, plan: Schedule, events: Sequence[Commitment]
+        self, state: FleetState, *, forecast: Forecast, plan: Schedule, commitments: Sequence[Commitment]
     ) -> Schedule | None:
-        """Return what the fleet intends so that every event is met from ``plan``; ``None`` where none was found.
+        """Return the schedule that meets every commitment from ``plan``; ``None`` where none was found.
 
-        Rows that no event may move are NaN. The plan itself is not touched.
+        Rows that no commitment may move are NaN. The plan itself is not touched.
 
         Args:
-            state: The picture it starts from.
-            forecast: Begins where the events' grids do.
+            state: Snapshot it starts from.
+            forecast: Begins where the commitments' grids do.
             plan: The baseline plan.
-            events: What is promised, at least one.
+            commitments: At least one.
         """
         try:
             translation = await asyncio.to_thread(
-                to_event_problem,
+                to_redispatch_problem,
                 state,
                 forecast=forecast,
                 plan=plan,
-                events=events,
+                commitments=commitments,
                 tariff=self._tariff,
                 policy=self._policy,
                 count=self._count,
             )
         except ProblemError:
             return None
-        # The plan's prices are those of another market: what is intended begins at the plan itself, its churn's past.
-        gap_ratio = INTENDED_GAP_RATIO if self._event_carry is None else _RENEWED_GAP_RATIO
-        answer = await self._solved(translation, self._event_carry, gap_ratio=gap_ratio)
+        # The plan's prices are those of another market: a re-dispatch starts from the plan itself, not from its prices.
+        gap_ratio = INTENDED_GAP_RATIO if self._redispatch_warm_start is None else _RENEWED_GAP_RATIO
+        answer = await self._solved(translation, self._redispatch_warm_start, gap_ratio=gap_ratio)
         if isinstance(answer, Refused) or answer.status is Status.NONE:
             return None
-        self._event_carry = WarmStart.of(translation, answer.warm)
+        self._redispatch_warm_start = WarmStart.of(translation, answer.warm)
         return await asyncio.to_thread(to_intended, translation, answer, state)
 
     async def close(self) -> None:
         """End the solver."""
-        await self._child.close()
+        await self._solver.close()
 
     async def _solved(
-        self, translation: Translation, carry: WarmStart | None, *, gap_ratio: float = GAP_RATIO
+        self, translation: Translation, warm_start: WarmStart | None, *, gap_ratio: float = GAP_RATIO
     ) -> Solution | Refused:
-        warm = None if carry is None else await asyncio.to_thread(carry.onto, translation)
-        return await self._child.solve(translation.problem, deadline_s=self._deadline_s, warm=warm, gap_ratio=gap_ratio)
+        warm = None if warm_start is None else await asyncio.to_thread(warm_start.onto, translation)
+        return await self._solver.solve(
+            translation.problem, deadline_s=self._deadline_s, warm=warm, gap_ratio=gap_ratio
+        )
 
     def _translated(
         self, state: FleetState, forecast: Forecast, kept_until_s: float | None, recoveries: Sequence[EnergyRecovery]
@@ -182,16 +184,16 @@ class Planner:
             in_force=self._remembered.schedule if self._remembered else None,
             kept_until_s=kept_until_s,
             recoveries=recoveries,
-            before=self._usual,
+            before=self._before_requests,
         )
 
-    def _held(self, state: FleetState, forecast: Forecast) -> Sequence[Held]:
-        """Return the reserve windows of the plan, net of what everybody but the stores gives."""
+    def _reserve_requirements(self, state: FleetState, forecast: Forecast) -> Sequence[ReserveRequirement]:
+        """Return the reserve windows of the plan, net of what all but the stores give."""
         if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
             return ()
         basis = FlexibilityBasis.of(FlexibilityInputs.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
         grid = replace(forecast.grid, count=self._count)
-        return held_windows(basis, self._policy.reserve, grid, self._policy.rebuilding)
+        return reserve_requirements(basis, self._policy.reserve, grid, self._policy.refill)
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution
@@ -199,7 +201,7 @@ class Planner:
         if solution.status is Status.NONE:
             return self._fallback(state, forecast, solution.reason)
         schedule = to_schedule(translation, solution, state.index)
-        self._carry = WarmStart.of(translation, solution.warm)
+        self._warm_start = WarmStart.of(translation, solution.warm)
         self._remembered = _Remembered(schedule=schedule, departure_s=state.departure_s.copy())
         return schedule
 
@@ -212,7 +214,7 @@ class Planner:
 
 
 def safe_default(state: FleetState, forecast: Forecast, grid: TimeGrid, reason: str) -> Schedule:
-    """Return the rule-based schedule: drivers and sites do as they do, storage rests, else defaults."""
+    """Return the rule-based schedule: drivers and sites as expected, storage at rest, else defaults."""
     expected = forecast.expected_kw[:, : grid.count]
     default = np.where(state.index.is_class(ResourceClass.PV), 0.0, state.index.nameplate.default_kw)
     power = np.where(np.isfinite(expected), expected, default[:, None])
@@ -221,7 +223,7 @@ def safe_default(state: FleetState, forecast: Forecast, grid: TimeGrid, reason: 
 
 
 def _tail(state: FleetState, remembered: _Remembered, safe: Schedule) -> Schedule:
-    """Return the previous plan where it still speaks of the same cars, the safe default elsewhere."""
+    """Return the previous plan where its cars are still the same, the safe default elsewhere."""
     old = remembered.schedule
     offset = round((safe.grid.start_s - old.grid.start_s) / old.grid.step_s)
     first, last = max(-offset, 0), min(old.grid.count - offset, safe.grid.count)

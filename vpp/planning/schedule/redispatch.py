@@ -1,7 +1,7 @@
-"""What the fleet intends while requests are promised: a second plan beside the baseline plan.
+"""Re-dispatch: a second plan beside the baseline plan that meets the requests committed to.
 
-Everybody who may move in the areas called is free; all others do as expected. The total must come down by what is due,
-must not come back above the rebound ceiling, and every kW moved off the reference has a small price, so that nobody is
+Rows that may move in the areas called are free; all others do as expected. The total must come down by what is due,
+must not come back above the rebound ceiling, and every kW moved off the reference has a small price, so that no row is
 moved without need. The baseline plan is not touched: requests are settled against it (docs/adr/0002).
 """
 
@@ -33,7 +33,7 @@ from vpp.planning.schedule.device_blocks import (
     storing_block,
     storing_rows,
 )
-from vpp.planning.schedule.translate import NOBODY, PlanningPolicy, Translation, followed, network_of
+from vpp.planning.schedule.translate import NO_ROW, PlanningPolicy, Translation, followed, network_of
 from vpp.planning.tariff import Tariff
 
 BAND_CNY_PER_KWH = 8.0
@@ -41,56 +41,56 @@ BAND_CNY_PER_KWH = 8.0
 CHURN_CNY_PER_KWH = 0.02
 PRICE_SHARE = 0.01
 """The tariff and the wear of batteries only say which of equal moves to prefer: shifting a kWh leaves the reference
-twice and so costs twice the churn, which no spread of prices makes up for. Nobody is moved for the price because
-somebody else asked for power, and no battery leaves out what the plan discharges for the wear it saves.
+twice and so costs twice the churn, which no spread of prices makes up for. No row is moved for the price because
+another was asked for power, and no battery leaves out what the plan discharges for the wear it saves.
 """
 _AFTER_STEPS = 16
-"""Steps planned beyond the last watch, so that what was drawn finds its way back."""
+"""Steps planned beyond the last watch, in which energy is recovered."""
 _NEWCOMERS_RETURN = 1.0
 
 
-def horizon(events: Sequence[Commitment], count: int) -> int:
+def horizon(commitments: Sequence[Commitment], count: int) -> int:
     """Return how many steps are planned: to the end of the last watch and four hours beyond, at most ``count``."""
     last = 0
-    for event in events:
-        busy = np.flatnonzero(event.watched | (event.target_kw > 0.0))
+    for commitment in commitments:
+        busy = np.flatnonzero(commitment.watched | (commitment.target_kw > 0.0))
         last = max(last, int(busy[-1]) + 1 if len(busy) else 0)
     return min(count, last + _AFTER_STEPS)
 
 
-def to_event_problem(
+def to_redispatch_problem(
     state: FleetState,
     *,
     forecast: Forecast,
     plan: Schedule,
-    events: Sequence[Commitment],
+    commitments: Sequence[Commitment],
     tariff: Tariff,
     policy: PlanningPolicy,
     count: int,
     flexibility: FlexibilityPolicy | None = None,
     prices: ClassPrices | None = None,
 ) -> Translation:
-    """Return the problem of meeting every event from the plan.
+    """Return the problem of meeting every commitment from the plan.
 
     Args:
-        state: The picture it starts from.
-        forecast: Expected power of every row; its grid begins as those of the events.
+        state: Snapshot it starts from.
+        forecast: Expected power of every row; its grid begins as those of the commitments.
         plan: The baseline plan; batteries are measured against it.
-        events: What is promised. Where two areas are called at once, one may give for the other.
+        commitments: Requests to be met. Where two areas are called at once, one may give for the other.
         tariff: Prices.
         policy: Settings of the plan.
         count: Greatest number of steps.
-        flexibility: What may be asked of cars that have not come yet.
-        prices: What a cut costs by class.
+        flexibility: Policy for cars that have not come yet.
+        prices: Price of a cut by class.
 
     Raises:
         ProblemError: A number in the picture makes no sense.
     """
-    count = horizon(events, min(count, forecast.grid.count, events[0].grid.count))
+    count = horizon(commitments, min(count, forecast.grid.count, commitments[0].grid.count))
     grid = TimeGrid(start_at=forecast.grid.start_at, step_s=forecast.grid.step_s, count=count)
     index = state.index
-    movable = usable_rows(state) & np.logical_or.reduce([event.rows for event in events])
-    down = any(event.direction is Direction.DOWN for event in events)
+    movable = usable_rows(state) & np.logical_or.reduce([commitment.rows for commitment in commitments])
+    down = any(commitment.direction is Direction.DOWN for commitment in commitments)
     fixed = forecast.expected_kw[:, :count].copy()
     reference_stores = _stores_reference(state, plan, grid, fixed)
     storing, stores = _storing(state, movable, grid, plan, policy)
@@ -114,7 +114,7 @@ def to_event_problem(
     base = own_flow_kw(index, fixed)
     np.subtract.at(base, newcomers.transformer, newcomers.baseline_kw)
     total = base.sum(axis=0) + previous.sum(axis=0)
-    band = band_of(events, total)
+    band = band_of(commitments, total)
     problem = Problem(
         step_h=grid.step_h,
         price_cny_per_kwh=PRICE_SHARE * tariff.price_cny_per_kwh(grid),
@@ -123,18 +123,18 @@ def to_event_problem(
         fixed_kw=np.zeros(count),
         network=network_of(index, base, policy),
         charging=charging,
-        storing=_relieved(storing, flexible, events, band=band, total_kw=total, grid=grid),
+        storing=_relieved(storing, flexible, commitments, band=band, total_kw=total, grid=grid),
         solar=solar,
         flexible=_joined(flexible, newcomers),
         band=band,
         churn=Churn(previous_kw=previous, price_cny_per_kwh=CHURN_CNY_PER_KWH),
     )
-    several = NOBODY - 1 - newcomers.transformer
+    several = NO_ROW - 1 - newcomers.transformer
     return Translation(problem=problem, grid=grid, rows=np.concatenate([rows, several]), fixed_kw=fixed)
 
 
 def to_intended(translation: Translation, solution: Solution, state: FleetState) -> Schedule:
-    """Return the schedule intended: preferred powers of the rows that may move, NaN for all others."""
+    """Return preferred powers of the rows that may move, NaN for all others, as a schedule."""
     power = np.full(translation.fixed_kw.shape, np.nan, dtype=np.float32)
     known = translation.rows >= 0
     power[translation.rows[known]] = solution.power_kw[known]
@@ -152,14 +152,14 @@ def to_intended(translation: Translation, solution: Solution, state: FleetState)
     )
 
 
-def band_of(events: Sequence[Commitment], total_kw: FloatArray, *, bounded: int | None = None) -> Band:
+def band_of(commitments: Sequence[Commitment], total_kw: FloatArray, *, bounded: int | None = None) -> Band:
     """Return the bounds of the total: on target within the tolerance while due, under the rebound ceiling otherwise.
 
-    It also stays below the peak that the reference has anyway: charging up before an event, and again after it, must
+    It also stays below the peak that the reference has anyway: charging up before a request, and again after it, must
     not raise the peak, nor come faster than what may come back.
 
     Args:
-        events: What is promised.
+        commitments: Requests to be met.
         total_kw: The reference, shape ``(count,)``.
         bounded: Steps beyond which nothing is bounded; all are if not given.
     """
@@ -167,14 +167,14 @@ def band_of(events: Sequence[Commitment], total_kw: FloatArray, *, bounded: int 
     change, slack = np.zeros(count), np.zeros(count)
     due_up, due_down = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
     ceiling = total_kw.max(initial=-np.inf) - total_kw
-    for event in events:
-        target = event.target_kw[:count]
-        change += target if event.direction is Direction.UP else -target
-        slack += event.tolerance_ratio * target
-        due_up |= (target > 0.0) & (event.direction is Direction.UP)
-        due_down |= (target > 0.0) & (event.direction is Direction.DOWN)
-        if event.rebound_cap_kw is not None:
-            ceiling = np.where(target <= 0.0, np.minimum(ceiling, event.rebound_cap_kw), ceiling)
+    for commitment in commitments:
+        target = commitment.target_kw[:count]
+        change += target if commitment.direction is Direction.UP else -target
+        slack += commitment.tolerance_ratio * target
+        due_up |= (target > 0.0) & (commitment.direction is Direction.UP)
+        due_down |= (target > 0.0) & (commitment.direction is Direction.DOWN)
+        if commitment.rebound_cap_kw is not None:
+            ceiling = np.where(target <= 0.0, np.minimum(ceiling, commitment.rebound_cap_kw), ceiling)
     if bounded is not None:
         ceiling[bounded:] = np.inf
     upper = np.where(due_up, 0.0, np.where(due_down, slack, ceiling)) + total_kw - change
@@ -201,7 +201,7 @@ def _leaves(state: FleetState, rows: IntArray, grid: TimeGrid) -> IntArray:
 def _relieved(
     storing: Storing,
     flexible: Flexible,
-    events: Sequence[Commitment],
+    commitments: Sequence[Commitment],
     *,
     band: Band,
     total_kw: FloatArray,
@@ -214,7 +214,7 @@ def _relieved(
     """
     fixed = storing.reserving
     capacity_kwh = storing.capacity_kwh[fixed]
-    cuts = [event.target_kw[: grid.count] for event in events if event.direction is Direction.UP]
+    cuts = [commitment.target_kw[: grid.count] for commitment in commitments if commitment.direction is Direction.UP]
     asked_kw = np.sum(cuts, axis=0) if cuts else np.zeros(grid.count)
     due = np.flatnonzero(asked_kw > 0.0)
     if not len(due) or not capacity_kwh.any():

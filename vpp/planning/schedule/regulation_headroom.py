@@ -1,4 +1,4 @@
-"""What a plan leaves alone, so that regulation can be sold on top of it."""
+"""Regulation headroom: power and energy of stationary storage that a plan leaves free for regulation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Charge held back for hours in which a gigawatt may be asked: how much stores must keep beyond what others give.
+"""Reserve energy: charge that stores keep for hours of large requests, beyond what all other rows give.
 
 Photovoltaics are gone in the evening and cars are few; what buildings and plants give then is expected at its p10, and
 the stores keep the rest instead of spending it on the price (fleet model: 67 MW of 310 are left at 20:00 otherwise).
@@ -22,12 +22,12 @@ from vpp.planning.tariff import SHANGHAI_OFFSET_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReserveWindow:
-    """Hours of every day, Asia/Shanghai, in which so much upward power must be there.
+    """Hours of every day, Asia/Shanghai, with an upward power that must be available.
 
     Attributes:
         from_hour: First hour, 0-24.
         until_hour: End; at or below ``from_hour`` it lies on the next day.
-        need_kw: Power that must be there, sustained to the end.
+        need_kw: Power that must be available, sustained to the end.
     """
 
     from_hour: float
@@ -36,8 +36,8 @@ class ReserveWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilding:
-    """How stores win back what a call of one window took, so that the next window of the day is backed as well.
+class ReserveRefill:
+    """Refill of stores after a call of one window, so that the next window of the day is backed as well.
 
     Attributes:
         power_kw: Net load they may add together.
@@ -49,54 +49,54 @@ class Rebuilding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """One window on a grid: steps ``[first, last)`` and what the stores must keep for them."""
+class ReserveRequirement:
+    """One window on a grid: steps ``[first, last)`` and the power that stores must sustain over them."""
 
     first: int
     last: int
     need_kw: float
 
 
-def held_windows(
-    basis: FlexibilityBasis, windows: Sequence[ReserveWindow], grid: TimeGrid, rebuilding: Rebuilding | None = None
-) -> tuple[Held, ...]:
+def reserve_requirements(
+    basis: FlexibilityBasis, windows: Sequence[ReserveWindow], grid: TimeGrid, refill: ReserveRefill | None = None
+) -> tuple[ReserveRequirement, ...]:
     """Return the windows that lie whole on ``grid``, disjoint and in order, with the need net of what others give.
 
     Args:
-        basis: Picture of the fleet.
-        windows: What is kept every day.
-        grid: Steps of the plan, beginning where the ground's do.
-        rebuilding: What is won back between two windows; without it each is backed as if no other were called.
+        basis: Basis of the fleet.
+        windows: Reserve windows of every day.
+        grid: Steps of the plan, beginning where the basis' do.
+        refill: Refill between two windows; without it each is backed as if no other were called.
     """
-    found: list[Held] = []
+    found: list[ReserveRequirement] = []
     for first, last, need_kw in sorted(_occurrences(windows, grid)):
         if found and first < found[-1].last:
             continue
         others = float(others_p10_kw(basis, first, last).min())
         if need_kw > others:
-            found.append(Held(first=first, last=last, need_kw=need_kw - others))
-    return tuple(found) if rebuilding is None else _jointly_backed(found, rebuilding, _round_trip(basis), grid)
+            found.append(ReserveRequirement(first=first, last=last, need_kw=need_kw - others))
+    return tuple(found) if refill is None else _jointly_backed(found, refill, _round_trip(basis), grid)
 
 
 def _jointly_backed(
-    windows: Sequence[Held], rebuilding: Rebuilding, round_trip: float, grid: TimeGrid
-) -> tuple[Held, ...]:
-    """Return the windows with what a later one needs and nobody could win back after an earlier one was called."""
-    backed: list[Held] = []
+    windows: Sequence[ReserveRequirement], refill: ReserveRefill, round_trip: float, grid: TimeGrid
+) -> tuple[ReserveRequirement, ...]:
+    """Return the windows with the need of a later one that could not be refilled after an earlier one was called."""
+    backed: list[ReserveRequirement] = []
     for window in reversed(windows):
         missing_kwh = 0.0
         if backed:
             later = backed[-1]
-            hours = max((later.first - window.last) * grid.step_h - rebuilding.after_h, 0.0)
+            hours = max((later.first - window.last) * grid.step_h - refill.after_h, 0.0)
             due_kwh = later.need_kw * (later.last - later.first) * grid.step_h
-            missing_kwh = max(due_kwh - round_trip * rebuilding.power_kw * hours, 0.0)
+            missing_kwh = max(due_kwh - round_trip * refill.power_kw * hours, 0.0)
         length_h = (window.last - window.first) * grid.step_h
         backed.append(replace(window, need_kw=window.need_kw + missing_kwh / length_h))
     return tuple(reversed(backed))
 
 
 def _round_trip(basis: FlexibilityBasis) -> float:
-    """Return what is left of energy that goes into stationary batteries and comes out of them again."""
+    """Return the round-trip efficiency of stationary batteries, weighted by capacity."""
     stores = basis.stores
     weight = np.where(stores.car > 0.0, 0.0, stores.capacity_kwh)
     whole = float(weight.sum())
@@ -104,7 +104,7 @@ def _round_trip(basis: FlexibilityBasis) -> float:
 
 
 def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:
-    """Return what everybody but storage and V2G gives upwards with nine chances in ten, shape ``(last - first,)``."""
+    """Return the p10 of the cut by all rows but storage and V2G, shape ``(last - first,)``."""
     begin, length = np.array([first]), np.array([last - first])
     found = flexibility_envelope(basis, Direction.UP, begin, length, named=False)
     others = ~np.isin(basis.groups.class_code, (STORAGE, V2G))
@@ -119,7 +119,7 @@ def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:
     return np.asarray(np.maximum(total - Z10 * np.sqrt(variance), 0.0))
 
 
-def held_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
+def reserve_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
     """Return the steps that begin inside a window, also in one that began before the grid, shape ``(grid.count,)``."""
     hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR
     inside = np.zeros(grid.count, dtype=np.bool_)

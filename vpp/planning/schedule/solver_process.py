@@ -1,4 +1,4 @@
-"""The solver in a child process: killed when late, replaced before the next plan."""
+"""Solver in a child process: killed when late, replaced before the next plan."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ from optimizer.wire import ERROR, HEADER_BYTES, PROBLEM, READY, SOLUTION, frame,
 
 _COMMAND = (sys.executable, "-m", "optimizer.worker")
 _PATIENCE = 10
-"""Problems that a starting child may leave unanswered before it is given up."""
+"""Problems that a starting child may leave unanswered before it is replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """No solution, and why; ordinary life."""
+    """Reason for which there is no solution; an ordinary outcome."""
 
     reason: str
 
@@ -132,7 +132,7 @@ def _asked(process: Popen[bytes] | None, content: Callable[[], bytes]) -> Soluti
 
 
 def _read(process: Popen[bytes], *expected: bytes) -> tuple[bytes, bytes]:
-    """Return a frame; raises OSError where the child ends first or says something else."""
+    """Return a frame; raises OSError where the child ends first or sends another kind."""
     if process.stdout is None:
         raise OSError("no pipe")
     header = process.stdout.read(HEADER_BYTES)

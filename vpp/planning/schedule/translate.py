@@ -30,11 +30,11 @@ from vpp.planning.schedule.device_blocks import (
 from vpp.planning.schedule.energy_recovery import EnergyRecovery, charge_limit_kw, recovery_floor
 from vpp.planning.schedule.identical_batteries import joined
 from vpp.planning.schedule.regulation_headroom import narrowed
-from vpp.planning.schedule.reserve_energy import Held, Rebuilding, ReserveWindow, held_hours
+from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveRequirement, ReserveWindow, reserve_hours
 from vpp.planning.tariff import Tariff
 
-NOBODY = -1
-"""Stands for the fleet row of a device that is none and that no later problem knows again."""
+NO_ROW = -1
+"""Fleet row of a device that stands for many and is another one in every problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class PlanningPolicy:
 
     Attributes:
         move_everything: Let the plan move cars, buildings and plants everywhere; otherwise only behind transformers
-            that would be overloaded, and everybody else follows the driver or the site.
+            that would be overloaded, and all others follow the driver or the site.
         v2g_floor_soc: Least state of charge of a car.
         storage_soc_min: Least state of charge of stationary storage.
         storage_soc_max: Greatest.
@@ -52,8 +52,8 @@ class PlanningPolicy:
         reserve: Hours in which so much upward power must be there; stores keep what others would not give.
         reserve_price_cny_per_kw: Price of a kW that is missing in such a window.
         regulation_kw: Power that stationary storage keeps free in both directions, to be sold as regulation.
-        rebuilding: How what a call of one window took is won back before the next; without it each window is backed
-            as if no other were called.
+        refill: Refill of stores between two reserve windows; without it each window is backed as if no other were
+            called.
     """
 
     move_everything: bool = False
@@ -69,10 +69,10 @@ class PlanningPolicy:
     reserve: tuple[ReserveWindow, ...] = ()
     reserve_price_cny_per_kw: float = 20.0
     regulation_kw: float = 0.0
-    rebuilding: Rebuilding | None = None
+    refill: ReserveRefill | None = None
 
     def store_terms(self, soc_end: float | FloatArray | None = None) -> StoreTerms:
-        """Return what is asked of batteries; their charge at the end is the policy's if not given."""
+        """Return the bounds on batteries; their charge at the end is the policy's if not given."""
         return StoreTerms(
             v2g_floor_soc=self.v2g_floor_soc,
             soc_min=self.storage_soc_min,
@@ -89,7 +89,7 @@ class Members:
 
     Attributes:
         rows: Theirs in the fleet.
-        device: Who stands for each.
+        device: Device that stands for each.
         share: Part of its power that is theirs.
     """
 
@@ -100,10 +100,10 @@ class Members:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """A problem, and which fleet row each of its devices is.
+    """A problem, and the fleet row of each of its devices.
 
     Attributes:
-        rows: Fleet row of every device in device order, below 0 for one that stands for many: ``NOBODY`` if it is
+        rows: Fleet row of every device in device order, below 0 for one that stands for many: ``NO_ROW`` if it is
             another one in every problem, else a number of its own below that, shape ``(n,)``.
         members: Those that others stand for.
         fixed_kw: Power that the problem does not decide, shape ``(n_resources, count)``.
@@ -133,7 +133,7 @@ def to_problem(
     """Return the planning problem of the first ``count`` steps of the forecast.
 
     Args:
-        state: The picture it starts from.
+        state: Snapshot it starts from.
         forecast: Expected power of every row; at least ``count`` steps.
         tariff: Prices.
         policy: Settings.
@@ -141,7 +141,7 @@ def to_problem(
         in_force: The plan in force; its storage and V2G powers are kept until ``kept_until_s``, so that a request is
             measured against the schedule it was quoted on.
         kept_until_s: Epoch seconds; ``None`` keeps nothing.
-        recoveries: Requests whose energy is on its way back.
+        recoveries: Requests whose energy is recovered.
         before: The plan before them.
 
     Raises:
@@ -178,7 +178,7 @@ def to_problem(
     )
     problem, cohorts = joined(problem)
     alone = cohorts.share == 1.0
-    single = np.full(len(problem.storing), NOBODY, dtype=np.int64)
+    single = np.full(len(problem.storing), NO_ROW, dtype=np.int64)
     single[cohorts.device[alone]] = rows[alone]
     members = Members(
         rows=rows[~alone], device=len(cars) + cohorts.device[~alone], share=cohorts.share[~alone].astype(np.float32)
@@ -187,12 +187,14 @@ def to_problem(
     return Translation(problem=problem, grid=grid, rows=known, fixed_kw=fixed, kept=kept, members=members)
 
 
-def with_reserve(translation: Translation, held: Sequence[Held], policy: PlanningPolicy) -> Translation:
+def with_reserve(
+    translation: Translation, requirements: Sequence[ReserveRequirement], policy: PlanningPolicy
+) -> Translation:
     """Return the translation with reserve windows, disjoint and in order.
 
     Those that begin while a plan is kept are left out.
     """
-    windows = [window for window in held if window.first >= translation.kept]
+    windows = [window for window in requirements if window.first >= translation.kept]
     reserve = reserve_of(windows, policy.reserve_price_cny_per_kw, translation.grid.count)
     return replace(translation, problem=replace(translation.problem, reserve=reserve))
 
@@ -229,8 +231,8 @@ def network_of(index: FleetIndex, base_kw: FloatArray, policy: PlanningPolicy) -
     )
 
 
-def reserve_of(held: Sequence[Held], price_cny_per_kw: float, count: int) -> Reserve | None:
-    """Return reserve windows in the optimizer's words, ``None`` for none.
+def reserve_of(requirements: Sequence[ReserveRequirement], price_cny_per_kw: float, count: int) -> Reserve | None:
+    """Return reserve windows as the optimizer takes them, ``None`` for none.
 
     The optimizer keeps, at every step of a window, the energy to deliver from there to the window's end. What is
     delivered is counted beyond the plan, so the plan may not spend that energy meanwhile: each window is followed by
@@ -238,15 +240,15 @@ def reserve_of(held: Sequence[Held], price_cny_per_kw: float, count: int) -> Res
     delivery over the whole of the window is still there.
 
     Args:
-        held: Windows, disjoint and in order.
+        requirements: Windows, disjoint and in order.
         price_cny_per_kw: Price of a missing kW.
         count: Steps of the plan.
     """
-    if not held:
+    if not requirements:
         return None
-    begins = [*(window.first for window in held[1:]), count]
+    begins = [*(window.first for window in requirements[1:]), count]
     spans: list[tuple[int, int, float]] = []
-    for window, begin in zip(held, begins, strict=True):
+    for window, begin in zip(requirements, begins, strict=True):
         spans.append((window.first, window.last, window.need_kw))
         echo = min(2 * window.last - window.first, begin)
         if echo > window.last:
@@ -261,7 +263,7 @@ def reserve_of(held: Sequence[Held], price_cny_per_kw: float, count: int) -> Res
 
 
 def _movable(index: FleetIndex, fixed_kw: Powers, policy: PlanningPolicy) -> BoolArray:
-    """Return rows behind a transformer that would be overloaded if nobody moved, shape ``(n_resources,)``."""
+    """Return rows behind a transformer that would be overloaded if no row moved, shape ``(n_resources,)``."""
     if policy.move_everything:
         return np.ones(len(index), dtype=np.bool_)
     tight: BoolArray = np.asarray((overload_kw(index, fixed_kw) > 0.0).any(axis=1))
@@ -322,14 +324,14 @@ def _slowed(
     policy: PlanningPolicy,
     grid: TimeGrid,
 ) -> Storing:
-    """Return the block with what recovers from a request bounded; cars charge for their drivers and are not."""
+    """Return the block with the recovery of stationary batteries bounded; cars charge for their drivers."""
     fixed = storing.reserving
     limit_kw = charge_limit_kw(
         recoveries,
         before=before,
         rows=rows[fixed],
         most_kw=storing.p_max_kw[fixed],
-        reserved=held_hours(policy.reserve, grid),
+        reserved=reserve_hours(policy.reserve, grid),
         grid=grid,
     )
     if limit_kw is None:
@@ -342,7 +344,7 @@ def _slowed(
 def followed(
     index: FleetIndex, rows: IntArray, soc: FloatArray, *, in_force: Schedule, grid: TimeGrid, count: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return what batteries do that follow a schedule as far as their charge allows, and their charge after it.
+    """Return the power of batteries that follow a schedule as far as their charge allows, and their charge after it.
 
     Args:
         index: The fleet.

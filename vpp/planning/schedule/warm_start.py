@@ -1,4 +1,4 @@
-"""Carrying the answer to one problem over to the next: the clock has moved on, and cars have come and gone."""
+"""Warm start of a problem from the answer to the last: shifted in time, for the devices of now."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Warm
 from optimizer.problem.validation import FloatArray, IntArray, PowerArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.planning.schedule.translate import NOBODY, Translation
+from vpp.planning.schedule.translate import NO_ROW, Translation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """What a solve left for the next one, and what it was about.
+    """Multipliers and schedule of a solve, with its grid, devices and reserve windows.
 
     Attributes:
         warm: Multipliers and schedule on ``grid``.
@@ -29,7 +29,7 @@ class WarmStart:
 
     @classmethod
     def of(cls, translation: Translation, warm: Warm | None) -> "WarmStart | None":
-        """Return what the answer to ``translation`` leaves, ``None`` where it leaves nothing."""
+        """Return the warm start that the answer to ``translation`` leaves, ``None`` where it leaves none."""
         if warm is None:
             return None
         windows = _windows(translation.problem)
@@ -38,7 +38,7 @@ class WarmStart:
     def onto(self, translation: Translation) -> Warm:
         """Return the same on the grid and for the devices of ``translation``.
 
-        Steps beyond the old grid repeat its last one; a device that was not there does as if nobody asked.
+        Steps beyond the old grid repeat its last one; a device that was not there rests or does as expected.
         """
         grid, warm = translation.grid, self.warm
         offset = round((grid.start_s - self.grid.start_s) / grid.step_s)
@@ -53,7 +53,7 @@ class WarmStart:
         )
 
     def _power_kw(self, power_kw: PowerArray, translation: Translation, steps: IntArray) -> PowerArray:
-        place = {row: device for device, row in enumerate(self.rows.tolist()) if row != NOBODY}
+        place = {row: device for device, row in enumerate(self.rows.tolist()) if row != NO_ROW}
         found = np.array([place.get(row, -1) for row in translation.rows.tolist()], dtype=np.int64)
         carried = _at_rest_kw(translation.problem).astype(power_kw.dtype)
         known = np.flatnonzero(found >= 0)
@@ -75,7 +75,7 @@ class WarmStart:
 
 
 def _at_rest_kw(problem: Problem) -> FloatArray:
-    """Return what devices do that nobody asks: cars and batteries nothing, the others as expected, shape ``(n, T)``."""
+    """Return devices at rest: cars and batteries at 0, the others as expected, shape ``(n, T)``."""
     idle = np.zeros((len(problem.charging) + len(problem.storing), problem.steps))
     return np.concatenate([idle, -problem.solar.available_kw, problem.flexible.baseline_kw])
 

@@ -61,7 +61,7 @@ def fleet(*, tight: bool = False) -> Problem:
 
 def test_a_crowd_is_one_battery_a_band_of_charge_and_costs_what_its_members_cost() -> None:
     problem = fleet()
-    whole, cohorts = joined(problem, crowd_size=MANY)
+    whole, cohorts = joined(problem, cohort_size=MANY)
     assert len(whole.storing) == 3, "the large one, and two bands of charge"
     one, all_ = solve_monolith(whole, deadline_s=60.0), solve_monolith(problem, deadline_s=60.0)
     assert one.objective_cny == pytest.approx(all_.objective_cny, rel=1e-6)
@@ -72,7 +72,7 @@ def test_a_crowd_is_one_battery_a_band_of_charge_and_costs_what_its_members_cost
 
 
 def test_behind_a_transformer_that_could_bind_a_crowd_stays_behind_it() -> None:
-    whole, cohorts = joined(fleet(tight=True), crowd_size=MANY)
+    whole, cohorts = joined(fleet(tight=True), cohort_size=MANY)
     members = np.flatnonzero(fleet().storing.transformer == 2)
     assert set(whole.storing.transformer[cohorts.device[members]].tolist()) == {2}
     others = np.setdiff1d(np.arange(2 * MANY), members)
@@ -83,4 +83,4 @@ def test_few_batteries_and_batteries_on_wheels_are_planned_one_by_one() -> None:
     problem = fleet()
     assert joined(problem)[0] is problem
     cars = replace(problem, storing=replace(problem.storing, reserving=np.zeros(2 * MANY + 1, dtype=np.bool_)))
-    assert joined(cars, crowd_size=MANY)[0] is cars
+    assert joined(cars, cohort_size=MANY)[0] is cars

@@ -24,7 +24,7 @@ from vpp.planning.schedule.translate import PlanningPolicy
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def child() -> AsyncIterator[SolverProcess]:
+async def solver() -> AsyncIterator[SolverProcess]:
     """One solver for all plans of this module: its imports are the slow part."""
     made = SolverProcess()
     assert await made.ready(patience_s=300.0)
@@ -32,14 +32,14 @@ async def child() -> AsyncIterator[SolverProcess]:
     await made.close()
 
 
-async def solved(child: SolverProcess, picture: FleetState) -> Schedule:
-    return await Planner(deadline_s=20.0, child=child).plan(picture, forecast=forecast(picture))
+async def solved(solver: SolverProcess, picture: FleetState) -> Schedule:
+    return await Planner(deadline_s=20.0, solver=solver).plan(picture, forecast=forecast(picture))
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_plan_moves_storage_with_the_price_and_leaves_drivers_alone(child: SolverProcess) -> None:
+async def test_a_plan_moves_storage_with_the_price_and_leaves_drivers_alone(solver: SolverProcess) -> None:
     picture = state()
-    plan = await solved(child, picture)
+    plan = await solved(solver, picture)
     assert plan.rung is Rung.OPTIMAL, plan.reason
     assert plan.reason == ""
     assert abs(plan.gap_ratio) < 1e-6
@@ -56,9 +56,9 @@ async def test_a_plan_moves_storage_with_the_price_and_leaves_drivers_alone(chil
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_behind_a_transformer_that_would_be_overloaded_cars_wait(child: SolverProcess) -> None:
+async def test_behind_a_transformer_that_would_be_overloaded_cars_wait(solver: SolverProcess) -> None:
     picture = state(index(east_limit_kw=25.0))
-    plan = await solved(child, picture)
+    plan = await solved(solver, picture)
     assert plan.overload_kw == {}
     flow = node_flow_kw(picture.index, plan.power_kw)
     assert flow[1].max() <= 25.0 + 1e-6
@@ -66,16 +66,16 @@ async def test_behind_a_transformer_that_would_be_overloaded_cars_wait(child: So
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_limit_below_the_base_load_is_an_overload_with_a_name(child: SolverProcess) -> None:
-    plan = await solved(child, state(index(east_limit_kw=18.0)))
+async def test_a_limit_below_the_base_load_is_an_overload_with_a_name(solver: SolverProcess) -> None:
+    plan = await solved(solver, state(index(east_limit_kw=18.0)))
     assert plan.rung is Rung.OPTIMAL
     assert plan.overload_kw["tr-east"] == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_promised_schedule_is_kept_until_its_request_is_over(child: SolverProcess) -> None:
+async def test_a_promised_schedule_is_kept_until_its_request_is_over(solver: SolverProcess) -> None:
     picture = state()
-    made = Planner(deadline_s=20.0, child=child)
+    made = Planner(deadline_s=20.0, solver=solver)
     first = await made.plan(picture, forecast=forecast(picture))
     fuller = state(soc=np.array([np.nan, 0.8, 0.9, np.nan, np.nan, np.nan]))
     second = await made.plan(fuller, forecast=forecast(fuller), kept_until_s=NOW_S + 2 * 3600)
@@ -85,7 +85,7 @@ async def test_a_promised_schedule_is_kept_until_its_request_is_over(child: Solv
 
 async def test_a_late_solver_is_killed_and_the_safe_default_stands_in() -> None:
     silent = SolverProcess(command=(sys.executable, "-c", "import sys; sys.stdin.read()"), grace_s=0.0)
-    made = Planner(deadline_s=0.2, child=silent)
+    made = Planner(deadline_s=0.2, solver=silent)
     began = time.perf_counter()
     plan = await made.plan(state(), forecast=forecast(state()))
     await made.close()
@@ -98,11 +98,11 @@ async def test_a_late_solver_is_killed_and_the_safe_default_stands_in() -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_after_a_good_plan_a_failing_solver_leaves_its_tail(child: SolverProcess) -> None:
+async def test_after_a_good_plan_a_failing_solver_leaves_its_tail(solver: SolverProcess) -> None:
     picture = state()
-    made = Planner(deadline_s=20.0, child=child)
+    made = Planner(deadline_s=20.0, solver=solver)
     good = await made.plan(picture, forecast=forecast(picture))
-    made._child = SolverProcess(command=(sys.executable, "-c", "raise SystemExit(1)"))
+    made._solver = SolverProcess(command=(sys.executable, "-c", "raise SystemExit(1)"))
     later = replace(forecast(picture).grid, start_at=NOW + timedelta(minutes=30))
     tail = await made.plan(picture, forecast=replace(forecast(picture), grid=later))
     await made.close()
@@ -132,15 +132,15 @@ def _emptied(at: datetime) -> FleetState:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("cap_kw", [8.0, 16.0])
-async def test_what_was_drawn_for_a_request_comes_back_at_a_bounded_rate(child: SolverProcess, cap_kw: float) -> None:
+async def test_what_was_drawn_for_a_request_comes_back_at_a_bounded_rate(solver: SolverProcess, cap_kw: float) -> None:
     """Two hours after ten at night are cheap for everybody: a free plan fills the empty battery faster."""
     night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)  # ten in the evening in Shanghai
     picture = _emptied(night)
     expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
-    made = Planner(deadline_s=20.0, child=child)
+    made = Planner(deadline_s=20.0, solver=solver)
     free = await made.plan(picture, forecast=expected)
     assert free.power_kw[STORAGE].max() > 20.0
-    made = Planner(deadline_s=20.0, child=child)
+    made = Planner(deadline_s=20.0, solver=solver)
     watched_s = night.timestamp() + 900.0
     recovery = EnergyRecovery(direction=Direction.UP, from_s=watched_s, until_s=watched_s + 4.0 * 3600.0, cap_kw=cap_kw)
     bounded = await made.plan(picture, forecast=expected, recoveries=[recovery])
@@ -150,12 +150,12 @@ async def test_what_was_drawn_for_a_request_comes_back_at_a_bounded_rate(child: 
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(child: SolverProcess) -> None:
+async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(solver: SolverProcess) -> None:
     night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)  # ten in the evening in Shanghai
     picture = _emptied(night)
     expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
     policy = PlanningPolicy(reserve=(ReserveWindow(from_hour=21.0, until_hour=23.0, need_kw=1.0),))
-    made = Planner(policy=policy, deadline_s=20.0, child=child)
+    made = Planner(policy=policy, deadline_s=20.0, solver=solver)
     for hours in (0.5, 4.0):
         recovery = EnergyRecovery(
             direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + hours * 3600.0, cap_kw=16.0
@@ -166,11 +166,11 @@ async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(child: Solv
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_what_batteries_would_have_taken_anyway_is_nobodys_rebound(child: SolverProcess) -> None:
+async def test_what_batteries_would_have_taken_anyway_is_nobodys_rebound(solver: SolverProcess) -> None:
     night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)
     picture = _emptied(night)
     expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
-    made = Planner(deadline_s=20.0, child=child)
+    made = Planner(deadline_s=20.0, solver=solver)
     free = await made.plan(picture, forecast=expected)
     recovery = EnergyRecovery(
         direction=Direction.UP, from_s=night.timestamp(), until_s=night.timestamp() + 4.0 * 3600.0, cap_kw=1.0

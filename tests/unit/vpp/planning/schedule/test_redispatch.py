@@ -13,7 +13,7 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.timegrid import TimeGrid
 from vpp.lab.bench.synthetic_city import plan_of
 from vpp.planning.schedule.commitment import Commitment
-from vpp.planning.schedule.redispatch import band_of, to_event_problem, to_intended
+from vpp.planning.schedule.redispatch import band_of, to_intended, to_redispatch_problem
 from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
 
@@ -46,11 +46,11 @@ def test_a_band_holds_the_target_else_the_rebound_cap_and_the_days_peak() -> Non
 
 def test_batteries_need_not_have_won_back_what_only_they_can_give_and_the_cap_does_not_let_back() -> None:
     def stated(cap_kw: float, target_kw: float) -> Problem:
-        return to_event_problem(
+        return to_redispatch_problem(
             now(),
             forecast=expected(),
             plan=plan_of(now(), expected()),
-            events=[_event(target_kw, cap_kw)],
+            commitments=[_event(target_kw, cap_kw)],
             tariff=Tariff(),
             policy=PlanningPolicy(),
             count=96,
@@ -73,11 +73,11 @@ def test_batteries_need_not_have_won_back_what_only_they_can_give_and_the_cap_do
 
 def test_a_promised_cut_is_planned_for_and_its_rebound_stays_under_the_cap() -> None:
     plan = plan_of(now(), expected())
-    translated = to_event_problem(
+    translated = to_redispatch_problem(
         now(),
         forecast=expected(),
         plan=plan,
-        events=[_event(3_000.0, 200.0)],
+        commitments=[_event(3_000.0, 200.0)],
         tariff=Tariff(),
         policy=PlanningPolicy(),
         count=96,

@@ -12,7 +12,7 @@ from vpp.domain.request import Direction
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
-from vpp.planning.schedule.reserve_energy import Rebuilding, ReserveWindow, held_windows
+from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow, reserve_requirements
 from vpp.planning.schedule.translate import PlanningPolicy, to_problem, to_schedule, with_reserve
 from vpp.planning.tariff import Tariff
 
@@ -20,7 +20,7 @@ from vpp.planning.tariff import Tariff
 def _stores_up_kw(held: Sequence[ReserveWindow]) -> float:
     """Return what stores can still give from 20:00 for two hours beyond the plan that is made."""
     policy = PlanningPolicy(reserve=tuple(held))
-    windows = held_windows(basis(), policy.reserve, replace(expected().grid, count=96))
+    windows = reserve_requirements(basis(), policy.reserve, replace(expected().grid, count=96))
     translated = to_problem(now(), forecast=expected(), tariff=Tariff(), policy=policy, count=96)
     translated = with_reserve(translated, windows, policy)
     plan = to_schedule(translated, solve(translated.problem, deadline_s=60.0), made().index)
@@ -42,9 +42,9 @@ def test_what_a_later_window_needs_and_nobody_could_win_back_is_kept_from_the_ea
     noon = ReserveWindow(from_hour=13.0, until_hour=15.0, need_kw=1e5)
     evening = ReserveWindow(from_hour=20.0, until_hour=22.0, need_kw=1e5)
     grid = replace(expected().grid, count=96)
-    alone = held_windows(basis(), (noon, evening), grid)
-    slow = held_windows(basis(), (noon, evening), grid, Rebuilding(power_kw=1e4, after_h=1.25))
-    fast = held_windows(basis(), (noon, evening), grid, Rebuilding(power_kw=1e6, after_h=1.25))
+    alone = reserve_requirements(basis(), (noon, evening), grid)
+    slow = reserve_requirements(basis(), (noon, evening), grid, ReserveRefill(power_kw=1e4, after_h=1.25))
+    fast = reserve_requirements(basis(), (noon, evening), grid, ReserveRefill(power_kw=1e6, after_h=1.25))
     assert fast == alone, "what comes back in time needs not be kept"
     assert slow[1] == alone[1]
     stores = basis().stores
