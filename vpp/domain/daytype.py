@@ -1,4 +1,4 @@
-"""What kind of day it is in Shanghai: load follows the working week, and the working week follows the calendar."""
+"""Day types in Shanghai: workday, weekend or holiday, by the public calendar and its exchanged weekends (调休)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _NEW_YEARS_LAST, _LABOUR_LAST, _NATIONAL_LAST = 1, 2, 3
 
 
 class DayType(StrEnum):
-    """Kinds of day whose load looks alike."""
+    """Kinds of day with alike load."""
 
     WORKDAY = "workday"
     WEEKEND = "weekend"
@@ -25,7 +25,7 @@ class DayType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaysOff:
-    """What is announced for one year: its exceptions to the week.
+    """Announced exceptions to the week in one year.
 
     Attributes:
         holidays: Public holidays, bridging days included.
@@ -40,8 +40,8 @@ class DaysOff:
 class DayCalendar:
     """The calendar of every year, announced or not.
 
-    A year that nobody has announced has its statutory holidays by rule; which days bridge them, and which weekends are
-    worked in exchange, is unknown then: ``unannounced`` says so and whoever relies on such a day has to say it too.
+    A year without an announcement has its statutory holidays by rule; bridging days and weekends worked in exchange are
+    unknown then. ``unannounced`` names such years, and a result that rests on one has to name it too.
 
     Attributes:
         announced: Exceptions to the week by year.
@@ -60,11 +60,11 @@ class DayCalendar:
         return DayType.WEEKEND
 
     def unannounced(self, first: date, last: date) -> tuple[int, ...]:
-        """Return the years of the days from ``first`` to ``last`` that nobody has announced."""
+        """Return the years between ``first`` and ``last`` that have not been announced."""
         return tuple(year for year in range(first.year, last.year + 1) if year not in self.announced)
 
     def facts(self) -> list[list[str]]:
-        """Return every holiday and every worked weekend in order, for a fingerprint of what depends on them."""
+        """Return every holiday and every worked weekend in order, for a fingerprint of results that depend on them."""
         years = [self.announced[year] for year in sorted(self.announced)]
         holidays = [str(day) for off in years for day in sorted(off.holidays)]
         return [holidays, [str(day) for off in years for day in sorted(off.workdays)]]
@@ -90,7 +90,7 @@ def statutory(year: int) -> DaysOff:
     """Return a year's holidays by law alone (放假办法, State Council order 795 of 2024), nothing bridged or exchanged.
 
     New Year 1 day, Spring Festival 4 from its eve on, Qingming 1, Labour Day 2, Dragon Boat 1, Mid-Autumn 1, National
-    Day 3. Festivals of the lunar calendar are known as far as the table below goes.
+    Day 3. Festivals of the lunar calendar are known for the years of the table below.
     """
     fixed = (
         span(date(year, 1, 1), date(year, 1, _NEW_YEARS_LAST)),

@@ -1,4 +1,4 @@
-"""What a simulated device shows and takes: the seam between the physical model and the device-side protocols."""
+"""Readings and responses of simulated devices: the seam between physical model and device-side protocols."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReadings:
-    """What the meters and controllers of all simulated devices show now; shape ``(n_resources,)`` each.
+    """Readings of the meters and controllers of all simulated devices now; shape ``(n_resources,)`` each.
 
     Attributes:
         at_s: Epoch seconds of the reading.
@@ -17,8 +17,8 @@ class DeviceReadings:
         soc: State of charge 0-1, NaN where there is none.
         plugged: A car is plugged in.
         online: The device has its link; while false its simulator must drop the connection and stay away.
-        p_min_kw: Least net power it can take now.
-        p_max_kw: Greatest net power it can take now.
+        p_min_kw: Least net power it can take now, load positive.
+        p_max_kw: Greatest net power it can take now, load positive.
     """
 
     at_s: float
@@ -33,12 +33,12 @@ class DeviceReadings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceResponse:
-    """How one device will treat one instruction.
+    """Response of one device to one command.
 
     Attributes:
-        latency_s: Time from receipt to answer.
-        refused: It answers no.
-        ignored: It answers yes and does nothing.
+        latency_s: Seconds from receipt to answer.
+        refused: It refuses.
+        ignored: It accepts and does nothing.
     """
 
     latency_s: float
@@ -52,7 +52,7 @@ class PlugEvent:
 
     Attributes:
         session: Number of the visit, unique in the model.
-        promise: What its driver wants; ``None`` when plugged out.
+        promise: Wish of its driver; ``None`` when plugged out.
         meter_kwh: Register at that moment.
     """
 

@@ -1,21 +1,21 @@
-"""One tree of errors; each leaf says what its catcher should do.
+"""The tree of errors; each leaf states the recovery expected of its catcher.
 
 ::
 
     VppError
     |-- RetryError          the same call may succeed later
     |   |-- DeviceUnreachableError
-    |   |-- BusError        the bus between our processes is away, or nobody answers on it
+    |   |-- BusError        the bus between our processes is away, or no answer came
     |   `-- StorageError    the database is locked, full or away
     |-- SkipError           drop this item, keep its neighbours
     |   |-- InputError      a field of something given to us
-    |   |-- UnknownIdError  a name nobody registered
-    |   |-- ConflictError   the thing is not in a state that allows this
+    |   |-- UnknownIdError  an id that is not registered
+    |   |-- ConflictError   the state of the thing does not allow this
     |   `-- FrameError      a frame or row that does not parse
     `-- StopError           go no further
         |-- ConfigurationError
         |-- AuditError      the journal's hash chain is broken
-        `-- SpoolFullError  decisions cannot be written, and no more of them can be kept in memory
+        `-- SpoolFullError  decisions cannot be written, and memory for them is full
 """
 
 from enum import StrEnum
@@ -34,7 +34,7 @@ def brief(value: object) -> str:
 
 
 class Recovery(StrEnum):
-    """What a catcher should do."""
+    """Recovery expected of a catcher."""
 
     RETRY = "retry"
     SKIP = "skip"
@@ -58,11 +58,11 @@ class DeviceUnreachableError(RetryError):
 
 
 class BusError(RetryError):
-    """The bus is away, or nobody has answered in time."""
+    """The bus is away, or no answer has come in time."""
 
 
 class StorageError(RetryError):
-    """The database is locked, full or away; nothing of this was written."""
+    """The database is locked, full or away; nothing was written."""
 
 
 class SkipError(VppError):
@@ -77,7 +77,7 @@ class InputError(SkipError):
     Args:
         field: Name of the field as its sender knows it, e.g. ``"target_kw"``.
         value: The value that was given.
-        accepted: What would have been accepted, as the end of the sentence "give ...".
+        accepted: What is accepted instead, as the end of the sentence "give ...".
     """
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
@@ -88,11 +88,11 @@ class InputError(SkipError):
 
 
 class UnknownIdError(SkipError):
-    """Nobody registered this name.
+    """An id is not registered.
 
     Args:
-        kind: What was looked for, e.g. ``"area"``.
-        identity: The name that is not known.
+        kind: Kind of thing, e.g. ``"area"``.
+        identity: The id.
     """
 
     def __init__(self, kind: str, identity: str) -> None:
@@ -102,7 +102,7 @@ class UnknownIdError(SkipError):
 
 
 class ConflictError(SkipError):
-    """The thing exists but its state does not allow this."""
+    """The state of an existing thing does not allow this."""
 
 
 class FrameError(SkipError):
@@ -114,7 +114,7 @@ class StopError(VppError):
 
 
 class ConfigurationError(StopError):
-    """A setting that makes no sense."""
+    """A setting that is not accepted."""
 
 
 class AuditError(StopError):
@@ -122,4 +122,4 @@ class AuditError(StopError):
 
 
 class SpoolFullError(StopError):
-    """Decisions cannot be written, and no more of them can be kept in memory."""
+    """Decisions cannot be written, and memory for them is full."""

@@ -1,4 +1,4 @@
-"""News for whoever watches the stream."""
+"""Events of the server-sent stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What could be moved: the open envelope of the fleet and its 96-point declaration."""
+"""Flexibility: the envelope that is open now, and the 96-point capability record (GB/T 44260-2024)."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from vpp.domain.timegrid import TimeGrid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flexibility:
-    """Power still open on every resource now.
+    """Power and energy that every resource can still be moved by now, from its present power.
 
     Attributes:
         up_kw: How far net load can be cut, at least 0, shape ``(n_resources,)``.
@@ -25,15 +25,15 @@ class Flexibility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sustained:
-    """What can be had and held for one length of time; chances as in a quote. Shapes ``(count,)``.
+    """Power available for one length of hold, kW, positive in both directions; chances as in a quote; ``(count,)``.
 
     Attributes:
-        minutes: How long it can be held, from each step's begin.
+        minutes: Length of the hold, from each step's begin.
         p10_kw: With nine chances in ten at least this much, the loss of a whole operator or protocol included.
         p50_kw: With even chances at least this much.
         p90_kw: With one chance in ten at least this much.
         without_largest_kw: Even-chance power when the operator that carries most is away altogether.
-        ramp_kw_per_min: How fast it can be reached.
+        ramp_kw_per_min: Rate at which it is reached.
     """
 
     minutes: float
@@ -49,16 +49,16 @@ class Capability:
     """Declaration of one area and one direction (GB/T 44260-2024 capability record).
 
     The four capacities never mix: connected is nameplate, declared is what may be declared, verified was measured in a
-    test or an event, available is what can be had in that step. Shapes ``(count,)``.
+    test or an event, available can be had in that step; kW, positive in both directions. Shapes ``(count,)``.
 
     Attributes:
-        declared_kw: What contracts say, never above what was verified; before any test what contracts say, and
-            ``tested`` tells that nothing stands behind it yet.
+        declared_kw: Contracted power, at most the verified one; before any test the contracted power alone, with
+            ``tested`` false.
         verified_kw: Greatest mean power measured so far, 0 before any.
         available_kw: Expected power that can be held for ``sustain_minutes``.
-        contracted_kw: What contracts say, whatever was verified; NaN where it was not asked.
-        tested: Whether ``verified_kw`` was measured.
-        sustained: The same step seen for several lengths of hold, the shortest first.
+        contracted_kw: Contracted power, whatever was verified; ``None`` where it was not asked for.
+        tested: ``verified_kw`` was measured.
+        sustained: The same steps for several lengths of hold, the shortest first.
     """
 
     area_id: str

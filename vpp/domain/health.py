@@ -1,4 +1,4 @@
-"""What is the matter with one device, for people: its troubles, and what was last refused of it."""
+"""Health of one device: its troubles, and the last value of it that was rejected."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class KnownTrouble:
 
     Attributes:
         since_s: Epoch seconds since which the service knows of it.
-        words: How people read it, its detail in its place.
+        words: Its text, detail in place.
     """
 
     trouble: Trouble
@@ -41,14 +41,14 @@ class KnownTrouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedValue:
-    """What was last refused of a device.
+    """The last value of a device that was rejected.
 
     Attributes:
-        kind: Why, a word of `vpp.telemetry.verdict.Verdict`.
+        kind: Reason, a word of `vpp.telemetry.verdict.Verdict`.
         value: As it was sent, in the quantity's unit.
         nameplate_kw: Greatest power in either direction by the nameplate.
-        age_s: How long ago it was heard.
-        ahead_s: How far its stamp was ahead of the service's clock when it was heard, negative behind.
+        age_s: Seconds since it was heard.
+        ahead_s: Seconds by which its stamp was ahead of the service's clock when it was heard, negative behind.
     """
 
     quantity: Quantity
@@ -73,26 +73,26 @@ class RejectedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceHealth:
-    """What is the matter with one device; nothing by default."""
+    """Health of one device; sound by default."""
 
     troubles: tuple[KnownTrouble, ...] = ()
     last_rejected: RejectedValue | None = None
 
 
 def known_trouble(trouble: Trouble, since_s: float, details: Mapping[Trouble, Words] | None = None) -> KnownTrouble:
-    """Return a trouble with its words, the detail put in where it is known."""
+    """Return a trouble with its text, the detail in place where it is known."""
     return KnownTrouble(trouble=trouble, since_s=since_s, words=worded(trouble, (details or {}).get(trouble)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleCount:
-    """How many devices have a trouble now, in all and by adapter."""
+    """Number of devices that have a trouble now, in all and by adapter."""
 
     total: Mapping[Trouble, int] = field(default_factory=dict)
     by_adapter: Mapping[tuple[str, Trouble], int] = field(default_factory=dict)
 
     def silent(self) -> Mapping[str, int]:
-        """Return how many devices of each adapter have a link and no fresh measurement."""
+        """Return the number of devices of each adapter that have a link and no fresh measurement."""
         counts: dict[str, int] = {}
         for (adapter, trouble), count in self.by_adapter.items():
             if trouble in _SILENT:

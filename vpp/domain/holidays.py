@@ -1,7 +1,7 @@
-"""The State Council's days off, year by year, as far as they are announced.
+"""Public holidays of China by year, as announced by the State Council.
 
-Each November's notice (国务院办公厅关于部分节假日安排的通知) adds a year here. A site that cannot wait for it
-states the year in a file (``VPP_HOLIDAYS``).
+Each November's notice (国务院办公厅关于部分节假日安排的通知) adds a year here. Until a release has it, a file states
+the year (``VPP_HOLIDAYS``).
 """
 
 from datetime import date

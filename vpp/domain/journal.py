@@ -1,4 +1,4 @@
-"""One line of the record that everything can be replayed from."""
+"""Entries of the journal, from which every decision can be replayed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class JournalEntry:
 
     Attributes:
         sequence: Position in the journal, from 1, without gaps.
-        kind: What happened, e.g. ``"request.transition"``.
+        kind: Kind of the entry, e.g. ``"request.transition"``.
         at_s: Epoch seconds on the service's clock.
         body: JSON-like content.
         sha256: Hash of the previous entry's hash and this entry's canonical JSON, hexadecimal.

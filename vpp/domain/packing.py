@@ -1,4 +1,4 @@
-"""Columns as text, exactly: how arrays of any length go into journal bodies."""
+"""Lossless columns of arrays as text, for journal bodies."""
 
 import base64
 import zlib
@@ -15,7 +15,7 @@ _RAW, _DEFLATED = "r", "z"
 _SHORT_BYTES = 128
 """Shorter columns are not worth deflating."""
 _LISTED = 256
-"""Up to so many values a reader can be expected to look at."""
+"""Values up to which a column stays a readable list."""
 
 
 def packed(column: npt.NDArray[Any]) -> str:
@@ -32,7 +32,7 @@ def unpacked(text: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
     """Return the array of ``dtype`` that ``packed`` was given.
 
     Raises:
-        FrameError: The text is none that ``packed`` wrote.
+        FrameError: The text was not written by ``packed``.
     """
     order = np.dtype(dtype).newbyteorder("<")
     try:
@@ -63,7 +63,7 @@ def column_of(content: str | Sequence[Any], dtype: type[Scalar]) -> npt.NDArray[
     ``None`` in such a list is a number that JSON lacks; it comes back as NaN.
 
     Raises:
-        FrameError: The text is none that ``packed`` wrote.
+        FrameError: The text was not written by ``packed``.
     """
     if isinstance(content, str):
         return unpacked(content, dtype)

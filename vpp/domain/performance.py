@@ -1,4 +1,4 @@
-"""What would have been, what was delivered, and how well."""
+"""Baseline, delivery and accuracy: measurement and verification of one request."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,19 +10,19 @@ from vpp.domain.timegrid import TimeGrid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """Net load that would have been, frozen once issued.
+    """Net load without the request, kW, load positive; frozen once issued (CBL, OpenADR BASELINE).
 
     Attributes:
         grid: The steps, over the event and the rebound watch.
-        power_kw: Of every resource in the portfolio, shape ``(n_resources, count)``; 0 in rows outside it.
+        power_kw: Mean net power of every resource in the portfolio, shape ``(n_resources, count)``; 0 outside it.
         methods: Method used per resource class.
         reference_days: ISO dates that were averaged.
-        excluded_days: ISO date and the reason it was left out.
+        excluded_days: ISO date of a day that was left out, and the reason.
         adjustment_ratio: Same-day adjustment per resource class.
-        input_sha256: Hash of everything that went in, so that it can be recomputed in a dispute.
-        notes: Resource class and why some of its rows got another method than the one asked for.
-        excluded_ids: Resources that were not enlisted; they are neither commanded nor measured nor paid.
-        excluded_why: How many of them for which reason, in words.
+        input_sha256: Hash of all inputs, so that it can be recomputed in a dispute.
+        notes: Resource class, and the reason for which some of its rows got another method than the one asked for.
+        excluded_ids: Resources that were not enlisted: neither commanded nor measured nor paid.
+        excluded_why: Number of them by reason, in words.
     """
 
     grid: TimeGrid
@@ -39,15 +39,17 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalResult:
-    """One 15-minute interval of the event; mean powers.
+    """One 15-minute interval of the event; mean powers in kW.
 
     Attributes:
-        delivered_kw: Change of net load in the direction asked, from meters only.
+        baseline_kw: Net load without the request, load positive.
+        measured_kw: Net load by the meters, load positive.
+        delivered_kw: Change of net load in the direction asked, positive that way, from meters only.
         accuracy_ratio: ``1 - |delivered - target| / target``, NaN outside the hold.
         good_ratio: Share of metered power that was good, by sample count.
-        held_ratio: Share of the interval that lies in the hold; NaN in measurements of before it was kept.
-        held_kw: Mean delivered in that part, from which accuracy and settlement follow; NaN outside the hold.
-        metered_ratio: Share of the counted devices' time that was metered; the rest counts at its baseline.
+        held_ratio: Share of the interval that lies in the hold; NaN in measurements older than this field.
+        held_kw: Mean delivered power in that part, the basis of accuracy and settlement; NaN outside the hold.
+        metered_ratio: Share of the counted devices' time that was metered; the rest counts as its baseline.
     """
 
     start_at: datetime
@@ -65,7 +67,7 @@ class IntervalResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmetered:
-    """A device of which too little was metered in some intervals of a request: it is credited nothing there.
+    """A device that was metered too little in some intervals of a request, where it is credited nothing.
 
     Attributes:
         starts_at: Start of each of these intervals.
@@ -87,18 +89,18 @@ class Performance:
         ramp_minutes: From the ramp's begin until 90 % of the target was first reached, NaN if never.
         rebound_peak_kw: Greatest interval mean above baseline after the hold, at least 0.
         rebound_energy_kwh: Energy above baseline after the hold.
-        spread_kw: Mean delivered power by each baseline method that could be computed.
-        settlement_cny: Lines of the settlement: name to amount.
-        settlement_rule: Name and version of the bands that were applied; empty where none were.
+        spread_kw: Mean delivered power over the hold by baseline method, of all that could be computed.
+        settlement_cny: Amount of every line of the settlement by its name.
+        settlement_rule: Name and version of the settlement terms that were applied; empty where none were.
         overshoot_kw: Greatest interval mean above target while ramping or holding, at least 0.
         hit_ratio: Share of the hold within the request's tolerance.
         class_delivered_kw: Mean delivered power over the hold by resource class.
-        quality_ratio: Share of the samples by quality: good, stale, substituted, bad.
+        quality_ratio: Share of the samples by quality (good, stale, substituted, bad), 0-1.
         unmetered: Devices with missing intervals while ramping or holding, those that miss most first; the first few
             hundred.
-        unmetered_count: How many such devices there are.
-        regulation: Of a request for regulation, total and parts of every rule's score by its name; accuracies are then
-            one less the distance in units of the accepted power.
+        unmetered_count: Number of such devices in all.
+        regulation: For a request for regulation, total and parts of every rule's score by its name; accuracies are then
+            one less the distance from the signal in units of the accepted power.
     """
 
     request_id: str

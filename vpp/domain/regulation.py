@@ -1,4 +1,4 @@
-"""How a request for regulation stands while its signal is followed."""
+"""Standing of a regulation request while its signal is followed."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,23 @@ from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import FloatArray
 
 FOLLOWING = (*CHARGING, ResourceClass.STORAGE)
-"""Classes that follow a signal of seconds; roofs, buildings and plants are not moved every few seconds."""
+"""Classes that follow a signal of seconds; photovoltaics, buildings and plants are not moved every few seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegulationStanding:
-    """What was asked last and what came of it; changes are positive where net load falls, NaN before the first tick.
+    """Last value of the signal and the response to it; changes in kW, positive where net load falls, NaN before a tick.
 
     Attributes:
         capacity_kw: Power reserved in each direction.
         signal_at_s: Epoch seconds of the last value taken, NaN for none.
         asked_kw: Change that is due now.
-        told_kw: Change that was told.
-        up_kw: Further fall that could be told now.
-        down_kw: Further rise that could be told now.
-        time_s: Instants of the past that is kept, epoch seconds, shape ``(k,)``.
-        signal_kw: What was asked at each, shape ``(k,)``.
-        response_kw: What the meters showed, shape ``(k,)``.
+        told_kw: Change that was commanded.
+        up_kw: Further fall of net load that could be commanded now.
+        down_kw: Further rise of net load that could be commanded now.
+        time_s: Epoch seconds of the recent past, shape ``(k,)``.
+        signal_kw: Change asked at each, shape ``(k,)``.
+        response_kw: Change by the meters at each, shape ``(k,)``.
     """
 
     request_id: str

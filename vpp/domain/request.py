@@ -1,15 +1,15 @@
-"""A dispatcher's call, our answer before commitment, and its life."""
+"""Dispatch requests: draft, quote, states, revisions and history."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 CITY = "city"
-"""The area that holds every other."""
+"""Id of the area that holds every other."""
 
 
 class Product(StrEnum):
-    """What is asked for."""
+    """Product of a request."""
 
     PEAK_SHAVING = "peak_shaving"
     VALLEY_FILLING = "valley_filling"
@@ -17,14 +17,14 @@ class Product(StrEnum):
 
 
 class Direction(StrEnum):
-    """Up-regulation cuts net load, down-regulation raises it."""
+    """Direction of a request: up-regulation cuts net load, down-regulation raises it; powers are positive in both."""
 
     UP = "up"
     DOWN = "down"
 
 
 class NoticeClass(StrEnum):
-    """How much notice a call gives; thresholds are configuration."""
+    """Notice a request gives; the thresholds are settings."""
 
     DAY_AHEAD = "day_ahead"
     INTRADAY = "intraday"
@@ -34,20 +34,20 @@ class NoticeClass(StrEnum):
 
 
 class BaselineMethod(StrEnum):
-    """How "what would have been" is computed."""
+    """Method by which the net load without the request is estimated (OpenADR BASELINE)."""
 
     SAME_TYPE_DAYS = "same_type_days"
     METER_BEFORE = "meter_before"
     SCHEDULE = "schedule"
     SESSION = "session"
-    """What each charging session would have taken, from its own meter before it was held back (docs/adr/0002)."""
+    """Each charging session from its own meter before it was curtailed (docs/adr/0002)."""
     AUTOMATIC = "automatic"
     """Schedule for storage and V2G, session for chargers; for the rest meter-before in fast notice classes and
     same-type days otherwise."""
 
 
 class RequestState(StrEnum):
-    """Life of a request; see docs/architecture.md for the standards each maps to."""
+    """State in a request's life; docs/architecture.md names the standard that each maps to."""
 
     SUBMITTED = "submitted"
     QUOTED = "quoted"
@@ -70,7 +70,7 @@ class RequestState(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Answer in one word."""
+    """Verdict of a quote."""
 
     FEASIBLE = "feasible"
     PARTIAL = "partial"
@@ -79,17 +79,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDraft:
-    """What a dispatcher asks (OpenADR event, UFTP FlexRequest).
+    """A request as a dispatcher states it (OpenADR event, UFTP FlexRequest).
 
     Attributes:
-        target_kw: Size of the change of net load, above zero in both directions.
+        target_kw: Change of net load, above zero in both directions; for regulation the band in each.
         area: ``"city"`` or an area id.
         start_at: Full power is due from here.
         end_at: Full power is due until here; the release follows.
         ramp_minutes: Length of the ramp that ends at ``start_at``; ``None`` lets the service choose.
         tolerance_ratio: Deviation from the target that counts as on target.
         rebound_cap_kw: Greatest net load above baseline after release; ``None`` for no cap.
-        min_delivered_ratio: Below this share of the target the dispatcher would rather have nothing.
+        min_delivered_ratio: Least share of the target that is of use to the dispatcher, 0-1.
     """
 
     product: Product
@@ -108,7 +108,7 @@ class RequestDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingLimit:
-    """A constraint that keeps the answer from being larger."""
+    """A constraint that keeps a quote from being larger, and the power it leaves, kW."""
 
     name: str
     kw: float
@@ -118,7 +118,7 @@ class BindingLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterOffer:
-    """A request we could meet instead."""
+    """A request that could be met instead; power in kW, positive in both directions."""
 
     kind: str
     target_kw: float
@@ -128,20 +128,22 @@ class CounterOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """Our answer before commitment (UFTP FlexOffer).
+    """Answer to a request before commitment (UFTP FlexOffer); powers in kW, positive in both directions.
 
     Attributes:
         interval_starts_at: Start of every 15-minute interval of the request.
         deliverable_p10_kw: With nine chances in ten at least this much, one value an interval.
         deliverable_p50_kw: With even chances at least this much, one value an interval.
         deliverable_p90_kw: With one chance in ten at least this much, one value an interval.
+        max_hold_minutes: Longest hold of the p50 power.
+        ramp_kw_per_min: Rate at which the full power is reached.
         rebound_kw: Net load above baseline, one value per 15 minutes from ``end_at`` on.
         energy_kwh: Energy budget: what the even-chance power adds up to over the window.
-        recovery_minutes: After the hold, until 95 % of what is told to return has returned.
+        recovery_minutes: From the end of the hold until 95 % of the released power is back.
         recovery_kwh: Energy that has to be given back in the end: deferred charging, heat, discharged storage.
         confidence_ratio: Chance that every interval reaches the target, from measured delivery ratios, 0-1.
-        delivery_ratio: Share of what is moved that does as it is told, as measured so far for these cohorts.
-        notices: What else has to be said of the ground the answer stands on, a sentence each.
+        delivery_ratio: Share of commanded power that devices of these cohorts have delivered so far, 0-1.
+        notices: Further remarks on the basis of the quote, a sentence each.
     """
 
     verdict: Verdict
@@ -166,13 +168,13 @@ class Quote:
 
     @property
     def p50_kw(self) -> float:
-        """The even-chance amount that can be held through the whole window."""
+        """Even-chance power that can be held through the whole window, kW."""
         return min(self.deliverable_p50_kw, default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One step of a request's life; goes to the journal."""
+    """One change of a request's state, as the journal has it."""
 
     at: datetime
     actor: str
@@ -184,7 +186,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """A flag on ramping and holding: what is missing, why and until when."""
+    """Flag on a ramping or holding request: power that is missing (kW), its cause and its expected end."""
 
     missing_kw: float
     cause: str
@@ -196,15 +198,15 @@ class Revision:
     """A change of a committed request's power or end, with a quote of its own (OpenADR modifies events the same way).
 
     Attributes:
-        number: From 1, in the order in which they were asked.
-        target_kw: Power asked for from then on.
+        number: From 1, in the order of asking.
+        target_kw: Power asked for from then on, positive in both directions.
         end_at: End asked for.
-        quote: Our answer, for what is left of the window.
-        key: Idempotency key it was asked under.
-        accepted_at: When it came into force, ``None`` before.
-        accepted_kw: What was committed then.
-        before_kw: What was promised until then.
-        before_end_at: Until when that was promised.
+        quote: Answer for the rest of the window.
+        key: Idempotency key of the question.
+        accepted_at: Instant from which it is in force, ``None`` before.
+        accepted_kw: Power committed with it.
+        before_kw: Power committed until then.
+        before_end_at: End that was committed until then.
     """
 
     number: int
@@ -224,7 +226,7 @@ class Revision:
 class DispatchRequest:
     """A request with its whole history; every change is a new value.
 
-    ``draft`` and ``accepted_kw`` are what is in force; what was before a revision is in ``revisions``.
+    ``draft`` and ``accepted_kw`` are in force now; earlier ones are in ``revisions``.
     """
 
     id: str

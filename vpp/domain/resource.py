@@ -1,4 +1,4 @@
-"""What can be measured and perhaps moved."""
+"""Resources: devices that are measured and perhaps controlled, by class and protocol."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from vpp.domain.errors import InputError
 
 
 class ResourceClass(StrEnum):
-    """Kinds of flexibility that behave differently."""
+    """Kinds of flexibility: electric vehicles, vehicle-to-grid, batteries, photovoltaics, buildings, industry."""
 
     EV = "ev"
     V2G = "v2g"
@@ -26,10 +26,10 @@ class Adapter(StrEnum):
 
 
 CHARGING = (ResourceClass.EV, ResourceClass.V2G)
-"""Classes that a car plugs into."""
+"""Classes of charging points."""
 
 STORING = (ResourceClass.V2G, ResourceClass.STORAGE)
-"""Classes that can give energy back."""
+"""Classes that store energy and can feed it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,12 @@ class Resource:
         capacity_kwh: Energy it can store; 0 where it stores none.
         efficiency: One-way efficiency, in (0, 1].
         phases: Number of AC phases.
-        default_kw: Power it may take when nobody tells it otherwise; the safe default installed underneath every
-            dispatch setpoint. NaN means ``p_max_kw`` for loads and its own logic for the rest.
-        ramp_kw_per_min: How fast it can move.
-        declared_up_kw: Contracted cut of net load.
-        declared_down_kw: Contracted raise of net load.
-        sustain_minutes: How long it can hold a cut; infinite where energy is no limit.
+        default_kw: Safe default: power it may take without any command, installed under every setpoint. NaN means
+            ``p_max_kw`` for loads and the device's own logic for the rest.
+        ramp_kw_per_min: Greatest rate of change of its power.
+        declared_up_kw: Contracted cut of net load, at least 0.
+        declared_down_kw: Contracted raise of net load, at least 0.
+        sustain_minutes: Longest hold of a cut; infinite where energy is no limit.
         rebound_ratio: Share of the cut energy that comes back after release.
     """
 

@@ -1,4 +1,4 @@
-"""Planned power over time."""
+"""Schedules: planned power of every resource over time."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,18 +10,18 @@ from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 
 PowerTable = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-"""Powers of many rows over time."""
+"""Net power of many rows over time, kW, load positive."""
 
 
 class Rung(IntEnum):
-    """Where a schedule comes from: the fallback ladder, best first."""
+    """Rung of the fallback ladder that a schedule comes from, the best first."""
 
     OPTIMAL = 0
-    """Solved within its deadline."""
+    """Solved within the deadline."""
     PREVIOUS = 1
     """Tail of the previous plan: the solver was late or failed."""
     SAFE_DEFAULT = 2
-    """Rule-based: every device on its safe default."""
+    """By rule: every device on its safe default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,12 @@ class Schedule:
         grid: The steps.
         power_kw: Net power, load positive, NaN where nothing is intended, shape ``(n_resources, count)``; a city's
             plan is kept in single precision.
-        rung: Which rung of the ladder it stands on.
+        rung: Rung of the fallback ladder.
         objective_cny: Cost of the plan, NaN where it was not solved.
         gap_ratio: Certified relative optimality gap, NaN where it was not solved.
         solve_s: Wall seconds the solver took.
-        reason: Why it is not optimal; empty when it is.
-        overload_kw: Named overloads: transformer id to greatest kW above its limit; empty when every limit is held.
+        reason: Reason for a rung below optimal; empty on the first.
+        overload_kw: Greatest power beyond a limit by transformer id, kW; empty when every limit is held.
     """
 
     grid: TimeGrid

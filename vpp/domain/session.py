@@ -1,4 +1,4 @@
-"""One vehicle's wish while it is plugged in, and what has become of it."""
+"""Charging sessions: one vehicle while it is plugged in, and the promise made to its driver."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,23 +7,23 @@ from vpp.domain.errors import InputError
 from vpp.domain.units import SECONDS_PER_DAY
 
 MOST_KWH = 2000.0
-"""Beyond any vehicle's battery, lorries and ships' vans included."""
+"""Beyond any vehicle's battery, those of lorries included; kWh."""
 MOST_AHEAD_S = 90.0 * SECONDS_PER_DAY
-"""Nobody states a departure further ahead; what lies there is a broken date (OCPP senders write the year 9999)."""
+"""Departures further ahead are broken dates (OCPP senders write the year 9999)."""
 MOST_PAST_S = SECONDS_PER_DAY * 30.0
-"""A session is no older, and a departure that passed longer ago is a broken date (the year 1 stands for no date)."""
+"""Age of the oldest session; a departure longer ago is a broken date (the year 1 stands for no date)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What a driver was promised.
+    """Promise made to a driver.
 
     Attributes:
         energy_kwh: Energy into the car since plug-in, by departure.
         departure_s: Epoch seconds of the departure.
         floor_kwh: Energy to be given first, at full power, before anything may be shed.
-        opted_out: The driver takes no part: never shed.
-        boost: The driver wants full power for this session: never shed, but counted as a participant.
+        opted_out: The driver takes no part; the session is never shed.
+        boost: Full power for this session: never shed, but counted as a participant.
     """
 
     energy_kwh: float
@@ -56,7 +56,7 @@ class ChargingSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted:
-    """A car was plugged in; told at least once, the id makes it idempotent."""
+    """A car was plugged in; delivered at least once, idempotent by its id. ``meter_kwh`` is the register then."""
 
     session_id: str
     row: int
@@ -74,7 +74,7 @@ class SessionPromised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
-    """A car was unplugged."""
+    """A car was unplugged. ``meter_kwh`` is the register then, NaN where it is not known."""
 
     session_id: str
     row: int
@@ -86,7 +86,7 @@ SessionEvent = SessionStarted | SessionPromised | SessionEnded
 
 
 def check_promise(promise: Promise, now_s: float) -> None:
-    """Refuse a promise that cannot be meant; raises InputError."""
+    """Refuse a promise out of all bounds; raises InputError naming the field."""
     if not 0.0 <= promise.energy_kwh <= MOST_KWH:
         raise InputError("energy_kwh", promise.energy_kwh, f"a number from 0 to {MOST_KWH:g}")
     if not 0.0 <= promise.floor_kwh <= promise.energy_kwh:
@@ -100,10 +100,10 @@ def check_promise(promise: Promise, now_s: float) -> None:
 
 
 def sound(event: SessionEvent, now_s: float) -> SessionEvent:
-    """Return news of a car with an instant that can be: news that is stamped out of all reason counts as of now.
+    """Return an event of a session with a plausible instant: one stamped out of all bounds counts as of now.
 
     Raises:
-        InputError: It is a promise that cannot be meant.
+        InputError: It is a promise out of all bounds.
     """
     if isinstance(event, SessionPromised):
         check_promise(event.promise, now_s)

@@ -1,14 +1,16 @@
-"""Leased instructions and what became of them: parallel arrays, one element an instruction."""
+"""Leased commands and their outcomes as parallel arrays, one element a command."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+
 from vpp.domain.errors import InputError
-from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 
 
 class Layer(IntEnum):
-    """Which of a device's two values an instruction sets.
+    """The one of a device's two values that a command sets.
 
     A device follows its ``DISPATCH`` value while the lease holds and falls back by itself to its ``DEFAULT`` value
     (OCPP: dispatch profile over TxDefaultProfile; SunSpec 704: WSet over WSetRvrt).
@@ -17,13 +19,13 @@ class Layer(IntEnum):
     DEFAULT = 0
     """Holds until replaced; carries the plan, or the safe default."""
     DISPATCH = 1
-    """Holds until ``until_s``; carries a request."""
+    """Holds until the lease ends at ``until_s``; carries a request."""
     RELEASE = 2
     """Ends the dispatch value now; ``power_kw`` is ignored."""
 
 
 class OutcomeStatus(IntEnum):
-    """What the device side said of an instruction."""
+    """Answer of the device side to a command."""
 
     ACCEPTED = 0
     REJECTED = 1
@@ -31,17 +33,17 @@ class OutcomeStatus(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why, from a bounded list (it becomes a metric label)."""
+    """Reason of an outcome, from a bounded list (it becomes a metric label)."""
 
     NONE = 0
     REFUSED = 1
-    """The device said no."""
+    """The device refused."""
     NOT_CONNECTED = 2
     TIMEOUT = 3
     UNSUPPORTED = 4
-    """The device cannot do what was asked."""
+    """The device has no such function."""
     PROTOCOL = 5
-    """The device's answer made no sense, or it answered with an error."""
+    """The device's answer does not parse, or is an error."""
     EXPIRED = 6
     """The lease had ended before it could be sent."""
     READBACK = 7
@@ -50,7 +52,7 @@ class Reason(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointBatch:
-    """Instructions to any number of devices.
+    """Commands to any number of devices.
 
     Attributes:
         ids: Command ids, positive, unique for ever, rising; below 2**31 so that OCPP can carry them as
@@ -79,7 +81,7 @@ class SetpointBatch:
         return len(self.rows)
 
     def take(self, chosen: "IdArray | RowArray") -> "SetpointBatch":
-        """Return the instructions at positions ``chosen``."""
+        """Return the commands at positions ``chosen``."""
         return SetpointBatch(
             ids=self.ids[chosen],
             rows=self.rows[chosen],
@@ -89,10 +91,21 @@ class SetpointBatch:
             epoch=self.epoch,
         )
 
+    def outcomes(self, status: OutcomeStatus, reason: Reason, at_s: float) -> "OutcomeBatch":
+        """Return one outcome for all of these commands, at ``at_s`` epoch seconds."""
+        count = len(self)
+        return OutcomeBatch(
+            ids=self.ids,
+            rows=self.rows,
+            status=np.full(count, status, dtype=np.uint8),
+            reasons=np.full(count, reason, dtype=np.uint8),
+            at_s=np.full(count, at_s),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeBatch:
-    """What became of instructions; exactly one outcome for every instruction handed to a link.
+    """Outcomes of commands; exactly one for every command handed to a link.
 
     Attributes:
         ids: Command ids, shape ``(n,)``.
@@ -110,3 +123,13 @@ class OutcomeBatch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, chosen: "BoolArray | IdArray") -> "OutcomeBatch":
+        """Return the outcomes at positions ``chosen``, or where it is true."""
+        return OutcomeBatch(
+            ids=self.ids[chosen],
+            rows=self.rows[chosen],
+            status=self.status[chosen],
+            reasons=self.reasons[chosen],
+            at_s=self.at_s[chosen],
+        )

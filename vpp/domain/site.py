@@ -1,4 +1,4 @@
-"""Places and the electrical tree above them."""
+"""Sites, and the areas, operators and transformers they belong to."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,8 @@ class Transformer:
     Attributes:
         limit_kw: Greatest net import, above zero.
         export_limit_kw: Greatest net export as a positive number.
-        base_load_kw: Load behind this node that is not ours to move; its meter, where there is one, replaces it.
+        base_load_kw: Load behind this node that is not ours to move, that of the nodes below included; its meter, where
+            there is one, replaces it.
         parent_id: The node that feeds this one; ``None`` at the root.
     """
 

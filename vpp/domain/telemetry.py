@@ -1,4 +1,4 @@
-"""Measurements as they travel: parallel arrays, one element a sample."""
+"""Telemetry samples as parallel arrays, one element a sample."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,7 +16,7 @@ IdArray = npt.NDArray[np.int64]
 
 
 class Quantity(IntEnum):
-    """What a sample measures; the unit is in the name."""
+    """Measured quantity of a sample; the unit is in the name."""
 
     POWER_KW = 0
     """Net power, load positive."""
@@ -35,11 +35,11 @@ class Quantity(IntEnum):
     LIMIT_KW = 7
     """Limit or setpoint in force, as read back from the device."""
     TROUBLES = 8
-    """Troubles its link knows of, a bit mask of `vpp.domain.trouble.Trouble`; 0 for none."""
+    """Bit mask of the troubles its link knows of, see `vpp.domain.trouble.Trouble`; 0 for none."""
 
 
 class Quality(IntEnum):
-    """How far a value may be trusted (OpenADR 3 data quality, IEC 60870 quality descriptor)."""
+    """Data quality of a value (OpenADR 3 data quality, IEC 60870 quality descriptor)."""
 
     GOOD = 0
     STALE = 1

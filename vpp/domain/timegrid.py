@@ -1,4 +1,4 @@
-"""Time as equal half-open steps, each labelled by its start."""
+"""Time grids: equal half-open steps, each named by its start."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,7 @@
-"""Troubles of a device, in plain words: the one vocabulary of cards, log, alerts and metrics.
+"""Troubles of a device in plain words: the one vocabulary of cards, log, alerts and metrics.
 
-A link says which troubles it knows of as samples of ``Quantity.TROUBLES``, a bit mask; the service adds what it alone
-can see (`SERVICE`). A trouble never stops a device by itself: quality, plausibility and eligibility decide what counts.
+A link states the troubles it knows of as samples of ``Quantity.TROUBLES``, a bit mask; the service adds those that it
+alone can see (`SERVICE`). A trouble never excludes a device by itself: quality, plausibility and eligibility do.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Trouble(IntEnum):
-    """One thing that is the matter with a device; the number is its bit and is never given to another."""
+    """One trouble of a device; the number is its bit in the mask and is never reused."""
 
     NOT_METERED = 0
     MEASURED_ONLY = 1
@@ -36,7 +36,7 @@ class Trouble(IntEnum):
 
 
 class Words(NamedTuple):
-    """One trouble as people read it; ``{}`` stands for its detail."""
+    """Text of a trouble in both languages; ``{}`` stands for its detail."""
 
     english: str
     chinese: str
@@ -68,7 +68,7 @@ WORDS = MappingProxyType(
 )
 
 SERVICE = frozenset({Trouble.NOT_METERED, Trouble.IMPLAUSIBLE_VALUES, Trouble.METER_FROZEN, Trouble.IGNORES_LIMITS})
-"""Troubles the service sees by itself; every other comes from the link."""
+"""Troubles that the service finds; every other comes from the link."""
 
 
 def mask_of(troubles: Iterable[Trouble]) -> int:
@@ -85,7 +85,7 @@ def troubles_of(mask: int) -> tuple[Trouble, ...]:
 
 
 def clock_words(offset_s: float) -> Words:
-    """Return how far a device's clock is off, as detail of ``CLOCK_OFF``; ``offset_s`` positive where it is slow."""
+    """Return a clock offset as detail of ``CLOCK_OFF``; ``offset_s`` is positive where the device's clock is slow."""
     minutes = abs(offset_s) / 60.0
     amount, unit, chinese = (f"{minutes:.0f}", "min", "分钟") if minutes >= 1.0 else (f"{abs(offset_s):.0f}", "s", "秒")
     slow = offset_s > 0.0
@@ -93,6 +93,6 @@ def clock_words(offset_s: float) -> Words:
 
 
 def worded(trouble: Trouble, detail: Words | None = None) -> Words:
-    """Return a trouble in both languages, its detail in its place."""
+    """Return the text of a trouble with its detail in place."""
     words, more = WORDS[trouble], detail or Words("wrong", "不准")
     return Words(words.english.replace("{}", more.english), words.chinese.replace("{}", more.chinese))

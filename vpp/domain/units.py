@@ -1,4 +1,4 @@
-"""Units the names carry, and the few factors between them."""
+"""Factors between the units that names carry."""
 
 SECONDS_PER_MINUTE = 60.0
 SECONDS_PER_HOUR = 3600.0

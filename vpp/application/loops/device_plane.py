@@ -100,7 +100,7 @@ class DevicePlane:
             link = self._links.get(ADAPTERS[code].value)
             fault = None if link is None else fault_in(partial(link.send, share))
             if link is None or fault is not None:
-                self.outcomes(_unreachable(share, self._clock.now_s()))
+                self.outcomes(share.outcomes(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, self._clock.now_s()))
             if fault is not None:  # the other links' devices get theirs all the same
                 _log.error("instructions not handed over", link=ADAPTERS[code].value, exc_info=fault)
                 self.rejected[ADAPTERS[code].value, "send_fault"] += 1
@@ -170,14 +170,3 @@ class DevicePlane:
     def all_turn(self) -> bool:
         """Tell whether no poller stands still; one that is not started, or not heard of yet, does not."""
         return not any(age_wall_s() > STANDING_STILL_WALL_S for age_wall_s in self.pollers().values())
-
-
-def _unreachable(batch: SetpointBatch, at_s: float) -> OutcomeBatch:
-    count = len(batch)
-    return OutcomeBatch(
-        ids=batch.ids,
-        rows=batch.rows,
-        status=np.full(count, OutcomeStatus.UNREACHABLE, dtype=np.uint8),
-        reasons=np.full(count, Reason.NOT_CONNECTED, dtype=np.uint8),
-        at_s=np.full(count, at_s),
-    )

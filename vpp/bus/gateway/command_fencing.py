@@ -93,14 +93,7 @@ def _refused(
     now_s: float,
     status: OutcomeStatus = OutcomeStatus.REJECTED,
 ) -> OutcomeBatch:
-    count = int(np.count_nonzero(chosen))
-    return OutcomeBatch(
-        ids=batch.ids[chosen],
-        rows=batch.rows[chosen],
-        status=np.full(count, status, dtype=np.uint8),
-        reasons=np.full(count, reason, dtype=np.uint8),
-        at_s=np.full(count, now_s),
-    )
+    return batch.take(np.flatnonzero(chosen)).outcomes(status, reason, now_s)
 
 
 def _both(one: OutcomeBatch, other: OutcomeBatch) -> OutcomeBatch:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-import numpy as np
 import structlog
 
 from vpp.bus.device_inspection import GatewayInspection
@@ -25,7 +24,7 @@ from vpp.bus.messages.codec import Frame, Kind, decode, encode
 from vpp.bus.messages.frames import receipt, setpoints_of, superseded_of
 from vpp.bus.transport import subjects as to
 from vpp.domain.errors import BusError, ConfigurationError, FrameError, InputError, SkipError
-from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.setpoint import OutcomeStatus, Reason
 from vpp.ports import Bus, BusSubscription, Clock, DeviceLink, DialledLink, RememberingLink
 
 _log = structlog.get_logger(__name__)
@@ -177,7 +176,9 @@ class Gateway:
             self._uplink.outcomes(refused)
         if len(passed):
             for unserved in self._links.send(passed):
-                self._uplink.outcomes(_unreachable(unserved, self._clock.now_s()))
+                self._uplink.outcomes(
+                    unserved.outcomes(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, self._clock.now_s())
+                )
         return receipt(sequence, now_s)
 
     def _end_superseded(self, frame: Frame) -> None:
@@ -288,14 +289,3 @@ class Gateway:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _unreachable(batch: SetpointBatch, at_s: float) -> OutcomeBatch:
-    count = len(batch)
-    return OutcomeBatch(
-        ids=batch.ids,
-        rows=batch.rows,
-        status=np.full(count, OutcomeStatus.UNREACHABLE, dtype=np.uint8),
-        reasons=np.full(count, Reason.NOT_CONNECTED, dtype=np.uint8),
-        at_s=np.full(count, at_s),
-    )

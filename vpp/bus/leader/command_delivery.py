@@ -14,7 +14,6 @@ from vpp.bus.messages.frames import FRAME_ROWS, receipt_of, setpoint_frame
 from vpp.bus.transport import subjects as to
 from vpp.domain.errors import BusError, FrameError
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
-from vpp.domain.telemetry import BoolArray
 from vpp.ports import Bus, Clock, LinkSink
 
 RECEIPT_WALL_S = 1.0
@@ -87,7 +86,7 @@ class CommandDelivery:
             self.legs.note("tell", now_s - batch.at_s[here])
             self._defaults.accepted(dispatch.batch, places[batch.status[here] == OutcomeStatus.ACCEPTED])
         if known.any() and self._sink is not None:
-            self._sink.outcomes(_chosen(batch, known))
+            self._sink.outcomes(batch.take(known))
 
     def expire(self) -> None:
         """End commands that should have an outcome by now."""
@@ -126,25 +125,5 @@ class CommandDelivery:
             self._unreachable(batch, reason)
 
     def _unreachable(self, batch: SetpointBatch, reason: Reason) -> None:
-        if not len(batch) or self._sink is None:
-            return
-        count = len(batch)
-        self._sink.outcomes(
-            OutcomeBatch(
-                ids=batch.ids,
-                rows=batch.rows,
-                status=np.full(count, OutcomeStatus.UNREACHABLE, dtype=np.uint8),
-                reasons=np.full(count, reason, dtype=np.uint8),
-                at_s=np.full(count, self._clock.now_s()),
-            )
-        )
-
-
-def _chosen(batch: OutcomeBatch, chosen: BoolArray) -> OutcomeBatch:
-    return OutcomeBatch(
-        ids=batch.ids[chosen],
-        rows=batch.rows[chosen],
-        status=batch.status[chosen],
-        reasons=batch.reasons[chosen],
-        at_s=batch.at_s[chosen],
-    )
+        if len(batch) and self._sink is not None:
+            self._sink.outcomes(batch.outcomes(OutcomeStatus.UNREACHABLE, reason, self._clock.now_s()))
