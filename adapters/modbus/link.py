@@ -10,25 +10,24 @@ import structlog
 
 from adapters.kit.batching import Batcher
 from adapters.modbus.address import Address
+from adapters.modbus.command import NOT_CONNECTED, STALE_EPOCH, UNSUPPORTED, Command
 from adapters.modbus.devices.device import Device
 from adapters.modbus.devices.mapped.device import MappedDevice
 from adapters.modbus.devices.mapped.register_map import RegisterMap
 from adapters.modbus.devices.sunspec.device import SunSpecDevice
+from adapters.modbus.endpoint import Endpoint, Pace
 from adapters.modbus.memory import VolatileMemory
-from adapters.modbus.site import Pace, Site
-from adapters.modbus.unit import NOT_CONNECTED, Command, Unit, Verdict
+from adapters.modbus.unit import Unit
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource
-from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
+from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.ports import Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)
 
 NAME = "modbus"
 """Name of this adapter in the registry, metrics and journal."""
-_UNSUPPORTED: Verdict = (OutcomeStatus.REJECTED, Reason.UNSUPPORTED)
-_STALE_EPOCH: Verdict = (OutcomeStatus.REJECTED, Reason.REFUSED)
 _HASH_RANGE = 2.0**32
 
 
@@ -61,8 +60,8 @@ class ModbusLink:
         self._maps = dict(maps)
         self._memory: DeviceMemory = VolatileMemory()
         self._batcher = Batcher(NAME)
-        self._sites: dict[tuple[str, int], Site] = {}
-        self._site_of: dict[int, Site] = {}
+        self._endpoints: dict[tuple[str, int], Endpoint] = {}
+        self._endpoint_of: dict[int, Endpoint] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._owns: Callable[[str], bool] = _everything
         self._rows = 0
@@ -72,8 +71,8 @@ class ModbusLink:
     def remember_in(self, memory: DeviceMemory) -> None:
         """See ``RememberingLink``: what was found in devices before our first write outlives us there."""
         self._memory = memory
-        for row, site in self._site_of.items():
-            site.units[row].memory = memory
+        for row, endpoint in self._endpoint_of.items():
+            endpoint.units[row].owners_record.memory = memory
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak Modbus.
@@ -106,8 +105,8 @@ class ModbusLink:
     def own(self, owns: Callable[[str], bool]) -> None:
         """See ``ShardedLink``: dial only the endpoints that are ours; those we leave count as not connected."""
         self._owns = owns
-        for endpoint, task in self._tasks.items():
-            if not owns(_place(endpoint)):
+        for host_port, task in self._tasks.items():
+            if not owns(_place(host_port)):
                 task.cancel()
         if self._running:
             self._begin()
@@ -124,12 +123,12 @@ class ModbusLink:
         stale = batch.epoch < self._epoch
         self._epoch = max(self._epoch, batch.epoch)
         for command in _commands(batch, now_s):
-            site = self._site_of.get(command.row)
-            if stale or site is None or not self._running or site.endpoint not in self._tasks:
-                verdict = _STALE_EPOCH if stale else _UNSUPPORTED if site is None else NOT_CONNECTED
+            endpoint = self._endpoint_of.get(command.row)
+            if stale or endpoint is None or not self._running or endpoint.address not in self._tasks:
+                verdict = STALE_EPOCH if stale else UNSUPPORTED if endpoint is None else NOT_CONNECTED
                 self._batcher.outcome(command.id, command.row, *verdict, now_s)
             else:
-                site.send(command)
+                endpoint.send(command)
 
     async def close(self) -> None:
         """Close every connection; outstanding instructions come back as unreachable."""
@@ -138,31 +137,33 @@ class ModbusLink:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for site in self._sites.values():
-            site.give_up()
+        for endpoint in self._endpoints.values():
+            endpoint.give_up()
         self._batcher.flush()
 
     def card(self, row: int) -> Mapping[str, object]:
         """Return identity, models, control and the last acknowledgement's latency; empty for rows not served here."""
-        site = self._site_of.get(row)
-        if site is None:
+        endpoint = self._endpoint_of.get(row)
+        if endpoint is None:
             return {}
-        unit = site.units[row]
+        unit = endpoint.units[row]
         return {
             **unit.device.card(),
-            "endpoint": "{}:{}".format(*site.endpoint),
+            "endpoint": "{}:{}".format(*endpoint.address),
             "unit": unit.number,
-            "connected": unit.connected is True,
-            "last_ack_s": unit.ack_s,
-            "last_words": unit.said,
+            "connected": unit.contact.connected is True,
+            "last_ack_s": unit.contact.ack_s,
+            "last_words": unit.contact.why,
         }
 
     def _add(self, row: int, resource: Resource, address: Address) -> None:
-        site = self._sites.get(address.endpoint)
-        if site is None:
+        endpoint = self._endpoints.get(address.endpoint)
+        if endpoint is None:
             jitter = random.Random(zlib.crc32(repr(address.endpoint).encode()))  # noqa: S311 - jitter, not a secret
-            site = Site(address.endpoint, clock=self._clock, pace=self._pace, batcher=self._batcher, jitter=jitter)
-            self._sites[address.endpoint] = site
+            endpoint = Endpoint(
+                address.endpoint, clock=self._clock, pace=self._pace, batcher=self._batcher, jitter=jitter
+            )
+            self._endpoints[address.endpoint] = endpoint
         spread = zlib.crc32(resource.address.encode()) / _HASH_RANGE * self._pace.poll_s
         unit = Unit(
             row=row,
@@ -171,8 +172,8 @@ class ModbusLink:
             memory=self._memory,
             due_s=self._clock.now_s() + spread,
         )
-        self._site_of[row] = site
-        site.add(unit)
+        self._endpoint_of[row] = endpoint
+        endpoint.add(unit)
 
     def _device(self, resource: Resource, address: Address) -> Device:
         if address.map_name:
@@ -181,33 +182,33 @@ class ModbusLink:
         return SunSpecDevice(resource=resource)
 
     def _begin(self) -> None:
-        for endpoint in self._sites:
-            self._begin_one(endpoint)
+        for host_port in self._endpoints:
+            self._begin_one(host_port)
 
-    def _begin_one(self, endpoint: tuple[str, int]) -> None:
-        if endpoint not in self._tasks and self._owns(_place(endpoint)):
-            task = asyncio.create_task(self._sites[endpoint].run(), name=f"modbus {_place(endpoint)}")
-            self._tasks[endpoint] = task
-            task.add_done_callback(lambda _: self._ended(endpoint))
+    def _begin_one(self, host_port: tuple[str, int]) -> None:
+        if host_port not in self._tasks and self._owns(_place(host_port)):
+            task = asyncio.create_task(self._endpoints[host_port].run(), name=f"modbus {_place(host_port)}")
+            self._tasks[host_port] = task
+            task.add_done_callback(lambda _: self._ended(host_port))
 
-    def _ended(self, endpoint: tuple[str, int]) -> None:
+    def _ended(self, host_port: tuple[str, int]) -> None:
         """Note that nobody dials an endpoint any more; dial it again where it has become ours meanwhile."""
-        task = self._tasks.pop(endpoint, None)
+        task = self._tasks.pop(host_port, None)
         if not self._running or task is None:
             return
-        self._sites[endpoint].rest()
+        self._endpoints[host_port].rest()
         if task.cancelled():
-            self._begin_one(endpoint)
+            self._begin_one(host_port)
         else:
-            _log.error("modbus site ended by a fault", endpoint=endpoint, exc_info=task.exception())
+            _log.error("modbus endpoint ended by a fault", endpoint=host_port, exc_info=task.exception())
 
 
 def _everything(_: str) -> bool:
     return True
 
 
-def _place(endpoint: tuple[str, int]) -> str:
-    return f"{endpoint[0]}:{endpoint[1]}"
+def _place(host_port: tuple[str, int]) -> str:
+    return f"{host_port[0]}:{host_port[1]}"
 
 
 def _commands(batch: SetpointBatch, now_s: float) -> list[Command]:

@@ -1,27 +1,25 @@
 """One unit behind a connection: polled in turn, given one instruction at a time.
 
-Before the first value of ours is written, what stands in the device is read and remembered durably; a release puts it
+Before the first value of ours is written, what stands in the device is read and recorded durably; a release puts it
 back. A value that a read-back calls refused is taken back at once, and one that has outlived its lease as soon as that
 is seen.
 """
 
-import asyncio
-from dataclasses import dataclass, field
-
 import structlog
 
+from adapters.modbus.command import ACCEPTED, EXPIRED, NOT_CONNECTED, TIMED_OUT, UNSUPPORTED, Command, Verdict
+from adapters.modbus.confirmed_writes import ConfirmedWrites
+from adapters.modbus.contact import Contact
 from adapters.modbus.devices.device import Device, Instruction
-from adapters.modbus.devices.orders import Check, Order, UnsupportedError
+from adapters.modbus.devices.orders import Order, UnsupportedError
+from adapters.modbus.lease import Lease, OwnersRecord
 from adapters.modbus.transport.connection import BehindGatewayError, Code, ModbusConnection, NoAnswerError, RefusedError
-from adapters.modbus.transport.writing import Group, RegisterWriter, put_back
-from vpp.domain.errors import DeviceUnreachableError, FrameError, RetryError
+from vpp.domain.errors import FrameError, RetryError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.trouble import Trouble, mask_of
 from vpp.ports import DeviceMemory
 
 _log = structlog.get_logger(__name__)
-_LOST_AFTER = 2
-"""Silences in a row after which a unit counts as lost."""
 _LEARNT_FOR_S = 6 * 3600.0
 """What was learnt of a device is learnt again after half of this to all of it: firmware and settings change."""
 _AGAIN_AFTER_S = 600.0
@@ -30,89 +28,37 @@ _FAULTY_POLLS = 3
 """Polls in a row with refused reads after which a device is learnt again."""
 _FAULTY_ORDERS = 3
 """Orders in a row that were refused after which that is a trouble of the device."""
-_MEMORY_AGAIN_S = 60.0
-"""How long not to ask again for what cannot be recalled or recorded now: measuring goes on."""
 _RESUMED_S = 600.0
 """How long a value of ours that is found after a restart may wait for the service to renew or release it."""
-_SHOWN_AFTER_WALL_S = (0.1, 0.2, 0.2)
-"""When to read back once more what is not as it was written: no device is faster because the clock is."""
 _SPREAD = 0.618034
 """Golden ratio: spreads rows evenly over an interval."""
 _MOVED_CODE = Code.ADDRESS
 """The map is not the one we learnt."""
 _PROTOCOL_CODES = {0x00, Code.FUNCTION, Code.ADDRESS}
 
-Verdict = tuple[OutcomeStatus, Reason]
-ACCEPTED: Verdict = (OutcomeStatus.ACCEPTED, Reason.NONE)
-NOT_CONNECTED: Verdict = (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
-READBACK: Verdict = (OutcomeStatus.REJECTED, Reason.READBACK)
-_RELEASE = Order(layer=Layer.RELEASE, power_kw=float("nan"), lease_s=0.0, held=False)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One instruction on its way.
-
-    Attributes:
-        sent_s: Epoch seconds at which it was handed over.
-    """
-
-    id: int
-    row: int
-    layer: Layer
-    power_kw: float
-    until_s: float
-    sent_s: float
-
-    def expired(self, now_s: float) -> bool:
-        """Tell whether its lease has ended."""
-        return self.layer is Layer.DISPATCH and self.until_s <= now_s
-
-
-@dataclass(slots=True, kw_only=True)
 class Unit:
     """A device in one fleet row.
 
-    Attributes:
-        memory: Where what was found in the device outlives us.
-        due_s: When it is to be polled next.
-        connected: Its link is up; ``None`` before the first try.
-        silences: Tries in a row without an answer.
-        lease_until_s: When its dispatch value ends, as far as known.
-        dispatched: A dispatch value of ours was written and has neither been released nor been seen to have ended.
-        overdue: That a value has outlived its lease was logged.
-        told: Its loss was logged, so its recovery will be.
-        told_troubles: Troubles that were told last, ``None`` before.
-        ack_s: How long the last instruction took.
-        said: Last words on why it cannot be used, for its card.
+    Args:
+        row: The fleet row.
+        number: Of the unit behind its endpoint.
+        device: What kind of device it is.
+        memory: Where what was found in the device outlives this process.
+        due_s: When it is to be polled first.
     """
 
-    row: int
-    number: int
-    device: Device
-    memory: DeviceMemory
-    due_s: float
-    connected: bool | None = None
-    since_s: float = 0.0
-    silences: int = 0
-    lease_until_s: float = 0.0
-    dispatched: bool = False
-    overdue: bool = False
-    told: bool = False
-    told_troubles: int | None = None
-    ack_s: float | None = None
-    said: str = ""
-    _pen: RegisterWriter = field(default_factory=RegisterWriter)
-    _recalled: bool = False
-    _learn_again_s: float = 0.0
-    _memory_again_s: float = 0.0
-    _faulty_polls: int = 0
-    _refusals: int = 0
-
-    @property
-    def lost(self) -> bool:
-        """It was silent, or absent, often enough to say so."""
-        return self.silences >= _LOST_AFTER or self.connected is None
+    def __init__(self, *, row: int, number: int, device: Device, memory: DeviceMemory, due_s: float) -> None:
+        self.row = row
+        self.number = number
+        self.device = device
+        self.contact = Contact(due_s=due_s)
+        self.owners_record = OwnersRecord(row, memory)
+        self._lease = Lease()
+        self._writes = ConfirmedWrites(device, number, self.contact, self._lease)
+        self._learn_again_s = 0.0
+        self._faulty_polls = 0
+        self._refusals = 0
 
     @property
     def troubles(self) -> int:
@@ -123,9 +69,9 @@ class Unit:
     def forget(self, *, another_had_it: bool = False) -> None:
         """Learn it again: the connection was gone; where ``another_had_it``, also what was found before it wrote."""
         self.device.known = False
-        self._recalled = self._recalled and not another_had_it
+        self.owners_record.recalled = self.owners_record.recalled and not another_had_it
 
-    async def poll(self, wire: ModbusConnection, now_s: float) -> None:
+    async def poll(self, connection: ModbusConnection, now_s: float) -> None:
         """Read what changes, learning the device first if need be; put right what has outlived its lease.
 
         Raises:
@@ -134,30 +80,32 @@ class Unit:
             FrameError: What it holds makes no sense.
         """
         try:
-            await self._learn(wire, now_s)
-            self._judge_reads(await self.device.poll(wire, self.number), now_s)
+            await self._learn(connection, now_s)
+            self._judge_reads(await self.device.poll(connection, self.number), now_s)
         except RefusedError as error:
             self.device.known = self.device.known and error.code != _MOVED_CODE
             raise
-        self._note_lease(now_s)
-        await self._settle(wire, now_s)
+        self._lease.show(self.device.lease_left_s(), now_s)
+        await self._settle(connection, now_s)
 
-    async def obey(self, wire: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
+    async def obey(self, connection: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
         """Carry out one instruction: write, read back, compare; raises NoConnectionError only."""
         given = self.device.default_given
         try:
-            verdict = await self._carry_out(wire, command, now_s, lease_s)
+            verdict = await self._carry_out(connection, command, now_s, lease_s)
         except RefusedError as error:
-            self.said = str(error)
+            self.contact.why = str(error)
             verdict = _refusal(error.code)
-        except (UnsupportedError, FrameError) as error:
-            self.said = str(error)
-            unsupported = isinstance(error, UnsupportedError)
-            return OutcomeStatus.REJECTED, Reason.UNSUPPORTED if unsupported else Reason.PROTOCOL
+        except UnsupportedError as error:
+            self.contact.why = str(error)
+            return UNSUPPORTED
+        except FrameError as error:
+            self.contact.why = str(error)
+            return OutcomeStatus.REJECTED, Reason.PROTOCOL
         except BehindGatewayError:
             return NOT_CONNECTED
         except NoAnswerError:
-            return OutcomeStatus.UNREACHABLE, Reason.TIMEOUT
+            return TIMED_OUT
         self._refusals = 0 if verdict == ACCEPTED else self._refusals + (verdict[0] is OutcomeStatus.REJECTED)
         self._note(command, accepted=verdict == ACCEPTED, given=given)
         return verdict
@@ -165,42 +113,43 @@ class Unit:
     def _note(self, command: Command, *, accepted: bool, given: bool) -> None:
         if not accepted:
             self.device.default_given = given
-        elif command.layer is not Layer.DEFAULT:
-            self.dispatched = command.layer is Layer.DISPATCH
-            self.lease_until_s = command.until_s if self.dispatched else 0.0
+        elif command.layer is Layer.DISPATCH:
+            self._lease.begin(command.until_s)
+        elif command.layer is Layer.RELEASE:
+            self._lease.release()
 
-    async def _learn(self, wire: ModbusConnection, now_s: float) -> None:
+    async def _learn(self, connection: ModbusConnection, now_s: float) -> None:
         """Learn the device, or learn it again; where that fails, what is known stays good for a while."""
         if self.device.known and now_s < self._learn_again_s:
             await self._recall(now_s)
             return
         known = self.device.known
         try:
-            await self.device.learn(wire, self.number)
+            await self.device.learn(connection, self.number)
         except (RefusedError, FrameError) as error:
             if not known:
                 raise
-            self.said, self._learn_again_s = str(error), now_s + _AGAIN_AFTER_S
+            self.contact.why, self._learn_again_s = str(error), now_s + _AGAIN_AFTER_S
             return
         share = self.row * _SPREAD % 1.0
         self._learn_again_s = now_s + _LEARNT_FOR_S * (1.0 + share) / 2.0
-        self._pen, self._faulty_polls = RegisterWriter(), 0
+        self._writes.forget_manner()
+        self._faulty_polls = 0
         await self._recall(now_s)
-        self._note_lease(now_s)
+        self._lease.show(self.device.lease_left_s(), now_s)
 
     async def _recall(self, now_s: float) -> None:
-        """Fetch what was found in the device before an earlier life of ours wrote to it."""
-        if self._recalled or now_s < self._memory_again_s:
+        """Fetch what was found in the device before an earlier process wrote to it."""
+        if self.owners_record.recalled or not self.owners_record.due(now_s):
             return
         try:
-            found = await self.memory.recall(self.row)
+            found = await self.owners_record.recall()
         except RetryError as error:  # measuring goes on; nothing is written before it is known
-            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
+            self._memory_failed(error, now_s)
             return
-        self._recalled = True
-        self.device.found = found or None
-        if self.device.found is not None:
-            self.dispatched, self.lease_until_s = True, max(self.lease_until_s, now_s + _RESUMED_S)
+        self.device.owners_values = found or None
+        if self.device.owners_values is not None:
+            self._lease.begin(max(self._lease.until_s, now_s + _RESUMED_S))
 
     def _judge_reads(self, refused: int, now_s: float) -> None:
         self._faulty_polls = self._faulty_polls + 1 if refused else 0
@@ -208,133 +157,80 @@ class Unit:
             self._faulty_polls = 0
             self._learn_again_s = min(self._learn_again_s, now_s + _AGAIN_AFTER_S)
 
-    def _note_lease(self, now_s: float) -> None:
-        left_s = self.device.lease_left_s()
-        if left_s > 0.0 or (left_s == 0.0 and not self.dispatched):
-            self.lease_until_s = now_s + left_s
-
-    async def _settle(self, wire: ModbusConnection, now_s: float) -> None:
+    async def _settle(self, connection: ModbusConnection, now_s: float) -> None:
         """End what has outlived its lease: the device kept no timer, or reverted to less than the owner's limit."""
-        if self.device.found is None or not self._recalled:
+        if self.device.owners_values is None or not self.owners_record.recalled:
             return
-        if self.lease_until_s > now_s:
+        if self._lease.until_s > now_s:
             await self._hear_owner(now_s)
             return
-        if self.dispatched and not self.device.released():
-            if not self.overdue:
+        if self._lease.dispatched and not self.device.released():
+            if not self._lease.overdue:
                 _log.warning("a value outlived its lease and is taken back", row=self.row, unit=self.number)
-            self.overdue = True
-            await self._release(wire)
+            self._lease.overdue = True
+            await self._writes.release(connection)
             if not self.device.released():  # tried again at the next poll
                 return
-        self.dispatched = self.overdue = False
+        self._lease.end()
         if not self.device.default_given:
-            await self._close(now_s)
+            await self._return_to_owner(now_s)
 
     async def _hear_owner(self, now_s: float) -> None:
         """Take what somebody else wrote during a value of ours for the owner's: orders keep to it from now on."""
-        news = self.device.owners_news() if now_s >= self._memory_again_s else None
+        news = self.device.owners_news() if self.owners_record.due(now_s) else None
         if news is None:
             return
         _log.info("the owner of a device has changed its limit", row=self.row, unit=self.number)
         try:
-            await self.memory.remember(self.row, news)
+            await self.owners_record.remember(news)
         except RetryError as error:
-            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
-        self.device.found = news
+            self._memory_failed(error, now_s)
+        self.device.owners_values = news
 
-    async def _release(self, wire: ModbusConnection) -> None:
-        """Put back what was found, or our default."""
-        try:
-            instruction = self.device.instruction(_RELEASE)
-            for group in instruction.groups:
-                await self._pen.write(wire, self.number, group)
-            await self._read_back(wire, instruction)
-        except (RefusedError, UnsupportedError, FrameError) as error:
-            self.said = str(error)
-
-    async def _close(self, now_s: float) -> None:
-        """Note that the registers are the owner's again."""
-        if now_s < self._memory_again_s:
+    async def _return_to_owner(self, now_s: float) -> None:
+        """Record that the registers are the owner's again."""
+        if not self.owners_record.due(now_s):
             return
         try:
-            await self.memory.remember(self.row, {})
+            await self.owners_record.remember({})
         except RetryError as error:  # tried again at a later poll
-            self.said, self._memory_again_s = str(error), now_s + _MEMORY_AGAIN_S
+            self._memory_failed(error, now_s)
             return
-        self.device.found = None
+        self.device.owners_values = None
 
-    async def _carry_out(self, wire: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
-        await self._learn(wire, now_s)
-        held = self.lease_until_s > now_s
+    def _memory_failed(self, error: RetryError, now_s: float) -> None:
+        self.contact.why = str(error)
+        self.owners_record.postpone(now_s)
+
+    async def _carry_out(self, connection: ModbusConnection, command: Command, now_s: float, lease_s: float) -> Verdict:
+        await self._learn(connection, now_s)
+        held = self._lease.until_s > now_s
         order = Order(layer=command.layer, power_kw=command.power_kw, lease_s=lease_s, held=held)
         instruction = self.device.instruction(order)
         if not instruction.groups:
             return ACCEPTED
-        if self.device.found is None or (command.layer is Layer.DEFAULT and not self.device.default_given):
-            if not await self._note_found(wire, instruction, command.layer):
-                return OutcomeStatus.REJECTED, Reason.EXPIRED
+        first_default = command.layer is Layer.DEFAULT and not self.device.default_given
+        if self.device.owners_values is None or first_default:
+            if not await self._record_owners_values(connection, instruction, command.layer):
+                return EXPIRED
             instruction = self.device.instruction(order)
-        return await self._write(wire, instruction, command)
+        return await self._writes.write(connection, instruction, command)
 
-    async def _note_found(self, wire: ModbusConnection, instruction: Instruction, layer: Layer) -> bool:
-        """Read what stands in the device and remember it before anything is written; tell whether that is done."""
-        if not self._recalled:
+    async def _record_owners_values(self, connection: ModbusConnection, instruction: Instruction, layer: Layer) -> bool:
+        """Read what stands in the device and record it before anything is written; tell whether that is done."""
+        if not self.owners_record.recalled:
             return False
-        await self._read_back(wire, instruction)
+        await self._writes.read_back(connection, instruction)
         given = self.device.default_given
         self.device.default_given = given or layer is Layer.DEFAULT
         found = self.device.snapshot()
         try:
-            await self.memory.remember(self.row, found)
+            await self.owners_record.remember(found)
         except RetryError as error:
-            self.said, self.device.default_given = str(error), given
+            self.contact.why, self.device.default_given = str(error), given
             return False
-        self.device.found = found
+        self.device.owners_values = found
         return True
-
-    async def _write(self, wire: ModbusConnection, instruction: Instruction, command: Command) -> Verdict:
-        """Write, read back and compare; what is refused, in whole or in part, is taken back."""
-        layer, begun, taken = command.layer, list[Group](), self._pen.taken
-        try:
-            for group in instruction.groups:
-                begun.append(group)
-                await self._pen.write(wire, self.number, group)
-            check = await self._checked(wire, instruction)
-        except DeviceUnreachableError:  # whether it was taken shows at the next contact; see `_settle`
-            if layer is Layer.DISPATCH:
-                self.dispatched, self.lease_until_s = True, command.until_s
-            raise
-        except (RefusedError, FrameError):
-            if self._pen.taken > taken:
-                await put_back(self._pen, wire, self.number, begun)
-            raise
-        if check is Check.AGREES or (check is Check.NO_TIMER and layer is not Layer.DISPATCH):
-            if instruction.taken is not None:
-                instruction.taken()
-            return ACCEPTED
-        if instruction.otherwise is not None:
-            return await self._write(wire, instruction.otherwise, command)
-        self.device.timerless = self.device.timerless or check is Check.NO_TIMER
-        self.said = "the device keeps no reversion timer" if check is Check.NO_TIMER else "reads back something else"
-        if layer is not Layer.RELEASE:
-            await put_back(self._pen, wire, self.number, instruction.groups)
-            await self._read_back(wire, instruction)
-        return READBACK
-
-    async def _checked(self, wire: ModbusConnection, instruction: Instruction) -> Check:
-        """Read back and compare, a few times where that differs: some devices show a value only after they took it."""
-        await self._read_back(wire, instruction)
-        for wait_wall_s in _SHOWN_AFTER_WALL_S:
-            if instruction.check() is Check.AGREES:
-                break
-            await asyncio.sleep(wait_wall_s)
-            await self._read_back(wire, instruction)
-        return instruction.check()
-
-    async def _read_back(self, wire: ModbusConnection, instruction: Instruction) -> None:
-        for read in instruction.reads:
-            self.device.store(read, await wire.read(self.number, read.address, read.count, read.table))
 
 
 def _refusal(code: int) -> Verdict:

@@ -12,9 +12,9 @@ from adapters.modbus.transport.writing import Group
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
 
-__all__ = ["Device", "Found", "Instruction", "Read"]
-Found = Mapping[str, float]
-"""What stood in a device before the first write of ours, by the names of its points; made and read by the device."""
+__all__ = ["Device", "Instruction", "OwnersValues", "Read"]
+OwnersValues = Mapping[str, float]
+"""What stood in a device before our first write, by the names of its points; made and read by the device alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,8 @@ class Device(Protocol):
 
     Attributes:
         known: It has been learnt, and what was learnt is still good.
-        found: The owner's values while a value of ours may be in force; ``None`` while the registers are the owner's.
+        owners_values: What stood in the registers before our first write, while a value of ours may be in force;
+            ``None`` while the registers are the owner's.
         timerless: It was seen not to keep a reversion timer.
         default_given: A default value of ours lies underneath.
     """
@@ -54,12 +55,12 @@ class Device(Protocol):
     known: bool
 
     @property
-    def found(self) -> Found | None:
+    def owners_values(self) -> OwnersValues | None:
         """See the attributes."""
         ...
 
-    @found.setter
-    def found(self, found: Found | None) -> None: ...
+    @owners_values.setter
+    def owners_values(self, values: OwnersValues | None) -> None: ...
 
     @property
     def timerless(self) -> bool:
@@ -77,7 +78,7 @@ class Device(Protocol):
     @default_given.setter
     def default_given(self, given: bool) -> None: ...
 
-    async def learn(self, wire: ModbusConnection, unit: int) -> None:
+    async def learn(self, connection: ModbusConnection, unit: int) -> None:
         """Find out what it is, going on where an earlier try was interrupted; what was known stays until then.
 
         Raises:
@@ -87,7 +88,7 @@ class Device(Protocol):
         """
         ...
 
-    async def poll(self, wire: ModbusConnection, unit: int) -> int:
+    async def poll(self, connection: ModbusConnection, unit: int) -> int:
         """Read what changes; return how many reads were refused. Raises as `learn` does, RefusedError if all were."""
         ...
 
@@ -115,11 +116,11 @@ class Device(Protocol):
         """Return what carries out an order; raises UnsupportedError."""
         ...
 
-    def snapshot(self) -> Found:
+    def snapshot(self) -> OwnersValues:
         """Return what a release is to put back, as last read."""
         ...
 
-    def owners_news(self) -> Found | None:
+    def owners_news(self) -> OwnersValues | None:
         """Return what stands in the device by its owner's hand where that has changed during a value of ours."""
         ...
 

@@ -99,7 +99,7 @@ class Plan:
     _answered: bool = True
     _silent: Read | None = None
 
-    async def run(self, wire: ModbusConnection, unit: int, *, resume: bool = False) -> None:
+    async def run(self, connection: ModbusConnection, unit: int, *, resume: bool = False) -> None:
         """Read everything, from where it was interrupted if ``resume``.
 
         Raises:
@@ -111,14 +111,14 @@ class Plan:
         if not resume or not self._done:
             self._done, self.refused = 0, []
         while self._done < len(self.reads):
-            await self._one(wire, unit, self.reads[self._done])
+            await self._one(connection, unit, self.reads[self._done])
         self._done = 0
         if self.refused and len(self.refused) == len(self.reads):
             raise RefusedError(Code.ADDRESS)
 
-    async def _one(self, wire: ModbusConnection, unit: int, read: Read) -> None:
+    async def _one(self, connection: ModbusConnection, unit: int, read: Read) -> None:
         try:
-            values = await self._read(wire, unit, read)
+            values = await self._read(connection, unit, read)
         except BusyError:
             raise
         except NoAnswerError:
@@ -135,15 +135,15 @@ class Plan:
             self.store(read, values)
             self._done += 1
 
-    async def _read(self, wire: ModbusConnection, unit: int, read: Read) -> Registers:
+    async def _read(self, connection: ModbusConnection, unit: int, read: Read) -> Registers:
         """Read, and once more where a gateway misses a unit that answered before."""
         again, self._answered = self._answered, False
         try:
-            values = await wire.read(unit, read.address, read.count, read.table)
+            values = await connection.read(unit, read.address, read.count, read.table)
         except BehindGatewayError:
             if not again:
                 raise
-            values = await wire.read(unit, read.address, read.count, read.table)
+            values = await connection.read(unit, read.address, read.count, read.table)
         self._answered = True
         return values
 

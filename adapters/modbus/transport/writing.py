@@ -102,7 +102,7 @@ class RegisterWriter:
     _proven: bool = False
     _failures: int = 0
 
-    async def write(self, wire: ModbusConnection, unit: int, group: Group) -> None:
+    async def write(self, connection: ModbusConnection, unit: int, group: Group) -> None:
         """Write a group.
 
         Raises:
@@ -114,7 +114,7 @@ class RegisterWriter:
             if manner < self.manner:
                 continue
             try:
-                left_out = await self._attempt(wire, unit, group, manner)
+                left_out = await self._attempt(connection, unit, group, manner)
             except RefusedError as error:
                 if manner is Manner.SINGLE or not self._goes_finer(error):
                     raise
@@ -130,17 +130,17 @@ class RegisterWriter:
         self._failures += error.code == Code.FAILURE
         return error.code == Code.FAILURE and not self._proven and self._failures > 1
 
-    async def _attempt(self, wire: ModbusConnection, unit: int, group: Group, manner: Manner) -> set[str]:
+    async def _attempt(self, connection: ModbusConnection, unit: int, group: Group, manner: Manner) -> set[str]:
         """Write a group in one manner; return the optional points the device refused."""
         if manner is Manner.WHOLE and group.whole is not None and not self.refused:
-            await wire.write(unit, *group.whole)
+            await connection.write(unit, *group.whole)
             self.taken += 1
             return set()
         changes = [change for change in group.each() if change.name not in self.refused]
         left_out: set[str] = set()
         for run in _runs(changes, joined=manner < Manner.POINTS):
             try:
-                await self._put(wire, unit, run, single=manner is Manner.SINGLE)
+                await self._put(connection, unit, run, single=manner is Manner.SINGLE)
             except BusyError:
                 raise
             except RefusedError:
@@ -149,23 +149,23 @@ class RegisterWriter:
                 left_out |= {change.name for change in run}
         return left_out
 
-    async def _put(self, wire: ModbusConnection, unit: int, run: Sequence[Change], *, single: bool) -> None:
+    async def _put(self, connection: ModbusConnection, unit: int, run: Sequence[Change], *, single: bool) -> None:
         values = [value for change in run for value in change.values]
         if not single:
-            await wire.write(unit, run[0].address, values)
+            await connection.write(unit, run[0].address, values)
             self.taken += 1
             return
         for i, value in enumerate(values):
-            await wire.write_one(unit, run[0].address + i, value)
+            await connection.write_one(unit, run[0].address + i, value)
             self.taken += 1
 
 
-async def put_back(pen: RegisterWriter, wire: ModbusConnection, unit: int, groups: Sequence[Group]) -> bool:
+async def put_back(writer: RegisterWriter, connection: ModbusConnection, unit: int, groups: Sequence[Group]) -> bool:
     """Write what was there before, the last group first; tell whether all of it was taken."""
     taken = True
     for group in reversed(groups):
         try:
-            await pen.write(wire, unit, group.undone())
+            await writer.write(connection, unit, group.undone())
         except NoConnectionError:
             raise
         except (RefusedError, DeviceUnreachableError, FrameError) as error:

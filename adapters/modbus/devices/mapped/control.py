@@ -33,21 +33,21 @@ class MapControl:
         self.default_given = False
         self._image = image
         self._resource_class = resource_class
-        self._found: Mapping[str, float] | None = None
+        self._owners_values: Mapping[str, float] | None = None
         self._default_kw = math.nan
         points = image.register_map.points
         of_role = {role: next((point for point in points if point.role is role), None) for role in Role}
         self._setpoint, self._default, self._timer = (of_role[r] for r in (Role.SETPOINT, Role.DEFAULT, Role.TIMER))
 
     @property
-    def found(self) -> Mapping[str, float] | None:
+    def owners_values(self) -> Mapping[str, float] | None:
         """The owner's values while a value of ours may be in force; ``None`` while the registers are the owner's."""
-        return self._found
+        return self._owners_values
 
-    @found.setter
-    def found(self, found: Mapping[str, float] | None) -> None:
-        self._found = found
-        self.default_given = bool((found or {}).get(_DEFAULT_GIVEN))
+    @owners_values.setter
+    def owners_values(self, values: Mapping[str, float] | None) -> None:
+        self._owners_values = values
+        self.default_given = bool((values or {}).get(_DEFAULT_GIVEN))
 
     @property
     def exists(self) -> bool:
@@ -97,7 +97,7 @@ class MapControl:
         points = [point for point in (self._setpoint, self._default, self._timer) if point]
         shown = {str(point.role): self._value(point) for point in points}
         values = {name: value for name, value in shown.items() if not math.isnan(value)}
-        kept = values if self.found is None else {k: v for k, v in self.found.items() if k != _DEFAULT_GIVEN}
+        kept = values if self.owners_values is None else self.owners_values
         return {**kept, _DEFAULT_GIVEN: float(self.default_given)}
 
     def _settings(self, order: Order) -> list[Setting]:
@@ -147,8 +147,8 @@ class MapControl:
         return self._owners_setpoint_kw()
 
     def _owners_setpoint_kw(self) -> float:
-        if self.found is not None:
-            return self.found.get(str(Role.SETPOINT), math.nan)
+        if self.owners_values is not None:
+            return self.owners_values.get(str(Role.SETPOINT), math.nan)
         return self._value(self._setpoint)
 
     def _value(self, point: MapPoint | None) -> float:

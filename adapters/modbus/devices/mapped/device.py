@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapters.modbus.devices.device import Found, Instruction
+from adapters.modbus.devices.device import Instruction, OwnersValues
 from adapters.modbus.devices.mapped.control import MapControl
 from adapters.modbus.devices.mapped.image import MapImage
 from adapters.modbus.devices.mapped.register_map import MapPoint, RegisterMap
@@ -36,13 +36,13 @@ class MappedDevice:
         self._learning: Plan | None = None
 
     @property
-    def found(self) -> Found | None:
+    def owners_values(self) -> OwnersValues | None:
         """See `Device`."""
-        return self._control.found
+        return self._control.owners_values
 
-    @found.setter
-    def found(self, found: Found | None) -> None:
-        self._control.found = found
+    @owners_values.setter
+    def owners_values(self, values: OwnersValues | None) -> None:
+        self._control.owners_values = values
 
     @property
     def timerless(self) -> bool:
@@ -62,11 +62,11 @@ class MappedDevice:
     def default_given(self, given: bool) -> None:
         self._control.default_given = given
 
-    async def learn(self, wire: ModbusConnection, unit: int) -> None:
+    async def learn(self, connection: ModbusConnection, unit: int) -> None:
         """Read everything once, going on where it was interrupted: a map that fits nothing is refused here."""
         learning = self._learning = self._learning or self._fresh_plan()
         try:
-            await learning.run(wire, unit, resume=True)
+            await learning.run(connection, unit, resume=True)
         except BusyError:
             raise
         except (RefusedError, FrameError):
@@ -76,10 +76,10 @@ class MappedDevice:
         self.timerless = False
         self.known = True
 
-    async def poll(self, wire: ModbusConnection, unit: int) -> int:
+    async def poll(self, connection: ModbusConnection, unit: int) -> int:
         """Read everything; see `Device`."""
         self._plan = self._plan or self._fresh_plan()
-        await self._plan.run(wire, unit)
+        await self._plan.run(connection, unit)
         return len(self._plan.refused)
 
     def reads(self) -> Sequence[Read]:
@@ -111,7 +111,7 @@ class MappedDevice:
 
     def instruction(self, order: Order) -> Instruction:
         """Return the writes of an order; see `MapControl.settings`."""
-        if order.layer is Layer.RELEASE and self.found is None:
+        if order.layer is Layer.RELEASE and self.owners_values is None:
             return Instruction(groups=(), reads=(), check=lambda: Check.AGREES)  # the registers are the owner's
         settings = self._control.settings(order)
         return Instruction(
@@ -120,11 +120,11 @@ class MappedDevice:
             check=lambda: self._control.compared(settings),
         )
 
-    def snapshot(self) -> Found:
+    def snapshot(self) -> OwnersValues:
         """See `MapControl.snapshot`."""
         return self._control.snapshot()
 
-    def owners_news(self) -> Found | None:
+    def owners_news(self) -> OwnersValues | None:
         """Return ``None``: no map tells a hand other than ours."""
         return None
 

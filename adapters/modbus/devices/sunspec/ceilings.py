@@ -36,7 +36,7 @@ class _Ceiling(Control):
 
     def owners_news(self) -> Points | None:
         """See `Control`; what two polls in a row show and we have not written is the owner's, a ramp moves on."""
-        if self.found is None or math.isnan(self._ours_pct) or self.shown(self.switch) != 1:
+        if self.owners_values is None or math.isnan(self._ours_pct) or self.shown(self.switch) != 1:
             return None
         percent = self.shown(self.value)
         resolution = registers.scaled(1.0, self.block.exponent(self.value))
@@ -44,7 +44,7 @@ class _Ceiling(Control):
         again, self._foreign_pct = self._foreign_pct, percent if foreign else math.nan
         if not foreign or again != percent:
             return None
-        return {**self.found, self.value: percent, self.switch: 1.0, self.timer: 0.0}
+        return {**self.owners_values, self.value: percent, self.switch: 1.0, self.timer: 0.0}
 
     def percent(self, power_kw: float) -> float:
         """Return the ceiling as per cent for the most that may be fed in, a negative power; never above the owner's."""
@@ -97,10 +97,10 @@ class CeilingControl(_Ceiling):
     def groups(self, order: Order) -> Sequence[Points]:
         """Write ``WMaxLimPct`` over a reversion to the owner's ceiling."""
         match order.layer:
-            case Layer.DEFAULT if order.held or self.found is None:
+            case Layer.DEFAULT if order.held or self.owners_values is None:
                 return ()
             case Layer.DEFAULT | Layer.RELEASE:
-                return (self.restoring(),) if self.found is not None else (self._free(),)
+                return (self.restoring(),) if self.owners_values is not None else (self._free(),)
             case Layer.DISPATCH:
                 owners_pct = self.owners_pct()
                 return (
@@ -152,10 +152,10 @@ class OldCeilingControl(_Ceiling):
     def groups(self, order: Order) -> Sequence[Points]:
         """Write ``WMaxLimPct`` with its timer, or put the owner's ceiling back."""
         match order.layer:
-            case Layer.DEFAULT if order.held or self.found is None:
+            case Layer.DEFAULT if order.held or self.owners_values is None:
                 return ()
             case Layer.DEFAULT | Layer.RELEASE:
-                return (self.restoring(),) if self.found is not None else self.freeing()
+                return (self.restoring(),) if self.owners_values is not None else self.freeing()
             case Layer.DISPATCH:
                 return (self._group(self.percent(order.power_kw), order.lease_s, enabled=True),)
 

@@ -42,8 +42,8 @@ class Control:
         needed: Points without which there is no control; a device may lack any other.
         kept: Points that are the owner's before they are ours.
         block: Where the model stands in the device.
-        found: The owner's values, in the points' units, while a value of ours may be in force; ``None`` while the
-            registers themselves are the owner's.
+        owners_values: The owner's values, in the points' units, while a value of ours may be in force; ``None`` while
+            the registers themselves are the owner's.
         timerless: The device does not keep a reversion timer, as was seen.
         default_given: A default value of ours lies underneath, which nothing but another one ends.
     """
@@ -58,13 +58,13 @@ class Control:
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self.found: Points | None = None
+        self.owners_values: Points | None = None
         self.timerless = False
         self.default_given = False
 
     def take_over(self, before: "Control") -> None:
         """Know of values of ours what the control before this one knew, learnt at another time."""
-        self.found, self.default_given = before.found, before.default_given
+        self.owners_values, self.default_given = before.owners_values, before.default_given
 
     def groups(self, order: Order) -> Sequence[Points]:
         """Return what to write; raises UnsupportedError."""
@@ -109,7 +109,7 @@ class Control:
 
     def owners(self, name: str) -> float:
         """Return the owner's value of a point, NaN where it is not known."""
-        return self.shown(name) if self.found is None else self.found.get(name, math.nan)
+        return self.shown(name) if self.owners_values is None else self.owners_values.get(name, math.nan)
 
     def implemented(self, name: str) -> bool:
         """Tell whether the device shows a point as implemented."""
@@ -159,7 +159,7 @@ class Control:
 
     def restoring(self) -> Points:
         """Return what puts the owner's values back."""
-        return self.snapshot() if self.found is None else dict(self.found)
+        return self.snapshot() if self.owners_values is None else dict(self.owners_values)
 
 
 def encoded(block: Block, group: Points) -> tuple[int, tuple[int, ...]]:

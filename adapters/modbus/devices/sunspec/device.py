@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapters.modbus.devices.device import Found, Instruction
+from adapters.modbus.devices.device import Instruction, OwnersValues
 from adapters.modbus.devices.orders import Check, Order, UnsupportedError
 from adapters.modbus.devices.sunspec import sources
 from adapters.modbus.devices.sunspec.control import Control, Points
@@ -50,13 +50,13 @@ class SunSpecDevice:
         self._limited = False
         self._plan: Plan | None = None
 
-    async def learn(self, wire: ModbusConnection, unit: int) -> None:
+    async def learn(self, connection: ModbusConnection, unit: int) -> None:
         """Discover the models, read what does not change and choose what to poll."""
         learning = self._learning
         if learning is None:
-            learning = self._learning = _Learning(await self._discovery.run(wire, unit), self._resource)
+            learning = self._learning = _Learning(await self._discovery.run(connection, unit), self._resource)
         try:
-            await learning.plan.run(wire, unit, resume=True)
+            await learning.plan.run(connection, unit, resume=True)
         except BusyError:
             raise
         except (RefusedError, FrameError):
@@ -79,11 +79,11 @@ class SunSpecDevice:
         self._plan = _plan_of(layout, readings.choose(learning.plan.refused), [control] if control else [])
         self.known = True
 
-    async def poll(self, wire: ModbusConnection, unit: int) -> int:
+    async def poll(self, connection: ModbusConnection, unit: int) -> int:
         """Read the source in use of each quantity, and the control's points."""
         if self._plan is None:
             return 0
-        await self._plan.run(wire, unit)
+        await self._plan.run(connection, unit)
         return len(self._plan.refused)
 
     def store(self, read: Read, values: Registers) -> None:
@@ -119,7 +119,7 @@ class SunSpecDevice:
         control = self._control
         if control is None:
             raise UnsupportedError(f"{self._resource.id} holds no model that takes setpoints")
-        if order.layer is Layer.RELEASE and control.found is None:
+        if order.layer is Layer.RELEASE and control.owners_values is None:
             return Instruction(groups=(), reads=(), check=lambda: Check.AGREES)  # the registers are the owner's
         groups = control.wanted(order)
         if order.layer is Layer.DISPATCH or not groups:
@@ -139,27 +139,27 @@ class SunSpecDevice:
         )
 
     @property
-    def found(self) -> Found | None:
+    def owners_values(self) -> OwnersValues | None:
         """See `Device`."""
-        return self._control.found if self._control else None
+        return self._control.owners_values if self._control else None
 
-    @found.setter
-    def found(self, found: Found | None) -> None:
+    @owners_values.setter
+    def owners_values(self, values: OwnersValues | None) -> None:
         control = self._control
         if control is None:
             return
-        known = found is not None and found.get(_MODEL) == control.number and self._is(found.get(_DEVICE, 0.0))
-        control.found = {k: v for k, v in (found or {}).items() if k in control.kept} if known else None
-        control.default_given = known and bool((found or {}).get(_DEFAULT_GIVEN))
+        known = values is not None and values.get(_MODEL) == control.number and self._is(values.get(_DEVICE, 0.0))
+        control.owners_values = {k: v for k, v in (values or {}).items() if k in control.kept} if known else None
+        control.default_given = known and bool((values or {}).get(_DEFAULT_GIVEN))
 
-    def snapshot(self) -> Found:
+    def snapshot(self) -> OwnersValues:
         """Return the control's points as a release is to put them back."""
         control = self._control
         if control is None:
             return {}
-        return self._named(control.snapshot() if control.found is None else control.found)
+        return self._named(control.snapshot() if control.owners_values is None else control.owners_values)
 
-    def _named(self, values: Points) -> Found:
+    def _named(self, values: Points) -> OwnersValues:
         """Return values with what says whose they are."""
         control = self._control
         number, given = (control.number, control.default_given) if control else (0, False)
@@ -195,7 +195,7 @@ class SunSpecDevice:
         if self._control is not None:
             self._control.default_given = given
 
-    def owners_news(self) -> Found | None:
+    def owners_news(self) -> OwnersValues | None:
         """Return the control's points as their owner wants them now, ``None`` where that has not changed."""
         news = self._control.owners_news() if self._control else None
         return None if news is None else self._named(news)
@@ -215,7 +215,7 @@ class SunSpecDevice:
             "version": identity["Vr"],
             "serial": identity["SN"],
             "base_address": self._layout.base,
-            "models": list(self._layout.found),
+            "models": list(self._layout.numbers),
             "map_broken_at": self._layout.broken_at,
             "control_model": self._control.number if self._control else None,
             "owners_values": dict(self._control.restoring()) if self._control else None,

@@ -50,7 +50,7 @@ class Discovery:
     def __post_init__(self) -> None:
         self._waiting = deque(self.bases)
 
-    async def run(self, wire: ModbusConnection, unit: int) -> Layout:
+    async def run(self, connection: ModbusConnection, unit: int) -> Layout:
         """Find the map's base and walk its model headers to the end model, from where the last try ended.
 
         Raises:
@@ -62,11 +62,11 @@ class Discovery:
         self._answered = False
         try:
             if self._base is None:
-                self._base = await self._mark(wire, unit)
+                self._base = await self._mark(connection, unit)
                 self._address = self._base + len(MARK)
             layout = None
             while layout is None:
-                layout = await self._step(wire, unit, self._base)
+                layout = await self._step(connection, unit, self._base)
         except (DeviceUnreachableError, BusyError):
             self._tries += 1
             if self._tries >= _MOST_TRIES:
@@ -82,12 +82,12 @@ class Discovery:
         """Forget everything but which base comes first."""
         self._base, self._tries, self._found, self._blocks = None, 0, [], {}
 
-    async def _mark(self, wire: ModbusConnection, unit: int) -> int:
+    async def _mark(self, connection: ModbusConnection, unit: int) -> int:
         for _ in range(len(self._waiting)):
             base = self._waiting[0]
             self._waiting.rotate(-1)
             try:
-                found = tuple(await self._read(wire, unit, base, len(MARK))) == MARK
+                found = tuple(await self._read(connection, unit, base, len(MARK))) == MARK
             except BusyError:
                 self._waiting.rotate(1)
                 raise
@@ -98,11 +98,11 @@ class Discovery:
                 return base
         raise FrameError(f"no SunSpec map at {', '.join(map(str, self.bases))}")
 
-    async def _step(self, wire: ModbusConnection, unit: int, base: int) -> Layout | None:
+    async def _step(self, connection: ModbusConnection, unit: int, base: int) -> Layout | None:
         """Read one header; return the layout at the chain's end, ``None`` before it."""
         broken = False
         try:
-            number, length = await self._header(wire, unit)
+            number, length = await self._header(connection, unit)
         except BusyError:
             raise
         except RefusedError:
@@ -126,37 +126,37 @@ class Discovery:
         if not self._found:
             raise FrameError(f"no model behind the SunSpec mark at {base}")
         return Layout(
-            base=base, found=tuple(self._found), blocks=dict(self._blocks), table=self._table, broken_at=broken_at
+            base=base, numbers=tuple(self._found), blocks=dict(self._blocks), table=self._table, broken_at=broken_at
         )
 
-    async def _header(self, wire: ModbusConnection, unit: int) -> Registers:
+    async def _header(self, connection: ModbusConnection, unit: int) -> Registers:
         try:
-            return await self._read(wire, unit, self._address, HEADER)
+            return await self._read(connection, unit, self._address, HEADER)
         except BusyError:
             raise
         except RefusedError:  # some devices end right behind the end model's id, before its length
-            (number,) = await self._read(wire, unit, self._address, 1)
+            (number,) = await self._read(connection, unit, self._address, 1)
             if number != END_MODEL:
                 raise
             return number, 0
 
-    async def _read(self, wire: ModbusConnection, unit: int, address: int, count: int) -> Registers:
+    async def _read(self, connection: ModbusConnection, unit: int, address: int, count: int) -> Registers:
         """Read registers; of a device that has no holding registers at all, its input registers."""
         try:
-            return await self._ask(wire, unit, address, count)
+            return await self._ask(connection, unit, address, count)
         except RefusedError as error:
             if error.code != Code.FUNCTION:
                 raise
             self._table = Table.INPUT if self._table is Table.HOLDING else Table.HOLDING
-            return await self._ask(wire, unit, address, count)
+            return await self._ask(connection, unit, address, count)
 
-    async def _ask(self, wire: ModbusConnection, unit: int, address: int, count: int) -> Registers:
+    async def _ask(self, connection: ModbusConnection, unit: int, address: int, count: int) -> Registers:
         """Read, and once more where a gateway misses a unit that has just answered."""
         try:
-            values = await wire.read(unit, address, count, self._table)
+            values = await connection.read(unit, address, count, self._table)
         except BehindGatewayError:
             if not self._answered:
                 raise
-            values = await wire.read(unit, address, count, self._table)
+            values = await connection.read(unit, address, count, self._table)
         self._answered = True
         return values

@@ -15,14 +15,14 @@ class Layout:
 
     Attributes:
         base: Address of the ``SunS`` mark, -1 before the device is known.
-        found: Every model number in order, those without a definition here included.
+        numbers: Every model number in order, those without a definition here included.
         blocks: The first block of each model that has one.
         table: Where the map is read.
         broken_at: Address at which the chain of models could not be followed any further; ``None`` for a whole chain.
     """
 
     base: int
-    found: tuple[int, ...]
+    numbers: tuple[int, ...]
     blocks: dict[int, Block]
     table: Table = Table.HOLDING
     broken_at: int | None = None
@@ -56,5 +56,5 @@ class Layout:
         return [Place(address=a, count=c, within=block.start, table=self.table) for a, c in block.places(*names)]
 
 
-NO_LAYOUT = Layout(base=-1, found=(), blocks={})
+NO_LAYOUT = Layout(base=-1, numbers=(), blocks={})
 """Of a device that is not known yet."""

@@ -33,7 +33,7 @@ class SetpointControl(Control):
                 return (self._group(_export_w(order.power_kw), _export_w(order.power_kw), 0.0),)
             case Layer.DISPATCH:
                 return (self._group(_export_w(order.power_kw), self._default_w(), order.lease_s),)
-            case Layer.RELEASE if not self.default_given and self.found is not None:
+            case Layer.RELEASE if not self.default_given and self.owners_values is not None:
                 return (self.restoring(),)
             case Layer.RELEASE:
                 return (self._group(self._default_w(), self._default_w(), 0.0),)
@@ -70,7 +70,7 @@ class SetpointControl(Control):
         if self.block.raw("WSetEnaRvrt") == 1:
             return self.block.value("WSetRvrt")
         in_watts = self.owners("WSetEna") == 1 and self.owners("WSetMod") == self._WATTS
-        return self.owners("WSet") if self.found is not None and in_watts else math.nan
+        return self.owners("WSet") if self.owners_values is not None and in_watts else math.nan
 
     def _group(self, set_w: float, default_w: float, lease_s: float) -> Points:
         own_logic = math.isnan(default_w)
@@ -125,7 +125,7 @@ class OldStorageControl(Control):
             case Layer.RELEASE if not math.isnan(self.default_kw):
                 return self._pinned(self.default_kw, 0.0)
             case Layer.RELEASE:
-                return self.freeing() if self.found is None else self._restoring()
+                return self.freeing() if self.owners_values is None else self._restoring()
 
     def freeing(self) -> Sequence[Points]:
         """Leave the device to its own logic."""

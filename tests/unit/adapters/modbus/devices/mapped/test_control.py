@@ -48,7 +48,7 @@ def test_an_inverters_own_limit_bounds_an_order_and_lies_underneath_it() -> None
 def test_a_release_goes_to_the_default_and_without_one_to_what_was_found() -> None:
     assert written(control(ResourceClass.STORAGE, 7, 4, 60), order(Layer.RELEASE)) == {"setpoint": 4.0, "timer": 0.0}
     made = control(ResourceClass.STORAGE, 7, points=POINTS[:1])
-    made.found = {"setpoint": 3.0, "default_given": 0.0}
+    made.owners_values = {"setpoint": 3.0, "default_given": 0.0}
     assert not made.released()
     assert written(made, order(Layer.RELEASE)) == {"setpoint": 3.0}
 

@@ -8,7 +8,7 @@ from adapters.modbus.transport.reading import Read
 def layout() -> Layout:
     first = Block(model=models()[103], start=40000, length=models()[103].length())
     second = Block(model=models()[123], start=first.end, length=models()[123].length())
-    return Layout(base=39998, found=(103, 123), blocks={103: first, 123: second})
+    return Layout(base=39998, numbers=(103, 123), blocks={103: first, 123: second})
 
 
 def test_a_read_over_the_border_of_two_models_fills_both() -> None:

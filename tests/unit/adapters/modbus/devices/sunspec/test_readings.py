@@ -23,7 +23,7 @@ def layout(**shown: dict[str, int]) -> Layout:
             words[model.points[point].offset] = word % 2**16
         block.store(start, words)
         start = block.end
-    return Layout(base=40000, found=tuple(blocks), blocks=blocks)
+    return Layout(base=40000, numbers=tuple(blocks), blocks=blocks)
 
 
 def test_what_is_not_implemented_gives_way_to_the_next_source() -> None:
