@@ -312,3 +312,47 @@ def test_every_command_ends_in_exactly_one_fate(status: OutcomeStatus) -> None:
     desk.meter([2.0, 5.0, 3.0])
     counts = desk.box.ledger()
     assert counts.pending == counts.unaccounted == 0
+
+
+def test_a_lease_that_has_ended_holds_nothing_and_needs_no_release() -> None:
+    desk = Desk()
+    desk.answer(desk.flush([2.0, -5.0, 3.0]))
+    desk.meter([2.0, -5.0, 3.0])
+    assert desk.box.settled().all()
+    desk.now_s += SETTINGS.lease_s - 1.0
+    assert desk.flush().layers.tolist() == [Layer.RELEASE] * 3, "one second before its end"
+    desk = Desk()
+    desk.answer(desk.flush([2.0, -5.0, 3.0]))
+    desk.meter([2.0, -5.0, 3.0])
+    desk.now_s += SETTINGS.lease_s
+    assert len(desk.flush()) == 0
+    assert not desk.box.settled().any()
+    again = desk.new()
+    again.restore(desk.journal, desk.now_s)
+    assert not again.settled().any()
+
+
+def test_a_restart_never_falls_back_behind_the_highest_epoch_in_the_journal() -> None:
+    desk = Desk()
+    desk.box.epoch = 9
+    assert desk.flush([2.0, np.nan, np.nan]).epoch == 9
+    again = desk.new()
+    again.restore(desk.journal, desk.now_s)
+    assert again.epoch == 9
+    later = Outbox(fleet(), SETTINGS, desk.record, take_ids=desk.take, epoch=11)
+    later.restore(desk.journal, desk.now_s)
+    assert later.epoch == 11
+
+
+def test_the_instant_of_a_release_is_remembered_over_a_restart() -> None:
+    desk = Desk()
+    desk.answer(desk.flush([2.0, -5.0, np.nan]))
+    desk.meter([2.0, -5.0, 0.0])
+    desk.now_s += 60.0
+    released = desk.flush([2.0, np.nan, np.nan])
+    assert (released.rows.tolist(), released.layers.tolist()) == ([1], [Layer.RELEASE])
+    again = desk.new()
+    again.restore(desk.journal, desk.now_s + 10.0)
+    for box in (desk.box, again):
+        assert box.table.released_s[1] == desk.now_s
+        assert (box.table.released_s[[0, 2]] < desk.now_s).all()
