@@ -21,7 +21,7 @@ from sunspec2.modbus.modbus import ModbusClientException
 import adapters.modbus
 from adapters.modbus import ModbusLink, RegisterMap
 from adapters.modbus.simulated.devices import ModbusDevices
-from adapters.modbus.simulated.server import Endpoint, Treatment
+from adapters.modbus.simulated.server import Endpoint, WriteTreatment
 from tests.conformance.modbus_parts import PATIENCE_WALL_S, SPEED, Ear, FastClock, battery, fleet, free_port, pv
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
@@ -545,11 +545,11 @@ class _BareUnit:
     def read(self, address: int, count: int) -> bytes:
         return struct.pack(f">{count}H", *(self.table.get(address + i, 0xFFFF) for i in range(count)))
 
-    def write(self, address: int, data: bytes) -> Treatment:
+    def write(self, address: int, data: bytes) -> WriteTreatment:
         values = struct.unpack(f">{len(data) // 2}H", data)
         if not self.deaf:
             self.table.update({address + i: value for i, value in enumerate(values)})
-        return Treatment(latency_wall_s=0.0, carry_out=lambda: None)
+        return WriteTreatment(latency_wall_s=0.0, carry_out=lambda: None)
 
 
 @asynccontextmanager

@@ -1,11 +1,11 @@
-"""Device side of Modbus: the inverters and batteries of the physical model, each at its own address."""
+"""Device side of Modbus: inverters and batteries of the physical model, each at its own address."""
 
 import asyncio
 from collections.abc import Mapping
 
 from adapters.modbus.address import Address
 from adapters.modbus.simulated.equipment import SimulatedBattery, SimulatedInverter
-from adapters.modbus.simulated.server import Endpoint, Fault, FaultError, Treatment
+from adapters.modbus.simulated.server import Endpoint, Fault, FaultError, WriteTreatment
 from adapters.modbus.simulated.sunspec_unit import SimulatedDevice
 from vpp.domain.device import DeviceReadings
 from vpp.domain.errors import InputError
@@ -13,17 +13,17 @@ from vpp.domain.resource import STORING, Adapter, ResourceClass
 from vpp.ports import Clock, DeviceWorld
 
 _WATCH_S = 1.0
-"""How often to look for devices that lost their link."""
+"""Period in which links are checked."""
 _FRESH_S = 0.5
-"""How long one reading of all meters is shown before the next is asked for."""
+"""Greatest age of the readings that are shown."""
 _BASE = 40000
 
 
 class ModbusDevices:
     """A `vpp.ports.DeviceSimulator` for every Modbus row of a physical model: photovoltaics and storage.
 
-    A port is open while any device behind it has its link; a unit without link behind an open port is answered for as
-    a gateway does (exception 11).
+    A port is open while any device behind it has its link; for a unit without link behind an open port
+    exception 11 is returned, as a gateway does.
 
     Args:
         world: The physical model.
@@ -93,7 +93,7 @@ class ModbusDevices:
 
 
 class _Linked:
-    """A device behind its link: brought up to date when asked, silent while the link is down."""
+    """A device behind its link: refreshed on access, unreachable while the link is down."""
 
     def __init__(self, devices: ModbusDevices, device: SimulatedDevice) -> None:
         self._devices = devices
@@ -104,7 +104,7 @@ class _Linked:
         self._refresh()
         return self.device.read(address, count)
 
-    def write(self, address: int, data: bytes) -> Treatment:
+    def write(self, address: int, data: bytes) -> WriteTreatment:
         """Return how a write will be treated; raises FaultError."""
         self._refresh()
         return self.device.write(address, data)

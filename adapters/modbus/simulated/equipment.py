@@ -1,11 +1,11 @@
-"""The two kinds of simulated equipment: a photovoltaic inverter and a battery with its inverter."""
+"""Simulated SunSpec equipment: a photovoltaic inverter, and a battery with its inverter."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from adapters.modbus.simulated.sunspec_unit import Face, Lever, SimulatedDevice
+from adapters.modbus.simulated.sunspec_unit import ControlPoints, RevertingSetpoint, SimulatedDevice
 from vpp.domain.device import DeviceReadings
 from vpp.domain.resource import Resource
 
@@ -23,7 +23,7 @@ _EFFICIENCY = 0.97
 """From direct to alternating current."""
 _STRINGS = 2
 _HEADROOM = 1.5
-"""Meters show up to this many times the rating."""
+"""Range of the meters as a multiple of the rating."""
 _INT16 = 32_000.0
 _PCT_SF = -2
 _MPPT, _THROTTLED, _SLEEPING = 4, 5, 2
@@ -36,19 +36,19 @@ _AC_SCALES = {"A_SF": -1, "V_SF": -1, "Hz_SF": -2, "PF_SF": -2}
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedInverter(SimulatedDevice):
-    """A photovoltaic inverter: the old models 103-160 and the new 701-704 side by side, one ceiling behind both."""
+    """A photovoltaic inverter: the old models 103-160 and the new 701-704 side by side, with one ceiling."""
 
-    faces: ClassVar[Sequence[Face]] = (
-        Face(
+    controls: ClassVar[Sequence[ControlPoints]] = (
+        ControlPoints(
             number=704,
             enabled="WMaxLimPctEna",
             value="WMaxLimPct",
             timer="WMaxLimPctRvrtTms",
             default="WMaxLimPctRvrt",
-            after="WMaxLimPctEnaRvrt",
-            left="WMaxLimPctRvrtRem",
+            reverted_enabled="WMaxLimPctEnaRvrt",
+            remaining="WMaxLimPctRvrtRem",
         ),
-        Face(number=123, enabled="WMaxLim_Ena", value="WMaxLimPct", timer="WMaxLimPct_RvrtTms"),
+        ControlPoints(number=123, enabled="WMaxLim_Ena", value="WMaxLimPct", timer="WMaxLimPct_RvrtTms"),
     )
 
     @property
@@ -83,9 +83,9 @@ class SimulatedInverter(SimulatedDevice):
             704: {"WMaxLimPct_SF": _PCT_SF},
         }
 
-    def rest(self) -> Lever:
-        """Return the ceiling nobody has lowered."""
-        return Lever(value=_FULL_PCT)
+    def idle_setpoint(self) -> RevertingSetpoint:
+        """Return the ceiling without any command, in per cent."""
+        return RevertingSetpoint(value=_FULL_PCT)
 
     def nameplate(self) -> None:
         """Show identity, ratings and switched-off controls."""
@@ -126,7 +126,7 @@ class SimulatedInverter(SimulatedDevice):
         return -self.rated_w * value / _FULL_PCT / _W_PER_KW
 
     def fits(self, value: float) -> bool:
-        """Tell whether a ceiling lies within 0-100 %."""
+        """Return whether a ceiling lies within 0-100 %."""
         return 0.0 <= value <= _FULL_PCT
 
     def measure(self, readings: DeviceReadings) -> None:
@@ -135,7 +135,7 @@ class SimulatedInverter(SimulatedDevice):
         available = -float(readings.p_min_kw[self.row]) * _W_PER_KW
         put = self.image.put
         _show_ac(self, watts, float(readings.energy_kwh[self.row]))
-        held_back = self.lever.enabled and self.power_kw(self.lever.value) * -_W_PER_KW < available
+        held_back = self.setpoint.enabled and self.power_kw(self.setpoint.value) * -_W_PER_KW < available
         put(103, "W", watts)
         put(103, "VA", abs(watts))
         put(103, "A", _amperes(watts))
@@ -160,17 +160,17 @@ class SimulatedInverter(SimulatedDevice):
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedBattery(SimulatedDevice):
-    """A battery with its inverter: models 701-704, 713 and 802, a setpoint in watts behind 704."""
+    """A battery with its inverter: models 701-704, 713 and 802; the setpoint in watts is in 704."""
 
-    faces: ClassVar[Sequence[Face]] = (
-        Face(
+    controls: ClassVar[Sequence[ControlPoints]] = (
+        ControlPoints(
             number=704,
             enabled="WSetEna",
             value="WSet",
             timer="WSetRvrtTms",
             default="WSetRvrt",
-            after="WSetEnaRvrt",
-            left="WSetRvrtRem",
+            reverted_enabled="WSetEnaRvrt",
+            remaining="WSetRvrtRem",
         ),
     )
 
@@ -207,9 +207,9 @@ class SimulatedBattery(SimulatedDevice):
             },
         }
 
-    def rest(self) -> Lever:
+    def idle_setpoint(self) -> RevertingSetpoint:
         """Return a battery that idles."""
-        return Lever(value=0.0)
+        return RevertingSetpoint(value=0.0)
 
     def nameplate(self) -> None:
         """Show identity, ratings and switched-off controls."""
@@ -250,7 +250,7 @@ class SimulatedBattery(SimulatedDevice):
         return -value / _W_PER_KW + 0.0
 
     def fits(self, value: float) -> bool:
-        """Tell whether a setpoint lies within the ratings, to the watt."""
+        """Return whether a setpoint lies within the ratings, to the watt."""
         resource = self.resource
         return -resource.p_max_kw * _W_PER_KW - 1.0 <= value <= -resource.p_min_kw * _W_PER_KW + 1.0
 

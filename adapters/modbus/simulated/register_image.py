@@ -1,4 +1,4 @@
-"""The registers of a simulated SunSpec device, as bytes ready to go on the wire."""
+"""Register image of a simulated SunSpec device, in wire format."""
 
 import math
 import struct
@@ -11,12 +11,12 @@ from adapters.modbus.transport.registers import KINDS
 _BYTES = 2
 
 
-class Image:
+class RegisterImage:
     """A chain of models behind the ``SunS`` mark, everything "not implemented" at first.
 
     Args:
         base: Address of the mark.
-        chain: Model numbers in order, each with how often its group repeats.
+        chain: Model numbers in order, each with the number of repetitions of its group.
         scales: Scale factors by model number and point.
     """
 

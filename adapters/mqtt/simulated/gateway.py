@@ -1,4 +1,4 @@
-"""How a simulated site gateway treats commands; no network, so that every rule can be tested alone."""
+"""Command handling of a simulated site gateway, without a network."""
 
 import asyncio
 from collections import Counter
@@ -9,17 +9,17 @@ from vpp.domain.setpoint import Layer
 from vpp.ports import Clock, DeviceWorld
 
 _REMEMBERED = 10_000
-"""Answers kept for repeated commands; far more than can be under way."""
+"""Answers kept for repeated commands; far more than can be in flight."""
 
 
 class Gateway:
-    """Obeys commands for the devices of one site: each id once, none from a leader that has been replaced.
+    """Carries out commands for the devices of one site: each id once, none of a stale epoch.
 
     Args:
         rows: Row of every device of the site.
         world: The physical model.
         clock: The only source of time.
-        received: Where arrivals are counted by command id, repeated ones too.
+        received: Counter of arrivals by command id, repetitions included.
     """
 
     def __init__(self, *, rows: Mapping[str, int], world: DeviceWorld, clock: Clock, received: Counter[int]) -> None:
@@ -28,35 +28,34 @@ class Gateway:
         self._clock = clock
         self._received = received
         self._answers: dict[int, str | None] = {}
-        self._at_work: set[int] = set()
+        self._in_progress: set[int] = set()
         self._newest: dict[int, int] = {}
         self._epoch = 0
         self.away: Collection[int] = frozenset()
-        """Rows the gateway has lost its line to."""
+        """Rows the gateway has lost its link to."""
 
     async def answer(self, command: Command) -> tuple[Command, str | None] | None:
-        """Obey one command; return it with the word for a rejection or ``None`` where accepted.
+        """Carry out one command; return it with the reason of a rejection or ``None`` where accepted.
 
-        A repeated id gets the answer it had. ``None`` altogether means that nothing is to be said, because the same id
-        is being worked on.
+        A repeated id gets the same answer. ``None`` altogether means no answer, because the same id is in progress.
         """
         self._received[command.id] += 1
-        if command.id in self._at_work:
+        if command.id in self._in_progress:
             return None
         if command.id not in self._answers:
-            self._at_work.add(command.id)
+            self._in_progress.add(command.id)
             try:
-                self._remember(command.id, await self._obey(command))
+                self._remember(command.id, await self._carry_out(command))
             finally:
-                self._at_work.discard(command.id)
+                self._in_progress.discard(command.id)
         return command, self._answers[command.id]
 
-    def _remember(self, command_id: int, word: str | None) -> None:
-        self._answers[command_id] = word
+    def _remember(self, command_id: int, reason: str | None) -> None:
+        self._answers[command_id] = reason
         if len(self._answers) > _REMEMBERED:
             del self._answers[next(iter(self._answers))]
 
-    async def _obey(self, command: Command) -> str | None:
+    async def _carry_out(self, command: Command) -> str | None:
         row = self._rows.get(command.device)
         if row is None:
             return "unsupported"
@@ -69,28 +68,28 @@ class Gateway:
         await self._clock.sleep(response.latency_s)
         if response.refused:
             return "refused"
-        late = self._outrun(row, command)
+        late = self._too_late(row, command)
         if late is None:
             self._newest[row] = command.id
             if not response.ignored:
                 self._world.apply(row, command.layer, command.power_kw, command.until_s)
         return late
 
-    def _outrun(self, row: int, command: Command) -> str | None:
+    def _too_late(self, row: int, command: Command) -> str | None:
         if command.layer is Layer.DISPATCH and command.until_s <= self._clock.now_s():
             return "expired"
         return "superseded" if command.id < self._newest.get(row, 0) else None
 
 
 class Replies:
-    """Answers that wait for the next message, so that those of one moment share it."""
+    """Answers that wait for the next message, so that those of one instant share it."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Command, str | None]] = []
         self._some = asyncio.Event()
 
     def add(self, answer: tuple[Command, str | None]) -> None:
-        """Let one wait."""
+        """Add an answer."""
         self._waiting.append(answer)
         self._some.set()
 

@@ -21,14 +21,14 @@ from vpp.ports import Clock, DeviceWorld
 
 _log = structlog.get_logger(__name__)
 _PHASES = 8
-"""Sites report in that many groups, one after the other, so that they do not all speak at once."""
+"""Sites report in that many groups, one after the other, so that they do not all report at once."""
 
 
 class MqttSites:
-    """A `vpp.ports.DeviceSimulator`: every site of ``world`` that speaks MQTT.
+    """A `vpp.ports.DeviceSimulator`: every MQTT site of ``world``.
 
-    A site leaves its broker without a word, so that its last will is published, when all of its devices have lost
-    their link, and likewise when ``run`` is cancelled; where only some have, the gateway reports them as away.
+    A site cuts its connection without a DISCONNECT, so that its last will is published, when all of its devices have
+    lost their link, and when ``run`` is cancelled; where only some have, the gateway reports them as away.
 
     Args:
         url: ``mqtt://[user:password@]host:port`` or ``mqtts://``.
@@ -58,19 +58,19 @@ class MqttSites:
         return self._received
 
     async def run(self) -> None:
-        """Connect, report and obey until cancelled."""
+        """Connect, report and carry out commands until cancelled."""
         async with asyncio.TaskGroup() as group:
             for site in self._sites:
                 group.create_task(site.run(), name=f"mqtt site {site.name}")
-            group.create_task(self._pulse(), name="mqtt readings")
+            group.create_task(self._read_meters(), name="mqtt readings")
 
-    async def _pulse(self) -> None:
+    async def _read_meters(self) -> None:
         """Read all meters once a phase and show them to every site; those of that phase report."""
         start_s = self._clock.now_s()
         for beat in count(1):
             readings = self._world.readings()
             for position, site in enumerate(self._sites):
-                site.see(readings, report=position % _PHASES == beat % _PHASES)
+                site.update(readings, report=position % _PHASES == beat % _PHASES)
             await self._clock.sleep_until(start_s + beat * self._report_s / _PHASES)
 
 
@@ -90,8 +90,8 @@ class _Site:
         self._failures = 0
         self._lost_at_s: float | None = None
 
-    def see(self, readings: DeviceReadings, *, report: bool) -> None:
-        """Take the meters' latest; leave or return with the devices' links; say so if a report is due."""
+    def update(self, readings: DeviceReadings, *, report: bool) -> None:
+        """Take new readings; disconnect or reconnect with the devices' links; report if due."""
         self._readings = readings
         self._gateway.away = {row for row in self._rows.values() if not readings.online[row]}
         here, gone = self._present, self._absent
@@ -118,17 +118,17 @@ class _Site:
         will = aiomqtt.Will(topic(self.name, Leaf.STATUS), payload.status(online=False), qos=1, retain=True)
         async with self._broker.connection(identifier=f"vpp-site-{self.name}", will=will) as connection:
             try:
-                await self._greet(connection)
+                await self._announce(connection)
                 replies = Replies()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._report(connection))
-                    group.create_task(self._obey(connection, replies, group))
+                    group.create_task(self._serve_commands(connection, replies, group))
                     group.create_task(self._reply(connection, replies))
                     group.create_task(self._leave(connection))
             finally:
                 await connection.drop()
 
-    async def _greet(self, connection: Connection) -> None:
+    async def _announce(self, connection: Connection) -> None:
         await connection.follow(topic(self.name, Leaf.COMMAND))
         status = payload.status(online=True, at_s=self._clock.now_s())
         await connection.say(topic(self.name, Leaf.STATUS), status, retain=True)
@@ -143,12 +143,12 @@ class _Site:
             await self._due.wait()
             self._due.clear()
             if self._readings is not None:
-                message = payload.telemetry(self._readings.at_s, self._shown(self._readings))
+                message = payload.telemetry(self._readings.at_s, self._device_readings(self._readings))
                 await connection.say(topic(self.name, Leaf.TELEMETRY), message, qos=0)
 
-    async def _obey(self, connection: Connection, replies: Replies, group: asyncio.TaskGroup) -> None:
+    async def _serve_commands(self, connection: Connection, replies: Replies, group: asyncio.TaskGroup) -> None:
         async for message in connection.messages:
-            for command in self._understood(message.payload):
+            for command in self._parsed(message.payload):
                 group.create_task(self._answer(command, replies))
 
     async def _answer(self, command: Command, replies: Replies) -> None:
@@ -166,7 +166,7 @@ class _Site:
         await self._absent.wait()
         await connection.drop()
 
-    def _shown(self, readings: DeviceReadings) -> list[DeviceReading]:
+    def _device_readings(self, readings: DeviceReadings) -> list[DeviceReading]:
         columns = (
             (Quantity.POWER_KW, readings.power_kw),
             (Quantity.ENERGY_KWH, readings.energy_kwh),
@@ -183,7 +183,7 @@ class _Site:
             for device, row in self._rows.items()
         ]
 
-    def _understood(self, message: object) -> list[Command]:
+    def _parsed(self, message: object) -> list[Command]:
         try:
             commands, faults = payload.parse_commands(message if isinstance(message, bytes) else b"")
         except (FrameError, InputError) as error:

@@ -19,11 +19,11 @@ import numpy as np
 from vpp.lab.bench.gateway.fleets import CHARGER, uniform_fleet
 from vpp.lab.bench.gateway.report import say, show, total
 from vpp.lab.bench.gateway.sites import run_modbus, run_mqtt
-from vpp.lab.compose.car_load import FIRST_SOURCE, source_addresses
-from vpp.lab.compose.central_load import benchmark_peer, central, keys_of, link_of, table_of
-from vpp.lab.compose.station_load import swarm
-from vpp.lab.compose.station_tls import Secured, secured
-from vpp.lab.compose.worker_group import HOST, WorkerGroup
+from vpp.lab.compose.load.cars import FIRST_SOURCE, source_addresses
+from vpp.lab.compose.load.central_systems import benchmark_peer, central, keys_of, link_of, table_of
+from vpp.lab.compose.load.station_tls import Secured, secured
+from vpp.lab.compose.load.stations import swarm
+from vpp.lab.compose.load.worker_group import HOST, WorkerGroup
 
 PER_PROCESS = 16_700
 """Stations a process: the kernel spreads connections with a scatter of 2 %, and a process may open 20,000 files."""

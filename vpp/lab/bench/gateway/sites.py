@@ -17,8 +17,8 @@ import numpy as np
 
 from vpp.lab.bench.gateway.fleets import BUILDING, INVERTER, uniform_fleet
 from vpp.lab.bench.gateway.report import say, total
-from vpp.lab.compose.site_load import WINDOW_S, broker, modbus_link, modbus_sites, mqtt_link, mqtt_sites, spread_of
-from vpp.lab.compose.worker_group import WorkerGroup
+from vpp.lab.compose.load.sites import WINDOW_S, broker, modbus_link, modbus_sites, mqtt_link, mqtt_sites, spread_of
+from vpp.lab.compose.load.worker_group import WorkerGroup
 
 _DEVICES = ("ahu-1", "ahu-2", "chiller", "lights")
 _HOT_SITES = 200

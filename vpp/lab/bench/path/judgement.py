@@ -11,7 +11,7 @@ from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.lab.bench.path.kill import STALE_ID, STALE_IDS, Killed
 from vpp.lab.bench.path.trace import KINDS, Tap, Trace, legs, quantiles, repeated
-from vpp.lab.compose.worker_group import Reply
+from vpp.lab.compose.load.worker_group import Reply
 
 _ANSWER_S = 30.0
 """An instruction that left so shortly before the end may be without an answer."""

@@ -26,10 +26,10 @@ from vpp.domain.units import STEP_S
 from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.bench.path.trace import Tap
 from vpp.lab.bench.path.usage import Meter, children_of
-from vpp.lab.compose.car_load import cars, nameplates_of, source_addresses
+from vpp.lab.compose.load.cars import cars, nameplates_of, source_addresses
+from vpp.lab.compose.load.worker_group import HOST, WorkerGroup
 from vpp.lab.compose.nats_server import local_nats
 from vpp.lab.compose.subprocesses import Child, free_block
-from vpp.lab.compose.worker_group import HOST, WorkerGroup
 from vpp.runtime.clock import ScaledClock
 
 PER_SWARM = 16_700

@@ -23,7 +23,7 @@ from vpp.lab.bench.path.judgement import Witness, judged
 from vpp.lab.bench.path.kill import Killed, kill_one, refuse_stale
 from vpp.lab.bench.path.processes import Plane, fork_stations, found, running
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.worker_group import WorkerGroup
+from vpp.lab.compose.load.worker_group import WorkerGroup
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.runtime.clock import ScaledClock
 

@@ -1,8 +1,8 @@
-"""A city from a table: how many of what stand where, under which transformers; ``cities/*.toml`` are such tables.
+"""City tables: counts of devices by kind of site, and the transformers above them; ``cities/*.toml``.
 
-A table names areas with weights, operators, device types, places (sites with a transformer of their own that hold
-devices), levels of the tree above, and variants. Devices of one class get neighbouring rows, so that the model may
-work on slices.
+A table names areas with weights, operators, device types, kinds of site with a transformer of their own (``places``),
+levels of the feeder tree above, and variants. Devices of one class get neighbouring rows, so that the physics may work
+on slices.
 """
 
 import tomllib
@@ -19,14 +19,14 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 POWER_FACTOR = 0.95
 _FOLDER = Path(__file__).parent / "cities"
 _SAFE_SHARE = 0.99
-"""Part of a weak transformer's headroom that its stations' defaults fill together."""
+"""Part of a weak transformer's headroom that the defaults of its stations use together."""
 _RESOURCE_FIELDS = {f.name for f in fields(Resource)} - {"id", "site_id", "resource_class", "adapter", "address"}
 _DEVICE_KEYS = _RESOURCE_FIELDS | {"class", "adapter", "like"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One type of device: the part of a ``Resource`` that all of the type share."""
+    """A type of device: the fields of ``Resource`` that all devices of the type share."""
 
     resource_class: ResourceClass
     adapter: Adapter
@@ -34,18 +34,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A kind of site with a transformer of its own.
+class SiteKind:
+    """A kind of site with a transformer of its own; an entry of ``places`` in a table.
 
     Attributes:
-        kind: Head of the site ids; its first word tells what chargers are for.
-        operators: Who runs the sites, in turn.
+        kind: First part of the site ids; its first word names the use of the chargers.
+        operators: Operators of the sites, in turn.
         sites: Number of sites in the whole city.
         kva: Transformer sizes, in turn.
-        base_ratio: Greatest load of others as a share of the apparent power, in turn.
+        base_ratio: Greatest base load as a share of the apparent power, in turn.
         loading_cap: Share of the apparent power that the load may reach.
         holds: Devices of the whole city by type; spread by transformer size.
-        weak: A charger's default is what the transformer can bear, not its nameplate.
+        weak: A charger's default is its share of the headroom, not its nameplate.
         coincidence: Share of the chargers of a weak place that charge at once.
     """
 
@@ -72,12 +72,12 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CityModel:
-    """A city's table, read.
+    """A city table.
 
     Attributes:
-        title: In words.
+        title: Name for people.
         weights: Share of the sites of each area, in any unit.
-        day: The model's own day: ``date`` and ``requests``.
+        day: The day the city is simulated on by default: ``date`` and ``requests``.
         promised_share: Part of what a charger's default could deliver that drivers are promised.
     """
 
@@ -86,7 +86,7 @@ class CityModel:
     weights: tuple[float, ...]
     operators: tuple[Operator, ...]
     devices: Mapping[str, Device]
-    places: tuple[Place, ...]
+    places: tuple[SiteKind, ...]
     levels: tuple[Level, ...]
     day: Mapping[str, Any]
     promised_share: float
@@ -114,17 +114,17 @@ class CityModel:
             ) from error
 
     def fleet(self, *, scale: float = 1.0) -> FleetIndex:
-        """Return the fleet, every count times ``scale``; kinds of which less than half a site is left are left out."""
+        """Return the fleet, every count times ``scale``; kinds with less than half a site are omitted."""
         return _Builder(self, scale).build()
 
 
 def shipped() -> tuple[str, ...]:
-    """Return the names of the tables that come with the project."""
+    """Return the names of the tables in ``cities``."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 def shipped_path(name: str) -> Path:
-    """Return where a shipped table is.
+    """Return the path of a shipped table.
 
     Raises:
         UnknownIdError: There is none of that name.
@@ -151,7 +151,7 @@ def _model(table: Mapping[str, Any], variants: Sequence[str]) -> CityModel:
         weights=tuple(float(area["weight"]) for area in table["areas"]),
         operators=tuple(Operator(id=key, name=name) for key, name in table["operators"].items()),
         devices={name: _device(name, table["devices"]) for name in table["devices"]},
-        places=tuple(Place(**body) for body in places.values()),
+        places=tuple(SiteKind(**body) for body in places.values()),
         levels=tuple(Level(**body) for body in table["levels"]),
         day=table["day"],
         promised_share=float(table["promised_share"]),
@@ -194,7 +194,7 @@ def _check(model: CityModel) -> None:
 
 @dataclass(kw_only=True)
 class _Node:
-    """A leaf of the tree and the devices on it."""
+    """A leaf of the feeder tree and its devices."""
 
     transformer: Transformer
     site: Site
@@ -202,7 +202,7 @@ class _Node:
 
 
 class _Builder:
-    """One fleet in the making."""
+    """A fleet under construction."""
 
     def __init__(self, model: CityModel, scale: float) -> None:
         self._model = model
@@ -225,7 +225,7 @@ class _Builder:
             resources=tuple(self._resource(*draft) for draft in drafts),
         )
 
-    def _nodes(self, place: Place) -> list[_Node]:
+    def _nodes(self, place: SiteKind) -> list[_Node]:
         count = round(self._scale * place.sites)
         nodes = [self._node(place, i) for i in range(count)]
         sizes = [place.kva[i % len(place.kva)] for i in range(count)]
@@ -238,7 +238,7 @@ class _Builder:
                 node.drafts = [(name, device, _share(place, node, device)) for name, device, _ in node.drafts]
         return nodes
 
-    def _node(self, place: Place, i: int) -> _Node:
+    def _node(self, place: SiteKind, i: int) -> _Node:
         area = self._next_area()
         kva, base_ratio = place.kva[i % len(place.kva)], place.base_ratio[i % len(place.base_ratio)]
         limit_kw = round(place.loading_cap * kva * POWER_FACTOR, 1)
@@ -261,7 +261,7 @@ class _Builder:
         )
 
     def _next_area(self) -> Area:
-        """Return the area that is furthest behind its share."""
+        """Return the area that is furthest below its share of the sites."""
         weights = self._model.weights
         chosen = min(range(len(weights)), key=lambda i: (self._dealt[i] + 0.5) / weights[i])
         self._dealt[chosen] += 1.0
@@ -296,7 +296,7 @@ class _Builder:
 
 
 def spread(total: int, weights: Sequence[float]) -> list[int]:
-    """Return whole numbers that add up to ``total``, in proportion to ``weights`` as far as that goes."""
+    """Return whole numbers that add up to ``total``, as near to the proportions of ``weights`` as they can be."""
     whole, sofar, given, result = sum(weights), 0.0, 0, []
     for weight in weights:
         sofar += weight
@@ -306,7 +306,7 @@ def spread(total: int, weights: Sequence[float]) -> list[int]:
     return result
 
 
-def _share(place: Place, node: _Node, device: Device) -> float:
+def _share(place: SiteKind, node: _Node, device: Device) -> float:
     """Return the share of its nameplate that a charger behind a weak transformer may take by default."""
     if device.resource_class is not ResourceClass.EV:
         return 1.0
@@ -318,7 +318,7 @@ def _share(place: Place, node: _Node, device: Device) -> float:
 def _joined(
     level: Level, area: Area, below: Sequence[Transformer], parent: dict[str, str | None]
 ) -> Iterator[Transformer]:
-    """Yield the nodes of one level in one area, each over every so-manieth node below, so that kinds mix."""
+    """Yield the nodes of one level in one area, the nodes below dealt out in turn, so that kinds mix."""
     here = [node for node in below if node.area_id == area.id]
     count = 1 if level.fan == 0 else -(-len(here) // level.fan)
     for number in range(min(count, len(here))):
@@ -331,7 +331,7 @@ def _joined(
             area_id=area.id,
             limit_kw=limit_kw,
             export_limit_kw=limit_kw,
-            # A node's base load holds that of the nodes below it: what its own meter would show without us.
+            # A node's base load includes that of the nodes below it: its own meter's reading without our devices.
             base_load_kw=round(sum(child.base_load_kw for child in children), 1),
         )
 

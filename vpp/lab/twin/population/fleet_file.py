@@ -1,7 +1,7 @@
-"""A user's own fleet from CSV: one file of devices, or a folder with the whole tree.
+"""Fleets from CSV: one file of devices, or a folder with the whole feeder tree.
 
-One file: a row a device. ``id`` and ``resource_class`` must be there, and ``p_max_kw`` but for photovoltaics, whose
-size is ``p_min_kw``; every other field of `vpp.domain.resource.Resource` may be. Columns ``site_id, area_id,
+One file has a row a device. ``id`` and ``resource_class`` are required, and ``p_max_kw``, or ``p_min_kw`` for
+photovoltaics; every other field of `vpp.domain.resource.Resource` is optional. Columns ``site_id, area_id,
 operator_id, transformer_id, transformer_limit_kw, transformer_base_kw`` place it; what is not stated is one site,
 area, operator and transformer for all, the transformer as large as what hangs on it.
 

@@ -1,4 +1,4 @@
-"""A fleet cut into parts that processes of their own simulate: stations are shared out, all else stays together."""
+"""Partition of a fleet among simulating processes: stations are spread, everything else stays together."""
 
 import math
 
@@ -10,16 +10,16 @@ from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import IdArray
 
 MOST_STATIONS = 15_000
-"""Stations of one process: more would not speak any faster, for one core does all their talking."""
+"""Stations of one process: one core does all their communication."""
 _OTHER_FILES = 1_000
-"""Files a process needs besides its stations' sockets."""
+"""Files a process needs besides the sockets of its stations."""
 
 
 def parts_needed(index: FleetIndex, most_files: int) -> int:
-    """Return over how many processes a fleet has to be spread, each of which may open ``most_files``.
+    """Return the least number of processes for a fleet, each of which may open ``most_files``.
 
     Raises:
-        InputError: What is not an OCPP station needs more files than one process may open.
+        InputError: Devices other than OCPP stations need more files than one process may open.
     """
     stations = len(_stations(index))
     others = len({r.address.partition("/")[0] for r in index.resources if r.adapter is not Adapter.OCPP})
@@ -34,8 +34,8 @@ def parts_needed(index: FleetIndex, most_files: int) -> int:
 def parts_of(index: FleetIndex, count: int) -> list[FleetIndex]:
     """Return ``count`` fleets that together have every resource once; the connectors of a station stay together.
 
-    What is not at an OCPP station is in the first part: sites share TCP ports. Transformers stand in every part that
-    has somebody behind them.
+    Devices other than OCPP stations are in the first part, for they share TCP ports. A transformer is in every part
+    that has devices behind it.
     """
     code, stations = _station_codes(index)
     part = np.zeros(len(index), dtype=np.int64)

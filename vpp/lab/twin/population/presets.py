@@ -1,7 +1,6 @@
-"""Fleets to run: the demo's city in small, after the project's Shanghai fleet model.
+"""The demo's fleet: a small city after the project's Shanghai fleet model, whose assumptions all figures are.
 
-Shares of station kinds are chosen so that a July workday at 13:00 looks like that model: buildings and industry carry
-most of the flexibility, one charging station in eight or so is busy. All figures are assumptions of the model.
+Buildings and industry have most of the flexibility on a July workday at 13:00.
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.lab.twin.population.charging_sites import SITE_KINDS, ChargerType, SiteKind
 
 AREAS = (
     Area(id="huangpu", name="黄浦 Huangpu"),
@@ -25,118 +25,17 @@ OPERATORS = (
 
 POWER_FACTOR = 0.95
 LOADING_CAP = 0.85
-"""Share of the apparent power at which a weak transformer is capped."""
+"""Share of a transformer's apparent power that its load may reach."""
 
 SAFE_SHARE = 0.99
-"""Part of a weak transformer's headroom that its stations' defaults fill together."""
+"""Part of a weak transformer's headroom that the defaults of its stations use together."""
 
 UNITS_PER_PORT = 50
 """Modbus units that share one simulated gateway."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pile:
-    """One kind of charging station."""
-
-    p_max_kw: float
-    phases: int
-
-    @property
-    def floor_kw(self) -> float:
-        """6 A at 220 V a phase for AC; a tenth of the nameplate for DC."""
-        if self.p_max_kw >= 20.0:  # noqa: PLR2004 - the smallest DC pile of the model
-            return 0.1 * self.p_max_kw
-        return 1.32 * self.phases
-
-
-HOME = Pile(p_max_kw=7.04, phases=1)
-THREE_PHASE = Pile(p_max_kw=11.0, phases=3)
-DC_20 = Pile(p_max_kw=20.0, phases=3)
-DC_60 = Pile(p_max_kw=60.0, phases=3)
-DC_120 = Pile(p_max_kw=120.0, phases=3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A kind of site with its own transformer.
-
-    Attributes:
-        kind: Head of the site id; tells what stations are for.
-        share: Share of all EV stations.
-        kva: Transformer sizes, taken in turn.
-        base_ratio: Greatest load of others, as a share of the apparent power.
-        count: Stations per transformer, in turn with ``kva``.
-        piles: Kinds of station, in turn.
-        weak: Nameplates exceed the headroom, so each station's default is its safe share.
-    """
-
-    kind: str
-    name: str
-    operator_id: str
-    share: float
-    kva: tuple[float, ...]
-    base_ratio: float
-    count: tuple[int, ...]
-    piles: tuple[Pile, ...]
-    weak: bool = False
-
-
-PLACES = (
-    Place(
-        kind="home-old",
-        name="Old compound",
-        operator_id="compounds",
-        share=0.34,
-        kva=(400.0, 630.0, 500.0, 630.0, 400.0, 500.0, 800.0),
-        base_ratio=0.62,
-        count=(20, 32, 26, 32, 20, 26, 40),
-        piles=(HOME,),
-        weak=True,
-    ),
-    Place(
-        kind="home-new",
-        name="Estate garage",
-        operator_id="compounds",
-        share=0.26,
-        kva=(1000.0,),
-        base_ratio=0.45,
-        count=(40,),
-        piles=(HOME,),
-    ),
-    Place(
-        kind="work",
-        name="Office car park",
-        operator_id="roadside",
-        share=0.20,
-        kva=(1000.0,),
-        base_ratio=0.40,
-        count=(32,),
-        piles=(HOME, HOME, THREE_PHASE, HOME, DC_20),
-    ),
-    Place(
-        kind="public",
-        name="Kerbside piles",
-        operator_id="roadside",
-        share=0.08,
-        kva=(800.0,),
-        base_ratio=0.45,
-        count=(20,),
-        piles=(HOME, HOME, THREE_PHASE),
-    ),
-    Place(
-        kind="rapid",
-        name="Rapid hub",
-        operator_id="roadside",
-        share=0.12,
-        kva=(2500.0,),
-        base_ratio=0.05,
-        count=(20,),
-        piles=(DC_60, DC_60, DC_120, DC_60, DC_120),
-    ),
-)
-
 V2G_KW = ((15.0, 60.0), (20.0, 70.0), (15.0, 66.0), (20.0, 76.0), (60.0, 80.0))
-"""Power and battery of V2G stations, in turn: mostly 15 and 20 kW, few 60 kW."""
+"""Power (kW) and battery (kWh) of V2G stations, in turn: mostly 15 and 20 kW, few 60 kW."""
 
 PLANT_KW = 1000.0
 """Contracted cut of a plant, the smallest of three kinds."""
@@ -145,14 +44,14 @@ PV_KW = (110.0, 50.0, 10.0, 50.0, 30.0)
 
 
 @dataclass(kw_only=True)
-class Draft:
-    """A fleet being put together."""
+class FleetDraft:
+    """A fleet under construction."""
 
     resources: list[Resource] = field(default_factory=list)
     sites: list[Site] = field(default_factory=list)
     transformers: list[Transformer] = field(default_factory=list)
 
-    def place(self, kind: str, name: str, operator_id: str, *, kva: float, base_ratio: float) -> tuple[Site, float]:
+    def add_site(self, kind: str, name: str, operator_id: str, *, kva: float, base_ratio: float) -> tuple[Site, float]:
         """Add a site with a transformer of its own, areas in turn; return it and its headroom in kW."""
         number = sum(site.id.startswith(f"{kind}-") for site in self.sites)
         area = AREAS[number % len(AREAS)]
@@ -191,7 +90,7 @@ class Draft:
         )
 
     def _feeder(self, area: Area) -> Transformer | None:
-        # A feeder's base load holds that of the nodes below it: it is what its own meter would show without us.
+        # A feeder's base load includes that of the nodes below it: its own meter's reading without our devices.
         leaves = [t for t in self.transformers if t.area_id == area.id]
         if not leaves:
             return None
@@ -225,13 +124,13 @@ def demo_fleet(
         batteries: Stationary batteries.
         v2g: V2G stations.
         sites: MQTT sites, buildings and plants in turn.
-        plant_kw: What the smallest kind of plant may be cut by; the others a tenth and a fifth more.
+        plant_kw: Contracted cut of the smallest kind of plant; the others have a tenth and a fifth more.
         modbus_host: Where simulated inverters and batteries listen.
         modbus_port: First of their ports; each carries 50 units.
         scale: Factor on every count, for quick tests and large scenarios.
     """
     counts = [max(round(scale * n), 1 if n else 0) for n in (stations, inverters, batteries, v2g, sites)]
-    draft = Draft()
+    draft = FleetDraft()
     _add_stations(draft, counts[0])
     _add_v2g(draft, counts[3])
     _add_modbus(draft, counts[1], counts[2], modbus_host, modbus_port)
@@ -239,30 +138,30 @@ def demo_fleet(
     return draft.finish()
 
 
-def _add_stations(draft: Draft, count: int) -> None:
+def _add_stations(draft: FleetDraft, count: int) -> None:
     edges = [0]
-    for place in PLACES:
-        edges.append(edges[-1] + round(place.share * count))
+    for kind in SITE_KINDS:
+        edges.append(edges[-1] + round(kind.share * count))
     edges[-1] = count
-    for place, first, last in zip(PLACES, edges, edges[1:], strict=False):
-        _fill(draft, place, first, max(last, first))
+    for kind, first, last in zip(SITE_KINDS, edges, edges[1:], strict=False):
+        _fill(draft, kind, first, max(last, first))
 
 
-def _fill(draft: Draft, place: Place, first: int, last: int) -> None:
+def _fill(draft: FleetDraft, kind: SiteKind, first: int, last: int) -> None:
     number = turn = 0
     while first + number < last:
-        here = min(place.count[turn % len(place.count)], last - first - number)
-        kva = place.kva[turn % len(place.kva)]
-        site, headroom_kw = draft.place(place.kind, place.name, place.operator_id, kva=kva, base_ratio=place.base_ratio)
-        piles = [place.piles[(number + i) % len(place.piles)] for i in range(here)]
-        for i, pile in enumerate(piles):
-            share_kw = int(100 * SAFE_SHARE * headroom_kw / here) / 100 if place.weak else pile.p_max_kw
-            draft.resources.append(_station(f"CP{first + number + i + 1:05d}", site, pile, share_kw))
+        here = min(kind.count[turn % len(kind.count)], last - first - number)
+        kva = kind.kva[turn % len(kind.kva)]
+        site, headroom_kw = draft.add_site(kind.kind, kind.name, kind.operator_id, kva=kva, base_ratio=kind.base_ratio)
+        charger_types = [kind.charger_types[(number + i) % len(kind.charger_types)] for i in range(here)]
+        for i, charger_type in enumerate(charger_types):
+            share_kw = int(100 * SAFE_SHARE * headroom_kw / here) / 100 if kind.weak else charger_type.p_max_kw
+            draft.resources.append(_station(f"CP{first + number + i + 1:05d}", site, charger_type, share_kw))
         number += here
         turn += 1
 
 
-def _station(station: str, site: Site, pile: Pile, share_kw: float) -> Resource:
+def _station(station: str, site: Site, charger_type: ChargerType, share_kw: float) -> Resource:
     return Resource(
         id=station,
         site_id=site.id,
@@ -270,23 +169,23 @@ def _station(station: str, site: Site, pile: Pile, share_kw: float) -> Resource:
         adapter=Adapter.OCPP,
         address=f"{station}/1",
         p_min_kw=0.0,
-        p_max_kw=pile.p_max_kw,
-        floor_kw=pile.floor_kw,
-        phases=pile.phases,
-        default_kw=min(max(share_kw, pile.floor_kw), pile.p_max_kw),
-        ramp_kw_per_min=12.0 * pile.p_max_kw,
-        declared_up_kw=round(0.1 * pile.p_max_kw, 2),
-        declared_down_kw=round(0.1 * pile.p_max_kw, 2),
+        p_max_kw=charger_type.p_max_kw,
+        floor_kw=charger_type.floor_kw,
+        phases=charger_type.phases,
+        default_kw=min(max(share_kw, charger_type.floor_kw), charger_type.p_max_kw),
+        ramp_kw_per_min=12.0 * charger_type.p_max_kw,
+        declared_up_kw=round(0.1 * charger_type.p_max_kw, 2),
+        declared_down_kw=round(0.1 * charger_type.p_max_kw, 2),
         sustain_minutes=120.0,
         rebound_ratio=1.0,
     )
 
 
-def _add_v2g(draft: Draft, count: int) -> None:
+def _add_v2g(draft: FleetDraft, count: int) -> None:
     for i in range(count):
         if i % 10 == 0:
             kind, name = (("home-v2g", "V2G garage"), ("work-v2g", "V2G car park"))[i // 10 % 2]
-            site, _ = draft.place(kind, name, "roadside", kva=1250.0, base_ratio=0.3)
+            site, _ = draft.add_site(kind, name, "roadside", kva=1250.0, base_ratio=0.3)
         power_kw, capacity_kwh = V2G_KW[i % len(V2G_KW)]
         draft.resources.append(
             Resource(
@@ -310,10 +209,12 @@ def _add_v2g(draft: Draft, count: int) -> None:
         )
 
 
-def _add_modbus(draft: Draft, inverters: int, batteries: int, host: str, port: int) -> None:
+def _add_modbus(draft: FleetDraft, inverters: int, batteries: int, host: str, port: int) -> None:
     """Spread inverters and batteries over rooftop parks in turn: ten inverters, at most three batteries each."""
     roofs = max(-(-inverters // 10), -(-batteries // 3), 1) if inverters or batteries else 0
-    parks = [draft.place("rooftop", "Rooftop park", "rooftops", kva=1600.0, base_ratio=0.25)[0] for _ in range(roofs)]
+    parks = [
+        draft.add_site("rooftop", "Rooftop park", "rooftops", kva=1600.0, base_ratio=0.25)[0] for _ in range(roofs)
+    ]
     for i in range(inverters):
         address = f"{host}:{port + i // UNITS_PER_PORT}/{i % UNITS_PER_PORT + 1}"
         draft.resources.append(_inverter(i, parks[i % roofs], address))
@@ -359,11 +260,11 @@ def _battery(i: int, site: Site, address: str) -> Resource:
     )
 
 
-def _add_sites(draft: Draft, count: int, plant_kw: float) -> None:
+def _add_sites(draft: FleetDraft, count: int, plant_kw: float) -> None:
     for i in range(count):
         building = i % 2 == 0
         place = ("building", "Office tower") if building else ("plant", "Plant")
-        site, _ = draft.place(*place, "estates", kva=2500.0 if building else 6300.0, base_ratio=0.15)
+        site, _ = draft.add_site(*place, "estates", kva=2500.0 if building else 6300.0, base_ratio=0.15)
         draft.resources.append(_building(i, site) if building else _plant(i, site, plant_kw))
 
 

@@ -1,4 +1,4 @@
-"""A fleet as the JSON body of a bulk registration, and back."""
+"""Conversion of a fleet to the JSON body of a bulk registration, and back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _PARTS = ("areas", "operators", "transformers", "sites", "resources")
 
 
 def fleet_to_json(index: FleetIndex) -> dict[str, list[dict[str, object]]]:
-    """Return the fleet as lists of field dicts; numbers JSON cannot carry (NaN, infinity) are left to the defaults.
+    """Return the fleet as lists of field dicts, without defaults that JSON cannot carry (NaN, infinity).
 
     Raises:
         InputError: A field without a default is not finite.

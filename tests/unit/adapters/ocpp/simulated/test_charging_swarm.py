@@ -11,7 +11,7 @@ from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, 
 from vpp.domain.session import SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
-from vpp.lab.compose.car_load import nameplates_of, source_addresses
+from vpp.lab.compose.load.cars import nameplates_of, source_addresses
 
 COUNT = 6
 ROWS = range(3, 3 + COUNT)

@@ -7,7 +7,7 @@ from adapters.ocpp.simulated.swarm import Swarm
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity
-from vpp.lab.compose.station_tls import secured
+from vpp.lab.compose.load.station_tls import secured
 
 
 async def test_a_swarm_connects_boots_meters_obeys_and_comes_back() -> None:

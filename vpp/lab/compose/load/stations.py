@@ -9,8 +9,8 @@ import numpy as np
 
 from adapters.ocpp.simulated.swarm import Swarm
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.station_tls import Secured
-from vpp.lab.compose.worker_group import HOST, Reply, requests_of
+from vpp.lab.compose.load.station_tls import Secured
+from vpp.lab.compose.load.worker_group import HOST, Reply, requests_of
 from vpp.runtime.clock import SYSTEM_CLOCK
 
 _SLICE_WALL_S = 0.05

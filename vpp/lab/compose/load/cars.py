@@ -11,7 +11,7 @@ from adapters.ocpp.central_system.known_stations import place_of
 from adapters.ocpp.simulated.charging_swarm import ChargingSwarm, SwarmNameplates
 from vpp.domain.fleet import FleetIndex
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.worker_group import HOST, Reply, requests_of
+from vpp.lab.compose.load.worker_group import HOST, Reply, requests_of
 from vpp.runtime.clock import ScaledClock
 
 FIRST_SOURCE = 10

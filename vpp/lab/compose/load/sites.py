@@ -26,9 +26,9 @@ from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
-from vpp.lab.compose.column_sink import ColumnSink
 from vpp.lab.compose.file_limits import lift_limits
-from vpp.lab.compose.worker_group import Reply, answer_requests, requests_of
+from vpp.lab.compose.load.column_sink import ColumnSink
+from vpp.lab.compose.load.worker_group import Reply, answer_requests, requests_of
 from vpp.ports import DeviceLink
 from vpp.runtime.clock import SYSTEM_CLOCK
 

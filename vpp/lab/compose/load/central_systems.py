@@ -17,9 +17,9 @@ from adapters.ocpp.messages.ocpp_j import stamp
 from adapters.ocpp.simulated.benchmark_peer import serve_peer
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import Quantity
-from vpp.lab.compose.column_sink import ColumnSink
-from vpp.lab.compose.station_tls import Secured
-from vpp.lab.compose.worker_group import HOST, Reply, answer_requests
+from vpp.lab.compose.load.column_sink import ColumnSink
+from vpp.lab.compose.load.station_tls import Secured
+from vpp.lab.compose.load.worker_group import HOST, Reply, answer_requests
 from vpp.runtime.clock import SYSTEM_CLOCK
 
 _LEASE_S = 900.0

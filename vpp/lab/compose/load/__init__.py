@@ -1,0 +1,1 @@
+"""Load tests of the device plane: central systems, links and devices as worker processes."""
