@@ -1,16 +1,16 @@
-"""How many stations may come in a second, and how soon the rest may try again."""
+"""Admission of devices at a rate, with a growing ``Retry-After`` for those turned away."""
 
 import math
 import random
 from collections.abc import Callable
 
 
-class Bucket:
-    """A token bucket in loop time.
+class TokenBucket:
+    """Token bucket in loop time.
 
     Args:
         per_s: Tokens a second; infinite for no limit.
-        burst: Tokens at hand after a quiet time.
+        burst: Tokens available after a quiet time.
     """
 
     __slots__ = ("_at", "_burst", "_per_s", "_tokens")
@@ -22,7 +22,7 @@ class Bucket:
         self._at = -math.inf
 
     def take(self, now: float) -> bool:
-        """Take a token; tell whether there was one."""
+        """Take a token at loop time ``now``; tell whether there was one."""
         if self._per_s == math.inf:
             return True
         if self._at > -math.inf:
@@ -34,68 +34,68 @@ class Bucket:
         return True
 
     def wait_s(self) -> float:
-        """Return how long until there is a token again, if nobody else takes it."""
+        """Return the wall seconds until a token is available again."""
         return 0.0 if self._per_s == math.inf else max(0.0, (1.0 - self._tokens) / self._per_s)
 
 
-class Rush:
-    """Tells whether stations come in by the crowd, from how many came between two ticks of a tenth of a second.
+class RushDetector:
+    """Detection of a rush: many devices connect between two ticks of a tenth of a second.
 
-    A process that must share its core with others sees them come in gusts, so a rush is over only when no tick has
-    seen so many for a while.
+    A process that shares its core sees connections in gusts, so a rush ends only when no tick has counted so many
+    for a while.
     """
 
     MANY = 10
     CALM_WALL_S = 1.0
 
-    __slots__ = ("_came", "_until")
+    __slots__ = ("_arrived", "_until")
 
     def __init__(self) -> None:
-        self._came = 0
+        self._arrived = 0
         self._until = -math.inf
 
-    def came(self) -> None:
-        """Count a station."""
-        self._came += 1
+    def arrived(self) -> None:
+        """Count a device that connected."""
+        self._arrived += 1
 
     def tick(self, now: float) -> None:
-        """Look at those that came since the last tick, in loop time."""
-        if self._came > self.MANY:
+        """Evaluate the devices counted since the last tick; ``now`` is loop time."""
+        if self._arrived > self.MANY:
             self._until = now + self.CALM_WALL_S
-        self._came = 0
+        self._arrived = 0
 
-    def lasts(self, now: float) -> bool:
-        """Tell whether it is not over yet."""
+    def is_on(self, now: float) -> bool:
+        """Tell whether the rush is still on."""
         return now < self._until
 
 
 class Admission:
-    """Lets stations in at a rate; those that take part in an event go first, the rest is told when to come back.
+    """Lets devices in at a rate, those with priority always, and spreads the return of the others.
 
-    The wait grows with those turned away since the bucket was last full, so that they do not come back together:
-    if a thousand were turned away at 100 a second, the thousandth is asked to wait ten seconds, and each adds up to
-    half of that by lot.
+    The wait grows with the number turned away since the bucket was last full, so that they do not come back together:
+    of a thousand turned away at 100 a second the last is asked to wait ten seconds; each wait gets up to half of
+    itself on top at random.
     """
 
     LEAST_WAIT_S = 1.0
     LONGEST_WAIT_S = 600.0
 
     def __init__(self, per_s: float, burst: float, *, seed: int = 0) -> None:
-        self._bucket = Bucket(per_s, burst)
+        self._bucket = TokenBucket(per_s, burst)
         self._per_s = per_s
         self._turned_away = 0
-        self._lot = random.Random(seed)  # noqa: S311 - spreads load, hides nothing
+        self._random = random.Random(seed)  # noqa: S311 - spreads load, hides nothing
 
-    def admit(self, now: float, *, prior: Callable[[], bool]) -> float:
-        """Return 0 to let a station in, else the seconds it should wait.
+    def admit(self, now: float, *, has_priority: Callable[[], bool]) -> float:
+        """Return 0 to let a device in, else the wall seconds it should wait.
 
         Args:
             now: Loop time.
-            prior: Tells whether the station is one that is always let in; not asked while there is room for all.
+            has_priority: Tells whether the device is let in regardless; called only when the rate is exceeded.
         """
-        if self._bucket.take(now) or prior():
+        if self._bucket.take(now) or has_priority():
             self._turned_away = max(0, self._turned_away - 1)
             return 0.0
         self._turned_away += 1
         wait_s = max(self.LEAST_WAIT_S, self._turned_away / self._per_s)
-        return min(wait_s * self._lot.uniform(1.0, 1.5), self.LONGEST_WAIT_S)
+        return min(wait_s * self._random.uniform(1.0, 1.5), self.LONGEST_WAIT_S)

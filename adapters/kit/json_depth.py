@@ -1,7 +1,7 @@
-"""How deep JSON is nested, found out before anything is parsed.
+"""Nesting depth of JSON, bounded before anything is parsed.
 
-A parser that goes down a level by calling itself ends at a thousand levels in an exception or worse, and 3 kB of
-brackets are enough for that. No OCPP message needs more than twelve levels.
+A recursive parser ends at a thousand levels in an exception or worse, and 3 kB of brackets are enough for that. No
+message of a device protocol needs more than twelve levels.
 """
 
 import re
@@ -13,14 +13,14 @@ _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = b"[]{}"
 _OTHERS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 _STEPS = bytes({ord("["): 1, ord("{"): 1, ord("]"): 255, ord("}"): 255}.get(byte, 0) for byte in range(256))
-"""A bracket as what it adds to the depth, in eight bits with a sign."""
+"""What a bracket adds to the depth, as a signed byte."""
 
 
 def is_too_deep(data: bytes) -> bool:
-    """Tell whether JSON goes down more than ``MAX_DEPTH`` levels.
+    """Tell whether JSON is nested deeper than ``MAX_DEPTH`` levels.
 
-    As few brackets as that cannot: so nearly every message costs two counts, 0.2 us for 700 bytes. Others are looked
-    at without their strings, 1 us a kB.
+    With no more opening brackets than that it cannot be: nearly every message costs two counts, 0.2 us for 700 bytes.
+    Of others the depth is summed without their strings, 1 us a kB.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return False

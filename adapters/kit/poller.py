@@ -1,59 +1,60 @@
-"""Every socket of a process behind one epoll, which the event loop watches as a single descriptor.
+"""One epoll for every socket of a process, watched by the event loop as a single descriptor.
 
 A transport, a protocol and a reader per connection cost an event loop 5 to 10 KB and a wake-up each. Here a
-connection is one entry of a dictionary, and one wake-up serves all that have become ready: after a thin harvest the
-poller rests for some milliseconds, so that the next is a richer one; after a full one it goes on at once. Waking an
-idle process costs more than a dozen messages, so the more connections there are, the longer it may rest.
+connection is one entry of a dictionary, and one wake-up serves all that have become ready: after few events the poller
+rests for some milliseconds, so that the next wake-up serves more; after many it polls again at once. Waking an idle
+process costs more than a dozen messages, so the more connections there are, the longer it may rest.
 
 Before one epoll is given another to watch, the kernel walks all that the other watches, in search of loops
-(``ep_loop_check_proc``): a millisecond with 16,000 connections, 20 times a second. So a poller with a crowd is never
-handed back to the event loop; it looks again after every rest, whether there was something or not.
+(``ep_loop_check_proc``): a millisecond with 16,000 connections, 20 times a second. So a poller with many connections
+is never handed back to the event loop; it polls again after every rest, whether there was an event or not.
 
-Nothing that one connection does may end the poller: what nobody expected costs that connection alone. Whether the
-poller still turns is seen by a descriptor of its own, which becomes ready once a second.
+Nothing that one connection does may end the poller: an unexpected exception costs that connection alone. Liveness is
+measured by a descriptor of the poller's own, which becomes ready once a second.
 """
 
 import asyncio
-import logging
 import os
 import select
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-log = logging.getLogger(__name__)
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 READ = 0x1
-"""EPOLLIN; EPOLLERR and EPOLLHUP come unasked."""
+"""EPOLLIN; EPOLLERR and EPOLLHUP are always reported."""
 WRITE = 0x4
 """EPOLLOUT."""
 REST_WALL_S = 0.05
-"""Longest rest, taken with ``_MANY`` connections; a hundredth of them rests a tenth of it."""
+"""Longest rest, taken from ``_MANY`` connections up; fewer rest in proportion, but at least a tenth of it."""
 _LEAST_REST_RATIO = 0.1
 _MANY = 10_000
-_HARVEST = 512
-_FULL = 16
-"""Ready descriptors from which on the next look follows without a rest."""
-CROWD = 1_000
-"""Connections from which on the poller keeps its own time."""
+_READY_AT_ONCE = 512
+_BUSY = 16
+"""Ready descriptors from which on the next poll follows without a rest."""
+MANY_CONNECTIONS = 1_000
+"""Connections from which on the poller is not handed back to the event loop."""
 PULSE_WALL_S = 1.0
-"""How often it has something to read even where no peer says a word."""
+"""Interval of its own event, which comes though no peer sends anything."""
 
 
 class Watched(Protocol):
-    """What hears of a descriptor."""
+    """Receiver of a descriptor's events."""
 
     def ready(self, mask: int) -> None:
-        """Read or write: the descriptor is ready for what ``mask`` says."""
+        """Read or write: the descriptor is ready for the events in ``mask``."""
         ...
 
     def crashed(self, error: Exception) -> None:
-        """Hear that ``ready`` ended in an exception: count it, log it, and give up what cannot go on."""
+        """Take note that ``ready`` ended in an exception: count it, log it, give up what cannot go on."""
         ...
 
 
 class Poller:
-    """Tells watched descriptors when they are ready.
+    """Serves the receivers of ready descriptors.
 
     Attributes:
         now: Loop time of the present wake-up.
@@ -73,7 +74,7 @@ class Poller:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to listen, in the running loop."""
+        """Start polling, in the running loop."""
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
         self._pulse = _Pulse(self.now)
@@ -82,14 +83,14 @@ class Poller:
         self._beat()
 
     def age_wall_s(self) -> float:
-        """Return wall seconds since it last served its own descriptor, NaN while it does not listen.
+        """Return wall seconds since it last served its own descriptor, NaN while it does not poll.
 
-        Below two seconds where all is well, whether or not any peer speaks.
+        Below two seconds where all is well, whether or not any peer sends.
         """
         return float("nan") if self._loop is None or self._pulse is None else self._loop.time() - self._pulse.served
 
     def before_rest(self, hook: Callable[[], None]) -> None:
-        """Call ``hook`` before every rest: what has been collected can go, for nothing will join it soon."""
+        """Call ``hook`` before every rest: time to flush what has been collected, for nothing will join it soon."""
         self._before_rest = hook
 
     def add(self, fd: int, watched: Watched, mask: int = READ) -> None:
@@ -98,15 +99,11 @@ class Poller:
         self._epoll.register(fd, mask)
 
     def change(self, fd: int, mask: int) -> None:
-        """Watch a descriptor for something else."""
+        """Watch a descriptor for other events."""
         self._epoll.modify(fd, mask)
 
-    def hand_over(self, fd: int, watched: Watched) -> None:
-        """Let somebody else hear of a descriptor."""
-        self._watched[fd] = watched
-
     def drop(self, fd: int) -> None:
-        """Watch a descriptor no more; closing it afterwards is its owner's."""
+        """Stop watching a descriptor; its owner closes it afterwards."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -115,11 +112,11 @@ class Poller:
 
     @property
     def closed(self) -> bool:
-        """It listens no more, and never will."""
+        """It has been closed for good."""
         return self._epoll.closed
 
     def close(self) -> None:
-        """Stop listening; descriptors that are still watched stay open."""
+        """Stop polling; descriptors that are still watched stay open."""
         if self._pause is not None:
             self._pause.cancel()
         if self._loop is not None:
@@ -134,44 +131,44 @@ class Poller:
         self._epoll.close()
 
     def _wake(self) -> None:
-        """Serve what the event loop has seen."""
+        """Serve what the event loop reports."""
         if self._loop is None:
             return
-        found = self._harvest()
-        # The loop may have been closed by what was heard.
-        if self._loop is not None and self._rest_wall_s > 0.0 and (found < _FULL or self._crowded):
+        found = self._serve_ready()
+        # A receiver may have closed the poller.
+        if self._loop is not None and self._rest_wall_s > 0.0 and (found < _BUSY or self._has_many):
             self._loop.remove_reader(self._epoll.fileno())
-            self._go_on(found)
+            self._continue(found)
 
-    def _look(self) -> None:
-        """Look again; only when there is nothing and no crowd has the event loop to watch for us."""
+    def _poll_again(self) -> None:
+        """Poll again; hand back to the event loop only without events and with few connections."""
         self._pause = None
         if self._loop is None:
             return
-        found = self._harvest()
+        found = self._serve_ready()
         if self._loop is None:
             return
-        if found or self._crowded:
-            self._go_on(found)
+        if found or self._has_many:
+            self._continue(found)
         else:
             self._loop.add_reader(self._epoll.fileno(), self._wake)
 
     @property
-    def _crowded(self) -> bool:
-        return len(self._watched) >= CROWD
+    def _has_many(self) -> bool:
+        return len(self._watched) >= MANY_CONNECTIONS
 
-    def _go_on(self, found: int) -> None:
-        """Look again at once after a full harvest, when others have had their turn; else after a rest."""
-        if self._loop is not None and found >= _FULL:
-            self._pause = self._loop.call_soon(self._look)
+    def _continue(self, found: int) -> None:
+        """Poll again at once after many events, when other callbacks have had their turn; else after a rest."""
+        if self._loop is not None and found >= _BUSY:
+            self._pause = self._loop.call_soon(self._poll_again)
         else:
             self._rest()
 
     def _rest(self) -> None:
-        """See to the next look first: whatever the hook may raise is no end of this."""
+        """Schedule the next poll first: whatever the hook raises must not end polling."""
         if self._loop is not None:
             ratio = min(1.0, max(_LEAST_REST_RATIO, len(self._watched) / _MANY))
-            self._pause = self._loop.call_later(self._rest_wall_s * ratio, self._look)
+            self._pause = self._loop.call_later(self._rest_wall_s * ratio, self._poll_again)
         if self._before_rest is not None:
             self._before_rest()
 
@@ -180,12 +177,12 @@ class Poller:
             self._pulse.beat()
             self._timer = self._loop.call_later(PULSE_WALL_S, self._beat)
 
-    def _harvest(self) -> int:
-        """Serve everything that is ready; return how much it was."""
+    def _serve_ready(self) -> int:
+        """Serve everything that is ready; return the number of events."""
         self.wakes += 1
         if self._loop is not None:
             self.now = self._loop.time()
-        ready = self._epoll.poll(0, _HARVEST)
+        ready = self._epoll.poll(0, _READY_AT_ONCE)
         watched = self._watched
         for fd, mask in ready:
             one = watched.get(fd)
@@ -199,11 +196,11 @@ class Poller:
         return len(ready)
 
     def _give_up(self, fd: int, one: Watched, error: Exception) -> None:
-        """Have the one that failed deal with it; where it fails at that too, hear no more of it."""
+        """Have a receiver that failed handle it; where it fails at that too, stop watching it."""
         try:
             one.crashed(error)
-        except Exception:
-            log.exception("a connection could not be given up in order; it is not listened to any more")
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("connection could not be given up in order, no longer watched", fd=fd)
             if self._watched.get(fd) is one:
                 self.drop(fd)
 

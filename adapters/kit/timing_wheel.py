@@ -1,37 +1,39 @@
-"""One timing wheel for every connection of a process, instead of timers for each (Varghese and Lauck 1987)."""
+"""Timing wheel: one timer for the deadlines of all connections of a process (Varghese and Lauck 1987)."""
 
 import asyncio
-import logging
 import math
 from typing import Protocol
 
-log = logging.getLogger(__name__)
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 SLOT_WALL_S = 0.1
+"""Width of a slot, and how late a deadline may be served."""
 
 
 class Timed(Protocol):
     """Something with deadlines.
 
     Attributes:
-        alarm: When the wheel will look at it next, infinite while it will not; the wheel's to write.
+        alarm: Loop time at which the wheel calls ``due`` next, infinite while it will not; written by the wheel.
     """
 
     alarm: float
 
     def due(self, now: float) -> float:
-        """Deal with what has become due and return when to look again, infinite for never."""
+        """Handle what is due at loop time ``now``; return the next deadline, infinite for none."""
         ...
 
     def crashed(self, error: Exception) -> None:
-        """Hear that ``due`` ended in an exception: count it, log it, and give up what cannot go on."""
+        """Take note that ``due`` ended in an exception: count it, log it, give up what cannot go on."""
         ...
 
 
 class TimingWheel:
     """Deadlines in slots of a tenth of a second of loop time.
 
-    An entry is never taken out: one that comes too early asks its owner for the true deadline and moves on. So
+    An entry is never taken out: one that comes too early asks its owner for the present deadline and moves on. So
     setting and lifting the deadline of a call, which happens millions of times, costs a comparison.
     """
 
@@ -42,7 +44,7 @@ class TimingWheel:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to turn, in the running loop."""
+        """Start turning, in the running loop."""
         self._loop = asyncio.get_running_loop()
         self._next = int(self._loop.time() / SLOT_WALL_S)
         self._turn()
@@ -54,8 +56,8 @@ class TimingWheel:
         self._handle, self._loop = None, None
         self._slots.clear()
 
-    def look(self, timed: Timed, at: float) -> None:
-        """Have ``timed`` looked at once loop time is ``at``, unless that happens earlier anyway."""
+    def schedule(self, timed: Timed, at: float) -> None:
+        """Have ``timed.due`` called once loop time is ``at``, unless an earlier call is scheduled already."""
         if at >= timed.alarm or at == math.inf:
             return
         timed.alarm = at
@@ -74,18 +76,18 @@ class TimingWheel:
             for timed in self._slots.pop(slot, ()):
                 if timed.alarm <= now:
                     timed.alarm = math.inf
-                    self.look(timed, self._due(timed, now))
+                    self.schedule(timed, self._due(timed, now))
 
     @staticmethod
     def _due(timed: Timed, now: float) -> float:
-        """Return when to look again; one that fails is looked at no more, and stops nobody else's time."""
+        """Return the next deadline; one that fails has none any more and delays no other."""
         try:
             return timed.due(now)
         except Exception as error:  # noqa: BLE001 - as in the poller
             try:
                 timed.crashed(error)
-            except Exception:
-                log.exception("a connection could not be given up in order")
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("connection could not be given up in order")
             return math.inf
 
     def _turn(self) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from adapters.ocpp.central_system.server import OcppLink
+from adapters.kit.websocket.acceptor import EntryRules
+from adapters.kit.websocket.paths import Paths
+from adapters.kit.websocket.server import Listening
+from adapters.ocpp.central_system.server import DEFAULT_PATHS, OcppLink
+from adapters.ocpp.central_system.session_policy import SessionPolicy
+from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection
@@ -136,9 +141,23 @@ class Sink:
         return next(event for event in self.events if isinstance(event, kind))
 
 
+def link_of(**given: Any) -> OcppLink:  # noqa: ANN401 - any field of what a link is made of
+    """Return a central system; every field goes to the part that has it."""
+    given = {"host": "127.0.0.1", "port": 0, "clock": clock(), **given}
+    if "profile_interval_s" in given:
+        given["least_interval_s"] = given.pop("profile_interval_s")
+    given["paths"] = Paths(given.get("paths", DEFAULT_PATHS))
+
+    def made(kind: type[Any]) -> Any:  # noqa: ANN401 - an object of that kind
+        return kind(**{one.name: given.pop(one.name) for one in fields(kind) if one.name in given})
+
+    parts = {"listening": Listening, "entry": EntryRules, "sessions": SessionPolicy, "profiles": ProfilePolicy}
+    return OcppLink(**{name: made(kind) for name, kind in parts.items()}, **given)
+
+
 @asynccontextmanager
 async def central(sink: Sink, index: FleetIndex | None = None, **changes: Any) -> AsyncIterator[OcppLink]:  # noqa: ANN401 - any argument of OcppLink
-    link = OcppLink(**{"host": "127.0.0.1", "port": 0, "clock": clock(), "control_test": False, **changes})
+    link = link_of(**{"control_test": False, **changes})
     link.assign(index or fleet())
     await link.start(sink)
     try:

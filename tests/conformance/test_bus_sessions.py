@@ -9,7 +9,7 @@ import pytest
 
 from adapters.ocpp import OcppLink
 from tests.conformance.bus_parts import Ears, city, leading, orders, until
-from tests.conformance.ocpp_bench import station
+from tests.conformance.ocpp_bench import link_of, station
 from vpp.bus.gateway.gateway import Gateway
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.messages.frames import receipt_of, setpoint_frame
@@ -48,7 +48,7 @@ def short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def gateway(name: str, bus: Bus, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[OcppLink]:
     """Run a gateway that stations connect to."""
-    link = OcppLink(host="127.0.0.1", port=0, clock=clock, control_test=False)
+    link = link_of(clock=clock, control_test=False)
     made = Gateway(name=name, incarnation=1, bus=bus, links=[link], clock=clock, flush_wall_s=0.005, lost_wall_s=5.0)
     task = asyncio.create_task(made.run())
     try:

@@ -9,8 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from adapters.ocpp import OcppLink
-from adapters.ocpp.central_system import server, sessions
+from adapters.ocpp.central_system import sessions
 from adapters.ocpp.control.scripts import reserved_profile_id
 from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import (
@@ -23,6 +22,7 @@ from tests.conformance.ocpp_bench import (
     central,
     clock,
     fleet,
+    link_of,
     resource,
     setpoints,
     station,
@@ -667,13 +667,13 @@ async def test_what_is_under_way_comes_back_as_unreachable_when_the_link_closes(
 
 async def test_a_station_that_connects_and_says_nothing_is_asked_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "BOOT_PATIENCE_WALL_S", 0.05)
-    monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.5)
+    monkeypatch.setattr(sessions, "LEAST_SILENCE_WALL_S", 0.5)
     async with central(Sink(), boot_interval_s=1) as link, station(link, boot=False) as raw:
         assert (await raw.asked_for("TriggerMessage"))["requestedMessage"] == "BootNotification"
 
 
 async def test_a_connection_without_a_sign_of_life_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.5)
+    monkeypatch.setattr(sessions, "LEAST_SILENCE_WALL_S", 0.5)
     sink = Sink()
     async with central(sink, clock=clock(speed=50.0), boot_interval_s=5) as link, station(link) as raw:
         await sink.value(EV, Quantity.CONNECTED)
@@ -700,4 +700,4 @@ async def test_a_card_is_empty_for_a_row_that_is_not_ours() -> None:
 
 
 def test_a_link_shows_its_port_before_it_listens() -> None:
-    assert OcppLink(host="127.0.0.1", port=9000, clock=clock()).port == 9000
+    assert link_of(port=9000).port == 9000

@@ -4,11 +4,11 @@ import math
 
 import orjson
 import pytest
+from structlog.typing import EventDict
 
 from adapters.kit.websocket import acceptor
 from adapters.kit.websocket.connection import CRASHED
 from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES
-from adapters.ocpp import OcppLink
 from adapters.ocpp.central_system import session
 from adapters.ocpp.control.instructions import carry_out
 from adapters.ocpp.control.scripts import Script
@@ -16,7 +16,7 @@ from adapters.ocpp.messages.healing import is_too_much
 from adapters.ocpp.messages.ocpp_j import Version
 from adapters.ocpp.station.station_records import Command
 from adapters.ocpp.station.station_state import StationState
-from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, setpoints, station
+from tests.conformance.ocpp_bench import EV, EV2, Sink, central, clock, link_of, setpoints, station
 from tests.fuzz.ocpp_ground import dialled
 from vpp.application.loops.device_plane import STANDING_STILL_WALL_S, DevicePlane
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -46,10 +46,10 @@ async def test_deep_nesting_is_refused_under_its_own_id_and_costs_no_neighbour_a
 
 
 async def test_an_exception_nobody_expected_cuts_that_connection_alone_and_is_counted_and_logged_by_name(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     def fail(self: session.Session, *_: object) -> dict[str, object]:
-        raise ZeroDivisionError(self.charger.id)
+        raise ZeroDivisionError(self.station.id)
 
     sink = Sink()
     async with central(sink) as link, station(link) as raw, station(link, "CP2") as neighbour:
@@ -60,8 +60,9 @@ async def test_an_exception_nobody_expected_cuts_that_connection_alone_and_is_co
         monkeypatch.undo()
         assert (await neighbour.call("Heartbeat", {}))[0] == 3
         assert sink.rejected == [CRASHED]
-        assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-            "station CP1: an exception nobody expected; the connection is cut"
+        errors = [line for line in logs if line["log_level"] == "error"]
+        assert [(line["event"], line["station"]) for line in errors] == [
+            ("unexpected exception, connection cut", "CP1")
         ]
         async with station(link) as again:
             assert (await again.call("Heartbeat", {}))[0] == 3
@@ -154,14 +155,15 @@ async def test_a_call_whose_id_is_a_number_is_served_under_that_number() -> None
 
 
 async def test_the_age_of_the_last_turn_is_told_while_the_link_runs_and_unknown_before_and_after() -> None:
-    link = OcppLink(host="127.0.0.1", port=0, clock=clock())
+    link = link_of()
     assert isinstance(link, LiveLink)
     assert math.isnan(link.age_wall_s())
     async with central(Sink()) as running, station(running):
         assert 0.0 <= running.age_wall_s() < STANDING_STILL_WALL_S
         plane = DevicePlane([running], None, clock())  # type: ignore[arg-type]  # no samples
         assert plane.all_turn()
-        running._board.poller._pulse.served -= 2.0 * STANDING_STILL_WALL_S
+        assert running._server is not None
+        running._server.context.poller._pulse.served -= 2.0 * STANDING_STILL_WALL_S
         assert not plane.all_turn()
     assert math.isnan(running.age_wall_s())
 
@@ -189,7 +191,7 @@ def test_what_a_busy_day_holds_is_not_too_much_to_mend() -> None:
 
 
 async def test_an_instruction_whose_carrying_out_fails_comes_back_once_and_costs_its_own_station_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     def fail(_: object, charger: StationState, command: Command) -> Script:
         if charger.id == "CP1":
@@ -206,11 +208,11 @@ async def test_an_instruction_whose_carrying_out_fails_comes_back_once_and_costs
         await raw.socket.wait_closed()
         assert sink.told.count(1) == 1
         assert sink.rejected == [CRASHED]
-        assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+        assert len([line for line in logs if line["log_level"] == "error"]) == 1
 
 
 async def test_a_crash_that_is_brought_about_again_and_again_fills_no_log(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     def fail(*_: object) -> dict[str, object]:
         raise ZeroDivisionError
@@ -223,7 +225,7 @@ async def test_a_crash_that_is_brought_about_again_and_again_fills_no_log(
                 await raw.socket.send('[2,"x","DataTransfer",{"vendorId":"A"}]')
                 await raw.socket.wait_closed()
             assert len(sink.rejected) == number + 1
-        assert len([record for record in caplog.records if record.levelname == "ERROR"]) < 40
+        assert len([line for line in logs if line["log_level"] == "error"]) < 40
 
 
 async def test_ids_that_are_none_are_answered_and_not_kept() -> None:
@@ -236,14 +238,14 @@ async def test_ids_that_are_none_are_answered_and_not_kept() -> None:
 
 
 async def test_a_handshake_that_ends_in_an_exception_costs_its_own_connection_alone_and_fills_no_log(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
 ) -> None:
     def fail(*_: object) -> bool:
         raise ZeroDivisionError
 
     sink = Sink()
     async with central(sink, authenticate=lambda *_: True) as link, station(link) as here:
-        monkeypatch.setattr(acceptor.Acceptor, "_is_itself", fail)
+        monkeypatch.setattr(acceptor.Acceptor, "_is_genuine", fail)
         for number in range(40):
             line = await dialled(link.port)
             assert not await line.upgrade("CP2", Version.V16)
@@ -251,6 +253,6 @@ async def test_a_handshake_that_ends_in_an_exception_costs_its_own_connection_al
             assert sink.rejected == [CRASHED] * (number + 1)
         monkeypatch.undo()
         assert (await here.call("Heartbeat", {}))[0] == 3
-        assert 0 < len([record for record in caplog.records if record.levelname == "ERROR"]) < 40
+        assert 0 < len([line for line in logs if line["log_level"] == "error"]) < 40
         async with station(link, "CP2") as late:
             assert (await late.call("Heartbeat", {}))[0] == 3

@@ -121,7 +121,7 @@ class Car:
     async def known(self) -> dict[Quantity, float]:
         """Return the row once everything said has come in."""
         await self.raw.call("Heartbeat", {})
-        self.link._coalescer.flush()
+        self.link._batcher.flush()
         return {quantity: value for (row, quantity), value in self.sink.values.items() if row == EV}
 
     @property

@@ -10,9 +10,10 @@ import orjson
 import pytest
 from websockets.asyncio.client import connect
 
+from adapters.kit.websocket.acceptor import Tolerance
 from adapters.kit.websocket.frames import CloseCode, Opcode, masked
 from adapters.ocpp import OcppLink
-from adapters.ocpp.central_system import server
+from adapters.ocpp.central_system import sessions
 from adapters.ocpp.messages.ocpp_j import stamp
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
@@ -346,7 +347,7 @@ async def test_pain_19_a_station_that_heartbeats_but_answers_no_call_is_made_to_
 
 
 async def test_pain_20_a_station_that_knows_no_pong_lives_on_by_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LEAST_SILENCE_WALL_S", 0.6)
+    monkeypatch.setattr(sessions, "LEAST_SILENCE_WALL_S", 0.6)
     sink = Sink()
     async with central(sink, boot_interval_s=1, clock=clock(speed=50.0)) as link:
         mute, _ = await Plain.refused(link.port, *UPGRADE)
@@ -390,7 +391,7 @@ async def test_pain_22_reserved_bits_without_an_extension_are_looked_through_and
 
 
 async def test_pain_22_reserved_bits_close_the_connection_where_policy_has_it() -> None:
-    async with central(Sink(), tolerance=server.Tolerance(reserved_bits=False)) as link:
+    async with central(Sink(), tolerance=Tolerance(reserved_bits=False)) as link:
         odd, _ = await Plain.refused(link.port, *UPGRADE)
         odd.say(BOOT, reserved=0x40)
         assert (await odd.end())[-2:] == CloseCode.PROTOCOL_ERROR.to_bytes(2, "big")
@@ -405,7 +406,7 @@ async def test_pain_23_a_missing_subprotocol_is_taken_for_16_unless_policy_forbi
         old.say(BOOT)
         assert (await old.answer("boot"))[2]["status"] == "Accepted"
         old.close()
-    async with central(Sink(), tolerance=server.Tolerance(missing_subprotocol=False)) as link:
+    async with central(Sink(), tolerance=Tolerance(missing_subprotocol=False)) as link:
         old, _ = await Plain.refused(link.port, "Connection: Upgrade")
         assert (await old.end())[-2:] == CloseCode.PROTOCOL_ERROR.to_bytes(2, "big")
         old.close()
@@ -413,7 +414,7 @@ async def test_pain_23_a_missing_subprotocol_is_taken_for_16_unless_policy_forbi
 
 async def test_pain_23_a_missing_connection_header_is_overlooked_unless_policy_forbids_it() -> None:
     for tolerated, status in ((True, "101"), (False, "400")):
-        async with central(Sink(), tolerance=server.Tolerance(missing_connection=tolerated)) as link:
+        async with central(Sink(), tolerance=Tolerance(missing_connection=tolerated)) as link:
             one, head = await Plain.refused(link.port, "Sec-WebSocket-Protocol: ocpp1.6")
             assert head.split(" ")[1] == status
             one.close()

@@ -10,9 +10,20 @@ import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from adapters.ocpp import OcppLink
 from adapters.ocpp.central_system.security import KeyTable, new_key, server_context
-from tests.conformance.ocpp_bench import ACCEPTED, EV, EV2, V2G, Sink, central, clock, fleet, setpoints, station
+from tests.conformance.ocpp_bench import (
+    ACCEPTED,
+    EV,
+    EV2,
+    V2G,
+    Sink,
+    central,
+    clock,
+    fleet,
+    link_of,
+    setpoints,
+    station,
+)
 from tests.conformance.test_ocpp_pains import BOOT, UPGRADE, Plain
 from tests.conformance.test_ocpp_stations import both_ends, connected, running
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -224,12 +235,12 @@ async def test_an_instruction_without_an_answer_is_sent_again_where_that_is_aske
 async def test_questions_after_a_boot_wait_their_turn() -> None:
     sink, index = Sink(), fleet()
     async with central(sink, index, setups_per_s=1.0) as link:
-        link._manners.setups._tokens = 1.0
+        link._sessions.setups._rate._tokens = 1.0
         async with station(link), station(link, "CP2", boot=False) as second:
             await second.boot()
             assert link.waiting_setups == 1
             assert second.asked == []
-            link._manners.setups._tokens = 1.0
+            link._sessions.setups._rate._tokens = 1.0
             await second.settled()
 
 
@@ -246,5 +257,5 @@ def test_a_key_table_is_the_same_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_link_says_which_ports_it_was_asked_for_before_it_listens() -> None:
-    link = OcppLink(host="127.0.0.1", port=9000, clock=clock(), tls_port=9443)
+    link = link_of(port=9000, tls_port=9443)
     assert (link.port, link.tls_port) == (9000, 9443)

@@ -10,7 +10,6 @@ from itertools import chain
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from adapters.ocpp import OcppLink
 from adapters.ocpp.simulated.stations import OcppStations
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
@@ -24,6 +23,7 @@ from tests.conformance.ocpp_bench import (
     central,
     clock,
     fleet,
+    link_of,
     resource,
     setpoints,
 )
@@ -444,4 +444,4 @@ async def test_a_profile_whose_time_is_over_counts_no_more() -> None:
 
 
 def test_links_are_named_after_their_protocol() -> None:
-    assert OcppLink(host="127.0.0.1", port=0, clock=clock()).name == "ocpp"
+    assert link_of().name == "ocpp"

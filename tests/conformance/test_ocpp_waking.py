@@ -23,7 +23,7 @@ SPEED = 100.0
 
 def falls_asleep(link: OcppLink, *, asleep: bool = True) -> None:
     """Say that the car at the first station does not wake, or has woken."""
-    link._roster.chargers["CP1"].troubles.set(EV, Trouble.DOES_NOT_WAKE, asleep)
+    link._known.by_name["CP1"].troubles.set(EV, Trouble.DOES_NOT_WAKE, asleep)
 
 
 async def has_a_car(link: OcppLink, sink: Sink, raw: RawStation, fast: ScaledClock, power_kw: float) -> None:

@@ -340,7 +340,7 @@ async def test_times_are_those_of_the_station_s_own_clock(version: str) -> None:
     sink = Sink()
     async with central(sink) as link, station(link, version=version) as raw:
         await begin(raw)
-        link._roster.chargers["CP1"].clock.offset_s = 300.0
+        link._known.by_name["CP1"].clock.offset_s = 300.0
         until_s = clock().now_s() + 900.0
         link.send(setpoints((5, EV, Layer.DISPATCH, 5.0, until_s)))
         assert await sink.outcome(5) == ACCEPTED

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+from structlog.typing import EventDict
 
 from adapters.kit.websocket import frames
 from adapters.kit.websocket.fragments import MAX_FRAGMENTS
@@ -338,7 +339,7 @@ def test_a_pattern_that_is_none_is_refused(paths: tuple[str, ...]) -> None:
 
 
 async def test_who_knocked_is_known_by_id_address_and_reason_with_control_characters_escaped(
-    caplog: pytest.LogCaptureFixture,
+    logs: list[EventDict],
 ) -> None:
     sink = Sink()
     async with central(sink) as link:
@@ -351,19 +352,20 @@ async def test_who_knocked_is_known_by_id_address_and_reason_with_control_charac
             ("127.0.0.1", "unknown_station")
         }
         assert max(len(refused.identity) for refused in sink.refused_connections) == 120
-        lines = [record.message for record in caplog.records]
-        assert sum("station NOBODY knocked from 127.0.0.1" in line for line in lines) == 1  # once in ten minutes
-        assert len(lines) == 5
-        assert all(line.isprintable() for line in lines)
+        lines = [line for line in logs if line["event"] == "station refused"]
+        told = [(line["station"], line["peer"], line["reason"]) for line in lines]
+        assert told.count(("NOBODY", "127.0.0.1", "unknown_station")) == 1  # once in ten minutes
+        assert len(logs) == len(lines) == 5
+        assert all(word.isprintable() for words in told for word in words)
 
 
-async def test_a_flood_of_ids_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_flood_of_ids_fills_no_log(logs: list[EventDict]) -> None:
     sink = Sink()
     async with central(sink) as link:
         for number in range(60):
             await status(link.port, line=f"GET /ocpp/N{number} HTTP/1.1")
         assert len(sink.refused_connections) == 60
-        assert len(caplog.records) < 50  # twenty at once, and one in five seconds
+        assert len(logs) < 50  # twenty at once, and one in five seconds
 
 
 async def test_a_head_that_never_ends_is_refused_and_counted() -> None:
@@ -381,13 +383,13 @@ async def test_a_head_that_never_ends_is_refused_and_counted() -> None:
 async def test_connections_that_say_nothing_give_way_to_stations_where_there_is_no_room() -> None:
     sink = Sink()
     async with central(sink) as link, station(link) as here:
-        link._door._most = 8
+        link._server._acceptor._most = 8
         mute = [await dialled(link.port) for _ in range(30)]
         async with station(link, "CP2") as neighbour:
             assert (await neighbour.call("Heartbeat", {}))[0] == 3
             assert (await here.call("Heartbeat", {}))[0] == 3
         assert set(sink.rejected) == {"crowded"}
-        assert len(link._board.ungreeted) < 10
+        assert len(link._server.context.awaiting_head) < 10
         assert not await mute[0].read()  # the oldest have gone
         for line in mute:
             line.close()

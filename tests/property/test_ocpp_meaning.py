@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.dialects.v16 import Dialect16
-from adapters.ocpp.dialects.v20 import Dialect2
+from adapters.ocpp.dialects.v20 import Dialect20
 from adapters.ocpp.messages import healing, schemas
 from adapters.ocpp.messages.ocpp_j import CallFaultError, Json, Version, stamp
 from adapters.ocpp.station.station_state import StationState
@@ -126,7 +127,7 @@ def messages(draw: st.DrawFn, version: Version) -> tuple[str, Callable[[float], 
 
 def served(version: Version, charger: StationState, action: str, payload: Json) -> None:
     """Take a message as an endpoint does."""
-    dialect = Dialect16() if version is Version.V16 else Dialect2(version)
+    dialect = Dialect16() if version is Version.V16 else Dialect20(version)
     try:
         schemas.check_request(version, action, payload)
     except CallFaultError:
@@ -139,15 +140,15 @@ def served(version: Version, charger: StationState, action: str, payload: Json) 
 
 async def heard(version: Version, said: list[tuple[str, Callable[[float], Json], float]]) -> tuple[Told, HandClock]:
     told, clock = Told(), HandClock()
-    link = OcppLink(host="127.0.0.1", port=0, clock=clock)
+    link = OcppLink(clock=clock, listening=Listening(host="127.0.0.1", port=0))
     link.assign(fleet(resource(3, "CP1/2")))
     await link.start(told)
-    charger = link._roster.come("CP1")
+    charger = link._known.enter("CP1")
     assert charger is not None
     for action, payload, passed_s in said:
         await clock.sleep(passed_s)
         served(version, charger, action, payload(clock.now_s()))
-        link._coalescer.flush()
+        link._batcher.flush()
         link.card(0)
     await link.close()
     return told, clock

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.server import OcppLink
 from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
 from vpp.bootstrap.service import STARTED, Service
@@ -239,12 +240,12 @@ async def test_stations_get_the_default_value_that_was_in_force_before(tmp_path:
     store = Store.open(settings.database_url)
     store.registry.add(FleetIndex.empty(), index)
     _write_default(store, row, power_kw=-4.5)
-    link = OcppLink(host="127.0.0.1", port=0, clock=SYSTEM_CLOCK)
+    link = OcppLink(clock=SYSTEM_CLOCK, listening=Listening(host="127.0.0.1", port=0))
 
     service = Service(settings, store, SYSTEM_CLOCK, [link])
     await service.open()
     try:
-        defaults = [link._plates.default_kw(row) for row in range(len(index))]
+        defaults = [link._nameplates.default_kw(row) for row in range(len(index))]
     finally:
         await service.close()
         store.close()

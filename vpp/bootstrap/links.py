@@ -4,11 +4,16 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from adapters.kit.websocket.acceptor import EntryRules
+from adapters.kit.websocket.paths import Paths
+from adapters.kit.websocket.server import Listening
 from adapters.modbus.link import ModbusLink
 from adapters.mqtt.link import MqttLink
 from adapters.ocpp.central_system.security import KeyFile, server_context
 from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.central_system.session_policy import SessionPolicy
 from adapters.ocpp.control.waking import WakeRule
+from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from vpp.bootstrap.register_maps import register_maps
 from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
@@ -80,24 +85,27 @@ def _stations(settings: Settings, clock: Clock, *, shared_port: bool) -> OcppLin
         tls_host, tls_port = address_of(settings.ocpp_tls or "")
     offline_s = settings.ocpp_max_offline_s
     return OcppLink(
-        host=host,
-        port=port,
         clock=clock,
-        call_timeout_s=settings.call_timeout_s,
-        sample_interval_s=round(settings.sample_s),
-        authenticate=keys_of(settings),
-        reuse_port=shared_port,
-        tls=_tls(settings),
-        tls_host=tls_host,
-        tls_port=tls_port,
-        admissions_per_s=settings.ocpp_admissions_per_s,
-        drain_per_s=settings.gateway_drain_per_s if shared_port else None,
-        call_retries=settings.ocpp_call_retries,
-        wake=_wake_rules(settings),
-        profile_interval_s=settings.ocpp_profile_interval_s,
-        dynamic=settings.ocpp_dynamic,
-        paths=paths_of(settings.ocpp_paths),
-        max_offline_s=None if offline_s is None else max(round(offline_s), 1),
+        listening=Listening(
+            host=host, port=port, reuse_port=shared_port, tls=_tls(settings), tls_host=tls_host, tls_port=tls_port
+        ),
+        entry=EntryRules(
+            paths=Paths(paths_of(settings.ocpp_paths)),
+            authenticate=keys_of(settings),
+            admissions_per_s=settings.ocpp_admissions_per_s,
+        ),
+        sessions=SessionPolicy(
+            call_timeout_s=settings.call_timeout_s,
+            call_retries=settings.ocpp_call_retries,
+            sample_interval_s=round(settings.sample_s),
+            drain_per_s=settings.gateway_drain_per_s if shared_port else None,
+            wake=_wake_rules(settings),
+        ),
+        profiles=ProfilePolicy(
+            dynamic=settings.ocpp_dynamic,
+            max_offline_s=None if offline_s is None else max(round(offline_s), 1),
+            least_interval_s=settings.ocpp_profile_interval_s,
+        ),
     )
 
 

@@ -1,1 +1,1 @@
-"""WebSocket (RFC 6455) on the kit's sockets, both ends."""
+"""WebSocket (RFC 6455) on the kit's poller, both ends: server, acceptor, connection, client connector."""

@@ -1,8 +1,7 @@
-"""The device side's half of the door: connects, asks for the upgrade, and hands over an open channel."""
+"""Client side of the upgrade: connects, asks for it, and hands over an open connection."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import ssl
@@ -11,12 +10,14 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from urllib.parse import quote, urlsplit
 
+import structlog
+
 from adapters.kit.websocket import handshake
-from adapters.kit.websocket.connection import Switchboard, WebSocketConnection
+from adapters.kit.websocket.connection import ConnectionContext, WebSocketConnection
 from adapters.kit.websocket.tls_connection import TlsConnection
 from vpp.domain.errors import InputError
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 IP_BIND_ADDRESS_NO_PORT = 24
 """Linux: choose the port at ``connect``, when the destination is known, so that one address has all its ports for
@@ -24,19 +25,19 @@ each (ip(7)); Python has no name for it before 3.12."""
 
 Opened = Callable[[WebSocketConnection], None]
 Failed = Callable[[float], None]
-"""Told that a connection came to nothing, and how many seconds the other side asked to wait (0 for no word)."""
+"""Called when a connection fails, with the seconds that the server asked to wait (0 where it did not)."""
 
 
 class ClientConnector:
-    """Dials one central system.
+    """Dials one server.
 
     Args:
-        url: ``ws://`` or ``wss://`` with a path that station ids are appended to.
+        url: ``ws://`` or ``wss://`` with a path that device ids are appended to.
         tls: Client side of TLS.
         sources: Local addresses to connect from, in turn.
 
     Raises:
-        InputError: The URL is none of these, or it asks for TLS and there is no context.
+        InputError: The URL has another scheme or no host, or asks for TLS without a context.
     """
 
     def __init__(self, url: str, *, tls: ssl.SSLContext | None = None, sources: Sequence[str] = ()) -> None:
@@ -52,18 +53,18 @@ class ClientConnector:
         self._sources = tuple(sources)
         self._turn = count()
         self._mask = os.urandom(4)
-        self._board: Switchboard
+        self._context: ConnectionContext
         self._address: tuple[int, tuple[str, int]] = (socket.AF_INET, (self._host, self._port))
 
-    async def start(self, board: Switchboard) -> None:
-        """Look the address up; raises OSError if nobody knows it."""
-        self._board = board
+    async def start(self, context: ConnectionContext) -> None:
+        """Look the address up; raises OSError where it is not known."""
+        self._context = context
         found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         family, _, _, _, address = found[0]
         self._address = (family, (str(address[0]), self._port))
 
-    def dial(self, station: str, subprotocol: str, *, opened: Opened, failed: Failed, key: str | None = None) -> None:
-        """Connect a station; exactly one of ``opened`` and ``failed`` is called, perhaps before this returns."""
+    def dial(self, device: str, subprotocol: str, *, opened: Opened, failed: Failed, key: str | None = None) -> None:
+        """Connect as a device; exactly one of ``opened`` and ``failed`` is called, perhaps before this returns."""
         nonce = b64encode(os.urandom(16))
         try:
             sock = self._socket()
@@ -71,15 +72,17 @@ class ClientConnector:
             failed(0.0)
             return
         answer = _Answer(nonce, opened, failed)
-        channel = (
-            WebSocketConnection(self._board, sock, answer, mask=self._mask)
+        connection = (
+            WebSocketConnection(self._context, sock, answer, mask=self._mask)
             if self._tls is None
-            else TlsConnection(self._board, sock, answer, wrap=self._wrap, mask=self._mask)
+            else TlsConnection(self._context, sock, answer, wrap=self._wrap, mask=self._mask)
         )
-        asks = handshake.basic(station, key) if key is not None else ""
-        path = f"{self._path}/{quote(station, safe='')}"
+        authorization = handshake.basic(device, key) if key is not None else ""
+        path = f"{self._path}/{quote(device, safe='')}"
         host = f"{self._host}:{self._port}"
-        channel.write(handshake.request(host=host, path=path, key=nonce, subprotocol=subprotocol, authorization=asks))
+        connection.write(
+            handshake.request(host=host, path=path, key=nonce, subprotocol=subprotocol, authorization=authorization)
+        )
 
     def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
         if self._tls is None:
@@ -105,7 +108,7 @@ class ClientConnector:
 
 
 class _Answer:
-    """Hears what the central system says to the request."""
+    """Receives the server's answer to the request."""
 
     __slots__ = ("_failed", "_nonce", "_opened")
 
@@ -114,23 +117,23 @@ class _Answer:
         self._opened = opened
         self._failed = failed
 
-    def greet(self, channel: WebSocketConnection, head: bytes) -> None:
-        """See ``channel.Greeter``."""
+    def head_received(self, connection: WebSocketConnection, head: bytes) -> None:
+        """See ``handlers.HeadHandler``."""
         if handshake.is_accepted(head, self._nonce):
-            self._opened(channel)
+            self._opened(connection)
         else:
-            channel.greeter = None
-            channel.cut()
+            connection.head_handler = None
+            connection.cut()
             self._failed(handshake.retry_after_s(head))
 
-    def overlong(self, channel: WebSocketConnection) -> None:
-        """See ``channel.Greeter``; that it came to nothing is told by ``ungreeted``."""
-        channel.cut()
+    def head_too_long(self, connection: WebSocketConnection) -> None:
+        """See ``handlers.HeadHandler``; the failure is reported by ``closed_early``."""
+        connection.cut()
 
     def crashed(self, error: Exception) -> None:
-        """See ``channel.Greeter``; that it came to nothing is told by ``ungreeted``."""
-        log.error("dialling ended in an exception", exc_info=error)
+        """See ``handlers.HeadHandler``; the failure is reported by ``closed_early``."""
+        _log.error("dialling failed", exc_info=error)
 
-    def ungreeted(self, channel: WebSocketConnection) -> None:  # noqa: ARG002 - the signature is the channel's
-        """See ``channel.Greeter``."""
+    def closed_early(self, connection: WebSocketConnection) -> None:  # noqa: ARG002 - the signature is the connection's
+        """See ``handlers.HeadHandler``."""
         self._failed(0.0)

@@ -1,16 +1,16 @@
-"""A message that comes in fragments, put together (RFC 6455, 5.4)."""
+"""Reassembly of a message from its fragments (RFC 6455, 5.4)."""
 
 from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES, Opcode
 
 MAX_FRAGMENTS = 16 * 1024
-"""Fragments of one message, empty ones too: what they cost grows with their number, and that is bounded."""
+"""Fragments of one message, empty ones included: their cost grows with their number, so it is bounded."""
 
 
 class Fragments:
-    """What of one message has come so far.
+    """The part of one message that has come so far.
 
     Attributes:
-        kind: What its first frame said it is, text or binary.
+        kind: Opcode of its first frame, text or binary.
         message: Its bytes.
     """
 
@@ -22,7 +22,7 @@ class Fragments:
         self._count = 0
 
     def add(self, payload: bytes) -> bool:
-        """Take one more; tell whether the message may still become one."""
+        """Append a fragment; tell whether the message is within bounds."""
         self._count += 1
         self.message += payload
         return len(self.message) <= MAX_MESSAGE_BYTES and self._count <= MAX_FRAGMENTS

@@ -1,4 +1,4 @@
-"""RFC 6455 frames, and what may be wrong with one; extensions are never agreed upon."""
+"""WebSocket frames and their faults (RFC 6455, 5); extensions are never agreed on."""
 
 from enum import IntEnum
 from typing import Protocol
@@ -32,7 +32,7 @@ class Opcode(IntEnum):
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed (RFC 6455, 7.4.1, and the IANA registry)."""
+    """Reasons for closing a connection (RFC 6455, 7.4.1, and the IANA registry)."""
 
     OK = 1000
     GOING_AWAY = 1001
@@ -45,7 +45,7 @@ class CloseCode(IntEnum):
 
 _OPCODES = frozenset(Opcode)
 WHOLE_TEXT = _FIN | Opcode.TEXT
-"""First byte of a message in one frame: what nearly every frame begins with."""
+"""First byte of a message in one frame, as of nearly every frame."""
 RESERVED_BITS = 0x70
 FIN = _FIN
 MASKED = _MASKED
@@ -85,7 +85,7 @@ def control(opcode: Opcode, payload: bytes = b"") -> bytes:
 
 
 def masked(opcode: Opcode, payload: bytes, mask: bytes) -> bytes:
-    """Return a client's frame, masked as RFC 6455 wants it."""
+    """Return a client's frame, masked (RFC 6455, 5.3)."""
     return _head(_FIN | opcode, len(payload), _MASKED) + mask + apply_mask(payload, mask)
 
 
@@ -126,12 +126,12 @@ def closing(code: int) -> bytes:
 
 
 def head_fault(first: int, size: int, *, amid: bool) -> str:
-    """Return what is wrong with a frame's head, an empty string if nothing is.
+    """Return the fault of a frame's head, an empty string where there is none.
 
     Args:
-        first: Its first byte; reserved bits are another matter.
+        first: Its first byte; reserved bits are not judged here.
         size: Bytes of its payload.
-        amid: A message in fragments has begun and is not over.
+        amid: A fragmented message is under way.
     """
     kind = first & 0x0F
     if kind not in _OPCODES:
@@ -142,7 +142,7 @@ def head_fault(first: int, size: int, *, amid: bool) -> str:
 
 
 def close_fault(payload: bytes) -> CloseCode | None:
-    """Return what a close frame must be answered with that is none, ``None`` if it is one (5.5.1, 7.4, 8.1)."""
+    """Return the code to answer a malformed close frame with, ``None`` for a valid one (5.5.1, 7.4, 8.1)."""
     if not payload:
         return None
     code = int.from_bytes(payload[:2], "big")

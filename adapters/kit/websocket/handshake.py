@@ -1,4 +1,4 @@
-"""The HTTP upgrade of a station, both ends: whose path, which password, which version."""
+"""The HTTP upgrade to WebSocket, both ends (RFC 6455, 4), with Basic passwords and subprotocols."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ _NONCE_BYTES = 16
 
 
 def check_upgrade(request: Request, *, connection_tolerated: bool) -> HTTPStatus | None:
-    """Return what to refuse a request with that is no WebSocket upgrade, ``None`` if it is one (RFC 6455, 4.2.1).
+    """Return the status to refuse a request with, ``None`` for a valid WebSocket upgrade (RFC 6455, 4.2.1).
 
     Args:
-        request: What came.
-        connection_tolerated: Some firmware leaves out ``Connection: Upgrade`` (lbbrhzn/ocpp#1984); let it in.
+        request: Its head.
+        connection_tolerated: ``Connection: Upgrade`` may be missing, as from some firmware (lbbrhzn/ocpp#1984).
     """
     headers = request.headers
     if not request.version.startswith("HTTP/1.") or request.version == "HTTP/1.0":
@@ -35,10 +35,10 @@ def check_upgrade(request: Request, *, connection_tolerated: bool) -> HTTPStatus
 
 
 def is_of_browser(request: Request) -> bool:
-    """Tell whether a web page asks: any page could otherwise speak for a station and put out the real one.
+    """Tell whether a web page asks: any page could otherwise speak for a device and displace the real one.
 
-    A browser names the page's origin (RFC 6455, 10.2). Libraries of stations name one too, the server's own or
-    ``file://`` (Links2004/arduinoWebSockets), and no browser's user agent; these are let in.
+    A browser names the page's origin (RFC 6455, 10.2). Libraries on devices name one too, the server's own or
+    ``file://`` (Links2004/arduinoWebSockets), without a browser's user agent; these are let in.
     """
     headers = request.headers
     origin = headers.get("origin")
@@ -51,15 +51,15 @@ def is_of_browser(request: Request) -> bool:
 
 
 def offered(request: Request) -> list[str]:
-    """Return the subprotocols a station offers."""
+    """Return the subprotocols that a device offers."""
     return [word.strip() for word in request.headers.get("sec-websocket-protocol", "").split(",") if word.strip()]
 
 
-def password(request: Request, station: str) -> str | None:
-    """Return the Basic password given for ``station``, ``None`` if there is none or it is for somebody else.
+def password(request: Request, device: str) -> str | None:
+    """Return the Basic password given for ``device``, ``None`` where there is none or it is another device's.
 
-    A key is set in hex digits, and the security whitepaper of OCPP 1.6 has the bytes they stand for sent: what is no
-    text is returned in digits.
+    A key may be set in hex digits and sent as the bytes they stand for (security whitepaper of OCPP 1.6): bytes that
+    are no text are returned in digits.
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic":
@@ -68,7 +68,7 @@ def password(request: Request, station: str) -> str | None:
         user, colon, word = b64decode(token.strip(), validate=True).partition(b":")
     except ValueError:  # no base64, or no ASCII
         return None
-    if not colon or user != station.encode():
+    if not colon or user != device.encode():
         return None
     try:
         return word.decode()
@@ -77,7 +77,7 @@ def password(request: Request, station: str) -> str | None:
 
 
 def refusal(status: HTTPStatus, **headers: str) -> bytes:
-    """Return a whole response that lets nobody in; an underscore in a header's name stands for a dash."""
+    """Return a whole response that refuses; an underscore in a header's name stands for a dash."""
     extra = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n"
     return head.encode()
@@ -89,7 +89,7 @@ def unauthorized(realm: str) -> bytes:
 
 
 def accepted(request: Request, subprotocol: str | None) -> bytes:
-    """Return the upgrade; a device that offered no subprotocol gets none named. Compression is never taken up."""
+    """Return the upgrade; names no subprotocol to a device that offered none. Compression is never agreed on."""
     chosen = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: " + subprotocol.encode() + b"\r\n"
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -101,7 +101,7 @@ def accepted(request: Request, subprotocol: str | None) -> bytes:
 
 
 def request(*, host: str, path: str, key: bytes, subprotocol: str, authorization: str = "") -> bytes:
-    """Return a station's request; ``key`` is base64 of 16 bytes, ``authorization`` the whole header's value."""
+    """Return a client's request; ``key`` is base64 of 16 bytes, ``authorization`` the whole header's value."""
     asks = f"Authorization: {authorization}\r\n" if authorization else ""
     return (
         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -110,13 +110,13 @@ def request(*, host: str, path: str, key: bytes, subprotocol: str, authorization
     ).encode()
 
 
-def basic(station: str, word: str) -> str:
+def basic(device: str, word: str) -> str:
     """Return the value of an Authorization header."""
-    return "Basic " + b64encode(f"{station}:{word}".encode()).decode()
+    return "Basic " + b64encode(f"{device}:{word}".encode()).decode()
 
 
 def is_accepted(head: bytes, key: bytes) -> bool:
-    """Tell whether a response lets a station in that sent ``key``."""
+    """Tell whether a response completes the upgrade of a client that sent ``key``."""
     first, *lines = head.decode("latin-1").split("\r\n")
     return first.split(" ")[1:2] == ["101"] and _headers(lines).get("sec-websocket-accept") == _accept(key).decode()
 
@@ -129,7 +129,7 @@ def retry_after_s(head: bytes) -> float:
 
 
 def _accept(key: bytes) -> bytes:
-    return b64encode(sha1(key + _GUID).digest())  # noqa: S324 - RFC 6455 wants this one; it secures nothing
+    return b64encode(sha1(key + _GUID).digest())  # noqa: S324 - RFC 6455 wants this hash; it secures nothing
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

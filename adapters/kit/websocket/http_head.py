@@ -1,4 +1,4 @@
-"""The head of an HTTP request, taken strictly: what is ambiguous is refused (RFC 9112)."""
+"""Strict parsing of an HTTP request's head: whatever is ambiguous is refused (RFC 9112)."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Request:
 
 
 def parse_request(head: bytes) -> Request:
-    """Return a request's head; raises FrameError where it is none."""
+    """Return a request's head; raises FrameError for anything else."""
     first, *lines = head.decode("latin-1").split("\r\n")
     found = _LINE.fullmatch(first)
     if found is None:

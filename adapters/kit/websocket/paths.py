@@ -1,4 +1,4 @@
-"""Which station a request's target names, by patterns such as ``/ocpp/{id}``."""
+"""Device ids in request targets, by patterns such as ``/PATH/{id}``."""
 
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
@@ -6,17 +6,18 @@ from urllib.parse import unquote, urlsplit
 from vpp.domain.errors import ConfigurationError, FrameError
 
 ID = "{id}"
-DEFAULT = ("/ocpp/{id}",)
+DEFAULT = ("/{id}",)
+"""The path is the device's id."""
 
 
 class Paths:
-    """Patterns of paths, the first ones first.
+    """Patterns of paths, in order of precedence.
 
     Args:
         patterns: Each begins with a slash and holds ``{id}`` once, e.g. ``/steve/websocket/CentralSystemService/{id}``.
 
     Raises:
-        ConfigurationError: One is none.
+        ConfigurationError: One has another shape.
     """
 
     def __init__(self, patterns: Sequence[str] = DEFAULT) -> None:
@@ -24,13 +25,13 @@ class Paths:
             if not pattern.startswith("/") or pattern.count(ID) != 1 or not pattern.isascii():
                 raise ConfigurationError(f"{pattern!r} is no path: give /PATH/{ID}, with {ID} once")
         if not patterns:
-            raise ConfigurationError(f"give at least one path, e.g. /ocpp/{ID}")
+            raise ConfigurationError(f"give at least one path, e.g. /PATH/{ID}")
         self._ends = [tuple(pattern.split(ID)) for pattern in patterns]
 
-    def stations(self, target: str) -> list[str]:
-        """Return the stations that a target may mean, one for each pattern it matches.
+    def devices(self, target: str) -> list[str]:
+        """Return the ids that a target may mean, at least one for each pattern it matches.
 
-        The target may be absolute (RFC 9112, 3.2.2); a query is passed over, a slash at the end too.
+        The target may be absolute (RFC 9112, 3.2.2); a query is ignored, and so is a slash at the end.
 
         Raises:
             FrameError: It is no path, or its escapes are not UTF-8.

@@ -1,4 +1,4 @@
-"""A connection inside TLS."""
+"""A WebSocket connection inside TLS."""
 
 import socket
 import ssl
@@ -6,59 +6,59 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.kit.poller import READ, WRITE
-from adapters.kit.websocket.connection import RECEIVE_BYTES, Switchboard, WebSocketConnection
-from adapters.kit.websocket.owner import Greeter
+from adapters.kit.websocket.connection import RECEIVE_BYTES, ConnectionContext, WebSocketConnection
+from adapters.kit.websocket.handlers import HeadHandler
 
 
 class TlsConnection(WebSocketConnection):
-    """A channel inside TLS; the handshake happens as its parts arrive, a client's once it is connected.
+    """A connection inside TLS; the handshake proceeds as its parts arrive, a client's once it is connected.
 
     Args:
-        wrap: Puts TLS around the socket.
+        wrap: Wraps the socket in TLS.
     """
 
-    __slots__ = ("_shaken", "_wrap")
+    __slots__ = ("_handshake_done", "_wrap")
 
     def __init__(
         self,
-        board: Switchboard,
+        context: ConnectionContext,
         sock: socket.socket,
-        greeter: Greeter,
+        head_handler: HeadHandler,
         *,
         wrap: Callable[[socket.socket], ssl.SSLSocket],
         mask: bytes = b"",
     ) -> None:
-        self._shaken = False
+        self._handshake_done = False
         self._wrap: Callable[[socket.socket], ssl.SSLSocket] | None = wrap
-        super().__init__(board, sock, greeter, mask=mask)
+        super().__init__(context, sock, head_handler, mask=mask)
 
     def ready(self, mask: int) -> None:
-        """See ``poller.Watched``; what OpenSSL holds decrypted is no event of the socket's, so all of it is read."""
-        if not self._shaken and not self._shake():
+        """See ``poller.Watched``; bytes that OpenSSL has decrypted cause no event, so all of them are read."""
+        if not self._handshake_done and not self._handshake():
             return
         super().ready(mask)
         while isinstance(self.sock, ssl.SSLSocket) and not self._backlog and self.sock.pending():
             super().ready(READ)
 
-    def _shake(self) -> bool:
-        """Go on with the handshake; tell whether it is complete."""
+    def _handshake(self) -> bool:
+        """Continue the handshake; tell whether it is complete."""
         try:
             if self._wrap is not None and self.sock is not None:
                 self.sock, self._wrap = self._wrap(self.sock), None
             if isinstance(self.sock, ssl.SSLSocket):
                 self.sock.do_handshake()
         except ssl.SSLWantReadError:
-            self._board.poller.change(self._fd, READ)
+            self._context.poller.change(self._fd, READ)
             return False
         except ssl.SSLWantWriteError:
-            self._board.poller.change(self._fd, WRITE)
+            self._context.poller.change(self._fd, WRITE)
             return False
         except (OSError, ValueError):
             self.cut()
             return False
-        self._shaken = True
-        self._board.leftovers.shaken(self._board.poller.now)
-        self._board.poller.change(self._fd, WRITE if self._backlog else READ)
+        self._handshake_done = True
+        self._context.tls_memory.handshake_done(self._context.poller.now)
+        self._context.poller.change(self._fd, WRITE if self._backlog else READ)
         return True
 
     def _receive(self) -> bytes | None:
@@ -73,7 +73,7 @@ class TlsConnection(WebSocketConnection):
         """See ``WebSocketConnection``; before the handshake is complete nothing is taken."""
         if self.sock is None:
             return len(data)
-        if not self._shaken:
+        if not self._handshake_done:
             return 0
         try:
             return self.sock.send(data)

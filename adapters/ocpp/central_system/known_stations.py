@@ -1,4 +1,4 @@
-"""Who is here: the stations that have come, by name and by row."""
+"""Registry of the stations that have connected to this process, by name and by row."""
 
 from adapters.ocpp.profiles.nameplates import Nameplates, check_places, place_of
 from adapters.ocpp.station.station_records import Services
@@ -10,59 +10,71 @@ __all__ = ["KnownStations", "check_places", "place_of"]
 
 
 class KnownStations:
-    """The stations of a fleet that have connected to this process, or did not long ago.
+    """Stations of the fleet that are connected to this process, or were not long ago.
 
     Attributes:
-        chargers: Every such station by its name.
+        by_name: Every such station by its name.
     """
 
-    def __init__(self, plates: Nameplates, services: Services) -> None:
-        self.chargers: dict[str, StationState] = {}
-        self._plates = plates
+    def __init__(self, nameplates: Nameplates, services: Services) -> None:
+        self.by_name: dict[str, StationState] = {}
+        self._nameplates = nameplates
         self._services = services
-        self._of_row: list[StationState | None] = [None] * len(plates)
+        self._of_row: list[StationState | None] = [None] * len(nameplates)
 
     def grow(self, index: FleetIndex) -> list[StationState]:
-        """Take the rows that are new; return the stations here that they belong to."""
-        fresh = self._plates.grow(index)
+        """Take rows that are new; return the known stations that they belong to."""
+        fresh = self._nameplates.grow(index)
         self._of_row += [None] * len(fresh)
         grown: dict[str, StationState] = {}
         for row in fresh:
             resource = index.resources[row]
-            if self._plates.is_charging(row):
-                station, connector = place_of(resource)
-                charger = self.chargers.get(station)
-                if charger is not None:
-                    charger.rows[connector] = row
-                    self._of_row[row] = charger
-                    grown[station] = charger
+            if self._nameplates.is_charging(row):
+                name, connector = place_of(resource)
+                station = self.by_name.get(name)
+                if station is not None:
+                    station.rows[connector] = row
+                    self._of_row[row] = station
+                    grown[name] = station
         return list(grown.values())
 
-    def come(self, station: str) -> StationState | None:
-        """Return a station that stands at the door, ``None`` if nobody knows it."""
-        charger = self.chargers.get(station)
-        if charger is None:
-            rows = self._plates.rows_of(station)
+    def knows(self, name: str) -> bool:
+        """Tell whether a station belongs to the fleet."""
+        return bool(name) and (name in self.by_name or bool(self._nameplates.rows_of(name)))
+
+    def in_event(self, name: str, now_s: float) -> bool:
+        """Tell whether a station takes part in a request."""
+        return self._nameplates.in_event(name, now_s)
+
+    def site(self, row: int) -> str:
+        """Return the site of a row; empty unless sites are kept."""
+        return self._nameplates.site(row)
+
+    def enter(self, name: str) -> StationState | None:
+        """Return the state of a station that connects, ``None`` where it is not of the fleet."""
+        station = self.by_name.get(name)
+        if station is None:
+            rows = self._nameplates.rows_of(name)
             if not rows:
                 return None
-            charger = self.chargers[station] = StationState(id=station, services=self._services, rows=rows)
+            station = self.by_name[name] = StationState(id=name, services=self._services, rows=rows)
             for row in rows.values():
-                self._of_row[row] = charger
-        return charger
+                self._of_row[row] = station
+        return station
 
-    def forget(self, charger: StationState) -> None:
-        """Let go of a station that has been away for long; what it must not lose is in the columns."""
-        if self.chargers.pop(charger.id, None) is not None:
-            for row in charger.rows.values():
+    def forget(self, station: StationState) -> None:
+        """Drop the state of a station that has been away for long; its defaults stay in the columns."""
+        if self.by_name.pop(station.id, None) is not None:
+            for row in station.rows.values():
                 self._of_row[row] = None
-            charger.troubles.forget(charger.rows.values())
+            station.troubles.forget(station.rows.values())
 
     def find(self, row: int) -> StationState | None:
-        """Return the station of a row, ``None`` if it has not come or the row is not ours."""
+        """Return the station of a row, ``None`` where it is not known or the row is not ours."""
         return self._of_row[row] if 0 <= row < len(self._of_row) else None
 
     def get(self, row: int) -> StationState | None:
         """Return as ``find``; raises UnknownIdError where the row is not ours."""
-        if not self._plates.is_charging(row):
+        if not self._nameplates.is_charging(row):
             raise UnknownIdError("OCPP row", str(row))
         return self._of_row[row]

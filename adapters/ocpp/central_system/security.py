@@ -1,4 +1,4 @@
-"""Who may speak for a station: keys checked by one hash, and the three security profiles of OCPP.
+"""Station credentials: keys checked by one hash, and the three security profiles of OCPP.
 
 A key is random and long (16 bytes and more), so no slow hash protects it: a key-derivation function of 20 ms would
 make the return of 200,000 stations an hour's work. What is kept is HMAC-SHA-256 of station and key under a secret of
@@ -7,7 +7,6 @@ the service's own; a stolen table is of no use without it.
 
 import hashlib
 import hmac
-import logging
 import os
 import secrets
 import ssl
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from vpp.domain.errors import ConfigurationError, InputError
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 KEY_BYTES = 16
 _DIGEST_BYTES = 32
@@ -149,9 +149,9 @@ class KeyFile:
         try:
             self._table = KeyTable.load(self._path, self._secret)
         except ConfigurationError as error:
-            log.warning("the keys from before stay in force: %s", error)
+            _log.warning("station keys not reloaded, earlier ones stay in force", why=str(error))
         else:
-            log.info("keys of %d stations read anew", len(self._table))
+            _log.info("station keys reloaded", path=str(self._path), stations=len(self._table))
 
 
 def server_context(certificate: Path, key: Path, *, station_ca: Path | None = None) -> ssl.SSLContext:

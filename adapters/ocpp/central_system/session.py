@@ -1,4 +1,4 @@
-"""One connection of one station: which script speaks next, and what happens when it falls silent."""
+"""Session: one connection of one station, the scripts that speak on it in turn, and its silence."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from adapters.ocpp.control.instructions import carry_out
 from adapters.ocpp.control.scripts import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
 from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Fault, Json
-from adapters.ocpp.messages.rpc import Endpoint, Hub
+from adapters.ocpp.messages.rpc import Endpoint, EndpointContext
 from adapters.ocpp.station.station_records import Command
 from adapters.ocpp.station.station_state import StationState
 
@@ -19,7 +19,7 @@ UNANSWERED_LIMIT = 3
 reconnecting (mobilityhouse/ocpp#626)."""
 
 _MALFORMED = frozenset({"json", "frame", Fault.FORMAT, Fault.TYPE, Fault.OCCURRENCE, Fault.PROPERTY})
-"""Reasons to refuse what lacks something needed, or cannot be read."""
+"""Rejections of messages that lack something needed, or cannot be read."""
 
 
 class Job:
@@ -66,8 +66,16 @@ class Job:
             self._finished(verdict)
 
 
+class Outcomes(Protocol):
+    """Receiver of the outcomes of instructions."""
+
+    def ended(self, command: Command, verdict: Verdict) -> None:
+        """Take the outcome of one instruction."""
+        ...
+
+
 class Registry(Protocol):
-    """Who keeps the sessions: the central system.
+    """Keeper of the sessions: the central system.
 
     Attributes:
         call_retries: How often an instruction without an answer is sent again on the same connection.
@@ -75,62 +83,65 @@ class Registry(Protocol):
 
     call_retries: int
 
+    @property
+    def delivery(self) -> Outcomes:
+        """Receiver of the outcomes of instructions."""
+        ...
+
     def opened(self, session: "Session") -> None:
-        """Hear that a handshake is complete."""
+        """Take a session whose handshake is complete."""
         ...
 
     def spoke(self, session: "Session", *, booted: bool) -> None:
-        """Hear of the first lawful call of a session, and of every boot."""
+        """Take note of the first lawful call of a session, and of every boot."""
         ...
 
     def silent(self, session: "Session", now: float) -> float:
-        """Look after a session whose deadline for a sign of life has come; return the next such deadline."""
+        """Judge a session whose deadline for a sign of life has come; return the next such deadline."""
         ...
 
     def closed(self, session: "Session") -> None:
-        """Hear that a connection is gone."""
-        ...
-
-    def ended(self, command: Command, verdict: Verdict) -> None:
-        """Hear how an instruction ended."""
+        """Take note that a connection is over."""
         ...
 
 
 class Session(Endpoint):
-    """Central end of a connection.
+    """The central system's end of a connection.
 
     Attributes:
         epoch: Number of the connection, rising over all processes; the highest of a station is the one that counts.
-        up: The station has spoken, or had booted on an earlier connection.
+        up: The station has sent a call, or had booted on an earlier connection.
         heard: Loop time of the last frame.
     """
 
     __slots__ = (
         "_command",
-        "_errands",
         "_quiet_before",
         "_registry",
         "_retired",
+        "_scripts",
         "_unanswered",
-        "charger",
         "dialect",
         "epoch",
         "heard",
         "quiet_until",
+        "station",
         "up",
     )
 
-    def __init__(self, *, charger: StationState, dialect: Dialect, registry: Registry, hub: Hub, epoch: int) -> None:
-        super().__init__(dialect.version, hub)
-        self.charger = charger
+    def __init__(
+        self, *, station: StationState, dialect: Dialect, registry: Registry, context: EndpointContext, epoch: int
+    ) -> None:
+        super().__init__(dialect.version, context)
+        self.station = station
         self.dialect = dialect
         self.epoch = epoch
         self.up = False
-        self.heard = hub.poller.now
+        self.heard = context.poller.now
         self.quiet_until = math.inf
         self._registry = registry
         self._command: Job | None = None
-        self._errands: list[Job] | None = None
+        self._scripts: list[Job] | None = None
         self._unanswered = 0
         self._quiet_before = 0.0
         self._retired = False
@@ -140,26 +151,26 @@ class Session(Endpoint):
     @property
     def peer(self) -> str:
         """See ``Endpoint``."""
-        return self.charger.id
+        return self.station.id
 
     def opened(self) -> None:
         """See ``Endpoint``."""
         self._registry.opened(self)
         self.pump()
 
-    def stirred(self, kind: Opcode) -> None:
+    def control_received(self, kind: Opcode) -> None:
         """See ``Endpoint``."""
-        super().stirred(kind)
-        self.heard = self._hub.poller.now
+        super().control_received(kind)
+        self.heard = self._context.poller.now
         self.pump()
 
-    def quick(self, frame: CallFrame) -> bytes | None:
-        """See ``Endpoint``; the first call of a session goes the long way."""
-        return self.dialect.quick(self.charger, frame) if self.up else None
+    def serve_fast(self, frame: CallFrame) -> bytes | None:
+        """See ``Endpoint``; the first call of a session takes the slow path."""
+        return self.dialect.serve_fast(self.station, frame) if self.up else None
 
     def serve(self, message_id: str, action: str, payload: Json) -> Json:  # noqa: ARG002 - answered at once
         """See ``Endpoint``."""
-        response = self.dialect.serve(self.charger, action, payload)
+        response = self.dialect.serve(self.station, action, payload)
         booted = action == "BootNotification"
         if booted or not self.up:
             self._registry.spoke(self, booted=booted)
@@ -167,19 +178,19 @@ class Session(Endpoint):
 
     def served(self) -> None:
         """See ``Endpoint``."""
-        self.heard = self._hub.poller.now
-        if self._waiting is None and (self._errands or self._command or self.charger.pending):
+        self.heard = self._context.poller.now
+        if self._pending is None and (self._scripts or self._command or self.station.pending):
             self.pump()
 
     def rejected(self, reason: str) -> None:
         """See ``Endpoint``."""
-        self.charger.services.coalescer.rejected(reason)
+        self.station.services.batcher.rejected(reason)
         if reason in _MALFORMED:
-            self.charger.malformed(True)  # noqa: FBT003 - it says what nobody can take
+            self.station.malformed(True)  # noqa: FBT003 - present
 
     def healed(self, kind: str) -> None:
         """See ``Endpoint``."""
-        self.charger.services.coalescer.healed(kind)
+        self.station.services.batcher.healed(kind)
 
     def lost(self) -> None:
         """See ``Endpoint``."""
@@ -190,7 +201,7 @@ class Session(Endpoint):
     def due(self, now: float) -> float:
         """See ``timing_wheel.Timed``: the answer to a call, or a sign of life."""
         call_due = super().due(now)
-        if self.channel is None or self._retired:
+        if self.connection is None or self._retired:
             return math.inf
         if now >= self.quiet_until:
             self.quiet_until = self._registry.silent(self, now)
@@ -202,29 +213,34 @@ class Session(Endpoint):
         return min(call_due, self.quiet_until)
 
     def expect(self, quiet_until: float) -> None:
-        """Have the registry look after this session at a loop time."""
+        """Have the registry judge this session's silence at a loop time."""
         self.quiet_until = quiet_until
-        self._hub.wheel.look(self, quiet_until)
+        self._context.timers.schedule(self, quiet_until)
 
     def hold_off(self, wall_s: float) -> None:
         """Send nothing for a while: the station has just booted, or is not ready."""
-        self._quiet_before = self._hub.poller.now + wall_s
-        self._hub.wheel.look(self, self._quiet_before)
+        self._quiet_before = self._context.poller.now + wall_s
+        self._context.timers.schedule(self, self._quiet_before)
 
     # Scripts.
 
     def add(self, script: Script, finished: Callable[[Verdict], None] | None = None) -> None:
-        """Queue an errand; instructions go before it, also between its calls."""
+        """Queue a script; instructions go before it, also between its calls."""
         job = Job(script, finished)
-        if self._errands is None:
-            self._errands = [job]
+        if self._scripts is None:
+            self._scripts = [job]
         else:
-            self._errands.append(job)
+            self._scripts.append(job)
 
     def pump(self) -> None:
-        """Send the next call if none is outstanding, and none while the peer does not take what it was sent."""
-        while self._waiting is None and self.channel is not None and not self._retired and not self.channel.congested:
-            if self._quiet_before > self._hub.poller.now:
+        """Send the next call if none is outstanding; none while the peer does not read what it was sent."""
+        while (
+            self._pending is None
+            and self.connection is not None
+            and not self._retired
+            and not self.connection.congested
+        ):
+            if self._quiet_before > self._context.poller.now:
                 return
             job = self._next()
             if job is None:
@@ -235,8 +251,15 @@ class Session(Endpoint):
             elif job.call is not None:
                 self.call(job.call, partial(self._answered, job))
 
+    def pump_safely(self) -> None:
+        """Pump; an exception costs this session alone."""
+        try:
+            self.pump()
+        except Exception as error:  # noqa: BLE001 - as in the poller
+            self.crashed(error)
+
     def retire(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
-        """Give way: end what is under way, tell nobody of the loss, close."""
+        """Give way to another session: end what is under way, report no loss, close."""
         self._retired = True
         self.give_up_lost()
         self._abandon_all()
@@ -245,22 +268,22 @@ class Session(Endpoint):
     def _next(self) -> Job | None:
         if self._command is not None:
             return self._command
-        pending = self.charger.pending
+        pending = self.station.pending
         if pending and self.up:
             command = pending.pop(next(iter(pending)))
-            self.charger.under_way = command.row
-            script = carry_out(self.dialect, self.charger, command)
+            self.station.under_way = command.row
+            script = carry_out(self.dialect, self.station, command)
             finished = partial(self._command_ended, command)
             self._command = job = Job(script, finished, retries=self._registry.call_retries)
             job.start()
             return job
-        if not self._errands:
+        if not self._scripts:
             return None
-        job = self._errands[0]
+        job = self._scripts[0]
         if job.call is None:
             job.start()
             if job.call is None:
-                self._errand_ended()
+                self._script_ended()
         return job
 
     def _answered(self, job: Job, answer: Answer) -> None:
@@ -276,22 +299,22 @@ class Session(Endpoint):
 
     def _resume(self, job: Job, answer: Answer) -> None:
         job.resume(answer)
-        if job.call is None and self._errands and self._errands[0] is job:
-            self._errand_ended()
+        if job.call is None and self._scripts and self._scripts[0] is job:
+            self._script_ended()
 
-    def _errand_ended(self) -> None:
-        if self._errands is not None:
-            del self._errands[0]
-            self._errands = self._errands or None
+    def _script_ended(self) -> None:
+        if self._scripts is not None:
+            del self._scripts[0]
+            self._scripts = self._scripts or None
 
     def _command_ended(self, command: Command, verdict: Verdict) -> None:
         self._command = None
-        self.charger.under_way = -1
-        self._registry.ended(command, verdict)
+        self.station.under_way = -1
+        self._registry.delivery.ended(command, verdict)
 
     def _abandon_all(self) -> None:
         if self._command is not None:
             self._command.abandon()
-        errands, self._errands = self._errands or [], None
+        errands, self._scripts = self._scripts or [], None
         for job in errands:
             job.abandon()

@@ -17,13 +17,13 @@ from adapters.ocpp.control.scripts import (
     HEADSTART_S,
     PROBE_PROFILE_ID,
     Dialect,
-    Odd,
+    ProbePeriod,
     Profile,
     Script,
 )
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call
-from adapters.ocpp.profiles.nameplates import Plate
-from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, Told, is_dc
+from adapters.ocpp.profiles.nameplates import NameplateRecord
+from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue, is_dc
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.units import SECONDS_PER_DAY
 
@@ -31,39 +31,41 @@ LATER_S = SECONDS_PER_DAY
 _WHOLE_STEP = 1.0
 
 
-def control_test(dialect: Dialect, charger: StationState) -> Script:
+def control_test(dialect: Dialect, station: StationState) -> Script:
     """Return the script that fills a station's card; it ends at once where the make is known or must not be tested."""
-    services, connector = charger.services, min(charger.rows)
-    plate = charger.plate(charger.rows[connector])
-    if not services.control_test or not services.cards.begin_test(charger.abilities):
+    services, connector = station.services, min(station.rows)
+    nameplate = station.nameplate(station.rows[connector])
+    if not services.profiles.control_test or not services.cards.begin_test(station.abilities):
         return ACCEPTED
     try:
-        yield from _test(dialect, charger, connector, plate)
+        yield from _test(dialect, station, connector, nameplate)
     finally:
-        services.cards.end_test(charger.abilities)
-    if charger.abilities.tested:
-        services.cards.remember(charger.abilities)
-        charger.takes = True
-        show(charger)
+        services.cards.end_test(station.abilities)
+    if station.abilities.tested:
+        services.cards.remember(station.abilities)
+        station.accepts_profiles = True
+        show(station)
     return ACCEPTED
 
 
-def _test(dialect: Dialect, charger: StationState, connector: int, plate: Plate) -> Generator[Call, Answer, None]:
-    probe = _Probe(dialect, charger, connector, plate)
+def _test(
+    dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord
+) -> Generator[Call, Answer, None]:
+    probe = _Probe(dialect, station, connector, nameplate)
     unit = yield from probe.find_unit()
     if unit is None:
         return
-    zero = yield from probe.takes(unit, Odd(value=0.0))
-    floor = math.ceil(charger.services.supply.limit(plate.floor_kw, unit, plate).value) + FINEST_STEP
-    tenth = yield from probe.takes(unit, Odd(value=floor))
+    zero = yield from probe.takes(unit, ProbePeriod(value=0.0))
+    floor = math.ceil(station.services.profiles.supply.limit(nameplate.floor_kw, unit, nameplate).value) + FINEST_STEP
+    tenth = yield from probe.takes(unit, ProbePeriod(value=floor))
     one_phase = False
-    if unit is RateUnit.A and plate.phases > 1 and not is_dc(plate):
-        one_phase = yield from probe.takes(unit, Odd(value=math.ceil(floor), phases=1))
+    if unit is RateUnit.A and nameplate.phases > 1 and not is_dc(nameplate):
+        one_phase = yield from probe.takes(unit, ProbePeriod(value=math.ceil(floor), phases=1))
     yield dialect.clear_profile(PROBE_PROFILE_ID)
-    charger.learn(
+    station.learn(
         replace(
-            charger.abilities,
-            units=(unit, *(u for u in charger.abilities.units or () if u is not unit)),
+            station.abilities,
+            units=(unit, *(u for u in station.abilities.units or () if u is not unit)),
             zero_allowed=zero,
             step=FINEST_STEP if tenth else _WHOLE_STEP,
             phase_switching=one_phase,
@@ -77,11 +79,11 @@ def _test(dialect: Dialect, charger: StationState, connector: int, plate: Plate)
 class _Probe:
     """Profiles that ask a question."""
 
-    def __init__(self, dialect: Dialect, charger: StationState, connector: int, plate: Plate) -> None:
+    def __init__(self, dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord) -> None:
         self._dialect = dialect
-        self._charger = charger
+        self._charger = station
         self._connector = connector
-        self._plate = plate
+        self._nameplate = nameplate
         self._level = DISPATCH_STACK_LEVEL
 
     def find_unit(self) -> Generator[Call, Answer, RateUnit | None]:
@@ -92,10 +94,10 @@ class _Probe:
                     return unit
         return None
 
-    def takes(self, unit: RateUnit, odd: Odd | None) -> Generator[Call, Answer, bool]:
+    def takes(self, unit: RateUnit, extra: ProbePeriod | None) -> Generator[Call, Answer, bool]:
         """Tell whether a probe is accepted; stations refuse now and then without meaning it, so it is asked twice."""
         for _ in range(2):
-            answer = yield self._dialect.probe(self._profile(unit), odd, LATER_S)
+            answer = yield self._dialect.probe(self._profile(unit), extra, LATER_S)
             self._charger.ack_s = answer.took_s
             if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
                 return True
@@ -108,7 +110,7 @@ class _Probe:
     def _profile(self, unit: RateUnit) -> Profile:
         services, row = self._charger.services, self._charger.rows[self._connector]
         default_kw = self._charger.default_kw(row)
-        told: Told = services.supply.limit(default_kw, unit, self._plate, _WHOLE_STEP)
+        wire: WireValue = services.profiles.supply.limit(default_kw, unit, self._nameplate, _WHOLE_STEP)
         from_s = services.clock.now_s() - self._charger.clock_offset_s - HEADSTART_S
         return Profile(
             id=PROBE_PROFILE_ID,
@@ -117,7 +119,7 @@ class _Probe:
             transaction=None,
             from_s=from_s,
             until_s=from_s + 2.0 * LATER_S,
-            told=told,
+            wire=wire,
             setpoint=False,
-            phases=0 if is_dc(self._plate) else self._plate.phases,
+            phases=0 if is_dc(self._nameplate) else self._nameplate.phases,
         )

@@ -14,40 +14,40 @@ from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble
 
 
-def taken(charger: StationState, command: Command, way: SetpointForm, refused: Sequence[Profile]) -> None:
+def taken(station: StationState, command: Command, form: SetpointForm, refused: Sequence[Profile]) -> None:
     """Learn from a value that was taken after others were refused; its like are believed to be alike."""
-    known, dispatch = charger.abilities, command.layer is Layer.DISPATCH
-    expected = not refused and charger.takes and known.proven and known.purpose is None
-    if expected and not charger.troubles.mask(command.row):
+    known, dispatch = station.abilities, command.layer is Layer.DISPATCH
+    expected = not refused and station.accepts_profiles and known.proven and known.purpose is None
+    if expected and not station.troubles.mask(command.row):
         return
-    learned = replace(known, proven=True, units=_units(known, way.unit), step=_step(known, way, refused))
-    if refused and way.unit is RateUnit.A:
-        learned = replace(learned, names_phases=way.phases)
+    learned = replace(known, proven=True, units=_units(known, form.unit), step=_step(known, form, refused))
+    if refused and form.unit is RateUnit.A:
+        learned = replace(learned, names_phases=form.phases)
     if dispatch:
-        learned = replace(learned, end=way.end if refused else known.end)
-        learned = _with_purpose(charger, command, learned, way, refused)
+        learned = replace(learned, end=form.end if refused else known.end)
+        learned = _with_purpose(station, command, learned, form, refused)
     if learned != known:
-        charger.learn(learned)
-        charger.services.cards.remember(learned)
-    charger.takes, charger.refused_all = True, charger.refused_all and not dispatch
-    _clear(charger, command.row, dispatch=dispatch)
-    show(charger)
+        station.learn(learned)
+        station.services.cards.remember(learned)
+    station.accepts_profiles, station.refused_all = True, station.refused_all and not dispatch
+    _clear(station, command.row, dispatch=dispatch)
+    show(station)
 
 
-def refused(charger: StationState, command: Command, *, outright: bool) -> None:
+def refused(station: StationState, command: Command, *, outright: bool) -> None:
     """Learn from a value that was refused in every way; ``outright`` where the first refusal left no doubt."""
-    in_vain = command.layer is Layer.DISPATCH and command.connector in charger.transactions
-    charger.refused_all = charger.refused_all or in_vain
-    only_metered = not charger.takes and (outright or in_vain)
+    in_vain = command.layer is Layer.DISPATCH and command.connector in station.transactions
+    station.refused_all = station.refused_all or in_vain
+    only_metered = not station.accepts_profiles and (outright or in_vain)
     trouble = Trouble.MEASURED_ONLY if only_metered else Trouble.REFUSES_LIMITS
-    charger.troubles.set(command.row, trouble, present=True)
+    station.troubles.set(command.row, trouble, present=True)
 
 
-def show(charger: StationState) -> None:
+def show(station: StationState) -> None:
     """State the troubles that a card amounts to, for every row of its station."""
-    known, troubles = charger.abilities, charger.troubles
+    known, troubles = station.abilities, station.troubles
     whole, unit = known.step == WHOLE, known.units[0] if known.units else None
-    for row in charger.rows.values():
+    for row in station.rows.values():
         troubles.set(row, Trouble.WHOLE_AMPERES_ONLY, whole and unit is RateUnit.A)
         troubles.set(row, Trouble.WHOLE_WATTS_ONLY, whole and unit is RateUnit.W)
 
@@ -56,33 +56,33 @@ def _units(known: Abilities, unit: RateUnit) -> tuple[RateUnit, ...]:
     return (unit, *(other for other in known.units or () if other is not unit))
 
 
-def _step(known: Abilities, way: SetpointForm, refused: Sequence[Profile]) -> float | None:
+def _step(known: Abilities, form: SetpointForm, refused: Sequence[Profile]) -> float | None:
     """Return the step: whole where the same way but for its decimals was refused, unknown in another unit."""
-    if known.units and way.unit is not known.units[0]:
+    if known.units and form.unit is not known.units[0]:
         return None
-    same = [p for p in refused if (p.purpose, p.told.unit, p.end) == (way.purpose, way.unit, way.end)]
-    return WHOLE if same and way.step == WHOLE else known.step
+    same = [p for p in refused if (p.purpose, p.wire.unit, p.end) == (form.purpose, form.unit, form.end)]
+    return WHOLE if same and form.step == WHOLE else known.step
 
 
 def _with_purpose(
-    charger: StationState, command: Command, learned: Abilities, way: SetpointForm, refused: Sequence[Profile]
+    station: StationState, command: Command, learned: Abilities, form: SetpointForm, refused: Sequence[Profile]
 ) -> Abilities:
     """Return a card with the purpose that was taken while a transaction was known to run."""
-    running = charger.sure(command.connector)
+    running = station.certain_transaction(command.connector)
     if running is None:
         return learned
-    tx = way.purpose is ProfilePurpose.TX
+    tx = form.purpose is ProfilePurpose.TX
     refuses = not tx and (learned.refuses_tx or any(p.purpose is ProfilePurpose.TX for p in refused))
     if tx:
-        charger.tx_refusals = 0
+        station.tx_refusals = 0
     elif any(profile.purpose is ProfilePurpose.TX for profile in refused):
-        charger.tx_refusals += 1
-        charger.tx_refused_in = running.id
-    charger.troubles.set(command.row, Trouble.REFUSES_TX_PROFILE, refuses)
-    return replace(learned, purpose=None if tx else way.purpose, refuses_tx=refuses)
+        station.tx_refusals += 1
+        station.tx_refused_in = running.id
+    station.troubles.set(command.row, Trouble.REFUSES_TX_PROFILE, refuses)
+    return replace(learned, purpose=None if tx else form.purpose, refuses_tx=refuses)
 
 
-def _clear(charger: StationState, row: int, *, dispatch: bool) -> None:
-    charger.troubles.set(row, Trouble.MEASURED_ONLY, present=False)
+def _clear(station: StationState, row: int, *, dispatch: bool) -> None:
+    station.troubles.set(row, Trouble.MEASURED_ONLY, present=False)
     if dispatch:
-        charger.troubles.set(row, Trouble.REFUSES_LIMITS, present=False)
+        station.troubles.set(row, Trouble.REFUSES_LIMITS, present=False)

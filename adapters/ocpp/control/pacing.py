@@ -13,7 +13,8 @@ from dataclasses import replace
 from adapters.ocpp.messages.ocpp_j import Version
 from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit
 from adapters.ocpp.profiles.setpoint_forms import WHOLE
-from adapters.ocpp.station.station_records import Command, Lease
+from adapters.ocpp.station import installed_profiles
+from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.setpoint import Layer
 
@@ -29,7 +30,7 @@ _NEVER = float("inf")
 
 
 class Pacer:
-    """Instructions that wait for their time, and renewals that are owed for values within the dead band.
+    """Instructions that wait for their time, and renewals that are renewal for values within the dead band.
 
     Args:
         interval_s: Least time between a profile and one that raises the ceiling; 0 for no pacing at all.
@@ -38,42 +39,47 @@ class Pacer:
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
         self._held: dict[tuple[int, bool], Command] = {}
-        self._owed: dict[int, Command] = {}
+        self._renewals: dict[int, Command] = {}
         self._times: list[tuple[float, int, tuple[int, bool]]] = []
 
     def take_back(self, slot: tuple[int, bool]) -> Command | None:
-        """Return the instruction that waits in a slot, and let it wait no more; what was owed there is void."""
-        if self._owed:
-            self._owed.pop(slot[0], None)
+        """Return the instruction that waits in a slot, and let it wait no more; what was renewal there is void."""
+        if self._renewals:
+            self._renewals.pop(slot[0], None)
         return self._held.pop(slot, None) if self._held else None
 
-    def due_s(self, charger: StationState, command: Command, now_s: float) -> float:
+    def due_s(self, station: StationState, command: Command, now_s: float) -> float:
         """Return when an instruction is to leave: not before then, or infinite where the value in force will do.
 
         While another is being carried out, nobody knows what will be in force.
         """
-        lease = None if charger.under_way == command.row else charger.lease(command.row)
-        if lease is None or command.layer is not Layer.DISPATCH or not self._interval_s or _setpoint(charger, command):
+        installed = None if station.under_way == command.row else installed_profiles.in_force(station, command.row)
+        if (
+            installed is None
+            or command.layer is not Layer.DISPATCH
+            or not self._interval_s
+            or _setpoint(station, command)
+        ):
             return _NOW
-        rise_kw = _amount_kw(charger, command) - lease.power_kw
-        if rise_kw < -SAME_KW or lease.until_s - now_s < ENDING_S:
+        rise_kw = _amount_kw(station, command) - installed.power_kw
+        if rise_kw < -SAME_KW or installed.until_s - now_s < ENDING_S:
             return _NOW
-        band_kw = max(BAND_KW, BAND_RATIO * charger.plate(command.row).p_max_kw)
-        if rise_kw <= band_kw and now_s < _renewed_s(lease, command):
+        band_kw = max(BAND_KW, BAND_RATIO * station.nameplate(command.row).p_max_kw)
+        if rise_kw <= band_kw and now_s < _renewed_s(installed, command):
             return _NEVER
-        return min(lease.since_s + self._interval_s, lease.until_s - ENDING_S)
+        return min(installed.since_s + self._interval_s, installed.until_s - ENDING_S)
 
     def hold(self, command: Command, due_s: float) -> None:
         """Have an instruction wait."""
         self._held[command.slot] = command
         heapq.heappush(self._times, (due_s, command.id, command.slot))
 
-    def owe(self, charger: StationState, command: Command) -> None:
+    def renew_later(self, station: StationState, command: Command) -> None:
         """Have the value in force renewed in time, where it ends before one that was within its dead band."""
-        lease = charger.lease(command.row)
-        if lease is not None and command.until_s > lease.until_s + 1.0:
-            self._owed[command.row] = replace(command, quiet=True)
-            heapq.heappush(self._times, (_renewed_s(lease, command), command.id, command.slot))
+        installed = installed_profiles.in_force(station, command.row)
+        if installed is not None and command.until_s > installed.until_s + 1.0:
+            self._renewals[command.row] = replace(command, quiet=True)
+            heapq.heappush(self._times, (_renewed_s(installed, command), command.id, command.slot))
 
     def due(self, now_s: float) -> Iterator[Command]:
         """Iterate the instructions whose time has come, and the renewals that are due."""
@@ -82,26 +88,26 @@ class Pacer:
             yield from self._come(command_id, slot)
 
     def _come(self, command_id: int, slot: tuple[int, bool]) -> Iterator[Command]:
-        held, owed = self._held.get(slot), self._owed.get(slot[0])
+        held, renewal = self._held.get(slot), self._renewals.get(slot[0])
         if held is not None and held.id == command_id:
             yield self._held.pop(slot)
-        if owed is not None and owed.id == command_id:
-            yield self._owed.pop(slot[0])
+        if renewal is not None and renewal.id == command_id:
+            yield self._renewals.pop(slot[0])
 
 
-def _renewed_s(lease: Lease, command: Command) -> float:
+def _renewed_s(installed: InstalledProfile, command: Command) -> float:
     """Return when a lease that is not extended now has to be: halfway, never where it lasts long enough."""
-    if lease.until_s >= command.until_s - 1.0:
+    if installed.until_s >= command.until_s - 1.0:
         return _NEVER
-    return 0.5 * (lease.since_s + lease.until_s)
+    return 0.5 * (installed.since_s + installed.until_s)
 
 
-def _setpoint(charger: StationState, command: Command) -> bool:
-    return charger.abilities.version == Version.V21 and charger.plate(command.row).p_min_kw < 0.0
+def _setpoint(station: StationState, command: Command) -> bool:
+    return station.abilities.version == Version.V21 and station.nameplate(command.row).p_min_kw < 0.0
 
 
-def _amount_kw(charger: StationState, command: Command) -> float:
+def _amount_kw(station: StationState, command: Command) -> float:
     """Return what a ceiling amounts to as it would be written."""
-    unit = charger.units_to_try()[0]
-    step = WHOLE if unit is RateUnit.W else charger.abilities.step or FINEST_STEP
-    return charger.services.supply.limit(command.power_kw, unit, charger.plate(command.row), step).power_kw
+    unit = station.units_to_try()[0]
+    step = WHOLE if unit is RateUnit.W else station.abilities.step or FINEST_STEP
+    return station.services.profiles.supply.limit(command.power_kw, unit, station.nameplate(command.row), step).power_kw

@@ -13,7 +13,7 @@ from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Json, Version, stamp
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.nameplates import Nameplate
-from adapters.ocpp.profiles.power_units import RateUnit, Told
+from adapters.ocpp.profiles.power_units import RateUnit, WireValue
 from adapters.ocpp.profiles.setpoint_forms import End
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.setpoint import OutcomeStatus, Reason
@@ -91,18 +91,18 @@ class Profile:
     transaction: str | None
     from_s: float
     until_s: float | None
-    told: Told
+    wire: WireValue
     setpoint: bool
     phases: int
     dynamic: bool = False
     max_offline_s: int | None = None
     purpose: ProfilePurpose = ProfilePurpose.TX_DEFAULT
     end: End = End.ALL
-    after: Told | None = None
+    after: WireValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Odd:
+class ProbePeriod:
     """What a probe asks for beyond the default value; each is one later period.
 
     Attributes:
@@ -119,15 +119,15 @@ class Dialect(Protocol):
 
     version: Version
 
-    def serve(self, charger: StationState, action: str, payload: Json) -> Json:
+    def serve(self, station: StationState, action: str, payload: Json) -> Json:
         """Take note of a station's lawful request and return the response; raises CallFaultError."""
         ...
 
-    def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
+    def serve_fast(self, station: StationState, frame: CallFrame) -> bytes | None:
         """Take note of a frequent request and return the response as JSON; ``None`` to have it go the long way."""
         ...
 
-    def setup(self, charger: StationState) -> Script:
+    def setup(self, station: StationState) -> Script:
         """Return the script that follows a boot or reconnection: abilities, defaults, intervals, present state."""
         ...
 
@@ -135,7 +135,7 @@ class Dialect(Protocol):
         """Return the call that installs a profile."""
         ...
 
-    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+    def probe(self, profile: Profile, extra: ProbePeriod | None, later_s: float) -> Call:
         """Return a profile whose one odd period begins only ``later_s`` seconds later."""
         ...
 
@@ -156,10 +156,10 @@ class Dialect(Protocol):
         ...
 
 
-def odd_period(odd: Odd, later_s: float) -> Json:
+def write_probe_period(extra: ProbePeriod, later_s: float) -> Json:
     """Return the one unusual period of a probe."""
-    phases: Json = {} if odd.phases is None else {"numberPhases": odd.phases}
-    return {"startPeriod": round(later_s), "limit": odd.value, **phases}
+    phases: Json = {} if extra.phases is None else {"numberPhases": extra.phases}
+    return {"startPeriod": round(later_s), "limit": extra.value, **phases}
 
 
 def restated_profile_id(connector: int) -> int:
@@ -177,11 +177,11 @@ def reserved_profile_id(connector: int) -> int:
     return _LAST_PROFILE_ID - connector
 
 
-def schedule_of(profile: Profile, period: Callable[[int, Told, Profile], Json]) -> Json:
+def schedule_of(profile: Profile, period: Callable[[int, WireValue, Profile], Json]) -> Json:
     """Return a profile's schedule as every version has it; ``period`` writes one period."""
     schedule: Json = {
-        "chargingRateUnit": profile.told.unit.value,
-        "chargingSchedulePeriod": [period(0, profile.told, profile)],
+        "chargingRateUnit": profile.wire.unit.value,
+        "chargingSchedulePeriod": [period(0, profile.wire, profile)],
     }
     until_s, end = profile.until_s, profile.end
     if end is not _RELATIVE:

@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 
 from adapters.ocpp.control.scripts import wake_profile_id
 from adapters.ocpp.profiles.power_units import MIN_AC_A
-from adapters.ocpp.station.station_records import Command, Lease
+from adapters.ocpp.station import installed_profiles
+from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer
@@ -61,7 +62,7 @@ class _Sleeper:
     awake: bool = False
     tries: int = 0
     due_s: float = -math.inf
-    before: Lease | None = None
+    before: InstalledProfile | None = None
 
 
 class Waker:
@@ -105,15 +106,15 @@ class Waker:
             if row in self._sleepers:
                 yield row
 
-    def next(self, charger: StationState, row: int, now_s: float) -> Command | None:
+    def next(self, station: StationState, row: int, now_s: float) -> Command | None:
         """Return the next step as an instruction, ``None`` where there is nothing to do now."""
         sleeper = self._sleepers[row]
         if sleeper.due_s > now_s and not sleeper.awake:
             return None  # an earlier appointment that does not hold any more
-        if charger.under_way == row:
+        if station.under_way == row:
             heapq.heappush(self._times, (now_s + SOON_S, row))
             return None
-        command, wait_s = self._step(charger, row, sleeper, now_s), AGAIN_S
+        command, wait_s = self._step(station, row, sleeper, now_s), AGAIN_S
         if command is not None and sleeper.step < len(STEPS_S):
             wait_s = STEPS_S[sleeper.step]
             sleeper.step += 1
@@ -127,19 +128,19 @@ class Waker:
             heapq.heappush(self._times, (sleeper.due_s, row))
         return command
 
-    def _step(self, charger: StationState, row: int, sleeper: _Sleeper, now_s: float) -> Command | None:
-        lease, connector = charger.lease(row), _connector(charger, row)
-        ours = lease is not None and lease.profile_id == wake_profile_id(connector)
+    def _step(self, station: StationState, row: int, sleeper: _Sleeper, now_s: float) -> Command | None:
+        installed, connector = installed_profiles.in_force(station, row), _connector(station, row)
+        ours = installed is not None and installed.profile_id == wake_profile_id(connector)
         if sleeper.step == 0:
-            if not self._may(charger, row, now_s):
+            if not self._may(station, row, now_s):
                 return None
-            sleeper.before = lease
+            sleeper.before = installed
         elif not ours:
             return None  # somebody else has said what is to be in force
         if sleeper.step == len(STEPS_S):
             return _restored(row, connector, sleeper.before, now_s)
-        least_kw = _least_kw(charger, row)
-        gives_kw = least_kw if sleeper.step or charger.abilities.zero_allowed is False else 0.0
+        least_kw = _least_kw(station, row)
+        gives_kw = least_kw if sleeper.step or station.abilities.zero_allowed is False else 0.0
         return Command(
             id=wake_profile_id(connector),
             row=row,
@@ -150,26 +151,26 @@ class Waker:
             quiet=True,
         )
 
-    def _may(self, charger: StationState, row: int, now_s: float) -> bool:
+    def _may(self, station: StationState, row: int, now_s: float) -> bool:
         """Tell whether waking is wanted here, and what is in force allows and outlasts it."""
-        model, site = charger.abilities.model, self._site_of(row)
-        lease = charger.lease(row)
-        in_force_kw = charger.default_kw(row) if lease is None else lease.power_kw
-        lasts = lease is None or lease.until_s > now_s + 2.0 * sum(STEPS_S)
+        model, site = station.abilities.model, self._site_of(row)
+        installed = installed_profiles.in_force(station, row)
+        in_force_kw = station.default_kw(row) if installed is None else installed.power_kw
+        lasts = installed is None or installed.until_s > now_s + 2.0 * sum(STEPS_S)
         allowed = any(rule.allows(model, site) for rule in self._rules)
-        return allowed and charger.online and lasts and in_force_kw >= _least_kw(charger, row)
+        return allowed and station.online and lasts and in_force_kw >= _least_kw(station, row)
 
 
-def _connector(charger: StationState, row: int) -> int:
-    return next(connector for connector, own in charger.rows.items() if own == row)
+def _connector(station: StationState, row: int) -> int:
+    return next(connector for connector, own in station.rows.items() if own == row)
 
 
-def _least_kw(charger: StationState, row: int) -> float:
-    plate = charger.plate(row)
-    return max(plate.floor_kw, charger.services.supply.kw(MIN_AC_A, plate.phases))
+def _least_kw(station: StationState, row: int) -> float:
+    nameplate = station.nameplate(row)
+    return max(nameplate.floor_kw, station.services.profiles.supply.kw(MIN_AC_A, nameplate.phases))
 
 
-def _restored(row: int, connector: int, before: Lease | None, now_s: float) -> Command:
+def _restored(row: int, connector: int, before: InstalledProfile | None, now_s: float) -> Command:
     """Return the instruction that puts back what was in force before, or takes the steps away."""
     command = Command(
         id=wake_profile_id(connector),

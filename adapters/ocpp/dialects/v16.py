@@ -11,13 +11,13 @@ from adapters.ocpp.control.scripts import (
     ACCEPTED,
     REFUSED_EARLY_WALL_S,
     UNKNOWN_ACTIONS,
-    Odd,
     Pause,
+    ProbePeriod,
     Profile,
     Script,
     make_valid,
-    odd_period,
     schedule_of,
+    write_probe_period,
     written,
 )
 from adapters.ocpp.messages.envelope import CallFrame
@@ -33,7 +33,7 @@ from adapters.ocpp.messages.ocpp_j import (
     stamp,
 )
 from adapters.ocpp.profiles.charging_profiles import purpose_name
-from adapters.ocpp.profiles.power_units import RateUnit, Told
+from adapters.ocpp.profiles.power_units import RateUnit, WireValue
 from adapters.ocpp.station import transactions
 from adapters.ocpp.station.station_records import Transaction
 from adapters.ocpp.station.station_state import StationState
@@ -77,75 +77,75 @@ class Dialect16:
             "Authorize": lambda _charger, _payload: {"idTagInfo": {"status": "Accepted"}},
             "BootNotification": self._boot,
             "DataTransfer": self._data_transfer,
-            "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
+            "Heartbeat": lambda station, _payload: {"currentTime": stamp(station.services.clock.now_s())},
             "MeterValues": self._meter_values,
             "StartTransaction": self._start,
             "StatusNotification": self._status,
             "StopTransaction": self._stop,
         }
 
-    def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
+    def serve_fast(self, station: StationState, frame: CallFrame) -> bytes | None:
         """See ``scripts.Dialect``."""
         if frame.action == "MeterValues":
-            return meter_values_16(charger, frame.payload)
-        return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
+            return meter_values_16(station, frame.payload)
+        return heartbeat(station, frame.payload) if frame.action == "Heartbeat" else None
 
-    def serve(self, charger: StationState, action: str, payload: Json) -> Json:
+    def serve(self, station: StationState, action: str, payload: Json) -> Json:
         """See ``scripts.Dialect``."""
         served = self._served.get(action)
         if served is not None:
-            return served(charger, payload)
+            return served(station, payload)
         if action in _ACKNOWLEDGED:
             return dict(_ACKNOWLEDGED[action])
         raise CallFaultError(Fault.NOT_SUPPORTED, action)
 
-    # What actions mean.
+    # Actions of the station.
 
-    def _boot(self, charger: StationState, payload: Json) -> Json:
+    def _boot(self, station: StationState, payload: Json) -> Json:
         vendor, model = payload["chargePointVendor"], payload["chargePointModel"]
-        charger.booted_as(vendor=vendor, model=model, firmware=payload.get("firmwareVersion", ""))
-        services = charger.services
+        station.booted_as(vendor=vendor, model=model, firmware=payload.get("firmwareVersion", ""))
+        services = station.services
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
-    def _status(self, charger: StationState, payload: Json) -> Json:
-        stated(charger, payload["connectorId"], payload["status"], payload.get("timestamp"))
+    def _status(self, station: StationState, payload: Json) -> Json:
+        stated(station, payload["connectorId"], payload["status"], payload.get("timestamp"))
         return {}
 
-    def _meter_values(self, charger: StationState, payload: Json) -> Json:
+    def _meter_values(self, station: StationState, payload: Json) -> Json:
         connector, transaction_id = payload["connectorId"], payload.get("transactionId", -1)
-        newest = metered(charger, connector, payload.get("meterValue", []))
-        post = charger.post(connector)
+        newest = metered(station, connector, payload.get("meterValue", []))
+        point = station.point(connector)
         # Some stations write -1 or 0 where there is none (evcc#15943), or a number of their own (lbbrhzn/ocpp#45).
-        if post is not None and not math.isnan(newest.at_s) and 0 < transaction_id <= transactions.LARGEST_ID:
-            transactions.named(charger, post, str(transaction_id), newest.at_s, newest.power_kw)
+        if point is not None and not math.isnan(newest.at_s) and 0 < transaction_id <= transactions.LARGEST_ID:
+            transactions.named(station, point, str(transaction_id), newest.at_s, newest.power_kw)
         return {}
 
-    def _start(self, charger: StationState, payload: Json) -> Json:
+    def _start(self, station: StationState, payload: Json) -> Json:
         """Begin a transaction; the same start told again after a lost link gets the same id."""
-        connector, told, meter_wh = payload["connectorId"], payload["timestamp"], payload["meterStart"]
-        transaction_id = transactions.id_of_start(charger, connector, told, payload["idTag"], meter_wh)
+        connector, begun, meter_wh = payload["connectorId"], payload["timestamp"], payload["meterStart"]
+        transaction_id = transactions.id_of_start(station, connector, begun, payload["idTag"], meter_wh)
         # 1.6 does not say so, but starts are queued.
-        stamp_s = parse_stamp(told)
-        at_s = charger.clock.queued(charger.services.clock.now_s(), stamp_s)
-        meter_kwh = transactions.started(charger, connector, register_kwh(meter_wh), at_s)
-        transactions.begin(charger, connector, str(transaction_id), at_s, meter_kwh, stamp_s=stamp_s)
+        stamp_s = parse_stamp(begun)
+        at_s = station.clock.queued(station.services.clock.now_s(), stamp_s)
+        meter_kwh = transactions.started(station, connector, register_kwh(meter_wh), at_s)
+        transactions.begin(station, connector, str(transaction_id), at_s, meter_kwh, stamp_s=stamp_s)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
-    def _stop(self, charger: StationState, payload: Json) -> Json:
+    def _stop(self, station: StationState, payload: Json) -> Json:
         """End a transaction; after an offline start the id may be -1 or 0 and means the one that runs (steve#292)."""
-        at_s = charger.clock.queued(charger.services.clock.now_s(), parse_stamp(payload["timestamp"]))
-        running = _stopped(charger, payload["transactionId"], at_s)
+        at_s = station.clock.queued(station.services.clock.now_s(), parse_stamp(payload["timestamp"]))
+        running = _stopped(station, payload["transactionId"], at_s)
         transaction_id = str(payload["transactionId"]) if running is None else running.id
         if running is not None:
-            metered(charger, running.connector, payload.get("transactionData", []), queued=True)
+            metered(station, running.connector, payload.get("transactionData", []), queued=True)
         if running is not None or payload["transactionId"] > 0:
-            transactions.end(charger, transaction_id, at_s, register_kwh(payload["meterStop"]))
+            transactions.end(station, transaction_id, at_s, register_kwh(payload["meterStop"]))
         if running is not None and payload.get("reason") == "EVDisconnected":
-            plugged(charger, running.connector, at_s, here=False)
+            plugged(station, running.connector, at_s, here=False)
         return {"idTagInfo": {"status": "Accepted"}}
 
-    def _data_transfer(self, charger: StationState, payload: Json) -> Json:
+    def _data_transfer(self, station: StationState, payload: Json) -> Json:
         if payload["vendorId"] != VENDOR:
             return {"status": "UnknownVendorId"}
         if payload.get("messageId") != DRIVER_PROMISE:
@@ -153,27 +153,27 @@ class Dialect16:
         try:
             transaction_id, promise = read_driver_promise(payload.get("data", ""))
         except (ValueError, TypeError, KeyError):
-            charger.services.coalescer.rejected("promise")
+            station.services.batcher.rejected("promise")
             return {"status": "Rejected"}
-        running = charger.transaction(transaction_id)
+        running = station.transaction(transaction_id)
         if running is None:
             return {"status": "Rejected"}
-        transactions.promise(charger, running.connector, promise)
+        transactions.promise(station, running.connector, promise)
         return {"status": "Accepted"}
 
-    # What the station is told.
+    # Instructions to the station.
 
-    def setup(self, charger: StationState) -> Script:
+    def setup(self, station: StationState) -> Script:
         """See ``scripts.Dialect``."""
-        told = yield from _configuration()
-        _learn(charger, told)
-        for connector in tuple(charger.rows):
-            yield from install_default(self, charger, connector)
-        yield from control_test(self, charger)
-        reboot = yield from _set_up_readings(charger, told)
-        for row in charger.rows.values():
-            charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
-        for connector in tuple(charger.rows):
+        reported = yield from _configuration()
+        _learn(station, reported)
+        for connector in tuple(station.rows):
+            yield from install_default(self, station, connector)
+        yield from control_test(self, station)
+        reboot = yield from _set_up_readings(station, reported)
+        for row in station.rows.values():
+            station.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
+        for connector in tuple(station.rows):
             for message in ("StatusNotification", "MeterValues"):
                 yield Call("TriggerMessage", {"requestedMessage": message, "connectorId": connector})
         return ACCEPTED
@@ -191,12 +191,12 @@ class Dialect16:
             body["transactionId"] = int(profile.transaction)
         return Call("SetChargingProfile", {"connectorId": profile.connector, "csChargingProfiles": body})
 
-    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+    def probe(self, profile: Profile, extra: ProbePeriod | None, later_s: float) -> Call:
         """See ``scripts.Dialect``."""
         call = self.set_profile(profile)
-        if odd is not None:
+        if extra is not None:
             call.payload["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"].append(
-                odd_period(odd, later_s)
+                write_probe_period(extra, later_s)
             )
         return call
 
@@ -222,9 +222,9 @@ class Dialect16:
         return Call("GetCompositeSchedule", at)
 
 
-def _period(start_s: int, told: Told, profile: Profile) -> Json:
-    period: Json = {"startPeriod": start_s, "limit": written(told.value)}
-    if told.unit is RateUnit.A and profile.phases:
+def _period(start_s: int, wire: WireValue, profile: Profile) -> Json:
+    period: Json = {"startPeriod": start_s, "limit": written(wire.value)}
+    if wire.unit is RateUnit.A and profile.phases:
         period["numberPhases"] = profile.phases
     return period
 
@@ -242,19 +242,19 @@ def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
         answer = yield call
     if answer.kind is AnswerKind.ERROR and answer.code not in UNKNOWN_ACTIONS:
         answer = yield Call("GetConfiguration", {})
-    return _told(answer.payload) if answer.kind is AnswerKind.RESULT else {}
+    return _reported_keys(answer.payload) if answer.kind is AnswerKind.RESULT else {}
 
 
-def _set_up_readings(charger: StationState, told: Mapping[str, str]) -> Generator[Call, Answer, bool]:
+def _set_up_readings(station: StationState, reported: Mapping[str, str]) -> Generator[Call, Answer, bool]:
     """Set how often and what to report; return whether some of it holds from the next boot on only."""
-    interval, statuses = str(charger.services.sample_interval_s), []
-    wanted = DIRECT if charger.by_direct_amperes else WANTED
+    interval, statuses = str(station.services.sample_interval_s), []
+    wanted = DIRECT if station.by_direct_amperes else WANTED
     for key in _INTERVAL_KEYS:
-        if told.get(key) != interval:
+        if reported.get(key) != interval:
             answer = yield _configure(key, interval)
             statuses.append(answer.status)
     for key in _DATA_KEYS:
-        for measurands in lists_to_try(told.get(key), wanted):
+        for measurands in lists_to_try(reported.get(key), wanted):
             answer = yield _configure(key, measurands)
             statuses.append(answer.status)
             if answer.status in TAKEN:
@@ -262,12 +262,12 @@ def _set_up_readings(charger: StationState, told: Mapping[str, str]) -> Generato
     return REBOOT in statuses
 
 
-def _stopped(charger: StationState, number: int, at_s: float) -> Transaction | None:
+def _stopped(station: StationState, number: int, at_s: float) -> Transaction | None:
     """Return the running transaction that a stop means, ``None`` where it means none of them."""
-    running = charger.transaction(str(number))
-    if running is not None or number > 0 or len(charger.transactions) != 1:
+    running = station.transaction(str(number))
+    if running is not None or number > 0 or len(station.transactions) != 1:
         return running
-    running = next(iter(charger.transactions.values()))
+    running = next(iter(station.transactions.values()))
     return running if at_s >= running.began_s - transactions.STAMP_S else None
 
 
@@ -275,17 +275,17 @@ def _configure(key: str, value: str) -> Call:
     return Call("ChangeConfiguration", {"key": key, "value": value})
 
 
-def _told(payload: Json) -> dict[str, str]:
+def _reported_keys(payload: Json) -> dict[str, str]:
     """Return what a station says of its configuration; one value that is no text is passed over."""
     entries = payload.get("configurationKey", [])
     return {entry["key"]: entry["value"] for entry in entries if isinstance(entry.get("value"), str)}
 
 
-def _learn(charger: StationState, told: Mapping[str, str]) -> None:
-    words = [word.strip() for word in told.get(_ABILITY_KEYS[0], "").split(",")]
-    abilities = charger.abilities.told(
+def _learn(station: StationState, reported: Mapping[str, str]) -> None:
+    words = [word.strip() for word in reported.get(_ABILITY_KEYS[0], "").split(",")]
+    abilities = station.abilities.with_stated(
         units=[_UNIT_WORDS[word] for word in words if word in _UNIT_WORDS],
-        max_stack_level=told.get(_ABILITY_KEYS[1], ""),
-        max_periods=told.get(_ABILITY_KEYS[2], ""),
+        max_stack_level=reported.get(_ABILITY_KEYS[1], ""),
+        max_periods=reported.get(_ABILITY_KEYS[2], ""),
     )
-    charger.learn(abilities)
+    station.learn(abilities)

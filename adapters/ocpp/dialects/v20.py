@@ -8,11 +8,20 @@ from adapters.ocpp.control import device_model
 from adapters.ocpp.control.charging_needs import read_needs
 from adapters.ocpp.control.control_test import control_test
 from adapters.ocpp.control.instructions import install_default
-from adapters.ocpp.control.scripts import ACCEPTED, Odd, Profile, Script, make_valid, odd_period, schedule_of, written
+from adapters.ocpp.control.scripts import (
+    ACCEPTED,
+    ProbePeriod,
+    Profile,
+    Script,
+    make_valid,
+    schedule_of,
+    write_probe_period,
+    written,
+)
 from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import purpose_name
-from adapters.ocpp.profiles.power_units import RateUnit, Told
+from adapters.ocpp.profiles.power_units import RateUnit, WireValue
 from adapters.ocpp.station import grid_functions, transactions
 from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.telemetry.connector_status import charging_state, notified, plugged, stated
@@ -55,7 +64,7 @@ _INTERVALS = (("SampledDataCtrlr", "TxUpdatedInterval"), ("AlignedDataCtrlr", "I
 _LISTS = (("SampledDataCtrlr", "TxUpdatedMeasurands"), ("AlignedDataCtrlr", "Measurands"))
 
 
-class Dialect2:
+class Dialect20:
     """See ``scripts.Dialect``.
 
     Args:
@@ -67,7 +76,7 @@ class Dialect2:
         self._served: Mapping[str, Callable[[StationState, Json], Json]] = {
             "Authorize": lambda _charger, _payload: dict(_TOKEN_ACCEPTED),
             "BootNotification": self._boot,
-            "Heartbeat": lambda charger, _payload: {"currentTime": stamp(charger.services.clock.now_s())},
+            "Heartbeat": lambda station, _payload: {"currentTime": stamp(station.services.clock.now_s())},
             "MeterValues": self._meter_values,
             "NotifyDERAlarm": grid_functions.alarmed,
             "NotifyDERStartStop": grid_functions.started_or_stopped,
@@ -78,74 +87,74 @@ class Dialect2:
             "TransactionEvent": self._transaction,
         }
 
-    def quick(self, charger: StationState, frame: CallFrame) -> bytes | None:
+    def serve_fast(self, station: StationState, frame: CallFrame) -> bytes | None:
         """See ``scripts.Dialect``."""
-        return heartbeat(charger, frame.payload) if frame.action == "Heartbeat" else None
+        return heartbeat(station, frame.payload) if frame.action == "Heartbeat" else None
 
-    def serve(self, charger: StationState, action: str, payload: Json) -> Json:
+    def serve(self, station: StationState, action: str, payload: Json) -> Json:
         """See ``scripts.Dialect``."""
         served = self._served.get(action)
         if served is not None:
-            return served(charger, payload)
+            return served(station, payload)
         if action in _ACKNOWLEDGED:
             return dict(_ACKNOWLEDGED[action])
         raise CallFaultError(Fault.NOT_SUPPORTED, action)
 
-    # What actions mean.
+    # Actions of the station.
 
-    def _boot(self, charger: StationState, payload: Json) -> Json:
-        station, services = payload["chargingStation"], charger.services
-        firmware = station.get("firmwareVersion", "")
-        charger.booted_as(vendor=station["vendorName"], model=station["model"], firmware=firmware)
+    def _boot(self, station: StationState, payload: Json) -> Json:
+        described, services = payload["chargingStation"], station.services
+        firmware = described.get("firmwareVersion", "")
+        station.booted_as(vendor=described["vendorName"], model=described["model"], firmware=firmware)
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
-    def _status(self, charger: StationState, payload: Json) -> Json:
+    def _status(self, station: StationState, payload: Json) -> Json:
         port = payload["connectorId"]
-        stated(charger, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
+        stated(station, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
         return {}
 
-    def _meter_values(self, charger: StationState, payload: Json) -> Json:
-        metered(charger, payload["evseId"], payload.get("meterValue", []))
+    def _meter_values(self, station: StationState, payload: Json) -> Json:
+        metered(station, payload["evseId"], payload.get("meterValue", []))
         return {}
 
-    def _transaction(self, charger: StationState, payload: Json) -> Json:
+    def _transaction(self, station: StationState, payload: Json) -> Json:
         """Take news of a transaction; one whose start was never heard begins with whatever comes first."""
-        event = _Event.of(charger, payload)
-        newest = metered(charger, event.evse, payload.get("meterValue", []), queued=event.queued)
+        event = _Event.of(station, payload)
+        newest = metered(station, event.evse, payload.get("meterValue", []), queued=event.queued)
         match payload["eventType"]:
             case "Started":
-                begun = (charger, event.evse, event.transaction, event.at_s, newest.energy_kwh)
+                begun = (station, event.evse, event.transaction, event.at_s, newest.energy_kwh)
                 transactions.begin(*begun, port=event.port, stamp_s=event.stamp_s)
             case "Updated":
-                _updated(charger, event, newest)
+                _updated(station, event, newest)
             case _:
-                transactions.end(charger, event.transaction, event.at_s)
-        _note(charger, event)
+                transactions.end(station, event.transaction, event.at_s)
+        _note(station, event)
         return dict(_TOKEN_ACCEPTED) if "idToken" in payload else {}
 
-    def _needs(self, charger: StationState, payload: Json) -> Json:
+    def _needs(self, station: StationState, payload: Json) -> Json:
         promise = read_needs(payload)
         if promise is None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "MissingParam"}}
-        transactions.promise(charger, payload["evseId"], promise)
+        transactions.promise(station, payload["evseId"], promise)
         return {"status": "Processing"}
 
-    # What the station is told.
+    # Instructions to the station.
 
-    def setup(self, charger: StationState) -> Script:
+    def setup(self, station: StationState) -> Script:
         """See ``scripts.Dialect``."""
         abilities = [(_CONTROLLER, name) for name in _ABILITIES]
-        told = yield from device_model.ask(abilities, patient=True)
-        _learn(charger, {name: value for (_, name), value in told.items()})
-        for evse in tuple(charger.rows):
-            yield from install_default(self, charger, evse)
-        yield from control_test(self, charger)
-        told = yield from device_model.ask([*_INTERVALS, *_LISTS])
-        reboot = yield from _set_up_readings(charger, told)
-        for row in charger.rows.values():
-            charger.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
-        for evse in tuple(charger.rows):
+        reported = yield from device_model.ask(abilities, patient=True)
+        _learn(station, {name: value for (_, name), value in reported.items()})
+        for evse in tuple(station.rows):
+            yield from install_default(self, station, evse)
+        yield from control_test(self, station)
+        reported = yield from device_model.ask([*_INTERVALS, *_LISTS])
+        reboot = yield from _set_up_readings(station, reported)
+        for row in station.rows.values():
+            station.troubles.set(row, Trouble.REBOOT_NEEDED, reboot)
+        for evse in tuple(station.rows):
             yield _trigger("StatusNotification", {"id": evse, "connectorId": 1})
             yield _trigger("MeterValues", {"id": evse})
             yield _trigger("TransactionEvent", {"id": evse})
@@ -167,12 +176,12 @@ class Dialect2:
             body["transactionId"] = profile.transaction
         return Call("SetChargingProfile", {"evseId": profile.connector, "chargingProfile": body})
 
-    def probe(self, profile: Profile, odd: Odd | None, later_s: float) -> Call:
+    def probe(self, profile: Profile, extra: ProbePeriod | None, later_s: float) -> Call:
         """See ``scripts.Dialect``."""
         call = self.set_profile(profile)
-        if odd is not None:
+        if extra is not None:
             call.payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"].append(
-                odd_period(odd, later_s)
+                write_probe_period(extra, later_s)
             )
         return call
 
@@ -188,7 +197,7 @@ class Dialect2:
 
     def update_profile(self, profile_id: int, profile: Profile) -> Call:
         """See ``scripts.Dialect``."""
-        value = {"setpoint" if profile.setpoint else "limit": written(profile.told.value)}
+        value = {"setpoint" if profile.setpoint else "limit": written(profile.wire.value)}
         return Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": value})
 
     def composite(self, connector: int, duration_s: int, unit: RateUnit) -> Call:
@@ -227,17 +236,17 @@ class _Event:
         return self.offline or self.ended
 
     @classmethod
-    def of(cls, charger: StationState, payload: Json) -> "_Event":
+    def of(cls, station: StationState, payload: Json) -> "_Event":
         """Read an event."""
         info, place, offline = payload["transactionInfo"], payload.get("evse", {}), payload.get("offline", False)
         ended, stamp_s = payload["eventType"] == "Ended", parse_stamp(payload["timestamp"])
-        now_s = charger.services.clock.now_s()
+        now_s = station.services.clock.now_s()
         reason = info.get("stoppedReason")
         return cls(
             transaction=info["transactionId"],
-            evse=_evse(charger, place.get("id"), info["transactionId"]),
+            evse=_evse(station, place.get("id"), info["transactionId"]),
             port=place.get("connectorId", 0),
-            at_s=charger.clock.queued(now_s, stamp_s) if offline or ended else charger.instant(stamp_s),
+            at_s=station.clock.queued(now_s, stamp_s) if offline or ended else station.instant(stamp_s),
             stamp_s=stamp_s,
             sequence=payload["seqNo"],
             offline=offline,
@@ -247,7 +256,7 @@ class _Event:
         )
 
 
-def _evse(charger: StationState, stated_evse: int | None, transaction_id: str) -> int:
+def _evse(station: StationState, stated_evse: int | None, transaction_id: str) -> int:
     """Return the EVSE of an event: as stated, as known of the transaction, or the only one it can be.
 
     The first event alone need name it (2.0.1 E01). Of a transaction whose first event was not heard it is the one
@@ -255,53 +264,53 @@ def _evse(charger: StationState, stated_evse: int | None, transaction_id: str) -
     """
     if stated_evse is not None:
         return stated_evse
-    known = charger.transaction(transaction_id) or transactions.find_ended(charger, transaction_id)
+    known = station.transaction(transaction_id) or transactions.find_ended(station, transaction_id)
     if known is not None:
         return known.connector
-    if len(charger.rows) == 1:
-        return next(iter(charger.rows))
-    free = [post.connector for post in charger.posts if post.taken and post.connector not in charger.transactions]
+    if len(station.rows) == 1:
+        return next(iter(station.rows))
+    free = [point.connector for point in station.points if point.taken and point.connector not in station.transactions]
     return free[0] if len(free) == 1 else 0
 
 
-def _updated(charger: StationState, event: _Event, newest: Metered) -> None:
+def _updated(station: StationState, event: _Event, newest: Metered) -> None:
     """Take an event of a transaction that runs, or should; what was kept says nothing of which one runs now."""
-    post, running = charger.post(event.evse), charger.transactions.get(event.evse)
-    if post is None or (event.offline and (running is None or running.id != event.transaction)):
+    point, running = station.point(event.evse), station.transactions.get(event.evse)
+    if point is None or (event.offline and (running is None or running.id != event.transaction)):
         return
     power_kw = newest.power_kw if newest.at_s >= event.at_s - transactions.LATE_S else math.nan
-    transactions.named(charger, post, event.transaction, event.at_s, power_kw, port=event.port)
+    transactions.named(station, point, event.transaction, event.at_s, power_kw, port=event.port)
 
 
-def _note(charger: StationState, event: _Event) -> None:
+def _note(station: StationState, event: _Event) -> None:
     """Keep what an event says besides, unless a later one has said it already (``seqNo``)."""
-    running = charger.transactions.get(event.evse)
+    running = station.transactions.get(event.evse)
     if running is not None and running.id == event.transaction and event.sequence >= running.sequence:
         running.sequence = event.sequence
         if event.state:
-            charging_state(charger, event.evse, event.state)
+            charging_state(station, event.evse, event.state)
     elif event.gone and running is None:
-        plugged(charger, event.evse, event.at_s, here=False)
+        plugged(station, event.evse, event.at_s, here=False)
 
 
-def _pull(charger: StationState, payload: Json) -> Json:
+def _pull(station: StationState, payload: Json) -> Json:
     """Answer a station that asks for the present value of a dynamic profile."""
-    for (row, _), lease in charger.leases.items():
-        if lease.profile_id == payload["chargingProfileId"] and lease.dynamic:
-            plate, unit = charger.plate(row), charger.units_to_try()[0]
-            setpoint = plate.p_min_kw < 0.0
-            supply = charger.services.supply
-            told = (supply.setpoint if setpoint else supply.limit)(lease.power_kw, unit, plate)
-            value = {"setpoint" if setpoint else "limit": written(told.value)}
+    for (row, _), installed in station.installed.items():
+        if installed.profile_id == payload["chargingProfileId"] and installed.dynamic:
+            nameplate, unit = station.nameplate(row), station.units_to_try()[0]
+            setpoint = nameplate.p_min_kw < 0.0
+            supply = station.services.profiles.supply
+            wire = (supply.setpoint if setpoint else supply.limit)(installed.power_kw, unit, nameplate)
+            value = {"setpoint" if setpoint else "limit": written(wire.value)}
             return {"status": "Accepted", "scheduleUpdate": value}
     return {"status": "Rejected"}
 
 
-def _period(start_s: int, told: Told, profile: Profile) -> Json:
+def _period(start_s: int, wire: WireValue, profile: Profile) -> Json:
     if profile.setpoint:
-        return {"startPeriod": start_s, "operationMode": "CentralSetpoint", "setpoint": written(told.value)}
-    period: Json = {"startPeriod": start_s, "limit": written(told.value)}
-    if told.unit is RateUnit.A and profile.phases:
+        return {"startPeriod": start_s, "operationMode": "CentralSetpoint", "setpoint": written(wire.value)}
+    period: Json = {"startPeriod": start_s, "limit": written(wire.value)}
+    if wire.unit is RateUnit.A and profile.phases:
         period["numberPhases"] = profile.phases
     return period
 
@@ -310,16 +319,16 @@ def _trigger(message: str, evse: Json) -> Call:
     return Call("TriggerMessage", {"requestedMessage": message, "evse": evse})
 
 
-def _set_up_readings(charger: StationState, told: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
+def _set_up_readings(station: StationState, reported: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
     """Set how often and what to report; return whether some of it holds from the next boot on only.
 
     Lists that a station refuses are followed by shorter ones, where it gives less than is needed.
     """
-    interval, statuses = str(charger.services.sample_interval_s), list[str]()
-    both_ways = any(charger.plate(row).p_min_kw < 0.0 for row in charger.rows.values())
-    measurands = BOTH_WAYS if both_ways else DIRECT if charger.by_direct_amperes else WANTED
-    lists = {name: lists_to_try(told.get(name), measurands) for name in _LISTS}
-    wanted = [(name, interval) for name in _INTERVALS if told.get(name) != interval]
+    interval, statuses = str(station.services.sample_interval_s), list[str]()
+    both_ways = any(station.nameplate(row).p_min_kw < 0.0 for row in station.rows.values())
+    measurands = BOTH_WAYS if both_ways else DIRECT if station.by_direct_amperes else WANTED
+    lists = {name: lists_to_try(reported.get(name), measurands) for name in _LISTS}
+    wanted = [(name, interval) for name in _INTERVALS if reported.get(name) != interval]
     wanted += [(name, tries.pop(0)) for name, tries in lists.items() if tries]
     while wanted:
         fates = yield from device_model.write(wanted)
@@ -329,11 +338,11 @@ def _set_up_readings(charger: StationState, told: Mapping[tuple[str, str], str])
     return REBOOT in statuses
 
 
-def _learn(charger: StationState, told: Mapping[str, str]) -> None:
-    units = (word.strip() for word in told.get("RateUnit", "").split(","))
-    abilities = charger.abilities.told(
+def _learn(station: StationState, reported: Mapping[str, str]) -> None:
+    units = (word.strip() for word in reported.get("RateUnit", "").split(","))
+    abilities = station.abilities.with_stated(
         units=[RateUnit(word) for word in units if word in tuple(RateUnit)],
-        max_stack_level=told.get("ProfileStackLevel", ""),
-        max_periods=told.get("PeriodsPerSchedule", ""),
+        max_stack_level=reported.get("ProfileStackLevel", ""),
+        max_periods=reported.get("PeriodsPerSchedule", ""),
     )
-    charger.learn(abilities)
+    station.learn(abilities)

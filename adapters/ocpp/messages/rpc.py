@@ -1,15 +1,14 @@
-"""OCPP-J frames on one WebSocket, for both ends: calls out one at a time, calls in answered once.
+"""OCPP-J on one WebSocket, for both ends: outgoing calls one at a time, incoming calls answered once.
 
 * At most one CALL of ours is outstanding; more breaks stations (ocpp-rpc#37).
 * A CALL that comes twice with the same message id and the same bytes gets the same answer and is not served again
-  (steve#1305, MicroOcpp#50). A repeated id with other content is a counter that started anew and is served. What may
-  be served twice without harm, such as meter values, is: keeping the answers to it would cost more than they are worth.
+  (steve#1305, MicroOcpp#50). A repeated id with other content is a counter that started anew and is served. Calls that
+  may be served twice without harm, such as meter values, are: keeping their answers would cost more than it saves.
 * A frame that does not parse is counted and, where the version says so, answered; the connection lives on.
-* Frequent calls have a way of their own (``quick``): decoded into typed records and validated in one go. It takes only
-  what the official schema takes; everything else goes the long way, which can also say what is wrong.
+* Frequent calls have a fast path (``serve_fast``): decoded into typed records and validated in one go. It takes only
+  what the official schema takes; everything else takes the slow path, which can also say what is wrong.
 """
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from itertools import count
 
 import msgspec
 import orjson
+import structlog
 
-from adapters.kit.admission import Bucket
+from adapters.kit.admission import TokenBucket
 from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.websocket.connection import CRASHED, WebSocketConnection
@@ -50,7 +50,7 @@ from adapters.ocpp.messages.ocpp_j import (
 )
 from vpp.ports import Clock
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
@@ -70,7 +70,7 @@ Answered = Callable[[Answer], None]
 
 
 @dataclass(slots=True, kw_only=True)
-class Hub:
+class EndpointContext:
     """What all endpoints of a process share.
 
     Attributes:
@@ -81,14 +81,14 @@ class Hub:
 
     clock: Clock
     poller: Poller
-    wheel: TimingWheel
+    timers: TimingWheel
     ids: "count[int]"
     patience_wall_s: float
-    crash_lines: Bucket = field(default_factory=partial(Bucket, 0.2, 20.0))
+    crash_lines: TokenBucket = field(default_factory=partial(TokenBucket, 0.2, 20.0))
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _PendingCall:
     id: str
     action: str
     since_s: float
@@ -101,23 +101,23 @@ class Endpoint:
 
     Attributes:
         version: What the two sides agreed to speak.
-        channel: The connection, ``None`` before it is open and once it is over.
+        connection: The connection, ``None`` before it is open and once it is over.
         alarm: See ``timing_wheel.Timed``.
     """
 
-    __slots__ = ("_hub", "_recent", "_waiting", "alarm", "channel", "version")
+    __slots__ = ("_context", "_pending", "_recent", "alarm", "connection", "version")
 
-    def __init__(self, version: Version, hub: Hub) -> None:
+    def __init__(self, version: Version, context: EndpointContext) -> None:
         self.version = version
-        self.channel: WebSocketConnection | None = None
+        self.connection: WebSocketConnection | None = None
         self.alarm = _NEVER
-        self._hub = hub
+        self._context = context
         self._recent: dict[str | int, tuple[int, bytes]] | None = None
-        self._waiting: _Waiting | None = None
+        self._pending: _PendingCall | None = None
 
     # What the two sides fill in.
 
-    def quick(self, frame: CallFrame) -> bytes | None:
+    def serve_fast(self, frame: CallFrame) -> bytes | None:
         """Return the response to a frequent lawful CALL as JSON, ``None`` to have it dealt with the long way."""
         raise NotImplementedError
 
@@ -150,15 +150,15 @@ class Endpoint:
     @property
     def idle(self) -> bool:
         """A CALL may be sent now."""
-        return self._waiting is None and self.channel is not None
+        return self._pending is None and self.connection is not None
 
     def call(self, call: Call, answered: Answered) -> None:
         """Send a CALL; ``answered`` hears its end exactly once. Only while ``idle``."""
-        hub = self._hub
-        message_id = str(next(hub.ids))
-        due = hub.poller.now + hub.patience_wall_s
-        self._waiting = _Waiting(message_id, call.action, hub.clock.now_s(), due, answered)
-        hub.wheel.look(self, due)
+        context = self._context
+        message_id = str(next(context.ids))
+        due = context.poller.now + context.patience_wall_s
+        self._pending = _PendingCall(message_id, call.action, context.clock.now_s(), due, answered)
+        context.timers.schedule(self, due)
         self._send(orjson.dumps([2, message_id, call.action, call.payload]))
 
     def reply(self, message_id: str, payload: Json) -> None:
@@ -175,49 +175,49 @@ class Endpoint:
 
     def hang_up(self, code: CloseCode = CloseCode.OK) -> None:
         """Close the connection."""
-        if self.channel is not None:
-            self.channel.close(code)
+        if self.connection is not None:
+            self.connection.close(code)
 
     def cut(self) -> None:
         """Drop the connection without a word."""
-        if self.channel is not None:
-            self.channel.cut()
+        if self.connection is not None:
+            self.connection.cut()
 
     def due(self, now: float) -> float:
         """See ``timing_wheel.Timed``: give up the outstanding CALL once it is overdue."""
-        if self._waiting is not None and self._waiting.due <= now:
+        if self._pending is not None and self._pending.due <= now:
             self.give_up()
-        return _NEVER if self._waiting is None else self._waiting.due
+        return _NEVER if self._pending is None else self._pending.due
 
     # Incoming: ``channel.Owner``.
 
-    def begin(self, channel: WebSocketConnection) -> None:
+    def begin(self, connection: WebSocketConnection) -> None:
         """Take over a connection whose handshake is complete."""
-        self.channel = channel
-        channel.open(self)
+        self.connection = connection
+        connection.open(self)
         self.opened()
 
-    def gone(self) -> None:
-        """See ``channel.Owner``."""
-        self.channel = None
+    def closed(self) -> None:
+        """See ``handlers.MessageHandler``."""
+        self.connection = None
         self._finish(AnswerKind.LOST, {})
         self.lost()
 
-    def stirred(self, kind: Opcode) -> None:
-        """See ``channel.Owner``."""
+    def control_received(self, kind: Opcode) -> None:
+        """See ``handlers.MessageHandler``."""
         if kind is Opcode.BINARY:
             self.rejected("binary")
 
     def crashed(self, error: Exception) -> None:
-        """See ``channel.Owner`` and ``timing_wheel.Timed``: whatever it was, this connection alone pays for it."""
-        if self._hub.crash_lines.take(self._hub.poller.now):  # who can bring one about can bring on thousands
-            log.error("station %s: an exception nobody expected; the connection is cut", self.peer, exc_info=error)
+        """See ``handlers.MessageHandler`` and ``timing_wheel.Timed``: it costs this connection alone."""
+        if self._context.crash_lines.take(self._context.poller.now):  # a peer that causes one can cause thousands
+            _log.error("unexpected exception, connection cut", station=self.peer, exc_info=error)
         try:
             self.rejected(CRASHED)
         finally:
             self.cut()
 
-    def take(self, raw: bytes) -> None:
+    def message_received(self, raw: bytes) -> None:
         """Deal with one whole message."""
         try:
             frame = read_usual(raw)
@@ -225,7 +225,7 @@ class Endpoint:
             self._take_odd(raw)
             return
         if type(frame) is CallFrame:
-            response = self.quick(frame)
+            response = self.serve_fast(frame)
             if response is None:
                 self._take_call(frame.id, frame.action, frame.payload, hash(raw))
             else:
@@ -274,11 +274,11 @@ class Endpoint:
         for an id, a CALLERROR without a code and elements too many are in the field (mobilityhouse/ocpp#436).
         """
         whose = id_of(message_id)
-        if self._waiting is None or whose not in ("", UNREADABLE_ID, self._waiting.id):
+        if self._pending is None or whose not in ("", UNREADABLE_ID, self._pending.id):
             self.rejected("late_answer")
         elif kind == MessageType.CALLERROR:
             self._finish(AnswerKind.ERROR, {}, body if isinstance(body, str) else "")
-        elif isinstance(body, dict) and whose == self._waiting.id:
+        elif isinstance(body, dict) and whose == self._pending.id:
             self._take_result(whose, orjson.dumps(body))
         else:
             self._refused_by_nonsense()
@@ -330,7 +330,7 @@ class Endpoint:
         return healed.payload
 
     def _take_result(self, message_id: str, raw: "bytes | msgspec.Raw") -> None:
-        waiting = self._waiting
+        waiting = self._pending
         if waiting is None or waiting.id != message_id:
             self.rejected("late_answer")
             return
@@ -381,9 +381,9 @@ class Endpoint:
         self._send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
 
     def _finish(self, kind: AnswerKind, payload: Json, code: str = "") -> None:
-        waiting, self._waiting = self._waiting, None
+        waiting, self._pending = self._pending, None
         if waiting is not None:
-            waiting.answered(Answer(kind, payload, code, self._hub.clock.now_s() - waiting.since_s))
+            waiting.answered(Answer(kind, payload, code, self._context.clock.now_s() - waiting.since_s))
 
     def _remember(self, message_id: "str | int", seen: int, answer: bytes) -> None:
         if len(answer) > _LONGEST_KEPT_BYTES:
@@ -395,5 +395,5 @@ class Endpoint:
             del recent[next(iter(recent))]
 
     def _send(self, frame: bytes) -> None:
-        if self.channel is not None:
-            self.channel.send(frame)
+        if self.connection is not None:
+            self.connection.send(frame)

@@ -270,13 +270,13 @@ def _check(version: Version, connector: int, draft: ProfileDraft) -> None:
 def _check_period(version: Version, period: Period) -> None:
     if period.limit_kw < 0.0 or period.discharge_limit_kw > 0.0:
         raise InputError("period", period, "a limit of 0 or more and a discharge limit of 0 or less")
-    told = set(_values(period, RateUnit.W, 1.0)) | ({"v2xFreqWattCurve"} if period.freq_watt else set())
+    stated = set(_values(period, RateUnit.W, 1.0)) | ({"v2xFreqWattCurve"} if period.freq_watt else set())
     if version is not Version.V21:
-        if told != {"limit"} or period.mode is not None:
+        if stated != {"limit"} or period.mode is not None:
             raise InputError("period", period, f"a limit, which is all {version.value} knows")
         return
     mode = period.mode or OperationMode.CHARGING_ONLY
-    missing, needless = _NEEDS.get(mode, frozenset()) - told, told - _TAKES[mode]
+    missing, needless = _NEEDS.get(mode, frozenset()) - stated, stated - _TAKES[mode]
     if missing or needless:
         raise InputError("period", period, f"what {mode.value} takes: {sorted(_TAKES[mode]) or 'nothing'}")
 

@@ -45,7 +45,7 @@ class Nameplate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plate:
+class NameplateRecord:
     """A ``Nameplate`` apart from its resource."""
 
     p_min_kw: float
@@ -55,8 +55,8 @@ class Plate:
 
 
 @lru_cache(maxsize=4096)
-def _plate(p_min_kw: float, p_max_kw: float, floor_kw: float, phases: int) -> Plate:
-    return Plate(p_min_kw, p_max_kw, floor_kw, phases)
+def _nameplate_record(p_min_kw: float, p_max_kw: float, floor_kw: float, phases: int) -> NameplateRecord:
+    return NameplateRecord(p_min_kw, p_max_kw, floor_kw, phases)
 
 
 def place_of(resource: Resource) -> tuple[str, int]:
@@ -95,7 +95,7 @@ class Nameplates:
         self._p_max_kw: FloatArray = np.empty(0)
         self._floor_kw: FloatArray = np.empty(0)
         self._safe_kw: FloatArray = np.empty(0)
-        self._told_kw: FloatArray = np.empty(0)
+        self._instructed_kw: FloatArray = np.empty(0)
         self._event_until_s: FloatArray = np.empty(0)
         self._phases: RowArray = np.empty(0, dtype=np.int32)
         self._connector: RowArray = np.empty(0, dtype=np.int32)
@@ -122,7 +122,7 @@ class Nameplates:
         self._floor_kw = np.append(self._floor_kw, [r.floor_kw for r in resources])
         safe_kw = [r.p_max_kw if math.isnan(r.default_kw) else r.default_kw for r in resources]
         self._safe_kw = np.append(self._safe_kw, safe_kw)
-        self._told_kw = np.append(self._told_kw, np.full(len(resources), np.nan))
+        self._instructed_kw = np.append(self._instructed_kw, np.full(len(resources), np.nan))
         self._event_until_s = np.append(self._event_until_s, np.zeros(len(resources)))
         self._phases = np.append(self._phases, np.array([r.phases for r in resources], dtype=np.int32))
         self._connector = np.append(self._connector, np.array([number for _, number in places], dtype=np.int32))
@@ -160,9 +160,9 @@ class Nameplates:
         found[known] = self._connector[rows[known]]
         return found
 
-    def plate(self, row: int) -> Plate:
+    def nameplate(self, row: int) -> NameplateRecord:
         """Return the nameplate of a row."""
-        return _plate(
+        return _nameplate_record(
             float(self._p_min_kw[row]),
             float(self._p_max_kw[row]),
             float(self._floor_kw[row]),
@@ -171,13 +171,13 @@ class Nameplates:
 
     def default_kw(self, row: int) -> float:
         """Return what lies underneath at a row: as last instructed, else its safe default."""
-        told_kw = float(self._told_kw[row])
-        return float(self._safe_kw[row]) if math.isnan(told_kw) else told_kw
+        instructed_kw = float(self._instructed_kw[row])
+        return float(self._safe_kw[row]) if math.isnan(instructed_kw) else instructed_kw
 
     def remember_default(self, row: int, power_kw: float) -> None:
         """State what lies underneath at a row; raises UnknownIdError."""
         self._must_be_ours(row)
-        self._told_kw[row] = power_kw
+        self._instructed_kw[row] = power_kw
 
     def mark_events(self, rows: RowArray, until_s: FloatArray) -> None:
         """State until when rows take part in a request, shape ``(n,)`` each; 0 ends it."""

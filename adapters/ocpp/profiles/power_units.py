@@ -28,7 +28,7 @@ class RateUnit(StrEnum):
 
 
 @dataclass(slots=True)
-class Told:
+class WireValue:
     """A limit or setpoint as written to a station; one is made for every instruction, and nobody changes it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Supply:
         resource: Nameplate,
         step: float = FINEST_STEP,
         car_v: float = math.nan,
-    ) -> Told:
+    ) -> WireValue:
         """Return a ceiling for ``resource``: cut to its nameplate, rounded down, 0 or at least its floor.
 
         The floor is the resource's own; on AC (any resource with a floor) never below 6 A, whatever it states.
@@ -86,20 +86,20 @@ class Supply:
         ceiling_kw = min(max(power_kw, 0.0), max(resource.p_max_kw, 0.0))
         if unit is RateUnit.A and is_dc(resource) and ceiling_kw >= resource.p_max_kw:
             # Nothing is to be held back, whatever the car's voltage.
-            return Told(unit, _down(ceiling_kw * _W / DC_LEAST_V, step), ceiling_kw)
+            return WireValue(unit, _down(ceiling_kw * _W / DC_LEAST_V, step), ceiling_kw)
         per_kw = _W if unit is RateUnit.W else 1.0 / self.kw_per_a(resource, car_v)
         value = _down(ceiling_kw * per_kw, step)
         if ceiling_kw > 0.0 and resource.floor_kw > 0.0:
             floor = round(math.ceil((resource.floor_kw * per_kw - _SLACK) / step) * step, 1)
             value = max(value, floor if unit is RateUnit.W or is_dc(resource) else max(floor, MIN_AC_A))
-        return Told(unit, value, value / per_kw)
+        return WireValue(unit, value, value / per_kw)
 
-    def setpoint(self, power_kw: float, unit: RateUnit, resource: Nameplate, step: float = FINEST_STEP) -> Told:
+    def setpoint(self, power_kw: float, unit: RateUnit, resource: Nameplate, step: float = FINEST_STEP) -> WireValue:
         """Return the power to take, negative to discharge, within the nameplate and rounded towards zero."""
         target_kw = min(max(power_kw, resource.p_min_kw), resource.p_max_kw)
         per_kw = _W if unit is RateUnit.W else 1.0 / self.kw_per_a(resource)
         value = math.copysign(_down(abs(target_kw) * per_kw, step), target_kw)
-        return Told(unit, value, value / per_kw)
+        return WireValue(unit, value, value / per_kw)
 
 
 def is_dc(resource: Nameplate) -> bool:

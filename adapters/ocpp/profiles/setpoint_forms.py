@@ -67,7 +67,7 @@ class Choice:
     ceiling: bool = False
 
 
-def ways(choice: Choice) -> Iterator[SetpointForm]:
+def forms(choice: Choice) -> Iterator[SetpointForm]:
     """Iterate ways: the best known, then one thing changed at a time, then purpose and unit together."""
     best = SetpointForm(
         purpose=choice.purposes[0],
@@ -88,8 +88,8 @@ def ways(choice: Choice) -> Iterator[SetpointForm]:
         yield replace(whole, phases=not choice.phases)
     yield from [*purposes, *units] if choice.proven else [*units, *purposes]
     for end in choice.ends[1:]:
-        yield from (replace(way, end=end) for way in (whole, *purposes))
+        yield from (replace(form, end=end) for form in (whole, *purposes))
     if choice.ceiling:
         yield replace(whole, setpoint=False)
-    for way in purposes:
-        yield from (replace(way, unit=unit) for unit in choice.units[1:])
+    for form in purposes:
+        yield from (replace(form, unit=unit) for unit in choice.units[1:])

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Json, Version
-from adapters.ocpp.messages.rpc import Endpoint, Hub
+from adapters.ocpp.messages.rpc import Endpoint, EndpointContext
 from adapters.ocpp.profiles.power_units import Supply
 from adapters.ocpp.simulated.call_queue import CallQueue, QueuedCall
 from adapters.ocpp.simulated.connector import CarSession, Connector
@@ -78,8 +78,8 @@ class StationEndpoint(Endpoint):
 
     __slots__ = ("_station",)
 
-    def __init__(self, station: "Station", hub: Hub) -> None:
-        super().__init__(station.dialect.version, hub)
+    def __init__(self, station: "Station", context: EndpointContext) -> None:
+        super().__init__(station.dialect.version, context)
         self._station = station
 
     @property
@@ -87,7 +87,7 @@ class StationEndpoint(Endpoint):
         """See ``Endpoint``."""
         return self._station.id
 
-    def quick(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station receives no frequent calls
+    def serve_fast(self, frame: CallFrame) -> bytes | None:  # noqa: ARG002 - a station receives no frequent calls
         """See ``Endpoint``."""
         return None
 

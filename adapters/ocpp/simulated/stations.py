@@ -13,10 +13,10 @@ from adapters.kit.backoff import Backoff
 from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.websocket.client_connect import ClientConnector
-from adapters.kit.websocket.connection import Switchboard, WebSocketConnection
+from adapters.kit.websocket.connection import ConnectionContext, WebSocketConnection
 from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
 from adapters.ocpp.messages.ocpp_j import Version
-from adapters.ocpp.messages.rpc import Hub
+from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.profiles.nameplates import place_of
 from adapters.ocpp.profiles.power_units import Supply
 from adapters.ocpp.simulated.connector import Connector
@@ -94,7 +94,7 @@ class OcppStations:
         self._dials: list[tuple[float, int, Station]] = []
         self._order = count()
         self._rng = np.random.default_rng(_SEED)
-        self._hub: Hub
+        self._context: EndpointContext
         self._dialing: set[str] = set()
 
     def __len__(self) -> int:
@@ -118,8 +118,8 @@ class OcppStations:
             for station in self._stations:
                 station.away = True
                 station.hang_up()
-            self._hub.wheel.stop()
-            self._hub.poller.close()
+            self._context.timers.stop()
+            self._context.poller.close()
 
     @property
     def connected(self) -> int:
@@ -141,18 +141,18 @@ class OcppStations:
     # Loop.
 
     async def _open_switchboard(self) -> None:
-        poller, wheel = Poller(), TimingWheel()
+        poller, timers = Poller(), TimingWheel()
         patience_wall_s = max(self.clock.wall(PATIENCE_S), LEAST_PATIENCE_WALL_S)
-        self._hub = Hub(
+        self._context = EndpointContext(
             clock=self.clock,
             poller=poller,
-            wheel=wheel,
+            timers=timers,
             ids=count(int(self.clock.now_s() * 1000.0)),
             patience_wall_s=patience_wall_s,
         )
-        wheel.start()
+        timers.start()
         poller.start()
-        await self._dialer.start(Switchboard(poller=poller, wheel=wheel, handshake_wall_s=HANDSHAKE_WALL_S))
+        await self._dialer.start(ConnectionContext(poller=poller, timers=timers, handshake_wall_s=HANDSHAKE_WALL_S))
 
     def _turn(self) -> None:
         self.readings = self.world.readings()
@@ -208,9 +208,9 @@ class OcppStations:
     def _connect(self, station: Station) -> None:
         station.attempts += 1
 
-        def opened(channel: WebSocketConnection) -> None:
+        def opened(connection: WebSocketConnection) -> None:
             self._dialing.discard(station.id)
-            StationEndpoint(station, self._hub).begin(channel)
+            StationEndpoint(station, self._context).begin(connection)
             if station.away:
                 station.hang_up()
             self._connect_due()  # a station that waits for a place need not wait for the next tick

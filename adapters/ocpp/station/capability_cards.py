@@ -64,7 +64,7 @@ class Abilities:
         """What stations alike have in common."""
         return self.version, self.vendor, self.model, self.firmware
 
-    def told(self, *, units: Sequence[RateUnit], max_stack_level: str, max_periods: str) -> "Abilities":
+    def with_stated(self, *, units: Sequence[RateUnit], max_stack_level: str, max_periods: str) -> "Abilities":
         """Return them with what a station states of its smart charging; nonsense stays unknown.
 
         W goes before A, but a unit that has been taken before all others; a level that was refused is not believed.

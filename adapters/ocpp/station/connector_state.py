@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping
 
-from adapters.ocpp.profiles.nameplates import Plate
+from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import MIN_AC_A, is_dc
 from adapters.ocpp.station.derived_power import DerivedPower
 from adapters.ocpp.station.energy_register import EnergyRegister
@@ -40,7 +40,7 @@ class ConnectorState:
     Args:
         connector: Its number.
         row: Its row in the fleet.
-        plate: Its nameplate.
+        nameplate: Its nameplate.
 
     Attributes:
         register: Energy taken in.
@@ -59,15 +59,15 @@ class ConnectorState:
     __slots__ = (
         *("_others", "_port", "_state", "awaits_register", "by_main_meter", "car_v", "connector"),
         *("derived", "is_dc", "pause", "paused"),
-        *("plate", "power_kw", "power_s", "register", "row", "state_s", "volts"),
+        *("nameplate", "power_kw", "power_s", "register", "row", "state_s", "volts"),
     )
 
-    def __init__(self, connector: int, row: int, plate: Plate, volts: float) -> None:
+    def __init__(self, connector: int, row: int, nameplate: NameplateRecord, volts: float) -> None:
         self.connector = connector
         self.row = row
-        self.plate = plate
+        self.nameplate = nameplate
         self.volts = volts
-        self.register = EnergyRegister(plate.p_max_kw)
+        self.register = EnergyRegister(nameplate.p_max_kw)
         self.power_kw = math.nan
         self.power_s = -math.inf
         self.derived: DerivedPower | None = None
@@ -77,7 +77,7 @@ class ConnectorState:
         self.awaits_register = False
         self.by_main_meter = False
         self.car_v = math.nan
-        self.is_dc = is_dc(plate)
+        self.is_dc = is_dc(nameplate)
         self._port = 0
         self._state = ""
         self._others: dict[int, str] | None = None
@@ -85,8 +85,8 @@ class ConnectorState:
     @property
     def least_kw(self) -> float:
         """Least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
-        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * self.volts * self.plate.phases / 1000.0
-        return max(self.plate.floor_kw, least_kw)
+        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * self.volts * self.nameplate.phases / 1000.0
+        return max(self.nameplate.floor_kw, least_kw)
 
     @property
     def metered(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is written down of a station: instructions, values in force, transactions; and what all are lent."""
+"""Records of a station: instructions, installed profiles, transactions; and the services all stations share."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters.kit.batching import Batcher
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.nameplates import Nameplates
-from adapters.ocpp.profiles.power_units import Supply
+from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from adapters.ocpp.station.capability_cards import CapabilityCards
 from adapters.ocpp.station.station_troubles import StationTroubles
 from vpp.domain.session import Promise
@@ -17,27 +17,21 @@ from vpp.ports import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What a central system lends to everything that speaks for it.
+    """Services of the central system that all stations share.
 
     Attributes:
-        lease: Told of every dispatch value in force: end of the lease and row.
-        control_test: Stations of an unknown make are put to the control test.
-        dynamic: Dispatch values of OCPP 2.1 stations are dynamic profiles, updated in place.
-        max_offline_s: How long a 2.1 station may keep a dispatch value without a connection; ``None`` for its lease.
+        lease: Called with end of lease and row for every dispatch value that is installed.
     """
 
     clock: Clock
-    coalescer: Batcher
-    supply: Supply
-    plates: Nameplates
+    batcher: Batcher
+    nameplates: Nameplates
     cards: CapabilityCards
     troubles: StationTroubles
+    profiles: ProfilePolicy
     sample_interval_s: int
     boot_interval_s: int
     lease: Callable[[float, int], None]
-    control_test: bool = False
-    dynamic: bool = False
-    max_offline_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +59,8 @@ class Command:
 
 
 @dataclass(slots=True, kw_only=True)
-class Lease:
-    """A dispatch value in force at a station, carried by one profile. It is replaced, never changed.
+class InstalledProfile:
+    """A dispatch value that a station holds, carried by one charging profile. It is replaced, never changed.
 
     Attributes:
         since_s: When the station took it.

@@ -11,16 +11,16 @@ class StationTroubles:
     """Masks of ``vpp.domain.trouble`` by row, kept for rows that have a trouble alone.
 
     Args:
-        coalescer: Takes the samples of ``Quantity.TROUBLES``.
+        batcher: Takes the samples of ``Quantity.TROUBLES``.
         now_s: Epoch seconds of the clock the service lives by.
 
     Attributes:
-        noticed: Told of every change: row, trouble, whether it is there.
+        on_change: Told of every change: row, trouble, whether it is there.
     """
 
-    def __init__(self, coalescer: Batcher, now_s: Callable[[], float]) -> None:
-        self.noticed: Callable[[int, Trouble, bool], None] | None = None
-        self._coalescer = coalescer
+    def __init__(self, batcher: Batcher, now_s: Callable[[], float]) -> None:
+        self.on_change: Callable[[int, Trouble, bool], None] | None = None
+        self._batcher = batcher
         self._now_s = now_s
         self._masks: dict[int, int] = {}
 
@@ -38,13 +38,13 @@ class StationTroubles:
         after = before | 1 << trouble if present else before & ~(1 << trouble)
         if after != before:
             self._keep(row, after)
-            self.tell(row)
-            if self.noticed is not None:
-                self.noticed(row, trouble, present)
+            self.report(row)
+            if self.on_change is not None:
+                self.on_change(row, trouble, present)
 
-    def tell(self, row: int) -> None:
+    def report(self, row: int) -> None:
         """Pass on the mask of a row as it is, also where it has none: another process may have said otherwise."""
-        self._coalescer.sample(row, Quantity.TROUBLES, float(self.mask(row)), self._now_s())
+        self._batcher.sample(row, Quantity.TROUBLES, float(self.mask(row)), self._now_s())
 
     def forget(self, rows: Iterable[int]) -> None:
         """Drop the masks of rows whose station has gone to another process, which speaks for them now."""

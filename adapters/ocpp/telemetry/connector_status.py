@@ -15,124 +15,124 @@ LATE_STATE_S = 60.0
 _AVAILABILITY = "AvailabilityState"
 
 
-def stated(charger: StationState, connector: int, state: str, stamp: object, port: int = 1) -> None:
+def stated(station: StationState, connector: int, state: str, stamp: object, port: int = 1) -> None:
     """Take the state of a connector.
 
     Args:
-        charger: Its station.
+        station: Its station.
         connector: Connector (1.6) or EVSE (2.x); 0 is the station as a whole.
         state: Its ``status`` (1.6) or ``connectorStatus`` (2.x).
         stamp: The station's stamp.
         port: Connector of the EVSE (2.x), which has as many states as connectors (G01).
     """
     stamp_s = parse_stamp(stamp)
-    at_s = charger.instant(stamp_s)
-    charger.speaks_of(connector)
+    at_s = station.instant(stamp_s)
+    station.note_connector(connector)
     if connector == 0:
-        _stated_whole(charger, state)
+        _stated_whole(station, state)
         return
-    post = charger.post(connector)
-    if post is None or _is_history(charger, post, at_s, stamp_s):
+    point = station.point(connector)
+    if point is None or _is_history(station, point, at_s, stamp_s):
         return
-    post.state_s = max(post.state_s, at_s)
-    first = not post.states
-    post.put_state(port, state)
+    point.state_s = max(point.state_s, at_s)
+    first = not point.states
+    point.put_state(port, state)
     if state == "Preparing":  # nothing runs there, whatever ran before
-        charger.doubt(connector)
+        station.doubt(connector)
     if state in PLUGGED:
-        plugged(charger, connector, at_s, here=True)
+        plugged(station, connector, at_s, here=True)
     elif state == "Available":
-        _freed(charger, post, port, at_s)
+        _freed(station, point, port, at_s)
     if state in PLUGGED and state != "Occupied":
-        post.paused = state in PAUSED
-    if first or _outage(charger, post) != _told_outage(charger, post):
-        _tell_outage(charger, post)
+        point.paused = state in PAUSED
+    if first or _outage(station, point) != _reported_outage(station, point):
+        _report_outage(station, point)
 
 
-def _stated_whole(charger: StationState, state: str) -> None:
+def _stated_whole(station: StationState, state: str) -> None:
     """Take the state of a station as a whole, which goes for all its connectors."""
     outage = state if state in OUTAGES else ""
-    if outage != charger.outage:
-        charger.outage = outage
-        for post in charger.every_post():
-            _tell_outage(charger, post)
+    if outage != station.outage:
+        station.outage = outage
+        for point in station.every_point():
+            _report_outage(station, point)
 
 
-def plugged(charger: StationState, connector: int, at_s: float, *, here: bool) -> None:
+def plugged(station: StationState, connector: int, at_s: float, *, here: bool) -> None:
     """Pass on that a car is or is not plugged in; without one a transaction cannot go on."""
-    post = charger.post(connector)
-    if post is None:
+    point = station.point(connector)
+    if point is None:
         return
-    charger.services.coalescer.sample(post.row, Quantity.PLUGGED, float(here), at_s)
-    running = charger.transactions.get(connector)
+    station.services.batcher.sample(point.row, Quantity.PLUGGED, float(here), at_s)
+    running = station.transactions.get(connector)
     if running is not None and not here:
-        transactions.end(charger, running.id, at_s)
+        transactions.end(station, running.id, at_s)
 
 
-def notified(charger: StationState, payload: Json) -> Json:
+def notified(station: StationState, payload: Json) -> Json:
     """Take a NotifyEvent: 2.1 stations may state availability so rather than by StatusNotification (G01)."""
     for event in payload["eventData"]:
         component, evse = event["component"]["name"], event["component"].get("evse")
         if event["variable"]["name"] != _AVAILABILITY:
             continue
         if evse is not None and component in ("Connector", "EVSE"):
-            stated(charger, evse["id"], event["actualValue"], event["timestamp"], evse.get("connectorId", 1))
+            stated(station, evse["id"], event["actualValue"], event["timestamp"], evse.get("connectorId", 1))
         elif component == "ChargingStation":
-            stated(charger, 0, event["actualValue"], event["timestamp"])
+            stated(station, 0, event["actualValue"], event["timestamp"])
     return {}
 
 
-def _is_history(charger: StationState, post: ConnectorState, at_s: float, stamp_s: float) -> bool:
+def _is_history(station: StationState, point: ConnectorState, at_s: float, stamp_s: float) -> bool:
     """Tell whether a state is older than what is known of its connector.
 
     A state from before the running transaction began is, however fresh, if both clocks say so: ours may have been
     wrong about the station's a moment ago, and the station's may have been set.
     """
-    running = charger.transactions.get(post.connector)
+    running = station.transactions.get(point.connector)
     if running is not None and stamp_s < running.stamp_s - STAMP_S and at_s < running.began_s - STAMP_S:
         return True
-    if charger.services.clock.now_s() - at_s <= LATE_STATE_S:
+    if station.services.clock.now_s() - at_s <= LATE_STATE_S:
         return False
-    newest_s = post.state_s if running is None else max(post.state_s, running.began_s, running.last_s)
+    newest_s = point.state_s if running is None else max(point.state_s, running.began_s, running.last_s)
     return at_s < newest_s - STAMP_S
 
 
-def _freed(charger: StationState, post: ConnectorState, port: int, at_s: float) -> None:
+def _freed(station: StationState, point: ConnectorState, port: int, at_s: float) -> None:
     """Let the car go that was at ``port``; one at another connector of the EVSE stays."""
-    running = charger.transactions.get(post.connector)
-    known = running is None or running.port or (post.states.keys() == {port} and port > 1)
+    running = station.transactions.get(point.connector)
+    known = running is None or running.port or (point.states.keys() == {port} and port > 1)
     elsewhere = running is not None and known and running.port != port
-    if not post.taken and not elsewhere:
-        plugged(charger, post.connector, at_s, here=False)
+    if not point.taken and not elsewhere:
+        plugged(station, point.connector, at_s, here=False)
 
 
-def _outage(charger: StationState, post: ConnectorState) -> Trouble | None:
+def _outage(station: StationState, point: ConnectorState) -> Trouble | None:
     """Return why nothing can be had of a connector, ``None`` where something can."""
-    running = charger.transactions.get(post.connector)
-    return charger.whole_outage or post.outage(0 if running is None else running.port)
+    running = station.transactions.get(point.connector)
+    return station.whole_outage or point.outage(0 if running is None else running.port)
 
 
-def _told_outage(charger: StationState, post: ConnectorState) -> Trouble | None:
-    told = (one for one in (Trouble.FAULTED, Trouble.OUT_OF_SERVICE) if charger.troubles.has(post.row, one))
-    return next(told, None)
+def _reported_outage(station: StationState, point: ConnectorState) -> Trouble | None:
+    reported = (one for one in (Trouble.FAULTED, Trouble.OUT_OF_SERVICE) if station.troubles.has(point.row, one))
+    return next(reported, None)
 
 
-def _tell_outage(charger: StationState, post: ConnectorState) -> None:
+def _report_outage(station: StationState, point: ConnectorState) -> None:
     """Say what can be had of a connector: nothing while it is faulted or out of service (1.6 4.9)."""
-    outage, now_s = _outage(charger, post), charger.services.clock.now_s()
+    outage, now_s = _outage(station, point), station.services.clock.now_s()
     for trouble in (Trouble.FAULTED, Trouble.OUT_OF_SERVICE):
-        charger.troubles.set(post.row, trouble, outage is trouble)
-    sample = charger.services.coalescer.sample
-    sample(post.row, Quantity.P_MAX_KW, post.plate.p_max_kw if outage is None else 0.0, now_s)
-    if post.plate.p_min_kw < 0.0:
-        sample(post.row, Quantity.P_MIN_KW, post.plate.p_min_kw if outage is None else 0.0, now_s)
+        station.troubles.set(point.row, trouble, outage is trouble)
+    sample = station.services.batcher.sample
+    sample(point.row, Quantity.P_MAX_KW, point.nameplate.p_max_kw if outage is None else 0.0, now_s)
+    if point.nameplate.p_min_kw < 0.0:
+        sample(point.row, Quantity.P_MIN_KW, point.nameplate.p_min_kw if outage is None else 0.0, now_s)
 
 
-def charging_state(charger: StationState, evse: int, state: object) -> None:
+def charging_state(station: StationState, evse: int, state: object) -> None:
     """Take the chargingState of a 2.x transaction."""
-    post = charger.post(evse)
-    if post is not None and isinstance(state, str):
-        post.paused = state in PAUSED
+    point = station.point(evse)
+    if point is not None and isinstance(state, str):
+        point.paused = state in PAUSED
 
 
 def register_kwh(meter_wh: float) -> float:

@@ -121,36 +121,36 @@ _FACTORS: dict[tuple[str, str | None], tuple[int, float]] = {
 }
 
 
-def heartbeat(charger: StationState, payload: msgspec.Raw) -> bytes | None:
+def heartbeat(station: StationState, payload: msgspec.Raw) -> bytes | None:
     """Return the response to a heartbeat."""
     if bytes(payload) != _EMPTY:
         return None
-    return b'{"currentTime":"' + stamp(charger.services.clock.now_s()).encode() + b'"}'
+    return b'{"currentTime":"' + stamp(station.services.clock.now_s()).encode() + b'"}'
 
 
-def meter_values_16(charger: StationState, payload: msgspec.Raw) -> bytes | None:
+def meter_values_16(station: StationState, payload: msgspec.Raw) -> bytes | None:
     """Take one reading whose power is metered as a total and whose numbers are numbers; most are."""
     try:
         message = _read_meter_values(payload)
     except msgspec.MsgspecError:
         return None
-    post = charger.known_post(message.connector)
-    if post is None or post.by_main_meter or post.is_dc or len(message.readings) != 1:
+    point = station.known_point(message.connector)
+    if point is None or point.by_main_meter or point.is_dc or len(message.readings) != 1:
         return None
     reading = message.readings[0]
     values = _values(reading.sampled)
     if values is None:
         return None
-    clock, services = charger.clock, charger.services
+    clock, services = station.clock, station.services
     at_s = clock.live(services.clock.now_s(), parse_stamp(reading.timestamp))
     if clock.changed:
-        charger.tell_clock()
-    _take(charger, post, values, at_s)
-    running = charger.transactions.get(message.connector)
+        station.report_clock()
+    _take(station, point, values, at_s)
+    running = station.transactions.get(message.connector)
     if running is not None and running.number == message.transaction and not running.doubtful:
         running.last_s = at_s
     elif 0 < message.transaction <= transactions.LARGEST_ID:
-        transactions.named(charger, post, str(message.transaction), at_s, values[_POWER])
+        transactions.named(station, point, str(message.transaction), at_s, values[_POWER])
     return _EMPTY
 
 
@@ -183,22 +183,22 @@ def _values(sampled: list[Sampled16]) -> tuple[float, float, float] | None:
     return None if math.isnan(power_kw) else (power_kw, energy_kwh, soc)
 
 
-def _take(charger: StationState, post: ConnectorState, values: tuple[float, float, float], at_s: float) -> None:
+def _take(station: StationState, point: ConnectorState, values: tuple[float, float, float], at_s: float) -> None:
     """Pass on a reading, and keep track of what it says of the car."""
     power_kw, energy_kwh, soc = values
-    coalescer = charger.services.coalescer
+    batcher = station.services.batcher
     if not math.isnan(energy_kwh):
-        register = post.register
+        register = point.register
         register.take(energy_kwh, at_s)
         energy_kwh = register.total_kwh if at_s >= register.at_s else math.nan
-        if post.awaits_register:
-            transactions.metered_from(charger, post)
-    coalescer.reading(post.row, power_kw, energy_kwh, at_s)
+        if point.awaits_register:
+            transactions.metered_from(station, point)
+    batcher.reading(point.row, power_kw, energy_kwh, at_s)
     if not math.isnan(soc):
-        coalescer.sample(post.row, Quantity.SOC, soc, at_s)
-    if at_s >= post.power_s:
-        post.power_kw, post.power_s = power_kw, at_s
-        if post.derived is not None:
-            readings.metered_again(charger, post)
-    if charger.leases or post.pause is not None:
-        readings.watch(charger, post, power_kw, at_s)
+        batcher.sample(point.row, Quantity.SOC, soc, at_s)
+    if at_s >= point.power_s:
+        point.power_kw, point.power_s = power_kw, at_s
+        if point.derived is not None:
+            readings.metered_again(station, point)
+    if station.installed or point.pause is not None:
+        readings.watch(station, point, power_kw, at_s)

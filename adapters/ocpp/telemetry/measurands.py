@@ -13,17 +13,17 @@ TAKEN = frozenset({"Accepted", "RebootRequired"})
 REBOOT = "RebootRequired"
 
 
-def lists_to_try(told: str | None, wanted: Sequence[str] = WANTED) -> list[str]:
+def lists_to_try(reported: str | None, wanted: Sequence[str] = WANTED) -> list[str]:
     """Return the lists to ask for in turn until one is taken; none where all that is wanted is there already.
 
     What a station measures beyond it stays on the list. A shorter list comes last, and only where something is
     missing that no control can do without.
 
     Args:
-        told: What the station measures now, ``None`` where it does not say.
+        reported: What the station measures now, ``None`` where it does not say.
         wanted: What is wanted.
     """
-    words = () if told is None else (part.strip() for part in told.split(","))
+    words = () if reported is None else (part.strip() for part in reported.split(","))
     has = [word for word in words if word]
     if set(has) >= set(wanted) or set(has) == set(NEEDED):  # the latter: the rest was refused before
         return []

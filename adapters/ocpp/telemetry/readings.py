@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp
-from adapters.ocpp.station import transactions
+from adapters.ocpp.station import limit_compliance, transactions
 from adapters.ocpp.station.connector_state import ConnectorState
 from adapters.ocpp.station.derived_power import DerivedPower
-from adapters.ocpp.station.station_state import OBEYED_WITHIN_KW, StationState
+from adapters.ocpp.station.limit_compliance import OBEYED_WITHIN_KW
+from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.telemetry.sampled_values import Metering, begun_register, direct_volts, read_samples
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
@@ -39,35 +40,35 @@ class Metered(NamedTuple):
 NOTHING = Metered(math.nan, math.nan, math.nan)
 
 
-def metered(charger: StationState, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
+def metered(station: StationState, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
     """Pass on readings of a connector.
 
     Args:
-        charger: Its station.
+        station: Its station.
         connector: Connector (1.6) or EVSE (2.x); 0 is the station's own meter.
         readings: MeterValues in any order.
         queued: They may be old news: what is kept of a transaction, or was, while there was no connection.
     """
-    post = charger.metering_post(connector)
-    if post is None or not readings:
+    point = station.metered_point(connector)
+    if point is None or not readings:
         return NOTHING
-    coalescer = charger.services.coalescer
+    batcher = station.services.batcher
     metering = Metering(
-        volts=charger.services.supply.volts,
-        phases=post.plate.phases,
-        p_max_kw=post.plate.p_max_kw,
-        is_dc=post.is_dc,
-        shared_inlet=len(charger.rows) > 1,
-        rejected=lambda: coalescer.rejected("sample"),
+        volts=station.services.profiles.supply.volts,
+        phases=point.nameplate.phases,
+        p_max_kw=point.nameplate.p_max_kw,
+        is_dc=point.is_dc,
+        shared_inlet=len(station.rows) > 1,
+        rejected=lambda: batcher.rejected("sample"),
     )
     newest = NOTHING
-    for at_s, reading in _in_order(charger, readings, queued=queued):
+    for at_s, reading in _in_order(station, readings, queued=queued):
         sampled = reading["sampledValue"]
-        power_kw, energy_kwh = _take(charger, post, dict(read_samples(sampled, metering)), at_s)
-        if post.is_dc:
-            post.car_v = direct_volts(sampled, post.car_v)
-        if post.awaits_register:
-            transactions.metered_from(charger, post, begun_register(sampled, metering))
+        power_kw, energy_kwh = _take(station, point, dict(read_samples(sampled, metering)), at_s)
+        if point.is_dc:
+            point.car_v = direct_volts(sampled, point.car_v)
+        if point.awaits_register:
+            transactions.metered_from(station, point, begun_register(sampled, metering))
         newest = Metered(
             at_s,
             newest.power_kw if math.isnan(power_kw) else power_kw,
@@ -76,73 +77,73 @@ def metered(charger: StationState, connector: int, readings: Sequence[Json], *, 
     return newest
 
 
-def _in_order(charger: StationState, readings: Sequence[Json], *, queued: bool) -> list[tuple[float, Json]]:
+def _in_order(station: StationState, readings: Sequence[Json], *, queued: bool) -> list[tuple[float, Json]]:
     """Return readings by the time they were made; the newest alone speaks for the station's clock."""
-    now_s, clock = charger.services.clock.now_s(), charger.clock
+    now_s, clock = station.services.clock.now_s(), station.clock
     stamped = sorted(
         ((parse_stamp(reading.get("timestamp")), reading) for reading in readings),
         key=lambda one: -math.inf if math.isnan(one[0]) else one[0],
     )
-    newest_s = clock.queued(now_s, stamped[-1][0]) if queued else charger.instant(stamped[-1][0])
+    newest_s = clock.queued(now_s, stamped[-1][0]) if queued else station.instant(stamped[-1][0])
     older = [(clock.queued(now_s, stamp_s), reading) for stamp_s, reading in stamped[:-1]]
     return [*((min(at_s, newest_s), reading) for at_s, reading in older), (newest_s, stamped[-1][1])]
 
 
 def _take(
-    charger: StationState, post: ConnectorState, found: dict[Quantity, float], at_s: float
+    station: StationState, point: ConnectorState, found: dict[Quantity, float], at_s: float
 ) -> tuple[float, float]:
     """Pass on one reading; return its power, metered or derived, and its register, each NaN where it has none."""
-    sample, register = charger.services.coalescer.sample, post.register
+    sample, register = station.services.batcher.sample, point.register
     energy_kwh, power_kw = found.get(Quantity.ENERGY_KWH, math.nan), found.get(Quantity.POWER_KW, math.nan)
     if not math.isnan(energy_kwh):
         energy_kwh = register.take(energy_kwh, at_s)
         if at_s >= register.at_s:
-            sample(post.row, Quantity.ENERGY_KWH, register.total_kwh, at_s)
+            sample(point.row, Quantity.ENERGY_KWH, register.total_kwh, at_s)
     if not math.isnan(power_kw):
-        if at_s >= post.power_s:
-            post.power_kw, post.power_s = power_kw, at_s
-            if post.derived is not None:
-                metered_again(charger, post)
+        if at_s >= point.power_s:
+            point.power_kw, point.power_s = power_kw, at_s
+            if point.derived is not None:
+                metered_again(station, point)
     elif not math.isnan(energy_kwh):
-        power_kw = _derived(charger, post, at_s)
+        power_kw = _derived(station, point, at_s)
     if not math.isnan(power_kw):
-        sample(post.row, Quantity.POWER_KW, power_kw, at_s)
-        watch(charger, post, power_kw, at_s)
+        sample(point.row, Quantity.POWER_KW, power_kw, at_s)
+        watch(station, point, power_kw, at_s)
     if Quantity.SOC in found:
-        sample(post.row, Quantity.SOC, found[Quantity.SOC], at_s)
+        sample(point.row, Quantity.SOC, found[Quantity.SOC], at_s)
     return power_kw, energy_kwh
 
 
-def watch(charger: StationState, post: ConnectorState, power_kw: float, at_s: float) -> None:
+def watch(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
     """Compare power with what was asked for: is the limit kept, does the car wake?"""
-    exact = post.derived is None or post.derived.error_kw < OBEYED_WITHIN_KW
-    if charger.leases and exact:
-        charger.watched(post.row, power_kw, at_s)
-    if post.pause is not None and post.drew(power_kw, at_s):
-        charger.tell_sleep(post)
+    exact = point.derived is None or point.derived.error_kw < OBEYED_WITHIN_KW
+    if station.installed and exact:
+        limit_compliance.check(station, point.row, power_kw, at_s)
+    if point.pause is not None and point.drew(power_kw, at_s):
+        station.report_sleep(point)
 
 
-def metered_again(charger: StationState, post: ConnectorState) -> None:
+def metered_again(station: StationState, point: ConnectorState) -> None:
     """Hear that power is metered after all."""
-    post.derived = None
-    charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - it has it no more
+    point.derived = None
+    station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - it has it no more
 
 
-def _derived(charger: StationState, post: ConnectorState, at_s: float) -> float:
+def _derived(station: StationState, point: ConnectorState, at_s: float) -> float:
     """Return power from the rise of the register, NaN where it does not tell or power is metered besides."""
-    register = post.register
-    if at_s < register.at_s or post.plate.p_min_kw < 0.0:
+    register = point.register
+    if at_s < register.at_s or point.nameplate.p_min_kw < 0.0:
         return math.nan  # old, or a register that does not tell what is given back
-    if post.derived is None:
-        post.derived = DerivedPower(register.total_kwh, at_s)
+    if point.derived is None:
+        point.derived = DerivedPower(register.total_kwh, at_s)
         return math.nan
-    power_kw = post.derived.take(register.total_kwh, at_s, paused=post.paused)
-    unmetered_s = UNMETERED_INTERVALS * charger.services.sample_interval_s
-    if post.power_s > at_s - unmetered_s and not (post.paused and power_kw <= 0.0):
+    power_kw = point.derived.take(register.total_kwh, at_s, paused=point.paused)
+    unmetered_s = UNMETERED_INTERVALS * station.services.sample_interval_s
+    if point.power_s > at_s - unmetered_s and not (point.paused and power_kw <= 0.0):
         return math.nan
-    if not power_kw <= post.plate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
+    if not power_kw <= point.nameplate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
         return math.nan
-    if post.connector in charger.transactions:
-        charger.troubles.set(post.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
-    post.power_kw = power_kw
+    if point.connector in station.transactions:
+        station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
+    point.power_kw = power_kw
     return power_kw

@@ -27,7 +27,7 @@ def test_paths_are_parted_by_commas_and_reach_the_link() -> None:
     for shared_port in (False, True):
         link = links_of(settings, SYSTEM_CLOCK, shared_port=shared_port)[-1]
         assert isinstance(link, OcppLink)
-        assert link.paths.stations("/steve/websocket/CentralSystemService/CS-1") == ["CS-1"]
+        assert link.paths.devices("/steve/websocket/CentralSystemService/CS-1") == ["CS-1"]
 
 
 @pytest.mark.parametrize(

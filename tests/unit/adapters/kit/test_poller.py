@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from structlog.typing import EventDict
 
 from adapters.kit import poller
 from adapters.kit.poller import Poller
@@ -62,7 +63,7 @@ async def talk(ears: list[Ear]) -> None:
 async def test_a_crowd_is_served_without_being_handed_back_to_the_event_loop(
     ears: list[Ear], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "CROWD", len(ears))
+    monkeypatch.setattr(poller, "MANY_CONNECTIONS", len(ears))
     made, given = watching(ears, monkeypatch)
     await talk(ears)
     rests = asyncio.Queue[int]()
@@ -76,8 +77,8 @@ async def test_a_crowd_is_served_without_being_handed_back_to_the_event_loop(
 async def test_a_full_harvest_is_followed_by_another_without_a_rest(
     ears: list[Ear], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "CROWD", len(ears))
-    monkeypatch.setattr(poller, "_FULL", len(ears))
+    monkeypatch.setattr(poller, "MANY_CONNECTIONS", len(ears))
+    monkeypatch.setattr(poller, "_BUSY", len(ears))
     made, _ = watching(ears, monkeypatch)
     rests = asyncio.Queue[int]()
     made.before_rest(lambda: rests.put_nowait(made.wakes))
@@ -119,7 +120,7 @@ class Broken(Ear):
 
 @pytest.mark.parametrize("helpless", [False, True])
 async def test_one_connection_s_exception_is_its_own_and_the_poller_turns_on(
-    ears: list[Ear], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, helpless: bool
+    ears: list[Ear], monkeypatch: pytest.MonkeyPatch, logs: list[EventDict], *, helpless: bool
 ) -> None:
     made, _ = watching(ears, monkeypatch)
     broken = Broken()
@@ -131,7 +132,7 @@ async def test_one_connection_s_exception_is_its_own_and_the_poller_turns_on(
     broken.mouth.send(b"y")
     await talk(ears)
     assert broken.heard.empty() == helpless  # one that cannot even be given up is not listened to any more
-    assert len(caplog.records) == helpless
+    assert len(logs) == helpless
     made.close()
     broken.mouth.close()
     broken.sock.close()
@@ -149,7 +150,7 @@ async def test_the_age_of_the_last_turn_is_small_while_it_turns_and_grows_once_i
     made.start()
     while await rests.get() == now:
         pass  # nobody speaks; its own pulse wakes it
-    monkeypatch.setattr(made, "_harvest", lambda: 0)  # it is called, and serves nobody
+    monkeypatch.setattr(made, "_serve_ready", lambda: 0)  # it is called, and serves nobody
     served = made._pulse.served
     for _ in range(20):
         assert await rests.get() == served

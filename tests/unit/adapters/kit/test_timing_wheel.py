@@ -2,7 +2,7 @@
 
 import math
 
-import pytest
+from structlog.typing import EventDict
 
 from adapters.kit.timing_wheel import SLOT_WALL_S, TimingWheel
 
@@ -24,7 +24,7 @@ class Timed:
 
 def test_the_wheel_looks_when_something_is_due_and_never_early() -> None:
     wheel, one = TimingWheel(), Timed(1.0, 5.0)
-    wheel.look(one, 1.0)
+    wheel.schedule(one, 1.0)
     for step in range(100):
         wheel.advance(step * SLOT_WALL_S)
     assert len(one.looks) == 2
@@ -34,9 +34,9 @@ def test_the_wheel_looks_when_something_is_due_and_never_early() -> None:
 
 def test_an_earlier_deadline_goes_before_a_later_one_and_the_later_is_not_forgotten() -> None:
     wheel, one = TimingWheel(), Timed(1.0, 3.0)
-    wheel.look(one, 3.0)
-    wheel.look(one, 1.0)
-    wheel.look(one, 2.0)  # later than what is set: nothing to do
+    wheel.schedule(one, 3.0)
+    wheel.schedule(one, 1.0)
+    wheel.schedule(one, 2.0)  # later than what is set: nothing to do
     for step in range(60):
         wheel.advance(step * SLOT_WALL_S)
     assert len(one.looks) == 2
@@ -56,11 +56,11 @@ class Failing(Timed):
         raise ValueError(str(error))
 
 
-def test_one_deadline_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_deadline_that_fails_stops_no_other(logs: list[EventDict]) -> None:
     wheel, one, other = TimingWheel(), Failing(1.0, 2.0), Timed(1.0, 2.0)
-    wheel.look(one, 1.0)
-    wheel.look(other, 1.0)
+    wheel.schedule(one, 1.0)
+    wheel.schedule(other, 1.0)
     for step in range(40):
         wheel.advance(step * SLOT_WALL_S)
     assert (len(one.looks), len(other.looks)) == (1, 2)
-    assert len(caplog.records) == 1
+    assert len(logs) == 1

@@ -16,7 +16,7 @@ class Gateway:
     def __init__(self) -> None:
         self.wheel = TimingWheel()
         self.tidied: list[float] = []
-        self.leftovers = TlsMemory(self.wheel, lambda: self.tidied.append(self.now))
+        self.tls_memory = TlsMemory(self.wheel, lambda: self.tidied.append(self.now))
         self.now = 0.0
 
     def live(self, wall_s: float, *, handshakes_per_s: float = 0.0) -> None:
@@ -27,7 +27,7 @@ class Gateway:
             self.wheel.advance(self.now)
             owed += handshakes_per_s * SLOT_WALL_S
             while owed >= 1.0:
-                self.leftovers.shaken(self.now)
+                self.tls_memory.handshake_done(self.now)
                 owed -= 1.0
 
 
@@ -40,7 +40,7 @@ def test_a_rush_is_tidied_up_after_once_it_is_over() -> None:
 
     assert len(gateway.tidied) == 1
     assert gateway.tidied[0] <= 20.0 + 2.5 * WINDOW_WALL_S
-    assert math.isinf(gateway.leftovers.alarm)
+    assert math.isinf(gateway.tls_memory.alarm)
 
 
 def test_stations_that_flap_do_not_keep_a_rush_from_being_tidied_up_after() -> None:

@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import uvloop
 
+from adapters.kit.websocket.acceptor import EntryRules
+from adapters.kit.websocket.paths import Paths
+from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.security import KeyTable
-from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.central_system.server import DEFAULT_PATHS, OcppLink
+from adapters.ocpp.central_system.session_policy import SessionPolicy
 from adapters.ocpp.messages.ocpp_j import stamp
 from adapters.ocpp.simulated.benchmark_peer import serve_peer
 from vpp.domain.setpoint import Layer, SetpointBatch
@@ -119,15 +123,16 @@ def keys_of(count: int) -> list[tuple[str, str]]:
 def link_of(table: KeyTable, port: int, *, setups_per_s: float, secured: Secured | None = None) -> OcppLink:
     """Return a central system that shares its ports with others."""
     return OcppLink(
-        host=HOST,
-        port=port,
         clock=SYSTEM_CLOCK,
-        authenticate=table,
-        reuse_port=True,
-        setups_per_s=setups_per_s,
-        call_timeout_s=60.0,
-        tls=None if secured is None else secured.server,
-        tls_port=None if secured is None else secured.port,
+        listening=Listening(
+            host=HOST,
+            port=port,
+            reuse_port=True,
+            tls=None if secured is None else secured.server,
+            tls_port=None if secured is None else secured.port,
+        ),
+        entry=EntryRules(paths=Paths(DEFAULT_PATHS), authenticate=table),
+        sessions=SessionPolicy(setups_per_s=setups_per_s, call_timeout_s=60.0),
     )
 
 

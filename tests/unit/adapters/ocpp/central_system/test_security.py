@@ -4,6 +4,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from structlog.typing import EventDict
 
 from adapters.kit.websocket.handshake import basic, password
 from adapters.kit.websocket.http_head import Request
@@ -48,9 +49,7 @@ def test_a_running_service_hears_of_new_and_revoked_keys(tmp_path: Path) -> None
     assert len(judge) == 0
 
 
-def test_a_file_that_is_broken_or_gone_leaves_the_keys_in_force(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_is_broken_or_gone_leaves_the_keys_in_force(tmp_path: Path, logs: list[EventDict]) -> None:
     table, out = tmp_path / "keys.npy", tmp_path / "out.csv"
     issue_keys(stations(tmp_path, "CP1"), table, out, renew=False)
     judge, key = KeyFile(table, table.with_suffix(".secret").read_bytes().strip()), issued(out)["CP1"]
@@ -60,7 +59,7 @@ def test_a_file_that_is_broken_or_gone_leaves_the_keys_in_force(
     assert judge("CP1", key)
     table.unlink()
     assert judge("CP1", key)
-    assert sum("stay in force" in line for line in caplog.messages) == 2
+    assert sum("stay in force" in line["event"] for line in logs) == 2
 
 
 def test_keys_are_never_written_over_others_and_never_without_their_secret(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_columns_know_every_row_and_station_before_and_after_growing() -> None:
     assert plates.rows_of("CP1") == {1: 0, 2: 3}
     assert plates.rows_of("G5999") == {1: 5999}
     assert plates.rows_of("NOBODY") == {}
-    assert (plates.connector(3), plates.plate(5000).p_max_kw) == (2, 5000.0)
+    assert (plates.connector(3), plates.nameplate(5000).p_max_kw) == (2, 5000.0)
     assert plates.connectors(np.array([3, 6000, 0, -1], dtype=np.int32)).tolist() == [2, 0, 1, 0]
     assert plates.default_kw(0) == 9.0
     plates.remember_default(0, 5.0)

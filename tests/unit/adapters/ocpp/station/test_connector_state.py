@@ -2,18 +2,18 @@
 
 import pytest
 
-from adapters.ocpp.profiles.nameplates import Plate
+from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.station.connector_state import WAKES_WITHIN_S, ConnectorState
 from vpp.domain.trouble import Trouble
 
 
-def post(p_max_kw: float = 11.0, floor_kw: float = 0.0) -> ConnectorState:
-    return ConnectorState(1, 0, Plate(0.0, p_max_kw, floor_kw, 3), 220.0)
+def point(p_max_kw: float = 11.0, floor_kw: float = 0.0) -> ConnectorState:
+    return ConnectorState(1, 0, NameplateRecord(0.0, p_max_kw, floor_kw, 3), 220.0)
 
 
 def paused(drew_kw: float = 11.0, limit_kw: float = 0.5) -> ConnectorState:
     """Return a post whose car was stopped by a limit at 0 s and may go on at 600 s."""
-    one = post()
+    one = point()
     one.power_kw = drew_kw
     one.limited(limit_kw, 0.0)
     one.drew(0.0, 60.0)
@@ -55,11 +55,11 @@ def test_time_under_another_pause_does_not_count() -> None:
 def test_what_stops_a_car_is_six_amperes_on_each_phase_or_a_kilowatt_of_direct_current(
     p_max_kw: float, least_kw: float
 ) -> None:
-    assert post(p_max_kw).least_kw == pytest.approx(least_kw)
+    assert point(p_max_kw).least_kw == pytest.approx(least_kw)
 
 
 def test_an_evse_gives_nothing_only_where_its_car_or_all_its_connectors_cannot() -> None:
-    one = post()
+    one = point()
     one.put_state(1, "Occupied")
     one.put_state(2, "Faulted")
     assert one.taken
