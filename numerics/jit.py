@@ -6,7 +6,7 @@ knows; a kernel decorated with this one keeps its own signature for its callers.
 numba caches machine code by the file of the kernel alone: a kernel that calls another one from another file keeps the
 old code of that one after it was changed. So the kernels of a room, a folder directly below a top-level package with
 all that it holds, are cached under a digest of all of them: whenever one changes, all of its room are compiled afresh.
-(Kernels that call another room's are not covered.)
+(Kernels that call those of another room than this folder are not covered.)
 """
 
 import hashlib
@@ -64,11 +64,12 @@ def _room(folder: Path) -> Path:
 
 @lru_cache
 def _digest(room: Path) -> str:
-    """Return the digest of all modules of a room that hold kernels."""
+    """Return the digest of all modules with kernels of a room and of this folder, which any room may call."""
     digest = hashlib.sha256()
-    for source in sorted(room.rglob("*.py")):
-        content = source.read_bytes()
-        if b"njit" in content:
-            digest.update(source.relative_to(room).as_posix().encode())
-            digest.update(content)
+    for folder in (room, Path(__file__).parent):
+        for source in sorted(folder.rglob("*.py")):
+            content = source.read_bytes()
+            if b"njit" in content:
+                digest.update(source.relative_to(folder).as_posix().encode())
+                digest.update(content)
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from numerics.jit import njit
+from numerics.mean_power import credit, mean_kw
 from vpp.domain.errors import InputError
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
@@ -172,7 +173,7 @@ class Tracker:
         """Return a copy of all that is known so far."""
         return TrackedIntervals(
             grid=self._grid,
-            mean_kw=self._on_all_rows(_over(self._energy_kws, self._covered_s, unknown=0.0)),
+            mean_kw=self._on_all_rows(mean_kw(self._energy_kws, self._covered_s, unknown=0.0)),
             covered_s=self._on_all_rows(self._covered_s),
             quality_count=self._quality_count.copy(),
             minutes=self.minutes(),
@@ -180,14 +181,16 @@ class Tracker:
 
     def minutes(self) -> MinuteSeries:
         """Return the minute series."""
-        measured_kw = _over(self._minute_kws, self._minute_s, unknown=np.nan)
+        measured_kw = mean_kw(self._minute_kws, self._minute_s)
         frozen_kw = np.repeat(self._total_kw, self._minutes_a_step)
-        baseline_kw = np.where(self._minute_s > 0.0, _over(self._baseline_kws, self._minute_s, unknown=0.0), frozen_kw)
+        baseline_kw = np.where(
+            self._minute_s > 0.0, mean_kw(self._baseline_kws, self._minute_s, unknown=0.0), frozen_kw
+        )
         return MinuteSeries(
             at_s=self._grid.start_s + SECONDS_PER_MINUTE * np.arange(len(measured_kw), dtype=np.float64),
             baseline_kw=baseline_kw,
             measured_kw=measured_kw,
-            target_kw=_over(self._target_kws, self._minute_s, unknown=np.nan),
+            target_kw=mean_kw(self._target_kws, self._minute_s),
             delivered_kw=self._sign * (baseline_kw - measured_kw),
             covered_s=self._minute_s.copy(),
         )
@@ -288,8 +291,7 @@ def _added(  # noqa: PLR0917 - a kernel takes arguments by position
     total_kw = 0.0
     for place in range(len(power_kw)):
         if known[place]:
-            energy_kws[place] += power_kw[place] * seconds
-            covered_s[place] += seconds
+            credit(energy_kws, covered_s, place, power_kw[place], seconds)
             total_kw += power_kw[place]
         else:
             total_kw += baseline_kw[place]
@@ -301,8 +303,3 @@ def _read_only(column: Column) -> Column:
     view = column.view()
     view.flags.writeable = False
     return view
-
-
-def _over(amount: FloatArray, seconds: FloatArray, *, unknown: float) -> FloatArray:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(seconds > 0.0, amount / seconds, unknown), dtype=np.float64)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
+from numerics.mean_power import credit, mean_kw
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.telemetry import CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
@@ -147,8 +148,7 @@ class MeteredMeans:
         """Return an interval as it stands, none where nothing was metered at all."""
         if not self._known_s[slot].any():
             return []
-        with np.errstate(invalid="ignore"):
-            means = self._energy_kws[slot] / self._known_s[slot]
+        means = mean_kw(self._energy_kws[slot], self._known_s[slot])
         return [(self._first_s + slot * STEP_S, means, np.minimum(self._known_s[slot] / STEP_S, 1.0))]
 
     def _roll(self) -> None:
@@ -241,5 +241,4 @@ def _credit(  # noqa: PLR0917 - a kernel takes arguments by position
         begin_s = first_s + slot * STEP_S
         overlap_s = min(until_s, begin_s + STEP_S) - max(from_s, begin_s)
         if overlap_s > 0.0:
-            energy_kws[slot, row] += kw * overlap_s
-            known_s[slot, row] += overlap_s
+            credit(energy_kws[slot], known_s[slot], row, kw, overlap_s)

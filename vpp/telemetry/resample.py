@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numerics.jit import njit
+from numerics.mean_power import hold, mean_kw
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
@@ -48,23 +48,13 @@ class IntervalMeans:
         return ended
 
     def _accumulate(self, until_s: float) -> None:
-        _add(self._power_kw, self._energy_kws, self._known_s, until_s - self._at_s)
+        hold(self._power_kw, self._energy_kws, self._known_s, until_s - self._at_s)
         self._at_s = until_s
 
     def _close(self) -> tuple[FloatArray, FloatArray]:
-        with np.errstate(invalid="ignore"):
-            means = self._energy_kws / self._known_s
+        means = mean_kw(self._energy_kws, self._known_s)
         share = self._known_s / self._step_s
         self._energy_kws = np.zeros_like(self._energy_kws)
         self._known_s = np.zeros_like(self._known_s)
         self._interval_s += self._step_s
         return means, share
-
-
-@njit()
-def _add(power_kw: FloatArray, energy_kws: FloatArray, known_s: FloatArray, elapsed_s: float) -> None:
-    """Let every known power hold for ``elapsed_s``."""
-    for row in range(len(power_kw)):
-        if not np.isnan(power_kw[row]):
-            energy_kws[row] += power_kw[row] * elapsed_s
-            known_s[row] += elapsed_s
