@@ -1,4 +1,4 @@
-"""What the tests of the Modbus link share: a fast clock, a sink, a small fleet, a device with quirks to switch on."""
+"""Parts of the tests of the Modbus link: a fast clock, a sink, a small fleet, a device with quirks to switch on."""
 
 import asyncio
 import math

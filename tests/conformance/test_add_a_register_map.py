@@ -1,4 +1,4 @@
-"""How a newcomer adds a Modbus device without SunSpec: a register map, as data, in ten minutes.
+"""The way of a newcomer to a Modbus device without SunSpec: a register map, as data, in ten minutes.
 
 The device is a battery controller with a three-phase meter, by its maker's manual: "input register 30013, float, low
 word first: active power in W, discharge positive; 30021, unsigned 32 bits: energy drawn in 0.1 kWh; holding register

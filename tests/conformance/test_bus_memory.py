@@ -1,4 +1,4 @@
-"""What a gateway finds in a device is the leader's to keep: durable before it says so, known to the next gateway."""
+"""Values a gateway finds in devices, kept by the leader: durable before it says so, known to the next gateway."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

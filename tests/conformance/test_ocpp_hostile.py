@@ -1,4 +1,4 @@
-"""What a peer may say that nobody expects: it costs that peer something, and no neighbour."""
+"""Messages nobody expects: they cost their sender something, and no neighbour."""
 
 import math
 

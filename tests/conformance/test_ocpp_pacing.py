@@ -1,4 +1,4 @@
-"""How often one connector is sent a profile: rises wait, next to nothing is not sent, cuts and leases never suffer."""
+"""The pace of profiles for one connector: rises wait, next to nothing is not sent, cuts and leases never suffer."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the settings promise of security is what stations meet: profiles 1, 2 and 3 as ``vpp serve`` runs them."""
+"""Security as the settings promise it and stations meet it: profiles 1, 2 and 3 as ``vpp serve`` runs them."""
 
 import ssl
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Where a station refuses one way of being given a value another is tried, and remembered; over real sockets."""
+"""Other forms of a setpoint where a station refuses one, tried and remembered; over real sockets."""
 
 import math
 from collections.abc import Callable

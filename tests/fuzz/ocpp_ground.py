@@ -1,4 +1,4 @@
-"""Where hostile stations meet the real central system, over real sockets, with a well-behaved station beside them."""
+"""A real central system for hostile stations, over real sockets, with a well-behaved station beside them."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Where the CPU time of a cycle goes at city scale: ``python -m tests.load.fast_loop [--share 0.1] [--profile]``.
+"""The CPU time of a cycle at city scale, by stage: ``python -m tests.load.fast_loop [--share 0.1] [--profile]``.
 
 Prints CPU milliseconds; asserts nothing.
 """

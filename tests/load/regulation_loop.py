@@ -1,4 +1,4 @@
-"""What following a regulation signal costs the real fast loop at city scale: ``python -m tests.load.regulation_loop``.
+"""The cost of regulation in the real fast loop at city scale: ``python -m tests.load.regulation_loop``.
 
 The engine of the service, a full cycle every 10 s and two ticks in between, outcomes heard at once. Prints CPU
 milliseconds; asserts nothing.

@@ -1,4 +1,4 @@
-"""What must hold whatever is asked: bounds, caps, promises, and a book that the journal rebuilds."""
+"""Invariants of dispatch: bounds, caps, promises, and a book that the journal rebuilds."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What holds for every baseline."""
+"""Invariants of every baseline."""
 
 from datetime import UTC, date, datetime
 

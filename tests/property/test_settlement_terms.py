@@ -1,4 +1,4 @@
-"""What holds for every settlement rule."""
+"""Invariants of every settlement rule."""
 
 import math
 from itertools import pairwise

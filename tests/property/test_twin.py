@@ -1,4 +1,4 @@
-"""What holds for any orders, limits and cars."""
+"""Invariants of the twin under any orders, limits and cars."""
 
 import numpy as np
 from hypothesis import given, settings

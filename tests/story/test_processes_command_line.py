@@ -1,4 +1,4 @@
-"""What the commands say: help, one line for what is wrong, exit codes, and a clean end on Ctrl-C."""
+"""The output of the commands: help, one line for what is wrong, exit codes, and a clean end on Ctrl-C."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""What the documents name exists: files and headings they link to, commands, settings."""
+"""The existence of everything the documents name: files and headings they link to, commands, settings."""
 
 import re
 from collections.abc import Iterator

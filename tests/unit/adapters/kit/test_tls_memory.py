@@ -1,4 +1,4 @@
-"""What a rush of TLS handshakes leaves behind."""
+"""Memory after a rush of TLS handshakes."""
 
 import ctypes
 import math

@@ -1,4 +1,4 @@
-"""What is reported of a unit, and that each loss and return is logged once."""
+"""Reports of a unit: each loss and return logged once."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""What is believed of a site's messages: live or kept, new or old, by which clock, field by field."""
+"""Messages of sites as they are believed: live or kept, new or old, by which clock, field by field."""
 
 from dataclasses import dataclass, field
 

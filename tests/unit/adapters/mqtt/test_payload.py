@@ -1,4 +1,4 @@
-"""What the MQTT messages hold, and how a wrong field is named."""
+"""MQTT payloads, and wrong fields named."""
 
 import math
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What the journal holds gives back every bit."""
+"""The record of a cycle, bit for bit through the journal."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What stood in a device is durable before anything is written to it, and comes back after a crash."""
+"""Values found in devices: durable before anything is written over them, recalled after a crash."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which gateway holds a row: the newest session, whatever arrives in whatever order."""
+"""Sessions of devices at gateways: the newest holds the row, whatever arrives in whatever order."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is compiled before the first cycle that matters."""
+"""Kernels compiled before the first cycle that matters."""
 
 from vpp.dispatch.allocation import plan_following, request_controller
 from vpp.dispatch.arbitration import assignment, guard

@@ -1,4 +1,4 @@
-"""What Prometheus is shown, and what the log says."""
+"""Metrics for Prometheus, and log lines as JSON."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What a request for regulation delivered, in units of what was reserved."""
+"""Delivered regulation in units of what was reserved."""
 
 from datetime import UTC, datetime
 

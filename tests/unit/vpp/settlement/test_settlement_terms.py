@@ -23,6 +23,27 @@ def test_the_four_amounts_of_a_short_delivery_in_sichuan() -> None:
     assert amounts == pytest.approx({"gross": 160.0, "penalty": 22.0, "net": 138.0, "distributable": 103.5})
 
 
+def test_the_mean_of_an_hour_weighs_each_step_by_the_time_it_was_held() -> None:
+    terms = SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0)
+    held_h = np.array([0.25, 0.25, 0.25, 0.05])
+    amounts = settle(np.array([100.0, 100.0, 100.0, 0.0]), 100.0, held_h, terms)
+    # 75 of 80 kWh, a ratio of 0.9375 that is above nine tenths; the plain mean of the steps would be 0.75.
+    assert (amounts["gross"], amounts["penalty"]) == (pytest.approx(150.0), 0.0)
+    raised = settle(np.full(4, 100.0), np.array([100.0, 100.0, 100.0, 200.0]), held_h, terms)
+    assert (raised["gross"], raised["penalty"]) == (pytest.approx(160.0), 0.0)
+
+
+def test_what_is_paid_stops_at_the_cap_of_a_band() -> None:
+    capped = BandRule(
+        name="capped",
+        version="1",
+        bands=(Band(lo=0.0, hi=1.0, pay_factor=1.0), Band(lo=1.0, hi=float("inf"), pay_factor=0.5, cap=1.2)),
+        period_steps=1,
+        source="",
+    )
+    assert [capped.paid_ratio(ratio) for ratio in (0.5, 1.0, 1.2, 1.4, 3.0)] == pytest.approx([0.5, 1.0, 1.1, 1.2, 1.2])
+
+
 def test_users_are_never_charged() -> None:
     amounts = settle(np.array([-20.0]), 100.0, 0.25, SettlementTerms(rule=SICHUAN, price_cny_per_kwh=2.0))
     assert amounts["net"] == pytest.approx(-49.5)

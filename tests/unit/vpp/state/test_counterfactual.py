@@ -1,4 +1,4 @@
-"""What charging sessions would have taken, followed snapshot by snapshot."""
+"""The counterfactual of charging sessions, followed snapshot by snapshot."""
 
 from dataclasses import replace
 

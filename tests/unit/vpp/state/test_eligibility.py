@@ -50,6 +50,12 @@ def stands(row: int, **changes: object) -> Standing:
         ({"measurable": False}, Standing.NO_BASELINE),
         ({"part": False}, Standing.NO_PART),
         ({"connected": False, "measurable": False}, Standing.DISCONNECTED),
+        ({"connected": False, "refusing": True}, Standing.DISCONNECTED),
+        ({"quality": Quality.STALE, "refusing": True}, Standing.STALE),
+        ({"connected": False, "troubles": mask_of((Trouble.FAULTED,))}, Standing.DISCONNECTED),
+        ({"quality": Quality.STALE, "troubles": mask_of((Trouble.FAULTED,))}, Standing.OUT_OF_SERVICE),
+        ({"refusing": True, "measurable": False}, Standing.REFUSING),
+        ({"part": False, "connected": False}, Standing.NO_PART),
     ],
 )
 def test_a_row_stands_by_the_first_reason_that_applies(changes: dict[str, object], found: Standing) -> None:

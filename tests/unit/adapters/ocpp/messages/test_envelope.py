@@ -1,4 +1,4 @@
-"""What of an OCPP-J frame can be read, and how deep it may go."""
+"""OCPP-J frames: their readable part, and their depth."""
 
 import orjson
 import pytest

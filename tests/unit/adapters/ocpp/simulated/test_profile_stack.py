@@ -1,4 +1,4 @@
-"""What a connector's profiles add up to."""
+"""The sum of a connector's profiles."""
 
 import math
 

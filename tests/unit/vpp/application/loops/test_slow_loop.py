@@ -1,4 +1,4 @@
-"""When the slow loop plans: not only on the quarter hour, where devices are known already."""
+"""The instants at which the slow loop plans: not only on the quarter hour, where devices are known already."""
 
 import asyncio
 from collections.abc import Mapping

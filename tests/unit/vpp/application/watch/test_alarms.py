@@ -1,4 +1,4 @@
-"""What is told at once, once when it begins and once when it ends."""
+"""Alarms: raised once when a condition begins, cleared once when it ends."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What is the matter with the service itself is told once when it begins and once when it ends, and shown."""
+"""Troubles of the service itself: announced once when they begin and once when they end, and shown."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace

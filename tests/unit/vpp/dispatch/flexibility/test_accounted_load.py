@@ -1,4 +1,4 @@
-"""What rows count for in a transformer's load, and that a wild meter moves its neighbours no further than that."""
+"""The power rows count with in a transformer's load; a wild meter moves its neighbours no further than that."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What is told between two full cycles: only what is inside every cap, to rows that are free or follow already."""
+"""Setpoints between two full cycles: inside every cap, for rows that are free or follow already."""
 
 from collections.abc import Sequence
 

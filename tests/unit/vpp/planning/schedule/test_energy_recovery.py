@@ -1,4 +1,4 @@
-"""How fast batteries may take back what was drawn for a request."""
+"""The rate at which batteries may take back what was drawn for a request."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What plans leave free for regulation."""
+"""The headroom that plans leave for regulation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What an order writes to a mapped device, within what its owner had set."""
+"""Writes of an order to a mapped device, within what its owner had set."""
 
 import math
 
