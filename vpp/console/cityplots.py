@@ -38,13 +38,13 @@ class CityDay:
     Attributes:
         at_s: Epoch seconds of each minute's begin.
         measured_kw: Net load by meters.
-        baseline_kw: By the settlement's baseline.
-        counterfactual_kw: Without any request, by the twin.
+        baseline_kw: Net load without the requests, by the settlement's baseline.
+        counterfactual_kw: Net load without the requests, by the twin.
         target_kw: Change due, positive up.
         delivered_kw: Change delivered, positive up.
         class_at_s: Epoch seconds of the class series' samples.
         class_change_kw: True cut of net load by resource class.
-        rebound_caps: From when until when which cap held.
+        rebound_caps: Begin and end, epoch seconds, and power of every rebound cap.
     """
 
     at_s: FloatArray
@@ -60,7 +60,7 @@ class CityDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadingBands:
-    """How loaded transformers were.
+    """Loading of the transformers over the day.
 
     Attributes:
         edges: Bounds of the bands of load as a share of the limit, shape ``(n + 1,)``.
@@ -112,7 +112,7 @@ def delivered(day: CityDay) -> Figure:
 
 
 def class_stack(day: CityDay) -> Figure:
-    """Draw who gave how much, by class: cuts stacked above zero, what came back below."""
+    """Draw the delivery by class: cuts stacked above zero, rebound below."""
     figure, axes = _canvas(2.9)
     names = [name for name, kw in day.class_change_kw.items() if np.abs(kw).max(initial=0.0) > 0.0]
     for part, sign in ((np.maximum, 1.0), (np.minimum, -1.0)):
@@ -128,7 +128,7 @@ def class_stack(day: CityDay) -> Figure:
 
 
 def loading(bands: LoadingBands) -> Figure:
-    """Draw how many minutes transformers spent at which share of their limit, with and without requests."""
+    """Draw the minutes that transformers spent at each share of their limit, with and without requests."""
     figure, axes = _canvas(2.7)
     dress(axes)
     middle = 0.5 * (bands.edges[1:] + bands.edges[:-1])
@@ -151,7 +151,7 @@ def loading(bands: LoadingBands) -> Figure:
 
 
 def rebound(day: CityDay) -> Figure:
-    """Draw how far net load went beyond the baseline."""
+    """Draw the net load above the baseline."""
     figure, axes = _canvas(2.4)
     axes.fill_between(
         day.at_s, 0.0, np.maximum(-day.delivered_kw, 0.0) / _MW, color=ORANGE, linewidth=0, label="settlement"

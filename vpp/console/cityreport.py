@@ -1,4 +1,4 @@
-"""The printable page of a whole city's day."""
+"""Printable page of a city's day."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from vpp.domain.request import DispatchRequest
 _CAPTIONS = {
     "net-load": "Net load of the fleet, with requests and without",
     "delivered": "Target and delivery",
-    "classes": "Who gave it",
+    "classes": "Delivery by resource class",
     "transformers": "Loading of transformers",
-    "rebound": "What came back",
+    "rebound": "Rebound above the baseline",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CityRequest:
-    """A request of the day with its measurement."""
+    """A request of the day and its measurement."""
 
     request: DispatchRequest
     performance: Performance
@@ -39,7 +39,7 @@ def render_city_day(
     Args:
         summary: As in ``summary.json``.
         pictures: Figures by name, see `vpp.console.cityplots.city_pictures`.
-        requests: Those that were committed to.
+        requests: Those that were committed.
     """
     drawn = [(_CAPTIONS[name], Markup(to_svg(figure, f"{name}-"))) for name, figure in pictures.items()]  # noqa: S704 - ours
     return _environment().get_template("city.html.j2").render(summary=summary, pictures=drawn, requests=requests)

@@ -1,4 +1,4 @@
-"""Pictures of a request: figure objects, never pyplot, so that any thread may draw and nothing is global.
+"""Pictures of a request: figure objects without pyplot, so that any thread may draw and nothing is global.
 
 Colours are Okabe and Ito's (2008), told apart by people who do not see red or green; dashes and markers say the same.
 """
@@ -89,7 +89,7 @@ def accuracy(request: DispatchRequest, performance: Performance) -> Figure:
 
 
 def rebound(request: DispatchRequest, performance: Performance, quote: Quote | None) -> Figure:
-    """Draw how far every interval after the hold went beyond baseline, with what was quoted and the cap."""
+    """Draw the rebound above baseline of every interval after the hold, with the quoted one and the cap."""
     after = [i for i in performance.intervals if i.phase in _AFTER_HOLD]
     figure = Figure(figsize=(_WIDTH_IN / 2, 2.5), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""The measurement and verification report of one request: a printable page, the same as JSON, and its picture."""
+"""Measurement and verification report of one request: printable page, JSON and picture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def render_report(
         request: The request with its history.
         performance: Its measurement, final or provisional.
         series: Minute means for the lines; steps of 15 minutes without.
-        quote: The answer that was committed to; the request's own if not given.
+        quote: The quote that was committed; the request's own if not given.
         shortfalls: Every shortfall that was flagged; the request's own if not given.
         title: Heading; the product and the request's id if not given.
     """
@@ -105,7 +105,7 @@ def plot_png(request: DispatchRequest, performance: Performance, *, series: Minu
 
 
 def days_left_out(baseline: Baseline) -> list[tuple[str, str]]:
-    """Return excluded days and reasons, neighbours of one reason on one line."""
+    """Return excluded days and reasons, adjacent days with one reason on one line."""
     lines: list[tuple[str, str]] = []
     for reason, group in groupby(baseline.excluded_days, key=lambda pair: pair[1]):
         days = [day for day, _ in group]
@@ -133,7 +133,7 @@ def _title(request: DispatchRequest) -> str:
 
 
 def _headline(request: DispatchRequest, performance: Performance) -> list[tuple[str, str, str]]:
-    """Return label, figure and what it means, the most important first."""
+    """Return label, figure and meaning, the most important first."""
     accepted = _committed_kw(request, performance)
     share = None if not accepted else performance.delivered_mean_kw / accepted
     return [
@@ -149,7 +149,7 @@ def _headline(request: DispatchRequest, performance: Performance) -> list[tuple[
 
 
 def _committed_kw(request: DispatchRequest, performance: Performance) -> float | None:
-    """Return what was promised; where it was changed under way, its mean over the hold."""
+    """Return the committed power; where it was revised under way, its mean over the hold."""
     due = [i.target_kw for i in performance.intervals if i.phase == RequestState.HOLDING]
     changed = any(revision.accepted_at is not None for revision in request.revisions)
     return sum(due) / len(due) if changed and due else request.accepted_kw
@@ -173,7 +173,7 @@ def _pictures(
 def _comparison(
     request: DispatchRequest, performance: Performance, quote: Quote | None
 ) -> list[tuple[str, float | None, str]]:
-    """Return name, power and meaning of what was asked, quoted, accepted and delivered."""
+    """Return name, power and meaning of the requested, quoted, accepted and delivered powers."""
     rows: list[tuple[str, float | None, str]] = [("Requested", request.draft.target_kw, "the dispatcher's target")]
     if quote is not None:
         rows += [

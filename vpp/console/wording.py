@@ -1,4 +1,4 @@
-"""How the console says numbers and times: units and the local offset always with them, unknown as a dash."""
+"""Wording of numbers and times: always with unit and local offset, unknown as a dash."""
 
 import math
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def words(name: str) -> str:
 
 
 def plain(value: object) -> object:
-    """Return anything of the vocabulary as JSON-like values; what is not a finite number becomes ``None``."""
+    """Return a value of the vocabulary as JSON-like values; a number that is not finite becomes ``None``."""
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):

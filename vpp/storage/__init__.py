@@ -1,1 +1,1 @@
-"""Durable memory: SQL schema, journal and metered intervals."""
+"""Durable memory: journal, registry, recorded frames and metered intervals in SQL, and the telemetry store."""

@@ -1,10 +1,10 @@
-"""The hash chain of the journal: canonical JSON, and what links one entry to the next.
+"""Hash chain of the journal: canonical JSON, and the link from one entry to the next.
 
 Each entry's hash covers the hash before it (Merkle 1979, Haber and Stornetta 1991)::
 
     sha256[k] = SHA-256(sha256[k-1] || canonical JSON of [sequence, kind, at_s, body])
 
-Canonical JSON has sorted keys, no white space and ``null`` for NaN and infinities, which JSON cannot say.
+Canonical JSON has sorted keys, no white space and ``null`` for NaN and infinities, which JSON lacks.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def canonical_json(body: Mapping[str, object]) -> str:
     """Return ``body`` with sorted keys and without white space, NaN as ``null``.
 
     Raises:
-        InputError: It holds something JSON cannot say.
+        InputError: It holds a value that JSON lacks.
     """
     try:
         return orjson.dumps(body, option=_CANONICAL, default=_plain).decode()

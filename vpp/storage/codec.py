@@ -1,9 +1,9 @@
-"""How a telemetry batch becomes bytes and back, exactly: columns, bytes sorted by significance, compressed.
+"""Lossless codec of telemetry frames: columns, bytes sorted by significance, compressed.
 
 Layout: ``VT``, version (uint8), number of samples (uint32, little-endian), then the compressed columns ``rows`` (int32,
 differences), ``quantities`` (uint8), ``values`` and ``at_s`` (float64), each little-endian with all first bytes
-before all second bytes. Slowly changing columns so become long runs, as in the shuffle filter of HDF5. Version 2 is
-compressed by Zstandard, which takes a sixth of the time; version 1 was deflated and is still read.
+before all second bytes. Slowly changing columns become long runs that way (the shuffle filter of HDF5). Version 2 is
+compressed by Zstandard in a sixth of the time of version 1, which was deflated and is still read.
 """
 
 import struct
@@ -36,7 +36,7 @@ def decode(frame: bytes) -> TelemetryBatch:
     """Return the batch that ``encode`` was given.
 
     Raises:
-        FrameError: These are not the bytes of a batch, or of a version this program does not know.
+        FrameError: These are not the bytes of a batch, or of a version that is not known.
     """
     version, count = _header(frame)
     try:

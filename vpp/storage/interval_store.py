@@ -1,6 +1,6 @@
-"""Metered intervals as frames: one row of SQL holds a quarter of an hour of the whole fleet.
+"""Metered intervals in SQL: one row holds a quarter of an hour of the whole fleet.
 
-Frame blobs keep a value at a few bytes where a row a value takes 20 to 100, and one commit covers the fleet.
+A value takes a few bytes in such a frame, 20 to 100 in a row of its own, and one commit covers the fleet.
 """
 
 import asyncio
@@ -37,13 +37,14 @@ class _Frame:
 
 
 class IntervalStore:
-    """Metered 15-minute means and how much of each was measured; implements ``vpp.ports.IntervalMemory``.
+    """Metered 15-minute means and the share of each that was measured; implements ``vpp.ports.IntervalMemory``.
 
     Calls block; they may come from any thread. Frames are kept in memory up to 512 MiB, the least recently used go
     first. Means are stored as 32-bit floats, exact to about 1 W in 10 MW.
 
     Args:
-        n_resources: Size of the fleet now; it grows by itself when a wider frame is written.
+        engine: The database.
+        n_resources: Size of the fleet now; it grows when a wider frame is written.
     """
 
     def __init__(self, engine: sa.Engine, *, n_resources: int = 0) -> None:
@@ -60,19 +61,19 @@ class IntervalStore:
 
     @property
     def n_resources(self) -> int:
-        """Number of rows that ``read`` returns."""
+        """Number of fleet rows that ``read`` returns."""
         return self._n_resources
 
     def grow(self, n_resources: int) -> None:
-        """Let ``read`` return at least that many rows."""
+        """Make ``read`` return at least that many fleet rows."""
         self._n_resources = max(self._n_resources, n_resources)
 
     def write(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
-        """Store one interval of the whole fleet, replacing what was there.
+        """Store one interval of the whole fleet in place of an earlier one; blocks.
 
         Args:
             start_s: Epoch seconds of its start, a multiple of 900.
-            mean_kw: Mean net power, NaN where unknown, shape ``(n,)``.
+            mean_kw: Mean net power, load positive, NaN where unknown, shape ``(n,)``.
             completeness: Share of the interval that was measured, 0-1, shape ``(n,)``.
 
         Raises:
@@ -82,7 +83,7 @@ class IntervalStore:
             self._store({_aligned(start_s): _frame(mean_kw, completeness)})
 
     def keep(self, start_s: float, mean_kw: FloatArray, completeness: FloatArray) -> None:
-        """Take one interval as ``write`` does: it is read at once, and durable after ``flush``; never blocks."""
+        """Take one interval as ``write`` does: readable at once, durable after ``flush``; never blocks."""
         start, frame = _aligned(start_s), _frame(mean_kw, completeness)
         with self._guard:
             self._unwritten[start] = frame
@@ -111,12 +112,12 @@ class IntervalStore:
                 self._store(waiting)
 
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
-        """Merge metered means of some rows into the frames, in one transaction; NaN leaves what was there.
+        """Merge metered means of some rows into the frames, in one transaction; NaN leaves a value as it was.
 
         Args:
             grid: Quarters of an hour.
             rows: Fleet rows, shape ``(k,)``.
-            mean_kw: Shape ``(k, grid.count)``.
+            mean_kw: Mean net power, load positive, shape ``(k, grid.count)``.
 
         Returns:
             The number of values stored.
@@ -171,7 +172,7 @@ class IntervalStore:
         if absent:
             fetched = self._fetched(absent[0], absent[-1])
             with self._guard:
-                # A writer may have replaced a frame meanwhile; what it put into memory is newer.
+                # A writer may have replaced a frame meanwhile; the one in memory is newer.
                 for start in absent:
                     if start in fetched and start not in self._frames:
                         self._hold(start, fetched[start])
@@ -191,7 +192,7 @@ class IntervalStore:
         }
 
     def _store(self, frames: dict[int, _Frame]) -> None:
-        """Write frames in one transaction; each stands for what was kept of its interval before, not for what is since.
+        """Write frames in one transaction; a frame kept for its interval meanwhile stays unwritten.
 
         Raises:
             StorageError: Nothing was written.
@@ -218,7 +219,7 @@ class IntervalStore:
                 self._unwritten.pop(start, None)
 
     def _note(self, frames: dict[int, _Frame]) -> None:
-        """Let frames be read; whoever calls holds the guard."""
+        """Make frames readable; the caller holds the guard."""
         self._starts.update(frames)
         self._n_resources = max([self._n_resources, *(len(frame.mean_kw) for frame in frames.values())])
         for start, frame in frames.items():

@@ -1,4 +1,4 @@
-"""The journal: append-only and hash-chained (`vpp.storage.chain`), so that nobody can change the past unseen."""
+"""The journal in SQL: append-only and hash-chained (`vpp.storage.chain`), so that any change of it is detected."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedChain:
-    """What an audit found: number of entries and the hash of the last, to be compared with a copy kept elsewhere."""
+    """Result of an audit: number of entries and the hash of the last, to be compared with a copy kept elsewhere."""
 
     count: int
     head_sha256: str
@@ -46,8 +46,8 @@ class _Record:
 class SqlJournal:
     """The journal in one SQL table; implements ``vpp.ports.Journal``.
 
-    ``append`` and ``flush`` may be called from any thread. Only one process may append. What cannot be written stays in
-    memory, chained and in order, and goes out with a later ``flush``.
+    ``append`` and ``flush`` may be called from any thread. Only one process may append. Entries that cannot be written
+    stay in memory, chained and in order, until a later ``flush``.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -71,7 +71,7 @@ class SqlJournal:
 
     @property
     def pending_bytes(self) -> int:
-        """Their size in memory, roughly."""
+        """Approximate size of the entries that are not durable yet."""
         return self._pending_bytes
 
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
@@ -90,11 +90,11 @@ class SqlJournal:
             )
 
     async def flush(self) -> None:
-        """Make everything appended so far durable, in order; behind the event loop's back.
+        """Make everything appended so far durable, in order, in a thread of its own.
 
         Raises:
-            StorageError: The database takes nothing now; what is missing goes out with the next flush.
-            AuditError: Somebody else has written to the journal.
+            StorageError: The database takes nothing now; the rest goes out with the next flush.
+            AuditError: Another process has written to the journal.
         """
         if self._pending:
             await asyncio.wrap_future(self._writer.submit(self.flush_now))
@@ -114,11 +114,11 @@ class SqlJournal:
                         self._pending_bytes -= len(record.body)
 
     def close(self) -> None:
-        """Stop the writer; what is pending stays so."""
+        """Stop the writer; pending entries stay unwritten."""
         self._writer.shutdown()
 
     def set_torn_aside(self, at_s: float) -> int:
-        """Keep apart what a crash left unreadable at the end, and say so in the journal; return how many entries.
+        """Set entries torn by a crash aside and note it in the journal; return their number.
 
         Raises:
             AuditError: More is unreadable than one write can have torn.
@@ -197,7 +197,7 @@ def _head(engine: sa.Engine) -> tuple[int, str]:
 
 
 def _records(engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0) -> Iterator[_Record]:
-    # By pages, each in its own short transaction, so that a slow reader never stands in a writer's way.
+    # By pages, each in its own short transaction, so that a slow reader never blocks a writer.
     while True:
         page = sa.select(journal).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(_PAGE)
         if kinds:

@@ -1,4 +1,4 @@
-"""Who belongs to the fleet, kept in the order of arrival so that row numbers survive a restart."""
+"""Members of the fleet in SQL, in the order of registration, so that row numbers survive a restart."""
 
 import json
 import secrets
@@ -55,7 +55,7 @@ class SqlRegistry:
                 connection.execute(sa.insert(registry), rows[first : first + _CHUNK])
 
     def load(self) -> FleetIndex:
-        """Return the fleet as it was saved, an empty one if nothing was."""
+        """Return the fleet as it was saved, an empty one where none was."""
         return FleetIndex(
             areas=tuple(Area(**body) for body in self._bodies("area")),
             operators=tuple(Operator(**body) for body in self._bodies("operator")),
@@ -103,7 +103,7 @@ def _additions(
 
 
 def _text(thing: Thing) -> str:
-    # Defaults are left out. Python's JSON, unlike JSON, can say Infinity and NaN, which limits may be.
+    # Defaults are left out. Python's JSON has Infinity and NaN, unlike JSON, and limits may be infinite.
     return json.dumps({name: _plain(value) for name, value in _stated(thing).items()}, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Every sample the service acted on, one frame a control cycle, for replay."""
+"""Log of every sample the service acted on, one frame a control cycle, for replay."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryFrame:
-    """One control cycle's samples as they were heard."""
+    """The samples of one control cycle, in the order of arrival."""
 
     cycle: int
     at_s: float
@@ -44,16 +44,17 @@ class _Waiting:
 
 
 class SqlTelemetryLog:
-    """Frames in SQL, written behind the caller's back by one thread; implements ``vpp.ports.TelemetryLog``.
+    """Frames in SQL, written in the background by one thread; implements ``vpp.ports.TelemetryLog``.
 
     Frames carry a number of their own, since cycles start again after a restart. What cannot be written stays in memory
     up to a bound, above which the oldest frames are dropped and counted.
 
     Args:
-        most_bytes: How much may wait.
+        engine: The database.
+        most_bytes: Bytes of frames that may wait.
 
     Attributes:
-        dropped: Samples that were dropped.
+        dropped: Number of samples that were dropped.
     """
 
     def __init__(self, engine: sa.Engine, *, most_bytes: int = 256 * 2**20) -> None:
@@ -69,7 +70,7 @@ class SqlTelemetryLog:
             self._frame = connection.execute(sa.select(sa.func.max(telemetry_frames.c.frame))).scalar() or 0
 
     def append(self, cycle: int, at_s: float, batch: TelemetryBatch) -> None:
-        """Store one cycle's samples; returns at once, they are durable soon, and for certain after ``flush``."""
+        """Store one cycle's samples; returns at once. They are durable soon, and for certain after ``flush``."""
         samples = encode(batch)
         with self._guard:
             self._frame += 1
@@ -78,7 +79,7 @@ class SqlTelemetryLog:
             )
             self._pending_bytes += len(samples)
             self._bound()
-        if self._write is None or self._write.done():  # one that fails is told of by the next flush
+        if self._write is None or self._write.done():  # a failure is raised by the next flush
             self._write = self._writer.submit(self._write_pending)
 
     async def flush(self) -> None:
@@ -107,7 +108,7 @@ class SqlTelemetryLog:
             self._writer.shutdown()
 
     def iterate(self, *, from_s: float = float("-inf"), until_s: float = float("inf")) -> Iterator[TelemetryFrame]:
-        """Iterate durable frames of ``[from_s, until_s)`` in the order they were heard; blocks for a page at a time.
+        """Iterate durable frames of ``[from_s, until_s)`` in the order of arrival; blocks for a page at a time.
 
         Raises:
             FrameError: A frame does not decode.
@@ -126,7 +127,7 @@ class SqlTelemetryLog:
         return ((frame.at_s, frame.batch) for frame in self.iterate(from_s=from_s))
 
     def prune(self, before_s: float) -> int:
-        """Forget frames older than ``before_s`` and return how many there were; blocks."""
+        """Delete frames older than ``before_s``, epoch seconds; return their number. Blocks."""
         with self._engine.begin() as connection:
             return connection.execute(sa.delete(telemetry_frames).where(telemetry_frames.c.at_s < before_s)).rowcount
 
@@ -138,15 +139,15 @@ class SqlTelemetryLog:
             with storing("the samples"), self._engine.begin() as connection:
                 connection.execute(sa.insert(telemetry_frames), [one.row() for one in batch])
             with self._guard:
-                self._forget(batch[-1].frame)
+                self._release(batch[-1].frame)
 
     def _bound(self) -> None:
-        """Drop the oldest frames above the bound; the newest is always kept."""
+        """Drop the oldest frames above the bound; the newest always stays."""
         while self._pending_bytes > self._most_bytes and len(self._pending) > 1:
             self.dropped += self._pop().count
 
-    def _forget(self, last_frame: int) -> None:
-        """Forget what has been written; the oldest of it may have been dropped meanwhile."""
+    def _release(self, last_frame: int) -> None:
+        """Release the frames that are written; the oldest of them may have been dropped meanwhile."""
         while self._pending and self._pending[0].frame <= last_frame:
             self._pop()
 

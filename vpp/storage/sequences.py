@@ -1,4 +1,4 @@
-"""Numbers that only ever rise: the leader's epoch and the ids of commands."""
+"""Durable sequences: the leader's epoch and the ids of commands."""
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ COMMAND_ID_END = 2**31
 class Sequences:
     """Durable counters; implements ``vpp.ports.Sequences``.
 
-    Each call is one committed transaction, so no number is given out twice.
+    Each call is one committed transaction, so no number is handed out twice.
     """
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -1,6 +1,6 @@
-"""The SQL schema and how a database is opened: one set of dialect-neutral tables, SQLite unless told otherwise.
+"""SQL schema and engines: one set of dialect-neutral tables, SQLite unless the URL names another database.
 
-Writers are few: one service holds the tables, readers (audit, replay) may look in at any time. SQLite runs in WAL
+One service writes the tables; readers (audit, replay) may open them at any time. SQLite runs in WAL
 mode with ``synchronous=FULL``, so a committed decision survives the loss of power.
 """
 
@@ -94,7 +94,7 @@ def open_database(url: str) -> sa.Engine:
         url: SQLAlchemy URL, e.g. ``sqlite:///var/vpp.sqlite`` or ``postgresql+psycopg://user@host/vpp``.
 
     Raises:
-        ConfigurationError: The URL makes no sense, or its driver is not installed.
+        ConfigurationError: The URL does not parse, or its driver is not installed.
     """
     engine = _engine(_parsed(url))
     with engine.begin() as connection:
@@ -112,12 +112,12 @@ def migration_config(connection: sa.Connection) -> Config:
 
 @contextmanager
 def storing(what: str) -> Iterator[None]:
-    """Turn what a database raises when it is locked, full or away into an error of ours.
+    """Turn the errors of a database that is locked, full or away into ours.
 
-    A constraint that does not hold is no such state and passes as it is.
+    A violated constraint is no such state and passes unchanged.
 
     Raises:
-        StorageError: It names ``what`` and the reason.
+        StorageError: The database is locked, full or away; the text names ``what`` and the reason.
     """
     try:
         yield
@@ -150,7 +150,7 @@ def _engine(url: URL) -> sa.Engine:
 
 def _sqlite_engine(url: URL) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
-        # A database in memory lives in one connection, which the threads then share by turns.
+        # A database in memory belongs to one connection, which the threads share by turns.
         engine = sa.create_engine(
             url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
         )
@@ -163,7 +163,7 @@ def _sqlite_engine(url: URL) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # Python's own transaction handling leaves DDL outside transactions; SQLAlchemy then begins them by itself.
+    # Python's own transaction handling leaves DDL outside transactions, so SQLAlchemy begins them.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):

@@ -1,8 +1,8 @@
-"""The end of a journal that a crash left unreadable: found, kept apart, and never made part of the chain again.
+"""Torn entries at the end of a journal: found after a crash, kept apart, and no part of the chain any more.
 
 A write that was cut short leaves a last record that does not parse or does not match its hash. It was never acted on
-for certain, and nothing follows it; the journal goes on from the last good entry. Anywhere else such a record is damage
-or forgery, and nobody goes on from that.
+for certain, and nothing follows it; the journal continues from the last good entry. Anywhere else such a record is
+damage or forgery, and the journal is refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ from vpp.storage.chain import GENESIS, link
 from vpp.storage.sql import journal, torn_entries
 
 _MOST = 500
-"""Entries that one write can have torn; it is one transaction."""
+"""Most entries that one write, which is one transaction, can have torn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Raw:
-    """A record as it lies there: text as bytes, since it may not be text any more."""
+    """A record as stored: text as bytes, since it may no longer be text."""
 
     sequence: int
     kind: bytes
@@ -55,7 +55,7 @@ def torn_end(engine: sa.Engine) -> Sequence[int]:
 
 
 def set_aside(engine: sa.Engine, sequences: Sequence[int], at_s: float) -> None:
-    """Move entries out of the journal into ``torn_entries``, as they are, in one transaction."""
+    """Move entries from the journal to ``torn_entries`` unchanged, in one transaction; ``at_s`` is epoch seconds."""
     chosen = journal.c.sequence.in_(list(sequences))
     columns = ["sequence", "kind", "at_s", "body", "sha256"]
     kept = sa.select(sa.literal(at_s), *(journal.c[name] for name in columns)).where(chosen)
@@ -65,7 +65,7 @@ def set_aside(engine: sa.Engine, sequences: Sequence[int], at_s: float) -> None:
 
 
 def _newest_first(connection: sa.Connection) -> Iterator[_Raw]:
-    # SQLite hands over what is no UTF-8 as bytes only; elsewhere a text column cannot hold such a thing.
+    # SQLite returns text that is not UTF-8 as bytes only; other databases cannot hold such text.
     raw = connection.dialect.name == "sqlite"
     texts = [sa.cast(journal.c[n], sa.LargeBinary) if raw else journal.c[n] for n in ("kind", "body", "sha256")]
     rows = connection.execute(
@@ -76,7 +76,7 @@ def _newest_first(connection: sa.Connection) -> Iterator[_Raw]:
 
 
 def _is_sound(record: _Raw, before: _Raw | None) -> bool:
-    """Return whether an entry reads as one and matches its hash."""
+    """Return whether an entry parses and matches its hash."""
     previous = GENESIS if before is None else before.sha256.decode("ascii", "replace")
     try:
         content, kind, text = orjson.loads(record.body), record.kind.decode(), record.body.decode()

@@ -1,8 +1,8 @@
-"""Moves what the fast loop has recorded into the telemetry store, behind everybody's back.
+"""Archiving of recorded frames into the telemetry store, in a thread of its own.
 
-The frames of `vpp.storage.samples` are durable before a cycle acts on them, so they are what is acknowledged. This
-archive reads them in order, in a thread of its own, and remembers with every write how far it has come: a crash, a
-full disk or a slow object store delays it and loses nothing, and however far it falls behind its memory is bounded.
+The frames of `vpp.storage.samples` are durable before a cycle acts on them; they are the acknowledged record. The
+archive reads them in order and stores its position with every write: a crash, a full disk or a slow object store
+delays it and loses nothing, and its memory is bounded however far it is behind.
 """
 
 import threading
@@ -28,13 +28,13 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveRules:
-    """When the archive does what.
+    """Intervals and retention of the archive.
 
     Attributes:
         write_wall_s: Wall seconds between two writes.
         compact_wall_s: Wall seconds between two compactions.
-        keep_days: Days of samples that are kept in the store.
-        keep_frames_days: Days of frames that are kept for replay, once they are in the store; ``None`` for all.
+        keep_days: Days for which the store keeps samples.
+        keep_frames_days: Days for which frames that are in the store are kept for replay; ``None`` for ever.
     """
 
     write_wall_s: float = 30.0
@@ -47,9 +47,10 @@ class TelemetryArchive:
     """Follows the frames of one database into one store.
 
     Args:
-        engine: Where the frames are.
-        store: Where they go.
-        now_s: Says what time it is, in epoch seconds of the service's clock; called from the archive's thread.
+        engine: The database of the frames.
+        store: The store they go to.
+        now_s: Returns the epoch seconds of the service's clock; called from the archive's thread.
+        rules: Intervals and retention.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class TelemetryArchive:
         self._failing = False
 
     def start(self, *, areas: Callable[[], RowArray]) -> None:
-        """Begin to follow; ``areas`` returns the area of every fleet row, as it is by then."""
+        """Begin to follow; ``areas`` returns the position of every fleet row's area, shape ``(n_resources,)``."""
         self._areas = areas
         self._thread = threading.Thread(target=self._follow, name="telemetry-archive", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Write what is left and stop; blocks."""
+        """Write the remaining frames and stop; blocks."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -80,10 +81,10 @@ class TelemetryArchive:
         self.store.close()
 
     def catch_up(self) -> int:
-        """Write every frame there is and not in the store yet; return how many samples.
+        """Write every frame that is not in the store yet; return the number of samples.
 
         Raises:
-            OSError: The store could not be written; what is missing is written with the next call.
+            OSError: The store could not be written; the rest is written with the next call.
         """
         count = 0
         self.store.assign(self._areas())
@@ -93,13 +94,13 @@ class TelemetryArchive:
         return count
 
     def tidy(self) -> None:
-        """Compact, merge days that are over, forget what is too old; blocks."""
+        """Compact, merge days that are over, delete what is older than its retention; blocks."""
         now_s, rules = self._now_s(), self._rules
         self.store.compact(at_s=now_s)
         self.store.merge_days(before_s=now_s - _DAY_IS_OVER_AFTER_S, at_s=now_s)
         self.store.retain(from_s=now_s - rules.keep_days * _DAY_S, at_s=now_s)
         if rules.keep_frames_days is not None:
-            self._forget_frames(now_s - rules.keep_frames_days * _DAY_S)
+            self._delete_frames(now_s - rules.keep_frames_days * _DAY_S)
 
     def _follow(self) -> None:
         while not self._stop.wait(self._rules.write_wall_s):
@@ -125,7 +126,7 @@ class TelemetryArchive:
             self._failing = False
 
     def _next(self) -> tuple[int, Sequence[TelemetryBatch]] | None:
-        """Return the number of the last of the next frames, and their samples; ``None`` where there are none."""
+        """Return the number of the last frame of the next batch and its samples; ``None`` where there is none."""
         table, after = telemetry_frames.c, self.store.mark
         batches: list[TelemetryBatch] = []
         while sum(map(len, batches)) < _MOST_SAMPLES:
@@ -138,7 +139,7 @@ class TelemetryArchive:
                 break
         return (after, batches) if after > self.store.mark else None
 
-    def _forget_frames(self, before_s: float) -> None:
+    def _delete_frames(self, before_s: float) -> None:
         old = (telemetry_frames.c.at_s < before_s) & (telemetry_frames.c.frame <= self.store.mark)
         with self._engine.begin() as connection:
             connection.execute(sa.delete(telemetry_frames).where(old))

@@ -1,9 +1,9 @@
-"""How samples lie in files: integers of a known step, sorted by device, delta-coded and compressed.
+"""Layout of sample files: integers of a known step, sorted by device, delta-coded and compressed.
 
 A value is kept as a whole number of steps (1 W, 1 Wh, 0.01 %) and an instant as a whole second: neighbours in a file
 then differ by small numbers, which Parquet's DELTA_BINARY_PACKED and zstd turn into one or two bytes a sample
-(Lemire and Boytsov 2015, "Decoding billions of integers per second through vectorization"). What a replay needs
-exactly is in the frames of `vpp.storage.samples`, not here.
+(Lemire and Boytsov 2015, "Decoding billions of integers per second through vectorization"). The exact values that a
+replay needs are in the frames of `vpp.storage.samples`.
 """
 
 from collections.abc import Mapping
@@ -53,12 +53,12 @@ WRITING: Mapping[str, object] = {
     "data_page_size": 2**20,
     "write_statistics": ["row", "at_s"],
 }
-"""How pyarrow writes our files."""
+"""Arguments of pyarrow's Parquet writer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Samples in their steps, in the order in which they were heard; the later of two for one instant counts.
+    """Samples in steps of their quantities, in the order of arrival; of two for one instant the later counts.
 
     Attributes:
         row: Fleet rows, int32, shape ``(n,)``.
@@ -77,7 +77,7 @@ class Columns:
 
     @classmethod
     def of(cls, batch: TelemetryBatch) -> "Columns":
-        """Return a batch in steps; values that are no number, and quantities nobody knows, are left out."""
+        """Return a batch in steps; values that are not finite and unknown quantities are left out."""
         good = np.isfinite(batch.values) & np.isfinite(batch.at_s) & (batch.quantities < len(Quantity))
         good &= batch.rows >= 0
         codes = np.where(good, batch.quantities, 0)
@@ -102,7 +102,7 @@ class Columns:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Columns":
-        """Return what a file holds."""
+        """Return the samples of a file."""
         return cls(**{name: table.column(name).to_numpy() for name in SCHEMA.names})
 
     def take(self, chosen: "npt.NDArray[np.bool_] | npt.NDArray[np.int64]") -> "Columns":
@@ -112,7 +112,7 @@ class Columns:
         )
 
     def clustered(self) -> "Columns":
-        """Return them by row, quantity and instant, of repeated ones the last."""
+        """Return them sorted by row, quantity and instant, of repeated ones the last."""
         if not len(self):
             return self
         group = (self.row.astype(np.int64) << 8) | self.quantity
@@ -123,7 +123,7 @@ class Columns:
         return self.take(order[last])
 
     def table(self) -> pa.Table:
-        """Return them as what goes into a file."""
+        """Return them as a table for a file."""
         return pa.Table.from_arrays([self.row, self.quantity, self.at_s, self.value], schema=SCHEMA)
 
     def batch(self) -> TelemetryBatch:

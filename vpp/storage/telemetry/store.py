@@ -1,9 +1,9 @@
-"""Every sample of the city for as long as it is kept: columnar files in a Delta table, asked with DuckDB.
+"""Telemetry store: all samples of the retention period in columnar files of a Delta table, queried with DuckDB.
 
-What is written goes at once into a small file of its own ("hot"); ``compact`` puts hot samples where a question finds
-them: into files of 8,192 fleet rows and one hour, sorted by device, and, once a day is over, of one day. Of several
-samples for one device, quantity and second the one that was written last counts, whenever it comes. Roll-ups by
-minute and area lie beside and are made anew for what a compaction touches.
+A write goes into a small file of its own ("hot"). ``compact`` moves hot samples into files of 8,192 fleet rows and one
+hour, sorted by device; ``merge_days`` joins the hours of a day that is over. Of several samples for one device,
+quantity and second the one that was written last counts, whenever it comes. Roll-ups by minute and area are kept in a
+second table and made anew wherever a compaction changes samples.
 """
 
 import threading
@@ -41,7 +41,7 @@ _SUB_BLOCKS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSize:
-    """What the store holds: files, samples and bytes, of them hot ones."""
+    """Size of the store: files, samples (``rows``) and bytes, and the number of hot files."""
 
     files: int
     rows: int
@@ -74,15 +74,15 @@ class TelemetryStore:
 
     @property
     def mark(self) -> int:
-        """The highest mark that was written; what came with it or before is durable."""
+        """The highest mark that was written; samples written with it or before are durable."""
         return self._samples.mark()
 
     def assign(self, area_of_row: RowArray) -> None:
-        """Take the area of every fleet row, shape ``(n_resources,)``; roll-ups made from now on use it."""
+        """Take the position of every fleet row's area, shape ``(n_resources,)``, for roll-ups made from now on."""
         self._area_of_row = area_of_row
 
     def size(self) -> StoreSize:
-        """Return how much there is."""
+        """Return the size of the samples."""
         files = self._samples.files()
         return StoreSize(
             files=len(files),
@@ -92,17 +92,15 @@ class TelemetryStore:
         )
 
     def rollup_bytes(self) -> int:
-        """Return how many bytes the roll-ups take."""
+        """Return the bytes of the roll-ups."""
         return sum(f.size for f in self._minutes.files())
 
     def close(self) -> None:
-        """Let go of the query engine."""
+        """Close the query engine."""
         self._database.close()
 
-    # Writing.
-
     def write(self, batches: Sequence[TelemetryBatch], *, at_s: float, mark: int | None = None) -> int:
-        """Make samples durable, all or none, and remember ``mark`` with them; return how many were kept.
+        """Make samples durable, all or none, together with ``mark``; return the number of samples kept.
 
         Raises:
             OSError: They could not be written; writing them again is safe.
@@ -121,7 +119,7 @@ class TelemetryStore:
         return len(columns)
 
     def compact(self, *, at_s: float) -> int:
-        """Put hot samples in their places and make the roll-ups of what that touches; return how many there were."""
+        """Move hot samples to their hours and renew the roll-ups of these; return the number of samples."""
         count = 0
         with self._turn:
             self._delete_retired()
@@ -139,7 +137,7 @@ class TelemetryStore:
         return sum(day < last for day in days)
 
     def retain(self, *, from_s: float, at_s: float) -> int:
-        """Forget every day that ended before ``from_s``; return how many samples."""
+        """Delete every day that ended before ``from_s``; return the number of samples."""
         first = int(from_s) // DAY_S
         with self._turn:
             forgotten = [f for f in self._samples.files() if f.part["day"] < first]
@@ -147,8 +145,6 @@ class TelemetryStore:
             old = [f for f in self._minutes.files() if f.part["day"] < first]
             self._replace(self._minutes, Change(removed=old), at_s)
         return sum(f.rows for f in forgotten)
-
-    # Asking.
 
     def history(self, row: int, *, from_s: float, to_s: float, quantity: Quantity | None = None) -> TelemetryBatch:
         """Return the samples of one device in ``[from_s, to_s)``, by quantity and time."""
@@ -161,17 +157,17 @@ class TelemetryStore:
     def minutes(
         self, *, from_s: float, to_s: float, area: int | None = None, step_s: int = 60
     ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
-        """Return metered net power of an area, or of the city, by minute or by a longer step.
+        """Return metered net power of an area, or of the city, load positive, by minute or by a longer step.
 
         Args:
             from_s: Epoch seconds of the first minute.
-            to_s: Epoch seconds up to which.
+            to_s: Epoch seconds of the end.
             area: Position of the area; the city if none is named.
             step_s: Length of a step, a multiple of 60; longer ones hold the mean of their minutes.
 
         Returns:
-            Start of every step that has samples, mean kW of the devices that reported, and how many those were on
-            average, shape ``(k,)`` each.
+            Epoch seconds at the start of every step that has samples, net power of the devices that reported in kW, and
+            their mean number, shape ``(k,)`` each.
         """
         first, last = int(from_s) // 60, -(-int(to_s) // 60)
         keys, values = self._hot_minutes(int(from_s), int(to_s))
@@ -215,8 +211,6 @@ class TelemetryStore:
         ).fetchnumpy()
         return _from_numpy(found).clustered().batch()
 
-    # How files are made.
-
     def _file(self, columns: Columns, **part: int) -> File:
         table = columns.clustered().table()
         return self._samples.write([table], part, row_group_size=ROW_GROUP, **WRITING)
@@ -235,7 +229,7 @@ class TelemetryStore:
                 change.added.append(self._file(together, day=day, span=span, block=block))
                 change.removed += before
                 sums.setdefault(span, []).append((block, together))
-        # Roll-ups first: if we are stopped in between they are made again by the next compaction.
+        # Roll-ups first: after a stop in between the next compaction makes them again.
         for span, blocks in sums.items():
             self._roll_up(day, span, blocks, at_s)
         self._replace(self._samples, change, at_s)
@@ -272,7 +266,7 @@ class TelemetryStore:
         self._replace(self._samples, change, at_s)
 
     def _merged(self, sources: Sequence[File], block: int) -> Iterator[pa.Table]:
-        """Iterate a block's samples of a day by some fleet rows at a time, so that memory stays bounded."""
+        """Iterate a block's samples of a day, some fleet rows at a time, so that memory stays bounded."""
         width = BLOCK // _SUB_BLOCKS
         for first in range(block * BLOCK, (block + 1) * BLOCK, width):
             wanted = [("row", ">=", first), ("row", "<", first + width)]
@@ -287,12 +281,10 @@ class TelemetryStore:
             self._retired.append((table, change.removed))
 
     def _delete_retired(self) -> None:
-        """Delete what the compaction before this one replaced: whoever was reading it has long finished."""
+        """Delete the files that the compaction before this one replaced: no query reads them any more."""
         retired, self._retired = self._retired, []
         for table, files in retired:
             table.delete(files)
-
-    # How files are asked.
 
     def _covering(self, from_s: int, to_s: int, *, block: int | None) -> list[File]:
         return [
@@ -303,7 +295,7 @@ class TelemetryStore:
         ]
 
     def _columns(self, files: Sequence[File], wanted: str) -> Columns:
-        """Return the samples that satisfy a condition, clustered; of repeated ones that of the later file."""
+        """Return the samples that satisfy an SQL condition, clustered; of repeated ones that of the later file."""
         hot = [f for f in files if f.part["span"] == _HOT]
         placed = [f for f in files if f.part["span"] != _HOT]
         cursor = self._database.cursor()
@@ -320,7 +312,7 @@ class TelemetryStore:
         return minute_sums(Columns.joined(parts).clustered(), self._area_of_row)
 
     def _source(self, cursor: Any, table: FileTable, files: Sequence[File], name: str) -> str:  # noqa: ANN401 - of DuckDB
-        """Return what stands after FROM: DuckDB's own reader for a folder, Arrow's for an object store."""
+        """Return the source for FROM: DuckDB's own reader for a folder, Arrow's for an object store."""
         paths = [table.path(f) for f in files]
         if table.is_local:
             quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)

@@ -1,4 +1,4 @@
-"""A Delta table of files that we write and read ourselves: the log is the table format's, the files are ours."""
+"""A Delta table whose log is written by delta-rs and whose Parquet files by pyarrow (docs/adr/0021)."""
 
 import json
 import os
@@ -27,8 +27,9 @@ class File:
 
     Attributes:
         path: Below the table's folder.
-        part: What it holds, by partition column.
-        rows: Number of samples.
+        part: Its partition: value by partition column.
+        rows: Number of rows.
+        size: Bytes.
     """
 
     path: str
@@ -39,14 +40,14 @@ class File:
 
 @dataclass(slots=True)
 class Change:
-    """What one commit does: files that are there already become part of the table, others stop being so."""
+    """One commit: files that exist already become part of the table, others cease to be."""
 
     added: list[File] = field(default_factory=list)
     removed: list[File] = field(default_factory=list)
 
 
 class FileTable:
-    """A table that only this process writes; calls block and must not overlap.
+    """A table that this process alone writes; calls block and must not overlap.
 
     Args:
         url: Folder, or URL of an object store that `deltalake` knows (``s3://…``, ``az://…``, ``file://…``).
@@ -82,30 +83,30 @@ class FileTable:
 
     @property
     def filesystem(self) -> Any:  # noqa: ANN401 - a pyarrow filesystem
-        """What reads the files."""
+        """Filesystem of the files."""
         return self._fs
 
     @property
     def is_local(self) -> bool:
-        """The files lie in a folder."""
+        """The table is in a folder."""
         return self._local
 
     def mark(self) -> int:
-        """Return the number that the latest commit with one carried; 0 where none did."""
+        """Return the mark of the latest commit that carried one; 0 where none did."""
         return int(self._delta.transaction_version(_APP) or 0)
 
     def files(self, **part: int) -> list[File]:
-        """Return the files of a partition, or of several where columns are left out, oldest first."""
+        """Return the files of a partition, or of several where columns are left out, the oldest first."""
         return [f for f in self._files.values() if all(f.part[name] == value for name, value in part.items())]
 
     def path(self, file: File) -> str:
-        """Return where a file lies, as ``filesystem`` takes it."""
+        """Return the path of a file, as ``filesystem`` takes it."""
         return f"{self._url}/{file.path}" if self._local else file.path
 
     def write(self, parts: Iterable[pa.Table], part: Mapping[str, int], **writing: Any) -> File:  # noqa: ANN401 - to pyarrow
-        """Write tables into one file, a row group or more each; it becomes part of the table with ``commit``."""
+        """Write tables into one file, one or more row groups each; ``commit`` makes it part of the table."""
         folder = "/".join(f"{name}={part[name]}" for name in self._partition_by)
-        # By name in the order of writing: of two samples for one instant the one in the later file counts.
+        # Names rise with the version: of two samples for one instant the one in the later file counts.
         path = f"{folder}/{self.version + 1:012d}-{uuid.uuid4().hex[:12]}.parquet"
         where = f"{self._url}/{path}" if self._local else path
         if self._local:
@@ -121,11 +122,11 @@ class FileTable:
         return File(path=path, part=dict(part), rows=rows, size=size)
 
     def read(self, file: File, **reading: Any) -> pa.Table:  # noqa: ANN401 - to pyarrow
-        """Return what a file holds."""
+        """Return the content of a file."""
         return pq.read_table(self.path(file), filesystem=self._fs, schema=self._schema, partitioning=None, **reading)
 
     def commit(self, change: Change, *, at_s: float, mark: int | None = None) -> None:
-        """Make a change the table's next version, whole or not at all; ``mark`` is kept with it."""
+        """Make a change the table's next version, whole or not at all, with ``mark``; ``at_s`` is epoch seconds."""
         now_ms = int(at_s * 1000.0)
         actions: list[AddAction | RemoveAction] = [self._added(file, now_ms) for file in change.added]
         actions += [
@@ -150,7 +151,7 @@ class FileTable:
             self._delta.cleanup_metadata()
 
     def delete(self, files: Sequence[File]) -> None:
-        """Delete files that are no part of the table any more; one that is gone already is no matter."""
+        """Delete files that have ceased to be part of the table; one that is gone already is passed over."""
         for file in files:
             try:
                 self._fs.delete_file(self.path(file))
@@ -183,8 +184,8 @@ class FileTable:
             )
         return DeltaTable(self._url, storage_options=self._options or None)
 
-    def _handler(self) -> Any:  # noqa: ANN401 - what pyarrow's filesystem leans on
-        return DeltaStorageHandler.from_table(self._delta._table, self._options or None)  # noqa: SLF001 - its only door
+    def _handler(self) -> Any:  # noqa: ANN401 - pyarrow's filesystem handler
+        return DeltaStorageHandler.from_table(self._delta._table, self._options or None)  # noqa: SLF001 - deltalake offers no public way
 
     def _listed(self) -> dict[str, File]:
         actions = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
@@ -201,7 +202,7 @@ class FileTable:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Let a file survive the loss of power before the log speaks of it."""
+    """Make a file survive a loss of power before the log names it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

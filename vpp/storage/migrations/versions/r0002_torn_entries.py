@@ -1,4 +1,4 @@
-"""Entries a crash tore, kept apart from the journal, and what a database says of itself."""
+"""Tables of torn journal entries and of facts about the database."""
 
 import sqlalchemy as sa
 from alembic import op
