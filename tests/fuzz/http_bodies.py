@@ -208,12 +208,12 @@ class _Served:
         clock = VirtualClock(_NOW.timestamp())
         service = Service(settings, store, clock, [])
         await service.plant.connect(**_fleet())
-        plane = service.plane
+        plane = service.core.plane
         plane.session(SessionStarted(session_id="CS/1:a", row=0, at_s=clock.now_s(), meter_kwh=5.0))
         promise = Promise(energy_kwh=9.0, departure_s=clock.now_s() + 7200.0)
         plane.session(SessionPromised(session_id="CS/1:a", promise=promise))
-        service.plant.fast.refresh()
-        book = service.engine.book
+        service.inputs.refresh()
+        book = service.core.engine.book
         for product in (Product.PEAK_SHAVING, Product.REGULATION):
             draft = replace(_DRAFT, product=product, area="a" if product is Product.REGULATION else "b")
             request, _ = book.submit(draft, key=None, actor="x", now=_NOW, known_areas=("a", "b"))

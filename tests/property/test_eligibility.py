@@ -114,13 +114,13 @@ class Played:
                 (row, int(Quantity.PLUGGED), 1.0, now_s),
                 (row, int(Quantity.TROUBLES), OUT if device.reports == "faulted" else 0.0, now_s),
             ]
-        self.service.plane.telemetry(TelemetryBatch.of(samples))
+        self.service.core.plane.telemetry(TelemetryBatch.of(samples))
 
     async def cycle(self) -> None:
         """Let ten seconds and a cycle pass."""
         await self.clock.advance(self.clock.now_s() + 10.0)
         self.report()
-        await self.service.plant.fast.cycle()
+        await self.service.fast.cycle()
 
     async def found(self) -> None:
         """Connect everybody with its past, plug cars in, and put a plan in force in which stores rest."""
@@ -138,15 +138,15 @@ class Played:
         for row, device in enumerate(self.drawn):
             if device.kind in (ResourceClass.EV, ResourceClass.V2G):
                 promise = Promise(energy_kwh=30.0, departure_s=BEGIN_S + 10 * 3600.0)
-                self.service.plant._ingest.session(
+                self.service.core.ingest.session(
                     SessionStarted(session_id=f"c{row}", row=row, at_s=BEGIN_S, meter_kwh=99.0)
                 )
-                self.service.plant._ingest.session(SessionPromised(session_id=f"c{row}", promise=promise))
+                self.service.core.ingest.session(SessionPromised(session_id=f"c{row}", promise=promise))
         await self.cycle()
         await self.cycle()
-        slow, state = plant.slow, plant.fleet()
-        slow.forecast = forecast(state, self.service.plant._meters)
-        slow.schedule = Schedule(
+        plans, state = self.service.plans, plant.fleet()
+        plans.forecast = forecast(state, self.service.core.store.meters)
+        plans.schedule = Schedule(
             grid=TimeGrid(start_at=instant(floor_s(BEGIN_S, 900))),
             power_kw=np.zeros((len(state), 96)),
             rung=Rung.OPTIMAL,
@@ -171,7 +171,7 @@ class Played:
 
     def counted_on(self) -> BoolArray:
         """Return whom the last quote counted on in its area."""
-        made = self.service.plant.desk.assessor._made
+        made = self.service.requests.quoter.quotes._made
         assert made is not None
         return made[2].inputs.usable & part_rows(self.draft(1.0, 20.0, NoticeClass.FAST), self.index)
 
@@ -179,7 +179,7 @@ class Played:
 async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) -> None:
     made = Played(drawn)
     await made.found()
-    plant, desk, engine = made.service.plant, made.service.plant.desk, made.service.engine
+    plant, engine, measurement = made.service.plant, made.service.core.engine, made.service.requests.measurement
     asked = made.draft(10_000.0, minutes_ahead, notice)
     quoted, _ = await plant.submit(asked, key=None, actor="x")
     assert quoted.quote is not None
@@ -189,8 +189,8 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     assert (made.counted_on() == counted_on).all()
     await plant.accept(request.id, offer=None, actor="x")
 
-    enlisted = desk.portfolios[request.id]
-    baseline = desk.baselines[request.id]
+    enlisted = measurement.portfolios[request.id]
+    baseline = measurement.baselines[request.id]
     assert (enlisted == counted_on).all(), "the quote's set is the acceptance's"
     assert set(baseline.excluded_ids) == {
         made.index.resources[row].id for row in np.flatnonzero(part_rows(asked, made.index) & ~counted_on).tolist()
@@ -213,9 +213,9 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     assert plant.request(request.id).state in (RequestState.RAMPING, RequestState.HOLDING)
     await made.clock.advance(request.draft.end_at.timestamp() + 7200.0)
     await made.cycle()
-    await desk.verify_finished()
+    await made.service.requests.settlement.settle_finished()
     assert plant.request(request.id).state is RequestState.SETTLED
-    assert (desk.portfolios[request.id] == enlisted).all(), "who was enlisted is settled, nobody else"
+    assert (measurement.portfolios[request.id] == enlisted).all(), "who was enlisted is settled, nobody else"
     await made.service.close()
 
 

@@ -219,7 +219,7 @@ async def locked_database(city: OutageCity) -> AsyncIterator[None]:
     other = sqlite3.connect(str(city.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     yield
-    assert city.service.durability.failing
+    assert city.service.core.durability.failing
     other.execute("ROLLBACK")
     other.close()
 
@@ -235,7 +235,7 @@ async def full_disk(city: OutageCity) -> AsyncIterator[None]:
     engine.dispose()
     sa.event.listen(engine, "connect", limit)
     yield
-    assert city.service.durability.failing
+    assert city.service.core.durability.failing
     sa.event.remove(engine, "connect", limit)
     engine.dispose()
 

@@ -34,7 +34,8 @@ async def test_power_and_end_follow_the_changes_and_each_interval_is_settled_by_
     assert raised.state is RequestState.HOLDING
     await city.play_until(start_s + 30 * 60.0)
     prolonged = await _change(city, request.id, end_at=request.draft.end_at + timedelta(minutes=45))
-    assert city.plant.desk.baselines[request.id].grid.end_at >= prolonged.draft.end_at + timedelta(minutes=30)
+    baseline = city.service.requests.measurement.baselines[request.id]
+    assert baseline.grid.end_at >= prolonged.draft.end_at + timedelta(minutes=30)
 
     asked, _ = await city.plant.revise(
         request.id, target_kw=float(first_kw), end_at=None, actor="dispatcher", key="later"
@@ -68,7 +69,7 @@ async def test_power_and_end_follow_the_changes_and_each_interval_is_settled_by_
     assert found.settlement_cny["gross"] == pytest.approx(3.0 * found.energy_kwh, rel=0.05)
     verdict = city.verdict(over)
     assert verdict["promises_broken"] == verdict["cap_violations"] == verdict["limits_not_restored"] == 0
-    await city.service.plant._journal.flush()
+    await city.service.core.store.journal.flush()
     replayed = Replay(city.settings, city.store).run()
     assert replayed.differences == []
     assert verify(city.store.database).count > 0

@@ -25,7 +25,7 @@ class WildMeters:
     """Stands before the service's door and distorts what some rows say."""
 
     def __init__(self, city: VirtualCity, rows: RowArray) -> None:
-        self._take = city.service.plane.telemetry
+        self._take = city.service.core.plane.telemetry
         self._index = city.plant.fleet().index
         self.rows, self.wild = rows, False
 
@@ -55,7 +55,7 @@ async def test_wild_meters_mislead_nobody_and_the_run_is_reproduced(
     quoted_kw, _ = await city.quoted_kw(draft)
     request = await city.commit(city.draft(round(0.5 * quoted_kw), minutes=_HOLD_MINUTES))
     door = WildMeters(city, np.arange(0, len(city.index), 10, dtype=np.int32))
-    monkeypatch.setattr(city.service.plane, "telemetry", door.telemetry)
+    monkeypatch.setattr(city.service.core.plane, "telemetry", door.telemetry)
     await city.play_until(request.draft.start_at.timestamp() + 300.0)
 
     door.wild = True
@@ -75,7 +75,7 @@ async def test_wild_meters_mislead_nobody_and_the_run_is_reproduced(
     state = city.plant.fleet()
     assert (state.quality[state.connected] == 0).mean() > 0.9, "one good reading mends a meter"
     await city.play_out(request.id)
-    shown = city.service.metrics.registry.get_sample_value
+    shown = city.service.core.metrics.registry.get_sample_value
     assert shown("vpp_cap_violations_total") == 0.0
     verdict = city.verdict(request)
     assert verdict["cap_violations"] <= verdict["cap_violations_counterfactual"]

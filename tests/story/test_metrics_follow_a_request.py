@@ -80,11 +80,11 @@ class Town(VirtualCity):
 
     async def plan(self) -> None:
         """Put a plan in force in which storage rests."""
-        slow, state = self.plant.slow, self.plant.fleet()
-        slow.forecast = forecast(state, self.store.meters)
-        slow.schedule = resting(len(state), state.at_s)
+        plans, state = self.service.plans, self.plant.fleet()
+        plans.forecast = forecast(state, self.store.meters)
+        plans.schedule = resting(len(state), state.at_s)
         self.plans += 1
-        self.service.metrics.observe_plan(slow.schedule)
+        self.service.core.metrics.observe_plan(plans.schedule)
         self._next_plan_s = self.clock.now_s() + 900.0
 
     async def scraped(self) -> str:
@@ -161,7 +161,7 @@ async def story(directory: Path) -> Story:
     with pytest.raises(ConflictError) as refused:
         await made.ask(made.draft(FAR_TOO_MUCH_KW))
     unplanned = Shown(text=await made.scraped())
-    declared = Declarations(made.service.metrics)
+    declared = Declarations(made.service.core.metrics)
     await made.plan()
     await made.cycle()
     await declared.reach(4)
@@ -175,17 +175,17 @@ async def story(directory: Path) -> Story:
     request = await made.play_out(request.id)
     assert request.state is RequestState.SETTLED
     await made.play(minutes=1.0)
-    settled, desk = Shown(text=await made.scraped()), made.plant.desk
-    before, minutes_before = desk.performance(request.id), desk.minutes(request.id)
-    verified_before_kw = desk.verified_kw("city", Direction.UP)
+    settled, settlement = Shown(text=await made.scraped()), made.service.requests.settlement
+    before, minutes_before = settlement.performance(request.id), settlement.minutes(request.id)
+    verified_before_kw = settlement.verified_kw("city", Direction.UP)
     await made.cycle()
     await declared.reach(4 * made.plans)
     plans = made.plans
     await made.service.close()
     await made.boot()
     await made.play(minutes=1.0)
-    desk, resumed = made.plant.desk, Shown(text=await made.scraped())
-    after, minutes_after = desk.performance(request.id), desk.minutes(request.id)
+    settlement, resumed = made.service.requests.settlement, Shown(text=await made.scraped())
+    after, minutes_after = settlement.performance(request.id), settlement.minutes(request.id)
     _, report = report_of(made.service, request.id)
     assert before is not None
     assert after is not None
@@ -202,8 +202,8 @@ async def story(directory: Path) -> Story:
         minutes_after=minutes_after,
         report=report,
         verified_before_kw=verified_before_kw,
-        verified_after_kw=desk.verified_kw("city", Direction.UP),
-        news_after=made.service.news.latest,
+        verified_after_kw=settlement.verified_kw("city", Direction.UP),
+        news_after=made.service.core.news.latest,
         plans=plans,
         declared=declared.count,
     )

@@ -45,14 +45,14 @@ async def test_a_service_goes_on_from_an_old_journal(kept: tuple[dict[str, Any],
     store = Store.open(settings.database_url)
     service = Service(settings, store, VirtualClock(facts["stopped_s"]), [])
     request = service.plant.request(facts["request"])
-    table = service.engine.outbox.table
+    table = service.core.engine.outbox.table
     rows = np.flatnonzero(~np.isnan(table.dispatch_kw) & (table.lease_s > facts["stopped_s"]))
 
-    assert len(service.engine.index) == facts["resources"]
+    assert len(service.core.engine.index) == facts["resources"]
     assert (request.state.value, request.accepted_kw) == (facts["state"], facts["accepted_kw"])
     assert {str(row): float(table.dispatch_kw[row]) for row in rows} == pytest.approx(facts["held"])
     assert service.plant.commands()["sent"] == facts["sent"]
     assert np.count_nonzero(~np.isnan(table.default_kw)) == facts["defaults"]
-    assert service.engine.outbox.epoch == 2
+    assert service.core.engine.outbox.epoch == 2
     await service.close()
     store.close()

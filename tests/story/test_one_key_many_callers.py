@@ -36,14 +36,14 @@ async def test_each_of_twenty_callers_gets_the_one_quote_and_a_restart_changes_n
 
 
 async def test_what_a_killed_service_left_half_done_is_done_by_the_next(city: VirtualCity) -> None:
-    draft, book = city.draft(50.0), city.service.engine.book
+    draft, book = city.draft(50.0), city.service.core.engine.book
     areas = [area.id for area in city.index.areas]
     half, _ = book.submit(draft, key="k", actor="dispatcher", now=city.clock.now(), known_areas=areas)
     other = city.draft(50.0, start_at=draft.end_at.replace(hour=draft.end_at.hour + 3))
     other = replace(other, end_at=other.start_at.replace(hour=other.start_at.hour + 1))
     bare, _ = await city.plant.submit(other, key=None, actor="dispatcher")
     book.accept(bare.id, offer=None, actor="dispatcher", now=city.clock.now())
-    await city.service.plant._journal.flush()
+    await city.service.core.store.journal.flush()
     await city.kill()
     await city.boot()
     await city.play(minutes=1.0)
@@ -51,4 +51,5 @@ async def test_what_a_killed_service_left_half_done_is_done_by_the_next(city: Vi
 
     quoted, created = await city.plant.submit(draft, key="k", actor="dispatcher")
     assert (quoted.id, created, quoted.state) == (half.id, False, RequestState.QUOTED)
-    assert bare.id in city.plant.desk.baselines, "an accepted request without a baseline would never be settled"
+    frozen = city.service.requests.measurement.baselines
+    assert bare.id in frozen, "an accepted request without a baseline would never be settled"

@@ -73,8 +73,8 @@ async def until_back(city: OutageCity) -> float:
 
 async def until_stored(city: OutageCity) -> None:
     """Play until what was kept in memory is written."""
-    await city.service.durability.close()
-    while city.service.durability.failing:
+    await city.service.core.durability.close()
+    while city.service.core.durability.failing:
         await city.cycle()
 
 
@@ -104,7 +104,7 @@ async def test_the_request_comes_back_to_its_target_and_no_further(
     assert len(set(city.wire.ids)) == len(city.wire.ids)
     commands = city.plant.commands()
     assert commands["unaccounted"] == 0
-    await city.service.durability.close()
+    await city.service.core.durability.close()
     written = [i for e in city.store.journal.entries(["setpoints.sent"]) for i in e.body["ids"]]  # type: ignore[attr-defined] # JSON
     assert set(city.wire.ids) <= set(written)
     assert len(set(written)) == len(written)
@@ -121,15 +121,15 @@ async def test_nothing_is_promised_that_a_crash_would_forget(kind: str, tmp_path
     async with OUTAGES[kind](city):
         await city.play(minutes=1.0)
         assert not city.plant.ready()["storage"]
-        assert city.service.metrics.registry.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 1.0
-        waiting = city.service.metrics.registry.get_sample_value("vpp_spooled_entries", {"kind": "journal"})
+        assert city.service.core.metrics.registry.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 1.0
+        waiting = city.service.core.metrics.registry.get_sample_value("vpp_spooled_entries", {"kind": "journal"})
         assert waiting is not None
         assert waiting > 0.0
         with pytest.raises(StorageError, match="nothing new is promised"):
             await city.plant.accept(request.id, offer=None, actor="dispatcher")
     await until_stored(city)
     assert city.plant.ready()["storage"]
-    await city.service.durability.close()
-    assert city.service.durability.spooled() == {"samples": 0, "meters": 0, "journal": 0}
+    await city.service.core.durability.close()
+    assert city.service.core.durability.spooled() == {"samples": 0, "meters": 0, "journal": 0}
     assert (await city.plant.accept(request.id, offer=None, actor="dispatcher")).state is RequestState.SCHEDULED
     await city.close()

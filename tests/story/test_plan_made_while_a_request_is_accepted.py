@@ -8,8 +8,8 @@ from vpp.domain.telemetry import FloatArray
 
 
 async def test_a_plan_begun_before_an_acceptance_does_not_replace_the_stores_schedule(city: VirtualCity) -> None:
-    slow = city.plant.slow
-    before = slow.schedule
+    slow, plans = city.service.slow, city.service.plans
+    before = plans.schedule
     assert before is not None
     begun = await slow.prepare()
     assert begun is not None
@@ -19,19 +19,19 @@ async def test_a_plan_begun_before_an_acceptance_does_not_replace_the_stores_sch
 
     await slow.install(begun)
 
-    assert slow.schedule is not None
-    assert slow.schedule is not begun.schedule
+    assert plans.schedule is not None
+    assert plans.schedule is not begun.schedule
     until_s = request.draft.end_at.timestamp()
-    np.testing.assert_allclose(_stores_kw(city, slow.schedule, until_s), _stores_kw(city, before, until_s), atol=1e-3)
+    np.testing.assert_allclose(_stores_kw(city, plans.schedule, until_s), _stores_kw(city, before, until_s), atol=1e-3)
 
 
 async def test_a_plan_nobody_was_accepted_beside_is_installed_as_it_is(city: VirtualCity) -> None:
-    slow = city.plant.slow
+    slow, plans = city.service.slow, city.service.plans
     begun = await slow.prepare()
     assert begun is not None
     await slow.install(begun)
-    assert slow.schedule is begun.schedule
-    assert slow.forecast is begun.forecast
+    assert plans.schedule is begun.schedule
+    assert plans.forecast is begun.forecast
 
 
 def _stores_kw(city: VirtualCity, schedule: Schedule, until_s: float) -> FloatArray:

@@ -203,7 +203,7 @@ async def test_who_is_told_to_stop_lets_the_signal_fade_and_takes_no_more(tmp_pa
         await city.plant.take_signal(request.id, np.array([start_s + 60.0]), np.array([0.5]), unit="value")
     await city.play_until(city.clock.now_s() + timedelta(minutes=16).total_seconds())
     assert stopped.state is RequestState.ABORTED
-    assert not city.service.engine.regulation.following
+    assert not city.service.core.engine.regulation.following
     request = await city.play_out(request.id)
     assert city.verdict(request)["limits_not_restored"] == 0
     await city.close()

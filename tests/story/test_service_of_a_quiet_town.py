@@ -40,20 +40,20 @@ class Still:
         at_s = self.clock.now_s()
         known = ((int(Quantity.CONNECTED), 1.0), (int(Quantity.POWER_KW), power_kw))
         samples = [(row, quantity, value, at_s) for row in range(rows) for quantity, value in known]
-        self.service.plane.telemetry(TelemetryBatch.of(samples))
+        self.service.core.plane.telemetry(TelemetryBatch.of(samples))
 
     async def cycle(self) -> None:
         """Let ten seconds and a cycle pass."""
         await self.clock.advance(self.clock.now_s() + 10.0)
-        await self.service.plant.fast.cycle()
+        await self.service.fast.cycle()
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return a metric."""
-        return self.service.metrics.registry.get_sample_value(name, labels)
+        return self.service.core.metrics.registry.get_sample_value(name, labels)
 
     def alarms(self) -> list[tuple[object, object]]:
         """Return name and state of every alarm so far."""
-        return [(e.body["alarm"], e.body["state"]) for e in self.service.news._ring if e.kind == "alarm"]
+        return [(e.body["alarm"], e.body["state"]) for e in self.service.core.news._ring if e.kind == "alarm"]
 
 
 async def connect(made: Still, resources: slice) -> None:
@@ -95,14 +95,14 @@ def asked(made: Still, target_kw: float) -> RequestDraft:
 
 
 def put_in_force(made: Still) -> None:
-    state, slow = made.service.plant.fleet(), made.service.plant.slow
-    slow.forecast = forecast(state, made.store.meters)
-    slow.schedule = resting(len(state), state.at_s)
+    state, plans = made.service.plant.fleet(), made.service.plans
+    plans.forecast = forecast(state, made.store.meters)
+    plans.schedule = resting(len(state), state.at_s)
 
 
 async def test_dropped_samples_and_frames_are_counted_by_reason(still: Still) -> None:
-    still.service.plane.telemetry(TelemetryBatch.of([(999, 0, 1.0, BEGIN_S), (0, 0, float("nan"), BEGIN_S)]))
-    still.service.plane.rejected_frame("ocpp", "schema")
+    still.service.core.plane.telemetry(TelemetryBatch.of([(999, 0, 1.0, BEGIN_S), (0, 0, float("nan"), BEGIN_S)]))
+    still.service.core.plane.rejected_frame("ocpp", "schema")
     await still.cycle()
 
     assert still.value("vpp_frames_rejected_total", adapter="ocpp", reason="unauthorized") == 0, "an alert watches it"
@@ -113,8 +113,8 @@ async def test_dropped_samples_and_frames_are_counted_by_reason(still: Still) ->
 
 async def test_what_was_refused_is_on_the_device_and_counted_apart_from_what_was_repaired(still: Still) -> None:
     still.report(power_kw=7000.0, rows=1)
-    still.service.plane.telemetry(TelemetryBatch.of([(15, int(Quantity.SOC), 1.004, still.clock.now_s())]))
-    still.service.plane.healed("ocpp", "null")
+    still.service.core.plane.telemetry(TelemetryBatch.of([(15, int(Quantity.SOC), 1.004, still.clock.now_s())]))
+    still.service.core.plane.healed("ocpp", "null")
     await still.cycle()
 
     plant = still.service.plant
@@ -136,8 +136,8 @@ async def test_a_fault_in_the_alarms_is_told_once_and_stops_neither_cycles_nor_m
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a car of nought")
 
-    monkeypatch.setattr(still.service.plant._alarms, "follow", broken)
-    still.service.plane.rejected_frame("ocpp", "schema")
+    monkeypatch.setattr(still.service.watch.alarms, "follow", broken)
+    still.service.core.plane.rejected_frame("ocpp", "schema")
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
             await still.cycle()
@@ -150,9 +150,9 @@ async def test_a_fault_in_the_alarms_is_told_once_and_stops_neither_cycles_nor_m
 
 
 async def test_readiness_turns_red_when_cycles_stop(still: Still, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant, metrics = still.service.plant, still.service.metrics
+    plant, metrics = still.service.plant, still.service.core.metrics
     assert plant.ready()["loop"]
-    monkeypatch.setattr(metrics, "cycle_age_s", lambda: plant.fast.patience_wall_s + 1.0)
+    monkeypatch.setattr(metrics, "cycle_age_s", lambda: still.service.fast.patience_wall_s + 1.0)
     assert not plant.ready()["loop"]
 
 
@@ -179,7 +179,7 @@ async def test_a_transformer_above_its_limit_is_counted_and_told(still: Still) -
 
 
 async def test_a_promise_that_was_broken_is_counted_once_and_not_again_after_a_restart(still: Still) -> None:
-    plane, at_s = still.service.plane, still.clock.now_s()
+    plane, at_s = still.service.core.plane, still.clock.now_s()
     plane.session(SessionStarted(session_id="st/1", row=0, at_s=at_s, meter_kwh=100.0))
     plane.session(SessionPromised(session_id="st/1", promise=Promise(energy_kwh=10.0, departure_s=at_s + 60.0)))
     await still.cycle()
@@ -190,17 +190,17 @@ async def test_a_promise_that_was_broken_is_counted_once_and_not_again_after_a_r
     assert ("promise_broken", "set") in still.alarms()
 
     again = Service(still.service.settings, still.store, still.clock, ())
-    await again.plant.fast.cycle()
-    assert again.metrics.registry.get_sample_value("vpp_promises_broken_total") == 0
+    await again.fast.cycle()
+    assert again.core.metrics.registry.get_sample_value("vpp_promises_broken_total") == 0
 
 
 async def test_limits_that_are_left_show_once_no_request_runs(still: Still) -> None:
-    cycle = still.service.engine.cycle
+    cycle = still.service.core.engine.cycle
 
     def stuck(*args: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
         return replace(cycle(*args, **more), unrestored_rows=4)
 
-    still.service.engine.cycle = stuck  # type: ignore[method-assign] # a device that does not let go
+    still.service.core.engine.cycle = stuck  # type: ignore[method-assign] # a device that does not let go
     await still.cycle()
     assert still.value("vpp_limits_not_restored") == 4
 
@@ -214,8 +214,8 @@ async def test_capability_and_quotes_work_while_the_fleet_grows(still: Still) ->
     still.report(power_kw=3.0, rows=len(INDEX))
     await still.cycle()
 
-    assert plant.slow.forecast is not None
-    assert len(plant.slow.forecast.expected_kw) == 12, "the capability is asked for before the next plan"
+    assert still.service.plans.forecast is not None
+    assert len(still.service.plans.forecast.expected_kw) == 12, "the capability is asked for before the next plan"
     today = instant(BEGIN_S).date()
     assert plant.capability("city", Direction.UP, today).connected_kw[0] > 0.0
     request, _ = await plant.submit(draft, key="after", actor="x")
@@ -224,7 +224,7 @@ async def test_capability_and_quotes_work_while_the_fleet_grows(still: Still) ->
 
 async def test_a_fleet_that_grows_under_a_running_request_goes_on_and_is_settled(still: Still) -> None:
     put_in_force(still)
-    plant, desk = still.service.plant, still.service.plant.desk
+    plant, parts = still.service.plant, still.service.requests
     request, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
     await plant.accept(request.id, offer=None, actor="x")
     await still.clock.advance(request.draft.start_at.timestamp() - 30.0)
@@ -233,18 +233,18 @@ async def test_a_fleet_that_grows_under_a_running_request_goes_on_and_is_settled
     await connect(still, slice(12, None))
     await still.cycle()
 
-    assert len(desk.portfolios[request.id]) == len(INDEX)
-    assert not desk.portfolios[request.id][12:].any()
+    assert len(parts.measurement.portfolios[request.id]) == len(INDEX)
+    assert not parts.measurement.portfolios[request.id][12:].any()
     assert plant.progress(request.id) is not None
     await still.clock.advance(request.draft.end_at.timestamp() + 7200.0)
     await still.cycle()
-    await desk.verify_finished()
+    await parts.settlement.settle_finished()
     assert plant.request(request.id).state is RequestState.SETTLED
 
 
 async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later_request(still: Still) -> None:
     put_in_force(still)
-    plant, desk = still.service.plant, still.service.plant.desk
+    plant, parts = still.service.plant, still.service.requests
     first, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
     await plant.accept(first.id, offer=None, actor="x")
     await still.clock.advance(first.draft.start_at.timestamp() + 60.0)
@@ -257,11 +257,11 @@ async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later
     second, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
 
     event_day = date(2026, 7, 15)
-    assert event_days(still.service.engine.book, second) == {event_day}
-    assert event_days(still.service.engine.book, first) == frozenset(), "a request is no event of its own"
+    assert event_days(still.service.core.engine.book, second) == {event_day}
+    assert event_days(still.service.core.engine.book, first) == frozenset(), "a request is no event of its own"
     elsewhere = replace(second, id="other", draft=replace(second.draft, area="nowhere"))
-    assert event_days(still.service.engine.book, elsewhere) == {event_day}, "the city holds every area"
-    baseline = desk._measuring.baseline(plant.request(second.id), plant.fleet(), plant.slow.schedule)
+    assert event_days(still.service.core.engine.book, elsewhere) == {event_day}, "the city holds every area"
+    baseline = parts.measurement.baseline(plant.request(second.id), plant.fleet(), still.service.plans.schedule)
     assert (event_day.isoformat(), "event day") in baseline.excluded_days
     assert event_day.isoformat() not in baseline.reference_days
 
@@ -297,17 +297,17 @@ async def test_what_was_metered_before_a_restart_counts_for_its_quarter(still: S
             await still.service.open()
         await still.clock.advance(begin_s + 60.0 * minute)
         still.report(power_kw=3.0, rows=12)
-        await still.service.plant.fast.cycle()
+        await still.service.fast.cycle()
 
     grid = TimeGrid(start_at=instant(begin_s), count=1)
     assert still.store.meters.read_completeness(grid)[:12, 0] == pytest.approx(np.ones(12))
     assert still.store.meters.read(grid)[:12, 0] == pytest.approx(np.full(12, 3.0))
-    assert still.service.plant._means.final_until_s == grid.end_s
+    assert still.service.core.means.final_until_s == grid.end_s
 
 
 async def test_a_request_that_begins_in_the_quarter_of_its_submission_is_settled_like_any_other(still: Still) -> None:
     put_in_force(still)
-    plant, desk = still.service.plant, still.service.plant.desk
+    plant, parts = still.service.plant, still.service.requests
     start_at = instant(still.clock.now_s() + 75.0)
     draft = replace(asked(still, 0.5), notice_class=NoticeClass.REALTIME, start_at=start_at)
     request, _ = await plant.submit(replace(draft, end_at=start_at + timedelta(minutes=15.0)), key=None, actor="x")
@@ -318,15 +318,15 @@ async def test_a_request_that_begins_in_the_quarter_of_its_submission_is_settled
     await plant.cancel(request.id, actor="x", reason="enough")
     await still.clock.advance(request.draft.end_at.timestamp() + 7200.0)
     await still.cycle()
-    await desk.verify_finished()
+    await parts.settlement.settle_finished()
 
-    assert desk.clearing.failed == {}
+    assert parts.settlement._runs.failed == {}
     assert plant.request(request.id).state is RequestState.SETTLED
 
 
 async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(still: Still) -> None:
     put_in_force(still)
-    plant, desk = still.service.plant, still.service.plant.desk
+    plant, parts = still.service.plant, still.service.requests
     ids = []
     for hours in (0.0, 4.0):
         made = asked(still, 0.5)
@@ -340,8 +340,8 @@ async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(sti
         await still.clock.advance(still.clock.now_s() + 600.0)
         still.report(power_kw=3.0, rows=12)
         await still.cycle()
-    lost = desk.baselines.pop(ids[0])
-    await desk.verify_finished()
+    lost = parts.measurement.baselines.pop(ids[0])
+    await parts.settlement.settle_finished()
 
     assert [plant.request(i).state for i in ids] == [RequestState.COMPLETED, RequestState.SETTLED]
     assert "no baseline" in str((plant.unsettled(ids[0]) or {})["cause"])
@@ -349,9 +349,9 @@ async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(sti
     await still.cycle()
     assert still.value("vpp_requests_unsettled") == 1.0
 
-    desk.baselines[ids[0]] = lost
+    parts.measurement.baselines[ids[0]] = lost
     await still.clock.advance(still.clock.now_s() + 900.0)
-    await desk.verify_finished()
+    await parts.settlement.settle_finished()
     assert plant.request(ids[0]).state is RequestState.SETTLED
     assert plant.unsettled(ids[0]) is None
 
@@ -361,7 +361,7 @@ async def test_the_same_key_is_answered_even_before_the_first_plan(still: Still)
     draft = asked(still, 5.0)
     put_in_force(still)
     first, _ = await plant.submit(draft, key="k", actor="x")
-    plant.slow.schedule = None
+    still.service.plans.schedule = None
     again, created = await plant.submit(draft, key="k", actor="x")
     assert (again.id, created) == (first.id, False)
     with pytest.raises(ConflictError, match="there is no plan yet"):

@@ -12,7 +12,7 @@ _SEEN_S = 600.0
 async def test_nothing_is_settled_that_nobody_metered_and_the_lost_are_named(city: VirtualCity) -> None:
     quoted_kw, _ = await city.quoted_kw(city.draft(FAR_TOO_MUCH_KW, minutes=_HOLD_MINUTES))
     request = await city.commit(city.draft(round(0.6 * quoted_kw), minutes=_HOLD_MINUTES))
-    enlisted = city.plant.desk.portfolios[request.id]
+    enlisted = city.service.requests.measurement.portfolios[request.id]
     await city.play_until(request.draft.start_at.timestamp() + _SEEN_S)
     assert sum(len(ids) for ids in city.plant.losses(request.id).values()) < 0.2 * enlisted.sum()
 

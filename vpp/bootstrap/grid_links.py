@@ -41,7 +41,7 @@ def http_application(service: Service, sink: GridSink, history: TelemetryHistory
     return create_app(
         sink,
         service.plant,
-        metrics=service.metrics.registry,
+        metrics=service.core.metrics.registry,
         report=lambda request_id: report_of(service, request_id),
         version=version("vpp"),
         token=service.settings.api_token,
@@ -56,8 +56,8 @@ def report_of(service: Service, request_id: str) -> tuple[str, dict[str, object]
         UnknownIdError: There is no such request.
         ConflictError: It is not accepted yet.
     """
-    request, desk = service.plant.request(request_id), service.plant.desk
-    performance, minutes = desk.performance(request_id), desk.minutes(request_id)
+    request, settlement = service.plant.request(request_id), service.requests.settlement
+    performance, minutes = settlement.performance(request_id), settlement.minutes(request_id)
     if performance is None or minutes is None:
         raise ConflictError(f"request {request_id} is {request.state.value}; there is a report once it is accepted")
     return render_report(request, performance, series=minutes), report_json(request, performance, series=minutes)

@@ -1,16 +1,16 @@
-"""What the fleet can give, declared: asked for by people, and shown as a metric once a plan."""
+"""Declared capability of the fleet: for the edges on demand, as metrics once a plan."""
 
 import asyncio
 import threading
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from vpp.application.loops.slow_loop import SlowLoop
-from vpp.application.requests.request_service import RequestService
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.quoting import Quoter
+from vpp.application.requests.settlement import Settlement
 from vpp.application.row_alignment import fitted_forecast
 from vpp.domain.errors import ConflictError
 from vpp.domain.fleet_state import FleetState
@@ -31,16 +31,21 @@ class CapabilityDeclaration:
     """Declares capacities by the forecast and plan in force.
 
     Args:
-        slow: Returns the loop that has both.
-        desk: Returns who knows what was verified.
-        metrics: Where the present step is shown.
-        scraped: Somebody reads the metrics, so what takes long to show, every area's capacity, is worth it.
+        picture: The fleet as it is known, with forecast and plan.
+        quoter: Knows eligible rows and response rates.
+        settlement: Knows the verified capacity.
+        metrics: Shows the present step.
+        scraped: The metrics are read, so that showing every area's capacity, which takes long, is worth it.
     """
 
     def __init__(
-        self, slow: Callable[[], SlowLoop], desk: Callable[[], RequestService], metrics: Metrics, *, scraped: bool
+        self, *, picture: OperatingPicture, quoter: Quoter, settlement: Settlement, metrics: Metrics, scraped: bool
     ) -> None:
-        self._slow, self._desk, self._metrics, self._scraped = slow, desk, metrics, scraped
+        self._plans = picture.plans
+        self._quoter = quoter
+        self._settlement = settlement
+        self._metrics = metrics
+        self._scraped = scraped
         self._shown: Schedule | None = None
         self._made: tuple[Forecast, Schedule | None, Declaration] | None = None
         self._making = threading.Lock()
@@ -52,21 +57,21 @@ class CapabilityDeclaration:
             area,
             direction,
             TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
-            verified_kw=self._desk().verified_kw(area, direction),
+            verified_kw=self._settlement.verified_kw(area, direction),
         )
 
     def show(self, state: FleetState) -> None:
-        """Show the capacities of the present step, once a plan; they take too long for the loop."""
-        slow = self._slow()
-        if not self._scraped or slow.forecast is None or slow.schedule is None or slow.schedule is self._shown:
+        """Show the capacities of the present step, once a plan; in a thread, for they take too long for a cycle."""
+        plans = self._plans
+        if not self._scraped or plans.forecast is None or plans.schedule is None or plans.schedule is self._shown:
             return
-        self._shown = slow.schedule
+        self._shown = plans.schedule
         answers = asyncio.get_running_loop().run_in_executor(None, self._capacities, state)
         answers.add_done_callback(partial(self._observe, state.at_s))
 
     def _declaration(self, state: FleetState) -> Declaration:
         """Return the declaration of all areas, made once for each forecast and plan."""
-        outlook, schedule = self._outlook(), self._slow().schedule
+        outlook, schedule = self._outlook(), self._plans.schedule
         with self._making:
             made = self._made
             if made is None or made[0] is not outlook or made[1] is not schedule or made[2].index is not state.index:
@@ -74,30 +79,30 @@ class CapabilityDeclaration:
             return made[2]
 
     def _outlook(self) -> Forecast:
-        forecast = self._slow().forecast
+        forecast = self._plans.forecast
         if forecast is None:
             raise ConflictError("there is no forecast yet; capability follows the first plan")
         return forecast
 
     def _declared(self, state: FleetState, *, steps: int | None) -> Declaration:
         """Return the declaration of the forecast's first ``steps``, of all if ``None``."""
-        desk, schedule = self._desk(), self._slow().schedule
-        return desk.assessor.declaration(
+        quoter, schedule = self._quoter, self._plans.schedule
+        return quoter.quotes.declaration(
             state=state,
             forecast=fitted_forecast(self._outlook(), state),
             schedule=schedule,
-            delivery_ratio=partial(desk.delivery_ratio, state),
+            delivery_ratio=partial(quoter.delivery_ratio, state),
             steps=steps,
-            eligible=desk.countable(state, schedule),
+            eligible=quoter.countable(state, schedule),
         )
 
     def _capacities(self, state: FleetState) -> list[Capability]:
         """Return the present step of every area, both directions; a whole day's would cost a hundred times as much."""
         grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1)
         ahead = max(round((grid.end_s - self._outlook().grid.start_s) / STEP_S), 1)
-        declaration, desk = self._declared(state, steps=ahead), self._desk()
+        declaration = self._declared(state, steps=ahead)
         return [
-            declaration.capability(area, direction, grid, verified_kw=desk.verified_kw(area, direction))
+            declaration.capability(area, direction, grid, verified_kw=self._settlement.verified_kw(area, direction))
             for area in (CITY, *(area.id for area in state.index.areas))
             for direction in Direction
         ]

@@ -1,6 +1,7 @@
-"""What is promised, as the planner needs it: from the book of requests to targets on the planner's steps."""
+"""Requests in force as the planner needs them: targets on its steps, storage to leave alone, rebound to recover."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -16,16 +17,45 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
+from vpp.ports import Clock
 from vpp.state.eligibility import part_rows
 
 _AT_ONCE_S = 6.0 * 3600.0
-"""An event is planned for from this long before its ramp: earlier plans would be made again anyway."""
+"""Time before its ramp from which a request is planned for; earlier plans would be superseded anyway."""
 _LONGEST_RECOVERY_S = 12.0 * 3600.0
-"""After that nobody asks any more where the load comes from."""
+"""Longest recovery that is planned for."""
 _RETURN_RATIO = 0.75
-"""Part of the rebound cap that comes back as energy to give: nine tenths, less what charging and discharging lose."""
+"""Share of the rebound cap that recovers as energy: nine tenths, less the losses of charging and discharging."""
 _SAMPLES = 15
-"""A ramp's mean over a step is taken from this many instants."""
+"""Instants a ramp's mean over a step is taken from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitments:
+    """Commitments out of the book of requests (`vpp.application.loops.slow_loop.PlannedCommitments`).
+
+    Attributes:
+        book: All requests.
+        portfolios: Enlisted rows by request id, shape ``(n_resources,)`` each.
+        clock: The only source of time.
+    """
+
+    book: RequestBook
+    portfolios: Mapping[str, BoolArray]
+    clock: Clock
+
+    def kept_until_s(self) -> float | None:
+        """Return epoch seconds until which the plan of storage and V2G is the baseline of a request."""
+        running = self.book.running(self.clock.now_s())
+        return max((self.book.timetable(request.id).watched_s for request in running), default=None)
+
+    def events(self, state: FleetState) -> Sequence[Commitment]:
+        """Return every commitment from ``state`` on."""
+        return promised_events(self.book, self.portfolios, state)
+
+    def recoveries(self, now_s: float) -> Sequence[EnergyRecovery]:
+        """Return the rebound energy still to be recovered at ``now_s``."""
+        return recoveries(self.book, now_s)
 
 
 def promised_events(book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState) -> Sequence[Commitment]:

@@ -1,10 +1,11 @@
-"""The measurement of requests: their frozen baselines, what was followed live, and what meters say in the end."""
+"""Measurement of requests: frozen baselines, live tracking, and the meters' account of delivery."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
 
+from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.commitments import event_days
 from vpp.application.requests.participation import Participation, eligible, enlisted
 from vpp.application.requests.recovery import cycles_of, resumed
@@ -12,7 +13,6 @@ from vpp.application.requests.session_baselines import SessionBaselines
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
-from vpp.domain.daytype import DayCalendar
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
@@ -20,7 +20,7 @@ from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
-from vpp.ports import Clock, IntervalMemory, Journal
+from vpp.ports import Journal
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.reference_days import BaselineRules
@@ -32,46 +32,34 @@ from vpp.state.eligibility import part_rows
 
 
 class Measurement:
-    """The part of the desk that proves what was delivered.
+    """Proof of delivery: baselines and portfolios from acceptance on, performances from the meters.
 
     Args:
-        state: Returns the latest picture.
-        schedule: Returns the plan in force.
-        calendar: Tells workdays, weekends and holidays.
+        engine: Holds requests and regulation signals.
+        journal: Records the session baselines.
+        picture: The fleet as it is known.
 
     Attributes:
         baselines: Frozen baselines by request id.
-        portfolios: Rows enlisted for each request, shape ``(n_resources,)`` each.
-        sessions: What charging sessions would have taken.
-        enlisting: Who is counted on.
+        portfolios: Enlisted rows by request id, shape ``(n_resources,)`` each.
+        sessions: Counterfactual power of charging sessions.
+        participation: Eligibility of rows for a request.
     """
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        engine: DispatchEngine,
-        meters: IntervalMemory,
-        journal: Journal,
-        state: Callable[[], FleetState],
-        schedule: Callable[[], Schedule | None],
-        calendar: DayCalendar,
-    ) -> None:
+    def __init__(self, *, engine: DispatchEngine, journal: Journal, picture: OperatingPicture) -> None:
         self.baselines: dict[str, Baseline] = {}
         self.portfolios: dict[str, BoolArray] = {}
-        self.sessions = SessionBaselines(journal, clock.now_s())
+        self.sessions = SessionBaselines(journal, picture.clock.now_s())
         self._trackers: dict[str, Tracker] = {}
-        self._clock = clock
+        self._clock = picture.clock
         self._engine = engine
-        self._meters = meters
-        self._state = state
-        self._schedule = schedule
-        self._calendar = calendar
+        self._picture = picture
+        self._meters = picture.meters
         self._rules = BaselineRules()
-        self.enlisting = Participation(engine=engine, meters=meters, rules=self._rules)
+        self.participation = Participation(engine=engine, meters=picture.meters, rules=self._rules)
 
     def resume(self, entries: Iterable[JournalEntry]) -> None:
-        """Go on from the cycles that an earlier life of the service followed; baselines are in place already."""
+        """Continue from the cycles journalled before a restart; baselines are in place already."""
         for request_id, cycles in cycles_of(entries).items():
             if request_id in self.baselines:
                 baseline, direction = self.baselines[request_id], self._engine.book.get(request_id).draft.direction
@@ -83,13 +71,13 @@ class Measurement:
                 )
 
     def grow(self, count: int) -> None:
-        """Serve a larger fleet; rows that joined count for no request that has its baseline already."""
+        """Serve a larger fleet; new rows take no part in requests that have their baseline already."""
         for request_id, rows in self.portfolios.items():
             self.portfolios[request_id] = fitted_flags(rows, count)
 
     def keep(self, request: DispatchRequest, baseline: Baseline) -> None:
         """Track a request against its frozen baseline from now on."""
-        rows = counted(request.draft, baseline, self._state().index)
+        rows = counted(request.draft, baseline, self._picture.state().index)
         followed = self._trackers.get(request.id)
         self.baselines[request.id] = baseline
         self.portfolios[request.id] = rows
@@ -101,7 +89,7 @@ class Measurement:
         )
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
-        """Take a cycle: what running requests are delivered, and what sessions would take."""
+        """Take a cycle: delivery of running requests, counterfactual power of charging sessions."""
         for progress in result.progress:
             tracker = self._trackers.get(progress.request_id)
             if tracker is not None:
@@ -116,9 +104,9 @@ class Measurement:
     def baseline(
         self, request: DispatchRequest, state: FleetState, schedule: Schedule | None, *, late: bool = False
     ) -> Baseline:
-        """Return the baseline of the rows that are eligible now; those that are not are named in it."""
+        """Return the baseline of the rows that are eligible now; it names the others."""
         times = self._engine.book.timetable(request.id)
-        found = self.enlisting.standing(request.draft, times, state, schedule, late=late)
+        found = self.participation.standing(request.draft, times, state, schedule, late=late)
         rows = part_rows(request.draft, state.index) & eligible(found)
         baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
         return enlisted(baseline, request.draft, state.index, found)
@@ -140,7 +128,7 @@ class Measurement:
             start_s=start_s,
             end_s=end_s,
             event_days=event_days(self._engine.book, request),
-            calendar=self._calendar,
+            calendar=self._picture.calendar,
             rules=self._rules,
             known_s=next(accepted, start_s),
         )
@@ -148,14 +136,14 @@ class Measurement:
     def _spread_kw(
         self, request: DispatchRequest, measured_kw: FloatArray, metered_ratio: FloatArray, phases: Sequence[str]
     ) -> dict[str, float]:
-        """Return what each other method would have found delivered."""
+        """Return delivered power by each other baseline method, kW."""
         frozen = self.baselines[request.id].grid
-        index = first_rows(self._state().index, len(measured_kw))
+        index = first_rows(self._picture.state().index, len(measured_kw))
         rows = self.portfolios[request.id][: len(index)]
         return baseline_spread(
             request.draft,
             # To the frozen end: one that was stopped early ends sooner by its timetable than by its baseline.
-            self._baseline_of(request, index, self._schedule(), frozen.end_s, rows),
+            self._baseline_of(request, index, self._picture.schedule, frozen.end_s, rows),
             index=index,
             portfolio=rows,
             measured_kw=measured_kw,
@@ -186,7 +174,7 @@ class Measurement:
             target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
         performance = evaluate(
             request,
-            index=self._state().index,
+            index=self._picture.state().index,
             portfolio=self.portfolios[request.id],
             baseline=baseline,
             measured_kw=measured_kw,
@@ -211,7 +199,7 @@ class Measurement:
 
 
 def counted(draft: RequestDraft, baseline: Baseline, index: FleetIndex) -> BoolArray:
-    """Return the rows that were enlisted: they have a baseline and are commanded and settled, ``(n_resources,)``."""
+    """Return the enlisted rows, which have a baseline and are commanded and settled, shape ``(n_resources,)``."""
     rows = part_rows(draft, index)
     rows[len(baseline.power_kw) :] = False
     rows[[index.row_of[identity] for identity in baseline.excluded_ids]] = False

@@ -1,16 +1,17 @@
-"""Quotes: the picture, what of it can be counted on, what is promised already, and how well setpoints are kept."""
+"""Quotes: eligible rows, earlier commitments and response rates on the fleet as it is known."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from vpp.application.requests.participation import Participation, eligible
-from vpp.application.row_alignment import FittedMeter, fitted_flags
+from vpp.application.loops.forecaster import Forecaster
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.measurement import Measurement
+from vpp.application.requests.participation import eligible
+from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.requests.phases import areas_overlap
-from vpp.domain.daytype import DayCalendar
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
@@ -18,56 +19,47 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.planning.flexibility.response_rate import ResponseRates
-from vpp.planning.forecast.load_forecast import Forecast, forecast
-from vpp.planning.forecast.load_history import LoadHistory
+from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
 from vpp.planning.quote.quote_cache import QuoteCache
-from vpp.ports import Clock, IntervalMeter
 
 _TRIALS_S = 60.0
-"""How often setpoints in force are compared with meters."""
+"""Period in which setpoints in force are compared with meters."""
 
 
 class Quoter:
-    """The part of the desk that answers before anything is promised.
+    """Answers drafts before anything is committed.
 
     Args:
-        enlisting: Who is counted on.
-        portfolios: Rows enlisted for each request so far, by id.
-        valid_s: How long a quote holds.
-        outlook: Returns a forecast that begins with the step of a picture and has its rows; it makes its own without.
-        calendar: Tells workdays, weekends and holidays.
+        engine: Holds requests and setpoints in force.
+        picture: The fleet as it is known.
+        measurement: Holds participation and portfolios.
+        forecaster: Forecasts the load.
+        valid_s: How long a quote holds, seconds.
 
     Attributes:
-        assessor: Answers on the fleet as it is.
+        quotes: Quotes on the fleet as it is.
     """
 
     def __init__(
         self,
         *,
-        clock: Clock,
         engine: DispatchEngine,
-        meters: IntervalMeter,
-        enlisting: Participation,
-        portfolios: Mapping[str, BoolArray],
+        picture: OperatingPicture,
+        measurement: Measurement,
+        forecaster: Forecaster,
         valid_s: float,
-        outlook: Callable[[FleetState], Forecast] | None,
-        calendar: DayCalendar,
     ) -> None:
-        self.assessor = QuoteCache()
-        self._revised = QuoteCache()
-        self._clock = clock
+        self.quotes = QuoteCache()
+        self._quotes_besides = QuoteCache()
         self._engine = engine
-        self._meters = meters
-        self._enlisting = enlisting
-        self._portfolios = portfolios
+        self._picture = picture
+        self._participation = measurement.participation
+        self._portfolios = measurement.portfolios
+        self._forecaster = forecaster
         self._valid_s = valid_s
-        self._outlook = outlook or self._own_forecast
-        self._calendar = calendar
         self._delivery = ResponseRates()
         self._compared_s = float("-inf")
-        self._forecast: Forecast | None = None
-        self._past = LoadHistory()
 
     def quote(
         self,
@@ -83,17 +75,17 @@ class Quoter:
         Args:
             request_id: The request.
             draft: What is asked.
-            state: The picture.
+            state: The snapshot to quote on.
             schedule: The plan in force.
-            besides: As if the request had been promised nothing: what a change of it could be given.
+            besides: As if the request were committed to nothing: for a change of it.
         """
-        outlook = self._outlook(state)
+        outlook = self._forecaster.outlook(state)
         times = self._engine.book.timetable(request_id)
-        rows = eligible(self._enlisting.standing(draft, times, state, schedule))
+        rows = eligible(self._participation.standing(draft, times, state, schedule))
         if besides and request_id in self._portfolios:
-            rows &= fitted_flags(self._portfolios[request_id], len(state))  # who was enlisted, and no others
-        # Pictures as if a request did not run are none for others: they have an assessor of their own.
-        answer = (self._revised if besides else self.assessor).quote(
+            rows &= fitted_flags(self._portfolios[request_id], len(state))  # the enlisted rows, and no others
+        # A snapshot as if a request did not run must not be cached for others.
+        answer = (self._quotes_besides if besides else self.quotes).quote(
             draft,
             state=state,
             forecast=outlook,
@@ -104,15 +96,7 @@ class Quoter:
             valid_s=self._valid_s,
             eligible=rows,
         )
-        return replace(answer, notices=calendar_notices(self._calendar, draft))
-
-    def _own_forecast(self, state: FleetState) -> Forecast:
-        known = self._forecast
-        fresh = known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0
-        if known is None or not fresh:
-            meter = FittedMeter(meter=self._meters, count=len(state))
-            self._forecast = known = forecast(state, meter, load_history=self._past, calendar=self._calendar)
-        return known
+        return replace(answer, notices=calendar_notices(self._picture.calendar, draft))
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
         """Return the rows a request for an hour from now could count on, shape ``(n_resources,)``."""
@@ -126,26 +110,26 @@ class Quoter:
             notice_class=NoticeClass.INTRADAY,
         )
         times = self._engine.book.timetable_of(draft, instant(state.at_s))
-        return eligible(self._enlisting.standing(draft, times, state, schedule))
+        return eligible(self._participation.standing(draft, times, state, schedule))
 
     def delivery_ratio(self, state: FleetState) -> FloatArray:
-        """Return each row's chance to do as told, measured by cohort, from a prior on, shape ``(n_resources,)``."""
+        """Return each row's response rate, 0 to 1, measured by cohort, from a prior on, shape ``(n_resources,)``."""
         return self._delivery.ratio(state.index, self._engine.outbox.ledger().by_reason)
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
-        """Let setpoints that stand meet their meters, now and then while a request runs."""
+        """Compare setpoints in force with their meters, now and then while a request runs."""
         if result.progress and state.at_s - self._compared_s >= _TRIALS_S:
             self._compared_s = state.at_s
             self._delivery.observe(state, self._engine.setpoints_kw())
 
     def _committed_kw(self, draft: RequestDraft, outlook: Forecast, besides: str | None = None) -> FloatArray:
-        """Return what overlapping requests of the same direction were promised, shape ``(grid.count,)``.
+        """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.
 
-        A request for regulation is promised both.
+        Regulation is committed in both directions.
         """
         starts_s = outlook.grid.starts_s()
         total = np.zeros(outlook.grid.count)
-        for other in self._engine.book.running(self._clock.now_s()):
+        for other in self._engine.book.running(self._picture.clock.now_s()):
             if other.id == besides:
                 continue
             both = Product.REGULATION in (other.draft.product, draft.product)

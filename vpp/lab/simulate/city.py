@@ -193,7 +193,7 @@ class VirtualCity:
 
     async def _begin_plan(self) -> None:
         now_s, period_s = self.clock.now_s(), int(self.settings.plan_period_s)
-        self._upcoming = asyncio.create_task(self.plant.slow.prepare())
+        self._upcoming = asyncio.create_task(self.service.slow.prepare())
         self._in_force_s = now_s + self._planning_s
         self._next_plan_s = floor_s(now_s, period_s) + period_s
         await asyncio.sleep(0)  # the picture is taken now
@@ -203,13 +203,13 @@ class VirtualCity:
             with self.costs.of("planning"):
                 prepared = await self._upcoming
             self._upcoming = None
-            if await self.plant.slow.install(prepared):
+            if await self.service.slow.install(prepared):
                 await self._begin_answer()
 
     async def _begin_answer(self) -> None:
         """Begin what is to be intended beside the plan that was put in force."""
         await self._forget_answer()
-        self._answer = asyncio.create_task(self.plant.slow.answer())
+        self._answer = asyncio.create_task(self.service.slow.answer())
         self._answered_s = self.clock.now_s() + self._answer_s
         await asyncio.sleep(0)  # the picture is taken now
         if not self._answer_s:
@@ -220,7 +220,7 @@ class VirtualCity:
         if self._answer is not None:
             answer, self._answer = self._answer, None
             with self.costs.of("redispatch"):
-                self.plant.slow.intend(await answer)
+                self.service.slow.intend(await answer)
 
     async def _forget_answer(self) -> None:
         """Let what was begun be made to its end, which spares the solver, and forget it."""
@@ -230,7 +230,7 @@ class VirtualCity:
 
     async def _follow_plans(self) -> None:
         """Put a plan or what is intended in force, begin the next, or answer changed requests, as is due."""
-        now_s, slow = self.clock.now_s(), self.plant.slow
+        now_s, slow = self.clock.now_s(), self.service.slow
         if now_s >= self._answered_s:
             await self._intend()
         if self._upcoming is not None and now_s >= self._in_force_s:
@@ -246,9 +246,9 @@ class VirtualCity:
         """Let one cycle pass on both sides, of the nominal length unless given."""
         await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
         with self.costs.of("cycle"):
-            await self.plant.fast.cycle()
+            await self.service.fast.cycle()
         with self.costs.of("settlement"):
-            await self.plant.desk.verify_finished()
+            await self.service.requests.settlement.settle_finished()
         await self._follow_plans()
 
     async def play(self, *, minutes: float) -> None:
@@ -270,7 +270,7 @@ class VirtualCity:
 
     async def _tick_until(self, cycle_s: float) -> None:
         """Let time pass until a cycle, with the service's ticks on the way."""
-        fast = self.plant.fast
+        fast = self.service.fast
         while (tick_s := fast.next_tick_s(self.clock.now_s(), cycle_s)) is not None:
             await self._move(tick_s - self.clock.now_s())
             with self.costs.of("tick"):
@@ -302,4 +302,4 @@ class VirtualCity:
         """Give the service the meters' past, a quarter of an hour at a time."""
         for start_s, mean_kw in self.twin.drain_history():
             self._memory.meters.write(start_s, mean_kw.astype(np.float64), np.ones(len(mean_kw)))
-        self.plant.slow.fleet_changed()
+        self.service.slow.fleet_changed()

@@ -187,7 +187,7 @@ class Simulation:
         city.costs = self._costs
         progress.update(bar, description="connecting the fleet, first plan")
         await city.found()
-        self._areas.follow(city.plant.desk, city.service.engine)
+        self._areas.follow(city.service.requests.measurement, city.service.core.engine)
         progress.remove_task(bar)
         return city
 
@@ -272,7 +272,7 @@ def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> 
 
 
 def _news(now_s: float, city: VirtualCity) -> str:
-    running = city.plant.desk.progress.values()
+    running = city.service.requests.running.progress.values()
     told = "".join(f"  {p.phase.value} {p.delivered_kw / 1e3:,.0f} of {p.target_kw / 1e3:,.0f} MW" for p in running)
     return f"{instant(now_s).astimezone(SHANGHAI):%H:%M}{told}"
 

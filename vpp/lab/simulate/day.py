@@ -118,7 +118,7 @@ class Day:
         return [call.accepted for call in self.calls if call.accepted is not None]
 
     def _timetable(self, request: DispatchRequest) -> PhaseTimes:
-        return self.city.service.engine.book.timetable(request.id)
+        return self.city.service.core.engine.book.timetable(request.id)
 
     async def _call(self, ask: Ask) -> Call:
         """Ask; take what can be had where the wanted amount cannot."""

@@ -90,7 +90,7 @@ class Outcome:
             minutes=minutes,
             loads=loads,
             commands=city.plant.commands(),
-            not_restored=_unwanted(truth, city.service.engine, city.clock.now_s()),
+            not_restored=_unwanted(truth, city.service.core.engine, city.clock.now_s()),
         )
 
 

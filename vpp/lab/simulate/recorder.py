@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.application.requests.request_service import RequestService
+from vpp.application.requests.measurement import Measurement
 from vpp.dispatch.allocation.request_controller import class_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
@@ -61,12 +61,12 @@ class AreaRecorder:
         self._held: tuple[float, FloatArray] | None = None
         self._curves: dict[str, tuple[Baseline, _AreaCurves]] = {}
         self._class_rows = class_rows(index)
-        self._desk: RequestService | None = None
+        self._measurement: Measurement | None = None
         self._engine: DispatchEngine | None = None
 
-    def follow(self, desk: RequestService, engine: DispatchEngine) -> None:
+    def follow(self, measurement: Measurement, engine: DispatchEngine) -> None:
         """Take baselines and requests from the service from now on."""
-        self._desk, self._engine = desk, engine
+        self._measurement, self._engine = measurement, engine
 
     def observe(self, state: FleetState, result: CycleResult) -> None:
         """Take a cycle."""
@@ -100,11 +100,12 @@ class AreaRecorder:
 
     def _add(self, figures: FloatArray, state: FleetState, session_kw: FloatArray, progress: Progress) -> None:
         """Add one running request."""
-        if self._desk is None or self._engine is None or progress.request_id not in self._desk.baselines:
+        measurement, engine = self._measurement, self._engine
+        if measurement is None or engine is None or progress.request_id not in measurement.baselines:
             return
-        request = self._engine.book.get(progress.request_id)
+        request = engine.book.get(progress.request_id)
         sign = 1.0 if request.draft.direction is Direction.UP else -1.0
-        curves = self._curves_of(request, self._desk.baselines, self._desk.portfolios)
+        curves = self._curves_of(request, measurement.baselines, measurement.portfolios)
         delivered_kw = curves.baseline_kw(state.at_s, session_kw) - curves.measured_kw(state, session_kw)
         figures[_TARGET, self._names.index(request.draft.area)] += sign * progress.target_kw
         figures[_DELIVERED] += np.concatenate(([delivered_kw.sum()], delivered_kw))

@@ -96,7 +96,7 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         sites=INDEX.sites,
         resources=INDEX.resources[:ROWS],
     )
-    made.plane.telemetry(
+    made.core.plane.telemetry(
         TelemetryBatch.of(
             [
                 sample
@@ -108,9 +108,9 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
             ]
         )
     )
-    made.plant.fast.refresh()
+    made.inputs.refresh()
     state = made.plant.fleet()
-    made.plant.slow.forecast, made.plant.slow.schedule = forecast(state, store.meters), resting(ROWS, state.at_s)
+    made.plans.forecast, made.plans.schedule = forecast(state, store.meters), resting(ROWS, state.at_s)
     yield made
     await made.close()
     store.close()

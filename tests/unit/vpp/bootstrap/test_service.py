@@ -108,7 +108,7 @@ async def test_registering_the_same_thing_again_changes_nothing(service: Service
 async def test_imported_history_passes_the_gate_and_is_stored_in_parts(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vpp.application.service_facade._IMPORT_CELLS", 3)
+    monkeypatch.setattr("vpp.application.meter_import._PART_VALUES", 3)
     await service.plant.connect(resources=[resource(Adapter.OCPP, "CS9/1")])
     grid = TimeGrid(start_at=datetime(2026, 7, 14, tzinfo=UTC), count=10)
     good = np.array([[1.0, np.nan, np.nan, np.nan, np.nan, 2.0, 3.0, 4.0, np.nan, 5.0]])
@@ -116,9 +116,9 @@ async def test_imported_history_passes_the_gate_and_is_stored_in_parts(
 
     with pytest.raises(InputError, match="watts"):
         await service.plant.import_meters(grid, ["x"], bad)
-    assert np.isnan(service.plant._meters.read(grid)).all()
+    assert np.isnan(service.core.store.meters.read(grid)).all()
     assert await service.plant.import_meters(grid, ["x"], good) == 5
-    np.testing.assert_array_equal(service.plant._meters.read(grid), good)
+    np.testing.assert_array_equal(service.core.store.meters.read(grid), good)
 
 
 async def test_a_draft_without_sense_is_refused_by_name_even_where_nothing_can_be_quoted_yet(service: Service) -> None:

@@ -8,8 +8,11 @@ from datetime import datetime
 import numpy as np
 
 from tests.unit.vpp.planning.parts import NOW, NOW_S, state
+from vpp.application.loops.forecaster import Forecaster
 from vpp.application.loops.slow_loop import PLAN, SlowLoop
+from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.domain.fleet_state import FleetState
+from vpp.domain.holidays import CHINA
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
@@ -67,25 +70,44 @@ class _Entries:
             asyncio.get_running_loop().call_soon(self.planned.set)  # it is in force once this entry is made
 
 
-def _loop(picture: FleetState) -> tuple[SlowLoop, _Entries]:
-    entries = _Entries()
+class _Nothing:
+    """No request is in force."""
+
+    def kept_until_s(self) -> None:
+        return None
+
+    def events(self, state: FleetState) -> tuple[()]:
+        del state
+        return ()
+
+    def recoveries(self, now_s: float) -> tuple[()]:
+        del now_s
+        return ()
+
+
+def _loop(state: FleetState) -> tuple[SlowLoop, PlansInForce, _Entries]:
+    entries, plans, meters = _Entries(), PlansInForce(), _Unmetered(len(state))
     slow = SlowLoop(
-        clock=_Standing(),
+        picture=OperatingPicture(
+            clock=_Standing(),
+            latest=lambda: state,
+            plans=plans,
+            meters=meters,  # type: ignore[arg-type]  # what a forecast asks of it
+        ),
         period_s=900.0,
         planner=_Unsolved(),
-        meters=_Unmetered(len(picture)),
+        forecaster=Forecaster(meters, CHINA, plans),
+        commitments=_Nothing(),
         journal=entries,  # type: ignore[arg-type]  # what a plan asks of it
         metrics=Metrics("0"),
-        state=lambda: picture,
-        kept_until_s=lambda: None,
     )
-    return slow, entries
+    return slow, plans, entries
 
 
 async def test_a_service_that_knows_its_devices_plans_without_waiting_for_the_quarter_hour() -> None:
-    slow, entries = _loop(state())
+    slow, plans, entries = _loop(state())
     running = asyncio.create_task(slow.run())
     await asyncio.wait_for(entries.planned.wait(), timeout=60.0)
     running.cancel()
-    assert slow.schedule is not None
-    assert slow.schedule.rung is Rung.SAFE_DEFAULT
+    assert plans.schedule is not None
+    assert plans.schedule.rung is Rung.SAFE_DEFAULT

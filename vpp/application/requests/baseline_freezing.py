@@ -1,0 +1,53 @@
+"""Baselines frozen at acceptance, and lengthened for requests that end later."""
+
+import asyncio
+from functools import partial
+
+from vpp.application.cycle_record import baseline_body
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.measurement import Measurement
+from vpp.application.requests.single_flight import SingleFlight
+from vpp.dispatch.requests.book import RequestBook
+from vpp.domain.performance import Baseline
+from vpp.domain.request import DispatchRequest
+from vpp.ports import Journal
+from vpp.settlement.revised_course import lengthened
+
+BASELINE = "baseline.issued"
+
+
+class BaselineFreezing:
+    """Freezes the baseline of each accepted request once, however many callers wait for it, and journals it."""
+
+    def __init__(
+        self, *, book: RequestBook, journal: Journal, picture: OperatingPicture, measurement: Measurement
+    ) -> None:
+        self._book = book
+        self._journal = journal
+        self._picture = picture
+        self._measurement = measurement
+        self._freezing: SingleFlight[None] = SingleFlight()
+
+    def under_way(self, request_id: str) -> bool:
+        """Return whether a first baseline is being computed."""
+        return request_id in self._freezing
+
+    async def freeze(self, request: DispatchRequest, *, late: bool = False) -> None:
+        """Freeze the baseline of an accepted request; ``late`` where acceptance was long before this snapshot."""
+        await self._freezing.answer(request.id, partial(self._freeze, request, late=late))
+
+    async def lengthen(self, request: DispatchRequest) -> None:
+        """Extend the baseline of a request that ends later; the part frozen before stays as it is."""
+        known = self._measurement.baselines.get(request.id)
+        if known is None or known.grid.end_s >= self._book.timetable(request.id).watched_s:
+            return
+        await self._freezing.answer(f"{request.id} {request.version}", partial(self._freeze, request, known, late=True))
+
+    async def _freeze(self, request: DispatchRequest, known: Baseline | None = None, *, late: bool) -> None:
+        picture = self._picture
+        baseline = await asyncio.to_thread(
+            self._measurement.baseline, request, picture.state(), picture.schedule, late=late
+        )
+        baseline = baseline if known is None else lengthened(known, baseline)
+        self._measurement.keep(request, baseline)
+        self._journal.append(BASELINE, picture.clock.now_s(), baseline_body(request.id, baseline))

@@ -1,0 +1,153 @@
+"""Settlement of requests: measured once their watch is over and their last interval is metered."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.baseline_freezing import BaselineFreezing
+from vpp.application.requests.measurement import Measurement
+from vpp.application.requests.recovery import ISSUED, Issued, issued_body, issued_of
+from vpp.application.requests.settlement_runs import SettlementRuns
+from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import COMMITTED
+from vpp.domain.errors import ConflictError
+from vpp.domain.journal import JournalEntry
+from vpp.domain.performance import Performance
+from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
+from vpp.domain.timegrid import instant
+from vpp.domain.units import STEP_S
+from vpp.ports import Clock, Journal
+from vpp.settlement.tracking import MinuteSeries
+
+_FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
+"""States after which delivery is measured once the watch is over; verified alone is a settlement cut short."""
+
+
+class Settlement:
+    """Measures and settles requests, and keeps what was issued.
+
+    Args:
+        clock: The only source of time.
+        book: All requests.
+        journal: Records every issued measurement.
+        measurement: Measures.
+        freezing: Freezes baselines that acceptance could not.
+        announcements: Publishes transitions.
+        runs: Attempts settlements one by one, and keeps the cause of those that fail.
+        metered_until_s: Returns epoch seconds until which every interval is final.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        book: RequestBook,
+        journal: Journal,
+        measurement: Measurement,
+        freezing: BaselineFreezing,
+        announcements: Announcements,
+        runs: SettlementRuns,
+        metered_until_s: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._book = book
+        self._journal = journal
+        self._measurement = measurement
+        self._freezing = freezing
+        self._announcements = announcements
+        self._runs = runs
+        self._metered_until_s = metered_until_s
+        self._performances: dict[str, Performance] = {}
+        self._issued: dict[str, Issued] = {}
+
+    def restore(self, entries: Sequence[JournalEntry]) -> None:
+        """Take up what was issued before a restart; baselines are in place already."""
+        self._issued = issued_of(entries)
+
+    async def settle_finished(self) -> None:
+        """Measure and settle every request whose watch is over and whose last interval is metered.
+
+        One that cannot be settled is kept with its cause and tried again; the others go on.
+        """
+        await self._freeze_missing()
+        now_s = self._clock.now_s()
+        for request in self._book.all():
+            over_s = -(-self._book.timetable(request.id).watched_s // STEP_S) * STEP_S
+            metered = self._metered_until_s() >= over_s
+            if request.state in _FINISHED and was_ramped(request) and now_s > over_s and metered:
+                await self._runs.attempt(request.id, partial(self._settle, request), now_s)
+
+    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+        """Return why a request that is over could not be settled, ``None`` where it was or was not tried."""
+        failed = self._runs.failed.get(request_id)
+        return None if failed is None else failed.body()
+
+    def failed_count(self) -> int:
+        """Return how many requests could not be settled."""
+        return len(self._runs.failed)
+
+    def performance(self, request_id: str) -> Performance | None:
+        """Return the measurement, provisional while the request runs; ``None`` before it was accepted."""
+        request = self._book.get(request_id)
+        if request_id not in self._measurement.baselines:
+            return None
+        known = self._performances.get(request_id)
+        if known is None and request_id in self._issued:
+            known = self._performances[request_id] = self._issued_again(request)
+        return known or self._measurement.measure(request)
+
+    def minutes(self, request_id: str) -> MinuteSeries | None:
+        """Return the minute series of a request, ``None`` before it was accepted."""
+        return self._measurement.minutes(request_id)
+
+    def verified_kw(self, area: str, direction: Direction) -> float:
+        """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
+        measured = [
+            issued.delivered_mean_kw
+            for request_id, issued in self._issued.items()
+            if np.isfinite(issued.delivered_mean_kw) and self._asked_for(request_id) == (area, direction, True)
+        ]
+        return max(measured, default=0.0)
+
+    def _asked_for(self, request_id: str) -> tuple[str, Direction, bool]:
+        """Return area, direction, and whether the target was one power for the whole hold."""
+        draft = self._book.get(request_id).draft
+        return draft.area, draft.direction, draft.product is not Product.REGULATION
+
+    def _issued_again(self, request: DispatchRequest) -> Performance:
+        """Return a measurement that was issued before a restart, recomputed from the stored intervals."""
+        issued = self._issued[request.id]
+        measured = self._measurement.measure(request)
+        return replace(measured, issued_at=instant(issued.at_s), spread_kw=dict(issued.spread_kw))
+
+    async def _freeze_missing(self) -> None:
+        """Freeze baselines that an acceptance could not, because the service ended between the two."""
+        for request in self._book.all():
+            missing = request.id not in self._measurement.baselines
+            if request.state in COMMITTED and missing and not self._freezing.under_way(request.id):
+                freeze = partial(self._freezing.freeze, request, late=True)
+                await self._runs.attempt(request.id, freeze, self._clock.now_s())
+            elif request.state in COMMITTED and request.revisions:
+                await self._runs.attempt(request.id, partial(self._freezing.lengthen, request), self._clock.now_s())
+
+    async def _settle(self, request: DispatchRequest) -> None:
+        if request.id not in self._measurement.baselines:
+            raise ConflictError("no baseline was frozen when it was accepted")
+        performance = await asyncio.to_thread(self._measurement.measure, request, final=True)
+        self._performances[request.id] = performance
+        now = self._clock.now()
+        self._issued[request.id] = Issued(
+            at_s=now.timestamp(), delivered_mean_kw=performance.delivered_mean_kw, spread_kw=performance.spread_kw
+        )
+        self._journal.append(ISSUED, now.timestamp(), issued_body(performance))
+        self._book.verified(request.id, now=now)
+        await self._announcements.announce(self._book.settled(request.id, now=now))
+
+
+def was_ramped(request: DispatchRequest) -> bool:
+    """Return whether a request ever began: only then there is something to settle."""
+    return any(t.to_state is RequestState.RAMPING for t in request.history)

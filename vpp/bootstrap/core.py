@@ -1,0 +1,121 @@
+"""Core of the service: fleet, process image, engine and device plane over one store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from vpp.application.command_ids import CommandIds
+from vpp.application.loops.device_plane import DevicePlane
+from vpp.application.loops.durability import Durability
+from vpp.bootstrap.holidays import calendar_of
+from vpp.bootstrap.policies import dispatch_settings
+from vpp.bootstrap.store import MEBIBYTE
+from vpp.bootstrap.volatile_store import Memory
+from vpp.bus.event_stream import EventStream
+from vpp.config import Settings
+from vpp.dispatch.engine import DispatchEngine
+from vpp.domain.daytype import DayCalendar
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.timegrid import floor_s
+from vpp.domain.units import STEP_S
+from vpp.ports import Clock, DeviceLink
+from vpp.runtime.observability import Metrics
+from vpp.state.image import ProcessImage
+from vpp.telemetry.ingest import Ingest
+from vpp.telemetry.metering import LONGEST_GAP_S, MeteredMeans
+from vpp.telemetry.quality import QualityRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """Parts that everything else of the service is composed from.
+
+    Attributes:
+        clock: The only source of time.
+        store: Everything durable.
+        fleet_id: Name of the fleet on a bus.
+        epoch: Number of this service among the leaders of the fleet.
+        index: The fleet as it was registered when the service started.
+        calendar: Day types.
+        image: Live values of the fleet.
+        ingest: Gate of everything that comes in.
+        means: Integrates samples into 15-minute means.
+        engine: Decides.
+        durability: Makes decisions durable before they are sent.
+        plane: All device links.
+        metrics: For operators.
+        news: Event stream for the edges.
+    """
+
+    clock: Clock
+    store: Memory
+    fleet_id: str
+    epoch: int
+    index: FleetIndex
+    calendar: DayCalendar
+    image: ProcessImage
+    ingest: Ingest
+    means: MeteredMeans
+    engine: DispatchEngine
+    durability: Durability
+    plane: DevicePlane
+    metrics: Metrics
+    news: EventStream
+
+    @classmethod
+    def of(cls, settings: Settings, store: Memory, clock: Clock, links: Sequence[DeviceLink]) -> "Core":
+        """Compose the core; takes a new epoch."""
+        calendar = calendar_of(settings.holidays)
+        index = store.registry.load()
+        epoch = store.leases.next_epoch()
+        fleet_id = store.registry.fleet_id(settings.fleet_id)
+        store.meters.grow(len(index))
+        metrics = Metrics(version("vpp"))
+        metrics.set_leader_epoch(epoch)
+        image = ProcessImage(index)
+        ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
+        means = resumed_means(store, index, stale_s=settings.stale_s, now_s=clock.now_s())
+        engine = DispatchEngine(
+            index,
+            dispatch_settings(settings),
+            store.journal.append,
+            take_ids=CommandIds(store.leases).take,
+            epoch=epoch,
+        )
+        plane = DevicePlane(links, ingest, clock)
+        for adapter, age_wall_s in plane.pollers().items():
+            metrics.watch_poller(adapter, age_wall_s)
+        return cls(
+            clock=clock,
+            store=store,
+            fleet_id=fleet_id,
+            epoch=epoch,
+            index=index,
+            calendar=calendar,
+            image=image,
+            ingest=ingest,
+            means=means,
+            engine=engine,
+            durability=Durability(
+                samples=store.samples,
+                meters=store.meters,
+                journal=store.journal,
+                patience_wall_s=settings.storage_patience_wall_s,
+                most_bytes=settings.spool_mb * MEBIBYTE,
+            ),
+            plane=plane,
+            metrics=metrics,
+            news=EventStream(),
+        )
+
+
+def resumed_means(store: Memory, index: FleetIndex, *, stale_s: float, now_s: float) -> MeteredMeans:
+    """Return the means of the intervals open now, with the samples of before the service last ended."""
+    running_s = floor_s(now_s, STEP_S)
+    heard = list(store.samples.since(running_s - STEP_S - LONGEST_GAP_S))
+    resumed = any(at_s >= running_s - STEP_S for at_s, _ in heard)
+    means = MeteredMeans(index, running_s - STEP_S if resumed else running_s, stale_s)
+    for at_s, batch in heard:
+        for start_s, mean_kw, completeness in means.take(batch, at_s):
+            store.meters.write(start_s, mean_kw, completeness)
+    return means

@@ -1,0 +1,103 @@
+"""Facade of the service composed from its parts."""
+
+from collections.abc import Callable
+
+from vpp.application.driver_promises import DriverPromises
+from vpp.application.fleet_monitor import FleetMonitor
+from vpp.application.fleet_registration import FleetRegistration
+from vpp.application.loops.cycle_inputs import CycleInputs
+from vpp.application.loops.slow_loop import SlowLoop
+from vpp.application.meter_import import MeterImport
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.signal_intake import SignalIntake
+from vpp.application.service_facade import DispatcherParts, OperatorParts, VirtualPowerPlant
+from vpp.application.service_monitor import ServiceMonitor
+from vpp.bootstrap.core import Core
+from vpp.bootstrap.request_parts import RequestParts
+from vpp.bootstrap.watch_parts import WatchParts
+from vpp.domain.fleet import FleetIndex
+
+
+def plant_of(
+    core: Core,
+    picture: OperatingPicture,
+    requests: RequestParts,
+    watch: WatchParts,
+    operators: OperatorParts,
+) -> VirtualPowerPlant:
+    """Return the facade."""
+    fleet = FleetMonitor(
+        clock=core.clock,
+        latest=picture.latest,
+        image=core.image,
+        ingest=core.ingest,
+        plane=core.plane,
+        troubles=watch.troubles,
+    )
+    dispatchers = DispatcherParts(
+        requests=requests.service,
+        running=requests.running,
+        settlement=requests.settlement,
+        signals=SignalIntake(
+            clock=core.clock,
+            engine=core.engine,
+            journal=core.store.journal,
+            durability=core.durability,
+            metrics=core.metrics,
+        ),
+        plans=picture.plans,
+        declarations=watch.declarations,
+    )
+    return VirtualPowerPlant(
+        clock=core.clock, fleet=fleet, dispatchers=dispatchers, operators=operators, news=core.news
+    )
+
+
+def operator_parts(
+    core: Core,
+    picture: OperatingPicture,
+    requests: RequestParts,
+    *,
+    inputs: CycleInputs,
+    slow: SlowLoop,
+    patience_wall_s: Callable[[], float],
+) -> OperatorParts:
+    """Return the parts behind the service's administration."""
+    clock, store, metrics = core.clock, core.store, core.metrics
+
+    def index() -> FleetIndex:
+        return core.image.index
+
+    def grow(larger: FleetIndex) -> None:
+        core.image.resize(larger)
+        core.means.resize(larger)
+        core.engine.resize(larger)
+        requests.measurement.grow(len(larger))
+        core.plane.assign(larger)
+        store.meters.grow(len(larger))
+
+    def grown() -> None:
+        inputs.refresh()
+        slow.fleet_changed()
+
+    return OperatorParts(
+        registration=FleetRegistration(
+            clock=clock,
+            registry=store.registry,
+            journal=store.journal,
+            index=index,
+            check=core.plane.check,
+            grow=grow,
+            grown=grown,
+        ),
+        meters=MeterImport(clock=clock, meters=store.meters, index=index, metrics=metrics, imported=slow.fleet_changed),
+        promises=DriverPromises(clock=clock, image=core.image, ingest=core.ingest, metrics=metrics),
+        status=ServiceMonitor(
+            engine=core.engine,
+            plans=picture.plans,
+            plane=core.plane,
+            durability=core.durability,
+            metrics=metrics,
+            patience_wall_s=patience_wall_s,
+        ),
+    )

@@ -1,0 +1,85 @@
+"""Requests composed: quotes, baselines, settlement, and the acts of dispatchers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vpp.application.loops.forecaster import Forecaster
+from vpp.application.operating_picture import OperatingPicture
+from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.baseline_freezing import BaselineFreezing
+from vpp.application.requests.measurement import Measurement
+from vpp.application.requests.quoting import Quoter
+from vpp.application.requests.request_service import RequestService
+from vpp.application.requests.running_requests import RunningRequests
+from vpp.application.requests.settlement import Settlement
+from vpp.application.requests.settlement_runs import SettlementRuns
+from vpp.bootstrap.core import Core
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestParts:
+    """Parts that carry requests from submission to settlement.
+
+    Attributes:
+        measurement: Baselines, portfolios, tracked delivery.
+        quoter: Quotes.
+        announcements: Publishes transitions.
+        settlement: Measured and settled requests.
+        running: Requests that run now.
+        service: Acts of dispatchers.
+    """
+
+    measurement: Measurement
+    quoter: Quoter
+    announcements: Announcements
+    settlement: Settlement
+    running: RunningRequests
+    service: RequestService
+
+    @classmethod
+    def of(
+        cls,
+        core: Core,
+        picture: OperatingPicture,
+        *,
+        measurement: Measurement,
+        forecaster: Forecaster,
+        changed: Callable[[], None],
+        quote_valid_s: float,
+    ) -> "RequestParts":
+        """Compose them; ``changed`` is called when commitments change."""
+        clock, engine, journal = core.clock, core.engine, core.store.journal
+        quoter = Quoter(
+            engine=engine, picture=picture, measurement=measurement, forecaster=forecaster, valid_s=quote_valid_s
+        )
+        announcements = Announcements(journal=journal, news=core.news, clock=clock)
+        freezing = BaselineFreezing(book=engine.book, journal=journal, picture=picture, measurement=measurement)
+        return cls(
+            measurement=measurement,
+            quoter=quoter,
+            announcements=announcements,
+            settlement=Settlement(
+                clock=clock,
+                book=engine.book,
+                journal=journal,
+                measurement=measurement,
+                freezing=freezing,
+                announcements=announcements,
+                runs=SettlementRuns(journal, core.news),
+                metered_until_s=lambda: core.means.final_until_s,
+            ),
+            running=RunningRequests(
+                engine=engine, announcements=announcements, measurement=measurement, quoter=quoter, fell_short=changed
+            ),
+            service=RequestService(
+                engine=engine,
+                picture=picture,
+                journal=journal,
+                durability=core.durability,
+                measurement=measurement,
+                quoter=quoter,
+                freezing=freezing,
+                announcements=announcements,
+                changed=changed,
+            ),
+        )
