@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.jit import njit
+from numerics.views import read_only
 from optimizer.problem.validation import FloatArray, finite, shaped
 
 _BINS = 512
@@ -31,14 +32,9 @@ def merit_order(amount_kw: float, room_kw: FloatArray, key: FloatArray) -> Float
     """
     finite("amount_kw", amount_kw)
     finite("key", shaped("key", key, room_kw.shape))
-    return _filled(amount_kw, _read_only(room_kw), _read_only(key))
-
-
-def _read_only(column: FloatArray) -> FloatArray:
-    """Return a view nobody can write to, so that compiled code meets one type of array only."""
-    view = np.ascontiguousarray(column, dtype=np.float64).view()
-    view.flags.writeable = False
-    return view
+    return _filled(
+        amount_kw, read_only(room_kw.astype(np.float64, copy=False)), read_only(key.astype(np.float64, copy=False))
+    )
 
 
 @njit()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vpp.domain.daytype import day_grid
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
@@ -15,7 +16,6 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.baseline import compute_baseline
-from vpp.settlement.daytype import day_grid
 from vpp.settlement.reference_days import Adjustment, adjusted, adjustment_ratio
 
 ROWS = 3

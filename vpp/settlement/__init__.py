@@ -1,4 +1,4 @@
-"""What would have been, what was delivered, and how well.
+"""Baseline, delivery and settlement of requests.
 
 Pure functions of metered 15-minute means; the only thing with a memory is the tracker, and it can be resumed.
 

@@ -45,7 +45,7 @@ class AgcScore:
     Attributes:
         dead_band: Change of the signal that is a new command, and of the response that is an answer; share of capacity.
         target_band: Distance from the command that counts as arrived; share of capacity.
-        least: K below which nobody is admitted.
+        least: K below which the rule admits no plant.
     """
 
     name: str

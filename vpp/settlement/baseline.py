@@ -1,7 +1,7 @@
-"""What the net load would have been, row by row, from meters and plans that were fixed before control.
+"""Baseline of a request's portfolio, row by row, from meters and plans that were fixed before control.
 
-Same-type days are adjusted only by the hours before notice, so nobody gains by using more once told. Storage and V2G
-never get an average of days: they would be paid for the cycling they do anyhow (domain.md 2.4, 6.4).
+Same-type days are adjusted only by the hours before notice, so that using more after notice gains nothing. Storage and
+V2G never get an average of days: they would be paid for the cycling they do anyhow (domain.md 2.4, 6.4).
 """
 
 import hashlib
@@ -13,8 +13,10 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
+from vpp.domain.daytype import DayCalendar, local_day
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.holidays import CHINA
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
 from vpp.domain.resource import STORING, ResourceClass
@@ -23,7 +25,6 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import IntervalMeter
-from vpp.settlement.daytype import CHINA, DayCalendar, local_day
 from vpp.settlement.reference_days import (
     Adjustment,
     BaselineRules,
@@ -36,7 +37,7 @@ from vpp.settlement.reference_days import (
 
 _METHODS = (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE)
 _SAME, _BEFORE, SCHEDULED = range(3)
-_NOBODY = 255
+_NONE = 255
 _QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
 
 
@@ -63,11 +64,11 @@ def compute_baseline(
         portfolio: Rows that take part, shape ``(n_resources,)``.
         meter: Read for past days, the window before notice and the steps before control.
         schedule: The plan that was in force at notice; ``None`` if there was none.
-        notice_s: Epoch seconds at which the portfolio was told; nothing metered later adjusts same-type days.
+        notice_s: Epoch seconds of notice to the portfolio; nothing metered later adjusts same-type days.
         start_s: Epoch seconds of the first control action: the ramp's begin, or the preconditioning's.
         end_s: Epoch seconds of the end of the rebound watch.
         event_days: Shanghai dates on which the portfolio was called; they are no reference.
-        calendar: Tells workdays, weekends and holidays.
+        calendar: Workdays, weekends and holidays.
         rules: The programme's settings; the recommended ones if not given.
         known_s: Epoch seconds until which meters count before control: acceptance, where control begins later.
 
@@ -125,7 +126,7 @@ def meter_before_kw(meter: IntervalMeter, start_s: float, steps: int) -> FloatAr
 
 
 def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> FloatArray:
-    """Return the planned power of ``count`` rows on ``grid``, NaN where the plan says nothing."""
+    """Return the planned power of ``count`` rows on ``grid``, NaN where there is no plan."""
     power_kw = np.full((count, grid.count), np.nan)
     if schedule is None:
         return power_kw
@@ -162,8 +163,8 @@ class _Computation:
         plan_kw = scheduled_kw(self.schedule, self.event, len(self.index))[self.rows]
         offers = (self._same_day_kw(reference, ratios), before_kw, plan_kw)
         power_kw, used = _first_complete(offers, wanted)
-        # What a session would take is seen when it is there; until then nothing is expected of an unknown charger.
-        used[self._by_session & (used == _NOBODY)] = _SAME
+        # A session's own baseline is known once it is there; until then a charger without history counts as 0.
+        used[self._by_session & (used == _NONE)] = _SAME
         return Baseline(
             grid=self.event,
             power_kw=self._on_all_rows(power_kw),
@@ -173,7 +174,7 @@ class _Computation:
             adjustment_ratio=ratios,
             input_sha256=self._fingerprint(reference, window_kw, before_kw, plan_kw),
             notes=self._notes(wanted, used, ratios, reference),
-            excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == _NOBODY].tolist()),
+            excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == _NONE].tolist()),
         )
 
     @property
@@ -230,7 +231,7 @@ class _Computation:
         return meter_before_kw(self.meter, until_s, self.rules.before_steps)[self.rows]
 
     def _ratios(self, reference: Reference, window_kw: FloatArray, wanted: CodeArray) -> dict[str, float]:
-        """Return today's level by class of those averaged over days; 1 where it cannot be told."""
+        """Return today's level by class of those averaged over days; 1 where it is unknown."""
         if self.rules.adjustment is Adjustment.NONE:
             return {}
         ratios: dict[str, float] = {}
@@ -257,7 +258,7 @@ class _Computation:
         """Return the method most rows of each class got."""
         methods: dict[str, BaselineMethod] = {}
         for code in np.unique(self._code).tolist():
-            counts = np.bincount(used[(self._code == code) & (used != _NOBODY)], minlength=len(_METHODS))
+            counts = np.bincount(used[(self._code == code) & (used != _NONE)], minlength=len(_METHODS))
             if counts.any():
                 methods[CLASSES[code].value] = _METHODS[int(np.argmax(counts))]
         if ResourceClass.EV.value in methods and by_session(self.draft):
@@ -341,10 +342,10 @@ def by_session(draft: RequestDraft) -> bool:
 
 
 def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[FloatArray, CodeArray]:
-    """Return each row's wanted offer if it is whole, else meter-before, else 0 and ``_NOBODY``; and which it was."""
+    """Return each row's wanted offer if it is whole, else meter-before, else 0 and ``_NONE``; and which it was."""
     whole = np.array([np.isfinite(offer).all(axis=1) for offer in offers])
     everyone = np.arange(len(wanted))
-    used = np.where(whole[wanted, everyone], wanted, np.where(whole[_BEFORE], _BEFORE, _NOBODY)).astype(np.uint8)
+    used = np.where(whole[wanted, everyone], wanted, np.where(whole[_BEFORE], _BEFORE, _NONE)).astype(np.uint8)
     power_kw = np.zeros_like(offers[0])
     for code, offer in enumerate(offers):
         power_kw[used == code] = offer[used == code]
@@ -352,7 +353,7 @@ def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[
 
 
 def _instead(got: int) -> str:
-    return "taken out of the portfolio" if got == _NOBODY else "meter before control instead"
+    return "taken out of the portfolio" if got == _NONE else "meter before control instead"
 
 
 def _canonical(array: npt.NDArray[np.float64]) -> bytes:

@@ -1,4 +1,4 @@
-"""Who can be given a baseline, known before one is computed: the part of eligibility that meters and plans decide."""
+"""Measurable rows: those that a baseline can be given to, known before one is computed, from meters and plans."""
 
 import numpy as np
 
@@ -25,8 +25,8 @@ def measurable_rows(
 ) -> BoolArray:
     """Return the rows for which ``compute_baseline`` would find a method on ``event``, shape ``(n_resources,)``.
 
-    Chargers measured by their sessions always have one; stores whose plan covers the event; whoever else was metered
-    in the last hour before ``known_s``, since that stands in for every other method.
+    Chargers measured by their sessions always have one; stores whose plan covers the event; any row metered in the
+    last hour before ``known_s``, since that stands in for every other method.
     """
     found = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[: len(index)])
     found |= by_session(draft) & index.is_class(ResourceClass.EV)

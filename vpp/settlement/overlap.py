@@ -1,7 +1,7 @@
 """Holds that begin or end within a metered interval: settled on overlap, each interval by the seconds it is held.
 
 Meters know quarters of an hour, dispatchers name any minute. The energy of an interval that is held in part is shared
-out by the minutes the service followed itself; where it was not there, by the timetable: what the interval lacks of
+out by the minutes the service followed itself; where it did not, by the target course: what the interval lacks of
 its target is then lacking in the hold, what it has beyond earns nothing.
 """
 
@@ -15,7 +15,7 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.settlement.tracking import MinuteSeries
 
 _LEAST_SEEN_RATIO = 0.95
-"""Share of a stretch that must have been followed for its minutes to say how its energy is shared out."""
+"""Share of a stretch that must have been followed for its minutes to share out its energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def held_means_kw(
 
 
 def _shift(off_kw: float, ratio: float) -> float:
-    """Return what the interval's meters know otherwise than the minutes: what is lacking is lacking in the hold."""
+    """Return the correction of the minutes by the interval's meters: what is lacking is lacking in the hold."""
     return off_kw * ratio if off_kw < 0.0 else off_kw
 
 

@@ -1,4 +1,4 @@
-"""How well a request was met: delivered power from meters only, interval by interval."""
+"""Performance of a request: delivered power from meters alone, interval by interval."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _EDGE_S = 1e-3
 _MOST_NAMED = 200
 """Devices with missing intervals that are named; a city's broken link would name thousands."""
 _FAIR_S = 300.0
-"""An interval that is held for less than this says little about the worst of them."""
+"""An interval held for less than this does not count as the worst one."""
 
 _BEFORE_RELEASE = (RequestState.RAMPING.value, RequestState.HOLDING.value)
 _AFTER_HOLD = (RequestState.RELEASING.value, RequestState.REBOUND_WATCH.value)
@@ -71,8 +71,8 @@ class Delivery:
 
     Attributes:
         baseline_kw: Shape ``(count,)``.
-        measured_kw: Shape ``(count,)``; NaN where nobody was metered.
-        delivered_kw: Shape ``(count,)``; 0 where nobody was metered.
+        measured_kw: Shape ``(count,)``; NaN where no row was metered.
+        delivered_kw: Shape ``(count,)``; 0 where no row was metered.
         class_kw: Delivered by resource class, shape ``(count,)`` each.
         known_ratio: Share of the counted rows' time that was metered, shape ``(count,)``.
         rows: Counted rows, shape ``(k,)``.

@@ -1,4 +1,4 @@
-"""The days a baseline is averaged over, and what they and the hours before notice say about today."""
+"""Reference days of a baseline, and the adjustment of their mean by the hours before notice."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from enum import StrEnum
 
 import numpy as np
 
+from vpp.domain.daytype import DayCalendar, DayType, day_grid, local_day
 from vpp.domain.fleet import CLASSES
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
 from vpp.ports import IntervalMeter
-from vpp.settlement.daytype import DayCalendar, DayType, day_grid, local_day
 
 _LEAST_TO_JUDGE = 3
-"""Of two days nobody can say which is the odd one."""
+"""Of two days neither can be called the odd one."""
 
 
 class Adjustment(StrEnum):
     """How the hours before notice move the reference days' mean."""
 
     MULTIPLICATIVE = "multiplicative"
-    """Times a ratio: follows a day on which everybody uses more."""
+    """Times a ratio: follows a day of more use throughout."""
     ADDITIVE = "additive"
     """Plus the same shift at every step: follows a level that does not scale with the profile."""
     NONE = "none"
@@ -212,14 +212,14 @@ def mean_known(stack: FloatArray) -> FloatArray:
 
 
 _NO_LOAD_KW = 1e-6
-"""A milliwatt in all: rounding, of which no day's level can be told."""
+"""A milliwatt in all: rounding, which has no level."""
 
 
 def adjustment_ratio(actual_kw: FloatArray, reference_kw: FloatArray, clip: tuple[float, float]) -> float:
-    """Return today's load over the reference in the window, clipped, NaN where it cannot be told.
+    """Return today's load over the reference in the window, clipped, NaN where it is unknown.
 
     Both are of shape ``(n_rows, n_window_steps)``; only what is known in both counts. Where consumption and production
-    nearly cancel, the ratio of their small difference would say nothing: it fades to 1 from half of the reference's
+    nearly cancel, the ratio of their small difference is noise: it fades to 1 from half of the reference's
     magnitude down, and is 1 from a quarter on.
     """
     both = np.isfinite(actual_kw) & np.isfinite(reference_kw)
@@ -269,7 +269,7 @@ def _deviation(class_kwh: FloatArray) -> FloatArray:
     """Return each day's energy relative to the mean, less 1, shape ``(n_days,)``.
 
     Relative to the classes' absolute energies: where photovoltaics nearly cancel the load, their small difference
-    says nothing about how usual a day was. With one sign throughout this is ``E_d / mean(E) - 1``.
+    does not measure how usual a day was. With one sign throughout this is ``E_d / mean(E) - 1``.
     """
     mean = class_kwh.mean(axis=0)
     scale = float(np.abs(mean).sum())

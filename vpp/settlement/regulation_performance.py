@@ -1,4 +1,4 @@
-"""What a request for regulation delivered: judged by its signal, not by a constant target.
+"""Performance of a request for regulation: judged by its signal, not by a constant target.
 
 Half the time a signal asks for less than nothing, so distances are measured in units of the reserved power.
 """

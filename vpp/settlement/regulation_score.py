@@ -1,4 +1,4 @@
-"""How well a regulation signal was followed: one small interface, several rules behind it.
+"""Scores of following a regulation signal: one small interface, several rules behind it.
 
 A rule sees a trace only: when, what was asked, what was metered, and how much was reserved. It answers with a score and
 with the parts it is made of, so that a dispute is about numbers. `PjmScore` is here, the Chinese forms of K, which

@@ -1,4 +1,4 @@
-"""Measuring a request that was changed under way: its target by interval, and a baseline that reaches further.
+"""Measurement of a request revised under way: its target by interval, and a baseline that reaches further.
 
 A target runs straight from corner to corner; a corner is epoch seconds and kW.
 """
@@ -53,7 +53,7 @@ def _place_in_tie(corner_s: FloatArray) -> FloatArray:
 def lengthened(frozen: Baseline, further: Baseline) -> Baseline:
     """Return a frozen baseline with the steps that another one of the same request has beyond its end.
 
-    What was frozen stays as it is; a row that nobody can tell of beyond it keeps its last step.
+    What was frozen stays as it is; a row without a baseline beyond it keeps its last step.
 
     Args:
         frozen: As it was issued.
@@ -73,6 +73,6 @@ def lengthened(frozen: Baseline, further: Baseline) -> Baseline:
 
 
 def _rows_without(further: Baseline, rows: int, added_kw: FloatArray) -> FloatArray:
-    """Return which rows the longer baseline cannot tell of: unknown, or excluded and so nothing throughout."""
+    """Return rows without a longer baseline: unknown, or excluded and so 0 throughout."""
     nothing = (further.power_kw[:rows] == 0.0).all(axis=1) if further.excluded_ids else np.zeros(rows, dtype=np.bool_)
     return np.asarray(nothing | ~np.isfinite(added_kw).all(axis=1))

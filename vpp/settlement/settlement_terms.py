@@ -108,7 +108,7 @@ RULES = {rule.name: rule for rule in (SICHUAN, SHANGHAI_PLACEHOLDER)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementTerms:
-    """What a contract says beside the bands.
+    """Terms of a contract beside the bands.
 
     Attributes:
         price_cny_per_kwh: Price of a committed and delivered kWh.
@@ -127,7 +127,7 @@ def settle(
 
     Args:
         delivered_kw: Delivered power on the hold's steps, shape ``(n_steps,)``. NaN makes every amount NaN: an
-            interval nobody metered is settled by a later version, not guessed.
+            interval without metering is settled by a later version, not guessed.
         committed_kw: Power that was accepted, above 0, one value for all or one a step.
         hours: For how long each step was held, one value for all or one a step.
         terms: Price and bands.

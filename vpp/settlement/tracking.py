@@ -1,16 +1,16 @@
-"""What the portfolio's meters said while a request ran: interval means, minute means and how far to trust them.
+"""Tracking of a request's portfolio while it runs: interval means, minute means and the quality of both.
 
 Between two snapshots the earlier one holds. A gap longer than ``max_gap_s`` is a gap, not a guess: a service that was
-down does not know what it missed.
+down has no samples of it.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from numerics.jit import njit
 from numerics.mean_power import credit, mean_kw
+from numerics.views import read_only
 from vpp.domain.errors import InputError
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
@@ -19,7 +19,6 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Qual
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 
-Column = TypeVar("Column", FloatArray, CodeArray, BoolArray)
 _GOOD, _SUBSTITUTED, _BAD = int(Quality.GOOD), int(Quality.SUBSTITUTED), int(Quality.BAD)
 _QUALITIES = len(Quality)
 _LEAST_COVER_RATIO = 0.5
@@ -47,7 +46,7 @@ class MinuteSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedIntervals:
-    """All a tracker knows; store it and a new tracker goes on from there.
+    """State of a tracker; a new tracker resumes from it.
 
     Attributes:
         mean_kw: Metered mean over what was seen, 0 where nothing was, shape ``(n_resources, count)``.
@@ -109,7 +108,7 @@ class Tracker:
         baseline: Frozen baseline; its grid is what is tracked.
         portfolio: Rows that take part, shape ``(n_resources,)``.
         direction: What was asked.
-        resumed: What an earlier tracker knew; the time since is a gap.
+        resumed: State of an earlier tracker; the time since is a gap.
         max_gap_s: Longest time a snapshot may stand for.
     """
 
@@ -132,7 +131,7 @@ class Tracker:
         self._rows = np.flatnonzero(portfolio)
         self._column: tuple[int, FloatArray] | None = None
         self._total_kw = baseline.power_kw[self._rows].sum(axis=0)
-        self._held: _Held | None = None
+        self._held: _HeldSnapshot | None = None
         self._start(resumed)
 
     def observe(self, state: FleetState, *, target_kw: float, baseline_kw: float | None = None) -> None:
@@ -144,13 +143,13 @@ class Tracker:
             baseline_kw: The portfolio's baseline now, where it follows its sessions; the frozen one if not given.
         """
         self.close(state.at_s)
-        known, power_kw, counts = _seen(
+        known, power_kw, counts = _metered(
             self._rows,
-            _read_only(state.connected),
-            _read_only(state.power_kw),
-            _read_only(state.quality),
+            read_only(state.connected),
+            read_only(state.power_kw),
+            read_only(state.quality),
         )
-        self._held = _Held(
+        self._held = _HeldSnapshot(
             at_s=state.at_s, power_kw=power_kw, known=known, target_kw=target_kw, baseline_kw=baseline_kw
         )
         step = self._grid.index_at(state.at_s)
@@ -170,7 +169,7 @@ class Tracker:
             from_s = piece_end_s
 
     def tracked(self) -> TrackedIntervals:
-        """Return a copy of all that is known so far."""
+        """Return a copy of the state so far."""
         return TrackedIntervals(
             grid=self._grid,
             mean_kw=self._on_all_rows(mean_kw(self._energy_kws, self._covered_s, unknown=0.0)),
@@ -231,8 +230,8 @@ class Tracker:
             self._column = (step, np.ascontiguousarray(self._baseline.power_kw[self._rows, step]))
         return self._column[1]
 
-    def _add(self, held: "_Held", minute: int, step: int, seconds: float) -> None:
-        # A row nobody meters is taken at its baseline: nothing metered, nothing claimed.
+    def _add(self, held: "_HeldSnapshot", minute: int, step: int, seconds: float) -> None:
+        # A row that is not metered counts at its baseline: nothing metered, nothing claimed.
         total_kw = _added(
             self._energy_kws[step],
             self._covered_s[step],
@@ -249,7 +248,7 @@ class Tracker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class _HeldSnapshot:
     """The snapshot that holds until the next; arrays over the portfolio's rows."""
 
     at_s: float
@@ -260,10 +259,10 @@ class _Held:
 
 
 @njit()
-def _seen(
+def _metered(
     rows: IdArray, connected: BoolArray, power_kw: FloatArray, quality: CodeArray
 ) -> tuple[BoolArray, FloatArray, IdArray]:
-    """Return which of ``rows`` are metered, what they show, and how many rows there are of each quality."""
+    """Return which of ``rows`` are metered, their power, and the number of rows of each quality."""
     known, shown = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows))
     counts = np.zeros(_QUALITIES, dtype=np.int64)
     for place in range(len(rows)):
@@ -287,7 +286,7 @@ def _added(  # noqa: PLR0917 - a kernel takes arguments by position
     baseline_kw: FloatArray,
     seconds: float,
 ) -> float:
-    """Let powers hold for some time; return the portfolio's, rows nobody meters at their baseline."""
+    """Let powers hold for some time; return the portfolio's, unmetered rows at their baseline."""
     total_kw = 0.0
     for place in range(len(power_kw)):
         if known[place]:
@@ -296,10 +295,3 @@ def _added(  # noqa: PLR0917 - a kernel takes arguments by position
         else:
             total_kw += baseline_kw[place]
     return total_kw
-
-
-def _read_only(column: Column) -> Column:
-    """Return a view nobody can write to, so that compiled code meets one type of array only."""
-    view = column.view()
-    view.flags.writeable = False
-    return view

@@ -1,1 +1,1 @@
-"""What is believed: the process image, its health, and the sessions."""
+"""State of the fleet: process image, charging sessions, eligibility."""

@@ -1,4 +1,4 @@
-"""What charging sessions would take if nobody had held them back, from their own meters.
+"""Counterfactual of charging sessions: the power they would take without commands, from their own meters.
 
 A session that was never commanded shows it: its meter is its counterfactual. Once commanded, a session is taken to
 go on with the power it showed before, until the energy it still lacked then would have been given; from then on, to
@@ -6,18 +6,18 @@ the end of the visit, it would have taken nothing. So energy that is only shifte
 comes back. This is the device-level baseline of docs/adr/0002.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
 _BAD = int(Quality.BAD)
-Column = TypeVar("Column", FloatArray, CodeArray, BoolArray)
 
 
 class SessionCounterfactual:
@@ -55,31 +55,24 @@ class SessionCounterfactual:
         return _followed(
             Session(seen_kw=self._seen_kw, free_kw=self._free_kw, left_kwh=self._left_kwh, touched=self._touched),
             state.index.rows_of(ResourceClass.EV),
-            _read_only(state.power_kw),
-            _read_only(state.quality),
-            _read_only(state.need_kwh),
-            _read_only(state.connected),
-            _read_only(state.plugged),
-            _read_only(held),
-            _read_only(noted_kw),
+            read_only(state.power_kw),
+            read_only(state.quality),
+            read_only(state.need_kwh),
+            read_only(state.connected),
+            read_only(state.plugged),
+            read_only(held),
+            read_only(noted_kw),
             0.0 if np.isnan(elapsed_s) else elapsed_s / SECONDS_PER_HOUR,
         )
 
 
 class Session(NamedTuple):
-    """What is remembered of every row; changed in place."""
+    """State of every row; changed in place."""
 
     seen_kw: FloatArray
     free_kw: FloatArray
     left_kwh: FloatArray
     touched: BoolArray
-
-
-def _read_only(column: Column) -> Column:
-    """Return a view nobody can write to, so that compiled code meets one type of array only."""
-    view = column.view()
-    view.flags.writeable = False
-    return view
 
 
 @njit()

@@ -1,7 +1,7 @@
-"""Who can be counted on: one definition for quote, acceptance, dispatch and settlement.
+"""Eligibility: rows that can be counted on, by one definition for quote, acceptance, dispatch and settlement.
 
-A quote counts the rows that stand so on its picture; acceptance enlists the very rows that stand so on its own; only
-they are commanded and only they are settled. Who of them is lost later is named, by the same rules.
+A quote counts the rows that are eligible on its snapshot; acceptance enlists those that are eligible on its own; only
+they are commanded and only they are settled. Rows that are lost later are named, by the same rules.
 """
 
 from enum import IntEnum
@@ -69,7 +69,7 @@ def standing(state: FleetState, *, part: BoolArray, measurable: BoolArray, refus
     """Return the ``Standing`` of every row, shape ``(n_resources,)``.
 
     Args:
-        state: The picture.
+        state: Snapshot of the fleet.
         part: Rows whose class and area take part, shape ``(n_resources,)``.
         measurable: Rows that can be given a baseline, shape ``(n_resources,)``.
         refusing: Rows no command may be sent to when it is due, shape ``(n_resources,)``.
@@ -82,7 +82,7 @@ def standing(state: FleetState, *, part: BoolArray, measurable: BoolArray, refus
 
 @njit()
 def standing_of(connected: bool, quality: int, power_kw: float, barred: bool) -> int:  # noqa: FBT001 - a kernel takes arguments by position
-    """Return how one row stands by its link and its meter."""
+    """Return the standing of one row by its link and its meter."""
     if not connected:
         return DISCONNECTED
     if barred:

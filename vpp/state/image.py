@@ -1,6 +1,6 @@
 """The process image: adapters write whenever they like, the loop swaps once a cycle.
 
-A sample older than the one in place is dropped, so late and repeated telemetry cannot turn the picture back.
+A sample older than the one in place is dropped, so late and repeated telemetry cannot turn the image back.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ _UNKNOWN_AT_S = -np.inf
 _POWER, _BAD = int(Quantity.POWER_KW), int(Quality.BAD)
 
 
-class Cells(NamedTuple):
+class ImageColumns(NamedTuple):
     """What is known: by quantity and row, and each row's last believable power; changed in place.
 
     Attributes:
@@ -49,7 +49,7 @@ class ProcessImage:
     """The write side of all that is believed; ``swap`` gives the read side.
 
     Args:
-        index: Who stands in which row.
+        index: Rows of the fleet.
     """
 
     def __init__(self, index: FleetIndex) -> None:
@@ -76,14 +76,14 @@ class ProcessImage:
         self._good_kw, self._good_s = np.append(self._good_kw, unknown), np.append(self._good_s, unknown)
         self.sessions.resize(len(index))
 
-    def cells(self) -> Cells:
+    def columns(self) -> ImageColumns:
         """Return what is known, to be changed in place by the gate; good until the fleet grows."""
-        return Cells(self._value, self._at_s, self._good_kw, self._good_s)
+        return ImageColumns(self._value, self._at_s, self._good_kw, self._good_s)
 
     def write(self, batch: TelemetryBatch) -> None:
         """Put samples in place as they were recorded, each unless a newer one of its row and quantity is there."""
         _put(
-            self.cells(),
+            self.columns(),
             *self._bounds_kw,
             batch.quantities,
             batch.rows,
@@ -92,13 +92,13 @@ class ProcessImage:
         )
 
     def write_session(self, event: SessionEvent) -> None:
-        """Take news of a car."""
+        """Apply a session event."""
         self.sessions.apply(event)
 
     def swap(self, at_s: float, quality: CodeArray) -> FleetState:
-        """Return a read-only picture of ``at_s``; later writes do not show in it.
+        """Return a read-only snapshot of ``at_s``; later writes do not show in it.
 
-        A power that is bad is not shown: the last one that was not stands in its place, and its quality says so. Thus
+        A bad power is not shown: the last one that was not bad stands in its place, with the quality bad. Thus
         no sum anywhere is reckoned with what cannot be.
         """
         self._cycle += 1
@@ -151,7 +151,7 @@ class ProcessImage:
         return np.where(np.isinf(at_s), np.nan, at_s)
 
     def troubles(self) -> IdArray:
-        """Return the troubles each row's link last said, a mask of ``Trouble``, shape ``(n_resources,)``."""
+        """Return the troubles each row's link last reported, a mask of ``Trouble``, shape ``(n_resources,)``."""
         return np.asarray(np.nan_to_num(self._value[Quantity.TROUBLES]), dtype=np.int64)
 
     def _column(self, quantity: Quantity) -> FloatArray:
@@ -185,7 +185,7 @@ class ProcessImage:
 
 @njit()
 def _put(  # noqa: PLR0917 - a kernel takes arguments by position
-    cells: Cells,
+    columns: ImageColumns,
     low_kw: FloatArray,
     high_kw: FloatArray,
     quantities: CodeArray,
@@ -194,7 +194,7 @@ def _put(  # noqa: PLR0917 - a kernel takes arguments by position
     at_s: FloatArray,
 ) -> None:
     """Put each sample in its place unless a newer one is there; of equally old ones the last wins."""
-    value, known_s, good_kw, good_s = cells
+    value, known_s, good_kw, good_s = columns
     for i in range(len(rows)):
         quantity, row = quantities[i], rows[i]
         if at_s[i] >= known_s[quantity, row]:

@@ -84,7 +84,7 @@ class Sessions:
     def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
         """Return energy into each plugged car since plug-in, at least 0, NaN where there is none, shape ``(n,)``.
 
-        A register below its start says nothing of the energy, and nobody needs more than was promised for it.
+        A register below its start does not measure the energy, and no car needs more than was promised.
         """
         return np.asarray(np.maximum(energy_kwh - self._start_kwh, 0.0))
 
@@ -104,7 +104,7 @@ class Sessions:
     def _start(self, event: SessionStarted) -> ChargingSession:
         known = self._by_id.get(event.session_id)
         if known is not None:
-            if np.isnan(self._start_kwh[known.row]):  # the register at the start was told later
+            if np.isnan(self._start_kwh[known.row]):  # the register at the start was reported later
                 self._start_kwh[known.row] = event.meter_kwh
             return known
         self._forget(self._id_in_row.get(event.row))

@@ -16,15 +16,15 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.telemetry.verdict import Verdict
 
 MEAN_FACTOR: Final = 1.5
-"""How many times its nameplate a device may have taken on average over an interval; nameplates are rounded."""
+"""Multiple of its nameplate that a device may have taken on average over an interval; nameplates are rounded."""
 WRONG_SIGN_RATIO: Final = 0.05
 """Share of its nameplate a one-way device may show against its direction: standby of an inverter, error of a meter."""
 SLACK_KW: Final = 0.5
 """And this much in any case, for devices of a few kilowatts."""
 RUNNING_S: Final = 60.0
-"""How long before its end an interval may be handed over, for the clocks of two systems."""
+"""Seconds before its end at which an interval may be handed over, for the clocks of two systems."""
 MOST_NAMED: Final = 100
-"""How many refused values are named."""
+"""Greatest number of refused values that are named."""
 _UNITS = ((1e-3, "watts?"), (1e-6, "milliwatts?"))
 _LEAST_RATIO = 0.005
 """Share of the nameplate below which a power in another unit would not have been worth reporting."""
@@ -85,7 +85,7 @@ def judge_means(
         index: The fleet.
         grid: Intervals of the table.
         rows: Row of every line, shape ``(n,)``.
-        mean_kw: Means, load positive, NaN where the table says nothing, shape ``(n, grid.count)``.
+        mean_kw: Means, load positive, NaN where the table has no value, shape ``(n, grid.count)``.
         now_s: Epoch seconds of the clock.
     """
     given = ~np.isnan(mean_kw)

@@ -1,4 +1,4 @@
-"""The front door of measurements: what cannot be is kept out and counted, the rest goes into the next picture."""
+"""Ingest of measurements: implausible samples are refused and counted, the rest enters the next snapshot."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from vpp.telemetry.verdict import HEALINGS, Verdict
 
 
 class Ingest:
-    """Lets batches through the gate into the process image and remembers them until the cycle takes them.
+    """Passes batches through the gate into the process image and keeps them until the cycle takes them.
 
     Attributes:
         gate: What is refused, and why.
@@ -27,8 +27,8 @@ class Ingest:
         self._batches: list[TelemetryBatch] = []
         self._events: list[SessionEvent] = []
         self._ended: list[ChargingSession] = []
-        # Compiled now, not when the first device speaks and all others wait.
-        self.gate.take(TelemetryBatch.of([]), image.cells(), 0.0)
+        # Compiled now, not when the first sample arrives and all others wait.
+        self.gate.take(TelemetryBatch.of([]), image.columns(), 0.0)
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -45,7 +45,7 @@ class Ingest:
     def telemetry(self, batch: TelemetryBatch, now_s: float) -> None:
         """Take a batch; what the gate refuses is counted, its neighbours are kept."""
         self.gate.serve(self._image.index)
-        kept = self.gate.take(batch, self._image.cells(), now_s)
+        kept = self.gate.take(batch, self._image.columns(), now_s)
         if len(kept):
             self._batches.append(kept)
 
@@ -64,7 +64,7 @@ class Ingest:
         self._events.append(event)
 
     def snapshot(self, at_s: float) -> FleetState:
-        """Swap the process image: the picture everything in this cycle sees."""
+        """Swap the process image; return the one snapshot that all of this cycle sees."""
         image, index = self._image, self._image.index
         age_s = at_s - image.power_at_s()
         quality = grade(
@@ -77,7 +77,7 @@ class Ingest:
         return image.swap(at_s, quality)
 
     def anchors(self) -> list[tuple[int, float]]:
-        """Return and forget the newly known charges at plug-in, by row; see `ProcessImage.take_anchors`."""
+        """Return and forget the newly known states of charge at plug-in, by row; see `ProcessImage.take_anchors`."""
         return self._image.take_anchors()
 
     def taken(self) -> tuple[TelemetryBatch, list[SessionEvent]]:

@@ -1,4 +1,4 @@
-"""The plausibility gate for live samples: every sample of every adapter passes here on its way into the picture.
+"""Plausibility gate for live samples: every sample of every adapter passes here on its way into the process image.
 
 A single value that cannot be is refused, and the last good one ages. A value that stands is believed in the end: a
 power that is out of range three times in a row is kept as bad, and a register or a state of charge that agrees with
@@ -9,22 +9,23 @@ taken, as it was taken, so that a replay needs no gate.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import MARGIN_KW, MARGIN_RATIO
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.units import SECONDS_PER_HOUR
-from vpp.state.image import Cells
+from vpp.state.image import ImageColumns
 from vpp.telemetry.verdict import HEALINGS, Healing, Verdict
 
 FUTURE_S: Final = 600.0
-"""How far ahead of the clock a sample may be stamped; further is a broken clock at the device."""
+"""Seconds ahead of the clock that a sample may be stamped; further is a broken clock at the device."""
 AGE_S: Final = 86_400.0
-"""Older than a day nothing says anything of the present."""
+"""Age beyond which a sample does not describe the present."""
 REFUSED_FACTOR: Final = 2.0
 """Beyond this many times its nameplate a power is refused; up to there it is kept, and graded bad."""
 OFFER_FACTOR: Final = 10.0
@@ -45,7 +46,7 @@ _MOST_KWH = 1e9
 _JITTER_S = 10.0
 """Up to there a stamp ahead of the clock is the way of two clocks, not a repair."""
 _MOST_MASK = 2.0**53
-_NOBODY = 255
+_NONE = 255
 _POWER, _ENERGY, _SOC, _TROUBLES = (
     int(q) for q in (Quantity.POWER_KW, Quantity.ENERGY_KWH, Quantity.SOC, Quantity.TROUBLES)
 )
@@ -58,7 +59,6 @@ _TAKEN = -1
 _CLIPPED, _CLOCK_AHEAD, _NEW_BEGINNING = map(int, Healing)
 _FOLLOWED, _FLAGS, _OFFERS, _NO_OR_YES = (_ENERGY, _SOC), (_CONNECTED, _PLUGGED), (_P_MIN, _P_MAX), (0.0, 1.0)
 _OF_THE_NETWORK, _OF_NO_ROW = (_ORDER, _DUPLICATE), (_UNKNOWN_ROW, _UNKNOWN_QUANTITY)
-Column = TypeVar("Column", RowArray, CodeArray, FloatArray)
 
 
 class Bounds(NamedTuple):
@@ -129,7 +129,7 @@ class LastRefused:
 
 
 class LiveGate:
-    """Judges batches and puts what it takes into the picture's cells.
+    """Judges batches and writes the samples it takes into the columns of the process image.
 
     Args:
         index: The fleet.
@@ -156,21 +156,21 @@ class LiveGate:
         self._memory = Memory(*(np.concatenate((old, new), axis=-1) for old, new in both))
         self._bounds = bounds_of(index)
 
-    def take(self, batch: TelemetryBatch, cells: Cells, now_s: float) -> TelemetryBatch:
-        """Put what is believed into ``cells``; return it as it was taken, which is ``batch`` if all of it was.
+    def take(self, batch: TelemetryBatch, columns: ImageColumns, now_s: float) -> TelemetryBatch:
+        """Put what is believed into ``columns``; return it as it was taken, which is ``batch`` if all of it was.
 
         Args:
             batch: Samples.
-            cells: What is known, changed in place.
+            columns: What is known, changed in place.
             now_s: Epoch seconds at which they were heard.
         """
-        # Compiled anew for every combination of types: all columns come as views nobody can write to.
+        # Compiled anew for every combination of types: all columns come as read-only views.
         taken, whole, rows, quantities, values, at_s = _judged(
-            _read_only(batch.rows),
-            _read_only(batch.quantities),
-            _read_only(batch.values),
-            _read_only(batch.at_s),
-            cells,
+            read_only(batch.rows),
+            read_only(batch.quantities),
+            read_only(batch.values),
+            read_only(batch.at_s),
+            columns,
             self._bounds,
             self._memory,
             self.refused,
@@ -190,7 +190,7 @@ class LiveGate:
     def last_refused(self, row: int, now_s: float) -> LastRefused | None:
         """Return what was last refused of the device in ``row``, ``None`` where nothing was."""
         m = self._memory
-        if row >= len(m.quantity) or m.quantity[row] == _NOBODY:
+        if row >= len(m.quantity) or m.quantity[row] == _NONE:
             return None
         return LastRefused(
             quantity=Quantity(int(m.quantity[row])),
@@ -207,12 +207,6 @@ class LiveGate:
         if recent.any():
             recent &= np.isin(m.verdict, verdicts)
         return np.asarray(recent)
-
-
-def _read_only(column: Column) -> Column:
-    view: Column = np.ascontiguousarray(column).view()
-    view.flags.writeable = False
-    return view
 
 
 def bounds_of(index: FleetIndex) -> Bounds:
@@ -238,7 +232,7 @@ def _forgotten(count: int) -> Memory:
         seen_s=unknown.copy(),
         times=np.zeros((2, count), dtype=np.uint8),
         anew=np.zeros((2, count), dtype=np.bool_),
-        quantity=np.full(count, _NOBODY, dtype=np.uint8),
+        quantity=np.full(count, _NONE, dtype=np.uint8),
         verdict=np.zeros(count, dtype=np.uint8),
         refused=np.full(count, np.nan),
         stamp_s=np.full(count, np.nan),
@@ -252,7 +246,7 @@ def _judged(  # noqa: PLR0917 - a kernel takes arguments by position
     quantities: CodeArray,
     values: FloatArray,
     at_s: FloatArray,
-    cells: Cells,
+    columns: ImageColumns,
     bounds: Bounds,
     memory: Memory,
     refused: IdArray,
@@ -261,7 +255,7 @@ def _judged(  # noqa: PLR0917 - a kernel takes arguments by position
 ) -> tuple[int, bool, RowArray, CodeArray, FloatArray, FloatArray]:
     """Return how many samples were taken, whether that is the batch as it came, and the four columns of those."""
     # Columns as variables of their own; handing arrays on costs more than judging, and is left to what is rare.
-    value, known_s, good_kw, good_s = cells
+    value, known_s, good_kw, good_s = columns
     low_kw, high_kw, least_kw, most_kw, span_kw, capacity_kwh = bounds
     wild, times, anew = memory.wild, memory.times, memory.anew
     count, taken = len(rows), 0
@@ -305,7 +299,7 @@ def _judged(  # noqa: PLR0917 - a kernel takes arguments by position
 
 @njit()
 def _placed(row: int, quantity: int, n_rows: int) -> int:
-    """Return what is to be said of where a sample belongs."""
+    """Return the verdict on a sample's row and quantity."""
     if row < 0 or row >= n_rows:
         return _UNKNOWN_ROW
     return _UNKNOWN_QUANTITY if quantity >= _QUANTITIES else _TAKEN
@@ -313,7 +307,7 @@ def _placed(row: int, quantity: int, n_rows: int) -> int:
 
 @njit()
 def _stamped(new: float, at_s: float, known_s: float, known: float, now_s: float) -> int:
-    """Return what is to be said of a sample before its value is looked at."""
+    """Return the verdict on a sample's stamp and on repetition."""
     if not np.isfinite(new) or not np.isfinite(at_s):
         return _NOT_A_NUMBER
     if at_s > now_s + FUTURE_S:
@@ -334,7 +328,7 @@ def _repaired(quantity: int, new: float) -> float:
 
 @njit()
 def _in_range(quantity: int, new: float, least_kw: float, most_kw: float, span_kw: float) -> int:
-    """Return what is to be said of a value by its range alone."""
+    """Return the verdict on a value by its range alone."""
     possible = True
     if quantity == _POWER:
         possible = least_kw <= new <= most_kw

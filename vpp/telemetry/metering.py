@@ -1,4 +1,4 @@
-"""Metered quarters of an hour: energy between samples that followed one another in time, and nothing else.
+"""Metered means of quarters of an hour: energy between samples that followed one another in time, and nothing else.
 
 A last value is not a measurement. A power holds until the next sample of its device, and that stretch counts only if
 the sample came about when it had to: within three usual periods of the device, and where a report was missed only if
@@ -29,7 +29,7 @@ LONGEST_GAP_S = 960.0
 _PERIODS = 3.0
 """A device is stale after three missed reports (domain rule)."""
 _LEAST_GAP_S = 90.0
-"""However often a device reports, that much silence may be the network's."""
+"""Gap that the network may cause, however often a device reports."""
 _MISSED = 1.75
 """A gap of more usual periods than this misses a report."""
 _SAME_RATIO, _SAME_KW = 0.05, 0.1
@@ -44,11 +44,11 @@ _FROM_REGISTER = int(Trouble.POWER_FROM_REGISTER)
 
 
 class _Memory(NamedTuple):
-    """What is known of every row's last sample, shape ``(n,)`` each; NaN where there was none since it counts.
+    """Last sample of every row, shape ``(n,)`` each; NaN where there was none since it counts.
 
     Attributes:
         last_s: When it was measured.
-        last_kw: What it said.
+        last_kw: Its power.
         gap_s: Seconds between it and the one before.
         usual_s: Usual seconds between two samples.
         heard_s: When the last sample was heard: later than it was measured where a device's clock is slow.
@@ -79,7 +79,7 @@ class MeteredMeans:
         count = len(index)
         self._stale_s = stale_s
         self._first_s = floor_s(start_s, STEP_S)
-        self._told_s = self._first_s
+        self._issued_s = self._first_s
         self._memory = _Memory(*(np.full(count, np.nan) for _ in _Memory._fields))
         self._energy_kws = np.zeros((_OPEN, count))
         self._known_s = np.zeros((_OPEN, count))
@@ -136,12 +136,12 @@ class MeteredMeans:
         return bool(_expects(self._memory, self._stale_s, end_s, now_s))
 
     def _provisional(self, now_s: float) -> list[Frame]:
-        """Return the intervals that ended since somebody was told of one, as far as they are known."""
+        """Return the intervals that ended since the last was issued, as far as they are known."""
         frames: list[Frame] = []
-        self._told_s = max(self._told_s, self._first_s)
-        while now_s >= self._told_s + STEP_S:
-            frames += self._frame(round((self._told_s - self._first_s) / STEP_S))
-            self._told_s += STEP_S
+        self._issued_s = max(self._issued_s, self._first_s)
+        while now_s >= self._issued_s + STEP_S:
+            frames += self._frame(round((self._issued_s - self._first_s) / STEP_S))
+            self._issued_s += STEP_S
         return frames
 
     def _frame(self, slot: int) -> list[Frame]:

@@ -1,4 +1,4 @@
-"""How far a measured power may be trusted."""
+"""Quality of a measured power: good, stale or bad by age and nameplate."""
 
 from dataclasses import dataclass
 

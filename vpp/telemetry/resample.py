@@ -1,4 +1,4 @@
-"""From a curve that is known at every instant to 15-minute means; what meters say goes through `metering`."""
+"""Interval means of a model's curve, known at every instant; samples of meters go through `metering`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The vocabulary of the plausibility gate: a word for each reason not to believe something, and for each repair."""
+"""Verdicts and repairs of the plausibility gate, with the word for each."""
 
 from enum import IntEnum
 
@@ -19,7 +19,7 @@ class Verdict(IntEnum):
     RATE = 5
     """Further from the value before than the device can have come since."""
     AGE = 6
-    """Measured so long ago that it says nothing of the present."""
+    """Measured too long ago to describe the present."""
     ORDER = 7
     """Older than what is known already."""
     DUPLICATE = 8
@@ -32,7 +32,7 @@ class Verdict(IntEnum):
 
 
 BENIGN = frozenset({Verdict.ORDER, Verdict.DUPLICATE})
-"""Verdicts that tell of the network rather than of the device: counted, and no word about the value."""
+"""Verdicts caused by the network rather than the device: counted, and no doubt about the value."""
 
 
 class Healing(IntEnum):

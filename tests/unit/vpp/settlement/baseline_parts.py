@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
@@ -14,7 +15,6 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.baseline import compute_baseline
-from vpp.settlement.daytype import SHANGHAI
 
 EVENT_DAY = date(2026, 7, 15)
 

@@ -1,0 +1,15 @@
+"""Read-only views of columns: compiled code meets one type of array only."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Column = TypeVar("Column", bound=npt.NDArray[Any])
+
+
+def read_only(column: Column) -> Column:
+    """Return a contiguous view that cannot be written to: kernels are compiled for it alone."""
+    view: Any = np.ascontiguousarray(column).view()
+    view.flags.writeable = False
+    return view  # type: ignore[no-any-return]
