@@ -38,7 +38,9 @@ class RegulatedLoop(Loop):
         book.quoted(request.id, _quote(capacity_kw, now), now)
         book.accept(request.id, offer=None, actor="load", now=now)
         signal = regd_like(seed=0, duration_s=(END - START).total_seconds(), step_s=4.0, start_s=START.timestamp())
-        self.engine.regulation.desk.take(request.id, signal.time_s, signal.value, unit="value", now_s=now.timestamp())
+        self.engine.regulation.portfolio.take(
+            request.id, signal.time_s, signal.value, unit="value", now_s=now.timestamp()
+        )
 
     def ticks(self) -> None:
         """Follow the signal between two cycles."""

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
+from vpp.dispatch.rows.command_columns import blank_commands
+from vpp.dispatch.rows.row_columns import repeated, views
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -61,16 +62,16 @@ COMMANDS = st.lists(st.tuples(ROW, st.floats(-60.0, 95.0), st.floats(-400.0, 400
 def test_every_row_counts_within_its_nameplate_and_measured_ones_as_measured(
     cycles: list[tuple[float, list[tuple[int, int, float]], list[tuple[int, float, float]]]],
 ) -> None:
-    ingest, reckoner, table = Ingest(ProcessImage(INDEX), QualityRules()), LoadAccounting(len(INDEX)), CommandTable()
-    table.grow(len(INDEX))
+    ingest, accounting = Ingest(ProcessImage(INDEX), QualityRules()), LoadAccounting(len(INDEX))
+    held = repeated(blank_commands(), len(INDEX)).in_force
     now_s, (low, high) = NOW_S, believable_kw(INDEX.nameplate.p_min_kw, INDEX.nameplate.p_max_kw)
     for pause_s, samples, commands in cycles:
         now_s += pause_s
         ingest.telemetry(TelemetryBatch.of([(*sample, now_s) for sample in samples]), now_s)
         for row, kw, lease_s in commands:
-            table.dispatch_kw[row], table.lease_s[row], table.limited_s[row] = kw, now_s + lease_s, now_s + lease_s
+            held.dispatch_kw[row], held.lease_s[row], held.limited_s[row] = kw, now_s + lease_s, now_s + lease_s
         state = ingest.snapshot(now_s)
-        found = reckoner.reckon(state, table)
+        found = accounting.account(state, views(held))
         assert (found.least_kw <= found.most_kw).all()
         assert (found.least_kw >= np.minimum(low, 0.0)).all()
         assert (found.most_kw <= np.maximum(high, 0.0)).all()

@@ -16,6 +16,7 @@ from vpp.dispatch.arbitration.guard import guard
 from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import rules_of
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
@@ -199,7 +200,8 @@ def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> Non
         kept=kept,
         fixed=scene["fixed"],
         order=np.zeros(len(index)),
-        settings=SETTINGS,
+        caps=SETTINGS.caps,
+        rules=rules_of(SETTINGS),
     )
     power, sent = result.power_kw, ~np.isnan(result.power_kw)
     assert (power[sent] >= index.nameplate.p_min_kw[sent] - 1e-9).all()
@@ -264,15 +266,15 @@ def test_the_journal_rebuilds_the_book(steps: list[Any], minutes: list[int]) -> 
         plain = json.loads(json.dumps(body, allow_nan=False))
         journal.append(JournalEntry(sequence=len(journal) + 1, kind=kind, at_s=at_s, body=plain, sha256=""))
 
-    book, now = RequestBook(record, SETTINGS), NOW
+    book, now = RequestBook(record, SETTINGS.requests), NOW
     for (action, target, draft, verdict), wait in zip(steps, minutes, strict=False):
         now += timedelta(minutes=wait)
         with suppress(ConflictError, InputError):
             _act(book, action, target, draft=draft, verdict=verdict, now=now)
-    again = RequestBook(lambda *_: None, SETTINGS)
+    again = RequestBook(lambda *_: None, SETTINGS.requests)
     again.restore(journal)
     assert again.all() == book.all()
-    assert again.__dict__["_asked"] == book.__dict__["_asked"]
+    assert again._register._asked == book._register._asked
 
 
 def _act(book: RequestBook, action: str, target: int, *, draft: RequestDraft, verdict: Verdict, now: datetime) -> None:

@@ -203,11 +203,11 @@ async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) 
     called = np.zeros(len(made.index), dtype=np.bool_)
     for _ in range(8):
         await made.cycle()
-        roster = engine._roster
-        commanded = ~np.isnan(roster.setpoint_kw)
+        held = engine._assignments.columns
+        commanded = ~np.isnan(held.setpoint_kw)
         assert not (commanded & ~enlisted).any(), "nobody is commanded who was not enlisted"
         called |= commanded
-        cut_kw = np.where(commanded, roster.free_kw - roster.setpoint_kw, 0.0)
+        cut_kw = np.where(commanded, held.uncontrolled_kw - held.setpoint_kw, 0.0)
         assert (cut_kw <= made.index.nameplate.contract_up_kw + 1e-6).all(), "nor beyond a contract"
     assert called.any()
     assert plant.request(request.id).state in (RequestState.RAMPING, RequestState.HOLDING)

@@ -64,7 +64,7 @@ class TroubledBench(Bench):
     def step(self) -> CycleResult:
         """Run one cycle and note what it aims at."""
         result = super().step()
-        for memory in self.engine._memories.values():
+        for memory in self.engine._requests._memories.values():
             self.aims.append((self.plant.now_s, wanted_kw(memory, TARGET_KW)))
         return result
 
@@ -109,10 +109,10 @@ def test_the_fleet_comes_back_to_its_request(script: list[Minute]) -> None:
         bench.play(minute)
     bench.plant.connected[:] = True
     bench.run(START + timedelta(minutes=2 + len(script) + 10))
-    table, now_s = bench.engine.outbox.table, bench.plant.now_s
-    assert (table.away_s <= now_s).all()
-    assert (table.blocked_s <= now_s).all()
-    assert (now_s - table.out_s[table.out_id > 0] < SETTINGS.answer_s).all()
+    commands, now_s = bench.engine.outbox.columns, bench.plant.now_s
+    assert (commands.back_off.away_s <= now_s).all()
+    assert (commands.back_off.blocked_s <= now_s).all()
+    assert (now_s - commands.unanswered.sent_s[commands.unanswered.id > 0] < SETTINGS.commands.back_off.answer_s).all()
 
     bench.run(min(START + timedelta(minutes=2 + len(script) + 13), END))
     delivered_kw = np.mean([bench.free_kw(at_s) - kw for at_s, kw in bench.powers if at_s > now_s])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
@@ -54,7 +54,7 @@ class _Play:
     def __init__(self) -> None:
         self.entries: list[JournalEntry] = []
         self.now = BEGIN
-        self.book = RequestBook(self._record, DispatchSettings())
+        self.book = RequestBook(self._record, RequestRules())
         self.ids: list[str] = []
 
     def _record(self, kind: str, at_s: float, body: object) -> None:
@@ -151,9 +151,9 @@ def test_the_journal_alone_rebuilds_book_and_keys(steps: list[tuple[str, int, st
     play = _Play()
     for step in steps:
         play.act(*step)
-    rebuilt = RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+    rebuilt = RequestBook(lambda _kind, _at, _body: None, RequestRules())
     rebuilt.restore(play.entries)
 
     assert repr(rebuilt.all()) == repr(play.book.all()), "by their text: NaN is not equal to itself"
-    assert rebuilt._acts == play.book._acts
-    assert rebuilt._asked == play.book._asked
+    assert rebuilt._register._acts == play.book._register._acts
+    assert rebuilt._register._asked == play.book._register._asked

@@ -5,10 +5,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.vpp.dispatch.commands.test_outbox import SETTINGS, Desk
+from tests.unit.vpp.dispatch.commands.test_outbox import RULES, Desk
 from vpp.domain.setpoint import OutcomeStatus, Reason, SetpointBatch
 
-WITHIN_S = SETTINGS.retry_most_s
+WITHIN_S = RULES.back_off.retry_most_s
 """However often a device refused or ignored what it was told, it is asked again after that long."""
 WISH = [2.0, -5.0, 3.0]
 FREE = [7.0, 0.0, 9.0]
@@ -68,10 +68,10 @@ class Device(RuleBasedStateMachine):
     @invariant()
     def nothing_lasts_for_ever(self) -> None:
         """Every bar that stands now is down in the stated time; a link that is up and was never refused has none."""
-        table, now_s = self.desk.box.table, self.desk.now_s
+        table, now_s = self.desk.box.columns.back_off, self.desk.now_s
         assert (table.blocked_s <= now_s + WITHIN_S).all()
-        assert (table.retry_s <= now_s + SETTINGS.retry_after_s).all()
-        assert (table.away_s <= now_s + SETTINGS.retry_after_s).all()
+        assert (table.retry_s <= now_s + RULES.back_off.retry_after_s).all()
+        assert (table.away_s <= now_s + RULES.back_off.retry_after_s).all()
         if not self.refused_once:
             assert (table.blocked_s == -np.inf).all()
 
@@ -79,7 +79,7 @@ class Device(RuleBasedStateMachine):
         """Play the end: links up, meters fresh, every command accepted and obeyed."""
         desk = self.desk
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
-        desk.now_s += max(WITHIN_S if self.refused_once else 0.0, SETTINGS.answer_s)
+        desk.now_s += max(WITHIN_S if self.refused_once else 0.0, RULES.back_off.answer_s)
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
         # Whoever never answered is given up; what an earlier life left in force is taken out, and that is accepted.
         released = desk.flush([np.nan] * 3)
@@ -88,9 +88,9 @@ class Device(RuleBasedStateMachine):
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
         desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
         batch = desk.flush(WISH)
-        held = desk.box.table.dispatch_kw
+        held = desk.box.in_force.dispatch_kw
         assert set(batch.rows.tolist()) | set(np.flatnonzero(~np.isnan(held)).tolist()) == {0, 1, 2}
-        assert (desk.box.table.away_s <= desk.now_s).all()
+        assert (desk.box.columns.back_off.away_s <= desk.now_s).all()
 
 
 TestDevice = Device.TestCase

@@ -45,7 +45,7 @@ async def test_a_service_goes_on_from_an_old_journal(kept: tuple[dict[str, Any],
     store = Store.open(settings.database_url)
     service = Service(settings, store, VirtualClock(facts["stopped_s"]), [])
     request = service.plant.request(facts["request"])
-    table = service.core.engine.outbox.table
+    table = service.core.engine.in_force
     rows = np.flatnonzero(~np.isnan(table.dispatch_kw) & (table.lease_s > facts["stopped_s"]))
 
     assert len(service.core.engine.index) == facts["resources"]

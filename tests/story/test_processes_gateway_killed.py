@@ -18,7 +18,7 @@ import pytest
 from tests.story.processes import environment, last_words, running, stop, wait_until
 from tests.story.test_processes_killed_in_the_hold import Dispatcher
 from vpp.bootstrap.store import Store
-from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from
+from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from
 from vpp.domain.journal import JournalEntry
 from vpp.domain.packing import column_of
 from vpp.domain.request import RequestState

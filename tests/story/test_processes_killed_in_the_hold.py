@@ -21,7 +21,7 @@ from vpp.bootstrap.restoration import STARTED
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.dispatch.commands.outbox import OUTCOMES, SENT
+from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import RequestState

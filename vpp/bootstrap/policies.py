@@ -1,7 +1,15 @@
 """Policies of planner and dispatcher out of the settings."""
 
 from vpp.config import Settings, windows_of
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import (
+    BackOff,
+    CommandRules,
+    Confirmation,
+    DispatchSettings,
+    LeaseTerms,
+    PhaseLengths,
+    RequestRules,
+)
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow
 from vpp.planning.schedule.translate import PlanningPolicy
@@ -21,13 +29,19 @@ def planning_policy(settings: Settings) -> PlanningPolicy:
 
 
 def dispatch_settings(settings: Settings) -> DispatchSettings:
-    """Return the fast loop's tunables."""
-    return DispatchSettings(
-        cycle_s=settings.cycle_s,
-        lease_s=settings.lease_s,
+    """Return the fast loop's settings out of the service's."""
+    phases = PhaseLengths(
         ramp_minutes=settings.ramp_minutes,
         release_minutes=settings.release_minutes,
         rebound_watch_minutes=settings.rebound_watch_minutes,
-        answer_s=3.0 * settings.call_timeout_s,
-        confirm_s=max(120.0, 2.0 * settings.sample_s + settings.call_timeout_s),
+    )
+    confirm_s = max(120.0, 2.0 * settings.sample_s + settings.call_timeout_s)
+    return DispatchSettings(
+        cycle_s=settings.cycle_s,
+        requests=RequestRules(phases=phases),
+        commands=CommandRules(
+            leases=LeaseTerms(lease_s=settings.lease_s),
+            confirmation=Confirmation(within_s=confirm_s),
+            back_off=BackOff(answer_s=3.0 * settings.call_timeout_s),
+        ),
     )

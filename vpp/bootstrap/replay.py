@@ -23,7 +23,7 @@ from vpp.bootstrap.policies import dispatch_settings
 from vpp.bootstrap.restoration import STARTED
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.dispatch.commands.outbox import OUTCOMES, SENT, outcomes_from, sent_from
+from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.regulation.agc_signal import SIGNAL
 from vpp.dispatch.requests.book import TRANSITION
@@ -217,7 +217,7 @@ class _Run:
             if entry.kind == TRANSITION and not self._has(entry.body):
                 self._engine.book.restore([entry])
             elif entry.kind == SIGNAL:
-                self._engine.regulation.desk.restore([entry])
+                self._engine.regulation.portfolio.restore([entry])
             elif entry.kind == PLAN:
                 self._schedule = schedule_of(entry.body)
             elif entry.kind == INTENDED:

@@ -120,7 +120,7 @@ class Service:
         self.watch.service.leadership = lead(self._links, core.epoch, core.fleet_id)
         core.plane.assign(core.index)
         await core.plane.start()
-        give_defaults(self._links, core.index, core.engine.outbox.table.default_kw)
+        give_defaults(self._links, core.index, core.engine.in_force.default_kw)
 
     async def run(self, links: Sequence[GridLink]) -> None:
         """Serve these grid links until cancelled, until one of them has ended, or until a loop fails for good."""

@@ -50,11 +50,11 @@ class WatchParts:
             troubles=troubles,
             unsettled=requests.settlement.failed_count,
         )
-        table = core.engine.outbox.table
+        outbox = core.engine.outbox
         reports = CycleReports(
             requests.running.follow,
             {
-                "troubles": lambda state, _: troubles.follow(state, core.image, ingest.gate, table),
+                "troubles": lambda state, _: troubles.follow(state, core.image, ingest.gate, outbox.ignoring()),
                 "alarms": lambda state, result: alarms.follow(
                     state, result, schedule=plans.schedule, ended=ingest.ended(), silent=troubles.counts.silent()
                 ),

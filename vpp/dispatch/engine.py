@@ -1,106 +1,55 @@
-"""The fast loop in one call: requests, targets, proposals, guard, outbox.
+"""Fast loop in one call: requests, setpoints, arbitration, guard, outbox.
 
 One engine holds everything the fast loop remembers. ``cycle`` takes a snapshot and returns the commands that are due
-and how each running request stands; ``tick`` follows regulation signals until the next; ``restore`` rebuilds the engine
-from the journal after a restart.
+and the progress of each running request; ``tick`` follows regulation signals until the next; ``restore`` rebuilds the
+engine from the journal after a restart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from vpp.dispatch.allocation.plan_following import Wishes
-from vpp.dispatch.allocation.request_controller import Control, Situation, class_rows, steer
-from vpp.dispatch.allocation.shortfall import assess, cause_of, lost_rows, next_help_s
-from vpp.dispatch.allocation.staggered_release import lots
-from vpp.dispatch.allocation.tracking_controller import Tracking
-from vpp.dispatch.arbitration.arbiter import CAP, Arbiter, Asked, Finish
-from vpp.dispatch.arbitration.assignment import enlist, leases, let_strays_go, notice_links, notice_return, ranks_of
+from vpp.dispatch.allocation.plan_following import PlannedPowers
+from vpp.dispatch.allocation.portfolios import FrozenPortfolio, Portfolios
+from vpp.dispatch.allocation.situation import Picture
+from vpp.dispatch.arbitration.arbiter import CAP, Arbiter, Arbitrated
 from vpp.dispatch.arbitration.default_powers import default_values
-from vpp.dispatch.arbitration.proposals import Authority
+from vpp.dispatch.arbitration.lease_terms import leased
 from vpp.dispatch.code_sets import of_class
-from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.commands.command_ledger import LedgerCounts
-from vpp.dispatch.commands.outbox import SENT, Outbox, TakeIds, sent_from
+from vpp.dispatch.commands.due_commands import Wanted
+from vpp.dispatch.commands.in_force import InForce
+from vpp.dispatch.commands.journal_codec import SENT, Noted, sent_from
+from vpp.dispatch.commands.outbox import Outbox, TakeIds
+from vpp.dispatch.cycle_result import CycleResult, Progress
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
-from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.flexibility.fairness import Fairness
+from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.control import RegulationControl
-from vpp.dispatch.requests.book import TRANSITION, Record, RequestBook
-from vpp.dispatch.requests.phases import Phase
+from vpp.dispatch.request_control import TRACKING, Controlled, RequestControl
+from vpp.dispatch.requests.book import TRANSITION, RequestBook
+from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
+from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import read_only, roster_of
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
-from vpp.domain.request import DispatchRequest, Product, RequestState, Shortfall, Transition
+from vpp.domain.request import Transition
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, Quality, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.state.counterfactual import SessionCounterfactual
 
-TRACKING = "dispatch.tracking"
-BURDEN = "dispatch.burden"
-_BURDEN_S = 900
-"""How often who was shed is written down while a request runs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How a running request stands; powers in the direction asked, net loads load positive.
-
-    Attributes:
-        measured_kw: Net load of the portfolio by its meters.
-        baseline_kw: What it would have been.
-        delivered_kw: Change of net load in the direction asked.
-        error_ratio: ``(delivered - target) / target``, NaN where nothing is due.
-        rows: Rows that work for the request.
-        metered_ratio: Share of them that is freshly and believably metered; the others count as delivering nothing.
-        lost: Enlisted rows that cannot be called now, by the name of the reason; see
-            `vpp.dispatch.flexibility.device_flexibility.Hold`.
-    """
-
-    request_id: str
-    phase: Phase
-    target_kw: float
-    measured_kw: float
-    baseline_kw: float
-    delivered_kw: float
-    error_ratio: float
-    shortfall: Shortfall | None
-    rows: int
-    metered_ratio: float = float("nan")
-    lost: Mapping[str, RowArray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CycleResult:
-    """One cycle.
-
-    Attributes:
-        batch: Commands to hand to the links, journalled already.
-        transformer_load_kw: Net load of every transformer by what the meters last showed that could be believed, shape
-            ``(n_transformers,)``.
-        transformer_expected_kw: The same once every command has taken effect.
-        session_kw: What every EV row would take if no request held it, NaN in other rows, shape ``(n_resources,)``.
-        capped_rows: Rows that are limited for a transformer's sake.
-        unrestored_rows: Rows in which a value of ours may be in force that nobody wants any more.
-    """
-
-    batch: SetpointBatch
-    progress: tuple[Progress, ...]
-    transitions: tuple[Transition, ...]
-    transformer_load_kw: FloatArray
-    transformer_expected_kw: FloatArray
-    session_kw: FloatArray
-    capped_rows: int
-    unrestored_rows: int
+__all__ = ["SHED_TIME", "TRACKING", "CycleResult", "DispatchEngine", "Progress"]
+SHED_TIME = "dispatch.burden"
+"""Kind of the journal entries about shed time; stands in old journals."""
+_SHED_TIME_S = 900
+"""How often shed time is journalled while a request runs."""
 
 
 class DispatchEngine:
@@ -108,10 +57,16 @@ class DispatchEngine:
 
     Args:
         index: The fleet.
-        settings: Tunables.
+        settings: Of the fast loop.
         record: Takes the journal entries; what it was given must be durable before a batch is handed to the links.
         take_ids: Where command ids come from; by default they count up from the highest in the journal.
         epoch: Leader epoch that is put on every batch.
+
+    Attributes:
+        index: The fleet.
+        book: The requests.
+        outbox: Commands.
+        regulation: Control of requests with a signal.
     """
 
     def __init__(
@@ -123,66 +78,72 @@ class DispatchEngine:
         take_ids: TakeIds | None = None,
         epoch: int = 1,
     ) -> None:
-        self._settings = settings
-        self._record = record
+        self._settings, self._record = settings, record
         self._last_id = 0
-        self.book = RequestBook(record, settings)
-        self.outbox = Outbox(index, settings, record, take_ids=take_ids or self._count_up, epoch=epoch)
-        self._roster = RosterTable()
-        self.regulation = RegulationControl(self.book, index, settings, record, roster=self._roster, outbox=self.outbox)
-        self._memories: dict[str, Tracking] = {}
-        self._numbers: dict[str, int] = {}
-        self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
+        self.book = RequestBook(record, settings.requests)
+        self.outbox = Outbox(index, settings.commands, record, take_ids=take_ids or self._count_up, epoch=epoch)
+        self._assignments = Assignments(len(index))
+        self.regulation = RegulationControl(
+            self.book, index, settings, record, assignments=self._assignments, outbox=self.outbox
+        )
+        self._requests = RequestControl(self.book, self.regulation, self._assignments, record)
+        self._portfolios = Portfolios(index)
+        self._planned = PlannedPowers()
         self._trusting_until_s = float("-inf")
         self._sessions = SessionCounterfactual(len(index))
         self._cars = CarPower(index)
-        self._wishes = Wishes()
-        self._burden = Fairness(settings)
-        self._burden_s = float("-inf")
-        self._reckoner = LoadAccounting(len(index))
+        self._fairness = Fairness(settings.merit, recovery_s=settings.allocation.rebound.recovery_s)
+        self._shed_recorded_s = float("-inf")
+        self._accounting = LoadAccounting(len(index))
         self._connected: BoolArray | None = None
-        self._default_kw: FloatArray = np.zeros(0)
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
         """Take a larger fleet; existing rows keep what they hold."""
         self.index = index
         self.outbox.resize(index)
-        self._roster.grow(len(index))
+        self._assignments.grow(len(index))
+        self._portfolios.resize(index)
         self._default_kw = np.full(len(index), np.nan)
         self._sessions.resize(len(index))
         self._cars.resize(index)
-        self._reckoner.resize(len(index))
-        self._burden.resize(len(index))
-        self._last_word = Arbiter(index, self._settings, self._roster, self.outbox.table)
+        self._accounting.resize(len(index))
+        self._fairness.resize(len(index))
+        self._arbiter = Arbiter(index, self._settings, self._assignments)
         self.regulation.resize(index)
-        cars = of_class(index, ResourceClass.EV)
-        self._lease_s = self._settings.lease_s * np.where(cars, self._settings.car_lease_ratio, 1.0)
+        leases, cars = self._settings.commands.leases, of_class(index, ResourceClass.EV)
+        self._lease_s = leases.lease_s * np.where(cars, leases.car_lease_ratio, 1.0)
 
     @property
     def settings(self) -> DispatchSettings:
-        """The tunables."""
+        """The settings."""
         return self._settings
 
+    @property
+    def in_force(self) -> InForce:
+        """What devices are believed to hold."""
+        return self.outbox.in_force
+
     def outcomes(self, batch: OutcomeBatch) -> None:
-        """Take what the links say of commands."""
+        """Take outcomes of commands from the links."""
         if len(batch):
             self.outbox.outcomes(batch, float(batch.at_s.max()))
 
     def ledger(self) -> LedgerCounts:
-        """Return what became of every command so far."""
+        """Return the commands so far, by how they ended."""
         return self.outbox.ledger()
 
     def setpoints_kw(self) -> FloatArray:
         """Return the setpoint of every row that is dispatched, NaN elsewhere, shape ``(n_resources,)``."""
-        return np.fmin(self._roster.setpoint_kw, self._roster.cap_kw)
+        return self._assignments.wanted_kw()
 
     def as_if_free(self, state: FleetState) -> FleetState:
-        """Return the picture with every commanded row at what it would take if no request held it."""
-        held = ~np.isnan(self.setpoints_kw()) & ~np.isnan(self._roster.free_kw)
+        """Return the snapshot with every commanded row at what it would take undispatched."""
+        uncontrolled = self._assignments.columns.uncontrolled_kw
+        held = ~np.isnan(self.setpoints_kw()) & ~np.isnan(uncontrolled)
         return replace(
             state,
-            power_kw=np.where(held, self._roster.free_kw, state.power_kw),
+            power_kw=np.where(held, uncontrolled, state.power_kw),
             limit_kw=np.where(held, np.nan, state.limit_kw),
         )
 
@@ -202,72 +163,36 @@ class DispatchEngine:
             schedule: The plan in force; where there is none the stores keep their last default.
             baselines: Frozen baseline of every running request by id; without one the load at its ramp's begin counts.
             portfolios: Rows whose meters count by request id; all rows of its area where it is not named.
-            intended: Re-dispatch plan: what rows that work for a request should take, NaN for no wish; the loop
+            intended: Re-dispatch plan: power of rows that are assigned to a request, NaN for no wish; tracking
                 corrects on top. Outside its grid it says nothing.
         """
         now_s = state.at_s
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
-        reckoned = self._reckoner.reckon(state, self.outbox.table)
+        accounted = self._accounting.account(state, self.outbox.columns.in_force)
+        session_kw, planned_kw = self._observe(state, intended)
+        active = {
+            request.id: self._portfolios.frozen(request, baselines.get(request.id), portfolios or {})
+            for request in self.book.running(now_s)
+            if self.book.timetable(request.id).active_at(now_s)
+        }
+        self._set_defaults(state, schedule, list(active.values()))
+        self.regulation.begin(accounted)
+        controlled = self._control(state, active, planned_kw, session_kw) if active else ()
         rows = self._rows()
-        self._notice(state, rows)
-        session = self._sessions.update(state, held=self._held(rows), noted_kw=self._roster.free_kw)
-        running = self.book.running(now_s)
-        active = [request for request in running if self.book.timetable(request.id).active_at(now_s)]
-        wish = self._wishes.at(intended, now_s, len(self.index))
-        self._burden.follow(state, roster_of(self._roster), rows, wish)
-        curves = {r.id: self._curve(r, baselines.get(r.id), portfolios or {}) for r in active}
-        planned = self.index.rows_of(*self._settings.plan_classes)
-        self._cars.follow(state)
-        self._default_kw[planned] = default_values(
+        self._end_requests(rows, controlled, now_s)
+        arbitrated = self._arbiter.arbitrate(
             state,
-            self.outbox.table,
-            schedule,
-            list(curves.values()),
-            car_kw=self._cars.most_kw(),
-            settings=self._settings,
+            [one.requested for one in controlled],
+            rows=rows,
+            default_kw=self._default_kw,
+            accounted=accounted,
+            commands=self.outbox.columns,
         )
-        self.regulation.begin(reckoned)
-        steered = [
-            (request, self._steer(state, request, session, measured_by=curves[request.id], wish=wish))
-            for request in active
-        ]
-        rows = self._rows()
-        self._let_strays_go(now_s, rows, steered)
-        self._write_burden(now_s, running=bool(steered))
-        asked = [
-            Asked(
-                name=request.id,
-                number=self._number(request.id),
-                authority=Authority.REGULATION
-                if request.draft.product is Product.REGULATION
-                else Authority.PEAK_SHAVING,
-                setpoint_kw=result.setpoint_kw,
-                free_kw=result.free_kw,
-            )
-            for request, result in steered
-        ]
-        load = self._last_word.loads_kw(reckoned.known_kw)
-        finish = self._last_word.speak(
-            state, asked, rows=rows, default_kw=self._default_kw, reckoned=reckoned, known_load_kw=load
-        )
-        batch = self._send(state, steered, finish)
-        self.regulation.end(state, finish.load_kw, finish.least_load_kw)
-        self._forget_idle(now_s, finish.rows)
-        capped = ~np.isnan(self._roster.cap_kw[finish.rows])
-        unwanted = np.isnan(self._roster.setpoint_kw[finish.rows]) & ~capped
-        return CycleResult(
-            batch=batch,
-            progress=tuple(
-                self._progress(state, request, result, curves[request.id][0]) for request, result in steered
-            ),
-            transitions=tuple(transitions),
-            transformer_load_kw=load,
-            transformer_expected_kw=finish.load_kw,
-            session_kw=session,
-            capped_rows=int(np.count_nonzero(capped)),
-            unrestored_rows=int(np.count_nonzero(unwanted & (self.outbox.table.limited_s[finish.rows] > now_s))),
-        )
+        batch = self._send(state, controlled, arbitrated)
+        self.regulation.end(state, arbitrated.loads)
+        self._settle(now_s, arbitrated.rows)
+        return self._result(state, controlled, arbitrated, batch=batch, session_kw=session_kw, moved=transitions)
 
     def tick(self, now_s: float) -> SetpointBatch:
         """Follow the regulation signals by the last cycle's picture; return the commands that are due, journalled."""
@@ -277,244 +202,147 @@ class DispatchEngine:
         """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
         kept = list(entries)
         self.book.restore(kept)
-        self.regulation.desk.restore(kept, TRACKING)
+        self.regulation.portfolio.restore(kept, TRACKING)
+        self._requests.restore(kept)
         for entry in kept:
-            if entry.kind == TRACKING:
-                body: Any = entry.body
-                self._memories[body["id"]] = Tracking.from_body(body["memory"])
-            elif entry.kind == SENT:
+            if entry.kind == SENT:
                 self._last_id = max(self._last_id, int(sent_from(entry.body).ids.max(initial=0)))
-        written = [entry.body for entry in kept if entry.kind == BURDEN]
-        if written:
-            self._burden.restore(written[-1])
+        shed = [entry.body for entry in kept if entry.kind == SHED_TIME]
+        if shed:
+            self._fairness.restore(shed[-1])
         self.outbox.restore((entry for entry in kept if entry.kind != TRANSITION), now_s)
-        self._restore_roster(now_s)
-        self._trusting_until_s = now_s + self._settings.restart_grace_s
+        self._recover(now_s)
+        self._trusting_until_s = now_s + self._settings.devices.restart_grace_s
 
-    def _restore_roster(self, now_s: float) -> None:
-        """Take the rows that hold a live lease for the one it was given for."""
-        table, roster = self.outbox.table, self._roster
-        owners = {request.id: self._number(request.id) for request in self.book.running(now_s)}
-        for row in np.flatnonzero(~np.isnan(table.dispatch_kw) & (table.lease_s > now_s)):
-            source = self.outbox.source_of(int(row))
-            if source == CAP:
-                roster.cap_kw[row] = table.dispatch_kw[row]
-            elif source in owners:
-                roster.owner[row] = owners[source]
-                roster.setpoint_kw[row] = table.dispatch_kw[row]
-            roster.free_kw[row] = table.free_kw[row]
-        leaving = np.isnan(roster.setpoint_kw) & (now_s - table.released_s < self._settings.confirm_s)
-        roster.returning_s[leaving] = table.released_s[leaving]
-        roster.free_kw[leaving] = table.free_kw[leaving]
-        roster.lost_s[:] = now_s
-        roster.live[:] = True
+    def _observe(self, state: FleetState, intended: Schedule | None) -> tuple[FloatArray, FloatArray | None]:
+        """Take a snapshot; return the undispatched power of sessions, and the power by the re-dispatch plan."""
+        held, rows, now_s = self._assignments.columns, self._rows(), state.at_s
+        before = self._connected if self._connected is not None and len(self._connected) == len(state) else None
+        self._assignments.observe_links(state.connected, before, now_s)
+        self._connected = state.connected
+        within_s = self._settings.commands.confirmation.within_s
+        self._assignments.observe_returns(rows, state.power_kw, now_s, within_s)
+        commanded = np.zeros(len(self.index), dtype=np.bool_)
+        commanded[rows] = ~np.isnan(held.setpoint_kw[rows])
+        session_kw = self._sessions.update(state, held=commanded, noted_kw=held.uncontrolled_kw)
+        planned_kw = self._planned.at(intended, now_s, len(self.index))
+        self._fairness.follow(state, held, rows, planned_kw)
+        self._cars.follow(state)
+        return session_kw, planned_kw
 
-    def _number(self, request_id: str) -> int:
-        """Return the number under which the roster knows a request."""
-        return self._numbers.setdefault(request_id, len(self._numbers))
+    def _set_defaults(self, state: FleetState, schedule: Schedule | None, frozen: Sequence[FrozenPortfolio]) -> None:
+        planned = self.index.rows_of(*self._settings.devices.plan_classes)
+        self._default_kw[planned] = default_values(
+            state,
+            self.in_force.default_kw,
+            schedule,
+            frozen,
+            car_kw=self._cars.most_kw(),
+            settings=self._settings,
+        )
+
+    def _control(
+        self,
+        state: FleetState,
+        active: Mapping[str, FrozenPortfolio],
+        planned_kw: FloatArray | None,
+        session_kw: FloatArray,
+    ) -> Sequence[Controlled]:
+        """Return the control of the active requests."""
+        picture = Picture(
+            state=state,
+            assignments=self._assignments,
+            commands=self.outbox.columns,
+            default_kw=self._default_kw,
+            merit=self._fairness.merit(state),
+            debt_kwh=self._fairness.debt_kwh,
+            planned_kw=planned_kw,
+            trusting=state.at_s < self._trusting_until_s,
+            settings=self._settings,
+        )
+        return self._requests.control(picture, active, session_kw=session_kw, shed_s=self._fairness.shed_s)
+
+    def _end_requests(self, rows: RowArray, controlled: Sequence[Controlled], now_s: float) -> None:
+        """Release the rows of requests that are over; journal shed time now and then, so that a restart keeps turns."""
+        stretch_s = self._settings.requests.phases.release_minutes * SECONDS_PER_MINUTE
+        self._requests.end_requests(rows, controlled, at_s=now_s, stretch_s=stretch_s)
+        if controlled and now_s - self._shed_recorded_s >= _SHED_TIME_S:
+            self._shed_recorded_s = now_s
+            self._record(SHED_TIME, now_s, self._fairness.body())
+
+    def _send(self, state: FleetState, controlled: Sequence[Controlled], arbitrated: Arbitrated) -> SetpointBatch:
+        rows, now_s = arbitrated.rows, state.at_s
+        lease = leased(
+            self._assignments.columns,
+            read_only(rows),
+            read_only(np.where(arbitrated.leaving, np.nan, arbitrated.setpoint_kw)),
+            read_only(self._lease_s),
+            self._requests.terms(controlled, self.outbox),
+            now_s,
+        )
+        wanted = Wanted(
+            rows=rows,
+            default_kw=self._default_kw[rows],
+            dispatch_kw=lease.dispatch_kw,
+            until_s=lease.until_s,
+            reachable=state.connected[rows],
+            urgent=arbitrated.urgent | self.regulation.follows(rows),
+        )
+        batch = self.outbox.flush(now_s, wanted, Noted(arbitrated.uncontrolled_kw, lease.source))
+        self._assignments.activate(batch.rows)
+        return batch
+
+    def _settle(self, now_s: float, rows: RowArray) -> None:
+        """Pass over rows from now on in which nothing is left of any request."""
+        commands = self.outbox.columns
+        limited = commands.in_force.limited_s[rows] > now_s
+        self._assignments.settle(rows, limited | (commands.unanswered.id[rows] > 0))
+
+    def _result(
+        self,
+        state: FleetState,
+        controlled: Sequence[Controlled],
+        arbitrated: Arbitrated,
+        *,
+        batch: SetpointBatch,
+        session_kw: FloatArray,
+        moved: Sequence[Transition],
+    ) -> CycleResult:
+        held, rows = self._assignments.columns, arbitrated.rows
+        capped = ~np.isnan(held.cap_kw[rows])
+        unwanted = np.isnan(held.setpoint_kw[rows]) & ~capped
+        limited = self.outbox.columns.in_force.limited_s[rows] > state.at_s
+        return CycleResult(
+            batch=batch,
+            progress=tuple(self._requests.progress(state, one) for one in controlled),
+            transitions=tuple(moved),
+            transformer_load_kw=arbitrated.loads.known_kw,
+            transformer_expected_kw=arbitrated.loads.most_kw,
+            session_kw=session_kw,
+            capped_rows=int(np.count_nonzero(capped)),
+            unrestored_rows=int(np.count_nonzero(unwanted & limited)),
+        )
+
+    def _rows(self) -> RowArray:
+        """Return the rows that are looked at: those that carry the plan, and the active ones."""
+        return self._assignments.active_rows(self.index.is_class(*self._settings.devices.plan_classes))
+
+    def _recover(self, now_s: float) -> None:
+        """Assign the rows that hold a live lease to whom it was given for."""
+        held, rows = self.outbox.columns.in_force, np.flatnonzero(self.in_force.leased(now_s))
+        numbers = {request.id: self._requests.number(request.id) for request in self.book.running(now_s)}
+        sources = [self.outbox.source_of(int(row)) for row in rows]
+        left = Recovered(
+            rows=rows,
+            owner=np.array([numbers.get(source, NOBODY) for source in sources], dtype=np.int32),
+            capped=np.array([source == CAP for source in sources], dtype=np.bool_),
+            dispatch_kw=held.dispatch_kw[rows],
+            uncontrolled_kw=held.uncontrolled_kw,
+            released_s=held.released_s,
+        )
+        self._assignments.recover(left, at_s=now_s, confirm_s=self._settings.commands.confirmation.within_s)
 
     def _count_up(self, count: int) -> IdArray:
         ids = np.arange(self._last_id + 1, self._last_id + 1 + count, dtype=np.int64)
         self._last_id += count
         return ids
-
-    def _curve(
-        self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
-    ) -> tuple[BoolArray, BaselineCurve | None]:
-        """Return the rows that count for a request and its baseline as a curve, made once."""
-        named = portfolios.get(request.id)
-        portfolio = self.index.in_area(request.draft.area) if named is None else named
-        if baseline is None:
-            return portfolio, None
-        known = self._curves.get(request.id)
-        if known is None or known[0] is not baseline or known[1] != len(portfolio):
-            known = (baseline, len(portfolio), BaselineCurve(baseline, portfolio, class_rows(self.index)))
-            self._curves[request.id] = known
-        return portfolio, known[2]
-
-    def _steer(
-        self,
-        state: FleetState,
-        request: DispatchRequest,
-        session_kw: FloatArray,
-        *,
-        measured_by: tuple[BoolArray, BaselineCurve | None],
-        wish: FloatArray | None,
-    ) -> Control:
-        rows, curve = measured_by
-        baseline_kw, baseline_rows_kw = self._baseline_now(state.at_s, session_kw, rows, curve)
-        situation = Situation(
-            request=request,
-            timetable=self.book.timetable(request.id),
-            number=self._number(request.id),
-            state=state,
-            portfolio=rows,
-            curve=curve,
-            baseline_kw=baseline_kw,
-            baseline_rows_kw=baseline_rows_kw,
-            default_kw=self._default_kw,
-            roster=self._roster,
-            commands=self.outbox.table,
-            merit=self._burden.merit(state),
-            debt_kwh=self._burden.debt_kwh,
-            intended_kw=wish,
-            trusting=state.at_s < self._trusting_until_s,
-            settings=self._settings,
-        )
-        memory = self._memories.get(request.id, Tracking(at_s=state.at_s))
-        if request.draft.product is Product.REGULATION:
-            result = self.regulation.steer(situation, memory, self._burden.shed_s())
-        else:
-            result = steer(situation, memory)
-        enlist(
-            ranks_of(self._roster),
-            situation.number,
-            read_only(result.setpoint_kw),
-            read_only(result.free_kw),
-            read_only(baseline_rows_kw),
-            state.at_s,
-        )
-        self._memories[request.id] = result.memory
-        self._record(TRACKING, state.at_s, result.body(request.id))
-        self._flag(request, result, rows, state.at_s)
-        return result
-
-    def _baseline_now(
-        self, now_s: float, session_kw: FloatArray, rows: BoolArray, curve: BaselineCurve | None
-    ) -> tuple[float, FloatArray]:
-        """Return the portfolio's baseline and that of every row; sessions count with what they would take now."""
-        count = len(self.index)
-        if curve is None:
-            return float("nan"), np.full(count, np.nan)
-        by_row = curve.rows_kw(now_s, count)
-        if not curve.by_session:
-            return curve.total_kw(now_s), by_row
-        return (
-            curve.total_kw(now_s) + float(np.nansum(session_kw[rows])),
-            np.where(np.isnan(session_kw), by_row, session_kw),
-        )
-
-    def _rows(self) -> RowArray:
-        """Return the rows anything can be the matter with: those that carry the plan, and those that are live."""
-        return np.flatnonzero(self._roster.live | self.index.is_class(*self._settings.plan_classes)).astype(np.int32)
-
-    def _held(self, rows: RowArray) -> BoolArray:
-        """Return the rows with a setpoint, shape ``(n_resources,)``."""
-        held = np.zeros(len(self.index), dtype=np.bool_)
-        held[rows] = ~np.isnan(self._roster.setpoint_kw[rows])
-        return held
-
-    def _notice(self, state: FleetState, rows: RowArray) -> None:
-        """Note who lost its link, and who was let go and shows it by now."""
-        before = self._connected
-        known = before is not None and len(before) == len(state)
-        notice_links(self._roster, state.connected, before if known else None, state.at_s)
-        self._connected = state.connected
-        notice_return(self._roster, rows, state.power_kw, state.at_s, self._settings.confirm_s)
-
-    def _forget_idle(self, now_s: float, rows: RowArray) -> None:
-        """Pass over rows from now on in which nothing is left of any request."""
-        roster, table = self._roster, self.outbox.table
-        live = (table.limited_s[rows] > now_s) | (table.out_id[rows] > 0)
-        for column in (roster.setpoint_kw, roster.cap_kw, roster.home_s, roster.returning_s, roster.paused_s):
-            live |= ~np.isnan(column[rows])
-        roster.live[rows] = live
-
-    def _let_strays_go(self, now_s: float, rows: RowArray, steered: Sequence[tuple[DispatchRequest, Control]]) -> None:
-        """Free the rows of requests that do not run any more; those held for a rebound cap by lot."""
-        owner = self._roster.owner[rows]
-        alive = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
-        alive[[self._number(request.id) for request, _ in steered]] = True
-        home_s = np.full(len(rows), np.nan)
-        for request_id, number in self._numbers.items():
-            mine = owner == number
-            if not alive[number] and self.book.get(request_id).draft.rebound_cap_kw and mine.any():
-                stretch_s = self._settings.release_minutes * SECONDS_PER_MINUTE
-                # Lots of their own: those of the release are why these rows, and no others, are still held.
-                lot = lots(f"{request_id} home", len(self.index))[rows[mine]]
-                home_s[mine] = now_s + stretch_s * lot
-        let_strays_go(ranks_of(self._roster), read_only(rows), read_only(alive), read_only(home_s), now_s)
-
-    def _write_burden(self, now_s: float, *, running: bool) -> None:
-        """Write down now and then who was shed, so that a restart does not forget whose turn it is."""
-        if running and now_s - self._burden_s >= _BURDEN_S:
-            self._burden_s = now_s
-            self._record(BURDEN, now_s, self._burden.body())
-
-    def _send(
-        self, state: FleetState, steered: Sequence[tuple[DispatchRequest, Control]], finish: Finish
-    ) -> SetpointBatch:
-        rows, now_s = finish.rows, state.at_s
-        source_of, last_s_of = self._sources(steered)
-        dispatch, source, until = leases(
-            ranks_of(self._roster),
-            read_only(rows),
-            read_only(np.where(finish.leaving, np.nan, finish.wanted_kw)),
-            read_only(self._lease_s),
-            source_of,
-            last_s_of,
-            self.outbox.source_code(CAP),
-            now_s,
-        )
-        batch = self.outbox.flush(
-            now_s,
-            rows=rows,
-            default_kw=self._default_kw[rows],
-            dispatch_kw=dispatch,
-            until_s=until,
-            free_kw=finish.free_kw,
-            source=source,
-            reachable=state.connected[rows],
-            urgent=finish.urgent | self.regulation.follows(rows),
-        )
-        self._roster.live[batch.rows] = True
-        return batch
-
-    def _sources(self, steered: Sequence[tuple[DispatchRequest, Control]]) -> tuple[RowArray, FloatArray]:
-        """Return code of the source and end of the last lease by request number; the last place is for nobody."""
-        source = np.full(len(self._numbers) + 1, -1, dtype=np.int32)
-        last_s = np.full(len(self._numbers) + 1, np.inf)
-        for request, _ in steered:
-            number, table = self._number(request.id), self.book.timetable(request.id)
-            source[number] = self.outbox.source_code(request.id)
-            last_s[number] = table.released_s if request.draft.rebound_cap_kw is None else table.watched_s
-        return source, last_s
-
-    def _flag(self, request: DispatchRequest, result: Control, portfolio: BoolArray, now_s: float) -> None:
-        """Set or clear the shortfall flag; a restart is given time to find its rows again."""
-        if request.draft.product is Product.REGULATION:
-            return
-        if now_s < self._trusting_until_s or request.state not in (RequestState.RAMPING, RequestState.HOLDING):
-            return
-        flag = assess(
-            previous=request.shortfall,
-            target_kw=result.target_kw,
-            lacking_kw=result.lacking_kw,
-            metered_kw=result.delivered_kw,
-            low_cycles=result.memory.low_cycles,
-            cause=lambda: cause_of(self.index, result.hold, portfolio),
-            expected_end_s=lambda: next_help_s(self.outbox.table, result.hold, portfolio),
-            settings=self._settings,
-        )
-        self.book.flag(request.id, flag, now_s)
-
-    def _progress(self, state: FleetState, request: DispatchRequest, result: Control, enlisted: BoolArray) -> Progress:
-        steady = request.draft.product is not Product.REGULATION
-        due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
-        error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
-        working = ~np.isnan(result.setpoint_kw)
-        rows = int(np.count_nonzero(working))
-        metered = int(np.count_nonzero(working & state.connected & (state.quality == Quality.GOOD)))
-        return Progress(
-            request_id=request.id,
-            phase=self.book.timetable(request.id).phase_at(state.at_s),
-            target_kw=result.target_kw,
-            measured_kw=result.measured_kw,
-            baseline_kw=result.baseline_kw,
-            delivered_kw=result.delivered_kw,
-            error_ratio=error,
-            shortfall=self.book.get(request.id).shortfall,
-            rows=rows,
-            metered_ratio=metered / rows if rows else float("nan"),
-            lost=lost_rows(result.hold, enlisted),
-        )

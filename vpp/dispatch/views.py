@@ -1,21 +1,18 @@
-"""What compiled code sees of the fleet, its snapshot, the roster and the commands: columns side by side, read-only.
+"""Read-only columns of the fleet, its snapshot and the settings for compiled code.
 
-Compiled code is made anew for every combination of types it meets, so all columns come as views nobody can write to.
+Numba compiles anew for every combination of types it meets, so all columns come as read-only views.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from vpp.dispatch.columns import CommandTable, RosterTable
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.rows.row_columns import read_only
+from vpp.dispatch.settings import DeviceRules, DispatchSettings
 from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
-
-Column = TypeVar("Column", bound=npt.NDArray[Any])
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
 
 EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
     CLASSES.index(kind)
@@ -28,11 +25,11 @@ EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
         ResourceClass.INDUSTRY,
     )
 )
-"""Codes of the classes."""
+"""Codes of the resource classes."""
 
 
 class Devices(NamedTuple):
-    """What the registry says of every row."""
+    """Nameplate of every row."""
 
     kind: CodeArray
     adapter: CodeArray
@@ -47,7 +44,7 @@ class Devices(NamedTuple):
 
 
 class Meters(NamedTuple):
-    """What the snapshot says of every row."""
+    """Snapshot of every row: meter, link, car and what the device says it can take."""
 
     power_kw: FloatArray
     power_at_s: FloatArray
@@ -62,37 +59,8 @@ class Meters(NamedTuple):
     sheddable: BoolArray
 
 
-class Roster(NamedTuple):
-    """What the controller holds of every row."""
-
-    owner: RowArray
-    setpoint_kw: FloatArray
-    free_kw: FloatArray
-    anchor_kw: FloatArray
-    cap_kw: FloatArray
-    lost_s: FloatArray
-    returning_s: FloatArray
-    paused_s: FloatArray
-
-
-class Commands(NamedTuple):
-    """What the outbox knows of every row."""
-
-    out_id: IdArray
-    wait_id: IdArray
-    wait_layer: CodeArray
-    wait_kw: FloatArray
-    wait_s: FloatArray
-    dispatch_kw: FloatArray
-    limited_s: FloatArray
-    released_s: FloatArray
-    blocked_s: FloatArray
-    ignored: BoolArray
-    away_s: FloatArray
-
-
 class Rules(NamedTuple):
-    """The settings that compiled code needs."""
+    """Settings that compiled code needs."""
 
     cycle_s: float
     laxity_margin_s: float
@@ -104,26 +72,19 @@ class Rules(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """What holds for whole classes and adapters.
+    """Settings by class and by adapter.
 
     Attributes:
-        planned: Which class codes carry the plan in their default value.
-        meter_s: Time until a meter shows an accepted command, by adapter code.
+        planned: Class codes whose default value carries the plan, by class code.
+        meter_s: Seconds until a meter shows an accepted command, by adapter code.
     """
 
     planned: BoolArray
     meter_s: FloatArray
 
 
-def read_only(column: Column) -> Column:
-    """Return a view nobody can write to."""
-    view = column.view()
-    view.flags.writeable = False
-    return view
-
-
 def devices_of(index: FleetIndex) -> Devices:
-    """Return the registry's columns."""
+    """Return the nameplate columns of a fleet."""
     return Devices(
         kind=read_only(index.class_code),
         adapter=read_only(index.adapter_code),
@@ -139,7 +100,7 @@ def devices_of(index: FleetIndex) -> Devices:
 
 
 def meters_of(state: FleetState) -> Meters:
-    """Return the snapshot's columns."""
+    """Return the columns of a snapshot."""
     return Meters(
         power_kw=read_only(state.power_kw),
         power_at_s=read_only(state.power_at_s),
@@ -155,52 +116,22 @@ def meters_of(state: FleetState) -> Meters:
     )
 
 
-def roster_of(table: RosterTable) -> Roster:
-    """Return the roster's columns."""
-    return Roster(
-        owner=read_only(table.owner),
-        setpoint_kw=read_only(table.setpoint_kw),
-        free_kw=read_only(table.free_kw),
-        anchor_kw=read_only(table.anchor_kw),
-        cap_kw=read_only(table.cap_kw),
-        lost_s=read_only(table.lost_s),
-        returning_s=read_only(table.returning_s),
-        paused_s=read_only(table.paused_s),
-    )
-
-
-def commands_of(table: CommandTable) -> Commands:
-    """Return the outbox's columns."""
-    return Commands(
-        out_id=read_only(table.out_id),
-        wait_id=read_only(table.wait_id),
-        wait_layer=read_only(table.wait_layer),
-        wait_kw=read_only(table.wait_kw),
-        wait_s=read_only(table.wait_s),
-        dispatch_kw=read_only(table.dispatch_kw),
-        limited_s=read_only(table.limited_s),
-        released_s=read_only(table.released_s),
-        blocked_s=read_only(table.blocked_s),
-        ignored=read_only(table.ignored),
-        away_s=read_only(table.away_s),
-    )
-
-
 def rules_of(settings: DispatchSettings) -> Rules:
-    """Return the settings as numbers."""
+    """Return the settings that compiled code needs."""
+    devices = settings.devices
     return Rules(
         cycle_s=settings.cycle_s,
-        laxity_margin_s=settings.laxity_margin_s,
-        soc_min=settings.soc_min,
-        soc_max=settings.soc_max,
-        v2g_soc_min=settings.v2g_soc_min,
-        lost_trust_s=settings.lost_trust_s,
-        horizon_s=settings.horizon_s,
+        laxity_margin_s=devices.laxity_margin_s,
+        soc_min=devices.soc_min,
+        soc_max=devices.soc_max,
+        v2g_soc_min=devices.v2g_soc_min,
+        lost_trust_s=devices.lost_trust_s,
+        horizon_s=devices.horizon_s,
     )
 
 
-def kinds_of(settings: DispatchSettings) -> Kinds:
-    """Return what the settings say of classes and adapters."""
-    planned = np.array([kind in settings.plan_classes for kind in CLASSES])
-    meter_s = np.array([settings.meter_s[adapter] for adapter in ADAPTERS], dtype=np.float64)
+def kinds_of(devices: DeviceRules) -> Kinds:
+    """Return the settings by class and by adapter."""
+    planned = np.array([kind in devices.plan_classes for kind in CLASSES])
+    meter_s = np.array([devices.meter_s[adapter] for adapter in ADAPTERS], dtype=np.float64)
     return Kinds(planned=read_only(planned), meter_s=read_only(meter_s))

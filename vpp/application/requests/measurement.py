@@ -170,7 +170,7 @@ class Measurement:
             target_kw = course_means_kw(baseline.grid, timetable.corners())
             held_kw = held_course_kw(baseline.grid, timetable.corners(), timetable.start_s, timetable.end_s)
         if regulating:
-            standing = self._engine.regulation.desk.standing(request.id, self._clock.now_s())
+            standing = self._engine.regulation.portfolio.standing(request.id, self._clock.now_s())
             target_kw = asked_means_kw(standing, baseline.grid, sign_of(request))
         performance = evaluate(
             request,

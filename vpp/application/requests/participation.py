@@ -50,8 +50,8 @@ class Participation:
                 fresh meters are not asked for.
         """
         due_s = max(times.ramp_s, state.at_s)
-        table, count = self.engine.outbox.table, len(state)
-        refusing = fitted_flags((table.blocked_s > due_s) | (table.away_s > due_s), count)
+        count = len(state)
+        refusing = fitted_flags(self.engine.outbox.refusing(due_s), count)
         measurable = measurable_rows(
             draft,
             index=state.index,

@@ -65,7 +65,7 @@ class RequestService:
             engine=engine,
             state=picture.state,
             quote=self._quote_besides,
-            ramp_minutes=engine.settings.ramp_minutes,
+            ramp_minutes=engine.settings.requests.phases.ramp_minutes,
             freeze=freezing.lengthen,
         )
 

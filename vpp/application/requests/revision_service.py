@@ -68,7 +68,7 @@ class RevisionService:
 
     async def accept(self, request_id: str, number: int, *, actor: str, key: str | None) -> DispatchRequest:
         """Put a change in force."""
-        request = self._engine.book.accept_revision(request_id, number, actor=actor, now=self._clock.now(), key=key)
+        request = self._engine.book.revisions.accept(request_id, number, actor=actor, now=self._clock.now(), key=key)
         await self._freeze(request)
         return self._engine.book.get(request_id)
 
@@ -98,7 +98,7 @@ class RevisionService:
         self, request_id: str, target_kw: float | None, end_at: datetime | None, *, actor: str, key: str | None
     ) -> Revision:
         book, now = self._engine.book, self._clock.now()
-        draft = book.revised(request_id, target_kw=target_kw, end_at=end_at, now=now)
+        draft = book.revisions.draft(request_id, target_kw=target_kw, end_at=end_at, now=now)
         left = replace(draft, start_at=max(draft.start_at, self._reached_at(draft, now)))
         picture = self._engine.as_if_free(self._state())
         answer = await asyncio.to_thread(self._quote, left, picture, request_id)
@@ -115,5 +115,5 @@ class RevisionService:
             quote=answer,
             key=key,
         )
-        book.add_revision(request_id, revision)
+        book.revisions.add(request_id, revision)
         return revision

@@ -25,10 +25,10 @@ class SignalIntake:
         """Record values of a regulation signal; durable before this returns."""
         self._durability.require()
         with counting_refusals(self._metrics, "signal"):
-            new = self._engine.regulation.desk.take(request_id, at_s, signal, unit=unit, now_s=self._clock.now_s())
+            new = self._engine.regulation.portfolio.take(request_id, at_s, signal, unit=unit, now_s=self._clock.now_s())
         await self._journal.flush()
         return new
 
     def regulation(self, request_id: str) -> RegulationStanding:
         """Return how a request for regulation stands."""
-        return self._engine.regulation.desk.standing(request_id, self._clock.now_s())
+        return self._engine.regulation.portfolio.standing(request_id, self._clock.now_s())

@@ -11,7 +11,6 @@ import numpy as np
 import structlog
 
 from numerics.jit import njit
-from vpp.dispatch.columns import CommandTable
 from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
@@ -58,7 +57,7 @@ class DeviceTroubles:
         self._counts = TroubleCount()
         self._lines: dict[tuple[Trouble, bool], tuple[float, int]] = {}
 
-    def follow(self, state: FleetState, image: ProcessImage, gate: LiveGate, commands: CommandTable) -> None:
+    def follow(self, state: FleetState, image: ProcessImage, gate: LiveGate, ignoring: BoolArray) -> None:
         """Take a cycle.
 
         The fleet may have grown since its snapshot was taken; rows that joined are looked at in the next.
@@ -67,7 +66,7 @@ class DeviceTroubles:
             state: Its snapshot.
             image: What each row's link and meter said last, powers that are bad among it.
             gate: What was refused.
-            commands: Who accepts and does not follow.
+            ignoring: Rows that accept commands and do not follow them, shape ``(n_resources,)``.
         """
         count, index, since_s = len(state), state.index, state.at_s - REMEMBERED_S
         self._fit(count)
@@ -81,7 +80,7 @@ class DeviceTroubles:
             ~index.is_class(*CHARGING) | state.plugged,
             _fitted(implausible, count),
             _fitted(clock, count),
-            _fitted(commands.ignored & (commands.strikes > 0), count),
+            _fitted(ignoring, count),
             self._waiting_s,
             state.at_s,
         )

@@ -1,134 +1,135 @@
-"""Following a re-dispatch plan: its powers are where the rows of a request start from, the loop corrects on top."""
+"""Following a re-dispatch plan: its powers are where the rows of a request start from, tracking corrects on top."""
 
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.allocation.staggered_release import lots
-from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW
+from vpp.dispatch.allocation.staggered_release import release_lots
+from vpp.dispatch.flexibility.device_rows import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
-from vpp.dispatch.views import EV, Devices, read_only
+from vpp.dispatch.rows.assignments import Assignments
+from vpp.dispatch.rows.row_columns import read_only
+from vpp.dispatch.views import EV, Devices
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import STEP_S
 
 LEAST_S = 300.0
-"""Shortest time a charger is on or off when its power is realised by switching."""
+"""Shortest time a charger is on or off when its power is reached by switching."""
 
 _PERIOD_S = float(STEP_S)
 _GOLDEN = 0.6180339887498949
 
 
-class Wishes:
-    """What a re-dispatch plan has every row take, read once a step: the powers of one step lie far apart in a plan."""
+class PlannedPowers:
+    """Power a re-dispatch plan has every row take, read once a step: one step's powers lie far apart in a plan."""
 
     def __init__(self) -> None:
         self._read: tuple[Schedule, int, FloatArray] | None = None
 
-    def at(self, intended: Schedule | None, now_s: float, count: int) -> FloatArray | None:
-        """Return what ``count`` rows should take, NaN for no wish; ``None`` where there is no plan of now."""
-        if intended is None or not intended.grid.start_s <= now_s < intended.grid.end_s:
+    def at(self, plan: Schedule | None, now_s: float, count: int) -> FloatArray | None:
+        """Return the power of ``count`` rows at ``now_s``, NaN for no wish; ``None`` where no plan covers it."""
+        if plan is None or not plan.grid.start_s <= now_s < plan.grid.end_s:
             self._read = None
             return None
-        step = intended.grid.index_at(now_s)
-        if self._read is None or self._read[0] is not intended or self._read[1] != step or len(self._read[2]) != count:
-            self._read = (intended, step, _padded(intended.at(now_s), count))
+        step = plan.grid.index_at(now_s)
+        if self._read is None or self._read[0] is not plan or self._read[1] != step or len(self._read[2]) != count:
+            self._read = (plan, step, _padded(plan.at(now_s), count))
         return self._read[2]
 
 
 def _padded(values: FloatArray, count: int) -> FloatArray:
-    """Return ``values`` lengthened with NaN for rows that were added later, as doubles side by side."""
+    """Return ``values`` lengthened with NaN for rows that joined later, contiguous."""
     return np.concatenate((values[:count], np.full(max(0, count - len(values)), np.nan)))
 
 
 def follow_plan(
-    roster: RosterTable,
+    assignments: Assignments,
     seen: FlexibilityScan,
-    intended_kw: FloatArray,
+    planned_kw: FloatArray,
     *,
     devices: Devices,
     sign: float,
     at_s: float,
     most_kw: float,
 ) -> tuple[FloatArray, float]:
-    """Return the gives after what the plan has changed, and how much more is given in all.
+    """Return the activations after what the plan has changed, and by how much their sum rose.
 
-    A row is moved by what its planned give has changed since it was last looked at, so what the closed loop corrected
-    stays in place. ``roster.intended_kw``, which the merit order follows, is brought up to date.
+    A row is moved by what its planned activation has changed since the last cycle, so what tracking corrected stays in
+    place. The planned activations, which the merit order follows, are noted in the assignments.
 
     Args:
-        roster: Who follows the plan since when.
-        seen: The survey.
-        intended_kw: The plan's power of every row now, NaN for no wish, shape ``(n_resources,)``.
-        devices: The registry's columns.
-        sign: 1.0 where net load should fall.
+        assignments: State of the rows.
+        seen: The scan.
+        planned_kw: The plan's power of every row now, NaN for no wish, shape ``(n_resources,)``.
+        devices: Nameplates.
+        sign: 1.0 where net load is to fall, -1.0 where it is to rise.
         at_s: Epoch seconds.
         most_kw: How much may be moved up, and how much down, in this cycle: rows differ in how fast they follow, and
-            the loop must keep up. 0 while the power due still rises: then the plan only says who is asked first.
+            tracking must keep up. 0 while the power due still rises: then the plan only changes the merit order.
     """
-    give, moved_kw = _followed(
-        roster.intended_kw,
-        read_only(seen.give_kw),
-        read_only(seen.room_kw),
-        read_only(seen.free_kw),
-        read_only(np.ascontiguousarray(intended_kw)),
+    activated, moved_kw, rows, noted_kw = _followed(
+        assignments.columns.planned_kw,
+        read_only(seen.activated_kw),
+        read_only(seen.available_kw),
+        read_only(seen.uncontrolled_kw),
+        read_only(np.ascontiguousarray(planned_kw)),
         devices,
-        lots("duty", len(intended_kw)),
+        release_lots("duty", len(planned_kw)),
         sign,
         at_s,
         most_kw,
     )
-    return give, moved_kw
-
-
-def forget_plan(roster: RosterTable) -> None:
-    """Let the merit order stand on its own again."""
-    planned = ~np.isnan(roster.intended_kw)
-    if planned.any():
-        roster.intended_kw[planned] = np.nan
+    assignments.plan(rows, noted_kw)
+    return activated, moved_kw
 
 
 @njit()
 def _followed(  # noqa: PLR0917 - a kernel takes arguments by position
     known_kw: FloatArray,
-    give: FloatArray,
-    room: FloatArray,
-    free: FloatArray,
-    intended: FloatArray,
+    activated: FloatArray,
+    available: FloatArray,
+    uncontrolled: FloatArray,
+    planned: FloatArray,
     devices: Devices,
     lot: FloatArray,
     sign: float,
     at_s: float,
     most_kw: float,
-) -> tuple[FloatArray, float]:
-    followed, moved = give.copy(), 0.0
+) -> tuple[FloatArray, float, RowArray, FloatArray]:
+    followed, moved = activated.copy(), 0.0
     more = fewer = most_kw
     kind, floor_kw = devices.kind, devices.floor_kw
-    for row in range(len(give)):
-        has_part = not np.isnan(give[row])
-        if np.isnan(intended[row]) or (room[row] <= NOTHING_KW and not has_part):
+    noted, noted_kw, count = np.empty(len(activated), dtype=np.int32), np.empty(len(activated)), 0
+    for row in range(len(activated)):
+        has_part = not np.isnan(activated[row])
+        if np.isnan(planned[row]) or (available[row] <= NOTHING_KW and not has_part):
             continue
-        power = intended[row]
+        power = planned[row]
         if kind[row] == EV and 0.0 < power < floor_kw[row]:
             power = duty_kw(power, floor_kw[row], at_s, lot[row])
-        asked = min(max(sign * (free[row] - power), 0.0), max(room[row], give[row] if has_part else 0.0))
-        giving = give[row] if has_part else 0.0
-        step = asked - (giving if np.isnan(known_kw[row]) else known_kw[row])
+        asked = min(
+            max(sign * (uncontrolled[row] - power), 0.0), max(available[row], activated[row] if has_part else 0.0)
+        )
+        present = activated[row] if has_part else 0.0
+        before = present if np.isnan(known_kw[row]) else known_kw[row]
+        step = asked - before
         if np.isnan(known_kw[row]) and not has_part and asked <= NOTHING_KW:
             continue
         if most_kw == 0.0:
-            known_kw[row] = asked
+            noted[count], noted_kw[count] = row, asked
+            count += 1
             continue
         if abs(step) <= NOTHING_KW:
             continue
         step = min(max(step, -fewer), more)
-        known_kw[row] = (giving if np.isnan(known_kw[row]) else known_kw[row]) + step
-        after = min(max(giving + step, 0.0), max(room[row], giving))
-        if after != giving:
+        noted[count], noted_kw[count] = row, before + step
+        count += 1
+        after = min(max(present + step, 0.0), max(available[row], present))
+        if after != present:
             followed[row] = after
-            moved += after - giving
+            moved += after - present
             more, fewer = more - max(step, 0.0), fewer + min(step, 0.0)
-    return followed, moved
+    return followed, moved, noted[:count], noted_kw[:count]
 
 
 @njit()

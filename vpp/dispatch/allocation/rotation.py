@@ -1,12 +1,12 @@
-"""Taking turns: who was shed for long is let go, and somebody who was spared takes the place."""
+"""Rotation of shed cars: one that was shed for long is released, and one that was spared takes its place."""
 
 import numpy as np
 
 from optimizer.allocate import merit_order
-from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW
+from vpp.dispatch.flexibility.device_rows import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.rows.assignments import NOBODY, AssignmentColumns
+from vpp.dispatch.settings import Rotation
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
@@ -15,53 +15,56 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 
 def rotate(
     state: FleetState,
-    roster: RosterTable,
+    held: AssignmentColumns,
     seen: FlexibilityScan,
-    give: FloatArray,
+    activated: FloatArray,
     *,
     cost: FloatArray,
     number: int,
-    settings: DispatchSettings,
+    rotation: Rotation,
+    least_kw: float,
 ) -> FloatArray:
-    """Return the gives after some chargers have changed places; their sum stays.
+    """Return the activations after some chargers have changed places; their sum stays.
 
     Args:
         state: The snapshot.
-        roster: Who has worked for the request since when.
-        seen: The survey.
-        give: What each row gives, NaN where it has no part, shape ``(n_resources,)``.
+        held: Assignment of every row.
+        seen: The scan.
+        activated: Activation of every row, NaN where it is not assigned, shape ``(n_resources,)``.
         cost: Merit order, shape ``(n_resources,)``.
         number: The request.
-        settings: After how long, and how many at once.
+        rotation: After how long, and how many at once.
+        least_kw: Least activation that is worth a command to a charger.
     """
     chargers = state.index.rows_of(ResourceClass.EV)
-    tired = _tired(state, roster, seen, give, mine=chargers[roster.owner[chargers] == number], settings=settings)
-    if not len(tired):
-        return give
-    fresh = chargers[(roster.owner[chargers] < 0) & np.isnan(roster.returning_s[chargers])]
-    fresh = fresh[(seen.room_kw[fresh] > NOTHING_KW) & np.isnan(give[fresh])]
-    spare_kw = float(seen.room_kw[fresh].sum())
-    tired = tired[np.cumsum(give[tired]) <= 0.5 * spare_kw]
-    share = merit_order(float(give[tired].sum()), seen.room_kw[fresh], cost[fresh])
-    taken = share >= settings.resend_kw
-    changed = give.copy()
-    changed[tired] = np.nan
-    changed[fresh[taken]] = share[taken]
+    mine = chargers[held.owner[chargers] == number]
+    relieved = _longest_shed(state, held, seen, activated, mine=mine, rotation=rotation)
+    if not len(relieved):
+        return activated
+    spared = chargers[(held.owner[chargers] == NOBODY) & np.isnan(held.returning_s[chargers])]
+    spared = spared[(seen.available_kw[spared] > NOTHING_KW) & np.isnan(activated[spared])]
+    spare_kw = float(seen.available_kw[spared].sum())
+    relieved = relieved[np.cumsum(activated[relieved]) <= 0.5 * spare_kw]
+    share = merit_order(float(activated[relieved].sum()), seen.available_kw[spared], cost[spared])
+    taking = share >= least_kw
+    changed = activated.copy()
+    changed[relieved] = np.nan
+    changed[spared[taking]] = share[taking]
     return changed
 
 
-def _tired(
+def _longest_shed(
     state: FleetState,
-    roster: RosterTable,
+    held: AssignmentColumns,
     seen: FlexibilityScan,
-    give: FloatArray,
+    activated: FloatArray,
     *,
     mine: RowArray,
-    settings: DispatchSettings,
+    rotation: Rotation,
 ) -> RowArray:
-    """Return those who have been shed for longest, no more than may change at once."""
-    long_ago_s = state.at_s - settings.rotate_minutes * SECONDS_PER_MINUTE
-    shed = (give[mine] > NOTHING_KW) & seen.settled[mine] & np.isnan(roster.paused_s[mine])
-    rows = mine[shed & (roster.taken_s[mine] <= long_ago_s)]
-    most = max(1, int(settings.rotation_ratio * len(state)))
-    return rows[np.argsort(roster.taken_s[rows], kind="stable")][:most]
+    """Return the rows that have been shed for longest, no more than may change at once."""
+    before_s = state.at_s - rotation.after_minutes * SECONDS_PER_MINUTE
+    shed = (activated[mine] > NOTHING_KW) & seen.settled[mine] & np.isnan(held.paused_s[mine])
+    rows = mine[shed & (held.assigned_s[mine] <= before_s)]
+    most = max(1, int(rotation.ratio * len(state)))
+    return rows[np.argsort(held.assigned_s[rows], kind="stable")][:most]

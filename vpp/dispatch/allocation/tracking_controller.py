@@ -1,7 +1,7 @@
-"""The tracking law: how much to ask for now, given what was due and what the meters showed.
+"""Tracking controller: the delivery to aim at now, from what was due and what the meters showed.
 
-Settlement judges the mean of each 15-minute interval, so the law keeps an account of the energy still owed in the
-running interval and spreads it over what is left of it; a slow integral takes out what the account cannot see.
+Settlement judges the mean of each 15-minute interval, so the controller keeps an account of the energy still owed in
+the running interval and spreads it over what is left of it; a slow integral takes out what the account cannot see.
 """
 
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import TrackingLaw
 from vpp.domain.timegrid import floor_s
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """Memory of one running request; all of it goes to the journal every cycle.
+    """Memory of one running request; all of it goes to the journal every cycle, under these names.
 
     Attributes:
         at_s: When it was last brought up to date.
@@ -24,9 +24,9 @@ class Tracking:
         correction_kw: What is asked on top of the target to repay it.
         integral_kw: Slow integral of the error.
         low_cycles: Cycles in a row in which delivery was far below the target.
-        lacking_kw: Power that no row had room for when it was last looked at.
+        lacking_kw: Power due that no row had available in the last cycle.
         outage_s: When a large part was last out of reach, NaN once delivery is back at the target since.
-        release_kw: Give at the begin of the release, NaN before it.
+        release_kw: Sum of the activations at the begin of the release, NaN before it.
         fallback_kw: Net load at the first cycle, the baseline where none was frozen.
     """
 
@@ -63,11 +63,11 @@ class Tracking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """What is delivered by what is known; the truth lies between the two while rows are out of reach.
+    """Delivered power; the truth lies between the two while rows are out of reach.
 
     Attributes:
-        believed_kw: By meters and accepted commands, rows out of reach counting as free.
-        held_kw: The same, rows out of reach keeping their leases.
+        believed_kw: By meters and accepted commands, rows out of reach counting as uncontrolled.
+        held_kw: The same with rows out of reach keeping their leases.
     """
 
     believed_kw: float
@@ -80,13 +80,20 @@ class Delivered:
 
 
 def account(
-    memory: Tracking, *, now_s: float, target_kw: float, delivered: Delivered, holding: bool, settings: DispatchSettings
+    memory: Tracking,
+    *,
+    now_s: float,
+    target_kw: float,
+    delivered: Delivered,
+    holding: bool,
+    law: TrackingLaw,
+    outage_most_s: float,
 ) -> Tracking:
-    """Bring the memory up to date with what was delivered since it was last looked at.
+    """Bring the memory up to date with what was delivered since the last cycle.
 
     Nothing winds up while it could do nothing (conditional integration, Astrom and Rundqwist 1989): only what is
-    missing for certain is owed, and only where there was room for it; not what was missed in an outage, from which
-    delivery comes back to the target and no further; and a time in which nobody looked is not accounted for.
+    missing for certain is owed, and only where power was available for it; not what was missed in an outage, from
+    which delivery comes back to the target and no further; and a time without cycles is not accounted for.
 
     Args:
         memory: As it was.
@@ -94,50 +101,51 @@ def account(
         target_kw: Power due now.
         delivered: Baseline less power in the direction asked.
         holding: The full target is due; the integral and the count of low cycles run only then.
-        settings: Bounds and time constants.
+        law: Bounds and time constants.
+        outage_most_s: Longest outage; what is missing after it is owed.
     """
     begin_s = floor_s(now_s, STEP_S)
     owed_kwh = memory.deficit_kwh if memory.at_s >= begin_s else 0.0
-    span_s = min(now_s - max(memory.at_s, begin_s), settings.account_gap_s)
-    outage_s = _outage_s(memory, now_s, target_kw, delivered, settings)
+    span_s = min(now_s - max(memory.at_s, begin_s), law.account_gap_s)
+    outage_s = _outage_s(memory, now_s, target_kw, delivered, law=law, most_s=outage_most_s)
     excused_kw = memory.lacking_kw if np.isnan(outage_s) else np.inf
     error_kw = _owed(delivered.missing_kw(target_kw), excused_kw)
     deficit_kwh = owed_kwh + error_kw * span_s / SECONDS_PER_HOUR
     deficit_kwh = deficit_kwh if np.isnan(outage_s) else min(deficit_kwh, 0.0)
     left_s = begin_s + STEP_S - now_s
-    bound_kw = settings.correction_ratio * target_kw
-    fresh = memory.at_s >= begin_s and left_s <= settings.correction_hold_s
+    bound_kw = law.correction_ratio * target_kw
+    fresh = memory.at_s >= begin_s and left_s <= law.correction_hold_s
     repay_kw = memory.correction_kw if fresh else deficit_kwh * SECONDS_PER_HOUR / left_s
     # Against what was asked, not against the target: repaying a debt is no error.
     repaying_kw = memory.correction_kw if memory.at_s >= begin_s else 0.0
     missed_kw = _owed(delivered.missing_kw(target_kw + repaying_kw), excused_kw)
-    slow_kw = memory.integral_kw + (missed_kw * span_s / settings.integral_s if holding else 0.0)
-    low = holding and delivered.believed_kw < settings.shortfall_ratio * target_kw
+    slow_kw = memory.integral_kw + (missed_kw * span_s / law.integral_s if holding else 0.0)
+    low = holding and delivered.believed_kw < law.low_ratio * target_kw
     return replace(
         memory,
         at_s=now_s,
         deficit_kwh=deficit_kwh,
         correction_kw=float(np.clip(repay_kw, -bound_kw, bound_kw)),
-        integral_kw=float(np.clip(slow_kw, -settings.integral_ratio * target_kw, settings.integral_ratio * target_kw)),
+        integral_kw=float(np.clip(slow_kw, -law.integral_ratio * target_kw, law.integral_ratio * target_kw)),
         low_cycles=memory.low_cycles + 1 if low else 0,
         outage_s=outage_s,
     )
 
 
 def _outage_s(
-    memory: Tracking, now_s: float, target_kw: float, delivered: Delivered, settings: DispatchSettings
+    memory: Tracking, now_s: float, target_kw: float, delivered: Delivered, *, law: TrackingLaw, most_s: float
 ) -> float:
     """Return when a large part was last out of reach, NaN once delivery is back, or has had the time to be."""
     unheard_kw = abs(delivered.held_kw - delivered.believed_kw)
-    if unheard_kw > settings.outage_ratio * target_kw or now_s - memory.at_s > settings.account_gap_s:
+    if unheard_kw > law.outage_ratio * target_kw or now_s - memory.at_s > law.account_gap_s:
         return now_s
-    back = delivered.believed_kw >= (1.0 - settings.outage_ratio) * target_kw
-    late = now_s - memory.outage_s > settings.ramp_minutes * SECONDS_PER_MINUTE
+    back = delivered.believed_kw >= (1.0 - law.outage_ratio) * target_kw
+    late = now_s - memory.outage_s > most_s
     return float("nan") if back or late else memory.outage_s
 
 
 def _owed(missing_kw: float, lacking_kw: float) -> float:
-    """Return what is missing although there was room for it."""
+    """Return what is missing although power was available for it."""
     return missing_kw - min(max(missing_kw, 0.0), lacking_kw)
 
 

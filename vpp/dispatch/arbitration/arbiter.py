@@ -1,282 +1,287 @@
-"""The last word of a cycle: all voices merged, each device's range kept, and every transformer's cap."""
+"""Arbitration of a cycle: all proposals merged, each device's range kept, and every transformer's cap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from vpp.dispatch.arbitration.assignment import resting_kw
 from vpp.dispatch.arbitration.cap_release import lift_caps, within_reach
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
 from vpp.dispatch.arbitration.guard import above_caps, clamp_rows, guard
-from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge, voice
+from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge, preference
 from vpp.dispatch.code_sets import of_class
-from vpp.dispatch.columns import CommandTable, RosterTable
-from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
+from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.flexibility.flexibility_scan import protected
+from vpp.dispatch.rows.assignments import NOBODY, Assignments
+from vpp.dispatch.rows.command_columns import CommandColumns
+from vpp.dispatch.rows.row_columns import Column, read_only
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import Column, meters_of, read_only, rules_of
+from vpp.dispatch.views import meters_of, rules_of
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 CAP = "cap"
-_PLAN = "plan"
+"""Source of setpoints that hold a transformer's cap; stands in journals."""
+_PLAN, _RELEASE, _PROMISE = "plan", "release", "promise"
 _UNMET_COST = 0.5
-"""What is left of a promise counts for, beside the costs of cutting a class: less than between two of them."""
+"""Cost of an unmet promise beside the costs of cutting a class: less than between two of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What one request asks for.
+class RequestedSetpoints:
+    """Setpoints of one request.
 
     Attributes:
         name: Its id.
-        number: Its number in the roster's ``owner``.
-        setpoint_kw: Power each of its rows should take, NaN for the others, shape ``(n_resources,)``.
-        free_kw: Power each row would take if it were free, as it sees it, shape ``(n_resources,)``.
+        number: Its number, the ``owner`` of its rows.
+        authority: Its authority.
+        setpoint_kw: Power each of its rows is to take, NaN for the others, shape ``(n_resources,)``.
+        uncontrolled_kw: Power each row would take undispatched, as the request sees it, shape ``(n_resources,)``.
     """
 
     name: str
     number: int
     authority: Authority
     setpoint_kw: FloatArray
-    free_kw: FloatArray
+    uncontrolled_kw: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
-    """What is left to be sent when everybody has spoken; shape ``(len(rows),)`` each.
+class Arbitrated:
+    """Setpoints of a cycle; shape ``(len(rows),)`` each.
 
     Attributes:
         rows: Rows looked at; nothing is wanted of the others and nothing is in force in them.
-        wanted_kw: Setpoint, NaN where none is needed.
-        now_kw: Power taken without a change, the most it may be.
-        least_kw: And the least.
-        free_kw: Power taken if nobody dispatched it.
-        kept: The driver must not be touched.
-        leaving: The row is being let go; ``wanted_kw`` is where it returns to.
+        setpoint_kw: Setpoint, NaN where none is needed.
+        uncontrolled_kw: Power taken undispatched.
+        leaving: The row is being released; ``setpoint_kw`` is where it returns to.
         urgent: Does not wait for the outcome of an earlier command.
-        load_kw: Expected net load of every transformer, the most it may be, shape ``(n_transformers,)``.
-        least_load_kw: And the least.
+        loads: Of every transformer.
     """
 
     rows: RowArray
-    wanted_kw: FloatArray
-    now_kw: FloatArray
-    least_kw: FloatArray
-    free_kw: FloatArray
-    kept: BoolArray
+    setpoint_kw: FloatArray
+    uncontrolled_kw: FloatArray
     leaving: BoolArray
     urgent: BoolArray
-    load_kw: FloatArray
-    least_load_kw: FloatArray
+    loads: FeederLoads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cycle:
+    """What a cycle's arbitration starts from; arrays of shape ``(n_resources,)``."""
+
+    state: FleetState
+    requested: Sequence[RequestedSetpoints]
+    default_kw: FloatArray
+    accounted: AccountedLoad
+    known_load_kw: FloatArray
+    commands: CommandColumns
+
+
+class _Seen(NamedTuple):
+    """Uncontrolled power of some rows, and which of them have a session that must not be reduced."""
+
+    uncontrolled_kw: FloatArray
+    kept: BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Merged:
+    """Setpoints of some rows before the caps; power now is the most and the least each may take without a change."""
+
+    setpoint_kw: FloatArray
+    most_now_kw: FloatArray
+    least_now_kw: FloatArray
+    leaving: BoolArray
 
 
 class Arbiter:
-    """Has it in every cycle.
+    """Arbitration, cycle by cycle.
 
     Args:
         index: The fleet.
-        settings: How near to a cap is near enough.
-        roster: Caps that bind are noted in it.
-        commands: What is in force.
+        settings: How near to a cap is aimed, and devices' ranges.
+        assignments: State of the rows; caps that bind are noted in it.
     """
 
-    def __init__(
-        self, index: FleetIndex, settings: DispatchSettings, roster: RosterTable, commands: CommandTable
-    ) -> None:
-        self._index, self._settings = index, settings
-        self._roster, self._commands = roster, commands
-        self._default_kw = np.full(len(index), np.nan)
-        self._reckoned = no_doubt(np.zeros(len(index)))
-        self._known_load_kw = np.zeros(len(index.transformers))
-        self._cut_order = np.array([settings.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+    def __init__(self, index: FleetIndex, settings: DispatchSettings, assignments: Assignments) -> None:
+        self._index, self._caps, self._assignments = index, settings.caps, assignments
+        self._rules = rules_of(settings)
+        self._cut_order = np.array([settings.merit.bulk_cost[kind] for kind in CLASSES])[index.class_code]
         self._tree = FeederTree(index)
 
-    def loads_kw(self, power_kw: FloatArray) -> FloatArray:
-        """Return the net load of every transformer, shape ``(n_transformers,)``."""
-        return self._tree.loads_kw(power_kw)
-
-    def speak(
+    def arbitrate(
         self,
         state: FleetState,
-        asked: Sequence[Asked],
+        requested: Sequence[RequestedSetpoints],
         *,
         rows: RowArray,
         default_kw: FloatArray,
-        reckoned: AccountedLoad,
-        known_load_kw: FloatArray,
-    ) -> Finish:
-        """Return what may be sent; only near a cap is the whole fleet looked at, and the guard cuts where it must.
+        accounted: AccountedLoad,
+        commands: CommandColumns,
+    ) -> Arbitrated:
+        """Return the setpoints that may be sent; only near a cap is the whole fleet looked at.
 
         Args:
             state: The snapshot.
-            asked: What the running requests ask for.
+            requested: Setpoints of the running requests.
             rows: Rows that anything is wanted of or in force in.
             default_kw: Default value of every row, NaN where there is none, shape ``(n_resources,)``.
-            reckoned: What every row counts for.
-            known_load_kw: Net load of every transformer by what is known of the rows, shape ``(n_transformers,)``.
+            accounted: Load every row is accounted with.
+            commands: Commands of every row, read-only.
         """
-        self._default_kw, self._reckoned, self._known_load_kw = default_kw, reckoned, known_load_kw
-        finish = self._merged(state, asked, rows, self._seen(state, asked, rows))
-        load, least = self._loads(finish, rows)
-        over = above_caps(self._tree, load, self._settings, least)
-        if not len(over) and np.isnan(self._roster.cap_kw[rows]).all():
-            return replace(finish, load_kw=load, least_load_kw=least)
+        cycle = _Cycle(
+            state=state,
+            requested=requested,
+            default_kw=default_kw,
+            accounted=accounted,
+            known_load_kw=self._tree.loads_kw(accounted.known_kw),
+            commands=commands,
+        )
+        seen = self._see(cycle, rows)
+        merged = self._merge(cycle, rows, seen)
+        loads = self._loads(cycle, merged, rows)
+        over = above_caps(self._tree, loads.most_kw, self._caps, loads.least_kw)
+        if not len(over) and np.isnan(self._assignments.columns.cap_kw[rows]).all():
+            return Arbitrated(
+                rows=rows,
+                setpoint_kw=merged.setpoint_kw,
+                uncontrolled_kw=seen.uncontrolled_kw,
+                leaving=merged.leaving,
+                urgent=seen.kept,
+                loads=loads,
+            )
         looked_at = np.zeros(len(state), dtype=np.bool_)
         looked_at[rows] = True
         for node in over:
             looked_at[self._tree.rows_under(int(node))] = True
-        found = self._under_caps(state, asked, np.flatnonzero(looked_at).astype(np.int32))
+        found = self._under_caps(cycle, np.flatnonzero(looked_at).astype(np.int32))
         everyone = np.arange(len(state), dtype=np.int32)
         while found is None:
-            # Who feeds in less may lift another node above its cap, whose rows have not been looked at.
-            found = self._under_caps(state, asked, everyone)
+            # A row that feeds in less may lift another node above its cap, whose rows have not been looked at.
+            found = self._under_caps(cycle, everyone)
         return found
 
-    def _loads(self, finish: Finish, rows: RowArray) -> tuple[FloatArray, FloatArray]:
-        """Return the most and the least every transformer may then carry, shape ``(n_transformers,)`` each."""
-        most, least = self._reckoned.most_kw, self._reckoned.least_kw
-        expected = np.where(np.isnan(finish.wanted_kw), finish.now_kw, finish.wanted_kw)
+    def _loads(self, cycle: _Cycle, merged: _Merged, rows: RowArray) -> FeederLoads:
+        """Return the loads of every transformer once the setpoints have taken effect."""
+        most, least = cycle.accounted.most_kw, cycle.accounted.least_kw
+        expected = np.where(np.isnan(merged.setpoint_kw), merged.most_now_kw, merged.setpoint_kw)
         change = self._tree.changes_kw(rows, expected - most[rows])
-        if not self._reckoned.doubtful:
-            load = self._known_load_kw + change
-            return load, load
+        if not cycle.accounted.doubtful:
+            load = cycle.known_load_kw + change
+            return FeederLoads(cycle.known_load_kw, load, load)
         load = self._tree.loads_kw(most) + change
-        expected = np.where(np.isnan(finish.wanted_kw), finish.least_kw, finish.wanted_kw)
-        return load, self._tree.loads_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
+        expected = np.where(np.isnan(merged.setpoint_kw), merged.least_now_kw, merged.setpoint_kw)
+        lower = self._tree.loads_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
+        return FeederLoads(cycle.known_load_kw, load, lower)
 
-    def _seen(self, state: FleetState, asked: Sequence[Asked], rows: RowArray) -> tuple[FloatArray, BoolArray]:
-        """Return the power each of ``rows`` would take if it were free, and who must not be touched."""
-        free = within_reach(self._free(rows, self._reckoned.most_kw, asked), state.available_min_kw[rows])
-        return free, self._kept(state, rows, free)
-
-    def _free(self, rows: RowArray, shown: FloatArray, asked: Sequence[Asked]) -> FloatArray:
-        """Return the power each of ``rows`` would take if it were free, as the request it works for sees it."""
-        free = resting_kw(self._roster, rows, shown)
-        owner = self._roster.owner[rows]
-        for request in asked:
-            mine = owner == request.number
-            free[mine] = request.free_kw[rows[mine]]
-        return free
-
-    def _kept(self, state: FleetState, rows: RowArray, free: FloatArray) -> BoolArray:
-        """Return which of ``rows`` have a driver who must not be touched."""
-        commanded = ~np.isnan(self._roster.setpoint_kw[rows]) | ~np.isnan(self._roster.cap_kw[rows])
-        return protected(
+    def _see(self, cycle: _Cycle, rows: RowArray) -> _Seen:
+        """Return what each of ``rows`` would take undispatched, as its request sees it, and who must not be reduced."""
+        held, state = self._assignments.columns, cycle.state
+        uncontrolled = self._assignments.resting_kw(rows, cycle.accounted.most_kw)
+        for request in cycle.requested:
+            mine = held.owner[rows] == request.number
+            uncontrolled[mine] = request.uncontrolled_kw[rows[mine]]
+        uncontrolled = within_reach(uncontrolled, state.available_min_kw[rows])
+        kept = protected(
             read_only(self._index.class_code),
             read_only(self._index.nameplate.default_kw),
             meters_of(state),
-            rules_of(self._settings),
+            self._rules,
             state.at_s,
             read_only(rows),
-            read_only(free),
-            read_only(commanded),
+            read_only(uncontrolled),
+            read_only(~np.isnan(held.setpoint_kw[rows]) | ~np.isnan(held.cap_kw[rows])),
         )
+        return _Seen(uncontrolled, kept)
 
-    def _merged(
-        self,
-        state: FleetState,
-        asked: Sequence[Asked],
-        rows: RowArray,
-        seen: tuple[FloatArray, BoolArray],
-    ) -> Finish:
-        """Return what all voices together want of ``rows``, inside each device."""
-        index, roster, reckoned = self._index, self._roster, self._reckoned
-        free, kept = seen
-        staying = np.isnan(roster.returning_s[rows])
+    def _merge(self, cycle: _Cycle, rows: RowArray, seen: _Seen) -> _Merged:
+        """Return what all proposals together want of ``rows``, inside each device."""
+        index, accounted, state = self._index, cycle.accounted, cycle.state
+        staying = np.isnan(self._assignments.columns.returning_s[rows])
         low = index.nameplate.p_min_kw[rows]
-        power = merge(self._proposals(asked, rows, kept), low, np.maximum(index.nameplate.p_max_kw[rows], low)).power_kw
-        # A row that is being let go is judged at the power it will return to, so that a cap can keep it a while.
+        proposals = self._proposals(cycle, rows, seen.kept)
+        power = merge(proposals, low, np.maximum(index.nameplate.p_max_kw[rows], low)).power_kw
+        # A row that is being released is judged at the power it will return to, so that a cap can keep it a while.
         connected = state.connected[rows]
-        leaving = (self._commands.limited_s[rows] > state.at_s) & np.isnan(power) & connected
-        wanted = np.where(connected, np.where(leaving, free, power), np.nan)
-        return Finish(
-            rows=rows,
-            wanted_kw=clamp_rows(state, rows, wanted, kept, settings=self._settings),
-            now_kw=np.where(staying, reckoned.most_kw[rows], free),
-            least_kw=np.where(staying, reckoned.least_kw[rows], free),
-            free_kw=free,
-            kept=kept,
+        leaving = (cycle.commands.in_force.limited_s[rows] > state.at_s) & np.isnan(power) & connected
+        wanted = np.where(connected, np.where(leaving, seen.uncontrolled_kw, power), np.nan)
+        return _Merged(
+            setpoint_kw=clamp_rows(state, rows, wanted, seen.kept, rules=self._rules),
+            most_now_kw=np.where(staying, accounted.most_kw[rows], seen.uncontrolled_kw),
+            least_now_kw=np.where(staying, accounted.least_kw[rows], seen.uncontrolled_kw),
             leaving=leaving,
-            urgent=kept,
-            load_kw=np.zeros(0),
-            least_load_kw=np.zeros(0),
         )
 
-    def _under_caps(self, state: FleetState, asked: Sequence[Asked], rows: RowArray) -> Finish | None:
+    def _under_caps(self, cycle: _Cycle, rows: RowArray) -> Arbitrated | None:
         """Let the guard cut among ``rows``; caps that bind are noted. ``None`` where others would have to be cut."""
-        settings, seen, reckoned = self._settings, self._seen(state, asked, rows), self._reckoned
-        kept_rows, shown = seen[1], reckoned.most_kw
-        kept = _spread(kept_rows, rows, np.zeros(len(state), dtype=np.bool_))
-        free = _spread(seen[0], rows, shown)
-        # Within a class, whoever has what was promised waits for those who have not.
+        state, accounted, seen = cycle.state, cycle.accounted, self._see(cycle, rows)
+        kept = _spread(seen.kept, rows, np.zeros(len(state), dtype=np.bool_))
+        uncontrolled = _spread(seen.uncontrolled_kw, rows, accounted.most_kw)
+        # Within a class, drivers who have what was promised wait for those who have not.
         order = self._cut_order + np.where(state.need_kwh > 0.0, _UNMET_COST, 0.0)
+        urgent = seen.kept
         if lift_caps(
-            self._roster,
+            self._assignments,
             self._tree,
             state,
-            shown_kw=shown,
-            least_kw=reckoned.least_kw,
-            free_kw=free,
+            accounted=accounted,
+            uncontrolled_kw=uncontrolled,
             kept=kept,
             order=order,
-            settings=settings,
+            caps=self._caps,
         ):
-            seen = self._seen(state, asked, rows)
-        finish = self._merged(state, asked, rows, seen)
+            seen = self._see(cycle, rows)
+        merged = self._merge(cycle, rows, seen)
         result = guard(
             state,
             self._tree,
-            wanted_kw=_spread(finish.wanted_kw, rows, np.full(len(state), np.nan)),
-            now_kw=_spread(finish.now_kw, rows, shown),
-            least_kw=_spread(finish.least_kw, rows, reckoned.least_kw) if reckoned.doubtful else None,
+            wanted_kw=_spread(merged.setpoint_kw, rows, np.full(len(state), np.nan)),
+            now_kw=_spread(merged.most_now_kw, rows, accounted.most_kw),
+            least_kw=_spread(merged.least_now_kw, rows, accounted.least_kw) if accounted.doubtful else None,
             kept=kept,
-            fixed=~state.connected | (state.at_s < self._commands.blocked_s),
+            fixed=~state.connected | (state.at_s < cycle.commands.back_off.blocked_s),
             order=order,
-            settings=settings,
+            caps=self._caps,
+            rules=self._rules,
         )
         if np.count_nonzero(result.capped) > np.count_nonzero(result.capped[rows]):
             return None
-        self._note_caps(np.flatnonzero(result.capped), result.power_kw, free)
-        roster, capped = self._roster, result.capped[rows]
-        noted = ~np.isnan(roster.cap_kw[rows]) & (roster.owner[rows] < 0) & ~np.isnan(roster.free_kw[rows])
-        return replace(
-            finish,
-            wanted_kw=result.power_kw[rows],
-            free_kw=np.where(noted, roster.free_kw[rows], finish.free_kw),
-            leaving=finish.leaving & ~capped,
-            urgent=kept_rows | capped,
-            load_kw=result.load_kw,
-            least_load_kw=result.least_load_kw,
+        capped = np.flatnonzero(result.capped)
+        self._assignments.cap(capped, result.power_kw[capped], uncontrolled[capped])
+        return Arbitrated(
+            rows=rows,
+            setpoint_kw=result.power_kw[rows],
+            uncontrolled_kw=self._noted_kw(rows, seen.uncontrolled_kw),
+            leaving=merged.leaving & ~result.capped[rows],
+            urgent=urgent | result.capped[rows],
+            loads=FeederLoads(cycle.known_load_kw, result.load_kw, result.least_load_kw),
         )
 
-    def _note_caps(self, capped: IdArray, power_kw: FloatArray, free: FloatArray) -> None:
-        roster = self._roster
-        fresh = capped[np.isnan(roster.cap_kw[capped])]
-        unknown = fresh[np.isnan(roster.setpoint_kw[fresh]) & np.isnan(roster.returning_s[fresh])]
-        roster.free_kw[unknown] = free[unknown]
-        roster.cap_kw[capped] = power_kw[capped]
-        roster.returning_s[capped] = np.nan
-        roster.live[capped] = True
+    def _noted_kw(self, rows: RowArray, uncontrolled_kw: FloatArray) -> FloatArray:
+        """Return uncontrolled powers, as noted when the cap first bound for rows that are held for a cap alone."""
+        held = self._assignments.columns
+        noted = ~np.isnan(held.cap_kw[rows]) & (held.owner[rows] == NOBODY) & ~np.isnan(held.uncontrolled_kw[rows])
+        return np.where(noted, held.uncontrolled_kw[rows], uncontrolled_kw)
 
-    def _proposals(self, asked: Sequence[Asked], rows: RowArray, kept: BoolArray) -> list[Proposal]:
-        """Return the voices for ``rows``, which they know by their places."""
-        roster = self._roster
-        told, cap = roster.setpoint_kw[rows], roster.cap_kw[rows]
-        voices = [voice(_PLAN, Authority.TARIFF, self._default_kw[rows])]
-        voices += [voice(request.name, request.authority, request.setpoint_kw[rows]) for request in asked]
-        voices.append(voice("home", Authority.PEAK_SHAVING, np.where(np.isnan(roster.home_s[rows]), np.nan, told)))
-        commanded = ~np.isnan(told) | ~np.isnan(cap)
-        promised = kept & of_class(self._index, ResourceClass.EV)[rows] & commanded
-        voices.append(
-            voice("promise", Authority.PROMISE, np.where(promised, self._index.nameplate.default_kw[rows], np.nan))
-        )
-        limit = voice(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(told, cap)))
-        voices.append(replace(limit, high_kw=cap[limit.rows]))
-        return voices
+    def _proposals(self, cycle: _Cycle, rows: RowArray, kept: BoolArray) -> list[Proposal]:
+        """Return the proposals for ``rows``, by their places in it."""
+        held = self._assignments.columns
+        setpoint, cap = held.setpoint_kw[rows], held.cap_kw[rows]
+        due = ~np.isnan(held.release_due_s[rows])
+        promised = kept & of_class(self._index, ResourceClass.EV)[rows] & (~np.isnan(setpoint) | ~np.isnan(cap))
+        limit = preference(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(setpoint, cap)))
+        return [
+            preference(_PLAN, Authority.TARIFF, cycle.default_kw[rows]),
+            *(preference(one.name, one.authority, one.setpoint_kw[rows]) for one in cycle.requested),
+            preference(_RELEASE, Authority.PEAK_SHAVING, np.where(due, setpoint, np.nan)),
+            preference(_PROMISE, Authority.PROMISE, np.where(promised, self._index.nameplate.default_kw[rows], np.nan)),
+            replace(limit, high_kw=cap[limit.rows]),
+        ]
 
 
 def _spread(values: Column, rows: RowArray, others: Column) -> Column:

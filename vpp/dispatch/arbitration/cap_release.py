@@ -1,78 +1,77 @@
-"""Rows that a transformer's cap holds, and how they return when there is room again."""
+"""Release from a transformer's cap: rows return when there is headroom again."""
 
 import numpy as np
 
 from numerics.jit import njit
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.columns import RosterTable
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.flexibility.accounted_load import AccountedLoad
+from vpp.dispatch.rows.assignments import Assignments
+from vpp.dispatch.settings import CapMargins
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 _NOTHING_KW = 0.05
 _MOST_RAISED = 200
 """Rows that may return from a cap in one cycle."""
-_LEFT_OF_ROOM = 0.1
-"""Part of the room above what is not ours that returning rows leave; a limit's own share may be more than there is."""
+_HEADROOM_LEFT = 0.1
+"""Part of the headroom above what is not ours that returning rows leave; a limit's own share may exceed it."""
 
 
 def lift_caps(
-    roster: RosterTable,
+    assignments: Assignments,
     tree: FeederTree,
     state: FleetState,
     *,
-    shown_kw: FloatArray,
-    free_kw: FloatArray,
+    accounted: AccountedLoad,
+    uncontrolled_kw: FloatArray,
     kept: BoolArray,
     order: FloatArray,
-    settings: DispatchSettings,
-    least_kw: FloatArray | None = None,
+    caps: CapMargins,
 ) -> bool:
-    """Let rows return whose transformers have room again, a few at a time, urgent sessions first; say if any did.
+    """Lift the caps of rows whose transformers have headroom, a few at a time; return whether any was lifted.
+
+    Sessions that must not be reduced return first.
 
     Args:
-        roster: Whose ``cap_kw`` and ``returning_s`` are changed.
+        assignments: State of the rows.
         tree: The transformers.
         state: The snapshot.
-        shown_kw: What each row counts for, the most it may take, shape ``(n_resources,)``.
-        free_kw: Power each row would take if it were free, shape ``(n_resources,)``.
-        kept: Rows whose driver must not be touched, shape ``(n_resources,)``.
+        accounted: Load every row is accounted with.
+        uncontrolled_kw: Power each row would take undispatched, shape ``(n_resources,)``.
+        kept: Sessions that must not be reduced, shape ``(n_resources,)``.
         order: Merit of being cut, the last to be cut return first, shape ``(n_resources,)``.
-        settings: Share of a limit below which rows return.
-        least_kw: The least each row may take; ``shown_kw`` where nothing is in doubt.
+        caps: Share of a limit below which rows return.
     """
-    capped = np.flatnonzero(~np.isnan(roster.cap_kw))
+    held = assignments.columns
+    capped = np.flatnonzero(~np.isnan(held.cap_kw))
     if not len(capped):
         return False
-    staying = np.isnan(roster.returning_s)
-    expected = np.where(staying, shown_kw, free_kw)
-    lowest = np.where(staying, shown_kw if least_kw is None else least_kw, free_kw)
-    held_kw = np.fmin(roster.cap_kw[capped], roster.setpoint_kw[capped])
+    staying = np.isnan(held.returning_s)
+    expected = np.where(staying, accounted.most_kw, uncontrolled_kw)
+    lowest = np.where(staying, accounted.least_kw, uncontrolled_kw)
+    held_kw = np.fmin(held.cap_kw[capped], held.setpoint_kw[capped])
     expected[capped] = lowest[capped] = within_reach(held_kw, state.available_min_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
     lifted = _lifted(
         tree.node[waiting],
-        np.fmin(free_kw[waiting], roster.setpoint_kw[waiting]) - expected[waiting],
+        np.fmin(uncontrolled_kw[waiting], held.setpoint_kw[waiting]) - expected[waiting],
         kept[waiting],
         tree.parent,
         tree.loads_kw(expected),
         tree.loads_kw(lowest),
-        return_kw(tree, settings),
-        -tree.export_kw * settings.cap_release_ratio,
-        tree.limit_kw * settings.cap_promise_ratio,
+        return_kw(tree, caps),
+        -tree.export_kw * caps.release_ratio,
+        tree.limit_kw * caps.promise_ratio,
     )
-    back = waiting[lifted]
-    roster.cap_kw[back] = np.nan
-    free = back[np.isnan(roster.setpoint_kw[back])]
-    roster.returning_s[free] = state.at_s
-    return bool(len(back))
+    assignments.uncap(waiting[lifted], state.at_s)
+    return bool(lifted.any())
 
 
-def return_kw(tree: FeederTree, settings: DispatchSettings) -> FloatArray:
+def return_kw(tree: FeederTree, caps: CapMargins) -> FloatArray:
     """Return the load below which rows return to every transformer, shape ``(n_transformers,)``."""
-    aim_kw = tree.limit_kw * settings.cap_ratio
-    room_kw = np.maximum(aim_kw - tree.base_kw, 0.0)
-    return np.maximum(tree.limit_kw * settings.cap_release_ratio, aim_kw - _LEFT_OF_ROOM * room_kw)
+    aim_kw = tree.limit_kw * caps.aim_ratio
+    headroom_kw = np.maximum(aim_kw - tree.base_kw, 0.0)
+    return np.maximum(tree.limit_kw * caps.release_ratio, aim_kw - _HEADROOM_LEFT * headroom_kw)
 
 
 def within_reach(power_kw: FloatArray, least_kw: FloatArray) -> FloatArray:

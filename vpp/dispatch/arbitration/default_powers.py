@@ -1,10 +1,9 @@
-"""What every row should do when nobody dispatches it: the plan, or what a running request was measured against."""
+"""Default powers: what a row takes undispatched, by the plan or by what a running request is measured against."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet_state import FleetState
@@ -18,7 +17,7 @@ _WANTS_KWH = 0.5
 
 def default_values(
     state: FleetState,
-    commands: CommandTable,
+    in_force_kw: FloatArray,
     schedule: Schedule | None,
     frozen: Sequence[tuple[BoolArray, BaselineCurve | None]],
     *,
@@ -34,16 +33,16 @@ def default_values(
 
     Args:
         state: The snapshot.
-        commands: The last default values; they stay where there is no plan.
+        in_force_kw: Default values in force, NaN for none, shape ``(n_resources,)``; they stay without a plan.
         schedule: The plan in force.
         frozen: Portfolio and baseline of every running request: its stores keep the schedule frozen at acceptance.
         car_kw: Greatest power every car has shown, NaN where none was seen, shape ``(n_resources,)``.
         settings: Which classes carry the plan.
     """
-    index, rows = state.index, state.index.rows_of(*settings.plan_classes)
+    index, rows = state.index, state.index.rows_of(*settings.devices.plan_classes)
     # A cycle early, so that a step of the plan is in force when it begins.
     due_s = state.at_s + settings.cycle_s
-    default = commands.default_kw[rows] if schedule is None else schedule.some_at(due_s, rows)
+    default = in_force_kw[rows] if schedule is None else schedule.some_at(due_s, rows)
     for portfolio, curve in frozen:
         if curve is not None:
             kept = curve.steps[rows] & portfolio[rows]
@@ -51,9 +50,9 @@ def default_values(
     station = index.is_class(ResourceClass.V2G)[rows]
     car = station & state.plugged[rows]
     # The car may take less than its station gives.
-    told_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
-    power = np.fmin(np.fmin(index.nameplate.p_max_kw[rows], told_kw), car_kw[rows])
-    hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.laxity_margin_s)
+    stated_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
+    power = np.fmin(np.fmin(index.nameplate.p_max_kw[rows], stated_kw), car_kw[rows])
+    hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.devices.laxity_margin_s)
     unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
     default[first] = index.nameplate.p_max_kw[rows[first]]

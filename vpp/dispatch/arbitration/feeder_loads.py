@@ -1,9 +1,25 @@
-"""The transformer tree as arrays: what flows through every node when the rows take given powers."""
+"""Loads of the transformer tree for given powers of the rows."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+
+
+class FeederLoads(NamedTuple):
+    """Net load of every transformer, load positive, shape ``(n_transformers,)`` each.
+
+    Attributes:
+        known_kw: By what the meters last showed that could be believed.
+        most_kw: The most it may be once every setpoint has taken effect, against the limit of import.
+        least_kw: The least, against the limit of export.
+    """
+
+    known_kw: FloatArray
+    most_kw: FloatArray
+    least_kw: FloatArray
 
 
 class FeederTree:

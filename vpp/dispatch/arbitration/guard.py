@@ -1,8 +1,8 @@
-"""The last word: every setpoint inside its device, every transformer inside its cap.
+"""Guard: every setpoint inside its device, every transformer inside its cap.
 
-It takes what all others agreed on and only narrows. Without any request it still watches the caps: a transformer whose
+It takes what arbitration agreed on and only narrows. Without any request it still watches the caps: a transformer whose
 load comes near its limit gets limiting setpoints for the rows beneath it that may be shed. Sessions that are urgent or
-opted out are never reduced; being raised, they are the last to wait.
+opted out are never reduced; where they are raised, they are the last to wait.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from numerics.jit import njit
 from optimizer.allocate import merit_order
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.code_sets import of_class
-from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of, read_only, rules_of
+from vpp.dispatch.rows.row_columns import read_only
+from vpp.dispatch.settings import CapMargins
+from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
@@ -24,7 +25,7 @@ _NOTHING_KW = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
-    """What may be sent; load positive.
+    """Setpoints that are safe; load positive.
 
     Attributes:
         power_kw: Setpoint of every row, NaN where none is needed, shape ``(n_resources,)``.
@@ -50,7 +51,8 @@ def guard(
     kept: BoolArray,
     fixed: BoolArray,
     order: FloatArray,
-    settings: DispatchSettings,
+    caps: CapMargins,
+    rules: Rules,
     least_kw: FloatArray | None = None,
 ) -> Guarded:
     """Return the setpoints that are safe.
@@ -64,15 +66,16 @@ def guard(
         least_kw: The least it may take then, likewise; ``now_kw`` where nothing is in doubt.
         kept: Sessions that must not be reduced.
         fixed: Rows that no command reaches.
-        order: Who is cut first, lowest first.
-        settings: How near to a limit is near enough.
+        order: Merit of being cut, lowest first.
+        caps: How near to a limit is aimed.
+        rules: Devices' ranges.
     """
-    power = clamp(state, wanted_kw, kept, settings)
+    power = clamp(state, wanted_kw, kept, rules)
     expected = _expected(read_only(power), read_only(now_kw))
     load = tree.loads_kw(expected)
     lowest = expected if least_kw is None else _expected(read_only(power), read_only(least_kw))
     least_load = load if least_kw is None else tree.loads_kw(lowest)
-    if not len(above_caps(tree, load, settings, least_load)):
+    if not len(above_caps(tree, load, caps, least_load)):
         return Guarded(
             power_kw=power,
             capped=np.zeros(len(power), np.bool_),
@@ -91,7 +94,7 @@ def guard(
         kept=kept,
         fixed=fixed,
         order=order,
-        settings=settings,
+        caps=caps,
     )
     # Cutting lowers loads and so breaks no import cap; feeding in less can, hence the third round.
     work.hold_imports()
@@ -108,29 +111,29 @@ def guard(
 
 
 def above_caps(
-    tree: FeederTree, load_kw: FloatArray, settings: DispatchSettings, least_load_kw: FloatArray | None = None
+    tree: FeederTree, load_kw: FloatArray, caps: CapMargins, least_load_kw: FloatArray | None = None
 ) -> IdArray:
     """Return the transformers that may be above what is aimed at under their caps.
 
     Args:
         tree: The transformers.
         load_kw: Their net load, the most it may be, shape ``(n_transformers,)``.
-        settings: How near to a limit is near enough.
+        caps: How near to a limit is aimed.
         least_load_kw: The least it may be; ``load_kw`` where nothing is in doubt.
     """
-    imports, exports = tree.limit_kw * settings.cap_ratio, tree.export_kw * settings.cap_ratio
+    imports, exports = tree.limit_kw * caps.aim_ratio, tree.export_kw * caps.aim_ratio
     least = load_kw if least_load_kw is None else least_load_kw
     return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-least > exports + _NOTHING_KW))
 
 
-def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, settings: DispatchSettings) -> FloatArray:
+def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, rules: Rules) -> FloatArray:
     """Return ``clamp_rows`` of every row, shape ``(n_resources,)``."""
     everyone = np.arange(len(wanted_kw), dtype=np.int32)
-    return clamp_rows(state, everyone, wanted_kw, kept, settings=settings)
+    return clamp_rows(state, everyone, wanted_kw, kept, rules=rules)
 
 
 def clamp_rows(
-    state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray, *, settings: DispatchSettings
+    state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray, *, rules: Rules
 ) -> FloatArray:
     """Return setpoints inside each device: its range now, its floor, its charge; load positive, shape ``(len(rows),)``.
 
@@ -140,7 +143,7 @@ def clamp_rows(
     return _clamped(
         devices_of(state.index),
         meters_of(state),
-        rules_of(settings),
+        rules,
         read_only(rows),
         read_only(wanted_kw),
         read_only(kept),
@@ -218,16 +221,16 @@ class _Work:
         kept: BoolArray,
         fixed: BoolArray,
         order: FloatArray,
-        settings: DispatchSettings,
+        caps: CapMargins,
     ) -> None:
         self.power_kw = power_kw
         self.load_kw, self.least_load_kw = load_kw
         self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
         self._now_kw = now_kw
         self._expected_kw, self._lowest_kw = expected_kw
-        self._import_kw = tree.limit_kw * settings.cap_ratio
-        self._margin_kw = tree.limit_kw * max(settings.cap_promise_ratio - settings.cap_ratio, 0.0)
-        self._export_kw = tree.export_kw * settings.cap_ratio
+        self._import_kw = tree.limit_kw * caps.aim_ratio
+        self._margin_kw = tree.limit_kw * max(caps.promise_ratio - caps.aim_ratio, 0.0)
+        self._export_kw = tree.export_kw * caps.aim_ratio
         self._building = of_class(state.index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
 
@@ -276,8 +279,8 @@ class _Work:
         over_kw = -self.least_load_kw[node] - self._export_kw[node]
         rows = self._tree.rows_under(node)
         expected = self._lowest_kw[rows]
-        room = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
-        share = merit_order(over_kw, room, -self._order[rows])
+        available = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
+        share = merit_order(over_kw, available, -self._order[rows])
         moved = share > 0.0
         self._move(rows[moved], (expected + share)[moved])
 
@@ -286,8 +289,8 @@ class _Work:
         if over_kw <= _NOTHING_KW:
             return 0.0
         expected, floor_kw = self._expected_kw[rows], self._state.index.nameplate.floor_kw[rows]
-        room = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
-        share = merit_order(over_kw, room, self._order[rows])
+        available = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
+        share = merit_order(over_kw, available, self._order[rows])
         moved = share > 0.0
         # Rounding must not bring a row below its floor by a hair, for what is below its floor is stopped.
         power = np.where(whole & moved, least_kw, np.maximum(expected - share, np.minimum(least_kw, expected)))

@@ -1,8 +1,8 @@
-"""What every row counts for in a transformer's load: its meter where that can be believed, else what it may take.
+"""Accounted load of every row in its transformer: its meter where that can be believed, else what it may take.
 
 A value that is bad, stale or lost counts as the greater of the last good one and the commanded one while a lease is in
-force, afterwards as the most the default layer lets the device take; against an export limit as the least. So one wild
-meter moves its neighbours' limits by no more than that difference, and a lost device is not forgotten either.
+force, afterwards as the most the default layer lets the device take; against an export limit as the least. So one wrong
+meter moves its neighbours' limits by no more than that difference, and a lost device still counts.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.columns import CommandTable
-from vpp.dispatch.flexibility.device_flexibility import is_charging
-from vpp.dispatch.views import PV, STORAGE, V2G, Devices, Meters, devices_of, meters_of, read_only
+from vpp.dispatch.flexibility.device_rows import is_charging
+from vpp.dispatch.rows.command_columns import InForceColumns
+from vpp.dispatch.views import PV, STORAGE, V2G, Devices, Meters, devices_of, meters_of
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import FloatArray, Quality
 
@@ -22,7 +22,7 @@ _PATIENCE_S = 180.0
 
 
 class AccountedLoad(NamedTuple):
-    """What rows count for; load positive, shape ``(n_resources,)`` each.
+    """Load every row is accounted with; load positive, shape ``(n_resources,)`` each.
 
     Attributes:
         known_kw: Measured, or last measured well; 0 where nothing is known. What may be reported.
@@ -37,17 +37,8 @@ class AccountedLoad(NamedTuple):
     doubtful: bool
 
 
-class Layers(NamedTuple):
-    """What is in force in every row."""
-
-    default_kw: FloatArray
-    dispatch_kw: FloatArray
-    lease_s: FloatArray
-    limited_s: FloatArray
-
-
 class LoadAccounting:
-    """Reckons cycle by cycle; remembers since when a connected row has waited for its first measurement."""
+    """Accounted load, cycle by cycle; remembers since when a connected row has waited for its first measurement."""
 
     def __init__(self, count: int) -> None:
         self._waiting_s = np.full(count, np.nan)
@@ -56,25 +47,24 @@ class LoadAccounting:
         """Make room for rows that joined."""
         self._waiting_s = np.append(self._waiting_s, np.full(count - len(self._waiting_s), np.nan))
 
-    def reckon(self, state: FleetState, commands: CommandTable) -> AccountedLoad:
-        """Return what every row counts for now.
+    def account(self, state: FleetState, in_force: InForceColumns) -> AccountedLoad:
+        """Return the load every row is accounted with now.
 
         Args:
             state: The snapshot.
-            commands: What is believed to be in force.
+            in_force: What devices are believed to hold, read-only.
         """
-        layers = Layers(
-            *(read_only(c) for c in (commands.default_kw, commands.dispatch_kw, commands.lease_s, commands.limited_s))
-        )
-        return _reckoned(devices_of(state.index), meters_of(state), layers, self._waiting_s, state.at_s)
+        return _accounted(devices_of(state.index), meters_of(state), in_force, self._waiting_s, state.at_s)
 
 
 @njit()
-def _reckoned(devices: Devices, meters: Meters, layers: Layers, waiting_s: FloatArray, at_s: float) -> AccountedLoad:
+def _accounted(
+    devices: Devices, meters: Meters, in_force: InForceColumns, waiting_s: FloatArray, at_s: float
+) -> AccountedLoad:
     kind, p_min, p_max, safe = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.default_kw
     power, power_at, quality = meters.power_kw, meters.power_at_s, meters.quality
     connected, plugged = meters.connected, meters.plugged
-    default, dispatch, lease, limited = layers
+    default, dispatch, lease, limited = in_force.default_kw, in_force.dispatch_kw, in_force.lease_s, in_force.limited_s
     known, rows, count = np.zeros(len(power)), np.empty(len(power), dtype=np.int32), 0
     for row in range(len(power)):
         kw = power[row]
@@ -99,8 +89,8 @@ def _reckoned(devices: Devices, meters: Meters, layers: Layers, waiting_s: Float
         if not doubtful:
             most, least, doubtful = known.copy(), known.copy(), True
         if held:
-            told = min(max(dispatch[row], p_min[row]), p_max[row])
-            least[row], most[row] = min(told, known[row]), max(told, known[row])
+            commanded = min(max(dispatch[row], p_min[row]), p_max[row])
+            least[row], most[row] = min(commanded, known[row]), max(commanded, known[row])
         else:
             stands = safe[row] if np.isnan(default[row]) else default[row]
             least[row], most[row] = _default_range(kind[row], p_min[row], p_max[row], stands)
@@ -109,7 +99,7 @@ def _reckoned(devices: Devices, meters: Meters, layers: Layers, waiting_s: Float
 
 @njit()
 def _overdue(waiting_s: FloatArray, row: int, connected: bool, at_s: float) -> bool:  # noqa: FBT001 - a kernel takes arguments by position
-    """Return whether a row has been connected for long without a measurement; one never seen counts for nothing."""
+    """Return whether a row has long been connected without a measurement; one never connected counts for nothing."""
     if not connected:
         waiting_s[row] = np.nan
         return False
@@ -120,7 +110,7 @@ def _overdue(waiting_s: FloatArray, row: int, connected: bool, at_s: float) -> b
 
 @njit()
 def _default_range(kind: int, p_min: float, p_max: float, default: float) -> tuple[float, float]:
-    """Return the least and the most a device may take that nobody dispatches."""
+    """Return the least and the most an undispatched device may take."""
     if kind == PV:
         return p_min if np.isnan(default) else max(p_min, default), max(p_max, 0.0)
     if kind in (STORAGE, V2G):
@@ -131,6 +121,6 @@ def _default_range(kind: int, p_min: float, p_max: float, default: float) -> tup
 
 
 def no_doubt(power_kw: FloatArray) -> AccountedLoad:
-    """Return powers that are all known, NaN counting as nothing."""
+    """Return the accounted load of powers that are all known, NaN counting as 0."""
     known: FloatArray = np.where(np.isnan(power_kw), 0.0, power_kw)
     return AccountedLoad(known, known, known, doubtful=False)

@@ -1,7 +1,7 @@
-"""Greatest charging power every bidirectional station has shown since its car came: what the car itself can take.
+"""Charging power of cars at bidirectional stations: the greatest that each has shown since it was plugged in.
 
-A station's nameplate says nothing of the car: one that takes 7.5 kW at a station of 15 kW needs twice the time, and
-whoever reckons its time with the nameplate finds out too late.
+A station's nameplate says nothing of the car. One that takes 7.5 kW at a station of 15 kW needs twice the time, and a
+laxity computed with the nameplate shows it too late.
 """
 
 import numpy as np
@@ -16,16 +16,16 @@ _CHARGES_KW = 0.1
 
 
 class CarPower:
-    """Remembers, for the rows of bidirectional stations, the greatest power metered while the same car is there.
+    """Greatest power metered while the same car is plugged in, for the rows of bidirectional stations.
 
-    What it was held to is a lower bound of what it can take, and errs towards charging early.
+    A power the car was held to is a lower bound of what it can take, and errs towards charging early.
     """
 
     def __init__(self, index: FleetIndex) -> None:
         self._most_kw = np.full(len(index), np.nan)
 
     def resize(self, index: FleetIndex) -> None:
-        """Serve a larger fleet; rows keep what was seen."""
+        """Take a larger fleet; rows keep what was seen."""
         more = len(index) - len(self._most_kw)
         self._most_kw = np.concatenate((self._most_kw, np.full(max(more, 0), np.nan)))
 

@@ -1,7 +1,7 @@
-"""Who has carried how much, and who is next: the merit order's memory of drivers, sites and buildings.
+"""Fairness of the merit order: its memory of drivers, sites and buildings.
 
-Cheapest class first; within it those who have time, are ahead of the plan, and were spared so far. How long somebody
-was shed is forgotten with a time constant of days, so the memory is bounded and everybody's turn comes round.
+Cheapest class first; within it devices with slack, ahead of the plan and spared so far. Shed time is forgotten with a
+time constant of days, so the memory is bounded and turns come round.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.flexibility.device_flexibility import NOTHING_KW, is_charging, laxity_s
-from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import Devices, Meters, Roster, devices_of, meters_of, read_only
+from vpp.dispatch.flexibility.device_flexibility import laxity_s
+from vpp.dispatch.flexibility.device_rows import NOTHING_KW, is_charging
+from vpp.dispatch.rows.assignments import AssignmentColumns
+from vpp.dispatch.rows.row_columns import read_only
+from vpp.dispatch.settings import MeritOrderRules
+from vpp.dispatch.views import Devices, Meters, devices_of, meters_of
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.packing import packed, unpacked
@@ -39,14 +42,18 @@ class Merit(NamedTuple):
 
 
 class Fairness:
-    """What every row has carried so far.
+    """Time every row was shed, energy it is behind its plan, and heat or work it deferred.
+
+    Args:
+        rules: Merit order.
+        recovery_s: Time constant in which a building makes good what it deferred.
 
     Attributes:
         debt_kwh: Heat or work each building has deferred and not made good yet, shape ``(n_resources,)``.
     """
 
-    def __init__(self, settings: DispatchSettings) -> None:
-        self._settings = settings
+    def __init__(self, rules: MeritOrderRules, *, recovery_s: float) -> None:
+        self._rules, self._recovery_s = rules, recovery_s
         self._shed_s = np.zeros(0)
         self._arrears_kwh = np.zeros(0)
         self.debt_kwh = np.zeros(0)
@@ -56,20 +63,22 @@ class Fairness:
         self._keyed_s = -np.inf
 
     def resize(self, count: int) -> None:
-        """Take a larger fleet; new rows have carried nothing."""
+        """Take a larger fleet; rows that join were never shed."""
         more = np.zeros(max(0, count - len(self._shed_s)))
         self._shed_s = np.concatenate((self._shed_s, more))
         self._arrears_kwh = np.concatenate((self._arrears_kwh, more))
         self.debt_kwh = np.concatenate((self.debt_kwh, more))
         self._merit = None
 
-    def follow(self, state: FleetState, roster: Roster, rows: RowArray, planned_kw: FloatArray | None) -> None:
-        """Add what was carried since the last snapshot.
+    def follow(
+        self, state: FleetState, assigned: AssignmentColumns, rows: RowArray, planned_kw: FloatArray | None
+    ) -> None:
+        """Add what was shed and deferred since the last snapshot.
 
         Args:
             state: The snapshot.
-            roster: Who has been commanded since then.
-            rows: Rows that may have been.
+            assigned: Assignment of every row since then, read-only.
+            rows: Rows that may be assigned.
             planned_kw: Power every row should take now by the re-dispatch plan, NaN for no wish, ``None`` without
                 one, shape ``(n_resources,)``. The plan of the day would not do: the journal keeps it for stores only,
                 and a replay must come to the same order.
@@ -78,12 +87,12 @@ class Fairness:
         self._at_s = state.at_s
         if np.isnan(elapsed_s) or elapsed_s > _MOST_GAP_S:
             return
-        s, index = self._settings, state.index
+        index = state.index
         owing = index.rows_of(ResourceClass.HVAC, ResourceClass.INDUSTRY)
-        resting = owing[np.isnan(roster.setpoint_kw[owing])]
-        self.debt_kwh[resting] *= np.exp(-elapsed_s / s.rebound_s)
+        resting = owing[np.isnan(assigned.setpoint_kw[owing])]
+        self.debt_kwh[resting] *= np.exp(-elapsed_s / self._recovery_s)
         rebound_ratio = read_only(index.nameplate.rebound_ratio)
-        _carry(self._shed_s, self.debt_kwh, roster, read_only(rows), rebound_ratio, elapsed_s, self._growth())
+        _add_shed(self._shed_s, self.debt_kwh, assigned, read_only(rows), rebound_ratio, elapsed_s, self._growth())
         if planned_kw is not None:
             _fall_behind(
                 self._arrears_kwh,
@@ -91,21 +100,21 @@ class Fairness:
                 meters_of(state),
                 read_only(planned_kw),
                 elapsed_s / SECONDS_PER_HOUR,
-                2.0 * s.arrears_scale_h,
+                2.0 * self._rules.arrears_scale_h,
             )
 
     def shed_s(self) -> FloatArray:
-        """Return how long each row was shed, the past counting less and less, shape ``(n_resources,)``."""
+        """Return how long each row was shed, in seconds that fade with age, shape ``(n_resources,)``."""
         return self._shed_s / self._growth()
 
     def merit(self, state: FleetState) -> Merit:
         """Return the merit order, made anew every ``rekey_s``."""
-        if self._merit is None or state.at_s - self._keyed_s >= self._settings.rekey_s:
+        if self._merit is None or state.at_s - self._keyed_s >= self._rules.rekey_s:
             self._merit, self._keyed_s = self._keyed(state), state.at_s
         return self._merit
 
     def body(self) -> dict[str, object]:
-        """Return what must survive a restart: who was shed, and what buildings owe."""
+        """Return what must survive a restart: time shed, and energy that buildings deferred."""
         rows = np.flatnonzero((self._shed_s > 0.0) | (self.debt_kwh > 0.0)).astype(np.int32)
         return {
             "at_s": self._at_s,
@@ -115,7 +124,7 @@ class Fairness:
         }
 
     def restore(self, body: Mapping[str, Any]) -> None:
-        """Take up what ``body`` wrote."""
+        """Restore what ``body`` wrote."""
         rows: RowArray = unpacked(body["rows"], np.int32)
         self._shed_s[:] = 0.0
         self.debt_kwh[:] = 0.0
@@ -129,26 +138,26 @@ class Fairness:
             self._begin_s = self._at_s
         if np.isnan(self._begin_s):
             return 1.0
-        growth = float(np.exp((self._at_s - self._begin_s) / (self._settings.burden_days * SECONDS_PER_DAY)))
+        growth = float(np.exp((self._at_s - self._begin_s) / (self._rules.forget_days * SECONDS_PER_DAY)))
         if growth > _MOST_GROWTH:
             self._shed_s /= growth
             self._begin_s, growth = self._at_s, 1.0
         return growth
 
     def _keyed(self, state: FleetState) -> Merit:
-        s, index = self._settings, state.index
+        rules, index = self._rules, state.index
         shed_s = self.shed_s()
         weights = _Weights(
-            haste=s.haste_weight,
-            arrears=s.arrears_weight,
-            burden=s.burden_weight,
-            site=s.site_weight,
-            burden_s=s.burden_scale_s,
-            arrears_h=s.arrears_scale_h,
+            haste=rules.weights.haste,
+            arrears=rules.weights.arrears,
+            shed=rules.weights.shed,
+            site=rules.weights.site,
+            shed_s=rules.shed_scale_s,
+            arrears_h=rules.arrears_scale_h,
         )
         bulk, trim = (
             read_only(np.array([cost[kind] for kind in CLASSES], dtype=np.float64))
-            for cost in (s.bulk_cost, s.trim_cost)
+            for cost in (rules.bulk_cost, rules.trim_cost)
         )
         return Merit(
             *_keys(
@@ -168,9 +177,9 @@ class Fairness:
 class _Weights(NamedTuple):
     haste: float
     arrears: float
-    burden: float
+    shed: float
     site: float
-    burden_s: float
+    shed_s: float
     arrears_h: float
 
 
@@ -182,22 +191,22 @@ def _site_means(index: FleetIndex, shed_s: FloatArray) -> FloatArray:
 
 
 @njit()
-def _carry(  # noqa: PLR0917 - a kernel takes arguments by position
+def _add_shed(  # noqa: PLR0917 - a kernel takes arguments by position
     shed_s: FloatArray,
     debt_kwh: FloatArray,
-    roster: Roster,
+    assigned: AssignmentColumns,
     rows: RowArray,
     rebound_ratio: FloatArray,
     elapsed_s: float,
     growth: float,
 ) -> None:
     """Add the time each of ``rows`` was shed, and what of it has to be made good."""
-    owner, free, told = roster.owner, roster.free_kw, roster.setpoint_kw
+    owner, uncontrolled, setpoint = assigned.owner, assigned.uncontrolled_kw, assigned.setpoint_kw
     for row in rows:
-        give_kw = abs(free[row] - told[row]) if owner[row] >= 0 else 0.0
-        if give_kw > NOTHING_KW:
+        activated_kw = abs(uncontrolled[row] - setpoint[row]) if owner[row] >= 0 else 0.0
+        if activated_kw > NOTHING_KW:
             shed_s[row] += elapsed_s * growth
-            debt_kwh[row] += rebound_ratio[row] * give_kw * elapsed_s / SECONDS_PER_HOUR
+            debt_kwh[row] += rebound_ratio[row] * activated_kw * elapsed_s / SECONDS_PER_HOUR
 
 
 @njit()
@@ -209,7 +218,7 @@ def _fall_behind(  # noqa: PLR0917 - a kernel takes arguments by position
     elapsed_h: float,
     most_h: float,
 ) -> None:
-    """Add to every car what it got less than planned, within some hours of charging; it ends with the visit."""
+    """Add to every car the energy it is behind its plan, within some hours of charging; it ends with the visit."""
     kind, p_max, plugged, power = devices.kind, devices.p_max_kw, meters.plugged, meters.power_kw
     for row in range(len(arrears_kwh)):
         if is_charging(kind[row]) and not plugged[row]:
@@ -238,8 +247,8 @@ def _keys(  # noqa: PLR0917 - a kernel takes arguments by position
     kinds, p_max, departure, need = devices.kind, devices.p_max_kw, meters.departure_s, meters.need_kwh
     for row in range(count):
         kind = kinds[row]
-        extra = weights.burden * shed_s[row] / (shed_s[row] + weights.burden_s)
-        extra += weights.site * site_s[row] / (site_s[row] + weights.burden_s)
+        extra = weights.shed * shed_s[row] / (shed_s[row] + weights.shed_s)
+        extra += weights.site * site_s[row] / (site_s[row] + weights.shed_s)
         if is_charging(kind):
             lax_s = max(laxity_s(departure[row], need[row], p_max[row], at_s), 0.0)
             if np.isfinite(lax_s):

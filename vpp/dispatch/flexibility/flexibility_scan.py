@@ -1,7 +1,7 @@
-"""One look at every row for one request: what it would take, shows, may give, gives, and will have given soon.
+"""Scan of the fleet for one request: uncontrolled, metered and predicted power, available and activated change.
 
-All of it in one pass, since at city scale reading the rows is what costs; the rules are in
-`vpp.dispatch.flexibility.device_flexibility`.
+Everything in one pass, since at city scale reading the rows is what costs; the rules of a single device are in
+`vpp.dispatch.flexibility.device_flexibility` and `vpp.dispatch.flexibility.device_power`.
 """
 
 from typing import NamedTuple
@@ -10,53 +10,55 @@ import numpy as np
 
 from numerics.jit import njit
 from vpp.dispatch.flexibility.device_flexibility import (
-    HOLD_EMPTY,
-    HOLD_NONE,
+    AVAILABLE,
+    NOTHING_LEFT,
+    activated_kw,
+    available_kw,
+    must_keep,
+    unavailability_of,
+    uncontrolled_kw,
+)
+from vpp.dispatch.flexibility.device_power import believed_kw, expected_kw, held_kw, measured_kw
+from vpp.dispatch.flexibility.device_rows import (
+    Assignment,
     Call,
     Command,
     Device,
     Meter,
-    Rank,
-    believed_kw,
-    expected_kw,
-    free_kw,
-    give_kw,
     has_no_part,
-    held_kw,
-    hold_of,
     is_charging,
     is_settled,
-    measured_kw,
-    must_keep,
-    room_kw,
 )
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
-from vpp.dispatch.views import Commands, Devices, Kinds, Meters, Roster, Rules
+from vpp.dispatch.rows.assignments import AssignmentColumns
+from vpp.dispatch.rows.command_columns import CommandColumns
+from vpp.dispatch.views import Devices, Kinds, Meters, Rules
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
 
 class FlexibilityScan(NamedTuple):
-    """What was found; arrays of shape ``(n_resources,)``, powers load positive, sums over the portfolio.
+    """Result of a scan: arrays of shape ``(n_resources,)``, powers load positive; sums over the portfolio.
 
     Attributes:
-        free_kw: Power each row would take if it were free.
-        kept: Rows whose driver must not be touched.
-        room_kw: The most each row can give, 0 where it may not.
-        hold: ``Hold`` code: why not.
-        give_kw: What each row of the request gives, within what it may; NaN where it has no part or must be let go.
+        uncontrolled_kw: Power each row would take undispatched.
+        kept: Sessions that must not be reduced.
+        available_kw: The most each row can be moved in the direction asked and sustain, at least 0; 0 where it may not.
+        unavailability: ``Unavailability`` code: why not.
+        activated_kw: How far each row of the request is moved, within what is available; NaN where it is not assigned
+            to the request or must be released.
         settled: Rows with a dispatch value in force and nothing under way.
-        measured_kw: What the meters show; a row nobody meters counts as told for a while, then as free.
-        believed_kw: The same, rows that said yes and whose meter has had no time to show it counting as told.
-        held_kw: As believed, rows that are out of reach and whose lease is in force doing what they accepted.
-        expected_kw: Net load a moment from now, with everything under way as far as it can have taken effect.
+        measured_kw: Metered net load; a row without a meter counts at its setpoint for a while, then as uncontrolled.
+        believed_kw: The same with accepted commands obeyed where the meter has had no time to show it.
+        held_kw: As believed, with rows out of reach keeping the lease they accepted.
+        expected_kw: Net load a moment from now, with every command as far as it can have taken effect.
     """
 
-    free_kw: FloatArray
+    uncontrolled_kw: FloatArray
     kept: BoolArray
-    room_kw: FloatArray
-    hold: CodeArray
-    give_kw: FloatArray
+    available_kw: FloatArray
+    unavailability: CodeArray
+    activated_kw: FloatArray
     settled: BoolArray
     measured_kw: float
     believed_kw: float
@@ -65,11 +67,11 @@ class FlexibilityScan(NamedTuple):
 
 
 @njit()
-def survey(  # noqa: PLR0917 - a kernel takes arguments by position
+def scan(  # noqa: PLR0917 - a kernel takes arguments by position
     devices: Devices,
     meters: Meters,
-    roster: Roster,
-    commands: Commands,
+    assigned: AssignmentColumns,
+    commands: CommandColumns,
     kinds: Kinds,
     rules: Rules,
     call: Call,
@@ -80,14 +82,14 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
     barred: BoolArray,
     ahead: ScheduledEnergy,
 ) -> FlexibilityScan:
-    """Return the survey of one request.
+    """Return the scan of the fleet for one request.
 
     Args:
-        devices: The registry's columns.
-        meters: The snapshot's columns.
-        roster: Who is commanded.
-        commands: Who is unreachable, refuses or ignores, and what is under way.
-        kinds: What holds for whole classes and adapters.
+        devices: Nameplates.
+        meters: The snapshot.
+        assigned: Assignment of every row.
+        commands: Commands of every row: in force, under way, left alone.
+        kinds: Settings by class and adapter.
         rules: Margins.
         call: The request.
         portfolio: Rows whose meters count, shape ``(n_resources,)``.
@@ -96,18 +98,26 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         contract_kw: Most that may be asked of every row in this direction, infinite without a contract, shape
             ``(n_resources,)``.
         barred: Rows that take no commands for a trouble of theirs, shape ``(n_resources,)``.
-        ahead: What stores are scheduled to do until the end.
+        ahead: Scheduled energy of stores until the end.
     """
     # Columns as variables of their own: reaching into a tuple for every row would cost more than all that is computed.
     (kind, adapter, p_min, p_max, floor, ceiling, capacity, efficiency, ramp, _) = devices
     (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
-    (owner, setpoint, noted, anchor, cap, lost_at, returning, paused) = roster
-    (out_id, wait_id, wait_layer, wait_kw, wait_at, in_force, limited, released, blocked, ignored, away) = commands
+    owner, setpoint, noted, anchor = assigned.owner, assigned.setpoint_kw, assigned.uncontrolled_kw, assigned.anchor_kw
+    cap, lost_at, returning, paused = assigned.cap_kw, assigned.lost_s, assigned.returning_s, assigned.paused_s
+    in_force, limited, released = (
+        commands.in_force.dispatch_kw,
+        commands.in_force.limited_s,
+        commands.in_force.released_s,
+    )
+    unanswered_id = commands.unanswered.id
+    (unconfirmed_id, accepted_layer, accepted_kw, accepted_at) = commands.unconfirmed
+    blocked, ignored, away = commands.back_off.blocked_s, commands.back_off.ignored, commands.back_off.away_s
     planned, meter_s = kinds
     count = len(kind)
-    free, room, give = np.empty(count), np.empty(count), np.empty(count)
+    uncontrolled, available, activated = np.empty(count), np.empty(count), np.empty(count)
     kept, settled = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
-    hold = np.empty(count, dtype=np.uint8)
+    unavailability = np.empty(count, dtype=np.uint8)
     measured_sum = believed_sum = held_sum = expected_sum = 0.0
     hours = max(call.end_s - call.at_s, rules.cycle_s) / SECONDS_PER_HOUR
     for row in range(count):
@@ -115,8 +125,9 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
         if owner[row] != call.number and has_no_part(
             kind[row], plugged[row], connected[row], shown, setpoint[row], returning[row], portfolio[row]
         ):
-            free[row] = 0.0 if np.isnan(shown) or portfolio[row] else shown
-            kept[row], settled[row], room[row], hold[row], give[row] = False, False, 0.0, HOLD_EMPTY, np.nan
+            uncontrolled[row] = 0.0 if np.isnan(shown) or portfolio[row] else shown
+            kept[row], settled[row] = False, False
+            available[row], unavailability[row], activated[row] = 0.0, NOTHING_LEFT, np.nan
             if portfolio[row]:
                 measured_sum += shown
                 believed_sum += shown
@@ -148,15 +159,15 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
             departure[row],
             sheddable[row],
         )
-        rank = Rank(
+        held = Assignment(
             owner[row], setpoint[row], noted[row], anchor[row], cap[row], lost_at[row], returning[row], paused[row]
         )
         command = Command(
-            out_id[row],
-            wait_id[row],
-            wait_layer[row],
-            wait_kw[row],
-            wait_at[row],
+            unanswered_id[row] > 0,
+            unconfirmed_id[row] > 0,
+            accepted_layer[row],
+            accepted_kw[row],
+            accepted_at[row],
             in_force[row],
             limited[row],
             released[row],
@@ -164,29 +175,41 @@ def survey(  # noqa: PLR0917 - a kernel takes arguments by position
             ignored[row],
             away[row],
         )
-        mine = rank.owner == call.number
+        mine = held.owner == call.number
         settled[row] = is_settled(command)
-        lost = call.at_s - rank.lost_s > rules.lost_trust_s and not call.trusting
-        freely = free_kw(device, meter, rank, settled[row], baseline_kw[row], default_kw[row])
-        measured = measured_kw(device, meter, rank, call, freely, baseline_kw[row], lost)
+        lost = call.at_s - held.lost_s > rules.lost_trust_s and not call.trusting
+        own_kw = uncontrolled_kw(device, meter, held, settled[row], baseline_kw[row], default_kw[row])
+        measured = measured_kw(device, meter, held, call, own_kw, baseline_kw[row], lost)
         kept[row] = must_keep(
-            device.kind, device.default_kw, meter, rules, call.at_s, freely, not np.isnan(rank.setpoint_kw)
+            device.kind, device.default_kw, meter, rules, call.at_s, own_kw, not np.isnan(held.setpoint_kw)
         )
-        most = min(room_kw(device, meter, rank, rules, call, freely, hours, ahead, ahead.place[row]), contract_kw[row])
-        hold[row] = why = hold_of(device, meter, command, call.at_s, kept[row], most, barred[row])
-        open_ = portfolio[row] and (mine or rank.owner < 0)
-        room[row] = most if why == HOLD_NONE and open_ else 0.0
-        give[row] = give_kw(device, meter, rank, command, call, freely, room[row], why, mine)
-        free[row] = freely
+        most = available_kw(device, meter, held, rules, call, own_kw, hours, ahead, ahead.place[row])
+        most = min(most, contract_kw[row])
+        unavailability[row] = why = unavailability_of(device, meter, command, call.at_s, kept[row], most, barred[row])
+        open_ = portfolio[row] and (mine or held.owner < 0)
+        available[row] = most if why == AVAILABLE and open_ else 0.0
+        activated[row] = activated_kw(device, meter, held, command, call, own_kw, available[row], why, mine)
+        uncontrolled[row] = own_kw
         if portfolio[row]:
             measured_sum += measured
-            believed = believed_kw(device, meter, command, call, freely, measured, lost)
+            believed = believed_kw(device, meter, command, call, own_kw, measured, lost)
             believed_sum += believed
-            held_sum += held_kw(device, meter, rank, command, call, freely, believed)
+            held_sum += held_kw(device, meter, held, command, call, own_kw, believed)
             expected_sum += expected_kw(
-                device, rank, command, rules, call, freely, measured, give[row], settled[row], lost, mine
+                device, held, command, rules, call, own_kw, measured, activated[row], settled[row], lost, mine
             )
-    return FlexibilityScan(free, kept, room, hold, give, settled, measured_sum, believed_sum, held_sum, expected_sum)
+    return FlexibilityScan(
+        uncontrolled,
+        kept,
+        available,
+        unavailability,
+        activated,
+        settled,
+        measured_sum,
+        believed_sum,
+        held_sum,
+        expected_sum,
+    )
 
 
 @njit()
@@ -197,20 +220,20 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
     rules: Rules,
     at_s: float,
     rows: RowArray,
-    freely_kw: FloatArray,
+    own_kw: FloatArray,
     commanded: BoolArray,
 ) -> BoolArray:
-    """Return which of ``rows`` have a driver who must not be touched, shape ``(len(rows),)``.
+    """Return which of ``rows`` have a session that must not be reduced, shape ``(len(rows),)``.
 
     Args:
         kind: Class codes, shape ``(n_resources,)``.
         ceiling_kw: Default value of every row by the registry, which no charger exceeds, shape ``(n_resources,)``.
-        meters: The snapshot's columns.
+        meters: The snapshot.
         rules: Margins.
         at_s: Epoch seconds.
         rows: Rows to look at.
-        freely_kw: Power each of them would take if it were free.
-        commanded: Which of them were asked to take something.
+        own_kw: Power each of them would take undispatched.
+        commanded: Which of them are commanded.
     """
     (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
     kept = np.zeros(len(rows), dtype=np.bool_)
@@ -230,5 +253,5 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
                 departure[row],
                 sheddable[row],
             )
-            kept[place] = must_keep(kind[row], ceiling_kw[row], meter, rules, at_s, freely_kw[place], commanded[place])
+            kept[place] = must_keep(kind[row], ceiling_kw[row], meter, rules, at_s, own_kw[place], commanded[place])
     return kept

@@ -1,11 +1,14 @@
-"""What stores are scheduled to do until a hold ends: their energy has to last for that and for what is asked beyond."""
+"""Scheduled energy of stores until a hold ends.
+
+What a store has must last for its schedule and for what is asked beyond it.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.dispatch.views import read_only
+from vpp.dispatch.rows.row_columns import read_only
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray

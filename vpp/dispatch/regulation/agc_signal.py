@@ -1,7 +1,7 @@
-"""The grid's regulation signal, request by request: taken once, in order, and never trusted for long.
+"""Regulation signals of the grid (AGC), request by request: taken once, in order, and never trusted for long.
 
 Pure like the rest of the fast loop: ``now_s`` comes in, what was taken goes out through ``record`` before it counts,
-and feeding these entries back rebuilds the book.
+and feeding these entries back rebuilds the signals.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vpp.dispatch.requests.book import Record
+from vpp.dispatch.record import Record
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.journal import JournalEntry
 from vpp.domain.telemetry import FloatArray
@@ -24,12 +24,12 @@ _YEAR_2100_S = 4_102_444_800.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRules:
-    """What is taken, and for how long it counts.
+    """Rules of signals: which values are taken, and for how long each counts.
 
     Attributes:
         stale_s: A value that comes later than this after its time is refused.
-        silence_s: So long the last value holds when no further one comes.
-        fade_s: After that it fades to nothing in this time: without a signal the base point is what is safe.
+        silence_s: Time for which the last value holds when no further one comes.
+        fade_s: Time in which it then fades to 0: without a signal the base point is what is safe.
     """
 
     stale_s: float = 30.0
@@ -50,7 +50,7 @@ class AgcSignals:
 
     Args:
         record: Takes the journal entries.
-        rules: What is taken.
+        rules: Of the signals.
     """
 
     def __init__(self, record: Record, rules: SignalRules | None = None) -> None:
@@ -99,7 +99,7 @@ class AgcSignals:
         return line.at_s[-1] if line is not None and line.at_s else float("nan")
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
-        """Rebuild the book from the journal; entries of other kinds are passed over."""
+        """Rebuild the signals from the journal; entries of other kinds are passed over."""
         for entry in entries:
             if entry.kind == SIGNAL:
                 self._add(entry.body)
@@ -136,7 +136,7 @@ class AgcSignals:
 
 
 def clock_words(at_s: float) -> str:
-    """Return an instant for a message, whatever was given for one."""
+    """Return an instant as ISO-8601 for a message, other numbers as seconds."""
     return instant(at_s).isoformat() if 0.0 <= at_s < _YEAR_2100_S else f"{at_s:g} s"
 
 

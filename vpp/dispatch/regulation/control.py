@@ -1,8 +1,8 @@
-"""Regulation in the fast loop: what an engine does for requests with a signal, in a full cycle and between two.
+"""Regulation in the fast loop: control of requests with a signal, in a full cycle and between two.
 
 ::
 
-    cycle: begin ─► steer, request by request ─► (all voices merged, guard) ─► end(state, expected loads)
+    cycle: begin ─► control, request by request ─► (arbitration, guard) ─► end(state, expected loads)
     tick:  follow each signal from there, by the same picture, until the next cycle begins
 """
 
@@ -10,16 +10,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vpp.dispatch.allocation.request_controller import Control, Situation, look
+from vpp.dispatch.allocation.situation import Control, Situation, look
 from vpp.dispatch.allocation.tracking_controller import Tracking
-from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads
+from vpp.dispatch.commands.due_commands import Wanted
+from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
+from vpp.dispatch.record import Record
+from vpp.dispatch.regulation.between_cycles import BetweenCycles, Moves
 from vpp.dispatch.regulation.follower import Followed
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio
-from vpp.dispatch.regulation.steering import BetweenCycles, Told, reservation_of, steering_of, told_in_cycle
-from vpp.dispatch.requests.book import Record, RequestBook
+from vpp.dispatch.regulation.steering import cycle_setpoints_kw, regulation_control, reservation_of
+from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
+from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
@@ -28,18 +33,18 @@ from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 
 class RegulationControl:
-    """Follows the signals of all requests for regulation.
+    """Control of all requests for regulation.
 
     Args:
-        book: Where the requests are.
+        book: The requests.
         index: The fleet.
-        settings: What the guard goes by.
+        settings: Of the fast loop.
         record: Takes the journal entries.
-        roster: Who holds what; brought up to date.
-        outbox: Where commands go out.
+        assignments: State of the rows.
+        outbox: Takes what is wanted between two cycles.
 
     Attributes:
-        desk: Signals, and how each request stands.
+        portfolio: Signals, and how each request stands.
     """
 
     def __init__(
@@ -49,66 +54,65 @@ class RegulationControl:
         settings: DispatchSettings,
         record: Record,
         *,
-        roster: RosterTable,
+        assignments: Assignments,
         outbox: Outbox,
     ) -> None:
-        self.desk = RegulationPortfolio(book, index, record, dispatch=settings)
-        self._book, self._settings, self._roster, self._outbox = book, settings, roster, outbox
-        self._reckoned: AccountedLoad | None = None
+        self.portfolio = RegulationPortfolio(book, index, record, dispatch=settings)
+        self._book, self._settings, self._assignments, self._outbox = book, settings, assignments, outbox
+        self._accounted: AccountedLoad | None = None
         self._followed: dict[str, tuple[int, Followed]] = {}
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
         """Take a larger fleet; signals are followed again from the next full cycle on."""
-        self.desk.resize(index)
+        self.portfolio.resize(index)
         self._followed.clear()
-        self._between = BetweenCycles(index, self._settings, self._roster)
+        self._between = BetweenCycles(index, self._settings, self._assignments)
 
     @property
     def following(self) -> bool:
-        """A signal is followed, so that there is something to do between two cycles."""
+        """Whether a signal is followed, so that there is something to do between two cycles."""
         return self._between.state is not None
 
-    def begin(self, reckoned: AccountedLoad) -> None:
-        """Begin a full cycle in which every row counts for what was ``reckoned``."""
+    def begin(self, accounted: AccountedLoad) -> None:
+        """Begin a full cycle with the load every row is accounted with."""
         self._followed.clear()
-        self._reckoned = reckoned
+        self._accounted = accounted
 
-    def steer(self, s: Situation, memory: Tracking, shed_s: FloatArray) -> Control:
-        """Return how a request for regulation stands, its rows moved to what its signal asks now.
+    def control(self, s: Situation, memory: Tracking, shed_s: FloatArray) -> Control:
+        """Return the control of a request for regulation, its rows moved to what its signal asks now.
 
         Args:
             s: The situation.
             memory: Of the request.
             shed_s: How long each row was shed lately, shape ``(n_resources,)``.
         """
-        seen, name, now_s = look(s), s.request.id, s.state.at_s
-        asked_kw, told = 0.0, np.full(len(s.state), np.nan)
-        if self.desk.is_due(s.request, now_s):
-            reservation = reservation_of(s, seen, shed_s)._replace(reckoned=self._reckoned)
-            moved = self.desk.follow(name, s.state, reservation)
-            asked_kw = moved.asked_kw
-            told = told_in_cycle(self.desk.follower(name), moved, reservation)
-            self._followed[name] = (s.number, moved)
-        result = steering_of(s, seen, memory, told, asked_kw)
+        seen, name, state = look(s), s.request.id, s.picture.state
+        asked_kw, setpoint = 0.0, np.full(len(state), np.nan)
+        if self.portfolio.is_due(s.request, s.at_s):
+            reservation = reservation_of(s, seen, shed_s, self._accounted)
+            followed = self.portfolio.follow(name, state, reservation)
+            asked_kw = followed.asked_kw
+            setpoint = cycle_setpoints_kw(self.portfolio.follower(name), followed, reservation)
+            self._followed[name] = (s.number, followed)
+        result = regulation_control(s, seen, memory, setpoint, asked_kw)
         if s.phase is Phase.HOLDING:
-            self.desk.note(name, now_s, asked_kw, result.baseline_kw - result.measured_kw)
+            self.portfolio.note(name, s.at_s, asked_kw, result.baseline_kw - result.measured_kw)
         return result
 
     def follows(self, rows: RowArray) -> BoolArray:
         """Return which of ``rows`` follow a signal: their newest value replaces one that is under way."""
-        return np.isin(self._roster.owner[rows], [number for number, _ in self._followed.values()])
+        return np.isin(self._assignments.columns.owner[rows], [number for number, _ in self._followed.values()])
 
-    def end(self, state: FleetState, load_kw: FloatArray, least_load_kw: FloatArray) -> None:
-        """Take what the full cycle has come to.
+    def end(self, state: FleetState, loads: FeederLoads) -> None:
+        """End a full cycle.
 
         Args:
             state: Its snapshot.
-            load_kw: The most every transformer is then expected to carry, shape ``(n_transformers,)``.
-            least_load_kw: And the least.
+            loads: Of every transformer once its setpoints have taken effect.
         """
-        self.desk.forget(self._followed)
-        self._between.begin(state, load_kw, self._followed, least_load_kw)
+        self.portfolio.forget(self._followed)
+        self._between.begin(state, loads, self._followed)
 
     def tick(self, now_s: float, *, default_kw: FloatArray, lease_s: FloatArray) -> SetpointBatch:
         """Follow the signals by the last cycle's picture; return the commands that are due, journalled already.
@@ -119,33 +123,30 @@ class RegulationControl:
             lease_s: Length of every row's lease, likewise.
         """
         state = self._between.state
-        parts = [] if state is None else self._parts(now_s)
-        told, source, last_s = self._together(parts)
+        moves, source, last_s = self._together([] if state is None else self._moves(now_s))
         # The journal and the outbox want rows rising; requests of different areas share none.
-        order = np.argsort(told.rows, kind="stable")
-        rows = told.rows[order]
-        return self._outbox.flush(
-            now_s,
+        order = np.argsort(moves.rows, kind="stable")
+        rows = moves.rows[order]
+        wanted = Wanted(
             rows=rows,
             default_kw=default_kw[rows],
-            dispatch_kw=told.power_kw[order],
+            dispatch_kw=moves.power_kw[order],
             until_s=np.minimum(now_s + lease_s[rows], last_s[order]),
-            free_kw=told.free_kw[order],
-            source=source[order],
             reachable=np.zeros(0, dtype=np.bool_) if state is None else state.connected[rows],
             urgent=np.ones(len(rows), dtype=np.bool_),
         )
+        return self._outbox.flush(now_s, wanted, Noted(moves.uncontrolled_kw[order], source[order]))
 
-    def _parts(self, now_s: float) -> list[tuple[str, Told]]:
-        moved = self.desk.tick(now_s)
-        return [(name, self._between.tell(name, self.desk.follower(name), moves)) for name, moves in moved.items()]
+    def _moves(self, now_s: float) -> list[tuple[str, Moves]]:
+        followed = self.portfolio.tick(now_s)
+        return [(name, self._between.move(name, self.portfolio.follower(name), one)) for name, one in followed.items()]
 
-    def _together(self, parts: Sequence[tuple[str, Told]]) -> tuple[Told, RowArray, FloatArray]:
-        """Return what is told to all rows, the code of who asks each, and the end of its last lease."""
-        nothing = Told(np.empty(0, dtype=np.int32), np.empty(0), np.empty(0))
-        columns = zip(nothing, *(told for _, told in parts), strict=True)
-        rows, power_kw, free_kw = (np.concatenate(column) for column in columns)
-        sizes = [len(told.rows) for _, told in parts]
+    def _together(self, parts: Sequence[tuple[str, Moves]]) -> tuple[Moves, RowArray, FloatArray]:
+        """Return the moves of all requests, the code of who asks for each, and the end of its last lease."""
+        nothing = Moves(np.empty(0, dtype=np.int32), np.empty(0), np.empty(0))
+        columns = zip(nothing, *(moves for _, moves in parts), strict=True)
+        rows, power_kw, uncontrolled_kw = (np.concatenate(column) for column in columns)
+        sizes = [len(moves.rows) for _, moves in parts]
         codes = np.array([self._outbox.source_code(name) for name, _ in parts], dtype=np.int32)
         ends_s = np.array([self._book.timetable(name).released_s for name, _ in parts], dtype=np.float64)
-        return Told(rows, power_kw, free_kw), np.repeat(codes, sizes), np.repeat(ends_s, sizes)
+        return Moves(rows, power_kw, uncontrolled_kw), np.repeat(codes, sizes), np.repeat(ends_s, sizes)

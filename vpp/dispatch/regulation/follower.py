@@ -1,22 +1,22 @@
 """Following a regulation signal between two full cycles of the fast loop.
 
-A follower holds the merit order of the rows that hold one request's reservation. A full cycle tells it what these rows
+A follower keeps the merit order of the rows that hold one request's reservation. A full cycle brings what these rows
 can take and what they would take without the signal (``refresh``); every few seconds it moves the sum of them to the
-base point less the signal (``tick``) and returns the rows that change. It narrows like everybody: the range of a row is
-what the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays inside
-the same share of its limit that the guard aims at.
+base point less the signal (``tick``) and returns the rows that change. It narrows like every stage: the range of a row
+is what the guard lets through, sessions that must not be reduced have no range, and every transformer's load stays
+inside the same share of its limit that the guard aims at.
 
 ::
 
-    engine.cycle ──► refresh(state, holding, base, kept) ─┐        setpoints_kw: the request's voice in a full cycle
-                                                          ├─► MeritOrder
-    signal ──► SignalBook.due_kw ──► tick(now, asked) ────┘        Followed: rows to look at now
+    full cycle ──► refresh(state, reservation) ──────────┐        setpoints_kw: the request's proposal in a full cycle
+                                                         ├─► MeritOrder
+    signal ──► AgcSignals.due_kw ──► tick(now, asked) ───┘        Followed: rows to move now
 
 Powers are net, load positive; the signal is positive where net load is to fall.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from optimizer.tracking.urgency import Wants, Weights, keys
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
+from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import rules_of
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
@@ -42,50 +44,61 @@ _SAME_KW = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDrift:
+    """Energy that stores take or give while they follow, given back slowly; chargers fetch theirs themselves.
+
+    Attributes:
+        time_s: Time constant in which it is given back.
+        ratio: Bound of the power that may cost, as a share of the reserved power.
+        spare_h: Hours of the reserved power that may be taken before any is given back: half of what backs it.
+    """
+
+    time_s: float = 3600.0
+    ratio: float = 0.02
+    spare_h: float = 0.125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowSettings:
-    """How a follower works.
+    """Settings of a follower.
 
     Attributes:
         horizon_s: Time in which a row is brought back to what it would have taken without the signal.
         margin_s: A session with less slack than this is not shed; covers refresh and commands.
         stay: Urgency of taking power already (`optimizer.tracking.urgency`).
-        burden: Urgency per unit of having been shed lately.
+        shed: Urgency per unit of having been shed lately.
         patience_kw: What a transformer's rows may be apart before they are moved.
-        reaction_s: Usual time from telling a device to its meter showing it; on top of the age of its sample.
+        reaction_s: Usual time from a command to the meter that shows it; on top of the age of its sample.
         meter_s: Time constant in which the meters' difference is believed; above the age of their samples.
         correction_ratio: Bound of that correction, as a share of the reserved power: chargers that were throttled make
             good what their sessions' baselines take as taken, and others have to give as much.
-        drift_s: Time constant in which energy that stores took is given back; chargers fetch theirs themselves.
-        drift_ratio: Bound of what that may cost, as a share of the reserved power.
-        spare_h: Hours of the reserved power that may be taken before any is given back: half of what backs it.
+        drift: Energy of stores.
     """
 
     horizon_s: float = 900.0
     margin_s: float = 240.0
     stay: float = 0.3
-    burden: float = 0.05
+    shed: float = 0.05
     patience_kw: float = 40.0
     reaction_s: float = 6.0
     meter_s: float = 120.0
     correction_ratio: float = 0.15
-    drift_s: float = 3600.0
-    drift_ratio: float = 0.02
-    spare_h: float = 0.125
+    drift: StoreDrift = field(default_factory=StoreDrift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """What one tick changed.
+    """Moves of one tick.
 
     Attributes:
         rows: Rows with a new power, each once, shape ``(r,)``.
         power_kw: Their powers, net, load positive, shape ``(r,)``.
-        wait: Rows to be told only when the others have moved: on the way a limit could be passed, shape ``(r,)``.
+        wait: Rows to be commanded only when the others have moved: on the way a limit could be passed, ``(r,)``.
         base_kw: Sum of the rows without the signal.
         asked_kw: Change asked, positive where net load is to fall.
-        told_kw: Change told; differs where the live range ends, and by the two small corrections.
-        up_kw: Further fall that could be told now.
-        down_kw: Further rise that could be told now.
+        commanded_kw: Change commanded; differs where the live range ends, and by the two small corrections.
+        up_kw: Further fall that could be commanded now.
+        down_kw: Further rise that could be commanded now.
     """
 
     rows: RowArray
@@ -93,7 +106,7 @@ class Followed:
     wait: BoolArray
     base_kw: float
     asked_kw: float
-    told_kw: float
+    commanded_kw: float
     up_kw: float
     down_kw: float
 
@@ -102,14 +115,14 @@ class Followed:
 
 
 class RegulationFollower:
-    """Follows the signal of one request.
+    """Follower of one request's signal.
 
     Args:
         capacity_kw: Power reserved in each direction.
         tree: The transformers above the fleet.
         index: The fleet.
-        dispatch: What the guard goes by.
-        settings: How it follows.
+        dispatch: Settings the guard goes by.
+        settings: Of the follower.
 
     Raises:
         InputError: No capacity.
@@ -127,7 +140,7 @@ class RegulationFollower:
         if not capacity_kw > 0.0:
             raise InputError("capacity_kw", capacity_kw, "a power above 0")
         s = self._settings = settings or FollowSettings()
-        self._dispatch, self._tree = dispatch, tree
+        self._aim_ratio, self._rules, self._tree = dispatch.caps.aim_ratio, rules_of(dispatch), tree
         self._halves = TwoSided(index.is_class(*STORING) & (index.nameplate.p_min_kw < 0.0))
         both = len(self._halves)
         self._order = MeritOrder(
@@ -143,7 +156,7 @@ class RegulationFollower:
         )
         self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
         self._drift = NeutralDrift(
-            time_s=s.drift_s, most_kw=s.drift_ratio * capacity_kw, spare_kwh=s.spare_h * capacity_kw
+            time_s=s.drift.time_s, most_kw=s.drift.ratio * capacity_kw, spare_kwh=s.drift.spare_h * capacity_kw
         )
         self._ahead_kwh = np.zeros(len(index))
         self._ev = index.is_class(ResourceClass.EV)
@@ -159,23 +172,23 @@ class RegulationFollower:
 
     @property
     def power_kw(self) -> FloatArray:
-        """What every row that takes part was told, NaN elsewhere, shape ``(n_resources,)``."""
+        """Power commanded to every row that takes part, NaN elsewhere, shape ``(n_resources,)``."""
         return np.where(self._taking, self._halves.power_kw(self._order.power_kw), np.nan)
 
     def setpoints_kw(self, rows: RowArray, held: BoolArray) -> FloatArray:
-        """Return what ``rows`` need to be told, NaN for those that are to be free, shape ``(len(rows),)``.
+        """Return the setpoints of ``rows``, NaN for those that are to be free, shape ``(len(rows),)``.
 
         A charger that may take all it would take is free, and so is a store that stays on its plan, unless it was
-        commanded already: like that it is at hand and needs no release for every change of sign.
+        commanded already: so it stays assigned and needs no release for every change of sign.
 
         Args:
             rows: Rows, shape ``(r,)``.
             held: Which of them have a setpoint of this request, shape ``(r,)``.
         """
-        told = self._halves.told_kw(rows.astype(np.int64), self._order)
-        at_top = self._ev[rows] & (told >= self._top_kw[rows] - _SAME_KW)
-        at_rest = ~self._ev[rows] & ~held & (np.abs(told - self._base_rows_kw[rows]) <= _SAME_KW)
-        return np.where(self._taking[rows] & ~at_top & ~at_rest, told, np.nan)
+        setpoint = self._halves.told_kw(rows.astype(np.int64), self._order)
+        at_top = self._ev[rows] & (setpoint >= self._top_kw[rows] - _SAME_KW)
+        at_rest = ~self._ev[rows] & ~held & (np.abs(setpoint - self._base_rows_kw[rows]) <= _SAME_KW)
+        return np.where(self._taking[rows] & ~at_top & ~at_rest, setpoint, np.nan)
 
     def base_kw(self, rows: RowArray) -> FloatArray:
         """Return what ``rows`` take without the signal, NaN for those that take no part, shape ``(len(rows),)``."""
@@ -187,36 +200,11 @@ class RegulationFollower:
         low, high = self._order.range_kw
         return self._base_kw - low, high - self._base_kw
 
-    def refresh(
-        self,
-        state: FleetState,
-        *,
-        holding: BoolArray,
-        base_kw: FloatArray,
-        held_kw: FloatArray,
-        kept: BoolArray,
-        pinned: BoolArray,
-        burden: FloatArray,
-        answered_kw: float = float("nan"),
-        reckoned: AccountedLoad | None = None,
-    ) -> None:
-        """Take a full cycle's picture.
-
-        Args:
-            state: The snapshot.
-            holding: Rows that hold the reservation, shape ``(n_resources,)``.
-            base_kw: What each would take without the signal: its plan, for chargers its free power; NaN leaves the row
-                out.
-            held_kw: What each holds for the request at present, NaN for nothing, shape ``(n_resources,)``.
-            kept: Sessions that must not be reduced.
-            pinned: Rows that take no command at present: what their meters show is counted, others make up for it.
-            burden: Who was shed lately, 0 for nobody, shape ``(n_resources,)``.
-            answered_kw: Change of net load as it is settled, positive where it fell; NaN where it is not known, then
-                the rows' own meters against their base count.
-            reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
-        """
-        taking = self._able(state, holding, base_kw)
-        low, high = self._ranges(state, taking, base_kw, kept)
+    def refresh(self, state: FleetState, reservation: Reservation) -> None:
+        """Take the snapshot of a full cycle, and the rows that hold the reservation in it."""
+        base_kw, held_kw, pinned = reservation.base_kw, reservation.held_kw, reservation.pinned
+        taking = self._able(state, reservation.holding, base_kw)
+        low, high = self._ranges(state, taking, base_kw, reservation.kept)
         low, high = np.where(pinned & taking, state.power_kw, low), np.where(pinned & taking, state.power_kw, high)
         elapsed_s = 0.0 if np.isnan(self._seen_s) else max(state.at_s - self._seen_s, 0.0)
         self._seen_s = state.at_s
@@ -225,11 +213,12 @@ class RegulationFollower:
         self._taking, self._top_kw, self._width_kw = taking, high, np.where(taking, high - low, 0.0)
         self._base_rows_kw = np.where(taking, base_kw, np.nan)
         self._base_kw = float(np.where(pinned, base_kw, np.clip(base_kw, low, high))[taking].sum())
-        self._limit(no_doubt(state.power_kw) if reckoned is None else reckoned, taking)
+        accounted = reservation.accounted
+        self._limit(no_doubt(state.power_kw) if accounted is None else accounted, taking)
         self._halves.put(np.arange(len(state)), low, high, self._offers.low_kw, self._offers.high_kw)
-        self._key(state, burden)
+        self._key(state, reservation.shed)
         self._order.refresh(self._offers)
-        self._measure(state, taking, answered_kw, elapsed_s)
+        self._measure(state, taking, reservation.answered_kw, elapsed_s)
 
     def tick(self, now_s: float, asked_kw: float) -> Followed:
         """Move the rows to the base point less ``asked_kw``, and return those that change.
@@ -251,7 +240,7 @@ class RegulationFollower:
             wait=moves.wait,
             base_kw=self._base_kw,
             asked_kw=asked_kw,
-            told_kw=self._base_kw - moves.total_kw,
+            commanded_kw=self._base_kw - moves.total_kw,
             up_kw=moves.total_kw - low,
             down_kw=high - moves.total_kw,
         )
@@ -276,14 +265,14 @@ class RegulationFollower:
         index, ev = state.index, state.index.is_class(ResourceClass.EV)
         least = np.where(ev, index.nameplate.floor_kw, index.nameplate.p_min_kw)
         most = np.where(ev, np.minimum(index.nameplate.p_max_kw, base_kw), index.nameplate.p_max_kw)
-        low = clamp(state, np.where(taking, least, np.nan), kept, self._dispatch)
-        high = clamp(state, np.where(taking, most, np.nan), kept, self._dispatch)
+        low = clamp(state, np.where(taking, least, np.nan), kept, self._rules)
+        high = clamp(state, np.where(taking, most, np.nan), kept, self._rules)
         # The guard's range of a charger that is kept is its default, which is a ceiling; it takes what it takes.
         stay = np.where(ev, np.where(taking, base_kw, np.nan), np.clip(base_kw, np.fmin(low, high), high))
         return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)
 
     def _meet(self, taking: BoolArray, power_kw: FloatArray) -> None:
-        """Take rows that join for being where they are already, so that only those that move are told."""
+        """Take rows that join as being where they are already, so that only those that move are commanded."""
         joining = np.flatnonzero(taking & ~self._taking)
         ids = self._halves.halves_of(joining)
         self._order.believe(ids, self._halves.part_kw(ids, power_kw))
@@ -294,22 +283,22 @@ class RegulationFollower:
         self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_s / SECONDS_PER_HOUR
         self._ahead_kwh[~taking] = 0.0
 
-    def _limit(self, reckoned: AccountedLoad, taking: BoolArray) -> None:
+    def _limit(self, accounted: AccountedLoad, taking: BoolArray) -> None:
         """Give the order the limits the guard aims at, and what flows through the nodes without its rows.
 
         What is in doubt counts with its most against import and with its least against export.
         """
-        tree, ratio = self._tree, self._dispatch.cap_ratio
-        loads = tree.loads_kw(np.where(taking, 0.0, reckoned.most_kw))
+        tree, ratio = self._tree, self._aim_ratio
+        loads = tree.loads_kw(np.where(taking, 0.0, accounted.most_kw))
         lower = -ratio * tree.export_kw
-        if reckoned.doubtful:
-            lower = lower + loads - tree.loads_kw(np.where(taking, 0.0, reckoned.least_kw))
+        if accounted.doubtful:
+            lower = lower + loads - tree.loads_kw(np.where(taking, 0.0, accounted.least_kw))
         own = loads.copy()
         below = np.flatnonzero(tree.parent >= 0)
         np.subtract.at(own, tree.parent[below], loads[below])
         self._order.limit(lower_kw=lower, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
 
-    def _key(self, state: FleetState, burden: FloatArray) -> None:
+    def _key(self, state: FleetState, shed: FloatArray) -> None:
         """Write the keys of all halves."""
         s, spread = self._settings, self._halves.spread
         due = self._base_rows_kw * s.horizon_s / SECONDS_PER_HOUR - self._ahead_kwh
@@ -320,15 +309,15 @@ class RegulationFollower:
             spread(due),
             spread(slack),
             self._order.power_kw,
-            spread(np.asarray(burden, dtype=np.float64)),
+            spread(np.asarray(shed, dtype=np.float64)),
         )
-        weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.burden)
+        weights = Weights(margin_s=s.margin_s, stay=s.stay, burden=s.shed)
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
     def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
         """Compare the meters with what was due when they were read, or the correction would chase the signal.
 
-        With what was due, not with what was told, or it would chase itself.
+        With what was due, not with what was commanded, or it would chase itself.
         """
         own_kw = self._base_kw - float(state.power_kw[taking].sum())
         answered_kw = own_kw if np.isnan(settled_kw) else settled_kw

@@ -1,23 +1,24 @@
-"""All requests for regulation at once: their signals, their followers, and what the loop asks of them.
+"""Portfolio of all requests for regulation: their signals, their followers, and how each stands.
 
 ::
 
-    PUT …/signal ─► take ─► SignalBook ───────────────┐
-    full cycle   ─► follow (who holds, base, kept) ───┴─► one RegulationFollower a request ─► rows to tell
-    between two  ─► tick ─────────────────────────────┘
+    PUT …/signal ─► take ─► AgcSignals ──────┐
+    full cycle   ─► follow (reservation) ────┴─► one RegulationFollower a request ─► rows to move
+    between two  ─► tick ────────────────────┘
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.flexibility.accounted_load import AccountedLoad
+from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.agc_signal import AgcSignals, SignalRules, clock_words
 from vpp.dispatch.regulation.follower import Followed, FollowSettings, RegulationFollower
-from vpp.dispatch.requests.book import Record, RequestBook
+from vpp.dispatch.regulation.reservation import Reservation
+from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
@@ -26,7 +27,7 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import FloatArray
 
 _TAKING = (
     RequestState.ACCEPTED,
@@ -40,33 +41,9 @@ _FOLLOWED = (Phase.HOLDING, Phase.RELEASING)
 """While it is released, what was asked last fades away."""
 
 
-class Reservation(NamedTuple):
-    """Who holds a request's reservation; shape ``(n_resources,)`` each.
-
-    Attributes:
-        holding: Rows that may be moved.
-        base_kw: What each would take without the signal, load positive, NaN where unknown.
-        held_kw: What each holds for the request at present, NaN for nothing.
-        kept: Sessions that must not be reduced.
-        pinned: Rows that take no command at present.
-        burden: Who was shed lately, 0 for nobody.
-        answered_kw: Change of net load as it is settled, positive where it fell; NaN without a baseline.
-        reckoned: What every row counts for in the transformers' loads; ``None`` for what its meter shows.
-    """
-
-    holding: BoolArray
-    base_kw: FloatArray
-    held_kw: FloatArray
-    kept: BoolArray
-    pinned: BoolArray
-    burden: FloatArray
-    answered_kw: float = float("nan")
-    reckoned: AccountedLoad | None = None
-
-
 @dataclass(slots=True)
-class _Past:
-    """What was asked and what the meters answered, cycle by cycle; positive where net load falls."""
+class _History:
+    """Change asked and change metered, cycle by cycle; positive where net load falls."""
 
     at_s: list[float] = field(default_factory=list)
     asked_kw: list[float] = field(default_factory=list)
@@ -84,12 +61,12 @@ class RegulationPortfolio:
     """Signals and followers of every request for regulation.
 
     Args:
-        book: Where the requests are.
+        book: The requests.
         index: The fleet.
         record: Takes the journal entries.
-        dispatch: What the guard goes by.
-        follow: How the followers work.
-        rules: What signals are taken.
+        dispatch: Settings the guard goes by.
+        follow: Of the followers.
+        rules: Of the signals.
     """
 
     def __init__(
@@ -106,7 +83,7 @@ class RegulationPortfolio:
         self._signals = AgcSignals(record, rules)
         self._followers: dict[str, RegulationFollower] = {}
         self._last: dict[str, Followed] = {}
-        self._past: dict[str, _Past] = {}
+        self._history: dict[str, _History] = {}
         self._index = index
         self._tree: FeederTree | None = None
 
@@ -156,21 +133,11 @@ class RegulationPortfolio:
         return self._signals.due_kw(request_id, now_s) * timetable.release_share(now_s)
 
     def follow(self, request_id: str, state: FleetState, reservation: Reservation) -> Followed:
-        """Take a full cycle's picture of one request's rows and move them to what is asked now."""
+        """Take a full cycle's reservation of one request, and return the moves to what is asked now."""
         follower = self._followers.get(request_id)
         if follower is None:
             follower = self._followers[request_id] = self._new(self._book.get(request_id))
-        follower.refresh(
-            state,
-            holding=reservation.holding,
-            base_kw=reservation.base_kw,
-            held_kw=reservation.held_kw,
-            kept=reservation.kept,
-            pinned=reservation.pinned,
-            burden=reservation.burden,
-            answered_kw=reservation.answered_kw,
-            reckoned=reservation.reckoned,
-        )
+        follower.refresh(state, reservation)
         return self._moved(request_id, state.at_s)
 
     def forget(self, running: Collection[str]) -> None:
@@ -179,7 +146,7 @@ class RegulationPortfolio:
             del self._followers[ended]
 
     def tick(self, now_s: float) -> Mapping[str, Followed]:
-        """Move every follower to what its signal asks now; return what changed by request id."""
+        """Return the moves of every follower to what its signal asks now, by request id."""
         return {request_id: self._moved(request_id, now_s) for request_id in self._followers}
 
     def follower(self, request_id: str) -> RegulationFollower:
@@ -187,8 +154,8 @@ class RegulationPortfolio:
         return self._followers[request_id]
 
     def note(self, request_id: str, at_s: float, asked_kw: float, answered_kw: float) -> None:
-        """Remember what was asked and what the meters showed, both positive where net load falls."""
-        self._past.setdefault(request_id, _Past()).add(at_s, asked_kw, answered_kw)
+        """Add a cycle to a request's history, both positive where net load falls."""
+        self._history.setdefault(request_id, _History()).add(at_s, asked_kw, answered_kw)
 
     def standing(self, request_id: str, now_s: float) -> RegulationStanding:
         """Return how a request stands.
@@ -200,22 +167,22 @@ class RegulationPortfolio:
         request = self._book.get(request_id)
         if request.draft.product is not Product.REGULATION or request.accepted_kw is None:
             raise ConflictError(f"request {request_id} is no accepted request for regulation")
-        last, past = self._last.get(request_id), self._past.get(request_id, _Past())
+        last, history = self._last.get(request_id), self._history.get(request_id, _History())
         return RegulationStanding(
             request_id=request_id,
             capacity_kw=request.accepted_kw,
             signal_at_s=self._signals.last_at_s(request_id),
             asked_kw=self.asked_kw(request_id, now_s),
-            told_kw=np.nan if last is None else last.told_kw,
+            told_kw=np.nan if last is None else last.commanded_kw,
             up_kw=np.nan if last is None else last.up_kw,
             down_kw=np.nan if last is None else last.down_kw,
-            time_s=np.array(past.at_s),
-            signal_kw=np.array(past.asked_kw),
-            response_kw=np.array(past.answered_kw),
+            time_s=np.array(history.at_s),
+            signal_kw=np.array(history.asked_kw),
+            response_kw=np.array(history.answered_kw),
         )
 
     def restore(self, entries: Iterable[JournalEntry], tracking: str | None = None) -> None:
-        """Rebuild signals and past from the journal; the followers find the fleet again in the next full cycle.
+        """Rebuild signals and history from the journal; the followers find the fleet again in the next full cycle.
 
         Args:
             entries: The journal.
@@ -243,7 +210,7 @@ class RegulationPortfolio:
     def _new(self, request: DispatchRequest) -> RegulationFollower:
         self._tree = self._tree or FeederTree(self._index)
         return RegulationFollower(
-            # Whoever was stopped keeps what was reserved until it is released.
+            # A request that was stopped keeps its reservation until it is released.
             capacity_kw=request.accepted_kw or request.draft.target_kw,
             tree=self._tree,
             index=self._index,
@@ -258,7 +225,7 @@ def sign_of(request: DispatchRequest) -> float:
 
 
 def _capacity_kw(request: DispatchRequest) -> float:
-    """Return what is reserved; raises ConflictError where no signal is taken."""
+    """Return the reserved power; raises ConflictError where no signal is taken."""
     if request.draft.product is not Product.REGULATION:
         raise ConflictError(f"request {request.id} is for {request.draft.product.value}: it follows no signal")
     if request.state not in _TAKING or request.accepted_kw is None:

@@ -1,34 +1,87 @@
-"""The book of requests: who asked what, what was promised, and where each stands.
+"""Requests as dispatchers and the service act on them: submit, quote, accept, cancel, verify.
 
-Its parts are the register (`vpp.dispatch.requests.register`), the phases reached by the clock
-(`vpp.dispatch.requests.progress`) and changes under way (`vpp.dispatch.requests.revisions`); here is what dispatchers
-and the service do with a request.
+Its parts are the register (`vpp.dispatch.requests.register`), progress by the clock
+(`vpp.dispatch.requests.progress`) and revisions (`vpp.dispatch.requests.revisions`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from vpp.dispatch.requests.progress import window_of
-from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, Record, S, was
-from vpp.dispatch.requests.revisions import RevisableRequests, commitment
+from vpp.dispatch.record import Record
+from vpp.dispatch.requests.phases import PhaseTimes
+from vpp.dispatch.requests.progress import RequestProgress, window_of
+from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, RequestRegister, S, was
+from vpp.dispatch.requests.revisions import RequestRevisions, commitment
 from vpp.dispatch.requests.validation import check_draft
+from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Shortfall, Transition
 
-__all__ = ["ALLOWED", "REVISION", "SHORTFALL", "TRANSITION", "Record", "RequestBook"]
+__all__ = ["ALLOWED", "REVISION", "SHORTFALL", "TRANSITION", "RequestBook"]
 _ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})
-"""What takes a commitment back: after it no acceptance counts any more."""
+"""States that take a commitment back: after them no acceptance counts any more."""
 _BEFORE_RAMP = (S.SUBMITTED, S.QUOTED, S.ACCEPTED, S.SCHEDULED, S.PRECONDITIONING)
 _STOPPING = (S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED, S.RELEASING, S.REBOUND_WATCH)
 
 
-class RequestBook(RevisableRequests):
-    """Everything that is done with requests."""
+class RequestBook:
+    """Acts on requests.
+
+    Args:
+        record: Takes the journal entries.
+        rules: Lengths of phases, and bounds of what may be asked.
+
+    Attributes:
+        revisions: Changes of committed requests.
+    """
+
+    def __init__(self, record: Record, rules: RequestRules) -> None:
+        self._limits = rules.limits
+        self._register = RequestRegister(record)
+        self._progress = RequestProgress(self._register, rules.phases)
+        self.revisions = RequestRevisions(self._register, self._progress, rules.limits)
+
+    def get(self, request_id: str) -> DispatchRequest:
+        """Return one request; raises UnknownIdError."""
+        return self._register.get(request_id)
+
+    def all(self) -> Sequence[DispatchRequest]:
+        """Return every request, newest first."""
+        return self._register.all()
+
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Rebuild the requests from the journal; entries of other kinds are passed over."""
+        self._register.restore(entries)
+
+    def timetable(self, request_id: str) -> PhaseTimes:
+        """Return when each phase of a request begins."""
+        return self._progress.timetable(request_id)
+
+    def timetable_of(self, draft: RequestDraft, now: datetime) -> PhaseTimes:
+        """Return when each phase of a draft would begin if it were accepted now."""
+        return self._progress.timetable_of(draft, now)
+
+    def running(self, now_s: float) -> Sequence[DispatchRequest]:
+        """Return the committed or stopped requests whose rebound watch is not over, oldest first."""
+        return self._progress.running(now_s)
+
+    def given(self, now_s: float) -> Sequence[DispatchRequest]:
+        """Return the requests of which nothing more is due by ``now_s``, oldest first."""
+        return self._progress.given(now_s)
+
+    def advance(self, now_s: float) -> list[Transition]:
+        """Make every transition the phases ask for by ``now_s``; calling again changes nothing."""
+        return self._progress.advance(now_s)
+
+    def flag(self, request_id: str, shortfall: Shortfall | None, now_s: float) -> DispatchRequest:
+        """Set, change or clear the shortfall flag of a ramping or holding request."""
+        return self._progress.flag(request_id, shortfall, now_s)
 
     def check(self, draft: RequestDraft, *, now: datetime, known_areas: Collection[str]) -> None:
-        """Refuse a draft that makes no sense, whatever could be quoted; raises InputError, UnknownIdError."""
-        check_draft(draft, now=now, known_areas=known_areas, settings=self._settings)
+        """Refuse an invalid draft, whatever could be quoted; raises InputError, UnknownIdError."""
+        check_draft(draft, now=now, known_areas=known_areas, limits=self._limits)
 
     def submit(
         self, draft: RequestDraft, *, key: str | None, actor: str, now: datetime, known_areas: Collection[str]
@@ -36,15 +89,15 @@ class RequestBook(RevisableRequests):
         """Take a draft and return its request; the flag is false where ``key`` was seen before.
 
         Raises:
-            InputError: A field makes no sense, or what is asked is promised to another request already.
+            InputError: A field is out of range, or the power is promised to another request already.
             UnknownIdError: There is no such area.
             ConflictError: ``key`` was used for another draft.
         """
-        seen = None if key is None else self._asked.get(key)
-        if seen is not None:
-            return self._repeated(key, seen, draft), False
+        known = self._register.repeated(key, draft)
+        if known is not None:
+            return known, False
         self.check(draft, now=now, known_areas=known_areas)
-        number = len(self._requests) + 1
+        number = len(self._register) + 1
         request = DispatchRequest(
             id=f"req-{now.timestamp():.0f}-{number}",
             draft=draft,
@@ -52,10 +105,10 @@ class RequestBook(RevisableRequests):
             created_at=now,
             idempotency_key=key,
         )
-        rival = self._rival(request)
+        rival = self._progress.rival(request)
         if rival is not None:
             raise InputError("start_at", draft.start_at.isoformat(), f"a time that does not overlap {window_of(rival)}")
-        return self._enter(request, S.SUBMITTED, actor=actor, at=now, reason="submitted"), True
+        return self._register.enter(request, S.SUBMITTED, actor=actor, at=now, reason="submitted"), True
 
     def quoted(self, request_id: str, quote: Quote, now: datetime) -> DispatchRequest:
         """Attach our answer; a request that is quoted already is quoted anew.
@@ -64,7 +117,7 @@ class RequestBook(RevisableRequests):
             ConflictError: The request is beyond quoting.
         """
         request = self.get(request_id)
-        return self._move(request, S.QUOTED, actor=SERVICE, at=now, reason=quote.verdict.value, quote=quote)
+        return self._register.move(request, S.QUOTED, actor=SERVICE, at=now, reason=quote.verdict.value, quote=quote)
 
     def accept(
         self,
@@ -94,42 +147,42 @@ class RequestBook(RevisableRequests):
         """
         request = self.get(request_id)
         reason = "quote accepted" if offer is None else f"counter-offer {offer} accepted"
-        self._check_key(key, request_id, reason)
+        self._register.check_key(key, request_id, reason)
         if _stands(request, reason):
             return request
         quote = self._open_quote(request, now)
         changes = commitment(request, quote, offer)
-        self._check_promise(replace(request, **changes), now)
+        self._progress.check_promise(replace(request, **changes), now)
         if reserve is not None:
             reserve(replace(request, **changes))
-        accepted = self._move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
-        return self._move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
+        accepted = self._register.move(request, S.ACCEPTED, actor=actor, at=now, reason=reason, key=key, **changes)
+        return self._register.move(accepted, S.SCHEDULED, actor=SERVICE, at=now, reason="reserved")
 
     def decline(
         self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
     ) -> DispatchRequest:
         """Turn a quote down; repeating changes nothing."""
-        self._check_key(key, request_id, S.DECLINED)
-        self._follow(self.get(request_id), now.timestamp())
+        self._register.check_key(key, request_id, S.DECLINED)
+        self._progress.follow(self.get(request_id), now.timestamp())
         request = self.get(request_id)
         if request.state is S.DECLINED:
             return request
-        return self._move(request, S.DECLINED, actor=actor, at=now, reason=reason, key=key)
+        return self._register.move(request, S.DECLINED, actor=actor, at=now, reason=reason, key=key)
 
     def fail(self, request_id: str, *, reason: str, now: datetime) -> DispatchRequest:
-        """Give a request up; what is in force goes back through the release."""
-        return self._move(self.get(request_id), S.FAILED, actor=SERVICE, at=now, reason=reason)
+        """End a request as failed; what is in force is withdrawn through the release."""
+        return self._register.move(self.get(request_id), S.FAILED, actor=SERVICE, at=now, reason=reason)
 
     def supersede(
         self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
     ) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through the release; repeating changes nothing."""
-        self._check_key(key, request_id, S.SUPERSEDED)
-        self._follow(self.get(request_id), now.timestamp())
+        self._register.check_key(key, request_id, S.SUPERSEDED)
+        self._progress.follow(self.get(request_id), now.timestamp())
         request = self.get(request_id)
         if was(request, S.SUPERSEDED):
             return request
-        return self._move(request, S.SUPERSEDED, actor=actor, at=now, reason=reason, key=key)
+        return self._register.move(request, S.SUPERSEDED, actor=actor, at=now, reason=reason, key=key)
 
     def cancel(
         self, request_id: str, *, actor: str, reason: str, now: datetime, key: str | None = None
@@ -139,13 +192,13 @@ class RequestBook(RevisableRequests):
         Raises:
             ConflictError: The request is over.
         """
-        self._check_key(key, request_id, S.CANCELLED)
-        self._follow(self.get(request_id), now.timestamp())
+        self._register.check_key(key, request_id, S.CANCELLED)
+        self._progress.follow(self.get(request_id), now.timestamp())
         request = self.get(request_id)
         if request.state in _STOPPING or was(request, S.ABORTED):
             return request
         to = S.CANCELLED if request.state in _BEFORE_RAMP else S.ABORTED
-        return self._move(request, to, actor=actor, at=now, reason=reason, key=key)
+        return self._register.move(request, to, actor=actor, at=now, reason=reason, key=key)
 
     def verified(self, request_id: str, *, now: datetime, reason: str = "provisional") -> DispatchRequest:
         """Note that delivery was measured; repeating changes nothing."""
@@ -159,24 +212,18 @@ class RequestBook(RevisableRequests):
         if request.quote is None or request.state is not S.QUOTED:
             raise ConflictError(f"request {request.id} is {request.state.value}; only a quoted one can be accepted")
         if now >= request.quote.expires_at:
-            self._expire(request, now)
+            self._progress.expire(request, now)
             raise ConflictError(f"the quote of request {request.id} expired at {request.quote.expires_at.isoformat()}")
         return request.quote
-
-    def _repeated(self, key: str | None, seen: tuple[str, RequestDraft], draft: RequestDraft) -> DispatchRequest:
-        request_id, asked = seen
-        if asked != draft:
-            raise ConflictError(f"idempotency key {key!r} was used for request {request_id} with another draft")
-        return self.get(request_id)
 
     def _once(self, request_id: str, to: RequestState, now: datetime, reason: str) -> DispatchRequest:
         request = self.get(request_id)
         if was(request, to):
             return request
-        return self._move(request, to, actor=SERVICE, at=now, reason=reason)
+        return self._register.move(request, to, actor=SERVICE, at=now, reason=reason)
 
 
 def _stands(request: DispatchRequest, reason: str) -> bool:
-    """Return whether exactly this was accepted, and nothing has taken it back."""
+    """Return whether exactly this was accepted, and no later state has taken it back."""
     accepted = any(t.to_state is S.ACCEPTED and t.reason == reason for t in request.history)
     return accepted and not any(t.to_state in _ENDED_EARLY for t in request.history)

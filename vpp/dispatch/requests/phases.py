@@ -1,10 +1,10 @@
-"""When each phase of a request begins, and how much is due at any instant."""
+"""Phases of a request, and the power due at any instant."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from vpp.dispatch.requests.target_course import Corner, course, due_at
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import PhaseLengths
 from vpp.domain.request import CITY, DispatchRequest, RequestState, Revision
 from vpp.domain.units import SECONDS_PER_MINUTE
 
@@ -24,7 +24,7 @@ COMMITTED = (
 
 
 class Phase(StrEnum):
-    """What the timetable says, whatever the request's state is called."""
+    """Phase by the clock, whatever the request's state is called."""
 
     WAITING = "waiting"
     PRECONDITIONING = "preconditioning"
@@ -61,24 +61,24 @@ class PhaseTimes:
     course: tuple[Corner, ...] = ()
 
     @classmethod
-    def of(cls, request: DispatchRequest, settings: DispatchSettings) -> "PhaseTimes":
-        """Return the timetable of an accepted request, or of a draft as it would run if accepted now."""
+    def of(cls, request: DispatchRequest, lengths: PhaseLengths) -> "PhaseTimes":
+        """Return the phases of an accepted request, or of a draft as it would run if accepted now."""
         draft = request.draft
         start_s, planned_end_s = draft.start_at.timestamp(), draft.end_at.timestamp()
-        minutes = settings.ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
+        minutes = lengths.ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
         ramp_s = min(start_s, max(start_s - minutes * SECONDS_PER_MINUTE, _accepted_s(request)))
         target_kw = draft.target_kw if request.accepted_kw is None else request.accepted_kw
         end_s = min(planned_end_s, max(_stopped_s(request), ramp_s))
-        released_s = end_s + settings.release_minutes * SECONDS_PER_MINUTE
+        released_s = end_s + lengths.release_minutes * SECONDS_PER_MINUTE
         changed = _changed(request)
         corners = course(changed, ramp_s=ramp_s, start_s=start_s, ramp_minutes=minutes) if changed else ()
         return cls(
-            precondition_s=ramp_s - settings.precondition_minutes * SECONDS_PER_MINUTE,
+            precondition_s=ramp_s - lengths.precondition_minutes * SECONDS_PER_MINUTE,
             ramp_s=ramp_s,
             start_s=start_s,
             end_s=end_s,
             released_s=released_s,
-            watched_s=released_s + settings.rebound_watch_minutes * SECONDS_PER_MINUTE,
+            watched_s=released_s + lengths.rebound_watch_minutes * SECONDS_PER_MINUTE,
             target_kw=target_kw,
             release_kw=due_at(corners, end_s) if corners else target_kw * _share(end_s, ramp_s, start_s),
             course=corners,
@@ -128,7 +128,7 @@ class PhaseTimes:
 
 
 def holds_power(request: DispatchRequest, timetable: PhaseTimes) -> bool:
-    """Return whether anything is promised to a request or still on its way back from it."""
+    """Return whether power is promised to a request, or not yet released from it."""
     if request.state in COMMITTED:
         return True
     accepted = any(t.to_state is RequestState.ACCEPTED for t in request.history)
@@ -142,7 +142,7 @@ def was_given(request: DispatchRequest, timetable: PhaseTimes, now_s: float) -> 
 
 
 def areas_overlap(one: str, other: str) -> bool:
-    """Return whether two areas share ground; the city holds every other."""
+    """Return whether two areas overlap; the city holds every other."""
     return one == other or CITY in (one, other)
 
 

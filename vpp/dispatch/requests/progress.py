@@ -1,10 +1,8 @@
-"""Where requests stand by the clock: their phases, what is due from them, and what they hold against each other."""
+"""Progress of requests by the clock: their phases, and the power they hold against each other."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
-from vpp.dispatch.requests.journal_codec import plain
 from vpp.dispatch.requests.phases import (
     COMMITTED,
     STOPPED,
@@ -15,7 +13,8 @@ from vpp.dispatch.requests.phases import (
     was_given,
     windows_overlap,
 )
-from vpp.dispatch.requests.register import SERVICE, SHORTFALL, RequestRegister, S
+from vpp.dispatch.requests.register import SERVICE, RequestRegister, S
+from vpp.dispatch.settings import PhaseLengths
 from vpp.domain.errors import ConflictError
 from vpp.domain.request import DispatchRequest, RequestDraft, Shortfall, Transition
 from vpp.domain.timegrid import instant
@@ -32,48 +31,52 @@ _ORDER = (S.SCHEDULED, *_STATE_OF.values())
 _FLAGGABLE = (S.RAMPING, S.HOLDING)
 
 
-class RequestProgress(RequestRegister):
-    """The rolls and the clock."""
+class RequestProgress:
+    """Progress of the requests of a register by the clock.
+
+    Args:
+        register: The requests.
+        lengths: Of their phases.
+    """
+
+    def __init__(self, register: RequestRegister, lengths: PhaseLengths) -> None:
+        self._register, self._lengths = register, lengths
 
     def timetable(self, request_id: str) -> PhaseTimes:
         """Return when each phase of a request begins."""
-        return PhaseTimes.of(self.get(request_id), self._settings)
+        return PhaseTimes.of(self._register.get(request_id), self._lengths)
 
     def timetable_of(self, draft: RequestDraft, now: datetime) -> PhaseTimes:
         """Return when each phase of a draft would begin if it were accepted now."""
-        return PhaseTimes.of(DispatchRequest(id="", draft=draft, state=S.SUBMITTED, created_at=now), self._settings)
+        return PhaseTimes.of(DispatchRequest(id="", draft=draft, state=S.SUBMITTED, created_at=now), self._lengths)
 
     def running(self, now_s: float) -> Sequence[DispatchRequest]:
         """Return the committed or stopped requests whose rebound watch is not over, oldest first."""
         return tuple(r for r, timetable in self._holding() if now_s < timetable.watched_s)
 
     def given(self, now_s: float) -> Sequence[DispatchRequest]:
-        """Return the requests for which all that was due has been given by ``now_s``, oldest first."""
-        return tuple(r for r in self._requests.values() if was_given(r, self.timetable(r.id), now_s))
-
-    def target_kw(self, request: DispatchRequest, now_s: float) -> float:
-        """Return the power due from a request at ``now_s``."""
-        return PhaseTimes.of(request, self._settings).target_at(now_s)
+        """Return the requests of which nothing more is due by ``now_s``, oldest first."""
+        return tuple(r for r in self._register if was_given(r, self.timetable(r.id), now_s))
 
     def flag(self, request_id: str, shortfall: Shortfall | None, now_s: float) -> DispatchRequest:
         """Set, change or clear the shortfall flag of a ramping or holding request."""
-        request = self.get(request_id)
+        request = self._register.get(request_id)
         if shortfall == request.shortfall or (shortfall is not None and request.state not in _FLAGGABLE):
             return request
-        self._record(SHORTFALL, now_s, {"id": request_id, "shortfall": plain(shortfall)})
-        return self._put(replace(request, shortfall=shortfall))
+        return self._register.flag(request, shortfall, now_s)
 
     def advance(self, now_s: float) -> list[Transition]:
-        """Make every transition the timetable asks for by ``now_s``; calling again changes nothing."""
-        return [t for request in tuple(self._requests.values()) for t in self._follow(request, now_s)]
+        """Make every transition the phases ask for by ``now_s``; calling again changes nothing."""
+        return [t for request in self._register for t in self.follow(request, now_s)]
 
-    def _follow(self, request: DispatchRequest, now_s: float) -> list[Transition]:
+    def follow(self, request: DispatchRequest, now_s: float) -> list[Transition]:
+        """Make every transition one request's phases ask for by ``now_s``; return them."""
         before = request.version
         if request.state is S.QUOTED and request.quote is not None and now_s >= request.quote.expires_at.timestamp():
-            request = self._expire(request, request.quote.expires_at)
+            request = self.expire(request, request.quote.expires_at)
         elif request.state is S.SUBMITTED and now_s >= request.draft.start_at.timestamp():
             # The service ended while it was quoting, and nobody asked again.
-            request = self._move(
+            request = self._register.move(
                 request, S.EXPIRED, actor=SERVICE, at=request.draft.start_at, reason="it was never quoted"
             )
         elif request.state in _ORDER:
@@ -83,22 +86,27 @@ class RequestProgress(RequestRegister):
         return list(request.history[before:])
 
     def _follow_phases(self, request: DispatchRequest, now_s: float) -> DispatchRequest:
-        for begins_s, phase in PhaseTimes.of(request, self._settings).begins():
+        for begins_s, phase in PhaseTimes.of(request, self._lengths).begins():
             state = _STATE_OF[phase]
             if begins_s <= now_s and _ORDER.index(state) > _ORDER.index(request.state):
-                request = self._move(request, state, actor=SERVICE, at=instant(now_s), reason="timetable")
+                request = self._register.move(request, state, actor=SERVICE, at=instant(now_s), reason="timetable")
         return request
 
-    def _check_promise(self, request: DispatchRequest, now: datetime) -> None:
+    def check_promise(self, request: DispatchRequest, now: datetime) -> None:
+        """Refuse to promise power too late or twice.
+
+        Raises:
+            ConflictError: The request should have started, or its power is promised to another.
+        """
         if request.draft.start_at < now:
             raise ConflictError(f"request {request.id} should have started at {request.draft.start_at.isoformat()}")
-        rival = self._rival(request)
+        rival = self.rival(request)
         if rival is not None:
             raise ConflictError(f"request {request.id} overlaps {window_of(rival)}, to which the power is promised")
 
-    def _rival(self, request: DispatchRequest) -> DispatchRequest | None:
+    def rival(self, request: DispatchRequest) -> DispatchRequest | None:
         """Return a committed request that holds power of the same area at the same time: a kW is promised once."""
-        mine = PhaseTimes.of(request, self._settings)
+        mine = PhaseTimes.of(request, self._lengths)
         for other, timetable in self._holding():
             shared = other.id != request.id and areas_overlap(other.draft.area, request.draft.area)
             if shared and windows_overlap(mine, timetable):
@@ -106,17 +114,20 @@ class RequestProgress(RequestRegister):
         return None
 
     def _holding(self) -> Iterator[tuple[DispatchRequest, PhaseTimes]]:
-        for request in self._requests.values():
+        for request in self._register:
             if request.state in COMMITTED or request.state in STOPPED:
-                timetable = PhaseTimes.of(request, self._settings)
+                timetable = PhaseTimes.of(request, self._lengths)
                 if holds_power(request, timetable):
                     yield request, timetable
 
-    def _expire(self, request: DispatchRequest, at: datetime) -> DispatchRequest:
-        return self._move(request, S.EXPIRED, actor=SERVICE, at=at, reason="the quote was not accepted in time")
+    def expire(self, request: DispatchRequest, at: datetime) -> DispatchRequest:
+        """Return a request whose quote was not accepted in time as expired."""
+        return self._register.move(
+            request, S.EXPIRED, actor=SERVICE, at=at, reason="the quote was not accepted in time"
+        )
 
 
 def window_of(request: DispatchRequest) -> str:
-    """Return a request's area and window in words."""
+    """Return a request's area and window for a message."""
     draft = request.draft
     return f"request {request.id} in {draft.area} from {draft.start_at.isoformat()} to {draft.end_at.isoformat()}"

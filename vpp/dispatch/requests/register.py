@@ -1,15 +1,16 @@
-"""The rolls of requests: every one ever made by id, the keys they came under, and each step in the journal.
+"""Register of requests: every one ever made by id, the keys they came under, and each transition in the journal.
 
 A request changes only through a transition that the table below allows; each is journalled with everything that changed
-with it, so that the journal alone rebuilds the rolls.
+with it, so that the journal alone rebuilds the register.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
+from vpp.dispatch.record import Record
 from vpp.dispatch.requests.journal_codec import (
     draft_from,
     plain,
@@ -18,19 +19,15 @@ from vpp.dispatch.requests.journal_codec import (
     shortfall_from,
     transition_from,
 )
-from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, UnknownIdError
 from vpp.domain.journal import JournalEntry
-from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision, Transition
-
-Record = Callable[[str, float, Mapping[str, object]], None]
-"""Appends one journal entry: kind, epoch seconds, body."""
+from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision, Shortfall, Transition
 
 TRANSITION = "request.transition"
 REVISION = "request.revision"
 SHORTFALL = "request.shortfall"
 SERVICE = "service"
-"""The actor of everything the timetable does by itself."""
+"""Actor of transitions by the clock."""
 
 S = RequestState
 ALLOWED: Mapping[RequestState | None, frozenset[RequestState]] = MappingProxyType(
@@ -52,11 +49,11 @@ ALLOWED: Mapping[RequestState | None, frozenset[RequestState]] = MappingProxyTyp
         S.VERIFIED: frozenset({S.SETTLED}),
     }
 )
-"""From where to where; states that are missing as a key are final."""
+"""Transitions from each state; states that are missing as a key are final."""
 
 
 class Changes(TypedDict, total=False):
-    """What a step may change of a request beside its state."""
+    """Changes of a request beside its state."""
 
     draft: RequestDraft
     quote: Quote | None
@@ -69,12 +66,10 @@ class RequestRegister:
 
     Args:
         record: Takes the journal entries.
-        settings: Notice, ramps and watch.
     """
 
-    def __init__(self, record: Record, settings: DispatchSettings) -> None:
+    def __init__(self, record: Record) -> None:
         self._record = record
-        self._settings = settings
         self._requests: dict[str, DispatchRequest] = {}
         self._asked: dict[str, tuple[str, RequestDraft]] = {}
         self._acts: dict[str, tuple[str, str]] = {}
@@ -90,8 +85,12 @@ class RequestRegister:
         """Return every request, newest first."""
         return tuple(reversed(self._requests.values()))
 
+    def __iter__(self) -> Iterator[DispatchRequest]:
+        """Iterate every request, oldest first; requests may change meanwhile."""
+        return iter(tuple(self._requests.values()))
+
     def restore(self, entries: Iterable[JournalEntry]) -> None:
-        """Rebuild the book from the journal; entries of other kinds are passed over."""
+        """Rebuild the register from the journal; entries of other kinds are passed over."""
         for entry in entries:
             if entry.kind == TRANSITION:
                 self._replay(entry.body)
@@ -104,7 +103,7 @@ class RequestRegister:
                 request = self.get(str(entry.body["id"]))
                 self._put(replace(request, shortfall=None if flag is None else shortfall_from(flag)))
 
-    def _move(
+    def move(
         self,
         request: DispatchRequest,
         to: RequestState,
@@ -115,11 +114,25 @@ class RequestRegister:
         key: str | None = None,
         **changes: Unpack[Changes],
     ) -> DispatchRequest:
+        """Return a request after a journalled transition to another state.
+
+        Args:
+            request: As it stands.
+            to: The state.
+            actor: Who causes it.
+            at: When.
+            reason: Why.
+            key: Idempotency key of the act.
+            changes: What changes beside the state.
+
+        Raises:
+            ConflictError: The state cannot follow its present one.
+        """
         if to not in ALLOWED.get(request.state, ()):
             raise ConflictError(f"request {request.id} is {request.state.value} and cannot become {to.value}")
-        return self._enter(request, to, actor=actor, at=at, reason=reason, key=key, **changes)
+        return self.enter(request, to, actor=actor, at=at, reason=reason, key=key, **changes)
 
-    def _enter(
+    def enter(
         self,
         request: DispatchRequest,
         to: RequestState,
@@ -130,6 +143,7 @@ class RequestRegister:
         key: str | None = None,
         **changes: Unpack[Changes],
     ) -> DispatchRequest:
+        """Return a request after a journalled transition, whatever its present state; arguments as of ``move``."""
         step = Transition(
             at=at,
             actor=actor,
@@ -166,11 +180,39 @@ class RequestRegister:
         self._note_key(body.get("key"), request.id, step)
         self._put(replace(request, state=step.to_state, history=(*request.history, step), **changes))
 
-    def _check_key(self, key: str | None, request_id: str, act: str) -> None:
+    def check_key(self, key: str | None, request_id: str, act: str) -> None:
         """Refuse a key that stands for another act than this one; raises ConflictError."""
         known = None if key is None else self._acts.get(key)
         if known not in {None, (request_id, act)}:
             raise ConflictError(f"idempotency key {key!r} was used for another act: {' '.join(reversed(known))}")
+
+    def repeated(self, key: str | None, draft: RequestDraft) -> DispatchRequest | None:
+        """Return the request that was made under ``key``, ``None`` for none.
+
+        Raises:
+            ConflictError: ``key`` was used for another draft.
+        """
+        seen = None if key is None else self._asked.get(key)
+        if seen is None:
+            return None
+        request_id, asked = seen
+        if asked != draft:
+            raise ConflictError(f"idempotency key {key!r} was used for request {request_id} with another draft")
+        return self.get(request_id)
+
+    def flag(self, request: DispatchRequest, shortfall: Shortfall | None, now_s: float) -> DispatchRequest:
+        """Return a request with its shortfall flag set, changed or cleared, journalled."""
+        self._record(SHORTFALL, now_s, {"id": request.id, "shortfall": plain(shortfall)})
+        return self._put(replace(request, shortfall=shortfall))
+
+    def revise(self, request: DispatchRequest, revision: Revision) -> DispatchRequest:
+        """Return a request with a revision attached that is not in force yet, journalled."""
+        body = {"id": request.id, "revision": plain(revision)}
+        self._record(REVISION, revision.asked_at.timestamp(), body)
+        return self._put(replace(request, revisions=(*request.revisions, revision)))
+
+    def __len__(self) -> int:
+        return len(self._requests)
 
     def _note_key(self, key: str | None, request_id: str, step: Transition) -> None:
         """Remember what an act's key stands for; cancelling is one act whatever came of it."""

@@ -1,22 +1,31 @@
-"""Changes of committed requests: what may change, and when it comes into force."""
+"""Revisions of committed requests: what may change, and when it comes into force."""
 
 from dataclasses import replace
 from datetime import datetime
 
-from vpp.dispatch.requests.journal_codec import plain
 from vpp.dispatch.requests.progress import RequestProgress, window_of
-from vpp.dispatch.requests.register import REVISION, Changes, S
+from vpp.dispatch.requests.register import Changes, RequestRegister, S
 from vpp.dispatch.requests.validation import check_revised
+from vpp.dispatch.settings import DraftLimits
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import DispatchRequest, Product, Quote, RequestDraft, Revision, Verdict
 
 _REVISABLE = (S.SCHEDULED, S.PRECONDITIONING, S.RAMPING, S.HOLDING)
 
 
-class RevisableRequests(RequestProgress):
-    """Requests whose power and end may be changed after they were accepted."""
+class RequestRevisions:
+    """Revisions of the requests of a register.
 
-    def revised(
+    Args:
+        register: The requests.
+        progress: Their phases.
+        limits: Of what may be asked.
+    """
+
+    def __init__(self, register: RequestRegister, progress: RequestProgress, limits: DraftLimits) -> None:
+        self._register, self._progress, self._limits = register, progress, limits
+
+    def draft(
         self, request_id: str, *, target_kw: float | None, end_at: datetime | None, now: datetime
     ) -> RequestDraft:
         """Return a committed request's draft as a change would make it.
@@ -25,8 +34,8 @@ class RevisableRequests(RequestProgress):
             InputError: The change makes no sense, or there is none.
             ConflictError: The request is not committed, is over, or is one for regulation.
         """
-        self._follow(self.get(request_id), now.timestamp())
-        request = self.get(request_id)
+        self._progress.follow(self._register.get(request_id), now.timestamp())
+        request = self._register.get(request_id)
         if request.state not in _REVISABLE:
             raise ConflictError(f"request {request_id} is {request.state.value}; it is changed while committed or held")
         if request.draft.product is Product.REGULATION:
@@ -38,21 +47,19 @@ class RevisableRequests(RequestProgress):
         )
         if (draft.target_kw, draft.end_at) == (request.accepted_kw, request.draft.end_at):
             raise InputError("target_kw", draft.target_kw, "another power or end_at than those in force")
-        check_revised(draft, now=now, settings=self._settings)
-        rival = self._rival(replace(request, draft=draft))
+        check_revised(draft, now=now, limits=self._limits)
+        rival = self._progress.rival(replace(request, draft=draft))
         if rival is not None:
             raise ConflictError(
                 f"request {request_id} would overlap {window_of(rival)}, to which the power is promised"
             )
         return draft
 
-    def add_revision(self, request_id: str, revision: Revision) -> DispatchRequest:
+    def add(self, request_id: str, revision: Revision) -> DispatchRequest:
         """Attach a change that was asked and its quote; nothing is in force before it is accepted."""
-        request = self.get(request_id)
-        self._record(REVISION, revision.asked_at.timestamp(), {"id": request_id, "revision": plain(revision)})
-        return self._put(replace(request, revisions=(*request.revisions, revision)))
+        return self._register.revise(self._register.get(request_id), revision)
 
-    def accept_revision(
+    def accept(
         self, request_id: str, number: int, *, actor: str, now: datetime, key: str | None = None
     ) -> DispatchRequest:
         """Put a change in force; accepting the same twice changes nothing.
@@ -61,11 +68,11 @@ class RevisableRequests(RequestProgress):
             UnknownIdError: There is no such revision.
             ConflictError: Its quote expired or cannot be met, a later one is in force, or the request is over.
         """
-        request = self.get(request_id)
+        request = self._register.get(request_id)
         if not 1 <= number <= len(request.revisions):
             raise UnknownIdError("revision", f"{request_id}/{number}")
         revision, act = request.revisions[number - 1], f"revision {number} accepted"
-        self._check_key(key, request_id, act)
+        self._register.check_key(key, request_id, act)
         if revision.accepted_at is not None:
             return request
         if any(later.accepted_at is not None for later in request.revisions[number:]):
@@ -74,8 +81,8 @@ class RevisableRequests(RequestProgress):
             raise ConflictError(
                 f"the quote of revision {number} of {request_id} expired at {revision.quote.expires_at.isoformat()}"
             )
-        draft = self.revised(request_id, target_kw=revision.target_kw, end_at=revision.end_at, now=now)
-        request = self.get(request_id)
+        draft = self.draft(request_id, target_kw=revision.target_kw, end_at=revision.end_at, now=now)
+        request = self._register.get(request_id)
         accepted_kw = commitment(replace(request, draft=draft), revision.quote, None)["accepted_kw"]
         done = replace(
             revision,
@@ -86,11 +93,11 @@ class RevisableRequests(RequestProgress):
         )
         revisions = (*request.revisions[: number - 1], done, *request.revisions[number:])
         changes: Changes = {"draft": draft, "accepted_kw": accepted_kw, "revisions": revisions}
-        return self._move(request, request.state, actor=actor, at=now, reason=act, key=key, **changes)
+        return self._register.move(request, request.state, actor=actor, at=now, reason=act, key=key, **changes)
 
 
 def commitment(request: DispatchRequest, quote: Quote, offer: int | None) -> Changes:
-    """Return what is promised: the least of asked and even-chance power, or the counter-offer as it stands."""
+    """Return the commitment: the least of asked and even-chance (p50) power, or the counter-offer as it stands."""
     if offer is not None:
         if not 0 <= offer < len(quote.counter_offers):
             raise InputError("offer", offer, f"a number from 0 to {len(quote.counter_offers) - 1}, or nothing")

@@ -1,4 +1,4 @@
-"""The power due from a request whose target was changed under way: straight lines from corner to corner."""
+"""Course of the power due from a request that was revised under way: straight lines from corner to corner."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

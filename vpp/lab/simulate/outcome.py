@@ -95,7 +95,7 @@ class Outcome:
 
 
 def _unwanted(truth: Truth, engine: DispatchEngine, now_s: float) -> RowArray:
-    wanted = ~np.isnan(engine.setpoints_kw()) | engine.outbox.telling(now_s)
+    wanted = ~np.isnan(engine.setpoints_kw()) | engine.outbox.under_way(now_s)
     left = truth.dispatch_left[~wanted[truth.dispatch_left]]
     return np.union1d(left, truth.default_changed).astype(np.int32)
 

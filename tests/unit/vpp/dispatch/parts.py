@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from vpp.dispatch.engine import CycleResult, DispatchEngine
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import DispatchSettings, PhaseLengths, RequestRules
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
@@ -32,7 +32,8 @@ from vpp.domain.timegrid import TimeGrid
 T0 = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
 START = T0 + timedelta(minutes=15)
 END = START + timedelta(minutes=30)
-SETTINGS = DispatchSettings(rebound_watch_minutes=30.0)
+PHASES = PhaseLengths(rebound_watch_minutes=30.0)
+SETTINGS = DispatchSettings(requests=RequestRules(phases=PHASES))
 CYCLE_S = 10.0
 KINDS = (
     # class, adapter, count, p_min, p_max, floor, capacity, efficiency, time constant in seconds

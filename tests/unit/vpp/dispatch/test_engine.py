@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.unit.vpp.dispatch.parts import CYCLE_S, END, SETTINGS, START, T0, Bench, Plant, fleet
+from tests.unit.vpp.dispatch.parts import CYCLE_S, END, PHASES, SETTINGS, START, T0, Bench, Plant, fleet
 from vpp.dispatch.allocation import request_controller
-from vpp.dispatch.allocation.request_controller import Situation
+from vpp.dispatch.allocation.merit_sharing import share_out
+from vpp.dispatch.allocation.situation import Situation
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
+from vpp.dispatch.settings import AllocationRules, DeviceRules, RequestRules, Rotation
 from vpp.domain.request import (
     Direction,
     RequestState,
@@ -23,7 +25,7 @@ from vpp.domain.timegrid import TimeGrid
 
 
 def everything_back() -> datetime:
-    return END + timedelta(minutes=SETTINGS.release_minutes + SETTINGS.rebound_watch_minutes + 4)
+    return END + timedelta(minutes=PHASES.release_minutes + PHASES.rebound_watch_minutes + 4)
 
 
 def test_a_request_is_delivered_within_two_per_cent_and_every_row_is_restored() -> None:
@@ -91,7 +93,7 @@ def test_the_release_is_staged() -> None:
     powers: list[float] = []
     bench.run(END + timedelta(minutes=16), lambda _: powers.append(float(bench.plant.power.sum())))
     per_minute = np.diff(powers[::6])
-    assert per_minute.max() <= 1.5 * 700.0 / SETTINGS.release_minutes
+    assert per_minute.max() <= 1.5 * 700.0 / PHASES.release_minutes
     assert powers[-1] - powers[0] >= 650.0
     assert np.isnan(bench.plant.dispatch).all()
 
@@ -109,7 +111,7 @@ def test_a_rebound_cap_holds_rows_back_until_there_is_room() -> None:
     unforeseen = free[industry].max() / 6.0
     assert (free.sum() - bench.powers[-1][1]) > 100.0
     assert max(over) <= 20.0 + unforeseen
-    bench.run(everything_back() + timedelta(minutes=SETTINGS.release_minutes))
+    bench.run(everything_back() + timedelta(minutes=PHASES.release_minutes))
     assert np.isnan(bench.plant.dispatch).all()
 
 
@@ -118,13 +120,13 @@ def test_those_held_for_a_rebound_cap_go_home_one_after_the_other_once_the_watch
     bench.commit(700.0, rebound_cap_kw=20.0)
     bench.run(END)
     bench.plant.size[bench.plant.index.is_class(ResourceClass.INDUSTRY)] *= 1.2
-    watched = END + timedelta(minutes=SETTINGS.release_minutes + SETTINGS.rebound_watch_minutes)
+    watched = END + timedelta(minutes=PHASES.release_minutes + PHASES.rebound_watch_minutes)
     bench.run(watched - timedelta(seconds=CYCLE_S))
     held = np.flatnonzero(~np.isnan(bench.plant.dispatch))
     assert len(held) >= 10
     left: list[int] = []
     bench.run(
-        watched + timedelta(minutes=SETTINGS.release_minutes + 1),
+        watched + timedelta(minutes=PHASES.release_minutes + 1),
         lambda _: left.append(int(np.count_nonzero(~np.isnan(bench.plant.dispatch[held])))),
     )
     assert left[-1] == 0
@@ -135,7 +137,7 @@ def test_those_held_for_a_rebound_cap_go_home_one_after_the_other_once_the_watch
 def test_shed_time_is_spread_over_drivers() -> None:
     spread = []
     for ratio in (0.0, 0.02):
-        settings = replace(SETTINGS, rotation_ratio=ratio, rotate_minutes=8.0)
+        settings = replace(SETTINGS, allocation=AllocationRules(rotation=Rotation(ratio=ratio, after_minutes=8.0)))
         bench = Bench(Plant(fleet(), noise=0.0), settings=settings)
         bench.commit(150.0)
         shed = np.zeros(120)
@@ -162,13 +164,13 @@ def test_who_was_shed_yesterday_is_shed_last_today() -> None:
     bench.run(START)
     shed = ~np.isnan(bench.plant.dispatch[:120])
     assert 10 < np.count_nonzero(shed) < 60
-    key = bench.engine._burden.merit(bench.plant.state()).bulk[:120]
+    key = bench.engine._fairness.merit(bench.plant.state()).bulk[:120]
     bench.run(START + timedelta(minutes=19))
-    later = bench.engine._burden.merit(bench.plant.state()).bulk[:120] - key
+    later = bench.engine._fairness.merit(bench.plant.state()).bulk[:120] - key
     assert later[shed].mean() > later[~shed].mean() + 0.01
     again = DispatchEngine(bench.plant.index, bench.settings, lambda *_: None)
     again.restore(bench.journal, bench.plant.now_s)
-    assert (again._burden.shed_s()[:120][shed] > 0.0).all(), "and a restart does not forget it"
+    assert (again._fairness.shed_s()[:120][shed] > 0.0).all(), "and a restart does not forget it"
 
 
 def test_chargers_pause_by_turns_where_their_floors_are_not_low_enough_and_never_for_long() -> None:
@@ -194,8 +196,8 @@ def test_chargers_pause_by_turns_where_their_floors_are_not_low_enough_and_never
     bench.run(END, follow)
     assert not between, "between nothing and its floor a charger cannot be"
     assert np.count_nonzero(longest) > 30, "by turns"
-    assert longest.max() <= SETTINGS.pause_s + 3 * CYCLE_S
-    assert longest[longest > 0.0].min() >= SETTINGS.pause_s - 3 * CYCLE_S
+    assert longest.max() <= SETTINGS.allocation.duty.pause_s + 3 * CYCLE_S
+    assert longest[longest > 0.0].min() >= SETTINGS.allocation.duty.pause_s - 3 * CYCLE_S
     assert np.mean(bench.interval_accuracy(target_kw)) >= 0.98
 
 
@@ -221,7 +223,11 @@ def test_what_a_meter_cannot_show_yet_is_not_asked_for_twice() -> None:
     for meter_s in (0.0, 90.0):
         plant = Plant(fleet(), noise=0.0)
         plant.connected[120:] = False
-        settings = replace(SETTINGS, meter_s=dict.fromkeys(Adapter, meter_s), ramp_minutes=5.0)
+        settings = replace(
+            SETTINGS,
+            devices=DeviceRules(meter_s=dict.fromkeys(Adapter, meter_s)),
+            requests=RequestRules(phases=replace(PHASES, ramp_minutes=5.0)),
+        )
         bench = Bench(plant, settings=settings)
         bench.commit(250.0)
         phase = np.random.default_rng(5).integers(0, 6, len(plant.index))
@@ -294,7 +300,7 @@ def test_an_abort_in_the_hold_goes_back_through_the_release() -> None:
     bench.engine.book.cancel(request.id, actor="d", reason="enough", now=stop)
     powers: list[float] = []
     bench.run(stop + timedelta(minutes=16), lambda _: powers.append(float(bench.plant.power.sum())))
-    assert np.diff(powers[::6]).max() <= 1.5 * 700.0 / SETTINGS.release_minutes
+    assert np.diff(powers[::6]).max() <= 1.5 * 700.0 / PHASES.release_minutes
     assert np.isnan(bench.plant.dispatch).all()
     assert bench.engine.book.get(request.id).state is RequestState.ABORTED
 
@@ -316,7 +322,7 @@ def test_a_restart_in_the_hold_resumes_without_repeating_a_command() -> None:
     state = bench.plant.state()
     lost = bench.engine.cycle(state, schedule=bench.schedule, baselines=bench.baselines)
     held = bench.engine.setpoints_kw()
-    settled = bench.engine.outbox.settled() & (bench.engine.outbox.table.lease_s - bench.plant.now_s > 200.0)
+    settled = bench.engine.in_force.settled() & (bench.engine.in_force.lease_s - bench.plant.now_s > 200.0)
     used = {int(i) for _, batch in bench.batches for i in batch.ids} | {int(i) for i in lost.batch.ids}
     bench.plant.advance(CYCLE_S)
     entries = list(bench.journal)
@@ -390,9 +396,10 @@ def test_what_a_re_dispatch_plan_intends_says_who_is_asked_first_not_how_much_th
     bench.commit(200.0)
     bench.run(START + timedelta(minutes=5))
     situation, found = seen[-1]
-    giving = np.nan_to_num(found.give_kw)
+    giving = np.nan_to_num(found.activated_kw)
     # A little more than each row gives already: what follows a load that falls from cycle to cycle looks like this.
-    situation.roster.intended_kw[:] = giving + 1.0
-    extra_kw = 0.9 * float((found.room_kw - giving).sum())
-    change = request_controller._share_out(situation, found, found.give_kw, extra_kw)
+    rows = np.arange(len(giving), dtype=np.int32)
+    situation.picture.assignments.plan(rows, giving + 1.0)
+    extra_kw = 0.9 * float((found.available_kw - giving).sum())
+    change = share_out(situation, found, found.activated_kw, extra_kw)
     assert np.nansum(change) >= 0.97 * extra_kw, "chargers take no changes below their step"

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, END, accepted
 from vpp.application.requests.commitments import recoveries
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import RequestRules
 from vpp.domain.request import CITY
 
 CITY_DRAFT = replace(DRAFT, area=CITY, rebound_cap_kw=125.0)
@@ -16,7 +16,7 @@ CITY_DRAFT = replace(DRAFT, area=CITY, rebound_cap_kw=125.0)
 
 @pytest.fixture
 def book() -> RequestBook:
-    return RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+    return RequestBook(lambda _kind, _at, _body: None, RequestRules())
 
 
 @pytest.mark.parametrize(("cap_kw", "hours"), [(125.0, 4.0 / 0.75), (500.0, 1.0 / 0.75), (1.0, 12.0), (0.0, 12.0)])
@@ -35,6 +35,6 @@ def test_nothing_recovers_before_a_release_nor_without_a_cap_nor_from_a_part_of_
     accepted(book, CITY_DRAFT)
     assert recoveries(book, (END - timedelta(minutes=1)).timestamp()) == ()
     for draft in (replace(CITY_DRAFT, rebound_cap_kw=None), replace(CITY_DRAFT, area="north")):
-        other = RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+        other = RequestBook(lambda _kind, _at, _body: None, RequestRules())
         accepted(other, draft)
         assert recoveries(other, (END + timedelta(minutes=1)).timestamp()) == ()

@@ -7,7 +7,6 @@ import pytest
 import structlog
 
 from vpp.application.watch.device_troubles import PATIENCE_S, REMEMBERED_S, DeviceTroubles, labels_of
-from vpp.dispatch.columns import CommandTable
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.health import RejectedValue
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -49,7 +48,7 @@ class Watch:
     def __init__(self) -> None:
         self.image = ProcessImage(fleet())
         self.ingest = Ingest(self.image, QualityRules())
-        self.book, self.commands, self.now_s = DeviceTroubles(), CommandTable().grow(COUNT), NOW_S
+        self.book, self.ignoring, self.now_s = DeviceTroubles(), np.zeros(COUNT, dtype=np.bool_), NOW_S
 
     def say(self, quantity: Quantity, value: float, *rows: int) -> None:
         """Let devices say something now."""
@@ -60,7 +59,7 @@ class Watch:
         """Let time and a cycle pass."""
         self.now_s += after_s
         state = self.ingest.snapshot(self.now_s)
-        self.book.follow(state, self.image, self.ingest.gate, self.commands)
+        self.book.follow(state, self.image, self.ingest.gate, self.ignoring)
 
     def of(self, row: int) -> list[Trouble]:
         """Return the troubles of a row."""
@@ -130,7 +129,7 @@ def test_a_power_that_stands_beyond_the_nameplate_is_implausible_not_missing(wat
 
 
 def test_who_accepts_and_does_not_follow_is_known(watch: Watch) -> None:
-    watch.commands.ignored[5], watch.commands.strikes[5] = True, 1
+    watch.ignoring[5] = True
     watch.cycle()
     assert watch.of(5) == [Trouble.IGNORES_LIMITS]
 
@@ -174,7 +173,7 @@ def test_a_fleet_that_grows_is_followed(watch: Watch) -> None:
     watch.say(Quantity.TROUBLES, 1.0, 3)
     watch.cycle()
     watch.image.resize(fleet(COUNT + 2))
-    watch.commands.grow(COUNT + 2)
+    watch.ignoring = np.append(watch.ignoring, [False, False])
     watch.say(Quantity.TROUBLES, 1.0, COUNT + 1)
     watch.cycle()
     assert watch.of(3) == watch.of(COUNT + 1) == [Trouble.NOT_METERED]
@@ -199,8 +198,8 @@ def test_what_was_refused_reads_in_one_line(refused: tuple[Quantity, str, float,
 def test_a_fleet_that_grew_after_the_picture_was_taken_is_looked_at_in_the_next(watch: Watch) -> None:
     before = watch.ingest.snapshot(watch.now_s)
     watch.image.resize(fleet(2 * COUNT))
-    watch.commands = watch.commands.grow(2 * COUNT)
-    watch.book.follow(before, watch.image, watch.ingest.gate, watch.commands)
+    watch.ignoring = np.append(watch.ignoring, np.zeros(COUNT, dtype=np.bool_))
+    watch.book.follow(before, watch.image, watch.ingest.gate, watch.ignoring)
     assert len(watch.book.rows_with(Trouble.FAULTED, COUNT)) == COUNT
     watch.say(Quantity.TROUBLES, mask_of([Trouble.FAULTED]), 2 * COUNT - 1)
     watch.cycle()

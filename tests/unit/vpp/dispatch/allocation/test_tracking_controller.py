@@ -9,9 +9,16 @@ from vpp.dispatch.settings import DispatchSettings
 SETTINGS = DispatchSettings()
 
 
+def accounted(memory: Tracking, now_s: float, delivered: Delivered) -> Tracking:
+    law, most_s = SETTINGS.tracking, 60.0 * SETTINGS.requests.phases.ramp_minutes
+    return account(
+        memory, now_s=now_s, target_kw=100.0, delivered=delivered, holding=True, law=law, outage_most_s=most_s
+    )
+
+
 def follow(memory: Tracking, now_s: float, delivered_kw: float) -> Tracking:
     delivered = Delivered(believed_kw=delivered_kw, held_kw=delivered_kw)
-    return account(memory, now_s=now_s, target_kw=100.0, delivered=delivered, holding=True, settings=SETTINGS)
+    return accounted(memory, now_s, delivered)
 
 
 def test_energy_owed_is_spread_over_what_is_left_of_the_interval() -> None:
@@ -37,7 +44,7 @@ def test_a_new_interval_starts_with_a_clean_account() -> None:
 
 def apart(memory: Tracking, now_s: float, *, believed_kw: float, held_kw: float) -> Tracking:
     delivered = Delivered(believed_kw=believed_kw, held_kw=held_kw)
-    return account(memory, now_s=now_s, target_kw=100.0, delivered=delivered, holding=True, settings=SETTINGS)
+    return accounted(memory, now_s, delivered)
 
 
 def test_what_devices_out_of_reach_may_still_deliver_winds_nothing_up() -> None:
@@ -59,7 +66,7 @@ def test_what_was_missed_in_an_outage_is_not_repaid_on_the_way_back() -> None:
 
 def test_an_outage_excuses_no_longer_than_a_ramp_takes() -> None:
     memory = apart(Tracking(at_s=0.0), 10.0, believed_kw=0.0, held_kw=100.0)
-    for now_s in range(20, 20 + 60 * int(SETTINGS.ramp_minutes) + 60, 10):
+    for now_s in range(20, 20 + 60 * int(SETTINGS.requests.phases.ramp_minutes) + 60, 10):
         memory = apart(memory, now_s, believed_kw=90.0, held_kw=90.0)
     assert memory.integral_kw > 0.0
 

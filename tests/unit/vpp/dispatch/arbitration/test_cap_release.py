@@ -6,8 +6,9 @@ import numpy as np
 
 from vpp.dispatch.arbitration.cap_release import lift_caps
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.columns import RosterTable
 from vpp.dispatch.engine import DispatchEngine
+from vpp.dispatch.flexibility.accounted_load import no_doubt
+from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
@@ -42,22 +43,22 @@ def _index() -> FleetIndex:
 
 def _held_after(available_kw: float) -> bool:
     """Tell whether an inverter that is held at 19.4 of 48 kW stays so when that much could be produced."""
-    index, roster = _index(), RosterTable().grow(1)
+    index, assignments = _index(), Assignments(1)
     state: FleetState = replace(
         ProcessImage(index).swap(0.0, np.zeros(1, dtype=np.uint8)), available_min_kw=np.array([available_kw])
     )
-    roster.cap_kw[0] = HELD_KW
+    assignments.cap(np.array([0]), np.array([HELD_KW]), np.array([SUN_KW]))
     lift_caps(
-        roster,
+        assignments,
         FeederTree(index),
         state,
-        shown_kw=np.array([HELD_KW]),
-        free_kw=np.array([max(SUN_KW, available_kw)]),
+        accounted=no_doubt(np.array([HELD_KW])),
+        uncontrolled_kw=np.array([max(SUN_KW, available_kw)]),
         kept=np.zeros(1, dtype=np.bool_),
         order=np.zeros(1),
-        settings=DispatchSettings(),
+        caps=DispatchSettings().caps,
     )
-    return not bool(np.isnan(roster.cap_kw[0]))
+    return not bool(np.isnan(assignments.columns.cap_kw[0]))
 
 
 def test_an_inverter_held_for_an_export_cap_is_not_let_go_while_the_sun_shines() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from vpp.dispatch.arbitration.default_powers import default_values
-from vpp.dispatch.columns import CommandTable
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
@@ -71,7 +70,9 @@ def default_of(state: FleetState, car_kw: FloatArray) -> float:
         solve_s=0.0,
         overload_kw={},
     )
-    return float(default_values(state, CommandTable(), plan, (), car_kw=car_kw, settings=DispatchSettings())[0])
+    return float(
+        default_values(state, np.full(len(state), np.nan), plan, (), car_kw=car_kw, settings=DispatchSettings())[0]
+    )
 
 
 def test_time_is_reckoned_with_what_the_car_takes_not_with_what_the_station_could_give(index: FleetIndex) -> None:

@@ -7,8 +7,10 @@ from tests.unit.vpp.planning.parts import STORAGE, V2G, state
 from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
-from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.flexibility.accounted_load import no_doubt
+from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import rules_of
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -17,7 +19,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 
 SETTINGS = DispatchSettings()
 LIMIT_KW, FLATS_KW, FLOOR_KW, COUNT = 400.0, 380.0, 1.32, 14
-AIM_KW = SETTINGS.cap_ratio * LIMIT_KW - FLATS_KW
+AIM_KW = SETTINGS.caps.aim_ratio * LIMIT_KW - FLATS_KW
 """8 kW: room for six chargers at their floor."""
 TREE_NODE = 0
 
@@ -86,36 +88,38 @@ def _guarded(index: FleetIndex, wanted_kw: FloatArray, now_kw: FloatArray, kept:
         kept=kept,
         fixed=np.zeros(COUNT, dtype=np.bool_),
         order=np.zeros(COUNT),
-        settings=SETTINGS,
+        caps=SETTINGS.caps,
+        rules=rules_of(SETTINGS),
     )
 
 
 def _lifted(charging: int, kept: BoolArray) -> int:
     """Return how many of those who are held at nothing return, with ``charging`` others at their floor."""
-    index, roster = _fleet(), RosterTable().grow(COUNT)
+    index, assignments = _fleet(), Assignments(COUNT)
     power = _charging(charging)
-    roster.cap_kw[charging:] = 0.0
+    held = np.arange(charging, COUNT)
+    assignments.cap(held, np.zeros(len(held)), np.full(len(held), FLOOR_KW))
     lift_caps(
-        roster,
+        assignments,
         FeederTree(index),
         _state(index, power),
-        shown_kw=power,
-        free_kw=np.full(COUNT, FLOOR_KW),
+        accounted=no_doubt(power),
+        uncontrolled_kw=np.full(COUNT, FLOOR_KW),
         kept=kept,
         order=np.zeros(COUNT),
-        settings=SETTINGS,
+        caps=SETTINGS.caps,
     )
-    return int(np.isnan(roster.cap_kw[charging:]).sum())
+    return int(np.isnan(assignments.columns.cap_kw[charging:]).sum())
 
 
 def test_chargers_return_where_the_flats_alone_are_above_the_usual_share() -> None:
-    assert SETTINGS.cap_release_ratio * LIMIT_KW < FLATS_KW
+    assert SETTINGS.caps.release_ratio * LIMIT_KW < FLATS_KW
     fits = int(AIM_KW / FLOOR_KW)
     assert _lifted(0, _last(0)) == fits - 1, "a tenth of the room is left"
 
 
 def test_nobody_returns_who_would_have_to_be_cut_again() -> None:
-    assert return_kw(FeederTree(_fleet()), SETTINGS)[TREE_NODE] < SETTINGS.cap_ratio * LIMIT_KW
+    assert return_kw(FeederTree(_fleet()), SETTINGS.caps)[TREE_NODE] < SETTINGS.caps.aim_ratio * LIMIT_KW
 
 
 def test_a_driver_who_runs_out_of_time_may_use_part_of_the_margin() -> None:
@@ -127,14 +131,14 @@ def test_a_driver_who_runs_out_of_time_may_use_part_of_the_margin() -> None:
     everybody_kept = np.ones(COUNT, dtype=np.bool_)
     result = _guarded(_fleet(), wanted, _charging(charging), everybody_kept)
     assert (result.power_kw[urgent] == FLOOR_KW).all()
-    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_promise_ratio * LIMIT_KW
+    assert result.load_kw[TREE_NODE] <= SETTINGS.caps.promise_ratio * LIMIT_KW
 
 
 def test_those_who_can_wait_make_room_before_the_margin_is_used() -> None:
     charging, urgent = int(AIM_KW / FLOOR_KW), _last(3)
     result = _guarded(_fleet(), np.where(urgent, FLOOR_KW, np.nan), _charging(charging), urgent)
     assert (result.power_kw[urgent] == FLOOR_KW).all()
-    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_ratio * LIMIT_KW
+    assert result.load_kw[TREE_NODE] <= SETTINGS.caps.aim_ratio * LIMIT_KW
 
 
 def test_more_than_the_margin_is_given_to_nobody() -> None:
@@ -142,17 +146,17 @@ def test_more_than_the_margin_is_given_to_nobody() -> None:
     everybody = np.ones(COUNT, dtype=np.bool_)
     urgent = _last(COUNT - charging)
     result = _guarded(_fleet(), np.where(urgent, FLOOR_KW, np.nan), _charging(charging), everybody)
-    assert SETTINGS.cap_promise_ratio * LIMIT_KW < FLATS_KW + COUNT * FLOOR_KW
-    assert result.load_kw[TREE_NODE] <= SETTINGS.cap_promise_ratio * LIMIT_KW + 1e-9
+    assert SETTINGS.caps.promise_ratio * LIMIT_KW < FLATS_KW + COUNT * FLOOR_KW
+    assert result.load_kw[TREE_NODE] <= SETTINGS.caps.promise_ratio * LIMIT_KW + 1e-9
 
 
 @pytest.mark.parametrize("row", [STORAGE, V2G])
 def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> None:
-    settings = DispatchSettings()
+    rules = rules_of(SETTINGS)
     for soc, least_kw, most_kw in (
-        (settings.soc_min, 0.0, 10.0),
-        (settings.soc_min + 0.01, -10.0, 10.0),
-        (settings.soc_max, -10.0, 0.0),
+        (rules.soc_min, 0.0, 10.0),
+        (rules.soc_min + 0.01, -10.0, 10.0),
+        (rules.soc_max, -10.0, 0.0),
         (np.nan, -10.0, 10.0),
     ):
         charged = np.full(6, np.nan)
@@ -160,5 +164,5 @@ def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> 
         for wanted, allowed in ((-10.0, least_kw), (10.0, most_kw)):
             wanted_kw = np.full(6, np.nan)
             wanted_kw[row] = wanted
-            safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_), settings)
+            safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_), rules)
             assert safe[row] == allowed, (soc, wanted)

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vpp.dispatch.commands.due_commands import Wanted
+from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import CommandRules
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
@@ -18,7 +20,7 @@ from vpp.domain.telemetry import FloatArray, IdArray
 
 NONE = np.full(3, np.nan)
 Numbers = Sequence[float] | FloatArray
-SETTINGS = DispatchSettings()
+RULES = CommandRules()
 
 
 def fleet() -> FleetIndex:
@@ -57,7 +59,7 @@ class Desk:
 
     def new(self) -> Outbox:
         """Return an outbox that remembers nothing."""
-        return Outbox(fleet(), SETTINGS, self.record, take_ids=self.take, epoch=4)
+        return Outbox(fleet(), RULES, self.record, take_ids=self.take, epoch=4)
 
     def record(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Keep a journal entry."""
@@ -72,13 +74,15 @@ class Desk:
         """Send what is due for these wishes."""
         return self.box.flush(
             self.now_s,
-            default_kw=np.asarray(default, dtype=np.float64),
-            dispatch_kw=np.asarray(dispatch, dtype=np.float64),
-            until_s=np.full(3, self.now_s + SETTINGS.lease_s),
-            free_kw=np.full(3, 7.0),
-            source=np.full(3, self.box.source_code("req"), dtype=np.int32),
-            reachable=np.ones(3, dtype=np.bool_),
-            urgent=np.full(3, urgent),
+            Wanted(
+                rows=np.arange(3, dtype=np.int32),
+                default_kw=np.asarray(default, dtype=np.float64),
+                dispatch_kw=np.asarray(dispatch, dtype=np.float64),
+                until_s=np.full(3, self.now_s + RULES.leases.lease_s),
+                reachable=np.ones(3, dtype=np.bool_),
+                urgent=np.full(3, urgent),
+            ),
+            Noted(np.full(3, 7.0), np.full(3, self.box.source_code("req"), dtype=np.int32)),
         )
 
     def answer(
@@ -156,41 +160,41 @@ def test_a_command_is_confirmed_by_a_meter_that_was_read_after_it_was_accepted()
     desk.meter([1.0, -5.0, 3.0], sampled_s=desk.now_s - 5.0)
     assert desk.box.ledger().confirmed == 0
     desk.meter([1.0, -5.1, 9.0])
-    assert desk.box.settled().tolist() == [True, True, False]
+    assert desk.box.in_force.settled().tolist() == [True, True, False]
     assert desk.box.ledger().confirmed == 2
 
 
 def test_a_row_that_says_yes_and_does_nothing_is_ignored_and_left_alone() -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, np.nan, np.nan]))
-    desk.now_s += SETTINGS.confirm_s
+    desk.now_s += RULES.confirmation.within_s
     desk.meter([7.0, 0.0, 0.0])
     assert desk.box.ledger().ignored == 1
-    assert desk.box.table.blocked_s[0] == desk.now_s + SETTINGS.retry_after_s
+    assert desk.box.columns.back_off.blocked_s[0] == desk.now_s + RULES.back_off.retry_after_s
     assert desk.flush([1.0, np.nan, np.nan]).rows.tolist() == []
 
 
 def test_a_refusal_names_its_reason_and_leaves_no_limit_behind() -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
-    assert not desk.box.limited(desk.now_s).any()
+    assert not desk.box.in_force.limited(desk.now_s).any()
     assert desk.box.ledger().by_reason == {("ocpp", "refused", "refused"): 1}
 
 
 def test_a_timeout_may_have_limited_the_row_and_its_release_is_retried_with_back_off() -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    assert desk.box.limited(desk.now_s)[0]
+    assert desk.box.in_force.limited(desk.now_s)[0]
     assert len(desk.flush()) == 0
-    desk.now_s += SETTINGS.unreachable_retry_s
+    desk.now_s += RULES.back_off.unreachable_retry_s
     release = desk.flush()
     assert release.layers.tolist() == [Layer.RELEASE]
     desk.answer(release, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    desk.now_s += SETTINGS.unreachable_retry_s
+    desk.now_s += RULES.back_off.unreachable_retry_s
     assert len(desk.flush()) == 0
-    desk.now_s += SETTINGS.unreachable_retry_s
+    desk.now_s += RULES.back_off.unreachable_retry_s
     desk.answer(desk.flush())
-    assert not desk.box.limited(desk.now_s).any()
+    assert not desk.box.in_force.limited(desk.now_s).any()
     assert desk.box.ledger().unaccounted == 0
 
 
@@ -204,7 +208,7 @@ def test_a_lease_that_ran_out_needs_no_release() -> None:
 def test_a_command_nobody_answers_ends_as_unreachable() -> None:
     desk = Desk()
     late = desk.flush([2.0, np.nan, np.nan])
-    desk.now_s += SETTINGS.answer_s
+    desk.now_s += RULES.back_off.answer_s
     desk.flush([2.0, np.nan, np.nan])
     counts = desk.box.ledger()
     assert (counts.unreachable, counts.pending) == (1, 0)
@@ -235,7 +239,7 @@ def test_after_a_crash_nothing_is_repeated_and_nothing_is_lost() -> None:
     counts = desk.box.ledger()
     assert (counts.sent, counts.accepted, counts.confirmed) == (before.sent, before.accepted, before.confirmed)
     assert (counts.unreachable, counts.pending, counts.unaccounted) == (1, 0, 0)
-    assert desk.box.limited(desk.now_s)[2]
+    assert desk.box.in_force.limited(desk.now_s)[2]
     again = desk.flush([2.0, -5.0, 3.0])
     assert again.rows.tolist() == [2]
     assert again.ids[0] > unanswered.ids[0]
@@ -246,13 +250,13 @@ def test_a_link_that_comes_up_again_is_tried_at_once_however_often_it_failed() -
     desk.meter([7.0, 0.0, 0.0])
     for _ in range(4):
         desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-        desk.now_s += SETTINGS.retry_after_s
+        desk.now_s += RULES.back_off.retry_after_s
     desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
     desk.meter([7.0, 0.0, 0.0], up=False)
-    assert desk.box.table.away_s[0] > desk.now_s
+    assert desk.box.columns.back_off.away_s[0] > desk.now_s
     assert len(desk.flush([2.0, np.nan, np.nan])) == 0
     desk.meter([7.0, 0.0, 0.0])
-    assert desk.box.table.away_s[0] == -np.inf
+    assert desk.box.columns.back_off.away_s[0] == -np.inf
     assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
 
 
@@ -261,18 +265,18 @@ def test_a_restart_keeps_no_row_from_being_tried() -> None:
     desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
     entries, desk.box = list(desk.journal), desk.new()
     desk.box.restore(entries, desk.now_s)
-    assert desk.box.table.away_s[0] == -np.inf
+    assert desk.box.columns.back_off.away_s[0] == -np.inf
     assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
 
 
 def test_a_device_whose_lease_had_ended_when_it_was_metered_ignored_nothing() -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, np.nan, np.nan]))
-    desk.now_s += SETTINGS.lease_s - 1.0
+    desk.now_s += RULES.leases.lease_s - 1.0
     desk.meter([7.0, 0.0, 0.0])
     counts = desk.box.ledger()
     assert (counts.ignored, counts.expired) == (0, 1)
-    assert desk.box.table.blocked_s[0] == -np.inf
+    assert desk.box.columns.back_off.blocked_s[0] == -np.inf
 
 
 def test_a_plant_is_given_the_time_its_ramp_takes() -> None:
@@ -280,35 +284,35 @@ def test_a_plant_is_given_the_time_its_ramp_takes() -> None:
     slow = replace(fleet(), resources=tuple(replace(r, ramp_kw_per_min=1.0) for r in fleet().resources))
     desk.box.resize(slow)
     desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # from 7 kW: four minutes
-    desk.now_s += SETTINGS.confirm_s + 40.0
+    desk.now_s += RULES.confirmation.within_s + 40.0
     desk.meter([0.0, 0.0, 7.0])
     assert desk.box.ledger().ignored == 0
     desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # its lease is renewed, which gives it no more time
-    desk.now_s += SETTINGS.confirm_s + 20.0
+    desk.now_s += RULES.confirmation.within_s + 20.0
     desk.meter([0.0, 0.0, 7.0])
     assert desk.box.ledger().ignored == 0
     desk.answer(desk.flush([np.nan, np.nan, 3.1]))
-    desk.now_s += SETTINGS.confirm_s
+    desk.now_s += RULES.confirmation.within_s
     desk.meter([0.0, 0.0, 7.0])
     assert desk.box.ledger().ignored == 1
 
 
 def test_refusals_count_in_a_row_only() -> None:
     desk = Desk()
-    for k in range(2 * SETTINGS.refusals):
-        desk.now_s += SETTINGS.refused_retry_s
+    for k in range(2 * RULES.back_off.refusals):
+        desk.now_s += RULES.back_off.refused_retry_s
         refused = k % 2 == 0
         batch = desk.flush([1.0 + k, np.nan, np.nan])
         assert batch.rows.tolist() == [0]
         desk.answer(batch, OutcomeStatus.REJECTED if refused else OutcomeStatus.ACCEPTED, Reason.NONE)
-    assert desk.box.table.blocked_s[0] == -np.inf
+    assert desk.box.columns.back_off.blocked_s[0] == -np.inf
 
 
 @pytest.mark.parametrize("status", list(OutcomeStatus))
 def test_every_command_ends_in_exactly_one_fate(status: OutcomeStatus) -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, -5.0, 3.0]), status, Reason.NONE)
-    desk.now_s += SETTINGS.confirm_s
+    desk.now_s += RULES.confirmation.within_s
     desk.meter([2.0, 5.0, 3.0])
     counts = desk.box.ledger()
     assert counts.pending == counts.unaccounted == 0
@@ -318,18 +322,18 @@ def test_a_lease_that_has_ended_holds_nothing_and_needs_no_release() -> None:
     desk = Desk()
     desk.answer(desk.flush([2.0, -5.0, 3.0]))
     desk.meter([2.0, -5.0, 3.0])
-    assert desk.box.settled().all()
-    desk.now_s += SETTINGS.lease_s - 1.0
+    assert desk.box.in_force.settled().all()
+    desk.now_s += RULES.leases.lease_s - 1.0
     assert desk.flush().layers.tolist() == [Layer.RELEASE] * 3, "one second before its end"
     desk = Desk()
     desk.answer(desk.flush([2.0, -5.0, 3.0]))
     desk.meter([2.0, -5.0, 3.0])
-    desk.now_s += SETTINGS.lease_s
+    desk.now_s += RULES.leases.lease_s
     assert len(desk.flush()) == 0
-    assert not desk.box.settled().any()
+    assert not desk.box.in_force.settled().any()
     again = desk.new()
     again.restore(desk.journal, desk.now_s)
-    assert not again.settled().any()
+    assert not again.in_force.settled().any()
 
 
 def test_a_restart_never_falls_back_behind_the_highest_epoch_in_the_journal() -> None:
@@ -339,7 +343,7 @@ def test_a_restart_never_falls_back_behind_the_highest_epoch_in_the_journal() ->
     again = desk.new()
     again.restore(desk.journal, desk.now_s)
     assert again.epoch == 9
-    later = Outbox(fleet(), SETTINGS, desk.record, take_ids=desk.take, epoch=11)
+    later = Outbox(fleet(), RULES, desk.record, take_ids=desk.take, epoch=11)
     later.restore(desk.journal, desk.now_s)
     assert later.epoch == 11
 
@@ -354,5 +358,5 @@ def test_the_instant_of_a_release_is_remembered_over_a_restart() -> None:
     again = desk.new()
     again.restore(desk.journal, desk.now_s + 10.0)
     for box in (desk.box, again):
-        assert box.table.released_s[1] == desk.now_s
-        assert (box.table.released_s[[0, 2]] < desk.now_s).all()
+        assert box.columns.in_force.released_s[1] == desk.now_s
+        assert (box.columns.in_force.released_s[[0, 2]] < desk.now_s).all()

@@ -9,6 +9,8 @@ from vpp.application.watch.alarms import Alarms
 from vpp.bus.event_stream import EventStream
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, LoadAccounting
+from vpp.dispatch.rows.command_columns import blank_commands
+from vpp.dispatch.rows.row_columns import repeated, views
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -135,7 +137,7 @@ class Street:
 
 @pytest.mark.parametrize("wild_kw", WILD_KW)
 def test_a_wild_meter_takes_nothing_from_its_neighbours(wild_kw: float) -> None:
-    street = Street(limit_kw=COUNT * FULL_KW / SETTINGS.cap_ratio + 0.5)
+    street = Street(limit_kw=COUNT * FULL_KW / SETTINGS.caps.aim_ratio + 0.5)
     for _ in range(6):
         street.cycle()
     for _ in range(60):
@@ -146,7 +148,7 @@ def test_a_wild_meter_takes_nothing_from_its_neighbours(wild_kw: float) -> None:
 
 @pytest.mark.parametrize("wild_kw", WILD_KW)
 def test_where_the_transformer_is_full_it_takes_no_more_than_its_own_car_could(wild_kw: float) -> None:
-    street = Street(limit_kw=(COUNT - 1) * FULL_KW / SETTINGS.cap_ratio + 0.5, car_kw=0.0)
+    street = Street(limit_kw=(COUNT - 1) * FULL_KW / SETTINGS.caps.aim_ratio + 0.5, car_kw=0.0)
     for _ in range(6):
         street.cycle()
     assert street.given_kw() == (COUNT - 1) * FULL_KW
@@ -161,7 +163,7 @@ def test_where_the_transformer_is_full_it_takes_no_more_than_its_own_car_could(w
 
 @pytest.mark.parametrize("wild_kw", WILD_KW)
 def test_the_last_absurd_value_does_not_outlive_the_link(wild_kw: float) -> None:
-    street = Street(limit_kw=COUNT * FULL_KW / SETTINGS.cap_ratio + 0.5)
+    street = Street(limit_kw=COUNT * FULL_KW / SETTINGS.caps.aim_ratio + 0.5)
     for _ in range(6):
         street.cycle()
     street.cycle(wild_kw)
@@ -190,7 +192,7 @@ def test_a_lost_car_that_was_held_counts_with_its_default_again_when_its_lease_h
     assert street.true_kw().sum() <= 300.0, "and its neighbours make room for it"
 
 
-def reckoned(
+def accounted(
     kind: ResourceClass,
     power_kw: float,
     *,
@@ -208,11 +210,10 @@ def reckoned(
     if not np.isnan(power_kw):
         samples.append((0, int(Quantity.POWER_KW), power_kw, now_s - age_s))
     ingest.telemetry(TelemetryBatch.of(samples), now_s)
-    engine = DispatchEngine(index, SETTINGS, lambda *_: None)
-    table = engine.outbox.table
-    table.dispatch_kw[0], table.lease_s[0], table.limited_s[0] = told_kw, lease_s, limited_s
-    table.default_kw[0] = default_kw
-    return LoadAccounting(1).reckon(ingest.snapshot(now_s), table)
+    held = repeated(blank_commands(), 1).in_force
+    held.dispatch_kw[0], held.lease_s[0], held.limited_s[0] = told_kw, lease_s, limited_s
+    held.default_kw[0] = default_kw
+    return LoadAccounting(1).account(ingest.snapshot(now_s), views(held))
 
 
 @pytest.mark.parametrize(
@@ -236,18 +237,18 @@ def reckoned(
 def test_what_a_row_counts_for(
     kind: ResourceClass, case: dict[str, float], known_most_least: tuple[float, float, float]
 ) -> None:
-    found = reckoned(kind, **case)
+    found = accounted(kind, **case)
     assert (found.known_kw[0], found.most_kw[0], found.least_kw[0]) == known_most_least
     assert found.doubtful or len(set(known_most_least)) == 1
 
 
 def test_a_charger_that_is_never_metered_counts_after_a_while() -> None:
     index = fleet(100.0, {"r": ResourceClass.EV})
-    ingest, table = Ingest(ProcessImage(index), QualityRules()), DispatchEngine(index, SETTINGS, lambda *_: None).outbox
-    reckoner = LoadAccounting(1)
+    ingest, engine = Ingest(ProcessImage(index), QualityRules()), DispatchEngine(index, SETTINGS, lambda *_: None)
+    accounting, held = LoadAccounting(1), engine.outbox.columns.in_force
     told = [(0, int(Quantity.CONNECTED), 1.0, 0.0), (0, int(Quantity.PLUGGED), 1.0, 0.0)]
     ingest.telemetry(TelemetryBatch.of(told), 0.0)
-    counts = [reckoner.reckon(ingest.snapshot(at_s), table.table).most_kw[0] for at_s in (0.0, 100.0, 200.0)]
+    counts = [accounting.account(ingest.snapshot(at_s), held).most_kw[0] for at_s in (0.0, 100.0, 200.0)]
     assert counts == [0.0, 0.0, FULL_KW]
 
 

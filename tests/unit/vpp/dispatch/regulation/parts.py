@@ -8,6 +8,7 @@ import numpy as np
 
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.regulation.follower import FollowSettings, RegulationFollower
+from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
@@ -84,7 +85,7 @@ def usual_kw(index: FleetIndex) -> np.ndarray:
 class Played:
     """A fleet that does as it is told at once, under a follower."""
 
-    def __init__(self, *, limit_kw: float = 1e6, **settings: float) -> None:
+    def __init__(self, *, limit_kw: float = 1e6, **settings: Any) -> None:  # noqa: ANN401 - any setting
         self.index = small_fleet(limit_kw)
         self.base_kw = usual_kw(self.index)
         self.power_kw = self.base_kw.copy()
@@ -106,12 +107,14 @@ class Played:
         """Show the follower the fleet as it is."""
         self.follower.refresh(
             seen(self.index, self.power_kw, self.at_s),
-            holding=self.holding,
-            base_kw=self.base_kw,
-            held_kw=self.held_kw,
-            kept=self.kept,
-            pinned=self.pinned,
-            burden=np.zeros(len(self.index)),
+            Reservation(
+                holding=self.holding,
+                base_kw=self.base_kw,
+                held_kw=self.held_kw,
+                kept=self.kept,
+                pinned=self.pinned,
+                shed=np.zeros(len(self.index)),
+            ),
         )
 
     def tick(self, asked_kw: float) -> float:

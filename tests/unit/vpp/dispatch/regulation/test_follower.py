@@ -5,14 +5,16 @@ import pytest
 
 from tests.unit.vpp.dispatch.regulation.parts import BATTERIES, BATTERY_KW, CARS, DISPATCH, EV_KW, Played, small_fleet
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.regulation.follower import RegulationFollower
+from vpp.dispatch.regulation.follower import RegulationFollower, StoreDrift
 from vpp.domain.errors import InputError
 from vpp.domain.resource import ResourceClass
+
+NO_DRIFT = StoreDrift(ratio=0.0)
 
 
 @pytest.mark.parametrize("asked_kw", [0.0, 120.0, -120.0, 300.0, -300.0])
 def test_net_load_falls_by_what_is_asked(asked_kw: float) -> None:
-    assert Played(drift_ratio=0.0).tick(asked_kw) == pytest.approx(asked_kw)
+    assert Played(drift=NO_DRIFT).tick(asked_kw) == pytest.approx(asked_kw)
 
 
 def test_under_a_signal_of_nothing_batteries_keep_still() -> None:
@@ -23,7 +25,7 @@ def test_under_a_signal_of_nothing_batteries_keep_still() -> None:
 
 
 def test_cars_are_throttled_to_their_floor_and_never_stopped() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     fell = played.tick(1e6)
     cars = played.index.is_class(ResourceClass.EV)
     assert fell == pytest.approx(BATTERIES * BATTERY_KW + CARS * (EV_KW - 1.4))
@@ -31,7 +33,7 @@ def test_cars_are_throttled_to_their_floor_and_never_stopped() -> None:
 
 
 def test_roofs_and_who_is_not_there_take_no_part() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     played.holding[0] = False
     played.refresh()
     played.tick(1e6)
@@ -41,7 +43,7 @@ def test_roofs_and_who_is_not_there_take_no_part() -> None:
 
 
 def test_sessions_that_must_not_be_reduced_are_not() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     played.kept[:5] = True
     played.refresh()
     played.tick(1e6)
@@ -49,20 +51,20 @@ def test_sessions_that_must_not_be_reduced_are_not() -> None:
 
 
 def test_no_transformer_is_loaded_beyond_what_the_guard_aims_at() -> None:
-    played = Played(limit_kw=200.0, drift_ratio=0.0)
+    played = Played(limit_kw=200.0, drift=NO_DRIFT)
     played.tick(-300.0)
-    assert played.power_kw.sum() == pytest.approx(DISPATCH.cap_ratio * 200.0)
+    assert played.power_kw.sum() == pytest.approx(DISPATCH.caps.aim_ratio * 200.0)
 
 
 def test_few_rows_change_when_the_signal_changes_a_little() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     played.tick(100.0)
     followed = played.follower.tick(played.at_s + 4.0, 101.0)
     assert len(followed) == 1
 
 
 def test_what_the_meters_lack_is_made_up_for() -> None:
-    played = Played(drift_ratio=0.0, meter_s=60.0, correction_ratio=0.5)
+    played = Played(drift=NO_DRIFT, meter_s=60.0, correction_ratio=0.5)
     broken = CARS  # the first battery ignores everything
     for _ in range(100):
         played.tick(150.0)
@@ -73,7 +75,7 @@ def test_what_the_meters_lack_is_made_up_for() -> None:
 
 
 def test_energy_taken_too_much_is_given_back() -> None:
-    played = Played(drift_s=600.0, drift_ratio=0.2, spare_h=0.01)
+    played = Played(drift=StoreDrift(time_s=600.0, ratio=0.2, spare_h=0.01))
     for _ in range(150):
         played.tick(-100.0)
         played.refresh()
@@ -92,7 +94,7 @@ def test_half_of_what_backs_the_power_is_used_before_precision_pays_for_it() -> 
 
 
 def test_what_chargers_were_denied_is_theirs_to_fetch() -> None:
-    played = Played(drift_s=60.0, drift_ratio=0.2, spare_h=0.0)
+    played = Played(drift=StoreDrift(time_s=60.0, ratio=0.2, spare_h=0.0))
     played.holding[CARS:] = False  # cars alone
     played.refresh()
     for _ in range(50):
@@ -102,7 +104,7 @@ def test_what_chargers_were_denied_is_theirs_to_fetch() -> None:
 
 
 def test_who_takes_no_command_at_present_is_counted_and_others_make_up_for_it() -> None:
-    played = Played(drift_ratio=0.0, correction_ratio=0.0)
+    played = Played(drift=NO_DRIFT, correction_ratio=0.0)
     stuck = CARS  # the first battery holds 40 kW, whatever it is told
     played.power_kw[stuck], played.pinned[stuck] = 40.0, True
     played.refresh()
@@ -112,7 +114,7 @@ def test_who_takes_no_command_at_present_is_counted_and_others_make_up_for_it() 
 
 
 def test_free_chargers_and_stores_on_their_plan_are_told_nothing() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     played.tick(0.0)
     everyone = np.arange(len(played.index), dtype=np.int32)
     nobody = np.zeros(len(everyone), dtype=np.bool_)
@@ -126,20 +128,20 @@ def test_free_chargers_and_stores_on_their_plan_are_told_nothing() -> None:
 
 
 def test_a_store_that_was_commanded_stays_at_hand() -> None:
-    played = Played(drift_ratio=0.0)
+    played = Played(drift=NO_DRIFT)
     played.tick(0.0)
     battery = np.array([CARS], dtype=np.int32)
     assert played.follower.setpoints_kw(battery, np.array([True])).tolist() == [0.0]
 
 
 def test_the_correction_compares_meters_with_what_was_due_when_they_were_read() -> None:
-    played = Played(drift_ratio=0.0, correction_ratio=0.5, reaction_s=4.0)
+    played = Played(drift=NO_DRIFT, correction_ratio=0.5, reaction_s=4.0)
     for tick in range(60):
         shown_kw = played.power_kw.copy()
         played.tick(5.0 * tick)
-        told_kw, played.power_kw = played.power_kw, shown_kw  # everybody is a tick late, and the signal rises
+        commanded_kw, played.power_kw = played.power_kw, shown_kw  # everybody is a tick late, and the signal rises
         played.refresh()
-        played.power_kw = told_kw
+        played.power_kw = commanded_kw
     fell_kw = float((played.base_kw - played.power_kw).sum())
     assert fell_kw == pytest.approx(5.0 * tick, abs=1.0)
 

@@ -66,7 +66,7 @@ def _reservation(index: FleetIndex) -> Reservation:
         held_kw=np.full(len(index), np.nan),
         kept=nobody,
         pinned=nobody,
-        burden=np.zeros(len(index)),
+        shed=np.zeros(len(index)),
     )
 
 
@@ -75,7 +75,7 @@ def _portfolio(book: RequestBook) -> RegulationPortfolio:
 
 
 def test_a_request_is_followed_from_its_start_to_its_end() -> None:
-    book = RequestBook(Journal().record, DISPATCH)
+    book = RequestBook(Journal().record, DISPATCH.requests)
     request, index = _accepted(book), small_fleet()
     desk = _portfolio(book)
     start_s = START.timestamp()
@@ -84,7 +84,7 @@ def test_a_request_is_followed_from_its_start_to_its_end() -> None:
     assert desk.is_due(request, start_s)
     base = usual_kw(index)
     followed = desk.follow(request.id, seen(index, base, start_s), _reservation(index))
-    assert followed.told_kw == pytest.approx(150.0)
+    assert followed.commanded_kw == pytest.approx(150.0)
     assert np.nansum((base - desk.follower(request.id).power_kw)[:-1]) == pytest.approx(150.0)
     standing = desk.standing(request.id, start_s)
     assert (standing.asked_kw, standing.capacity_kw) == (150.0, 300.0)
@@ -94,7 +94,7 @@ def test_a_request_is_followed_from_its_start_to_its_end() -> None:
 
 
 def test_after_its_end_a_signal_fades() -> None:
-    book = RequestBook(Journal().record, DISPATCH)
+    book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
     desk = _portfolio(book)
     end_s = request.draft.end_at.timestamp()
@@ -105,7 +105,7 @@ def test_after_its_end_a_signal_fades() -> None:
 
 def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal() -> None:
     journal, kind = Journal(), "dispatch.tracking"
-    book = RequestBook(journal.record, DISPATCH)
+    book = RequestBook(journal.record, DISPATCH.requests)
     request = _accepted(book)
     start_s = START.timestamp()
     for at_s, figures in (
@@ -126,7 +126,7 @@ def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal()
 
 
 def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they_end() -> None:
-    book = RequestBook(Journal().record, DISPATCH)
+    book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
     desk = _portfolio(book)
     late = np.array([START.timestamp() + 3601.0])
@@ -137,7 +137,7 @@ def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they
     book.cancel(request.id, actor="test", reason="test", now=T0)
     with pytest.raises(ConflictError, match="cancelled"):
         desk.take(request.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
-    other = RequestBook(Journal().record, DISPATCH)
+    other = RequestBook(Journal().record, DISPATCH.requests)
     shaving = _accepted(other, Product.PEAK_SHAVING)
     with pytest.raises(ConflictError, match="follows no signal"):
         _portfolio(other).take(shaving.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
@@ -146,7 +146,7 @@ def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they
 
 
 def test_a_larger_fleet_is_followed_anew() -> None:
-    book = RequestBook(Journal().record, DISPATCH)
+    book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
     desk = _portfolio(book)
     index = small_fleet()

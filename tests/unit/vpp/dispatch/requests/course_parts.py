@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, NOW, quote
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import PhaseLengths, RequestRules
 from vpp.domain.journal import JournalEntry
 from vpp.domain.request import DispatchRequest, Revision
 
-SETTINGS = DispatchSettings(ramp_minutes=10.0, release_minutes=10.0)
+RULES = RequestRules(phases=PhaseLengths(ramp_minutes=10.0, release_minutes=10.0))
 
 
 class Play:
@@ -17,7 +17,7 @@ class Play:
 
     def __init__(self) -> None:
         self.entries: list[JournalEntry] = []
-        self.book = RequestBook(self._record, SETTINGS)
+        self.book = RequestBook(self._record, RULES)
         draft = replace(DRAFT, target_kw=400.0)
         self.id = self.book.submit(draft, key=None, actor="d", now=NOW, known_areas=AREAS)[0].id
         self.book.quoted(self.id, quote(), NOW)
@@ -35,7 +35,7 @@ class Play:
         end_at: datetime | None = None,
     ) -> Revision:
         """Ask for a change and attach its quote."""
-        draft = self.book.revised(self.id, target_kw=target_kw, end_at=end_at, now=at)
+        draft = self.book.revisions.draft(self.id, target_kw=target_kw, end_at=end_at, now=at)
         revision = Revision(
             number=len(self.book.get(self.id).revisions) + 1,
             asked_at=at,
@@ -44,7 +44,7 @@ class Play:
             end_at=draft.end_at,
             quote=replace(quote(), expires_at=at + timedelta(minutes=5)),
         )
-        self.book.add_revision(self.id, revision)
+        self.book.revisions.add(self.id, revision)
         return revision
 
     def change(
@@ -52,7 +52,7 @@ class Play:
     ) -> DispatchRequest:
         """Put a change in force at once."""
         number = self.ask(at, target_kw=target_kw, end_at=end_at).number
-        return self.book.accept_revision(self.id, number, actor="d", now=at)
+        return self.book.revisions.accept(self.id, number, actor="d", now=at)
 
     def due_kw(self, at: datetime) -> float:
         """Return what is due."""

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, END, NOW, START, accepted, quote, submit
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
 from vpp.dispatch.requests.phases import Phase
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import (
     Direction,
@@ -23,7 +23,7 @@ from vpp.domain.request import (
 
 @pytest.fixture
 def book() -> RequestBook:
-    return RequestBook(lambda _kind, _at, _body: None, DispatchSettings())
+    return RequestBook(lambda _kind, _at, _body: None, RequestRules())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_request_walks_through_its_timetable(book: RequestBook) -> None:
         assert book.advance(now_s) == []
         request = book.get(request_id)
         assert request.state is state
-        assert book.target_kw(request, now_s) == pytest.approx(target_kw)
+        assert book.timetable(request.id).target_at(now_s) == pytest.approx(target_kw)
     book.verified(request_id, now=END)
     assert book.settled(request_id, now=END).state is RequestState.SETTLED
     assert book.settled(request_id, now=END).version == 12
@@ -210,8 +210,8 @@ def test_an_abort_in_the_ramp_goes_down_from_where_it_was(book: RequestBook) -> 
     request_id = accepted(book)
     stop = START - timedelta(minutes=5)
     request = book.cancel(request_id, actor="d", reason="r", now=stop)
-    assert book.target_kw(request, stop.timestamp()) == pytest.approx(250.0)
-    assert book.target_kw(request, stop.timestamp() + 450.0) == pytest.approx(125.0)
+    assert book.timetable(request.id).target_at(stop.timestamp()) == pytest.approx(250.0)
+    assert book.timetable(request.id).target_at(stop.timestamp() + 450.0) == pytest.approx(125.0)
 
 
 def test_a_shortfall_is_flagged_only_while_power_is_due_and_goes_with_it(book: RequestBook) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.vpp.dispatch.requests.course_parts import SETTINGS, Play, minutes
+from tests.unit.vpp.dispatch.requests.course_parts import RULES, Play, minutes
 from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, END, NOW, START, quote
 from vpp.dispatch.requests.book import RequestBook
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
@@ -55,11 +55,11 @@ def test_the_end_moves_either_way_and_the_release_follows(play: Play) -> None:
 def test_the_journal_rebuilds_revisions_and_their_course(play: Play) -> None:
     play.change(START + minutes(10), target_kw=300.0)
     play.ask(START + minutes(20), end_at=END + minutes(15))
-    rebuilt = RequestBook(lambda _kind, _at, _body: None, SETTINGS)
+    rebuilt = RequestBook(lambda _kind, _at, _body: None, RULES)
     rebuilt.restore(play.entries)
     assert repr(rebuilt.all()) == repr(play.book.all())
     assert rebuilt.timetable(play.id) == play.book.timetable(play.id)
-    rebuilt.accept_revision(play.id, 2, actor="d", now=START + minutes(21))
+    rebuilt.revisions.accept(play.id, 2, actor="d", now=START + minutes(21))
 
 
 def test_a_step_to_the_same_state_tells_of_the_change(play: Play) -> None:
@@ -70,10 +70,10 @@ def test_a_step_to_the_same_state_tells_of_the_change(play: Play) -> None:
 def test_accepting_again_changes_nothing_and_an_older_one_comes_too_late(play: Play) -> None:
     at = START + minutes(10)
     first, second = play.ask(at, target_kw=300.0), play.ask(at, target_kw=200.0)
-    done = play.book.accept_revision(play.id, second.number, actor="d", now=at)
-    assert play.book.accept_revision(play.id, second.number, actor="d", now=at) == done
+    done = play.book.revisions.accept(play.id, second.number, actor="d", now=at)
+    assert play.book.revisions.accept(play.id, second.number, actor="d", now=at) == done
     with pytest.raises(ConflictError, match="later revision"):
-        play.book.accept_revision(play.id, first.number, actor="d", now=at)
+        play.book.revisions.accept(play.id, first.number, actor="d", now=at)
 
 
 def test_what_cannot_be_is_refused_by_name(play: Play) -> None:
@@ -87,14 +87,14 @@ def test_what_cannot_be_is_refused_by_name(play: Play) -> None:
         with pytest.raises(InputError, match=match):
             play.ask(at, **changes)  # type: ignore[arg-type] # by name
     with pytest.raises(UnknownIdError, match="revision"):
-        play.book.accept_revision(play.id, 1, actor="d", now=at)
+        play.book.revisions.accept(play.id, 1, actor="d", now=at)
 
 
 def test_a_quote_that_expired_or_cannot_be_met_is_not_accepted(play: Play) -> None:
     at = START + minutes(10)
     number = play.ask(at, target_kw=500.0).number
     with pytest.raises(ConflictError, match="expired"):
-        play.book.accept_revision(play.id, number, actor="d", now=at + minutes(5))
+        play.book.revisions.accept(play.id, number, actor="d", now=at + minutes(5))
 
 
 @pytest.mark.parametrize("end", ["quoted", "cancelled", "over"])
@@ -125,6 +125,6 @@ def test_a_prolongation_over_another_requests_time_is_refused(play: Play) -> Non
 def test_a_request_for_regulation_keeps_its_capacity() -> None:
     play = Play()
     request = play.book.get(play.id)
-    play.book._put(replace(request, draft=replace(request.draft, product=Product.REGULATION)))
+    play.book._register._put(replace(request, draft=replace(request.draft, product=Product.REGULATION)))
     with pytest.raises(ConflictError, match="regulation"):
         play.ask(START + minutes(10), target_kw=300.0)

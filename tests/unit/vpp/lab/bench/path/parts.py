@@ -3,7 +3,7 @@
 import numpy as np
 
 from vpp.bootstrap.store import Store
-from vpp.dispatch.commands.outbox import OUTCOMES, SENT, VERDICTS
+from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS
 from vpp.domain.packing import column_body
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.columns import RosterTable
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
+from vpp.dispatch.regulation.between_cycles import BetweenCycles, Moves
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
-from vpp.dispatch.regulation.steering import BetweenCycles, Told
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.regulation.reservation import Reservation
+from vpp.dispatch.rows.assignments import Assignments
+from vpp.dispatch.settings import CapMargins, DispatchSettings
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 
 AT_S = 1_784_090_000.0
-SETTINGS = DispatchSettings(cap_ratio=1.0)
+SETTINGS = DispatchSettings(caps=CapMargins(aim_ratio=1.0))
 LIMIT_KW, BATTERY_KW, COUNT, NUMBER = 150.0, 100.0, 4, 7
 
 
@@ -78,8 +79,8 @@ class _Desk:
     def __init__(self) -> None:
         index = _fleet()
         self.index, self.state = index, _state(index)
-        self.roster = RosterTable().grow(COUNT)
-        self.between = BetweenCycles(index, SETTINGS, self.roster)
+        self.assignments = Assignments(COUNT)
+        self.between = BetweenCycles(index, SETTINGS, self.assignments)
         # A follower that knows of no caps: here is what holds them all the same.
         tree = FeederTree(index)
         tree.limit_kw, tree.export_kw = np.full(3, 1e6), np.full(3, 1e6)
@@ -87,29 +88,32 @@ class _Desk:
         nobody = np.zeros(COUNT, dtype=np.bool_)
         self.follower.refresh(
             self.state,
-            holding=~nobody,
-            base_kw=np.zeros(COUNT),
-            held_kw=np.full(COUNT, np.nan),
-            kept=nobody,
-            pinned=nobody,
-            burden=np.zeros(COUNT),
+            Reservation(
+                holding=~nobody,
+                base_kw=np.zeros(COUNT),
+                held_kw=np.full(COUNT, np.nan),
+                kept=nobody,
+                pinned=nobody,
+                shed=np.zeros(COUNT),
+            ),
         )
         self.begin(self.follower.tick(AT_S, 0.0))
 
     def begin(self, followed: Followed, load_kw: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
-        self.between.begin(self.state, np.array(load_kw), {"r": (NUMBER, followed)})
+        load = np.array(load_kw)
+        self.between.begin(self.state, FeederLoads(load, load, load), {"r": (NUMBER, followed)})
 
-    def tick(self, asked_kw: float) -> Told:
-        return self.between.tell("r", self.follower, self.follower.tick(AT_S + 4.0, asked_kw))
+    def tick(self, asked_kw: float) -> Moves:
+        return self.between.move("r", self.follower, self.follower.tick(AT_S + 4.0, asked_kw))
 
     def load_kw(self) -> np.ndarray:
         tree = FeederTree(self.index)
-        return tree.loads_kw(np.nan_to_num(self.roster.setpoint_kw))
+        return tree.loads_kw(np.nan_to_num(self.assignments.columns.setpoint_kw))
 
 
 def test_before_the_first_cycle_nothing_is_followed() -> None:
     index = _fleet()
-    between = BetweenCycles(index, SETTINGS, RosterTable().grow(COUNT))
+    between = BetweenCycles(index, SETTINGS, Assignments(COUNT))
     assert between.state is None
 
 
@@ -117,9 +121,9 @@ def test_who_is_told_works_for_the_request_from_then_on() -> None:
     desk = _Desk()
     told = desk.tick(60.0)
     assert np.nansum(told.power_kw) == pytest.approx(-60.0, abs=10.0)
-    assert (desk.roster.owner[told.rows] == NUMBER).all()
-    assert desk.roster.setpoint_kw[told.rows] == pytest.approx(told.power_kw)
-    assert desk.roster.live[told.rows].all()
+    assert (desk.assignments.columns.owner[told.rows] == NUMBER).all()
+    assert desk.assignments.columns.setpoint_kw[told.rows] == pytest.approx(told.power_kw)
+    assert desk.assignments.columns.active[told.rows].all()
 
 
 @pytest.mark.parametrize("asked_kw", [400.0, -400.0])
@@ -141,6 +145,8 @@ def test_what_is_kept_back_for_a_cap_is_told_once_it_fits() -> None:
 
 def test_rows_of_others_and_rows_under_a_cap_are_left_alone() -> None:
     desk = _Desk()
-    desk.roster.owner[0], desk.roster.cap_kw[1] = NUMBER + 1, 10.0
+    known, at_s = np.array([0], dtype=np.int32), desk.state.at_s
+    desk.assignments.move(NUMBER + 1, known, np.array([20.0]), uncontrolled_kw=np.zeros(1), at_s=at_s)
+    desk.assignments.cap(np.array([1]), np.array([10.0]), np.zeros(1))
     told = desk.tick(300.0)
     assert not np.isin([0, 1], told.rows).any()

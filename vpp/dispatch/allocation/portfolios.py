@@ -1,0 +1,79 @@
+"""Portfolios of running requests with their frozen baselines, read at any instant."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from vpp.dispatch.allocation.situation import Portfolio
+from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
+from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.performance import Baseline
+from vpp.domain.request import DispatchRequest
+from vpp.domain.telemetry import BoolArray, FloatArray
+
+
+class FrozenPortfolio(NamedTuple):
+    """Rows whose meters count for a request, shape ``(n_resources,)``, and their baseline, ``None`` without one."""
+
+    rows: BoolArray
+    curve: BaselineCurve | None
+
+
+class Portfolios:
+    """Portfolios by request; a curve is made once for a baseline.
+
+    Args:
+        index: The fleet.
+    """
+
+    def __init__(self, index: FleetIndex) -> None:
+        self._index = index
+        self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet."""
+        self._index = index
+
+    def frozen(
+        self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
+    ) -> FrozenPortfolio:
+        """Return a request's portfolio.
+
+        Args:
+            request: The request.
+            baseline: As frozen, ``None`` where none was.
+            portfolios: Rows that count by request id; all rows of its area where it is not named.
+        """
+        named = portfolios.get(request.id)
+        rows = self._index.in_area(request.draft.area) if named is None else named
+        if baseline is None:
+            return FrozenPortfolio(rows, None)
+        known = self._curves.get(request.id)
+        if known is None or known[0] is not baseline or known[1] != len(rows):
+            known = (baseline, len(rows), BaselineCurve(baseline, rows, class_rows(self._index)))
+            self._curves[request.id] = known
+        return FrozenPortfolio(rows, known[2])
+
+
+def portfolio_at(frozen: FrozenPortfolio, now_s: float, session_kw: FloatArray) -> Portfolio:
+    """Return a portfolio with its baseline now; sessions count with what they would take now.
+
+    Args:
+        frozen: The portfolio.
+        now_s: Epoch seconds.
+        session_kw: Undispatched power of every EV row, NaN in other rows, shape ``(n_resources,)``.
+    """
+    rows, curve, count = frozen.rows, frozen.curve, len(session_kw)
+    if curve is None:
+        return Portfolio(rows=rows, curve=None, baseline_kw=np.nan, baseline_rows_kw=np.full(count, np.nan))
+    total_kw, by_row = curve.total_kw(now_s), curve.rows_kw(now_s, count)
+    if curve.by_session:
+        total_kw += float(np.nansum(session_kw[rows]))
+        by_row = np.where(np.isnan(session_kw), by_row, session_kw)
+    return Portfolio(rows=rows, curve=curve, baseline_kw=total_kw, baseline_rows_kw=by_row)
+
+
+def class_rows(index: FleetIndex) -> dict[str, BoolArray]:
+    """Return the rows of every class by its name, read-only."""
+    return {kind.value: index.is_class(kind) for kind in CLASSES}

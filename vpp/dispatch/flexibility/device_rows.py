@@ -1,0 +1,123 @@
+"""One device as compiled code sees it: nameplate, meter, assignment and command, with the request that looks at it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numerics.jit import njit
+from vpp.dispatch.views import EV, V2G
+
+NOTHING_KW = 0.05
+"""Powers and changes smaller than this are not worth a command."""
+
+
+class Call(NamedTuple):
+    """Request a fleet is scanned for.
+
+    Attributes:
+        at_s: Epoch seconds.
+        sign: 1.0 where net load is to fall, -1.0 where it is to rise.
+        number: Its number, the ``owner`` of its rows.
+        end_s: When the hold ends; stored energy must last until then.
+        trusting: A restart is so recent that rows that are not back yet are trusted.
+    """
+
+    at_s: float
+    sign: float
+    number: int
+    end_s: float
+    trusting: bool
+
+
+class Device(NamedTuple):
+    """Nameplate of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
+
+    kind: int
+    p_min_kw: float
+    p_max_kw: float
+    floor_kw: float
+    default_kw: float
+    capacity_kwh: float
+    efficiency: float
+    ramp_kw_per_min: float
+    planned: bool
+    meter_s: float
+
+
+class Meter(NamedTuple):
+    """Snapshot of one row."""
+
+    power_kw: float
+    power_at_s: float
+    quality: int
+    soc: float
+    connected: bool
+    plugged: bool
+    low_kw: float
+    high_kw: float
+    need_kwh: float
+    departure_s: float
+    sheddable: bool
+
+
+class Assignment(NamedTuple):
+    """Assignment of one row; see `vpp.dispatch.rows.assignments.AssignmentColumns`."""
+
+    owner: int
+    setpoint_kw: float
+    uncontrolled_kw: float
+    anchor_kw: float
+    cap_kw: float
+    lost_s: float
+    returning_s: float
+    paused_s: float
+
+
+class Command(NamedTuple):
+    """Commands of one row; see `vpp.dispatch.rows.command_columns`.
+
+    Attributes:
+        unanswered: Whether a command is without outcome.
+        unconfirmed: Whether an accepted command is without metered confirmation; ``accepted_*`` describe it.
+    """
+
+    unanswered: bool
+    unconfirmed: bool
+    accepted_layer: int
+    accepted_kw: float
+    accepted_s: float
+    dispatch_kw: float
+    limited_s: float
+    released_s: float
+    blocked_s: float
+    ignored: bool
+    away_s: float
+
+
+@njit()
+def is_charging(kind: int) -> bool:
+    """Return whether a car plugs into rows of this class."""
+    return kind in (EV, V2G)
+
+
+@njit()
+def is_settled(command: Command) -> bool:
+    """Return whether a row has a dispatch value in force and nothing under way."""
+    return bool(not command.unanswered and not command.unconfirmed and not np.isnan(command.dispatch_kw))
+
+
+@njit()
+def has_no_part(  # noqa: PLR0917 - a kernel takes arguments by position
+    kind: int,
+    plugged: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    connected: bool,  # noqa: FBT001 - a kernel takes arguments by position
+    shown: float,
+    setpoint: float,
+    returning: float,
+    counted: bool,  # noqa: FBT001 - a kernel takes arguments by position
+) -> bool:
+    """Return whether nothing of a row matters: it is not counted, or a charger without a car; most rows are such."""
+    if not np.isnan(setpoint):
+        return False
+    empty = is_charging(kind) and not plugged and connected and abs(shown) < NOTHING_KW
+    return not counted or bool(empty and np.isnan(returning))

@@ -1,0 +1,215 @@
+"""Control of all running requests in a cycle: one after the other, each on the rows that earlier ones left."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vpp.dispatch.allocation.portfolios import FrozenPortfolio, portfolio_at
+from vpp.dispatch.allocation.request_controller import control
+from vpp.dispatch.allocation.shortfall import assess, cause_of, lost_rows, next_help_s
+from vpp.dispatch.allocation.situation import Control, Picture, Situation
+from vpp.dispatch.allocation.staggered_release import leftover_due_s
+from vpp.dispatch.allocation.tracking_controller import Tracking
+from vpp.dispatch.arbitration.arbiter import CAP, RequestedSetpoints
+from vpp.dispatch.arbitration.lease_terms import RequestTerms
+from vpp.dispatch.arbitration.proposals import Authority
+from vpp.dispatch.commands.outbox import Outbox
+from vpp.dispatch.cycle_result import Progress
+from vpp.dispatch.record import Record
+from vpp.dispatch.regulation.control import RegulationControl
+from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import Phase
+from vpp.dispatch.rows.assignments import Assignments
+from vpp.domain.fleet_state import FleetState
+from vpp.domain.journal import JournalEntry
+from vpp.domain.request import DispatchRequest, Product, RequestState
+from vpp.domain.telemetry import FloatArray, Quality, RowArray
+
+TRACKING = "dispatch.tracking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controlled:
+    """One request after its control in this cycle.
+
+    Attributes:
+        request: The request.
+        number: Its number, the ``owner`` of its rows.
+        frozen: Its portfolio.
+        control: The result.
+    """
+
+    request: DispatchRequest
+    number: int
+    frozen: FrozenPortfolio
+    control: Control
+
+    @property
+    def requested(self) -> RequestedSetpoints:
+        """Its setpoints for arbitration."""
+        regulation = self.request.draft.product is Product.REGULATION
+        return RequestedSetpoints(
+            name=self.request.id,
+            number=self.number,
+            authority=Authority.REGULATION if regulation else Authority.PEAK_SHAVING,
+            setpoint_kw=self.control.setpoint_kw,
+            uncontrolled_kw=self.control.uncontrolled_kw,
+        )
+
+
+class RequestControl:
+    """Control of running requests, with what tracking remembers of each.
+
+    Args:
+        book: The requests.
+        regulation: Control of those with a signal.
+        assignments: State of the rows.
+        record: Takes the journal entries.
+    """
+
+    def __init__(
+        self, book: RequestBook, regulation: RegulationControl, assignments: Assignments, record: Record
+    ) -> None:
+        self._book, self._regulation, self._assignments, self._record = book, regulation, assignments, record
+        self._memories: dict[str, Tracking] = {}
+        self._numbers: dict[str, int] = {}
+
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Take what tracking remembers of each request from the journal."""
+        for entry in entries:
+            if entry.kind == TRACKING:
+                body: Any = entry.body
+                self._memories[body["id"]] = Tracking.from_body(body["memory"])
+
+    def number(self, request_id: str) -> int:
+        """Return the number under which rows are assigned to a request, given when it is first asked for."""
+        return self._numbers.setdefault(request_id, len(self._numbers))
+
+    def control(
+        self,
+        picture: Picture,
+        active: Mapping[str, FrozenPortfolio],
+        *,
+        session_kw: FloatArray,
+        shed_s: Callable[[], FloatArray],
+    ) -> list[Controlled]:
+        """Return the control of all active requests, oldest first; rows are assigned on the way.
+
+        Args:
+            picture: The fleet.
+            active: Portfolios of the active requests by id.
+            session_kw: Undispatched power of every EV row, NaN in other rows, shape ``(n_resources,)``.
+            shed_s: Returns how long each row was shed lately, likewise; asked for regulation only.
+        """
+        controlled = []
+        for request_id, frozen in active.items():
+            one = self._control(picture, self._book.get(request_id), frozen, session_kw=session_kw, shed_s=shed_s)
+            self._flag(picture, one)
+            controlled.append(one)
+        return controlled
+
+    def end_requests(self, rows: RowArray, controlled: Sequence[Controlled], *, at_s: float, stretch_s: float) -> None:
+        """Release the rows of requests that do not run any more; those a rebound cap still holds one by one.
+
+        Args:
+            rows: Rows to look at.
+            controlled: Requests that run.
+            at_s: Epoch seconds.
+            stretch_s: Time over which rows under a rebound cap are released.
+        """
+        owner = self._assignments.columns.owner[rows]
+        running = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
+        running[[one.number for one in controlled]] = True
+        due_s, count = np.full(len(rows), np.nan), len(self._assignments)
+        for request_id, number in self._numbers.items():
+            mine = owner == number
+            if not running[number] and self._book.get(request_id).draft.rebound_cap_kw and mine.any():
+                due_s[mine] = leftover_due_s(request_id, rows[mine], count, now_s=at_s, stretch_s=stretch_s)
+        self._assignments.end_requests(rows, running, due_s, at_s)
+
+    def terms(self, controlled: Sequence[Controlled], outbox: Outbox) -> RequestTerms:
+        """Return the lease terms by request number."""
+        source = np.full(len(self._numbers) + 1, -1, dtype=np.int32)
+        last_s = np.full(len(self._numbers) + 1, np.inf)
+        for one in controlled:
+            times = self._book.timetable(one.request.id)
+            source[one.number] = outbox.source_code(one.request.id)
+            last_s[one.number] = times.released_s if one.request.draft.rebound_cap_kw is None else times.watched_s
+        return RequestTerms(source, last_s, outbox.source_code(CAP))
+
+    def progress(self, state: FleetState, one: Controlled) -> Progress:
+        """Return the progress of a request."""
+        result = one.control
+        steady = one.request.draft.product is not Product.REGULATION
+        due = steady and result.phase in (Phase.RAMPING, Phase.HOLDING) and result.target_kw > 0.0
+        error = (result.delivered_kw - result.target_kw) / result.target_kw if due else float("nan")
+        commanded = ~np.isnan(result.setpoint_kw)
+        rows = int(np.count_nonzero(commanded))
+        metered = int(np.count_nonzero(commanded & state.connected & (state.quality == Quality.GOOD)))
+        return Progress(
+            request_id=one.request.id,
+            phase=self._book.timetable(one.request.id).phase_at(state.at_s),
+            target_kw=result.target_kw,
+            measured_kw=result.measured_kw,
+            baseline_kw=result.baseline_kw,
+            delivered_kw=result.delivered_kw,
+            error_ratio=error,
+            shortfall=self._book.get(one.request.id).shortfall,
+            rows=rows,
+            metered_ratio=metered / rows if rows else float("nan"),
+            lost=lost_rows(result.unavailability, one.frozen.rows),
+        )
+
+    def _control(
+        self,
+        picture: Picture,
+        request: DispatchRequest,
+        frozen: FrozenPortfolio,
+        *,
+        session_kw: FloatArray,
+        shed_s: Callable[[], FloatArray],
+    ) -> Controlled:
+        at_s = picture.state.at_s
+        situation = Situation(
+            request=request,
+            number=self.number(request.id),
+            times=self._book.timetable(request.id),
+            portfolio=portfolio_at(frozen, at_s, session_kw),
+            picture=picture,
+        )
+        memory = self._memories.get(request.id, Tracking(at_s=at_s))
+        if request.draft.product is Product.REGULATION:
+            result = self._regulation.control(situation, memory, shed_s())
+        else:
+            result = control(situation, memory)
+        self._assignments.assign(
+            situation.number,
+            result.setpoint_kw,
+            uncontrolled_kw=result.uncontrolled_kw,
+            baseline_kw=situation.portfolio.baseline_rows_kw,
+            at_s=at_s,
+        )
+        self._memories[request.id] = result.memory
+        self._record(TRACKING, at_s, result.body(request.id))
+        return Controlled(request=request, number=situation.number, frozen=frozen, control=result)
+
+    def _flag(self, picture: Picture, one: Controlled) -> None:
+        """Set, change or clear a request's shortfall flag; after a restart rows are given time to come back."""
+        request, result, portfolio = one.request, one.control, one.frozen.rows
+        if picture.trusting or request.draft.product is Product.REGULATION:
+            return
+        if request.state not in (RequestState.RAMPING, RequestState.HOLDING):
+            return
+        flag = assess(
+            previous=request.shortfall,
+            target_kw=result.target_kw,
+            lacking_kw=result.lacking_kw,
+            metered_kw=result.delivered_kw,
+            low_cycles=result.memory.low_cycles,
+            cause=lambda: cause_of(picture.state.index, result.unavailability, portfolio),
+            expected_end_s=lambda: next_help_s(picture.commands.back_off.blocked_s, result.unavailability, portfolio),
+            thresholds=picture.settings.allocation.shortfall,
+        )
+        self._book.flag(request.id, flag, picture.state.at_s)

@@ -1,0 +1,55 @@
+"""Columns of the fleet's rows: growth with the fleet, and read-only views for readers that do not own them.
+
+A table is a named tuple of arrays of shape ``(n_resources,)``, or of such tuples. Its owner alone holds the arrays that
+can be written; numba compiles once for the read-only views and once for the owner's.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Column = TypeVar("Column", bound=npt.NDArray[Any])
+Columns = TypeVar("Columns", bound=tuple[Any, ...])
+
+
+def read_only(column: Column) -> Column:
+    """Return a view that cannot be written to."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+def repeated(blank: Columns, count: int) -> Columns:
+    """Return a table of ``count`` rows that are all like ``blank``, a table with columns of shape ``(1,)``."""
+    table: Any = type(blank)
+    rows: Columns = table(*(repeated(one, count) if isinstance(one, tuple) else np.repeat(one, count) for one in blank))
+    return rows
+
+
+def grown(columns: Columns, blank: Columns, count: int) -> Columns:
+    """Return a table lengthened to ``count`` rows, those that join like ``blank``; existing rows keep their values."""
+    return _joined(columns, repeated(blank, max(0, count - _length(columns))))
+
+
+def views(columns: Columns) -> Columns:
+    """Return the table with read-only columns over the same memory."""
+    table: Any = type(columns)
+    seen: Columns = table(*(views(one) if isinstance(one, tuple) else read_only(one) for one in columns))
+    return seen
+
+
+def _joined(first: Columns, second: Columns) -> Columns:
+    table: Any = type(first)
+    both: Columns = table(
+        *(
+            _joined(one, other) if isinstance(one, tuple) else np.concatenate((one, other))
+            for one, other in zip(first, second, strict=True)
+        )
+    )
+    return both
+
+
+def _length(columns: tuple[Any, ...]) -> int:
+    first = columns[0]
+    return _length(first) if isinstance(first, tuple) else len(first)
