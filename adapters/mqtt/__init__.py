@@ -1,4 +1,4 @@
-"""MQTT site gateways: our subscriber (`link`) and simulated sites (`sites`).
+"""MQTT site gateways: our subscriber (`link`); `simulated` holds the device side.
 
 One gateway a site speaks for its devices over whatever broker the operator runs (MQTT 3.1.1)::
 
@@ -7,5 +7,5 @@ One gateway a site speaks for its devices over whatever broker the operator runs
     vpp/v1/sites/{site}/outcome     gateway -> us   QoS 1, each command answered once
     vpp/v1/sites/{site}/status      gateway -> us   QoS 1, retained; the last will says offline
 
-What is inside the messages is written down in `payload`. `Resource.address` is ``site/device``.
+The messages are described in `payload`. `Resource.address` is ``site/device``.
 """

@@ -1,4 +1,4 @@
-"""Which instructions wait and which are under way; no input or output, so that every rule can be read and tested."""
+"""Commands that wait and commands under way, without input or output."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from adapters.mqtt.payload import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedCommand:
-    """A command and whom it is for."""
+    """A command with its row and site."""
 
     row: int
     site: str
@@ -31,58 +31,58 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
 
-    def add(self, errand: QueuedCommand) -> QueuedCommand | None:
-        """Let ``errand`` wait; return the one of the same row that it replaces."""
-        replaced = self._waiting.pop(errand.row, None)
-        self._waiting[errand.row] = errand
-        self.highest_id = max(self.highest_id, errand.command.id)
+    def add(self, queued: QueuedCommand) -> QueuedCommand | None:
+        """Add a command; return the waiting one of the same row that it replaces."""
+        replaced = self._waiting.pop(queued.row, None)
+        self._waiting[queued.row] = queued
+        self.highest_id = max(self.highest_id, queued.command.id)
         return replaced
 
-    def leave(self, now_s: float) -> tuple[list[QueuedCommand], list[QueuedCommand]]:
-        """Return what goes out now and what is dropped because its lease has ended."""
-        free = [errand for row, errand in self._waiting.items() if row not in self._busy]
-        going = [errand for errand in free if errand.command.until_s > now_s]
-        ended = [errand for errand in free if errand.command.until_s <= now_s]
-        for errand in free:
-            del self._waiting[errand.row]
-        for errand in going:
-            self._busy.add(errand.row)
-            self._under_way[errand.command.id] = (errand, now_s + self._ack_timeout_s)
+    def take_due(self, now_s: float) -> tuple[list[QueuedCommand], list[QueuedCommand]]:
+        """Return the commands to send now, and those that are dropped because their lease has ended."""
+        free = [queued for row, queued in self._waiting.items() if row not in self._busy]
+        going = [queued for queued in free if queued.command.until_s > now_s]
+        ended = [queued for queued in free if queued.command.until_s <= now_s]
+        for queued in free:
+            del self._waiting[queued.row]
+        for queued in going:
+            self._busy.add(queued.row)
+            self._under_way[queued.command.id] = (queued, now_s + self._ack_timeout_s)
         return going, ended
 
     def settle(self, command_id: int, site: str, device: str) -> QueuedCommand | None:
-        """Take an answer in; ``None`` where nothing of that number is under way to that device."""
-        errand, _ = self._under_way.get(command_id, (None, 0.0))
-        if errand is None or errand.site != site or errand.command.device != device:
+        """Take an answer; ``None`` where no command of that id is under way to that device."""
+        queued, _ = self._under_way.get(command_id, (None, 0.0))
+        if queued is None or queued.site != site or queued.command.device != device:
             return None
-        self._end(errand)
-        return errand
+        self._end(queued)
+        return queued
 
     def is_under_way(self, command_id: int) -> bool:
         """Tell whether an answer to that command is still awaited."""
         return command_id in self._under_way
 
     def overdue(self, now_s: float) -> list[QueuedCommand]:
-        """Take out and return what should have been answered by now."""
+        """Remove and return the commands that should have been answered by now."""
         late = []
-        for errand, deadline_s in self._under_way.values():
+        for queued, deadline_s in self._under_way.values():
             if deadline_s > now_s:
                 break
-            late.append(errand)
-        for errand in late:
-            self._end(errand)
+            late.append(queued)
+        for queued in late:
+            self._end(queued)
         return late
 
     def give_up(self, site: str | None = None) -> list[QueuedCommand]:
-        """Take out and return everything for one site, or for all."""
-        lost = [errand for errand, _ in self._under_way.values() if site in (None, errand.site)]
-        for errand in lost:
-            self._end(errand)
-        waiting = [errand for errand in self._waiting.values() if site in (None, errand.site)]
-        for errand in waiting:
-            del self._waiting[errand.row]
+        """Remove and return every command for one site, or for all."""
+        lost = [queued for queued, _ in self._under_way.values() if site in (None, queued.site)]
+        for queued in lost:
+            self._end(queued)
+        waiting = [queued for queued in self._waiting.values() if site in (None, queued.site)]
+        for queued in waiting:
+            del self._waiting[queued.row]
         return lost + waiting
 
-    def _end(self, errand: QueuedCommand) -> None:
-        del self._under_way[errand.command.id]
-        self._busy.discard(errand.row)
+    def _end(self, queued: QueuedCommand) -> None:
+        del self._under_way[queued.command.id]
+        self._busy.discard(queued.row)

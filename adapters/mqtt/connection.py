@@ -1,4 +1,4 @@
-"""One connection to a broker: where it is, how long to wait before trying again, how to leave without a word."""
+"""Connection to a broker: address, back-off, acknowledgements and subscriptions."""
 
 import asyncio
 import contextlib
@@ -19,49 +19,49 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE_WALL_S = 15
 """A dead socket is noticed after one and a half of these; the network's own seconds, whatever the clock does."""
 _INFLIGHT = 64
-"""Messages of QoS 1 that may wait for the broker's receipt at once."""
+"""Messages of QoS 1 that may wait for the broker's acknowledgement at once."""
 BACKOFF = Backoff(first_s=1.0, longest_s=60.0, jitter=(0.5, 1.0))
 """Wait before the broker is dialled again, in the clock's seconds."""
 
 
 class Connection(aiomqtt.Client):
-    """An MQTT client that can also vanish, so that its last will is published."""
+    """An MQTT client that can also cut its connection, so that its last will is published."""
 
-    async def say(self, topic: str, message: bytes, *, qos: int = 1, retain: bool = False) -> None:
+    async def send(self, topic: str, message: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish; with QoS 1 returns once the broker has the message. Raises MqttError."""
         await self.publish(topic, message, qos=qos, retain=retain)
         heed_cancellation()
 
-    async def drop(self) -> None:
-        """Cut the connection without saying goodbye; returns once it is gone."""
-        wire = self._client.socket()
-        if isinstance(wire, socket.socket) and not self._disconnected.done():
+    async def cut(self) -> None:
+        """Cut the connection without DISCONNECT; returns once it is gone."""
+        raw = self._client.socket()
+        if isinstance(raw, socket.socket) and not self._disconnected.done():
             with contextlib.suppress(OSError):  # the other end was faster
-                wire.shutdown(socket.SHUT_RDWR)
+                raw.shutdown(socket.SHUT_RDWR)
             await asyncio.wait((self._disconnected,), timeout=self.timeout)
         if self._disconnected.done():
             self._disconnected.exception()  # read here, or asyncio complains that nobody did
 
-    def owe_receipts(self) -> None:
-        """Give no receipt for a message of QoS 1 before ``acknowledge``; until then the broker keeps it.
+    def acknowledge_manually(self) -> None:
+        """Acknowledge no message of QoS 1 before ``acknowledge``; until then the broker keeps it.
 
-        A broker sends so many messages without a receipt (1,024 a subscription with NATS, 20 with mosquitto) and then
-        waits: what we have no time for piles up where it is kept, not here.
+        A broker sends so many messages unacknowledged (1,024 a subscription with NATS, 20 with mosquitto) and then
+        waits: what there is no time for piles up at the broker, which keeps it, not here.
         """
         self._client.manual_ack_set(on=True)
 
     def acknowledge(self, messages: Iterable[aiomqtt.Message]) -> None:
-        """Give the receipts for messages that have been dealt with; the broker forgets them."""
+        """Acknowledge messages that have been dealt with; the broker forgets them."""
         for message in messages:
             if message.qos:
                 self._client.ack(message.mid, message.qos)
 
-    async def forget(self, *topics: str) -> None:
-        """Unsubscribe; a topic that was never subscribed to is no matter. Raises MqttError."""
+    async def unsubscribe_from(self, *topics: str) -> None:
+        """Unsubscribe; a topic that was never subscribed to does no harm. Raises MqttError."""
         await self.unsubscribe(list(topics))
         heed_cancellation()
 
-    async def follow(self, *topics: str) -> None:
+    async def subscribe_to(self, *topics: str) -> None:
         """Subscribe with QoS 1; raises MqttError where the broker refuses."""
         granted = await self.subscribe([(name, 1) for name in topics])
         heed_cancellation()
@@ -73,7 +73,7 @@ def heed_cancellation() -> None:
     """Raise the CancelledError that was asked for and got lost.
 
     Before Python 3.12 `asyncio.wait_for`, on which aiomqtt leans, loses a cancellation that arrives together with its
-    result (cpython issue 86296); a loop that is not told so would never end. Not for a task that has waited for a
+    result (cpython issue 86296); a loop that does not hear of it would never end. Not for a task that has waited for a
     TaskGroup: before 3.13 its count of cancellations may be wrong.
     """
     task = asyncio.current_task()
@@ -101,7 +101,7 @@ async def apart(session: Coroutine[None, None, None]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where a broker is and how to get in."""
+    """Address of a broker, with credentials."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Reads one JSON object field by field; whatever is wrong is told with the field's full name."""
+"""Fields of a JSON object, checked one by one; every error names the field with its full path."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from vpp.domain.errors import FrameError, InputError
 
 _Choice = TypeVar("_Choice")
 MAX_BYTES = 1 << 20
-"""Greatest message that is looked at: some ten thousand devices."""
+"""Longest message that is read: some ten thousand devices."""
 _UNKNOWN = re.compile(rb"\b(?:NaN|Infinity)\b")
 _MAX_ID = 2**31
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
@@ -22,7 +22,7 @@ _MOST = 1e15
 
 
 def _decoded(payload: bytes) -> object:
-    """Return what a message says; many libraries write NaN for what is not known, and JSON has no such word.
+    """Return a decoded message; many libraries write NaN for what is not known, which JSON does not have.
 
     Raises:
         FrameError: It is no JSON either way.

@@ -1,4 +1,4 @@
-"""Understands what the sites send, and leaves the network out of it."""
+"""Messages of the sites as samples, presence and outcomes, without the network."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from adapters.mqtt.payload import DeviceReading
 from adapters.mqtt.rejections import Rejection, Rejections
 from adapters.mqtt.site_clock import SiteClock
 from adapters.mqtt.site_directory import SiteDirectory
-from adapters.mqtt.state_of_charge import Charges
+from adapters.mqtt.state_of_charge import SocScales
 from adapters.mqtt.topics import Leaf, leaf_of, site_of
 from vpp.domain.errors import FrameError, InputError
 from vpp.domain.setpoint import OutcomeStatus, Reason
@@ -25,34 +25,40 @@ _POWERS = (Quantity.POWER_KW, Quantity.P_MIN_KW, Quantity.P_MAX_KW, Quantity.LIM
 
 
 class Inbox:
-    """Turns messages into samples, presence and outcomes; a bad one is counted and harms nobody else."""
+    """Turns messages into samples, presence and outcomes; a bad one is counted and harms no other.
 
-    def __init__(self, roster: SiteDirectory, ledger: CommandQueue, batcher: Batcher) -> None:
-        self._roster = roster
-        self._ledger = ledger
+    Args:
+        directory: The sites and devices there are.
+        queue: The commands whose outcomes are awaited.
+        batcher: Where everything goes.
+    """
+
+    def __init__(self, directory: SiteDirectory, queue: CommandQueue, batcher: Batcher) -> None:
+        self._directory = directory
+        self._queue = queue
         self._batcher = batcher
         self._rejections = Rejections(batcher)
         self._clocks: dict[str, SiteClock] = {}
-        self._charges = Charges()
+        self._soc_scales = SocScales()
         self._latest: dict[int, tuple[float, Mapping[Quantity, float]]] = {}
-        self._takers = {Leaf.TELEMETRY: self._telemetry, Leaf.OUTCOME: self._outcome, Leaf.STATUS: self._status}
+        self._readers = {Leaf.TELEMETRY: self._telemetry, Leaf.OUTCOME: self._outcome, Leaf.STATUS: self._status}
 
     def take(self, topic_name: str, message: bytes, now_s: float, *, retained: bool = False) -> None:
         """Read one message; never raises for what is in it.
 
         Args:
-            topic_name: Where it was said.
-            message: What was said.
-            now_s: When it arrived.
-            retained: The broker kept it; it may be of any age, and whoever said it may be gone.
+            topic_name: Its topic.
+            message: Its payload.
+            now_s: When it arrived, epoch seconds.
+            retained: The broker kept it; it may be of any age, and its sender may be gone.
         """
         site = site_of(topic_name)
-        taker = self._takers.get(leaf_of(topic_name))  # type: ignore[call-overload]  # a Leaf is a str
-        if taker is None:
+        reader = self._readers.get(leaf_of(topic_name))  # type: ignore[call-overload]  # a Leaf is a str
+        if reader is None:
             self._rejections.add(site, Rejection.UNKNOWN_TOPIC, topic_name)
             return
         try:
-            taker(site, message, now_s, retained=retained)
+            reader(site, message, now_s, retained=retained)
         except FrameError as error:
             self._rejections.add(site, Rejection.MALFORMED, error)
         except InputError as error:
@@ -63,12 +69,12 @@ class Inbox:
         return self._latest.get(row)
 
     def clock_offset_s(self, site: str) -> float:
-        """Return how far a site's clock is behind ours, 0 while that is not known or not worth a word."""
+        """Return how far a site's clock is behind ours, 0 while that is unknown or too small to matter."""
         clock = self._clocks.get(site)
         return 0.0 if clock is None else clock.offset_s
 
     def _telemetry(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
-        if not self._roster.rows(site):
+        if not self._directory.rows(site):
             self._rejections.add(site, Rejection.UNKNOWN_SITE, f"telemetry of site {site!r}, which is not registered")
             return
         if retained:
@@ -80,19 +86,19 @@ class Inbox:
         at_s = self._instant_s(site, stamp_s, now_s)
         if at_s is None:
             return
-        if self._roster.proves_return(site, at_s):
-            self._batcher.presence(self._roster.came(site), now_s, connected=True)
+        if self._directory.proves_return(site, at_s):
+            self._batcher.presence(self._directory.arrived(site), now_s, connected=True)
         for reading in readings:
             self._reading(site, reading, at_s, now_s)
 
     def _instant_s(self, site: str, stamp_s: float, now_s: float) -> float | None:
-        """Return when a live message was measured by our clock, ``None`` for one that tells nothing of now."""
+        """Return when a live message was measured by our clock, ``None`` for one that says nothing of now."""
         clock = self._clocks.setdefault(site, SiteClock())
         before_s = clock.offset_s
         clock.hear(stamp_s, now_s)
         if bool(before_s) != bool(clock.offset_s):
             mask = mask_of((Trouble.CLOCK_OFF,) if clock.offset_s else ())
-            for row in self._roster.rows(site):
+            for row in self._directory.rows(site):
                 self._batcher.sample(row, Quantity.TROUBLES, mask, now_s)
         at_s = clock.instant_s(stamp_s, now_s)
         if at_s is None:
@@ -102,37 +108,37 @@ class Inbox:
         return at_s
 
     def _reading(self, site: str, reading: DeviceReading, at_s: float, now_s: float) -> None:
-        row = self._roster.row(site, reading.device)
+        row = self._directory.row(site, reading.device)
         if row is None:
             self._rejections.add(site, Rejection.UNKNOWN_DEVICE, f"device {reading.device!r} is not registered")
             return
-        values = self._believed(site, row, reading)
-        if self._roster.set_device(row, online=reading.online):
-            self._batcher.presence([row], now_s, connected=reading.online and self._roster.is_online(site))
+        values = self._plausible(site, row, reading)
+        if self._directory.set_device(row, online=reading.online):
+            self._batcher.presence([row], now_s, connected=reading.online and self._directory.is_online(site))
         for quantity, value in values.items():
             self._batcher.sample(row, quantity, value, at_s)
         if at_s >= self._latest.get(row, (at_s, {}))[0]:
             self._latest[row] = (at_s, values)
 
-    def _believed(self, site: str, row: int, reading: DeviceReading) -> Mapping[Quantity, float]:
-        """Return what a reading says that can be; what cannot is counted and dropped alone."""
+    def _plausible(self, site: str, row: int, reading: DeviceReading) -> Mapping[Quantity, float]:
+        """Return the plausible values of a reading; each other one is counted and dropped by itself."""
         values: Mapping[Quantity, float] = reading.values
-        most_kw = _PLAUSIBLE_FACTOR * self._roster.span_kw(row)
+        most_kw = _PLAUSIBLE_FACTOR * self._directory.nameplate_kw(row)
         for quantity in _POWERS:
             if abs(values.get(quantity, 0.0)) > most_kw > 0.0:
                 values = self._without(site, row, reading, values, quantity)
         for kind in reading.healed:
             self._batcher.healed(kind)
         if reading.per_cent is not None:
-            self._charges.refused(row, reading.per_cent)
-        if self._charges.known(row) and Quantity.SOC in values:
+            self._soc_scales.refused(row, reading.per_cent)
+        if self._soc_scales.known(row) and Quantity.SOC in values:
             return self._read_charge(site, row, reading, dict(values))
         return values
 
     def _without(
         self, site: str, row: int, reading: DeviceReading, values: Mapping[Quantity, float], quantity: Quantity
     ) -> Mapping[Quantity, float]:
-        field, span_kw = f"{quantity.name.lower()} of {reading.device}", self._roster.span_kw(row)
+        field, span_kw = f"{quantity.name.lower()} of {reading.device}", self._directory.nameplate_kw(row)
         accepted = f"kW; its nameplate says {span_kw} kW (watts go under ..._w)"
         self._rejections.add(site, Rejection.IMPLAUSIBLE, InputError(field, values[quantity], accepted))
         if quantity is Quantity.POWER_KW:
@@ -142,14 +148,16 @@ class Inbox:
     def _read_charge(
         self, site: str, row: int, reading: DeviceReading, values: dict[Quantity, float]
     ) -> dict[Quantity, float]:
-        """Return the values with the share that a device in the habit of per cent means."""
-        said = values[Quantity.SOC]
-        share = self._charges.share(row, said)
+        """Return the values with the state of charge 0-1 of a device that has sent per cent before."""
+        reported = values[Quantity.SOC]
+        share = self._soc_scales.share(row, reported)
         if math.isnan(share):
-            fault = InputError(f"soc of {reading.device}", said, "a share from 0 to 1; its other values were per cent")
+            fault = InputError(
+                f"soc of {reading.device}", reported, "a share from 0 to 1; its other values were per cent"
+            )
             self._rejections.add(site, Rejection.IMPLAUSIBLE, fault)
             del values[Quantity.SOC]
-        elif share != said:
+        elif share != reported:
             self._batcher.healed("soc_per_cent")
             values[Quantity.SOC] = share
         return values
@@ -160,25 +168,25 @@ class Inbox:
             return
         _, answers, faults = payload.parse_outcomes(message)
         for answer in answers:
-            errand = self._ledger.settle(answer.id, site, answer.device)
-            if errand is not None:
-                self._batcher.outcome(errand.command.id, errand.row, answer.status, answer.reason, now_s)
-            elif answer.id > self._ledger.highest_id or self._ledger.is_under_way(answer.id):
+            queued = self._queue.settle(answer.id, site, answer.device)
+            if queued is not None:
+                self._batcher.outcome(queued.command.id, queued.row, answer.status, answer.reason, now_s)
+            elif answer.id > self._queue.highest_id or self._queue.is_under_way(answer.id):
                 self._rejections.add(site, Rejection.UNKNOWN_COMMAND, f"outcome of {answer.id}, not asked of {site}")
         for fault in faults:
             self._rejections.add(site, Rejection.INVALID_FIELD, fault)
 
     def _status(self, site: str, message: bytes, now_s: float, *, retained: bool) -> None:
-        online, said_at_s = payload.parse_status(message)
-        if not self._roster.rows(site):
+        online, sent_at_s = payload.parse_status(message)
+        if not self._directory.rows(site):
             self._rejections.add(site, Rejection.UNKNOWN_SITE, f"status of site {site!r}, which is not registered")
             return
         if online:
-            # What the broker kept says who was there: unless it was said just now, the next live word tells who is.
-            fresh = not retained or (said_at_s is not None and abs(now_s - said_at_s) <= _RECENT_S)
-            if fresh and not self._roster.predates_loss(said_at_s):
-                self._batcher.presence(self._roster.came(site), now_s, connected=True)
+            # A retained status shows who was there: unless it was sent just now, the next live message shows who is.
+            fresh = not retained or (sent_at_s is not None and abs(now_s - sent_at_s) <= _RECENT_S)
+            if fresh and not self._directory.predates_loss(sent_at_s):
+                self._batcher.presence(self._directory.arrived(site), now_s, connected=True)
             return
-        self._batcher.presence(self._roster.lost(site, now_s), now_s, connected=False)
-        for errand in self._ledger.give_up(site):
-            self._batcher.outcome(errand.command.id, errand.row, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, now_s)
+        self._batcher.presence(self._directory.lost(site, now_s), now_s, connected=False)
+        for queued in self._queue.give_up(site):
+            self._batcher.outcome(queued.command.id, queued.row, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, now_s)

@@ -1,9 +1,9 @@
-"""Our side of MQTT: hears every site, tells each what to do, and says what became of it."""
+"""Our side of MQTT: telemetry and outcomes of the sites, commands to them."""
 
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import aiomqtt
@@ -16,7 +16,8 @@ from adapters.mqtt.connection import BACKOFF, Broker, Connection, apart
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.payload import Command
 from adapters.mqtt.site_directory import SiteDirectory
-from adapters.mqtt.topics import Leaf, site_of, topic
+from adapters.mqtt.subscriptions import SiteSubscriptions
+from adapters.mqtt.topics import Leaf, topic
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
@@ -26,17 +27,15 @@ _log = structlog.get_logger(__name__)
 
 NAME = "mqtt"
 """Name of this adapter in the registry, metrics and journal."""
-_HEARD = (Leaf.TELEMETRY, Leaf.OUTCOME, Leaf.STATUS)
 _SWEEPS_PER_TIMEOUT = 8
 _BATCH_SAMPLES = 5000
-_SITES_AT_ONCE = 50
 
 
 class MqttLink:
     """A `vpp.ports.ShardedLink` to the site gateways behind one broker.
 
-    Its places are sites. It owns all of them, under one subscription, until it is told otherwise; from then on it
-    subscribes to its own sites one by one, so that the broker sends each message to one of us only.
+    Its places are sites. It owns all of them, under one subscription, until ``own`` is called; from then on it
+    subscribes to its own sites one by one, so that the broker sends each message to one process only.
 
     Args:
         url: ``mqtt://[user:password@]host:port`` or ``mqtts://``.
@@ -52,14 +51,12 @@ class MqttLink:
         self._broker = Broker.at(url)
         self._clock = clock
         self._sweep_s = ack_timeout_s / _SWEEPS_PER_TIMEOUT
-        self._roster = SiteDirectory()
-        self._ledger = CommandQueue(ack_timeout_s)
+        self._directory = SiteDirectory()
+        self._queue = CommandQueue(ack_timeout_s)
         self._batcher = Batcher(NAME, flush_wall_s=None)
-        self._inbox = Inbox(self._roster, self._ledger, self._batcher)
+        self._inbox = Inbox(self._directory, self._queue, self._batcher)
         self._failures = 0
-        self._owns: Callable[[str], bool] | None = None
-        self._shares = asyncio.Event()
-        self._followed: set[str] = set()
+        self._subscriptions = SiteSubscriptions(self._directory)
         self._work = asyncio.Event()
         self._tried = asyncio.Event()
         self._lost_at_s: float | None = None
@@ -67,30 +64,28 @@ class MqttLink:
 
     def check(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; an address is ``site/device`` and no other resource's."""
-        self._roster.new_places(index)
+        self._directory.new_places(index)
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak MQTT; raises InputError for an address that is no ``site/device``."""
-        new = self._roster.assign(index)
-        self._shares.set()
-        there = [row for row in new if self._roster.is_reachable(row)]
-        self._batcher.presence(there, self._clock.now_s(), connected=True)
+        new = self._directory.assign(index)
+        self._subscriptions.renew()
+        reachable = [row for row in new if self._directory.is_reachable(row)]
+        self._batcher.presence(reachable, self._clock.now_s(), connected=True)
         self._batcher.flush()
 
     def own(self, owns: Callable[[str], bool]) -> None:
         """See ``ShardedLink``; devices of the sites we leave count as not connected."""
-        self._owns = owns
-        for site in self._followed:
-            if not owns(site):
-                self._leave_site(site)
+        for site in self._subscriptions.own(owns):
+            self._leave_site(site)
         self._batcher.flush()
-        self._shares.set()
+        self._subscriptions.renew()
 
     async def start(self, sink: LinkSink) -> None:
         """Begin; returns after the first try to reach the broker, which is tried again for ever should it fail."""
         self._batcher.open(sink)
         self._task = asyncio.create_task(self._run(), name="mqtt link")
-        self._task.add_done_callback(_tell_end)
+        self._task.add_done_callback(_log_fault)
         tried = asyncio.create_task(self._tried.wait())
         await asyncio.wait((self._task, tried), return_when=asyncio.FIRST_COMPLETED)
         tried.cancel()
@@ -112,8 +107,8 @@ class MqttLink:
         self._give_up()
 
     def card(self, row: int) -> Mapping[str, object]:
-        """Return what is known of a device beyond its registration; empty for a row that is not ours."""
-        place = self._roster.place(row)
+        """Return what is known of a device beyond its registration; empty for a row that does not speak MQTT."""
+        place = self._directory.place(row)
         if place is None:
             return {}
         reported_at_s, values = self._inbox.latest(row) or (None, {})
@@ -123,17 +118,17 @@ class MqttLink:
             "protocol": "MQTT 3.1.1",
             "site": place[0],
             "device": place[1],
-            "connected": self._roster.is_reachable(row),
+            "connected": self._directory.is_reachable(row),
             "reported_at_s": reported_at_s,
             **({"clock_offset_s": round(offset_s, 1)} if offset_s else {}),
             "can_report": sorted(shown),
-            "can_fall_back": True,  # the command's `until` makes it a lease
+            "can_fall_back": True,  # the command's `until` is its lease
             **{name: value for name, value in shown.items() if name != Quantity.POWER_KW.name.lower()},
         }
 
     def _enqueue(self, batch: SetpointBatch, position: int, now_s: float) -> None:
         row, identity = int(batch.rows[position]), int(batch.ids[position])
-        place = self._roster.place(row)
+        place = self._directory.place(row)
         if place is None:
             self._batcher.outcome(identity, row, OutcomeStatus.REJECTED, Reason.UNSUPPORTED, now_s)
             return
@@ -146,11 +141,11 @@ class MqttLink:
             until_s=float(batch.until_s[position]) if layer is Layer.DISPATCH else math.inf,
             epoch=batch.epoch,
         )
-        errand = QueuedCommand(row=row, site=place[0], command=command)
-        if not self._roster.is_reachable(row):
-            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        queued = QueuedCommand(row=row, site=place[0], command=command)
+        if not self._directory.is_reachable(row):
+            self._end(queued, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
             return
-        replaced = self._ledger.add(errand)
+        replaced = self._queue.add(queued)
         if replaced is not None:
             self._end(replaced, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
 
@@ -170,68 +165,48 @@ class MqttLink:
 
     async def _serve(self) -> None:
         async with self._broker.connection() as connection:
-            if self._owns is None:
-                await connection.follow(*(topic("+", leaf) for leaf in _HEARD))
-            self._followed.clear()
-            self._shares.set()
+            await self._subscriptions.begin(connection)
             self._note_connection()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(connection))
-                group.create_task(self._speak(connection))
-                group.create_task(self._share(connection))
+                group.create_task(self._receive(connection))
+                group.create_task(self._send_commands(connection))
+                group.create_task(self._subscriptions.run(connection))
 
-    async def _share(self, connection: Connection) -> None:
-        """Subscribe to the sites that have become ours, and let go those that are ours no more."""
-        while True:
-            await self._shares.wait()
-            self._shares.clear()
-            if self._owns is None:
-                continue
-            if not self._followed:
-                await connection.forget(*(topic("+", leaf) for leaf in _HEARD))
-            ours = {site for site in self._roster.sites() if self._owns(site)}
-            for some in _chunks(sorted(self._followed - ours)):
-                await connection.forget(*(topic(site, leaf) for site in some for leaf in _HEARD))
-                self._followed.difference_update(some)
-            for some in _chunks(sorted(ours - self._followed)):
-                self._followed.update(some)
-                await connection.follow(*(topic(site, leaf) for site in some for leaf in _HEARD))
-
-    async def _listen(self, connection: Connection) -> None:
-        connection.owe_receipts()
-        owed: list[aiomqtt.Message] = []
+    async def _receive(self, connection: Connection) -> None:
+        connection.acknowledge_manually()
+        unacknowledged: list[aiomqtt.Message] = []
         async for message in connection.messages:
             body = message.payload if isinstance(message.payload, bytes) else b""
-            if self._owns is None or self._owns(site_of(message.topic.value)):
+            if self._subscriptions.hears(message.topic.value):
                 self._inbox.take(message.topic.value, body, self._clock.now_s(), retained=bool(message.retain))
-            owed.append(message)
+            unacknowledged.append(message)
             if not len(connection.messages) or len(self._batcher) >= _BATCH_SAMPLES:
                 self._batcher.flush()
-                # Only what the sink has been given is taken off the broker's hands.
-                connection.acknowledge(owed)
-                owed.clear()
+                # Only what the sink has been given may be forgotten by the broker.
+                connection.acknowledge(unacknowledged)
+                unacknowledged.clear()
                 self._work.set()  # an answer may have made room for the next instruction to its row
 
-    async def _speak(self, connection: Connection) -> None:
+    async def _send_commands(self, connection: Connection) -> None:
         while True:
             await self._work.wait()
             self._work.clear()
             now_s = self._clock.now_s()
-            going, ended = self._ledger.leave(now_s)
-            for errand in ended:
-                self._end(errand, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
+            going, ended = self._queue.take_due(now_s)
+            for queued in ended:
+                self._end(queued, now_s, OutcomeStatus.REJECTED, Reason.EXPIRED)
             self._batcher.flush()
             async with asyncio.TaskGroup() as group:
-                for site, errands in groupby(sorted(going, key=_by_site), key=_by_site):
-                    message = payload.commands(errand.command for errand in errands)
-                    group.create_task(connection.say(topic(site, Leaf.COMMAND), message))
+                for site, some in groupby(sorted(going, key=_by_site), key=_by_site):
+                    message = payload.commands(queued.command for queued in some)
+                    group.create_task(connection.send(topic(site, Leaf.COMMAND), message))
 
     async def _sweep(self) -> None:
         while True:
             await self._clock.sleep(self._sweep_s)
             now_s = self._clock.now_s()
-            for errand in self._ledger.overdue(now_s):
-                self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+            for queued in self._queue.overdue(now_s):
+                self._end(queued, now_s, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
                 self._work.set()
             self._batcher.flush()
 
@@ -248,43 +223,38 @@ class MqttLink:
         if self._lost_at_s is None:
             self._lost_at_s = self._clock.now_s()
             _log.warning("broker lost", broker=str(self._broker), why=_innermost(error))
-            rows = self._roster.lost_all(self._lost_at_s)
+            rows = self._directory.lost_all(self._lost_at_s)
             self._batcher.presence(rows, self._lost_at_s, connected=False)
         self._give_up()
         self._tried.set()
 
     def _leave_site(self, site: str) -> None:
-        """Note that a site is somebody else's."""
+        """Note that another process serves a site now."""
         now_s = self._clock.now_s()
-        if self._roster.is_online(site):
-            self._batcher.presence(self._roster.lost(site, now_s), now_s, connected=False)
-        for errand in self._ledger.give_up(site):
-            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        if self._directory.is_online(site):
+            self._batcher.presence(self._directory.lost(site, now_s), now_s, connected=False)
+        for queued in self._queue.give_up(site):
+            self._end(queued, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
 
-    def _end(self, errand: QueuedCommand, now_s: float, status: OutcomeStatus, reason: Reason) -> None:
-        self._batcher.outcome(errand.command.id, errand.row, status, reason, now_s)
+    def _end(self, queued: QueuedCommand, now_s: float, status: OutcomeStatus, reason: Reason) -> None:
+        self._batcher.outcome(queued.command.id, queued.row, status, reason, now_s)
 
     def _give_up(self) -> None:
         now_s = self._clock.now_s()
-        for errand in self._ledger.give_up():
-            self._end(errand, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
+        for queued in self._queue.give_up():
+            self._end(queued, now_s, OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
         self._batcher.flush()
 
 
-def _tell_end(task: asyncio.Task[None]) -> None:
+def _log_fault(task: asyncio.Task[None]) -> None:
     """Log a fault of our own at once; ``close`` raises it as well."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         _log.error("mqtt link ended by a fault", exc_info=error)
 
 
-def _chunks(sites: list[str]) -> Iterator[list[str]]:
-    """Iterate sites in numbers of which the topics go into one packet."""
-    return (sites[first : first + _SITES_AT_ONCE] for first in range(0, len(sites), _SITES_AT_ONCE))
-
-
-def _by_site(errand: QueuedCommand) -> str:
-    return errand.site
+def _by_site(queued: QueuedCommand) -> str:
+    return queued.site
 
 
 def _innermost(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What the messages hold: JSON objects, units in the names, instants ISO-8601 with offset, null for unknown.
+"""Messages as JSON objects: units in the names, instants ISO-8601 with offset, null for unknown.
 
 ``telemetry``::
 
@@ -62,16 +62,16 @@ _REASONS = {
     "superseded": (OutcomeStatus.REJECTED, Reason.EXPIRED),
     "not_connected": (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED),
 }
-"""What a gateway may say, and what it means to us; any other word counts as refused."""
+"""Reasons a gateway may give, with their outcome; any other word counts as refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReading:
-    """What one device shows.
+    """Reading of one device.
 
     Attributes:
         values: What is known, in kW, kWh and 0-1.
-        per_cent: State of charge that was refused as no share from 0 to 1, ``None`` for none.
+        per_cent: State of charge that was refused as outside 0-1, ``None`` where none was.
         healed: What was repaired and taken, by kind.
     """
 
@@ -101,7 +101,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a gateway says of one command."""
+    """Answer of a gateway to one command."""
 
     id: int
     device: str

@@ -12,7 +12,7 @@ _LOGGED_AT_MOST = 1000
 
 
 class Rejection(StrEnum):
-    """Why a message or a part of one was dropped; a metric label, so the list is closed."""
+    """Reason for which a message or a part of one was dropped; a metric label, so the list is closed."""
 
     MALFORMED = "malformed"
     INVALID_FIELD = "invalid_field"
@@ -22,7 +22,7 @@ class Rejection(StrEnum):
     UNKNOWN_COMMAND = "unknown_command"
     IMPLAUSIBLE = "implausible"
     RETAINED = "retained"
-    """A reading or an outcome that the broker kept: it says what was."""
+    """A reading or an outcome that the broker kept: it may be of any age."""
     OLD = "old"
     FUTURE = "future"
 

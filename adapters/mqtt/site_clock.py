@@ -1,8 +1,8 @@
-"""How far a site's clock is off, measured by its live messages instead of trusted.
+"""Clock offset of a site, measured by its live messages.
 
-A reading is never older than its way: the least of `now - stamp` over the messages of the last minutes is how far the
-site's clock is behind. Only an offset that keeps steady is one of the clock: that of a queue being worked off falls.
-A stamp that is repeated tells nothing.
+A reading is never older than its time on the way: the least of `now - stamp` over the messages of the last minutes is
+how far the site's clock is behind. Only an offset that keeps steady is the clock's: that of a queue being worked off
+falls. A stamp that is repeated says nothing.
 """
 
 import math
@@ -28,48 +28,48 @@ class SiteClock:
     """One site's clock.
 
     Attributes:
-        offset_s: Seconds it is behind ours, negative where it is fast; 0 while that is not known or not worth a word.
+        offset_s: Seconds it is behind ours, negative where it is fast; 0 while that is unknown or too small to matter.
     """
 
     def __init__(self) -> None:
         self.offset_s = 0.0
         self._last_s = math.nan
-        self._told = (-math.inf, -math.inf)
-        self._seen: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+        self._last = (-math.inf, -math.inf)
+        self._offsets: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
     def hear(self, stamp_s: float, now_s: float) -> None:
         """Take the stamp of a message that has just arrived."""
         if stamp_s == self._last_s:
             return
         self._last_s = stamp_s
-        if not self._seen and abs(now_s - stamp_s) < _LEAST_OFF_S:
+        if not self._offsets and abs(now_s - stamp_s) < _LEAST_OFF_S:
             return  # as nearly always: there is nothing to measure
-        self._seen.append((now_s, now_s - stamp_s))
-        while self._seen and now_s - self._seen[0][0] > WINDOW_S:
-            self._seen.popleft()
+        self._offsets.append((now_s, now_s - stamp_s))
+        while self._offsets and now_s - self._offsets[0][0] > WINDOW_S:
+            self._offsets.popleft()
         self.offset_s = self._measured()
-        if not self.offset_s and max(abs(offset) for _, offset in self._seen) < _LEAST_OFF_S:
-            self._seen.clear()
+        if not self.offset_s and max(abs(offset) for _, offset in self._offsets) < _LEAST_OFF_S:
+            self._offsets.clear()
 
     def instant_s(self, stamp_s: float, now_s: float) -> float | None:
-        """Return when something stamped ``stamp_s`` was, by our clock; ``None`` where it tells nothing of now."""
+        """Return when something stamped ``stamp_s`` was, by our clock; ``None`` where it says nothing of now."""
         at_s = stamp_s + self.offset_s
         if not -BAND_S <= now_s - at_s <= BAND_S:
             return None
-        if stamp_s > self._told[0]:
-            # The offset may just have been found smaller: what was stamped later is never told as earlier.
-            at_s = max(at_s, self._told[1] + _APART_S)
-            self._told = (stamp_s, min(at_s, now_s))
+        if stamp_s > self._last[0]:
+            # The offset may just have been found smaller: what was stamped later never comes out as earlier.
+            at_s = max(at_s, self._last[1] + _APART_S)
+            self._last = (stamp_s, min(at_s, now_s))
         return min(at_s, now_s)
 
     def _measured(self) -> float:
-        latest = list(self._seen)[-_LEAST_MESSAGES:]
-        if min(offset for _, offset in latest) > min(offset for _, offset in self._seen) + _STEADY_S:
-            self._seen = deque(latest, maxlen=_REMEMBERED)  # it was set back: what was before tells of another clock
-        first_s, last_s = self._seen[0][0], self._seen[-1][0]
-        if len(self._seen) < _LEAST_MESSAGES or last_s - first_s < _SPAN_S:
+        latest = list(self._offsets)[-_LEAST_MESSAGES:]
+        if min(offset for _, offset in latest) > min(offset for _, offset in self._offsets) + _STEADY_S:
+            self._offsets = deque(latest, maxlen=_REMEMBERED)  # it was set back: what was before says nothing of it
+        first_s, last_s = self._offsets[0][0], self._offsets[-1][0]
+        if len(self._offsets) < _LEAST_MESSAGES or last_s - first_s < _SPAN_S:
             return self.offset_s
-        offsets = sorted(offset for _, offset in self._seen)
+        offsets = sorted(offset for _, offset in self._offsets)
         least = offsets[0]
         middle = next(islice(offsets, len(offsets) // 2, None))
         steady = middle - least <= _STEADY_S

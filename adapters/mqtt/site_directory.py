@@ -1,4 +1,4 @@
-"""Who stands where among the sites, and who can be reached right now."""
+"""Directory of sites and devices: rows by name, and their presence."""
 
 from adapters.mqtt.topics import split_address
 from vpp.domain.errors import InputError
@@ -7,7 +7,7 @@ from vpp.domain.resource import Adapter
 
 
 class SiteDirectory:
-    """Rows by site and device, and their presence.
+    """Rows by site and device, and whether each can be reached.
 
     Presence of a site comes from its status; telemetry measured after it was lost proves that it is back, should the
     status have been overtaken by the last will of the connection before. A broker that is started anew still hands out
@@ -51,39 +51,39 @@ class SiteDirectory:
         return places
 
     def place(self, row: int) -> tuple[str, str] | None:
-        """Return site and device of a row, ``None`` where it is not ours."""
+        """Return site and device of a row, ``None`` where it does not speak MQTT."""
         return self._place.get(row)
 
     def row(self, site: str, device: str) -> int | None:
-        """Return the row of a device, ``None`` where nobody registered it."""
+        """Return the row of a device, ``None`` where it is not registered."""
         return self._row.get((site, device))
 
     def rows(self, site: str) -> list[int]:
-        """Return the rows of a site; empty where nobody registered it."""
+        """Return the rows of a site; empty where it is not registered."""
         return self._rows.get(site, [])
 
     def sites(self) -> list[str]:
-        """Return every site that somebody registered."""
+        """Return every registered site."""
         return list(self._rows)
 
     def all_rows(self) -> list[int]:
         """Return every row served."""
         return list(self._place)
 
-    def span_kw(self, row: int) -> float:
+    def nameplate_kw(self, row: int) -> float:
         """Return the greatest power in either direction on the row's nameplate."""
         return self._span_kw[row]
 
     def is_online(self, site: str) -> bool:
-        """Tell whether the site's gateway is there."""
+        """Tell whether the site's gateway is connected."""
         return site in self._online
 
     def is_reachable(self, row: int) -> bool:
-        """Tell whether gateway and device are there."""
+        """Tell whether gateway and device are connected."""
         return row not in self._away and self._place[row][0] in self._online
 
-    def came(self, site: str) -> list[int]:
-        """Note that a site is there; return its rows that can be reached."""
+    def arrived(self, site: str) -> list[int]:
+        """Note that a site is connected; return its rows that can be reached."""
         self._online.add(site)
         return [row for row in self.rows(site) if row not in self._away]
 
@@ -94,22 +94,22 @@ class SiteDirectory:
         return self.rows(site)
 
     def lost_all(self, at_s: float) -> list[int]:
-        """Note that nobody can be reached, the broker being gone; return every row."""
+        """Note that no site can be reached, the broker being gone; return every row."""
         self._online.clear()
         self._all_lost_at_s = at_s
         return self.all_rows()
 
     def proves_return(self, site: str, measured_at_s: float) -> bool:
-        """Tell whether a measurement shows that a site believed lost is there."""
+        """Tell whether a measurement shows that a site believed lost is back."""
         lost_at_s = max(self._all_lost_at_s, self._lost_at_s.get(site, float("-inf")))
         return site not in self._online and measured_at_s > lost_at_s
 
-    def predates_loss(self, said_at_s: float | None) -> bool:
-        """Tell whether a status was said before the broker was lost, so that it tells nothing of now."""
-        return said_at_s is not None and said_at_s <= self._all_lost_at_s
+    def predates_loss(self, sent_at_s: float | None) -> bool:
+        """Tell whether a status was sent before the broker was lost, so that it says nothing of now."""
+        return sent_at_s is not None and sent_at_s <= self._all_lost_at_s
 
     def set_device(self, row: int, *, online: bool) -> bool:
-        """Note what a gateway says of one device; return whether that is news."""
-        news = online == (row in self._away)
+        """Note what a gateway reports of one device; return whether that is new."""
+        changed = online == (row in self._away)
         (self._away.discard if online else self._away.add)(row)
-        return news
+        return changed

@@ -1,4 +1,4 @@
-"""Topic names, and addresses as the registry writes them."""
+"""Topic names, and resource addresses ``site/device``."""
 
 import re
 from enum import StrEnum
@@ -10,7 +10,7 @@ _NAME = re.compile(r"[^\s/+#\x00]{1,128}")
 
 
 class Leaf(StrEnum):
-    """What a message of a site is about."""
+    """Last level of a site's topics: the kind of message."""
 
     TELEMETRY = "telemetry"
     COMMAND = "command"

@@ -383,14 +383,14 @@ async def test_a_status_the_broker_kept_over_its_restart_does_not_count_as_a_ret
     await scene.link()
     async with Broker.at(scene.url).connection() as mall:
         said = payload.status(online=True, at_s=scene.clock.now_s())
-        await mall.say("vpp/v1/sites/mall/status", said, retain=True)
+        await mall.send("vpp/v1/sites/mall/status", said, retain=True)
         await scene.sink.until(lambda: scene.sink.connected(AHU_1) == 1.0)
     await scene.broker.aclose()
     await scene.sink.until(lambda: scene.sink.connected(AHU_1) == 0.0)
     await scene.start_broker()
     plant = await scene.stranger()
     await scene.clock.sleep(5.0)  # the link's first tries
-    await plant.say("vpp/v1/sites/plant/status", payload.status(online=True, at_s=scene.clock.now_s()), retain=True)
+    await plant.send("vpp/v1/sites/plant/status", payload.status(online=True, at_s=scene.clock.now_s()), retain=True)
     await scene.sink.until(lambda: scene.sink.connected(PRESS) == 1.0)
     assert scene.sink.connected(AHU_1) == 0.0
 
@@ -423,7 +423,7 @@ async def test_a_repeated_command_is_applied_once_and_its_outcome_counted_once(s
     link.send(scene.lease((1, AHU_1, 10.0)))
     await scene.sink.until(lambda: len(scene.sink.results) == 1)
     stranger = await scene.stranger()
-    await stranger.follow("vpp/v1/sites/mall/outcome")
+    await stranger.subscribe_to("vpp/v1/sites/mall/outcome")
     repeated = {"id": 1, "device": "ahu-1", "layer": "default", "power_kw": 10.0, "until": None, "epoch": 1}
     await stranger.publish("vpp/v1/sites/mall/command", orjson.dumps({"commands": [repeated]}), qos=1)
     async with asyncio.timeout(_PATIENCE_WALL_S):

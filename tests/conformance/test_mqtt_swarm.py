@@ -60,10 +60,10 @@ async def test_every_message_the_broker_has_acknowledged_is_heard(broker: str) -
 
 async def test_what_has_no_receipt_stays_with_the_broker(broker: str) -> None:
     async with Broker.at(broker).connection() as listener, Broker.at(broker).connection() as site:
-        listener.owe_receipts()
+        listener.acknowledge_manually()
         name = topic("s0", Leaf.OUTCOME)
-        await listener.follow(name)
-        await asyncio.gather(*(site.say(name, b"%d" % number) for number in range(1100)))
+        await listener.subscribe_to(name)
+        await asyncio.gather(*(site.send(name, b"%d" % number) for number in range(1100)))
         heard: list[aiomqtt.Message] = []
         async for message in listener.messages:
             heard.append(message)

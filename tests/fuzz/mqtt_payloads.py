@@ -102,57 +102,57 @@ class _Sink:
 
 
 @dataclass
-class _Desk:
+class _Hearing:
     """An inbox with all it needs."""
 
     sink: _Sink
-    roster: SiteDirectory = field(default_factory=SiteDirectory)
-    ledger: CommandQueue = field(default_factory=lambda: CommandQueue(30.0))
+    directory: SiteDirectory = field(default_factory=SiteDirectory)
+    queue: CommandQueue = field(default_factory=lambda: CommandQueue(30.0))
     delivery: Batcher = field(default_factory=partial(Batcher, "mqtt", flush_wall_s=None))
     now_s: float = _NOW_S
 
     def __post_init__(self) -> None:
         self.delivery.open(self.sink)
-        self.roster.assign(_fleet())
-        self.inbox = Inbox(self.roster, self.ledger, self.delivery)
+        self.directory.assign(_fleet())
+        self.inbox = Inbox(self.directory, self.queue, self.delivery)
 
 
 async def run(inputs: Iterator[Input], tally: Tally) -> None:
     """Let an inbox take every message; the good site reports in between and must be heard."""
     sink = _Sink()
-    desk = _Desk(sink)
+    hearing = _Hearing(sink)
     with capture_logs():
         for number, (topic, body, kept, seconds) in enumerate(inputs):
             if number % _FRESH_EVERY == 0:
-                desk = _Desk(sink)  # stamps are of one quarter of an hour
-            desk.now_s += seconds
+                hearing = _Hearing(sink)  # stamps are of one quarter of an hour
+            hearing.now_s += seconds
             try:
-                desk.inbox.take(topic, body, desk.now_s, retained=kept)
-                _send_something(desk.ledger, number, desk.now_s)
+                hearing.inbox.take(topic, body, hearing.now_s, retained=kept)
+                _send_something(hearing.queue, number, hearing.now_s)
             except Exception as error:  # noqa: BLE001 - whatever comes out is what is looked for
                 tally.crash(f"{type(error).__name__}: {error}", body)
             if number % _SOUND_EVERY == 0:
-                _report(desk, tally, float(number % 40))
+                _report(hearing, tally, float(number % 40))
     for fault in sink.faults:
         tally.crash(fault)
     tally.notes["samples taken"] = sink.samples
 
 
-def _report(desk: _Desk, tally: Tally, power_kw: float) -> None:
-    now_s = desk.now_s
-    desk.inbox.take("vpp/v1/sites/good/status", status(online=True, at_s=now_s), now_s)
+def _report(hearing: _Hearing, tally: Tally, power_kw: float) -> None:
+    now_s = hearing.now_s
+    hearing.inbox.take("vpp/v1/sites/good/status", status(online=True, at_s=now_s), now_s)
     reading = DeviceReading(device="b1", values={Quantity.POWER_KW: power_kw})
-    desk.inbox.take("vpp/v1/sites/good/telemetry", telemetry(now_s, [reading]), now_s)
-    desk.delivery.flush()
-    tally.heard(answered=desk.sink.power_kw == power_kw)
+    hearing.inbox.take("vpp/v1/sites/good/telemetry", telemetry(now_s, [reading]), now_s)
+    hearing.delivery.flush()
+    tally.heard(answered=hearing.sink.power_kw == power_kw)
 
 
-def _send_something(ledger: CommandQueue, number: int, now_s: float) -> None:
+def _send_something(queue: CommandQueue, number: int, now_s: float) -> None:
     """Keep commands under way, so that outcomes meet some."""
     command = Command(id=number % 9 + 1, device="b1", layer=Layer.DISPATCH, power_kw=1.0, until_s=now_s + 60.0, epoch=1)
-    ledger.add(QueuedCommand(row=1, site="hall", command=command))
-    ledger.leave(now_s)
-    ledger.overdue(now_s)
+    queue.add(QueuedCommand(row=1, site="hall", command=command))
+    queue.take_due(now_s)
+    queue.overdue(now_s)
 
 
 def _fleet() -> FleetIndex:

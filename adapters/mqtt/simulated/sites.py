@@ -126,12 +126,12 @@ class _Site:
                     group.create_task(self._reply(connection, replies))
                     group.create_task(self._leave(connection))
             finally:
-                await connection.drop()
+                await connection.cut()
 
     async def _announce(self, connection: Connection) -> None:
-        await connection.follow(topic(self.name, Leaf.COMMAND))
+        await connection.subscribe_to(topic(self.name, Leaf.COMMAND))
         status = payload.status(online=True, at_s=self._clock.now_s())
-        await connection.say(topic(self.name, Leaf.STATUS), status, retain=True)
+        await connection.send(topic(self.name, Leaf.STATUS), status, retain=True)
         self._failures = 0
         self._due.set()
         if self._lost_at_s is not None:
@@ -144,7 +144,7 @@ class _Site:
             self._due.clear()
             if self._readings is not None:
                 message = payload.telemetry(self._readings.at_s, self._device_readings(self._readings))
-                await connection.say(topic(self.name, Leaf.TELEMETRY), message, qos=0)
+                await connection.send(topic(self.name, Leaf.TELEMETRY), message, qos=0)
 
     async def _serve_commands(self, connection: Connection, replies: Replies, group: asyncio.TaskGroup) -> None:
         async for message in connection.messages:
@@ -160,11 +160,11 @@ class _Site:
         while True:
             answers = await replies.next()
             message = payload.outcomes(self._clock.now_s(), answers)
-            await connection.say(topic(self.name, Leaf.OUTCOME), message)
+            await connection.send(topic(self.name, Leaf.OUTCOME), message)
 
     async def _leave(self, connection: Connection) -> None:
         await self._absent.wait()
-        await connection.drop()
+        await connection.cut()
 
     def _device_readings(self, readings: DeviceReadings) -> list[DeviceReading]:
         columns = (

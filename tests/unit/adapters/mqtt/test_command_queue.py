@@ -13,51 +13,51 @@ def _errand(identity: int, row: int = 0, *, site: str = "s", until_s: float = ma
 
 
 def test_a_waiting_errand_is_replaced_and_one_under_way_is_not() -> None:
-    ledger = CommandQueue(30.0)
+    queue = CommandQueue(30.0)
     first, second, third = _errand(1), _errand(2), _errand(3)
-    assert ledger.add(first) is None
-    assert ledger.add(second) is first
-    assert ledger.leave(0.0) == ([second], [])
-    assert ledger.add(third) is None
-    assert ledger.leave(0.0) == ([], [])
-    assert ledger.settle(2, "s", "d0") is second
-    assert ledger.leave(0.0) == ([third], [])
+    assert queue.add(first) is None
+    assert queue.add(second) is first
+    assert queue.take_due(0.0) == ([second], [])
+    assert queue.add(third) is None
+    assert queue.take_due(0.0) == ([], [])
+    assert queue.settle(2, "s", "d0") is second
+    assert queue.take_due(0.0) == ([third], [])
 
 
 def test_an_answer_counts_once_and_only_from_where_it_was_asked() -> None:
-    ledger = CommandQueue(30.0)
-    ledger.add(_errand(1))
-    ledger.leave(0.0)
-    assert ledger.settle(1, "elsewhere", "d0") is None
-    assert ledger.settle(1, "s", "d9") is None
-    assert ledger.settle(1, "s", "d0") is not None
-    assert ledger.settle(1, "s", "d0") is None
+    queue = CommandQueue(30.0)
+    queue.add(_errand(1))
+    queue.take_due(0.0)
+    assert queue.settle(1, "elsewhere", "d0") is None
+    assert queue.settle(1, "s", "d9") is None
+    assert queue.settle(1, "s", "d0") is not None
+    assert queue.settle(1, "s", "d0") is None
 
 
 def test_errands_fall_due_in_the_order_they_left() -> None:
-    ledger = CommandQueue(30.0)
+    queue = CommandQueue(30.0)
     for identity, at_s in ((1, 0.0), (2, 10.0)):
-        ledger.add(_errand(identity, identity))
-        ledger.leave(at_s)
-    assert [errand.command.id for errand in ledger.overdue(29.0)] == []
-    assert [errand.command.id for errand in ledger.overdue(30.0)] == [1]
-    assert [errand.command.id for errand in ledger.overdue(100.0)] == [2]
-    assert len(ledger) == 0
+        queue.add(_errand(identity, identity))
+        queue.take_due(at_s)
+    assert [queued.command.id for queued in queue.overdue(29.0)] == []
+    assert [queued.command.id for queued in queue.overdue(30.0)] == [1]
+    assert [queued.command.id for queued in queue.overdue(100.0)] == [2]
+    assert len(queue) == 0
 
 
 def test_a_lease_that_ended_while_waiting_does_not_leave() -> None:
-    ledger = CommandQueue(30.0)
+    queue = CommandQueue(30.0)
     ended = _errand(1, until_s=50.0)
-    ledger.add(ended)
-    assert ledger.leave(50.0) == ([], [ended])
-    assert len(ledger) == 0
+    queue.add(ended)
+    assert queue.take_due(50.0) == ([], [ended])
+    assert len(queue) == 0
 
 
 def test_a_lost_site_gives_up_its_own_errands_only() -> None:
-    ledger = CommandQueue(30.0)
-    ledger.add(_errand(1, 1, site="a"))
-    ledger.add(_errand(2, 2, site="b"))
-    ledger.leave(0.0)
-    ledger.add(_errand(3, 1, site="a"))
-    assert [errand.command.id for errand in ledger.give_up("a")] == [1, 3]
-    assert len(ledger) == 1
+    queue = CommandQueue(30.0)
+    queue.add(_errand(1, 1, site="a"))
+    queue.add(_errand(2, 2, site="b"))
+    queue.take_due(0.0)
+    queue.add(_errand(3, 1, site="a"))
+    assert [queued.command.id for queued in queue.give_up("a")] == [1, 3]
+    assert len(queue) == 1

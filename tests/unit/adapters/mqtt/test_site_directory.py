@@ -31,10 +31,10 @@ def _fleet(*addresses: str) -> FleetIndex:
 
 
 def test_a_roster_grows_and_keeps_its_rows() -> None:
-    roster = SiteDirectory()
-    assert roster.assign(_fleet("a/1")) == [0]
-    assert roster.assign(_fleet("a/1", "a/2", "b/1")) == [1, 2]
-    assert (roster.rows("a"), roster.row("b", "1"), roster.span_kw(0)) == ([0, 1], 2, 3.0)
+    directory = SiteDirectory()
+    assert directory.assign(_fleet("a/1")) == [0]
+    assert directory.assign(_fleet("a/1", "a/2", "b/1")) == [1, 2]
+    assert (directory.rows("a"), directory.row("b", "1"), directory.nameplate_kw(0)) == ([0, 1], 2, 3.0)
 
 
 @pytest.mark.parametrize("address", ["mall", "mall/", "/ahu", "a+/b", "a/#", "a/b/c", "a b/c"])
@@ -49,20 +49,20 @@ def test_two_rows_at_one_address_are_refused() -> None:
 
 
 def test_only_what_was_measured_after_the_loss_proves_a_return() -> None:
-    roster = SiteDirectory()
-    roster.assign(_fleet("a/1"))
-    assert roster.came("a") == [0]
-    assert not roster.proves_return("a", 10.0)
-    roster.lost("a", 20.0)
-    assert not roster.proves_return("a", 19.0), "a report that was still on its way"
-    assert roster.proves_return("a", 21.0)
+    directory = SiteDirectory()
+    directory.assign(_fleet("a/1"))
+    assert directory.arrived("a") == [0]
+    assert not directory.proves_return("a", 10.0)
+    directory.lost("a", 20.0)
+    assert not directory.proves_return("a", 19.0), "a report that was still on its way"
+    assert directory.proves_return("a", 21.0)
 
 
 def test_a_status_from_before_the_broker_was_lost_tells_nothing_of_now() -> None:
-    roster = SiteDirectory()
-    roster.assign(_fleet("a/1"))
-    assert not roster.predates_loss(10.0), "nothing has been lost yet"
-    roster.lost_all(20.0)
-    assert roster.predates_loss(20.0)
-    assert not roster.predates_loss(21.0)
-    assert not roster.predates_loss(None), "a gateway need not say when"
+    directory = SiteDirectory()
+    directory.assign(_fleet("a/1"))
+    assert not directory.predates_loss(10.0), "nothing has been lost yet"
+    directory.lost_all(20.0)
+    assert directory.predates_loss(20.0)
+    assert not directory.predates_loss(21.0)
+    assert not directory.predates_loss(None), "a gateway need not say when"
