@@ -1,4 +1,4 @@
-"""The command line. Every command imports what it needs only when it runs, so that ``--help`` is instant."""
+"""Command line. Every command imports what it needs only when it runs, so that ``--help`` is instant."""
 
 import sys
 from datetime import datetime
@@ -28,7 +28,7 @@ app.add_typer(modbus_map, name="modbus-map")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
-Http = Annotated[str | None, typer.Option(help="HOST:PORT of the HTTP API  [default: 127.0.0.1:8080]")]
+Http = Annotated[str | None, typer.Option(help="address of the HTTP API, HOST:PORT  [default: 127.0.0.1:8080]")]
 Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
 Sessions = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
@@ -42,10 +42,12 @@ V2g = Annotated[int, typer.Option("--v2g", min=0, help="bidirectional charging s
 StationList = Annotated[
     Path, typer.Option("--stations", exists=True, dir_okay=False, help="ids of stations, one a line")
 ]
-KeyTableFile = Annotated[Path, typer.Option("--table", help="the file VPP_OCPP_KEYS names; its secret is beside it")]
-HistoryDays = Annotated[int, typer.Option(min=0, max=60, help="days of meter history to hand over")]
+KeyTableFile = Annotated[
+    Path, typer.Option("--table", help="key table named by VPP_OCPP_KEYS; its secret lies beside it")
+]
+HistoryDays = Annotated[int, typer.Option(min=0, max=60, help="days of metered history imported before the start")]
 Sites = Annotated[int, typer.Option(min=0, help="HVAC and industrial sites (MQTT gateways)")]
-PlantKw = Annotated[float, typer.Option(min=1.0, max=100_000.0, help="kW by which the smallest plant may be cut")]
+PlantKw = Annotated[float, typer.Option(min=1.0, max=100_000.0, help="least power an industrial plant can cut, kW")]
 
 
 @app.command()
@@ -53,15 +55,17 @@ def serve(
     *,
     config: ConfigFile = None,
     http: Http = None,
-    ocpp: Annotated[str | None, typer.Option(help="HOST:PORT stations connect to  [default: 127.0.0.1:9000]")] = None,
-    mqtt_url: Annotated[str | None, typer.Option(help="mqtt[s]://HOST:PORT of the site gateways' broker")] = None,
+    ocpp: Annotated[
+        str | None, typer.Option(help="address stations connect to, HOST:PORT  [default: 127.0.0.1:9000]")
+    ] = None,
+    mqtt_url: Annotated[str | None, typer.Option(help="broker of the site gateways, mqtt[s]://HOST:PORT")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run the service: API, planner, dispatcher and every adapter in one process."""
     from vpp.config import Settings
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir)
-    # A wrong setting is told before the heavy part is imported.
+    # A wrong setting is reported before the heavy part is imported.
     from vpp.bootstrap.serve import run_service
 
     run_service(settings)
@@ -71,12 +75,15 @@ def serve(
 def gateway(
     *,
     config: ConfigFile = None,
-    bus_url: Annotated[str | None, typer.Option(help="nats://HOST:PORT of the bus on which the service is")] = None,
+    bus_url: Annotated[str | None, typer.Option(help="bus of the service, nats://HOST:PORT")] = None,
     ocpp: Annotated[
-        str | None, typer.Option(help="HOST:PORT stations connect to, shared with other gateways of this machine")
+        str | None,
+        typer.Option(help="address stations connect to, HOST:PORT, shared with other gateways of this machine"),
     ] = None,
-    mqtt_url: Annotated[str | None, typer.Option(help="mqtt[s]://HOST:PORT of the site gateways' broker")] = None,
-    name: Annotated[str | None, typer.Option(help="its name, the same over restarts  [default: host-pid]")] = None,
+    mqtt_url: Annotated[str | None, typer.Option(help="broker of the site gateways, mqtt[s]://HOST:PORT")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="name of this gateway, the same over restarts  [default: host-pid]")
+    ] = None,
 ) -> None:
     """Run a shard of the device plane: OCPP, Modbus and MQTT for a service on the bus.
 
@@ -96,7 +103,7 @@ def fleet(
     *,
     config: ConfigFile = None,
     http: Http = None,
-    ocpp: Annotated[str | None, typer.Option(help="HOST:PORT of the service's OCPP end")] = None,
+    ocpp: Annotated[str | None, typer.Option(help="address of the service for charging stations, HOST:PORT")] = None,
     mqtt_url: Annotated[str | None, typer.Option(help="broker of the site gateways; without one no sites run")] = None,
     stations: Stations = 1000,
     inverters: Inverters = 200,
@@ -112,14 +119,14 @@ def fleet(
         int, typer.Option(min=1, max=65000, help="first port of the simulated Modbus sites")
     ] = 15020,
     drop_ratio: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="share of devices that die for good on SIGUSR1")
+        float, typer.Option(min=0.0, max=1.0, help="share of devices that fail for good on SIGUSR1")
     ] = 0.1,
     truth: Annotated[
-        Path | None, typer.Option(help="where to write what really happened, and what would have, when stopped")
+        Path | None, typer.Option(help="file for the true course of the day and the counterfactual, written at the end")
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="spread the stations over so many; as few as will do if not given"),
+        typer.Option(min=1, max=256, help="processes the stations run in; as few as suffice if not given"),
     ] = None,
 ) -> None:
     """Run simulated devices that connect to a running service over the real protocols."""
@@ -170,7 +177,9 @@ def demo(
         int | None,
         typer.Option(min=1, max=65000, help="first port of the simulated Modbus sites  [default: free ones]"),
     ] = None,
-    drop_ratio: Annotated[float, typer.Option(min=0.0, max=0.5, help="share of devices to kill during the hold")] = 0.0,
+    drop_ratio: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="share of devices that fail during the hold")
+    ] = 0.0,
     out: Annotated[Path, typer.Option(help="folder for the report, its plots and the logs")] = Path("demo-report"),
     json: Json = False,
 ) -> None:
@@ -291,8 +300,8 @@ def keys_issue(
     *,
     stations: StationList,
     table: KeyTableFile,
-    out: Annotated[Path, typer.Option(help="where the new keys go, CSV of station and key; must not be there")],
-    renew: Annotated[bool, typer.Option(help="new keys also for stations that have one")] = False,
+    out: Annotated[Path, typer.Option(help="file for the new keys, CSV of station and key; must not exist")],
+    renew: Annotated[bool, typer.Option(help="also replace the keys of stations that have one")] = False,
 ) -> None:
     """Make a random key for every station of a list that has none, and keep its hash."""
     from vpp.bootstrap.keys import issue_keys
@@ -302,7 +311,7 @@ def keys_issue(
 
 @keys.command("revoke")
 def keys_revoke(*, stations: StationList, table: KeyTableFile) -> None:
-    """Take the keys of a list of stations away; they stay out from their next connection on."""
+    """Revoke the keys of a list of stations; their next connection is refused."""
     from vpp.bootstrap.keys import revoke_keys
 
     revoke_keys(stations, table)
@@ -334,12 +343,19 @@ def modbus_map_check(
 
 
 @app.command("check-config")
-def check_config(*, config: ConfigFile = None) -> None:
+def check_config(
+    *,
+    config: ConfigFile = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="print meaning, unit, range and default of every setting instead")
+    ] = False,
+) -> None:
     """Validate the settings and print them, with secrets hidden."""
     from vpp.config import Settings
 
-    for name, value in Settings.load(config).shown().items():
-        typer.echo(f"{name} = {value}")
+    shown = Settings.described() if describe else Settings.load(config).shown()
+    for name, value in shown.items():
+        typer.echo(f"{name}: {value}" if describe else f"{name} = {value}")
 
 
 @app.command()

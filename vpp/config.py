@@ -1,12 +1,13 @@
-"""Settings: ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
+"""Settings from ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
 
 import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,154 +21,195 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 HOURS_PER_DAY = 24.0
+_BOUNDS = {"gt": "above", "ge": "at least", "le": "at most", "lt": "below"}
 
 
 class Settings(BaseSettings):
-    """What a site may set. Durations are seconds of the service's clock unless the name says wall."""
+    """Settings of a site. Durations are seconds of the service's clock unless the name says wall.
+
+    A description is for an operator: the quantity, its unit, and the meaning of no value.
+    """
 
     model_config = SettingsConfigDict(env_prefix="VPP_", extra="forbid", frozen=True)
 
-    http: str = Field("127.0.0.1:8080", description="HOST:PORT of the HTTP API")
-    ocpp: str = Field("127.0.0.1:9000", description="HOST:PORT charging stations connect to")
+    http: str = Field("127.0.0.1:8080", description="address of the HTTP API, HOST:PORT")
+    ocpp: str = Field("127.0.0.1:9000", description="address charging stations connect to, HOST:PORT")
     ocpp_tls: str | None = Field(
         None,
-        description="HOST:PORT at which charging stations speak TLS beside VPP_OCPP; the very address of VPP_OCPP for"
-        " TLS alone",
+        description="address charging stations connect to with TLS, HOST:PORT; the same as VPP_OCPP for TLS alone, no"
+        " TLS if unset",
     )
-    ocpp_cert: Path | None = Field(None, description="PEM file of the certificate shown to stations, with its chain")
-    ocpp_key: Path | None = Field(None, description="PEM file of that certificate's private key")
+    ocpp_cert: Path | None = Field(None, description="certificate shown to stations, with its chain, PEM file")
+    ocpp_key: Path | None = Field(None, description="private key of VPP_OCPP_CERT, PEM file")
     ocpp_client_ca: Path | None = Field(
         None,
-        description="PEM file of the authority that signs the stations' own certificates: security profile 3, each"
-        " station is the one its certificate names",
+        description="certificate of the authority that signs the stations' own certificates, PEM file; with it a"
+        " station must show a certificate for its id (OCPP security profile 3)",
     )
     ocpp_paths: str = Field(
         "/ocpp/{id}",
-        description="paths charging stations connect to, parted by commas, {id} standing for the station's id, e.g."
+        description="paths charging stations connect to, separated by commas; {id} stands for the station's id, e.g."
         " /ocpp/{id},/steve/websocket/CentralSystemService/{id}",
     )
     ocpp_keys: Path | None = Field(
-        None, description="file of the stations' keys, made by vpp keys issue; a station without its key stays out"
+        None,
+        description="key table of the stations, made by vpp keys issue; with it a station without its key is refused",
     )
     ocpp_keys_secret: Path | None = Field(
-        None, description="file of the secret the keys are hashed under; beside VPP_OCPP_KEYS, ending .secret, if unset"
+        None,
+        description="secret the keys are hashed with, a file; if unset, the file beside VPP_OCPP_KEYS that ends in"
+        " .secret",
     )
     ocpp_admissions_per_s: Positive = Field(
-        2000.0, description="stations a process lets in a second; the rest hears 503 and when to come back"
+        2000.0,
+        description="connections of stations that a process accepts per second; the others are answered 503 with a"
+        " time to retry",
     )
     ocpp_call_retries: int = Field(
-        0, ge=0, le=5, description="how often an instruction without an answer is sent again on the same connection"
+        0,
+        ge=0,
+        le=5,
+        description="repetitions of an instruction that a station has not answered, on the same connection",
     )
     ocpp_profile_interval_s: float = Field(
         10.0,
         ge=0,
         le=30,
-        description="least time between a profile of a connector and one that raises its ceiling; 0 for none",
+        description="least seconds between two charging profiles of a connector where the second raises its ceiling;"
+        " 0 for none",
     )
     ocpp_wake: str = Field(
         "",
-        description="where cars that sleep on after a pause are woken by a short change of their limit: MODEL@SITE with"
-        " * and ?, separated by commas; nowhere if unset",
+        description="stations at which a car that does not resume after a pause is woken by a short change of its"
+        " limit: MODEL@SITE with * and ?, separated by commas; none if unset",
     )
     ocpp_dynamic: bool = Field(
         default=False,
-        description="setpoints of OCPP 2.1 stations are dynamic profiles: a new value for the same time is a short"
-        " update instead of a new profile",
+        description="send setpoints to OCPP 2.1 stations as dynamic profiles: a new value for the same time is a"
+        " short update instead of a new profile",
     )
     ocpp_max_offline_s: Positive | None = Field(
-        None, description="how long an OCPP 2.1 station keeps a dispatch value without a connection; its lease if unset"
+        None,
+        description="seconds an OCPP 2.1 station keeps a setpoint while it is offline; until the lease ends if unset",
     )
-    mqtt_url: str | None = Field(None, description="mqtt[s]://[USER:PASSWORD@]HOST:PORT of the site gateways' broker")
+    mqtt_url: str | None = Field(
+        None, description="broker of the site gateways, mqtt[s]://[USER:PASSWORD@]HOST:PORT; no MQTT if unset"
+    )
     register_maps: Path | None = Field(None, description="folder of Modbus register maps, one NAME.toml a map")
-    data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database and of reports")
-    db_url: str | None = Field(None, description="SQLAlchemy URL; a SQLite file in the data folder if unset")
+    data_dir: Path = Field(Path(".vpp"), description="folder of the embedded database, the telemetry store and reports")
+    db_url: str | None = Field(
+        None, description="SQLAlchemy URL of the database; a SQLite file in VPP_DATA_DIR if unset"
+    )
     telemetry_url: str | None = Field(
         None,
-        description="folder or object-store URL (s3://, az://, gs://) of the telemetry store; in the data folder if"
-        " unset, nowhere if empty",
+        description="telemetry store, a folder or an object store (s3://, az://, gs://); in VPP_DATA_DIR if unset, no"
+        " store if empty",
     )
-    telemetry_days: Positive = Field(400.0, description="days of samples that are kept in the telemetry store")
+    telemetry_days: Positive = Field(400.0, description="days that samples are kept in the telemetry store")
     frame_days: Positive | None = Field(
-        None, description="days of recorded frames that are kept for vpp replay; all of them if unset"
+        None, description="days that recorded frames are kept for vpp replay; for ever if unset"
     )
     storage_patience_wall_s: Positive = Field(
-        2.0, description="wall seconds a cycle waits for its record to be written before it goes on from memory"
+        2.0,
+        description="wall seconds a control cycle waits for its decision to be stored before it continues from memory",
     )
     spool_mb: int = Field(
         256,
         gt=0,
-        description="MiB of decisions that may wait in memory while they cannot be stored, above which the service"
-        " stops, and of samples, above which the oldest are dropped",
+        description="memory for what cannot be stored during an outage of the database, MiB: above it the service"
+        " stops because of decisions, and drops the oldest samples",
     )
     bus_url: str = Field(
-        "memory:", description="memory: for everything in one process, nats://HOST:PORT to meet gateways on NATS"
+        "memory:", description="bus to the gateways, nats://HOST:PORT; memory: if devices connect to the service itself"
     )
     fleet_id: str | None = Field(
         None,
         pattern=r"^[\w-]{1,64}$",
-        description="id of the fleet on a bus that several share; a service makes a random one with its database and a"
-        " gateway keeps the first it hears of in its data folder if unset",
+        description="id of the fleet on a bus that several fleets share: letters, digits, _ and -, at most 64; if"
+        " unset, a service makes one with its database and a gateway keeps the first it meets in"
+        " VPP_DATA_DIR",
     )
     gateway: str | None = Field(
-        None, pattern=r"^[\w-]{1,64}$", description="name of this gateway; host and process id if unset"
+        None,
+        pattern=r"^[\w-]{1,64}$",
+        description="name of this gateway: letters, digits, _ and -, at most 64; host and process id if unset",
     )
     gateway_flush_wall_s: Positive = Field(
-        0.05, description="wall seconds a gateway gathers what it hears before it tells the service"
+        0.05, description="wall seconds a gateway collects telemetry before it sends it to the service"
     )
     gateway_lost_wall_s: Positive = Field(
-        5.0, description="wall seconds of silence after which a gateway counts as gone; the same for all processes"
+        5.0,
+        description="wall seconds without a message after which a gateway counts as lost; the same value in all"
+        " processes",
     )
-    api_token: str | None = Field(None, description="bearer token every API call must carry, if set")
-    log_level: str = Field("info", description="debug, info, warning or error")
-    log_json: bool = Field(default=False, description="one JSON object a line instead of text")
+    api_token: str | None = Field(
+        None, description="bearer token required in every API call; none is required if unset"
+    )
+    log_level: str = Field("info", description="least severe level that is logged: debug, info, warning or error")
+    log_json: bool = Field(default=False, description="log one JSON object a line instead of text")
 
-    clock_speed: Positive = Field(1.0, description="clock seconds per wall second")
-    clock_anchor_s: float = Field(0.0, description="what the clock shows at clock_anchor_wall_s, UTC epoch seconds")
-    clock_anchor_wall_s: float = Field(0.0, description="wall epoch seconds at which the clock shows clock_anchor_s")
+    clock_speed: Positive = Field(
+        1.0,
+        description="speed of the clock for tests and demonstrations, clock seconds per wall second; 1 in operation",
+    )
+    clock_anchor_s: float = Field(0.0, description="time the clock shows at VPP_CLOCK_ANCHOR_WALL_S, UTC epoch seconds")
+    clock_anchor_wall_s: float = Field(
+        0.0, description="wall time at which the clock shows VPP_CLOCK_ANCHOR_S, epoch seconds"
+    )
     clock_pace: Path | None = Field(
         None,
-        description="file through which the processes of one simulation share a clock that waits for the slowest of"
-        " them; made by vpp demo, and the other clock settings do not count then",
+        description="file through which the processes of one simulation share a clock that waits for the slowest,"
+        " made by vpp demo; the other clock settings do not apply then",
     )
 
-    cycle_s: Positive = Field(10.0, description="period of the fast loop")
-    regulation_s: Positive = Field(
-        2.0, description="period in which a regulation signal is followed between two cycles of the fast loop"
-    )
-    plan_period_s: Positive = Field(900.0, description="period of the slow loop")
+    cycle_s: Positive = Field(10.0, description="seconds between two control cycles")
+    regulation_s: Positive = Field(2.0, description="seconds between two setpoints towards a regulation signal")
+    plan_period_s: Positive = Field(900.0, description="seconds between two plans")
     plan_deadline_wall_s: Positive = Field(
-        60.0, description="wall seconds a solve may take before the ladder takes over"
+        60.0,
+        description="wall seconds a plan may take; after that the previous plan stays in force, or the safe default",
     )
-    sample_s: Positive = Field(60.0, description="how often devices are asked to report")
+    sample_s: Positive = Field(60.0, description="seconds between two measurements of a device")
     holidays: Path | None = Field(
         None,
-        description="TOML file of public holidays and worked weekends by year, for years that are announced after this"
-        " program's release",
+        description="public holidays and worked weekends by year, TOML file, for years announced after this release",
     )
-    stale_s: Positive = Field(180.0, description="age above which a measurement is stale")
-    call_timeout_s: Positive = Field(60.0, description="how long a device may take to answer")
-    lease_s: Positive = Field(300.0, description="how long a dispatch setpoint holds unless renewed")
-    ramp_minutes: Positive = Field(10.0, description="ramp before a request's start unless it names its own")
-    release_minutes: Positive = Field(15.0, description="length of the release ramp")
-    rebound_watch_minutes: Positive = Field(60.0, description="how long the rebound is watched after the release")
+    stale_s: Positive = Field(
+        180.0, description="seconds after which a measurement is stale and its device is not counted on"
+    )
+    call_timeout_s: Positive = Field(60.0, description="seconds a device may take to answer")
+    lease_s: Positive = Field(
+        300.0,
+        description="seconds a setpoint holds unless renewed; a device that hears no more falls back to its default"
+        " within it",
+    )
+    ramp_minutes: Positive = Field(
+        10.0, description="minutes of the ramp before a request's start, unless the request names its own"
+    )
+    release_minutes: Positive = Field(15.0, description="minutes of the staged release after a request")
+    rebound_watch_minutes: Positive = Field(
+        60.0, description="minutes after the release in which the rebound is measured and held below its cap"
+    )
     reserve_windows: str = Field(
         "",
-        description="upward power that must be there every day, e.g. 13-15=1000000,20-22=1000000: hours of"
-        " Asia/Shanghai and kW; stores keep charge for what others would not give",
+        description="upward reserve held every day, FROM-UNTIL=KW separated by commas, hours of Asia/Shanghai from 0"
+        " to 24, e.g. 13-15=1000000,20-22=1000000; storage stays charged for the part other devices"
+        " cannot give",
     )
     reserve_recovery_kw: Positive | None = Field(
         None,
-        description="net load that stores may add to win back what a call of one reserve window took, in time for the"
-        " next; without it each window is backed as if no other were called",
+        description="extra charging power (kW) allowed between reserve windows to refill storage; if unset, each"
+        " window is backed as if no other were called",
     )
     regulation_kw: Positive | None = Field(
         None,
-        description="power that plans leave free in both directions in stationary storage, to be sold as regulation",
+        description="power (kW) of stationary storage that plans leave free in both directions, to be offered as"
+        " regulation",
     )
-    quote_valid_s: Positive = Field(300.0, description="how long a quote may be accepted")
+    quote_valid_s: Positive = Field(300.0, description="seconds in which a quote can be accepted")
 
     gateway_drain_per_s: Positive | None = Field(
-        None, description="sessions a second that a gateway ends when it is stopped; all at once if unset"
+        None, description="connections of stations that a stopping gateway ends per second; all at once if unset"
     )
 
     @field_validator("http", "ocpp", "ocpp_tls")
@@ -188,7 +230,7 @@ class Settings(BaseSettings):
     def _secured(self) -> Self:
         _check_tls(self)
         if self.ocpp_keys is None and self.ocpp_keys_secret is not None:
-            raise ValueError("VPP_OCPP_KEYS_SECRET: belongs to a file of keys; give VPP_OCPP_KEYS as well")
+            raise ValueError("VPP_OCPP_KEYS_SECRET: belongs to a key table; give VPP_OCPP_KEYS as well")
         if self.keys_secret is not None and not self.keys_secret.is_file():
             raise ValueError(f"VPP_OCPP_KEYS: its secret is not at {self.keys_secret}; give VPP_OCPP_KEYS_SECRET")
         return self
@@ -210,20 +252,20 @@ class Settings(BaseSettings):
 
     @property
     def telemetry_place(self) -> str | None:
-        """Where the telemetry store is, ``None`` where there is to be none."""
+        """Place of the telemetry store, ``None`` for no store."""
         if self.telemetry_url is None:
             return str(self.data_dir.resolve() / "telemetry")
         return self.telemetry_url or None
 
     @property
     def keys_secret(self) -> Path | None:
-        """Where the secret of the stations' keys is, ``None`` where stations need no key."""
+        """File of the secret of the stations' keys, ``None`` where stations need no key."""
         beside = None if self.ocpp_keys is None else self.ocpp_keys.with_suffix(".secret")
         return self.ocpp_keys_secret or beside
 
     @property
     def has_bus(self) -> bool:
-        """The device plane is in other processes, which are met on a bus."""
+        """Devices connect to gateways, which are reached over a bus."""
         return self.bus_url != "memory:"
 
     @field_validator("ocpp_paths")
@@ -246,6 +288,11 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, object]:
         """Return every setting by its environment name, secrets hidden."""
         return {f"VPP_{name.upper()}": _masked(name, value) for name, value in self.model_dump().items()}
+
+    @classmethod
+    def described(cls) -> dict[str, str]:
+        """Return what every setting means, by its environment name: description, range and default."""
+        return {f"VPP_{name.upper()}": _described(field) for name, field in cls.model_fields.items()}
 
     @classmethod
     def load(cls, file: Path | None = None, **flags: object) -> Self:
@@ -341,6 +388,26 @@ def _check_tls(settings: Settings) -> None:
             context.load_verify_locations(settings.ocpp_client_ca)
     except OSError as error:
         raise ValueError(f"VPP_OCPP_CLIENT_CA: no certificate of an authority: {error}") from error
+
+
+def _described(field: FieldInfo) -> str:
+    """Return a setting's description, its range where it is bounded, and its default."""
+    bounds = [
+        f"{word} {getattr(bound, name):g}"
+        for bound in (*field.metadata, *_optional_bounds(field))
+        for name, word in _BOUNDS.items()
+        if hasattr(bound, name)
+    ]
+    limits = f" ({', '.join(bounds)})" if bounds else ""
+    default = field.default
+    shown = "unset" if default in {None, ""} else f"{default:g}" if isinstance(default, float) else str(default).lower()
+    return f"{field.description}{limits} [default: {shown}]"
+
+
+def _optional_bounds(field: FieldInfo) -> list[object]:
+    """Return the bounds of a number that may be unset."""
+    stated = [m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ())]
+    return [bound for found in stated if isinstance(found, FieldInfo) for bound in found.metadata]
 
 
 def _masked(name: str, value: object) -> object:

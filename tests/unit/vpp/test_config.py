@@ -1,5 +1,6 @@
 """Settings: where they come from and how a bad one is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,23 @@ def test_settings_of_tls_that_do_not_go_together_are_told_in_a_line(
     with pytest.raises(ConfigurationError, match=told) as error:
         Settings.load(None, **{**tls, **changed})
     assert "\n" not in str(error.value)
+
+
+def test_every_setting_says_what_it_means_with_its_range_and_default() -> None:
+    described = Settings.described()
+    assert set(described) == set(Settings.load().shown())
+    assert all(re.fullmatch(r"\S.{15,}[^.\s] \[default: \S+\]", text) for text in described.values()), described
+    assert described["VPP_CYCLE_S"].endswith("(above 0) [default: 10]")
+    assert described["VPP_OCPP_CALL_RETRIES"].endswith("(at least 0, at most 5) [default: 0]")
+    assert described["VPP_REGULATION_KW"].endswith("(above 0) [default: unset]")
+    assert described["VPP_LOG_JSON"].endswith("[default: false]")
+
+
+@pytest.mark.parametrize(
+    ("ending", "unit"),
+    [("_s", "second"), ("_wall_s", "wall"), ("_minutes", "minutes"), ("_days", "days"), ("_kw", "kW")],
+)
+def test_a_number_is_described_in_the_unit_of_its_name(ending: str, unit: str) -> None:
+    named = {name: text for name, text in Settings.described().items() if name.lower().endswith(ending)}
+    assert named
+    assert [name for name, text in named.items() if unit not in text] == []
