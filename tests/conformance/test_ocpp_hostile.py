@@ -61,9 +61,7 @@ async def test_an_exception_nobody_expected_cuts_that_connection_alone_and_is_co
         assert (await neighbour.call("Heartbeat", {}))[0] == 3
         assert sink.rejected == [CRASHED]
         errors = [line for line in logs if line["log_level"] == "error"]
-        assert [(line["event"], line["station"]) for line in errors] == [
-            ("unexpected exception, connection cut", "CP1")
-        ]
+        assert [(line["event"], line["peer"]) for line in errors] == [("unexpected exception, connection cut", "CP1")]
         async with station(link) as again:
             assert (await again.call("Heartbeat", {}))[0] == 3
 

@@ -352,8 +352,8 @@ async def test_who_knocked_is_known_by_id_address_and_reason_with_control_charac
             ("127.0.0.1", "unknown_station")
         }
         assert max(len(refused.identity) for refused in sink.refused_connections) == 120
-        lines = [line for line in logs if line["event"] == "station refused"]
-        told = [(line["station"], line["peer"], line["reason"]) for line in lines]
+        lines = [line for line in logs if line["event"] == "device refused"]
+        told = [(line["device"], line["peer"], line["reason"]) for line in lines]
         assert told.count(("NOBODY", "127.0.0.1", "unknown_station")) == 1  # once in ten minutes
         assert len(logs) == len(lines) == 5
         assert all(word.isprintable() for words in told for word in words)

@@ -7,9 +7,11 @@ until it does, and is cut once its backlog passes ``backlog_bytes``.
 import math
 import socket
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
+from adapters.kit.admission import TokenBucket
 from adapters.kit.poller import READ, WRITE, Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.tls_memory import TlsMemory
@@ -56,6 +58,7 @@ class ConnectionContext:
         rsv_tolerated: A reserved bit without an extension is a fault of firmware (ocpp-go#358) and is ignored.
         awaiting_head: Connections whose head is not complete yet, the oldest first.
         lingering: Connections that have sent their close frame and wait for the peer to close.
+        crash_lines: Bounds the log lines of unexpected exceptions.
         tls_memory: Counts TLS handshakes.
     """
 
@@ -66,6 +69,7 @@ class ConnectionContext:
     rsv_tolerated: bool = True
     awaiting_head: "dict[WebSocketConnection, None]" = field(default_factory=dict)
     lingering: "set[WebSocketConnection]" = field(default_factory=set)
+    crash_lines: TokenBucket = field(default_factory=partial(TokenBucket, 0.2, 20.0))
     tls_memory: TlsMemory = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,9 +10,9 @@ import structlog
 from adapters.kit.batching import Batcher
 from adapters.kit.websocket.connection import WebSocketConnection
 from adapters.kit.websocket.frames import CloseCode
+from adapters.kit.websocket.host import DeviceHost
 from adapters.ocpp.central_system.delivery import CommandDelivery
 from adapters.ocpp.central_system.known_stations import KnownStations
-from adapters.ocpp.central_system.refused_stations import RefusedStations
 from adapters.ocpp.central_system.session import Session
 from adapters.ocpp.central_system.session_policy import SessionListener, SessionPolicy
 from adapters.ocpp.central_system.setup_queue import SetupQueue
@@ -35,7 +35,7 @@ KEPT_AWAY_WALL_S = 900.0
 """How long a station is remembered that has disconnected; it may have gone to another process."""
 
 
-class Sessions:
+class Sessions(DeviceHost):
     """A ``session.Registry`` and a ``acceptor.Host``.
 
     Args:
@@ -65,12 +65,12 @@ class Sessions:
         listener: SessionListener,
         open_sessions: dict[str, Session],
     ) -> None:
+        super().__init__(batcher, clock, context.poller)
         self.call_retries = policy.call_retries
         self.delivery = delivery
         self.setups = SetupQueue(policy.setups_per_s)
         self._clock = clock
         self._known = known
-        self._batcher = batcher
         self._context = context
         self._dialects = dialects
         self._settle_wall_s = policy.settle_wall_s
@@ -79,7 +79,6 @@ class Sessions:
         self._sessions = open_sessions
         self._epoch = 0
         self._away: deque[tuple[float, StationState]] = deque()
-        self._refused = RefusedStations(batcher, clock, context.poller)
         self._tick: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Session]:
@@ -215,14 +214,6 @@ class Sessions:
             epoch=self._epoch,
         )
         session.begin(connection)
-
-    def turned_away(self, reason: str) -> None:
-        """See ``acceptor.Host``."""
-        self._batcher.rejected(reason)
-
-    def connection_refused(self, device: str, peer: str, reason: str) -> None:
-        """See ``acceptor.Host``."""
-        self._refused.add(device, peer, reason)
 
     # Private.
 

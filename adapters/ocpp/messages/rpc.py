@@ -17,13 +17,12 @@ from itertools import count
 
 import msgspec
 import orjson
-import structlog
 
 from adapters.kit.admission import TokenBucket
 from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
-from adapters.kit.websocket.connection import CRASHED, WebSocketConnection
-from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES, CloseCode, Opcode
+from adapters.kit.websocket.endpoint import WebSocketEndpoint
+from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES
 from adapters.ocpp.messages import healing, schemas
 from adapters.ocpp.messages.envelope import (
     LONGEST_ID,
@@ -50,8 +49,6 @@ from adapters.ocpp.messages.ocpp_j import (
 )
 from vpp.ports import Clock
 
-_log = structlog.get_logger(__name__)
-
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
 _LONGEST_KEPT_BYTES = 1024
@@ -71,12 +68,12 @@ Answered = Callable[[Answer], None]
 
 @dataclass(slots=True, kw_only=True)
 class EndpointContext:
-    """What all endpoints of a process share.
+    """What all OCPP-J endpoints of a process share.
 
     Attributes:
         ids: Source of message ids.
         patience_wall_s: Wall seconds a peer has to answer a CALL.
-        crash_lines: Lines the log may have of exceptions.
+        crash_lines: Bounds the log lines of unexpected exceptions.
     """
 
     clock: Clock
@@ -96,29 +93,29 @@ class _PendingCall:
     answered: Answered
 
 
-class Endpoint:
-    """One end of one connection.
+class Endpoint(WebSocketEndpoint):
+    """One end of one OCPP-J connection: calls out one at a time, calls in answered once.
+
+    One object with all its methods: one for each direction would cost memory a station and a call a frame.
 
     Attributes:
         version: What the two sides agreed to speak.
-        connection: The connection, ``None`` before it is open and once it is over.
-        alarm: See ``timing_wheel.Timed``.
     """
 
-    __slots__ = ("_context", "_pending", "_recent", "alarm", "connection", "version")
+    __slots__ = ("_pending", "_recent", "version")
+
+    _context: EndpointContext
 
     def __init__(self, version: Version, context: EndpointContext) -> None:
+        super().__init__(context)
         self.version = version
-        self.connection: WebSocketConnection | None = None
-        self.alarm = _NEVER
-        self._context = context
         self._recent: dict[str | int, tuple[int, bytes]] | None = None
         self._pending: _PendingCall | None = None
 
-    # What the two sides fill in.
+    # For the two sides.
 
     def serve_fast(self, frame: CallFrame) -> bytes | None:
-        """Return the response to a frequent lawful CALL as JSON, ``None`` to have it dealt with the long way."""
+        """Return the response to a frequent lawful CALL as JSON, ``None`` to have it take the slow path."""
         raise NotImplementedError
 
     def serve(self, message_id: str, action: str, payload: Json) -> Json | None:
@@ -126,24 +123,13 @@ class Endpoint:
         raise NotImplementedError
 
     def served(self) -> None:
-        """Hear that a frame of the peer was dealt with."""
+        """Take note that a frame of the peer was handled."""
 
     def rejected(self, reason: str) -> None:
-        """Count a frame or a part of one that was dropped."""
+        """See ``handlers.MessageHandler``."""
 
     def healed(self, kind: str) -> None:
         """Count a repair of a message that was taken."""
-
-    @property
-    def peer(self) -> str:
-        """The station at the other end or this one, for the log."""
-        return ""
-
-    def opened(self) -> None:
-        """Hear that the connection is open."""
-
-    def lost(self) -> None:
-        """Hear that the connection is gone."""
 
     # Outgoing.
 
@@ -153,17 +139,17 @@ class Endpoint:
         return self._pending is None and self.connection is not None
 
     def call(self, call: Call, answered: Answered) -> None:
-        """Send a CALL; ``answered`` hears its end exactly once. Only while ``idle``."""
+        """Send a CALL; ``answered`` receives its end exactly once. Only while ``idle``."""
         context = self._context
         message_id = str(next(context.ids))
         due = context.poller.now + context.patience_wall_s
         self._pending = _PendingCall(message_id, call.action, context.clock.now_s(), due, answered)
         context.timers.schedule(self, due)
-        self._send(orjson.dumps([2, message_id, call.action, call.payload]))
+        self.send(orjson.dumps([2, message_id, call.action, call.payload]))
 
     def reply(self, message_id: str, payload: Json) -> None:
         """Answer a CALL that ``serve`` took without answering it."""
-        self._send(orjson.dumps([3, message_id, payload]))
+        self.send(orjson.dumps([3, message_id, payload]))
 
     def give_up(self) -> None:
         """End the outstanding CALL as timed out; its late answer will be dropped."""
@@ -173,52 +159,22 @@ class Endpoint:
         """End the outstanding CALL because the connection will not be used any more."""
         self._finish(AnswerKind.LOST, {})
 
-    def hang_up(self, code: CloseCode = CloseCode.OK) -> None:
-        """Close the connection."""
-        if self.connection is not None:
-            self.connection.close(code)
-
-    def cut(self) -> None:
-        """Drop the connection without a word."""
-        if self.connection is not None:
-            self.connection.cut()
-
     def due(self, now: float) -> float:
         """See ``timing_wheel.Timed``: give up the outstanding CALL once it is overdue."""
         if self._pending is not None and self._pending.due <= now:
             self.give_up()
         return _NEVER if self._pending is None else self._pending.due
 
-    # Incoming: ``channel.Owner``.
-
-    def begin(self, connection: WebSocketConnection) -> None:
-        """Take over a connection whose handshake is complete."""
-        self.connection = connection
-        connection.open(self)
-        self.opened()
+    # Incoming.
 
     def closed(self) -> None:
         """See ``handlers.MessageHandler``."""
         self.connection = None
-        self._finish(AnswerKind.LOST, {})
-        self.lost()
-
-    def control_received(self, kind: Opcode) -> None:
-        """See ``handlers.MessageHandler``."""
-        if kind is Opcode.BINARY:
-            self.rejected("binary")
-
-    def crashed(self, error: Exception) -> None:
-        """See ``handlers.MessageHandler`` and ``timing_wheel.Timed``: it costs this connection alone."""
-        if self._context.crash_lines.take(self._context.poller.now):  # a peer that causes one can cause thousands
-            _log.error("unexpected exception, connection cut", station=self.peer, exc_info=error)
-        try:
-            self.rejected(CRASHED)
-        finally:
-            self.cut()
+        self.give_up_lost()
+        super().closed()
 
     def message_received(self, raw: bytes) -> None:
-        """Deal with one whole message."""
+        """See ``handlers.MessageHandler``."""
         try:
             frame = read_usual(raw)
         except UNUSUAL:
@@ -229,13 +185,13 @@ class Endpoint:
             if response is None:
                 self._take_call(frame.id, frame.action, frame.payload, hash(raw))
             else:
-                self._send(b"[3," + orjson.dumps(frame.id) + b"," + response + b"]")
+                self.send(b"[3," + orjson.dumps(frame.id) + b"," + response + b"]")
         elif type(frame) is ResultFrame:
             self._take_result(frame.id, frame.payload)
         self.served()
 
     def _take_odd(self, raw: bytes) -> None:
-        """Deal with a frame that is neither CALL nor CALLRESULT of the usual shape."""
+        """Handle a frame that is neither CALL nor CALLRESULT of the usual shape."""
         try:
             message = parsed(raw)
         except BrokenFrameError as error:
@@ -281,12 +237,12 @@ class Endpoint:
         elif isinstance(body, dict) and whose == self._pending.id:
             self._take_result(whose, orjson.dumps(body))
         else:
-            self._refused_by_nonsense()
+            self._end_unusable()
 
     def _take_call(self, message_id: "str | int", action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
         known = None if self._recent is None else self._recent.get(message_id)
         if known is not None and known[0] == seen:
-            self._send(known[1])
+            self.send(known[1])
             return
         try:
             payload = self._check(action, raw)
@@ -300,7 +256,7 @@ class Endpoint:
         answer = orjson.dumps([3, message_id, response])
         if action not in REPEATABLE:
             self._remember(message_id, seen, answer)
-        self._send(answer)
+        self.send(answer)
 
     def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
         """Return a payload that is lawful or can be made so; raise CallFaultError for any other."""
@@ -347,10 +303,10 @@ class Endpoint:
         if isinstance(payload, dict):
             self._finish(AnswerKind.RESULT, payload)
         else:
-            self._refused_by_nonsense()
+            self._end_unusable()
 
-    def _refused_by_nonsense(self) -> None:
-        """End the outstanding CALL: its answer has come, and says nothing."""
+    def _end_unusable(self) -> None:
+        """End the outstanding CALL: its answer has come and is unusable."""
         self.rejected("answer")
         self._finish(AnswerKind.ERROR, {}, SPELLING[self.version][Fault.FORMAT])
 
@@ -378,7 +334,7 @@ class Endpoint:
 
     def _refuse(self, message_id: "str | int", fault: CallFaultError) -> None:
         code = SPELLING[self.version][fault.fault]
-        self._send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
+        self.send(orjson.dumps([MessageType.CALLERROR, message_id, code, fault.detail, {}]))
 
     def _finish(self, kind: AnswerKind, payload: Json, code: str = "") -> None:
         waiting, self._pending = self._pending, None
@@ -393,7 +349,3 @@ class Endpoint:
         recent[message_id] = (seen, answer)
         if len(recent) > _KEPT_ANSWERS:
             del recent[next(iter(recent))]
-
-    def _send(self, frame: bytes) -> None:
-        if self.connection is not None:
-            self.connection.send(frame)

@@ -1,11 +1,10 @@
-"""Stations that were refused: reported to the service, and logged no more often than a person reads."""
+"""Devices that were refused: reported to the service, and logged no more often than a person reads."""
 
 import structlog
 
 from adapters.kit.admission import TokenBucket
 from adapters.kit.batching import Batcher
 from adapters.kit.poller import Poller
-from adapters.ocpp.messages.ocpp_j import ADAPTER
 from vpp.domain.refused_connection import RefusedConnection, printable
 from vpp.ports import Clock
 
@@ -18,16 +17,18 @@ LOGGED_AGAIN_WALL_S = 600.0
 _REMEMBERED = 1000
 
 
-class RefusedStations:
-    """Reports of refused stations.
+class RefusedDevices:
+    """Reports of refused devices.
 
     Args:
+        adapter: Name of the protocol.
         batcher: Passes them to the service.
         clock: Dates them.
         poller: Its loop time limits the log.
     """
 
-    def __init__(self, batcher: Batcher, clock: Clock, poller: Poller) -> None:
+    def __init__(self, adapter: str, batcher: Batcher, clock: Clock, poller: Poller) -> None:
+        self._adapter = adapter
         self._batcher = batcher
         self._clock = clock
         self._poller = poller
@@ -35,10 +36,10 @@ class RefusedStations:
         self._silent_until: dict[str, float] = {}
 
     def add(self, name: str, peer: str, reason: str) -> None:
-        """Report a station that was refused, by the id it gave."""
+        """Report a device that was refused, by the id it gave."""
         identity, at_s = printable(name), self._clock.now_s()
         refused = RefusedConnection(
-            adapter=ADAPTER, identity=identity, peer=peer, reason=reason, first_s=at_s, last_s=at_s
+            adapter=self._adapter, identity=identity, peer=peer, reason=reason, first_s=at_s, last_s=at_s
         )
         self._batcher.connection_refused(refused)
         now = self._poller.now
@@ -47,4 +48,6 @@ class RefusedStations:
             self._silent_until[identity] = now + LOGGED_AGAIN_WALL_S
             if len(self._silent_until) > _REMEMBERED:
                 del self._silent_until[next(iter(self._silent_until))]
-            _log.warning("station refused", station=identity, peer=peer or "unknown", reason=reason)
+            _log.warning(
+                "device refused", adapter=self._adapter, device=identity, peer=peer or "unknown", reason=reason
+            )
