@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vpp.application.requests.measurement import counted
+from vpp.application.delivery.measurement import counted
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.volatile_store import VolatileMemory
 from vpp.config import Settings

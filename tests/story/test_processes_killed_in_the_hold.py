@@ -17,7 +17,7 @@ import pytest
 from adapters.kit.websocket.server import Listening
 from adapters.ocpp.central_system.server import OcppLink
 from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
-from vpp.bootstrap.restoration import STARTED
+from vpp.bootstrap.parts.restoration import STARTED
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings

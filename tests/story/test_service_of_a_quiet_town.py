@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from tests.story.town import BEGIN_S, INDEX, resting
-from vpp.application.requests.commitments import event_days
+from vpp.application.delivery.event_days import event_days
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from vpp.application.delivery.settlement import Settlement
 from vpp.application.driver_promises import DriverPromises
 from vpp.application.fleet_monitor import FleetMonitor
 from vpp.application.fleet_registration import FleetRegistration
@@ -12,7 +13,6 @@ from vpp.application.operating_picture import PlansInForce
 from vpp.application.requests.capability_declaration import CapabilityDeclaration
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
-from vpp.application.requests.settlement import Settlement
 from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.service_monitor import ServiceMonitor
 from vpp.domain.device_schedule import DeviceSchedule

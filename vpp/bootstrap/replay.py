@@ -13,14 +13,14 @@ from rich.progress import track
 
 from optimizer.heap import keep_freed_memory
 from vpp.application.cycle_record import baseline_of, schedule_of, session_of
+from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.measurement import counted
 from vpp.application.fleet_registration import CONNECTED
 from vpp.application.loops.cycle_inputs import TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
-from vpp.application.requests.baseline_freezing import BASELINE
-from vpp.application.requests.measurement import counted
 from vpp.application.row_alignment import fitted_flags
-from vpp.bootstrap.policies import dispatch_settings
-from vpp.bootstrap.restoration import STARTED
+from vpp.bootstrap.parts.policies import dispatch_settings
+from vpp.bootstrap.parts.restoration import STARTED
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from

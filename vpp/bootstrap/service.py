@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import structlog
 
+from vpp.application.delivery.measurement import Measurement
 from vpp.application.loops.cycle_inputs import CycleInputs, IntervalMetering
 from vpp.application.loops.fast_loop import FastLoop, LoopPeriods, Observer
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.requests.commitments import Commitments
-from vpp.application.requests.measurement import Measurement
 from vpp.bootstrap.clocks import guard_of
-from vpp.bootstrap.core import Core
-from vpp.bootstrap.device_plane import give_defaults, lead
-from vpp.bootstrap.plant import operator_parts, plant_of
-from vpp.bootstrap.policies import planning_policy
-from vpp.bootstrap.request_parts import RequestParts
-from vpp.bootstrap.restoration import restore
+from vpp.bootstrap.parts.core import Core
+from vpp.bootstrap.parts.device_plane import give_defaults, lead
+from vpp.bootstrap.parts.plant import operator_parts, plant_of
+from vpp.bootstrap.parts.policies import planning_policy
+from vpp.bootstrap.parts.requests import RequestParts
+from vpp.bootstrap.parts.restoration import restore
+from vpp.bootstrap.parts.watch import WatchParts
 from vpp.bootstrap.volatile_store import Memory
-from vpp.bootstrap.watch_parts import WatchParts
 from vpp.config import Settings
 from vpp.dispatch.engine import CycleResult
 from vpp.domain.fleet_state import FleetState

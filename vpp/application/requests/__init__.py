@@ -1,1 +1,1 @@
-"""The life of a request: quote, acceptance, measurement, revision and settlement."""
+"""Requests from quote to commitment: acts of dispatchers, quotes, revisions, signals, declared capability."""

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from vpp.application.delivery.settlement import Settlement
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.quoting import Quoter
-from vpp.application.requests.settlement import Settlement
 from vpp.application.row_alignment import fitted_forecast
 from vpp.domain.errors import ConflictError
 from vpp.domain.fleet_state import FleetState

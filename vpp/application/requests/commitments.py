@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.requests.phases import areas_overlap
-from vpp.domain.daytype import local_day, span
 from vpp.domain.fleet_state import FleetState
-from vpp.domain.request import CITY, DispatchRequest, Product, RequestState
+from vpp.domain.request import CITY, DispatchRequest, Product
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
@@ -70,21 +67,6 @@ def promised_events(book: RequestBook, portfolios: Mapping[str, BoolArray], stat
         if request.draft.product is not Product.REGULATION
         and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
     )
-
-
-def event_days(book: RequestBook, request: DispatchRequest) -> frozenset[date]:
-    """Return the Shanghai dates on which the portfolio of a request was called by another: no reference days.
-
-    A day counts from the first ramp to the end of the watch, whatever became of the call (NAESB demand response
-    measurement and verification, event days are excluded).
-    """
-    days: set[date] = set()
-    for other in book.all():
-        called = any(t.to_state is RequestState.RAMPING for t in other.history)
-        if other.id != request.id and called and areas_overlap(other.draft.area, request.draft.area):
-            times = book.timetable(other.id)
-            days |= span(local_day(times.ramp_s), local_day(times.watched_s))
-    return frozenset(days)
 
 
 def recoveries(book: RequestBook, now_s: float) -> Sequence[EnergyRecovery]:

@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
+from vpp.application.delivery.measurement import Measurement
+from vpp.application.delivery.participation import eligible
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
-from vpp.application.requests.measurement import Measurement
-from vpp.application.requests.participation import eligible
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.requests.phases import areas_overlap

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
+from vpp.application.delivery.baseline_freezing import BaselineFreezing
+from vpp.application.delivery.measurement import Measurement
 from vpp.application.loops.durability import Durability
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
-from vpp.application.requests.baseline_freezing import BaselineFreezing
-from vpp.application.requests.measurement import Measurement
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.revision_service import RevisionService
-from vpp.application.requests.single_flight import SingleFlight
+from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import ConflictError, VppError
 from vpp.domain.fleet_state import FleetState

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from vpp.application.requests.single_flight import SingleFlight
+from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import ConflictError
 from vpp.domain.fleet_state import FleetState

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from vpp.application.delivery.measurement import Measurement
 from vpp.application.requests.announcements import Announcements
-from vpp.application.requests.measurement import Measurement
 from vpp.application.requests.quoting import Quoter
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.domain.fleet_state import FleetState

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.application.requests.measurement import Measurement
+from vpp.application.delivery.measurement import Measurement
 from vpp.dispatch.allocation.portfolios import class_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve

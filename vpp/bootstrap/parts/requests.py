@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vpp.application.delivery.baseline_freezing import BaselineFreezing
+from vpp.application.delivery.measurement import Measurement
+from vpp.application.delivery.settlement import Settlement
+from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
-from vpp.application.requests.baseline_freezing import BaselineFreezing
-from vpp.application.requests.measurement import Measurement
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
-from vpp.application.requests.settlement import Settlement
-from vpp.application.requests.settlement_runs import SettlementRuns
-from vpp.bootstrap.core import Core
+from vpp.bootstrap.parts.core import Core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class RequestParts:
                 journal=journal,
                 measurement=measurement,
                 freezing=freezing,
-                announcements=announcements,
+                announce=announcements.announce,
                 runs=SettlementRuns(journal, core.news),
                 metered_until_s=lambda: core.means.final_until_s,
             ),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
-from vpp.application.requests.settlement_runs import FAILED, SettlementRuns
+from vpp.application.delivery.settlement_runs import FAILED, SettlementRuns
 from vpp.bus.event_stream import EventStream
 from vpp.domain.errors import AuditError, InputError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vpp.application.requests.recovery import minutes_of, resumed
+from vpp.application.delivery.recovery import minutes_of, resumed
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant

@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 
+from vpp.application.delivery.event_days import event_days
+from vpp.application.delivery.participation import Participation, eligible, enlisted
+from vpp.application.delivery.recovery import cycles_of, resumed
+from vpp.application.delivery.session_baselines import SessionBaselines
 from vpp.application.operating_picture import OperatingPicture
-from vpp.application.requests.commitments import event_days
-from vpp.application.requests.participation import Participation, eligible, enlisted
-from vpp.application.requests.recovery import cycles_of, resumed
-from vpp.application.requests.session_baselines import SessionBaselines
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of

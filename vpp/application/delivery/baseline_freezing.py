@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 
 from vpp.application.cycle_record import baseline_body
+from vpp.application.delivery.measurement import Measurement
 from vpp.application.operating_picture import OperatingPicture
-from vpp.application.requests.measurement import Measurement
-from vpp.application.requests.single_flight import SingleFlight
+from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.requests.book import RequestBook
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from vpp.application.requests.single_flight import SingleFlight
+from vpp.application.single_flight import SingleFlight
 
 
 async def test_many_callers_share_one_answer_and_the_next_asks_anew() -> None:

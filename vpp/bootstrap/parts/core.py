@@ -8,7 +8,7 @@ from vpp.application.command_ids import CommandIds
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.loops.durability import Durability
 from vpp.bootstrap.holidays import calendar_of
-from vpp.bootstrap.policies import dispatch_settings
+from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import MEBIBYTE
 from vpp.bootstrap.volatile_store import Memory
 from vpp.bus.event_stream import EventStream

@@ -10,8 +10,8 @@ from vpp.application.watch.cycle_metrics import CycleMetrics
 from vpp.application.watch.cycle_reports import CycleReports
 from vpp.application.watch.device_troubles import DeviceTroubles
 from vpp.application.watch.service_watch import ServiceWatch
-from vpp.bootstrap.core import Core
-from vpp.bootstrap.request_parts import RequestParts
+from vpp.bootstrap.parts.core import Core
+from vpp.bootstrap.parts.requests import RequestParts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ from importlib.metadata import version
 from typing import Any
 
 from vpp.application.cycle_record import array_of, baseline_of, session_of
+from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.application.loops.cycle_inputs import CYCLE
-from vpp.application.requests.baseline_freezing import BASELINE
-from vpp.application.requests.session_baselines import SESSIONS
-from vpp.bootstrap.core import Core
-from vpp.bootstrap.device_plane import give_memory
-from vpp.bootstrap.request_parts import RequestParts
-from vpp.bootstrap.watch_parts import WatchParts
+from vpp.bootstrap.parts.core import Core
+from vpp.bootstrap.parts.device_plane import give_memory
+from vpp.bootstrap.parts.requests import RequestParts
+from vpp.bootstrap.parts.watch import WatchParts
 from vpp.domain.journal import JournalEntry
 from vpp.ports import DeviceLink
 from vpp.state.image import ProcessImage

@@ -12,9 +12,9 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.service_facade import DispatcherParts, OperatorParts, VirtualPowerPlant
 from vpp.application.service_monitor import ServiceMonitor
-from vpp.bootstrap.core import Core
-from vpp.bootstrap.request_parts import RequestParts
-from vpp.bootstrap.watch_parts import WatchParts
+from vpp.bootstrap.parts.core import Core
+from vpp.bootstrap.parts.requests import RequestParts
+from vpp.bootstrap.parts.watch import WatchParts
 from vpp.domain.fleet import FleetIndex
 
 

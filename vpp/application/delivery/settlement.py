@@ -1,17 +1,16 @@
 """Settlement of requests: measured once their watch is over and their last interval is metered."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from vpp.application.requests.announcements import Announcements
-from vpp.application.requests.baseline_freezing import BaselineFreezing
-from vpp.application.requests.measurement import Measurement
-from vpp.application.requests.recovery import ISSUED, Issued, issued_body, issued_of
-from vpp.application.requests.settlement_runs import SettlementRuns
+from vpp.application.delivery.baseline_freezing import BaselineFreezing
+from vpp.application.delivery.measurement import Measurement
+from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_of
+from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError
@@ -36,7 +35,7 @@ class Settlement:
         journal: Records every issued measurement.
         measurement: Measures.
         freezing: Freezes baselines that acceptance could not.
-        announcements: Publishes transitions.
+        announce: Publishes a transition once it is durable.
         runs: Attempts settlements one by one, and keeps the cause of those that fail.
         metered_until_s: Returns epoch seconds until which every interval is final.
     """
@@ -49,7 +48,7 @@ class Settlement:
         journal: Journal,
         measurement: Measurement,
         freezing: BaselineFreezing,
-        announcements: Announcements,
+        announce: Callable[[DispatchRequest], Awaitable[None]],
         runs: SettlementRuns,
         metered_until_s: Callable[[], float],
     ) -> None:
@@ -58,7 +57,7 @@ class Settlement:
         self._journal = journal
         self._measurement = measurement
         self._freezing = freezing
-        self._announcements = announcements
+        self._announce = announce
         self._runs = runs
         self._metered_until_s = metered_until_s
         self._performances: dict[str, Performance] = {}
@@ -145,7 +144,7 @@ class Settlement:
         )
         self._journal.append(ISSUED, now.timestamp(), issued_body(performance))
         self._book.verified(request.id, now=now)
-        await self._announcements.announce(self._book.settled(request.id, now=now))
+        await self._announce(self._book.settled(request.id, now=now))
 
 
 def was_ramped(request: DispatchRequest) -> bool:

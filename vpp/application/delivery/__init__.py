@@ -1,0 +1,1 @@
+"""Proof of delivery: participation, baselines, measurement, settlement."""

@@ -1,0 +1,1 @@
+"""Parts of the service, composed by concern: core, device plane, requests, watch, facade, restoration."""
