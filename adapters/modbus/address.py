@@ -1,4 +1,4 @@
-"""Where a Modbus device is: ``host:port/unit``, with ``#mapname`` where its registers are declared in a map."""
+"""Address of a Modbus device: ``host:port/unit``, with ``#mapname`` where its registers are declared in a map."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Instructions on their way to a unit, and what may become of them."""
+"""Instructions on their way to a unit, and their possible outcomes."""
 
 from dataclasses import dataclass
 

@@ -13,7 +13,7 @@ from vpp.domain.errors import DeviceUnreachableError, FrameError
 from vpp.domain.setpoint import Layer
 
 _SHOWN_AFTER_WALL_S = (0.1, 0.2, 0.2)
-"""When to read back once more what is not as it was written: no device is faster because the clock is."""
+"""Waits before reading back again what differs from what was written: no device is faster because the clock is."""
 _RELEASE = Order(layer=Layer.RELEASE, power_kw=float("nan"), lease_s=0.0, held=False)
 
 
@@ -34,15 +34,15 @@ class ConfirmedWrites:
         self._lease = lease
         self._writer = RegisterWriter()
 
-    def forget_manner(self) -> None:
-        """Try the best way of writing again: the device was learnt anew."""
+    def reset_mode(self) -> None:
+        """Begin again with the best mode of writing: the device was learnt anew."""
         self._writer = RegisterWriter()
 
     async def write(self, connection: ModbusConnection, instruction: Instruction, command: Command) -> Verdict:
         """Write, read back and compare; what is refused, in whole or in part, is taken back.
 
         Raises:
-            RefusedError: The device takes it in no manner.
+            RefusedError: The device takes it in no mode.
             FrameError: An answer made no sense.
             DeviceUnreachableError: No answer; all or some of it may be written.
         """

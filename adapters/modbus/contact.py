@@ -32,10 +32,10 @@ class Contact:
 
     @property
     def lost(self) -> bool:
-        """It was silent, or never there, often enough to say so."""
+        """It was silent often enough to count as lost, or has never answered."""
         return self.silences >= _LOST_AFTER or self.connected is None
 
     def hand_over(self, due_s: float) -> None:
-        """Know nothing of it any more: somebody else polls it now."""
+        """Forget its state: another process polls it now."""
         self.connected, self.loss_logged, self.reported_troubles, self.silences = None, False, None, 0
         self.due_s = min(self.due_s, due_s)

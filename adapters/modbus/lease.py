@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vpp.ports import DeviceMemory
 
 _MEMORY_AGAIN_S = 60.0
-"""How long not to ask again for what cannot be recalled or recorded now: measuring goes on."""
+"""Rest after a failure to recall or record; measuring goes on meanwhile."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Lease:
         self.dispatched = self.overdue = False
 
     def show(self, left_s: float, now_s: float) -> None:
-        """Take what the device's timer says is left, NaN where it does not tell."""
+        """Take the time left on the device's timer, NaN where it is not shown."""
         if left_s > 0.0 or (left_s == 0.0 and not self.dispatched):
             self.until_s = now_s + left_s
 

@@ -34,7 +34,7 @@ _HASH_RANGE = 2.0**32
 class ModbusLink:
     """A `vpp.ports.ShardedLink` and `RememberingLink` to SunSpec devices and to devices with a declared register map.
 
-    Its places are endpoints, ``host:port``; it owns all of them until it is told otherwise.
+    Its places are endpoints, ``host:port``; it owns all of them until ``own`` is called.
 
     Args:
         clock: The only source of time.
@@ -69,7 +69,7 @@ class ModbusLink:
         self._running = False
 
     def remember_in(self, memory: DeviceMemory) -> None:
-        """See ``RememberingLink``: what was found in devices before our first write outlives us there."""
+        """See ``RememberingLink``: what stood in devices before our first write outlives this process there."""
         self._memory = memory
         for row, endpoint in self._endpoint_of.items():
             endpoint.units[row].owners_record.memory = memory
@@ -192,7 +192,7 @@ class ModbusLink:
             task.add_done_callback(lambda _: self._ended(host_port))
 
     def _ended(self, host_port: tuple[str, int]) -> None:
-        """Note that nobody dials an endpoint any more; dial it again where it has become ours meanwhile."""
+        """Note that an endpoint is dialled no more; dial it again where it has become ours meanwhile."""
         task = self._tasks.pop(host_port, None)
         if not self._running or task is None:
             return

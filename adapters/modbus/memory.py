@@ -1,4 +1,4 @@
-"""What stood in devices before us, kept in this process only: for links that nobody gave anything durable."""
+"""Device memory that lasts as long as the process, for links that were given no durable one."""
 
 from collections.abc import Mapping
 

@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 class UnitReports:
-    """What the service hears of units.
+    """Reports on units to the service.
 
     Args:
         endpoint: Host and port, for the log.
@@ -26,7 +26,7 @@ class UnitReports:
         self._batcher = batcher
 
     def samples(self, unit: Unit) -> None:
-        """Report what a unit shows, as last read."""
+        """Report the readings of a unit, as last read."""
         now_s = self._clock.now_s()
         for quantity, value in unit.device.samples():
             self._batcher.sample(unit.row, quantity, value, now_s)
@@ -39,7 +39,7 @@ class UnitReports:
             self._batcher.sample(unit.row, Quantity.LIMIT_KW, limit_kw, self._clock.now_s())
 
     def troubles(self, unit: Unit) -> None:
-        """Report what is the matter with a unit where that has changed."""
+        """Report the troubles of a unit where they have changed."""
         troubles = unit.troubles
         if troubles != unit.contact.reported_troubles:
             unit.contact.reported_troubles = troubles
@@ -61,7 +61,7 @@ class UnitReports:
         contact.since_s = now_s
 
     def handed_over(self, unit: Unit, due_s: float) -> None:
-        """Report a unit as disconnected, and know nothing of it any more: another process polls it."""
+        """Report a unit as disconnected and forget its state: another process polls it now."""
         if unit.contact.connected:
             self._batcher.sample(unit.row, Quantity.CONNECTED, 0.0, self._clock.now_s())
         unit.contact.hand_over(due_s)
@@ -71,5 +71,5 @@ class UnitReports:
         self._batcher.rejected(reason)
 
     def outcome(self, command: Command, verdict: Verdict) -> None:
-        """Report what became of an instruction."""
+        """Report the outcome of an instruction."""
         self._batcher.outcome(command.id, command.row, *verdict, self._clock.now_s())

@@ -7,7 +7,7 @@ from adapters.modbus.contact import Contact
 _IN_DOUBT = 3
 """Silences in a row, of any units, after which the connection is in doubt."""
 _UNTRIED = 8
-"""Silences in a row up to which a unit that nobody has asked yet may still say that the connection is well."""
+"""Silences in a row up to which a unit that was never asked may still show that the connection is well."""
 _WELL = 2
 """Units that answered before and are silent in a row after which the connection is given up."""
 

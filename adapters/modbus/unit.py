@@ -21,19 +21,19 @@ from vpp.ports import DeviceMemory
 
 _log = structlog.get_logger(__name__)
 _LEARNT_FOR_S = 6 * 3600.0
-"""What was learnt of a device is learnt again after half of this to all of it: firmware and settings change."""
+"""A device is learnt again after half of this to all of it: firmware and settings change."""
 _AGAIN_AFTER_S = 600.0
-"""How long to go on with what is known where learning again failed."""
+"""Time for which what is known stays in use where learning again failed."""
 _FAULTY_POLLS = 3
 """Polls in a row with refused reads after which a device is learnt again."""
 _FAULTY_ORDERS = 3
 """Orders in a row that were refused after which that is a trouble of the device."""
 _RESUMED_S = 600.0
-"""How long a value of ours that is found after a restart may wait for the service to renew or release it."""
+"""Time that a value of ours found after a restart has until the service renews or releases it."""
 _SPREAD = 0.618034
 """Golden ratio: spreads rows evenly over an interval."""
 _MOVED_CODE = Code.ADDRESS
-"""The map is not the one we learnt."""
+"""Exception code of a map that is not the one learnt."""
 _PROTOCOL_CODES = {0x00, Code.FUNCTION, Code.ADDRESS}
 
 
@@ -62,7 +62,7 @@ class Unit:
 
     @property
     def troubles(self) -> int:
-        """Return what is the matter with it as a bit mask."""
+        """Return its troubles as a bit mask."""
         refusing = {Trouble.REFUSES_LIMITS} if self._refusals >= _FAULTY_ORDERS else set()
         return mask_of(self.device.troubles() | refusing)
 
@@ -133,7 +133,7 @@ class Unit:
             return
         share = self.row * _SPREAD % 1.0
         self._learn_again_s = now_s + _LEARNT_FOR_S * (1.0 + share) / 2.0
-        self._writes.forget_manner()
+        self._writes.reset_mode()
         self._faulty_polls = 0
         await self._recall(now_s)
         self._lease.show(self.device.lease_left_s(), now_s)
@@ -162,7 +162,7 @@ class Unit:
         if self.device.owners_values is None or not self.owners_record.recalled:
             return
         if self._lease.until_s > now_s:
-            await self._hear_owner(now_s)
+            await self._follow_owner(now_s)
             return
         if self._lease.dispatched and not self.device.released():
             if not self._lease.overdue:
@@ -175,17 +175,17 @@ class Unit:
         if not self.device.default_given:
             await self._return_to_owner(now_s)
 
-    async def _hear_owner(self, now_s: float) -> None:
-        """Take what somebody else wrote during a value of ours for the owner's: orders keep to it from now on."""
-        news = self.device.owners_news() if self.owners_record.due(now_s) else None
-        if news is None:
+    async def _follow_owner(self, now_s: float) -> None:
+        """Take what another hand wrote during a value of ours as the owner's: orders keep to it from now on."""
+        changes = self.device.owners_changes() if self.owners_record.due(now_s) else None
+        if changes is None:
             return
         _log.info("the owner of a device has changed its limit", row=self.row, unit=self.number)
         try:
-            await self.owners_record.remember(news)
+            await self.owners_record.remember(changes)
         except RetryError as error:
             self._memory_failed(error, now_s)
-        self.device.owners_values = news
+        self.device.owners_values = changes
 
     async def _return_to_owner(self, now_s: float) -> None:
         """Record that the registers are the owner's again."""
@@ -217,7 +217,7 @@ class Unit:
         return await self._writes.write(connection, instruction, command)
 
     async def _record_owners_values(self, connection: ModbusConnection, instruction: Instruction, layer: Layer) -> bool:
-        """Read what stands in the device and record it before anything is written; tell whether that is done."""
+        """Read what stands in the device and record it before anything is written; return whether that is done."""
         if not self.owners_record.recalled:
             return False
         await self._writes.read_back(connection, instruction)

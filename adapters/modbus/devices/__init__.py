@@ -1,1 +1,1 @@
-"""Devices behind Modbus: SunSpec models and declared register maps."""
+"""Kinds of device behind Modbus: SunSpec models and declared register maps."""

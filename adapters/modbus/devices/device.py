@@ -1,4 +1,4 @@
-"""One device as our side knows it: what to read of it, what that means and how to write to it."""
+"""Kind of device: reads and their meaning, instructions as writes, and the owner's values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from vpp.domain.trouble import Trouble
 
 __all__ = ["Device", "Instruction", "OwnersValues", "Read"]
 OwnersValues = Mapping[str, float]
-"""What stood in a device before our first write, by the names of its points; made and read by the device alone."""
+"""Values that stood in a device before our first write, by the names of its points; opaque to all but the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """What carries out one order.
+    """Writes and read-back of one order.
 
     Attributes:
         groups: What to write, in order; empty where the device need not be touched.
@@ -42,7 +42,7 @@ class Instruction:
 
 
 class Device(Protocol):
-    """What a unit needs of a kind of device.
+    """A kind of device, as a unit uses it.
 
     Attributes:
         known: It has been learnt, and what was learnt is still good.
@@ -101,7 +101,7 @@ class Device(Protocol):
         ...
 
     def troubles(self) -> frozenset[Trouble]:
-        """Return what is the matter with it, as far as its registers tell."""
+        """Return its troubles, as far as its registers show them."""
         ...
 
     def limit_kw(self) -> float:
@@ -109,7 +109,7 @@ class Device(Protocol):
         ...
 
     def lease_left_s(self) -> float:
-        """Return how long its dispatch value holds, NaN where it does not tell."""
+        """Return how long its dispatch value holds, in seconds; NaN where it does not show."""
         ...
 
     def instruction(self, order: Order) -> Instruction:
@@ -120,8 +120,8 @@ class Device(Protocol):
         """Return what a release is to put back, as last read."""
         ...
 
-    def owners_news(self) -> OwnersValues | None:
-        """Return what stands in the device by its owner's hand where that has changed during a value of ours."""
+    def owners_changes(self) -> OwnersValues | None:
+        """Return the owner's values where the owner has changed them during a value of ours, else ``None``."""
         ...
 
     def released(self) -> bool:

@@ -1,10 +1,10 @@
-"""One persistent Modbus TCP connection, by pymodbus, with its corners taken off.
+"""One persistent Modbus TCP connection on pymodbus.
 
-What is taken off: pymodbus leaves a request waiting for its timeout after the connection is gone, reconnects without
+Avoided: pymodbus leaves a request waiting for its timeout after the connection is gone, reconnects without
 jitter, gives up a connection after a few silences of any one unit, may lose a cancellation, and lets an answer that it
 cannot decode raise inside the event loop.
 
-What is added: a device that is busy is asked again (Modbus Application Protocol 1.1b3, section 7, codes 05 and 06), and
+Added: a device that is busy is asked again (Modbus Application Protocol 1.1b3, section 7, codes 05 and 06), and
 one that closes its connection after an answer is dialled again and asked where it was left.
 """
 
@@ -27,14 +27,14 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # we log a los
 
 _NEVER = 1 << 30
 _LENGTHS, _LENGTHS_AT, _UNIT_AT, _FUNCTION_AT = struct.Struct(">HH"), 2, 6, 7
-"""Protocol and length in the header, where they stand, and what comes behind it."""
+"""Protocol and length in the header, their offset, and the offsets of unit and function."""
 _SHORTEST, _LONGEST = 3, 254
 """Bounds of the length of an answer: the unit, and a PDU of 2 to 253 bytes."""
 _READING, _WRITING, _EXCEPTION = {3, 4}, {6, 16}, 0x80
 _EXCEPTION_BYTES, _WRITTEN_BYTES = 2, 5
 """Length of answers (Modbus Application Protocol 1.1b3, sections 6.6, 6.12 and 7)."""
 _BUSY_WAITS_WALL_S = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""How long to leave a busy device alone before it is asked once more."""
+"""Waits before a busy device is asked once more."""
 
 Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
 """One request, to be made on whatever connection there is."""
@@ -267,7 +267,7 @@ class ModbusConnection:
         return answer
 
     def _packet(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the signature is pymodbus's
-        """Pass bytes on; those that are no answers end the connection, as nobody knows where the next one begins."""
+        """Pass bytes on; those that are no answers end the connection, as it is unknown where the next one begins."""
         client = self._client
         if sending or client is None or is_answers(data):
             return data

@@ -1,4 +1,4 @@
-"""What 16-bit registers mean: types, byte order, "not implemented" and scale factors.
+"""Numbers and text in 16-bit registers: types, byte order, "not implemented" and scale factors.
 
 Source: SunSpec Device Information Model Specification 1.1, section 6 (data types and their unimplemented values).
 Everything is big-endian: the high register comes first.

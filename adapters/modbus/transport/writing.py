@@ -1,8 +1,8 @@
-"""Writing several registers the way a device takes them, as a whole or not at all.
+"""Writes of several registers in the form a device accepts, as a whole or not at all.
 
 One request for a group of points is best, so that a device never acts on half of it. Devices differ in what they take:
 some refuse a request that covers registers they do not implement, some know function code 6 only, some refuse a point
-that others merely ignore. What works is remembered; what was written in part is taken back.
+that others merely ignore. The mode that works is remembered; what was written in part is taken back.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,8 +73,8 @@ class Group:
         return Group(changes=changes)
 
 
-class Manner(IntEnum):
-    """How requests are cut, the best first."""
+class WriteMode(IntEnum):
+    """How a group is divided into requests, the best first."""
 
     WHOLE = 0
     """One request a group, over what lies between its points."""
@@ -88,15 +88,15 @@ class Manner(IntEnum):
 
 @dataclass(slots=True)
 class RegisterWriter:
-    """Writes groups to one device and remembers how it takes them.
+    """Writes groups to one device and remembers the mode it takes.
 
     Attributes:
-        manner: What it was seen to take.
+        mode: The best mode the device was seen to take.
         refused: Optional points it refuses.
         taken: How many requests it has taken.
     """
 
-    manner: Manner = Manner.WHOLE
+    mode: WriteMode = WriteMode.WHOLE
     refused: set[str] = field(default_factory=set)
     taken: int = 0
     _proven: bool = False
@@ -106,45 +106,45 @@ class RegisterWriter:
         """Write a group.
 
         Raises:
-            RefusedError: The device takes it in no manner; some of it may be written.
+            RefusedError: The device takes it in no mode; some of it may be written.
             DeviceUnreachableError: No answer; all or some of it may be written.
             FrameError: An answer made no sense.
         """
-        for manner in Manner:
-            if manner < self.manner:
+        for mode in WriteMode:
+            if mode < self.mode:
                 continue
             try:
-                left_out = await self._attempt(connection, unit, group, manner)
+                left_out = await self._attempt(connection, unit, group, mode)
             except RefusedError as error:
-                if manner is Manner.SINGLE or not self._goes_finer(error):
+                if mode is WriteMode.SINGLE or not self._goes_finer(error):
                     raise
             else:
-                self.manner, self._proven, self._failures = manner, True, 0
+                self.mode, self._proven, self._failures = mode, True, 0
                 self.refused |= left_out
                 return
 
     def _goes_finer(self, error: RefusedError) -> bool:
-        """Tell whether another manner may help: a device failure (04) says so only of devices that never took one."""
+        """Tell whether a finer mode may help: a device failure (04) says so only of devices that never took one."""
         if error.code in {Code.FUNCTION, Code.ADDRESS, Code.VALUE}:
             return True
         self._failures += error.code == Code.FAILURE
         return error.code == Code.FAILURE and not self._proven and self._failures > 1
 
-    async def _attempt(self, connection: ModbusConnection, unit: int, group: Group, manner: Manner) -> set[str]:
-        """Write a group in one manner; return the optional points the device refused."""
-        if manner is Manner.WHOLE and group.whole is not None and not self.refused:
+    async def _attempt(self, connection: ModbusConnection, unit: int, group: Group, mode: WriteMode) -> set[str]:
+        """Write a group in one mode; return the optional points the device refused."""
+        if mode is WriteMode.WHOLE and group.whole is not None and not self.refused:
             await connection.write(unit, *group.whole)
             self.taken += 1
             return set()
         changes = [change for change in group.each() if change.name not in self.refused]
         left_out: set[str] = set()
-        for run in _runs(changes, joined=manner < Manner.POINTS):
+        for run in _runs(changes, joined=mode < WriteMode.POINTS):
             try:
-                await self._put(connection, unit, run, single=manner is Manner.SINGLE)
+                await self._put(connection, unit, run, single=mode is WriteMode.SINGLE)
             except BusyError:
                 raise
             except RefusedError:
-                if manner < Manner.POINTS or not all(change.optional for change in run):
+                if mode < WriteMode.POINTS or not all(change.optional for change in run):
                     raise
                 left_out |= {change.name for change in run}
         return left_out

@@ -1,1 +1,1 @@
-"""Devices without SunSpec, by a register map that somebody wrote down."""
+"""Devices without SunSpec, read and written by a declared register map."""

@@ -17,7 +17,7 @@ _DEFAULT_GIVEN = "default_given"
 
 
 class MapControl:
-    """What orders write to a mapped device, and what its owner had set.
+    """Orders as settings of a mapped device, within what its owner had set.
 
     Args:
         image: The device's registers as last read.
@@ -67,7 +67,7 @@ class MapControl:
         return self._value(self._setpoint)
 
     def settings(self, order: Order) -> list[Setting]:
-        """Return what carries out an order; a dispatch value needs a timer, or the device could not fall back.
+        """Return the settings of an order; a dispatch value needs a timer, or the device could not fall back.
 
         Raises:
             UnsupportedError: The map has no points for it, or the timer is not kept.
@@ -134,7 +134,7 @@ class MapControl:
     def _owners_limit_kw(self) -> float:
         """Return the most that may be fed in by the owner's setpoint, a negative power; NaN where it limits nothing.
 
-        A setpoint of 0 in an inverter that nobody has given one yet is none.
+        A setpoint of 0 in an inverter is none: it was never set.
         """
         limit_kw = self._owners_setpoint_kw() if self._resource_class is ResourceClass.PV else math.nan
         return limit_kw if limit_kw < 0.0 else math.nan

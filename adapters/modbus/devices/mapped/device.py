@@ -106,7 +106,7 @@ class MappedDevice:
         return self._control.limit_kw()
 
     def lease_left_s(self) -> float:
-        """Return NaN: no map says how long a timer still runs."""
+        """Return NaN: no map has a point for the time left on a timer."""
         return math.nan
 
     def instruction(self, order: Order) -> Instruction:
@@ -124,8 +124,8 @@ class MappedDevice:
         """See `MapControl.snapshot`."""
         return self._control.snapshot()
 
-    def owners_news(self) -> OwnersValues | None:
-        """Return ``None``: no map tells a hand other than ours."""
+    def owners_changes(self) -> OwnersValues | None:
+        """Return ``None``: no map shows another hand than ours."""
         return None
 
     def released(self) -> bool:
@@ -133,7 +133,7 @@ class MappedDevice:
         return self._control.released()
 
     def card(self) -> Mapping[str, object]:
-        """Return what the map says of the device."""
+        """Return the description in the map, and the owner's values."""
         return {
             "protocol": "register map",
             "manufacturer": self._map.manufacturer,

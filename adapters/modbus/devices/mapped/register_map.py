@@ -23,7 +23,7 @@ _POINT_FIELDS = {"role", "quantity", "address", "table", "type", "scale", "sign"
 
 
 class Role(StrEnum):
-    """What a point is for."""
+    """Purpose of a point."""
 
     MEASURE = "measure"
     SETPOINT = "setpoint"

@@ -11,7 +11,7 @@ from vpp.domain.setpoint import Layer
 
 
 class _Ceiling(Control):
-    """What both ceilings on production have in common: per cent of the inverter's greatest power.
+    """Ceiling on production in per cent of the inverter's greatest power.
 
     Args:
         rating: Returns the inverter's greatest power in kW.
@@ -23,9 +23,9 @@ class _Ceiling(Control):
         self._ours_pct = math.nan
         self._foreign_pct = math.nan
 
-    def take_over(self, before: Control) -> None:
+    def adopt(self, before: Control) -> None:
         """See `Control`."""
-        super().take_over(before)
+        super().adopt(before)
         self._ours_pct = before._ours_pct if isinstance(before, _Ceiling) else math.nan  # noqa: SLF001 - one of us
 
     def taken(self, order: Order, groups: Sequence[Points]) -> None:
@@ -34,7 +34,7 @@ class _Ceiling(Control):
         dispatched = order.layer is Layer.DISPATCH
         self._ours_pct = max((group[self.value] for group in groups), default=math.nan) if dispatched else math.nan
 
-    def owners_news(self) -> Points | None:
+    def owners_changes(self) -> Points | None:
         """See `Control`; what two polls in a row show and we have not written is the owner's, a ramp moves on."""
         if self.owners_values is None or math.isnan(self._ours_pct) or self.shown(self.switch) != 1:
             return None
@@ -138,7 +138,7 @@ class CeilingControl(_Ceiling):
 class OldCeilingControl(_Ceiling):
     """Model 123, immediate controls of older inverters; after the timer the device has no ceiling at all.
 
-    An owner's ceiling is therefore put back when our value has run out and nobody has released it.
+    An owner's ceiling is therefore put back when our value has run out without a release.
     """
 
     number = 123

@@ -25,13 +25,13 @@ _CODES = {"enum16", "bitfield16"}
 Points = Mapping[str, float]
 """Values of points of one block, in the points' units, to be written at once."""
 Effect = tuple[float, ...]
-"""What registers amount to, in the control's own unit; NaN where they leave the device to its own logic."""
+"""Effect of registers, in the control's own unit; NaN where they leave the device to its own logic."""
 Show = Callable[[str], float]
 """Returns a point's value in its unit: codes as they are, NaN where it is not known."""
 
 
 class Control:
-    """One model's way to take orders.
+    """One model by which a device takes orders.
 
     Attributes:
         number: The model's number.
@@ -62,8 +62,8 @@ class Control:
         self.timerless = False
         self.default_given = False
 
-    def take_over(self, before: "Control") -> None:
-        """Know of values of ours what the control before this one knew, learnt at another time."""
+    def adopt(self, before: "Control") -> None:
+        """Take over what the control before this one knew of values of ours."""
         self.owners_values, self.default_given = before.owners_values, before.default_given
 
     def groups(self, order: Order) -> Sequence[Points]:
@@ -79,11 +79,11 @@ class Control:
         raise NotImplementedError
 
     def lease_left_s(self) -> float:
-        """Return how long the dispatch value holds as last read, NaN where the device does not tell."""
+        """Return how long the dispatch value holds as last read, NaN where the device does not show it."""
         return math.nan
 
     def effect(self, show: Show) -> Effect:
-        """Return what the points amount to."""
+        """Return the effect of the points."""
         raise NotImplementedError
 
     def owners_bounds_kw(self) -> tuple[float, float]:
@@ -91,10 +91,10 @@ class Control:
         return -math.inf, math.inf
 
     def taken(self, order: Order, groups: Sequence[Points]) -> None:
-        """Hear that the device holds what an order wrote."""
+        """Note that the device holds what an order wrote."""
 
-    def owners_news(self) -> Points | None:
-        """Return the owner's values anew where somebody else has written during a value of ours, else ``None``."""
+    def owners_changes(self) -> Points | None:
+        """Return the owner's values where another hand has changed them during a value of ours, else ``None``."""
         return None
 
     def snapshot(self) -> Points:
@@ -139,7 +139,7 @@ class Control:
         for group in groups:
             meant |= group
         plain = {name: value for name, value in meant.items() if name != self.timer}
-        if not agrees(self.block, plain) and not self._amounts_to(meant):
+        if not agrees(self.block, plain) and not self._same_effect(meant):
             return Check.DIFFERS
         timed = meant.get(self.timer, 0.0) > 0.0
         return Check.NO_TIMER if timed and not self.block.raw(self.timer) > 0.0 else Check.AGREES
@@ -149,7 +149,7 @@ class Control:
         order = Order(layer=Layer.RELEASE, power_kw=math.nan, lease_s=0.0, held=False)
         return self.compared(self.only_implemented(self.groups(order))) is not Check.DIFFERS
 
-    def _amounts_to(self, meant: Points) -> bool:
+    def _same_effect(self, meant: Points) -> bool:
         shown = self.effect(self.shown)
         wanted = self.effect(lambda name: meant.get(name, self.shown(name)))
         resolution = registers.scaled(1.0, self.block.exponent(self.value))

@@ -1,4 +1,4 @@
-"""The controls of SunSpec devices: which models take orders, and which of them a resource is moved by."""
+"""Choice of the SunSpec models by which a resource is controlled."""
 
 from collections.abc import Callable, Mapping
 

@@ -24,15 +24,15 @@ from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
 
 _DEVICE = "device"
-"""Names the device among the values found."""
+"""Among the owner's values: the device they belong to."""
 _MODEL = "model"
-"""Names the control's model among the values found."""
+"""Among the owner's values: the control's model."""
 _DEFAULT_GIVEN = "default"
-"""Says among the values found that a default of ours lies underneath."""
+"""Among the owner's values: whether a default of ours lies underneath."""
 
 
 class SunSpecDevice:
-    """A `Device` whose models say what it is.
+    """A `Device` that describes itself by models.
 
     Args:
         resource: Whose device it is.
@@ -72,7 +72,7 @@ class SunSpecDevice:
         candidates = controls_of(self._resource, layout.blocks, readings.rated_kw)
         control = next((c for c in candidates if not math.isnan(c.block.raw(c.switch))), None)
         if before is not None and control is not None and before.number == control.number:
-            control.take_over(before)
+            control.adopt(before)
         self._layout, self._readings, self._control = layout, readings, control
         self._read_backs = layout.reads(control.block, control.points) if control else ()
         self._limited = control is not None and control.owners_bounds_kw() != UNBOUNDED_KW
@@ -160,7 +160,7 @@ class SunSpecDevice:
         return self._named(control.snapshot() if control.owners_values is None else control.owners_values)
 
     def _named(self, values: Points) -> OwnersValues:
-        """Return values with what says whose they are."""
+        """Return values together with the device and the model they belong to."""
         control = self._control
         number, given = (control.number, control.default_given) if control else (0, False)
         return {**values, _MODEL: number, _DEVICE: self._nameplate(), _DEFAULT_GIVEN: float(given)}
@@ -195,10 +195,10 @@ class SunSpecDevice:
         if self._control is not None:
             self._control.default_given = given
 
-    def owners_news(self) -> OwnersValues | None:
+    def owners_changes(self) -> OwnersValues | None:
         """Return the control's points as their owner wants them now, ``None`` where that has not changed."""
-        news = self._control.owners_news() if self._control else None
-        return None if news is None else self._named(news)
+        changes = self._control.owners_changes() if self._control else None
+        return None if changes is None else self._named(changes)
 
     def released(self) -> bool:
         """Tell whether what is in force is what a release leaves, as last read."""

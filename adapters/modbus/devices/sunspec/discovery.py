@@ -1,6 +1,6 @@
-"""Finding out what a SunSpec device is: its base address and the models it holds.
+"""Discovery of a SunSpec device: its base address and the models it holds.
 
-A survey goes step by step and keeps what it has: what interrupts it (silence, a busy device, a broken connection) costs
+Discovery goes step by step and keeps what it has: an interruption (silence, a busy device, a broken connection) costs
 one step, not the whole.
 """
 
@@ -25,7 +25,7 @@ _MOST_MODELS = 200
 """A chain longer than this is noise."""
 _LAST_REGISTER = 65535
 _MOST_TRIES = 30
-"""Interruptions after which a survey begins anew: the device may be another one by now."""
+"""Interruptions after which discovery begins anew: the device may be another one by now."""
 _NO_MODEL = 0
 
 

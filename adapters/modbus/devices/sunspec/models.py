@@ -1,4 +1,4 @@
-"""SunSpec models as data: which point stands where, and the block of registers a device holds of one model.
+"""SunSpec models as data, and the block of registers that a device holds of one model.
 
 The table in ``models.csv`` comes from the model definitions of the SunSpec Alliance (Apache-2.0); a test compares it
 with theirs.
@@ -18,7 +18,7 @@ from adapters.modbus.transport.registers import Registers
 MARK = (0x5375, 0x6E53)
 """``SunS``, the two registers a SunSpec map begins with."""
 BASES = (40000, 50000, 0)
-"""Where a map may begin."""
+"""Addresses at which a map may begin."""
 END_MODEL = 0xFFFF
 HEADER = 2
 """Registers of a model's id and length."""

@@ -22,7 +22,7 @@ class SunSpecReadings:
 
     Args:
         layout: Where the models are, with the registers last read.
-        resource: Whose device it is; its class says which sources count.
+        resource: The resource; its class decides which sources count.
     """
 
     def __init__(self, layout: Layout, resource: Resource) -> None:
@@ -32,7 +32,7 @@ class SunSpecReadings:
         self._used: dict[Sources, Source | None] = {}
 
     def choose(self, refused: Sequence[Read]) -> Iterable[Source]:
-        """Settle which source of each quantity is polled; ``refused`` are reads the device would not take."""
+        """Choose the source of each quantity to poll and return them; ``refused`` are reads that the device refused."""
         self._used = {wanted: self._chosen(wanted, refused) for wanted in (self._power, *self._polled())}
         return [source for source in self._used.values() if source]
 

@@ -1,4 +1,4 @@
-"""Where the quantities of a SunSpec device come from: model numbers and points, the best first.
+"""Sources of a SunSpec device's quantities: model numbers and points, the best first.
 
 Inverters and storage count production as positive (models 101-103, 111-113, 701, 802); meters count what is taken from
 the grid as positive (models 201-204, 211-214). Inside, load is positive.
@@ -9,7 +9,7 @@ from vpp.domain.resource import STORING, ResourceClass
 Source = tuple[int, str]
 """A model number and one of its points."""
 Sources = tuple[Source, ...]
-"""Where a quantity may come from, the best first."""
+"""Sources of one quantity, the best first."""
 
 METERS = (204, 203, 202, 201, 214, 213, 212, 211)
 """Delta, wye, split-phase and single-phase meters, with scale factors and in floating point."""
@@ -34,7 +34,7 @@ STATIC: Sources = (*RATED, *CHARGE, *DISCHARGE, *SOC_MIN, *SOC_MAX, *((1, name) 
 
 
 def power_of(resource_class: ResourceClass) -> Sources:
-    """Return where a row's power comes from: its inverter for photovoltaics and storage, a meter for anything else.
+    """Return the sources of a row's power: its inverter for photovoltaics and storage, a meter for anything else.
 
     Inverters often show the meter behind them in the same map; that one measures the whole connection.
     """

@@ -107,9 +107,9 @@ class OldStorageControl(Control):
         super().__init__(block)
         self.default_kw = math.nan
 
-    def take_over(self, before: Control) -> None:
+    def adopt(self, before: Control) -> None:
         """See `Control`."""
-        super().take_over(before)
+        super().adopt(before)
         self.default_kw = before.default_kw if isinstance(before, OldStorageControl) else math.nan
 
     def groups(self, order: Order) -> Sequence[Points]:
@@ -140,7 +140,7 @@ class OldStorageControl(Control):
         return (show("OutWRte") if bits & self._DISCHARGE else FULL_PCT), charge
 
     def owners_bounds_kw(self) -> tuple[float, float]:
-        """See `Control`; where a rate is negative somebody has pinned the power, which is no limit."""
+        """See `Control`; a negative rate pins the power, which is no limit."""
         discharge, charge = (FULL_PCT if math.isnan(rate) else rate for rate in self.effect(self.owners))
         if discharge < 0.0 or charge < 0.0:
             return -math.inf, math.inf
