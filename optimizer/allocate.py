@@ -1,4 +1,4 @@
-"""Merit order: who contributes how much when the cheapest go first.
+"""Merit order: contribution of each row when the cheapest go first.
 
 Only the rows at the margin need to be put in order: a histogram of room over the key finds them, again and again
 within its own bin, so that hundreds of thousands of rows are shared out in one or two passes.
@@ -20,7 +20,7 @@ def merit_order(amount_kw: float, room_kw: FloatArray, key: FloatArray) -> Float
     """Fill rows in order of their key, lowest first; the last one partially.
 
     Args:
-        amount_kw: How much is wanted; at or below 0 nobody gives anything.
+        amount_kw: Power that is wanted; at or below 0 no row gives any.
         room_kw: How much each row can give; negative and NaN count as none, shape ``(n,)``.
         key: Priority, lower first, rows of equal key in row order, shape ``(n,)``.
 

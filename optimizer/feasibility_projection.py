@@ -1,4 +1,4 @@
-"""What a device makes of a schedule that asks too much: the nearest it can do, step by step.
+"""Projection of a schedule onto what each device can do: the nearest feasible power, step by step.
 
 A linear model may charge and discharge a battery in one step to burn energy at a negative price, rounding may overfill
 a car by a millionth, a mixture of schedules may end beyond a bound. Every schedule passes through here before it is

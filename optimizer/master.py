@@ -101,7 +101,7 @@ def recombine(
     """Return the cheapest mixture of ``columns`` that can be found within ``deadline_s`` wall seconds.
 
     Args:
-        problem: What is asked of the sum; its devices only say what is plugged when.
+        problem: Requirements on the sum; of its devices only the plug-in windows count.
         columns: At least one schedule.
         deadline_s: Wall seconds.
         options: Of HiGHS.

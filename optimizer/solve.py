@@ -1,4 +1,4 @@
-"""From problem to plan: whole where that is quick, decomposed where the problem is large; proven in both cases."""
+"""Solution of a problem: as a whole where that is quick, decomposed where it is large; proven in both cases."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -50,7 +50,7 @@ def solve(
     few = columns <= MONOLITH_COLUMNS and (columns <= _FEW or columns * _MONOLITH_S_PER_COLUMN <= deadline_s)
     if method == "monolith" or (method == "auto" and few):
         return solve_monolith(problem, deadline_s=deadline_s, options=options)
-    # Compiled kernels take a second to load; who plans a few devices need not wait for them.
+    # Compiled kernels take a second to load; a plan of a few devices need not wait for them.
     return import_module("optimizer.decomposition.solve").decompose(  # type: ignore[no-any-return]
         problem, deadline_s=deadline_s, warm=warm, gap_ratio=gap_ratio
     )

@@ -1,6 +1,6 @@
 """The solver as a child process: ``python -m optimizer.worker`` reads problems, writes solutions until its input ends.
 
-Frames are those of ``optimizer.wire``. The child says once that it is ready, after its imports and its warm-up.
+Frames are those of ``optimizer.wire``. The child reports once that it is ready, after its imports and its warm-up.
 """
 
 import os

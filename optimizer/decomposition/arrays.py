@@ -1,4 +1,4 @@
-"""The fleet as the kernels see it: flat arrays, devices sorted by node, energy in kW-steps, prices per kW and step.
+"""Arrays of the kernels: the fleet as flat columns, devices sorted by node, energy in kW-steps, prices per kW and step.
 
 ``m`` nodes, ``T`` steps, ``n`` devices of a kind. ``first[k]:first[k + 1]`` are the devices of node ``k``. A cell is
 one step inside a device's plug-in window; the cells of device ``i`` are ``cell[i]:cell[i + 1]``, so schedules hold
@@ -87,7 +87,7 @@ class Loads(NamedTuple):
     rebound_steps: int
 
 
-class Deals(NamedTuple):
+class Contracts(NamedTuple):
     """Contracts, all or nothing; ``price`` of the whole."""
 
     node: Ints
@@ -122,7 +122,7 @@ class City(NamedTuple):
 
     Attributes:
         price: Energy, per kW-step, shape ``(T,)``.
-        fixed: Load of the total that nobody moves, shape ``(T,)``.
+        fixed: Load of the total that no device moves, shape ``(T,)``.
         peak_price: Per kW of the greatest total.
         upper: Bound of the total, shape ``(T,)``; ``FAR`` where there is none.
         lower: The same below.
@@ -164,7 +164,7 @@ class Fleet(NamedTuple):
     """All of it.
 
     Attributes:
-        base: Flow of each node, with its children, that nobody moves, shape ``(m, T)``.
+        base: Flow of each node, with its children, that no device moves, shape ``(m, T)``.
     """
 
     steps: int
@@ -174,7 +174,7 @@ class Fleet(NamedTuple):
     stores: Stores
     panels: Panels
     loads: Loads
-    deals: Deals
+    contracts: Contracts
     holds: Holds
     city: City
     rows: Rows
@@ -192,7 +192,7 @@ class Schedule(NamedTuple):
         store_short: Missing energy of each store.
         used: Solar power used, shape ``(rows, T)``.
         cut: Power cut, shape ``(rows, T)``.
-        deal: Share of each contract.
+        contract: Share of each contract.
         hold: Reserve held by each store and window, shape ``(n, w)``.
     """
 
@@ -204,7 +204,7 @@ class Schedule(NamedTuple):
     store_short: Floats
     used: Floats
     cut: Floats
-    deal: Floats
+    contract: Floats
     hold: Floats
 
     def copied(self) -> "Schedule":
@@ -218,7 +218,7 @@ class Schedule(NamedTuple):
             self.store_short.copy(),
             self.used.copy(),
             self.cut.copy(),
-            self.deal.copy(),
+            self.contract.copy(),
             self.hold.copy(),
         )
 
@@ -303,8 +303,8 @@ class Stiffness(NamedTuple):
     large: float
 
 
-PRICE, INERTIA, KINK, BACK, FLOOR, DOWN, UP, POWER, GAIN, VALUE, DESK_ROWS = range(11)
-"""Rows of a device's desk, an array of shape ``(DESK_ROWS, T + 1)`` over the steps of its window.
+PRICE, INERTIA, KINK, BACK, FLOOR, DOWN, UP, POWER, GAIN, VALUE, CASE_ROWS = range(11)
+"""Rows of the working array of one device, of shape ``(CASE_ROWS, T + 1)`` over the steps of its window.
 
 ``PRICE``: marginal cost at power 0. ``INERTIA``: inverse slope of it. ``KINK``: price of a difference from ``BACK``.
 ``FLOOR``: least energy at the end of the step. ``DOWN``: greatest discharge, below 0 a least charge. ``UP``: greatest

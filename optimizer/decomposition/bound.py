@@ -1,4 +1,4 @@
-"""The certificate: every feasible set of multipliers proves a cost below which no schedule lies.
+"""Lower bound: every feasible set of multipliers proves a cost below which no schedule lies.
 
 The Lagrangian splits into one small problem per device. Charge-only cars are filled greedily in the order of their
 node's prices, solar by sign, loads by a fractional knapsack, contracts one by one: all exact. A battery's problem is
@@ -13,7 +13,7 @@ import numpy as np
 from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     BACK,
-    DESK_ROWS,
+    CASE_ROWS,
     DOWN,
     FLOOR,
     INERTIA,
@@ -76,8 +76,8 @@ def lower_bound_cny(
     )
     value += _panels(fleet.panels, memory, solar)
     value += loads_bound(fleet.loads, memory, plan.cut, grid)
-    offers = grid[fleet.deals.node] * fleet.deals.cut
-    value += float(np.minimum(fleet.deals.price - offers.sum(1), 0.0).sum())
+    offers = grid[fleet.contracts.node] * fleet.contracts.cut
+    value += float(np.minimum(fleet.contracts.price - offers.sum(1), 0.0).sum())
     return value
 
 
@@ -232,7 +232,7 @@ def _stores(
     worth: Singles,
     spare: float,
 ) -> float:
-    case = np.zeros((DESK_ROWS, price.shape[1] + 1))
+    case = np.zeros((CASE_ROWS, price.shape[1] + 1))
     marks = np.zeros((2, price.shape[1] + 2), np.int64)
     total = 0.0
     for k in range(price.shape[0]):

@@ -24,7 +24,7 @@ _MASTER_S, _MASTER_SHARE = 5.0, 0.1
 _ASTRAY = 5e-3
 """A repair that costs more than this share beyond the best schedule is not gone on from."""
 _SPARED = 6e-5
-"""What a check of the gap may leave unproven to be quicker, as a share of the cost of energy."""
+"""Part of the gap that a check may leave unproven to be quicker, as a share of the cost of energy."""
 
 
 def check(search: Search, target: float) -> None:
@@ -76,16 +76,16 @@ def _prove(search: Search, prices: Prices) -> None:
 
 
 def _decide(search: Search) -> None:
-    """Take or leave every contract; later, turn at most one decision per check, and only a few times."""
+    """Take or leave every contract; later, change at most one decision per check, and only a few times."""
     fleet, iterate = search.instance.fleet, search.iterate
-    deals = fleet.deals
-    if not len(deals.price) or search.decided > _DECISIONS:
+    contracts = fleet.contracts
+    if not len(contracts.price) or search.decided > _DECISIONS:
         return
-    shares = np.round(iterate.plan.deal)
+    shares = np.round(iterate.plan.contract)
     if search.decided:
         grid = node_prices(fleet.tree, fleet.city, iterate.prices)
-        shares = revised(shares, offers(deals, grid), deals.price)
-    decide(fleet.tree, deals, iterate.plan, iterate.flows, shares)
+        shares = revised(shares, offers(contracts, grid), contracts.price)
+    decide(fleet.tree, contracts, iterate.plan, iterate.flows, shares)
     search.decided += 1
 
 

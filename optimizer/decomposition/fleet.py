@@ -1,4 +1,4 @@
-"""From a problem to the arrays of the kernels: devices sorted by node, fixed power folded into the base."""
+"""Compilation of a problem to the arrays of the kernels: devices by node, fixed power folded into the base."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from numerics.jit import njit
 from optimizer.decomposition.arrays import (
     Cars,
     City,
-    Deals,
+    Contracts,
     Fleet,
     Floats,
     Holds,
@@ -46,7 +46,7 @@ def compiled(problem: Problem) -> Fleet:
         stores=stores,
         panels=panels,
         loads=loads,
-        deals=_deals(problem),
+        contracts=_contracts(problem),
         holds=_holds(problem),
         city=_city(problem, own, cars, stores, panel_rows),
         rows=Rows(car_rows, store_rows, load_rows, panel_rows),
@@ -145,7 +145,7 @@ def _loads(problem: Problem) -> tuple[Loads, Ints]:
 
 
 def _own_base(problem: Problem, panel_rows: Ints) -> Floats:
-    """Return each node's load that nobody moves, its children not included, shape ``(m, T)``."""
+    """Return each node's load that no device moves, its children not included, shape ``(m, T)``."""
     own = _floats(problem.network.base_kw).copy()
     np.add.at(own, problem.flexible.transformer, problem.flexible.baseline_kw)
     fixed = panel_rows < 0
@@ -171,11 +171,11 @@ def _tree(network: Network, step_h: float) -> Tree:
     )
 
 
-def _deals(problem: Problem) -> Deals:
+def _contracts(problem: Problem) -> Contracts:
     block = problem.contracts
     if block is None:
-        return Deals(np.zeros(0, np.int64), np.zeros((0, problem.steps)), np.zeros(0))
-    return Deals(block.node.astype(np.int64), _floats(block.cut_kw), _floats(block.price_cny))
+        return Contracts(np.zeros(0, np.int64), np.zeros((0, problem.steps)), np.zeros(0))
+    return Contracts(block.node.astype(np.int64), _floats(block.cut_kw), _floats(block.price_cny))
 
 
 def _holds(problem: Problem) -> Holds:
@@ -229,7 +229,7 @@ def remembered(problem: Problem, fleet: Fleet) -> Memory:
         price=float(problem.churn.price_cny_per_kwh * problem.step_h),
         cars=in_cells(previous[: ends[0]], fleet.rows.cars, fleet.cars.arrive, fleet.cars.depart),
         stores=in_cells(previous[ends[0] : ends[1]], fleet.rows.stores, fleet.stores.arrive, fleet.stores.depart),
-        # The kernel that reads these uses fast arithmetic, which knows no NaN.
+        # The kernel that reads these uses fast arithmetic, which has no NaN.
         panels=np.where(np.isnan(used), UNKNOWN, used).astype(np.float32).ravel(),
         loads=np.where(np.isnan(net), UNKNOWN, net).astype(np.float32).ravel(),
     )

@@ -1,4 +1,4 @@
-"""What one more kW costs at a node, as far as everything above the node and the market says.
+"""Marginal price of load at a node, as far as everything above the node and the market decide.
 
 All terms are those of the augmented Lagrangian: a row ``g(x) <= 0`` with multiplier ``mu`` and stiffness ``r`` adds
 ``max(mu + r g, 0)`` to the marginal price (and ``r`` to its slope while it is active); a priced, hence soft, row adds

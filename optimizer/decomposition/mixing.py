@@ -1,8 +1,8 @@
-"""The best mixture of recent schedules.
+"""Best mixture of recent schedules.
 
 Sweeps approach the optimum from all sides: each of the last schedules is a little dear, or sells a little less,
 somewhere else. The master (``optimizer.master``) weighs them zone by zone against one another. Limits of nodes enter by
-what their multipliers say they cost, so a mixture is mended like every other schedule before it counts.
+the cost their multipliers give them, so a mixture is mended like every other schedule before it counts.
 """
 
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ def mixed(
         return False
     weights = found.weights[:, zone]
     _fill(fleet, [sample.plan for sample in samples], weights, plan)
-    plan.deal[...] = found.contracts
+    plan.contract[...] = found.contracts
     _keep_below_ceiling(fleet.stores, plan.store)
     note_held(fleet.stores, fleet.holds, plan.store, plan.hold)
     return True
@@ -109,7 +109,7 @@ def _zones(fleet: Fleet) -> Ints:
 
 
 def _columns(problem: Problem, fleet: Fleet, samples: Sequence[Sample], prices: Prices, zone: Ints) -> Columns:
-    """Return ``samples`` as the master sees them; what nobody moves goes to the first zone."""
+    """Return ``samples`` as the master takes them; load that no device moves goes to the first zone."""
     limits = limit_prices(fleet.tree, prices)
     moved = _by_zone([sample.moved for sample in samples], zone)
     solar = _by_zone([sample.solar for sample in samples], zone)

@@ -1,4 +1,4 @@
-"""What a schedule does and costs, recomputed from its powers alone, and the way back to the problem's own rows."""
+"""Outcome of a schedule: consequences and cost, recomputed from its powers alone, on the problem's own rows."""
 
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule, f
     reserve = reserve_of(fleet.stores, fleet.holds, plan.store)
     devices = devices_of(fleet, memory, plan)
     gross = float(city.price @ flows.total) + city.peak_price * max(float(flows.total.max()), 0.0)
-    gross += float(devices.cost_cny.sum() + fleet.deals.price @ plan.deal)
+    gross += float(devices.cost_cny.sum() + fleet.contracts.price @ plan.contract)
     gross += fleet.tree.roof * float(over.sum()) + city.band_price * float(excess.sum())
     gross += fleet.holds.price * float(np.maximum(fleet.holds.need - reserve.sum(0), 0.0).sum())
     return Outcome(

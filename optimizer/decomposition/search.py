@@ -212,8 +212,8 @@ class Search:
         stiff = iterate.stiff
         order = self.random.permutation(instance.busy)
         sweep_nodes(order, instance.stride, fleet, fleet.tree, instance.memory, stiff, prices, plan, flows)
-        if len(fleet.deals.price) and not self.decided:
-            bargain(fleet.tree, fleet.deals, fleet.city, stiff, prices, plan, flows)
+        if len(fleet.contracts.price) and not self.decided:
+            bargain(fleet.tree, fleet.contracts, fleet.city, stiff, prices, plan, flows)
         resum(fleet, plan, flows)
         position(fleet.city, flows, stiff, prices)
         if checked:

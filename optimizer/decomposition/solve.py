@@ -102,7 +102,7 @@ def _answer(search: Search, target: float) -> Solution:
         excess_kw=outcome.excess_kw,
         regulation_kw=outcome.regulation_kw,
         reserve_kw=outcome.reserve_kw,
-        contracts=best.deal > 0.5,  # noqa: PLR2004 - taken or left
+        contracts=best.contract > 0.5,  # noqa: PLR2004 - taken or left
         solve_s=search.timing.spent_s,
         method="decomposition",
         warm=warm_of(proof, power),

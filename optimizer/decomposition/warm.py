@@ -1,4 +1,4 @@
-"""Starting from an earlier answer, and leaving one for the next."""
+"""Warm start: multipliers and schedule from an earlier answer, and for the next."""
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def _recall_cells(cell: Ints, least: Floats, most: Floats, past: Singles, power:
 
 
 def warm_plan(problem: Problem, fleet: Fleet, plan: Schedule, warm: Warm | None) -> bool:
-    """Fill ``plan`` with the schedule of ``warm``, in place; say whether there was one that fits.
+    """Fill ``plan`` with the schedule of ``warm``, in place; return whether there was one that fits.
 
     Powers are only clipped into their bounds here: the first sweep gives every device its energy.
     """

@@ -1,4 +1,4 @@
-"""Compile, or load from the cache, every kernel before the first real plan needs it."""
+"""Warm-up: every kernel compiled, or loaded from the cache, before the first real plan needs it."""
 
 import time
 

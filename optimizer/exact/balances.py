@@ -1,4 +1,4 @@
-"""Where blocks enter what they load onto transformers and what they cost; network and market close the books."""
+"""Balances of the exact model: load on transformers and cost, entered by blocks, closed by network and market."""
 
 from dataclasses import dataclass, field
 from typing import Any

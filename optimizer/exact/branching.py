@@ -1,6 +1,6 @@
 """A bound for programs with whole numbers, proven by our own arithmetic.
 
-HiGHS finds the schedule; what it says of the bound is not taken on trust. Here the whole numbers are split into cases,
+HiGHS finds the schedule; its bound is not taken on trust. Here the whole numbers are split into cases,
 as branch and bound does, and each case is bounded by ``optimizer.exact.certificate`` from whatever dual values its
 relaxation came with. The cases cover everything, so the least of their bounds is a bound. Stopped early it is weaker,
 never false.
@@ -82,7 +82,7 @@ def _bounded(
 
 
 def _impossible(program: LinearProgram, relaxation: highspy.Highs, reached: float) -> float:
-    """Return the bound along the ray with which the solver says that a case has no point."""
+    """Return the bound along the ray by which the solver proves that a case has no point."""
     _, there, ray = relaxation.getDualRay()  # type: ignore[attr-defined]  # the stubs lack it
     if not there:
         return -np.inf

@@ -21,9 +21,9 @@ _TIME_RATIO = 0.9
 _SEARCH_RATIO = 0.6
 """The same where there are whole numbers, and their bound is to be proven as well."""
 _MOST_ROUNDS = 8
-"""How often cells that burn energy are found and forbidden; what remains shows as gap."""
+"""Rounds in which cells that burn energy are found and forbidden; what remains shows as gap."""
 _BUILD_S_PER_COLUMN = 1e-5
-"""Pyomo builds a column on no machine faster: a deadline is not spent on a model that nobody will solve."""
+"""Pyomo builds a column on no machine faster: a deadline is not spent on a model that cannot be solved in time."""
 
 
 def solve_monolith(problem: Problem, *, deadline_s: float, options: Mapping[str, Option] | None = None) -> Solution:

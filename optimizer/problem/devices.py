@@ -170,7 +170,7 @@ class Solar:
     Attributes:
         transformer: Node it hangs on, shape ``(n,)``.
         available_kw: What the sun gives as a positive number, shape ``(n, T)``.
-        curtailable: It can be told to give less, shape ``(n,)``.
+        curtailable: Whether it can be curtailed, shape ``(n,)``.
         price_cny_per_kwh: Price of a curtailed kWh, so that curtailing stays the last resort.
     """
 

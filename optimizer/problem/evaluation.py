@@ -1,4 +1,4 @@
-"""What a schedule really does and costs, recomputed from its powers and its contracts alone."""
+"""Evaluation of a schedule: consequences and cost, recomputed from its powers and its contracts alone."""
 
 from dataclasses import dataclass, replace
 

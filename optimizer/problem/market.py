@@ -1,4 +1,4 @@
-"""What is asked of the sum of all devices: a band, regulation, reserve, contracts, and staying with the last plan.
+"""Requirements on the sum of all devices: a band, regulation, reserve, contracts, and churn against the last plan.
 
 ``T`` steps, ``w`` windows, ``c`` contracts, ``n`` devices. Power kW, energy kWh, money CNY, load convention.
 """

@@ -1,4 +1,4 @@
-"""Which stores can hold reserve in which window, and how much a schedule leaves for it."""
+"""Reserve of stores: the windows each can hold it in, and the amount a schedule leaves for it."""
 
 import numpy as np
 

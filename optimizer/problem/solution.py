@@ -1,4 +1,4 @@
-"""What a solver returns: a schedule, what it leads to, and how far from the best it can be at most."""
+"""Solution of a problem: a schedule, its consequences, and its certified gap."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,7 +62,7 @@ class Solution:
         contracts: Those bought, shape ``(c,)``.
         warm: What the next solve may start from.
         solve_s: Wall seconds from problem to solution.
-        method: Who found it.
+        method: Solver that found it.
     """
 
     status: Status

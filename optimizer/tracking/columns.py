@@ -1,4 +1,4 @@
-"""What the kernels work on: columns of the nodes and of the rows, tuples because numba reads them as they are.
+"""Columns of nodes and rows that the kernels work on, tuples because numba reads them as they are.
 
 ``m`` nodes and one more, number ``m``, above all roots, with no rows and no limits. ``n`` rows, node after node, so
 that what is looked at together lies together: the rows of node ``k`` are ``first[k]:first[k + 1]``. ``LEVELS`` levels
@@ -20,7 +20,7 @@ LEVELS = KEYS + 1
 
 
 class Tree(NamedTuple):
-    """Who stands under whom.
+    """Tree of nodes.
 
     Attributes:
         parent: Node above each, shape ``(m + 1,)``, -1 for the last.
@@ -38,14 +38,14 @@ class Tree(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What each row can take and was told, shape ``(n,)``; ``low`` is NaN where a row takes no part.
+    """Range and setpoint of each row, shape ``(n,)``; ``low`` is NaN where a row takes no part.
 
     Attributes:
         low: Least power, kW.
         high: Greatest power, kW.
         floor: Least power it can hold without stopping, kW.
         key: Its place in the order, lowest first to take power and last to lose it.
-        told: Power it was told, kW, NaN for none.
+        setpoint: Its last setpoint, kW, NaN for none.
         was: The same before the tick in which it was last touched.
         seen: Number of that tick.
         tick: Number of the present tick, shape ``(1,)``.
@@ -55,20 +55,20 @@ class Rows(NamedTuple):
     high: Floats
     floor: Floats
     key: Codes
-    told: Floats
+    setpoint: Floats
     was: Floats
     seen: Ints
     tick: Ints
 
 
 class Line(NamedTuple):
-    """Rows in merit order, and where each node's pointer stands.
+    """Rows in merit order, and the place of each node's pointer.
 
     Attributes:
         order: Rows by key within each node, shape ``(n,)``.
         at: Place of the pointer, shape ``(m + 1,)``.
         below: Width of all rows before the pointer, kW, shape ``(m + 1,)``.
-        got: What the node's own rows were told in sum, kW, shape ``(m + 1,)``.
+        got: Sum of the setpoints of the node's own rows, kW, shape ``(m + 1,)``.
         stale: The order is new and no row was placed by it yet, shape ``(m + 1,)``.
     """
 
@@ -143,7 +143,7 @@ def rows_of(n: int) -> Rows:
         high=np.zeros(n),
         floor=np.zeros(n),
         key=np.full(n, KEYS - 1, dtype=np.uint8),
-        told=np.full(n, np.nan),
+        setpoint=np.full(n, np.nan),
         was=np.full(n, np.nan),
         seen=np.zeros(n, dtype=np.int64),
         tick=np.zeros(1, dtype=np.int64),

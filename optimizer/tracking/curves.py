@@ -1,4 +1,4 @@
-"""From keys to curves, and from a total to every node's part of it."""
+"""Load curves of nodes over merit order keys, and the division of a total among nodes."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Two small laws around the merit order: believe the meters slowly, and give back the energy that was taken."""
+"""Slow corrections around the merit order: towards the meters, and back to energy neutrality."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from optimizer.problem.validation import at_least
 class Correction:
     """Adds what the meters show to be missing, slowly enough not to fight the delay between the two.
 
-    Devices that stop by themselves, lag or ignore a command make the sum of the meters differ from the sum of what
-    was told. An integral of that difference is added to the target; the time constant is far above the delay, so it
+    Devices that stop by themselves, lag or ignore a command make the sum of the meters differ from the sum of
+    setpoints. An integral of that difference is added to the target; the time constant is far above the delay, so it
     cannot swing.
 
     Attributes:

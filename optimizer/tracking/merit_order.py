@@ -1,4 +1,4 @@
-"""The merit order of a fleet under a tree of limits; see the package for how it works.
+"""Merit order of a fleet under a tree of limits; the package explains how it works.
 
 ::
 
@@ -54,9 +54,9 @@ class Moves:
     Attributes:
         rows: Rows with a new power, each once, shape ``(r,)``.
         power_kw: Their powers, shape ``(r,)``.
-        wait: Whether the row should be told only when the others have moved, for no device moves at once and on the way
-            a limit could be passed, shape ``(r,)``.
-        total_kw: What all rows together are told now.
+        wait: Whether the row should be commanded only when the others have moved, for no device moves at once and on
+            the way a limit could be passed, shape ``(r,)``.
+        total_kw: Sum of all setpoints now.
     """
 
     rows: Ints
@@ -71,7 +71,7 @@ class Moves:
 class MeritOrder:
     """Splits a total among rows so that few change when it does, and no limit above them is passed.
 
-    A tick takes time with the number of nodes and of changed rows, not with the fleet. The sum of what is told is the
+    A tick takes time with the number of nodes and of changed rows, not with the fleet. The sum of setpoints is the
     target, to a millionth of a kW, wherever the target lies inside ``range_kw`` and rows without a floor can take up
     the rest; else it is as near as floors allow. Loads stay inside the limits of all nodes above;
     where even the least of all rows is too much all of them take it.
@@ -82,7 +82,7 @@ class MeritOrder:
         patience_kw: A node does not move while what all nodes were to take and what they take differ by no more; one
             row somewhere makes up for it. More patience is fewer commands and a division less even.
         unready: Share of a change that may not have happened yet when the changes the other way have; it decides which
-            rows have to ``wait``. 1 supposes nothing about who is faster.
+            rows have to ``wait``. 1 supposes nothing about which is faster.
 
     Raises:
         ProblemError: A node that there is not, or parents that make no tree.
@@ -120,22 +120,22 @@ class MeritOrder:
 
     @property
     def power_kw(self) -> Floats:
-        """What every row was told last, NaN where it takes no part, shape ``(n,)``; a copy."""
-        return self._rows.told[self._place]
+        """Last setpoint of every row, NaN where it takes no part, shape ``(n,)``; a copy."""
+        return self._rows.setpoint[self._place]
 
-    def told_kw(self, rows: Ints) -> Floats:
-        """Return what some rows were told last, NaN where one takes no part, shape ``(len(rows),)``."""
-        return self._rows.told[self._place[rows]]
+    def setpoint_kw(self, rows: Ints) -> Floats:
+        """Return the last setpoints of some rows, NaN where one takes no part, shape ``(len(rows),)``."""
+        return self._rows.setpoint[self._place[rows]]
 
     @property
     def range_kw(self) -> tuple[float, float]:
-        """The least and the greatest total that can be told: who must not be shed is not, limits are kept."""
+        """Least and greatest total of setpoints: rows that must not be shed are not, limits are kept."""
         top = self._curves.whole[-1]
         return float(top[1] - self._fixed_kw), float(top[KEYS] - self._fixed_kw)
 
     @property
     def node_kw(self) -> Floats:
-        """Load of every node as told, what is fixed included, shape ``(m,)``."""
+        """Load of every node by setpoints, fixed load included, shape ``(m,)``."""
         load = self._line.got + self._limits.fixed
         for k in self._tree.down[:0:-1]:
             load[self._tree.parent[k]] += load[k]
@@ -174,7 +174,7 @@ class MeritOrder:
         sum_up(self._tree, self._limits, self._curves)
 
     def refresh(self, offers: Offers, *, part: int = 0, parts: int = 1) -> None:
-        """Take new ranges and keys of a part of the rows and put these in order; nothing is told before the next tick.
+        """Take new ranges and keys of a part of the rows and put these in order; setpoints change with the next tick.
 
         Args:
             offers: Of all rows; only those of ``rows(part, parts)`` are read.
@@ -200,13 +200,13 @@ class MeritOrder:
         sum_up(self._tree, self._limits, self._curves)
 
     def believe(self, rows: Ints, power_kw: Floats) -> None:
-        """Note what rows take though they were told otherwise, NaN for unknown; the next refresh tells them anew.
+        """Set the setpoints of rows to what they take, NaN for unknown; the next refresh commands them anew.
 
         Args:
             rows: Rows, shape ``(r,)``.
             power_kw: What they take, shape ``(r,)``.
         """
-        self._rows.told[self._place[rows]] = power_kw
+        self._rows.setpoint[self._place[rows]] = power_kw
 
     def tick(self, target_kw: float) -> Moves:
         """Bring the total to ``target_kw``, or as near as can be, and return the rows that changed.
@@ -246,7 +246,7 @@ class MeritOrder:
         )
         return Moves(
             rows=self._member[moved],
-            power_kw=self._rows.told[moved],
+            power_kw=self._rows.setpoint[moved],
             wait=wait,
             total_kw=float(self._line.got.sum()),
         )

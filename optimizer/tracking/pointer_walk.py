@@ -25,13 +25,13 @@ def follow(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         tree: The nodes.
-        rows: Whose ``told`` changes.
+        rows: Rows whose ``setpoint`` changes.
         line: Whose pointers move.
         curves: Of this line.
         goal: Shares; ``up`` and ``down`` are used up.
         patience_kw: Difference of the sum so far up to which a node stays as it is.
         trim: Node whose row took the rest the last time.
-        moved: Filled with the rows whose ``told`` changed, shape ``(n,)``.
+        moved: Filled with the rows whose ``setpoint`` changed, shape ``(n,)``.
 
     Returns:
         How many rows changed, the node whose row took the rest, and what is left of it, kW.
@@ -45,16 +45,16 @@ def follow(  # noqa: PLR0917 - a kernel takes arguments by position
         low, high = _leeway(k, parent, up, down)
         apart = got[k] - share[k]
         if stale[k] or not (abs(carry + apart) <= patience_kw and low <= apart <= high):
-            wish = share[k] + min(max(-carry, low), high)
+            target = share[k] + min(max(-carry, low), high)
             # A row that must not be shed is shed for a limit only.
-            wish = max(wish, min(share[k], own[k, 1]))
-            ahead = wish - share[k]
-            count = _place(k, wish, ahead - low, high - ahead, tree, rows, line, curves, moved, count)
+            target = max(target, min(share[k], own[k, 1]))
+            ahead = target - share[k]
+            count = _place(k, target, ahead - low, high - ahead, tree, rows, line, curves, moved, count)
             apart = got[k] - share[k]
         _use_up(k, apart, parent, up, down)
         carry += apart
     count, trim, carry = _take_rest(carry, trim, tree, rows, line, curves, goal, moved, count)
-    return _changed(count, rows.told, rows.was, moved), trim, carry
+    return _changed(count, rows.setpoint, rows.was, moved), trim, carry
 
 
 @njit(inline=True)
@@ -79,7 +79,7 @@ def _use_up(k: int, apart: float, parent: Ints, up: Floats, down: Floats) -> Non
 @njit()
 def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes arguments by position
     k: int,
-    wish: float,
+    target: float,
     fall: float,
     rise: float,
     tree: Tree,
@@ -89,18 +89,18 @@ def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes
     moved: Ints,
     count: int,
 ) -> int:
-    """Move the pointer of node ``k`` until its rows take ``wish``, or up to ``fall`` less or ``rise`` more."""
-    low, high, told, was, seen, now = rows.low, rows.high, rows.told, rows.was, rows.seen, rows.tick[0]
+    """Move the pointer of node ``k`` until its rows take ``target``, or up to ``fall`` less or ``rise`` more."""
+    low, high, setpoint, was, seen, now = rows.low, rows.high, rows.setpoint, rows.was, rows.seen, rows.tick[0]
     order, first, end = line.order, tree.first[k], tree.first[k + 1]
     least = curves.own[k, 0]
-    need = min(max(wish, least), curves.own[k, KEYS]) - least
+    need = min(max(target, least), curves.own[k, KEYS]) - least
     fresh, at, below = line.stale[k], line.at[k], line.below[k]
     if fresh:
         at, below = first, 0.0
         line.stale[k] = False
     while at > first and below > need + _EXACT_KW:
         if at < end:
-            count = _tell(order[at], low[order[at]], told, was, seen, now, moved, count)
+            count = _assign(order[at], low[order[at]], setpoint, was, seen, now, moved, count)
         at -= 1
         below -= high[order[at]] - low[order[at]]
     if at == first:
@@ -109,8 +109,8 @@ def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes
         i = order[at]
         if np.isnan(low[i]) or below + high[i] - low[i] > need + _EXACT_KW:
             break
-        if not abs(told[i] - high[i]) <= _EXACT_KW:
-            count = _tell(i, high[i], told, was, seen, now, moved, count)
+        if not abs(setpoint[i] - high[i]) <= _EXACT_KW:
+            count = _assign(i, high[i], setpoint, was, seen, now, moved, count)
         below += high[i] - low[i]
         at += 1
     got = least + below
@@ -118,13 +118,13 @@ def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes
         i = order[at]
         power = low[i] + max(need - below, 0.0)
         power = _possible(power, low[i], min(rows.floor[i], high[i]), fall, rise)
-        count = _tell(i, power, told, was, seen, now, moved, count)
+        count = _assign(i, power, setpoint, was, seen, now, moved, count)
         got += power - low[i]
     if fresh:
         for j in range(at + 1, end):
             i = order[j]
-            if not abs(told[i] - low[i]) <= _EXACT_KW:
-                count = _tell(i, low[i], told, was, seen, now, moved, count)
+            if not abs(setpoint[i] - low[i]) <= _EXACT_KW:
+                count = _assign(i, low[i], setpoint, was, seen, now, moved, count)
     line.at[k], line.below[k], line.got[k] = at, below, got
     return count
 
@@ -141,14 +141,14 @@ def _possible(power: float, low: float, floor: float, fall: float, rise: float) 
 
 
 @njit()
-def _tell(  # noqa: PLR0917 - a kernel takes arguments by position
-    i: int, power: float, told: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int
+def _assign(  # noqa: PLR0917 - a kernel takes arguments by position
+    i: int, power: float, setpoint: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int
 ) -> int:
     """Tell a row its power and note it in ``moved``, once a tick; return the new count."""
-    before = told[i]
+    before = setpoint[i]
     if abs(before - power) <= _EXACT_KW:
         return count
-    told[i] = power
+    setpoint[i] = power
     if seen[i] == now or np.isnan(power):
         return count
     seen[i], was[i] = now, before
@@ -157,12 +157,12 @@ def _tell(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
-def _changed(count: int, told: Floats, was: Floats, moved: Ints) -> int:
+def _changed(count: int, setpoint: Floats, was: Floats, moved: Ints) -> int:
     """Leave out the rows that ended where they began; return how many are left."""
     kept = 0
     for j in range(count):
         i = moved[j]
-        if not abs(told[i] - was[i]) <= _EXACT_KW:
+        if not abs(setpoint[i] - was[i]) <= _EXACT_KW:
             moved[kept] = i
             kept += 1
     return kept
@@ -194,17 +194,17 @@ def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
         home: Node of every row, shape ``(n,)``.
         tree: The nodes.
         limits: Of the nodes.
-        got: What each node's own rows are told in sum, shape ``(m + 1,)``.
+        got: Sum of the setpoints of each node's own rows, shape ``(m + 1,)``.
         wait: Filled, shape ``(r,)``.
         scratch: Shape ``(3, m + 1)``.
     """
     load, fall, rise = scratch[0], scratch[1], scratch[2]
-    told, was, parent, down = rows.told, rows.was, tree.parent, tree.down
+    setpoint, was, parent, down = rows.setpoint, rows.was, tree.parent, tree.down
     load[:] = got + limits.fixed
     fall[:] = 0.0
     rise[:] = 0.0
     for i in moved:
-        change = told[i] - (0.0 if np.isnan(was[i]) else was[i])
+        change = setpoint[i] - (0.0 if np.isnan(was[i]) else was[i])
         fall[home[i]] += max(-change, 0.0)
         rise[home[i]] += max(change, 0.0)
     for q in range(len(down) - 1, 0, -1):
@@ -222,7 +222,7 @@ def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
         rise[k] = 1.0 if under or (above >= 0 and rise[above] == 1.0) else 0.0
     for j in range(len(moved)):
         i = moved[j]
-        change = told[i] - (0.0 if np.isnan(was[i]) else was[i])
+        change = setpoint[i] - (0.0 if np.isnan(was[i]) else was[i])
         over, under = fall[home[i]] == 1.0, rise[home[i]] == 1.0
         wait[j] = over if change > 0.0 else under and not over
 
@@ -243,28 +243,28 @@ def _take_rest(  # noqa: PLR0917 - a kernel takes arguments by position
     nodes, parent, first, up, down = len(tree.parent) - 1, tree.parent, tree.first, goal.up, goal.down
     if abs(carry) <= _EXACT_KW:
         return count, trim, carry
-    low, high, floor, told, was, seen = rows.low, rows.high, rows.floor, rows.told, rows.was, rows.seen
+    low, high, floor, setpoint, was, seen = rows.low, rows.high, rows.floor, rows.setpoint, rows.was, rows.seen
     for q in range(nodes):
         k = (trim + q) % nodes
         at = line.at[k]
         if at < first[k + 1]:
             i = line.order[at]
-            power = told[i] - carry
+            power = setpoint[i] - carry
             fall, rise = _leeway(k, parent, up, down)
             holds = power >= min(floor[i], high[i]) or power <= max(low[i], 0.0) + _EXACT_KW
             if fall <= -carry <= rise and low[i] <= power <= high[i] and holds:
                 line.got[k] -= carry
-                return _tell(i, power, told, was, seen, rows.tick[0], moved, count), k, 0.0
+                return _assign(i, power, setpoint, was, seen, rows.tick[0], moved, count), k, 0.0
     for q in range(nodes):
         k = (trim + q) % nodes
         before = line.got[k]
         fall, rise = _leeway(k, parent, up, down)
         change = min(max(-carry, fall), rise)
-        wish = max(before + change, min(before, curves.own[k, 1]))
-        if first[k] == first[k + 1] or abs(wish - before) <= _EXACT_KW:
+        target = max(before + change, min(before, curves.own[k, 1]))
+        if first[k] == first[k + 1] or abs(target - before) <= _EXACT_KW:
             continue
         count = _place(
-            k, wish, max(change - fall, 0.0), max(rise - change, 0.0), tree, rows, line, curves, moved, count
+            k, target, max(change - fall, 0.0), max(rise - change, 0.0), tree, rows, line, curves, moved, count
         )
         _use_up(k, line.got[k] - before, parent, up, down)
         carry += line.got[k] - before

@@ -1,4 +1,4 @@
-"""Rows that can give and take stand in line twice: with what they can give, and with what they can take.
+"""Two-sided rows in merit order: a row that can give and take has one place for each half of its range.
 
 In one piece such a row would be either full in or full out, and half the batteries would charge what the other half
 discharges. In two pieces it stands at nothing between them: its giving half is more urgent to be at nothing than its
@@ -77,24 +77,24 @@ class TwoSided:
         taking = np.where(self._half[self.rows_of(ids)] >= 0, np.maximum(power, 0.0), power)
         return np.where(ids >= self._n, np.minimum(power, 0.0), taking)
 
-    def told_kw(self, rows: Ints, order: MeritOrder) -> Floats:
-        """Return what ``rows`` were told last, NaN where one takes no part, shape ``(len(rows),)``."""
-        power = order.told_kw(rows)
+    def setpoint_kw(self, rows: Ints, order: MeritOrder) -> Floats:
+        """Return the last setpoints of ``rows``, NaN where one takes no part, shape ``(len(rows),)``."""
+        power = order.setpoint_kw(rows)
         half = self._half[rows]
         gives = half >= 0
-        power[gives] += order.told_kw(half[gives])
+        power[gives] += order.setpoint_kw(half[gives])
         return power
 
-    def power_kw(self, told_kw: Floats) -> Floats:
+    def power_kw(self, setpoint_kw: Floats) -> Floats:
         """Return the power of every row from that of every half, NaN where one takes no part, shape ``(n,)``."""
-        power = told_kw[: self._n].copy()
-        power[self._giving] += told_kw[self._n :]
+        power = setpoint_kw[: self._n].copy()
+        power[self._giving] += setpoint_kw[self._n :]
         return power
 
     def joined(self, moves: Moves, order: MeritOrder) -> Moves:
         """Return moves of halves as moves of rows, each once; it waits if one of its halves does."""
         rows, back = np.unique(self.rows_of(moves.rows), return_inverse=True)
-        power = self.told_kw(rows, order)
+        power = self.setpoint_kw(rows, order)
         wait = np.zeros(len(rows), dtype=np.bool_)
         np.logical_or.at(wait, back, moves.wait)
         return Moves(rows=rows, power_kw=power, wait=wait, total_kw=moves.total_kw)

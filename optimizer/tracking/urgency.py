@@ -1,4 +1,4 @@
-"""Who takes power first: the key of every row, from what its plan still owes it.
+"""Urgency: the merit order key of every row, from the energy its plan still owes it.
 
 Urgency is the share of a row's range that it would need on average, from now until the step ends, to be where its plan
 wants it by then: 0 at the least it can take, 1 at the most. A row that takes power already counts as a little more
@@ -6,7 +6,7 @@ urgent, so that it is not switched for nothing, and so does one that was shed la
 charger can hold is switched on for a part of the step this way: while it charges its urgency falls, while it waits it
 rises.
 
-Who could not wait any longer has key 0 and is not shed, least laxity first as in Dertouzos (1974).
+A row that cannot wait any longer has key 0 and is not shed, least laxity first as in Dertouzos (1974).
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _MOST_URGENT, _LEAST_URGENT = 2.0, -1.2
 
 
 class Wants(NamedTuple):
-    """What urgency is made of; each has shape ``(n,)``.
+    """Inputs of urgency; each has shape ``(n,)``.
 
     Attributes:
         low_kw: Least power, NaN where a row takes no part.
@@ -29,7 +29,7 @@ class Wants(NamedTuple):
         due_kwh: Energy at the meter that the plan still owes by the end of the step; negative for stores that should
             give. NaN counts as half the range.
         slack_s: How long the row could wait before it needs ``high_kw`` without pause; infinite without a promise.
-        told_kw: What it was told last, NaN for nothing.
+        setpoint_kw: Its last setpoint, NaN for none.
         burden: How much it was shed lately, 0 for not at all.
     """
 
@@ -37,7 +37,7 @@ class Wants(NamedTuple):
     high_kw: Floats
     due_kwh: Floats
     slack_s: Floats
-    told_kw: Floats
+    setpoint_kw: Floats
     burden: Floats
 
 
@@ -45,7 +45,7 @@ class Weights(NamedTuple):
     """How urgency is weighed.
 
     Attributes:
-        margin_s: With less slack than this nobody is shed; covers the time until the next refresh and its commands.
+        margin_s: With less slack than this a row is not shed; covers the time until the next refresh and its commands.
         stay: Urgency of taking power already.
         burden: Urgency per unit of ``Wants.burden``.
         least_s: The step's end counts as no nearer than this, so that its last seconds are not a scramble.
@@ -66,7 +66,7 @@ def keys(chosen: Ints, wants: Wants, weights: Weights, left_s: float, key: Codes
         wants: What each row wants.
         weights: How that is weighed.
         left_s: Seconds until the step ends.
-        key: 0 for who is not shed, then from 1 for the most to 255 for the least urgent.
+        key: 0 for rows that are not shed, then from 1 for the most to 255 for the least urgent.
     """
     per_h = 3600.0 / max(left_s, weights.least_s)
     scale = (KEYS - 2) / (_MOST_URGENT - _LEAST_URGENT)
@@ -79,7 +79,7 @@ def keys(chosen: Ints, wants: Wants, weights: Weights, left_s: float, key: Codes
         else:
             due = wants.due_kwh[i] * per_h
             urgency = 0.5 if np.isnan(due) else (due - low) / width
-            if wants.told_kw[i] > low + 0.5 * width:
+            if wants.setpoint_kw[i] > low + 0.5 * width:
                 urgency += weights.stay
             urgency += weights.burden * wants.burden[i]
             urgency = min(max(urgency, _LEAST_URGENT), _MOST_URGENT)

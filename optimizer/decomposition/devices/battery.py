@@ -1,4 +1,4 @@
-"""One battery at one value of stored energy: what it gains over a segment of steps, and the value that gains a target.
+"""Battery at one value of stored energy: the energy gained over a segment, and the value that gains a target.
 
 With the value ``lam`` of energy stored at the end of a step its power follows in closed form, and is increasing in
 ``lam``. So the energy gained over a segment of equal value is increasing too, and a target has one root.
@@ -73,7 +73,7 @@ def root(
 ) -> tuple[float, float]:
     """Return the value in ``[low, high]`` at which ``target`` is gained, and the slope there.
 
-    Slope 0 is a flat stretch; -1 says that the target is out of reach, and the value is the end nearest to it.
+    Slope 0 is a flat stretch; -1 means that the target is out of reach, and the value is the end nearest to it.
 
     Newton's method from ``guess``, kept inside a bracket; the bracket's ends are only tried when growing steps get
     there.

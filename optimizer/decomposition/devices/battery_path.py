@@ -1,4 +1,4 @@
-"""One battery: the exact cheapest path through its energy bounds, by the value of stored energy.
+"""Battery path: the exact cheapest path of one battery through its energy bounds, by the value of stored energy.
 
 ``min sum_t (a_t y_t + s_t y_t^2 / 2 + wear * y_t^- + kink_t |y_t - back_t|) + price * short`` over net powers
 ``y_t = charge - discharge`` with ``e_t = e_(t-1) + eta * y_t^+ - y_t^- / eta``, ``low_t <= e_t <= high`` and

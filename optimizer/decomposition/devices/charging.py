@@ -1,4 +1,4 @@
-"""One charge-only car: the cheapest way to fill its energy into its window.
+"""Charging of one charge-only car: the cheapest way to fill its energy into its window.
 
 ``min sum_t (a_t x_t + x_t^2 / (2 b_t) + kink_t |x_t - back_t|) + unserved_price * u`` subject to ``0 <= x_t <= p`` and
 ``sum_t x_t + u = need``. The marginal cost of every used step equals one water level ``nu``, the root of an increasing
@@ -36,7 +36,7 @@ def water_level(  # noqa: C901 - one loop with its bracket
     """Fill ``case[POWER]`` and return the level and the shortfall.
 
     Args:
-        case: The car's desk; ``POWER`` is filled.
+        case: Working rows of the car; ``POWER`` is filled.
         remembers: Whether any ``kink`` is above 0.
         length: Steps of the window.
         p: Greatest power, kW.

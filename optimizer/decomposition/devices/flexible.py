@@ -1,4 +1,4 @@
-"""Loads that can be cut, with what comes back later: a knapsack over the worth of a cut.
+"""Loads that can be cut, with their rebound: a knapsack over the worth of a cut.
 
 A kW cut at ``t`` saves the price at ``t`` and pays ``ratio / span`` of the prices of the next ``span`` steps. In a
 sweep the quadratic terms of those steps couple; they are replaced by separable ones that lie above them (the row sums
@@ -45,7 +45,7 @@ def cut_loads(
 ) -> None:
     """Let the loads of ``node`` answer; their changes go into ``flows.node`` and ``pending``."""
     steps, r = loads.most.shape[1], stiff.node[node]
-    price, slope, wish, inertia = np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    price, slope, worth, inertia = np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps)
     cut = np.zeros(steps)
     for i in range(loads.first[node], loads.first[node + 1]):
         share = loads.rebound[i] / loads.rebound_steps
@@ -58,12 +58,12 @@ def cut_loads(
             cut[t] = plan.cut[i, t]
         if memory.price > 0.0:
             _pulled(i, loads, memory, plan.cut, price, slope)
-        _worth(price, share, loads.rebound_steps, wish)
+        _worth(price, share, loads.rebound_steps, worth)
         _worth(slope, -share, loads.rebound_steps, inertia)
         for t in range(steps):
-            wish[t] -= loads.price[i]
+            worth[t] -= loads.price[i]
             inertia[t] = (1.0 + loads.rebound[i]) * inertia[t] + stiff.store
-        _knapsack(wish, inertia, loads.most[i], loads.energy[i], cut)
+        _knapsack(worth, inertia, loads.most[i], loads.energy[i], cut)
         for t in range(steps):
             change = cut[t] - plan.cut[i, t]
             plan.cut[i, t] = cut[t]
@@ -118,17 +118,17 @@ def _worth(price: Floats, share: float, span: int, worth: Floats) -> None:
 
 
 @njit(fastmath=True)
-def _knapsack(wish: Floats, inertia: Floats, most: Floats, energy: float, cut: Floats) -> None:
-    """Move ``cut`` to the best of ``wish * d - inertia * d**2 / 2`` within the bounds and the energy."""
-    steps = len(wish)
+def _knapsack(worth: Floats, inertia: Floats, most: Floats, energy: float, cut: Floats) -> None:
+    """Move ``cut`` to the best of ``worth * d - inertia * d**2 / 2`` within the bounds and the energy."""
+    steps = len(worth)
     low, high, level = 0.0, 0.0, 0.0
     for t in range(steps):
-        high = max(high, wish[t] + inertia[t] * cut[t])
+        high = max(high, worth[t] + inertia[t] * cut[t])
     for n in range(_BISECTIONS):
         level = 0.0 if n == 0 else 0.5 * (low + high)
         total = 0.0
         for t in range(steps):
-            total += min(max(cut[t] + (wish[t] - level) / inertia[t], 0.0), most[t])
+            total += min(max(cut[t] + (worth[t] - level) / inertia[t], 0.0), most[t])
         if (n == 0) & (total <= energy):
             break
         if total > energy:
@@ -138,7 +138,7 @@ def _knapsack(wish: Floats, inertia: Floats, most: Floats, energy: float, cut: F
         level = high
     total = 0.0
     for t in range(steps):
-        cut[t] = min(max(cut[t] + (wish[t] - level) / inertia[t], 0.0), most[t])
+        cut[t] = min(max(cut[t] + (worth[t] - level) / inertia[t], 0.0), most[t])
         total += cut[t]
     if total > energy:
         for t in range(steps):

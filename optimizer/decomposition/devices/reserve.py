@@ -1,8 +1,8 @@
-"""Stores that hold back reserve: how much, against what it costs them.
+"""Reserve held back by stores: its amount, against its cost to them.
 
 A store that holds ``h`` over a window ``[first, last)`` has a higher floor (``low + h (last - 1 - t) / eta`` at the
 end of step ``t``, from the step before the window on) and less discharge (``discharge - h``). For a given ``h`` this
-is the same problem with other bounds, and its multipliers say what one more kW held costs: the falls of the energy
+is the same problem with other bounds, and its multipliers give the cost of one more kW held: the falls of the energy
 value at the floor times the floor's slope, and the price of the power bound. That cost grows with ``h``, so ``h`` is
 a root.
 
@@ -128,7 +128,7 @@ def held_back(
         prices: Multipliers.
         reserve: What all hold in each window, this store included, shape ``(w,)``.
         plan: Its ``hold`` is the guess.
-        case: The store's desk with prices set.
+        case: Working rows of the store with prices set.
         marks: Scratch of the segments.
         cell: The store's numbers.
     """
@@ -230,7 +230,7 @@ def holding_proof(
 
 @njit()
 def _cost(pay: Floats, held: Floats, case: Floats, cell: Battery, short: float) -> float:
-    """Return what the present answer costs: no proof says more."""
+    """Return the cost of the present answer: no proof exceeds it."""
     cost = cell.price * short
     for w in range(len(pay)):
         cost -= pay[w] * held[w]

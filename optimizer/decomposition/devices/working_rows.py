@@ -14,7 +14,7 @@ _U = np.uint64
 
 @njit(fastmath=False)
 def recall(memory: Singles, cell: int, length: int, price: float, case: Floats) -> None:
-    """Fill ``case[BACK]`` and ``case[KINK]``; without fast arithmetic, which knows no NaN."""
+    """Fill ``case[BACK]`` and ``case[KINK]``; without fast arithmetic, which has no NaN."""
     for j in range(length):
         back = memory[cell + j]
         known = back == back  # noqa: PLR0124 - NaN differs from itself

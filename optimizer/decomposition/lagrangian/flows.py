@@ -1,10 +1,10 @@
-"""Sums of a schedule over nodes and the city, computed afresh."""
+"""Flows of a schedule: its sums over nodes and the city, computed afresh."""
 
 import numpy as np
 import numpy.typing as npt
 
 from numerics.jit import njit
-from optimizer.decomposition.arrays import Deals, Fleet, Floats, Flows, Ints, Panels, Schedule, Singles, Tree
+from optimizer.decomposition.arrays import Contracts, Fleet, Floats, Flows, Ints, Panels, Schedule, Singles, Tree
 
 
 def flows_of(fleet: Fleet, plan: Schedule) -> Flows:
@@ -27,7 +27,7 @@ def resum(fleet: Fleet, plan: Schedule, flows: Flows) -> None:
     flows.moved[...] = flows.node.sum(0)
     add_panels(fleet.panels, plan.used, flows.node)
     add_flexible(fleet, plan, flows.node)
-    _add_deals(fleet.deals, plan.deal, flows.node)
+    _add_contracts(fleet.contracts, plan.contract, flows.node)
     flows.solar[...] = plan.used.sum(0)
     flows.total[...] = fleet.city.fixed + flows.node.sum(0)
     _upwards(fleet.tree, flows.node)
@@ -76,10 +76,10 @@ def _add_loads(first: Ints, cut: Floats, ratio: Floats, span: int, node: Floats)
 
 
 @njit()
-def _add_deals(deals: Deals, share: Floats, node: Floats) -> None:
+def _add_contracts(contracts: Contracts, share: Floats, node: Floats) -> None:
     for i in range(len(share)):
         for t in range(node.shape[1]):
-            node[deals.node[i], t] -= deals.cut[i, t] * share[i]
+            node[contracts.node[i], t] -= contracts.cut[i, t] * share[i]
 
 
 @njit()

@@ -1,4 +1,4 @@
-"""Multipliers: where they begin, how they move after a sweep, and the market position that goes with them.
+"""Multipliers: their opening, their step after a sweep, and the market position that goes with them.
 
 The position (peak, regulation) minimises the augmented Lagrangian in closed form or by bisection after every sweep; the
 multipliers then take the step of the method of multipliers. Both together keep them dual feasible: the peak's sum to at
@@ -182,6 +182,6 @@ def empty_plan(fleet: Fleet) -> Schedule:
         store_short=np.zeros(len(fleet.stores.charge)),
         used=fleet.panels.available.copy(),
         cut=np.zeros_like(fleet.loads.most),
-        deal=np.zeros(len(fleet.deals.price)),
+        contract=np.zeros(len(fleet.contracts.price)),
         hold=np.zeros((len(fleet.stores.charge), len(fleet.holds.need))),
     )

@@ -1,7 +1,7 @@
-"""From nearly feasible to feasible: the few nodes still beyond a limit answer again, to sharper prices.
+"""Repair of a nearly feasible schedule: devices below a node beyond its limit answer again, to sharper prices.
 
 Only devices below such a node move, so the rest of the plan stays as it is. What cannot be mended, because the load
-that nobody moves is already beyond the limit, stays as a named overload.
+that no device moves is already beyond the limit, stays as a named overload.
 """
 
 # ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
@@ -31,7 +31,7 @@ _SHARPEN = 1.5
 _FIRST_RISE, _RISE = 1e-4, 4.0
 """Share of the overload price by which a node's price rises at least in the first round, and growth of it."""
 TOLERANCE_KW = 1e-6
-"""What is beyond a limit by less is rounding."""
+"""Excess below which it is rounding."""
 _TURNS, _PARTS, _TIMES_ROUND = 4, 20, 3
 
 
@@ -43,7 +43,7 @@ def overload_kw(tree: Tree, flows: Flows) -> Floats:
 def reachable(fleet: Fleet) -> Tree:
     """Return the tree with limits that the powers of the devices below could keep, be their energies what they may.
 
-    What the load that nobody moves exceeds beyond them nobody can help.
+    Excess of the load that no device moves cannot be repaired.
     """
     if not ((fleet.base > fleet.tree.most) | (fleet.base < fleet.tree.least)).any():
         return fleet.tree
@@ -58,8 +58,8 @@ def reachable(fleet: Fleet) -> Tree:
     relief = _plugged(stores.first, stores.arrive, stores.depart, stores.discharge, steps)
     np.add.at(relief, owner(fleet.loads.first), fleet.loads.most)
     np.add.at(relief, owner(fleet.panels.first), fleet.panels.available)
-    np.add.at(relief, fleet.deals.node, np.maximum(fleet.deals.cut, 0.0))
-    np.add.at(charge, fleet.deals.node, np.maximum(-fleet.deals.cut, 0.0))
+    np.add.at(relief, fleet.contracts.node, np.maximum(fleet.contracts.cut, 0.0))
+    np.add.at(charge, fleet.contracts.node, np.maximum(-fleet.contracts.cut, 0.0))
     below = owner(fleet.tree.start)
     for amount in (charge, relief):
         np.add.at(amount, fleet.tree.path, amount[below])

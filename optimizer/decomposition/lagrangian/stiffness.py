@@ -9,9 +9,9 @@ _GROWTH, _GROW_AFTER, _GROW_UNTIL = 1.1, 8, 25
 _BAND_STIFFNESS = 8.0
 _BAND_SHARE = 4.0
 _MANY, _MOST_STEEPER = 4_000.0, 10.0
-"""From so many devices on the band's slope grows with the root of their number: each of many jumps less far."""
+"""Number of devices from which the band's slope grows with the root of their number: each of many jumps less far."""
 _BEYOND_SHARE = 0.1
-"""At least this share of the total counts as beyond the band: a first schedule inside it says little of the slope."""
+"""At least this share of the total counts as beyond the band: a first schedule inside it is no measure of the slope."""
 _FOLLOW = 0.5
 
 

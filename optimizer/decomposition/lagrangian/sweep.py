@@ -1,4 +1,4 @@
-"""One Gauss-Seidel sweep of the augmented Lagrangian: every device in turn answers the prices its neighbours left.
+"""Gauss-Seidel sweep of the augmented Lagrangian: every device in turn answers the prices its neighbours left.
 
 A device sees its own node's limits exactly (with the kinks of both multipliers) and everything above as a price with a
 slope that is renewed every few devices; a device's own load is taken out before it decides again. Proximal terms keep a
@@ -11,7 +11,7 @@ import numpy as np
 
 from numerics.jit import njit
 from optimizer.decomposition.arrays import (
-    DESK_ROWS,
+    CASE_ROWS,
     Cars,
     City,
     Flows,
@@ -73,7 +73,7 @@ def sweep(
     view = View(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps))
     pending = Pending(np.zeros(steps), np.zeros(steps), np.zeros(steps))
     near = Near(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps))
-    case = np.zeros((DESK_ROWS, steps + 1))
+    case = np.zeros((CASE_ROWS, steps + 1))
     marks = np.zeros((2, steps + 2), np.int64)
     for turn in range(len(order)):
         node = order[turn]
@@ -128,7 +128,7 @@ def _approach(
     view: View,
     near: Near,
 ) -> None:
-    """Look at the market and the node's own limits before its devices take their turns."""
+    """Read the market's prices and the node's own limits before its devices take their turns."""
     look(node, tree, city, flows, prices, stiff, reach, view)
     r = stiff.node[node]
     for t in range(len(near.price)):
@@ -139,7 +139,7 @@ def _approach(
 
 @njit(fastmath=True)
 def _leave(node: int, tree: Tree, flows: Flows, pending: Pending, near: Near) -> None:
-    """Tell the flows what the node's devices changed."""
+    """Add the changes of the node's devices to the flows."""
     for t in range(len(near.moved)):
         flows.node[node, t] += near.moved[t]
         pending.moved[t] += near.moved[t]

@@ -36,13 +36,13 @@ from optimizer.decomposition.devices.working_rows import battery_of, bounds, rec
 from optimizer.decomposition.market import soft
 
 _LARGE = 2.5
-"""From so many times ``Stiffness.large`` on a device moves its own node's price by much."""
+"""Multiple of ``Stiffness.large`` from which a device moves its own node's price by much."""
 _U = np.uint64
 """Type of the indices of hot loops, see ``battery``; their sums stay unsigned only among themselves."""
 
 
 class Near(NamedTuple):
-    """What the devices of one node see, kept up to date device by device; all of shape ``(T,)``.
+    """Prices that the devices of one node see, kept up to date device by device; all of shape ``(T,)``.
 
     Attributes:
         price: Marginal price of everything above the node at the present loads.

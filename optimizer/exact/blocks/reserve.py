@@ -14,7 +14,7 @@ from optimizer.problem.validation import FloatArray, IntArray
 class ReserveBlock:
     """``c - d - held >= p_min``, ``s >= low + held * hours_left / eta`` in the window; ``sum held + missing >= need``.
 
-    The second holds at the window's beginning and at the end of each of its steps but the last, where it says nothing.
+    The second holds at the window's beginning and at the end of each of its steps but the last, where it does not bind.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Photovoltaics: fixed where nothing can be told to them, else a variable that costs a little to turn down."""
+"""Photovoltaics: fixed where they cannot be curtailed, else a variable with a small price of curtailment."""
 
 from collections.abc import Iterator
 

@@ -185,7 +185,7 @@ class RegulationFollower:
             rows: Rows, shape ``(r,)``.
             held: Which of them have a setpoint of this request, shape ``(r,)``.
         """
-        setpoint = self._halves.told_kw(rows.astype(np.int64), self._order)
+        setpoint = self._halves.setpoint_kw(rows.astype(np.int64), self._order)
         at_top = self._ev[rows] & (setpoint >= self._top_kw[rows] - _SAME_KW)
         at_rest = ~self._ev[rows] & ~held & (np.abs(setpoint - self._base_rows_kw[rows]) <= _SAME_KW)
         return np.where(self._taking[rows] & ~at_top & ~at_rest, setpoint, np.nan)

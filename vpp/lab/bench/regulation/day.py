@@ -169,7 +169,7 @@ class Loop:
         ids = self.halves.halves_of(chosen)
         rows, wants = self.halves.rows_of(ids), self._wants
         wants.due_kwh[ids], wants.slack_s[ids] = self.offer.due_kwh[rows], self.offer.slack_s[rows]
-        wants.told_kw[ids], wants.burden[ids] = self.order.told_kw(ids), self._burden[rows]
+        wants.setpoint_kw[ids], wants.burden[ids] = self.order.setpoint_kw(ids), self._burden[rows]
         keys(ids, wants, _WEIGHTS, STEP_S, self.offers.key)
 
     def _offer(self, chosen: Ints, now_s: float, hold_s: float) -> None:

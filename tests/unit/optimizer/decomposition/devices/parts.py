@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizer.decomposition.arrays import (
-    DESK_ROWS,
+    CASE_ROWS,
     INERTIA,
     PRICE,
     UP,
@@ -16,7 +16,7 @@ SMOOTH = 1e-5
 
 def desk(price: Floats, *, smooth: float = SMOOTH, power: float = 10.0) -> Floats:
     """Return a desk of one device at ``price``, hardly smoothed."""
-    case = np.zeros((DESK_ROWS, STEPS + 1))
+    case = np.zeros((CASE_ROWS, STEPS + 1))
     case[PRICE, : len(price)] = price
     case[INERTIA] = power / smooth
     case[UP] = power
