@@ -1,12 +1,15 @@
 """One definition of who can be counted on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.unit.vpp.planning.parts import EV, HVAC, NOW, NOW_S, state
 from tests.unit.vpp.settlement.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.daytype import local_day
-from vpp.domain.request import NoticeClass
+from vpp.domain.regulation import FOLLOWING
+from vpp.domain.request import Direction, NoticeClass, Product
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
@@ -14,7 +17,7 @@ from vpp.domain.trouble import Trouble, mask_of
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference_days import BaselineRules
-from vpp.state.eligibility import WORDS, Standing, standing
+from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 
 RULES = BaselineRules()
 
@@ -114,3 +117,17 @@ def test_chargers_are_measured_by_their_sessions_and_stores_by_their_plan_withou
     baseline = baseline_of(nothing, index, schedule=schedule, start_s=at(18), end_s=at(19), known_s=at(12))
     assert baseline.excluded_ids == ("r2", "r3")
     assert baseline.methods["ev"] == "session"
+
+
+def test_a_cut_counts_no_photovoltaics_and_a_signal_only_who_can_follow_it() -> None:
+    index = state().index
+    asked = draft(area="west")
+    up, down = (part_rows(replace(asked, direction=direction), index) for direction in (Direction.UP, Direction.DOWN))
+    here = index.in_area("west")
+    pv = index.is_class(ResourceClass.PV)
+    assert (here & pv).any()
+    np.testing.assert_array_equal(up, here & ~pv)
+    np.testing.assert_array_equal(down, here)
+    signal = part_rows(replace(asked, product=Product.REGULATION), index)
+    np.testing.assert_array_equal(signal, here & index.is_class(*FOLLOWING))
+    assert not signal[HVAC]

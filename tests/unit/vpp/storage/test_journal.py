@@ -1,6 +1,7 @@
 """The journal: durable, in order, and nobody changes the past unseen."""
 
 import asyncio
+import hashlib
 import threading
 from datetime import UTC, datetime
 
@@ -216,3 +217,19 @@ async def test_a_body_changed_after_it_was_appended_is_recorded_as_it_was(engine
     entry = next(record.entries())
     assert (entry.body, entry.at_s) == ({"kw": 1}, 1.0)
     assert verify(engine).count == 1
+
+
+async def test_an_entry_that_was_taken_out_is_missed_by_its_number(engine: sa.Engine) -> None:
+    await filled(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(journal).where(journal.c.sequence == 3))
+    with pytest.raises(AuditError, match="entry 3 is missing; the next one kept is 4"):
+        verify(engine)
+
+
+def test_a_hash_covers_position_kind_time_body_and_the_hash_before() -> None:
+    text = f'{GENESIS}[1,"x",2.5,{{"a":1}}]'
+    assert link(GENESIS, 1, "x", 2.5, '{"a":1}') == hashlib.sha256(text.encode()).hexdigest()
+    others = [("0" * 63 + "1", 1, "x", 2.5), (GENESIS, 2, "x", 2.5), (GENESIS, 1, "y", 2.5), (GENESIS, 1, "x", 2.0)]
+    found = {link(*other, '{"a":1}') for other in others} | {link(GENESIS, 1, "x", 2.5, '{"a":2}')}
+    assert len(found | {link(GENESIS, 1, "x", 2.5, '{"a":1}')}) == 6

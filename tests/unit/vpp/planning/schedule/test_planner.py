@@ -17,10 +17,12 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.feeder_flow import node_flow_kw
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
-from vpp.planning.schedule.planner import Planner
+from vpp.planning.schedule.planner import Planner, safe_default
 from vpp.planning.schedule.reserve_energy import ReserveWindow
 from vpp.planning.schedule.solver_process import SolverProcess
 from vpp.planning.schedule.translate import PlanningPolicy
+
+DEAD = (sys.executable, "-c", "raise SystemExit(1)")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -102,7 +104,7 @@ async def test_after_a_good_plan_a_failing_solver_leaves_its_tail(solver: Solver
     picture = state()
     made = Planner(deadline_s=20.0, solver=solver)
     good = await made.plan(picture, forecast=forecast(picture))
-    made._solver = SolverProcess(command=(sys.executable, "-c", "raise SystemExit(1)"))
+    made._solver = SolverProcess(command=DEAD)
     later = replace(forecast(picture).grid, start_at=NOW + timedelta(minutes=30))
     tail = await made.plan(picture, forecast=replace(forecast(picture), grid=later))
     await made.close()
@@ -110,6 +112,51 @@ async def test_after_a_good_plan_a_failing_solver_leaves_its_tail(solver: Solver
     assert tail.reason == "solver died"
     np.testing.assert_allclose(tail.power_kw[STORAGE, :94], good.power_kw[STORAGE, 2:])
     np.testing.assert_allclose(tail.power_kw[STORAGE, 94:], 0.0)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_tail_of_a_plan_is_kept_for_the_same_car_only(solver: SolverProcess) -> None:
+    picture, index = state(), state().index
+    made = Planner(deadline_s=20.0, solver=solver)
+    good = await made.plan(picture, forecast=forecast(picture))
+    made._solver = SolverProcess(command=DEAD)
+    same = await made.plan(picture, forecast=forecast(picture))
+    np.testing.assert_allclose(same.power_kw[V2G], good.power_kw[V2G])
+    another = state(departure_s=picture.departure_s + 3600.0 * (np.arange(len(index)) == V2G))
+    tail = await made.plan(another, forecast=forecast(another))
+    await made.close()
+    safe = safe_default(another, forecast(another), tail.grid, "")
+    assert tail.rung is Rung.PREVIOUS
+    assert np.abs(good.power_kw[V2G] - safe.power_kw[V2G]).max() > 1.0
+    np.testing.assert_allclose(tail.power_kw[V2G], safe.power_kw[V2G])
+    np.testing.assert_allclose(tail.power_kw[STORAGE], good.power_kw[STORAGE])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_plan_that_is_over_is_no_previous_plan(solver: SolverProcess) -> None:
+    picture = state()
+    made = Planner(deadline_s=20.0, solver=solver)
+    good = await made.plan(picture, forecast=forecast(picture))
+    made._solver = SolverProcess(command=DEAD)
+    for minutes, rung in ((-15, Rung.PREVIOUS), (0, Rung.SAFE_DEFAULT)):
+        grid = replace(forecast(picture).grid, start_at=good.grid.end_at + timedelta(minutes=minutes))
+        assert (await made.plan(picture, forecast=replace(forecast(picture), grid=grid))).rung is rung
+    await made.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_plan_that_is_withdrawn_leaves_the_one_before_it(solver: SolverProcess) -> None:
+    picture = state()
+    made = Planner(deadline_s=20.0, solver=solver)
+    first = await made.plan(picture, forecast=forecast(picture))
+    emptied = state(soc=np.array([np.nan, 0.7, 0.2, np.nan, np.nan, np.nan]))
+    second = await made.plan(emptied, forecast=forecast(emptied))
+    assert np.abs(second.power_kw[STORAGE] - first.power_kw[STORAGE]).max() > 1.0
+    made.withdraw()
+    made._solver = SolverProcess(command=DEAD)
+    tail = await made.plan(picture, forecast=forecast(picture))
+    await made.close()
+    np.testing.assert_allclose(tail.power_kw[STORAGE], first.power_kw[STORAGE])
 
 
 async def test_a_picture_that_makes_no_sense_falls_back_with_the_fields_name() -> None:
