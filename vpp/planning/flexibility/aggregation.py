@@ -85,12 +85,7 @@ def _columns(index: FleetIndex) -> tuple[IntArray, ...]:
 
 def tree_levels(index: FleetIndex) -> tuple[IntArray, ...]:
     """Return positions of transformers that have a parent, by depth, the deepest first."""
-    depth = np.zeros(len(index.transformers), dtype=np.int64)
-    above = index.feeders.parent.astype(np.int64)
-    while (above >= 0).any():
-        depth += above >= 0
-        above = np.where(above >= 0, index.feeders.parent[above], -1)
-    return tuple(np.flatnonzero(depth == d).astype(np.int64) for d in range(int(depth.max(initial=0)), 0, -1))
+    return tuple(level.astype(np.int64) for level in index.feeders.levels)
 
 
 def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:
