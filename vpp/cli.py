@@ -133,17 +133,20 @@ def fleet(
     from vpp.config import Settings
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url)
-    from vpp.lab.compose.fleet import FleetPlan, run_fleet
+    from vpp.lab.compose.fleet import FleetOptions, run_fleet
+    from vpp.lab.twin.population.input_files import InputFiles
+    from vpp.lab.twin.population.presets import FleetSize
 
-    plan = FleetPlan(
-        stations=stations,
-        inverters=inverters,
-        batteries=batteries,
-        v2g=v2g,
-        sites=sites,
-        plant_kw=plant_kw,
-        sessions=sessions,
-        weather=weather,
+    options = FleetOptions(
+        size=FleetSize(
+            stations=stations,
+            inverters=inverters,
+            batteries=batteries,
+            v2g=v2g,
+            sites=sites,
+            plant_kw=plant_kw,
+        ),
+        inputs=InputFiles(sessions=sessions, weather=weather),
         seed=seed,
         history_days=history_days,
         modbus_port=modbus_port,
@@ -151,7 +154,7 @@ def fleet(
         truth=truth,
         processes=processes,
     )
-    run_fleet(settings, plan)
+    run_fleet(settings, options)
 
 
 @app.command()
@@ -188,16 +191,19 @@ def demo(
     Exits 0 only if what was accepted was delivered and everything promised was kept.
     """
     from vpp.lab.demo import DemoOptions, run_demo
+    from vpp.lab.twin.population.input_files import InputFiles
+    from vpp.lab.twin.population.presets import FleetSize
 
     options = DemoOptions(
-        stations=stations,
-        inverters=inverters,
-        batteries=batteries,
-        v2g=v2g,
-        sites=sites,
-        plant_kw=plant_kw,
-        sessions=sessions,
-        weather=weather,
+        size=FleetSize(
+            stations=stations,
+            inverters=inverters,
+            batteries=batteries,
+            v2g=v2g,
+            sites=sites,
+            plant_kw=plant_kw,
+        ),
+        inputs=InputFiles(sessions=sessions, weather=weather),
         seed=seed,
         speed=speed,
         share=share,
@@ -254,6 +260,7 @@ def simulate(
     No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
     """
     from vpp.lab.simulate.command import SimulateOptions, run_simulate
+    from vpp.lab.twin.population.input_files import InputFiles
 
     options = SimulateOptions(
         preset=preset,
@@ -261,9 +268,7 @@ def simulate(
         scale=scale,
         day=day.date() if day else None,
         requests=tuple(request or ()),
-        sessions=sessions,
-        weather=weather,
-        prices=prices,
+        inputs=InputFiles(sessions=sessions, weather=weather, prices=prices),
         share=share,
         hours=hours,
         seed=seed,

@@ -14,6 +14,7 @@ from rich.console import Console
 from vpp.domain.errors import InputError
 from vpp.lab.simulate import command
 from vpp.lab.simulate.command import SimulateOptions, Simulation
+from vpp.lab.twin.population.input_files import InputFiles
 
 _REQUEST = "target_kw=100000,start=00:30,end=01:00,submit_minutes_before=20,ramp_minutes=5"
 
@@ -25,15 +26,13 @@ def options(out: Path, **changed: Any) -> SimulateOptions:  # noqa: ANN401 - any
         "scale": 0.2,
         "day": None,
         "requests": (_REQUEST,),
-        "sessions": None,
-        "weather": None,
-        "prices": None,
         "share": 0.9,
         "hours": 0.5,
         "seed": 1,
         "out": out,
     }
-    return SimulateOptions(**(given | changed))
+    files = {name: changed.pop(name) for name in ("sessions", "weather", "prices") if name in changed}
+    return SimulateOptions(**(given | changed), inputs=InputFiles(**files))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,18 +1,15 @@
-"""The device side composed: a physical model behind simulators of every protocol."""
+"""``vpp fleet``: a physical model behind simulators of every protocol, in one process or several."""
 
 import asyncio
-import csv
 import json
 import signal
 import sys
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -29,68 +26,60 @@ from vpp.config import Settings
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction
-from vpp.domain.resource import STORING, Adapter
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.lab.compose.file_limits import lift_limits, most_files
-from vpp.lab.compose.fleet_parts import Began, Roll, Tell, run_parts
+from vpp.lab.compose.fleet_parts import ConnectionCount, Registered, Report, run_parts
 from vpp.lab.compose.fleet_process import FleetSide, Registration, write_atomically
 from vpp.lab.twin.delivery_truth import judge
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.physics.weather import Weather
+from vpp.lab.twin.population.input_files import InputFiles
 from vpp.lab.twin.population.parts import parts_needed, parts_of
-from vpp.lab.twin.population.presets import PLANT_KW, demo_fleet
+from vpp.lab.twin.population.presets import FleetSize, demo_fleet
 from vpp.lab.twin.population.registration import fleet_to_json
-from vpp.lab.twin.population.session_file import FileSessions
 from vpp.lab.twin.population.sessions import BuiltinSessions
-from vpp.lab.twin.truth import Truth, TruthRecorder
+from vpp.lab.twin.truth import Truth, TruthRecorder, final_defaults_kw
 from vpp.ports import Clock, DeviceSimulator
 from vpp.runtime.observability import configure_logging
 
 _log = structlog.get_logger(__name__)
 _PREROLL_STEP_S = 60.0
-_ROLL_WALL_S = 3.0
+_REPORT_WALL_S = 3.0
 _STATIONS_PER_SOURCE = 10_000
-Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FleetPlan:
-    """What ``vpp fleet`` simulates; see its ``--help``.
+class FleetOptions:
+    """Options of ``vpp fleet``; see its ``--help``.
 
     Attributes:
-        plant_kw: What the smallest plant may be cut by.
-        processes: Over how many processes; as few as will do if ``None``.
+        size: Numbers of devices.
+        inputs: Sessions and weather in place of the built-in ones.
+        processes: Number of processes; as few as possible if ``None``.
     """
 
-    stations: int
-    inverters: int
-    batteries: int
-    v2g: int
-    sites: int
-    sessions: Path | None
-    weather: Path | None
+    size: FleetSize
+    inputs: InputFiles
     seed: int
     history_days: int
     modbus_port: int
     drop_ratio: float
     truth: Path | None
-    plant_kw: float = PLANT_KW
     processes: int | None = None
 
 
-def run_fleet(settings: Settings, plan: FleetPlan) -> None:
+def run_fleet(settings: Settings, options: FleetOptions) -> None:
     """Simulate a fleet until Ctrl-C or SIGTERM.
 
     Raises:
-        InputError: It does not fit into so many processes, or what really happened is asked of several.
-        ConfigurationError: The service is not there or refuses the fleet, or a process of several has ended.
+        InputError: The fleet does not fit into so many processes, or the ground truth is asked of several.
+        ConfigurationError: The service does not answer or refuses the fleet, or one of several processes has ended.
     """
     configure_logging(json=settings.log_json, level=settings.log_level)
     lift_limits()
-    index = _index(settings, plan)
-    count = _processes(plan, index)
+    index = _index(settings, options)
+    count = _processes(options, index)
 
     async def introduce() -> None:
         async with _registration(settings) as registration:
@@ -98,24 +87,24 @@ def run_fleet(settings: Settings, plan: FleetPlan) -> None:
             await registration.connect(fleet_to_json(index))
 
     if count == 1:
-        roll = Roll()
-        run(_fleet(settings, plan, index, part=0, began=introduce, tell=partial(_say, roll)))
+        count_log = ConnectionCount()
+        run(_fleet(settings, options, index, part=0, registered=introduce, report=partial(_log_count, count_log)))
         return
     parts = parts_of(index, count)
 
-    async def serve(part: int, began: Began, tell: Tell) -> None:
-        await _fleet(settings, plan, parts[part], part=part, began=began, tell=tell)
+    async def serve(part: int, registered: Registered, report: Report) -> None:
+        await _fleet(settings, options, parts[part], part=part, registered=registered, report=report)
 
     run_parts(count, serve, introduce)
 
 
 def broker(directory: Path) -> AbstractAsyncContextManager[str]:
-    """Return a real MQTT broker as a context; entering yields its URL."""
+    """Return an MQTT broker as a context; entering yields its URL."""
     return local_broker(directory=directory)
 
 
 def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: float) -> dict[str, float]:
-    """Return the verdict on a cut of net load from what ``vpp fleet --truth`` wrote."""
+    """Return the true delivery of a cut of net load from what ``vpp fleet --truth`` wrote."""
     return judge(
         Truth.load(path),
         start_s=start_at.timestamp(),
@@ -126,32 +115,33 @@ def judge_truth(path: Path, *, start_at: datetime, end_at: datetime, target_kw: 
 
 
 def commands_file(truth: Path) -> Path:
-    """Return where ``vpp fleet --truth`` says how often command ids were taken: ``{"ocpp": {id: count}, "mqtt": …}``.
+    """Return the file in which ``vpp fleet --truth`` counts accepted command ids: ``{"ocpp": {id: count}, "mqtt": …}``.
 
     Modbus has no room for an id.
     """
     return truth.with_suffix(".commands.json")
 
 
-def _index(settings: Settings, plan: FleetPlan) -> FleetIndex:
+def _index(settings: Settings, options: FleetOptions) -> FleetIndex:
+    size = options.size
     return demo_fleet(
-        stations=plan.stations,
-        inverters=plan.inverters,
-        batteries=plan.batteries,
-        v2g=plan.v2g,
-        sites=plan.sites if settings.mqtt_url else 0,
-        plant_kw=plan.plant_kw,
-        modbus_port=plan.modbus_port,
+        stations=size.stations,
+        inverters=size.inverters,
+        batteries=size.batteries,
+        v2g=size.v2g,
+        sites=size.sites if settings.mqtt_url else 0,
+        plant_kw=size.plant_kw,
+        modbus_port=options.modbus_port,
     )
 
 
-def _processes(plan: FleetPlan, index: FleetIndex) -> int:
+def _processes(options: FleetOptions, index: FleetIndex) -> int:
     needed = parts_needed(index, most_files())
-    count = plan.processes or needed
+    count = options.processes or needed
     if count < needed:
         raise InputError("--processes", str(count), f"at least {needed} for {len(index):,} devices here")
-    if count > 1 and plan.truth is not None:
-        raise InputError("--truth", str(plan.truth), f"a fleet of one process; this one is of {count}")
+    if count > 1 and options.truth is not None:
+        raise InputError("--truth", str(options.truth), f"a fleet of one process; this one is of {count}")
     return count
 
 
@@ -159,79 +149,75 @@ def _registration(settings: Settings) -> Registration:
     return Registration(f"http://{settings.http}", settings.api_token)
 
 
-def _say(roll: Roll, connected: int, stations: int) -> None:
-    roll.take(0, connected, stations)
-    roll.say(asyncio.get_running_loop().time())
+def _log_count(count: ConnectionCount, connected: int, stations: int) -> None:
+    count.update(0, connected, stations)
+    count.log(asyncio.get_running_loop().time())
 
 
 async def _fleet(
-    settings: Settings, plan: FleetPlan, index: FleetIndex, *, part: int, began: Began, tell: Tell
+    settings: Settings, options: FleetOptions, index: FleetIndex, *, part: int, registered: Registered, report: Report
 ) -> None:
-    """Simulate a fleet or one part of it until cancelled, from when ``began`` returns."""
+    """Simulate a fleet or one part of it until cancelled, from when ``registered`` returns."""
     async with running_clock(settings) as clock:
-        await _simulate(settings, plan, index, clock, part=part, began=began, tell=tell)
+        await _simulate(settings, options, index, clock, part=part, registered=registered, report=report)
 
 
 async def _simulate(
-    settings: Settings, plan: FleetPlan, index: FleetIndex, clock: Clock, *, part: int, began: Began, tell: Tell
+    settings: Settings,
+    options: FleetOptions,
+    index: FleetIndex,
+    clock: Clock,
+    *,
+    part: int,
+    registered: Registered,
+    report: Report,
 ) -> None:
-    twin = _twin(plan, index, clock)
-    history = _history_grid(plan, clock)
-    await began()
+    twin = _twin(options, index, clock)
+    history = _history_grid(options, clock)
+    await registered()
     if history.count:
         async with _registration(settings) as registration:
             await registration.import_history(history, [r.id for r in index.resources], twin.read(history))
-    recorder = TruthRecorder(twin, installed_kw=_installed_kw(index))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, plan)
+    recorder = TruthRecorder(twin, installed_kw=final_defaults_kw(index))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop_some, twin, options)
     simulators = _simulators(settings, twin, clock, part)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(FleetSide(recorder, simulators, clock).run())
-            group.create_task(_call_the_roll(simulators, tell))
+            group.create_task(_report_connections(simulators, report))
     finally:
-        if plan.truth:
-            recorder.write(plan.truth)
-            write_atomically(commands_file(plan.truth), json.dumps(_taken(simulators, index)))
+        if options.truth:
+            recorder.write(options.truth)
+            write_atomically(commands_file(options.truth), json.dumps(_accepted_ids(simulators, index)))
 
 
-def _twin(plan: FleetPlan, index: FleetIndex, clock: Clock) -> Twin:
-    start_s = floor_s(clock.now_s(), STEP_S) - plan.history_days * SECONDS_PER_DAY
-    weather = _read("--weather", plan.weather, Weather.from_epw) or Weather.builtin()
-    sessions = _read("--sessions", plan.sessions, lambda path: FileSessions(path, seed=plan.seed))
+def _twin(options: FleetOptions, index: FleetIndex, clock: Clock) -> Twin:
+    start_s = floor_s(clock.now_s(), STEP_S) - options.history_days * SECONDS_PER_DAY
+    sessions = options.inputs.read_sessions(options.seed)
     if sessions is not None and sessions.skipped:
         _log.warning("sessions left out", rows=sessions.skipped.total(), first=sessions.problems[0])
     twin = Twin(
-        index, seed=plan.seed, start_s=start_s, sessions=sessions or BuiltinSessions(plan.seed), weather=weather
+        index,
+        seed=options.seed,
+        start_s=start_s,
+        sessions=sessions or BuiltinSessions(options.seed),
+        weather=options.inputs.read_weather(),
     )
     twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
     return twin
 
 
-def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> Content | None:
-    """Return what ``reader`` makes of a file that a user named, ``None`` where none was named.
-
-    Raises:
-        InputError: The file is no text, or a broken archive.
-    """
-    if path is None:
-        return None
-    try:
-        return reader(path)
-    except (UnicodeError, csv.Error, EOFError, zlib.error) as error:
-        raise InputError(option, str(path), f"a text file, as it is or gzipped ({error})") from error
-
-
-def _history_grid(plan: FleetPlan, clock: Clock) -> TimeGrid:
+def _history_grid(options: FleetOptions, clock: Clock) -> TimeGrid:
     end_s = floor_s(clock.now_s(), STEP_S)
-    start_s = end_s - plan.history_days * SECONDS_PER_DAY
+    start_s = end_s - options.history_days * SECONDS_PER_DAY
     return TimeGrid(start_at=instant(start_s), count=int((end_s - start_s) // STEP_S))
 
 
-async def _call_the_roll(simulators: Sequence[DeviceSimulator], tell: Tell) -> None:
+async def _report_connections(simulators: Sequence[DeviceSimulator], report: Report) -> None:
     stations = [simulator for simulator in simulators if isinstance(simulator, OcppStations)]
     while True:
-        tell(sum(one.connected for one in stations), sum(len(one) for one in stations))
-        await asyncio.sleep(_ROLL_WALL_S)
+        report(sum(one.connected for one in stations), sum(len(one) for one in stations))
+        await asyncio.sleep(_REPORT_WALL_S)
 
 
 def _simulators(settings: Settings, twin: Twin, clock: Clock, part: int) -> list[DeviceSimulator]:
@@ -251,36 +237,31 @@ def _simulators(settings: Settings, twin: Twin, clock: Clock, part: int) -> list
 
 
 def _sources(host: str, count: int, part: int) -> list[str]:
-    """Return addresses to connect from: on the loopback more than one for a crowd, as each has ports for 28,000 only.
+    """Return addresses to connect from: several on the loopback for a large fleet, as each has ports for 28,000 only.
 
-    Where the whole of 127.0.0.0/8 is not ours (macOS), and towards another machine, it is the system's choice.
+    Where 127.0.0.0/8 is not available as a whole (macOS), and for another machine, the system chooses.
     """
     if host != "127.0.0.1" or sys.platform != "linux" or (count <= _STATIONS_PER_SOURCE and not part):
         return []
     return [f"127.0.{part}.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
 
 
-def _taken(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
-    """Return by protocol how often each command id was taken, without what links install of their own accord."""
+def _accepted_ids(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
+    """Return by protocol how often each command id was accepted, without the profiles links install themselves."""
     own = {reserved_profile_id(place_of(r)[1]) for r in index.resources if r.adapter is Adapter.OCPP}
-    taken: dict[str, dict[int, int]] = {}
+    accepted: dict[str, dict[int, int]] = {}
     for simulator in simulators:
         match simulator:
             case OcppStations():
-                taken["ocpp"] = {i: count for i, count in simulator.profiles_taken.items() if i not in own}
+                accepted["ocpp"] = {i: count for i, count in simulator.profiles_taken.items() if i not in own}
             case MqttSites():
-                taken["mqtt"] = dict(simulator.commands_received)
-    return taken
+                accepted["mqtt"] = dict(simulator.commands_received)
+    return accepted
 
 
-def _installed_kw(index: FleetIndex) -> FloatArray:
-    """Return the defaults that must be back at the end; the plan may leave storage and V2G on any other."""
-    return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
-
-
-def _drop_some(twin: Twin, plan: FleetPlan) -> None:
-    """Kill a share of the devices for good, always the same ones for one seed."""
+def _drop_some(twin: Twin, options: FleetOptions) -> None:
+    """Cut off a share of the devices for good, always the same ones for one seed."""
     count = len(twin.index)
-    rows = np.random.default_rng(plan.seed).choice(count, size=round(plan.drop_ratio * count), replace=False)
+    rows = np.random.default_rng(options.seed).choice(count, size=round(options.drop_ratio * count), replace=False)
     twin.drop(rows.astype(np.int32))
     _log.warning("devices killed", count=len(rows))

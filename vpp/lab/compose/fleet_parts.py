@@ -1,6 +1,6 @@
-"""A fleet as several processes: forked from one that has built the fleet, told when to begin, ended together.
+"""A fleet in several processes, forked from one that has built the fleet, and ended together.
 
-A child says every second how many of its stations are connected, and ends when its parent is gone.
+A child reports every second how many of its stations are connected, and ends when its parent is gone.
 """
 
 import asyncio
@@ -20,40 +20,40 @@ from vpp.domain.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 _REPORT_WALL_S = 1.0
-_SAY_WALL_S = 5.0
+_LOG_WALL_S = 5.0
 _NEARLY = 0.99
 _GRACE_WALL_S = 20.0
 
-Began = Callable[[], Awaitable[None]]
+Registered = Callable[[], Awaitable[None]]
 """Returns once the fleet is registered and devices may connect."""
-Tell = Callable[[int, int], None]
-"""Is told how many stations are connected, and of how many."""
-Serve = Callable[[int, Began, Tell], Coroutine[object, object, None]]
+Report = Callable[[int, int], None]
+"""Receives the number of stations connected, and of all stations."""
+Serve = Callable[[int, Registered, Report], Coroutine[object, object, None]]
 """Simulates one part until cancelled, given its number."""
 
 
 @dataclass(slots=True)
-class Roll:
-    """How many stations of every part are connected; says it until nearly all are."""
+class ConnectionCount:
+    """Number of connected stations of every part, logged until nearly all are connected."""
 
     connected: dict[int, int] = field(default_factory=dict)
     stations: dict[int, int] = field(default_factory=dict)
-    _said_at: float = -_SAY_WALL_S
+    _logged_at: float = -_LOG_WALL_S
     _done: bool = False
 
-    def take(self, part: int, connected: int, stations: int) -> None:
-        """Take the news of one part."""
+    def update(self, part: int, connected: int, stations: int) -> None:
+        """Take the numbers of one part."""
         self.connected[part], self.stations[part] = connected, stations
 
-    def say(self, now: float) -> None:
-        """Say how many there are: every few seconds, and a last time when nearly all are there."""
+    def log(self, now: float) -> None:
+        """Log the sum every few seconds, and a last time when nearly all are connected."""
         connected, stations = sum(self.connected.values()), sum(self.stations.values())
         if self._done or not stations:
             return
-        # A few are always away: devices drop out and come back.
+        # A few are always offline: devices drop out and come back.
         self._done = connected >= _NEARLY * stations
-        if self._done or now - self._said_at >= _SAY_WALL_S:
-            self._said_at = now
+        if self._done or now - self._logged_at >= _LOG_WALL_S:
+            self._logged_at = now
             _log.info("stations connected", connected=connected, stations=stations)
 
 
@@ -86,12 +86,12 @@ def run_parts(count: int, serve: Serve, introduce: Callable[[], Coroutine[object
 async def _supervised(
     children: Sequence[tuple[ForkProcess, Connection]], introduce: Callable[[], Coroutine[object, object, None]]
 ) -> None:
-    loop, roll, failed = asyncio.get_running_loop(), Roll(), asyncio.get_running_loop().create_future()
+    loop, count, failed = asyncio.get_running_loop(), ConnectionCount(), asyncio.get_running_loop().create_future()
 
-    def hear(process: ForkProcess, part: int, pipe: Connection) -> None:
+    def received(process: ForkProcess, part: int, pipe: Connection) -> None:
         try:
-            roll.take(part, *pipe.recv())
-            roll.say(loop.time())
+            count.update(part, *pipe.recv())
+            count.log(loop.time())
         except (EOFError, OSError):
             loop.remove_reader(pipe.fileno())
             process.join()
@@ -100,7 +100,7 @@ async def _supervised(
                 failed.set_exception(ConfigurationError(why))
 
     for part, (process, pipe) in enumerate(children):
-        loop.add_reader(pipe.fileno(), hear, process, part, pipe)
+        loop.add_reader(pipe.fileno(), received, process, part, pipe)
     loop.add_signal_handler(signal.SIGUSR1, _signal_all, children, signal.SIGUSR1)
     introducing = asyncio.ensure_future(introduce())
     await asyncio.wait((introducing, failed), return_when=asyncio.FIRST_COMPLETED)
@@ -139,15 +139,15 @@ async def _served(pipe: Connection, part: int, serve: Serve) -> None:
     loop, go = asyncio.get_running_loop(), asyncio.Event()
     parent, latest = os.getppid(), deque([(0, 0)], maxlen=1)
 
-    def heard() -> None:
+    def registered_message() -> None:
         loop.remove_reader(pipe.fileno())
         go.set()
 
-    async def began() -> None:
+    async def registered() -> None:
         await go.wait()
 
-    loop.add_reader(pipe.fileno(), heard)
-    serving = asyncio.ensure_future(serve(part, began, lambda *news: latest.append(news)))
+    loop.add_reader(pipe.fileno(), registered_message)
+    serving = asyncio.ensure_future(serve(part, registered, lambda *counts: latest.append(counts)))
     try:
         while not serving.done() and os.getppid() == parent:
             await asyncio.wait((serving,), timeout=_REPORT_WALL_S)

@@ -1,4 +1,4 @@
-"""The device side as one process: moves the physical model along the clock and lets every protocol end speak."""
+"""Device side in one process: physics advanced along the clock, simulators of every protocol, registration."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 _TICK_WALL_S = 0.05
 _REGISTRATION_PATIENCE_WALL_S = 60.0
 _PAGE = 25_000
-"""Resources of one request: half a minute's work for a service that has much else to do."""
+"""Resources of one request: half a minute's work for a busy service."""
 
 
 class MovingWorld(Protocol):
@@ -57,7 +57,7 @@ class FleetSide:
 
 
 class Registration:
-    """Introduces a fleet to a running service over its public API, as an operator's back office would.
+    """Registers a fleet with a running service over its public API, as an operator's back office would.
 
     Args:
         url: Root of the service, e.g. ``http://127.0.0.1:8080``.
@@ -90,7 +90,7 @@ class Registration:
             ) from None
 
     async def connect(self, body: Mapping[str, Sequence[object]]) -> None:
-        """Register areas, operators, transformers, sites and resources, page by page; what is there already stays."""
+        """Register areas, operators, transformers, sites and resources, page by page; existing entries stay."""
         resources = body["resources"]
         frame = {part: things for part, things in body.items() if part != "resources"}
         for first in range(0, len(resources), _PAGE):
@@ -132,7 +132,7 @@ def wide_csv(grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Put ``text`` in place whole or not at all, so that a reader never sees half of it."""
+    """Write ``text`` in one step, so that a reader never sees half of it."""
     draft = path.with_suffix(path.suffix + ".part")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -1,4 +1,4 @@
-"""Commands of ours as child processes: a log each, watched while they run, ended in order."""
+"""``vpp`` commands as child processes: a log each, checked while they run, ended in order."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ _GRACE_WALL_S = 20.0
 _TAIL_BYTES = 4000
 _FIRST_PORT = 15020
 _LAST_PORT = 32000
-"""Above it systems take the ports of outgoing connections, of which a fleet opens thousands."""
+"""Above it systems assign the ports of outgoing connections, of which a fleet opens thousands."""
 
 
 class Child:
@@ -23,7 +23,7 @@ class Child:
 
     Attributes:
         name: The command.
-        log: Everything it says.
+        log: File of its output.
     """
 
     def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
@@ -33,7 +33,7 @@ class Child:
 
     @classmethod
     async def start(cls, command: str, *flags: object, environment: Mapping[str, str], log: Path) -> Self:
-        """Start ``vpp command flags``; what it says is added to ``log``."""
+        """Start ``vpp command flags`` with its output appended to ``log``."""
         with log.open("ab") as stream:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "vpp.cli", command, *map(str, flags)),
@@ -51,14 +51,14 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Do nothing while it runs.
+        """Check that it runs.
 
         Raises:
-            ConfigurationError: It has ended; the message holds its last words and names the log.
+            ConfigurationError: It has ended; the message has the last line of its output and names the log.
         """
         code = self._process.returncode
         if code is not None:
-            raise ConfigurationError(f"vpp {self.name} ended with code {code}: {self._last_words()}; see {self.log}")
+            raise ConfigurationError(f"vpp {self.name} ended with code {code}: {self._last_line()}; see {self.log}")
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -69,7 +69,7 @@ class Child:
         return await self._process.wait()
 
     async def end(self) -> None:
-        """Ask it to stop and wait for it; kill it if it does not, or if we shall not wait any longer."""
+        """Terminate it and wait; kill it if it does not end in time, or if the wait is cancelled."""
         if self._process.returncode is not None:
             return
         self._process.terminate()
@@ -83,14 +83,14 @@ class Child:
             self._process.kill()
             raise
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
         return said[-1].removeprefix("vpp: ") if said else "it said nothing"
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free now, for who takes them at once."""
+    """Return ports that are free now, to be taken at once."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
@@ -99,9 +99,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_block(count: int) -> int:
-    """Return the first of ``count`` neighbouring free ports, which only who asks for them by number can take.
+    """Return the first of ``count`` neighbouring free ports outside the system's own range.
 
-    The search begins at a place drawn by lot: of two that look at the same time, each shall find a block of its own.
+    The search begins at a random port, so that two searches at the same time find different blocks.
 
     Raises:
         ConfigurationError: There is no such block.

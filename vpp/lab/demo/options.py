@@ -3,23 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vpp.lab.twin.population.input_files import InputFiles
+from vpp.lab.twin.population.presets import FleetSize
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the demo is run on; see ``vpp demo --help``.
+    """Options of ``vpp demo``; see its ``--help``.
 
     Attributes:
+        size: Numbers of devices.
+        inputs: Sessions and weather in place of the built-in ones.
         share: Share of the quoted p50 that is asked for.
     """
 
-    stations: int
-    inverters: int
-    batteries: int
-    v2g: int
-    sites: int
-    plant_kw: float
-    sessions: Path | None
-    weather: Path | None
+    size: FleetSize
+    inputs: InputFiles
     seed: int
     speed: float
     share: float
@@ -28,8 +27,3 @@ class DemoOptions:
     modbus_port: int | None
     drop_ratio: float
     out: Path
-
-    @property
-    def devices(self) -> int:
-        """How many devices are simulated."""
-        return self.stations + self.inverters + self.batteries + self.v2g + self.sites

@@ -112,18 +112,18 @@ class _Demo:
         }
 
     def _fleet_flags(self, truth: Path) -> list[object]:
-        options = self._options
-        port = options.modbus_port or free_block((options.inverters + options.batteries) // 50 + 2)
+        options, size = self._options, self._options.size
+        port = options.modbus_port or free_block((size.inverters + size.batteries) // 50 + 2)
         flags: list[object] = [
-            *("--stations", options.stations, "--inverters", options.inverters, "--batteries", options.batteries),
-            *("--v2g", options.v2g, "--sites", options.sites, "--plant-kw", options.plant_kw),
+            *("--stations", size.stations, "--inverters", size.inverters, "--batteries", size.batteries),
+            *("--v2g", size.v2g, "--sites", size.sites, "--plant-kw", size.plant_kw),
             *("--seed", options.seed, "--truth", truth),
             *("--drop-ratio", options.drop_ratio, "--history-days", options.history_days, "--modbus-port", port),
         ]
-        if options.sessions:
-            flags += ["--sessions", options.sessions]
-        if options.weather:
-            flags += ["--weather", options.weather]
+        if options.inputs.sessions:
+            flags += ["--sessions", options.inputs.sessions]
+        if options.inputs.weather:
+            flags += ["--weather", options.inputs.weather]
         return flags
 
     async def _start(
@@ -164,7 +164,7 @@ class _Demo:
         return summary
 
     async def _until_connected(self, screen: Screen) -> None:
-        wanted = self._options.devices
+        wanted = self._options.size.devices
         screen.begin("connecting the fleet", wanted)
         most, moved_at = 0, SYSTEM_CLOCK.now_s()
         while True:

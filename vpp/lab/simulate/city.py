@@ -20,9 +20,8 @@ from vpp.bootstrap.service import Service
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import STORING, Adapter
+from vpp.domain.resource import Adapter
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
@@ -31,7 +30,7 @@ from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.physics.faults import FaultRates
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.sessions import SessionSource
-from vpp.lab.twin.truth import TruthRecorder
+from vpp.lab.twin.truth import TruthRecorder, final_defaults_kw
 from vpp.planning.tariff import Tariff
 from vpp.runtime.clock import VirtualClock
 
@@ -78,11 +77,6 @@ def fresh_twin(
         faults=faults or FaultRates(),
         promised_share=promised_share,
     )
-
-
-def installed_kw(index: FleetIndex) -> FloatArray:
-    """Return the defaults that must be in force at the end; the plan may leave storage and V2G on any other."""
-    return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
 
 
 class Costs:
@@ -137,7 +131,7 @@ class VirtualCity:
     ) -> None:
         self.twin, self.index = twin, twin.index
         self.clock = VirtualClock(twin.now_s)
-        self.recorder = recorder or TruthRecorder(twin, installed_kw=installed_kw(twin.index))
+        self.recorder = recorder or TruthRecorder(twin, installed_kw=final_defaults_kw(twin.index))
         self.settings = settings
         self.service: Service
         self.costs = Costs()

@@ -1,18 +1,16 @@
 """``vpp simulate``: composes the city, plays the day, writes what came of it."""
 
 import asyncio
-import csv
 import json
 import resource
 import sys
 import tempfile
 import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,12 +18,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.runner import run
 from vpp.bootstrap.volatile_store import VolatileMemory
-from vpp.domain.errors import InputError
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.lab.simulate.asking import SHANGHAI, Ask, asks_of, bodies_of
-from vpp.lab.simulate.city import Costs, VirtualCity, fresh_twin, installed_kw, virtual_settings
+from vpp.lab.simulate.city import Costs, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
 from vpp.lab.simulate.outcome import Outcome, summary_of, tell
 from vpp.lab.simulate.presets import Preset, own_fleet, preset
@@ -34,10 +31,9 @@ from vpp.lab.simulate.recorder import AreaRecorder
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.simulate.writing import write_outputs
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.physics.weather import Weather
-from vpp.lab.twin.population.session_file import FileSessions
+from vpp.lab.twin.population.input_files import InputFiles, read_file
 from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
-from vpp.lab.twin.truth import TruthRecorder
+from vpp.lab.twin.truth import TruthRecorder, final_defaults_kw
 from vpp.runtime.observability import configure_logging
 
 _PREROLL_STEP_S = 300.0
@@ -67,7 +63,6 @@ _PLANNING_S = 900.0
 """Plans are made a planning period ahead, beside the cycles of that period."""
 _ANSWER_S = 600.0
 """What is intended for a request is made beside the cycles of ten minutes: the loop corrects it meanwhile."""
-Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +74,7 @@ class SimulateOptions:
     scale: float
     day: date | None
     requests: Sequence[str]
-    sessions: Path | None
-    weather: Path | None
-    prices: Path | None
+    inputs: InputFiles
     share: float
     hours: float
     seed: int
@@ -115,10 +108,9 @@ class Simulation:
         self._options = options
         self._console = console
         self._costs = Costs()
-        self._weather = _read("--weather", options.weather, Weather.from_epw) or Weather.builtin()
-        self._tariff = _read("--prices", options.prices, prices_from_csv)
-        sessions = _read("--sessions", options.sessions, lambda path: FileSessions(path, seed=options.seed))
-        self._sessions: SessionSource = sessions or BuiltinSessions(options.seed)
+        self._weather = options.inputs.read_weather()
+        self._tariff = read_file("--prices", options.inputs.prices, prices_from_csv)
+        self._sessions: SessionSource = options.inputs.read_sessions(options.seed) or BuiltinSessions(options.seed)
         with self._costs.of("preset"):
             self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)
         day = options.day or self._preset.day
@@ -177,7 +169,7 @@ class Simulation:
             twin,
             settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
             memory=VolatileMemory(),
-            recorder=TruthRecorder(twin, installed_kw=installed_kw(fleet), loads=self._loads.take),
+            recorder=TruthRecorder(twin, installed_kw=final_defaults_kw(fleet), loads=self._loads.take),
             observer=self._areas.observe,
             tariff=self._tariff,
             planning_s=_PLANNING_S,
@@ -255,20 +247,6 @@ def _asked(options: SimulateOptions, chosen: Preset, day: date) -> list[Ask]:
     if not options.requests:
         return asks_of(chosen.requests, day, name=f"preset {chosen.name}, request")
     return asks_of([body for text in options.requests for body in bodies_of(text)], day, name="--request")
-
-
-def _read(option: str, path: Path | None, reader: Callable[[Path], Content]) -> Content | None:
-    """Return what ``reader`` makes of a file that a user named, ``None`` where none was named.
-
-    Raises:
-        InputError: The file is no text, or a broken archive.
-    """
-    if path is None:
-        return None
-    try:
-        return reader(path)
-    except (UnicodeError, csv.Error, EOFError, zlib.error) as error:
-        raise InputError(option, str(path), f"a text file, as it is or gzipped ({error})") from error
 
 
 def _news(now_s: float, city: VirtualCity) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.lab.twin.fleet import Twin
@@ -206,6 +207,11 @@ class TruthRecorder:
             delivered_kwh=log.column("delivered_kwh")[:, kept],
             finished=log.column("finished")[kept] > 0.0,
         )
+
+
+def final_defaults_kw(index: FleetIndex) -> FloatArray:
+    """Return the defaults that must be in force at the end of a run, NaN for storage and V2G: those follow the plan."""
+    return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
 
 
 def children_first(index: FleetIndex) -> RowArray:

@@ -104,6 +104,32 @@ class FleetDraft:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSize:
+    """Numbers of devices of the demo's fleet.
+
+    Attributes:
+        stations: EV charging stations, one connector each.
+        inverters: PV inverters.
+        batteries: Stationary batteries.
+        v2g: V2G stations.
+        sites: MQTT sites, buildings and plants in turn.
+        plant_kw: Contracted cut of the smallest kind of plant.
+    """
+
+    stations: int
+    inverters: int
+    batteries: int
+    v2g: int
+    sites: int
+    plant_kw: float = PLANT_KW
+
+    @property
+    def devices(self) -> int:
+        """Number of all devices."""
+        return self.stations + self.inverters + self.batteries + self.v2g + self.sites
+
+
 def demo_fleet(
     *,
     stations: int = 1000,
