@@ -1,7 +1,7 @@
-"""The whole service on virtual time: device links without sockets, a physical model behind them.
+"""The service on virtual time, with device links that lead to a twin in place of sockets.
 
-The service is the one that ``vpp serve`` runs: the same planner, engine, guard and settlement, composed by the same
-class. Only what stands at its edges differs: the clock moves when it is told to, and commands go to a twin.
+Planner, engine, guard and settlement are those of ``vpp serve``, composed by the same class. Only the edges differ: the
+clock is advanced by the simulation, and commands go to a twin.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ HISTORY_DAYS = 8
 """Enough for five workdays of the same kind before any day of the week."""
 
 ANSWER_S = 5.0
-"""By when nearly all devices have answered (`vpp.lab.twin.physics.faults.LATENCY_S`)."""
+"""Time in which nearly all devices respond (`vpp.lab.twin.physics.faults.LATENCY_S`)."""
 
 MOST_STEP_S = 60.0
-"""Longest step of the physics; all lags in it are exact for any length."""
+"""Longest step of the physics, whose lags are exact for any length."""
 
 INTRODUCTION_MINUTES = 4.0
-"""How long devices report before the first plan is made."""
+"""Time devices report before the first plan is made."""
 
 
 def virtual_settings(directory: Path, **given: float | str) -> Settings:
@@ -67,7 +67,7 @@ def fresh_twin(
     faults: FaultRates | None = None,
     promised_share: float = PROMISED_SHARE,
 ) -> Twin:
-    """Return a twin that begins early enough to have a good week behind it at ``begin_s``."""
+    """Return a twin that begins early enough to have a history of a good week at ``begin_s``."""
     return Twin(
         index,
         seed=seed,
@@ -79,8 +79,8 @@ def fresh_twin(
     )
 
 
-class Costs:
-    """Processor seconds of the loop's own thread by part; what is planned beside it is not among them.
+class CpuMeter:
+    """CPU seconds of the loop's own thread by part; plans made beside it do not count.
 
     Attributes:
         cpu_s: Seconds so far.
@@ -105,15 +105,15 @@ class VirtualCity:
     Args:
         twin: The device side; the clock starts at its present.
         settings: Of the service; devices report every ``sample_s``.
-        memory: What the service remembers.
-        recorder: Writes down what really happens; one of its own unless given.
-        observer: Told of every cycle of the service.
+        memory: The service's stores.
+        recorder: Records the ground truth; one of its own unless given.
+        observer: Called after every cycle of the service.
         tariff: Prices; the service's own unless given.
-        planning_s: Virtual seconds from the picture a plan is made of until it is in force. The real time it takes is
-            spent beside the cycles in between.
-        answer_s: The same for what is intended for the requests promised, after a plan was put in force; what an
-            acceptance or a shortfall asks for is in force at once.
-        scraped: Somebody reads the service's metrics.
+        planning_s: Virtual seconds from the snapshot a plan is made of until it is in force. It is computed beside the
+            cycles in between.
+        answer_s: The same for the re-dispatch of accepted requests after a new plan; a re-dispatch for an acceptance
+            or a shortfall is in force at once.
+        scraped: The service's metrics are read.
     """
 
     def __init__(
@@ -134,20 +134,20 @@ class VirtualCity:
         self.recorder = recorder or TruthRecorder(twin, installed_kw=final_defaults_kw(twin.index))
         self.settings = settings
         self.service: Service
-        self.costs = Costs()
+        self.cpu = CpuMeter()
         self._memory = memory
         self._observer = observer
         self._tariff = tariff
-        self._planning_s, self._answer_s, self._scraped = planning_s, answer_s, scraped
+        self._planning_s, self._redispatch_delay_s, self._scraped = planning_s, answer_s, scraped
         self._next_plan_s = self._in_force_s = float("inf")
         self._upcoming: asyncio.Task[Prepared | None] | None = None
-        self._answer: asyncio.Task[Schedule | None] | None = None
-        self._answered_s = float("inf")
+        self._redispatch: asyncio.Task[Schedule | None] | None = None
+        self._redispatch_s = float("inf")
         self._links: Sequence[TwinLink] = []
 
     @property
     def plant(self) -> VirtualPowerPlant:
-        """The service's face."""
+        """Facade of the service."""
         return self.service.plant
 
     async def boot(self) -> None:
@@ -166,7 +166,7 @@ class VirtualCity:
         await self.service.open()
 
     async def found(self) -> None:
-        """Start, register the fleet with its past, let devices report, and make the first plan."""
+        """Start, register the fleet with its history, let devices report, and make the first plan."""
         await self.boot()
         index = self.index
         await self.plant.connect(
@@ -190,110 +190,110 @@ class VirtualCity:
         self._upcoming = asyncio.create_task(self.service.slow.prepare())
         self._in_force_s = now_s + self._planning_s
         self._next_plan_s = floor_s(now_s, period_s) + period_s
-        await asyncio.sleep(0)  # the picture is taken now
+        await asyncio.sleep(0)  # the snapshot is taken now
 
     async def _install(self) -> None:
         if self._upcoming is not None:
-            with self.costs.of("planning"):
+            with self.cpu.of("planning"):
                 prepared = await self._upcoming
             self._upcoming = None
             if await self.service.slow.install(prepared):
-                await self._begin_answer()
+                await self._begin_redispatch()
 
-    async def _begin_answer(self) -> None:
-        """Begin what is to be intended beside the plan that was put in force."""
-        await self._forget_answer()
-        self._answer = asyncio.create_task(self.service.slow.answer())
-        self._answered_s = self.clock.now_s() + self._answer_s
-        await asyncio.sleep(0)  # the picture is taken now
-        if not self._answer_s:
-            await self._intend()
+    async def _begin_redispatch(self) -> None:
+        """Begin the re-dispatch for the plan that was put in force."""
+        await self._discard_redispatch()
+        self._redispatch = asyncio.create_task(self.service.slow.answer())
+        self._redispatch_s = self.clock.now_s() + self._redispatch_delay_s
+        await asyncio.sleep(0)  # the snapshot is taken now
+        if not self._redispatch_delay_s:
+            await self._install_redispatch()
 
-    async def _intend(self) -> None:
-        """Put what was begun to be intended in force."""
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            with self.costs.of("redispatch"):
+    async def _install_redispatch(self) -> None:
+        """Put the re-dispatch in force."""
+        if self._redispatch is not None:
+            answer, self._redispatch = self._redispatch, None
+            with self.cpu.of("redispatch"):
                 self.service.slow.intend(await answer)
 
-    async def _forget_answer(self) -> None:
-        """Let what was begun be made to its end, which spares the solver, and forget it."""
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
+    async def _discard_redispatch(self) -> None:
+        """Discard the re-dispatch that was begun, once it is finished: solvers are not interrupted."""
+        if self._redispatch is not None:
+            answer, self._redispatch = self._redispatch, None
             await answer
 
     async def _follow_plans(self) -> None:
-        """Put a plan or what is intended in force, begin the next, or answer changed requests, as is due."""
+        """Put plan and re-dispatch in force, begin the next plan, or re-dispatch changed requests, as is due."""
         now_s, slow = self.clock.now_s(), self.service.slow
-        if now_s >= self._answered_s:
-            await self._intend()
+        if now_s >= self._redispatch_s:
+            await self._install_redispatch()
         if self._upcoming is not None and now_s >= self._in_force_s:
             await self._install()
         if now_s >= self._next_plan_s:
             await (self._begin_plan() if self._planning_s else self.plan())
         if slow.requests_wait:
-            await self._forget_answer()
-            with self.costs.of("redispatch"):
+            await self._discard_redispatch()
+            with self.cpu.of("redispatch"):
                 await slow.redispatch()
 
     async def cycle(self, seconds: float | None = None) -> None:
-        """Let one cycle pass on both sides, of the nominal length unless given."""
+        """Run one cycle of service and devices, of the nominal length unless given."""
         await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
-        with self.costs.of("cycle"):
+        with self.cpu.of("cycle"):
             await self.service.fast.cycle()
-        with self.costs.of("settlement"):
+        with self.cpu.of("settlement"):
             await self.service.requests.settlement.settle_finished()
         await self._follow_plans()
 
     async def play(self, *, minutes: float) -> None:
-        """Let time pass."""
+        """Run for some minutes."""
         await self.play_until(self.clock.now_s() + minutes * SECONDS_PER_MINUTE)
 
     async def play_until(self, at_s: float) -> None:
-        """Let time pass until ``at_s``."""
+        """Run until ``at_s``."""
         while self.clock.now_s() < at_s:
             await self.cycle()
 
     async def close(self) -> None:
         """Stop the service as an operator would."""
-        for making in (self._upcoming, self._answer):
+        for making in (self._upcoming, self._redispatch):
             if making is not None:
                 making.cancel()
                 await asyncio.wait({making})
         await self.service.close()
 
     async def _tick_until(self, cycle_s: float) -> None:
-        """Let time pass until a cycle, with the service's ticks on the way."""
+        """Run until a cycle, with the service's ticks in between."""
         fast = self.service.fast
         while (tick_s := fast.next_tick_s(self.clock.now_s(), cycle_s)) is not None:
             await self._move(tick_s - self.clock.now_s())
-            with self.costs.of("tick"):
+            with self.cpu.of("tick"):
                 await fast.tick()
         await self._move(cycle_s - self.clock.now_s())
 
     async def _move(self, seconds: float) -> None:
-        """Let time pass; devices do what they are told within the cycle, not at its end."""
+        """Advance time; devices respond to commands within the cycle, not at its end."""
         now_s = self.clock.now_s() + seconds
         if seconds > ANSWER_S and any(link.commands_in_flight for link in self._links):
             await self._advance(now_s - seconds + ANSWER_S)
-            with self.costs.of("link"):
+            with self.cpu.of("link"):
                 for link in self._links:
                     link.deliver(self.clock.now_s())
         await self._advance(now_s)
-        with self.costs.of("link"):
+        with self.cpu.of("link"):
             for link in self._links:
                 link.pump(now_s)
 
     async def _advance(self, to_s: float) -> None:
         await self.clock.advance(to_s)
-        with self.costs.of("twin"):
+        with self.cpu.of("twin"):
             self.recorder.advance(to_s, step_s=MOST_STEP_S)
 
     def _made_links(self) -> Sequence[TwinLink]:
         return [TwinLink(self.twin, self.clock, name=a.value, report_s=self.settings.sample_s) for a in Adapter]
 
     async def _hand_over_history(self) -> None:
-        """Give the service the meters' past, a quarter of an hour at a time."""
+        """Write the metered history to the service's store, a quarter of an hour at a time."""
         for start_s, mean_kw in self.twin.drain_history():
             self._memory.meters.write(start_s, mean_kw.astype(np.float64), np.ones(len(mean_kw)))
         self.service.slow.fleet_changed()

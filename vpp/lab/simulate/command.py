@@ -1,4 +1,4 @@
-"""``vpp simulate``: composes the city, plays the day, writes what came of it."""
+"""``vpp simulate``: composition of the city, the simulated day, and its outputs."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ from vpp.bootstrap.volatile_store import VolatileMemory
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
-from vpp.lab.simulate.asking import SHANGHAI, Ask, asks_of, bodies_of
-from vpp.lab.simulate.city import Costs, VirtualCity, fresh_twin, virtual_settings
+from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
-from vpp.lab.simulate.outcome import Outcome, summary_of, tell
+from vpp.lab.simulate.outcome import Outcome, print_summary, summary_of
+from vpp.lab.simulate.outputs import write_outputs
+from vpp.lab.simulate.planned_requests import SHANGHAI, PlannedRequest, planned_requests, request_bodies
 from vpp.lab.simulate.presets import Preset, own_fleet, preset
 from vpp.lab.simulate.prices import prices_from_csv
 from vpp.lab.simulate.recorder import AreaRecorder
 from vpp.lab.simulate.tables import TransformerTable
-from vpp.lab.simulate.writing import write_outputs
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.population.input_files import InputFiles, read_file
 from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
@@ -37,14 +37,14 @@ from vpp.lab.twin.truth import TruthRecorder, final_defaults_kw
 from vpp.runtime.observability import configure_logging
 
 _PREROLL_STEP_S = 300.0
-"""The week before is wanted as quarters of an hour, not as minutes."""
+"""Step of the week before, of which only quarters of an hour are kept."""
 
 _BREATH_S = 6 * 3600.0
 _WARM_UP_S = 15.0 * SECONDS_PER_MINUTE
-"""How long before midnight the service is started, so that the day begins with a plan."""
+"""Lead of the service's start before midnight, so that the day begins with a plan."""
 
 _KEPT_FREE_RATIO = 1.2
-"""Power that plans keep free for regulation over what will be asked, so that there is something to make up from."""
+"""Power that plans keep free for regulation, as a multiple of what will be asked; the rest makes up for losses."""
 
 _LONGEST_MINUTES = 30 * 60
 """A day, and what a request at its end needs to be settled."""
@@ -62,12 +62,12 @@ _SETTINGS = {
 _PLANNING_S = 900.0
 """Plans are made a planning period ahead, beside the cycles of that period."""
 _ANSWER_S = 600.0
-"""What is intended for a request is made beside the cycles of ten minutes: the loop corrects it meanwhile."""
+"""Re-dispatch for a request is computed beside the cycles of ten minutes, which the fast loop corrects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulateOptions:
-    """What is simulated; see ``vpp simulate --help``."""
+    """Options of ``vpp simulate``; see its ``--help``."""
 
     preset: str
     fleet: Path | None
@@ -90,7 +90,7 @@ def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
     simulation = Simulation(options, console)
     finished = run(simulation.run())
     summary = simulation.finish(began_s, complete=finished is not None)
-    tell(console, summary, options.out)
+    print_summary(console, summary, options.out)
     if as_json:
         sys.stdout.write(json.dumps(summary) + "\n")
     return 0 if finished else _STOPPED
@@ -100,22 +100,22 @@ class Simulation:
     """One run: reads, composes, plays and writes.
 
     Args:
-        options: What is simulated.
-        console: Where progress is shown.
+        options: Of the command.
+        console: Shows progress.
     """
 
     def __init__(self, options: SimulateOptions, console: Console) -> None:
         self._options = options
         self._console = console
-        self._costs = Costs()
+        self._cpu = CpuMeter()
         self._weather = options.inputs.read_weather()
         self._tariff = read_file("--prices", options.inputs.prices, prices_from_csv)
         self._sessions: SessionSource = options.inputs.read_sessions(options.seed) or BuiltinSessions(options.seed)
-        with self._costs.of("preset"):
+        with self._cpu.of("preset"):
             self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)
         day = options.day or self._preset.day
         self._midnight_s = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp()
-        self._asks = _asked(options, self._preset, day)
+        self._planned = _planned_requests(options, self._preset, day)
         options.out.mkdir(parents=True, exist_ok=True)
         self._loads = TransformerTable(
             self._preset.fleet, options.out / "transformers.parquet", from_s=self._midnight_s
@@ -131,7 +131,7 @@ class Simulation:
     async def run(self) -> bool:
         """Play the day; return true once it was played to its end."""
         with self._progress() as progress, tempfile.TemporaryDirectory(prefix="vpp-simulate-") as data:
-            city = await self._founded(progress, Path(data))
+            city = await self._started(progress, Path(data))
             try:
                 await self._play(progress, city)
             finally:
@@ -139,7 +139,7 @@ class Simulation:
         return True
 
     def finish(self, began_s: float, *, complete: bool) -> dict[str, Any]:
-        """Write what there is and return the summary."""
+        """Write the outputs and return the summary."""
         began_cpu_s = time.thread_time()
         self._loads.close()
         outcome = None
@@ -151,8 +151,8 @@ class Simulation:
         summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
         if outcome is not None:
             write_outputs(self._options.out, outcome, summary)
-        self._costs.cpu_s["output"] += time.thread_time() - began_cpu_s
-        summary["cpu_by_part_s"] = {part: round(s, 2) for part, s in sorted(self._costs.cpu_s.items())}
+        self._cpu.cpu_s["output"] += time.thread_time() - began_cpu_s
+        summary["cpu_by_part_s"] = {part: round(s, 2) for part, s in sorted(self._cpu.cpu_s.items())}
         summary["wall_s"] = round(time.perf_counter() - began_s, 1)
         summary["cpu_s"] = round(_cpu_s(), 1)
         summary["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
@@ -160,7 +160,7 @@ class Simulation:
         (self._options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
         return summary
 
-    async def _founded(self, progress: Progress, data: Path) -> VirtualCity:
+    async def _started(self, progress: Progress, data: Path) -> VirtualCity:
         fleet, begin_s = self._preset.fleet, self._midnight_s - _WARM_UP_S
         bar = progress.add_task(f"the week before, {len(fleet):,} devices", total=None)
         twin = await self._prerolled(begin_s)
@@ -176,7 +176,7 @@ class Simulation:
             answer_s=_ANSWER_S,
             scraped=False,
         )
-        city.costs = self._costs
+        city.cpu = self._cpu
         progress.update(bar, description="connecting the fleet, first plan")
         await city.found()
         self._areas.follow(city.service.requests.measurement, city.service.core.engine)
@@ -184,8 +184,8 @@ class Simulation:
         return city
 
     def _reserve(self) -> dict[str, float | str]:
-        """Return what the service keeps for the preset's hours; who sells regulation alone keeps that free instead."""
-        if self._asks and all(ask.draft.product is Product.REGULATION for ask in self._asks):
+        """Return the preset's reserve settings; none for a day of regulation alone, which keeps its own power free."""
+        if self._planned and all(one.draft.product is Product.REGULATION for one in self._planned):
             return {}
         recovery_kw = self._preset.reserve_recovery_kw
         return {"reserve_windows": self._preset.reserve_windows} | (
@@ -193,15 +193,15 @@ class Simulation:
         )
 
     def _regulation(self) -> dict[str, float]:
-        """Return what a service that is to follow a signal is set to: what plans keep free, and fresh meters."""
-        asked_kw = [ask.draft.target_kw for ask in self._asks if ask.draft.product is Product.REGULATION]
+        """Return the settings of a service that follows a regulation signal: power kept free, and fresh meters."""
+        asked_kw = [one.draft.target_kw for one in self._planned if one.draft.product is Product.REGULATION]
         if not asked_kw:
             return {}
         return {"sample_s": Pace().regulating_s, "regulation_kw": _KEPT_FREE_RATIO * max(asked_kw)}
 
     async def _prerolled(self, begin_s: float) -> Twin:
         options = self._options
-        with self._costs.of("pre-roll"):
+        with self._cpu.of("pre-roll"):
             twin = fresh_twin(
                 self._preset.fleet,
                 self._sessions,
@@ -218,18 +218,18 @@ class Simulation:
     async def _play(self, progress: Progress, city: VirtualCity) -> None:
         end_s, begin_s = self._midnight_s + SECONDS_PER_HOUR * self._options.hours, city.clock.now_s()
         self._day = day = Day(
-            city=city, asks=self._asks, end_s=end_s, share=self._options.share, seed=self._options.seed
+            city=city, planned=self._planned, end_s=end_s, share=self._options.share, seed=self._options.seed
         )
         bar = progress.add_task("", total=end_s - begin_s)
-        more, told_s, began_s = True, begin_s, time.perf_counter()
+        more, printed_s, began_s = True, begin_s, time.perf_counter()
         while more:
             more = await day.step()
             now_s = city.clock.now_s()
-            news = _news(now_s, city)
-            progress.update(bar, completed=now_s - begin_s, total=day.last_s - begin_s, description=news)
-            if not self._console.is_terminal and now_s >= told_s + SECONDS_PER_HOUR:
-                told_s = now_s
-                self._console.print(f"{news}  after {time.perf_counter() - began_s:,.0f} s")
+            status = _status(now_s, city)
+            progress.update(bar, completed=now_s - begin_s, total=day.last_s - begin_s, description=status)
+            if not self._console.is_terminal and now_s >= printed_s + SECONDS_PER_HOUR:
+                printed_s = now_s
+                self._console.print(f"{status}  after {time.perf_counter() - began_s:,.0f} s")
 
     def _progress(self) -> Progress:
         return Progress(
@@ -243,16 +243,16 @@ class Simulation:
         )
 
 
-def _asked(options: SimulateOptions, chosen: Preset, day: date) -> list[Ask]:
+def _planned_requests(options: SimulateOptions, chosen: Preset, day: date) -> list[PlannedRequest]:
     if not options.requests:
-        return asks_of(chosen.requests, day, name=f"preset {chosen.name}, request")
-    return asks_of([body for text in options.requests for body in bodies_of(text)], day, name="--request")
+        return planned_requests(chosen.requests, day, name=f"preset {chosen.name}, request")
+    return planned_requests([body for text in options.requests for body in request_bodies(text)], day, name="--request")
 
 
-def _news(now_s: float, city: VirtualCity) -> str:
+def _status(now_s: float, city: VirtualCity) -> str:
     running = city.service.requests.running.progress.values()
-    told = "".join(f"  {p.phase.value} {p.delivered_kw / 1e3:,.0f} of {p.target_kw / 1e3:,.0f} MW" for p in running)
-    return f"{instant(now_s).astimezone(SHANGHAI):%H:%M}{told}"
+    progress = "".join(f"  {p.phase.value} {p.delivered_kw / 1e3:,.0f} of {p.target_kw / 1e3:,.0f} MW" for p in running)
+    return f"{instant(now_s).astimezone(SHANGHAI):%H:%M}{progress}"
 
 
 def _cpu_s() -> float:

@@ -1,4 +1,4 @@
-"""What came of the day: every request judged by the settlement and by the twin, and everything that must be zero."""
+"""Outcome of a simulated day: requests judged by the settlement and by the twin, and the faults, which must be none."""
 
 import math
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.telemetry import BoolArray, RowArray
-from vpp.lab.simulate.asking import SHANGHAI
-from vpp.lab.simulate.day import Call, Day
+from vpp.lab.simulate.day import Day, RequestResult
+from vpp.lab.simulate.planned_requests import SHANGHAI
 from vpp.lab.simulate.presets import Preset
 from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.simulate.tables import TransformerTable
@@ -31,8 +31,8 @@ _SHOWN_FAILURES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """One request that was committed to, and both verdicts.
+class JudgedRequest:
+    """An accepted request and both verdicts on its delivery.
 
     Attributes:
         call: What was asked and answered.
@@ -41,7 +41,7 @@ class Judged:
         truth: By the twin's counterfactual, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not reached.
     """
 
-    call: Call
+    result: RequestResult
     request: DispatchRequest
     performance: Performance
     truth: Mapping[str, Any]
@@ -56,17 +56,17 @@ class Outcome:
         from_s: Epoch seconds of its midnight.
         until_s: Epoch seconds up to which it was played.
         commands: What became of every setpoint.
-        not_restored: Rows in which a value of the service is in force that it does not want, or whose default is not
-            the installed one. Chargers held for their transformer's sake are wanted, and a release takes its seconds:
-            rows that have yet to answer their last command, or to be told again, are not among them.
+        not_restored: Rows with a dispatch value in force that the service does not want, or with a default other than
+            the registered one. Chargers held below a transformer's cap are wanted; rows whose last command is not
+            answered yet, or is to be repeated, do not count.
     """
 
     complete: bool
     from_s: float
     until_s: float
     index: FleetIndex
-    calls: tuple[Call, ...]
-    judged: tuple[Judged, ...]
+    results: tuple[RequestResult, ...]
+    judged: tuple[JudgedRequest, ...]
     truth: Truth
     minutes: AreaMinutes
     loads: TransformerTable
@@ -75,16 +75,16 @@ class Outcome:
 
     @classmethod
     def of(cls, day: Day, *, loads: TransformerTable, minutes: AreaMinutes, from_s: float, complete: bool) -> "Outcome":
-        """Return what came of a day."""
+        """Return the outcome of a day."""
         city = day.city
         truth = city.recorder.truth()
-        judged = (_judged(call, day, truth) for call in day.calls)
+        judged = (_judge(result, day, truth) for result in day.results)
         return cls(
             complete=complete,
             from_s=from_s,
             until_s=city.clock.now_s(),
             index=city.index,
-            calls=tuple(day.calls),
+            results=tuple(day.results),
             judged=tuple(j for j in judged if j is not None),
             truth=truth,
             minutes=minutes,
@@ -100,14 +100,14 @@ def _unwanted(truth: Truth, engine: DispatchEngine, now_s: float) -> RowArray:
     return np.union1d(left, truth.default_changed).astype(np.int32)
 
 
-def _judged(call: Call, day: Day, truth: Truth) -> Judged | None:
-    if call.accepted is None:
+def _judge(result: RequestResult, day: Day, truth: Truth) -> JudgedRequest | None:
+    if result.accepted is None:
         return None
-    request = day.city.plant.request(call.accepted.id)
+    request = day.city.plant.request(result.accepted.id)
     performance = day.city.plant.performance(request.id)
     if performance is None:
         return None
-    return Judged(call=call, request=request, performance=performance, truth=_by_twin(request, truth))
+    return JudgedRequest(result=result, request=request, performance=performance, truth=_by_twin(request, truth))
 
 
 def _by_twin(request: DispatchRequest, truth: Truth) -> Mapping[str, Any]:
@@ -142,7 +142,7 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
         broken = broken_promises(outcome.truth.sessions, outcome.until_s)
         sessions = outcome.truth.sessions
         summary |= {
-            "requests": [_request(call, outcome) for call in outcome.calls],
+            "requests": [_request(result, outcome) for result in outcome.results],
             "cap_violations": outcome.loads.violations,
             "cap_violations_without_requests": outcome.loads.violations_without,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
@@ -172,11 +172,11 @@ def _broken(sessions: SessionTruth, broken: BoolArray, index: FleetIndex) -> lis
     ]
 
 
-def _request(call: Call, outcome: Outcome) -> dict[str, object]:
+def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
     """Return one request's part of the summary."""
-    draft, quote = call.ask.draft, None if call.first is None else call.first.quote
+    draft, quote = result.planned.draft, None if result.first is None else result.first.quote
     body: dict[str, object] = {
-        "id": None if call.first is None else call.first.id,
+        "id": None if result.first is None else result.first.id,
         "start_at": draft.start_at.astimezone(SHANGHAI).isoformat(),
         "end_at": draft.end_at.astimezone(SHANGHAI).isoformat(),
         "area": draft.area,
@@ -189,15 +189,15 @@ def _request(call: Call, outcome: Outcome) -> dict[str, object]:
         if quote is None
         else [{"name": n.name, "kw": _known(n.kw)} for n in quote.limits[:_SHOWN_LIMITS]],
         "rebound_cap_kw": draft.rebound_cap_kw,
-        "refusal": call.refusal or None,
+        "refusal": result.refusal or None,
     }
-    judged = next((j for j in outcome.judged if j.call is call), None)
+    judged = next((j for j in outcome.judged if j.result is result), None)
     if judged is None:
         return body
     return body | _performance(judged) | (_regulation(judged) if judged.performance.regulation else {})
 
 
-def _regulation(judged: Judged) -> dict[str, object]:
+def _regulation(judged: JudgedRequest) -> dict[str, object]:
     """Return the scores of a request for regulation; a share of a constant target means nothing there."""
     return {
         "accuracy_true_ratio": None,
@@ -209,7 +209,7 @@ def _regulation(judged: Judged) -> dict[str, object]:
     }
 
 
-def _performance(judged: Judged) -> dict[str, object]:
+def _performance(judged: JudgedRequest) -> dict[str, object]:
     performance, truth = judged.performance, judged.truth
     settled = judged.request.state is RequestState.SETTLED
     return {
@@ -235,7 +235,7 @@ def _known(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(float(value), 6)
 
 
-def tell(console: Console, summary: Mapping[str, Any], out: Path) -> None:
+def print_summary(console: Console, summary: Mapping[str, Any], out: Path) -> None:
     """Show the summary on a terminal."""
     table = Table("request", "asked kW", "quoted p50", "accepted", "accuracy", "true", "worst", "rebound kW")
     for request in summary["requests"]:

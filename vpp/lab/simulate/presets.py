@@ -1,4 +1,4 @@
-"""Fleets by name: the shipped cities and their variants, the demo's fleet, a table of one's own, or CSV files."""
+"""Fleets by name: shipped cities and their variants, the demo's fleet, city tables and CSV files of a user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ DEMO = "demo"
 _SIZES = ("target_kw", "rebound_cap_kw")
 _DAY = date(2026, 7, 15)
 _DEMO_ASK = {"target_kw": 1_000_000.0, "start": "13:00", "end": "14:00"}
-"""More than the demo's fleet has: the run takes what is quoted."""
+"""More than the demo's fleet has: the run accepts what is quoted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +29,10 @@ class Preset:
     """A fleet and the day it is meant for.
 
     Attributes:
-        requests: Fields of ``POST /api/v1/requests`` of every request of the day, see ``vpp.lab.simulate.asking``.
+        requests: Fields of ``POST /api/v1/requests`` of the day's requests, see `vpp.lab.simulate.planned_requests`.
         promised_share: Part of what a charger's default could deliver that drivers are promised.
-        reserve_windows: What the service holds back, as in ``VPP_RESERVE_WINDOWS``.
-        reserve_recovery_kw: What may come back between two of them, as in ``VPP_RESERVE_RECOVERY_KW``.
+        reserve_windows: Reserve of the service, as in ``VPP_RESERVE_WINDOWS``.
+        reserve_recovery_kw: Recharging power between two of them, as in ``VPP_RESERVE_RECOVERY_KW``.
     """
 
     name: str
@@ -90,7 +90,7 @@ def _windows(reserve: Sequence[Mapping[str, float]], scale: float) -> str:
 
 
 def own_fleet(path: Path) -> Preset:
-    """Return a user's own fleet from CSV; the day's request asks for more than any has and takes what is quoted.
+    """Return a user's own fleet from CSV; the day's request asks for more than it has and accepts what is quoted.
 
     Raises:
         InputError: A file, column or value is missing or makes no sense, named by row and column.

@@ -1,4 +1,4 @@
-"""Prices of one's own in place of the tariff: a CSV of instants, or of the hours of a day."""
+"""Energy prices of a user in place of the tariff: a CSV of instants, or of the hours of a day."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

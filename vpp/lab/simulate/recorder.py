@@ -1,4 +1,4 @@
-"""The minutes of the day as the service saw them, by area: metered net load, settlement baseline, target, delivery."""
+"""Minutes of the day as the service sees them, by area: metered load, settlement baseline, target, delivery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _MAX_GAP_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AreaMinutes:
-    """One-minute means by area, the city first; NaN where nothing was seen or due. Shapes ``(n_minutes, n_areas)``.
+    """One-minute means by area, the city first; NaN where nothing was metered or due. Shapes ``(n_minutes, n_areas)``.
 
     Attributes:
         start_s: Epoch seconds of every minute's begin, shape ``(n_minutes,)``.
         areas: ``"city"`` and the ids of the areas.
-        measured_kw: Net load by the devices' meters, as the service believed it.
+        measured_kw: Net load by the devices' meters, as the service has it.
         baseline_kw: What it would have been by the settlement's baseline; NaN while no request is measured.
         target_kw: Change due to requests for this very area, positive up; 0 while none is due.
         delivered_kw: Baseline less measured, positive up; NaN while no request is measured.
@@ -158,7 +158,7 @@ class _AreaCurves:
         return frozen + self._sums(np.nan_to_num(session_kw[self._rows]))
 
     def measured_kw(self, state: FleetState, session_kw: FloatArray) -> FloatArray:
-        """Return the portfolio's metered load, rows that nobody meters at their baseline, shape ``(n_areas,)``."""
+        """Return the portfolio's metered load, rows without a valid meter at their baseline, shape ``(n_areas,)``."""
         rows = self._rows
         metered = state.power_kw[rows]
         known = state.connected[rows] & np.isfinite(metered) & (state.quality[rows] != Quality.BAD)

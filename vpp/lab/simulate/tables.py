@@ -1,4 +1,4 @@
-"""The day's tables as Parquet: areas by the minute, transformers by the minute, and the visits of cars."""
+"""Tables of a simulated day as Parquet: areas and transformers by the minute, and charging sessions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,13 +24,13 @@ RATIO_EDGES = np.linspace(0.0, 1.2, 25)
 
 
 class TransformerTable:
-    """Writes every transformer's true load, minute by minute, and keeps what the verdict needs.
+    """Writes every transformer's true load, minute by minute, and keeps the statistics of the verdict.
 
-    Loads are of the actual world: the fleet's true power and that minute's load of others.
+    Loads are of the actual world: the fleet's true power and the base load.
 
     Args:
         index: The fleet.
-        path: Where to write; columns ``time, transformer, load_kw, limit_kw``.
+        path: The file; columns ``time, transformer, load_kw, limit_kw``.
         from_s: Epoch seconds of the first minute that counts.
 
     Attributes:
@@ -119,7 +119,7 @@ class TransformerTable:
 
 
 def write_intervals(path: Path, minutes: AreaMinutes, truth: Truth) -> None:
-    """Write one row a minute and area; minutes nobody saw are left out.
+    """Write one row a minute and area; minutes that were not metered are left out.
 
     Columns: ``time, area``, the net loads ``baseline_kw, counterfactual_kw, measured_kw``, and regulation, positive up:
     ``target_kw, delivered_kw``.
@@ -157,7 +157,7 @@ def counterfactual_minutes(start_s: FloatArray, truth: Truth) -> FloatArray:
 
 
 def write_sessions(path: Path, sessions: SessionTruth, index: FleetIndex, *, from_s: float, until_s: float) -> int:
-    """Write the visits that ended in ``(from_s, until_s]`` and return their number.
+    """Write the sessions that ended in ``(from_s, until_s]`` and return their number.
 
     Columns: ``id, arrive_at, depart_at, need_kwh, promised_kwh, delivered_kwh``; energies are at the plug, net where
     cars feed in.

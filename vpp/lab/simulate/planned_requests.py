@@ -1,4 +1,4 @@
-"""What dispatchers ask on the simulated day, and when: from the preset, a file, or the command line."""
+"""Requests of the simulated day and their instants of submission, from the preset, a file or the command line."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SUBMIT_MINUTES_BEFORE = 150.0
-"""How long before its start a request is made unless it says so; an assumption."""
+"""Lead of a request that states none; an assumption."""
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _DEFAULTS = {"product": "peak_shaving", "direction": "up", "area": "city", "notice_class": "intraday"}
@@ -26,36 +26,36 @@ _OWN = ("submit_minutes_before", "submit_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One request to come.
+class PlannedRequest:
+    """A request of the simulated day.
 
     Attributes:
-        submit_s: Epoch seconds at which it is made.
-        draft: What is asked.
+        submit_s: Epoch seconds at which it is submitted.
+        draft: The request.
     """
 
     submit_s: float
     draft: RequestDraft
 
 
-def asks_of(bodies: Sequence[Mapping[str, Any]], day: date, *, name: str = "request") -> list[Ask]:
+def planned_requests(bodies: Sequence[Mapping[str, Any]], day: date, *, name: str = "request") -> list[PlannedRequest]:
     """Return requests in order of submission.
 
     Args:
         bodies: Fields of ``POST /api/v1/requests``; ``start_at`` and ``end_at`` may also be given as ``start`` and
             ``end``, clock times ``HH:MM`` of the simulated day. ``submit_at`` or ``submit_minutes_before`` say when the
-            request is made.
+            request is submitted.
         day: The simulated day.
-        name: Where they come from, for messages.
+        name: Their source, for messages.
 
     Raises:
         InputError: A field is not accepted.
     """
-    asks = [_ask(body, day, f"{name} {number}") for number, body in enumerate(bodies, start=1)]
-    return sorted(asks, key=lambda ask: ask.submit_s)
+    planned = [_planned(body, day, f"{name} {number}") for number, body in enumerate(bodies, start=1)]
+    return sorted(planned, key=lambda request: request.submit_s)
 
 
-def bodies_of(text: str) -> list[dict[str, Any]]:
+def request_bodies(text: str) -> list[dict[str, Any]]:
     """Return the requests in one ``--request``: a JSON file, JSON itself, or ``field=value`` pairs between commas.
 
     Raises:
@@ -97,7 +97,7 @@ def _number_or_text(value: str) -> float | str:
         return value
 
 
-def _ask(body: Mapping[str, Any], day: date, name: str) -> Ask:
+def _planned(body: Mapping[str, Any], day: date, name: str) -> PlannedRequest:
     fields = dict(_DEFAULTS) | {key: value for key, value in body.items() if key not in _OWN}
     for short in ("start", "end"):
         if short in fields:
@@ -112,7 +112,7 @@ def _ask(body: Mapping[str, Any], day: date, name: str) -> Ask:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{name} {field}", first.get("input"), first["msg"]) from error
-    return Ask(submit_s=_submit_s(body, day, draft, name), draft=draft)
+    return PlannedRequest(submit_s=_submit_s(body, day, draft, name), draft=draft)
 
 
 def _submit_s(body: Mapping[str, Any], day: date, draft: RequestDraft, name: str) -> float:

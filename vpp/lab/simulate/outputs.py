@@ -1,4 +1,4 @@
-"""Writes the day: tables, pictures and the printable page."""
+"""Outputs of a simulated day: tables, charts and the printable report."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from vpp.console.cityplots import CityDay, LoadingBands, city_pictures
 from vpp.console.cityreport import CityRequest, render_city_day
 from vpp.console.plots import to_png
 from vpp.domain.fleet import CLASSES
-from vpp.lab.simulate.outcome import Judged, Outcome
+from vpp.lab.simulate.outcome import JudgedRequest, Outcome
 from vpp.lab.simulate.tables import RATIO_EDGES, counterfactual_minutes, write_intervals, write_sessions
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 
 def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> None:
-    """Write everything but ``transformers.parquet``, which was written all along, and ``summary.json``."""
+    """Write everything but ``summary.json`` and ``transformers.parquet``, which is written during the day."""
     write_intervals(out / "intervals.parquet", outcome.minutes, outcome.truth)
     sessions = outcome.truth.sessions
     write_sessions(out / "sessions.parquet", sessions, outcome.index, from_s=outcome.from_s, until_s=outcome.until_s)
@@ -46,8 +46,8 @@ def _city_day(outcome: Outcome) -> CityDay:
     )
 
 
-def _cap(judged: Judged) -> tuple[float, float, float]:
-    """Return from when until when which rebound cap held."""
+def _cap(judged: JudgedRequest) -> tuple[float, float, float]:
+    """Return begin and end of a rebound cap and the cap in kW."""
     grid = judged.performance.baseline.grid
     return judged.request.draft.end_at.timestamp(), grid.end_s, judged.request.draft.rebound_cap_kw or 0.0
 

@@ -8,13 +8,13 @@ import pytest
 
 from vpp.domain.errors import InputError
 from vpp.domain.request import Direction, Product
-from vpp.lab.simulate.asking import SHANGHAI, SUBMIT_MINUTES_BEFORE, asks_of, bodies_of
+from vpp.lab.simulate.planned_requests import SHANGHAI, SUBMIT_MINUTES_BEFORE, planned_requests, request_bodies
 
 DAY = date(2026, 7, 15)
 
 
 def test_pairs_with_clock_times_become_a_request_of_that_day() -> None:
-    ask = asks_of(bodies_of("target_kw=1e6, start=13:00, end=15:00"), DAY)[0]
+    ask = planned_requests(request_bodies("target_kw=1e6, start=13:00, end=15:00"), DAY)[0]
     assert ask.draft.target_kw == 1e6
     assert ask.draft.product is Product.PEAK_SHAVING
     assert ask.draft.direction is Direction.UP
@@ -27,13 +27,13 @@ def test_a_file_may_hold_several_requests_in_any_order(tmp_path: Path) -> None:
     late = {"target_kw": 2.0, "start_at": "2026-07-15T20:00:00+08:00", "end_at": "2026-07-15T21:00:00+08:00"}
     early = {"target_kw": 1.0, "start": "10:00", "end": "11:00", "submit_at": "09:00"}
     file.write_text(json.dumps([late, early]), encoding="utf-8")
-    asks = asks_of(bodies_of(str(file)), DAY)
+    asks = planned_requests(request_bodies(str(file)), DAY)
     assert [ask.draft.target_kw for ask in asks] == [1.0, 2.0]
     assert asks[0].submit_s == datetime(2026, 7, 15, 9, tzinfo=SHANGHAI).timestamp()
 
 
 def test_an_end_before_its_start_by_the_clock_lies_on_the_next_day() -> None:
-    ask = asks_of(bodies_of('{"target_kw": 5, "start": "23:00", "end": "01:00"}'), DAY)[0]
+    ask = planned_requests(request_bodies('{"target_kw": 5, "start": "23:00", "end": "01:00"}'), DAY)[0]
     assert (ask.draft.end_at - ask.draft.start_at).total_seconds() == 7200.0
 
 
@@ -52,4 +52,4 @@ def test_an_end_before_its_start_by_the_clock_lies_on_the_next_day() -> None:
 )
 def test_what_makes_no_sense_is_refused_by_name(text: str, field: str) -> None:
     with pytest.raises(InputError, match=field):
-        asks_of(bodies_of(text), DAY)
+        planned_requests(request_bodies(text), DAY)
