@@ -1,4 +1,4 @@
-"""``vpp bench optimizer``: plan one day of a fleet and certify how far from the best the plan can be."""
+"""``vpp bench optimizer``: plan of one day of a fleet, with its certified optimality gap."""
 
 import json
 import math

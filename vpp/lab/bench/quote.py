@@ -1,4 +1,4 @@
-"""``vpp bench quote``: the full answer of a quote over a whole city, for drafts that have little in common."""
+"""``vpp bench quote``: complete quotes over a whole city, for drafts that have little in common."""
 
 import sys
 import time
@@ -23,14 +23,14 @@ from vpp.planning.quote.quote_cache import QuoteCache
 
 DRAFTS = 48
 _REFRESH = 8
-"""Drafts that are asked of one picture; then a new one is taken, as every minute in the service."""
+"""Drafts quoted on one snapshot; then the next is taken, as every minute in the service."""
 _HISTORY_DAYS = 4
 _WARM_ROWS = 2_000
 _RATIO = 0.95
 
 
 def run_quote(*, devices: int, seed: int, as_json: bool) -> int:
-    """Quote ``DRAFTS`` seeded drafts; a picture is gathered anew every eighth, whose time counts for that draft."""
+    """Quote ``DRAFTS`` seeded drafts; a snapshot is taken every eighth, whose time counts for that draft."""
     console = Console(stderr=True)
     keep_freed_memory()
     _warm_up()
@@ -105,7 +105,7 @@ def _asked(assessor: QuoteCache, draft: RequestDraft, state: FleetState, outlook
 
 
 def _forecast(made: City, state: FleetState, seed: int) -> tuple[Forecast, float, float]:
-    """Return the forecast, and the CPU seconds of the first one and of the next, drawing the past apart."""
+    """Return the forecast, and the CPU seconds of the first one and of the next, without drawing the history."""
     meter, past = _Timed(CityMeter(made=made, seed=seed)), LoadHistory(days=_HISTORY_DAYS)
     spent = []
     for _ in range(2):
@@ -116,7 +116,7 @@ def _forecast(made: City, state: FleetState, seed: int) -> tuple[Forecast, float
 
 
 class _Timed:
-    """A meter that knows how long it took to draw its readings."""
+    """A meter that counts the CPU time of drawing its readings."""
 
     def __init__(self, meter: CityMeter) -> None:
         self._meter = meter
@@ -139,7 +139,7 @@ def _declared(assessor: QuoteCache, state: FleetState, outlook: Forecast, plan: 
 
 
 def _warm_up() -> None:
-    """Compile or load every kernel on a small city: the figures are those of a service that runs."""
+    """Compile or load every kernel on a small city, as in a running service."""
     made = city(_WARM_ROWS)
     state = picture(made)
     outlook = forecast(state, CityMeter(made=made), load_history=LoadHistory(days=2))

@@ -1,15 +1,15 @@
-"""``vpp bench redispatch``: accept a two-hour cut with ramps and a rebound cap, and plan the fleet's answer to it.
+"""``vpp bench redispatch``: re-dispatch after the acceptance of a two-hour cut with ramps and a rebound cap.
 
-Two problems, both as the service states them (a band on the total, a price on leaving the plan, a hundredth of the
-tariff, the same gap that is good enough), neither with a warm start:
+Two problems as the service states them (a band on the total, a price on deviating from the plan, a hundredth of the
+tariff, the same accepted gap), without a warm start:
 
 - ``service``: the rows of the benchmark city at half past eleven, 1 GW in 276,000 rows from one to three o'clock, from
   the snapshot on. Most chargers are empty then and enter through the forecast.
 - ``plugged``: a reference day in which every one of the charging points has a car that may move, 250 W each cut from
   eleven at night to one in the morning, from the day-ahead plan on.
 
-The figures of the JSON object are the worse of the two; each one's own are under its name. What a schedule does is
-read off by ``optimizer.problem.evaluation``, which shares no code with the solver.
+The figures of the JSON object are the worse of the two; each one's own are under its name. Schedules are evaluated by
+``optimizer.problem.evaluation``, which shares no code with the solver.
 """
 
 import sys
@@ -57,14 +57,14 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A problem, and the CPU seconds it took to state it from the picture."""
+    """A problem, and the CPU seconds of stating it from the snapshot."""
 
     problem: Problem
     stated_cpu_s: float
 
 
 def run_redispatch(*, devices: int, seed: int, as_json: bool) -> int:
-    """Plan the answer to an acceptance for ``devices`` rows of the city and for as many charging points."""
+    """Re-dispatch ``devices`` rows of the city and as many charging points."""
     console = Console(stderr=True)
     keep_freed_memory()
     console.print(f"kernels ready after {warm_up():.1f} s")
@@ -83,7 +83,7 @@ def run_redispatch(*, devices: int, seed: int, as_json: bool) -> int:
 
 
 def _measured(case: _Case) -> Figures:
-    """Solve, and read off what the schedule does."""
+    """Solve, and evaluate the schedule."""
     problem = case.problem
     began, wall = time.process_time(), time.perf_counter()
     found = solve(problem, deadline_s=_DEADLINE_S, method="decomposition", gap_ratio=INTENDED_GAP_RATIO)
@@ -140,7 +140,7 @@ def _event(rows: BoolArray, grid: TimeGrid, first: int, target_kw: float) -> Com
 
 
 def _service(rows: int, seed: int) -> _Case:
-    """Return what the service asks its solver when a request of the whole city is accepted."""
+    """Return the service's problem when a request of the whole city is accepted."""
     made = city(rows)
     state = picture(made, seed=seed)
     outlook = forecast(state, CityMeter(made=made, seed=seed), load_history=LoadHistory(days=_HISTORY_DAYS))
@@ -174,7 +174,7 @@ def _plugged(points: int, seed: int) -> _Case:
         price_cny_per_kwh=PRICE_SHARE * day.price_cny_per_kwh,
         peak_price_cny_per_kw=0.0,
         unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
-        # A night's cars must be full by the morning, whatever comes back when nobody watches any more.
+        # Cars must be full by the morning; the rebound after the watch is unbounded.
         band=band_of([event], total, bounded=_POINTS_FIRST + _HOLD_STEPS + _WATCH_STEPS),
         regulation=None,
         churn=Churn(previous_kw=plan.power_kw.astype(np.float64), price_cny_per_kwh=CHURN_CNY_PER_KWH),

@@ -1,4 +1,4 @@
-"""``vpp bench store``: fill the telemetry store with synthetic minutes of a city, ask it, and do both with SQLite rows.
+"""``vpp bench store``: fill and query the telemetry store with synthetic minutes of a city, against SQLite rows.
 
 A row is one sample: one device, one quantity, one value, one instant. Each device reports once a minute at a second of
 its own; 40 % are active and report power (to 10 W, a slow random walk) and state of charge (to 0.1 %), the others only
@@ -26,7 +26,7 @@ _DAY_S = 86_400
 _START_S = 20_600 * _DAY_S
 _ACTIVE_RATIO = 0.4
 _SWITCHING_RATIO = 1.0 / 90.0
-"""Share of the devices that begin or end each minute: sessions of an hour and a half."""
+"""Share of the devices whose session begins or ends each minute: sessions of an hour and a half."""
 _AREAS = 16
 _COMPACT_EVERY = 15
 _DAY_DEVICES_RATIO = 20
@@ -36,13 +36,13 @@ _RIVAL_SAMPLES = 600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFigures:
-    """What the run found; times are wall, medians over queries; ``cpu_s`` covers all writing and compaction.
+    """Figures of the run; times are wall-clock medians over queries; ``cpu_s`` covers all writing and compaction.
 
     Attributes:
-        rows_per_s_sustained: Samples made durable and put in their place, a second, over the whole fill.
+        rows_per_s_sustained: Samples made durable and compacted a second, over the whole fill.
         rows_per_s_burst: Samples a second of one minute of all devices in one durable write, the slowest of three.
         bytes_per_row: Bytes of files a sample, after compaction, roll-ups included.
-        day_devices: Devices of the day that was asked about.
+        day_devices: Devices of the day that is queried.
         device_day_ms: One device's samples of a day, in a store of ``day_devices``.
         city_day_ms: The city's power by minute of a day, ibid.
     """
@@ -67,7 +67,7 @@ class StoreFigures:
 
 
 class SyntheticCity:
-    """Minutes of telemetry, one after the other, the same for one seed."""
+    """Minutes of telemetry in sequence, the same for one seed."""
 
     def __init__(self, devices: int, *, seed: int = 0) -> None:
         self._chance = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ class SyntheticCity:
         self.area_of_row = (self._rows % _AREAS).astype(np.int32)
 
     def minute(self, number: int) -> TelemetryBatch:
-        """Return what all devices report in one minute."""
+        """Return the telemetry of all devices of one minute."""
         chance, count = self._chance, len(self._rows)
         switching = chance.random(count) < _SWITCHING_RATIO * np.where(self._active, 1.0 - _ACTIVE_RATIO, _ACTIVE_RATIO)
         self._active ^= switching
@@ -189,7 +189,7 @@ def _fill(
 
 
 def _rival(path: Path, devices: int, console: Console) -> _Rival:
-    """Do the same with one row a sample in SQLite, keyed by device and time, as far as patience reaches."""
+    """Do the same with one row a sample in SQLite, keyed by device and time, for a bounded number of samples."""
     minutes = max(1, min(_DAY_S // 60, round(_RIVAL_SAMPLES / (devices * (1.0 + _ACTIVE_RATIO)))))
     city = SyntheticCity(devices)
     rows, wall_s = 0, 0.0

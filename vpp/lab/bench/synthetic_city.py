@@ -1,4 +1,4 @@
-"""A synthetic city for benchmarks: the fleet model's rows with a state, a metered past and a plan, all seeded.
+"""A synthetic city for benchmarks: the fleet model's rows with a state, a metered history and a plan, all seeded.
 
 Shares of rows follow the project's Shanghai fleet model (200,000 smart chargers, 30,000 public ones, V2G, 30,500
 inverters, 961 batteries, 2,000 buildings, 500 plants, 10,060 base stations and data centres = 276,000 rows). No twin
@@ -100,7 +100,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class City:
-    """A city, and which line of the model each row came from, shape ``(n_resources,)``."""
+    """A city, and the line of the model of each row, shape ``(n_resources,)``."""
 
     index: FleetIndex
     kind: npt.NDArray[np.int64]
@@ -135,7 +135,7 @@ def city(rows: int = MODEL_ROWS) -> City:
 def _place(kind: Kind, place: int, area: Area) -> tuple[Transformer, Site]:
     site_id = f"{kind.name}-{place + 1:05d}"
     chargers = kind.resource_class in (EV, V2G)
-    # Chargers share a transformer that would not carry all of them at once; everything else has its own.
+    # Chargers share a transformer that cannot carry all of them at once; everything else has its own.
     limit_kw = (0.35 if chargers else 1.2) * kind.power_kw * kind.together + 60.0
     node = Transformer(
         id=f"tr-{site_id}",
@@ -207,7 +207,7 @@ def picture(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
     size = np.where(index.nameplate.p_max_kw > 0.0, index.nameplate.p_max_kw, -index.nameplate.p_min_kw)
     charger = index.is_class(EV, V2G)
     charging = charger & (random.random(n) < share)
-    # Twice as many cars stand there full, or wait for their time, as charge.
+    # Twice as many cars are plugged in without charging as charge.
     plugged = charging | (charger & (random.random(n) < 2.0 * share))
     need = np.where(charging, random.lognormal(np.log(9.0), 0.6, n), random.uniform(0.0, 1.0, n))
     stay_h = np.maximum(need / size * random.uniform(1.1, 6.0, n), 0.5)
@@ -240,7 +240,7 @@ def picture(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CityMeter:
-    """Metered 15-minute means of a past that never was (`vpp.ports.IntervalMeter`): the model's shares with noise."""
+    """Metered 15-minute means of an invented history (`vpp.ports.IntervalMeter`): the model's shares with noise."""
 
     made: City
     seed: int = 0
@@ -263,7 +263,7 @@ class CityMeter:
 
 
 def plan_of(state: FleetState, outlook: Forecast) -> Schedule:
-    """Return a plan in which storage rests until the evening and everybody else does as expected."""
+    """Return a plan in which storage follows the tariff and all other rows their forecast."""
     count = min(96, outlook.grid.count)
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=count)
     power = outlook.expected_kw[:, :count].copy()

@@ -1,4 +1,4 @@
-"""What the journal, the bus and the stations say together of every instruction of a request."""
+"""Figures of a run, from the journal, the bus and the stations: legs of every command, losses, repetitions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,47 +9,47 @@ import numpy as np
 from vpp.bootstrap.store import Store
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import FloatArray, IdArray
-from vpp.lab.bench.path.kill import STALE_ID, STALE_IDS, Killed
-from vpp.lab.bench.path.trace import KINDS, Tap, Trace, legs, quantiles, repeated
+from vpp.lab.bench.path.kill import STALE_ID, STALE_IDS, GatewayLoss
+from vpp.lab.bench.path.trace import KINDS, BusTap, Trace, legs, quantiles, repeated
 from vpp.lab.compose.load.worker_group import Reply
 
 _ANSWER_S = 30.0
-"""An instruction that left so shortly before the end may be without an answer."""
+"""A command sent later than this before the end may be without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Witness:
-    """What was seen, once nobody tells anybody anything any more.
+class Observation:
+    """Observations of a run, made once the service has stopped.
 
     Attributes:
-        figures: What is known without the journal.
-        tap: The bus's.
-        heard: The stations', swarm by swarm.
+        figures: Figures known without the journal.
+        tap: Messages on the bus.
+        received: Profiles received by the stations, swarm by swarm.
         accepted_s: Epoch seconds of the acceptance.
-        stopped_s: Epoch seconds from which the service was being ended.
-        looked_s: When the stations were asked what they hold.
+        stopped_s: Epoch seconds at which the service's end began.
+        asked_s: Epoch seconds at which the stations' profiles were read.
         killed: The gateway that was killed, if one was.
     """
 
     figures: dict[str, Any]
-    tap: Tap
-    heard: Sequence[Reply]
+    tap: BusTap
+    received: Sequence[Reply]
     accepted_s: float
     stopped_s: float
-    looked_s: float
-    killed: Killed | None
+    asked_s: float
+    killed: GatewayLoss | None
 
 
-def judged(witness: Witness, url: str, n_rows: int) -> dict[str, Any]:
+def judged(observation: Observation, url: str, n_rows: int) -> dict[str, Any]:
     """Return all figures of the report."""
     store = Store.open(url)
     trace = Trace.of(store.journal.entries(KINDS), n_rows)
     store.close()
-    ids, at_s, holds = _told(witness.heard)
-    figures = witness.figures | _legs(witness, trace, ids, at_s) | _losses(witness, trace, ids, holds)
+    ids, at_s, holds = _profiles_received(observation.received)
+    figures = observation.figures | _legs(observation, trace, ids, at_s) | _losses(observation, trace, ids, holds)
     figures["failures"] += figures["unanswered"] + figures["stale_applied"]
-    if witness.killed is not None:
-        killed = witness.killed
+    if observation.killed is not None:
+        killed = observation.killed
         figures |= {
             "killed_stations": killed.stations,
             "back_booted_s": killed.booted_s,
@@ -60,41 +60,41 @@ def judged(witness: Witness, url: str, n_rows: int) -> dict[str, Any]:
     return figures
 
 
-def _told(heard: Sequence[Reply]) -> tuple[IdArray, FloatArray, IdArray]:
-    """Return ids and instants of all stations in the order of arrival, and what every row holds."""
-    ids = np.concatenate([reply["ids"] for reply in heard])
-    at_s = np.concatenate([reply["at_s"] for reply in heard])
+def _profiles_received(received: Sequence[Reply]) -> tuple[IdArray, FloatArray, IdArray]:
+    """Return ids and instants of arrival at all stations, in order, and the profile in force in every row."""
+    ids = np.concatenate([reply["ids"] for reply in received])
+    at_s = np.concatenate([reply["at_s"] for reply in received])
     order = np.argsort(at_s, kind="stable")
-    return ids[order], at_s[order], np.concatenate([reply["holds"] for reply in heard])
+    return ids[order], at_s[order], np.concatenate([reply["holds"] for reply in received])
 
 
-def _legs(witness: Witness, trace: Trace, ids: IdArray, at_s: FloatArray) -> dict[str, Any]:
-    """Return the legs of the request's instructions, and of those before it: cars that have just come meet the caps."""
+def _legs(observation: Observation, trace: Trace, ids: IdArray, at_s: FloatArray) -> dict[str, Any]:
+    """Return the legs of the request's commands, and of those before it, which hold new cars below the caps."""
     told = trace.installing() & (trace.layers == Layer.DISPATCH)
-    ours = told & (trace.decided_s >= witness.accepted_s) & (trace.decided_s < witness.stopped_s - _ANSWER_S)
+    ours = told & (trace.decided_s >= observation.accepted_s) & (trace.decided_s < observation.stopped_s - _ANSWER_S)
     first = np.unique(trace.rows[ours], return_index=True)[1]
     figures: dict[str, Any] = {
         "instructions": int(np.count_nonzero(ours)),
         "stations_told": len(first),
         "confirmed": int(np.count_nonzero(ours & trace.accepted() & ~np.isnan(trace.confirmed_s))),
         "not_accepted": int(np.count_nonzero(ours & ~trace.accepted())),
-        "legs_s": {"acceptance_to_decision": quantiles(trace.decided_s[ours][first] - witness.accepted_s)}
-        | legs(trace, ours, tap=witness.tap, ids=ids, at_s=at_s),
+        "legs_s": {"acceptance_to_decision": quantiles(trace.decided_s[ours][first] - observation.accepted_s)}
+        | legs(trace, ours, tap=observation.tap, ids=ids, at_s=at_s),
     }
-    others = {"earlier": told & (trace.decided_s < witness.accepted_s), "default": trace.layers == Layer.DEFAULT}
+    others = {"earlier": told & (trace.decided_s < observation.accepted_s), "default": trace.layers == Layer.DEFAULT}
     for name, chosen in others.items():
         figures[f"{name}_instructions"] = int(np.count_nonzero(chosen))
         if chosen.any():
-            figures[f"{name}_legs_s"] = legs(trace, chosen, tap=witness.tap, ids=ids, at_s=at_s)
+            figures[f"{name}_legs_s"] = legs(trace, chosen, tap=observation.tap, ids=ids, at_s=at_s)
     return figures
 
 
-def _losses(witness: Witness, trace: Trace, ids: IdArray, holds: IdArray) -> dict[str, int]:
-    """Count what is missing or twice; of ``in_force`` by the journal, what its station does not hold is lost."""
-    by_journal = trace.held(len(holds), witness.looked_s)
+def _losses(observation: Observation, trace: Trace, ids: IdArray, holds: IdArray) -> dict[str, int]:
+    """Count commands lost or repeated; one in force by the journal that its station does not hold is lost."""
+    by_journal = trace.held(len(holds), observation.asked_s)
     installed = trace.ids[trace.accepted() & trace.installing()]
     return {
-        "unanswered": trace.unanswered(witness.stopped_s - _ANSWER_S),
+        "unanswered": trace.unanswered(observation.stopped_s - _ANSWER_S),
         "acknowledged": len(installed),
         "in_force": int(np.count_nonzero(by_journal > 0)),
         "acknowledged_unheard": int(np.count_nonzero(~np.isin(installed, ids))),

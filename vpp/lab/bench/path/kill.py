@@ -1,4 +1,4 @@
-"""What is done to the path: a gateway is killed, and a leader that is none any more speaks."""
+"""Faults of a run: a killed gateway, and commands of a deposed leader."""
 
 import time
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from vpp.bus.messages.frames import setpoint_frame
 from vpp.bus.transport import subjects as to
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.lab.bench.gateway.report import say, total
-from vpp.lab.bench.path.processes import Plane
+from vpp.lab.bench.path.processes import Deployment
 
 STALE_ID = 2**31 - 2000
-"""A command id that no service gets to, still below those that are the link's own."""
+"""A command id above any that a service reaches, below those of the link's own profiles."""
 STALE_IDS = 900
-"""So many from there on; above them are the link's own."""
+"""Number of such ids; above them are the link's own."""
 _STALE_EPOCH = 1
-"""The one that was over before the service began."""
+"""The epoch that ended before the service began."""
 _LEASE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Killed:
-    """A gateway's end.
+class GatewayLoss:
+    """Loss of a gateway.
 
     Attributes:
         at_s: Epoch seconds.
-        stations: How many were connected there.
+        stations: Number of stations that were connected to it.
         booted_s: Wall seconds until every station was booted elsewhere.
         seen_s: Wall seconds until the service saw all of them again.
     """
@@ -37,56 +37,56 @@ class Killed:
     seen_s: float
 
 
-async def kill_one(plane: Plane) -> Killed:
-    """Kill the first gateway and wait until its stations are at others."""
-    lost = total(await plane.stations_say("state"), "lost")
-    name = plane.left()[0]
-    at_s, began = plane.clock.now_s(), time.perf_counter()
-    await plane.kill(name)
-    await plane.until("stations that lost their gateway", lambda: _lost_since(plane, lost), 1)
-    await plane.until("booted again", plane.ready, plane.stations)
+async def kill_one(deployment: Deployment) -> GatewayLoss:
+    """Kill the first gateway and wait until its stations are connected to others."""
+    lost = total(await deployment.stations_say("state"), "lost")
+    name = deployment.left()[0]
+    at_s, began = deployment.clock.now_s(), time.perf_counter()
+    await deployment.kill(name)
+    await deployment.until("stations that lost their gateway", lambda: _lost_since(deployment, lost), 1)
+    await deployment.until("booted again", deployment.ready, deployment.stations)
     booted_s = time.perf_counter() - began
-    stations = round(await _lost_since(plane, lost))
-    await plane.until("the gateway is missed", lambda: _missed(plane, name), 1)
-    await plane.until("seen again", plane.connected, plane.stations)
+    stations = round(await _lost_since(deployment, lost))
+    await deployment.until("the gateway is missed", lambda: _missed(deployment, name), 1)
+    await deployment.until("seen again", deployment.connected, deployment.stations)
     seen_s = time.perf_counter() - began
     say(f"{name} killed: {stations:,} stations booted elsewhere in {booted_s:.1f} s, seen again in {seen_s:.1f} s")
-    return Killed(at_s=at_s, stations=stations, booted_s=round(booted_s, 2), seen_s=round(seen_s, 2))
+    return GatewayLoss(at_s=at_s, stations=stations, booted_s=round(booted_s, 2), seen_s=round(seen_s, 2))
 
 
-async def _lost_since(plane: Plane, before: float) -> int:
-    return int(total(await plane.stations_say("state"), "lost") - before)
+async def _lost_since(deployment: Deployment, before: float) -> int:
+    return int(total(await deployment.stations_say("state"), "lost") - before)
 
 
-async def _missed(plane: Plane, name: str) -> int:
-    """Return whether the service has noticed: until then the stations it sees are those of before."""
-    lines = plane.serve.log.read_bytes().splitlines()
+async def _missed(deployment: Deployment, name: str) -> int:
+    """Return whether the service has noticed; until then its count of stations is that of before."""
+    lines = deployment.serve.log.read_bytes().splitlines()
     return int(any(b"gateway lost" in line and f"gateway={name}".encode() in line.split() for line in lines))
 
 
-async def refuse_stale(plane: Plane) -> bool:
-    """Speak to every gateway as a deposed leader would; return whether all have refused.
+async def refuse_stale(deployment: Deployment) -> bool:
+    """Send every gateway a command of a stale epoch; return whether all have refused it.
 
-    The instruction would be lawful in every other way: a row that is there, an id above all others, a lease to come.
+    The command is valid in every other respect: an existing row, an id above all others, a lease in the future.
     """
     ids: list[int] = []
-    for number, name in enumerate(plane.left()):
-        incarnation, _ = plane.tap.beats[name]
+    for number, name in enumerate(deployment.left()):
+        incarnation, _ = deployment.tap.beats[name]
         ids.append(STALE_ID + number)
         batch = SetpointBatch(
             ids=np.array(ids[-1:], dtype=np.int64),
             rows=np.array([number], dtype=np.int32),
             layers=np.array([Layer.DISPATCH], dtype=np.uint8),
             power_kw=np.array([1.0]),
-            until_s=np.array([plane.clock.now_s() + _LEASE_S]),
+            until_s=np.array([deployment.clock.now_s() + _LEASE_S]),
             epoch=_STALE_EPOCH,
         )
         content = setpoint_frame(batch, sequence=2**32 + number)
-        await plane.bus.request(to.setpoints(name, incarnation), content, patience_wall_s=5.0)
-    await plane.until("stale instructions refused", lambda: _refused(plane, ids), len(ids))
+        await deployment.bus.request(to.setpoints(name, incarnation), content, patience_wall_s=5.0)
+    await deployment.until("stale instructions refused", lambda: _refused(deployment, ids), len(ids))
     say(f"{len(ids)} gateways refused a stale epoch's instruction")
     return True
 
 
-async def _refused(plane: Plane, ids: list[int]) -> int:
-    return len(plane.tap.refused & set(ids))
+async def _refused(deployment: Deployment, ids: list[int]) -> int:
+    return len(deployment.tap.refused & set(ids))

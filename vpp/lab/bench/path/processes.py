@@ -1,4 +1,4 @@
-"""The whole path as processes of their own: NATS, service, gateways behind one port, and stations with cars."""
+"""Processes of the path benchmark: NATS, service, gateways behind one port, and stations with cars."""
 
 import asyncio
 import os
@@ -24,8 +24,8 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
 from vpp.lab.bench.gateway.report import say, total
-from vpp.lab.bench.path.trace import Tap
-from vpp.lab.bench.path.usage import Meter, children_of
+from vpp.lab.bench.path.trace import BusTap
+from vpp.lab.bench.path.usage import UsageMeter, children_of
 from vpp.lab.compose.load.cars import cars, nameplates_of, source_addresses
 from vpp.lab.compose.load.worker_group import HOST, WorkerGroup
 from vpp.lab.compose.nats_server import local_nats
@@ -41,31 +41,31 @@ _POLL_WALL_S = 0.5
 _SAY_WALL_S = 10.0
 _PAST_STEPS = 16
 _ANSWERS = "_INBOX"
-"""Where NATS clients hear what they asked for."""
+"""Prefix of the reply subjects of NATS clients."""
 _FLEET = "bench"
 _SERVES = b"gateway serves"
 
 
-class Plane:
-    """Everything that runs, and what the benchmark asks of it.
+class Deployment:
+    """All processes of a run.
 
     Attributes:
-        stations: How many there are.
+        stations: Number of stations.
         clock: Of all processes.
-        meter: What they use.
-        tap: What passes on the bus.
+        meter: CPU time and memory they use.
+        tap: Messages on the bus.
         swarms: The stations.
-        client: Speaks to the service.
+        client: HTTP client of the service.
         serve: The service.
         gateways: Gateways by name.
-        bus: Where everybody meets.
+        bus: The message bus.
     """
 
     def __init__(self, stations: int, clock: ScaledClock, swarms: WorkerGroup, port: int) -> None:
         self.stations = stations
         self.clock = clock
-        self.meter = Meter()
-        self.tap = Tap()
+        self.meter = UsageMeter()
+        self.tap = BusTap()
         self.swarms = swarms
         self.client: httpx.AsyncClient
         self.serve: Child
@@ -75,7 +75,7 @@ class Plane:
         self._gone: set[str] = set()
 
     async def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        """Return what the service shows, an empty object while it does not answer."""
+        """Return the service's answer, an empty object while it does not answer."""
         try:
             answer = await self.client.get(path)
         except httpx.TransportError:
@@ -83,26 +83,26 @@ class Plane:
         return answer.json() if answer.is_success else {}
 
     async def post(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON
-        """Return what the service answers; raises ConfigurationError for a refusal."""
+        """Return the service's answer; raises ConfigurationError for an error."""
         answer = await self.client.post(f"/api/v1{path}", json=body)
         if not answer.is_success:
             raise ConfigurationError(f"{path} answered {answer.status_code}: {answer.text[:300]}")
         return answer.json()
 
     async def stations_say(self, what: str, **arguments: object) -> list[dict[str, Any]]:
-        """Ask every swarm; the stations go on meanwhile."""
+        """Query every swarm; the stations keep running."""
         return await asyncio.to_thread(self.swarms.ask, what, **arguments)
 
     async def ready(self) -> int:
-        """Return how many stations are booted, have a car, and have said what it wants."""
+        """Return the number of stations that are booted and have stated their car's charging needs."""
         return int(total(await self.stations_say("state"), "ready"))
 
     async def connected(self) -> int:
-        """Return how many stations the service sees."""
+        """Return the number of stations connected by the service's count."""
         return int((await self.get("/api/v1/fleet")).get("connected", 0))
 
     async def dial(self) -> None:
-        """Have all stations connect."""
+        """Connect all stations."""
         await self.stations_say("dial", port=self._port)
 
     async def until(self, what: str, count: Callable[[], Any], wanted: int) -> float:
@@ -126,7 +126,7 @@ class Plane:
     def check(self) -> None:
         """Raise ConfigurationError if a process has ended that should not have; note what all have used."""
         self.meter.watch("optimizer", children_of(self.serve.pid))
-        self.meter.look()
+        self.meter.sample()
         self.serve.check()
         for name, gateway in self.gateways.items():
             if name not in self._gone:
@@ -135,7 +135,7 @@ class Plane:
     async def kill(self, name: str) -> None:
         """Kill a gateway with its stations connected."""
         self._gone.add(name)
-        self.meter.look()
+        self.meter.sample()
         self.gateways[name].send_signal(signal.SIGKILL)
         await self.gateways[name].wait()
 
@@ -154,10 +154,10 @@ def fork_stations(index: FleetIndex, clock: ScaledClock) -> tuple[WorkerGroup, l
     return swarms, [pid for pid in children_of(os.getpid()) if pid not in before]
 
 
-def found(folder: Path, index: FleetIndex, now_s: float) -> str:
-    """Write a fleet straight into a new database, with hours of its past and one epoch that will be over.
+def create_database(folder: Path, index: FleetIndex, now_s: float) -> str:
+    """Create a database with a fleet, hours of metered history and one epoch that is over.
 
-    A request at short notice is measured against the meters before it; these cars charged as their default allows.
+    A request at short notice is measured against the meters before it; these cars charged at their default.
 
     Returns:
         The database's URL.
@@ -176,37 +176,37 @@ def found(folder: Path, index: FleetIndex, now_s: float) -> str:
 
 
 @asynccontextmanager
-async def running(
-    plane_of: Callable[[int], Plane], folder: Path, *, gateways: int, car_pids: Sequence[int]
-) -> AsyncIterator[Plane]:
-    """Start NATS, service and gateways and listen in; end them in the order in which nothing is cut off."""
+async def running_deployment(
+    deployment_of: Callable[[int], Deployment], folder: Path, *, gateways: int, car_pids: Sequence[int]
+) -> AsyncIterator[Deployment]:
+    """Start NATS, service and gateways and tap the bus; end them in an order that cuts nothing off."""
     port = free_block(2)
-    plane = plane_of(port)
+    deployment = deployment_of(port)
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(local_nats(folder / "nats"))
-        plane.client = await stack.enter_async_context(
+        deployment.client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://{HOST}:{port + 1}", timeout=120.0, trust_env=False)
         )
-        environment = _environment(plane.clock, folder, nats.url, port)
+        environment = _environment(deployment.clock, folder, nats.url, port)
         shared = await NatsBus.at(nats.url, name="vpp bench path")
         stack.push_async_callback(shared.close)
-        plane.bus = FleetBus(shared, _FLEET)
+        deployment.bus = FleetBus(shared, _FLEET)
         wire = Client()
         await wire.connect(nats.url)
         stack.push_async_callback(wire.close)
-        await _listen_in(plane, wire)
-        plane.serve = await _started(stack, "serve", environment=environment, log=folder / "serve.log")
-        plane.meter.watch("nats", [nats.pid])
-        plane.meter.watch("serve", [plane.serve.pid])
-        plane.meter.watch("stations", car_pids)
+        await _subscribe_tap(deployment, wire)
+        deployment.serve = await _started(stack, "serve", environment=environment, log=folder / "serve.log")
+        deployment.meter.watch("nats", [nats.pid])
+        deployment.meter.watch("serve", [deployment.serve.pid])
+        deployment.meter.watch("stations", car_pids)
         for number in range(1, gateways + 1):
             name = f"g{number}"
             log = folder / f"{name}.log"
             gateway = await _started(stack, "gateway", "--name", name, environment=environment, log=log)
-            plane.gateways[name] = gateway
-        plane.meter.watch("gateways", [gateway.pid for gateway in plane.gateways.values()])
-        await plane.until("gateways", lambda: _serving(plane), gateways)
-        yield plane
+            deployment.gateways[name] = gateway
+        deployment.meter.watch("gateways", [gateway.pid for gateway in deployment.gateways.values()])
+        await deployment.until("gateways", lambda: _serving(deployment), gateways)
+        yield deployment
 
 
 async def _started(
@@ -217,32 +217,32 @@ async def _started(
     return child
 
 
-async def _serving(plane: Plane) -> int:
-    """Return how many gateways take stations: those that wait at the port share it evenly."""
+async def _serving(deployment: Deployment) -> int:
+    """Return the number of gateways that accept stations; those that listen share the port evenly."""
     found_in = 0
-    for gateway in plane.gateways.values():
+    for gateway in deployment.gateways.values():
         with suppress(OSError):
             found_in += _SERVES in gateway.log.read_bytes()
     return found_in
 
 
-async def _listen_in(plane: Plane, client: Client) -> None:
-    """Let the tap hear everybody; by the client itself, for who answers whom is none of a ``Bus``'s business."""
+async def _subscribe_tap(deployment: Deployment, client: Client) -> None:
+    """Subscribe the tap to all messages, with the client itself: a ``Bus`` does not expose reply subjects."""
 
-    async def instruction(message: Msg) -> None:
-        plane.tap.instruction(message.data, plane.clock.now_s(), reply=message.reply)
+    async def command(message: Msg) -> None:
+        deployment.tap.command(message.data, deployment.clock.now_s(), reply=message.reply)
 
     async def receipt(message: Msg) -> None:
-        plane.tap.receipt(message.subject, message.data)
+        deployment.tap.receipt(message.subject, message.data)
 
     async def report(message: Msg) -> None:
-        plane.tap.report(message.data, plane.clock.now_s())
+        deployment.tap.report(message.data, deployment.clock.now_s())
 
     async def beat(message: Msg) -> None:
-        plane.tap.beat(message.data)
+        deployment.tap.beat(message.data)
 
-    heard = {to.BEATS: beat, f"{to.ROOT}.set.>": instruction, f"{to.ROOT}.up.>": report}
-    for pattern, handler in heard.items():
+    received = {to.BEATS: beat, f"{to.ROOT}.set.>": command, f"{to.ROOT}.up.>": report}
+    for pattern, handler in received.items():
         await client.subscribe(scoped(_FLEET, pattern), cb=handler)
     await client.subscribe(f"{_ANSWERS}.>", cb=receipt)
     await client.flush()

@@ -1,8 +1,8 @@
 """``vpp bench path``: a request from its acceptance to the meters, through every process on the way.
 
 The service is ``vpp serve``, the gateways are ``vpp gateway`` behind one port, the bus is NATS; stations are sockets
-of their own that have a car, obey, and meter once a minute. Where an instruction was when is joined by its id from
-the service's journal, the messages on the bus, and the stations. All clocks are the wall's.
+of their own with a car that follow their profiles and send meter values once a minute. The instants of a command are
+joined by its id from the service's journal, the messages on the bus, and the stations. All clocks are the wall's.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 
 from vpp.bootstrap.runner import run
 from vpp.lab.bench.gateway.report import say, show, total
-from vpp.lab.bench.path.judgement import Witness, judged
-from vpp.lab.bench.path.kill import Killed, kill_one, refuse_stale
-from vpp.lab.bench.path.processes import Plane, fork_stations, found, running
+from vpp.lab.bench.path.judgement import Observation, judged
+from vpp.lab.bench.path.kill import GatewayLoss, kill_one, refuse_stale
+from vpp.lab.bench.path.processes import Deployment, create_database, fork_stations, running_deployment
 from vpp.lab.compose.file_limits import lift_limits
 from vpp.lab.compose.load.worker_group import WorkerGroup
 from vpp.lab.twin.population.presets import demo_fleet
@@ -31,25 +31,25 @@ _START_AT = datetime(2026, 7, 15, 13, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
 _LEAD = timedelta(seconds=75)
 _HOLD = timedelta(minutes=20)
 _SHARE = 0.8
-"""Of what is quoted: most of the fleet is told, and a rest is there to steer with."""
+"""Share of the quote that is asked for: most of the fleet is commanded, and some is left for control."""
 _QUIET_WALL_S = 75.0
 """A minute of meter values after the ramp, and a cycle."""
 _INTERRUPTED = 130
 
 
 @dataclass(slots=True, kw_only=True)
-class Played:
-    """What was seen while the request was played.
+class RequestRun:
+    """Course of the request.
 
     Attributes:
         figures: For the report.
         accepted_s: Epoch seconds of the acceptance.
-        killed: What happened to the gateway that was killed, if one was.
+        killed: The gateway lost, if one was killed.
     """
 
     figures: dict[str, Any]
     accepted_s: float = 0.0
-    killed: Killed | None = None
+    killed: GatewayLoss | None = None
 
 
 def run_path(*, stations: int, gateways: int, kill: bool, keep: Path | None, as_json: bool) -> int:
@@ -57,21 +57,21 @@ def run_path(*, stations: int, gateways: int, kill: bool, keep: Path | None, as_
 
     Raises:
         ConfigurationError: A process has ended, or something takes minutes too long; the message names its log.
-        FileExistsError: ``keep`` is there already.
+        FileExistsError: ``keep`` exists already.
     """
     lift_limits()
     clock = ScaledClock.starting(_START_AT, 1.0)
     index = demo_fleet(stations=stations, inverters=0, batteries=0, v2g=0, sites=0)
     swarms, pids = fork_stations(index, clock)
     with _folder(keep) as folder:
-        url = found(folder, index, clock.now_s())
+        url = create_database(folder, index, clock.now_s())
         try:
-            witness = run(_played(folder, swarms, pids, clock, stations=stations, gateways=gateways, kill=kill))
+            observation = run(_run(folder, swarms, pids, clock, stations=stations, gateways=gateways, kill=kill))
         finally:
             swarms.end()
-        if witness is None:
+        if observation is None:
             return _INTERRUPTED
-        figures = judged(witness, url, len(index))
+        figures = judged(observation, url, len(index))
     show(figures, as_json=as_json)
     wrong = ("failures", "wrong_ids", "acknowledged_lost", "applied_twice", "unaccounted")
     return 0 if all(figures[name] == 0 for name in wrong) and figures.get("stale_refused", True) else 1
@@ -87,74 +87,74 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-async def _played(
+async def _run(
     folder: Path, swarms: WorkerGroup, pids: list[int], clock: ScaledClock, *, stations: int, gateways: int, kill: bool
-) -> Witness:
-    """Play everything and return what the processes saw, once the service has ended."""
+) -> Observation:
+    """Run the request and return the observations of all processes, once the service has ended."""
 
-    def plane_of(port: int) -> Plane:
-        return Plane(stations, clock, swarms, port)
+    def deployment_of(port: int) -> Deployment:
+        return Deployment(stations, clock, swarms, port)
 
     say(f"{stations:,} stations with cars, {gateways} gateways, one service")
-    async with running(plane_of, folder, gateways=gateways, car_pids=pids) as plane:
-        played = Played(figures={"stations": stations, "gateways": gateways})
-        await _connect(plane, played)
-        await _request(plane, played)
+    async with running_deployment(deployment_of, folder, gateways=gateways, car_pids=pids) as deployment:
+        request_run = RequestRun(figures={"stations": stations, "gateways": gateways})
+        await _connect(deployment, request_run)
+        await _request(deployment, request_run)
         if kill:
-            played.killed = await kill_one(plane)
+            request_run.killed = await kill_one(deployment)
         say(f"the meters have {_QUIET_WALL_S:.0f} s to confirm")
-        await _rest(plane)
+        await _rest(deployment)
         if kill:
-            played.figures["stale_refused"] = await refuse_stale(plane)
-        return await _witness(plane, played)
+            request_run.figures["stale_refused"] = await refuse_stale(deployment)
+        return await _witness(deployment, request_run)
 
 
-async def _connect(plane: Plane, played: Played) -> None:
-    """Have all stations come, be seen, and meter once."""
+async def _connect(deployment: Deployment, request_run: RequestRun) -> None:
+    """Connect all stations and wait until each is metered once."""
     began = time.perf_counter()
-    await plane.dial()
-    await plane.until("booted, with a car and a wish", plane.ready, plane.stations)
-    played.figures["connect_s"] = round(time.perf_counter() - began, 1)
-    say(f"all booted after {played.figures['connect_s']:.0f} s")
+    await deployment.dial()
+    await deployment.until("booted, with a car and its charging needs", deployment.ready, deployment.stations)
+    request_run.figures["connect_s"] = round(time.perf_counter() - began, 1)
+    say(f"all booted after {request_run.figures['connect_s']:.0f} s")
     for name in ("connected", "plugged", "metered"):
-        await plane.until(f"{name} at the service", partial(_fleet, plane, name), plane.stations)
-    await plane.until("a plan, and defaults in force", lambda: _settled(plane), 1)
-    played.figures["seen_s"] = round(time.perf_counter() - began, 1)
-    plane.meter.look()
-    played.figures["connect_cpu_s"] = plane.meter.cpu_s()
-    say(f"all seen and metered after {played.figures['seen_s']:.0f} s")
+        await deployment.until(f"{name} at the service", partial(_fleet, deployment, name), deployment.stations)
+    await deployment.until("a plan, and defaults in force", lambda: _settled(deployment), 1)
+    request_run.figures["seen_s"] = round(time.perf_counter() - began, 1)
+    deployment.meter.sample()
+    request_run.figures["connect_cpu_s"] = deployment.meter.cpu_s()
+    say(f"all seen and metered after {request_run.figures['seen_s']:.0f} s")
 
 
-async def _fleet(plane: Plane, name: str) -> int:
-    return int((await plane.get("/api/v1/fleet")).get(name, 0))
+async def _fleet(deployment: Deployment, name: str) -> int:
+    return int((await deployment.get("/api/v1/fleet")).get(name, 0))
 
 
-async def _settled(plane: Plane) -> int:
-    """Return whether there is a plan and hardly any instruction is under way."""
-    ready = (await plane.get("/readyz")).get("status") == "ready"
-    commands = await plane.get("/api/v1/commands")
-    return int(ready and commands.get("pending", plane.stations) <= plane.stations // 100)
+async def _settled(deployment: Deployment) -> int:
+    """Return whether there is a plan and hardly any command in flight."""
+    ready = (await deployment.get("/readyz")).get("status") == "ready"
+    commands = await deployment.get("/api/v1/commands")
+    return int(ready and commands.get("pending", deployment.stations) <= deployment.stations // 100)
 
 
-async def _request(plane: Plane, played: Played) -> None:
-    """Ask for what can be had, accept a share of it, and wait until it is held."""
+async def _request(deployment: Deployment, request_run: RequestRun) -> None:
+    """Request a share of what is quoted, accept it, and wait until it is held."""
     began = time.perf_counter()
-    start_at = plane.clock.now() + _LEAD
-    most_kw = min((await plane.post("/requests", _draft(start_at, 1e7)))["quote"]["deliverable_kw"]["p50"])
-    asked = await plane.post("/requests", _draft(start_at, round(_SHARE * most_kw, 1)))
+    start_at = deployment.clock.now() + _LEAD
+    most_kw = min((await deployment.post("/requests", _draft(start_at, 1e7)))["quote"]["deliverable_kw"]["p50"])
+    asked = await deployment.post("/requests", _draft(start_at, round(_SHARE * most_kw, 1)))
     quoted = time.perf_counter()
-    played.accepted_s = plane.clock.now_s()
-    request = await plane.post(f"/requests/{asked['id']}/accept", {})
-    played.figures |= {
+    request_run.accepted_s = deployment.clock.now_s()
+    request = await deployment.post(f"/requests/{asked['id']}/accept", {})
+    request_run.figures |= {
         "quoted_p50_kw": round(most_kw, 1),
         "accepted_kw": request["accepted_kw"],
         "two_quotes_s": round(quoted - began, 2),
         "accept_answer_s": round(time.perf_counter() - quoted, 3),
     }
     say(f"{request['accepted_kw']:,.0f} of {most_kw:,.0f} kW accepted; quoted twice in {quoted - began:.1f} s")
-    await plane.until("holding", lambda: _holding(plane, asked["id"]), 1)
-    played.figures["held_after_s"] = round(plane.clock.now_s() - played.accepted_s, 1)
-    say(f"held {played.figures['held_after_s']:.0f} s after the acceptance")
+    await deployment.until("holding", lambda: _holding(deployment, asked["id"]), 1)
+    request_run.figures["held_after_s"] = round(deployment.clock.now_s() - request_run.accepted_s, 1)
+    say(f"held {request_run.figures['held_after_s']:.0f} s after the acceptance")
 
 
 def _draft(start_at: datetime, target_kw: float) -> dict[str, object]:
@@ -170,43 +170,43 @@ def _draft(start_at: datetime, target_kw: float) -> dict[str, object]:
     }
 
 
-async def _holding(plane: Plane, request_id: str) -> int:
-    return int((await plane.get(f"/api/v1/requests/{request_id}")).get("state") == "holding")
+async def _holding(deployment: Deployment, request_id: str) -> int:
+    return int((await deployment.get(f"/api/v1/requests/{request_id}")).get("state") == "holding")
 
 
-async def _rest(plane: Plane) -> None:
+async def _rest(deployment: Deployment) -> None:
     end = time.perf_counter() + _QUIET_WALL_S
     while time.perf_counter() < end:
-        plane.check()
+        deployment.check()
         await asyncio.sleep(1.0)
 
 
-async def _witness(plane: Plane, played: Played) -> Witness:
-    """Stop the service, so that nothing is told any more, and ask everybody what they hold and have used."""
-    progress = await plane.get("/api/v1/commands")
-    state = await plane.stations_say("state")
-    plane.check()
-    figures = played.figures | {
+async def _witness(deployment: Deployment, request_run: RequestRun) -> Observation:
+    """Stop the service, so that no more commands are sent, and read profiles and usage of all processes."""
+    progress = await deployment.get("/api/v1/commands")
+    state = await deployment.stations_say("state")
+    deployment.check()
+    figures = request_run.figures | {
         "unaccounted": int(progress["unaccounted"]),
-        "cpu_s": plane.meter.cpu_s(),
-        "rss_mb": plane.meter.rss_mb(),
+        "cpu_s": deployment.meter.cpu_s(),
+        "rss_mb": deployment.meter.rss_mb(),
         "wrong_ids": int(total(state, "wrong_ids")),
         "retried": int(total(state, "retried")),
         "metervalues": int(total(state, "results")),
     }
-    killed = played.killed
-    missing = plane.stations - total(state, "ready")
+    killed = request_run.killed
+    missing = deployment.stations - total(state, "ready")
     lost = total(state, "lost") - (0 if killed is None else killed.stations)
     figures["failures"] = int(missing + max(lost, 0.0) + total(state, "errors"))
-    stopped_s = plane.clock.now_s()
-    await plane.serve.end()
-    heard = await plane.stations_say("received")
-    return Witness(
+    stopped_s = deployment.clock.now_s()
+    await deployment.serve.end()
+    received = await deployment.stations_say("received")
+    return Observation(
         figures=figures,
-        tap=plane.tap,
-        heard=heard,
-        accepted_s=played.accepted_s,
+        tap=deployment.tap,
+        received=received,
+        accepted_s=request_run.accepted_s,
         stopped_s=stopped_s,
-        looked_s=plane.clock.now_s(),
+        asked_s=deployment.clock.now_s(),
         killed=killed,
     )

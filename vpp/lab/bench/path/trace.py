@@ -1,4 +1,4 @@
-"""Where an instruction was when: journal of the service, messages on the bus and stations, joined by command id."""
+"""Instants of every command on its way, joined by id: service's journal, messages on the bus, stations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,20 +19,20 @@ KINDS = ("cycle", SENT, OUTCOMES, VERDICTS)
 """Kinds of journal entries that a trace is made of."""
 _NO_STATUS = 255
 _NEAR_S = 2.0
-"""Of two processes one may look a little later than the other."""
+"""Greatest difference between the instants at which two processes are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What the service's journal says of every command, ids rising, shape ``(n,)`` each; NaN for what never was.
+    """Every command by the service's journal, ids rising, shape ``(n,)`` each; NaN for what never happened.
 
     Attributes:
         until_s: End of its lease, infinite where it has none.
-        decided_s: Epoch seconds of the picture it was decided on.
+        decided_s: Epoch seconds of the snapshot it was decided on.
         status: ``OutcomeStatus``, 255 without an outcome.
-        answered_s: When the gateway had the device's answer.
+        answered_s: Instant at which the gateway received the device's answer.
         heard_s: The cycle that took it.
-        confirmed_s: The cycle whose picture showed it by the meter.
+        confirmed_s: The cycle whose snapshot confirmed it by the meter.
     """
 
     ids: IdArray
@@ -42,7 +42,7 @@ class Trace:
     decided_s: FloatArray
     status: CodeArray
     answered_s: FloatArray
-    heard_s: FloatArray
+    processed_s: FloatArray
     confirmed_s: FloatArray
 
     @classmethod
@@ -59,7 +59,7 @@ class Trace:
             decided_s=_joined([np.full(len(batch), at_s) for at_s, batch in sent], np.float64),
             status=np.full(len(ids), _NO_STATUS, dtype=np.uint8),
             answered_s=np.full(len(ids), np.nan),
-            heard_s=np.full(len(ids), np.nan),
+            processed_s=np.full(len(ids), np.nan),
             confirmed_s=np.full(len(ids), np.nan),
         )
         trace._follow(kept, n_rows)
@@ -69,7 +69,7 @@ class Trace:
         return len(self.ids)
 
     def accepted(self) -> BoolArray:
-        """Return which commands their device said yes to."""
+        """Return which commands their device accepted."""
         return np.asarray(self.status == OutcomeStatus.ACCEPTED)
 
     def unanswered(self, before_s: float) -> int:
@@ -105,7 +105,7 @@ class Trace:
             elif entry.kind == OUTCOMES:
                 batch = outcomes_from(entry.body)
                 place = np.searchsorted(self.ids, batch.ids)
-                self.status[place], self.answered_s[place], self.heard_s[place] = batch.status, batch.at_s, cycle_s
+                self.status[place], self.answered_s[place], self.processed_s[place] = batch.status, batch.at_s, cycle_s
                 yes = batch.status == OutcomeStatus.ACCEPTED
                 waiting[batch.rows[yes]] = place[yes]
             elif entry.kind == VERDICTS:
@@ -116,12 +116,12 @@ class Trace:
 
 
 @dataclass(slots=True)
-class Tap:
-    """Listens on the bus: when did which instruction, its receipt and its outcome pass, and which gateways are there.
+class BusTap:
+    """Observer of the bus: instants of commands, their receipts and outcomes, and the gateways present.
 
     Attributes:
         beats: Incarnation and size of the fleet it knows, by gateway.
-        refused: Ids of instructions that gateways refused because their time, or their leader's, is over.
+        refused: Ids of commands that gateways refused as expired or of a stale epoch.
     """
 
     beats: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -140,21 +140,21 @@ class Tap:
         else:
             self.beats[name] = (incarnation, int(frame.array("resources")[0]))
 
-    def instruction(self, content: bytes, now_s: float, *, reply: str) -> None:
-        """Take what a leader sends to a gateway, and where the receipt goes."""
+    def command(self, content: bytes, now_s: float, *, reply: str) -> None:
+        """Take a message of a leader to a gateway, and the subject of its receipt."""
         if decode(content).kind is Kind.SETPOINTS:
             ids = setpoints_of(content)[1].ids
             self._down.append((ids, now_s))
             self._asked[reply] = ids
 
     def receipt(self, subject: str, content: bytes) -> None:
-        """Take what somebody answers; the receipt of an instruction says when the gateway had it."""
+        """Take an answer; the receipt of a command says when the gateway received it."""
         ids = self._asked.pop(subject, None)
         if ids is not None:
             self._taken.append((ids, receipt_of(content)[1]))
 
     def report(self, content: bytes, now_s: float) -> None:
-        """Take what a gateway sends to the leader."""
+        """Take a message of a gateway to the leader."""
         for part in unbundled(content):
             frame = decode(part)
             if frame.kind is Kind.OUTCOMES:
@@ -164,15 +164,15 @@ class Tap:
                 self.refused |= set(batch.ids[late].tolist())
 
     def down_s(self, ids: IdArray) -> FloatArray:
-        """Return when each instruction was on the bus first, NaN where never."""
+        """Return the instant at which each command was on the bus first, NaN where never."""
         return first_of(ids, *_columns(self._down))
 
     def taken_s(self, ids: IdArray) -> FloatArray:
-        """Return when the gateway had each instruction first, by its own clock, NaN where never."""
+        """Return the instant at which the gateway received each command first, by its own clock, NaN where never."""
         return first_of(ids, *_columns(self._taken))
 
     def up_s(self, ids: IdArray) -> FloatArray:
-        """Return when the outcome of each was on the bus first, NaN where never."""
+        """Return the instant at which each outcome was on the bus first, NaN where never."""
         return first_of(ids, *_columns(self._up))
 
 
@@ -185,28 +185,30 @@ def first_of(wanted: IdArray, ids: IdArray, at_s: FloatArray) -> FloatArray:
     return np.where(known[place] == wanted, at_s[first][place], np.nan)
 
 
-def legs(trace: Trace, chosen: BoolArray, *, tap: Tap, ids: IdArray, at_s: FloatArray) -> dict[str, dict[str, float]]:
+def legs(
+    trace: Trace, chosen: BoolArray, *, tap: BusTap, ids: IdArray, at_s: FloatArray
+) -> dict[str, dict[str, float]]:
     """Return count, p50, p95 and max in seconds of each leg of the chosen commands.
 
     Args:
         trace: The journal's.
         chosen: Commands that count, shape ``(len(trace),)``.
         tap: The bus's.
-        ids: Commands in the order in which stations heard them.
-        at_s: When they did.
+        ids: Commands in the order of arrival at the stations.
+        at_s: Instants of arrival.
     """
     wanted = trace.ids[chosen]
     down_s, taken_s, up_s = tap.down_s(wanted), tap.taken_s(wanted), tap.up_s(wanted)
     station_s = first_of(wanted, ids, at_s)
     decided_s, answered_s = trace.decided_s[chosen], trace.answered_s[chosen]
-    heard_s, confirmed_s = trace.heard_s[chosen], trace.confirmed_s[chosen]
+    processed_s, confirmed_s = trace.processed_s[chosen], trace.confirmed_s[chosen]
     seconds: Mapping[str, FloatArray] = {
         "decision_to_bus": down_s - decided_s,
         "bus_to_gateway": taken_s - down_s,
         "gateway_to_station": station_s - taken_s,
         "station_to_answer_at_gateway": answered_s - station_s,
         "answer_to_bus": up_s - answered_s,
-        "bus_to_cycle": heard_s - up_s,
+        "bus_to_cycle": processed_s - up_s,
         "answer_to_meter_confirmation": confirmed_s - answered_s,
         "decision_to_answer": answered_s - decided_s,
         "decision_to_meter_confirmation": confirmed_s - decided_s,
@@ -229,7 +231,7 @@ def quantiles(seconds: FloatArray) -> dict[str, float]:
 
 
 def repeated(wanted: IdArray, ids: IdArray) -> int:
-    """Return how many of the ids that are ours were heard more than once."""
+    """Return how many of the wanted ids arrived more than once."""
     known, counts = np.unique(ids[np.isin(ids, wanted)], return_counts=True)
     return int(np.count_nonzero(counts > 1)) if len(known) else 0
 

@@ -1,4 +1,4 @@
-"""What processes of this machine have used: CPU seconds and resident memory, by kind."""
+"""CPU time and resident memory of processes, summed by kind."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-class Meter:
-    """Adds up processes by kind; one that ends keeps what it had used when it was last looked at."""
+class UsageMeter:
+    """Usage of processes by kind; one that has ended keeps the figures of its last sample."""
 
     def __init__(self) -> None:
         self._kinds: dict[int, str] = {}
@@ -40,15 +40,15 @@ class Meter:
         """Count these processes as ``kind`` from now on."""
         self._kinds.update(dict.fromkeys(pids, kind))
 
-    def look(self) -> None:
-        """Read what everybody has used."""
+    def sample(self) -> None:
+        """Read the usage of all processes."""
         for pid in self._kinds:
             cpu_s, rss_mb = used(pid)
             if cpu_s:
                 self._cpu_s[pid], self._rss_mb[pid] = cpu_s, max(rss_mb, self._rss_mb.get(pid, 0.0))
 
     def cpu_s(self) -> dict[str, float]:
-        """Return CPU seconds by kind as of the last look."""
+        """Return CPU seconds by kind as of the last sample."""
         return self._by_kind(self._cpu_s)
 
     def rss_mb(self) -> dict[str, float]:

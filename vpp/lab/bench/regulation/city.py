@@ -1,10 +1,9 @@
-"""The fleet of ``vpp bench dispatch``: a planned day of cars, V2G and storage, and what they make of commands.
+"""The fleet of ``vpp bench dispatch``: a planned day of cars, V2G and storage, and their response to commands.
 
 Drawn like the reference instances (`vpp.lab.bench.instance`), with batteries scaled to 800 MW / 1.6 GWh per 276,000
-rows
-and feeders above the transformers. The day's plan is made with part of every store's power and energy held back, and
-with cars done a step early where that is possible: that is what regulation is followed with. Cars come up to a quarter
-of an hour before the plan counts on them and stay up to one longer.
+rows and feeders above the transformers. The day's plan holds back part of every store's power and energy and finishes
+cars a step early where possible; that is what regulation is provided with. Cars arrive up to a quarter of an hour
+before the plan counts on them and stay up to one longer.
 """
 
 import time
@@ -28,7 +27,7 @@ _TRANSFORMERS_PER_FEEDER = 24
 _FEEDER_SHARE, _CITY_SHARE = 0.9, 0.8
 """Limit of a feeder and of the city, as a share of the sum of what is below."""
 _POWER_HELD_BACK, _ENERGY_HELD_BACK = 0.45, 0.12
-"""Share of every battery's power, and of its energy at both ends, that the plan leaves alone."""
+"""Share of every battery's power, and of its energy at both ends, that the plan does not use."""
 _SIX_A_KW, _SIX_A_THREE_PHASE_KW, _SINGLE_PHASE_KW = 1.38, 4.14, 7.5
 """Least power of a charger on one phase and on three, and up to which size it has one."""
 _DEADLINE_S = 300.0
@@ -39,11 +38,11 @@ _GIVING_SLACK_S = 600.0
 
 
 class Devices(NamedTuple):
-    """What does not change in a day; rows sorted by node, shape ``(n,)`` each.
+    """Constants of a day; rows sorted by node, shape ``(n,)`` each.
 
     Attributes:
-        two_way: It can give energy back.
-        car: It comes and goes.
+        two_way: It can discharge.
+        car: It arrives and departs.
         begin_kwh: Stored at arrival; for charge-only cars 0.
         due_kwh: Stored energy due at departure; for charge-only cars at the meter.
         efficiency: One way; 1 for charge-only cars, whose need is metered.
@@ -63,13 +62,13 @@ class Devices(NamedTuple):
 
 
 class State(NamedTuple):
-    """What does change; shape ``(n,)`` each.
+    """State of the devices; shape ``(n,)`` each.
 
     Attributes:
         here: It is plugged in.
         held_kw: Command in force.
-        power_kw: What it takes.
-        energy_kwh: What is stored, or was charged.
+        power_kw: Net power.
+        energy_kwh: Energy stored, or charged.
     """
 
     here: Flags
@@ -85,7 +84,7 @@ class City:
     Attributes:
         parent: Node above each, shape ``(m,)``.
         limit_kw: Limit in both directions, shape ``(m,)``.
-        fixed_kw: Load at each node that is not of these rows, shape ``(T, m)``.
+        fixed_kw: Load at each node other than these rows, shape ``(T, m)``.
         stored_kwh: Planned ``State.energy_kwh`` at the end of each step, shape ``(T, n)``, single precision.
         planned_kw: Planned sum of all rows, shape ``(T,)``.
     """
@@ -110,7 +109,7 @@ class City:
         return len(self) / _ROWS_OF_CITY
 
     def summed_kw(self, own_kw: FloatArray) -> FloatArray:
-        """Return the load of every node with all below it, shape ``(m,)``; nodes stand before what feeds them."""
+        """Return the load of every node with all below it, shape ``(m,)``; children stand before parents."""
         load = own_kw.copy()
         leaves = int(np.argmax(self.parent == self.parent.max())) if len(load) > 1 else 0
         below = load[:leaves]
@@ -120,7 +119,7 @@ class City:
 
 
 def planned_city(rows: int, *, seed: int) -> City:
-    """Return a fleet of about ``rows`` rows with its plan; takes the optimizer some seconds."""
+    """Return a fleet of about ``rows`` rows with its plan; planning takes some seconds."""
     points = max(round(rows / (1.0 + _BATTERIES_PER_POINT)), 1)
     actual = _with_feeders(_sized(problem_of(generated(points, seed)), rows))
     began = time.process_time()
@@ -192,7 +191,7 @@ def _with_feeders(problem: Problem) -> Problem:
 
 
 def _cautious(problem: Problem) -> Problem:
-    """Return the problem as it is planned: stores held back, cars done early, limits drawn in for regulation."""
+    """Return the problem as it is planned: reserves in stores, cars done early, limits narrowed for regulation."""
     cars, stores = problem.charging, problem.storing
     early = (cars.depart - cars.arrive - 1) * cars.p_max_kw * problem.step_h >= 1.05 * cars.need_kwh
     reach = stores.p_max_kw * problem.step_h * stores.efficiency * (stores.depart - stores.arrive - 2)
@@ -224,7 +223,7 @@ def _narrowed(problem: Problem) -> Network:
     held = np.asarray(_POWER_HELD_BACK * p_max, dtype=np.float64)
     room, _ = network.summed_kw(held[:, None])
     limit = 0.96 * network.limit_kw
-    # What is there without any of our rows has to fit.
+    # The load without any of these rows has to fit.
     fixed = network.base_kw.copy()
     np.add.at(fixed, problem.solar.transformer, -problem.solar.available_kw)
     load, _ = network.summed_kw(fixed)
@@ -262,7 +261,7 @@ def _devices(problem: Problem, random: np.random.Generator) -> tuple[Devices, In
 
 
 def _stored(devices: Devices, power_kw: npt.NDArray[np.floating], step_h: float) -> npt.NDArray[np.float32]:
-    """Return what is planned to be stored at the end of every step, shape ``(T, n)``."""
+    """Return the planned energy at the end of every step, shape ``(T, n)``."""
     out = np.empty((power_kw.shape[1], power_kw.shape[0]), dtype=np.float32)
     energy = devices.begin_kwh.copy()
     for step in range(power_kw.shape[1]):
@@ -272,8 +271,8 @@ def _stored(devices: Devices, power_kw: npt.NDArray[np.floating], step_h: float)
     return out
 
 
-def at_noon(city: City) -> State:
-    """Return the state before the first car has come."""
+def initial_state(city: City) -> State:
+    """Return the state before the first car has arrived."""
     n = len(city)
     return State(
         here=np.zeros(n, dtype=np.bool_),
@@ -283,19 +282,19 @@ def at_noon(city: City) -> State:
     )
 
 
-class Traffic:
-    """Cars that come and go, in order of time."""
+class CarTraffic:
+    """Arrivals and departures of cars in order of time."""
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
         self._coming = np.argsort(devices.arrive_s, kind="stable")
         self._going = np.argsort(devices.depart_s, kind="stable")
         self._come = self._gone = 0
-        self.missed = 0
-        self.short_kwh = 0.0
+        self.departures_missed = 0
+        self.shortfall_kwh = 0.0
 
     def until(self, now_s: float, state: State) -> None:
-        """Let the cars come and go that do by ``now_s``; those that go short are counted."""
+        """Process arrivals and departures up to ``now_s``; departures short of their energy are counted."""
         devices = self._devices
         end = int(np.searchsorted(devices.arrive_s, now_s, side="right", sorter=self._coming))
         state.here[self._coming[self._come : end]] = True
@@ -304,15 +303,15 @@ class Traffic:
         rows = self._going[self._gone : end]
         self._gone = end
         short = devices.due_kwh[rows] - state.energy_kwh[rows]
-        self.missed += int(np.count_nonzero(short > _SHORT_KWH))
-        self.short_kwh += float(short[short > _SHORT_KWH].sum())
+        self.departures_missed += int(np.count_nonzero(short > _SHORT_KWH))
+        self.shortfall_kwh += float(short[short > _SHORT_KWH].sum())
         state.here[rows] = False
         state.held_kw[rows] = state.power_kw[rows] = 0.0
 
 
 @njit()
-def live(devices: Devices, state: State, elapsed_s: float, first: Ints, load: Floats) -> float:
-    """Let every device live for ``elapsed_s``; return the sum of their powers and add it up per node in ``load``.
+def step_devices(devices: Devices, state: State, elapsed_s: float, first: Ints, load: Floats) -> float:
+    """Step every device by ``elapsed_s``; return the sum of their powers and write it per node to ``load``.
 
     Args:
         devices: Of which ``first[k]:first[k + 1]`` hang on node ``k``.
@@ -332,7 +331,7 @@ def live(devices: Devices, state: State, elapsed_s: float, first: Ints, load: Fl
         for i in range(first[k], first[k + 1]):
             if not here[i]:
                 continue
-            # A reading is what the meter shows at the end of the tick.
+            # A reading is taken at the end of the tick.
             x = power[i] + (store if two_way[i] else car) * (held[i] - power[i])
             x = min(x, p_max[i], max(most[i] - energy[i], 0.0) / (efficiency[i] * hours))
             if two_way[i]:
@@ -347,8 +346,8 @@ def live(devices: Devices, state: State, elapsed_s: float, first: Ints, load: Fl
     return total
 
 
-class Offer(NamedTuple):
-    """What the merit order is told; shape ``(n,)`` each, filled for the rows that are looked at."""
+class RowOffers(NamedTuple):
+    """Input of the merit order; shape ``(n,)`` each, valid for the rows that were assessed."""
 
     low_kw: Floats
     high_kw: Floats
@@ -357,7 +356,7 @@ class Offer(NamedTuple):
 
 
 @njit()
-def offer(  # noqa: PLR0917 - a kernel takes arguments by position
+def write_offers(  # noqa: PLR0917 - a kernel takes arguments by position
     chosen: Ints,
     devices: Devices,
     state: State,
@@ -366,15 +365,14 @@ def offer(  # noqa: PLR0917 - a kernel takes arguments by position
     share: float,
     now_s: float,
     hold_s: float,
-    out: Offer,
+    out: RowOffers,
 ) -> None:
-    """Fill in what the rows ``chosen`` can take for ``hold_s`` from now, and what their plan owes them by a step ahead.
+    """Write the power the rows ``chosen`` can sustain for ``hold_s``, and their energy missing against the plan.
 
-    A step from now lies between the ends of this step and the next, ``share`` of the way; so the time to be on plan is
-    always the same, and nobody scrambles when a step ends.
+    The plan is read a step from now, ``share`` of the way between the ends of this step and the next, so that the time
+    to be on plan is always the same and there is no rush when a step ends.
 
-    A car that gives back keeps ten minutes more than its way to its promise, so that it is never asked to give what it
-    could not make good.
+    A V2G car keeps ten minutes of slack to its promise, so that it never discharges what it could not recharge.
     """
     hours = hold_s / 3600.0
     for i in chosen:
@@ -391,7 +389,7 @@ def offer(  # noqa: PLR0917 - a kernel takes arguments by position
             gives = p if slack > _GIVING_SLACK_S else 0.0
             out.low_kw[i] = -min(gives, max(energy - devices.least_kwh[i], 0.0) * eta / hours)
         else:
-            # It charges at full power until it is done, then it stops by itself.
+            # It charges at full power until it is full, then stops by itself.
             out.high_kw[i] = p if rest > _FULL_KWH else 0.0
             out.low_kw[i] = 0.0
         owed = planned_kwh[i] + share * (next_kwh[i] - planned_kwh[i]) - energy

@@ -1,7 +1,7 @@
-"""The alternative that ``vpp bench dispatch`` is measured against: look at every row anew, each tick.
+"""Proportional split over all rows each tick: the alternative of ``vpp bench dispatch``.
 
-All keys are made new, all curves summed up, and the rows of the last key share what is left in proportion to their
-widths (the first variant of the measurements that the merit order came from). Same keys, same limits, same tree.
+All keys are computed again, all curves summed up, and the rows of the marginal key share the rest in proportion to
+their widths. Same keys, same limits, same feeder tree.
 """
 
 import numpy as np

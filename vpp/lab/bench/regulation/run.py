@@ -1,8 +1,8 @@
 """``vpp bench dispatch``: a day of regulation at 4 s, ±300 MW in a city of 276,000 rows, smaller fleets in proportion.
 
-What is measured is CPU time of one thread. ``tick_ms`` is moving the fleet to a new target; every tick a fifteenth of
-the rows is looked at anew besides, which is ``refresh_ms``, and ``cycle_ms`` is both. The alternative splits the same
-targets with the same keys and limits on the same states of the fleet, in four stretches of the day.
+CPU time of one thread is measured. ``tick_ms`` is the allocation of a new target; every tick a fifteenth of the rows is
+assessed again, which is ``refresh_ms``, and ``cycle_ms`` is both. The alternative splits the same targets with the same
+keys and limits on the same states of the fleet, in four stretches of the day.
 """
 
 import sys
@@ -18,7 +18,7 @@ from optimizer.heap import keep_freed_memory
 from optimizer.problem.validation import FloatArray
 from optimizer.tracking.merit_order import warm_up
 from vpp.lab.bench.regulation.city import City, planned_city
-from vpp.lab.bench.regulation.day import DAY_S, TICK_S, Log, Loop
+from vpp.lab.bench.regulation.day import DAY_S, TICK_S, DayRecord, RegulationLoop
 from vpp.lab.bench.regulation.proportional_split import ProportionalSplit
 from vpp.settlement.agc_score import SCORES
 
@@ -28,28 +28,28 @@ _WARM_ROWS, _WARM_TICKS = 400, 20
 
 
 def run_dispatch(*, devices: int, seed: int, as_json: bool) -> int:
-    """Plan a day, follow a signal through it, and print what it took and what came of it."""
+    """Plan a day, follow a signal through it, and print cost and quality."""
     console = Console(stderr=True)
     keep_freed_memory()
     began, cpu = time.perf_counter(), time.process_time()
     console.print("compiling")
     warm_up()
     small = planned_city(_WARM_ROWS, seed=1)
-    warm = Loop(small, seed=1)
-    warm.run(_WARM_TICKS, Alternative(warm, range(2)).seen)
+    warm = RegulationLoop(small, seed=1)
+    warm.run(_WARM_TICKS, PeerComparison(warm, range(2)).observe)
     compile_s = time.process_time() - cpu
     console.print(f"planning {devices} rows")
     city = planned_city(devices, seed=seed)
-    loop = Loop(city, seed=seed)
+    loop = RegulationLoop(city, seed=seed)
     stretches = _TICKS // _STRETCHES
-    alternative = Alternative(
+    peer = PeerComparison(
         loop, {t for s in range(_STRETCHES) for t in range(s * stretches + 1000, s * stretches + 1000 + _STRETCH_TICKS)}
     )
     followed = time.process_time()
-    log = _followed(loop, alternative, console)
+    record = _followed(loop, peer, console)
     body = {
-        **_result(city, log),
-        **alternative.result(),
+        **_result(city, record),
+        **peer.result(),
         "plan_cpu_s": city.plan_cpu_s,
         "plan_gap_ratio": city.gap_ratio,
         "follow_cpu_s": time.process_time() - followed,
@@ -62,28 +62,28 @@ def run_dispatch(*, devices: int, seed: int, as_json: bool) -> int:
     return 0
 
 
-def _followed(loop: Loop, alternative: "Alternative", console: Console) -> Log:
+def _followed(loop: RegulationLoop, peer: "PeerComparison", console: Console) -> DayRecord:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("following", total=_TICKS)
 
-        def seen(tick: int) -> None:
-            alternative.seen(tick)
+        def observe(tick: int) -> None:
+            peer.observe(tick)
             if tick % 100 == 0:
                 progress.update(task, completed=tick)
 
-        return loop.run(_TICKS, seen)
+        return loop.run(_TICKS, observe)
 
 
 @dataclass(slots=True)
-class Alternative:
+class PeerComparison:
     """The alternative beside the loop, in some of its ticks.
 
     Attributes:
-        loop: What is followed.
-        ticks: In which ticks the alternative is asked as well.
+        loop: The loop compared with.
+        ticks: Ticks in which the alternative runs as well.
     """
 
-    loop: Loop
+    loop: RegulationLoop
     ticks: "set[int] | range"
     split: ProportionalSplit = field(init=False)
     cost_ms: list[float] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Alternative:
         city = self.loop.city
         self.split = ProportionalSplit(node=city.devices.node, parent=city.parent)
 
-    def seen(self, tick: int) -> None:
+    def observe(self, tick: int) -> None:
         """Split the tick's target, if it is one of those."""
         if tick not in self.ticks:
             return
@@ -102,16 +102,16 @@ class Alternative:
         target_kw = float(np.nansum(loop.order.power_kw))
         self.split.limit(upper_kw=city.limit_kw, fixed_kw=city.fixed_kw[loop.step_of(now_s)])
         began = time.thread_time_ns()
-        loop.look(np.arange(len(city)), now_s)
+        loop.assess(np.arange(len(city)), now_s)
         changed = self.split.split(loop.offers, target_kw)
         took_ms = (time.thread_time_ns() - began) / 1e6
-        # The first of a stretch starts from nothing.
+        # The first of a stretch has no state to start from.
         if tick - 1 in self.ticks:
             self.cost_ms.append(took_ms)
             self.changed.append(changed)
 
     def result(self) -> dict[str, float]:
-        """Return what it took."""
+        """Return its cost."""
         rows = len(self.loop.city)
         return {
             "alternative_ms_p50": _percentile(self.cost_ms, 50.0),
@@ -120,11 +120,11 @@ class Alternative:
         }
 
 
-def _result(city: City, log: Log) -> dict[str, float]:
-    cost = np.array(log.cost)
-    changed = np.array(log.changed) / len(city)
-    scores = {name: rule.score(log.trace(city)) for name, rule in SCORES.items()}
-    asked = float(np.sqrt(np.mean(np.square(log.asked_kw))))
+def _result(city: City, record: DayRecord) -> dict[str, float]:
+    cost = np.array(record.cost)
+    changed = np.array(record.changed) / len(city)
+    scores = {name: rule.score(record.trace(city)) for name, rule in SCORES.items()}
+    asked = float(np.sqrt(np.mean(np.square(record.asked_kw))))
     body: dict[str, float] = {"devices": len(city)}
     for name, values in (("tick", cost[:, 0]), ("refresh", cost[:, 1]), ("cycle", cost.sum(axis=1))):
         body[f"{name}_ms_p50"] = _percentile(values, 50.0)
@@ -133,17 +133,17 @@ def _result(city: City, log: Log) -> dict[str, float]:
         **body,
         "setpoints_per_tick_ratio": float(changed.mean()),
         "setpoints_per_tick_ratio_p99": _percentile(changed, 99.0),
-        "missed_departures": log.missed,
-        "missed_kwh": log.short_kwh,
-        "cap_violation_kw": max(log.over_kw, 0.0),
+        "missed_departures": record.departures_missed,
+        "missed_kwh": record.shortfall_kwh,
+        "cap_violation_kw": max(record.over_kw, 0.0),
         "pjm_score": scores["pjm"].total,
         **{f"pjm_{name}": value for name, value in scores["pjm"].parts.items()},
         "pjm_worst_hour": float(scores["pjm"].over_time["hour"].min()),
         **{f"k_{name}": score.total for name, score in scores.items() if name != "pjm"},
-        "asked_kw": log.asked_most_kw,
-        "declared_kw_mean": float(np.mean(log.held_kw)),
-        "declared_kw_least": float(np.min(log.held_kw)),
-        "error_ratio_rms": float(np.sqrt(np.mean(np.square(log.apart_kw)))) / asked if asked else 0.0,
+        "asked_kw": record.asked_most_kw,
+        "declared_kw_mean": float(np.mean(record.held_kw)),
+        "declared_kw_least": float(np.min(record.held_kw)),
+        "error_ratio_rms": float(np.sqrt(np.mean(np.square(record.error_kw)))) / asked if asked else 0.0,
     }
 
 

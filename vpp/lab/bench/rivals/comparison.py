@@ -1,4 +1,4 @@
-"""Who solves what how fast: every contender gets the same file, a process of its own and one thread."""
+"""Comparison of solvers: every contender has the same file, a process of its own and one thread."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ GAP_RATIO = 5e-4
 LIMIT_S = 120.0
 _GRACE_S = 60.0
 _ROOT = Path(__file__).parents[4]
-"""Where the packages lie; the rivals' own environment reads their modules from there."""
+"""Folder of the packages, from which the rivals' own environment reads their modules."""
 _ENVIRONMENT = Path(".venv-rivals")
 _MISSING = "not installed: make rivals"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -36,8 +36,8 @@ class Rival:
         run: The module that runs it.
         choice: Its second argument.
         case: ``"all"`` for the whole instance, ``"cars"`` for charge-only cars behind one limit.
-        most: It is not tried with more devices than this: it would take longer than anybody waits.
-        home: Whose Python runs it.
+        most: Greatest number of devices it is tried with; more would take too long.
+        home: The environment that runs it.
     """
 
     name: str
@@ -89,13 +89,13 @@ RIVALS = (
 def compare(
     sizes: Sequence[int], *, seed: int = 0, limit_s: float = LIMIT_S, environment: Path = _ENVIRONMENT
 ) -> list[dict[str, object]]:
-    """Return a row for every rival at every size it can reach, after one of ours on the same instance.
+    """Return a row for every rival at every size it is tried with, after one of ours on the same instance.
 
     Args:
         sizes: Charging points.
         seed: Of the instances.
         limit_s: Seconds each may take.
-        environment: Where ``make rivals`` put the others.
+        environment: Folder of the environment made by ``make rivals``.
 
     Returns:
         Rows with ``rival``, ``case``, ``devices``, ``cpu_s``, ``objective_cny``, ``peak_rss_mb``, ``ratio`` (its CPU
@@ -115,7 +115,7 @@ def compare(
 
 
 def cars_behind_one_limit(arrays: instances.Arrays) -> instances.Arrays:
-    """Return the part of an instance that a scheduler of one site can express."""
+    """Return the part of an instance that a single-site scheduler can express."""
     sums = {name: arrays[name].sum(axis=0, keepdims=True) for name in ("transformer_limit_kw", "base_kw")}
     nobody = {name: values[:0] for name, values in arrays.items() if name.startswith("bat_")}
     return {
@@ -146,7 +146,7 @@ def _raced(
 
 
 def _run(rival: Rival, path: Path, *, limit_s: float, environment: Path) -> dict[str, object]:
-    """Return what a contender reported, or why it did not."""
+    """Return the report of a contender, or the reason why there is none."""
     python = Path(sys.executable) if rival.home == "service" else environment / "bin" / "python"
     if not python.exists():
         return _without(_MISSING)

@@ -1,4 +1,4 @@
-"""What a rival's process prints last: one line that its parent reads. Standard library only."""
+"""Result line of a rival's process, read by its parent. Standard library only."""
 
 import json
 import resource

@@ -9,47 +9,47 @@ from tests.unit.vpp.lab.bench.path.parts import N, sent_batch, write_journal, ye
 from vpp.bootstrap.store import Store
 from vpp.bus.messages.codec import bundled
 from vpp.bus.messages.frames import outcome_frames, receipt, setpoint_frame
-from vpp.lab.bench.path.judgement import Witness, judged
-from vpp.lab.bench.path.kill import STALE_ID, Killed
-from vpp.lab.bench.path.trace import Tap
+from vpp.lab.bench.path.judgement import Observation, judged
+from vpp.lab.bench.path.kill import STALE_ID, GatewayLoss
+from vpp.lab.bench.path.trace import BusTap
 
 ACCEPTED_S = 90.0
 
 
-def _tap() -> Tap:
-    tap = Tap()
-    tap.instruction(setpoint_frame(sent_batch([1, 2, 3], [0, 1, 2]), sequence=1), 100.2, reply="_INBOX.a.1")
+def _tap() -> BusTap:
+    tap = BusTap()
+    tap.command(setpoint_frame(sent_batch([1, 2, 3], [0, 1, 2]), sequence=1), 100.2, reply="_INBOX.a.1")
     tap.receipt("_INBOX.b.1", receipt(1, 100.21))  # somebody else's
-    tap.instruction(setpoint_frame(sent_batch([1, 2, 3], [0, 1, 2]), sequence=1), 101.2, reply="_INBOX.a.2")
+    tap.command(setpoint_frame(sent_batch([1, 2, 3], [0, 1, 2]), sequence=1), 101.2, reply="_INBOX.a.2")
     tap.receipt("_INBOX.a.1", receipt(1, 100.3))
     tap.receipt("_INBOX.a.2", receipt(1, 101.3))
     tap.report(bundled(list(outcome_frames(yes([1, 2], [0, 1], at_s=101.0)))), 101.1)
     return tap
 
 
-def _witness(*, ids: list[int], holds: list[int], killed: Killed | None = None) -> Witness:
-    heard = {
+def _witness(*, ids: list[int], holds: list[int], killed: GatewayLoss | None = None) -> Observation:
+    received = {
         "ids": np.array(ids, dtype=np.int64),
         "at_s": np.full(len(ids), 100.5),
         "holds": np.array(holds, dtype=np.int64),
     }
-    return Witness(
+    return Observation(
         figures={"failures": 0},
         tap=_tap(),
-        heard=[heard],
+        received=[received],
         accepted_s=ACCEPTED_S,
         stopped_s=400.0,
-        looked_s=401.0,
+        asked_s=401.0,
         killed=killed,
     )
 
 
-def _judged(tmp_path: Path, witness: Witness) -> dict[str, object]:
+def _judged(tmp_path: Path, observation: Observation) -> dict[str, object]:
     url = f"sqlite:///{tmp_path}/vpp.sqlite3"
     store = Store.open(url)
     write_journal(store)
     store.close()
-    return judged(witness, url, N)
+    return judged(observation, url, N)
 
 
 def test_every_leg_of_an_instruction_is_told_by_those_who_saw_it(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_what_was_told_before_the_acceptance_is_counted_apart(tmp_path: Path) ->
 def test_an_acknowledged_command_a_station_does_not_hold_is_lost_and_one_heard_twice_is_counted(
     tmp_path: Path,
 ) -> None:
-    killed = Killed(at_s=200.0, stations=2, booted_s=1.0, seen_s=6.0)
+    killed = GatewayLoss(at_s=200.0, stations=2, booted_s=1.0, seen_s=6.0)
     figures = _judged(tmp_path, _witness(ids=[1, 2, 2, STALE_ID], holds=[1, 0, 0, 0], killed=killed))
     assert (figures["acknowledged_lost"], figures["applied_twice"], figures["stale_applied"]) == (1, 1, 1)
     assert (figures["killed_stations"], figures["back_seen_s"]) == (2, 6.0)

@@ -11,7 +11,7 @@ from vpp.bus.messages.frames import outcome_frames
 from vpp.domain.setpoint import OutcomeStatus, Reason
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.lab.bench.path.kill import STALE_ID
-from vpp.lab.bench.path.trace import Tap, Trace, first_of, quantiles, repeated
+from vpp.lab.bench.path.trace import BusTap, Trace, first_of, quantiles, repeated
 
 
 def test_what_a_row_holds_by_the_journal_is_open_where_its_last_command_has_no_yes(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_what_a_row_holds_by_the_journal_is_open_where_its_last_command_has_no_y
 
 
 def test_a_tap_knows_who_is_there_and_who_refused_a_deposed_leader() -> None:
-    tap = Tap()
+    tap = BusTap()
     beat: dict[str, list[object]] = {
         "gateway": ["g1"],
         "incarnation": [7],

@@ -2,14 +2,14 @@
 
 import os
 
-from vpp.lab.bench.path.usage import Meter, children_of, used
+from vpp.lab.bench.path.usage import UsageMeter, children_of, used
 
 
 def test_what_a_process_used_is_kept_after_its_end() -> None:
-    meter, own = Meter(), os.getpid()
+    meter, own = UsageMeter(), os.getpid()
     meter.watch("ours", [own])
     meter.watch("gone", [2**22 + 1])
-    meter.look()
+    meter.sample()
     assert meter.cpu_s()["ours"] > 0.0
     assert meter.rss_mb()["ours"] > 1.0
     assert "gone" not in meter.cpu_s()
