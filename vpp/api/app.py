@@ -1,4 +1,4 @@
-"""The HTTP application: routes under ``/api/v1``, probes and metrics beside it, every error a problem document."""
+"""HTTP application: routes under ``/api/v1``, probes and metrics beside it, every error a problem document."""
 
 from typing import Any
 

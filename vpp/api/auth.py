@@ -1,4 +1,4 @@
-"""Who may call, and in whose name."""
+"""Bearer token of callers, and the actor in whose name they act."""
 
 import hmac
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An end to every wait: half-sent requests, readers that do not read, and far too many connections of both kinds."""
+"""Limits of HTTP connections: half-sent requests, readers that do not read, too many connections."""
 
 import asyncio
 from collections import Counter

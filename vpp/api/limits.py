@@ -1,4 +1,4 @@
-"""How long a body may be and take: refused by its announced length, as soon as it grows too long, or when it stalls."""
+"""Limits of request bodies: refused by announced length, as soon as they grow too long, or when they stall."""
 
 import asyncio
 from collections.abc import Mapping

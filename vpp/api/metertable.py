@@ -1,4 +1,4 @@
-"""Wide tables of metered 15-minute means as CSV: each bad record is named, memory grows with what was sent."""
+"""Wide tables of metered 15-minute means as CSV: every bad record named, memory in proportion to the body."""
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): what is wrong, in which field, and what would have been accepted."""
+"""Errors as problem details (RFC 9457): the fault, the field, and the values it accepts."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Bulk registration: every record checked, every fault named by row, and all of it taken or nothing."""
+"""Bulk registration: every record checked, every fault named by row, all or nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

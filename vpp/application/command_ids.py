@@ -1,4 +1,4 @@
-"""Command ids, reserved ahead in blocks, so that no cycle waits for a database and an outage of it is outlived."""
+"""Command ids, reserved ahead in blocks: no cycle waits for the database, and an outage of it is survived."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,16 +9,16 @@ from vpp.ports import Sequences
 
 _BLOCK = 8192
 _CYCLES = 16
-"""Of the largest batch so far a block holds as many."""
+"""Cycles a block lasts for at the largest batch so far."""
 _MOST = 2**20
-"""Ids of the longest block: what is left of two at a crash is never used, and there are 2**31."""
+"""Ids of the longest block: the rest of two blocks is lost at a crash, and there are 2**31."""
 
 
 class CommandIds:
-    """Gives out rising ids; what is left of the blocks at a crash is never used.
+    """Gives out rising ids; the rest of its blocks is lost at a crash.
 
-    While one block is given out the next is reserved already, behind the caller's back; the first is reserved at once,
-    for an outage may begin before the first command.
+    While one block is used the next is reserved in a thread; the first is reserved at once, for an outage may begin
+    before the first command.
 
     Raises:
         StorageError: The database takes nothing now.
@@ -38,7 +38,7 @@ class CommandIds:
         """Return ``count`` ids above every earlier one, shape ``(count,)``.
 
         Raises:
-            StorageError: Both blocks are used up, and the database takes nothing now.
+            StorageError: Both blocks are used up while the database takes nothing.
         """
         self._largest = max(self._largest, count)
         if self._next + count > self._end:
@@ -49,7 +49,7 @@ class CommandIds:
         return ids
 
     def _advance(self, count: int) -> None:
-        """Go on to a block that holds ``count``: the spare one, or one that is reserved now."""
+        """Go on to a block that holds ``count`` ids: the spare one, or one reserved now."""
         spare, self._spare = self._spare, None
         size = self._spare_size
         if spare is None or size < count or (spare.done() and spare.exception() is not None):
@@ -59,7 +59,7 @@ class CommandIds:
         self._end = self._next + size
 
     def _reserve_ahead(self) -> None:
-        """Have the next block reserved; an attempt that failed is repeated with the next ids taken."""
+        """Reserve the next block; a failed attempt is repeated when the next ids are taken."""
         if self._spare is not None and not (self._spare.done() and self._spare.exception() is not None):
             return
         self._spare_size = self._size(self._largest)

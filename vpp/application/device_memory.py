@@ -1,7 +1,7 @@
-"""What stood in devices before our first write, in the journal: durable before the write, recalled after a crash.
+"""Owners' values of devices in the journal: durable before the first write to a device, recalled after a crash.
 
 While storage fails, control goes on from memory as everywhere else (`vpp.application.loops.durability`): the journal
-keeps the entry in its place and writes it when storage works again.
+keeps the entry in its place and writes it once storage works again.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from vpp.domain.journal import JournalEntry
 from vpp.ports import Clock, Journal
 
 FOUND = "device.found"
-"""Kind of the entries: values by name for some rows; no values for a row whose registers are its owner's again."""
+"""Kind of the entries: values by name for some rows; none for a row whose values were restored."""
 _PATIENCE_WALL_S = 5.0
-"""How long a device's first write waits for its entry."""
+"""Longest time a device's first write waits for its entry."""
 
 
 class JournalledMemory:
-    """A `vpp.ports.DeviceMemory` in the journal; what comes together becomes one entry.
+    """A `vpp.ports.DeviceMemory` in the journal; values of one turn of the event loop become one entry.
 
     Args:
         journal: Where entries go.
@@ -34,7 +34,7 @@ class JournalledMemory:
         self._writing: asyncio.Task[None] | None = None
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
-        """Take what earlier lives found, in the order of the journal."""
+        """Take the values found by earlier runs, in the order of the journal."""
         for entry in entries:
             if entry.kind == FOUND:
                 body: Any = entry.body
@@ -50,14 +50,14 @@ class JournalledMemory:
         await asyncio.wait((writing,), timeout=_PATIENCE_WALL_S)
         error = writing.exception() if writing.done() else None
         if error is not None and not isinstance(error, StorageError):
-            raise RetryError(f"what was found in a device could not be recorded: {error}") from error
+            raise RetryError(f"a device's values could not be recorded: {error}") from error
 
     async def recall(self, row: int) -> Mapping[str, float]:
         """See ``DeviceMemory``."""
         return self._values.get(row, {})
 
     async def _write(self) -> None:
-        """Record what has gathered; what comes in this turn of the loop joins."""
+        """Record the values gathered in this turn of the event loop."""
         await asyncio.sleep(0)
         batch, self._waiting, self._writing = self._waiting, {}, None
         body = {"rows": list(batch), "values": list(batch.values())}

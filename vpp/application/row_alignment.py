@@ -1,6 +1,6 @@
-"""Pictures of different age side by side: the fleet may have grown between a forecast, a snapshot and a meter reading.
+"""Arrays of different age aligned by rows: the fleet may grow between a forecast, a snapshot and a meter reading.
 
-Rows are only ever added, so whatever is older covers the first rows of whatever is newer.
+Rows are only ever added, so an older array covers the first rows of a newer one.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from vpp.planning.forecast.load_forecast import Forecast
 from vpp.ports import IntervalMeter
 
 _UNKNOWN_SPREAD_RATIO = 0.3
-"""Relative spread of a row that was never forecast, as the forecast has it for rows without history."""
+"""Relative spread of a row without a forecast, the same as of rows without history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class FittedMeter:
 
 
 def fitted_rows(values: FloatArray, count: int) -> FloatArray:
-    """Return the first ``count`` rows of ``values``, those that are not there as NaN; the other axes stay."""
+    """Return the first ``count`` rows of ``values``, missing ones as NaN; other axes unchanged."""
     if len(values) == count:
         return values
     missing = np.full((max(0, count - len(values)), *values.shape[1:]), np.nan)
@@ -40,14 +40,14 @@ def fitted_rows(values: FloatArray, count: int) -> FloatArray:
 
 
 def fitted_flags(flags: BoolArray, count: int) -> BoolArray:
-    """Return the first ``count`` flags, those that are not there as false."""
+    """Return the first ``count`` flags, missing ones as false."""
     return np.concatenate((flags[:count], np.zeros(max(0, count - len(flags)), dtype=np.bool_)))
 
 
 def fitted_forecast(outlook: Forecast, state: FleetState) -> Forecast:
-    """Return the forecast with one row a resource of ``state``.
+    """Return the forecast with one row for each resource of ``state``.
 
-    Rows that joined since are expected to go on as they are, storage to rest.
+    Rows that joined since are forecast at their present power, storage at rest.
     """
     known, count = len(outlook.expected_kw), len(state)
     if known == count:

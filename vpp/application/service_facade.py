@@ -1,4 +1,4 @@
-"""Whole service behind one face for its edges: the sum of small parts, nothing of its own (`vpp.ports.Plant`)."""
+"""Facade of the whole service for its edges: the sum of its parts, with no logic of its own (`vpp.ports.Plant`)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass

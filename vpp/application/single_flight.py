@@ -1,4 +1,4 @@
-"""Work that is done once however many ask for it: who comes while it is under way waits for the same answer."""
+"""Single flight: work done once for all concurrent callers of the same name."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,9 +8,9 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Answer]):
-    """Answers that are being worked on, by name.
+    """Tasks under way, by name.
 
-    A caller that is cancelled leaves the work to the others: it goes on, and its answer is there for whoever asks next.
+    Work goes on when a caller is cancelled: its result is there for the others, and for the next caller.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class SingleFlight(Generic[Answer]):
         return name in self._tasks
 
     async def answer(self, name: str, work: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
-        """Return the answer of the work under way, which is begun where there is none; raises what it raises."""
+        """Return the result of the work under way, begun here where there is none; raises what it raises."""
         task = self._tasks.get(name)
         if task is None:
             task = self._tasks[name] = asyncio.create_task(work(), name=f"answer {name}")
@@ -30,4 +30,4 @@ class SingleFlight(Generic[Answer]):
     def _forget(self, name: str, ended: asyncio.Task[Answer]) -> None:
         del self._tasks[name]
         if not ended.cancelled():
-            ended.exception()  # read here too, for nobody may wait any more
+            ended.exception()  # retrieved here too: there may be no caller left

@@ -1,1 +1,1 @@
-"""The composition root: the only place that names concrete adapters and, with the CLI, reads settings."""
+"""Composition root: the only place that names concrete adapters and, with the CLI, reads settings."""

@@ -1,4 +1,4 @@
-"""The clock a process is given by its settings, kept for as long as the process runs."""
+"""Clock of a process by its settings, for as long as the process runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""``vpp gateway`` composed: the device links of a shard of the fleet behind the bus."""
+"""Process of ``vpp gateway``: the device links of a shard of the fleet behind the bus."""
 
 import asyncio
 import gc

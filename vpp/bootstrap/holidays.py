@@ -1,4 +1,4 @@
-"""A site's own days off, from a file: a year that is announced before the program is updated, or a correction."""
+"""Calendar of a site from a file: years announced after the release, or corrections."""
 
 import tomllib
 from datetime import date, datetime

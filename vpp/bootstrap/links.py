@@ -1,4 +1,4 @@
-"""Which device links a process runs: the protocols themselves, or gateways behind the bus."""
+"""Device links of a process: the protocols themselves, or gateways behind the bus."""
 
 import ssl
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the journal is good for: verifying its chain, and deciding every recorded cycle again."""
+"""Audit and replay of the journal: its chain verified, every recorded cycle decided again."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""How a process runs: one event loop, ended cleanly by Ctrl-C or SIGTERM."""
+"""Process runner: one event loop, ended cleanly by Ctrl-C or SIGTERM."""
 
 import asyncio
 import signal

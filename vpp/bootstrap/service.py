@@ -1,4 +1,4 @@
-"""Service composed from core, loops, requests, watch and facade, and its life from start to stop."""
+"""Service composed from its parts, and its life cycle."""
 
 import asyncio
 import contextlib

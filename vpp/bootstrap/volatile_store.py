@@ -1,4 +1,4 @@
-"""What a service remembers, kept in this process only: for runs that nobody resumes.
+"""Volatile store: a service's memory that ends with the process, for runs that nobody resumes.
 
 A simulated city day makes and forgets gigabytes; a database would cost more than everything it records. What the
 service does with its ports is the same: the SQL store (`vpp.bootstrap.store.Store`) and this one are exchangeable.

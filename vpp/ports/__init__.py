@@ -1,4 +1,4 @@
-"""The outside world as the service sees it: one small protocol for each thing it leans on."""
+"""Ports: the outside world as the service sees it, one small protocol for each thing it leans on."""
 
 from vpp.ports.bus import Bus, BusHandler, BusSubscription
 from vpp.ports.clock import Clock, YieldingClock, owing

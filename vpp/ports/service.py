@@ -1,4 +1,4 @@
-"""The service as its edges see it, one protocol a concern; `Plant` is their sum."""
+"""Service as its edges see it, one protocol a concern; `Plant` is their sum."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime

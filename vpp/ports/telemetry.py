@@ -1,4 +1,4 @@
-"""Samples: the log of every cycle, and the history for those who ask."""
+"""Telemetry storage: the log of every cycle's samples, and their history."""
 
 from collections.abc import Iterator
 from typing import Protocol

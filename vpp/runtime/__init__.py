@@ -1,1 +1,1 @@
-"""What keeps the service alive: clocks, supervisor, metrics, the loops."""
+"""Runtime of the service: clocks, supervisor, metrics, logs."""

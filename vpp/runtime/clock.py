@@ -1,4 +1,4 @@
-"""The only place that reads the machine's clock.
+"""Clocks: the only place that reads the machine's clock.
 
 Clocks behind one port (`vpp.ports.Clock`): the wall's own time, a wall that runs faster, and virtual time that moves
 only by ``advance``. `vpp.runtime.pace` has a fourth, which several processes share and which waits for the slowest.

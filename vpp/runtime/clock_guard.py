@@ -1,4 +1,4 @@
-"""Guard of the service's clock against a wall that is set while it runs."""
+"""Guard of the service's clock against steps of the machine's clock."""
 
 import asyncio
 from collections.abc import Callable

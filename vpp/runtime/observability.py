@@ -1,4 +1,4 @@
-"""What operators see of the service from outside: Prometheus metrics with bounded labels, and structured logs.
+"""Prometheus metrics with bounded labels, and structured logs.
 
 Whatever exists once a device is counted in arrays: a cycle over a city fills a histogram with one ``numpy`` call, and
 no metric has a device's name in a label.

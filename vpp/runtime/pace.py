@@ -1,4 +1,4 @@
-"""A clock that several processes share and that waits for the slowest of them.
+"""Paced clock: shared by several processes, waiting for the slowest of them.
 
 A simulation that runs fifty times as fast as life is honest only while every process keeps up: a machine with other
 work would otherwise let minutes pass between a command and its answer. Each process says how far its event loop has

@@ -1,4 +1,4 @@
-"""Keeps loops running: one that fails is told of and started again, later each time, unless its error says stop."""
+"""Supervision of loops: a loop that fails is restarted, later each time, unless its error says stop."""
 
 import asyncio
 import math

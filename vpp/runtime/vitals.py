@@ -1,4 +1,4 @@
-"""Whether the service itself is well, and what it does not believe.
+"""Health of the service, and counts of refused and repaired values, as metrics.
 
 Ages are reckoned when somebody scrapes, in wall seconds, so that they go on rising when what they watch has stopped.
 """

@@ -1,1 +1,1 @@
-"""The routes, one module a subject."""
+"""Routes, one module a subject."""

@@ -1,4 +1,4 @@
-"""What operators of the service itself ask: is it alive, is it ready, what does it count."""
+"""Liveness, readiness, metrics, command ledger and refused devices, for those who run the service."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder

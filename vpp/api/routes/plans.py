@@ -1,4 +1,4 @@
-"""What could be moved, and what is planned."""
+"""Declared capability, and the plan in force."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Operators connect their sites: single records, lists or tables, all or nothing."""
+"""Registration of areas, operators, transformers, sites and devices: records, lists or tables, all or nothing."""
 
 import asyncio
 from typing import Any

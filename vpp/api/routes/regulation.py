@@ -1,4 +1,4 @@
-"""The regulation signal: a value every few seconds, a whole file for tests, and how well it is followed."""
+"""Regulation signals: one value at a time or a table for tests, and how well they are followed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A dispatcher asks, accepts, stops, and is told what was delivered."""
+"""Requests of dispatchers: submitted, accepted, revised, ended; their delivery."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

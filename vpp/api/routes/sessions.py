@@ -1,4 +1,4 @@
-"""Cars that are plugged in and what their drivers were promised."""
+"""Plugged-in cars, and their drivers' wishes."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""Samples as they were kept: one device's, or the city's power by minute."""
+"""Stored samples of one device, and the power of an area by minute."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,1 +1,1 @@
-"""What travels over HTTP: units in names, instants with an offset, ``null`` for unknown."""
+"""Bodies of the HTTP API: units in names, instants with an offset, ``null`` for unknown."""

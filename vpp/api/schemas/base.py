@@ -1,4 +1,4 @@
-"""What all schemas share: strictness, instants, numbers that may be unknown, pages, problem details."""
+"""Common ground of all schemas: strictness, instants, numbers that may be unknown, pages, problem details."""
 
 import math
 import re

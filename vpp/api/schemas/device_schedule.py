@@ -1,4 +1,4 @@
-"""The schedule that a device says it holds."""
+"""Schedule that a device says it holds."""
 
 from datetime import datetime
 from typing import Self

@@ -1,4 +1,4 @@
-"""Devices that were not let in."""
+"""Devices whose connection was refused."""
 
 from datetime import datetime
 from typing import Self

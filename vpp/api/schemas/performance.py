@@ -1,4 +1,4 @@
-"""What was delivered, measured against what would have been."""
+"""Measured delivery against the baseline."""
 
 from datetime import datetime
 from typing import Self

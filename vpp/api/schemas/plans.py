@@ -1,4 +1,4 @@
-"""What could be moved and what is planned, in 96 points a day."""
+"""Capability and schedule, 96 points a day."""
 
 import datetime as dt
 from collections.abc import Iterator

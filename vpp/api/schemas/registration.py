@@ -1,4 +1,4 @@
-"""What operators send to connect their sites: one record a thing."""
+"""Master data as operators send it: one record a thing."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The grid's signal as it comes in, and how it is followed."""
+"""Regulation signals, and how well they are followed."""
 
 from datetime import datetime
 from typing import Annotated, Self

@@ -1,4 +1,4 @@
-"""A dispatcher's request, our quote, and everything that happened since."""
+"""Requests, quotes, revisions, and the history of each request."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Charging sessions and what their drivers were promised."""
+"""Charging sessions with their drivers' wishes."""
 
 from datetime import datetime
 from typing import Self

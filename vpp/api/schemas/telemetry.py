@@ -1,4 +1,4 @@
-"""What the telemetry store tells: samples of one device, power of an area by minute."""
+"""Stored telemetry: samples of one device, power of an area by minute."""
 
 from datetime import datetime
 

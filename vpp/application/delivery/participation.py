@@ -1,4 +1,4 @@
-"""Who is counted on for a request: one answer for its quote and its acceptance, and the names of those left out."""
+"""Eligibility of rows for a request: the same for its quote and its acceptance, with the reasons of those excluded."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participation:
-    """Reads plan, meters and commands into `vpp.state.eligibility`."""
+    """Judges rows by plan, meters and commands (`vpp.state.eligibility`)."""
 
     engine: DispatchEngine
     meters: IntervalMeter
@@ -39,15 +39,15 @@ class Participation:
     ) -> CodeArray:
         """Return the ``Standing`` of every row for a request as it would be accepted now, shape ``(n_resources,)``.
 
-        Rows of every class and area are judged: who has no part is left out by `part_rows`.
+        Rows of every class and area are judged; those without a part are left out by `part_rows`.
 
         Args:
-            draft: What is asked; its baseline method says what is needed of meters.
+            draft: The request; its baseline method says what is needed of meters.
             times: When its phases would begin.
-            state: The picture.
+            state: The snapshot.
             schedule: The plan in force.
-            late: It was accepted long before this picture, in which devices may still be on their way back: links and
-                fresh meters are not asked for.
+            late: Acceptance was long before this snapshot, in which devices may not be back yet: links and fresh
+                meters are not required.
         """
         due_s = max(times.ramp_s, state.at_s)
         count = len(state)
@@ -74,7 +74,7 @@ def eligible(found: CodeArray) -> BoolArray:
 
 
 def enlisted(baseline: Baseline, draft: RequestDraft, index: FleetIndex, found: CodeArray) -> Baseline:
-    """Return a baseline of the rows that are eligible, with the others of its part named and counted by reason."""
+    """Return a baseline with the rows of its part that are not eligible named, and counted by reason."""
     part = part_rows(draft, index)
     without = np.array([index.row_of[identity] for identity in baseline.excluded_ids], dtype=np.int64)
     codes = found.copy()

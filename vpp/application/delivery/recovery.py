@@ -1,4 +1,4 @@
-"""What the desk knew before a restart, from the journal: what was issued, and the minutes of every request."""
+"""Measurements recovered from the journal: those issued before a restart, and the minutes of every request."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -23,12 +23,12 @@ _MAX_GAP_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A measurement that was issued.
+    """An issued measurement.
 
     Attributes:
         at_s: Epoch seconds of its issue.
         delivered_mean_kw: Mean delivered power over the hold, NaN where it was not metered.
-        spread_kw: What each other baseline method would have found; the plan it needs is gone after a restart.
+        spread_kw: Delivered power by each other baseline method; the plan it needs is gone after a restart.
     """
 
     at_s: float
@@ -77,7 +77,7 @@ def cycles_of(entries: Iterable[JournalEntry]) -> dict[str, FloatArray]:
 
 
 def resumed(grid: TimeGrid, rows: int, cycles: FloatArray, direction: Direction) -> TrackedIntervals:
-    """Return what a tracker knew of ``cycles``: their minutes; the interval means are in the store, not here."""
+    """Return a tracker's state after ``cycles``: their minutes only, for interval means are in the store."""
     return TrackedIntervals(
         grid=grid,
         mean_kw=np.zeros((rows, grid.count)),

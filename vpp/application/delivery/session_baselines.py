@@ -1,4 +1,4 @@
-"""What charging sessions would have taken, by quarters of an hour: the baseline of chargers (docs/adr/0002)."""
+"""Session baselines by quarters of an hour: power that charging sessions would have taken (docs/adr/0002)."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ SESSIONS = "baseline.sessions"
 
 
 class SessionBaselines:
-    """Averages the sessions' counterfactual, and makes it durable while a request is measured by it."""
+    """Averages the sessions' counterfactual power, and journals it while a request is measured by it."""
 
     def __init__(self, journal: Journal, start_s: float) -> None:
         self._journal = journal
@@ -28,7 +28,7 @@ class SessionBaselines:
         self._kept_kw[start_s] = mean_kw
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
-        """Take what sessions would take in a cycle."""
+        """Take the sessions' counterfactual power of a cycle."""
         if len(result.session_kw) > self._rows:
             self._means.resize(len(result.session_kw))
             self._rows = len(result.session_kw)

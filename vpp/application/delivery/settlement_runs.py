@@ -1,4 +1,4 @@
-"""Settlements, each a guarded step of its own: one that fails is named and tried again, and delays no other."""
+"""Settlement attempts, one by one: a failure keeps its cause, is tried again, and delays no other request."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _log = structlog.get_logger(__name__)
 FAILED = "settlement.failed"
 ALARM = "alarm"
 _AGAIN_S = float(STEP_S)
-"""Meters that are late come by the quarter of an hour; trying more often would find nothing new."""
+"""Period of attempts: late meters arrive by the quarter of an hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Unsettled:
     """A request that is over and could not be settled.
 
     Attributes:
-        cause: What stood in the way, in words.
+        cause: In words.
         since_s: Epoch seconds of the first attempt that failed.
         tried_s: Epoch seconds of the last.
     """
@@ -38,7 +38,7 @@ class Unsettled:
 
 
 class SettlementRuns:
-    """Makes settlements one by one and remembers those that failed, with their cause."""
+    """Attempts settlements one by one and keeps those that failed, with their cause."""
 
     def __init__(self, journal: Journal, news: News) -> None:
         self._journal = journal

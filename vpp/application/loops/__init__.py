@@ -1,1 +1,1 @@
-"""The fast and the slow control loop, and what stands between them and the devices."""
+"""Fast and slow control loop, and the device plane below them."""

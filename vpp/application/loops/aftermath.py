@@ -1,4 +1,4 @@
-"""What follows from a cycle and influences none: each step by itself, so that a fault in one stops no other."""
+"""Steps after a cycle that influence no cycle, isolated from one another: a fault in one stops no other."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,17 +10,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Aftermath:
-    """Does the steps that follow a cycle; a fault is logged once, not in every cycle in which it comes again."""
+    """Runs the steps after a cycle; a fault is logged once, not in every cycle in which it recurs."""
 
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
 
     def follow(self, steps: Mapping[str, Callable[[], object]]) -> None:
-        """Do the steps in their order, whatever becomes of each."""
+        """Run the steps in their order, each whatever became of the others."""
         for name, step in steps.items():
-            self._tell(name, fault_in(step))
+            self._report(name, fault_in(step))
 
-    def _tell(self, name: str, fault: Exception | None) -> None:
+    def _report(self, name: str, fault: Exception | None) -> None:
         before, now = self._faults.pop(name, ""), "" if fault is None else repr(fault)
         if now:
             self._faults[name] = now

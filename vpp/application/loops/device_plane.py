@@ -1,4 +1,4 @@
-"""The device plane as the loops see it: all links behind one sink and one way out."""
+"""Device plane: all device links behind one sink and one way out."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +24,13 @@ _log = structlog.get_logger(__name__)
 _PROMISE = "promise"
 _NAMES = np.array([adapter.value for adapter in ADAPTERS])
 STANDING_STILL_WALL_S = 10.0
-"""Age from which on a poller is believed to stand still: it turns every second, and a gateway tells every two."""
+"""Age from which on a poller counts as stalled: it turns every second, and a gateway reports every two."""
 _KEPT_BATCHES = 4096
-"""Of how many batches the time of sending is remembered: hours, where an outcome takes minutes at the most."""
+"""Batches whose time of sending is kept: hours of them, where an outcome takes minutes at most."""
 
 
 class SentTimes:
-    """When each command was sent. Ids only rise, so one entry a batch tells it for all of its commands."""
+    """Times of sending by command id. Ids only rise, so one entry a batch stands for all of its commands."""
 
     def __init__(self) -> None:
         self._first: IdArray = np.zeros(0, dtype=np.int64)
@@ -38,14 +38,14 @@ class SentTimes:
         self._at_s: FloatArray = np.zeros(0)
 
     def note(self, ids: IdArray, at_s: float) -> None:
-        """Remember the commands of one batch, ids rising, shape ``(n,)``."""
+        """Record the commands of one batch, ids rising, shape ``(n,)``."""
         if len(ids):
             self._first = np.append(self._first[1 - _KEPT_BATCHES :], ids[0])
             self._last = np.append(self._last[1 - _KEPT_BATCHES :], ids[-1])
             self._at_s = np.append(self._at_s[1 - _KEPT_BATCHES :], at_s)
 
     def of(self, ids: IdArray) -> FloatArray:
-        """Return epoch seconds at which each was sent, NaN where it is not known any more, shape ``(n,)``."""
+        """Return epoch seconds at which each was sent, NaN where no longer known, shape ``(n,)``."""
         if not len(self._at_s):
             return np.full(len(ids), np.nan)
         batch = np.minimum(np.searchsorted(self._last, ids), len(self._last) - 1)
@@ -54,7 +54,7 @@ class SentTimes:
 
 
 class DevicePlane:
-    """Every device link; hears them all (`vpp.ports.LinkSink`) and sends each its share of a batch.
+    """Sink of every device link (`vpp.ports.LinkSink`); sends each link its share of a batch.
 
     Outcomes wait until the cycle takes them, so that a cycle's inputs are fixed when it begins.
     """
@@ -71,12 +71,12 @@ class DevicePlane:
         self._adapter_code: CodeArray = np.zeros(0, dtype=np.uint8)
 
     def check(self, index: FleetIndex) -> None:
-        """Let every link look at its addresses; raises InputError for the first that cannot be served."""
+        """Have every link check its addresses; raises InputError for the first that cannot be served."""
         for link in self._links.values():
             link.check(index)
 
     def assign(self, index: FleetIndex) -> None:
-        """Tell every link which rows it serves."""
+        """Assign every link the rows it serves."""
         self._adapter_code = index.adapter_code
         for link in self._links.values():
             link.assign(index)
@@ -92,7 +92,7 @@ class DevicePlane:
             await link.close()
 
     def send(self, batch: SetpointBatch) -> None:
-        """Hand each link its share; rows that no link serves come back as unreachable at once."""
+        """Send each link its share; rows that no link serves come back as unreachable at once."""
         self._sent.note(batch.ids, self._clock.now_s())
         codes = self._adapter_code[batch.rows]
         for code in np.unique(codes):
@@ -110,11 +110,11 @@ class DevicePlane:
         return _NAMES[self._adapter_code[rows]]
 
     def sent_at_s(self, ids: IdArray) -> FloatArray:
-        """Return when each command was handed to its link, NaN where that is not known any more, shape ``(n,)``."""
+        """Return when each command was handed to its link, NaN where no longer known, shape ``(n,)``."""
         return self._sent.of(ids)
 
     def card(self, row: int) -> Mapping[str, object]:
-        """Return what the device in ``row`` told of itself; empty where its link is not run here."""
+        """Return what the device in ``row`` reported of itself; empty where its link is not run here."""
         link = self._links.get(ADAPTERS[self._adapter_code[row]].value)
         return {} if link is None else link.card(row)
 
@@ -127,9 +127,9 @@ class DevicePlane:
         return await link.device_schedule(row, duration_s)
 
     def take_outcomes(self) -> list[OutcomeBatch]:
-        """Return and forget the outcomes heard since the last call."""
-        heard, self._outcomes = self._outcomes, []
-        return heard
+        """Return the outcomes received since the last call."""
+        received, self._outcomes = self._outcomes, []
+        return received
 
     def telemetry(self, batch: TelemetryBatch) -> None:
         """Take measurements."""
@@ -140,7 +140,7 @@ class DevicePlane:
         self._outcomes.append(batch)
 
     def session(self, event: SessionEvent) -> None:
-        """Take news of a car; a promise that cannot be meant is counted, its session is then never held back."""
+        """Take a session event; an implausible promise is refused and counted, and its session is then never shed."""
         try:
             self._ingest.session(sound(event, self._clock.now_s()))
         except InputError as error:
@@ -160,13 +160,13 @@ class DevicePlane:
         self.refused_connections.take(refused)
 
     def pollers(self) -> Mapping[str, Callable[[], float]]:
-        """Return what tells the wall seconds since a link's poller last turned, by adapter, for those that have one."""
+        """Return by adapter a function for the wall seconds since its poller last turned, for links that have one."""
         return {name: link.age_wall_s for name, link in self._links.items() if isinstance(link, LiveLink)}
 
     def deposed(self) -> bool:
-        """Tell whether a later leader has been heard of, so that nothing reaches the devices from here any more."""
+        """Return whether a later leader is known, so that this service no longer reaches any device."""
         return any(link.deposed for link in self._links.values() if isinstance(link, FencedLink))
 
     def all_turn(self) -> bool:
-        """Tell whether no poller stands still; one that is not started, or not heard of yet, does not."""
+        """Return whether no poller is stalled; one that is not started or not reported yet is not."""
         return not any(age_wall_s() > STANDING_STILL_WALL_S for age_wall_s in self.pollers().values())

@@ -1,9 +1,8 @@
-"""What has been decided is durable before it is done; while storage fails, control goes on from memory.
+"""Durability before action: decisions are stored before they are sent; control outlives an outage of storage.
 
-Every store keeps what it cannot write, in order. A cycle waits for its record to be written, but only for so long:
-where a write fails or does not end, the record stays in memory, commands leave all the same, and nothing is waited for
-until storage works again. Durability is reduced in that time: a crash loses what is in memory. So it is said aloud, and
-nothing new is promised to anybody.
+Every store keeps in order what it cannot write. A cycle waits for its record to be written for a limited time: where
+a write fails or does not end, the record stays in memory, commands are sent all the same, and no cycle waits until
+storage works again. A crash in that time loses what is in memory: an alarm says so, and no new commitment is accepted.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from vpp.domain.errors import SpoolFullError, StorageError
 
 _log = structlog.get_logger(__name__)
 _LATE = 2
-"""Times in a row that a write must not have ended in time to count as failing: once, a machine may be busy."""
+"""Late writes in a row that count as failing storage; a single one may be a busy machine."""
 
 
 class Spool(Protocol):
@@ -51,17 +50,17 @@ class JournalSpool(Spool, Protocol):
 
 
 class Durability:
-    """Writes what the loops record, and knows whether that works.
+    """Writes what the loops record, and tracks whether storage works.
 
     Args:
-        samples: Written first: a decision is never kept without what it was made of.
+        samples: Written first: a decision is never stored without its inputs.
         meters: Metered intervals.
         journal: Decisions.
-        patience_wall_s: How long a cycle waits for its record.
+        patience_wall_s: Longest time a cycle waits for its record.
         most_bytes: Size of decisions in memory above which the service stops.
 
     Attributes:
-        reason: Why storage fails, empty while it works.
+        reason: Cause of failing storage, empty while it works.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Durability:
 
     @property
     def failing(self) -> bool:
-        """Something recorded cannot be made durable now."""
+        """Storage fails now."""
         return bool(self.reason)
 
     def parts(self) -> Mapping[str, bool]:
@@ -97,16 +96,16 @@ class Durability:
         return self._samples.dropped
 
     def require(self) -> None:
-        """Raise StorageError while what is promised now could be forgotten by a crash."""
+        """Raise StorageError while a crash could lose a new commitment."""
         if self.failing:
             raise StorageError(f"nothing new is promised while decisions cannot be stored: {self.reason}")
 
     async def settle(self) -> None:
-        """Have everything recorded so far written; wait for it a while, and not at all while storage fails.
+        """Have everything recorded so far written; wait for it up to the patience, and not at all while storage fails.
 
         Raises:
             AuditError: Somebody else has written to the journal.
-            SpoolFullError: More decisions wait than memory is meant to hold.
+            SpoolFullError: More decisions are pending than memory may hold.
         """
         end = asyncio.get_running_loop().time() + (0.0 if self.failing else self._patience_wall_s)
         while any(self.spooled().values()):
@@ -121,10 +120,10 @@ class Durability:
         self._judge()
 
     async def close(self) -> None:
-        """Write what is left.
+        """Write what is pending.
 
         Raises:
-            StorageError: The database takes nothing; what is left is lost.
+            StorageError: The database takes nothing; what is pending is lost.
         """
         if self._writing is not None:
             await asyncio.wait((self._writing,))
@@ -143,7 +142,7 @@ class Durability:
                 self._failed.pop(name, None)
 
     def _conclude(self) -> bool:
-        """Take the end of a write; return whether it wrote everything it was to."""
+        """Take the end of a write; return whether every part was written."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -151,7 +150,7 @@ class Durability:
         return not self._failed
 
     def _judge(self) -> None:
-        """Say when storage begins to fail and when it works again; stop where memory is used up."""
+        """Log when storage begins to fail and when it works again; stop where memory is used up."""
         before = self.reason
         late = f"not written within {self._patience_wall_s} s" if self._late >= _LATE else ""
         self.reason = "; ".join(self._failed.values()) or late

@@ -1,4 +1,4 @@
-"""Changes of committed requests: asked, quoted on what is left of the window, put in force."""
+"""Revisions of committed requests: quoted on the rest of the window, put in force once accepted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,20 +15,20 @@ from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.ports import Clock
 
 Quoting = Callable[[RequestDraft, FleetState, str], Quote]
-"""Quotes a draft on a picture, what the named request was promised left free; called in a thread."""
+"""Quotes a draft on a snapshot, as if the named request were committed to nothing; called in a thread."""
 
 
 _LEAST_LEFT = timedelta(seconds=STEP_S)
-"""Part of the window that is quoted at least, however near its end is."""
+"""Least part of the window that is quoted, however near its end is."""
 
 
 class RevisionService:
-    """The part of the desk that changes what is promised already.
+    """Quotes changes of committed requests and puts them in force.
 
     Args:
         quote: Answers a draft.
         ramp_minutes: Length of a ramp where a request names none.
-        freeze: Brings the baseline of a request that ends later than it reaches up to the new end, and writes it down.
+        freeze: Lengthens the baseline of a request that ends later, and journals it.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class RevisionService:
         return self._engine.book.get(request_id)
 
     def _reached_at(self, draft: RequestDraft, now: datetime) -> datetime:
-        """Return from when a change is quoted: after a whole ramp, for until then what was promised before is given.
+        """Return from when a change is quoted: after a whole ramp, for until then the earlier commitment is delivered.
 
-        A quote reckons with devices that begin at nothing; those of a running request are on their way already.
+        A quote assumes devices that start from rest; those of a running request have moved already.
         """
         minutes = self._ramp_minutes if draft.ramp_minutes is None else draft.ramp_minutes
         # Quotes are by whole steps: the first one quoted begins no earlier than the ramp ends.
@@ -85,7 +85,7 @@ class RevisionService:
     def _asked(
         self, request_id: str, key: str | None, target_kw: float | None, end_at: datetime | None
     ) -> Revision | None:
-        """Return what was asked under a key; raises ConflictError where that was something else."""
+        """Return the revision asked under a key; raises ConflictError where it asked something else."""
         request = self._engine.book.get(request_id)
         known = next((r for r in request.revisions if key is not None and r.key == key), None)
         if known is None:
@@ -100,19 +100,19 @@ class RevisionService:
         book, now = self._engine.book, self._clock.now()
         draft = book.revisions.draft(request_id, target_kw=target_kw, end_at=end_at, now=now)
         left = replace(draft, start_at=max(draft.start_at, self._reached_at(draft, now)))
-        picture = self._engine.as_if_free(self._state())
-        answer = await asyncio.to_thread(self._quote, left, picture, request_id)
+        released = self._engine.as_if_free(self._state())
+        quote = await asyncio.to_thread(self._quote, left, released, request_id)
         request = book.get(request_id)
         if draft.target_kw <= (request.accepted_kw or 0.0) and draft.end_at <= request.draft.end_at:
-            # Nothing is asked beyond what is promised already.
-            answer = replace(answer, verdict=Verdict.FEASIBLE)
+            # Nothing beyond the present commitment is asked.
+            quote = replace(quote, verdict=Verdict.FEASIBLE)
         revision = Revision(
             number=len(request.revisions) + 1,
             asked_at=now,
             actor=actor,
             target_kw=draft.target_kw,
             end_at=draft.end_at,
-            quote=answer,
+            quote=quote,
             key=key,
         )
         book.revisions.add(request_id, revision)

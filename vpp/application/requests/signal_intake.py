@@ -1,4 +1,4 @@
-"""Regulation signals: taken in for the requests that follow one, and how they stand."""
+"""Intake of regulation signals, and the standing of the requests that follow them."""
 
 from vpp.application.loops.durability import Durability
 from vpp.application.refusals import counting_refusals

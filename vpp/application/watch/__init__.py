@@ -1,1 +1,1 @@
-"""Supervision: alarms, troubles of devices and of the service itself."""
+"""Supervision: alarms, metrics, troubles of devices and of the service itself."""

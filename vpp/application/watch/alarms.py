@@ -1,4 +1,4 @@
-"""What somebody must be told at once: each alarm is raised once, when it begins, and cleared once, when it ends.
+"""Alarms, each raised once when it begins and cleared once when it ends.
 
 Alarms follow from the cycles and influence none of them.
 """
@@ -24,18 +24,18 @@ from vpp.runtime.observability import Metrics
 _log = structlog.get_logger(__name__)
 ALARM = "alarm"
 _CAP_TOLERANCE_RATIO = 0.005
-"""A load this much above its limit may still be the meters' error."""
+"""Excess of a load over its limit that may be the meters' error."""
 _CAP_TOLERANCE_KW = 0.05
 _PROMISE_TOLERANCE_KWH = 0.2
 _STAMP_S = 1.0
-"""Stations stamp whole seconds, so an end may seem to come that much before the departure it was at."""
+"""Stations stamp whole seconds: an end may seem this much earlier than the departure it was at."""
 _LEAST_CONNECTED_RATIO = 0.9
 _LEAST_SILENT, _SILENT_FROM, _SILENT_UNTIL = 3, 0.2, 0.1
 """Devices, and shares of those connected, without a fresh measurement at which the alarm begins and ends."""
 
 
 class Alarms:
-    """Watches cycles and tells the stream and the log what begins and what ends; feeds the two counters of harm."""
+    """Raises and clears alarms cycle by cycle; counts cap violations and broken promises."""
 
     def __init__(self, news: News, metrics: Metrics) -> None:
         self._news = news
@@ -77,7 +77,7 @@ class Alarms:
         self._need_kwh = state.need_kwh
 
     def watch(self, alarm: str, at_s: float, *, on: bool, **body: object) -> None:
-        """Take whether something of the service itself is the matter; told when it begins and when it ends."""
+        """Set or clear an alarm about the service itself; reported when it begins and when it ends."""
         if on and alarm not in self._standing:
             self._begin(alarm, at_s, **body)
             self._standing.add(alarm)
@@ -88,8 +88,8 @@ class Alarms:
     def clock_stepped(self, at_s: float, ahead_s: float) -> None:
         """Take by how many seconds the machine's clock was set, 0.0 once it agrees with the service's again."""
         self._metrics.observe_clock(ahead_s)
-        tell = self._begin if ahead_s else self._end
-        tell("clock_step", at_s, ahead_s=round(ahead_s, 3))
+        change = self._begin if ahead_s else self._end
+        change("clock_step", at_s, ahead_s=round(ahead_s, 3))
 
     def _shortfalls(self, at_s: float, running: Iterable[Progress]) -> None:
         before = self._short
@@ -108,8 +108,8 @@ class Alarms:
         well_above = over_kw > np.maximum(_CAP_TOLERANCE_RATIO * limit_kw, _CAP_TOLERANCE_KW)
         self._above = well_above | (before & (over_kw > 0.0))
         for node in np.flatnonzero(self._above != before).tolist():
-            tell = self._begin if self._above[node] else self._end
-            tell(
+            change = self._begin if self._above[node] else self._end
+            change(
                 "cap_exceeded",
                 state.at_s,
                 transformer_id=index.transformers[node].id,
@@ -125,9 +125,9 @@ class Alarms:
         self._armed = np.where(enough, True, self._armed & (registered == self._registered))  # noqa: FBT003 - numpy
         lost = (self._armed | self._lost) & ~enough
         for code in np.flatnonzero(lost != self._lost).tolist():
-            tell = self._begin if lost[code] else self._end
+            change = self._begin if lost[code] else self._end
             counts = {"connected": int(connected[code]), "registered": int(registered[code])}
-            tell("adapter_lost", state.at_s, adapter=ADAPTERS[code].value, **counts)
+            change("adapter_lost", state.at_s, adapter=ADAPTERS[code].value, **counts)
         self._registered, self._lost = registered, lost
 
     def _meters(self, state: FleetState, silent: Mapping[str, int]) -> None:
@@ -140,8 +140,8 @@ class Alarms:
             if stale == was:
                 continue
             (self._stale.add if stale else self._stale.discard)(name)
-            tell = self._begin if stale else self._end
-            tell("meters_stale", state.at_s, adapter=name, silent=count, connected=there)
+            change = self._begin if stale else self._end
+            change("meters_stale", state.at_s, adapter=name, silent=count, connected=there)
 
     def _plan(self, at_s: float, schedule: Schedule | None) -> None:
         if schedule is None or schedule.rung is self._rung:
@@ -169,7 +169,7 @@ class Alarms:
     def _lacking_kwh(self, state: FleetState, session: ChargingSession) -> float:
         """Return what a car lacked that stayed as long as was agreed; 0 for one that left early, NaN where unknown.
 
-        Registers count what is taken in only, so for a car that also fed in the last picture before its end counts; so
+        Registers count what is taken in only, so for a car that also fed in the last snapshot before its end counts; so
         it does where the register at the end makes no sense.
         """
         promise, ended_s = session.promise, session.ended_s

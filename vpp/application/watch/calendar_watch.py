@@ -1,4 +1,4 @@
-"""Alarm before the calendar ends: forecasts and baselines of a year nobody has announced guess at its days off."""
+"""Alarm before the calendar ends: for a year without announced holidays, forecasts and baselines guess day types."""
 
 from datetime import date, timedelta
 
@@ -11,11 +11,11 @@ from vpp.runtime.observability import Metrics
 _log = structlog.get_logger(__name__)
 ALARM = "alarm"
 AHEAD_DAYS = 30
-"""How far ahead holidays have to be known: longer than any forecast, and time enough to act."""
+"""Days ahead for which holidays must be known: longer than any forecast, and time enough to act."""
 
 
 class CalendarWatch:
-    """Looks once a day whether the holidays of the days ahead are announced."""
+    """Checks once a day whether the holidays of the days ahead are announced."""
 
     def __init__(self, calendar: DayCalendar, news: News, metrics: Metrics) -> None:
         self._calendar = calendar
@@ -38,5 +38,5 @@ class CalendarWatch:
         years = ", ".join(str(year) for year in self._missing or before)
         state = "set" if self._missing else "cleared"
         self._news.publish(ALARM, at_s, {"alarm": "calendar_unannounced", "state": state, "years": years})
-        tell = _log.warning if self._missing else _log.info
-        tell("holidays are not announced" if self._missing else "holidays are announced", years=years)
+        log = _log.warning if self._missing else _log.info
+        log("holidays are not announced" if self._missing else "holidays are announced", years=years)

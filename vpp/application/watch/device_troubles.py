@@ -1,4 +1,4 @@
-"""The troubles of all devices: what links say and what the service sees by itself, row by row, with their beginnings.
+"""Troubles of all devices, row by row, with their beginnings: as links report them and as the service sees them.
 
 A trouble is logged once when it begins and once when it ends; where many begin or end together, or one comes and goes
 all the time, one line says how many.

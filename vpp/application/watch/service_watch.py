@@ -1,4 +1,4 @@
-"""What is the matter with the service itself: storage, leadership, loops; as metrics and alarms, each told once."""
+"""Watch over the service itself, as metrics and alarms: storage, leadership, loops."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -14,30 +14,30 @@ STRANGER = "stranger_on_bus"
 
 
 class Leadership(Protocol):
-    """What the bus to the gateways says of who leads."""
+    """Leadership of the fleet, as the bus to the gateways shows it."""
 
     @property
     def deposed(self) -> bool:
-        """A later leader of this fleet has been heard of; nothing is sent any more."""
+        """A later leader of this fleet is known; nothing is sent any more."""
         ...
 
     @property
     def strangers(self) -> int:
-        """Announcements of services of other fleets that were heard, and refused."""
+        """Announcements of services of other fleets, received and refused."""
         ...
 
 
 class ServiceWatch:
-    """Follows the service's own parts.
+    """Watches the service's own parts.
 
     Args:
-        durability: What is recorded.
-        alarms: Who is told.
-        metrics: Where it is shown.
+        durability: Knows whether storage works.
+        alarms: Raised and cleared.
+        metrics: Shown.
 
     Attributes:
         leadership: The bus to the gateways, ``None`` where devices are connected to this process.
-        failing: Returns the loops that fail now, with the reason.
+        failing: Returns the failing loops with their reasons.
     """
 
     def __init__(self, durability: Durability, alarms: Alarms, metrics: Metrics) -> None:
@@ -49,13 +49,13 @@ class ServiceWatch:
         self._strangers = 0
 
     def follow(self, at_s: float) -> None:
-        """Look at everything, once a cycle."""
+        """Check every part, once a cycle."""
         self._storage(at_s)
         self._bus(at_s)
         self.loops(at_s)
 
     def loops(self, at_s: float) -> None:
-        """Look at the loops, also when the one that calls ``follow`` is among those that fail."""
+        """Check the loops, also when the one that calls ``follow`` is among those that fail."""
         failing = self.failing()
         self._metrics.set_loops_failing(failing)
         why = "; ".join(f"{loop}: {reason}" for loop, reason in failing.items())
