@@ -1,32 +1,30 @@
-"""OCPP 1.6J, 2.0.1 and 2.1 over WebSocket: the central system and simulated charging stations.
+"""OCPP 1.6J, 2.0.1 and 2.1 over WebSocket: the central system, and simulated charging stations.
 
-Read top-down::
+Rooms, each importing only those below it::
 
-    server.OcppLink          central system: accepts stations, hands out instructions (a ``vpp.ports.DeviceLink``)
-      handshake, roster      whose path, which password, which version; whose row is whose
-      session.Session        one connection: which script speaks next, silence, loss
-        rpc.Endpoint         OCPP-J frames: one outstanding CALL, message ids, repeated messages, malformed frames
-        schemas, healing     the official JSON schemas, compiled on first use; what is cosmetic is repaired
-      charger.Charger        what is known of one station across its connections
-        post, station_clock  one of its connectors: meter, state, car; its clock, measured
-        energy_register, derived_power  one register out of whatever it states, and power from its rises
-      v16, v2x               what an action means and how a setpoint is written in that version
-        transactions, states, metering  what begins and ends one; a car is there, paused, in order; readings in order
-      instructions           how one instruction is carried out: ways that are tried, what is recorded
-        ways, learning       purpose, unit, step and end of a profile; what their fate teaches of a station
-        commands             scripts, verdicts, profiles: what they are made of
-      measurands, variables  which readings are asked for; the device model of 2.x
-      pacing, waking         which instructions wait; which cars are woken
-      troubles               what is the matter with a row
-      samples, units         metered values to kW, kWh, 0-1; kW to W or A
-      promises, composite    a driver's wish and the schedule in force, as they travel
-      coalescer.Coalescer    samples and outcomes in batches to the sink
-    stations.OcppStations    device side: thousands of stations in one process (a ``vpp.ports.DeviceSimulator``)
-      station.Station        one station: a connection that comes and goes, a queue that survives it
-      connector, profile_stack  its cars, its profiles, and what they add up to
-      station_v16, station_v2x  its words
+    central_system/      the ``DeviceLink``: connections, sessions, delivery of instructions
+      server             OcppLink: composition, what the service asks
+      sessions           one open session a station: liveness, takeover, the kit's ``Host``
+      session            one connection: which script speaks next
+      delivery           instructions: one waiting per connector and layer, outcomes exactly once
+      setup_queue        set-up after a boot, at a rate
+      known_stations, security, session_policy, capability_card
+    dialects/            v16, v20: meaning of actions, wording of calls
+    control/             instructions (profile forms tried in turn), learning from their fate, pacing, waking,
+                         control_test, the scripts they are; device_model, charging_needs, composite_schedule
+    telemetry/           sampled_values, readings, fast_path (frequent messages), connector_status, measurands
+    station/             state of one station across connections: station_state, transactions, installed_profiles,
+                         limit_compliance, connector_state, energy_register, derived_power, station_clock,
+                         station_troubles, grid_functions, capability_cards
+    profiles/            charging profiles as data: nameplates, power_units (kW to W and A), setpoint_forms, policy
+    messages/            OCPP-J: rpc (calls and answers), envelope, schemas (official), healing, ocpp_j (constants)
+    simulated/           the device side, for the laboratory alone: stations with physics, swarms of ten thousands
 
-Signs: inside net power is load-positive; OCPP's import is our plus, its export and a negative setpoint our minus.
+A setpoint's way: ``OcppLink.send`` → ``CommandDelivery.queue`` (pacing) → ``Session.pump`` → ``control.instructions``
+(a script, in the station's dialect) → ``rpc.Endpoint.call`` → the kit's ``WebSocketConnection``. A meter value's way
+back: ``WebSocketConnection`` → ``rpc.Endpoint`` → ``telemetry.fast_path`` → the kit's ``Batcher``.
+
+Signs: net power is load-positive here; OCPP's import is our plus, its export and a negative setpoint our minus.
 """
 
 from adapters.ocpp.central_system.server import OcppLink

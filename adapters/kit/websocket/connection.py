@@ -230,8 +230,6 @@ class WebSocketConnection:
         except OSError:
             return len(data)
 
-    # The rest.
-
     def _take(self, data: bytes | bytearray) -> None:
         if self._rest:
             # In place: a frame in a thousand pieces is not copied a thousand times.

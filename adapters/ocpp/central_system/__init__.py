@@ -1,1 +1,1 @@
-"""The central system: stations, their sessions and their instructions."""
+"""The central system: OCPP's ``DeviceLink``, its sessions and the delivery of instructions."""

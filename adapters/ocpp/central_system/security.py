@@ -32,7 +32,7 @@ def new_key() -> str:
     """Return a fresh station key, 32 hex digits, 126 bits of them random.
 
     The bytes it stands for are never valid UTF-8 (they begin with a continuation byte), so that a station that sends
-    these instead of the digits, as the security whitepaper of OCPP 1.6 has it, can be told apart.
+    these instead of the digits, as the security whitepaper of OCPP 1.6 has it, can be distinguished.
     """
     first, *rest = secrets.token_bytes(KEY_BYTES)
     return bytes((0x80 | first & 0x3F, *rest)).hex()
@@ -64,7 +64,7 @@ class KeyTable:
         """Return a table that ``save`` wrote; its pages are shared by all processes that load it.
 
         Raises:
-            ConfigurationError: The file cannot be read, or is none that ``save`` wrote.
+            ConfigurationError: The file cannot be read, or was not written by ``save``.
         """
         try:
             # Without a mapping where it is empty, which no file can be mapped for.
@@ -78,7 +78,7 @@ class KeyTable:
         return cls(rows["name"], rows["digest"], secret)
 
     def save(self, path: Path) -> None:
-        """Write the table to a file in one step, for somebody may be reading it; the secret is not in it."""
+        """Write the table to a file in one step, as it may be read meanwhile; the secret is not in it."""
         rows = np.empty(len(self), dtype=_RECORD)
         rows["name"], rows["digest"] = self._names, self._digests
         fresh = path.with_name(f"{path.name}.new")

@@ -26,7 +26,7 @@ class Job:
     """A script under way.
 
     Attributes:
-        call: What it wants to send next, ``None`` once it has ended.
+        call: Next call or pause, ``None`` once it has ended.
         retries: How often a call without an answer is sent again.
     """
 

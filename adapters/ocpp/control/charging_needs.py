@@ -1,8 +1,8 @@
-"""How a driver's promise travels: as the standard's charging needs in 2.x, as a data transfer of ours in 1.6.
+"""Charging needs of a driver on the wire: NotifyEVChargingNeeds in 2.x, a data transfer of ours in 1.6.
 
-OCPP 1.6 has no word for a departure. Our stations send ``DataTransfer`` with vendor ``org.vpp``, message
+OCPP 1.6 has no departure time. Our stations send ``DataTransfer`` with vendor ``org.vpp``, message
 ``DriverPromise`` and JSON ``{transactionId, energy_kwh, departure_at, floor_kwh, opted_out, boost}``; operators of
-other stations state promises over HTTP. What 2.x has no word for (floor, opt-out, boost) goes in its ``customData``.
+other stations state promises over HTTP. Floor, opt-out and boost, which 2.x lacks, go in its ``customData``.
 """
 
 import math

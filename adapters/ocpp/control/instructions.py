@@ -1,4 +1,4 @@
-"""How one instruction is carried out, whatever the version: a value is given in the way the station takes it."""
+"""Instructions carried out, in any version: a value is written in the form that the station accepts."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ def install_default(dialect: Dialect, station: StationState, connector: int) -> 
 
 
 def again(installed: InstalledProfile, connector: int, row: int) -> Command:
-    """Return the instruction that gives a value in force once more, to a station that may have lost it by a boot."""
+    """Return the instruction that restores a value in force at a station that may have lost it by a boot."""
     return Command(
         id=restated_profile_id(connector),
         row=row,
@@ -205,9 +205,14 @@ def _purposes(station: StationState, command: Command, *, setpoint: bool) -> lis
         purposes.insert(0, _TX)
     if len(station.rows) == 1 and not station.has_others and not setpoint:
         purposes.append(_STATION_MAX)
-    if running is None or best is None or station.tries_tx_again(running.id):
+    if running is None or best is None or _tries_tx_again(station, running.id):
         return purposes
     return sorted(purposes, key=lambda purpose: purpose is not best)
+
+
+def _tries_tx_again(station: StationState, transaction_id: str) -> bool:
+    """Tell whether a TxProfile deserves another try: one transaction's refusal may have been an accident."""
+    return station.tx_refusals == 1 and transaction_id != station.tx_refused_in
 
 
 def _profile(dialect: Dialect, station: StationState, command: Command, form: SetpointForm, *, now_s: float) -> Profile:
@@ -242,7 +247,7 @@ def _profile(dialect: Dialect, station: StationState, command: Command, form: Se
 def _wire_value(
     station: StationState, command: Command, nameplate: NameplateRecord, form: SetpointForm, power_kw: float
 ) -> WireValue:
-    """Return a value as a station is given it: watts are whole always, for nothing is lost by it."""
+    """Return a value as written: watts are always whole, for nothing is lost by it."""
     supply, step = station.services.profiles.supply, WHOLE if form.unit is RateUnit.W else form.step
     if form.setpoint:
         return supply.setpoint(power_kw, form.unit, nameplate, step)
@@ -253,13 +258,13 @@ def _wire_value(
 
 
 def _updatable(station: StationState, command: Command, profile: Profile) -> InstalledProfile | None:
-    """Return the dynamic value in force whose end is the same, so that another value is all there is to tell."""
+    """Return the dynamic value in force with the same end, so that an update of its value suffices."""
     installed = station.installed.get((command.row, profile.transaction is not None))
     return installed if installed is not None and installed.dynamic and installed.until_s == command.until_s else None
 
 
 def _record(station: StationState, command: Command, profile: Profile) -> Sequence[InstalledProfile]:
-    """Record a value that is in force now; return what another purpose said before and must not stand beside it."""
+    """Record a value that is in force now; return values of other purposes that must not stand beside it."""
     row, power_kw, tied = command.row, profile.wire.power_kw, profile.transaction is not None
     if command.layer is Layer.DEFAULT:
         installed_profiles.record_default(station, row, power_kw)

@@ -1,4 +1,4 @@
-"""What the fate of instructions teaches of a station: its card, and what is the matter with its rows."""
+"""Learning from the fate of instructions: a station's card, and the troubles of its rows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from vpp.domain.trouble import Trouble
 
 
 def taken(station: StationState, command: Command, form: SetpointForm, refused: Sequence[Profile]) -> None:
-    """Learn from a value that was taken after others were refused; its like are believed to be alike."""
+    """Learn from a value that was taken after others were refused; others of its make are assumed alike."""
     known, dispatch = station.abilities, command.layer is Layer.DISPATCH
     expected = not refused and station.accepts_profiles and known.proven and known.purpose is None
     if expected and not station.troubles.mask(command.row):

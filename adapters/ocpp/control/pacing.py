@@ -2,7 +2,7 @@
 
 Some stations go to full current for a moment at each new profile, and one car alone in a request would be sent dozens
 in a release ramp (lbbrhzn/ocpp#2152). So a ceiling that rises waits, and one that rises by next to nothing is not sent
-while the one in force has time left. Cuts never wait: they may be somebody's cap or safety. Nor do setpoints, which
+while the one in force has time left. Cuts never wait: they may serve a cap or safety. Nor do setpoints, which
 regulation moves every few seconds, nor anything that would let a lease lapse.
 """
 
@@ -30,7 +30,7 @@ _NEVER = float("inf")
 
 
 class Pacer:
-    """Instructions that wait for their time, and renewals that are renewal for values within the dead band.
+    """Instructions that wait for their time, and pending renewals of values within the dead band.
 
     Args:
         interval_s: Least time between a profile and one that raises the ceiling; 0 for no pacing at all.
@@ -51,7 +51,7 @@ class Pacer:
     def due_s(self, station: StationState, command: Command, now_s: float) -> float:
         """Return when an instruction is to leave: not before then, or infinite where the value in force will do.
 
-        While another is being carried out, nobody knows what will be in force.
+        While another is being carried out it is not known what will be in force.
         """
         installed = None if station.under_way == command.row else installed_profiles.in_force(station, command.row)
         if (

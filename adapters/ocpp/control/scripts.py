@@ -1,7 +1,7 @@
-"""What scripts are made of: calls they yield, verdicts they return, profiles, and the words of each version.
+"""Scripts: generators that yield calls, receive their answers and return a verdict.
 
-A script carries out one instruction or errand: it yields calls, hears their answers and returns a verdict. Scripts
-are the same for every version; a ``Dialect`` gives them the words.
+A script carries out one instruction or one set-up. Scripts are the same for every version; a ``Dialect`` words their
+calls. Here are their parts: pauses, verdicts, profiles, and the dialect's protocol.
 """
 
 import math
@@ -48,7 +48,7 @@ PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
 """The one profile of a control test; ids from here up are the link's own, and no command's."""
 _ALL, _DURATION, _RELATIVE, _PERIODS = End.ALL, End.DURATION, End.RELATIVE, End.PERIODS
 UNKNOWN_ACTIONS = frozenset({"NotSupported", "NotImplemented"})
-"""Codes of a CALLERROR that another wording of the same call does not help against."""
+"""Codes of a CALLERROR that another form of the same call does not cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ NOT_CONNECTED = Verdict(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
 class Profile:
     """A charging profile, before its spelling in one version. Its times are those of the station's own clock.
 
-    One is made for every instruction, so it is not frozen; nobody changes it.
+    One is made for every instruction, so it is not frozen, but never changed.
 
     Attributes:
         transaction: Id of the transaction a TxProfile belongs to, ``None`` with every other purpose.
         until_s: End of the lease, ``None`` for a profile that holds until replaced.
-        end: How it says when it ends.
+        end: How its end is stated.
         after: What a second period has, with ``End.PERIODS``.
         setpoint: The value is to be taken, not a ceiling (OCPP 2.1 CentralSetpoint).
         phases: Number of phases where the unit is A, 0 where there are none (DC).
@@ -103,7 +103,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePeriod:
-    """What a probe asks for beyond the default value; each is one later period.
+    """What a probe asks beyond the default value, in one later period.
 
     Attributes:
         value: Limit in the unit of the probe.
@@ -115,16 +115,16 @@ class ProbePeriod:
 
 
 class Dialect(Protocol):
-    """The words of one version for the central system."""
+    """Meaning and wording of one version."""
 
     version: Version
 
     def serve(self, station: StationState, action: str, payload: Json) -> Json:
-        """Take note of a station's lawful request and return the response; raises CallFaultError."""
+        """Handle a station's lawful request and return the response; raises CallFaultError."""
         ...
 
     def serve_fast(self, station: StationState, frame: CallFrame) -> bytes | None:
-        """Take note of a frequent request and return the response as JSON; ``None`` to have it go the long way."""
+        """Handle a frequent request and return the response as JSON; ``None`` to have it take the slow path."""
         ...
 
     def setup(self, station: StationState) -> Script:
@@ -140,11 +140,11 @@ class Dialect(Protocol):
         ...
 
     def clear_profile(self, profile_id: int) -> Call:
-        """Return the call that takes one profile away."""
+        """Return the call that removes one profile."""
         ...
 
     def clear_dispatch(self, connector: int) -> Sequence[Call]:
-        """Return the calls that take away dispatch profiles of unknown id."""
+        """Return the calls that remove dispatch profiles of unknown id."""
         ...
 
     def update_profile(self, profile_id: int, profile: Profile) -> Call:
@@ -163,12 +163,12 @@ def write_probe_period(extra: ProbePeriod, later_s: float) -> Json:
 
 
 def restated_profile_id(connector: int) -> int:
-    """Return the id under which the link gives a value again; no command's profile is ever taken twice."""
+    """Return the profile id under which the link restores a value; no command's id comes near it."""
     return _LAST_PROFILE_ID - _RESTATED_BELOW - connector
 
 
 def wake_profile_id(connector: int) -> int:
-    """Return the id of the profile that wakes a car; no command id comes near it."""
+    """Return the id of the profile that wakes a car; no command's id comes near it."""
     return _LAST_PROFILE_ID - _WAKES_BELOW - connector
 
 

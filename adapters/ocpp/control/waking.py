@@ -1,7 +1,7 @@
 """Waking cars that sleep on after a pause, where an operator has asked for it.
 
 Some cars that were paused do not go on when they may (evcc-io/evcc#14348, mikuso/ocpp-rpc#81); a change of the
-control pilot wakes many of them: nothing for a moment, then the least current an AC car can be given (IEC 61851-1).
+control pilot wakes many of them: no current for a moment, then the least an AC car can take (IEC 61851-1).
 Every step stays within the value in force, so that no cap can be exceeded by it, and any instruction that comes
 meanwhile ends it.
 """
@@ -22,7 +22,7 @@ from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble
 
 STEPS_S = (10.0, 30.0)
-"""How long nothing is given, and then the least."""
+"""Duration of the zero limit, then of the least one."""
 SOON_S = 2.0
 SPARE_S = 60.0
 """What is in force for waking ends by itself so long after its time."""
@@ -66,7 +66,7 @@ class _Sleeper:
 
 
 class Waker:
-    """Who is to be woken when.
+    """Schedule of the cars to be woken.
 
     Args:
         rules: Where waking is wanted at all.
@@ -80,7 +80,7 @@ class Waker:
         self._times: list[tuple[float, int]] = []
 
     def noticed(self, row: int, trouble: Trouble, now_s: float, *, present: bool) -> None:
-        """Hear of a trouble that has come or gone."""
+        """Take note of a trouble that has appeared or vanished."""
         if trouble is not Trouble.DOES_NOT_WAKE or not self._rules:
             return
         sleeper = self._sleepers.get(row)
@@ -136,7 +136,7 @@ class Waker:
                 return None
             sleeper.before = installed
         elif not ours:
-            return None  # somebody else has said what is to be in force
+            return None  # another instruction has come meanwhile
         if sleeper.step == len(STEPS_S):
             return _restored(row, connector, sleeper.before, now_s)
         least_kw = _least_kw(station, row)

@@ -1,1 +1,1 @@
-"""OCPP 1.6 and 2.x: what actions mean and how setpoints are written."""
+"""Dialects, OCPP 1.6 and 2.x: meaning of a station's actions and wording of instructions."""

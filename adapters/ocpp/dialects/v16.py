@@ -1,4 +1,4 @@
-"""OCPP 1.6J for the central system: what a station's actions mean, and how setpoints are written for it."""
+"""Dialect of OCPP 1.6J: meaning of a station's actions, and wording of instructions to it."""
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -51,7 +51,7 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "SignedFirmwareStatusNotification": {},
     "SignCertificate": {"status": "Rejected"},
 }
-"""Responses to actions that mean nothing for power."""
+"""Responses to actions without meaning for power."""
 _ABILITY_KEYS = (
     "ChargingScheduleAllowedChargingRateUnit",
     "ChargeProfileMaxStackLevel",
@@ -122,7 +122,7 @@ class Dialect16:
         return {}
 
     def _start(self, station: StationState, payload: Json) -> Json:
-        """Begin a transaction; the same start told again after a lost link gets the same id."""
+        """Begin a transaction; the same start repeated after a lost link gets the same id."""
         connector, begun, meter_wh = payload["connectorId"], payload["timestamp"], payload["meterStart"]
         transaction_id = transactions.id_of_start(station, connector, begun, payload["idTag"], meter_wh)
         # 1.6 does not say so, but starts are queued.
@@ -155,7 +155,7 @@ class Dialect16:
         except (ValueError, TypeError, KeyError):
             station.services.batcher.rejected("promise")
             return {"status": "Rejected"}
-        running = station.transaction(transaction_id)
+        running = transactions.find_running(station, transaction_id)
         if running is None:
             return {"status": "Rejected"}
         transactions.promise(station, running.connector, promise)
@@ -230,9 +230,9 @@ def _period(start_s: int, wire: WireValue, profile: Profile) -> Json:
 
 
 def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
-    """Ask what is configured.
+    """Ask for the configuration.
 
-    A station that has not taken the answer to its boot yet refuses, and is asked again; one that takes no list of
+    A station that has not taken the answer to its boot yet refuses, and is asked again; one that accepts no list of
     keys, or a shorter one (``GetConfigurationMaxKeys``), is asked for everything it has (1.6 5.8).
     """
     call = Call("GetConfiguration", {"key": [*_ABILITY_KEYS, *_INTERVAL_KEYS, *_DATA_KEYS]})
@@ -246,7 +246,7 @@ def _configuration() -> Generator[Call | Pause, Answer, dict[str, str]]:
 
 
 def _set_up_readings(station: StationState, reported: Mapping[str, str]) -> Generator[Call, Answer, bool]:
-    """Set how often and what to report; return whether some of it holds from the next boot on only."""
+    """Set intervals and measurands of reports; return whether some take effect only from the next boot."""
     interval, statuses = str(station.services.sample_interval_s), []
     wanted = DIRECT if station.by_direct_amperes else WANTED
     for key in _INTERVAL_KEYS:
@@ -263,8 +263,8 @@ def _set_up_readings(station: StationState, reported: Mapping[str, str]) -> Gene
 
 
 def _stopped(station: StationState, number: int, at_s: float) -> Transaction | None:
-    """Return the running transaction that a stop means, ``None`` where it means none of them."""
-    running = station.transaction(str(number))
+    """Return the running transaction that a stop refers to, ``None`` where it refers to none."""
+    running = transactions.find_running(station, str(number))
     if running is not None or number > 0 or len(station.transactions) != 1:
         return running
     running = next(iter(station.transactions.values()))
@@ -276,7 +276,7 @@ def _configure(key: str, value: str) -> Call:
 
 
 def _reported_keys(payload: Json) -> dict[str, str]:
-    """Return what a station says of its configuration; one value that is no text is passed over."""
+    """Return a station's configuration by key; a value that is no text is ignored."""
     entries = payload.get("configurationKey", [])
     return {entry["key"]: entry["value"] for entry in entries if isinstance(entry.get("value"), str)}
 

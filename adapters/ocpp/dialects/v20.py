@@ -1,4 +1,4 @@
-"""OCPP 2.0.1 and 2.1 for the central system: what a station's actions mean, and how setpoints are written for it."""
+"""Dialect of OCPP 2.0.1 and 2.1: meaning of a station's actions, and wording of instructions to it."""
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -56,7 +56,7 @@ _ACKNOWLEDGED: Mapping[str, Json] = {
     "SecurityEventNotification": {},
     "SignCertificate": {"status": "Rejected"},
 }
-"""Responses to actions that mean nothing for power."""
+"""Responses to actions without meaning for power."""
 _GONE = frozenset({"EVDeparted", "EVCommunicationLost"})
 _CONTROLLER = "SmartChargingCtrlr"
 _ABILITIES = ("RateUnit", "ProfileStackLevel", "PeriodsPerSchedule")
@@ -119,7 +119,7 @@ class Dialect20:
         return {}
 
     def _transaction(self, station: StationState, payload: Json) -> Json:
-        """Take news of a transaction; one whose start was never heard begins with whatever comes first."""
+        """Take an event of a transaction; one whose start was missed begins with the first event that comes."""
         event = _Event.of(station, payload)
         newest = metered(station, event.evse, payload.get("meterValue", []), queued=event.queued)
         match payload["eventType"]:
@@ -211,10 +211,10 @@ class _Event:
     """A TransactionEvent.
 
     Attributes:
-        evse: Where it was, 0 where nobody knows.
+        evse: Its EVSE, 0 where unknown.
         port: Connector of the EVSE, 0 where not stated.
-        at_s: When it was, by our clock; ``stamp_s`` by the station's.
-        offline: It was while the station had no connection.
+        at_s: Its time by our clock; ``stamp_s`` by the station's.
+        offline: It happened while the station had no connection.
         ended: It is the last of its transaction.
         gone: The car has left.
     """
@@ -232,7 +232,7 @@ class _Event:
 
     @property
     def queued(self) -> bool:
-        """What it meters may be of long ago: what was kept, or the whole transaction at its end (J02)."""
+        """Its readings may be old: kept while offline, or of the whole transaction at its end (J02)."""
         return self.offline or self.ended
 
     @classmethod
@@ -257,14 +257,14 @@ class _Event:
 
 
 def _evse(station: StationState, stated_evse: int | None, transaction_id: str) -> int:
-    """Return the EVSE of an event: as stated, as known of the transaction, or the only one it can be.
+    """Return the EVSE of an event: as stated, as known of the transaction, or the only candidate.
 
-    The first event alone need name it (2.0.1 E01). Of a transaction whose first event was not heard it is the one
-    EVSE, or the one that says it is occupied and has no transaction.
+    Only the first event must name it (2.0.1 E01). For a transaction whose first event was missed it is the station's
+    only EVSE, or the only one that is occupied without a transaction.
     """
     if stated_evse is not None:
         return stated_evse
-    known = station.transaction(transaction_id) or transactions.find_ended(station, transaction_id)
+    known = transactions.find_running(station, transaction_id) or transactions.find_ended(station, transaction_id)
     if known is not None:
         return known.connector
     if len(station.rows) == 1:
@@ -274,7 +274,7 @@ def _evse(station: StationState, stated_evse: int | None, transaction_id: str) -
 
 
 def _updated(station: StationState, event: _Event, newest: Metered) -> None:
-    """Take an event of a transaction that runs, or should; what was kept says nothing of which one runs now."""
+    """Take an update of a running transaction; one kept while offline does not prove which one runs now."""
     point, running = station.point(event.evse), station.transactions.get(event.evse)
     if point is None or (event.offline and (running is None or running.id != event.transaction)):
         return
@@ -283,7 +283,7 @@ def _updated(station: StationState, event: _Event, newest: Metered) -> None:
 
 
 def _note(station: StationState, event: _Event) -> None:
-    """Keep what an event says besides, unless a later one has said it already (``seqNo``)."""
+    """Take the charging state of an event, unless a later event came first (``seqNo``)."""
     running = station.transactions.get(event.evse)
     if running is not None and running.id == event.transaction and event.sequence >= running.sequence:
         running.sequence = event.sequence
@@ -294,7 +294,7 @@ def _note(station: StationState, event: _Event) -> None:
 
 
 def _pull(station: StationState, payload: Json) -> Json:
-    """Answer a station that asks for the present value of a dynamic profile."""
+    """Answer PullDynamicScheduleUpdate: the present value of a dynamic profile."""
     for (row, _), installed in station.installed.items():
         if installed.profile_id == payload["chargingProfileId"] and installed.dynamic:
             nameplate, unit = station.nameplate(row), station.units_to_try()[0]
@@ -320,9 +320,9 @@ def _trigger(message: str, evse: Json) -> Call:
 
 
 def _set_up_readings(station: StationState, reported: Mapping[tuple[str, str], str]) -> Generator[Call, Answer, bool]:
-    """Set how often and what to report; return whether some of it holds from the next boot on only.
+    """Set intervals and measurands of reports; return whether some take effect only from the next boot.
 
-    Lists that a station refuses are followed by shorter ones, where it gives less than is needed.
+    A list that a station refuses is followed by shorter ones, where it reports less than is needed.
     """
     interval, statuses = str(station.services.sample_interval_s), list[str]()
     both_ways = any(station.nameplate(row).p_min_kw < 0.0 for row in station.rows.values())

@@ -1,4 +1,4 @@
-"""OCPP-J frames as they come: the usual shape decoded in one go, and what can be read of all others."""
+"""OCPP-J envelopes: the usual shape decoded in one go, and what can be read of all others."""
 
 import re
 from typing import Any
@@ -31,14 +31,14 @@ class ResultFrame(msgspec.Struct, array_like=True, tag=3, gc=False, frozen=True,
 
 read_usual = msgspec.json.Decoder(CallFrame | ResultFrame).decode
 UNUSUAL = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What ``read_usual`` raises for any other frame; a payload it only skips, and it minds its own depth in that."""
+"""Raised by ``read_usual`` for any other frame; it only skips a payload, and bounds its own depth in that."""
 
 
 class BrokenFrameError(FrameError):
-    """What is no JSON, or goes down too deep.
+    """Invalid JSON, or JSON nested too deep.
 
     Args:
-        reason: What it is counted as, ``json`` or ``nesting``.
+        reason: Reason in metrics, ``json`` or ``nesting``.
         detail: Where and how, for the peer's log.
     """
 
@@ -49,7 +49,7 @@ class BrokenFrameError(FrameError):
 
 
 def parsed(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON of a bounded depth; raises BrokenFrameError for what is none."""
+    """Return JSON of a bounded depth; raises BrokenFrameError for anything else."""
     if is_too_deep(raw):
         raise BrokenFrameError("nesting", f"nested deeper than {MAX_DEPTH} levels")
     try:
@@ -65,7 +65,7 @@ def glimpsed(raw: bytes) -> tuple[int, str]:
 
 
 def id_of(value: object) -> str:
-    """Return a message id; a number stands for its digits, an empty string for what is no id."""
+    """Return a message id; a number stands for its digits, an empty string for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The words of OCPP-J: versions, message types, error codes and time stamps."""
+"""Constants of OCPP-J: versions, message types, error codes and time stamps."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Charging profiles as an operator draws them up: purpose, kind, many periods, and the operation modes of V2X.
+"""Charging profiles in full: purpose, kind, periods, and the operation modes of V2X.
 
 ``commands`` writes the one-period profiles of the fast loop; here is everything else the standards allow, in the
-words of the version a station speaks: 1.6 (3.13), 2.0.1 (K01) and 2.1 (K, Q). Signs are ours, load positive: a
+terms of the version a station speaks: 1.6 (3.13), 2.0.1 (K01) and 2.1 (K, Q). Signs are ours, load positive: a
 setpoint above 0 charges and below 0 discharges, a limit is 0 or more, a discharge limit 0 or less.
 """
 
@@ -61,7 +61,7 @@ _TAKES: Mapping[OperationMode, frozenset[str]] = {
     OperationMode.LOCAL_FREQUENCY: frozenset({"setpoint", "limit", "dischargeLimit", "v2xFreqWattCurve"}),
     OperationMode.LOCAL_LOAD_BALANCING: frozenset({"limit", "dischargeLimit"}),
 }
-"""Fields that mean something in each mode; the others must be left out (2.1, Q, table of operation modes)."""
+"""Fields each mode takes; others must be left out (2.1, Q, table of operation modes)."""
 _NEEDS: Mapping[OperationMode, frozenset[str]] = {
     OperationMode.CENTRAL_SETPOINT: frozenset({"setpoint"}),
     OperationMode.CENTRAL_FREQUENCY: frozenset({"setpoint"}),
@@ -75,10 +75,10 @@ class Period:
 
     Attributes:
         limit_kw: Most power to take; NaN for none stated.
-        discharge_limit_kw: Most power to give, as a negative number; NaN for none stated.
-        setpoint_kw: Power to take, negative to give; NaN for none stated.
+        discharge_limit_kw: Greatest discharging power, as a negative number; NaN for none stated.
+        setpoint_kw: Power to take, negative to discharge; NaN for none stated.
         phases: Number of phases, ``None`` to leave it open.
-        mode: Who decides (2.1); ``None`` for a plain limit.
+        mode: Operation mode (2.1); ``None`` for a plain limit.
         freq_watt: Power in kW at frequencies in Hz, for ``OperationMode.LOCAL_FREQUENCY``.
     """
 
@@ -165,7 +165,7 @@ def update_dynamic(profile_id: int, period: Period, unit: RateUnit = RateUnit.W,
 
 
 def remote_start(version: Version, connector: int, token: str, draft: ProfileDraft | None, remote_id: int = 1) -> Call:
-    """Return the call that starts a transaction from afar, with a profile for it where one is given (TC_059)."""
+    """Return the call that starts a transaction remotely, with a profile where one is given (TC_059)."""
     profile: Json = {}
     if draft is not None:
         body = set_profile(version, connector, draft).payload

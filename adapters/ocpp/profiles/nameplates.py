@@ -1,7 +1,7 @@
-"""What a fleet says of its charging rows, in columns: nameplates, defaults, and which station has which rows.
+"""Nameplates of the fleet's charging rows in columns, with defaults and the rows of each station.
 
-Stations by the hundred thousand are known to every gateway process, for any of them may come to any. So what is
-known of a station that is not here costs 60 bytes in arrays, which processes forked from one share, and no object.
+Every gateway process knows every station, by the hundred thousand, for any may connect to any process. So a station
+that is not connected here costs 60 bytes in arrays, which processes forked from one share, and no object.
 """
 
 import math
@@ -17,11 +17,11 @@ from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
 
 _FEW = 4096
-"""New rows that are looked for one by one before the sorted arrays are made anew."""
+"""New rows that are searched one by one before the sorted arrays are rebuilt."""
 
 
 class Nameplate(Protocol):
-    """What limits a connector's power; a ``Resource`` is one."""
+    """Limits of a connector's power; a ``Resource`` is one."""
 
     @property
     def p_min_kw(self) -> float:
@@ -63,7 +63,7 @@ def place_of(resource: Resource) -> tuple[str, int]:
     """Return station and connector of an address ``station/connector``.
 
     Raises:
-        InputError: It is none, or the connector is below 1.
+        InputError: It has another shape, or the connector is below 1.
     """
     station, _, connector = resource.address.rpartition("/")
     if not station or not connector.isdecimal() or int(connector) < 1:
@@ -86,7 +86,7 @@ class Nameplates:
     """Columns over all rows of a fleet; rows are only ever added. Stations are found by the hash of their names.
 
     Args:
-        sites: Somebody will ask for the rows' sites.
+        sites: Keep the sites of rows, for ``site``.
     """
 
     def __init__(self, *, sites: bool = False) -> None:
@@ -134,7 +134,7 @@ class Nameplates:
         return fresh
 
     def rows_of(self, station: str) -> dict[int, int]:
-        """Return the row of every connector of a station, empty if nobody knows it."""
+        """Return the row of every connector of a station, empty where it is unknown."""
         name = hash(station)
         first = int(self._sorted_name.searchsorted(name, side="left"))
         last = int(self._sorted_name.searchsorted(name, side="right"))
@@ -142,7 +142,7 @@ class Nameplates:
         return {int(self._connector[row]): row for row in rows}
 
     def site(self, row: int) -> str:
-        """Return the site of a row; only where they are asked for."""
+        """Return the site of a row, empty unless sites are kept."""
         return "" if self._sites is None else self._sites[row]
 
     def is_charging(self, row: int) -> bool:
@@ -170,22 +170,22 @@ class Nameplates:
         )
 
     def default_kw(self, row: int) -> float:
-        """Return what lies underneath at a row: as last instructed, else its safe default."""
+        """Return the default value of a row: as last instructed, else its safe default."""
         instructed_kw = float(self._instructed_kw[row])
         return float(self._safe_kw[row]) if math.isnan(instructed_kw) else instructed_kw
 
     def remember_default(self, row: int, power_kw: float) -> None:
-        """State what lies underneath at a row; raises UnknownIdError."""
+        """State the default value of a row; raises UnknownIdError."""
         self._must_be_ours(row)
         self._instructed_kw[row] = power_kw
 
     def mark_events(self, rows: RowArray, until_s: FloatArray) -> None:
-        """State until when rows take part in a request, shape ``(n,)`` each; 0 ends it."""
+        """Note until when rows take part in a request, shape ``(n,)`` each; 0 ends it."""
         known = rows < self._count
         self._event_until_s[rows[known]] = until_s[known]
 
     def in_event(self, station: str, now_s: float) -> bool:
-        """Tell whether a station takes part in a request, which gives it the way."""
+        """Tell whether a station takes part in a request, which gives it priority."""
         return any(float(self._event_until_s[row]) > now_s for row in self.rows_of(station).values())
 
     def _must_be_ours(self, row: int) -> None:

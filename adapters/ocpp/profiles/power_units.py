@@ -1,4 +1,4 @@
-"""kW as stations want to hear it: W or A, in steps they take, never between nothing and the least they can hold."""
+"""kW to W and A, in steps a station takes, never between zero and the least power it can hold."""
 
 import math
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from enum import StrEnum
 from adapters.ocpp.profiles.nameplates import Nameplate
 
 MIN_AC_A = 6.0
-"""Least current an AC car can be told to take (IEC 61851-1)."""
+"""Least current signalled to an AC car (IEC 61851-1)."""
 AC_MOST_KW = 44.0
-"""What three phases of 63 A give, and a little; posts above are direct current."""
+"""Three phases of 63 A and a little; charging points above are DC."""
 DC_LEAST_V, DC_MOST_V = 200.0, 1000.0
 """Voltages a car is charged at (CCS, IEC 61851-23); the car decides which it is."""
 _DC_CLIMBS = 1.1
@@ -29,11 +29,11 @@ class RateUnit(StrEnum):
 
 @dataclass(slots=True)
 class WireValue:
-    """A limit or setpoint as written to a station; one is made for every instruction, and nobody changes it.
+    """A limit or setpoint as written on the wire; one is made for every instruction and never changed.
 
     Attributes:
         value: In ``unit``, one decimal; negative to discharge.
-        power_kw: What that amounts to, load positive.
+        power_kw: Its power, load positive.
     """
 
     unit: RateUnit
@@ -56,7 +56,7 @@ class Supply:
         return amperes * self.volts * phases / _W
 
     def kw_per_a(self, resource: Nameplate, car_v: float = math.nan) -> float:
-        """Return what an ampere amounts to: on all phases of AC, at the car's voltage on DC.
+        """Return the power of one ampere: on all phases of AC, at the car's voltage on DC.
 
         ``car_v`` is the voltage last metered; while it is unknown it may be any, so that no ceiling is exceeded.
         """
@@ -81,7 +81,7 @@ class Supply:
             unit: What it is written in.
             resource: Its nameplate.
             step: Smallest difference the station takes, in ``unit``.
-            car_v: Voltage of the car where the post is DC and it is known, else NaN.
+            car_v: Voltage of the car where the point is DC and it is known, else NaN.
         """
         ceiling_kw = min(max(power_kw, 0.0), max(resource.p_max_kw, 0.0))
         if unit is RateUnit.A and is_dc(resource) and ceiling_kw >= resource.p_max_kw:
@@ -103,7 +103,7 @@ class Supply:
 
 
 def is_dc(resource: Nameplate) -> bool:
-    """Tell whether a post gives direct current."""
+    """Tell whether a charging point is DC."""
     return resource.p_max_kw > AC_MOST_KW
 
 

@@ -1,8 +1,8 @@
-"""Ways to give a station one value, and which to try next where one is refused.
+"""Forms of one value in a charging profile, and the order to try them in where a station refuses one.
 
 Stations differ in the purposes they take (lbbrhzn/ocpp#221, evcc-io/evcc#9766), in units (evcc-io/evcc#9838), in
-decimals, and in how a profile may say when it ends. What has been taken is on the station's card and comes first the
-next time; a refusal alone proves nothing but that another way is worth trying.
+decimals, and in how the end of a profile may be stated. A form that was accepted is on the station's card and comes
+first the next time; a refusal alone proves nothing but that another form is worth trying.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ WHOLE = 1.0
 
 
 class End(StrEnum):
-    """How a profile says when it ends; none of them leaves it in force for ever."""
+    """Ways to state the end of a profile; none leaves it in force for ever."""
 
     ALL = "duration and validity"
     """As OCTT TC_057_CSMS has it."""
@@ -31,7 +31,7 @@ class End(StrEnum):
 
 @dataclass(slots=True)
 class SetpointForm:
-    """How one value is given. One is made for every instruction, so it is not frozen; nobody changes it.
+    """The form of one value. One is made for every instruction, so it is not frozen, but never changed.
 
     Attributes:
         step: Smallest difference between two values, in ``unit``.

@@ -1,7 +1,7 @@
-"""Capability cards: what a station told of itself, what a control test found out, what its behaviour showed.
+"""Capability cards: what a station states, what a control test found, what its behaviour showed.
 
-A station's answers depend on its model and firmware far more than on itself, so what one has shown is believed of
-its like until they show otherwise; stations alike share one record.
+A station's answers depend on its model and firmware far more than on itself, so what one has shown is assumed of
+others of its make until they show otherwise; equal stations share one record.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ class Abilities:
     """What is known of a station, or of its model; ``None`` and empty are unknown.
 
     Attributes:
-        units: What limits may be given in, the best first.
+        units: Units of limits it accepts, the best first.
         step: Smallest difference between two limits, in the first of ``units``.
         proven: A profile has been taken in the first of ``units``.
-        purpose: What a value in a running transaction is given by; a TxProfile while nobody knows better.
+        purpose: Purpose that carries a value in a running transaction; ``None`` for a TxProfile.
         refuses_tx: It has refused a TxProfile in a transaction, and taken the value by ``purpose``.
         end: How profiles say when they end.
         zero_allowed: A limit of 0 is taken; else the floor must do and a stop is by other means.
@@ -113,7 +113,7 @@ class CapabilityCards:
         return True
 
     def end_test(self, abilities: Abilities) -> None:
-        """Let another station of the make be tested where this one's test came to nothing."""
+        """Allow another station of the make to be tested where this test was inconclusive."""
         self._testing.discard(abilities.make)
 
 

@@ -1,4 +1,4 @@
-"""One connector (1.6) or EVSE (2.x) as its station describes it: meter, state, and whether its car wakes."""
+"""State of one charging point, a connector (1.6) or EVSE (2.x): meter, reported state, and its car's sleep."""
 
 import math
 import sys
@@ -11,20 +11,20 @@ from adapters.ocpp.station.energy_register import EnergyRegister
 from vpp.domain.trouble import Trouble
 
 DRAWS_KW = 0.5
-"""A car that takes so much is awake."""
+"""A car that draws more is awake."""
 WAKES_WITHIN_S = 300.0
 """How long a car may take to draw again after a pause (IEC 61851-1 knows no limit; most take under a minute)."""
 _LEAST_DC_KW = 1.0
 OUTAGES: Mapping[str, Trouble] = {"Faulted": Trouble.FAULTED, "Unavailable": Trouble.OUT_OF_SERVICE}
-"""States in which a connector gives nothing."""
+"""States in which a connector delivers nothing."""
 
 
 class Pause:
-    """A car that was drawing when its limit went below what a car can take.
+    """The pause of a car that was drawing when its limit went below the least power a car can take.
 
     Attributes:
         free_s: Since when it may draw again, NaN while it may not.
-        asleep: It has had its time and does not draw.
+        asleep: It has had the time to draw again and does not.
     """
 
     __slots__ = ("asleep", "free_s")
@@ -35,7 +35,7 @@ class Pause:
 
 
 class ConnectorState:
-    """What is known of one connector.
+    """What is known of one charging point.
 
     Args:
         connector: Its number.
@@ -46,12 +46,12 @@ class ConnectorState:
         register: Energy taken in.
         power_kw: Last metered or derived power.
         power_s: When power was last metered, minus infinity before that and in a new transaction.
-        derived: How power is reckoned while none is metered.
-        paused: The station says that it or the car has paused.
-        pause: A pause that a limit of ours brought about.
+        derived: Derives power while none is metered.
+        paused: The station reports that it or the car has paused.
+        pause: A pause caused by a limit of ours.
         state_s: Stamp of the newest state, by our clock.
-        by_main_meter: The station's own meter speaks for it.
-        is_dc: It gives direct current.
+        by_main_meter: The station's main meter stands in for its own.
+        is_dc: It is DC.
         awaits_register: Its transaction began without a register.
         car_v: Voltage last metered at the car, NaN where it is unknown; of direct current alone.
     """
@@ -90,7 +90,7 @@ class ConnectorState:
 
     @property
     def metered(self) -> bool:
-        """Something was metered here."""
+        """It has reported readings."""
         return not (math.isinf(self.power_s) and math.isinf(self.register.at_s))
 
     @property
@@ -99,7 +99,7 @@ class ConnectorState:
         return self.pause is not None and self.pause.asleep
 
     def begun(self, at_s: float) -> None:
-        """Hear of a new transaction: what was metered before says nothing of it."""
+        """Take note of a new transaction: earlier readings do not apply to it."""
         self.power_s, self.paused, self.pause = -math.inf, False, None
         self.car_v = math.nan
         total_kwh = self.register.total_kwh
@@ -109,7 +109,7 @@ class ConnectorState:
 
     @property
     def states(self) -> dict[int, str]:
-        """The last state of every connector that was heard of; most have one, which costs no dictionary."""
+        """The last state of every reported connector; most have one, which costs no dictionary."""
         return {self._port: self._state, **(self._others or {})} if self._state else {}
 
     def put_state(self, port: int, state: str) -> None:
@@ -121,11 +121,11 @@ class ConnectorState:
 
     @property
     def taken(self) -> bool:
-        """A connector says that a car is at it."""
+        """A connector reports a car."""
         return any(state in PLUGGED for state in self.states.values())
 
     def outage(self, port: int) -> Trouble | None:
-        """Return why it gives nothing: at ``port`` where that is known, else at every connector."""
+        """Return its outage: at ``port`` where that is known, else one of all its connectors."""
         states = self.states
         if port in states:
             return OUTAGES.get(states[port])
@@ -135,7 +135,7 @@ class ConnectorState:
     # A car's sleep.
 
     def limited(self, limit_kw: float, now_s: float) -> None:
-        """Hear which limit is in force: a drawing car may be stopped by it, or may go on."""
+        """Take the limit in force: it may stop a drawing car, or free it."""
         if limit_kw < self.least_kw - 1e-6:
             if self.pause is not None:
                 self.pause.free_s = math.nan
@@ -145,7 +145,7 @@ class ConnectorState:
             self.pause.free_s = now_s
 
     def drew(self, power_kw: float, at_s: float) -> bool:
-        """Hear of power while there is a pause; return whether that makes the car asleep or awake."""
+        """Take a power during a pause; return whether the car has fallen asleep or woken by it."""
         pause = self.pause
         if pause is None or math.isnan(pause.free_s) or not at_s >= pause.free_s:
             return False

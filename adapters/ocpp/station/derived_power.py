@@ -1,7 +1,7 @@
 """Power from the rises of an energy register, for stations that meter nothing else (the default list of OCPP 1.6).
 
 A counter of whole kilowatt-hours stands still for minutes under full power, so a standing register means no power
-only once it would have moved by its finest step, or where the station says that it or the car has paused.
+only once it would have moved by its finest step, or where the station reports that it or the car has paused.
 """
 
 import math
@@ -34,7 +34,7 @@ class DerivedPower:
         self.error_kw = math.inf
 
     def take(self, register_kwh: float, at_s: float, *, paused: bool) -> float:
-        """Return the mean power up to a reading of the register, NaN where it does not tell."""
+        """Return the mean power up to a reading of the register, NaN where it is undetermined."""
         passed_s, risen_kwh = at_s - self._at_s, register_kwh - self._register_kwh
         self._step_kwh = min(self._step_kwh, _step_kwh(register_kwh))
         if passed_s < _LEAST_S:

@@ -1,17 +1,17 @@
-"""One register of energy per connector, whatever registers its station speaks of.
+"""One energy register per connector, whatever registers its station states.
 
 Stations state the lifetime counter at a start and the session's in their readings (lbbrhzn/ocpp#2093), a register of
 0 for one reading (lbbrhzn/ocpp#1756), -1 for one they do not know (lorenzodonini/ocpp-go#114), or have their meter
-replaced. Energy is the sum of the plausible rises: each stated register has a base of its own, and what it says is
-counted from where the sum stood when that base was first heard of. A register that only ever rises plausibly is
-passed on as it is.
+replaced. Energy is the sum of the plausible rises: each stated register has a base of its own, and is
+counted from where the sum stood when that base first appeared. A register that only ever rises plausibly is
+reported as it is.
 """
 
 import math
 from functools import lru_cache
 
 READING_SLACK_KWH = 1.0
-"""Rise of a reading that needs no time: coarse counters, late stamps."""
+"""Rise that is plausible at once: coarse counters, late stamps."""
 START_SLACK_KWH = STOP_SLACK_KWH = 5.0
 """The same of the registers of a start and a stop, which are stated once and have less of a stamp."""
 _RATE_FACTOR = 1.5
@@ -32,7 +32,7 @@ class EnergyRegister:
         p_max_kw: Greatest power by the nameplate.
 
     Attributes:
-        total_kwh: The sum, which never falls; NaN before anything was heard.
+        total_kwh: The sum, which never falls; NaN before the first reading.
         at_s: When the newest register was read, by our clock.
     """
 
@@ -68,7 +68,7 @@ class EnergyRegister:
         return self._past(register_kwh, passed_s) if passed_s < 0.0 else self._changed(register_kwh, at_s, slack_kwh)
 
     def _past(self, register_kwh: float, passed_s: float) -> float:
-        """Return what the sum was when an old reading was made; the present knows all it could tell."""
+        """Return what the sum was when an old reading was made; it changes nothing now."""
         fallen_kwh = self._raw_kwh - register_kwh
         if 0.0 <= fallen_kwh <= -passed_s * self._rise_per_s + READING_SLACK_KWH:
             return min(register_kwh + self._offset_kwh, self.total_kwh)

@@ -1,4 +1,4 @@
-"""A station's clock, measured: how far its stamps lie behind ours, and what its stamps mean by our clock.
+"""Estimate of a station's clock: its offset from ours, and the time of its stamps by our clock.
 
 A live message is never older than the way it took, so the least ``now - stamp`` of the last minutes is the offset of
 the clock (the filter of NTP, RFC 5905, 10, over one direction). OCPP sets clocks by the answers to boots and
@@ -15,11 +15,11 @@ from vpp.domain.units import SECONDS_PER_DAY
 WINDOW_S = 600.0
 """How long a message speaks for the clock; two halves, so that a step costs a comparison."""
 LEAST_OFFSET_S = 10.0
-"""What the way of a message may account for: nothing to be corrected in what a station is sent."""
+"""Offset that a message's delay may account for: nothing to correct in what a station is sent."""
 CLOCK_OFF_S = 60.0
-"""An offset that is worth a word."""
+"""Offset from which on the clock is reported as off."""
 LONGEST_PAST_S = 7 * SECONDS_PER_DAY
-"""Stamps further off than this are no time of day: 1970, or a year mistyped (MicroOcpp#354)."""
+"""Stamps further off are invalid: 1970, or a mistyped year (MicroOcpp#354)."""
 _DELAY_S = 60.0
 """How much later than the best one a live message may come."""
 _AGREES_S = 5.0
@@ -43,8 +43,8 @@ class StationClock:
 
     Attributes:
         offset_s: How far the station's clock is behind ours, negative where it is ahead, NaN while not known.
-        astray: Its last stamp was no time of day.
-        changed: The offset is another since somebody last looked.
+        astray: Its last stamp was invalid.
+        changed: The offset has changed since this was last reset.
     """
 
     __slots__ = ("_before_s", "_doubt", "_least_s", "_turn_s", "astray", "changed", "offset_s")
@@ -60,7 +60,7 @@ class StationClock:
 
     @property
     def is_off(self) -> bool:
-        """The clock is so far off that people should know."""
+        """The clock is so far off that it is a trouble."""
         return self.astray or abs(self.offset_s) > CLOCK_OFF_S
 
     @property
@@ -69,7 +69,7 @@ class StationClock:
         return self.offset_s if abs(self.offset_s) > LEAST_OFFSET_S else 0.0
 
     def live(self, now_s: float, stamp_s: float) -> float:
-        """Return when a message of now says something was; never after ``now_s``, and ``now_s`` for no stamp.
+        """Return the time of a live message by our clock; never after ``now_s``, and ``now_s`` without a stamp.
 
         Args:
             now_s: When it came.
@@ -83,7 +83,7 @@ class StationClock:
         return self._judged(now_s, stamp_s, lag_s)
 
     def queued(self, now_s: float, stamp_s: float) -> float:
-        """Return when something was that may have been told late; it says of the clock only that it is not slower."""
+        """Return the time of a message that may be late; it bounds the offset from one side only."""
         lag_s = now_s - stamp_s
         if not abs(lag_s) <= LONGEST_PAST_S:
             return now_s

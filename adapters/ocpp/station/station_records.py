@@ -39,8 +39,8 @@ class Command:
     """One instruction on its way.
 
     Attributes:
-        quiet: It is the link's own, and nobody hears of its end.
-        again: It gives a value in force once more to a station that may have lost it.
+        quiet: It is the link's own, without an outcome.
+        again: It restores a value in force at a station that may have lost it.
     """
 
     id: int
@@ -83,15 +83,15 @@ class Transaction:
 
     Attributes:
         meter_kwh: Register at its start, of the connector's one register; NaN while not known.
-        began_s, last_s: Its start, and the newest that was heard of it, by our clock.
-        stamp_s: The station's own stamp of its start, NaN where that was not heard.
+        began_s, last_s: Its start and its newest report, by our clock.
+        stamp_s: The station's own stamp of its start, NaN where unknown.
         number: Its id in 1.6, 0 in other versions.
-        given: Its id is our answer to its start; no reading alone can be wrong about that.
+        given: Its id was assigned, or its start reported; a single reading cannot refute it.
         port: Connector of the EVSE, 0 where not known (2.x).
-        sequence: Greatest ``seqNo`` heard (2.x).
+        sequence: Greatest ``seqNo`` received (2.x).
         ended_s: When it was over, NaN while it runs.
-        promise: What its car wants since its start, as far as the station has said so.
-        doubtful: The station has booted or says it waits for a car; nothing has named this transaction since.
+        promise: Charging needs since its start, as far as stated.
+        doubtful: The station has booted or waits for a car; nothing has named this transaction since.
     """
 
     id: str

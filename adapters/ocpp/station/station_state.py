@@ -1,4 +1,4 @@
-"""What is known of one station, whichever connection it has: cars, values in force, abilities, instructions waiting."""
+"""State of one station across its connections: transactions, installed profiles, abilities, pending instructions."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adapters.ocpp.station.transactions import Challenger
 
 NOTHING_KNOWN = Abilities()
-_NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
+NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
 _NOTHING_INSTALLED: Mapping[tuple[int, bool], InstalledProfile] = MappingProxyType({})
 """What stations without one share: an empty dictionary each would be a tenth of what a station costs."""
 
@@ -30,35 +30,37 @@ _NOTHING_INSTALLED: Mapping[tuple[int, bool], InstalledProfile] = MappingProxyTy
 class StationState:
     """One station.
 
+    One flat object, and what few stations have is ``None`` or shared: at 100,000 stations an object more each is 5 MB.
+
     Attributes:
         rows: Fleet row of every connector (1.6) or EVSE (2.x).
         transactions: The running transaction of every connector that has one.
-        early: Promises that came before their transaction, by connector.
+        early: Charging needs that came before their transaction, by connector.
         installed: Dispatch values that it holds, by row and whether they are tied to the running transaction; see
             ``installed_profiles``.
         pending: Instructions that have not left yet, oldest first.
         under_way: Row of the instruction that is being carried out, -1 where none is.
-        online: The service believes it connected.
-        lost_s: When the last connection went, NaN if there was none.
+        online: It is reported as connected.
+        lost_s: When the last connection was lost, NaN if there was none.
         ack_s: How long the last instruction took to be answered.
         grid_functions: Starts, stops and alarms of its grid functions (2.1), by control id or type.
-        restated_s: When values in force were last given to it again after a boot, NaN if they never were.
+        restated_s: When values in force were last restored after a boot, NaN if never.
         accepts_profiles: It has taken a profile since it came to this process.
         refused_all: It has refused a dispatch value in every way since its boot, and taken none.
-        has_others: It has connectors that are nobody's rows.
+        has_others: It has connectors that are no rows of the fleet.
         tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
             ``tx_refused_in`` is the last.
         clock: Its clock, as its stamps show it.
-        points: Its connectors that were heard of.
+        points: Its charging points that have reported.
         ended: The last transactions that are over.
-        challenger: An id that readings name in place of the running one.
+        challenger: A transaction id that readings name in place of the running one.
         outage: ``Faulted`` or ``Unavailable`` while the whole station is.
     """
 
     id: str
     services: Services
     rows: dict[int, int]
-    transactions: Mapping[int, Transaction] = field(default_factory=lambda: _NO_TRANSACTIONS)
+    transactions: Mapping[int, Transaction] = field(default_factory=lambda: NO_TRANSACTIONS)
     ended: tuple[Transaction, ...] = ()
     early: dict[int, Promise] | None = None
     installed: Mapping[tuple[int, bool], InstalledProfile] = field(default_factory=lambda: _NOTHING_INSTALLED)
@@ -83,7 +85,7 @@ class StationState:
 
     @property
     def troubles(self) -> StationTroubles:
-        """Return what is the matter with its rows, and with those of all other stations."""
+        """Return the troubles of its rows, and of those of all other stations."""
         return self.services.troubles
 
     # Time.
@@ -94,14 +96,14 @@ class StationState:
         return self.clock.beyond_s
 
     def instant(self, stamp_s: float) -> float:
-        """Return when a live message says something was, by our clock; now for a message without a stamp."""
+        """Return the time of a live message by our clock; now for a message without a stamp."""
         at_s = self.clock.live(self.services.clock.now_s(), stamp_s)
         if self.clock.changed:
             self.report_clock()
         return at_s
 
     def report_clock(self) -> None:
-        """Say whether the clock is off, where that is news."""
+        """Report whether the clock is off, where that has changed."""
         self.clock.changed = False
         troubles, is_off = self.services.troubles, self.clock.is_off
         for row in self.rows.values():
@@ -111,7 +113,7 @@ class StationState:
     # Connectors.
 
     def point(self, connector: int) -> ConnectorState | None:
-        """Return a connector, ``None`` where it is nobody's row."""
+        """Return a charging point, ``None`` where it is no row of the fleet."""
         point = self.known_point(connector)
         if point is None and connector in self.rows:
             row = self.rows[connector]
@@ -120,14 +122,14 @@ class StationState:
         return point
 
     def known_point(self, connector: int) -> ConnectorState | None:
-        """Return a connector that was heard of; most stations have one, so that a tuple is looked through."""
+        """Return a charging point that has reported; most stations have one, so a tuple is searched."""
         for point in self.points:
             if point.connector == connector:
                 return point
         return None
 
     def metered_point(self, connector: int) -> ConnectorState | None:
-        """Return whose meter speaks: the station's own (0) speaks for its one connector while that has none."""
+        """Return the point a meter belongs to: the main meter (0) stands in for a single connector without its own."""
         if connector == 0 and len(self.rows) == 1:
             point = self.point(next(iter(self.rows)))
             if point is None or (point.metered and not point.by_main_meter):
@@ -140,7 +142,7 @@ class StationState:
         return point
 
     def every_point(self) -> Iterator[ConnectorState]:
-        """Iterate all its connectors."""
+        """Iterate all its charging points."""
         for connector in self.rows:
             point = self.point(connector)
             if point is not None:
@@ -148,7 +150,7 @@ class StationState:
 
     @property
     def whole_outage(self) -> Trouble | None:
-        """Return why the whole station gives nothing, ``None`` while it does."""
+        """Return the outage of the whole station, ``None`` while it is in service."""
         return OUTAGES.get(self.outage)
 
     def asleep(self, row: int) -> bool:
@@ -156,30 +158,15 @@ class StationState:
         return any(point.row == row and point.asleep for point in self.points)
 
     def report_sleep(self, point: ConnectorState) -> None:
-        """Say whether a car does not wake, where that is news."""
+        """Report whether a car does not wake, where that has changed."""
         self.services.troubles.set(point.row, Trouble.DOES_NOT_WAKE, point.asleep)
 
     def malformed(self, present: bool) -> None:  # noqa: FBT001 - as ``StationTroubles.set``
-        """State that messages of it had to be refused, or not since its last boot."""
+        """State whether messages of it had to be refused since its last boot."""
         for row in self.rows.values():
             self.services.troubles.set(row, Trouble.MALFORMED_MESSAGES, present)
 
     # Cars.
-
-    def session_id(self, transaction_id: str) -> str:
-        """Return the session of a transaction."""
-        return f"{self.id}:{transaction_id}"
-
-    def transaction(self, transaction_id: str) -> Transaction | None:
-        """Return a running transaction by its id."""
-        return next((t for t in self.transactions.values() if t.id == transaction_id), None)
-
-    def put_transaction(self, connector: int, transaction: Transaction | None) -> None:
-        """Keep which transaction runs at a connector, ``None`` for no longer any."""
-        kept = {number: one for number, one in self.transactions.items() if number != connector}
-        if transaction is not None:
-            kept[connector] = transaction
-        self.transactions = kept or _NO_TRANSACTIONS
 
     def certain_transaction(self, connector: int) -> Transaction | None:
         """Return the transaction at a connector that is known to run; a profile may be tied to no other."""
@@ -193,20 +180,16 @@ class StationState:
             running.doubtful = True
 
     def rebooted(self) -> None:
-        """Take note of a boot: transactions may be over, and profiles that belong to them forgotten (1.6 5.16)."""
+        """Take note of a boot: transactions may have ended, and their profiles been lost (1.6 5.16)."""
         self.refused_all = False
         for connector in self.transactions:
             self.doubt(connector)
-        self.malformed(False)  # noqa: FBT003 - another firmware may say it better
+        self.malformed(False)  # noqa: FBT003 - absent: it may have another firmware
 
     def note_connector(self, connector: int) -> None:
-        """Take note of a connector: one that is nobody's row must not suffer from what is meant for another."""
+        """Take note of a connector: one outside the fleet must not be limited by what is meant for another."""
         if connector and connector not in self.rows:
             self.has_others = True
-
-    def tries_tx_again(self, transaction_id: str) -> bool:
-        """Tell whether a TxProfile deserves another try: one transaction's refusal may have been an accident."""
-        return self.tx_refusals == 1 and transaction_id != self.tx_refused_in
 
     # Values in force.
 
@@ -215,19 +198,19 @@ class StationState:
         return self.services.nameplates.nameplate(row)
 
     def default_kw(self, row: int) -> float:
-        """Return what lies underneath at ``row``: as last instructed, else the resource's safe default."""
+        """Return the default value of ``row``: as last instructed, else the resource's safe default."""
         return self.services.nameplates.default_kw(row)
 
     # Abilities.
 
     def learn(self, abilities: Abilities) -> None:
-        """Take what has become known of the station."""
+        """Replace what is known of the station's abilities."""
         self.abilities = self.services.cards.shared(abilities)
 
     def booted_as(self, *, vendor: str, model: str, firmware: str) -> None:
-        """Take make and firmware of a boot; what its like are known to do is believed of it until it shows otherwise.
+        """Take make and firmware of a boot; abilities of the same make are assumed until it shows otherwise.
 
-        Another firmware, or another station in the same place, makes everything known of the old one void.
+        Another firmware, or another station in the same place, voids all that was known.
         """
         known = self.abilities
         if (vendor, model, firmware) != (known.vendor, known.model, known.firmware):
@@ -235,7 +218,7 @@ class StationState:
             self.learn(self.services.cards.recall(fresh))
 
     def spoken(self, version: str) -> None:
-        """Take the version it speaks now; what its like can do in another version says nothing of this one."""
+        """Take the version it speaks now; abilities in another version do not apply."""
         known = replace(self.abilities, version=version)
         self.learn(self.services.cards.recall(known))
 
@@ -245,5 +228,5 @@ class StationState:
         return self.units_to_try()[0] is RateUnit.A and any(is_dc(self.nameplate(row)) for row in self.rows.values())
 
     def units_to_try(self) -> tuple[RateUnit, ...]:
-        """Return the unit it is known to take; both while nobody knows."""
+        """Return the unit it is known to accept; both while unknown."""
         return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)

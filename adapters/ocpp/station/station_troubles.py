@@ -1,4 +1,4 @@
-"""What is the matter with stations, one bit mask a row: told to the service whenever a mask changes."""
+"""Troubles of stations, one bit mask a row, reported to the service on every change."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,14 +8,14 @@ from vpp.domain.trouble import Trouble
 
 
 class StationTroubles:
-    """Masks of ``vpp.domain.trouble`` by row, kept for rows that have a trouble alone.
+    """Masks of ``vpp.domain.trouble`` by row, kept only for rows that have a trouble.
 
     Args:
         batcher: Takes the samples of ``Quantity.TROUBLES``.
-        now_s: Epoch seconds of the clock the service lives by.
+        now_s: Epoch seconds of the service's clock.
 
     Attributes:
-        on_change: Told of every change: row, trouble, whether it is there.
+        on_change: Called on every change with row, trouble, and whether it is present.
     """
 
     def __init__(self, batcher: Batcher, now_s: Callable[[], float]) -> None:
@@ -25,15 +25,15 @@ class StationTroubles:
         self._masks: dict[int, int] = {}
 
     def mask(self, row: int) -> int:
-        """Return the bit mask of a row, 0 where nothing is the matter."""
+        """Return the bit mask of a row, 0 for no trouble."""
         return self._masks.get(row, 0)
 
     def has(self, row: int, trouble: Trouble) -> bool:
         """Tell whether a row has a trouble."""
         return bool(self._masks and self._masks.get(row, 0) >> trouble & 1)
 
-    def set(self, row: int, trouble: Trouble, present: bool) -> None:  # noqa: FBT001 - what there is to say
-        """State that a row has or has not a trouble; the service hears of it where that is news."""
+    def set(self, row: int, trouble: Trouble, present: bool) -> None:  # noqa: FBT001 - the state itself
+        """State whether a row has a trouble; reported where that is a change."""
         before = self._masks.get(row, 0)
         after = before | 1 << trouble if present else before & ~(1 << trouble)
         if after != before:
@@ -43,7 +43,7 @@ class StationTroubles:
                 self.on_change(row, trouble, present)
 
     def report(self, row: int) -> None:
-        """Pass on the mask of a row as it is, also where it has none: another process may have said otherwise."""
+        """Report the mask of a row as it is, also 0: another process may have reported another."""
         self._batcher.sample(row, Quantity.TROUBLES, float(self.mask(row)), self._now_s())
 
     def forget(self, rows: Iterable[int]) -> None:

@@ -1,7 +1,7 @@
-"""Transactions of a station: what begins one, what ends one, and what news about another may do.
+"""Transactions of a station: their begin, their end, and conflicting reports.
 
-A station repeats itself, empties queues, and sometimes names a transaction nobody gave it. So late news completes
-the past and never changes the present; a running session is replaced by the start of another, or by an id that more
+A station repeats messages, empties queues, and sometimes names a transaction it never started. So late reports complete
+the past and never change the present; a running transaction is replaced by the start of another, or by an id that more
 than one live message has named; and one that was ended wrongly begins again once the station goes on metering it.
 """
 
@@ -15,16 +15,16 @@ from adapters.ocpp.station.connector_state import DRAWS_KW, ConnectorState
 from adapters.ocpp.station.energy_register import READING_SLACK_KWH, START_SLACK_KWH, STOP_SLACK_KWH
 from adapters.ocpp.station.station_clock import LONGEST_PAST_S
 from adapters.ocpp.station.station_records import Transaction
-from adapters.ocpp.station.station_state import StationState
+from adapters.ocpp.station.station_state import NO_TRANSACTIONS, StationState
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.telemetry import Quantity
 
 LATE_S = 120.0
-"""News of longer ago says nothing of which transaction runs now."""
+"""An older report does not prove which transaction runs now."""
 STAMP_S = 2.0
-"""Stamps of whole seconds are this far from the order of things."""
+"""Stamps of whole seconds may be out of order by so much."""
 LARGEST_ID = 2**31 - 1
-"""Ids we give in 1.6 are positive and of 32 bits; nothing else can be one of them."""
+"""Ids assigned by us in 1.6 are positive and of 32 bits; nothing else can be one."""
 _KEPT_ENDED = 8
 _REOPENED_AFTER_S = 30.0
 
@@ -48,9 +48,9 @@ class Evidence:
 
 
 _AGAINST_GIVEN = Evidence(3, 60.0)
-"""Against an id that we gave ourselves."""
+"""Against an id assigned by us."""
 _AGAINST_HEARD = Evidence(2, 0.0)
-"""Against one that was heard of in a reading, and for one that is over."""
+"""Against one known from a reading only, and for one that is over."""
 
 
 def begin(
@@ -84,11 +84,11 @@ def begin(
     ):
         return
     if running is not None and running.id == transaction_id:
-        _affirm(running, port)
+        _confirm(running, port)
         running.given, running.stamp_s = True, stamp_s
         return
     if running is not None and _is_past(station, running, at_s):
-        _bar(
+        _record_ended(
             station,
             Transaction(
                 id=transaction_id, connector=connector, row=point.row, meter_kwh=meter_kwh, began_s=at_s, ended_s=at_s
@@ -113,11 +113,11 @@ def started(station: StationState, connector: int, register_kwh: float, at_s: fl
 def named(
     station: StationState, point: ConnectorState, transaction_id: str, at_s: float, power_kw: float, *, port: int = 0
 ) -> None:
-    """Take a reading's word for which transaction runs at ``point``, as far as it goes."""
+    """Take the transaction named by a reading at ``point``, as far as it proves anything."""
     running = station.transactions.get(point.connector)
     if running is not None and running.id == transaction_id:
         running.last_s = max(running.last_s, at_s)
-        _affirm(running, port)
+        _confirm(running, port)
         station.challenger = None
         return
     now_s = station.services.clock.now_s()
@@ -133,7 +133,7 @@ def named(
 
 
 def promise(station: StationState, connector: int, wanted: Promise) -> None:
-    """Record what a car at ``connector`` still wants; kept if its transaction has not begun yet."""
+    """Record the charging needs of a car at ``connector``; kept where its transaction has not begun yet."""
     running, point = station.transactions.get(connector), station.point(connector)
     if running is None or point is None:
         station.early = {**(station.early or {}), connector: wanted}
@@ -165,13 +165,13 @@ def metered_from(station: StationState, point: ConnectorState, begun_kwh: float 
 
 def end(station: StationState, transaction_id: str, at_s: float, meter_kwh: float = math.nan) -> None:
     """Record that a transaction is over: no power flows, and what was tied to it has lapsed."""
-    transaction = station.transaction(transaction_id)
+    transaction = find_running(station, transaction_id)
     if transaction is None:
         _end_unknown(station, transaction_id, at_s, meter_kwh)
         return
-    station.put_transaction(transaction.connector, None)
+    _put(station, transaction.connector, None)
     transaction.ended_s = at_s
-    _bar(station, transaction)
+    _record_ended(station, transaction)
     point = station.point(transaction.connector)
     total_kwh = meter_kwh
     if point is not None:
@@ -186,8 +186,8 @@ def end(station: StationState, transaction_id: str, at_s: float, meter_kwh: floa
 def id_of_start(station: StationState, connector: int, stamp: str, token: str, meter_wh: int) -> int:
     """Return the id of a 1.6 transaction: always the same for the same start.
 
-    A start that is told again after a lost link (mobilityhouse/ocpp#186) gets the same id from every process and
-    after every restart, without anybody remembering it. Only where the same words must mean another car, because
+    A start repeated after a lost link (mobilityhouse/ocpp#186) gets the same id from every process and
+    after every restart, without keeping it. Only where the same data must mean another car, because
     the station's clock stands still and the transaction they meant is over, the time of day makes the difference.
     """
     words = f"{station.id}\0{connector}\0{stamp}\0{token}\0{meter_wh}"
@@ -200,13 +200,18 @@ def id_of_start(station: StationState, connector: int, stamp: str, token: str, m
 
 def _runs_elsewhere(station: StationState, point: ConnectorState, transaction_id: str) -> bool:
     """Tell whether a transaction runs at another connector; a car is at one."""
-    running = station.transaction(transaction_id)
+    running = find_running(station, transaction_id)
     return running is not None and running.connector != point.connector
 
 
 def _is_past(station: StationState, running: Transaction, at_s: float) -> bool:
-    """Tell whether a start of ``at_s`` is late news of what was before the running transaction."""
+    """Tell whether a start at ``at_s`` is a late report from before the running transaction."""
     return at_s < running.began_s - STAMP_S and station.services.clock.now_s() - at_s > LATE_S
+
+
+def find_running(station: StationState, transaction_id: str) -> Transaction | None:
+    """Return a running transaction by its id."""
+    return next((one for one in station.transactions.values() if one.id == transaction_id), None)
 
 
 def find_ended(station: StationState, transaction_id: str) -> Transaction | None:
@@ -214,8 +219,8 @@ def find_ended(station: StationState, transaction_id: str) -> Transaction | None
     return next((one for one in station.ended if one.id == transaction_id), None)
 
 
-def _affirm(running: Transaction, port: int) -> None:
-    """Take it that a transaction runs, and where."""
+def _confirm(running: Transaction, port: int) -> None:
+    """Take a transaction for certain, and note where it runs."""
     running.port = port or running.port
     running.doubtful = False
 
@@ -235,7 +240,7 @@ def _new(point: ConnectorState, transaction_id: str, at_s: float, meter_kwh: flo
 def _challenge(
     station: StationState, point: ConnectorState, transaction_id: str, at_s: float, over: Transaction | None
 ) -> None:
-    """Let another id, or one that is over, take the place of what runs once enough has been heard of it."""
+    """Replace the running transaction by another id, or one that is over, once it has been named often enough."""
     known, now_s = station.challenger, station.services.clock.now_s()
     if known is None or (known.connector, known.id) != (point.connector, transaction_id):
         station.challenger = Challenger(point.connector, transaction_id, now_s)
@@ -255,7 +260,7 @@ def _challenge(
 
 
 def _open(station: StationState, point: ConnectorState, transaction: Transaction) -> None:
-    station.put_transaction(point.connector, transaction)
+    _put(station, point.connector, transaction)
     station.challenger = None
     point.awaits_register = math.isnan(transaction.meter_kwh)
     if transaction.began_s > point.power_s:
@@ -268,7 +273,7 @@ def _open(station: StationState, point: ConnectorState, transaction: Transaction
 
 
 def _stop_power(station: StationState, point: ConnectorState, at_s: float) -> None:
-    """Let no power flow from ``at_s`` on; a reading of the same second does not outlive that."""
+    """Report zero power from ``at_s`` on, also over a reading of the same second."""
     at_s = max(at_s, min(point.power_s, at_s + STAMP_S))
     station.services.batcher.sample(point.row, Quantity.POWER_KW, 0.0, at_s)
     asleep, point.pause, point.paused = point.asleep, None, False
@@ -278,23 +283,23 @@ def _stop_power(station: StationState, point: ConnectorState, at_s: float) -> No
 
 
 def _end_unknown(station: StationState, transaction_id: str, at_s: float, meter_kwh: float) -> None:
-    """Pass on the end of a transaction from before our time; only a station with one connector leaves no doubt."""
+    """Report the end of a transaction from before our time; unambiguous only with one connector."""
     if len(station.rows) != 1 or find_ended(station, transaction_id) is not None:
         return
     connector, row = next(iter(station.rows.items()))
-    _bar(
+    _record_ended(
         station,
         Transaction(id=transaction_id, connector=connector, row=row, meter_kwh=math.nan, began_s=at_s, ended_s=at_s),
     )
     _report_end(station, transaction_id, row, at_s, meter_kwh if meter_kwh >= 0.0 else math.nan)
 
 
-def _bar(station: StationState, transaction: Transaction) -> None:
+def _record_ended(station: StationState, transaction: Transaction) -> None:
     station.ended = (*station.ended[1 - _KEPT_ENDED :], transaction)
 
 
 def _report_start(station: StationState, transaction: Transaction) -> None:
-    session_id = station.session_id(transaction.id)
+    session_id = _session_id(station, transaction.id)
     station.services.batcher.session(
         SessionStarted(
             session_id=session_id, row=transaction.row, at_s=transaction.began_s, meter_kwh=transaction.meter_kwh
@@ -304,15 +309,28 @@ def _report_start(station: StationState, transaction: Transaction) -> None:
 
 def _report_promise(station: StationState, transaction: Transaction, wanted: Promise) -> None:
     transaction.promise = wanted
-    session_id = station.session_id(transaction.id)
+    session_id = _session_id(station, transaction.id)
     station.services.batcher.session(SessionPromised(session_id=session_id, promise=wanted))
 
 
 def _report_end(station: StationState, transaction_id: str, row: int, at_s: float, meter_kwh: float) -> None:
-    event = SessionEnded(session_id=station.session_id(transaction_id), row=row, at_s=at_s, meter_kwh=meter_kwh)
+    event = SessionEnded(session_id=_session_id(station, transaction_id), row=row, at_s=at_s, meter_kwh=meter_kwh)
     station.services.batcher.session(event)
 
 
 def _number_of(words: str) -> int:
     """Return a positive int32."""
     return (int.from_bytes(blake2b(words.encode(), digest_size=4).digest(), "big") & 0x7FFF_FFFF) or 1
+
+
+def _put(station: StationState, connector: int, transaction: Transaction | None) -> None:
+    """Keep the transaction that runs at a connector, ``None`` for none any more."""
+    kept = {number: one for number, one in station.transactions.items() if number != connector}
+    if transaction is not None:
+        kept[connector] = transaction
+    station.transactions = kept or NO_TRANSACTIONS
+
+
+def _session_id(station: StationState, transaction_id: str) -> str:
+    """Return the charging session of a transaction, unique in the fleet."""
+    return f"{station.id}:{transaction_id}"

@@ -1,4 +1,4 @@
-"""What stations say of their connectors: a car is there or not, it has paused, nothing can be had."""
+"""Connector states: a car is plugged in or not, it has paused, the connector is out of service."""
 
 import math
 
@@ -11,7 +11,7 @@ from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
 
 LATE_STATE_S = 60.0
-"""A state of longer ago is history where something newer is known; stations stamp it with its beginning."""
+"""An older state is history where a newer one is known; stations stamp a state with its beginning."""
 _AVAILABILITY = "AvailabilityState"
 
 
@@ -37,7 +37,7 @@ def stated(station: StationState, connector: int, state: str, stamp: object, por
     point.state_s = max(point.state_s, at_s)
     first = not point.states
     point.put_state(port, state)
-    if state == "Preparing":  # nothing runs there, whatever ran before
+    if state == "Preparing":  # no transaction runs there, whatever ran before
         station.doubt(connector)
     if state in PLUGGED:
         plugged(station, connector, at_s, here=True)
@@ -59,7 +59,7 @@ def _stated_whole(station: StationState, state: str) -> None:
 
 
 def plugged(station: StationState, connector: int, at_s: float, *, here: bool) -> None:
-    """Pass on that a car is or is not plugged in; without one a transaction cannot go on."""
+    """Report that a car is or is not plugged in; without one a transaction has ended."""
     point = station.point(connector)
     if point is None:
         return
@@ -85,8 +85,8 @@ def notified(station: StationState, payload: Json) -> Json:
 def _is_history(station: StationState, point: ConnectorState, at_s: float, stamp_s: float) -> bool:
     """Tell whether a state is older than what is known of its connector.
 
-    A state from before the running transaction began is, however fresh, if both clocks say so: ours may have been
-    wrong about the station's a moment ago, and the station's may have been set.
+    A state from before the running transaction is, however fresh, if both clocks agree: our estimate of the station's
+    clock may have been wrong a moment ago, and that clock may have been set.
     """
     running = station.transactions.get(point.connector)
     if running is not None and stamp_s < running.stamp_s - STAMP_S and at_s < running.began_s - STAMP_S:
@@ -98,7 +98,7 @@ def _is_history(station: StationState, point: ConnectorState, at_s: float, stamp
 
 
 def _freed(station: StationState, point: ConnectorState, port: int, at_s: float) -> None:
-    """Let the car go that was at ``port``; one at another connector of the EVSE stays."""
+    """Take the car at ``port`` for unplugged; one at another connector of the EVSE stays."""
     running = station.transactions.get(point.connector)
     known = running is None or running.port or (point.states.keys() == {port} and port > 1)
     elsewhere = running is not None and known and running.port != port
@@ -107,7 +107,7 @@ def _freed(station: StationState, point: ConnectorState, port: int, at_s: float)
 
 
 def _outage(station: StationState, point: ConnectorState) -> Trouble | None:
-    """Return why nothing can be had of a connector, ``None`` where something can."""
+    """Return the outage of a connector, ``None`` where it is in service."""
     running = station.transactions.get(point.connector)
     return station.whole_outage or point.outage(0 if running is None else running.port)
 
@@ -118,7 +118,7 @@ def _reported_outage(station: StationState, point: ConnectorState) -> Trouble | 
 
 
 def _report_outage(station: StationState, point: ConnectorState) -> None:
-    """Say what can be had of a connector: nothing while it is faulted or out of service (1.6 4.9)."""
+    """Report the power range of a connector: none while it is faulted or out of service (1.6 4.9)."""
     outage, now_s = _outage(station, point), station.services.clock.now_s()
     for trouble in (Trouble.FAULTED, Trouble.OUT_OF_SERVICE):
         station.troubles.set(point.row, trouble, outage is trouble)
@@ -136,5 +136,5 @@ def charging_state(station: StationState, evse: int, state: object) -> None:
 
 
 def register_kwh(meter_wh: float) -> float:
-    """Return a register of a start or stop in kWh, NaN where it is below 0, which is none (ocpp-go#114)."""
+    """Return a register of a start or stop in kWh, NaN where it is below 0, which is invalid (ocpp-go#114)."""
     return meter_wh / 1000.0 if meter_wh >= 0.0 else math.nan

@@ -1,7 +1,6 @@
-"""Frequent calls taken the short way: typed decoding that validates, no dictionary, no object kept.
+"""Fast path of frequent calls: typed decoding that validates, no dictionary, no object kept.
 
-The records say what the official schemas say (a test compares the two). Whatever does not fit is left to the long
-way, which knows what to do with it.
+The records mirror the official schemas (a test compares the two). Whatever does not fit takes the slow path.
 """
 
 import math
@@ -74,7 +73,7 @@ Unit = Literal[
 
 
 Now = Literal["Sample.Clock", "Sample.Periodic", "Trigger", "Other"]
-"""Contexts of a reading that is of the present; others go the long way."""
+"""Contexts of a present reading; others take the slow path."""
 
 
 class Sampled16(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -107,7 +106,7 @@ class MeterValues16(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _read_meter_values = msgspec.json.Decoder(MeterValues16).decode
 _EMPTY = b"{}"
 _SPARE = frozenset({"Voltage", "Current.Import", "Current.Offered", "Power.Offered", "Temperature", "Frequency"})
-"""What is not needed where the power is metered."""
+"""Measurands not needed where power is metered."""
 _POWER, _ENERGY, _SOC = range(3)
 _FACTORS: dict[tuple[str, str | None], tuple[int, float]] = {
     ("Power.Active.Import", "W"): (_POWER, 1e-3),
@@ -184,7 +183,7 @@ def _values(sampled: list[Sampled16]) -> tuple[float, float, float] | None:
 
 
 def _take(station: StationState, point: ConnectorState, values: tuple[float, float, float], at_s: float) -> None:
-    """Pass on a reading, and keep track of what it says of the car."""
+    """Report a reading, and follow the car by it."""
     power_kw, energy_kwh, soc = values
     batcher = station.services.batcher
     if not math.isnan(energy_kwh):

@@ -1,23 +1,23 @@
-"""Which readings a station is asked for: never fewer than it gives already, and never a shorter list for a longer."""
+"""Measurands requested of a station: never fewer than it reports already, never a shorter list for a longer one."""
 
 from collections.abc import Sequence
 
 WANTED = ("Power.Active.Import", "Energy.Active.Import.Register", "SoC")
 NEEDED = WANTED[:2]
-"""What to be content with where the state of charge is refused."""
+"""Sufficient where the state of charge is refused."""
 DIRECT = (*WANTED, "Voltage")
-"""Where limits are written in amperes of direct current: what they amount to is the car's voltage."""
+"""Where limits are in amperes of direct current, whose power depends on the car's voltage."""
 BOTH_WAYS = ("Power.Active.Export", *WANTED)
 TAKEN = frozenset({"Accepted", "RebootRequired"})
-"""Answers to a setting that mean yes; the second holds from the next boot on (1.6 5.3, 2.0.1 B05)."""
+"""Accepting answers to a setting; the second takes effect from the next boot (1.6 5.3, 2.0.1 B05)."""
 REBOOT = "RebootRequired"
 
 
 def lists_to_try(reported: str | None, wanted: Sequence[str] = WANTED) -> list[str]:
-    """Return the lists to ask for in turn until one is taken; none where all that is wanted is there already.
+    """Return the lists to set in turn until one is accepted; none where all that is wanted is reported already.
 
-    What a station measures beyond it stays on the list. A shorter list comes last, and only where something is
-    missing that no control can do without.
+    What a station measures beyond it stays on the list. A shorter list comes last, and only where a measurand is
+    missing that control needs.
 
     Args:
         reported: What the station measures now, ``None`` where it does not say.

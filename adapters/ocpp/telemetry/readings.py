@@ -1,6 +1,6 @@
-"""Readings of a station: in the order they were made, each to power, energy and charge of its row.
+"""Readings of a station in the order they were made: power, energy and state of charge of a row.
 
-What has a stamp of its own keeps it, so that the service can tell old from new; what is derived is said to be.
+A reading keeps its own time, so that the service can order it; power derived from a register is flagged as derived.
 """
 
 import math
@@ -47,7 +47,7 @@ def metered(station: StationState, connector: int, readings: Sequence[Json], *, 
         station: Its station.
         connector: Connector (1.6) or EVSE (2.x); 0 is the station's own meter.
         readings: MeterValues in any order.
-        queued: They may be old news: what is kept of a transaction, or was, while there was no connection.
+        queued: They may be old: kept of a transaction, or while there was no connection.
     """
     point = station.metered_point(connector)
     if point is None or not readings:
@@ -78,7 +78,7 @@ def metered(station: StationState, connector: int, readings: Sequence[Json], *, 
 
 
 def _in_order(station: StationState, readings: Sequence[Json], *, queued: bool) -> list[tuple[float, Json]]:
-    """Return readings by the time they were made; the newest alone speaks for the station's clock."""
+    """Return readings by the time they were made; only the newest calibrates the station's clock."""
     now_s, clock = station.services.clock.now_s(), station.clock
     stamped = sorted(
         ((parse_stamp(reading.get("timestamp")), reading) for reading in readings),
@@ -115,7 +115,7 @@ def _take(
 
 
 def watch(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
-    """Compare power with what was asked for: is the limit kept, does the car wake?"""
+    """Compare power with the value in force: is the limit kept, does the car draw again?"""
     exact = point.derived is None or point.derived.error_kw < OBEYED_WITHIN_KW
     if station.installed and exact:
         limit_compliance.check(station, point.row, power_kw, at_s)
@@ -124,16 +124,16 @@ def watch(station: StationState, point: ConnectorState, power_kw: float, at_s: f
 
 
 def metered_again(station: StationState, point: ConnectorState) -> None:
-    """Hear that power is metered after all."""
+    """Take note that power is metered after all."""
     point.derived = None
-    station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - it has it no more
+    station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - absent
 
 
 def _derived(station: StationState, point: ConnectorState, at_s: float) -> float:
-    """Return power from the rise of the register, NaN where it does not tell or power is metered besides."""
+    """Return power from the rise of the register, NaN where it is undetermined or power is metered besides."""
     register = point.register
     if at_s < register.at_s or point.nameplate.p_min_kw < 0.0:
-        return math.nan  # old, or a register that does not tell what is given back
+        return math.nan  # old, or a register that does not count energy fed back
     if point.derived is None:
         point.derived = DerivedPower(register.total_kwh, at_s)
         return math.nan
@@ -144,6 +144,6 @@ def _derived(station: StationState, point: ConnectorState, at_s: float) -> float
     if not power_kw <= point.nameplate.p_max_kw * _LARGEST_EXCESS + _EXCESS_KW:
         return math.nan
     if point.connector in station.transactions:
-        station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - it has it now
+        station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, True)  # noqa: FBT003 - present
     point.power_kw = power_kw
     return power_kw

@@ -1,8 +1,8 @@
-"""Metered values of all versions to our quantities: W and kW to kW, Wh and kWh to kWh, per cent to 0-1.
+"""Sampled values of all versions as our quantities: W and kW to kW, Wh and kWh to kWh, per cent to 0-1.
 
 The unit is read from each sample; a sample whose unit, number or range makes no sense is dropped and counted, its
-neighbours are kept. Phases are added up where no total is given; power is reckoned from current and voltage where
-that is all there is.
+neighbours are kept. Phases are added up where no total is given; power is computed from current and voltage where
+neither import nor export is metered.
 """
 
 import math
@@ -44,7 +44,7 @@ _MEASURANDS: Mapping[str, tuple[_Kind, Mapping[str, float], str]] = {
     "Current.Export": (_Kind.CURRENT_BACK, _CURRENT, "A"),
     "Voltage": (_Kind.VOLTAGE, _VOLTAGE, "V"),
 }
-"""Kind, factors and default unit of each measurand we use; lawful others are passed over in silence."""
+"""Kind, factors and default unit of each measurand in use; other lawful ones are ignored."""
 _DEFAULT_MEASURAND = "Energy.Active.Import.Register"
 _TO_NEUTRAL = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 _BETWEEN = frozenset({"L1-L2", "L2-L3", "L3-L1"})
@@ -92,13 +92,13 @@ class _Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metering:
-    """What a reading is judged with.
+    """What is known where a reading is made.
 
     Attributes:
         volts: Phase voltage where a reading has none.
         phases: Phases behind a total current.
         p_max_kw: Greatest power by the nameplate.
-        is_dc: The post gives direct current.
+        is_dc: The charging point is DC.
         shared_inlet: The station's inlet feeds more than this connector.
         rejected: Called once for each sample that is dropped.
     """
