@@ -37,7 +37,7 @@ _LONGEST_SILENCE = 32.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often and how long, in the clock's seconds.
+    """Poll interval and time-outs, in the clock's seconds.
 
     Attributes:
         poll_s: Time between two polls of a unit.
@@ -63,7 +63,7 @@ class Endpoint:
     Args:
         address: Host and port.
         clock: The only source of time.
-        pace: How often and how long.
+        pace: Poll interval and time-outs.
         batcher: Where reports go.
         jitter: Spreads reconnects, so that a city does not come back at once.
     """

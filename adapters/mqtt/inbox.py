@@ -95,7 +95,7 @@ class Inbox:
         """Return when a live message was measured by our clock, ``None`` for one that says nothing of now."""
         clock = self._clocks.setdefault(site, SiteClock())
         before_s = clock.offset_s
-        clock.hear(stamp_s, now_s)
+        clock.note(stamp_s, now_s)
         if bool(before_s) != bool(clock.offset_s):
             mask = mask_of((Trouble.CLOCK_OFF,) if clock.offset_s else ())
             for row in self._directory.rows(site):
@@ -103,8 +103,8 @@ class Inbox:
         at_s = clock.instant_s(stamp_s, now_s)
         if at_s is None:
             late = stamp_s < now_s
-            word = f"{abs(now_s - stamp_s):.0f} s {'ago' if late else 'ahead'}"
-            self._rejections.add(site, Rejection.OLD if late else Rejection.FUTURE, f"stamped {word}")
+            apart = f"{abs(now_s - stamp_s):.0f} s {'ago' if late else 'ahead'}"
+            self._rejections.add(site, Rejection.OLD if late else Rejection.FUTURE, f"stamped {apart}")
         return at_s
 
     def _reading(self, site: str, reading: DeviceReading, at_s: float, now_s: float) -> None:

@@ -191,22 +191,22 @@ def parse_outcomes(payload: bytes) -> tuple[float, list[Answer], list[InputError
 
 
 def outcomes(at_s: float, answers: Iterable[tuple[Command, str | None]]) -> bytes:
-    """Return the message that answers commands; the word is the reason of a rejection, ``None`` where accepted."""
+    """Return the message that answers commands; the second is the reason of a rejection, ``None`` where accepted."""
     return orjson.dumps(
         {
             "at": _iso(at_s),
             "outcomes": [
                 {"id": command.id, "device": command.device, "status": "accepted"}
-                if word is None
-                else {"id": command.id, "device": command.device, "status": "rejected", "reason": word}
-                for command, word in answers
+                if reason is None
+                else {"id": command.id, "device": command.device, "status": "rejected", "reason": reason}
+                for command, reason in answers
             ],
         }
     )
 
 
 def parse_status(payload: bytes) -> tuple[bool, float | None]:
-    """Return whether the site is online, and the instant it said so if it gives one; raises FrameError, InputError."""
+    """Return whether the site is online, and the instant of the status if given; raises FrameError, InputError."""
     message = Fields.parse(payload)
     return message.flag("online"), message.at_s("at") if "at" in message else None
 
@@ -299,8 +299,8 @@ def _answer(entry: Fields) -> Answer:
 
 
 def _rejection(entry: Fields) -> tuple[OutcomeStatus, Reason]:
-    word = entry.text("reason") if "reason" in entry else "refused"
-    return _REASONS.get(word, _REASONS["refused"])
+    reason = entry.text("reason") if "reason" in entry else "refused"
+    return _REASONS.get(reason, _REASONS["refused"])
 
 
 def _iso(at_s: float) -> str:

@@ -37,7 +37,7 @@ class SiteClock:
         self._last = (-math.inf, -math.inf)
         self._offsets: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
-    def hear(self, stamp_s: float, now_s: float) -> None:
+    def note(self, stamp_s: float, now_s: float) -> None:
         """Take the stamp of a message that has just arrived."""
         if stamp_s == self._last_s:
             return

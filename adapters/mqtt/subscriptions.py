@@ -13,7 +13,7 @@ _SITES_AT_ONCE = 50
 
 
 class SiteSubscriptions:
-    """Which sites this process hears.
+    """Subscriptions to the sites this process serves.
 
     Args:
         directory: The sites there are.

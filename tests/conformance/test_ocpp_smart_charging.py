@@ -317,11 +317,6 @@ async def test_a_dispatch_value_lapses_after_its_longest_time_offline() -> None:
             await world.until(lambda: last(world, V2G, Layer.RELEASE) is not None)
 
 
-def test_an_update_of_a_dynamic_schedule_carries_setpoint_and_both_limits() -> None:
-    call = charging_profiles.update_dynamic(5, MODES[OperationMode.CENTRAL_SETPOINT])
-    assert call.payload["scheduleUpdate"] == {"setpoint": -6000.0, "limit": 11000.0, "dischargeLimit": -10000.0}
-
-
 # OCPP 2.1, block R: grid functions.
 
 

@@ -12,7 +12,7 @@ class UnsupportedError(SkipError):
 
 
 class Check(Enum):
-    """What a read-back shows."""
+    """Result of a read-back."""
 
     AGREES = auto()
     DIFFERS = auto()

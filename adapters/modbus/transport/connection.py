@@ -69,7 +69,7 @@ _MEANINGS: Mapping[int, str] = {
 
 
 class Table(Enum):
-    """Which of a device's two tables of 16-bit registers."""
+    """One of a device's two tables of 16-bit registers."""
 
     HOLDING = "holding"
     INPUT = "input"

@@ -74,7 +74,7 @@ class Group:
 
 
 class WriteMode(IntEnum):
-    """How a group is divided into requests, the best first."""
+    """Division of a group into requests, the best first."""
 
     WHOLE = 0
     """One request a group, over what lies between its points."""

@@ -156,14 +156,6 @@ def set_profile(version: Version, connector: int, draft: ProfileDraft) -> Call:
     return _lawful(version, call)
 
 
-def update_dynamic(profile_id: int, period: Period, unit: RateUnit = RateUnit.W, volts: float = 220.0) -> Call:
-    """Return the UpdateDynamicSchedule (2.1) that gives a dynamic profile other values."""
-    values = _values(period, unit, volts)
-    return _lawful(
-        Version.V21, Call("UpdateDynamicSchedule", {"chargingProfileId": profile_id, "scheduleUpdate": values})
-    )
-
-
 def remote_start(version: Version, connector: int, token: str, draft: ProfileDraft | None, remote_id: int = 1) -> Call:
     """Return the call that starts a transaction remotely, with a profile where one is given (TC_059)."""
     profile: Json = {}
