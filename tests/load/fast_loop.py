@@ -22,8 +22,8 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
+from vpp.storage.chain import canonical_json, link
 from vpp.storage.codec import encode
-from vpp.storage.journal import canonical_json, link
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import MeteredMeans
 from vpp.telemetry.quality import QualityRules

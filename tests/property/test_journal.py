@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vpp.domain.errors import AuditError
-from vpp.storage.journal import SqlJournal, canonical_json, verify
+from vpp.storage.chain import canonical_json
+from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import journal, open_database
 
 json_values = st.recursive(

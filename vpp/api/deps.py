@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Annotated, cast
-from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
 
 from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.ports import Administration, GridSink
-
-ZONE = ZoneInfo("Asia/Shanghai")
-"""Days of capability and schedule are the dispatcher's days."""
 
 
 def _service(request: Request) -> GridSink:
@@ -56,7 +53,7 @@ def _day(
 ) -> date:
     if day is not None and not FIRST_YEAR <= day.year < LAST_YEAR:
         raise InputError("date", day.isoformat(), f"a day from {FIRST_YEAR} to {LAST_YEAR - 1}")
-    return day or service.clock.now().astimezone(ZONE).date()
+    return day or service.clock.now().astimezone(SHANGHAI).date()
 
 
 TheDay = Annotated[date, Depends(_day)]
@@ -64,4 +61,4 @@ TheDay = Annotated[date, Depends(_day)]
 
 def grid_of(day: date) -> TimeGrid:
     """Return the 96 quarters of an hour of a day in Asia/Shanghai."""
-    return TimeGrid(start_at=instant(datetime.combine(day, time(), tzinfo=ZONE).timestamp()))
+    return TimeGrid(start_at=instant(datetime.combine(day, time(), tzinfo=SHANGHAI).timestamp()))

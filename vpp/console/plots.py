@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from vpp.console.wording import SHANGHAI, clock_time, number, percent, words
+from vpp.console.wording import clock_time, number, percent, words
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.performance import IntervalResult, Performance
 from vpp.domain.request import DispatchRequest, Quote, RequestState
 from vpp.domain.telemetry import FloatArray

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
+from vpp.domain.daytype import SHANGHAI
+
 UNKNOWN = "–"  # noqa: RUF001 - an en dash is the typographic sign for "no value"
 _MW_FROM_KW = 10_000.0
 

@@ -7,15 +7,14 @@ is a setting; the ratios are the rule's.
 """
 
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 SHANGHAI_OFFSET_S = 8 * SECONDS_PER_HOUR
 
 Hours = tuple[tuple[int, int], ...]

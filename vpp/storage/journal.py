@@ -19,7 +19,6 @@ from vpp.storage.sql import journal, storing
 from vpp.storage.torn import set_aside, torn_end
 
 _log = structlog.get_logger(__name__)
-__all__ = ["GENESIS", "TORN", "SqlJournal", "VerifiedChain", "canonical_json", "link", "verify"]
 TORN = "journal.torn"
 _PAGE = 1000
 _AT_ONCE = 500

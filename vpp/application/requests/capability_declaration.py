@@ -4,7 +4,6 @@ import asyncio
 import threading
 from datetime import UTC, date, datetime, time
 from functools import partial
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -12,6 +11,7 @@ from vpp.application.delivery.settlement import Settlement
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.quoting import Quoter
 from vpp.application.row_alignment import fitted_forecast
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConflictError
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
@@ -24,7 +24,6 @@ from vpp.planning.quote.capability import Declaration
 from vpp.runtime.observability import Metrics
 
 _log = structlog.get_logger(__name__)
-_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 class CapabilityDeclaration:
@@ -52,7 +51,7 @@ class CapabilityDeclaration:
 
     def capability(self, state: FleetState, area: str, direction: Direction, day: date) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
-        start_at = datetime.combine(day, time(), tzinfo=_ZONE).astimezone(UTC)
+        start_at = datetime.combine(day, time(), tzinfo=SHANGHAI).astimezone(UTC)
         return self._declaration(state).capability(
             area,
             direction,

@@ -8,11 +8,11 @@ runs behind it: cars, loads and meters are drawn from the model's hourly shares,
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -23,7 +23,7 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.planning.forecast.load_forecast import Forecast
 
-NOW_S = datetime(2026, 7, 15, 11, 30, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+NOW_S = datetime(2026, 7, 15, 11, 30, tzinfo=SHANGHAI).timestamp()
 """Half past eleven on a hot July workday."""
 
 MODEL_ROWS = 276_000

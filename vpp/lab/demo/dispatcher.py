@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.lab.demo.client import Client
 from vpp.ports import Clock
 
-ZONE = ZoneInfo("Asia/Shanghai")
 FAR_TOO_MUCH_KW = 1e6
 _AFTER_QUARTER_S = 60.0
 _PROBE_S = 120.0
@@ -88,8 +87,8 @@ class Dispatcher:
             "direction": "up",
             "target_kw": target_kw,
             "area": "city",
-            "start_at": start_at.astimezone(ZONE).isoformat(),
-            "end_at": (start_at + self._hold).astimezone(ZONE).isoformat(),
+            "start_at": start_at.astimezone(SHANGHAI).isoformat(),
+            "end_at": (start_at + self._hold).astimezone(SHANGHAI).isoformat(),
             "notice_class": "intraday",
         }
 
@@ -118,4 +117,4 @@ def _less_power(quote: Mapping[str, Any]) -> int:
 
 
 def _clock_time(at: datetime) -> str:
-    return f"{at.astimezone(ZONE):%H:%M}"
+    return f"{at.astimezone(SHANGHAI):%H:%M}"

@@ -17,12 +17,13 @@ from typing import Any
 from rich.console import Console
 
 from vpp.bootstrap.runner import run
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.lab.compose.fleet import broker, judge_truth
 from vpp.lab.compose.subprocesses import Child, free_block, free_ports
 from vpp.lab.demo.client import Client
-from vpp.lab.demo.dispatcher import ZONE, Dispatcher, next_start
+from vpp.lab.demo.dispatcher import Dispatcher, next_start
 from vpp.lab.demo.options import DemoOptions
 from vpp.lab.demo.screen import STATES, Screen
 from vpp.lab.demo.verdict import failed_checks, summarise, tell, who_gave, with_givers
@@ -30,9 +31,9 @@ from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.observability import configure_logging
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
 
-_BEGIN = datetime(2026, 7, 15, 19, 5, tzinfo=ZONE)
+_BEGIN = datetime(2026, 7, 15, 19, 5, tzinfo=SHANGHAI)
 """A hot July workday, when people have come home and the sun is down."""
-_START = datetime(2026, 7, 15, 20, 0, tzinfo=ZONE)
+_START = datetime(2026, 7, 15, 20, 0, tzinfo=SHANGHAI)
 _LEAD = timedelta(minutes=30)
 """How long before the start the dispatcher asks, if the fleet is there by then."""
 _RELEASE_MINUTES = 15.0

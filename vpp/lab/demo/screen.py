@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from vpp.lab.demo.dispatcher import ZONE
+from vpp.domain.daytype import SHANGHAI
 
 STATES = ("scheduled", "preconditioning", "ramping", "holding", "releasing", "rebound_watch", "completed", "settled")
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -68,7 +68,7 @@ class Screen:
     def follow(self, request: Mapping[str, Any], at: datetime) -> None:
         """Show how a request stands: its state, target and delivered power."""
         state, progress = request["state"], request.get("progress")
-        clock = f"{at.astimezone(ZONE):%H:%M}"
+        clock = f"{at.astimezone(SHANGHAI):%H:%M}"
         if state in STATES:
             self.advance(STATES.index(state), clock, what=state.replace("_", " "))
         if not isinstance(progress, Mapping):

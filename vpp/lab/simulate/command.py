@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.runner import run
 from vpp.bootstrap.volatile_store import VolatileMemory
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
@@ -25,7 +26,7 @@ from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_set
 from vpp.lab.simulate.day import Day, Pace
 from vpp.lab.simulate.outcome import Outcome, print_summary, summary_of
 from vpp.lab.simulate.outputs import write_outputs
-from vpp.lab.simulate.planned_requests import SHANGHAI, PlannedRequest, planned_requests, request_bodies
+from vpp.lab.simulate.planned_requests import PlannedRequest, planned_requests, request_bodies
 from vpp.lab.simulate.presets import Preset, own_fleet, preset
 from vpp.lab.simulate.prices import prices_from_csv
 from vpp.lab.simulate.recorder import AreaRecorder

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from vpp.api.schemas.requests import RequestBody
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.request import RequestDraft
 from vpp.domain.units import SECONDS_PER_MINUTE
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 SUBMIT_MINUTES_BEFORE = 150.0
 """Lead of a request that states none; an assumption."""
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from vpp.domain.csv_table import CsvLine, lines_in_file, number_in
+from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.planning.tariff import Tariff
 
-_ZONE = ZoneInfo("Asia/Shanghai")
 _PRICES = {"price_cny_per_kwh": 1.0, "price_cny_per_mwh": 1e-3}
 _TIMES = ("time", "hour")
 _MOST_CNY_PER_KWH = 100.0
@@ -54,7 +53,7 @@ class PriceSeries(Tariff):
         last = len(self.starts_s) - 1
         if place >= 0 and (place < last or at_s < self.starts_s[last] + self.last_s):
             return self.prices[place]
-        return self.by_hour[instant(at_s).astimezone(_ZONE).hour]
+        return self.by_hour[instant(at_s).astimezone(SHANGHAI).hour]
 
 
 def prices_from_csv(path: Path) -> PriceSeries:
@@ -135,7 +134,7 @@ def _row(line: CsvLine, cells: Mapping[str, str], when: str, price: str) -> _Row
         raise InputError(line.at(when), said, "an ISO 8601 time, or an hour from 0 to 23") from error
     if at.year not in _YEARS:
         raise InputError(line.at("time"), said, "a time from 2000 to 2099")
-    local = (at if at.tzinfo else at.replace(tzinfo=_ZONE)).astimezone(_ZONE)
+    local = (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(SHANGHAI)
     return _Row(where=line.where, said=said, hour=local.hour, at_s=local.timestamp(), price=value)
 
 

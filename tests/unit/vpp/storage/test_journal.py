@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError, InputError, StorageError
 from vpp.domain.request import RequestState
-from vpp.storage.journal import GENESIS, SqlJournal, canonical_json, link, verify
+from vpp.storage.chain import GENESIS, canonical_json, link
+from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import journal
 
 

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from vpp.bootstrap.runner import run
+from vpp.domain.daytype import SHANGHAI
 from vpp.lab.bench.gateway.report import say, show, total
 from vpp.lab.bench.path.judgement import Observation, judged
 from vpp.lab.bench.path.kill import GatewayLoss, kill_one, refuse_stale
@@ -27,7 +27,7 @@ from vpp.lab.compose.load.worker_group import WorkerGroup
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.runtime.clock import ScaledClock
 
-_START_AT = datetime(2026, 7, 15, 13, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
+_START_AT = datetime(2026, 7, 15, 13, 1, tzinfo=SHANGHAI)
 _LEAD = timedelta(seconds=75)
 _HOLD = timedelta(minutes=20)
 _SHARE = 0.8
