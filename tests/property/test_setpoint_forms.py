@@ -1,11 +1,11 @@
-"""Whatever a station refuses, the ways that are tried are few, all different, and none lasts for ever."""
+"""Setpoint forms tried after a refusal: few, all different, and none lasts for ever."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.power_units import RateUnit
-from adapters.ocpp.profiles.setpoint_forms import WHOLE, Choice, End, SetpointForm, ways
+from adapters.ocpp.profiles.setpoint_forms import WHOLE, Choice, End, SetpointForm, forms
 
 MOST = 24
 PURPOSES = (ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX)
@@ -23,7 +23,7 @@ CHOICES = st.builds(
 
 @given(CHOICES)
 def test_the_best_known_comes_first_and_the_others_are_few(choice: Choice) -> None:
-    tried = list(ways(choice))
+    tried = list(forms(choice))
     assert (tried[0].purpose, tried[0].unit, tried[0].end) == (choice.purposes[0], choice.units[0], choice.ends[0])
     assert len(tried) <= MOST
     assert all(way.step == WHOLE or way.unit is RateUnit.A for way in tried[1:])
@@ -34,20 +34,20 @@ def test_a_station_that_refuses_one_thing_is_given_its_value(choice: Choice, dat
     """One purpose, unit or end refused: another is found before everything has been tried."""
     refused = data.draw(st.sampled_from([*choice.purposes, *choice.units, *choice.ends]))
     others = {ProfilePurpose: choice.purposes, RateUnit: choice.units, End: choice.ends}[type(refused)]
-    takes = [way for way in ways(choice) if refused not in (way.purpose, way.unit, way.end)]
+    takes = [way for way in forms(choice) if refused not in (way.purpose, way.unit, way.end)]
     assert takes or len(others) == 1
 
 
 @given(CHOICES, st.data())
 def test_a_station_that_takes_one_purpose_in_one_unit_is_given_its_value(choice: Choice, data: st.DataObject) -> None:
     purpose, unit = data.draw(st.sampled_from(choice.purposes)), data.draw(st.sampled_from(choice.units))
-    assert any((way.purpose, way.unit) == (purpose, unit) for way in ways(choice))
+    assert any((way.purpose, way.unit) == (purpose, unit) for way in forms(choice))
 
 
 @given(CHOICES, st.data())
 def test_a_station_that_takes_one_purpose_with_one_end_is_given_its_value(choice: Choice, data: st.DataObject) -> None:
     purpose, end = data.draw(st.sampled_from(choice.purposes)), data.draw(st.sampled_from(choice.ends))
-    assert any(fits(way, purpose, end) for way in ways(choice))
+    assert any(fits(way, purpose, end) for way in forms(choice))
 
 
 def fits(way: SetpointForm, purpose: ProfilePurpose, end: End) -> bool:
@@ -56,4 +56,4 @@ def fits(way: SetpointForm, purpose: ProfilePurpose, end: End) -> bool:
 
 def test_amperes_keep_their_decimals_until_these_are_refused() -> None:
     choice = Choice(purposes=PURPOSES[:1], units=(RateUnit.W, RateUnit.A), ends=(End.ALL,), step=0.1)
-    assert [way.step for way in ways(choice) if way.unit is RateUnit.A] == [0.1, WHOLE]
+    assert [way.step for way in forms(choice) if way.unit is RateUnit.A] == [0.1, WHOLE]
