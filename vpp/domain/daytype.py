@@ -8,9 +8,11 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.domain.units import STEP_S, STEPS_PER_DAY
+from vpp.domain.units import SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+SHANGHAI_OFFSET_S = 8 * SECONDS_PER_HOUR
+"""Seconds ahead of UTC; Shanghai has no daylight saving time."""
 _SATURDAY = 5
 _NEW_YEARS_LAST, _LABOUR_LAST, _NATIONAL_LAST = 1, 2, 3
 

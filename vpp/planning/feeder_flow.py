@@ -1,4 +1,4 @@
-"""Sums over the feeder tree."""
+"""Feeder flow: net import and overload of every transformer, summed over the tree."""
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def own_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatA
 
 
 def climbed(index: FleetIndex, own_kw: FloatArray) -> FloatArray:
-    """Return what passes each node when ``own_kw`` hangs on it, shape ``(n_transformers, count)``."""
+    """Return the flow through each node that ``own_kw`` causes, shape ``(n_transformers, count)``."""
     flow = own_kw.copy()
     for nodes in tree_levels(index):
         np.add.at(flow, index.feeders.parent[nodes], flow[nodes])
@@ -48,7 +48,7 @@ def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> Float
     """Return the net import of every transformer, base load and children included, shape ``(n_transformers, count)``.
 
     Args:
-        index: Whose tree counts.
+        index: The fleet with its tree.
         power_kw: Power of every row, NaN counting as nothing, shape ``(n_resources, count)``.
     """
     return climbed(index, own_flow_kw(index, power_kw))

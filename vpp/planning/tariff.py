@@ -13,9 +13,6 @@ import numpy as np
 from vpp.domain.daytype import SHANGHAI
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.domain.units import SECONDS_PER_HOUR
-
-SHANGHAI_OFFSET_S = 8 * SECONDS_PER_HOUR
 
 Hours = tuple[tuple[int, int], ...]
 

@@ -21,7 +21,7 @@ from vpp.planning.flexibility.flexibility_inputs import usable_rows
 PRIOR_RATIO = 0.95
 """Chance that a command is followed before anything was measured."""
 _PRIOR_WEIGHT = 200.0
-_COHORT_WEIGHT = 50.0
+_PEER_WEIGHT = 50.0
 """Trials after which a peer group's own record counts as much as its adapter's."""
 _SETTLED_S = 120.0
 """A setpoint in force for so long, and for its ramp besides, should show in the meter."""
@@ -35,13 +35,13 @@ class ResponseRates:
 
     def __init__(self) -> None:
         self._index: FleetIndex | None = None
-        self._cohort: IntArray = np.zeros(0, dtype=np.int64)
+        self._peers: IntArray = np.zeros(0, dtype=np.int64)
         self._adapter: IntArray = np.zeros(0, dtype=np.int64)
-        self._told: FloatArray = np.zeros(0)
+        self._setpoint_kw: FloatArray = np.zeros(0)
         self._since_s: FloatArray = np.zeros(0)
         self._counted: BoolArray = np.zeros(0, dtype=np.bool_)
-        self._tried: dict[int, float] = {}
-        self._kept: dict[int, float] = {}
+        self._trials: dict[int, float] = {}
+        self._followed: dict[int, float] = {}
 
     def observe(self, state: FleetState, setpoint_kw: FloatArray) -> None:
         """Compare setpoints with meters.
@@ -50,12 +50,12 @@ class ResponseRates:
             state: Snapshot of the fleet.
             setpoint_kw: Setpoint of each row, NaN for none, shape ``(n_resources,)``.
         """
-        self._take(state.index)
+        self._align(state.index)
         allowed = np.maximum(_TOLERANCE_RATIO * np.abs(np.nan_to_num(setpoint_kw)), _TOLERANCE_KW)
-        stands = np.abs(setpoint_kw - self._told) <= allowed
+        stands = np.abs(setpoint_kw - self._setpoint_kw) <= allowed
         self._since_s[~stands] = state.at_s
         self._counted[~stands] = False
-        self._told = np.where(stands, self._told, setpoint_kw)
+        self._setpoint_kw = np.where(stands, self._setpoint_kw, setpoint_kw)
         due = stands & ~self._counted & (state.at_s - self._since_s >= _settling_s(state.index)) & usable_rows(state)
         rows = np.flatnonzero(due & np.isfinite(state.power_kw))
         if not len(rows):
@@ -63,12 +63,12 @@ class ResponseRates:
         self._counted[rows] = True
         apart = state.power_kw[rows] - setpoint_kw[rows]
         ceiling = state.index.is_class(*CHARGING)[rows] & (setpoint_kw[rows] >= 0.0)
-        kept = np.where(ceiling, apart <= allowed[rows], np.abs(apart) <= allowed[rows])
-        codes, place = np.unique(self._cohort[rows], return_inverse=True)
-        tried, done = np.bincount(place), np.bincount(place, kept)
-        for code, more, well in zip(codes.tolist(), tried.tolist(), done.tolist(), strict=True):
-            self._tried[code] = self._tried.get(code, 0.0) + more
-            self._kept[code] = self._kept.get(code, 0.0) + well
+        followed = np.where(ceiling, apart <= allowed[rows], np.abs(apart) <= allowed[rows])
+        codes, place = np.unique(self._peers[rows], return_inverse=True)
+        trials, done = np.bincount(place), np.bincount(place, followed)
+        for code, more, well in zip(codes.tolist(), trials.tolist(), done.tolist(), strict=True):
+            self._trials[code] = self._trials.get(code, 0.0) + more
+            self._followed[code] = self._followed.get(code, 0.0) + well
 
     def ratio(self, index: FleetIndex, ended: Mapping[tuple[str, str, str], int]) -> FloatArray:
         """Return each row's chance to follow a command, shape ``(n_resources,)``.
@@ -77,23 +77,23 @@ class ResponseRates:
             index: The fleet.
             ended: Number of ended commands by adapter, outcome and reason.
         """
-        self._take(index)
+        self._align(index)
         prior = adapter_ratio(ended)
-        codes, first, place = np.unique(self._cohort, return_index=True, return_inverse=True)
-        tried = np.array([self._tried.get(code, 0.0) for code in codes.tolist()])
-        kept = np.array([self._kept.get(code, 0.0) for code in codes.tolist()])
-        drawn = prior[self._adapter[first]]
-        return np.asarray(((kept + _COHORT_WEIGHT * drawn) / (tried + _COHORT_WEIGHT))[place])
+        codes, first, place = np.unique(self._peers, return_index=True, return_inverse=True)
+        trials = np.array([self._trials.get(code, 0.0) for code in codes.tolist()])
+        followed = np.array([self._followed.get(code, 0.0) for code in codes.tolist()])
+        shrunk_to = prior[self._adapter[first]]
+        return np.asarray(((followed + _PEER_WEIGHT * shrunk_to) / (trials + _PEER_WEIGHT))[place])
 
-    def _take(self, index: FleetIndex) -> None:
+    def _align(self, index: FleetIndex) -> None:
         if self._index is index:
             return
-        more = len(index) - len(self._told)
+        more = len(index) - len(self._setpoint_kw)
         self._index = index
         self._adapter = index.adapter_code.astype(np.int64)
         operators = index.operator_code.astype(np.int64)
-        self._cohort = (operators * len(CLASSES) + index.class_code) * len(ADAPTERS) + self._adapter
-        self._told = np.append(self._told, np.full(more, np.nan))
+        self._peers = (operators * len(CLASSES) + index.class_code) * len(ADAPTERS) + self._adapter
+        self._setpoint_kw = np.append(self._setpoint_kw, np.full(more, np.nan))
         self._since_s = np.append(self._since_s, np.full(more, np.nan))
         self._counted = np.append(self._counted, np.zeros(more, dtype=np.bool_))
 
@@ -110,10 +110,10 @@ def _settling_s(index: FleetIndex) -> FloatArray:
 
 def adapter_ratio(ended: Mapping[tuple[str, str, str], int]) -> npt.NDArray[np.float64]:
     """Return each adapter's share of confirmed commands, drawn towards the field's, shape ``(len(ADAPTERS),)``."""
-    kept = dict.fromkeys(Adapter, PRIOR_RATIO * _PRIOR_WEIGHT)
+    followed = dict.fromkeys(Adapter, PRIOR_RATIO * _PRIOR_WEIGHT)
     asked = dict.fromkeys(Adapter, _PRIOR_WEIGHT)
     for (adapter, fate, _), count in ended.items():
         if fate in _ENDED:
             asked[Adapter(adapter)] += count
-            kept[Adapter(adapter)] += count if fate == _CONFIRMED else 0
-    return np.array([kept[adapter] / asked[adapter] for adapter in ADAPTERS])
+            followed[Adapter(adapter)] += count if fate == _CONFIRMED else 0
+    return np.array([followed[adapter] / asked[adapter] for adapter in ADAPTERS])

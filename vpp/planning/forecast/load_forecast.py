@@ -12,7 +12,7 @@ from forecasts.row_powers import row_powers
 from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import FloatTable, History
 from numerics.sums import Powers
-from vpp.domain.daytype import DayCalendar, DayType
+from vpp.domain.daytype import SHANGHAI_OFFSET_S, DayCalendar, DayType
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.holidays import CHINA
 from vpp.domain.resource import CHARGING, ResourceClass
@@ -22,7 +22,6 @@ from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
 from vpp.planning.forecast.charging_need import charging_needs, promised_cars
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.forecast.load_series import LoadSeries
-from vpp.planning.tariff import SHANGHAI_OFFSET_S
 from vpp.ports import IntervalMeter
 
 _CODES = {DayType.WORKDAY: WORKDAY, DayType.WEEKEND: WEEKEND, DayType.HOLIDAY: HOLIDAY}

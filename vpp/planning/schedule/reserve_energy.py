@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vpp.domain.daytype import SHANGHAI_OFFSET_S
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
@@ -17,7 +18,6 @@ from vpp.planning.flexibility.deliverable import Z10, correlated_variance
 from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
-from vpp.planning.tariff import SHANGHAI_OFFSET_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Between the fleet and the optimizer, both directions side by side."""
+"""Translation of the fleet to the optimizer's problem, and of its solution to a schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
