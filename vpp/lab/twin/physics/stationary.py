@@ -7,6 +7,7 @@ import numpy as np
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.lab.twin.physics import solar
 from vpp.lab.twin.physics.charging import approach, stored_kwh
 from vpp.lab.twin.physics.weather import Sky
 from vpp.lab.twin.worlds import WORLDS
@@ -14,14 +15,6 @@ from vpp.lab.twin.worlds import WORLDS
 STORAGE_LAG_S = 1.0
 PV_LAG_S = 2.0
 SOC_RANGE = (0.10, 1.00)
-
-TILT_RAD = math.radians(20.0)
-ALBEDO = 0.2
-SYSTEM_RATIO = 0.86
-"""Wiring, soiling, mismatch and inverter: the 14 % of NREL's PVWatts."""
-DC_PER_AC = 1.1
-TEMP_PER_K = -0.004
-NOCT_C = 45.0
 
 
 class Batteries:
@@ -66,21 +59,21 @@ class Batteries:
 
 
 def plane_w_m2(sky: Sky) -> float:
-    """Return irradiance on a south roof: beam, isotropic sky and ground (Liu & Jordan 1963)."""
+    """Return irradiance on a south roof."""
     if sky.zenith_cos <= 0.0:
         return 0.0
-    sine = math.sqrt(max(1.0 - sky.zenith_cos**2, 0.0))
-    incidence = sky.zenith_cos * math.cos(TILT_RAD) + sine * math.sin(TILT_RAD) * math.cos(sky.azimuth_rad)
-    diffuse = sky.dhi_w_m2 * (1.0 + math.cos(TILT_RAD)) / 2.0
-    ground = sky.ghi_w_m2 * ALBEDO * (1.0 - math.cos(TILT_RAD)) / 2.0
-    return sky.dni_w_m2 * max(incidence, 0.0) + diffuse + ground
+    return solar.plane_irradiance_w_m2(
+        math.degrees(math.acos(min(sky.zenith_cos, 1.0))),
+        math.degrees(sky.azimuth_rad) + solar.SOUTH_DEG,
+        ghi_w_m2=sky.ghi_w_m2,
+        dni_w_m2=sky.dni_w_m2,
+        dhi_w_m2=sky.dhi_w_m2,
+    )
 
 
 def yield_ratio(sky: Sky) -> float:
-    """Return AC power as a share of the AC rating: irradiance, cell temperature after NOCT (Ross 1976), losses."""
-    plane = plane_w_m2(sky)
-    cell_c = sky.temp_c + (NOCT_C - 20.0) / 800.0 * plane
-    return max(plane / 1000.0 * DC_PER_AC * SYSTEM_RATIO * (1.0 + TEMP_PER_K * (cell_c - 25.0)), 0.0)
+    """Return available AC power as a share of the AC rating, from 0."""
+    return solar.ac_ratio(plane_w_m2(sky), sky.temp_c)
 
 
 class Inverters:

@@ -1,4 +1,4 @@
-"""Sun and air: an EPW file, or a built-in hot July day, as seen at any instant.
+"""Temperature and irradiance at any instant, from an EPW file or a built-in hot July day.
 
 EPW is EnergyPlus's hourly weather file (EnergyPlus Auxiliary Programs, "EPW Data Dictionary"): eight header lines, then
 8,760 rows; column 6 is dry-bulb temperature, 13 to 15 are global horizontal, direct normal and diffuse horizontal
@@ -9,7 +9,7 @@ import csv
 import gzip
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,19 @@ import numpy as np
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.lab.twin.physics import solar
 
 CHINA_OFFSET_S = 8 * SECONDS_PER_HOUR
 """Asia/Shanghai has had no daylight saving since 1991."""
 
 _HEADER_ROWS = 8
 _HOURS = 8760
-_LOW_SUN = 0.05
-"""Cosine of the zenith below which the built-in day has no beam."""
+_TABLE_STEP_S = 300.0
+"""The middles of the hours lie on this grid, so that nothing is lost between them."""
+_LEAP_DAY = 59
+"""29 February, counted from 0."""
+_SHANGHAI = (31.2, 121.4)
+_JULY_DAY = datetime(2025, 7, 15, tzinfo=UTC)
 _COLUMNS = {
     "dry_bulb_c": (6, -70.0, 70.0),
     "ghi": (13, 0.0, 1500.0),
@@ -83,10 +88,12 @@ class Weather:
         self._hours = np.stack([temp_c, ghi_w_m2, dni_w_m2, dhi_w_m2], axis=1)
         if self._hours.shape != (_HOURS, 4):
             raise InputError("weather", self._hours.shape, f"four series of {_HOURS} hours")
-        self._latitude_rad = math.radians(latitude_deg)
+        self._latitude_deg = latitude_deg
         self._longitude_deg = longitude_deg
         self._offset_s = offset_s
         self.source = source
+        self._day: int | None = None
+        self._table: FloatArray = np.zeros((0, 7))
 
     @classmethod
     def from_epw(cls, path: Path | str) -> "Weather":
@@ -122,80 +129,63 @@ class Weather:
         """Return a smooth, hot, hazy July day in Shanghai, every day of the year.
 
         Temperature: the 0.4 % cooling design day of ASHRAE Handbook Fundamentals 2021 for Shanghai-Hongqiao (36.1 degC,
-        daily range 6.9 K) as a cosine with its peak at 14:30. Sun: clear-sky global horizontal after Haurwitz (1945) of
-        15 July times 0.85 for summer haze, split by a diffuse share of 0.35 (assumption).
+        daily range 6.9 K) as a cosine with its peak at 14:30. Sun: the cloudless, hazy sky of 15 July
+        (`vpp.lab.twin.physics.solar.hazy_sky`).
         """
-        hour = np.arange(24) + 0.5
+        hour = np.arange(24, dtype=np.float64) + 0.5
         temp_c = 36.1 - 6.9 / 2 + 6.9 / 2 * np.cos(2 * np.pi * (hour - 14.5) / 24)
-        latitude_rad = math.radians(31.2)
-        cosines = np.array([_sun(latitude_rad, 121.4, 196, h - 8.0)[0] for h in hour])
-        with np.errstate(divide="ignore", over="ignore"):
-            ghi = np.where(cosines > 0.0, 0.85 * 1098.0 * cosines * np.exp(-0.057 / np.maximum(cosines, 1e-3)), 0.0)
-        dhi = 0.35 * ghi
-        dni = np.where(cosines > _LOW_SUN, (ghi - dhi) / np.maximum(cosines, _LOW_SUN), 0.0)
+        at_s = _JULY_DAY.timestamp() + SECONDS_PER_HOUR * hour - CHINA_OFFSET_S
+        up = solar.sun_direction(at_s, *_SHANGHAI)[:, 2]
+        ghi, dni, dhi = (np.where(up > 0.0, w_m2, 0.0) for w_m2 in solar.hazy_sky(up, _JULY_DAY.timetuple().tm_yday))
         return cls(
             temp_c=np.tile(temp_c, 365),
             ghi_w_m2=np.tile(ghi, 365),
             dni_w_m2=np.tile(dni, 365),
             dhi_w_m2=np.tile(dhi, 365),
-            latitude_deg=31.2,
-            longitude_deg=121.4,
+            latitude_deg=_SHANGHAI[0],
+            longitude_deg=_SHANGHAI[1],
             source="built-in hot July day, ASHRAE 2021 design conditions of Shanghai-Hongqiao",
         )
 
     def at(self, at_s: float) -> Sky:
         """Return the weather at epoch second ``at_s``; the year of the file is ignored."""
-        local = datetime.fromtimestamp(at_s + self._offset_s, tz=UTC)
-        if local.month == 2 and local.day == 29:  # noqa: PLR2004 - a leap day, which a typical year lacks
-            local -= timedelta(days=1)
-        day = local.timetuple().tm_yday - (1 if local.year % 4 == 0 and local.month > 2 else 0)  # noqa: PLR2004 - as above
-        second = (at_s + self._offset_s) % SECONDS_PER_DAY
-        position = (day - 1) * 24 + second / SECONDS_PER_HOUR - 0.5
-        low = math.floor(position)
-        share = position - low
-        temp_c, ghi, dni, dhi = (
-            self._hours[low % _HOURS] * (1.0 - share) + self._hours[(low + 1) % _HOURS] * share
+        local_s = at_s + self._offset_s
+        day = int(local_s // SECONDS_PER_DAY)
+        if day != self._day:
+            self._day, self._table = day, self._tabulated(day)
+        place = local_s % SECONDS_PER_DAY / _TABLE_STEP_S
+        low = int(place)
+        share = place - low
+        temp_c, ghi, dni, dhi, east, north, up = (
+            self._table[low] * (1.0 - share) + self._table[low + 1] * share
         ).tolist()
-        cosine, azimuth = _sun(
-            self._latitude_rad, self._longitude_deg, day, (second - self._offset_s) / SECONDS_PER_HOUR
-        )
-        day_light = cosine > 0.0
+        daylight = up > 0.0
         return Sky(
             temp_c=temp_c,
-            ghi_w_m2=ghi if day_light else 0.0,
-            dni_w_m2=dni if day_light else 0.0,
-            dhi_w_m2=dhi if day_light else 0.0,
-            zenith_cos=cosine,
-            azimuth_rad=azimuth,
+            ghi_w_m2=ghi if daylight else 0.0,
+            dni_w_m2=dni if daylight else 0.0,
+            dhi_w_m2=dhi if daylight else 0.0,
+            zenith_cos=up,
+            azimuth_rad=math.atan2(-east, -north),
         )
 
+    def _tabulated(self, day: int) -> FloatArray:
+        """Return weather and the direction to the sun every five minutes of a local day, shape ``(289, 7)``."""
+        seconds = _TABLE_STEP_S * np.arange(round(SECONDS_PER_DAY / _TABLE_STEP_S) + 1, dtype=np.float64)
+        position = 24.0 * _day_of_typical_year(day) + seconds / SECONDS_PER_HOUR - 0.5
+        low = np.floor(position).astype(np.int64)
+        share = (position - low)[:, None]
+        hourly = self._hours[low % _HOURS] * (1.0 - share) + self._hours[(low + 1) % _HOURS] * share
+        midnight_s = day * SECONDS_PER_DAY - self._offset_s
+        return np.hstack([hourly, solar.sun_direction(midnight_s + seconds, self._latitude_deg, self._longitude_deg)])
 
-def _sun(latitude_rad: float, longitude_deg: float, day: int, utc_hour: float) -> tuple[float, float]:
-    """Return cosine of the zenith angle and azimuth from south (Spencer 1971; Duffie & Beckman, eq. 1.6.5-1.6.6)."""
-    b = 2.0 * math.pi * (day - 1) / 365.0
-    declination = (
-        0.006918
-        - 0.399912 * math.cos(b)
-        + 0.070257 * math.sin(b)
-        - 0.006758 * math.cos(2 * b)
-        + 0.000907 * math.sin(2 * b)
-    )
-    equation_min = 229.18 * (
-        0.000075
-        + 0.001868 * math.cos(b)
-        - 0.032077 * math.sin(b)
-        - 0.014615 * math.cos(2 * b)
-        - 0.04089 * math.sin(2 * b)
-    )
-    solar_hour = utc_hour + longitude_deg / 15.0 + equation_min / 60.0
-    hour_angle = math.radians(15.0 * (solar_hour - 12.0))
-    hour_angle = (hour_angle + math.pi) % (2 * math.pi) - math.pi
-    cosine = math.sin(latitude_rad) * math.sin(declination) + math.cos(latitude_rad) * math.cos(declination) * math.cos(
-        hour_angle
-    )
-    sine = math.sqrt(max(1.0 - cosine * cosine, 1e-12))
-    ratio = (cosine * math.sin(latitude_rad) - math.sin(declination)) / (sine * math.cos(latitude_rad))
-    return cosine, math.copysign(math.acos(min(max(ratio, -1.0), 1.0)), hour_angle)
+
+def _day_of_typical_year(day: int) -> int:
+    """Return the day within 365, from 0, that stands for a local day since 1970; a leap day is 28 February again."""
+    local = datetime.fromtimestamp(day * SECONDS_PER_DAY, tz=UTC)
+    number = local.timetuple().tm_yday - 1
+    leap = local.year % 4 == 0 and number >= _LEAP_DAY
+    return number - 1 if leap else number
 
 
 def _rows(path: Path) -> list[list[str]]:
