@@ -1,20 +1,22 @@
-"""The fast loop: requests, targets, guard and outbox.
+"""Fast loop: requests, setpoints, arbitration, guard and outbox.
 
 Pure and deterministic: no clock, no I/O, no task. ``now_s`` comes in with every call, everything that was decided goes
-out through ``record`` before it takes effect, and feeding those entries back rebuilds the same state.
+out through ``record`` before it takes effect, and feeding these entries back rebuilds the same state.
 
 ::
 
-    RequestBook ── Timetable ──► controller ──► proposals ──► guard ──► Outbox ──► SetpointBatch
-       (who, when, how much)      (extra give)   (narrow)     (caps)    (leases)      to the links
+    requests ─► flexibility ─► allocation ──► arbitration ─► commands ─► SetpointBatch
+    (phases,    (scan of       (tracking,     (proposals,    (leases,    to the links
+     target)     the fleet)     merit order)   guard, caps)   outcomes)
+                                   ▲                             ▲
+                       rows: state of every row, one owner  ─────┘      regulation: a signal, also between two cycles
 
-Words used here, in the direction that was asked (up: net load goes down, down: net load goes up):
+Powers of a row are load positive. Words for a change in the direction asked (up: net load falls, down: it rises):
 
-=========  ========================================================================================================
-free       power a row would take if nobody dispatched it, estimated from its own meter before it was commanded
-bound      power a row can be moved to now and hold until the end of the request
-room       free less bound, at least 0: the most the row can give
-give       free less setpoint: what the row was asked to give
-delivered  baseline less metered, summed over the portfolio: what counts
-=========  ========================================================================================================
+============  =====================================================================================================
+uncontrolled  power a row would take undispatched, estimated from its own meter before it was commanded
+available     greatest change of it that the row can sustain until the end of the request, at least 0
+activated     change of it that is asked of the row: uncontrolled power less setpoint, in the direction asked
+delivered     baseline less metered power in the direction asked, summed over the portfolio: what counts
+============  =====================================================================================================
 """

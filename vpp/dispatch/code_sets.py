@@ -1,4 +1,4 @@
-"""Membership of code arrays by table look-up; ``numpy.isin`` costs more than a whole cycle of the law."""
+"""Membership of code arrays by table look-up; ``numpy.isin`` costs more than the control of a whole cycle."""
 
 from collections.abc import Iterable
 

@@ -49,7 +49,7 @@ __all__ = ["SHED_TIME", "TRACKING", "CycleResult", "DispatchEngine", "Progress"]
 SHED_TIME = "dispatch.burden"
 """Kind of the journal entries about shed time; stands in old journals."""
 _SHED_TIME_S = 900
-"""How often shed time is journalled while a request runs."""
+"""Seconds between two journal entries about shed time while a request runs."""
 
 
 class DispatchEngine:
@@ -121,7 +121,7 @@ class DispatchEngine:
 
     @property
     def in_force(self) -> InForce:
-        """What devices are believed to hold."""
+        """Values devices are believed to hold."""
         return self.outbox.in_force
 
     def outcomes(self, batch: OutcomeBatch) -> None:

@@ -91,7 +91,7 @@ class LeaseTerms:
     Attributes:
         lease_s: Length of a lease; renewed when less than half is left.
         car_lease_ratio: Lease of a charger as a multiple of that: chargers are many, and what they hold is a ceiling,
-            which harms nobody if it lasts.
+            which is harmless if it lasts.
     """
 
     lease_s: float = 300.0
@@ -172,7 +172,7 @@ class TrackingLaw:
         account_gap_s: Longest time since the last cycle that the account of the running interval bridges.
         integral_s: Time constant of the slow integral.
         integral_ratio: Bound of the slow integral.
-        outage_ratio: What must be out of reach for missing power to be an outage, which is not repaid.
+        outage_ratio: Power that must be out of reach for an outage; energy missed in one is not repaid.
         low_ratio: Delivered below this is a shortfall (domain.md, section 8, 6).
         deadband_ratio: A missing or surplus activation below this moves nothing.
         trim_ratio: A missing or surplus activation up to this goes to the rows that modulate best.
@@ -194,7 +194,7 @@ class MeritWeights:
     """Shares of a step between two classes in the merit order.
 
     Attributes:
-        haste: For a driver who is short of time.
+        haste: For little slack until departure.
         arrears: For charging that is behind the plan.
         shed: For having been shed before.
         site: For the site's other rows having been shed before.
@@ -215,9 +215,9 @@ class MeritOrderRules:
     Attributes:
         bulk_cost: Order of classes for large amounts, cheapest first.
         trim_cost: Order of classes for small corrections, fastest and most accurate first.
-        rekey_s: How often drivers and sites are looked at anew.
-        weights: What moves a device within its class.
-        forget_days: Time constant in which it is forgotten who was shed.
+        rekey_s: Seconds between two looks at drivers and sites.
+        weights: Of a device within its class.
+        forget_days: Time constant in which shed time is forgotten.
         shed_scale_s: Shed time that counts half of its weight.
         arrears_scale_h: Hours of charging behind the plan that count half of their weight.
     """
@@ -322,10 +322,10 @@ class CapMargins:
     """Shares of a transformer's limit.
 
     Attributes:
-        aim_ratio: What is aimed at.
+        aim_ratio: Load that is aimed at.
         release_ratio: Below this, rows held for a cap return, unless what is not ours takes most of the limit: then a
             tenth of the headroom is left.
-        promise_ratio: What drivers who are short of time may bring it to.
+        promise_ratio: Load that sessions short of slack may bring it to.
     """
 
     aim_ratio: float = 0.97

@@ -1,4 +1,4 @@
-"""Compiling everything the fast loop runs before the first cycle that matters."""
+"""Compilation of everything the fast loop runs, before the first cycle that matters."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ _TICK_S = 4.0
 
 
 def warm_up() -> None:
-    """Play small requests on one device of every class; blocks for some seconds where nothing is on disk yet."""
+    """Play small requests on one device of every class; blocks for some seconds where no machine code is cached."""
     for product in (Product.PEAK_SHAVING, Product.REGULATION):
         _play(product)
 

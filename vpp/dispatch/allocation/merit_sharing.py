@@ -1,5 +1,7 @@
 """Sharing of a missing or surplus activation among the rows in merit order, and the setpoints that follow."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from numerics.jit import njit
@@ -16,6 +18,26 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
 _PENDING_COST = 100.0
 _SAME_KW = 1e-9
 """Rounding of kW."""
+
+
+class _Round(NamedTuple):
+    """One round of sharing.
+
+    Attributes:
+        at_s: Epoch seconds.
+        number: The request.
+        more: Activation is missing rather than surplus.
+        small: It goes to the rows that modulate best.
+        planned: Rows are taken up to their planned activation first.
+        stay: Weight of being assigned already.
+    """
+
+    at_s: float
+    number: int
+    more: bool
+    small: bool
+    planned: bool
+    stay: float
 
 
 def share_out(s: Situation, seen: FlexibilityScan, activated: FloatArray, extra_kw: float) -> FloatArray:
@@ -41,13 +63,8 @@ def share_out(s: Situation, seen: FlexibilityScan, activated: FloatArray, extra_
             s.picture.assignments.columns,
             read_only(s.picture.state.connected),
             s.picture.commands.back_off.away_s,
-            s.at_s,
             read_only(s.picture.merit.trim if small else s.picture.merit.bulk),
-            s.number,
-            sign > 0.0,
-            small,
-            planned,
-            settings.merit.weights.stay,
+            _Round(s.at_s, s.number, sign > 0.0, small, planned, settings.merit.weights.stay),
         )
         return merit_order(amount_kw, offer, key)
 
@@ -114,22 +131,18 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
     assigned: AssignmentColumns,
     connected: BoolArray,
     away_s: FloatArray,
-    at_s: float,
     cost: FloatArray,
-    number: int,
-    more: bool,  # noqa: FBT001 - a kernel takes arguments by position
-    small: bool,  # noqa: FBT001 - a kernel takes arguments by position
-    planned: bool,  # noqa: FBT001 - a kernel takes arguments by position
-    stay: float,
+    sharing: _Round,
 ) -> tuple[FloatArray, FloatArray]:
     """Return how much each row can be activated more, or less, and in which order rows are taken.
 
     Assigned rows are activated first and released last; for small corrections those with a command under way come last.
-    In large ones that go by a re-dispatch plan (``planned``) a row below its planned activation is taken before all
+    In large ones that go by a re-dispatch plan a row below its planned activation is taken before all
     others, up to it, and one above it is lowered before them. A row whose charging pauses is not disturbed before the
     pause is over.
     """
     owner, paused_s, intended = assigned.owner, assigned.paused_s, assigned.planned_kw
+    at_s, number, more, small, planned, stay = sharing
     count = len(activated)
     offer, key = np.zeros(count), np.empty(count)
     for row in range(count):

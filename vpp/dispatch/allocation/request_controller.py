@@ -25,7 +25,7 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 
 
 def control(s: Situation, memory: Tracking) -> Control:
-    """Return what the request's rows are to take now."""
+    """Return the setpoints of the request's rows in this cycle, and how it stands."""
     settings = s.picture.settings
     end_pauses(s.picture.assignments, s.number, s.at_s, settings.allocation.duty)
     seen = look(s)

@@ -6,7 +6,7 @@ from vpp.dispatch.allocation.tracking_controller import Tracking
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.flexibility.device_rows import Call
 from vpp.dispatch.flexibility.fairness import Merit
-from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan, scan
+from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan, RowInputs, scan
 from vpp.dispatch.flexibility.scheduled_energy import ahead_of
 from vpp.dispatch.requests.phases import Phase, PhaseTimes
 from vpp.dispatch.rows.assignments import Assignments
@@ -136,7 +136,7 @@ class Control:
     lacking_kw: float
 
     def body(self, request_id: str) -> dict[str, object]:
-        """Return what goes to the journal every cycle."""
+        """Return the journal body of a cycle."""
         return {
             "id": request_id,
             "phase": self.phase.value,
@@ -161,10 +161,12 @@ def look(s: Situation) -> FlexibilityScan:
         kinds_of(settings.devices),
         rules_of(settings),
         Call(at_s=s.at_s, sign=s.sign, number=s.number, end_s=end_s, trusting=s.picture.trusting),
-        read_only(s.portfolio.rows),
-        read_only(s.portfolio.baseline_rows_kw),
-        read_only(s.picture.default_kw),
-        read_only(state.index.nameplate.contract_up_kw if s.sign > 0.0 else state.index.nameplate.contract_down_kw),
-        read_only(barred_rows(state)),
+        RowInputs(
+            read_only(s.portfolio.rows),
+            read_only(s.portfolio.baseline_rows_kw),
+            read_only(s.picture.default_kw),
+            read_only(state.index.nameplate.contract_up_kw if s.sign > 0.0 else state.index.nameplate.contract_down_kw),
+            read_only(barred_rows(state)),
+        ),
         ahead_of(state.index, s.portfolio.rows, s.portfolio.curve, now_s=s.at_s, end_s=end_s),
     )

@@ -74,7 +74,7 @@ class Delivered:
     held_kw: float
 
     def missing_kw(self, wanted_kw: float) -> float:
-        """Return what is missing for certain, negative for what is too much for certain, else 0."""
+        """Return the power missing for certain, negative for a certain surplus, else 0."""
         least, most = sorted((self.believed_kw, self.held_kw))
         return max(wanted_kw - most, 0.0) + min(wanted_kw - least, 0.0)
 
@@ -145,7 +145,7 @@ def _outage_s(
 
 
 def _owed(missing_kw: float, lacking_kw: float) -> float:
-    """Return what is missing although power was available for it."""
+    """Return the missing power for which power was available."""
     return missing_kw - min(max(missing_kw, 0.0), lacking_kw)
 
 

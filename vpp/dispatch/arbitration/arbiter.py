@@ -72,7 +72,7 @@ class Arbitrated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cycle:
-    """What a cycle's arbitration starts from; arrays of shape ``(n_resources,)``."""
+    """Inputs of a cycle's arbitration; arrays of shape ``(n_resources,)``."""
 
     state: FleetState
     requested: Sequence[RequestedSetpoints]
@@ -180,7 +180,7 @@ class Arbiter:
         return FeederLoads(cycle.known_load_kw, load, lower)
 
     def _see(self, cycle: _Cycle, rows: RowArray) -> _Seen:
-        """Return what each of ``rows`` would take undispatched, as its request sees it, and who must not be reduced."""
+        """Return the uncontrolled power of each of ``rows``, as its request sees it, and the sessions not to reduce."""
         held, state = self._assignments.columns, cycle.state
         uncontrolled = self._assignments.resting_kw(rows, cycle.accounted.most_kw)
         for request in cycle.requested:
@@ -200,7 +200,7 @@ class Arbiter:
         return _Seen(uncontrolled, kept)
 
     def _merge(self, cycle: _Cycle, rows: RowArray, seen: _Seen) -> _Merged:
-        """Return what all proposals together want of ``rows``, inside each device."""
+        """Return the setpoints of ``rows`` by all proposals together, inside each device."""
         index, accounted, state = self._index, cycle.accounted, cycle.state
         staying = np.isnan(self._assignments.columns.returning_s[rows])
         low = index.nameplate.p_min_kw[rows]
@@ -222,7 +222,7 @@ class Arbiter:
         state, accounted, seen = cycle.state, cycle.accounted, self._see(cycle, rows)
         kept = _spread(seen.kept, rows, np.zeros(len(state), dtype=np.bool_))
         uncontrolled = _spread(seen.uncontrolled_kw, rows, accounted.most_kw)
-        # Within a class, drivers who have what was promised wait for those who have not.
+        # Within a class, sessions whose promise is kept are cut before those whose is not.
         order = self._cut_order + np.where(state.need_kwh > 0.0, _UNMET_COST, 0.0)
         urgent = seen.kept
         if lift_caps(

@@ -65,7 +65,7 @@ def guard(
             known.
         least_kw: The least it may take then, likewise; ``now_kw`` where nothing is in doubt.
         kept: Sessions that must not be reduced.
-        fixed: Rows that no command reaches.
+        fixed: Rows that no command can reach.
         order: Merit of being cut, lowest first.
         caps: How near to a limit is aimed.
         rules: Devices' ranges.
@@ -162,7 +162,7 @@ def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
             continue
         row = rows[place]
         if kind[row] == EV:
-            # What a charger says it can take follows its own limit; only nameplate and default bound a ceiling.
+            # The range a charger states follows its own limit; only nameplate and default bound a ceiling.
             low = max(p_min[row], 0.0)
             high = p_max[row] if np.isnan(default[row]) else min(p_max[row], default[row])
         else:
@@ -178,7 +178,7 @@ def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
 
 @njit()
 def _range_kw(least: float, most: float, low: float, high: float) -> tuple[float, float]:
-    """Return the nameplate's range, narrowed to what the device says of itself."""
+    """Return the nameplate's range, narrowed to the range the device states."""
     low = least if np.isnan(low) else max(least, min(low, most))
     high = most if np.isnan(high) else min(most, max(high, least))
     return min(low, high), high
@@ -186,7 +186,7 @@ def _range_kw(least: float, most: float, low: float, high: float) -> tuple[float
 
 @njit()
 def _charge_range_kw(low: float, high: float, soc: float, rules: Rules) -> tuple[float, float]:
-    """Return the range of a store: an empty one may not give, a full one may not take."""
+    """Return the range of a store: an empty one may not discharge, a full one may not charge."""
     if soc <= rules.soc_min:
         low = max(low, min(high, 0.0))
     if soc >= rules.soc_max:
@@ -196,7 +196,7 @@ def _charge_range_kw(low: float, high: float, soc: float, rules: Rules) -> tuple
 
 @njit()
 def _expected(power_kw: FloatArray, now_kw: FloatArray) -> FloatArray:
-    """Return what every row takes: its setpoint where it gets one, else what it takes now."""
+    """Return every row's expected power: its setpoint where it has one, else its power now."""
     expected = np.empty(len(power_kw))
     for row in range(len(power_kw)):
         expected[row] = now_kw[row] if np.isnan(power_kw[row]) else power_kw[row]
@@ -204,7 +204,7 @@ def _expected(power_kw: FloatArray, now_kw: FloatArray) -> FloatArray:
 
 
 class _Work:
-    """Setpoints while the caps are being applied, node by node; powers change in place.
+    """Setpoints while caps are applied, node by node; powers change in place.
 
     Expected powers and loads come in pairs: the most, which counts against import, and the least, against export.
     """
@@ -247,7 +247,7 @@ class _Work:
                 self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
-        """Take back raises, cut to floors, pause; the raises of drivers who run out of time come last."""
+        """Take back raises, cut to floors, pause; raises of sessions short of slack come last."""
         over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
         kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
@@ -263,19 +263,19 @@ class _Work:
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
             if over_kw <= _NOTHING_KW:
                 return
-        # Who runs out of time takes the place of those who can wait, and part of the margin under the limit; only a
-        # cap that nobody else can keep holds it.
+        # A session short of slack takes the place of those that can wait, and part of the margin under the limit; it is
+        # cut only where no other can keep the cap.
         self._cut(rows, commanded & kept, resting, over_kw - self._margin_kw[node], whole=False)
 
     def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
-        """Return how far each row can be cut without being stopped."""
+        """Return the least power each row can be cut to without being stopped."""
         index = self._state.index
         device = np.fmax(index.nameplate.p_min_kw[rows], self._state.available_min_kw[rows])
         least = np.where(self._building[rows], device, 0.0)
         return np.where(pausing, index.nameplate.floor_kw[rows], np.maximum(least, 0.0))
 
     def _hold_export(self, node: int) -> None:
-        """Discharge less, feed in less."""
+        """Lower discharge and infeed."""
         over_kw = -self.least_load_kw[node] - self._export_kw[node]
         rows = self._tree.rows_under(node)
         expected = self._lowest_kw[rows]

@@ -1,4 +1,4 @@
-"""Lease terms of dispatch values: what each row is sent, for whom, and until when."""
+"""Lease terms of dispatch values: power, source and end of each row's lease."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Leased(NamedTuple):
 
     Attributes:
         dispatch_kw: Value each row is to hold, NaN for none.
-        source: Code of who asks for it, -1 for nobody.
+        source: Code of its source, -1 for none.
         until_s: When it ends.
     """
 
@@ -51,7 +51,7 @@ def leased(  # noqa: PLR0917 - a kernel takes arguments by position
     Args:
         assigned: Assignment of every row.
         rows: Rows to look at.
-        guarded_kw: What the guard lets through, NaN for rows that are released, shape ``(len(rows),)``.
+        guarded_kw: Setpoint the guard lets through, NaN for rows that are released, shape ``(len(rows),)``.
         lease_s: Length of each row's lease, shape ``(n_resources,)``.
         terms: Of the requests.
         at_s: Epoch seconds.

@@ -30,7 +30,7 @@ class Proposal:
     """Preferred power and bounds for some rows; shape ``(n,)`` each, load positive.
 
     Attributes:
-        source: Who proposes, e.g. ``"plan"`` or a request id.
+        source: Its origin, e.g. ``"plan"`` or a request id.
         priority: Its authority.
         rows: Fleet rows, each at most once.
         preferred_kw: Preferred power, NaN where only bounds are proposed.
@@ -70,7 +70,7 @@ def preference(source: str, authority: Authority, preferred_kw: FloatArray) -> P
     """Return an unbounded proposal for the rows where a power is preferred.
 
     Args:
-        source: Who proposes.
+        source: Its origin.
         authority: Its authority.
         preferred_kw: Preferred power, NaN in rows without a preference, shape ``(n_resources,)``.
     """

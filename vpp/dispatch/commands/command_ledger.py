@@ -1,4 +1,4 @@
-"""What became of every command ever sent: none may be left unexplained."""
+"""Ledger of commands: how each one that was sent ended, none left unexplained."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from vpp.domain.setpoint import Reason
 
 
 class Fate(StrEnum):
-    """How a command ends; each sent command ends in exactly one of these."""
+    """End of a command; each sent command ends in exactly one of these."""
 
     CONFIRMED = "confirmed"
-    """Accepted, and the meter or the read-back shows it."""
+    """Accepted, and shown by the meter or the read-back."""
     REFUSED = "refused"
-    """The device side said no."""
+    """Refused by the device side."""
     UNREACHABLE = "unreachable"
-    """The device was not reached, or never answered."""
+    """Not delivered, or never answered."""
     SUPERSEDED = "superseded"
-    """A newer command for the row took its place."""
+    """Replaced by a newer command for the row."""
     IGNORED = "ignored"
-    """Accepted, but the meter did not move in time."""
+    """Accepted, but not shown by the meter in time."""
     EXPIRED = "expired"
-    """Its lease or its chance of being confirmed ended first: the device went away, or was let go."""
+    """Its lease or its time for confirmation ended first: the device was lost, or released."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class LedgerCounts:
 
     Attributes:
         sent: Handed to the links.
-        accepted: Of these, those a device said yes to.
-        pending: Waiting for an outcome or for their metered confirmation.
+        accepted: Of these, accepted by their devices.
+        pending: Without an outcome or without metered confirmation.
         by_reason: Number of ended commands by adapter, fate and reason (bounded labels).
     """
 
@@ -49,7 +49,7 @@ class LedgerCounts:
 
     @property
     def unaccounted(self) -> int:
-        """Commands that neither ended nor are waited for; anything but 0 is a defect."""
+        """Commands that neither ended nor are pending; anything but 0 is a defect."""
         ended = self.confirmed + self.refused + self.unreachable + self.superseded + self.ignored + self.expired
         return self.sent - ended - self.pending
 
@@ -68,7 +68,7 @@ class CommandLedger:
             self._ended[adapter, fate.value, reason.name.lower()] += count
 
     def counts(self, pending: int) -> LedgerCounts:
-        """Return everything so far, ``pending`` commands being waited for."""
+        """Return the counts so far, with ``pending`` commands that have not ended."""
         by_fate: Counter[str] = Counter()
         for (_, fate, _), count in self._ended.items():
             by_fate[fate] += count

@@ -28,7 +28,7 @@ class CommandStates:
         rules: Waits after failure.
 
     Attributes:
-        columns: Read-only view of the columns, made anew by ``resize`` only.
+        columns: Read-only view of the columns, replaced by ``resize`` only.
     """
 
     def __init__(self, rules: BackOff) -> None:
@@ -116,7 +116,7 @@ class CommandStates:
         self._back_off.reconnected(connected & ~before)
 
     def restarted(self, now_s: float) -> None:
-        """Wait for confirmations anew, and forget waits: an earlier life of the service knew other links."""
+        """Restart the time for confirmations, and forget waits: an earlier life of the service knew other links."""
         accepted = self._own.unconfirmed
         accepted.accepted_s[accepted.id > 0] = now_s
         self._back_off.restarted()

@@ -1,4 +1,4 @@
-"""Commands that are due: the difference between what is wanted of a row and what it is believed to hold."""
+"""Due commands: the difference between the values wanted of a row and those it is believed to hold."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _DEFAULT, _DISPATCH, _RELEASE = int(Layer.DEFAULT), int(Layer.DISPATCH), int(Lay
 
 
 class Wanted(NamedTuple):
-    """What is wanted of some rows, shape ``(len(rows),)`` each, read-only for compiled code.
+    """Values wanted of some rows, shape ``(len(rows),)`` each, read-only for compiled code.
 
     Attributes:
         rows: Fleet rows, rising.
@@ -54,8 +54,8 @@ def due_layers(wanted: Wanted, commands: CommandColumns, resend: Resend, now_s: 
     """Return the layer of the command that each row needs, ``NO_COMMAND`` for none, shape ``(len(rows),)``.
 
     Args:
-        wanted: What is wanted.
-        commands: What is in force and under way.
+        wanted: Values wanted.
+        commands: Values in force and under way.
         resend: Changes that are worth a command.
         now_s: Epoch seconds.
     """

@@ -1,7 +1,7 @@
-"""What is in force at every device, as the service believes it: the one place the rest of the service asks.
+"""Default and dispatch values in force at every device, as the service believes: the one place that is asked.
 
-What devices report back is a measurement (``FleetState.limit_kw``), and what links, stations and the bus remember is
-transport memory, kept to repeat or to withdraw a value; neither is asked what is in force.
+A value that a device reads back is a measurement (``FleetState.limit_kw``), and values that links, stations and the bus
+keep are transport memory, to repeat or to withdraw a value; neither is asked what is in force.
 """
 
 import numpy as np

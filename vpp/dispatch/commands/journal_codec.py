@@ -21,7 +21,7 @@ class Noted(NamedTuple):
 
     Attributes:
         uncontrolled_kw: Uncontrolled power of each row, so that it survives a restart.
-        source: Position in a list of sources of who asks, -1 for nobody.
+        source: Position of each command's source in a list of sources, -1 for none.
     """
 
     uncontrolled_kw: FloatArray

@@ -1,4 +1,4 @@
-"""Metered confirmation of accepted commands: what a meter must show, how near, and by when."""
+"""Metered confirmation of accepted commands: expected reading, tolerance and deadline."""
 
 import numpy as np
 

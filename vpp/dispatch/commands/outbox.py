@@ -55,8 +55,8 @@ class Outbox:
         epoch: Leader epoch that is put on every batch.
 
     Attributes:
-        in_force: What devices are believed to hold.
-        sources: Names of who asked for commands, in the order in which they were first heard of.
+        in_force: Values devices are believed to hold.
+        sources: Names of requests and other sources of commands, in the order of their first command.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Outbox:
         return np.asarray(self.columns.back_off.ignored & (self.columns.back_off.strikes > 0))
 
     def source_of(self, row: int) -> str:
-        """Return who asked for the row's last dispatch value."""
+        """Return the source of the row's last dispatch value."""
         code = int(self.columns.in_force.source[row])
         return self.sources[code] if code >= 0 else ""
 
@@ -124,7 +124,7 @@ class Outbox:
 
         Args:
             now_s: Epoch seconds.
-            wanted: What is wanted of some rows; the others must have no wish, nothing in force and nothing under way.
+            wanted: Values wanted of some rows; the others must have no wish, nothing in force and nothing under way.
             noted: Notes on each of them.
         """
         self._end(self._states.silent(now_s), Fate.UNREACHABLE, now_s)

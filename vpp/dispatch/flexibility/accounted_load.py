@@ -18,7 +18,7 @@ from vpp.domain.telemetry import FloatArray, Quality
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
 _PATIENCE_S = 180.0
-"""How long a device whose link is up is given for its first measurement before it counts without one."""
+"""Time a connected device is given for its first measurement before it is accounted without one."""
 
 
 class AccountedLoad(NamedTuple):
@@ -70,7 +70,7 @@ def _accounted(
         kw = power[row]
         unknown = np.isnan(kw)
         fresh = quality[row] in (_GOOD, _SUBSTITUTED) and not unknown
-        # An empty station takes nothing, and most stations that say nothing are empty ones.
+        # An empty station takes nothing, and most silent stations are empty ones.
         empty = not fresh and not plugged[row] and is_charging(kind[row])
         known[row] = 0.0 if unknown or empty else kw
         if (fresh and connected[row]) or empty:

@@ -91,9 +91,9 @@ class BaselineCurve:
         return np.append(np.arange(first, end_s, step_s), end_s)
 
     def ahead_kw(self, rows: RowArray, ends_s: FloatArray) -> FloatArray:
-        """Return what rows do in the steps that end at ``ends_s``, as ``some_kw``, shape ``(len(rows), len(ends_s))``.
+        """Return the baseline of rows in the steps that end at ``ends_s``, shape ``(len(rows), len(ends_s))``.
 
-        The last step may be cut short.
+        NaN in rows it does not know. The last step may be cut short.
         """
         return np.stack([self.some_kw(float(end) - 1.0, rows) for end in ends_s], axis=1)
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.views import EV, V2G
+from vpp.dispatch.rows.assignments import AssignmentColumns
+from vpp.dispatch.rows.command_columns import CommandColumns
+from vpp.dispatch.views import EV, V2G, Devices, Kinds, Meters
 
 NOTHING_KW = 0.05
 """Powers and changes smaller than this are not worth a command."""
@@ -92,6 +94,76 @@ class Command(NamedTuple):
     blocked_s: float
     ignored: bool
     away_s: float
+
+
+@njit()
+def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
+    """Return one row's nameplate."""
+    kind = devices.kind[row]
+    return Device(
+        kind,
+        devices.p_min_kw[row],
+        devices.p_max_kw[row],
+        devices.floor_kw[row],
+        devices.default_kw[row],
+        devices.capacity_kwh[row],
+        devices.efficiency[row],
+        devices.ramp_kw_per_min[row],
+        kinds.planned[kind],
+        kinds.meter_s[devices.adapter[row]],
+    )
+
+
+@njit()
+def meter_at(meters: Meters, row: int) -> Meter:
+    """Return one row's snapshot."""
+    return Meter(
+        meters.power_kw[row],
+        meters.power_at_s[row],
+        meters.quality[row],
+        meters.soc[row],
+        meters.connected[row],
+        meters.plugged[row],
+        meters.low_kw[row],
+        meters.high_kw[row],
+        meters.need_kwh[row],
+        meters.departure_s[row],
+        meters.sheddable[row],
+    )
+
+
+@njit()
+def assignment_at(assigned: AssignmentColumns, row: int) -> Assignment:
+    """Return one row's assignment."""
+    return Assignment(
+        assigned.owner[row],
+        assigned.setpoint_kw[row],
+        assigned.uncontrolled_kw[row],
+        assigned.anchor_kw[row],
+        assigned.cap_kw[row],
+        assigned.lost_s[row],
+        assigned.returning_s[row],
+        assigned.paused_s[row],
+    )
+
+
+@njit()
+def command_at(commands: CommandColumns, row: int) -> Command:
+    """Return one row's commands."""
+    accepted, held, back_off = commands.unconfirmed, commands.in_force, commands.back_off
+    return Command(
+        commands.unanswered.id[row] > 0,
+        accepted.id[row] > 0,
+        accepted.layer[row],
+        accepted.power_kw[row],
+        accepted.accepted_s[row],
+        held.dispatch_kw[row],
+        held.limited_s[row],
+        held.released_s[row],
+        back_off.blocked_s[row],
+        back_off.ignored[row],
+        back_off.away_s[row],
+    )
 
 
 @njit()

@@ -108,13 +108,13 @@ class Fairness:
         return self._shed_s / self._growth()
 
     def merit(self, state: FleetState) -> Merit:
-        """Return the merit order, made anew every ``rekey_s``."""
+        """Return the merit order, recomputed every ``rekey_s``."""
         if self._merit is None or state.at_s - self._keyed_s >= self._rules.rekey_s:
             self._merit, self._keyed_s = self._keyed(state), state.at_s
         return self._merit
 
     def body(self) -> dict[str, object]:
-        """Return what must survive a restart: time shed, and energy that buildings deferred."""
+        """Return the body that survives a restart: time shed, and energy that buildings deferred."""
         rows = np.flatnonzero((self._shed_s > 0.0) | (self.debt_kwh > 0.0)).astype(np.int32)
         return {
             "at_s": self._at_s,
@@ -133,7 +133,7 @@ class Fairness:
         self._begin_s = self._at_s = float(body["at_s"])
 
     def _growth(self) -> float:
-        """Return by how much a second now outweighs one at the beginning; the past is never written anew."""
+        """Return by how much a second now outweighs one at the beginning; the past is never rewritten."""
         if np.isnan(self._begin_s):
             self._begin_s = self._at_s
         if np.isnan(self._begin_s):

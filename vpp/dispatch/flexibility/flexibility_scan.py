@@ -20,14 +20,14 @@ from vpp.dispatch.flexibility.device_flexibility import (
 )
 from vpp.dispatch.flexibility.device_power import believed_kw, expected_kw, held_kw, measured_kw
 from vpp.dispatch.flexibility.device_rows import (
-    Assignment,
     Call,
-    Command,
-    Device,
-    Meter,
+    assignment_at,
+    command_at,
+    device_at,
     has_no_part,
     is_charging,
     is_settled,
+    meter_at,
 )
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
 from vpp.dispatch.rows.assignments import AssignmentColumns
@@ -66,6 +66,24 @@ class FlexibilityScan(NamedTuple):
     expected_kw: float
 
 
+class RowInputs(NamedTuple):
+    """Inputs of a scan beside nameplate, snapshot and state; shape ``(n_resources,)`` each, powers load positive.
+
+    Attributes:
+        portfolio: Rows whose meters count.
+        baseline_kw: Baseline now, NaN where unknown.
+        default_kw: Default value, NaN where we set none.
+        contract_kw: Most that may be activated in this direction, infinite without a contract.
+        barred: Rows that take no commands for a trouble of theirs.
+    """
+
+    portfolio: BoolArray
+    baseline_kw: FloatArray
+    default_kw: FloatArray
+    contract_kw: FloatArray
+    barred: BoolArray
+
+
 @njit()
 def scan(  # noqa: PLR0917 - a kernel takes arguments by position
     devices: Devices,
@@ -75,11 +93,7 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
     kinds: Kinds,
     rules: Rules,
     call: Call,
-    portfolio: BoolArray,
-    baseline_kw: FloatArray,
-    default_kw: FloatArray,
-    contract_kw: FloatArray,
-    barred: BoolArray,
+    inputs: RowInputs,
     ahead: ScheduledEnergy,
 ) -> FlexibilityScan:
     """Return the scan of the fleet for one request.
@@ -92,29 +106,12 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
         kinds: Settings by class and adapter.
         rules: Margins.
         call: The request.
-        portfolio: Rows whose meters count, shape ``(n_resources,)``.
-        baseline_kw: Baseline of every row now, NaN where unknown, shape ``(n_resources,)``.
-        default_kw: Default value of every row, NaN where we set none, shape ``(n_resources,)``.
-        contract_kw: Most that may be asked of every row in this direction, infinite without a contract, shape
-            ``(n_resources,)``.
-        barred: Rows that take no commands for a trouble of theirs, shape ``(n_resources,)``.
+        inputs: Portfolio, baselines, defaults, contracts.
         ahead: Scheduled energy of stores until the end.
     """
-    # Columns as variables of their own: reaching into a tuple for every row would cost more than all that is computed.
-    (kind, adapter, p_min, p_max, floor, ceiling, capacity, efficiency, ramp, _) = devices
-    (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
-    owner, setpoint, noted, anchor = assigned.owner, assigned.setpoint_kw, assigned.uncontrolled_kw, assigned.anchor_kw
-    cap, lost_at, returning, paused = assigned.cap_kw, assigned.lost_s, assigned.returning_s, assigned.paused_s
-    in_force, limited, released = (
-        commands.in_force.dispatch_kw,
-        commands.in_force.limited_s,
-        commands.in_force.released_s,
-    )
-    unanswered_id = commands.unanswered.id
-    (unconfirmed_id, accepted_layer, accepted_kw, accepted_at) = commands.unconfirmed
-    blocked, ignored, away = commands.back_off.blocked_s, commands.back_off.ignored, commands.back_off.away_s
-    planned, meter_s = kinds
-    count = len(kind)
+    kind, power, plugged, connected = devices.kind, meters.power_kw, meters.plugged, meters.connected
+    owner, setpoint, returning = assigned.owner, assigned.setpoint_kw, assigned.returning_s
+    (portfolio, baseline_kw, default_kw, contract_kw, barred), count = inputs, len(kind)
     uncontrolled, available, activated = np.empty(count), np.empty(count), np.empty(count)
     kept, settled = np.empty(count, dtype=np.bool_), np.empty(count, dtype=np.bool_)
     unavailability = np.empty(count, dtype=np.uint8)
@@ -134,47 +131,8 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
                 held_sum += shown
                 expected_sum += shown
             continue
-        device = Device(
-            kind[row],
-            p_min[row],
-            p_max[row],
-            floor[row],
-            ceiling[row],
-            capacity[row],
-            efficiency[row],
-            ramp[row],
-            planned[kind[row]],
-            meter_s[adapter[row]],
-        )
-        meter = Meter(
-            power[row],
-            power_at[row],
-            quality[row],
-            soc[row],
-            connected[row],
-            plugged[row],
-            low[row],
-            high[row],
-            need[row],
-            departure[row],
-            sheddable[row],
-        )
-        held = Assignment(
-            owner[row], setpoint[row], noted[row], anchor[row], cap[row], lost_at[row], returning[row], paused[row]
-        )
-        command = Command(
-            unanswered_id[row] > 0,
-            unconfirmed_id[row] > 0,
-            accepted_layer[row],
-            accepted_kw[row],
-            accepted_at[row],
-            in_force[row],
-            limited[row],
-            released[row],
-            blocked[row],
-            ignored[row],
-            away[row],
-        )
+        device, meter = device_at(devices, kinds, row), meter_at(meters, row)
+        held, command = assignment_at(assigned, row), command_at(commands, row)
         mine = held.owner == call.number
         settled[row] = is_settled(command)
         lost = call.at_s - held.lost_s > rules.lost_trust_s and not call.trusting
@@ -235,23 +193,10 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
         own_kw: Power each of them would take undispatched.
         commanded: Which of them are commanded.
     """
-    (power, power_at, quality, soc, connected, plugged, low, high, need, departure, sheddable) = meters
     kept = np.zeros(len(rows), dtype=np.bool_)
     for place in range(len(rows)):
         row = rows[place]
-        if is_charging(kind[row]) and plugged[row]:
-            meter = Meter(
-                power[row],
-                power_at[row],
-                quality[row],
-                soc[row],
-                connected[row],
-                plugged[row],
-                low[row],
-                high[row],
-                need[row],
-                departure[row],
-                sheddable[row],
-            )
+        if is_charging(kind[row]) and meters.plugged[row]:
+            meter = meter_at(meters, row)
             kept[place] = must_keep(kind[row], ceiling_kw[row], meter, rules, at_s, own_kw[place], commanded[place])
     return kept

@@ -32,7 +32,7 @@ class ScheduledEnergy(NamedTuple):
 def ahead_of(
     index: FleetIndex, portfolio: BoolArray, curve: BaselineCurve | None, *, now_s: float, end_s: float
 ) -> ScheduledEnergy:
-    """Return what the stores of ``portfolio`` are measured against from ``now_s`` to ``end_s``.
+    """Return the scheduled energy of the stores of ``portfolio`` from ``now_s`` to ``end_s``.
 
     Args:
         index: The fleet.

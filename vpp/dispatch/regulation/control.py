@@ -142,7 +142,7 @@ class RegulationControl:
         return [(name, self._between.move(name, self.portfolio.follower(name), one)) for name, one in followed.items()]
 
     def _together(self, parts: Sequence[tuple[str, Moves]]) -> tuple[Moves, RowArray, FloatArray]:
-        """Return the moves of all requests, the code of who asks for each, and the end of its last lease."""
+        """Return the moves of all requests, the source code of each, and the end of its last lease."""
         nothing = Moves(np.empty(0, dtype=np.int32), np.empty(0), np.empty(0))
         columns = zip(nothing, *(moves for _, moves in parts), strict=True)
         rows, power_kw, uncontrolled_kw = (np.concatenate(column) for column in columns)

@@ -121,7 +121,7 @@ class RegulationFollower:
         capacity_kw: Power reserved in each direction.
         tree: The transformers above the fleet.
         index: The fleet.
-        dispatch: Settings the guard goes by.
+        dispatch: Settings of the guard.
         settings: Of the follower.
 
     Raises:
@@ -191,7 +191,7 @@ class RegulationFollower:
         return np.where(self._taking[rows] & ~at_top & ~at_rest, setpoint, np.nan)
 
     def base_kw(self, rows: RowArray) -> FloatArray:
-        """Return what ``rows`` take without the signal, NaN for those that take no part, shape ``(len(rows),)``."""
+        """Return the power of ``rows`` without the signal, NaN for those that take no part, shape ``(len(rows),)``."""
         return self._base_rows_kw[rows]
 
     @property
@@ -278,13 +278,13 @@ class RegulationFollower:
         self._order.believe(ids, self._halves.part_kw(ids, power_kw))
 
     def _remember(self, state: FleetState, taking: BoolArray, elapsed_s: float) -> None:
-        """Add up by how much each row is ahead of its base; who does not take part any more starts anew."""
+        """Add up by how much each row is ahead of its base; a row that left starts at 0."""
         apart_kw = state.power_kw - self._base_rows_kw
         self._ahead_kwh += np.where(np.isnan(apart_kw), 0.0, apart_kw) * elapsed_s / SECONDS_PER_HOUR
         self._ahead_kwh[~taking] = 0.0
 
     def _limit(self, accounted: AccountedLoad, taking: BoolArray) -> None:
-        """Give the order the limits the guard aims at, and what flows through the nodes without its rows.
+        """Set the limits the guard aims at, and the flow through the nodes without the rows of the order.
 
         What is in doubt counts with its most against import and with its least against export.
         """
@@ -315,9 +315,9 @@ class RegulationFollower:
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
     def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
-        """Compare the meters with what was due when they were read, or the correction would chase the signal.
+        """Compare the meters with the change that was due when they were read, or the correction chases the signal.
 
-        With what was due, not with what was commanded, or it would chase itself.
+        With the change due, not with the one commanded, or it would chase itself.
         """
         own_kw = self._base_kw - float(state.power_kw[taking].sum())
         answered_kw = own_kw if np.isnan(settled_kw) else settled_kw
@@ -332,12 +332,12 @@ class RegulationFollower:
         self._stored_kw = float((state.power_kw - self._base_rows_kw)[stores].sum())
 
     def _read_s(self, state: FleetState) -> float:
-        """Return when the rows' meters were read, in the mean by how much each can move; the present for nobody."""
+        """Return when the rows' meters were read, in the mean weighted by their ranges; now without any."""
         whole_kw = float(self._width_kw.sum())
         return float(self._width_kw @ np.nan_to_num(state.power_at_s)) / whole_kw if whole_kw > 0.0 else state.at_s
 
     def _due_at(self, at_s: float) -> float | None:
-        """Return what was due at ``at_s``, ``None`` before the first tick; what is older is forgotten."""
+        """Return the change due at ``at_s``, ``None`` before the first tick; older ones are forgotten."""
         while len(self._due) > 1 and self._due[1][0] <= at_s:
             self._due.popleft()
         return self._due[0][1] if self._due and self._due[0][0] <= at_s else None

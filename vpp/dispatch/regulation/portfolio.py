@@ -64,7 +64,7 @@ class RegulationPortfolio:
         book: The requests.
         index: The fleet.
         record: Takes the journal entries.
-        dispatch: Settings the guard goes by.
+        dispatch: Settings of the guard.
         follow: Of the followers.
         rules: Of the signals.
     """
@@ -88,7 +88,7 @@ class RegulationPortfolio:
         self._tree: FeederTree | None = None
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; followers begin anew with the next full cycle."""
+        """Take a larger fleet; followers start again with the next full cycle."""
         self._index, self._tree = index, None
         self._followers.clear()
 
@@ -158,7 +158,7 @@ class RegulationPortfolio:
         self._history.setdefault(request_id, _History()).add(at_s, asked_kw, answered_kw)
 
     def standing(self, request_id: str, now_s: float) -> RegulationStanding:
-        """Return how a request stands.
+        """Return the standing of a request.
 
         Raises:
             UnknownIdError: There is no such request.

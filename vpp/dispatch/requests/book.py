@@ -111,7 +111,7 @@ class RequestBook:
         return self._register.enter(request, S.SUBMITTED, actor=actor, at=now, reason="submitted"), True
 
     def quoted(self, request_id: str, quote: Quote, now: datetime) -> DispatchRequest:
-        """Attach our answer; a request that is quoted already is quoted anew.
+        """Attach a quote; it replaces an earlier one.
 
         Raises:
             ConflictError: The request is beyond quoting.

@@ -75,7 +75,7 @@ class RequestProgress:
         if request.state is S.QUOTED and request.quote is not None and now_s >= request.quote.expires_at.timestamp():
             request = self.expire(request, request.quote.expires_at)
         elif request.state is S.SUBMITTED and now_s >= request.draft.start_at.timestamp():
-            # The service ended while it was quoting, and nobody asked again.
+            # The service ended while it was quoting, and the request was not repeated.
             request = self._register.move(
                 request, S.EXPIRED, actor=SERVICE, at=request.draft.start_at, reason="it was never quoted"
             )

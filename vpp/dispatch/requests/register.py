@@ -119,9 +119,9 @@ class RequestRegister:
         Args:
             request: As it stands.
             to: The state.
-            actor: Who causes it.
-            at: When.
-            reason: Why.
+            actor: Its author, for the journal.
+            at: Its time.
+            reason: Its reason, in words.
             key: Idempotency key of the act.
             changes: What changes beside the state.
 

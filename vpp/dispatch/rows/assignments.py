@@ -103,7 +103,7 @@ class Assignments:
         count: Rows of the fleet.
 
     Attributes:
-        columns: Read-only view of the state, made anew by ``grow`` only.
+        columns: Read-only view of the state, replaced by ``grow`` only.
     """
 
     def __init__(self, count: int = 0) -> None:

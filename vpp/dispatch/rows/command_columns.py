@@ -1,6 +1,6 @@
 """Columns in which commands are followed, row by row: in force, unanswered, unconfirmed, and left alone for a while.
 
-``vpp.dispatch.commands`` owns and changes them; everybody else reads. Diagram and table: ``docs/row-states.md``.
+``vpp.dispatch.commands`` owns and changes them; all others read. Diagram and table: ``docs/row-states.md``.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowA
 
 
 class InForceColumns(NamedTuple):
-    """What devices are believed to hold; powers load positive, instants epoch seconds, ``(n_resources,)`` each.
+    """Values devices are believed to hold; powers load positive, instants epoch seconds, ``(n_resources,)`` each.
 
     Attributes:
         default_kw: Default value in force, NaN where we never set one.
@@ -22,7 +22,7 @@ class InForceColumns(NamedTuple):
         since_s: When it was accepted.
         released_s: When a release was last sent.
         uncontrolled_kw: Uncontrolled power noted with the last dispatch command.
-        source: Who asked for it, as a position in the outbox's list of sources, -1 for nobody.
+        source: Its source, as a position in the outbox's list of sources, -1 for none.
     """
 
     default_kw: FloatArray
@@ -93,7 +93,7 @@ class BackOffColumns(NamedTuple):
 
 
 class CommandColumns(NamedTuple):
-    """All of it."""
+    """All columns of commands."""
 
     in_force: InForceColumns
     unanswered: UnansweredColumns
