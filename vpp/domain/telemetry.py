@@ -1,5 +1,6 @@
 """Telemetry samples as parallel arrays, one element a sample."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -80,4 +81,23 @@ class TelemetryBatch:
             quantities=table[:, 1].astype(np.uint8),
             values=table[:, 2].copy(),
             at_s=table[:, 3].copy(),
+        )
+
+    @classmethod
+    def joined(cls, batches: "Sequence[TelemetryBatch]") -> "TelemetryBatch":
+        """Return the samples of at least one batch in order, one after the other."""
+        return cls(
+            rows=np.concatenate([batch.rows for batch in batches]),
+            quantities=np.concatenate([batch.quantities for batch in batches]),
+            values=np.concatenate([batch.values for batch in batches]),
+            at_s=np.concatenate([batch.at_s for batch in batches]),
+        )
+
+    def take(self, chosen: "BoolArray | IdArray") -> "TelemetryBatch":
+        """Return the samples at positions ``chosen``, or where it is true."""
+        return TelemetryBatch(
+            rows=self.rows[chosen],
+            quantities=self.quantities[chosen],
+            values=self.values[chosen],
+            at_s=self.at_s[chosen],
         )

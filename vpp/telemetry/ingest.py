@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
 from vpp.domain.telemetry import TelemetryBatch
@@ -84,20 +82,9 @@ class Ingest:
         """Return and forget everything taken since the last call, for the record that a replay reads."""
         batches, self._batches = self._batches, []
         events, self._events = self._events, []
-        return _joined(batches), events
+        return TelemetryBatch.joined(batches) if batches else TelemetryBatch.of([]), events
 
     def ended(self) -> list[ChargingSession]:
         """Return and forget the sessions that ended since the last call, as they ended."""
         ended, self._ended = self._ended, []
         return ended
-
-
-def _joined(batches: list[TelemetryBatch]) -> TelemetryBatch:
-    if not batches:
-        return TelemetryBatch.of([])
-    return TelemetryBatch(
-        rows=np.concatenate([b.rows for b in batches]),
-        quantities=np.concatenate([b.quantities for b in batches]),
-        values=np.concatenate([b.values for b in batches]),
-        at_s=np.concatenate([b.at_s for b in batches]),
-    )

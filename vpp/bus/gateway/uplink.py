@@ -28,7 +28,7 @@ from vpp.bus.transport.subjects import MAX_MESSAGE_BYTES
 from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.session import SessionEvent, SessionPromised
 from vpp.domain.setpoint import OutcomeBatch
-from vpp.domain.telemetry import Quantity, RowArray, TelemetryBatch
+from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.ports import Clock
 
 _HEAD_BYTES = 400
@@ -52,7 +52,7 @@ class _Stretch:
 
     def frames(self) -> list[bytes]:
         """Return all of it as frames."""
-        made = list(telemetry_frames(_joined(self.samples))) if self.samples else []
+        made = list(telemetry_frames(TelemetryBatch.joined(self.samples))) if self.samples else []
         made += self.claims
         made += car_frames(self.cars)
         return made + [frame for batch in self.outcomes for frame in outcome_frames(batch)]
@@ -100,7 +100,7 @@ class Uplink:
         """See ``LinkSink``; samples of ``Quantity.CONNECTED`` travel as the begin or end of a device session."""
         inside = (batch.rows >= 0) & (batch.rows < self._rows)
         session = inside & (batch.quantities == Quantity.CONNECTED)
-        samples = _chosen(batch, np.flatnonzero(inside & ~session))
+        samples = batch.take(np.flatnonzero(inside & ~session))
         if len(samples):
             last = self._stretches[-1]
             if last.car_rows and not last.car_rows.isdisjoint(samples.rows.tolist()):
@@ -109,7 +109,7 @@ class Uplink:
             self._waiting += len(samples)
             self._bound()
         if session.any():
-            self._claim(_last_of_each(_chosen(batch, np.flatnonzero(session))))
+            self._claim(_last_of_each(batch.take(np.flatnonzero(session))))
         self.work.set()
 
     def outcomes(self, batch: OutcomeBatch) -> None:
@@ -212,22 +212,4 @@ class Uplink:
 def _last_of_each(batch: TelemetryBatch) -> TelemetryBatch:
     """Return the last sample of each row."""
     _, from_end = np.unique(batch.rows[::-1], return_index=True)
-    return _chosen(batch, np.sort(len(batch) - 1 - from_end))
-
-
-def _chosen(batch: TelemetryBatch, places: "RowArray | np.ndarray[tuple[int], np.dtype[np.int64]]") -> TelemetryBatch:
-    return TelemetryBatch(
-        rows=batch.rows[places],
-        quantities=batch.quantities[places],
-        values=batch.values[places],
-        at_s=batch.at_s[places],
-    )
-
-
-def _joined(batches: list[TelemetryBatch]) -> TelemetryBatch:
-    return TelemetryBatch(
-        rows=np.concatenate([b.rows for b in batches]),
-        quantities=np.concatenate([b.quantities for b in batches]),
-        values=np.concatenate([b.values for b in batches]),
-        at_s=np.concatenate([b.at_s for b in batches]),
-    )
+    return batch.take(np.sort(len(batch) - 1 - from_end))
