@@ -22,6 +22,12 @@ def test_the_longer_the_queue_the_later_may_those_turned_away_come_back() -> Non
     assert admission.admit(0.0, has_priority=lambda: True) == 0.0
 
 
+def test_nobody_is_asked_to_wait_longer_than_ten_minutes() -> None:
+    admission = Admission(1.0, 1.0)
+    waits = [admission.admit(0.0, has_priority=lambda: False) for _ in range(2_000)]
+    assert max(waits) == Admission.LONGEST_WAIT_S == 600.0
+
+
 def test_a_rush_outlasts_a_lull_between_gusts_and_a_trickle_is_none() -> None:
     rush = RushDetector()
     assert not rush.is_on(0.0)

@@ -100,3 +100,19 @@ def test_repaying_a_debt_is_no_error_for_the_integral() -> None:
     memory = follow(Tracking(at_s=100.0, correction_kw=8.0), 110.0, 108.0)
     assert memory.integral_kw == pytest.approx(0.0)
     assert follow(Tracking(at_s=100.0), 110.0, 108.0).integral_kw < 0.0
+
+
+@pytest.mark.parametrize(("delivered_kw", "end"), [(20.0, 1.0), (180.0, -1.0)])
+def test_the_slow_integral_stops_at_its_bound(delivered_kw: float, end: float) -> None:
+    memory = Tracking(at_s=0.0)
+    for now_s in range(60, 3601, 60):
+        memory = follow(memory, now_s, delivered_kw)
+    assert memory.integral_kw == pytest.approx(end * SETTINGS.tracking.integral_ratio * 100.0)
+
+
+def test_low_cycles_count_in_a_row_only() -> None:
+    memory, counts = Tracking(at_s=0.0), []
+    for number, delivered_kw in enumerate((89.0, 50.0, 91.0, 89.0)):
+        memory = follow(memory, 10.0 * (number + 1), delivered_kw)
+        counts.append(memory.low_cycles)
+    assert counts == [1, 2, 0, 1]

@@ -360,3 +360,15 @@ def test_the_instant_of_a_release_is_remembered_over_a_restart() -> None:
     for box in (desk.box, again):
         assert box.columns.in_force.released_s[1] == desk.now_s
         assert (box.columns.in_force.released_s[[0, 2]] < desk.now_s).all()
+
+
+def test_a_default_that_was_refused_is_left_alone_for_a_while_and_the_dispatch_layer_goes_on() -> None:
+    desk = Desk()
+    desk.answer(desk.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
+    desk.now_s += RULES.back_off.retry_after_s - 1.0
+    assert len(desk.flush(default=[4.0, np.nan, np.nan])) == 0
+    assert desk.flush([2.0, np.nan, np.nan], default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DISPATCH]
+    desk = Desk()
+    desk.answer(desk.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
+    desk.now_s += RULES.back_off.retry_after_s
+    assert desk.flush(default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DEFAULT]
