@@ -13,10 +13,10 @@ from vpp.runtime.pace import PacedClock, PaceFile
 
 @asynccontextmanager
 async def running_clock(settings: Settings) -> AsyncIterator[Clock]:
-    """Enter with the clock that settings describe; inside, a paced one reports this process's progress.
+    """Yield the clock that the settings describe; a paced one reports this process's progress meanwhile.
 
     Raises:
-        ConfigurationError: The pace file is none.
+        ConfigurationError: There is no pace file where the settings say.
     """
     if settings.clock_pace is None:
         yield ScaledClock(
@@ -34,6 +34,6 @@ async def running_clock(settings: Settings) -> AsyncIterator[Clock]:
         page.close()
 
 
-def guard_of(clock: Clock, told: Callable[[float], None] | None = None) -> ClockGuard | None:
-    """Return the guard of a clock that runs beside the wall, ``None`` for one that does not."""
-    return ClockGuard(clock, told) if isinstance(clock, ScaledClock) else None
+def guard_of(clock: Clock, stepped: Callable[[float], None] | None = None) -> ClockGuard | None:
+    """Return the guard of a clock disciplined by the machine's, ``None`` for any other."""
+    return ClockGuard(clock, stepped) if isinstance(clock, ScaledClock) else None

@@ -33,7 +33,7 @@ def run_gateway(settings: Settings) -> None:
     """Run a gateway until Ctrl-C or SIGTERM.
 
     Raises:
-        ConfigurationError: No bus between processes is set, or nobody answers there.
+        ConfigurationError: No bus between processes is set, or there is no answer on it.
     """
     if not settings.has_bus:
         raise ConfigurationError("VPP_BUS_URL: a gateway meets its service on a bus; give nats://HOST:PORT")
@@ -85,10 +85,10 @@ async def _serve(settings: Settings, clock: Clock) -> None:
 
 
 async def fleet_of(settings: Settings, bus: Bus) -> str:
-    """Return whose gateway this is: by the settings, as kept in the data folder, or by the first service heard of.
+    """Return the fleet of this gateway: by the settings, as kept in the data folder, or by the first service met.
 
     Raises:
-        ConfigurationError: Services of several fleets are on the bus and nobody has said which one is meant.
+        ConfigurationError: Services of several fleets are on the bus, and no setting names one of them.
     """
     kept = settings.data_dir / _FLEET_FILE
     if settings.fleet_id is not None:
@@ -108,7 +108,7 @@ async def fleet_of(settings: Settings, bus: Bus) -> str:
 
 
 def spare_the_collector() -> None:
-    """Take the fleet's records out of the garbage collector's sight: they stay for as long as the process does.
+    """Freeze the fleet's records in the garbage collector: they stay until the process ends.
 
     A full collection over 200,000 resources (246,000 objects) takes 99 ms of the thread that serves stations, and
     nothing measurable once they are frozen. Young objects are counted in tens of thousands instead of hundreds:
@@ -120,12 +120,12 @@ def spare_the_collector() -> None:
 
 
 def own_name() -> str:
-    """Return a name no other process has: host and process id."""
+    """Return a name unique to this process: host and process id."""
     return f"{re.sub(r'[^A-Za-z0-9_-]', '-', socket.gethostname())[:48]}-{os.getpid()}"
 
 
 def remembering(links: Sequence[DeviceLink]) -> Callable[[int, float], None]:
-    """Return what tells the stations' link of default values in force; other links read them from their devices."""
+    """Return a function that gives the stations' link default values in force; other links read them from devices."""
     stations = [link for link in links if isinstance(link, OcppLink)]
 
     def remember(row: int, power_kw: float) -> None:

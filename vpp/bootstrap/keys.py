@@ -17,7 +17,7 @@ _PRIVATE = 0o600
 
 
 def issue_keys(stations: Path, table: Path, out: Path, *, renew: bool) -> None:
-    """Give every station of a list a key: its hash goes to ``table``, the key itself to ``out``, and nowhere else.
+    """Give every station of a list a key: its hash is written to ``table``, the key itself only to ``out``.
 
     Stations that have a key keep it unless ``renew``. The secret of a new table is made beside it.
 

@@ -43,7 +43,7 @@ _SHOWN = 5
 
 
 def run_audit(settings: Settings, *, as_json: bool) -> None:
-    """Verify the hash chain and say how long it is.
+    """Verify the hash chain and print its length and head.
 
     Raises:
         AuditError: It is broken; the message names the first entry that does not fit.
@@ -79,7 +79,7 @@ def run_replay(settings: Settings, *, as_json: bool) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What a replay found."""
+    """Findings of a replay."""
 
     cycles: int
     ticks: int
@@ -97,7 +97,7 @@ class Verdict:
 
 
 class Replay:
-    """Feeds journal and telemetry of every run of the service through a fresh engine."""
+    """Replays journal and telemetry of every run of the service through a fresh engine."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
@@ -149,7 +149,7 @@ class Replay:
             self._verdict.differences.append(f"tick of {instant(group[0].at_s).isoformat()}: {difference}")
 
     def _samples_of(self, cycle: int, at_s: float) -> TelemetryBatch | None:
-        """Return the samples of one cycle; those of a cycle that died before it was decided are passed over."""
+        """Return the samples of one cycle; those of a cycle cut short before its decision are skipped."""
         while self._ahead is not None and self._ahead.at_s <= at_s:
             frame, self._ahead = self._ahead, next(self._frames, None)
             if (frame.cycle, frame.at_s) == (cycle, at_s):
@@ -212,7 +212,7 @@ class _Run:
         self._ids = sent_from(sent[0].body).ids if sent else np.empty(0, dtype=np.int64)
 
     def follow(self, group: Sequence[JournalEntry]) -> None:
-        """Take what people and the planner did after the cycle."""
+        """Apply acts of dispatchers and new plans after the cycle."""
         for entry in group:
             if entry.kind == TRANSITION and not self._has(entry.body):
                 self._engine.book.restore([entry])
@@ -235,7 +235,7 @@ class _Run:
             events: Any = entry.body["sessions"]
             for body in events:
                 self._image.write_session(session_of(body))
-            # Recorded rather than found again: a fleet that grows between two cycles is looked at then, too.
+            # As recorded: a fleet that grows between two cycles is snapshotted then, too.
             anchors: Any = entry.body["anchors"]
             for row, soc in anchors:
                 self._image.anchor(row, soc)

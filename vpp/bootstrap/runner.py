@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 
 
 def run(main: Coroutine[object, object, Result]) -> Result | None:
-    """Run until done, Ctrl-C, SIGTERM or the terminal's end; signals end it cleanly, and then there is no result.
+    """Run until done, Ctrl-C, SIGTERM or the end of the terminal; a signal ends it cleanly, without a result.
 
-    A single error that task groups have wrapped comes out as itself, so that the command line can say it in a line.
+    A single error wrapped by task groups is raised as itself, so that the command line can report it in a line.
     """
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -42,7 +42,7 @@ async def _until_signalled(main: Coroutine[object, object, Result]) -> Result | 
 
 
 def _ending_signals() -> list[signal.Signals]:
-    """Return what ends a process; a hang-up only where nobody (nohup) has told us to live through it."""
+    """Return the signals that end the process; a hang-up only where it is not ignored (nohup)."""
     ending = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         ending.append(signal.SIGHUP)

@@ -1,7 +1,7 @@
 """Volatile store: a service's memory that ends with the process, for runs that nobody resumes.
 
-A simulated city day makes and forgets gigabytes; a database would cost more than everything it records. What the
-service does with its ports is the same: the SQL store (`vpp.bootstrap.store.Store`) and this one are exchangeable.
+A simulated city day would record gigabytes that nobody reads. The service uses its ports the same way: the SQL store
+(`vpp.bootstrap.store.Store`) and this one are exchangeable.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ class Memory(Protocol):
 
 
 class CountingJournal:
-    """Counts entries by kind and lets them go.
+    """Counts entries by kind and discards them.
 
     Attributes:
         counts: How many entries of each kind there were.
@@ -74,7 +74,7 @@ class CountingJournal:
         """Do nothing: there is nothing to make durable."""
 
     def set_torn_aside(self, at_s: float) -> int:  # noqa: ARG002 - the port's
-        """Find nothing: there is no earlier life."""
+        """Find nothing: there is no earlier run."""
         return 0
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:  # noqa: ARG002 - as above
@@ -83,7 +83,7 @@ class CountingJournal:
 
 
 class CountingLog:
-    """Counts samples and lets them go.
+    """Counts samples and discards them.
 
     Attributes:
         samples: How many there were.
@@ -184,7 +184,7 @@ class FrameMemory:
         return np.array([self._share(round(start_s)) for start_s in grid.starts_s().tolist()], dtype=np.float64).T
 
     def _keep(self, start: int, frame: Frame, share: Share) -> None:
-        """Keep an interval; the shares only where they are not just "all of what is known"."""
+        """Keep an interval; its completeness only where that is not 1 for every known mean."""
         self._frames[start] = frame
         if np.array_equal(share, np.isfinite(frame)):
             self._shares.pop(start, None)
@@ -220,7 +220,7 @@ class HeldRegistry:
 
 
 class CountingSequences:
-    """Numbers that rise as long as the process lives."""
+    """Numbers that rise until the process ends."""
 
     def __init__(self) -> None:
         self._epoch = 0

@@ -19,20 +19,20 @@ class DisciplinedClock(Protocol):
 
 
 class ClockGuard:
-    """Looks at the wall every second; says once when it was set, and once when the two agree again.
+    """Compares with the machine's clock every second; reports once when it was set, and once when the two agree again.
 
     Args:
         clock: The service's clock.
-        told: Called with the wall's lead in seconds when a step is found, with 0.0 when it is over.
+        stepped: Called with the lead of the machine's clock in seconds when it was set, with 0.0 when the two agree.
     """
 
-    def __init__(self, clock: DisciplinedClock, told: Callable[[float], None] | None = None) -> None:
+    def __init__(self, clock: DisciplinedClock, stepped: Callable[[float], None] | None = None) -> None:
         self._clock = clock
-        self._told = told
+        self._report = stepped
         self._stepped = False
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Compare until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(_LOOK_WALL_S)
@@ -47,5 +47,5 @@ class ClockGuard:
             _log.error("the machine's clock was set and is not followed", ahead_s=round(ahead_s, 3))
         else:
             _log.info("the machine's clock agrees again")
-        if self._told is not None:
-            self._told(ahead_s)
+        if self._report is not None:
+            self._report(ahead_s)

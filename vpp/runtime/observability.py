@@ -1,7 +1,7 @@
 """Prometheus metrics with bounded labels, and structured logs.
 
-Whatever exists once a device is counted in arrays: a cycle over a city fills a histogram with one ``numpy`` call, and
-no metric has a device's name in a label.
+Values of devices are counted as arrays: a cycle over a city fills a histogram with one ``numpy`` call, and no metric
+has a device's name in a label.
 """
 
 import logging

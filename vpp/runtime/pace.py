@@ -1,9 +1,8 @@
 """Paced clock: shared by several processes, waiting for the slowest of them.
 
-A simulation that runs fifty times as fast as life is honest only while every process keeps up: a machine with other
-work would otherwise let minutes pass between a command and its answer. Each process says how far its event loop has
-come; one of them, the pacer, moves the common time on, and never further than a little beyond the slowest. All of it
-lives in one small file that every process maps.
+A simulation at fifty times real time is valid only while every process keeps up: on a busy machine minutes would pass
+between a command and its answer. Each process states the time its event loop has reached; one of them, the pacer, moves
+the common time, never further than a little beyond the slowest. All of it is in one small file that every process maps.
 """
 
 import asyncio
@@ -27,18 +26,18 @@ _MAGIC = 5_704_251_208_816_210_433.0
 _WORDS = 512
 _MAGIC_AT, _SPEED_AT, _NOW_AT, _RATE_AT, _FIRST_SLOT = 0, 1, 2, 3, 8
 _SLOT_WORDS = 2
-"""Process id, and the time its event loop has come to."""
+"""Process id, and the time its event loop has reached."""
 _SLOTS = (_WORDS - _FIRST_SLOT) // _SLOT_WORDS
 _BEAT_WALL_S = 0.01
 _STRIDE_WALL_S = 0.004
 _LONGEST_STRIDE_WALL_S = 0.02
-"""A pacer that was not scheduled for longer has itself been kept waiting: that time does not count."""
+"""Longest step: a pacer that was not scheduled for longer was itself kept waiting, which does not count."""
 _LEAST_SLEEP_WALL_S = 0.002
 _LEAD_WALL_S = 0.06
-"""How far, in wall seconds at full speed, the common time may be ahead of the slowest event loop."""
+"""Lead of the common time over the slowest event loop, wall seconds at full speed."""
 _RATE_MEMORY_S = 2.0
 _LEAST_RATE_RATIO = 0.02
-"""A clock that stands still must not make a wall timer endless."""
+"""Least rate reckoned with: a clock at rest must not make a wall timer endless."""
 
 
 class PaceFile:
@@ -86,7 +85,7 @@ class PaceFile:
 
     @property
     def speed(self) -> float:
-        """Clock seconds per wall second when nobody has to be waited for."""
+        """Clock seconds per wall second while every process keeps up."""
         return self._words[_SPEED_AT]
 
     @property
@@ -113,7 +112,7 @@ class PaceFile:
         Raises:
             ConfigurationError: All are taken.
         """
-        with self.path.open("r+b") as lock:  # let go of when it is closed
+        with self.path.open("r+b") as lock:  # released when it is closed
             fcntl.flock(lock, fcntl.LOCK_EX)
             for slot in range(_SLOTS):
                 if not _is_alive(self._pid(slot)):
@@ -123,11 +122,11 @@ class PaceFile:
         raise ConfigurationError(f"VPP_CLOCK_PACE: more than {_SLOTS} processes share {self.path}")
 
     def leave_slot(self, slot: int) -> None:
-        """Give a slot back: nobody waits for this process any more."""
+        """Release a slot: the clock waits for this process no longer."""
         self._words[_FIRST_SLOT + _SLOT_WORDS * slot] = 0.0
 
     def reach(self, slot: int, at_s: float) -> None:
-        """Say that this process's event loop has come to ``at_s``."""
+        """State that this process's event loop has reached ``at_s``."""
         self._words[_FIRST_SLOT + _SLOT_WORDS * slot + 1] = at_s
 
     def reached(self) -> Iterator[tuple[int, float]]:
@@ -143,7 +142,7 @@ class PaceFile:
                 self.leave_slot(slot)
 
     def close(self) -> None:
-        """Let go of the page."""
+        """Unmap the page."""
         self._words.release()
         self._map.close()
 
@@ -161,7 +160,7 @@ class PacedClock:
 
     @property
     def speed(self) -> float:
-        """Clock seconds per wall second when nobody has to be waited for."""
+        """Clock seconds per wall second while every process keeps up."""
         return self._page.speed
 
     def now(self) -> datetime:

@@ -15,11 +15,11 @@ _RESTART_S = 5.0
 _MOST_S = 60.0
 """Longest wait before a loop is started again."""
 _CALM_S = 60.0
-"""A loop that has run for so long counts as working."""
+"""Time without a fault after which a loop counts as working."""
 
 
 async def fault_of(step: Awaitable[object]) -> Exception | None:
-    """Await one step of a loop and return what it raised, ``None`` if nothing; cancellation passes through."""
+    """Await one step of a loop and return its fault, ``None`` without one; cancellation passes through."""
     try:
         await step
     except Exception as fault:  # noqa: BLE001 - as in the supervisor: one step's fault must not end its neighbours
@@ -28,7 +28,7 @@ async def fault_of(step: Awaitable[object]) -> Exception | None:
 
 
 def fault_in(step: Callable[[], object]) -> Exception | None:
-    """Do one step among several and return what it raised, ``None`` if nothing."""
+    """Run one step among several and return its fault, ``None`` without one."""
     try:
         step()
     except Exception as fault:  # noqa: BLE001 - as above
@@ -38,7 +38,7 @@ def fault_in(step: Callable[[], object]) -> Exception | None:
 
 @dataclass(slots=True)
 class _Health:
-    """How a loop has fared: when it last failed, how often in a row, and why."""
+    """Record of a loop: its last failure, failures in a row, and the reason."""
 
     failed_s: float = -math.inf
     times: int = 0
@@ -52,12 +52,12 @@ class Supervisor:
 
     Args:
         clock: The only source of time.
-        told: Called whenever a loop has failed.
+        failed: Called whenever a loop has failed.
     """
 
-    def __init__(self, clock: Clock, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, clock: Clock, failed: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
-        self._told = told
+        self._report = failed
         self._health: dict[str, _Health] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopped = asyncio.Event()
@@ -69,7 +69,7 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._keep(name, loop, most_s), name=name)
 
     def failing(self) -> Mapping[str, str]:
-        """Return the loops that failed and have not run for long since, with the reason."""
+        """Return the loops that failed and have not run long since, with the reason."""
         now_s = self._clock.now_s()
         return {name: h.reason for name, h in self._health.items() if now_s - h.failed_s < _CALM_S + self._wait_s(h)}
 
@@ -85,12 +85,12 @@ class Supervisor:
         self._tasks.clear()
 
     def _failed(self, name: str, error: Exception) -> None:
-        """Take note of a fault; one after a calm time is the first of a row."""
+        """Record a fault; one after a calm time is the first of a row."""
         health, now_s = self._health[name], self._clock.now_s()
         again = now_s - health.failed_s < _CALM_S + self._wait_s(health)
         health.times = health.times + 1 if again else 1
         health.failed_s, health.reason = now_s, str(error) or type(error).__name__
-        self._told()
+        self._report()
 
     @staticmethod
     def _wait_s(health: _Health, most_s: float = _MOST_S) -> float:

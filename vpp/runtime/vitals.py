@@ -1,6 +1,6 @@
 """Health of the service, and counts of refused and repaired values, as metrics.
 
-Ages are reckoned when somebody scrapes, in wall seconds, so that they go on rising when what they watch has stopped.
+Ages are computed at every scrape, in wall seconds: they rise on when the part they watch has stopped.
 """
 
 import time
@@ -12,11 +12,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 DOORS: Final = ("history", "promise", "prices", "signal")
-"""Where values come in that no device sends."""
+"""Imports of values that no device sends."""
 
 
 class Totals(Collector):
-    """A Prometheus counter whose totals are kept elsewhere and handed over whole."""
+    """A Prometheus counter whose totals are kept elsewhere and set as a whole."""
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
         self._name = name
@@ -37,7 +37,7 @@ class Totals(Collector):
 
 
 class Ages(Collector):
-    """A Prometheus gauge of seconds since something last happened, reckoned when it is scraped."""
+    """A Prometheus gauge of seconds since an event, computed at every scrape."""
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...]) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class Ages(Collector):
         self._age_s: dict[tuple[str, ...], Callable[[], float]] = {}
 
     def watch(self, labels: tuple[str, ...], age_s: Callable[[], float]) -> None:
-        """Ask ``age_s`` at every scrape; NaN where it never happened yet."""
+        """Call ``age_s`` at every scrape; NaN before the first event."""
         self._age_s[labels] = age_s
 
     def collect(self) -> Iterable[Metric]:
@@ -58,7 +58,7 @@ class Ages(Collector):
 
 
 class Vitals:
-    """Loops, storage, leadership, and what was refused or repaired.
+    """Metrics of loops, storage, leadership, and of refused and repaired values.
 
     Args:
         registry: Where the metrics are shown.
@@ -72,7 +72,7 @@ class Vitals:
         self._declare_belief(registry)
 
     def note_cycle(self) -> None:
-        """Take note that a cycle of the fast loop has ended."""
+        """Record that a cycle of the fast loop has ended."""
         self._cycle_s = self._monotonic_s()
 
     def cycle_age_s(self) -> float:
@@ -80,53 +80,53 @@ class Vitals:
         return self._monotonic_s() - self._cycle_s
 
     def watch_poller(self, adapter: str, age_s: Callable[[], float]) -> None:
-        """Show the wall seconds since an adapter's poller last turned, asked at every scrape."""
+        """Show the wall seconds since an adapter's poller last turned, at every scrape."""
         self._pollers.watch((adapter,), age_s)
 
     def set_storage_failing(self, part: str, *, failing: bool) -> None:
-        """Take whether a part of storage (journal, samples, meters) cannot be written now."""
+        """Set whether a part of storage (journal, samples, meters) cannot be written now."""
         self._storage.labels(part).set(failing)
 
     def set_spooled(self, waiting: Mapping[str, int], dropped: int) -> None:
-        """Take how many entries of each part of storage are in memory only, and how many samples were dropped."""
+        """Set how many entries of each part of storage are in memory only, and how many samples were dropped."""
         for part, count in waiting.items():
             self._spooled.labels(part).set(count)
         self._dropped.set([((), dropped)])
 
     def set_loops_failing(self, failing: Iterable[str]) -> None:
-        """Take the loops that fail now."""
+        """Set the failing loops."""
         for loop in self._loops_seen.union(failing):
             self._loops.labels(loop).set(loop in failing)
             self._loops_seen.add(loop)
 
     def set_strangers(self, announcements: int) -> None:
-        """Take how many announcements of services of other fleets were heard so far."""
+        """Set how many announcements of services of other fleets were received so far."""
         self._strangers.set([((), announcements)])
 
     def set_leader_deposed(self, *, deposed: bool) -> None:
-        """Take whether another leader has been heard of that came after this one."""
+        """Set whether a later leader is known."""
         self._deposed.set(deposed)
 
     def observe_samples(self, refused: Iterable[tuple[str, int]]) -> None:
-        """Take how many samples the plausibility gate has refused so far, by kind."""
+        """Set how many samples the plausibility gate refused so far, by kind."""
         self._samples.set(((kind,), count) for kind, count in refused)
 
     def observe_healed(self, healed: Iterable[tuple[tuple[str, str], int]]) -> None:
-        """Take how many messages and values have been repaired and taken so far, by adapter and kind."""
+        """Set how many messages and values were repaired and accepted so far, by adapter and kind."""
         self._healed.set(healed)
 
     def count_import_rejected(self, door: str) -> None:
-        """Count something refused as a whole that no device sent; ``door`` is one of `DOORS`."""
+        """Count an import that was refused as a whole; ``door`` is one of `DOORS`."""
         self._imports.labels(door).inc()
 
     def observe_troubles(self, rows: Mapping[tuple[str, str], int]) -> None:
-        """Take how many devices have each trouble now, by adapter and trouble; those without any are not shown."""
+        """Set how many devices have each trouble now, by adapter and trouble; others are not shown."""
         self._troubles.clear()
         for labels, count in rows.items():
             self._troubles.labels(*labels).set(count)
 
     def observe_metered(self, ratio: float) -> None:
-        """Take what share of the rows that work for requests is freshly metered, NaN while none works."""
+        """Set the freshly metered share of the rows that work for requests, NaN while none works."""
         self._metered.set(ratio)
 
     def _declare_service(self, registry: CollectorRegistry) -> None:
