@@ -16,13 +16,13 @@ Actor = Annotated[
         min_length=1,
         max_length=64,
         pattern=r"^[A-Za-z0-9 ._:@/\-]+$",
-        description="In whose name; goes to the journal.",
+        description="Name of the caller, recorded in the journal.",
     ),
 ]
 
 
 def bearer(token: str | None) -> Callable[..., None]:
-    """Return a dependency that lets only holders of ``token`` in, or everybody where there is none."""
+    """Return a dependency that admits only holders of ``token``, or everybody where there is none."""
 
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
         if token is None:

@@ -28,7 +28,7 @@ def json_records(body: bytes) -> list[Any]:
 
 
 def json_content(body: bytes) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Return what a JSON body says.
+    """Return the content of a JSON body.
 
     Raises:
         InputError: It is not JSON.

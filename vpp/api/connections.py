@@ -8,7 +8,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_WALL_S = 15.0
-"""Longest time for a request's head, however many pieces it comes in; the wall's seconds, as sockets know no others."""
+"""Longest time for the head of a request, wall seconds, however many pieces it comes in."""
 UNREAD_WALL_S = 60.0
 """Longest time for which a reader may leave an answer unread."""
 MOST_CONNECTIONS = 1024
@@ -19,7 +19,7 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 
 
 
 class GuardedProtocol(H11Protocol):
-    """HTTP/1.1 with an end to every wait for the other side; see RFC 9110, section 15.5.9, and RFC 9112, section 9."""
+    """HTTP/1.1 with a limit to every wait for the other side; see RFC 9110, section 15.5.9, and RFC 9112, section 9."""
 
     _of_client: ClassVar[Counter[str]] = Counter()
 
@@ -30,7 +30,7 @@ class GuardedProtocol(H11Protocol):
         self._address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        """Take a connection, or turn it away where there are too many."""
+        """Accept a connection, or refuse it where there are too many."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._of_client[self._address] += 1
@@ -41,7 +41,7 @@ class GuardedProtocol(H11Protocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the time for a head runs from the connection, or from its first byte on a later request."""
+        """Receive bytes; the time for a head runs from the connection, or from its first byte on a later request."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._head_came()
@@ -49,7 +49,7 @@ class GuardedProtocol(H11Protocol):
             self._await_head()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request as uvicorn does; what has come of it already has its own time."""
+        """Wait for the next request as uvicorn does; a part received already starts its own time."""
         super().on_response_complete()
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             self._await_head()

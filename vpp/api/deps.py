@@ -29,7 +29,7 @@ TheAdministration = Annotated[Administration, Depends(_administration)]
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """Which part of a list is wanted."""
+    """Part of a list."""
 
     limit: int
     offset: int

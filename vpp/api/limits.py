@@ -16,7 +16,7 @@ PAUSE_WALL_S = 20.0
 WHOLE_WALL_S = 600.0
 """Longest time for a whole body: half a gigabyte at a megabyte a second."""
 MOST_HELD_BYTES = 2**30
-"""All bodies that are being received or worked on together."""
+"""Memory for all bodies being received or processed together."""
 _CLOSE = {"Connection": "close"}
 
 
@@ -104,7 +104,7 @@ class _Body:
         return message
 
     def forget(self) -> None:
-        """Give back what the body held of the common memory."""
+        """Release the body's share of the common memory."""
         self._held.total -= self._received
 
     def _take(self, count: int) -> None:

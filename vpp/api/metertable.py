@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterTable:
-    """Metered means as they were sent.
+    """Metered means as sent.
 
     Attributes:
         mean_kw: Load positive, NaN where nothing was said, shape ``(len(resource_ids), grid.count)``.

@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RejectedFieldsError(SkipError):
-    """Several fields or rows of one body are not accepted; nothing of it was taken.
+    """Several fields or rows of one body are not accepted; nothing of it was stored.
 
     Args:
         errors: What is wrong, in the order of the body.
@@ -48,7 +48,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_of(error: Exception) -> Response:
-    """Return the answer to an error; nothing is told of one that no caller can mend."""
+    """Return the answer to an error; one that no caller can mend is not explained."""
     match error:
         case SkipError():
             return _refusal(error)
@@ -63,7 +63,7 @@ def problem_of(error: Exception) -> Response:
 
 
 def field_errors(errors: Sequence[ErrorDetails | Mapping[str, Any]], *, row: int | None = None) -> list[FieldError]:
-    """Return pydantic's findings in our words."""
+    """Return pydantic's findings as field errors."""
     return [
         FieldError(row=row, field=_field(error["loc"], row), value=_given(error), accepted=_accepted(error))
         for error in errors
@@ -78,7 +78,7 @@ def install(app: FastAPI) -> None:
 
 
 class LastResort:
-    """Answers what nobody expected with status 500 and tells the log, not the caller."""
+    """Answers an unexpected error with status 500; its details go to the log, not to the caller."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -139,7 +139,7 @@ def _problem(
 
 
 def _plain(text: str) -> str:
-    """Return a text that can be encoded, whatever a caller's name brought along."""
+    """Return a text that can be encoded, whatever a caller sent as a name."""
     return text.encode("utf-8", "replace").decode()
 
 

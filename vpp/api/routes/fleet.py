@@ -57,7 +57,7 @@ async def areas(service: TheService, page: ThePage) -> Page[AreaView]:
 
 @router.get("/operators", summary="Operators", responses=documented(401, 422))
 async def operators(service: TheService, page: ThePage) -> Page[OperatorView]:
-    """Return who runs sites."""
+    """Return the operators of sites."""
     return _sliced(service.fleet().index.operators, page, operator_view)
 
 

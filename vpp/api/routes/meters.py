@@ -30,7 +30,7 @@ router = APIRouter(tags=["meters"])
     },
 )
 async def import_meters(request: Request, administration: TheAdministration) -> MetersImported:
-    """Merge a wide table into the metered history; an empty field leaves what was known."""
+    """Merge a wide table into the metered history; an empty field changes nothing."""
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the table as text/csv")
     body = await request.body()
@@ -43,7 +43,7 @@ async def import_meters(request: Request, administration: TheAdministration) -> 
 
 
 def _by_line(error: RefusedMeansError, table: MeterTable, index: FleetIndex) -> list[FieldError]:
-    """Return what the gate refused by the records of the table, in their order."""
+    """Return the values the gate refused, by the records of the table, in their order."""
     found = [
         FieldError(
             row=int(table.line_of[table.grid.index_at(refused.at_s)]),

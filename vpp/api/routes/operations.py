@@ -21,7 +21,7 @@ class Health(Schema):
 
 
 class Readiness(Schema):
-    """Whether the service can do its work."""
+    """Readiness of the service, check by check."""
 
     status: str = Field(description="ready or starting")
     checks: dict[str, bool]
@@ -56,15 +56,15 @@ async def metrics(request: Request) -> Response:
     return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
 
 
-@router.get("/knocks", summary="Devices that knocked and were not let in", responses=documented(401, 422))
+@router.get("/knocks", summary="Devices whose connection was refused", responses=documented(401, 422))
 async def knocks(administration: TheAdministration, page: ThePage) -> Page[KnockView]:
-    """Return ids that nobody registered, whose key was wrong and the like, the one that knocked last first."""
+    """Return ids that are not registered, gave a wrong key and the like, the latest first."""
     found = administration.refused_connections()
     items = [KnockView.of(refused) for refused in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
-@router.get("/commands", summary="What became of every setpoint", responses=documented(401))
+@router.get("/commands", summary="Outcomes of all setpoints", responses=documented(401))
 async def commands(administration: TheAdministration) -> dict[str, int]:
-    """Return how many were sent, confirmed, refused and so on; unaccounted must be 0."""
+    """Return how many were sent, confirmed, refused and so on; ``unaccounted`` must be 0."""
     return dict(administration.commands())

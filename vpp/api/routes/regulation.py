@@ -25,7 +25,7 @@ router = APIRouter(tags=["regulation"])
     responses=documented(401, 404, 409, 422),
 )
 async def put_signal(request_id: str, body: SignalBody, service: TheService) -> SignalTaken:
-    """Take one value; sending it again changes nothing, a stale one is refused."""
+    """Record one value; sending it again changes nothing, a stale one is refused."""
     value, unit = body.asked()
     at_s = np.array([body.at.timestamp()])
     new = await _regulating(service).take_signal(request_id, at_s, np.array([value]), unit=unit)
@@ -44,7 +44,7 @@ async def put_signal(request_id: str, body: SignalBody, service: TheService) -> 
     },
 )
 async def post_signal(request_id: str, request: Request, service: TheService) -> SignalTaken:
-    """Take many values at once, all or none; they may lie in the future."""
+    """Record many values at once, all or none; they may lie in the future."""
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the signal as text/csv")
     regulating = _regulating(service)
@@ -60,7 +60,7 @@ async def post_signal(request_id: str, request: Request, service: TheService) ->
     responses=documented(401, 404, 409, 422),
 )
 async def regulation(request_id: str, service: TheService) -> RegulationView:
-    """Return what is asked and told now, and the scores of all rules so far."""
+    """Return the power asked and commanded now, and the scores by every rule so far."""
     standing = _regulating(service).regulation(request_id)
     return RegulationView.of(standing, await asyncio.to_thread(scores_of, standing))
 

@@ -59,7 +59,7 @@ Before = Annotated[
 async def submit(
     body: RequestBody, service: TheService, response: Response, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
-    """Quote a request; nothing is promised until it is accepted."""
+    """Quote a request; there is no commitment until it is accepted."""
     try:
         request, created = await service.submit(body.draft(), key=key, actor=actor)
     except UnknownIdError as error:
@@ -97,7 +97,7 @@ async def one(request_id: str, service: TheService) -> RequestView:
 async def accept(
     request_id: str, service: TheService, body: AcceptBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
-    """Reserve the power; it will be delivered."""
+    """Commit to the quote: the power is reserved and will be delivered."""
     offer = None if body is None else body.offer
     return _view(service, await service.accept(request_id, offer=offer, actor=actor, key=key))
 
@@ -186,7 +186,7 @@ async def cancel(
 async def decline(
     request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
-    """Say no to a quote; what it would have held is free at once."""
+    """Turn a quote down; the power it held is free at once."""
     reason = (body or CancelBody()).reason
     return _view(service, await service.decline(request_id, actor=actor, reason=reason, key=key))
 
@@ -199,14 +199,14 @@ async def decline(
 async def supersede(
     request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
 ) -> RequestView:
-    """Give the power of a committed request back through its release, so that another can be asked."""
+    """End a committed request through its release, so that its power can be asked for another."""
     reason = (body or CancelBody()).reason
     return _view(service, await service.supersede(request_id, actor=actor, reason=reason, key=key))
 
 
 @router.get(
     "/requests/{request_id}/performance",
-    summary="What was delivered, by the meters",
+    summary="Measured delivery",
     responses=documented(401, 404, 409, 422),
 )
 async def performance(request_id: str, service: TheService) -> PerformanceView:
@@ -249,7 +249,7 @@ def _view(service: GridSink, request: DispatchRequest) -> RequestView:
 
 
 def _older(requests: Sequence[DispatchRequest], before: str, found: Sequence[DispatchRequest]) -> list[DispatchRequest]:
-    """Return those of ``found`` that were asked before a request; raises InputError for one that is not known."""
+    """Return those of ``found`` submitted before a request; raises InputError for an unknown one."""
     ids = [request.id for request in requests]
     if before not in ids:
         raise InputError("before", before, "the id of a request, best the last one of the page before")

@@ -25,7 +25,7 @@ _END = object()
 
 
 class Seats:
-    """Who reads the stream; a service has so many seats, and one client some of them."""
+    """Places for readers of the stream: limited in all, and for one client."""
 
     def __init__(self, most: int = MOST_STREAMS, most_of_one: int = MOST_OF_ONE_CLIENT) -> None:
         self._most = most
@@ -33,13 +33,13 @@ class Seats:
         self._taken: Counter[str] = Counter()
 
     def take(self, client: str) -> None:
-        """Take a seat; raises RetryError where there is none."""
+        """Take a place; raises RetryError where there is none."""
         if self._taken.total() >= self._most or self._taken[client] >= self._most_of_one:
             raise RetryError("too many event streams are open; close one, or try again later")
         self._taken[client] += 1
 
     def leave(self, client: str) -> None:
-        """Give a seat back."""
+        """Free a place."""
         self._taken[client] -= 1
         if not self._taken[client]:
             del self._taken[client]
@@ -80,7 +80,7 @@ async def stream(
 
 
 class _Seated(StreamingResponse):
-    """A stream that gives its seat back, however it ends."""
+    """A stream that frees its place, however it ends."""
 
     def __init__(self, content: AsyncIterator[bytes], *, leave: Callable[[], None], **kwargs: Any) -> None:  # noqa: ANN401 - starlette's
         super().__init__(content, **kwargs)

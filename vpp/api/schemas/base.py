@@ -17,11 +17,11 @@ from vpp.domain.timegrid import instant
 _ISO_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _INSTANT_ACCEPTED = "an ISO-8601 time with an offset between 2000 and 2100, e.g. 2026-07-15T14:00:00+08:00"
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""Instants outside are no time of this plant: they are refused at every door."""
+"""Range of accepted years; instants outside are refused in every body and query."""
 _FIRST_S, _LAST_S = datetime(1970, 1, 1, tzinfo=UTC).timestamp(), datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 _SHOWN_CHARACTERS = 120
 _JSON_INTEGER = 2**63
-"""JSON's integers end here for those who write and read it in 64 bits."""
+"""Largest integer of JSON writers and readers with 64 bits."""
 
 
 class Schema(BaseModel):
@@ -56,13 +56,13 @@ Known = Annotated[float | None, BeforeValidator(_null_if_unknown)]
 """A number that is ``null`` where it is not known, or has no bound."""
 
 Kw = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e8, le=1e8)]
-"""A power somebody states."""
+"""A power in a request body, kW."""
 
 Size = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0.0, le=1e8)]
-"""A quantity somebody states that cannot be negative."""
+"""A non-negative quantity in a request body."""
 
 Ratio = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0.0, le=1.0)]
-"""A share somebody states."""
+"""A share in a request body, 0 to 1."""
 
 Item = TypeVar("Item", bound=Schema)
 
@@ -71,7 +71,7 @@ class Page(Schema, Generic[Item]):
     """Some of many; ask again with the next ``offset`` until ``offset + len(items)`` reaches ``total``."""
 
     items: list[Item]
-    total: int = Field(description="How many there are in all, after filtering.")
+    total: int = Field(description="Number of items in all, after filtering.")
     limit: int
     offset: int
 
@@ -103,8 +103,8 @@ class FieldError(Schema):
 
     row: int | None = Field(default=None, description="For bulk input: number of the record, from 1.")
     field: Text = Field(description="Name as it was sent, dotted where nested.")
-    value: Shown = Field(default=None, description="What was given, shortened.")
-    accepted: str = Field(description="What would have been accepted.")
+    value: Shown = Field(default=None, description="Value given, shortened.")
+    accepted: str = Field(description="Values that are accepted.")
 
 
 class Problem(Schema):
@@ -134,7 +134,7 @@ class Problem(Schema):
 
 
 def known_instant(at_s: float) -> datetime | None:
-    """Return an instant as it is shown, ``None`` for one that is not known or lies outside all reason."""
+    """Return an instant as it is shown, ``None`` for one that is unknown or cannot be represented."""
     return instant(at_s) if _FIRST_S <= at_s < _LAST_S else None
 
 

@@ -12,12 +12,12 @@ from vpp.domain.device_schedule import DeviceSchedule
 class DeviceSchedulePeriod(Schema):
     """One limit or setpoint, which holds until the next one starts."""
 
-    start_at: datetime | None = Field(description="null where the device states a time outside all reason.")
+    start_at: datetime | None = Field(description="null where the stated time cannot be represented.")
     power_kw: Known = Field(description="Load positive; null where the device states none.")
 
 
 class DeviceScheduleView(Schema):
-    """What a device says it holds, in the order in which it comes into force."""
+    """Limits and setpoints that a device says it holds, in the order in which they come into force."""
 
     resource_id: str
     periods: list[DeviceSchedulePeriod]

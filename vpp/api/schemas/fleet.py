@@ -40,12 +40,12 @@ class FleetView(Schema):
     resources: int
     connected: int = Field(description="Devices whose link is up.")
     metered: int = Field(description="Devices whose power was ever measured.")
-    freshly_metered: int = Field(0, description="Connected devices whose power is fresh and believed.")
+    freshly_metered: int = Field(0, description="Connected devices with a fresh, plausible power.")
     plugged: int = Field(description="Charging points with a car.")
     power_kw: float = Field(description="Net power of the metered devices, load positive.")
     quality: dict[str, int] = Field(description="Devices by quality of their power: good, stale, substituted, bad.")
     adapters: dict[str, int] = Field(description="Connected devices by adapter.")
-    troubles: dict[str, int] = Field(default={}, description="Devices by what is the matter with them.")
+    troubles: dict[str, int] = Field(default={}, description="Devices by trouble.")
     classes: list[ClassView]
 
 
@@ -117,27 +117,27 @@ class ResourceView(Schema):
 
 
 class TroubleView(Schema):
-    """One thing that is the matter with a device, in plain words."""
+    """One trouble of a device, in plain words."""
 
     code: str
     english: str
     chinese: str
-    since: datetime | None = Field(description="since when the service knows of it")
+    since: datetime | None = Field(description="time the service first saw it")
 
 
 class RejectedView(Schema):
-    """The last value of a device that was not believed."""
+    """The last value of a device that was refused."""
 
     quantity: str
     kind: str = Field(description="range, rate, age, future or not_a_number")
-    value: float | None = Field(description="as it was sent; null where it was no number")
+    value: float | None = Field(description="value as sent; null where it was no number")
     nameplate_kw: float
     age_s: float
     text: str = Field(description="the same in a line: power 7,000 kW, nameplate 11 kW, 12 s ago")
 
 
 class ResourceDetail(ResourceView):
-    """One device now, its nameplate, and what tests and events showed of it."""
+    """One device now, its nameplate, and its abilities as tests and events showed them."""
 
     address: str
     p_min_kw: float
@@ -152,8 +152,8 @@ class ResourceDetail(ResourceView):
     declared_down_kw: float
     sustain_minutes: Known
     rebound_ratio: float
-    troubles: list[TroubleView] = Field(default=[], description="What is the matter with it, empty for nothing.")
-    last_rejected: RejectedView | None = Field(None, description="The last value that was not believed.")
+    troubles: list[TroubleView] = Field(default=[], description="Troubles of the device; empty without any.")
+    last_rejected: RejectedView | None = Field(None, description="The last value that was refused.")
     card: dict[str, Any] = Field(description="Capability card.")
 
 

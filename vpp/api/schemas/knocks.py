@@ -11,12 +11,12 @@ from vpp.domain.timegrid import instant
 
 
 class KnockView(Schema):
-    """One id, and how often it was not let in."""
+    """One id, and how often its connection was refused."""
 
     adapter: str
-    id: str = Field(description="What it called itself; control characters are written as their codes.")
-    peer: str = Field(description="Address it came from last; empty where that is not known.")
-    reason: str = Field(description="Why it was not let in last: unknown_station, unauthorized, path, browser.")
+    id: str = Field(description="Id it gave; control characters are written as their codes.")
+    peer: str = Field(description="Address of its last attempt; empty where unknown.")
+    reason: str = Field(description="Reason of the last refusal: unknown_station, unauthorized, path, browser.")
     first_at: datetime
     last_at: datetime
     count: int

@@ -36,14 +36,14 @@ class UnmeteredView(Schema):
 
 
 class ExcludedDay(Schema):
-    """A day the baseline leaves out."""
+    """A day excluded from the baseline."""
 
     day: str
     reason: str
 
 
 class BaselineView(Schema):
-    """How the baseline came about; its hash pins every input."""
+    """Origin of the baseline; its hash pins every input."""
 
     methods: dict[str, BaselineMethod] = Field(description="By resource class.")
     reference_days: list[str]

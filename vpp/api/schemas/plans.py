@@ -17,13 +17,15 @@ from vpp.domain.timegrid import TimeGrid, instant
 
 
 class SustainedSeries(Schema):
-    """What can be had and held for one length of time, a value per 15 minutes each; null beyond the forecast."""
+    """Power that can be held for one length of time, kW per 15 minutes each; null beyond the forecast."""
 
     sustain_minutes: Known
-    p10_kw: list[Known] = Field(description="Nine chances in ten, the loss of a whole operator or protocol included.")
+    p10_kw: list[Known] = Field(
+        description="Reached with nine chances in ten, the loss of a whole operator or protocol included."
+    )
     p50_kw: list[Known] = Field(description="Even chances.")
     p90_kw: list[Known] = Field(description="One chance in ten.")
-    without_largest_kw: list[Known] = Field(description="Even chances while the operator that carries most is away.")
+    without_largest_kw: list[Known] = Field(description="Even chances without the operator that carries most.")
     ramp_kw_per_min: list[Known]
 
     @classmethod
@@ -38,10 +40,10 @@ class SustainedSeries(Schema):
 class CapabilitySeries(Schema):
     """One direction: four capacities that never mix, a value per 15 minutes each."""
 
-    connected_kw: list[Known] = Field(description="Nameplate of what has its link up.")
+    connected_kw: list[Known] = Field(description="Nameplate of devices whose link is up.")
     declared_kw: list[Known] = Field(description="Contracted, never above what was verified.")
     verified_kw: list[Known] = Field(description="Measured in a test or an event; 0 before any.")
-    available_kw: list[Known] = Field(description="What can be had from that interval on for sustain_minutes.")
+    available_kw: list[Known] = Field(description="Power available from that interval on for sustain_minutes.")
     ramp_kw_per_min: list[Known]
     sustain_minutes: list[Known] = Field(description="null where energy is no limit")
     contracted_kw: list[Known] = Field(default=[], description="Contracted, whatever was verified.")
@@ -97,7 +99,7 @@ class ScheduleView(Schema):
     date: dt.date
     interval_starts_at: list[dt.datetime]
     rung: str = Field(description="optimal, previous or safe_default: where on the fallback ladder the plan stands")
-    reason: str = Field(description="Why it is not optimal; empty when it is.")
+    reason: str = Field(description="Reason the plan is not optimal; empty where it is.")
     objective_cny: Known
     gap_ratio: Known
     total_kw: list[Known]

@@ -165,7 +165,7 @@ class FleetBody(Schema):
 
 
 class Registered(Schema):
-    """What was taken."""
+    """Numbers of records added."""
 
     areas: int = 0
     operators: int = 0
@@ -175,7 +175,7 @@ class Registered(Schema):
 
 
 class MetersImported(Schema):
-    """What was taken from a table of metered means."""
+    """Numbers of metered means stored."""
 
     resources: int
     intervals: int

@@ -42,23 +42,23 @@ class SignalBody(Schema):
 
 
 class SignalTaken(Schema):
-    """What was taken."""
+    """Numbers of values received."""
 
-    values: int = Field(description="How many values were sent.")
-    new: int = Field(description="How many of them were not known yet.")
+    values: int = Field(description="Number of values sent.")
+    new: int = Field(description="Number of them not known before.")
 
 
 class RegulationView(Schema):
-    """How a signal is followed; changes are positive where net load falls."""
+    """Standing of a request for regulation; changes are positive where net load falls."""
 
     request_id: str
     capacity_kw: Known
-    signal_at: datetime | None = Field(description="Time of the last value taken.")
+    signal_at: datetime | None = Field(description="Time of the last value received.")
     asked_kw: Known
     told_kw: Known
-    up_kw: Known = Field(description="Further fall that could be told now.")
-    down_kw: Known = Field(description="Further rise that could be told now.")
-    samples: int = Field(description="How many instants the scores are made from.")
+    up_kw: Known = Field(description="Further fall of net load available now.")
+    down_kw: Known = Field(description="Further rise of net load available now.")
+    samples: int = Field(description="Number of instants the scores are made from.")
     scores: dict[str, dict[str, Known]] = Field(description="Total and parts by rule, as in the report.")
 
     @classmethod

@@ -33,7 +33,7 @@ REQUEST_EXAMPLE: dict[str, JsonValue] = {
 
 
 class RequestBody(Schema):
-    """What a dispatcher asks."""
+    """A request for flexibility."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [REQUEST_EXAMPLE]})
 
@@ -48,10 +48,8 @@ class RequestBody(Schema):
         default=None, description="Length of the ramp that ends at start_at; null lets the service choose."
     )
     tolerance_ratio: Ratio = 0.05
-    rebound_cap_kw: Size | None = Field(default=None, description="Most net load above baseline after the release.")
-    min_delivered_ratio: Ratio = Field(
-        default=0.0, description="Below this share of the target nothing at all is wanted."
-    )
+    rebound_cap_kw: Size | None = Field(default=None, description="Greatest net load above baseline after the release.")
+    min_delivered_ratio: Ratio = Field(default=0.0, description="Share of the target below which nothing is wanted.")
     baseline_method: BaselineMethod = BaselineMethod.AUTOMATIC
 
     def draft(self) -> RequestDraft:
@@ -66,7 +64,7 @@ class RequestBody(Schema):
 
 
 class AcceptBody(Schema):
-    """Which of the answers is accepted."""
+    """Choice between the quote and its counter-offers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{}, {"offer": 0}]})
 
@@ -76,7 +74,7 @@ class AcceptBody(Schema):
 
 
 class CancelBody(Schema):
-    """Why a request is stopped."""
+    """Reason a request is ended."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "the grid recovered"}]}
@@ -86,7 +84,7 @@ class CancelBody(Schema):
 
 
 class RevisionBody(Schema):
-    """What is to change of a committed or running request; what is left out stays as it is."""
+    """A change of a committed or running request; a field left out stays as it is."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -101,7 +99,7 @@ class RevisionBody(Schema):
 
 
 class RevisionAcceptBody(Schema):
-    """A change is accepted as it was quoted: there is nothing to say."""
+    """Empty: a change is accepted as it was quoted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{}]})
 
@@ -124,7 +122,7 @@ class LimitView(Schema):
 
 
 class CounterOfferView(Schema):
-    """A request we could meet instead."""
+    """A request that could be met instead."""
 
     kind: str
     target_kw: Known
@@ -133,7 +131,7 @@ class CounterOfferView(Schema):
 
 
 class QuoteView(Schema):
-    """Our answer before commitment."""
+    """The answer to a request before commitment."""
 
     verdict: Verdict
     interval_starts_at: list[datetime]
@@ -149,12 +147,12 @@ class QuoteView(Schema):
     expires_at: datetime
     energy_kwh: Known = Field(default=None, description="Energy budget over the whole window, even chances.")
     recovery_minutes: Known = Field(
-        default=None, description="Until 95 % of what returns within the watch has returned."
+        default=None, description="Time until 95 % of the rebound within the watch is over."
     )
     recovery_kwh: Known = Field(default=None, description="Energy that has to be given back in the end.")
     confidence_ratio: Known = Field(default=None, description="Chance that every interval reaches the target.")
-    delivery_ratio: Known = Field(default=None, description="Share of what is moved that does as told, as measured.")
-    notices: list[str] = Field(default=[], description="What the figures rest on that is not certain, a sentence each.")
+    delivery_ratio: Known = Field(default=None, description="Measured share of commanded power that is delivered.")
+    notices: list[str] = Field(default=[], description="Uncertain assumptions behind the figures, a sentence each.")
 
     @classmethod
     def of(cls, quote: Quote) -> Self:
@@ -200,9 +198,9 @@ class RevisionView(Schema):
     target_kw: float
     end_at: datetime
     quote: QuoteView
-    accepted_at: datetime | None = Field(description="When it came into force; null while it has not.")
+    accepted_at: datetime | None = Field(description="Time it came into force; null before.")
     accepted_kw: Known
-    before_kw: Known = Field(description="What was promised until then.")
+    before_kw: Known = Field(description="Power committed until then.")
     before_end_at: datetime | None
 
     @classmethod
@@ -213,7 +211,7 @@ class RevisionView(Schema):
 
 
 class TransitionView(Schema):
-    """One step of a request's life."""
+    """One transition of a request."""
 
     at: datetime
     actor: str
@@ -224,7 +222,7 @@ class TransitionView(Schema):
 
 
 class ShortfallView(Schema):
-    """What is missing, why and until when."""
+    """Missing power, its cause and expected end."""
 
     missing_kw: Known
     cause: str
@@ -232,7 +230,7 @@ class ShortfallView(Schema):
 
 
 class ProgressView(Schema):
-    """Where a running request stands now, by the meters."""
+    """Delivery of a running request as metered now."""
 
     target_kw: Known
     delivered_kw: Known
@@ -255,7 +253,7 @@ class LossView(Schema):
 
 
 class SettlementFailedView(Schema):
-    """Why a request that is over could not be settled; it is tried again."""
+    """Cause of a settlement that failed; it is tried again."""
 
     cause: str
     since_at: datetime
@@ -284,7 +282,9 @@ class RequestView(Schema):
     accepted_kw: float | None
     quote: QuoteView | None
     shortfall: ShortfallView | None
-    losses: list[LossView] = Field(description="Whom the running request has lost, and why; devices come back.")
+    losses: list[LossView] = Field(
+        description="Enlisted devices that cannot be called now, by reason; they may come back."
+    )
     settlement_failed: SettlementFailedView | None = Field(description="null unless a settlement failed")
     progress: ProgressView | None = Field(description="null while the request does not run")
     history: list[TransitionView]

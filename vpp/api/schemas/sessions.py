@@ -39,7 +39,7 @@ class PromiseBody(Schema):
 
 
 class PromiseView(Schema):
-    """What a driver was promised."""
+    """A driver's wish as recorded."""
 
     energy_kwh: Known
     departure_at: datetime | None

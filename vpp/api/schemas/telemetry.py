@@ -16,7 +16,7 @@ class SeriesView(Schema):
 
 
 class HistoryView(Schema):
-    """What one device reported."""
+    """Samples of one device."""
 
     resource_id: str
     series: list[SeriesView]
@@ -29,4 +29,4 @@ class PowerView(Schema):
     step_minutes: int
     start_at: list[datetime]
     power_kw: list[float]
-    devices: list[int] = Field(description="How many devices reported in a minute, on average over the step.")
+    devices: list[int] = Field(description="Devices that reported in a minute, on average over the step.")
