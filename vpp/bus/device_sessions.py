@@ -37,7 +37,7 @@ class Ruling:
     newest: IdArray
 
 
-class SessionRegistry:
+class SessionDirectory:
     """The session of every row at the leader: the code of its gateway, and its number.
 
     An end counts only for the very session it belongs to, so a late close

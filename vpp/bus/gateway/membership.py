@@ -6,8 +6,8 @@ names, so that a gateway that comes or goes moves only its own share. Two rules 
 
 * a place that is lost under a new membership is given up at once; one that is gained is taken only when every member
   has announced the same membership;
-* a gateway that does not hear its own heartbeat back over the bus owns nothing: its lease ends somewhat before the
-  others count it as gone.
+* a gateway that does not hear its own heartbeat back over the bus owns nothing: it counts itself as gone somewhat
+  before the others do.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_LEASE_RATIO = 0.75
-"""Our lease, as a share of the silence after which the others count us as gone."""
+_OWN_SILENCE_RATIO = 0.75
+"""Silence of our own heartbeat after which we own nothing, as a share of what makes the others count us as gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,9 @@ class Membership:
         return beat.gateway == self.gateway and beat.incarnation > self.incarnation
 
     def live(self, now: float) -> tuple[str, ...]:
-        """Return the live gateways in order, ourselves among them; none where our own lease has ended."""
+        """Return the live gateways in order, ourselves among them; none where our own heartbeat has not come back."""
         own = self._members.get(self.gateway)
-        if own is None or now - own.heard > _LEASE_RATIO * self._lost_wall_s:
+        if own is None or now - own.heard > _OWN_SILENCE_RATIO * self._lost_wall_s:
             return ()
         return tuple(sorted(name for name, m in self._members.items() if now - m.heard <= self._lost_wall_s))
 

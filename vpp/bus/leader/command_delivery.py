@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vpp.bus.device_sessions import NOBODY, SessionRegistry
+from vpp.bus.device_sessions import NOBODY, SessionDirectory
 from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.leader.default_values import DefaultValues
 from vpp.bus.leader.gateway_directory import GatewayDirectory, KnownGateway
@@ -39,7 +39,7 @@ class CommandDelivery:
     def __init__(
         self,
         *,
-        sessions: SessionRegistry,
+        sessions: SessionDirectory,
         gateways: GatewayDirectory,
         defaults: DefaultValues,
         clock: Clock,

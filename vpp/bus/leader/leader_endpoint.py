@@ -9,7 +9,7 @@ import structlog
 
 from vpp.bus.device_inspection import ask_gateway
 from vpp.bus.device_memory import LeaderMemory
-from vpp.bus.device_sessions import NOBODY, SessionRegistry
+from vpp.bus.device_sessions import NOBODY, SessionDirectory
 from vpp.bus.leader.background import BackgroundTasks, publish_once
 from vpp.bus.leader.command_delivery import RECEIPT_WALL_S, CommandDelivery
 from vpp.bus.leader.default_values import DefaultValues
@@ -50,7 +50,7 @@ class LeaderEndpoint:
         self._index = FleetIndex.empty()
         self._digest = master_data.digest(self._index)
         self._tasks = BackgroundTasks()
-        self._sessions = SessionRegistry()
+        self._sessions = SessionDirectory()
         self._gateways = GatewayDirectory(self._lose)
         self._defaults = DefaultValues(self._tasks)
         self._commands = CommandDelivery(

@@ -3,7 +3,7 @@
 import numpy as np
 import structlog
 
-from vpp.bus.device_sessions import NOBODY, SessionRegistry
+from vpp.bus.device_sessions import NOBODY, SessionDirectory
 from vpp.bus.leader.command_delivery import CommandDelivery
 from vpp.bus.leader.gateway_directory import GatewayDirectory, KnownGateway
 from vpp.bus.leader.session_takeover import SessionTakeover
@@ -48,7 +48,7 @@ class UplinkReader:
         sink: LinkSink,
         *,
         gateways: GatewayDirectory,
-        sessions: SessionRegistry,
+        sessions: SessionDirectory,
         takeover: SessionTakeover,
         commands: CommandDelivery,
         cards: dict[int, str],

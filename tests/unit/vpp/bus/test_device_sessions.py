@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpp.bus.device_sessions import NOBODY, HeldSessions, SessionRegistry
+from vpp.bus.device_sessions import NOBODY, HeldSessions, SessionDirectory
 from vpp.bus.messages.frames import ClaimBatch
 
 
@@ -23,43 +23,43 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 def test_an_end_counts_only_for_the_very_session_it_belongs_to() -> None:
-    registry = SessionRegistry()
-    registry.resize(3)
-    assert registry.take(0, claims((0, 10, 1), (1, 11, 1))).counts.tolist() == [True, True]
-    assert registry.take(1, claims((0, 20, 1))).counts.tolist() == [True]
-    assert registry.take(0, claims((0, 10, 0))).counts.tolist() == [False], "a late close"
-    assert registry.take(0, claims((0, 10, 1))).counts.tolist() == [False], "an old session that is told of late"
-    assert registry.gateways(rows(0, 1, 2)).tolist() == [1, 0, NOBODY]
-    assert registry.take(1, claims((0, 20, 0))).counts.tolist() == [True]
-    assert registry.take(1, claims((0, 20, 1))).counts.tolist() == [True], (
+    directory = SessionDirectory()
+    directory.resize(3)
+    assert directory.take(0, claims((0, 10, 1), (1, 11, 1))).counts.tolist() == [True, True]
+    assert directory.take(1, claims((0, 20, 1))).counts.tolist() == [True]
+    assert directory.take(0, claims((0, 10, 0))).counts.tolist() == [False], "a late close"
+    assert directory.take(0, claims((0, 10, 1))).counts.tolist() == [False], "an old session that is told of late"
+    assert directory.gateways(rows(0, 1, 2)).tolist() == [1, 0, NOBODY]
+    assert directory.take(1, claims((0, 20, 0))).counts.tolist() == [True]
+    assert directory.take(1, claims((0, 20, 1))).counts.tolist() == [True], (
         "the same session, told again after a silence"
     )
-    assert registry.lose(1).tolist() == [0]
-    assert registry.take(0, claims((7, 99, 1))).counts.tolist() == [False], "a row beyond the fleet"
+    assert directory.lose(1).tolist() == [0]
+    assert directory.take(0, claims((7, 99, 1))).counts.tolist() == [False], "a row beyond the fleet"
 
 
 def test_of_several_claims_for_one_row_the_last_counts() -> None:
-    registry = SessionRegistry()
-    registry.resize(1)
-    assert registry.take(0, claims((0, 10, 1), (0, 10, 0), (0, 11, 1))).counts.tolist() == [False, False, True]
-    assert registry.held(0).tolist() == [0]
+    directory = SessionDirectory()
+    directory.resize(1)
+    assert directory.take(0, claims((0, 10, 1), (0, 10, 0), (0, 11, 1))).counts.tolist() == [False, False, True]
+    assert directory.held(0).tolist() == [0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans()), max_size=40))
 def test_whatever_comes_in_whatever_order_a_row_is_at_the_gateway_of_its_newest_session(
     told: list[tuple[int, int, bool]],
 ) -> None:
-    registry = SessionRegistry()
-    registry.resize(4)
+    directory = SessionDirectory()
+    directory.resize(4)
     newest: dict[int, tuple[int, int]] = {}
     for number, (gateway, row, late) in enumerate(told):
         session = 5 if late else 100 + number
-        registry.take(gateway, claims((row, session, 1)))
+        directory.take(gateway, claims((row, session, 1)))
         if row not in newest or session > newest[row][0]:
             newest[row] = (session, gateway)
     for row, (session, gateway) in newest.items():
         if session > 5:
-            assert registry.gateways(rows(row)).tolist() == [gateway]
+            assert directory.gateways(rows(row)).tolist() == [gateway]
 
 
 def test_sessions_of_a_gateway_are_numbered_upwards_and_never_as_anothers() -> None:

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from tests.conformance.bus_parts import Ears, orders
-from vpp.bus.device_sessions import SessionRegistry
+from vpp.bus.device_sessions import SessionDirectory
 from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.leader.command_delivery import CommandDelivery
 from vpp.bus.leader.default_values import DefaultValues
@@ -23,7 +23,7 @@ class Place:
     def __init__(self) -> None:
         self.bus, self.clock, self.sink, self.tasks = InProcessBus(), VirtualClock(1000.0), Ears(), BackgroundTasks()
         self.received: list[int] = []
-        sessions, gateways, defaults = SessionRegistry(), GatewayDirectory(lambda *_: None), DefaultValues(self.tasks)
+        sessions, gateways, defaults = SessionDirectory(), GatewayDirectory(lambda *_: None), DefaultValues(self.tasks)
         sessions.resize(2)
         defaults.resize(2)
         gateway = gateways.heard("g1", 1)
