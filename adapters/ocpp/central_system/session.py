@@ -1,4 +1,4 @@
-"""Session: one connection of one station, the scripts that speak on it in turn, and its silence."""
+"""Session: one connection of one station, the scripts that use it in turn, and its silence."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _MALFORMED = frozenset({"json", "frame", Fault.FORMAT, Fault.TYPE, Fault.OCCURRE
 """Rejections of messages that lack something needed, or cannot be read."""
 
 
-class Job:
+class RunningScript:
     """A script under way.
 
     Attributes:
@@ -50,7 +50,7 @@ class Job:
             self._run(lambda: self._script.send(answer))
 
     def abandon(self) -> None:
-        """End it because the connection is gone."""
+        """End it because the connection is over."""
         self._script.close()
         self._end(NOT_CONNECTED)
 
@@ -111,7 +111,7 @@ class Session(Endpoint):
     Attributes:
         epoch: Number of the connection, rising over all processes; the highest of a station is the one that counts.
         up: The station has sent a call, or had booted on an earlier connection.
-        heard: Loop time of the last frame.
+        last_frame: Loop time of the last frame.
     """
 
     __slots__ = (
@@ -123,7 +123,7 @@ class Session(Endpoint):
         "_unanswered",
         "dialect",
         "epoch",
-        "heard",
+        "last_frame",
         "quiet_until",
         "station",
         "up",
@@ -137,11 +137,11 @@ class Session(Endpoint):
         self.dialect = dialect
         self.epoch = epoch
         self.up = False
-        self.heard = context.poller.now
+        self.last_frame = context.poller.now
         self.quiet_until = math.inf
         self._registry = registry
-        self._command: Job | None = None
-        self._scripts: list[Job] | None = None
+        self._command: RunningScript | None = None
+        self._scripts: list[RunningScript] | None = None
         self._unanswered = 0
         self._quiet_before = 0.0
         self._retired = False
@@ -161,7 +161,7 @@ class Session(Endpoint):
     def control_received(self, kind: Opcode) -> None:
         """See ``Endpoint``."""
         super().control_received(kind)
-        self.heard = self._context.poller.now
+        self.last_frame = self._context.poller.now
         self.pump()
 
     def serve_fast(self, frame: CallFrame) -> bytes | None:
@@ -178,7 +178,7 @@ class Session(Endpoint):
 
     def served(self) -> None:
         """See ``Endpoint``."""
-        self.heard = self._context.poller.now
+        self.last_frame = self._context.poller.now
         if self._pending is None and (self._scripts or self._command or self.station.pending):
             self.pump()
 
@@ -226,7 +226,7 @@ class Session(Endpoint):
 
     def add(self, script: Script, finished: Callable[[Verdict], None] | None = None) -> None:
         """Queue a script; instructions go before it, also between its calls."""
-        job = Job(script, finished)
+        job = RunningScript(script, finished)
         if self._scripts is None:
             self._scripts = [job]
         else:
@@ -259,13 +259,13 @@ class Session(Endpoint):
             self.crashed(error)
 
     def retire(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
-        """Give way to another session: end what is under way, report no loss, close."""
+        """End in favour of another session: end what is under way, report no loss, close."""
         self._retired = True
         self.give_up_lost()
         self._abandon_all()
         self.hang_up(code)
 
-    def _next(self) -> Job | None:
+    def _next(self) -> RunningScript | None:
         if self._command is not None:
             return self._command
         pending = self.station.pending
@@ -274,7 +274,7 @@ class Session(Endpoint):
             self.station.under_way = command.row
             script = carry_out(self.dialect, self.station, command)
             finished = partial(self._command_ended, command)
-            self._command = job = Job(script, finished, retries=self._registry.call_retries)
+            self._command = job = RunningScript(script, finished, retries=self._registry.call_retries)
             job.start()
             return job
         if not self._scripts:
@@ -286,7 +286,7 @@ class Session(Endpoint):
                 self._script_ended()
         return job
 
-    def _answered(self, job: Job, answer: Answer) -> None:
+    def _answered(self, job: RunningScript, answer: Answer) -> None:
         if answer.kind is AnswerKind.LOST:
             return  # _abandon_all ends every job
         self._resume(job, answer)
@@ -297,7 +297,7 @@ class Session(Endpoint):
         elif answer.kind is AnswerKind.TIMEOUT:
             self.pump()
 
-    def _resume(self, job: Job, answer: Answer) -> None:
+    def _resume(self, job: RunningScript, answer: Answer) -> None:
         job.resume(answer)
         if job.call is None and self._scripts and self._scripts[0] is job:
             self._script_ended()

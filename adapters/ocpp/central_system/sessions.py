@@ -156,7 +156,7 @@ class Sessions(DeviceHost):
 
     def silent(self, session: Session, now: float) -> float:
         """See ``session.Registry``: ping a quiet station, cut a dead one, ask one that has sent nothing to boot."""
-        quiet, ping_after = now - session.heard, self._silence_wall_s / SILENT_INTERVALS
+        quiet, ping_after = now - session.last_frame, self._silence_wall_s / SILENT_INTERVALS
         if quiet >= self._silence_wall_s:
             session.cut()
             return math.inf
@@ -166,8 +166,8 @@ class Sessions(DeviceHost):
             return now + ping_after
         if quiet >= ping_after and session.connection is not None:
             session.connection.ping()
-            return session.heard + self._silence_wall_s
-        return session.heard + (ping_after if session.up else min(BOOT_PATIENCE_WALL_S, ping_after))
+            return session.last_frame + self._silence_wall_s
+        return session.last_frame + (ping_after if session.up else min(BOOT_PATIENCE_WALL_S, ping_after))
 
     def closed(self, session: Session) -> None:
         """See ``session.Registry``; the late close of a replaced connection changes nothing (ts-ocpp#19)."""

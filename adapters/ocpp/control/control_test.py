@@ -1,8 +1,8 @@
-"""The control test: what a make of station really takes, found out without moving its power.
+"""Control test: what a make of station really accepts, found out without moving its power.
 
 The probe is a profile at the dispatch level whose first period is the default value already in force, and whose
 odd periods (zero, a tenth above the floor, one phase) begin a day later. A station that honours schedules is not
-moved by it; one that does not, and takes the first period at once, is given what it has. It is gone when the test ends.
+moved by it; one that applies the first period at once gets the value it has. The probe is removed when the test ends.
 """
 
 import math
@@ -55,12 +55,12 @@ def _test(
     unit = yield from probe.find_unit()
     if unit is None:
         return
-    zero = yield from probe.takes(unit, ProbePeriod(value=0.0))
+    zero = yield from probe.is_accepted(unit, ProbePeriod(value=0.0))
     floor = math.ceil(station.services.profiles.supply.limit(nameplate.floor_kw, unit, nameplate).value) + FINEST_STEP
-    tenth = yield from probe.takes(unit, ProbePeriod(value=floor))
+    tenth = yield from probe.is_accepted(unit, ProbePeriod(value=floor))
     one_phase = False
     if unit is RateUnit.A and nameplate.phases > 1 and not is_dc(nameplate):
-        one_phase = yield from probe.takes(unit, ProbePeriod(value=math.ceil(floor), phases=1))
+        one_phase = yield from probe.is_accepted(unit, ProbePeriod(value=math.ceil(floor), phases=1))
     yield dialect.clear_profile(PROBE_PROFILE_ID)
     station.learn(
         replace(
@@ -77,7 +77,7 @@ def _test(
 
 
 class _Probe:
-    """Profiles that ask a question."""
+    """Probing profiles."""
 
     def __init__(self, dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord) -> None:
         self._dialect = dialect
@@ -87,15 +87,15 @@ class _Probe:
         self._level = DISPATCH_STACK_LEVEL
 
     def find_unit(self) -> Generator[Call, Answer, RateUnit | None]:
-        """Return the unit a plain profile is taken in, on the dispatch level or, failing that, on the lowest."""
+        """Return the unit a plain profile is accepted in, on the dispatch level or, failing that, on the lowest."""
         for self._level in (DISPATCH_STACK_LEVEL, DEFAULT_STACK_LEVEL):
             for unit in self._charger.abilities.units or tuple(RateUnit):
-                if (yield from self.takes(unit, None)):
+                if (yield from self.is_accepted(unit, None)):
                     return unit
         return None
 
-    def takes(self, unit: RateUnit, extra: ProbePeriod | None) -> Generator[Call, Answer, bool]:
-        """Tell whether a probe is accepted; stations refuse now and then without meaning it, so it is asked twice."""
+    def is_accepted(self, unit: RateUnit, extra: ProbePeriod | None) -> Generator[Call, Answer, bool]:
+        """Tell whether a probe is accepted; stations refuse now and then without cause, so it is sent twice."""
         for _ in range(2):
             answer = yield self._dialect.probe(self._profile(unit), extra, LATER_S)
             self._charger.ack_s = answer.took_s
@@ -104,7 +104,7 @@ class _Probe:
         return False
 
     def highest_level(self) -> int | None:
-        """Return the stated highest stack level, 0 if a profile above the default was not taken."""
+        """Return the stated highest stack level, 0 if a profile above the default was refused."""
         return self._charger.abilities.max_stack_level if self._level == DISPATCH_STACK_LEVEL else 0
 
     def _profile(self, unit: RateUnit) -> Profile:

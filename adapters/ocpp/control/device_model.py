@@ -1,4 +1,4 @@
-"""Questions to the device model of a 2.x station, and settings in it; one by one where it refuses many at once.
+"""Device model of a 2.x station: reading and writing variables, one by one where it refuses many at once.
 
 A station may limit how many variables one message holds (``ItemsPerMessageGetVariables``, 2.0.1 B05 and B06) and need
 not say so before it is asked.
@@ -32,7 +32,7 @@ def ask(names: Sequence[Name], *, patient: bool = False) -> Generator[Call | Pau
 
 
 def write(values: Sequence[tuple[Name, str]]) -> Generator[Call, Answer, dict[Name, str]]:
-    """Set variables; return what became of each that was answered."""
+    """Set variables; return the status of each that was answered."""
     answer = yield _setting(values)
     results = _results(answer, "setVariableResult")
     if _too_many(answer, values):

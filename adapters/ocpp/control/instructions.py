@@ -36,11 +36,11 @@ _TX, _TX_DEFAULT, _STATION_MAX = ProfilePurpose.TX, ProfilePurpose.TX_DEFAULT, P
 _ALL, _PERIODS = End.ALL, End.PERIODS
 _UNKNOWN_ACTION = "NotImplemented"
 _TRIES_OF_ALL = 24
-"""More ways than there are for any station."""
+"""More forms than there are for any station."""
 _REPEATS = 3
-"""How often a default is repeated as it is: one refusal in thirty means nothing, and a default stays for long."""
+"""How often a default is repeated as it is: one refusal in thirty is an accident, and a default stays for long."""
 _TRIES_OF_THE_REFUSING = 3
-"""Ways that are tried with a station that has refused a dispatch value in all of them since its boot."""
+"""Forms that are tried with a station that has refused a dispatch value in all of them since its boot."""
 
 
 def carry_out(dialect: Dialect, station: StationState, command: Command) -> Script:
@@ -51,7 +51,7 @@ def carry_out(dialect: Dialect, station: StationState, command: Command) -> Scri
 
 
 def install_default(dialect: Dialect, station: StationState, connector: int) -> Script:
-    """Return the script that makes sure the default value lies underneath; a refusal is asked again."""
+    """Return the script that installs the default value; it is repeated after a refusal."""
     row = station.rows[connector]
     command = Command(
         id=reserved_profile_id(connector),
@@ -79,9 +79,9 @@ def again(installed: InstalledProfile, connector: int, row: int) -> Command:
 
 
 def _install(dialect: Dialect, station: StationState, command: Command, *, again: bool = False) -> Script:
-    """Give a value in the best way known, then in others.
+    """Write a value in the best form known, then in others.
 
-    A refusal may mean nothing, so ``again`` repeats the first a few times; unless a fraction may be its cause.
+    A refusal may be an accident, so ``again`` repeats the first a few times, unless a fraction may be its cause.
     """
     now_s = station.services.clock.now_s()
     refusal = _before_sending(dialect, station, command, now_s)
@@ -117,7 +117,7 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
 
 
 def _most_tries(station: StationState, command: Command) -> int:
-    """Return how many ways are tried: few where all were refused, or where there is no car and nothing was taken."""
+    """Return how many forms are tried: few where all were refused, or where there is no car and none was accepted."""
     if station.refused_all:
         return _TRIES_OF_THE_REFUSING
     idle = command.connector not in station.transactions and not station.accepts_profiles
@@ -148,7 +148,7 @@ def _stackable(station: StationState) -> bool:
 
 
 def _forms(dialect: Dialect, station: StationState, command: Command) -> Iterator[SetpointForm]:
-    """Iterate what to try: the best known at once, for it is nearly always taken; the others once it is refused."""
+    """Iterate forms to try: the best known first, for it is nearly always accepted; the others once it is refused."""
     best = _best(dialect, station, command)
     if best is not None:
         yield best
@@ -156,7 +156,7 @@ def _forms(dialect: Dialect, station: StationState, command: Command) -> Iterato
 
 
 def _best(dialect: Dialect, station: StationState, command: Command) -> SetpointForm | None:
-    """Return the first of the ways to try where that is plain to see."""
+    """Return the first form to try where it is obvious."""
     known, dispatch = station.abilities, command.layer is Layer.DISPATCH
     if known.purpose is not None or not known.units:
         return None
@@ -169,7 +169,7 @@ def _best(dialect: Dialect, station: StationState, command: Command) -> Setpoint
 
 
 def _possible(station: StationState, command: Command, form: SetpointForm) -> bool:
-    """Tell whether a way makes sense: no default of its own above one that the station cannot stack, for one."""
+    """Tell whether a form is possible: none above the default on a station that cannot stack profiles."""
     if form.purpose is _STATION_MAX:
         return form.end is not _PERIODS
     above = command.layer is Layer.DISPATCH and form.purpose is _TX_DEFAULT
@@ -197,7 +197,7 @@ def _purposes(station: StationState, command: Command, *, setpoint: bool) -> lis
     """Return the purposes that can carry a dispatch value, the best first.
 
     A TxProfile needs a transaction that is known to run. The cap of a whole station is the last, and only where no
-    other connector suffers from it.
+    other connector is limited by it.
     """
     running, best = station.certain_transaction(command.connector), station.abilities.purpose
     purposes = [_TX_DEFAULT]
@@ -279,7 +279,7 @@ def _record(station: StationState, command: Command, profile: Profile) -> Sequen
 
 
 def _beside(station: StationState, row: int, purpose: ProfilePurpose, *, tied: bool) -> Sequence[InstalledProfile]:
-    """Return values in force that would go before one of ``purpose``, or limit it."""
+    """Return values in force that would take precedence over one of ``purpose``, or limit it."""
     same, other = station.installed.get((row, tied)), station.installed.get((row, not tied))
     if other is None and (same is None or same.purpose is purpose):
         return ()
@@ -293,7 +293,7 @@ def _beside(station: StationState, row: int, purpose: ProfilePurpose, *, tied: b
 
 
 def _release(dialect: Dialect, station: StationState, command: Command) -> Script:
-    """Take the dispatch profiles away; a station that knows none of them has nothing to be released from."""
+    """Remove the dispatch profiles; a station that knows none of them is released already."""
     known = installed_profiles.at_row(station, command.row)
     for installed in known:
         verdict = yield from _end_profile(dialect, station, command, installed)
@@ -312,8 +312,8 @@ def _end_profile(dialect: Dialect, station: StationState, command: Command, inst
     """End one dispatch value.
 
     One that took the default's place is replaced by the default. A station that does not know a profile which was
-    in force may keep it under another id (goecharger/go-eCharger-API-v2#187), and some clear none at all: what lies
-    underneath is written in its place, so that the value in force is the one we believe.
+    in force may keep it under another id (goecharger/go-eCharger-API-v2#187), and some clear none at all: the default
+    value is written in its place, so that the value in force is the one we know of.
     """
     if installed.base:
         return (yield from install_default(dialect, station, command.connector))

@@ -15,7 +15,7 @@ from vpp.domain.trouble import Trouble
 
 
 def taken(station: StationState, command: Command, form: SetpointForm, refused: Sequence[Profile]) -> None:
-    """Learn from a value that was taken after others were refused; others of its make are assumed alike."""
+    """Learn from a value that was accepted after others were refused; others of its make are assumed alike."""
     known, dispatch = station.abilities, command.layer is Layer.DISPATCH
     expected = not refused and station.accepts_profiles and known.proven and known.purpose is None
     if expected and not station.troubles.mask(command.row):
@@ -35,7 +35,7 @@ def taken(station: StationState, command: Command, form: SetpointForm, refused: 
 
 
 def refused(station: StationState, command: Command, *, outright: bool) -> None:
-    """Learn from a value that was refused in every way; ``outright`` where the first refusal left no doubt."""
+    """Learn from a value that was refused in every form; ``outright`` where the first refusal left no doubt."""
     in_vain = command.layer is Layer.DISPATCH and command.connector in station.transactions
     station.refused_all = station.refused_all or in_vain
     only_metered = not station.accepts_profiles and (outright or in_vain)
@@ -44,7 +44,7 @@ def refused(station: StationState, command: Command, *, outright: bool) -> None:
 
 
 def show(station: StationState) -> None:
-    """State the troubles that a card amounts to, for every row of its station."""
+    """State the troubles that follow from a card, for every row of its station."""
     known, troubles = station.abilities, station.troubles
     whole, unit = known.step == WHOLE, known.units[0] if known.units else None
     for row in station.rows.values():
@@ -57,7 +57,7 @@ def _units(known: Abilities, unit: RateUnit) -> tuple[RateUnit, ...]:
 
 
 def _step(known: Abilities, form: SetpointForm, refused: Sequence[Profile]) -> float | None:
-    """Return the step: whole where the same way but for its decimals was refused, unknown in another unit."""
+    """Return the step: whole where the same form with decimals was refused, unknown in another unit."""
     if known.units and form.unit is not known.units[0]:
         return None
     same = [p for p in refused if (p.purpose, p.wire.unit, p.end) == (form.purpose, form.unit, form.end)]
@@ -67,7 +67,7 @@ def _step(known: Abilities, form: SetpointForm, refused: Sequence[Profile]) -> f
 def _with_purpose(
     station: StationState, command: Command, learned: Abilities, form: SetpointForm, refused: Sequence[Profile]
 ) -> Abilities:
-    """Return a card with the purpose that was taken while a transaction was known to run."""
+    """Return a card with the purpose that was accepted while a transaction was known to run."""
     running = station.certain_transaction(command.connector)
     if running is None:
         return learned

@@ -1,7 +1,7 @@
-"""A least interval and a dead band between the profiles of one connector.
+"""Pacing: a least interval and a dead band between the profiles of one connector.
 
 Some stations go to full current for a moment at each new profile, and one car alone in a request would be sent dozens
-in a release ramp (lbbrhzn/ocpp#2152). So a ceiling that rises waits, and one that rises by next to nothing is not sent
+in a release ramp (lbbrhzn/ocpp#2152). So a ceiling that rises waits, and one within the dead band is not sent
 while the one in force has time left. Cuts never wait: they may serve a cap or safety. Nor do setpoints, which
 regulation moves every few seconds, nor anything that would let a lease lapse.
 """
@@ -20,9 +20,9 @@ from vpp.domain.setpoint import Layer
 
 BAND_KW = 0.2
 BAND_RATIO = 0.02
-"""A rise of so much, or of this share of the nameplate, is next to nothing."""
+"""Dead band: a rise of so much, or of this share of the nameplate, is not sent."""
 SAME_KW = 0.01
-"""What rounding on the wire may make of the same value."""
+"""Difference that rounding on the wire may cause."""
 ENDING_S = 15.0
 """A value whose lease ends sooner is renewed at once."""
 _NOW = float("-inf")
@@ -43,13 +43,13 @@ class Pacer:
         self._times: list[tuple[float, int, tuple[int, bool]]] = []
 
     def take_back(self, slot: tuple[int, bool]) -> Command | None:
-        """Return the instruction that waits in a slot, and let it wait no more; what was renewal there is void."""
+        """Remove and return the instruction that waits in a slot; a pending renewal there is void."""
         if self._renewals:
             self._renewals.pop(slot[0], None)
         return self._held.pop(slot, None) if self._held else None
 
     def due_s(self, station: StationState, command: Command, now_s: float) -> float:
-        """Return when an instruction is to leave: not before then, or infinite where the value in force will do.
+        """Return the earliest time an instruction may leave, infinite where the value in force suffices.
 
         While another is being carried out it is not known what will be in force.
         """
@@ -70,12 +70,12 @@ class Pacer:
         return min(installed.since_s + self._interval_s, installed.until_s - ENDING_S)
 
     def hold(self, command: Command, due_s: float) -> None:
-        """Have an instruction wait."""
+        """Hold an instruction until ``due_s``."""
         self._held[command.slot] = command
         heapq.heappush(self._times, (due_s, command.id, command.slot))
 
     def renew_later(self, station: StationState, command: Command) -> None:
-        """Have the value in force renewed in time, where it ends before one that was within its dead band."""
+        """Renew the value in force in time, where it ends before one that was within its dead band."""
         installed = installed_profiles.in_force(station, command.row)
         if installed is not None and command.until_s > installed.until_s + 1.0:
             self._renewals[command.row] = replace(command, quiet=True)
@@ -107,7 +107,7 @@ def _setpoint(station: StationState, command: Command) -> bool:
 
 
 def _amount_kw(station: StationState, command: Command) -> float:
-    """Return what a ceiling amounts to as it would be written."""
+    """Return the power of a ceiling as it would be written."""
     unit = station.units_to_try()[0]
     step = WHOLE if unit is RateUnit.W else station.abilities.step or FINEST_STEP
     return station.services.profiles.supply.limit(command.power_kw, unit, station.nameplate(command.row), step).power_kw

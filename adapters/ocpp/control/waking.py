@@ -1,6 +1,6 @@
-"""Waking cars that sleep on after a pause, where an operator has asked for it.
+"""Waking of cars that stay asleep after a pause, where an operator has asked for it.
 
-Some cars that were paused do not go on when they may (evcc-io/evcc#14348, mikuso/ocpp-rpc#81); a change of the
+Some cars that were paused do not draw again when they may (evcc-io/evcc#14348, mikuso/ocpp-rpc#81); a change of the
 control pilot wakes many of them: no current for a moment, then the least an AC car can take (IEC 61851-1).
 Every step stays within the value in force, so that no cap can be exceeded by it, and any instruction that comes
 meanwhile ends it.
@@ -25,10 +25,10 @@ STEPS_S = (10.0, 30.0)
 """Duration of the zero limit, then of the least one."""
 SOON_S = 2.0
 SPARE_S = 60.0
-"""What is in force for waking ends by itself so long after its time."""
+"""Time after which a value in force for waking ends by itself."""
 AGAIN_S = 300.0
 TRIES = 3
-"""A car that sleeps on after so many tries is left alone until it has charged again."""
+"""Tries after which a sleeping car is left alone until it has charged again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class WakeRule:
         return tuple(rules)
 
     def allows(self, model: str, site: str) -> bool:
-        """Tell whether it is meant for a model at a site."""
+        """Tell whether it applies to a model at a site."""
         return fnmatchcase(model, self.model) and fnmatchcase(site, self.site)
 
 
 @dataclass(slots=True)
 class _Sleeper:
-    """A car that sleeps: which step and try comes next, what was in force before, and whether it has woken."""
+    """A sleeping car: next step and try, value in force before, and whether it has woken."""
 
     step: int = 0
     awake: bool = False
@@ -69,7 +69,7 @@ class Waker:
     """Schedule of the cars to be woken.
 
     Args:
-        rules: Where waking is wanted at all.
+        rules: Where waking is wanted.
         site_of: Site of a row.
     """
 
@@ -93,7 +93,7 @@ class Waker:
             self._turn(row, sleeper, now_s, awake=not present)
 
     def _turn(self, row: int, sleeper: _Sleeper, now_s: float, *, awake: bool) -> None:
-        """Put back at once what was in force before a car woke halfway; or go on, if it has not after all."""
+        """Restore the earlier value at once where a car woke halfway; continue if it has not after all."""
         sleeper.awake = awake
         if awake:
             sleeper.step = len(STEPS_S)
@@ -110,7 +110,7 @@ class Waker:
         """Return the next step as an instruction, ``None`` where there is nothing to do now."""
         sleeper = self._sleepers[row]
         if sleeper.due_s > now_s and not sleeper.awake:
-            return None  # an earlier appointment that does not hold any more
+            return None  # an earlier appointment that is void
         if station.under_way == row:
             heapq.heappush(self._times, (now_s + SOON_S, row))
             return None
@@ -152,7 +152,7 @@ class Waker:
         )
 
     def _may(self, station: StationState, row: int, now_s: float) -> bool:
-        """Tell whether waking is wanted here, and what is in force allows and outlasts it."""
+        """Tell whether waking is wanted here, and the value in force allows and outlasts it."""
         model, site = station.abilities.model, self._site_of(row)
         installed = installed_profiles.in_force(station, row)
         in_force_kw = station.default_kw(row) if installed is None else installed.power_kw
@@ -171,7 +171,7 @@ def _least_kw(station: StationState, row: int) -> float:
 
 
 def _restored(row: int, connector: int, before: InstalledProfile | None, now_s: float) -> Command:
-    """Return the instruction that puts back what was in force before, or takes the steps away."""
+    """Return the instruction that restores the value in force before, or removes the steps."""
     command = Command(
         id=wake_profile_id(connector),
         row=row,

@@ -1,11 +1,11 @@
-"""Cosmetic faults of a station's request, repaired: schemas judge, healing acts, and every repair is counted.
+"""Repair of cosmetic faults in a station's messages: schemas judge, healing repairs, and every repair is counted.
 
-A refused request is repeated and then dropped (OCPP 1.6, 3.7.1), and a stop cannot be prevented (4.10). So what the
-schema does not like and nobody needs is left out, what is written in another type is converted, and only a request
-without something that is needed stays refused. It runs after the schema has said no, never before.
+A refused request is repeated and then dropped (OCPP 1.6, 3.7.1), and a stop cannot be prevented (4.10). So a
+field that violates the schema and is not needed is dropped, a value of another type is converted, and only a request
+that lacks a needed field stays refused. It runs after the schema has refused, never before.
 
-A sample is another matter: one whose unit, measurand, phase or place is not understood may mean anything, so it goes
-as a whole and is counted as dropped; its neighbours stay (mobilityhouse/ocpp#54, lbbrhzn/ocpp#1248).
+A sample differs: one whose unit, measurand, phase or location is not understood may mean anything, so it is dropped as
+a whole and counted; the others stay (mobilityhouse/ocpp#54, lbbrhzn/ocpp#1248).
 """
 
 import math
@@ -26,7 +26,7 @@ KINDS = frozenset(
 SAMPLE_LISTS = ("meterValue", "transactionData")
 MOST_OBJECTS = 8_000
 MOST_VALUES = 25_000
-"""More than a whole day's readings hold in 256 kB; a message made of nothing else took the poller two seconds."""
+"""More objects than a whole day's readings in 256 kB; a message of nothing else took the poller two seconds."""
 _SAMPLED = "sampledValue"
 _DECISIVE = frozenset({"value", "unit", "measurand", "phase", "format", "location"})
 """Fields of a sample without which it may mean anything."""
@@ -54,11 +54,11 @@ _FILLER: Mapping[str, Json] = {
 }
 
 
-class _Gone:
-    """What nothing can be made of."""
+class _Unusable:
+    """A value that cannot be repaired."""
 
 
-_GONE: Final = _Gone()
+_UNUSABLE: Final = _Unusable()
 
 
 @dataclass(slots=True)
@@ -76,12 +76,12 @@ class Healed:
 
 
 def is_too_much(raw: bytes) -> bool:
-    """Tell whether JSON holds more than is worth mending: the neighbours wait meanwhile, 10 us an object."""
+    """Tell whether JSON holds more than is worth repairing: other connections wait meanwhile, 10 us an object."""
     return raw.count(b"{") > MOST_OBJECTS or raw.count(b",") > MOST_VALUES
 
 
 def without_samples(payload: Json) -> Json:
-    """Return a request without its samples, for a stop is taken whatever comes with it.
+    """Return a request without its samples, for a stop is served whatever comes with it.
 
     Raises:
         CallFaultError: What is left is still too much.
@@ -93,15 +93,15 @@ def without_samples(payload: Json) -> Json:
 
 
 def heal(version: Version, action: str, payload: Json) -> Healed:
-    """Return a request that violates its schema as it may be taken.
+    """Return a request that violates its schema as repaired.
 
     Raises:
-        CallFaultError: Something that is needed is missing.
+        CallFaultError: A needed field is missing.
     """
     if action not in schemas.requests(version):
         raise CallFaultError(Fault.UNKNOWN_ACTION, action[: schemas.LONGEST_DETAIL])
     schema = schemas.request_schema(version, action)
-    mender = _Mender(schema, _STAND_INS.get(action, {}))
+    mender = _Repair(schema, _STAND_INS.get(action, {}))
     whole = mender.whole(payload, schema)
     emptied = [name for name in SAMPLE_LISTS if name in payload and name not in whole]
     needed = {name: [_FILLER[version]] for name in emptied if name in schema.get("required", ())}
@@ -110,24 +110,24 @@ def heal(version: Version, action: str, payload: Json) -> Healed:
 
 
 def heal_response(version: Version, action: str, payload: Json) -> Healed | None:
-    """Return a response that violates its schema as it may be taken, ``None`` where nothing can be made of it.
+    """Return a response that violates its schema as repaired, ``None`` where it cannot be.
 
-    No word stands in for one that is missing: a yes that was not said is none. A yes beside a null or an unknown field
-    is one, and to take it for a no would leave a profile in force that nobody believes in.
+    Nothing stands in for a missing status: an acceptance that was not stated is none. An acceptance beside a null or an
+    unknown field is one, and to take it for a refusal would leave a profile in force that we do not know of.
     """
     schema = schemas.response_schema(version, action)
-    mender = _Mender(schema, {})
+    mender = _Repair(schema, {})
     whole = mender.whole(payload, schema)
     healed = Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
     return healed if schemas.is_response(version, action, whole) else None
 
 
-class _Mender:
-    """Goes through a request beside its schema and makes of each value what the schema wants.
+class _Repair:
+    """Walks a message along its schema and repairs each value.
 
     Args:
         schema: The whole schema, which holds the definitions.
-        stand_ins: Values of required fields, by name, for want of any.
+        stand_ins: Values of required fields that may be missing, by name.
 
     Attributes:
         kinds: Repairs so far, in their order.
@@ -149,7 +149,7 @@ class _Mender:
         }
 
     def whole(self, payload: Json, schema: Json) -> Json:
-        """Return a request as far as it can be mended; what is needed and makes no sense stays, to be named."""
+        """Return a request as far as it can be repaired; a needed field that is invalid stays, to be named."""
         mended = self._fields(payload, schema)
         self._completed(mended, schema)
         hopeless = {
@@ -157,8 +157,8 @@ class _Mender:
         }
         return mended | {name: value for name, value in hopeless.items() if name not in SAMPLE_LISTS}
 
-    def mend(self, value: object, schema: Json) -> object:
-        """Return ``value`` as ``schema`` wants it, ``_GONE`` where nothing can be made of it."""
+    def repair(self, value: object, schema: Json) -> object:
+        """Return ``value`` as ``schema`` demands, ``_UNUSABLE`` where it cannot be repaired."""
         reference = schema.get("$ref")
         if reference is not None:
             schema = self._schema["definitions"][reference.rpartition("/")[2]]
@@ -167,9 +167,9 @@ class _Mender:
 
     def _object(self, value: object, schema: Json) -> object:
         if not isinstance(value, dict):
-            return _GONE
+            return _UNUSABLE
         mended = self._fields(value, schema)
-        return mended if self._completed(mended, schema) else _GONE
+        return mended if self._completed(mended, schema) else _UNUSABLE
 
     def _fields(self, value: Json, schema: Json) -> Json:
         properties: Json = schema.get("properties", {})
@@ -184,19 +184,19 @@ class _Mender:
         return mended
 
     def _put(self, mended: Json, name: str, value: object, schema: Json) -> None:
-        """Keep one field if something can be made of it."""
+        """Keep one field if it can be repaired."""
         if value is None:
             self.kinds.append("null")
             return
         before = len(self.kinds)
-        one = self._samples(value, schema) if name == _SAMPLED else self.mend(value, schema)
-        if one is not _GONE:
+        one = self._samples(value, schema) if name == _SAMPLED else self.repair(value, schema)
+        if one is not _UNUSABLE:
             mended[name] = one
         elif len(self.kinds) == before:
             self.kinds.append("odd_field")
 
     def _completed(self, mended: Json, schema: Json) -> bool:
-        """Put what stands for missing fields in their place; tell whether everything required is there."""
+        """Fill in stand-ins for missing fields; tell whether everything required is there."""
         for name in schema.get("required", ()):
             if name not in mended and name in self._stand_ins and name in schema.get("properties", {}):
                 mended[name] = self._stand_ins[name]
@@ -204,22 +204,22 @@ class _Mender:
         return all(name in mended for name in schema.get("required", ()))
 
     def _array(self, value: object, schema: Json) -> object:
-        mended = [self.mend(one, schema["items"]) for one in self._listed(value)]
-        return self._kept([one for one in mended if one is not _GONE], schema)
+        mended = [self.repair(one, schema["items"]) for one in self._listed(value)]
+        return self._kept([one for one in mended if one is not _UNUSABLE], schema)
 
     def _samples(self, value: object, schema: Json) -> object:
         mended = [self._sample(one, schema["items"]) for one in self._listed(value)]
-        kept = [one for one in mended if one is not _GONE]
+        kept = [one for one in mended if one is not _UNUSABLE]
         self.samples += len(mended) - len(kept)
         return self._kept(kept, schema)
 
     def _sample(self, value: object, schema: Json) -> object:
-        """Return a sample, ``_GONE`` where one of its decisive fields is there and not understood."""
-        mended = self.mend(value, schema)
+        """Return a sample, ``_UNUSABLE`` where one of its decisive fields is present and not understood."""
+        mended = self.repair(value, schema)
         if not isinstance(value, dict) or not isinstance(mended, dict):
-            return _GONE
+            return _UNUSABLE
         meant = {name for name in _DECISIVE & value.keys() if value[name] is not None and value[name] != ""}
-        return mended if meant <= mended.keys() or not schema.get("properties") else _GONE
+        return mended if meant <= mended.keys() or not schema.get("properties") else _UNUSABLE
 
     def _listed(self, value: object) -> list[object]:
         if isinstance(value, list):
@@ -230,7 +230,7 @@ class _Mender:
     def _kept(self, mended: list[object], schema: Json) -> object:
         if len(mended) < schema.get("minItems", 0):
             self.kinds.append("empty_list")
-            return _GONE
+            return _UNUSABLE
         most = schema.get("maxItems", len(mended))
         if len(mended) > most:
             self.kinds.append("too_long")
@@ -241,7 +241,7 @@ class _Mender:
             self.kinds.append("text")
             value = str(value).lower() if isinstance(value, bool) else str(value)
         if not isinstance(value, str):
-            return _GONE
+            return _UNUSABLE
         words = schema.get("enum")
         if words is not None:
             return self._word(value, words)
@@ -256,7 +256,7 @@ class _Mender:
         plain = value.strip().casefold()
         word = next((one for one in words if one.casefold() == plain), _OTHER_WORDS.get(value.strip()))
         if word not in words:
-            return _GONE
+            return _UNUSABLE
         self.kinds.append("word")
         return word
 
@@ -270,12 +270,12 @@ class _Mender:
 
     def _number(self, value: object, _schema: Json) -> object:
         if isinstance(value, bool):
-            return _GONE
+            return _UNUSABLE
         if isinstance(value, int | float):
             return value
         number = _read_number(value)
         if number is None:
-            return _GONE
+            return _UNUSABLE
         self.kinds.append("number")
         return number
 
@@ -284,13 +284,13 @@ class _Mender:
             return value
         word = str(value).strip().casefold()
         if word not in ("true", "false", "1", "0"):
-            return _GONE
+            return _UNUSABLE
         self.kinds.append("boolean")
         return word in ("true", "1")
 
 
 def _read_number(value: object) -> int | float | None:
-    """Return the number a text states, ``None`` if it states none."""
+    """Return the number in a text, ``None`` where there is none."""
     if not isinstance(value, str):
         return None
     try:

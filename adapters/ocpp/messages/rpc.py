@@ -52,7 +52,7 @@ from vpp.ports import Clock
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
 _LONGEST_KEPT_BYTES = 1024
-"""Our answers are short; one that is not holds an id of a peer's that is no id."""
+"""Our answers are short; a longer one holds an oversized id of the peer's."""
 _NEVER = math.inf
 REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
 """Actions that may be served twice without harm; the answers to others are kept for a while."""
@@ -99,7 +99,7 @@ class Endpoint(WebSocketEndpoint):
     One object with all its methods: one for each direction would cost memory a station and a call a frame.
 
     Attributes:
-        version: What the two sides agreed to speak.
+        version: The version agreed on.
     """
 
     __slots__ = ("_pending", "_recent", "version")
@@ -129,7 +129,7 @@ class Endpoint(WebSocketEndpoint):
         """See ``handlers.MessageHandler``."""
 
     def healed(self, kind: str) -> None:
-        """Count a repair of a message that was taken."""
+        """Count a repair of a message."""
 
     # Outgoing.
 
@@ -259,7 +259,7 @@ class Endpoint(WebSocketEndpoint):
         self.send(answer)
 
     def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
-        """Return a payload that is lawful or can be made so; raise CallFaultError for any other."""
+        """Return a payload that is lawful or can be repaired; raise CallFaultError for any other."""
         try:
             payload = parsed(bytes(raw))
         except BrokenFrameError as error:  # e.g. a lone surrogate, which the frame's decoder passes over
@@ -272,7 +272,7 @@ class Endpoint(WebSocketEndpoint):
         return payload if schemas.is_request(self.version, action, payload) else self._heal(action, payload, bytes(raw))
 
     def _heal(self, action: str, payload: Json, raw: bytes) -> Json:
-        """Return a payload after the repair of what is cosmetic about it; raise CallFaultError where more is wrong."""
+        """Return a payload after the repair of cosmetic faults; raise CallFaultError where more is wrong."""
         if healing.is_too_much(raw):
             self.rejected("too_many")
             payload = healing.without_samples(payload)

@@ -1,4 +1,4 @@
-"""The official JSON schemas, as the ``ocpp`` package ships them, compiled by jsonschema-rs on first use.
+"""Official JSON schemas of OCPP, from the ``ocpp`` package, compiled by jsonschema-rs on first use.
 
 ``format`` is not asserted: stamps without an offset are in the field and ``ocpp_j.parse_stamp`` judges them; limits
 with ``multipleOf: 0.1`` are decided correctly for floats, which the pure-Python validator does not do.
