@@ -63,6 +63,20 @@ def test_an_outage_is_outlived_by_what_was_reserved_ahead() -> None:
     assert ids.take(100)[0] > taken[-1][-1]
 
 
+def test_a_reservation_that_failed_is_repeated_before_the_block_ends() -> None:
+    counter = Counter()
+    ids = settled(CommandIds(counter))
+    counter.away = True
+    ids.take(8000)
+    ids.take(8000)  # the spare block; the next cannot be reserved
+    settled(ids)
+    counter.away = False
+    ids.take(1)
+    settled(ids)
+    counter.away = True
+    assert ids.take(8000)[0] > 16_000
+
+
 def test_an_outage_may_begin_before_the_first_command() -> None:
     counter = Counter()
     ids = settled(CommandIds(counter))
