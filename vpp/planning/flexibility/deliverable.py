@@ -149,12 +149,12 @@ def _lost_by_class(
 
 def _shortest_minutes(basis: FlexibilityBasis, chosen: BoolArray, class_code: int) -> float:
     loads = basis.loads
-    of_class = chosen[loads.group] & (basis.groups.class_code[loads.group] == class_code)
+    of_class = chosen[loads.members.group] & (basis.groups.class_code[loads.members.group] == class_code)
     return float(loads.holds_h[of_class].min(initial=np.inf)) * 60.0
 
 
 def _lost_telemetry(basis: FlexibilityBasis, window: Window, chosen: BoolArray) -> dict[str, FloatArray]:
-    unusable = basis.unusable_kw[chosen, window.steps].sum(axis=0)
-    whole = float(basis.magnitude_kw[chosen, window.steps].sum())
+    unusable = basis.power.unusable_kw[chosen, window.steps].sum(axis=0)
+    whole = float(basis.power.magnitude_kw[chosen, window.steps].sum())
     ratio = unusable.sum() / whole if whole > 0.0 else 0.0
     return {f"telemetry stale for {ratio:.0%} of power, or not to be counted on": unusable} if ratio > 0.0 else {}

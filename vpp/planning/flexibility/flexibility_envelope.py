@@ -28,9 +28,9 @@ class FlexibilityEnvelope:
     Attributes:
         sums: By group, window and interval.
         lost_kw: What each class's own bound takes away, shape ``(C, W, J)``; ``(0, 0, 0)`` where it was not asked for.
-        cars_kw: Mean delivered power of every car, shape ``(len(basis.cars.rows), W)``.
-        stores_kw: Of every battery, shape ``(len(basis.stores.rows), W)``.
-        loads_kw: Of every building and plant, shape ``(len(basis.loads.rows), W)``.
+        cars_kw: Mean delivered power of every car, shape ``(len(basis.cars.members.rows), W)``.
+        stores_kw: Of every battery, shape ``(len(basis.stores.members.rows), W)``.
+        loads_kw: Of every building and plant, shape ``(len(basis.loads.members.rows), W)``.
     """
 
     sums: Sums
@@ -66,9 +66,9 @@ def flexibility_envelope(
     result = FlexibilityEnvelope(
         sums=sums,
         lost_kw=np.zeros_like(sums.potential_kw) if named else _NOBODY_ASKS,
-        cars_kw=np.zeros((len(basis.cars.rows), len(first))),
-        stores_kw=np.zeros((len(basis.stores.rows), len(first))),
-        loads_kw=np.zeros((len(basis.loads.rows), len(first))),
+        cars_kw=np.zeros((len(basis.cars.members.rows), len(first))),
+        stores_kw=np.zeros((len(basis.stores.members.rows), len(first))),
+        loads_kw=np.zeros((len(basis.loads.members.rows), len(first))),
     )
     up = direction is Direction.UP
     _move_cars(basis, result, up=up)
@@ -101,17 +101,17 @@ def _move_cars(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: bool
     kernel(
         basis.inputs.expected_kw,
         (
-            cars.rows,
-            cars.group,
+            cars.members.rows,
+            cars.members.group,
             cars.most_kw,
             cars.floor_kw,
             cars.need_kwh,
             cars.inside,
             cars.leaves_h,
             cars.willing,
-            cars.ratio,
+            cars.members.ratio,
         ),
-        cars.ramp,
+        cars.members.ramp_kw_per_min,
         (basis.inputs.grid.step_h, basis.inputs.policy.recovery_ratio),
         (sums.first, sums.length),
         sums.arrays,
@@ -154,10 +154,10 @@ def _given_kw(
     """Return what the batteries of the chosen groups give with these weights, shape ``(W, J)``."""
     # Two groups are enough: those chosen, and all others.
     alone = Sums.empty(2, sums.first, sums.length)
-    stores = np.zeros((len(basis.stores.rows), len(sums.first)))
-    nothing = np.zeros((len(basis.cars.rows), 0))
+    stores = np.zeros((len(basis.stores.members.rows), len(sums.first)))
+    nothing = np.zeros((len(basis.cars.members.rows), 0))
     trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
-    place = np.where(chosen[basis.stores.group], 0, 1).astype(np.int64)
+    place = np.where(chosen[basis.stores.members.group], 0, 1).astype(np.int64)
     _move_stores(basis, trial, ahead, weight, up=up, group=place)
     given: FloatArray = alone.mean_kw[0]
     return given
@@ -172,21 +172,21 @@ def _move_stores(
     up: bool,
     group: IntArray | None = None,
 ) -> None:
-    """Move batteries; their groups are the basis' unless given, shape ``(len(basis.stores.rows),)``."""
+    """Move batteries; their groups are the basis' unless given, shape ``(len(basis.stores.members.rows),)``."""
     stores, sums = basis.stores, result.sums
     move_stores(
-        (stores.power_kw, stores.spread_kw, stores.stored_kwh),
+        (stores.schedule.power_kw, stores.schedule.spread_kw, stores.schedule.stored_kwh),
         (
-            stores.group if group is None else group,
-            stores.least_kw if up else stores.most_kw,
-            stores.floor_kwh if up else stores.ceiling_kwh,
-            stores.efficiency,
-            stores.capacity_kwh,
-            stores.inside,
-            stores.ratio,
+            stores.members.group if group is None else group,
+            stores.limits.least_kw if up else stores.limits.most_kw,
+            stores.limits.floor_kwh if up else stores.limits.ceiling_kwh,
+            stores.limits.efficiency,
+            stores.limits.capacity_kwh,
+            stores.departures.inside,
+            stores.members.ratio,
         ),
-        (stores.leaves_h, stores.due_kwh, stores.charge_kw, stores.car),
-        stores.ramp,
+        (stores.departures.leaves_h, stores.departures.due_kwh, stores.departures.charge_kw, stores.departures.car),
+        stores.members.ramp_kw_per_min,
         (basis.inputs.grid.step_h, basis.inputs.policy.recovery_ratio),
         (sums.first, sums.length),
         ahead,
@@ -204,15 +204,15 @@ def _move_loads(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: boo
     move_loads(
         (basis.inputs.expected_kw, basis.inputs.spread_kw),
         (
-            loads.rows,
-            loads.group,
+            loads.members.rows,
+            loads.members.group,
             loads.present_kw,
             loads.least_kw if up else loads.most_kw,
             loads.declared_up_kw if up else loads.declared_down_kw,
             loads.holds_h,
-            loads.ratio,
+            loads.members.ratio,
         ),
-        loads.ramp,
+        loads.members.ramp_kw_per_min,
         basis.inputs.grid.step_h,
         (sums.first, sums.length),
         sums.arrays,
@@ -225,10 +225,10 @@ def _move_loads(basis: FlexibilityBasis, result: FlexibilityEnvelope, *, up: boo
 
 def _add_newcomers(basis: FlexibilityBasis, sums: Sums) -> None:
     """Add the cars that have not come yet; a charger that is limited beforehand needs no ramp."""
-    some = np.flatnonzero(basis.newcomer_kw.any(axis=1))
+    some = np.flatnonzero(basis.newcomers.potential_kw.any(axis=1))
     for window, (first, length) in enumerate(zip(sums.first.tolist(), sums.length.tolist(), strict=True)):
         steps = slice(first, first + length)
-        sums.potential_kw[some, window, :length] += basis.newcomer_kw[some, steps]
-        sums.mean_kw[some, window, :length] += basis.newcomer_mean_kw[some, steps]
-        sums.variance[some, window, :length] += basis.newcomer_variance[some, steps]
-        sums.ramp_kw_per_min[some, window] += basis.newcomer_mean_kw[some, steps].mean(axis=1)
+        sums.potential_kw[some, window, :length] += basis.newcomers.potential_kw[some, steps]
+        sums.mean_kw[some, window, :length] += basis.newcomers.mean_kw[some, steps]
+        sums.variance[some, window, :length] += basis.newcomers.variance[some, steps]
+        sums.ramp_kw_per_min[some, window] += basis.newcomers.mean_kw[some, steps].mean(axis=1)

@@ -192,7 +192,7 @@ def _limit(name: str, lost_kw: FloatArray, assessment: Assessment) -> BindingLim
 def _curtailable_kw(assessor: Assessor, window: Window) -> FloatArray:
     basis = assessor.basis
     groups = assessor.chosen & (basis.groups.class_code == PV)
-    fed_in = -basis.power_kw[groups, window.steps] - basis.unusable_kw[groups, window.steps]
+    fed_in = -basis.power.net_kw[groups, window.steps] - basis.power.unusable_kw[groups, window.steps]
     return np.asarray(np.maximum(fed_in, 0.0).sum(axis=0))
 
 

@@ -131,7 +131,9 @@ def _add_loads(
 ) -> None:
     loads, h = basis.loads, basis.inputs.grid.step_h
     hours = len(window) * h
-    energy = np.bincount(loads.group, found.envelope.loads_kw[:, 0] * loads.rebound * hours, minlength=len(owed))
+    energy = np.bincount(
+        loads.members.group, found.envelope.loads_kw[:, 0] * loads.rebound * hours, minlength=len(owed)
+    )
     left = np.exp(-np.arange(WATCH_STEPS + 1) * h / _BUILDING_TIME_H)
     by_group += energy[:, None] * (left[:-1] - left[1:]) / h
     owed += energy
@@ -144,13 +146,13 @@ def _add_cars(
     energy = np.maximum(found.envelope.cars_kw[:, 0], 0.0) * len(window) * basis.inputs.grid.step_h
     _pay_back_cars(
         basis.inputs.expected_kw,
-        (cars.rows, cars.group, cars.most_kw, cars.inside, energy),
+        (cars.members.rows, cars.members.group, cars.most_kw, cars.inside, energy),
         window.last,
         basis.inputs.grid.step_h,
         by_group,
         up,
     )
-    owed += np.bincount(cars.group, energy, minlength=len(owed))
+    owed += np.bincount(cars.members.group, energy, minlength=len(owed))
 
 
 def _add_stores(
@@ -158,17 +160,17 @@ def _add_stores(
 ) -> None:
     stores = basis.stores
     energy = found.envelope.stores_kw[:, 0] * len(window) * basis.inputs.grid.step_h
-    car = stores.car > 0.0
-    drawn = np.where(car, 0.0, energy / stores.efficiency if up else energy * stores.efficiency)
+    car = stores.departures.car > 0.0
+    drawn = np.where(car, 0.0, energy / stores.limits.efficiency if up else energy * stores.limits.efficiency)
     _break_schedules(
-        (stores.power_kw, stores.stored_kwh),
-        (stores.group, stores.floor_kwh, stores.ceiling_kwh, stores.efficiency, drawn),
+        (stores.schedule.power_kw, stores.schedule.stored_kwh),
+        (stores.members.group, stores.limits.floor_kwh, stores.limits.ceiling_kwh, stores.limits.efficiency, drawn),
         window.last,
         basis.inputs.grid.step_h,
         by_group,
         up,
     )
-    owed += np.bincount(stores.group[~car], energy[~car], minlength=len(owed))
+    owed += np.bincount(stores.members.group[~car], energy[~car], minlength=len(owed))
 
 
 def _catch_up(
@@ -177,15 +179,21 @@ def _catch_up(
     """Cars that gave back take it again before they leave."""
     stores = basis.stores
     energy = found.envelope.stores_kw[:, 0] * len(window) * basis.inputs.grid.step_h
-    rows = np.flatnonzero((stores.car > 0.0) & (energy > 0.0))
-    table = stores.power_kw.astype(np.float32)
-    catching = (rows, stores.group[rows], stores.charge_kw[rows], stores.inside[rows], energy[rows])
+    rows = np.flatnonzero((stores.departures.car > 0.0) & (energy > 0.0))
+    table = stores.schedule.power_kw.astype(np.float32)
+    catching = (
+        rows,
+        stores.members.group[rows],
+        stores.departures.charge_kw[rows],
+        stores.departures.inside[rows],
+        energy[rows],
+    )
     _pay_back_cars(table, catching, window.last, basis.inputs.grid.step_h, by_group, up)
-    owed += np.bincount(stores.group[rows], energy[rows], minlength=len(owed))
+    owed += np.bincount(stores.members.group[rows], energy[rows], minlength=len(owed))
 
 
 def _add_newcomers(basis: FlexibilityBasis, window: Window, by_group: FloatArray, owed: FloatArray) -> None:
-    energy = basis.newcomer_mean_kw[:, window.steps].sum(axis=1) * basis.inputs.grid.step_h
+    energy = basis.newcomers.mean_kw[:, window.steps].sum(axis=1) * basis.inputs.grid.step_h
     by_group[:, :_NEWCOMER_STEPS] += (energy / (_NEWCOMER_STEPS * basis.inputs.grid.step_h))[:, None]
     owed += energy
 

@@ -98,9 +98,9 @@ def _jointly_backed(
 def _round_trip(basis: FlexibilityBasis) -> float:
     """Return the round-trip efficiency of stationary batteries, weighted by capacity."""
     stores = basis.stores
-    weight = np.where(stores.car > 0.0, 0.0, stores.capacity_kwh)
+    weight = np.where(stores.departures.car > 0.0, 0.0, stores.limits.capacity_kwh)
     whole = float(weight.sum())
-    return float((weight * stores.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
+    return float((weight * stores.limits.efficiency**2).sum()) / whole if whole > 0.0 else 1.0
 
 
 def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:

@@ -31,8 +31,8 @@ def _stores_up_kw(held: Sequence[ReserveWindow]) -> float:
 def test_a_reserve_window_keeps_charge_for_the_evening() -> None:
     evening = ReserveWindow(from_hour=20.0, until_hour=22.0, need_kw=1e5)
     stores = basis().stores
-    stationary = stores.car == 0.0
-    full_kwh = (0.95 * stores.capacity_kwh - stores.floor_kwh) * stores.efficiency
+    stationary = stores.departures.car == 0.0
+    full_kwh = (0.95 * stores.limits.capacity_kwh - stores.limits.floor_kwh) * stores.limits.efficiency
     kept_kw, free_kw = _stores_up_kw((evening,)), _stores_up_kw(())
     assert kept_kw > 2.0 * free_kw
     assert kept_kw >= 0.95 * full_kwh[stationary].sum() / 2.0, "all that full batteries last for in two hours"
@@ -48,8 +48,8 @@ def test_what_a_later_window_needs_and_nobody_could_win_back_is_kept_from_the_ea
     assert fast == alone, "what comes back in time needs not be kept"
     assert slow[1] == alone[1]
     stores = basis().stores
-    fixed = stores.car == 0.0
-    size = stores.capacity_kwh[fixed]
-    round_trip = float((size * stores.efficiency[fixed] ** 2).sum() / size.sum())
+    fixed = stores.departures.car == 0.0
+    size = stores.limits.capacity_kwh[fixed]
+    round_trip = float((size * stores.limits.efficiency[fixed] ** 2).sum() / size.sum())
     won_back_kwh = round_trip * 1e4 * (5.0 - 1.25)
     assert 2.0 * (slow[0].need_kw - alone[0].need_kw) == pytest.approx(2.0 * alone[1].need_kw - won_back_kwh)
