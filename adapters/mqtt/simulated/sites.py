@@ -54,7 +54,7 @@ class MqttSites:
 
     @property
     def commands_received(self) -> Counter[int]:
-        """How often each command id has arrived at any gateway."""
+        """Number of arrivals of each command id at any gateway."""
         return self._received
 
     async def run(self) -> None:

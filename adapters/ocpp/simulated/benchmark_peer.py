@@ -1,7 +1,7 @@
-"""The named alternative of the benchmark: a central system of the ``ocpp`` package on ``websockets``, as they ship.
+"""Benchmark peer: a central system of the ``ocpp`` package on ``websockets``, as they ship.
 
-It does what our own does with meter values (every reading as a number into the state of its station) and validates,
-as the package does unless it is told otherwise. Compression is off, for nobody offers it here.
+It handles meter values as ours does (every reading as a number in the state of its station) and validates messages,
+as the package does by default. Compression is off, for no station here offers it.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from adapters.ocpp.messages.ocpp_j import Version, parse_stamp
 
 
 class ChargePoint(ocpp.v16.ChargePoint):  # type: ignore[misc]  # the package ships no annotations
-    """A station as the package sees it."""
+    """A station, as the package represents it."""
 
     values: dict[str, tuple[float, float]]
     now: Callable[[], str]
 
     @on("BootNotification")  # type: ignore[untyped-decorator]  # as above
     def on_boot(self, **_: object) -> ocpp.v16.call_result.BootNotification:
-        """Let it in."""
+        """Accept it."""
         return ocpp.v16.call_result.BootNotification(current_time=self.now(), interval=300, status="Accepted")
 
     @on("StatusNotification")  # type: ignore[untyped-decorator]  # as above
@@ -44,7 +44,7 @@ class ChargePoint(ocpp.v16.ChargePoint):  # type: ignore[misc]  # the package sh
 
 
 async def serve_peer(host: str, now: Callable[[], str], listening: Callable[[int], None]) -> None:
-    """Serve until cancelled; ``listening`` is told the port."""
+    """Serve until cancelled; ``listening`` receives the port."""
 
     async def talk(connection: ServerConnection) -> None:
         path = "" if connection.request is None else connection.request.path

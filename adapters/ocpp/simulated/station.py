@@ -63,7 +63,7 @@ class StationDialect(Protocol):
 
 
 class StationEnvironment(ProfileEnvironment, Protocol):
-    """What all stations of a process share."""
+    """World, clock and readings that all stations of a process share."""
 
     supply: Supply
     readings: DeviceReadings
@@ -224,9 +224,28 @@ class Station:
         """Queue a connector's status."""
         self.queue_call(lambda: self.dialect.status(self, connector))
 
-    def queue_boot(self) -> None:
-        """Queue a boot notification, as a triggered message."""
-        self.queue_call(lambda: self.dialect.boot(self), self._boot_answered)
+    def trigger(self, message: str, number: int | None) -> str:
+        """Queue a message that the central system triggers; return the status of the answer.
+
+        Args:
+            message: ``requestedMessage`` of TriggerMessage.
+            number: Connector, all if ``None``.
+        """
+        chosen = [one for one in self.connectors.values() if number in (None, one.number)]
+        match message:
+            case "BootNotification":
+                self.queue_call(lambda: self.dialect.boot(self), self._boot_answered)
+            case "Heartbeat":
+                self.queue_call(self.dialect.heartbeat)
+            case "StatusNotification":
+                for connector in chosen:
+                    self.queue_status(connector)
+            case "MeterValues" | "TransactionEvent":
+                for connector in chosen:
+                    self.report_connector(connector, ReportReason.TRIGGERED)
+            case _:
+                return "NotImplemented"
+        return "Accepted" if chosen else "Rejected"
 
     def set_interval(self, text: str) -> bool:
         """Take a report interval in seconds; return whether it makes sense."""

@@ -11,7 +11,7 @@ from vpp.ports import Clock, DeviceWorld
 
 
 class ProfileEnvironment(Protocol):
-    """What the profiles of all stations of a process share."""
+    """World and clock that the profiles of all stations of a process share."""
 
     world: DeviceWorld
     clock: Clock

@@ -171,22 +171,7 @@ class StationDialect16:
         }
 
     def _trigger(self, station: Station, _message_id: str, payload: Json) -> Json:
-        number = payload.get("connectorId")
-        chosen = [c for c in station.connectors.values() if number in (None, c.number)]
-        match payload["requestedMessage"]:
-            case "BootNotification":
-                station.queue_boot()
-            case "Heartbeat":
-                station.queue_call(self.heartbeat)
-            case "StatusNotification":
-                for connector in chosen:
-                    station.queue_status(connector)
-            case "MeterValues":
-                for connector in chosen:
-                    station.report_connector(connector, ReportReason.TRIGGERED)
-            case _:
-                return {"status": "NotImplemented"}
-        return {"status": "Accepted" if chosen else "Rejected"}
+        return {"status": station.trigger(payload["requestedMessage"], payload.get("connectorId"))}
 
     def _remote_start(self, station: Station, _message_id: str, payload: Json) -> Json:
         restarted = station.restart_session(payload.get("connectorId"))

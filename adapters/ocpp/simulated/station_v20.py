@@ -175,22 +175,7 @@ class StationDialect2:
         return {"status": "Accepted", "schedule": schedule}
 
     def _trigger(self, station: Station, _message_id: str, payload: Json) -> Json:
-        number = payload.get("evse", {}).get("id")
-        chosen = [c for c in station.connectors.values() if number in (None, c.number)]
-        match payload["requestedMessage"]:
-            case "BootNotification":
-                station.queue_boot()
-            case "Heartbeat":
-                station.queue_call(self.heartbeat)
-            case "StatusNotification":
-                for connector in chosen:
-                    station.queue_status(connector)
-            case "MeterValues" | "TransactionEvent":
-                for connector in chosen:
-                    station.report_connector(connector, ReportReason.TRIGGERED)
-            case _:
-                return {"status": "NotImplemented"}
-        return {"status": "Accepted" if chosen else "Rejected"}
+        return {"status": station.trigger(payload["requestedMessage"], payload.get("evse", {}).get("id"))}
 
     def _remote_start(self, station: Station, _message_id: str, payload: Json) -> Json:
         session = station.restart_session(payload.get("evseId"))

@@ -77,7 +77,7 @@ class OcppStations:
         self.supply = supply or Supply()
         self.readings: DeviceReadings = world.readings()
         self.profiles_taken: Counter[int] = Counter()
-        """How often each charging profile id was accepted; more than once means that a command was applied twice."""
+        """Acceptances by charging profile id; more than one means that a command was applied twice."""
         self._dialer = ClientConnector(url, tls=tls, sources=sources)
         self._keys = keys or {}
         self._dialects: Mapping[Version, StationDialect] = {

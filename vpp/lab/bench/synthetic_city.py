@@ -21,6 +21,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.lab.twin.physics.loads import HVAC_HOURS, HVAC_SHARE, PLANT_HOURS, PLANT_SHARE
 from vpp.planning.forecast.load_forecast import Forecast
 
 NOW_S = datetime(2026, 7, 15, 11, 30, tzinfo=SHANGHAI).timestamp()
@@ -32,10 +33,6 @@ _ZONE_S = 8 * 3600.0
 _AWAY, _STALE, _WILLING = 0.01, 0.01, 0.6
 """Shares of rows without a link and with old telemetry; share of drivers who take part."""
 _SHARP, _EVENING, _NIGHT = (12.0, 14.0), (18.0, 20.0), (22.0, 4.0)
-_HVAC_HOURS = (0.0, 3.0, 6.0, 8.0, 9.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
-_HVAC_SHARE = (0.18, 0.15, 0.25, 0.62, 0.78, 0.90, 0.92, 0.90, 0.66, 0.50, 0.30, 0.18)
-_PLANT_HOURS = (0.0, 3.0, 6.0, 8.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
-_PLANT_SHARE = (0.55, 0.52, 0.60, 0.85, 0.80, 0.80, 0.85, 0.75, 0.70, 0.65, 0.55)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +190,9 @@ def share_at(kind: Kind, hour: npt.ArrayLike) -> FloatArray:
     if kind.resource_class is PV:
         return -0.68 * np.clip(np.cos((hours - 12.5) / 6.5 * np.pi / 2.0), 0.0, None)
     if kind.resource_class is HVAC:
-        return 0.85 * np.interp(hours, _HVAC_HOURS, _HVAC_SHARE)
+        return 0.85 * np.interp(hours, HVAC_HOURS, HVAC_SHARE)
     if kind.resource_class is INDUSTRY:
-        return np.interp(hours, _PLANT_HOURS, _PLANT_SHARE)
+        return np.interp(hours, PLANT_HOURS, PLANT_SHARE)
     return np.zeros_like(hours)
 
 

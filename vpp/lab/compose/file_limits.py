@@ -1,4 +1,4 @@
-"""What the system lets a process have."""
+"""Limits of open files of this process."""
 
 import sys
 

@@ -31,7 +31,7 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, ``nats://127.0.0.1:PORT``; of use after the first start."""
+        """Its address, ``nats://127.0.0.1:PORT``; valid after the first start."""
         return f"nats://127.0.0.1:{self._port}"
 
     @property

@@ -35,7 +35,7 @@ _BEGIN = datetime(2026, 7, 15, 19, 5, tzinfo=SHANGHAI)
 """A hot July workday, when people have come home and the sun is down."""
 _START = datetime(2026, 7, 15, 20, 0, tzinfo=SHANGHAI)
 _LEAD = timedelta(minutes=30)
-"""How long before the start the dispatcher asks, if the fleet is there by then."""
+"""Lead of the dispatcher's request before the start, if the fleet is connected by then."""
 _RELEASE_MINUTES = 15.0
 _LONGEST_WATCH_MINUTES = 30.0
 _SETTLING_MINUTES = 45.0

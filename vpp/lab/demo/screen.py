@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: bars for what is waited for, and target and delivered power as they come."""
+"""Live view of the demo: progress bars, and target and delivered power over time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -119,7 +119,7 @@ class TwinLink:
 
     @property
     def commands_in_flight(self) -> bool:
-        """Whether commands are in flight."""
+        """True while commands are in flight."""
         return bool(len(self._commands.in_flight.all_rows()))
 
     def deliver(self, now_s: float) -> None:

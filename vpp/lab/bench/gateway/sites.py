@@ -79,12 +79,14 @@ def _mqtt_figures(links: WorkerGroup, swarms: WorkerGroup, sites: int) -> dict[s
 
 def _mqtt_phase(links: WorkerGroup, swarms: WorkerGroup, **how: float) -> dict[str, float]:
     before, began = links.ask("state")[0], time.perf_counter()
-    heard = swarms.ask("run", **how)[0]
+    reply = swarms.ask("run", **how)[0]
     wall_s = time.perf_counter() - began
     after = _quiet(links)
     cpu_s, samples = after["cpu_s"] - before["cpu_s"], after["samples"] - before["samples"]
     messages = (after["powers"] - before["powers"]) / len(_DEVICES)
-    say(f"{how}: {messages:,.0f} messages heard, {heard['receipts']:,} acknowledged by the broker, {cpu_s:.2f} CPU-s")
+    say(
+        f"{how}: {messages:,.0f} messages received, {reply['receipts']:,} acknowledged by the broker, {cpu_s:.2f} CPU-s"
+    )
     rates = {"rate": messages / cpu_s, "samples_rate": samples / cpu_s, "cores": cpu_s / wall_s}
     return rates | {"messages": messages}
 
@@ -105,8 +107,8 @@ def _missing(links: WorkerGroup, counts: Any) -> int:  # noqa: ANN401 - an array
     for _ in range(round(_SETTLE_WALL_S)):
         energy_kwh = links.ask("counts")[0]["energy_kwh"].reshape(len(counts), len(_DEVICES))
         behind = np.maximum(counts - np.nan_to_num(energy_kwh.min(axis=1)), 0).sum()
-        heard = links.ask("state")[0]["powers"] / len(_DEVICES)
-        missing = max(0, round(behind), round(counts.sum() - heard))
+        received = links.ask("state")[0]["powers"] / len(_DEVICES)
+        missing = max(0, round(behind), round(counts.sum() - received))
         if not missing:
             break
         time.sleep(1.0)

@@ -70,8 +70,8 @@ def _profiles_received(received: Sequence[Reply]) -> tuple[IdArray, FloatArray, 
 
 def _legs(observation: Observation, trace: Trace, ids: IdArray, at_s: FloatArray) -> dict[str, Any]:
     """Return the legs of the request's commands, and of those before it, which hold new cars below the caps."""
-    told = trace.installing() & (trace.layers == Layer.DISPATCH)
-    ours = told & (trace.decided_s >= observation.accepted_s) & (trace.decided_s < observation.stopped_s - _ANSWER_S)
+    sent = trace.installing() & (trace.layers == Layer.DISPATCH)
+    ours = sent & (trace.decided_s >= observation.accepted_s) & (trace.decided_s < observation.stopped_s - _ANSWER_S)
     first = np.unique(trace.rows[ours], return_index=True)[1]
     figures: dict[str, Any] = {
         "instructions": int(np.count_nonzero(ours)),
@@ -81,7 +81,10 @@ def _legs(observation: Observation, trace: Trace, ids: IdArray, at_s: FloatArray
         "legs_s": {"acceptance_to_decision": quantiles(trace.decided_s[ours][first] - observation.accepted_s)}
         | legs(trace, ours, tap=observation.tap, ids=ids, at_s=at_s),
     }
-    others = {"earlier": told & (trace.decided_s < observation.accepted_s), "default": trace.layers == Layer.DEFAULT}
+    others = {
+        "earlier": sent & (trace.decided_s < observation.accepted_s),
+        "default": trace.layers == Layer.DEFAULT,
+    }
     for name, chosen in others.items():
         figures[f"{name}_instructions"] = int(np.count_nonzero(chosen))
         if chosen.any():

@@ -83,8 +83,8 @@ async def refuse_stale(deployment: Deployment) -> bool:
         )
         content = setpoint_frame(batch, sequence=2**32 + number)
         await deployment.bus.request(to.setpoints(name, incarnation), content, patience_wall_s=5.0)
-    await deployment.until("stale instructions refused", lambda: _refused(deployment, ids), len(ids))
-    say(f"{len(ids)} gateways refused a stale epoch's instruction")
+    await deployment.until("stale commands refused", lambda: _refused(deployment, ids), len(ids))
+    say(f"{len(ids)} gateways refused a stale epoch's command")
     return True
 
 

@@ -251,9 +251,9 @@ class RegulationLoop:
                 self.assess(self.parts[part], now_s)
         base_kw = self._base_at(now_s)
         asked_kw = self._declared_kw * float(self._signal.at(np.array([now_s]))[0])
-        told = self._move(tick, base_kw - asked_kw)
+        changed = self._move(tick, base_kw - asked_kw)
         metered_kw = self._step_devices(now_s)
-        self._record(asked_kw, base_kw - metered_kw, told)
+        self._record(asked_kw, base_kw - metered_kw, changed)
         if not np.isnan(self._expected_kw):
             self._correction.update(expected_kw=self._expected_kw, measured_kw=metered_kw, elapsed_s=TICK_S)
         self._expected_kw = base_kw - asked_kw

@@ -11,13 +11,13 @@ from vpp.lab.twin.worlds import WORLDS
 HVAC_KW = 900.0
 """Chiller load of one building on the design day."""
 
-_HVAC_HOURS = (0.0, 3.0, 6.0, 8.0, 9.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
-_HVAC_SHARE = (0.18, 0.15, 0.25, 0.62, 0.78, 0.90, 0.92, 0.90, 0.66, 0.50, 0.30, 0.18)
+HVAC_HOURS = (0.0, 3.0, 6.0, 8.0, 9.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
+HVAC_SHARE = (0.18, 0.15, 0.25, 0.62, 0.78, 0.90, 0.92, 0.90, 0.66, 0.50, 0.30, 0.18)
 """Share of design load on the built-in July workday, from the fleet model's hourly cut of buildings divided by its
 25 % depth and 90 % availability."""
 
-_PLANT_HOURS = (0.0, 3.0, 6.0, 8.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
-_PLANT_SHARE = (0.55, 0.52, 0.60, 0.85, 0.80, 0.80, 0.85, 0.75, 0.70, 0.65, 0.55)
+PLANT_HOURS = (0.0, 3.0, 6.0, 8.0, 11.0, 13.0, 15.0, 18.0, 20.0, 22.0, 24.0)
+PLANT_SHARE = (0.55, 0.52, 0.60, 0.85, 0.80, 0.80, 0.85, 0.75, 0.70, 0.65, 0.55)
 """Share of nameplate by shift (assumption, shaped like the fleet model's industry row)."""
 
 TEMP_PER_K = 0.03
@@ -85,8 +85,8 @@ class Loads:
         """Return the sites' load without any command, shape ``(m,)``."""
         hours = (hour + self._shift_h) % 24.0
         warm = 1.0 + TEMP_PER_K * (temp_c - _hot_day_c(hours))
-        building = np.interp(hours, _HVAC_HOURS, _HVAC_SHARE) * np.minimum(np.maximum(warm, 0.3), 1.1)
-        share = np.where(self.hvac, building, np.interp(hours, _PLANT_HOURS, _PLANT_SHARE))
+        building = np.interp(hours, HVAC_HOURS, HVAC_SHARE) * np.minimum(np.maximum(warm, 0.3), 1.1)
+        share = np.where(self.hvac, building, np.interp(hours, PLANT_HOURS, PLANT_SHARE))
         if weekday >= _SATURDAY:
             share = share * self._weekend
         return np.minimum(self._size_kw * share * noise, self._p_max_kw)

@@ -1,1 +1,1 @@
-"""The simulated population: cities, sites, cars and their visits."""
+"""The simulated population: cities, sites, cars and their charging sessions."""
