@@ -1,0 +1,85 @@
+"""Portfolios with their frozen baselines."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from tests.unit.vpp.dispatch.parts import fleet
+from vpp.dispatch.allocation.portfolios import FrozenPortfolio, Portfolios, class_rows, portfolio_at
+from vpp.domain.performance import Baseline
+from vpp.domain.request import (
+    CITY,
+    BaselineMethod,
+    Direction,
+    DispatchRequest,
+    NoticeClass,
+    Product,
+    RequestDraft,
+    RequestState,
+)
+from vpp.domain.timegrid import TimeGrid
+
+START = datetime(2026, 7, 15, 6, 0, tzinfo=UTC)
+INDEX = fleet()
+COUNT = len(INDEX)
+REQUEST = DispatchRequest(
+    id="req",
+    draft=RequestDraft(
+        product=Product.PEAK_SHAVING,
+        direction=Direction.UP,
+        target_kw=100.0,
+        area=CITY,
+        start_at=START,
+        end_at=START + timedelta(hours=1),
+        notice_class=NoticeClass.FAST,
+    ),
+    state=RequestState.SCHEDULED,
+    created_at=START,
+)
+
+
+def baseline(method: BaselineMethod) -> Baseline:
+    return Baseline(
+        grid=TimeGrid(start_at=START, count=4),
+        power_kw=np.full((COUNT, 4), 2.0),
+        methods={"ev": method},
+        reference_days=(),
+        excluded_days=(),
+        adjustment_ratio={},
+        input_sha256="",
+    )
+
+
+def test_without_a_name_all_rows_of_the_area_count_and_with_one_the_named_ones() -> None:
+    portfolios, named = Portfolios(INDEX), np.arange(COUNT) < 3
+    assert portfolios.frozen(REQUEST, None, {}).rows.all()
+    found = portfolios.frozen(REQUEST, None, {"req": named})
+    assert np.array_equal(found.rows, named)
+    assert found.curve is None
+
+
+def test_a_curve_is_made_once_for_a_baseline() -> None:
+    portfolios, frozen = Portfolios(INDEX), baseline(BaselineMethod.SAME_TYPE_DAYS)
+    first = portfolios.frozen(REQUEST, frozen, {}).curve
+    assert portfolios.frozen(REQUEST, frozen, {}).curve is first
+    assert portfolios.frozen(REQUEST, baseline(BaselineMethod.SAME_TYPE_DAYS), {}).curve is not first
+
+
+def test_without_a_baseline_nothing_is_known() -> None:
+    found = portfolio_at(FrozenPortfolio(np.ones(COUNT, dtype=np.bool_), None), START.timestamp(), np.zeros(COUNT))
+    assert np.isnan(found.baseline_kw)
+    assert np.isnan(found.baseline_rows_kw).all()
+
+
+@pytest.mark.parametrize("method", [BaselineMethod.SESSION, BaselineMethod.SAME_TYPE_DAYS])
+def test_sessions_count_with_what_they_would_take_now_where_they_are_the_baseline(method: BaselineMethod) -> None:
+    chargers = class_rows(INDEX)["ev"]
+    session_kw = np.where(chargers, 5.0, np.nan)
+    frozen = Portfolios(INDEX).frozen(REQUEST, baseline(method), {})
+    found = portfolio_at(frozen, START.timestamp() + 450.0, session_kw)
+    by_session = method is BaselineMethod.SESSION
+    charger_kw = 5.0 if by_session else 2.0
+    assert found.baseline_kw == pytest.approx(charger_kw * chargers.sum() + 2.0 * (~chargers).sum())
+    assert (found.baseline_rows_kw[chargers] == charger_kw).all()
+    assert (found.baseline_rows_kw[~chargers] == 2.0).all()
