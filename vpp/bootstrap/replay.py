@@ -197,7 +197,7 @@ class _Run:
             schedule=self._schedule,
             baselines=self._baselines,
             portfolios=self._portfolios,
-            intended=self._intended,
+            redispatch=self._intended,
         ).batch
 
     def tick(self, group: Sequence[JournalEntry], sent: Sequence[JournalEntry]) -> SetpointBatch:

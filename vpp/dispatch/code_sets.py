@@ -4,14 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray
-
-
-def of_class(index: FleetIndex, *classes: ResourceClass) -> BoolArray:
-    """Return which rows belong to any of ``classes``, read-only, shape ``(n_resources,)``."""
-    return index.is_class(*classes)
 
 
 def among(codes: CodeArray, wanted: Iterable[int]) -> BoolArray:

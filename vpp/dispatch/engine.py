@@ -16,8 +16,6 @@ from vpp.dispatch.allocation.situation import Picture
 from vpp.dispatch.arbitration.arbiter import CAP, Arbiter, Arbitrated
 from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.arbitration.lease_terms import leased
-from vpp.dispatch.code_sets import of_class
-from vpp.dispatch.commands.command_ledger import LedgerCounts
 from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.in_force import InForce
 from vpp.dispatch.commands.journal_codec import SENT, Noted, sent_from
@@ -111,7 +109,7 @@ class DispatchEngine:
         self._fairness.resize(len(index))
         self._arbiter = Arbiter(index, self._settings, self._assignments)
         self.regulation.resize(index)
-        leases, cars = self._settings.commands.leases, of_class(index, ResourceClass.EV)
+        leases, cars = self._settings.commands.leases, index.is_class(ResourceClass.EV)
         self._lease_s = leases.lease_s * np.where(cars, leases.car_lease_ratio, 1.0)
 
     @property
@@ -128,10 +126,6 @@ class DispatchEngine:
         """Take outcomes of commands from the links."""
         if len(batch):
             self.outbox.outcomes(batch, float(batch.at_s.max()))
-
-    def ledger(self) -> LedgerCounts:
-        """Return the commands so far, by how they ended."""
-        return self.outbox.ledger()
 
     def setpoints_kw(self) -> FloatArray:
         """Return the setpoint of every row that is dispatched, NaN elsewhere, shape ``(n_resources,)``."""
@@ -154,7 +148,7 @@ class DispatchEngine:
         schedule: Schedule | None,
         baselines: Mapping[str, Baseline],
         portfolios: Mapping[str, BoolArray] | None = None,
-        intended: Schedule | None = None,
+        redispatch: Schedule | None = None,
     ) -> CycleResult:
         """Run one cycle.
 
@@ -163,14 +157,14 @@ class DispatchEngine:
             schedule: The plan in force; where there is none the stores keep their last default.
             baselines: Frozen baseline of every running request by id; without one the load at its ramp's begin counts.
             portfolios: Rows whose meters count by request id; all rows of its area where it is not named.
-            intended: Re-dispatch plan: power of rows that are assigned to a request, NaN for no wish; tracking
+            redispatch: Re-dispatch plan: power of rows that are assigned to a request, NaN for no wish; tracking
                 corrects on top. Outside its grid it says nothing.
         """
         now_s = state.at_s
         transitions = self.book.advance(now_s)
         self.outbox.observe(state)
         accounted = self._accounting.account(state, self.outbox.columns.in_force)
-        session_kw, planned_kw = self._observe(state, intended)
+        session_kw, planned_kw = self._observe(state, redispatch)
         active = {
             request.id: self._portfolios.frozen(request, baselines.get(request.id), portfolios or {})
             for request in self.book.running(now_s)
@@ -214,7 +208,7 @@ class DispatchEngine:
         self._recover(now_s)
         self._trusting_until_s = now_s + self._settings.devices.restart_grace_s
 
-    def _observe(self, state: FleetState, intended: Schedule | None) -> tuple[FloatArray, FloatArray | None]:
+    def _observe(self, state: FleetState, redispatch: Schedule | None) -> tuple[FloatArray, FloatArray | None]:
         """Take a snapshot; return the undispatched power of sessions, and the power by the re-dispatch plan."""
         held, rows, now_s = self._assignments.columns, self._rows(), state.at_s
         before = self._connected if self._connected is not None and len(self._connected) == len(state) else None
@@ -225,7 +219,7 @@ class DispatchEngine:
         commanded = np.zeros(len(self.index), dtype=np.bool_)
         commanded[rows] = ~np.isnan(held.setpoint_kw[rows])
         session_kw = self._sessions.update(state, held=commanded, noted_kw=held.uncontrolled_kw)
-        planned_kw = self._planned.at(intended, now_s, len(self.index))
+        planned_kw = self._planned.at(redispatch, now_s, len(self.index))
         self._fairness.follow(state, held, rows, planned_kw)
         self._cars.follow(state)
         return session_kw, planned_kw

@@ -34,7 +34,7 @@ def _play(product: Product) -> None:
     for minutes in (0.0, 6.0, 6.2, 35.0, 50.0):
         now_s = (_BEGIN + timedelta(minutes=minutes)).timestamp()
         state = image.swap(now_s, np.zeros(len(index), dtype=np.uint8))
-        engine.cycle(state, schedule=plan, baselines={}, intended=plan)
+        engine.cycle(state, schedule=plan, baselines={}, redispatch=plan)
         engine.tick(now_s + _TICK_S)
 
 

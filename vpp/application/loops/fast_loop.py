@@ -136,7 +136,7 @@ class FastLoop:
             schedule=self._plans.schedule,
             baselines=self._enlistment.baselines,
             portfolios=self._enlistment.portfolios,
-            intended=self._plans.intended,
+            redispatch=self._plans.intended,
         )
         await self._durability.settle()
         if len(result.batch):

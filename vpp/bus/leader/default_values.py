@@ -1,4 +1,7 @@
-"""Default values in force, as gateways need them: a station may connect to another gateway next."""
+"""Default values in force, as gateways need them: a station may connect to another gateway next.
+
+Transport memory: what is in force at a device is known to `vpp.dispatch` alone.
+"""
 
 import numpy as np
 

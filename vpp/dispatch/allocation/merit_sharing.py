@@ -141,7 +141,7 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
     others, up to it, and one above it is lowered before them. A row whose charging pauses is not disturbed before the
     pause is over.
     """
-    owner, paused_s, intended = assigned.owner, assigned.paused_s, assigned.planned_kw
+    owner, paused_s, goal = assigned.owner, assigned.paused_s, assigned.planned_kw
     at_s, number, more, small, planned, stay = sharing
     count = len(activated)
     offer, key = np.zeros(count), np.empty(count)
@@ -158,7 +158,7 @@ def _offers(  # noqa: PLR0917 - a kernel takes arguments by position
             continue
         if not more:
             key[row] = -key[row]
-        beyond = intended[row] - present if more else present - intended[row]
+        beyond = goal[row] - present if more else present - goal[row]
         if planned and beyond > NOTHING_KW:
             offer[row], key[row] = min(offer[row], beyond), key[row] - _PENDING_COST
     return offer, key

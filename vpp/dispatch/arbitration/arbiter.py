@@ -10,7 +10,6 @@ from vpp.dispatch.arbitration.cap_release import lift_caps, within_reach
 from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
 from vpp.dispatch.arbitration.guard import above_caps, clamp_rows, guard
 from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge, preference
-from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.flexibility.flexibility_scan import protected
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
@@ -273,7 +272,7 @@ class Arbiter:
         held = self._assignments.columns
         setpoint, cap = held.setpoint_kw[rows], held.cap_kw[rows]
         due = ~np.isnan(held.release_due_s[rows])
-        promised = kept & of_class(self._index, ResourceClass.EV)[rows] & (~np.isnan(setpoint) | ~np.isnan(cap))
+        promised = kept & self._index.is_class(ResourceClass.EV)[rows] & (~np.isnan(setpoint) | ~np.isnan(cap))
         limit = preference(CAP, Authority.TRANSFORMER_CAP, np.where(np.isnan(cap), np.nan, np.fmin(setpoint, cap)))
         return [
             preference(_PLAN, Authority.TARIFF, cycle.default_kw[rows]),

@@ -12,7 +12,6 @@ import numpy as np
 from numerics.jit import njit
 from optimizer.allocate import merit_order
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
@@ -231,8 +230,8 @@ class _Work:
         self._import_kw = tree.limit_kw * caps.aim_ratio
         self._margin_kw = tree.limit_kw * max(caps.promise_ratio - caps.aim_ratio, 0.0)
         self._export_kw = tree.export_kw * caps.aim_ratio
-        self._building = of_class(state.index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
-        self._giving = of_class(state.index, ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
+        self._building = state.index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        self._feeding_in = state.index.is_class(ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
 
     def hold_imports(self) -> None:
         """Bring every node's load under its cap, children first; no cut lifts another node above its own."""
@@ -279,7 +278,7 @@ class _Work:
         over_kw = -self.least_load_kw[node] - self._export_kw[node]
         rows = self._tree.rows_under(node)
         expected = self._lowest_kw[rows]
-        available = np.where(self._giving[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
+        available = np.where(self._feeding_in[rows] & ~self._fixed[rows], np.maximum(-expected, 0.0), 0.0)
         share = merit_order(over_kw, available, -self._order[rows])
         moved = share > 0.0
         self._move(rows[moved], (expected + share)[moved])

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.settings import Confirmation
 from vpp.domain.fleet import FleetIndex
@@ -31,9 +30,9 @@ class MeterConfirmation:
 
     def __init__(self, index: FleetIndex, rules: Confirmation) -> None:
         self._within_s = rules.within_s
-        self._ceiling = of_class(index, ResourceClass.EV)
-        self._producing = of_class(index, ResourceClass.PV)
-        self._consuming = of_class(index, ResourceClass.HVAC, ResourceClass.INDUSTRY)
+        self._ceiling = index.is_class(ResourceClass.EV)
+        self._producing = index.is_class(ResourceClass.PV)
+        self._consuming = index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._ramp_kw_per_s = np.maximum(index.nameplate.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
         self.tolerance_kw: FloatArray = np.maximum(
             rules.least_kw, rules.ratio * (index.nameplate.p_max_kw - index.nameplate.p_min_kw)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from vpp.dispatch.code_sets import of_class
 from vpp.dispatch.commands.command_ledger import Fate, LedgerCounts
 from vpp.dispatch.commands.command_states import CommandStates
 from vpp.dispatch.commands.due_commands import NO_COMMAND, Resend, Wanted, due_layers
@@ -81,7 +80,7 @@ class Outbox:
         self._resend = Resend(
             kw=deadband.kw,
             ratio=deadband.ratio,
-            modulated_kw=read_only(np.where(of_class(index, *_MODULATING), least_kw, np.nan)),
+            modulated_kw=read_only(np.where(index.is_class(*_MODULATING), least_kw, np.nan)),
             renew_s=0.5 * self._rules.leases.lease_s,
         )
 

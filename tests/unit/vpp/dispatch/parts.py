@@ -272,7 +272,7 @@ class Bench:
     def step(self) -> CycleResult:
         """Run one cycle at the present instant."""
         state = self.plant.state()
-        result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines, intended=self.intended)
+        result = self.engine.cycle(state, schedule=self.schedule, baselines=self.baselines, redispatch=self.intended)
         self.results.append((state.at_s, result))
         self.batches.append((state.at_s, result.batch))
         self.powers.append((state.at_s, float(self.plant.power.sum())))

@@ -37,7 +37,7 @@ def test_a_request_is_delivered_within_two_per_cent_and_every_row_is_restored() 
     assert min(accuracy) >= 0.95, accuracy
     assert np.isnan(bench.plant.dispatch).all()
     assert bench.results[-1][1].unrestored_rows == 0
-    counts = bench.engine.ledger()
+    counts = bench.engine.outbox.ledger()
     assert counts.sent == sum(len(batch) for _, batch in bench.batches)
     assert counts.pending == 0
     assert counts.unaccounted == 0
@@ -338,7 +338,7 @@ def test_a_restart_in_the_hold_resumes_without_repeating_a_command() -> None:
     bench.run(everything_back())
     assert np.mean(bench.interval_accuracy(700.0)) >= 0.98
     assert np.isnan(bench.plant.dispatch).all()
-    assert bench.engine.ledger().unaccounted == 0
+    assert bench.engine.outbox.ledger().unaccounted == 0
 
 
 def test_a_transformer_near_its_limit_is_relieved_without_any_request_and_returns_later() -> None:
