@@ -11,8 +11,8 @@ from vpp.dispatch.settings import (
     RequestRules,
 )
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.planning.schedule.planning_policy import PlanningPolicy, ReservePolicy
 from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow
-from vpp.planning.schedule.translate import PlanningPolicy
 
 
 def planning_policy(settings: Settings) -> PlanningPolicy:
@@ -22,9 +22,11 @@ def planning_policy(settings: Settings) -> PlanningPolicy:
     power_kw = settings.reserve_recovery_kw
     refill = None if power_kw is None else ReserveRefill(power_kw=power_kw, after_h=after_s / SECONDS_PER_HOUR)
     return PlanningPolicy(
-        reserve=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
+        reserve=ReservePolicy(
+            windows=tuple(ReserveWindow(from_hour=first, until_hour=last, need_kw=kw) for first, last, kw in windows),
+            refill=refill,
+        ),
         regulation_kw=settings.regulation_kw or 0.0,
-        refill=refill,
     )
 
 

@@ -39,8 +39,8 @@ from vpp.planning.forecast.load_forecast import forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.planner import INTENDED_GAP_RATIO
+from vpp.planning.schedule.planning_policy import PlanningPolicy
 from vpp.planning.schedule.redispatch import CHURN_CNY_PER_KWH, PRICE_SHARE, band_of, to_redispatch_problem
-from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
 
 _DEADLINE_S = 120.0
@@ -173,7 +173,7 @@ def _plugged(points: int, seed: int) -> _Case:
         storing=replace(day.storing, wear_price_cny_per_kwh=PRICE_SHARE * day.storing.wear_price_cny_per_kwh),
         price_cny_per_kwh=PRICE_SHARE * day.price_cny_per_kwh,
         peak_price_cny_per_kw=0.0,
-        unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
+        unserved_price_cny_per_kwh=policy.penalties.unserved_cny_per_kwh,
         # Cars must be full by the morning; the rebound after the watch is unbounded.
         band=band_of([event], total, bounded=_POINTS_FIRST + _HOLD_STEPS + _WATCH_STEPS),
         regulation=None,

@@ -1,7 +1,5 @@
 """Device blocks of the optimizer from rows of the fleet: cars, inverters, buildings and plants, batteries."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from numerics.sums import Powers
@@ -14,29 +12,11 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
+from vpp.planning.schedule.planning_policy import StoreTerms
 
 REBOUND_STEPS = 4
 """Deferred heat comes back over about an hour: the steps of a time constant of 40 minutes, rounded up."""
 _CURTAILMENT_CNY_PER_KWH = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreTerms:
-    """Bounds on the charge of batteries, and the price of their wear.
-
-    Attributes:
-        v2g_floor_soc: Least state of charge of a car.
-        soc_min: Least state of charge of stationary storage.
-        soc_max: Greatest.
-        soc_end: Due at the end of the horizon, one number or one a row of the block.
-    """
-
-    v2g_floor_soc: float
-    soc_min: float
-    soc_max: float
-    soc_end: float | FloatArray
-    wear_cny_per_kwh: float
-    v2g_wear_cny_per_kwh: float
 
 
 def nodes_of(index: FleetIndex, rows: IntArray) -> IntArray:

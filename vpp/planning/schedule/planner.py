@@ -25,10 +25,11 @@ from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.device_blocks import storing_rows
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
+from vpp.planning.schedule.planning_policy import PlanningPolicy
 from vpp.planning.schedule.redispatch import to_intended, to_redispatch_problem
 from vpp.planning.schedule.reserve_energy import ReserveRequirement, reserve_requirements
 from vpp.planning.schedule.solver_process import Refused, SolverProcess
-from vpp.planning.schedule.translate import PlanningPolicy, Translation, to_problem, to_schedule, with_reserve
+from vpp.planning.schedule.translate import Translation, to_problem, to_schedule, with_reserve
 from vpp.planning.schedule.warm_start import WarmStart
 from vpp.planning.tariff import Tariff
 
@@ -189,11 +190,11 @@ class Planner:
 
     def _reserve_requirements(self, state: FleetState, forecast: Forecast) -> Sequence[ReserveRequirement]:
         """Return the reserve windows of the plan, net of what all but the stores give."""
-        if not self._policy.reserve or not np.isfinite(forecast.expected_kw).all():
+        if not self._policy.reserve.windows or not np.isfinite(forecast.expected_kw).all():
             return ()
         basis = FlexibilityBasis.of(FlexibilityInputs.of(state, forecast=forecast), np.full(len(state), PRIOR_RATIO))
         grid = replace(forecast.grid, count=self._count)
-        return reserve_requirements(basis, self._policy.reserve, grid, self._policy.refill)
+        return reserve_requirements(basis, self._policy.reserve.windows, grid, self._policy.reserve.refill)
 
     def _accepted(
         self, state: FleetState, forecast: Forecast, translation: Translation, solution: Solution

@@ -33,7 +33,8 @@ from vpp.planning.schedule.device_blocks import (
     storing_block,
     storing_rows,
 )
-from vpp.planning.schedule.translate import NO_ROW, PlanningPolicy, Translation, followed, network_of
+from vpp.planning.schedule.planning_policy import PlanningPolicy
+from vpp.planning.schedule.translate import NO_ROW, Translation, followed, network_of
 from vpp.planning.tariff import Tariff
 
 BAND_CNY_PER_KWH = 8.0
@@ -119,7 +120,7 @@ def to_redispatch_problem(
         step_h=grid.step_h,
         price_cny_per_kwh=PRICE_SHARE * tariff.price_cny_per_kwh(grid),
         peak_price_cny_per_kw=0.0,
-        unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
+        unserved_price_cny_per_kwh=policy.penalties.unserved_cny_per_kwh,
         fixed_kw=np.zeros(count),
         network=network_of(index, base, policy),
         charging=charging,
@@ -245,7 +246,7 @@ def _storing(
         arrive=np.zeros(len(rows), dtype=np.int64),
         depart=_leaves(state, rows, grid),
         grid=grid,
-        terms=policy.store_terms(due),
+        terms=replace(policy.stores, soc_end=due),
     )
     return replace(block, wear_price_cny_per_kwh=PRICE_SHARE * block.wear_price_cny_per_kwh), rows
 

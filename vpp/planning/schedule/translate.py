@@ -19,7 +19,6 @@ from vpp.planning.feeder_flow import named_overload, overload_kw, own_flow_kw
 from vpp.planning.flexibility.aggregation import tree_levels
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.device_blocks import (
-    StoreTerms,
     charging_block,
     departure_step,
     flexible_block,
@@ -29,58 +28,13 @@ from vpp.planning.schedule.device_blocks import (
 )
 from vpp.planning.schedule.energy_recovery import EnergyRecovery, charge_limit_kw, recovery_floor
 from vpp.planning.schedule.identical_batteries import joined
+from vpp.planning.schedule.planning_policy import PlanningPolicy
 from vpp.planning.schedule.regulation_headroom import narrowed
-from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveRequirement, ReserveWindow, reserve_hours
+from vpp.planning.schedule.reserve_energy import ReserveRequirement, reserve_hours
 from vpp.planning.tariff import Tariff
 
 NO_ROW = -1
 """Fleet row of a device that stands for many and is another one in every problem."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanningPolicy:
-    """Settings of the plan.
-
-    Attributes:
-        move_everything: Let the plan move cars, buildings and plants everywhere; otherwise only behind transformers
-            that would be overloaded, and all others follow the driver or the site.
-        v2g_floor_soc: Least state of charge of a car.
-        storage_soc_min: Least state of charge of stationary storage.
-        storage_soc_max: Greatest.
-        storage_soc_end: Due at the end of the horizon, so that a plan does not live on what it leaves empty.
-        cut_price_cny_per_kwh: Price of a cut of buildings and plants.
-        reserve: Hours in which so much upward power must be there; stores keep what others would not give.
-        reserve_price_cny_per_kw: Price of a kW that is missing in such a window.
-        regulation_kw: Power that stationary storage keeps free in both directions, to be sold as regulation.
-        refill: Refill of stores between two reserve windows; without it each window is backed as if no other were
-            called.
-    """
-
-    move_everything: bool = False
-    v2g_floor_soc: float = 0.3
-    storage_soc_min: float = 0.1
-    storage_soc_max: float = 0.95
-    storage_soc_end: float = 0.5
-    storage_wear_cny_per_kwh: float = 0.1
-    v2g_wear_cny_per_kwh: float = 0.25
-    cut_price_cny_per_kwh: float = 2.0
-    unserved_price_cny_per_kwh: float = 10.0
-    overload_price_cny_per_kwh: float = 50.0
-    reserve: tuple[ReserveWindow, ...] = ()
-    reserve_price_cny_per_kw: float = 20.0
-    regulation_kw: float = 0.0
-    refill: ReserveRefill | None = None
-
-    def store_terms(self, soc_end: float | FloatArray | None = None) -> StoreTerms:
-        """Return the bounds on batteries; their charge at the end is the policy's if not given."""
-        return StoreTerms(
-            v2g_floor_soc=self.v2g_floor_soc,
-            soc_min=self.storage_soc_min,
-            soc_max=self.storage_soc_max,
-            soc_end=self.storage_soc_end if soc_end is None else soc_end,
-            wear_cny_per_kwh=self.storage_wear_cny_per_kwh,
-            v2g_wear_cny_per_kwh=self.v2g_wear_cny_per_kwh,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +110,7 @@ def to_problem(
     movable = _movable(state.index, fixed, policy)
     charging, cars = charging_block(state, movable, grid)
     solar, panels = solar_block(state.index, movable, fixed)
-    price = np.full(len(state), policy.cut_price_cny_per_kwh)
+    price = np.full(len(state), policy.penalties.cut_cny_per_kwh)
     flexible, loads = flexible_block(state, movable, fixed, grid, price)
     moved = np.concatenate([cars, panels, loads])
     moved_kw = fixed[moved].sum(axis=0, dtype=np.float64)
@@ -167,7 +121,7 @@ def to_problem(
         step_h=grid.step_h,
         price_cny_per_kwh=tariff.price_cny_per_kwh(grid),
         peak_price_cny_per_kw=tariff.peak_cny_per_kw_day,
-        unserved_price_cny_per_kwh=policy.unserved_price_cny_per_kwh,
+        unserved_price_cny_per_kwh=policy.penalties.unserved_cny_per_kwh,
         fixed_kw=np.zeros(count),
         network=network_of(state.index, base, policy),
         charging=charging,
@@ -195,7 +149,7 @@ def with_reserve(
     Those that begin while a plan is kept are left out.
     """
     windows = [window for window in requirements if window.first >= translation.kept]
-    reserve = reserve_of(windows, policy.reserve_price_cny_per_kw, translation.grid.count)
+    reserve = reserve_of(windows, policy.reserve.price_cny_per_kw, translation.grid.count)
     return replace(translation, problem=replace(translation.problem, reserve=reserve))
 
 
@@ -227,7 +181,7 @@ def network_of(index: FleetIndex, base_kw: FloatArray, policy: PlanningPolicy) -
         limit_kw=np.broadcast_to(index.feeders.limit_kw[:, None], base_kw.shape),
         export_limit_kw=np.broadcast_to(index.feeders.export_limit_kw[:, None], base_kw.shape),
         base_kw=base_kw,
-        overload_price_cny_per_kwh=policy.overload_price_cny_per_kwh,
+        overload_price_cny_per_kwh=policy.penalties.overload_cny_per_kwh,
     )
 
 
@@ -310,7 +264,7 @@ def _storing(
         arrive=np.full(len(rows), kept),
         depart=depart,
         grid=grid,
-        terms=policy.store_terms(),
+        terms=policy.stores,
     )
     return block, rows
 
@@ -331,7 +285,7 @@ def _slowed(
         before=before,
         rows=rows[fixed],
         most_kw=storing.p_max_kw[fixed],
-        reserved=reserve_hours(policy.reserve, grid),
+        reserved=reserve_hours(policy.reserve.windows, grid),
         grid=grid,
     )
     if limit_kw is None:

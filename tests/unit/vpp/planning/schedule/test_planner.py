@@ -18,9 +18,9 @@ from vpp.domain.timegrid import TimeGrid
 from vpp.planning.feeder_flow import node_flow_kw
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.planning.schedule.planner import Planner, safe_default
+from vpp.planning.schedule.planning_policy import PlanningPolicy, ReservePolicy
 from vpp.planning.schedule.reserve_energy import ReserveWindow
 from vpp.planning.schedule.solver_process import SolverProcess
-from vpp.planning.schedule.translate import PlanningPolicy
 
 DEAD = (sys.executable, "-c", "raise SystemExit(1)")
 
@@ -201,7 +201,9 @@ async def test_nothing_comes_back_in_hours_for_which_reserve_is_held(solver: Sol
     night = datetime(2026, 7, 8, 14, 0, tzinfo=UTC)  # ten in the evening in Shanghai
     picture = _emptied(night)
     expected = replace(forecast(picture), grid=TimeGrid(start_at=night, count=192))
-    policy = PlanningPolicy(reserve=(ReserveWindow(from_hour=21.0, until_hour=23.0, need_kw=1.0),))
+    policy = PlanningPolicy(
+        reserve=ReservePolicy(windows=(ReserveWindow(from_hour=21.0, until_hour=23.0, need_kw=1.0),))
+    )
     made = Planner(policy=policy, deadline_s=20.0, solver=solver)
     for hours in (0.5, 4.0):
         recovery = EnergyRecovery(

@@ -13,8 +13,8 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.timegrid import TimeGrid
 from vpp.lab.bench.synthetic_city import plan_of
 from vpp.planning.schedule.commitment import Commitment
+from vpp.planning.schedule.planning_policy import PlanningPolicy
 from vpp.planning.schedule.redispatch import band_of, to_intended, to_redispatch_problem
-from vpp.planning.schedule.translate import PlanningPolicy
 from vpp.planning.tariff import Tariff
 
 

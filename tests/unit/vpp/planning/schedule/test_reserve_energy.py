@@ -12,15 +12,16 @@ from vpp.domain.request import Direction
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
+from vpp.planning.schedule.planning_policy import PlanningPolicy, ReservePolicy
 from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow, reserve_requirements
-from vpp.planning.schedule.translate import PlanningPolicy, to_problem, to_schedule, with_reserve
+from vpp.planning.schedule.translate import to_problem, to_schedule, with_reserve
 from vpp.planning.tariff import Tariff
 
 
 def _stores_up_kw(held: Sequence[ReserveWindow]) -> float:
     """Return what stores can still give from 20:00 for two hours beyond the plan that is made."""
-    policy = PlanningPolicy(reserve=tuple(held))
-    windows = reserve_requirements(basis(), policy.reserve, replace(expected().grid, count=96))
+    policy = PlanningPolicy(reserve=ReservePolicy(windows=tuple(held)))
+    windows = reserve_requirements(basis(), policy.reserve.windows, replace(expected().grid, count=96))
     translated = to_problem(now(), forecast=expected(), tariff=Tariff(), policy=policy, count=96)
     translated = with_reserve(translated, windows, policy)
     plan = to_schedule(translated, solve(translated.problem, deadline_s=60.0), made().index)
