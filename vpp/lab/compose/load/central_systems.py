@@ -1,6 +1,7 @@
 """Central systems under load as worker processes: ours, and the ``ocpp`` package it is compared with."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 import uvloop
 
 from adapters.kit.websocket.acceptor import EntryRules
@@ -31,6 +33,8 @@ _LEASE_S = 900.0
 
 def central(pipe: Connection, link: OcppLink, n_rows: int) -> None:
     """Run a central system until the parent ends."""
+    # Stations that come and go are no news here, and their lines would be measured.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     uvloop.run(_central(pipe, link, ColumnSink(n_rows)))
 
 
