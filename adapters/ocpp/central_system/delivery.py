@@ -11,7 +11,7 @@ import structlog
 from adapters.kit.batching import Batcher
 from adapters.ocpp.central_system.known_stations import KnownStations
 from adapters.ocpp.central_system.session import Session
-from adapters.ocpp.control.instructions import again
+from adapters.ocpp.control.instructions import restoration_of
 from adapters.ocpp.control.pacing import Pacer
 from adapters.ocpp.control.scripts import ACCEPTED, EXPIRED, NOT_CONNECTED, Verdict
 from adapters.ocpp.control.waking import Waker, WakeRule
@@ -102,7 +102,7 @@ class CommandDelivery:
     def restate(self, station: StationState) -> None:
         """Give a station that has booted the dispatch values again that it may have lost by it."""
         for connector, profile in installed_profiles.by_connector(station).items():
-            command = again(profile, connector, station.rows[connector])
+            command = restoration_of(profile, connector, station.rows[connector])
             station.restated_s = self._clock.now_s()
             if command.slot not in station.pending:
                 self._hand_over(station, command)
@@ -120,7 +120,7 @@ class CommandDelivery:
 
     def trouble_changed(self, row: int, trouble: Trouble, present: bool) -> None:  # noqa: FBT001 - see StationTroubles
         """Take note that a row has or has no longer a trouble: a sleeping car may be woken."""
-        self._waker.noticed(row, trouble, self._clock.now_s(), present=present)
+        self._waker.trouble_changed(row, trouble, self._clock.now_s(), present=present)
 
     def tick(self, now_s: float) -> None:
         """Let leases end, and send what has waited for its time."""

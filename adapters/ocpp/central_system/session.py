@@ -186,7 +186,7 @@ class Session(Endpoint):
         """See ``Endpoint``."""
         self.station.services.batcher.rejected(reason)
         if reason in _MALFORMED:
-            self.station.malformed(True)  # noqa: FBT003 - present
+            self.station.report_malformed(True)  # noqa: FBT003 - present
 
     def healed(self, kind: str) -> None:
         """See ``Endpoint``."""

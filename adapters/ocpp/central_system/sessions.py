@@ -221,7 +221,7 @@ class Sessions(DeviceHost):
         station = session.station
         session.up = True
         if station.abilities.version != session.version.value:
-            station.spoken(session.version.value)
+            station.take_version(session.version.value)
         if not station.online:
             station.online = True
             self._report_connected(station)

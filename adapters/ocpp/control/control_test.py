@@ -9,7 +9,7 @@ import math
 from collections.abc import Generator
 from dataclasses import replace
 
-from adapters.ocpp.control.learning import show
+from adapters.ocpp.control.learning import report_card_troubles
 from adapters.ocpp.control.scripts import (
     ACCEPTED,
     DEFAULT_STACK_LEVEL,
@@ -44,7 +44,7 @@ def control_test(dialect: Dialect, station: StationState) -> Script:
     if station.abilities.tested:
         services.cards.remember(station.abilities)
         station.accepts_profiles = True
-        show(station)
+        report_card_troubles(station)
     return ACCEPTED
 
 
@@ -81,7 +81,7 @@ class _Probe:
 
     def __init__(self, dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord) -> None:
         self._dialect = dialect
-        self._charger = station
+        self._station = station
         self._connector = connector
         self._nameplate = nameplate
         self._level = DISPATCH_STACK_LEVEL
@@ -89,7 +89,7 @@ class _Probe:
     def find_unit(self) -> Generator[Call, Answer, RateUnit | None]:
         """Return the unit a plain profile is accepted in, on the dispatch level or, failing that, on the lowest."""
         for self._level in (DISPATCH_STACK_LEVEL, DEFAULT_STACK_LEVEL):
-            for unit in self._charger.abilities.units or tuple(RateUnit):
+            for unit in self._station.abilities.units or tuple(RateUnit):
                 if (yield from self.is_accepted(unit, None)):
                     return unit
         return None
@@ -98,20 +98,20 @@ class _Probe:
         """Tell whether a probe is accepted; stations refuse now and then without cause, so it is sent twice."""
         for _ in range(2):
             answer = yield self._dialect.probe(self._profile(unit), extra, LATER_S)
-            self._charger.ack_s = answer.took_s
+            self._station.ack_s = answer.took_s
             if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
                 return True
         return False
 
     def highest_level(self) -> int | None:
         """Return the stated highest stack level, 0 if a profile above the default was refused."""
-        return self._charger.abilities.max_stack_level if self._level == DISPATCH_STACK_LEVEL else 0
+        return self._station.abilities.max_stack_level if self._level == DISPATCH_STACK_LEVEL else 0
 
     def _profile(self, unit: RateUnit) -> Profile:
-        services, row = self._charger.services, self._charger.rows[self._connector]
-        default_kw = self._charger.default_kw(row)
+        services, row = self._station.services, self._station.rows[self._connector]
+        default_kw = self._station.default_kw(row)
         wire: WireValue = services.profiles.supply.limit(default_kw, unit, self._nameplate, _WHOLE_STEP)
-        from_s = services.clock.now_s() - self._charger.clock_offset_s - HEADSTART_S
+        from_s = services.clock.now_s() - self._station.clock_offset_s - HEADSTART_S
         return Profile(
             id=PROBE_PROFILE_ID,
             connector=self._connector,

@@ -64,7 +64,7 @@ def install_default(dialect: Dialect, station: StationState, connector: int) -> 
     return (yield from _install(dialect, station, command, again=True))
 
 
-def again(installed: InstalledProfile, connector: int, row: int) -> Command:
+def restoration_of(installed: InstalledProfile, connector: int, row: int) -> Command:
     """Return the instruction that restores a value in force at a station that may have lost it by a boot."""
     return Command(
         id=restated_profile_id(connector),
@@ -100,7 +100,7 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
         station.ack_s = answer.took_s
         verdict = judge(answer)
         if verdict is ACCEPTED:
-            learning.taken(station, command, form, tried)
+            learning.learn_from_acceptance(station, command, form, tried)
             for installed in _record(station, command, profile):
                 if installed.profile_id != profile.id:  # the same id has replaced it
                     yield dialect.clear_profile(installed.profile_id)
@@ -112,7 +112,7 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
         tried.append(profile)
         if answer.code == _UNKNOWN_ACTION or len(tried) == _most_tries(station, command):
             break
-    learning.refused(station, command, outright=len(tried) == 1)
+    learning.learn_from_refusal(station, command, outright=len(tried) == 1)
     return first
 
 
@@ -331,7 +331,7 @@ def _overwrite(dialect: Dialect, station: StationState, command: Command, instal
     if installed.purpose not in choice.purposes:
         return REFUSED
     form = replace(next(forms(choice)), purpose=installed.purpose)
-    over = replace(again(installed, command.connector, command.row), power_kw=station.default_kw(command.row))
+    over = replace(restoration_of(installed, command.connector, command.row), power_kw=station.default_kw(command.row))
     profile = _profile(dialect, station, over, form, now_s=station.services.clock.now_s())
     return judge((yield dialect.set_profile(profile)))
 

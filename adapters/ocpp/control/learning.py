@@ -14,7 +14,9 @@ from vpp.domain.setpoint import Layer
 from vpp.domain.trouble import Trouble
 
 
-def taken(station: StationState, command: Command, form: SetpointForm, refused: Sequence[Profile]) -> None:
+def learn_from_acceptance(
+    station: StationState, command: Command, form: SetpointForm, refused: Sequence[Profile]
+) -> None:
     """Learn from a value that was accepted after others were refused; others of its make are assumed alike."""
     known, dispatch = station.abilities, command.layer is Layer.DISPATCH
     expected = not refused and station.accepts_profiles and known.proven and known.purpose is None
@@ -31,10 +33,10 @@ def taken(station: StationState, command: Command, form: SetpointForm, refused: 
         station.services.cards.remember(learned)
     station.accepts_profiles, station.refused_all = True, station.refused_all and not dispatch
     _clear(station, command.row, dispatch=dispatch)
-    show(station)
+    report_card_troubles(station)
 
 
-def refused(station: StationState, command: Command, *, outright: bool) -> None:
+def learn_from_refusal(station: StationState, command: Command, *, outright: bool) -> None:
     """Learn from a value that was refused in every form; ``outright`` where the first refusal left no doubt."""
     in_vain = command.layer is Layer.DISPATCH and command.connector in station.transactions
     station.refused_all = station.refused_all or in_vain
@@ -43,7 +45,7 @@ def refused(station: StationState, command: Command, *, outright: bool) -> None:
     station.troubles.set(command.row, trouble, present=True)
 
 
-def show(station: StationState) -> None:
+def report_card_troubles(station: StationState) -> None:
     """State the troubles that follow from a card, for every row of its station."""
     known, troubles = station.abilities, station.troubles
     whole, unit = known.step == WHOLE, known.units[0] if known.units else None

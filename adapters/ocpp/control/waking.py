@@ -79,7 +79,7 @@ class Waker:
         self._sleepers: dict[int, _Sleeper] = {}
         self._times: list[tuple[float, int]] = []
 
-    def noticed(self, row: int, trouble: Trouble, now_s: float, *, present: bool) -> None:
+    def trouble_changed(self, row: int, trouble: Trouble, now_s: float, *, present: bool) -> None:
         """Take note of a trouble that has appeared or vanished."""
         if trouble is not Trouble.DOES_NOT_WAKE or not self._rules:
             return

@@ -37,10 +37,10 @@ from adapters.ocpp.profiles.power_units import RateUnit, WireValue
 from adapters.ocpp.station import transactions
 from adapters.ocpp.station.station_records import Transaction
 from adapters.ocpp.station.station_state import StationState
-from adapters.ocpp.telemetry.connector_status import plugged, register_kwh, stated
+from adapters.ocpp.telemetry.connector_status import register_kwh, report_plugged, take_status
 from adapters.ocpp.telemetry.fast_path import heartbeat, meter_values_16
 from adapters.ocpp.telemetry.measurands import DIRECT, REBOOT, TAKEN, WANTED, lists_to_try
-from adapters.ocpp.telemetry.readings import metered
+from adapters.ocpp.telemetry.readings import take_readings
 from vpp.domain.trouble import Trouble
 
 _ACKNOWLEDGED: Mapping[str, Json] = {
@@ -103,22 +103,22 @@ class Dialect16:
 
     def _boot(self, station: StationState, payload: Json) -> Json:
         vendor, model = payload["chargePointVendor"], payload["chargePointModel"]
-        station.booted_as(vendor=vendor, model=model, firmware=payload.get("firmwareVersion", ""))
+        station.take_identity(vendor=vendor, model=model, firmware=payload.get("firmwareVersion", ""))
         services = station.services
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
     def _status(self, station: StationState, payload: Json) -> Json:
-        stated(station, payload["connectorId"], payload["status"], payload.get("timestamp"))
+        take_status(station, payload["connectorId"], payload["status"], payload.get("timestamp"))
         return {}
 
     def _meter_values(self, station: StationState, payload: Json) -> Json:
         connector, transaction_id = payload["connectorId"], payload.get("transactionId", -1)
-        newest = metered(station, connector, payload.get("meterValue", []))
+        newest = take_readings(station, connector, payload.get("meterValue", []))
         point = station.point(connector)
         # Some stations write -1 or 0 where there is none (evcc#15943), or a number of their own (lbbrhzn/ocpp#45).
         if point is not None and not math.isnan(newest.at_s) and 0 < transaction_id <= transactions.LARGEST_ID:
-            transactions.named(station, point, str(transaction_id), newest.at_s, newest.power_kw)
+            transactions.take_named_id(station, point, str(transaction_id), newest.at_s, newest.power_kw)
         return {}
 
     def _start(self, station: StationState, payload: Json) -> Json:
@@ -128,7 +128,7 @@ class Dialect16:
         # 1.6 does not say so, but starts are queued.
         stamp_s = parse_stamp(begun)
         at_s = station.clock.queued(station.services.clock.now_s(), stamp_s)
-        meter_kwh = transactions.started(station, connector, register_kwh(meter_wh), at_s)
+        meter_kwh = transactions.register_at_start(station, connector, register_kwh(meter_wh), at_s)
         transactions.begin(station, connector, str(transaction_id), at_s, meter_kwh, stamp_s=stamp_s)
         return {"transactionId": transaction_id, "idTagInfo": {"status": "Accepted"}}
 
@@ -138,11 +138,11 @@ class Dialect16:
         running = _stopped(station, payload["transactionId"], at_s)
         transaction_id = str(payload["transactionId"]) if running is None else running.id
         if running is not None:
-            metered(station, running.connector, payload.get("transactionData", []), queued=True)
+            take_readings(station, running.connector, payload.get("transactionData", []), queued=True)
         if running is not None or payload["transactionId"] > 0:
             transactions.end(station, transaction_id, at_s, register_kwh(payload["meterStop"]))
         if running is not None and payload.get("reason") == "EVDisconnected":
-            plugged(station, running.connector, at_s, here=False)
+            report_plugged(station, running.connector, at_s, here=False)
         return {"idTagInfo": {"status": "Accepted"}}
 
     def _data_transfer(self, station: StationState, payload: Json) -> Json:
@@ -158,7 +158,7 @@ class Dialect16:
         running = transactions.find_running(station, transaction_id)
         if running is None:
             return {"status": "Rejected"}
-        transactions.promise(station, running.connector, promise)
+        transactions.record_needs(station, running.connector, promise)
         return {"status": "Accepted"}
 
     # Instructions to the station.

@@ -24,10 +24,10 @@ from adapters.ocpp.profiles.charging_profiles import purpose_name
 from adapters.ocpp.profiles.power_units import RateUnit, WireValue
 from adapters.ocpp.station import grid_functions, transactions
 from adapters.ocpp.station.station_state import StationState
-from adapters.ocpp.telemetry.connector_status import charging_state, notified, plugged, stated
+from adapters.ocpp.telemetry.connector_status import charging_state, report_plugged, take_notify_event, take_status
 from adapters.ocpp.telemetry.fast_path import heartbeat
 from adapters.ocpp.telemetry.measurands import BOTH_WAYS, DIRECT, REBOOT, WANTED, lists_to_try
-from adapters.ocpp.telemetry.readings import Metered, metered
+from adapters.ocpp.telemetry.readings import Metered, take_readings
 from vpp.domain.trouble import Trouble
 
 _TOKEN_ACCEPTED: Json = {"idTokenInfo": {"status": "Accepted"}}
@@ -81,7 +81,7 @@ class Dialect20:
             "NotifyDERAlarm": grid_functions.alarmed,
             "NotifyDERStartStop": grid_functions.started_or_stopped,
             "NotifyEVChargingNeeds": self._needs,
-            "NotifyEvent": notified,
+            "NotifyEvent": take_notify_event,
             "PullDynamicScheduleUpdate": _pull,
             "StatusNotification": self._status,
             "TransactionEvent": self._transaction,
@@ -105,23 +105,23 @@ class Dialect20:
     def _boot(self, station: StationState, payload: Json) -> Json:
         described, services = payload["chargingStation"], station.services
         firmware = described.get("firmwareVersion", "")
-        station.booted_as(vendor=described["vendorName"], model=described["model"], firmware=firmware)
+        station.take_identity(vendor=described["vendorName"], model=described["model"], firmware=firmware)
         now = stamp(services.clock.now_s())
         return {"currentTime": now, "interval": services.boot_interval_s, "status": "Accepted"}
 
     def _status(self, station: StationState, payload: Json) -> Json:
         port = payload["connectorId"]
-        stated(station, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
+        take_status(station, payload["evseId"], payload["connectorStatus"], payload["timestamp"], port)
         return {}
 
     def _meter_values(self, station: StationState, payload: Json) -> Json:
-        metered(station, payload["evseId"], payload.get("meterValue", []))
+        take_readings(station, payload["evseId"], payload.get("meterValue", []))
         return {}
 
     def _transaction(self, station: StationState, payload: Json) -> Json:
         """Take an event of a transaction; one whose start was missed begins with the first event that comes."""
         event = _Event.of(station, payload)
-        newest = metered(station, event.evse, payload.get("meterValue", []), queued=event.queued)
+        newest = take_readings(station, event.evse, payload.get("meterValue", []), queued=event.queued)
         match payload["eventType"]:
             case "Started":
                 begun = (station, event.evse, event.transaction, event.at_s, newest.energy_kwh)
@@ -137,7 +137,7 @@ class Dialect20:
         promise = read_needs(payload)
         if promise is None:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "MissingParam"}}
-        transactions.promise(station, payload["evseId"], promise)
+        transactions.record_needs(station, payload["evseId"], promise)
         return {"status": "Processing"}
 
     # Instructions to the station.
@@ -246,7 +246,7 @@ class _Event:
             transaction=info["transactionId"],
             evse=_evse(station, place.get("id"), info["transactionId"]),
             port=place.get("connectorId", 0),
-            at_s=station.clock.queued(now_s, stamp_s) if offline or ended else station.instant(stamp_s),
+            at_s=station.clock.queued(now_s, stamp_s) if offline or ended else station.time_of(stamp_s),
             stamp_s=stamp_s,
             sequence=payload["seqNo"],
             offline=offline,
@@ -269,7 +269,9 @@ def _evse(station: StationState, stated_evse: int | None, transaction_id: str) -
         return known.connector
     if len(station.rows) == 1:
         return next(iter(station.rows))
-    free = [point.connector for point in station.points if point.taken and point.connector not in station.transactions]
+    free = [
+        point.connector for point in station.points if point.occupied and point.connector not in station.transactions
+    ]
     return free[0] if len(free) == 1 else 0
 
 
@@ -279,7 +281,7 @@ def _updated(station: StationState, event: _Event, newest: Metered) -> None:
     if point is None or (event.offline and (running is None or running.id != event.transaction)):
         return
     power_kw = newest.power_kw if newest.at_s >= event.at_s - transactions.LATE_S else math.nan
-    transactions.named(station, point, event.transaction, event.at_s, power_kw, port=event.port)
+    transactions.take_named_id(station, point, event.transaction, event.at_s, power_kw, port=event.port)
 
 
 def _note(station: StationState, event: _Event) -> None:
@@ -290,7 +292,7 @@ def _note(station: StationState, event: _Event) -> None:
         if event.state:
             charging_state(station, event.evse, event.state)
     elif event.gone and running is None:
-        plugged(station, event.evse, event.at_s, here=False)
+        report_plugged(station, event.evse, event.at_s, here=False)
 
 
 def _pull(station: StationState, payload: Json) -> Json:

@@ -139,7 +139,7 @@ class _Repair:
         self.samples = 0
         self._schema = schema
         self._stand_ins = stand_ins
-        self._menders: Mapping[str, Callable[[object, Json], object]] = {
+        self._repairs: Mapping[str, Callable[[object, Json], object]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
@@ -162,7 +162,7 @@ class _Repair:
         reference = schema.get("$ref")
         if reference is not None:
             schema = self._schema["definitions"][reference.rpartition("/")[2]]
-        mender = self._menders.get(schema.get("type", ""))
+        mender = self._repairs.get(schema.get("type", ""))
         return value if mender is None else mender(value, schema)
 
     def _object(self, value: object, schema: Json) -> object:

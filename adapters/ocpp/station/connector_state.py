@@ -98,7 +98,7 @@ class ConnectorState:
         """Its car has not drawn again since a pause of ours was over."""
         return self.pause is not None and self.pause.asleep
 
-    def begun(self, at_s: float) -> None:
+    def begin_transaction(self, at_s: float) -> None:
         """Take note of a new transaction: earlier readings do not apply to it."""
         self.power_s, self.paused, self.pause = -math.inf, False, None
         self.car_v = math.nan
@@ -120,7 +120,7 @@ class ConnectorState:
             self._others = {**(self._others or {}), port: sys.intern(state)}
 
     @property
-    def taken(self) -> bool:
+    def occupied(self) -> bool:
         """A connector reports a car."""
         return any(state in PLUGGED for state in self.states.values())
 
@@ -134,7 +134,7 @@ class ConnectorState:
 
     # A car's sleep.
 
-    def limited(self, limit_kw: float, now_s: float) -> None:
+    def take_limit(self, limit_kw: float, now_s: float) -> None:
         """Take the limit in force: it may stop a drawing car, or free it."""
         if limit_kw < self.least_kw - 1e-6:
             if self.pause is not None:
@@ -144,7 +144,7 @@ class ConnectorState:
         elif self.pause is not None and math.isnan(self.pause.free_s):
             self.pause.free_s = now_s
 
-    def drew(self, power_kw: float, at_s: float) -> bool:
+    def take_power(self, power_kw: float, at_s: float) -> bool:
         """Take a power during a pause; return whether the car has fallen asleep or woken by it."""
         pause = self.pause
         if pause is None or math.isnan(pause.free_s) or not at_s >= pause.free_s:

@@ -127,4 +127,4 @@ def report_limit(station: StationState, row: int, now_s: float | None = None) ->
     station.services.batcher.sample(row, Quantity.LIMIT_KW, power_kw, at_s)
     for point in station.points:
         if point.row == row:
-            point.limited(power_kw, at_s)
+            point.take_limit(power_kw, at_s)

@@ -95,7 +95,7 @@ class StationState:
         """How far its clock is behind ours, negative where it is ahead; 0 for no more than a message takes."""
         return self.clock.beyond_s
 
-    def instant(self, stamp_s: float) -> float:
+    def time_of(self, stamp_s: float) -> float:
         """Return the time of a live message by our clock; now for a message without a stamp."""
         at_s = self.clock.live(self.services.clock.now_s(), stamp_s)
         if self.clock.changed:
@@ -161,7 +161,7 @@ class StationState:
         """Report whether a car does not wake, where that has changed."""
         self.services.troubles.set(point.row, Trouble.DOES_NOT_WAKE, point.asleep)
 
-    def malformed(self, present: bool) -> None:  # noqa: FBT001 - as ``StationTroubles.set``
+    def report_malformed(self, present: bool) -> None:  # noqa: FBT001 - as ``StationTroubles.set``
         """State whether messages of it had to be refused since its last boot."""
         for row in self.rows.values():
             self.services.troubles.set(row, Trouble.MALFORMED_MESSAGES, present)
@@ -184,7 +184,7 @@ class StationState:
         self.refused_all = False
         for connector in self.transactions:
             self.doubt(connector)
-        self.malformed(False)  # noqa: FBT003 - absent: it may have another firmware
+        self.report_malformed(False)  # noqa: FBT003 - absent: it may have another firmware
 
     def note_connector(self, connector: int) -> None:
         """Take note of a connector: one outside the fleet must not be limited by what is meant for another."""
@@ -207,7 +207,7 @@ class StationState:
         """Replace what is known of the station's abilities."""
         self.abilities = self.services.cards.shared(abilities)
 
-    def booted_as(self, *, vendor: str, model: str, firmware: str) -> None:
+    def take_identity(self, *, vendor: str, model: str, firmware: str) -> None:
         """Take make and firmware of a boot; abilities of the same make are assumed until it shows otherwise.
 
         Another firmware, or another station in the same place, voids all that was known.
@@ -217,7 +217,7 @@ class StationState:
             fresh = Abilities(version=known.version, vendor=vendor, model=model, firmware=firmware)
             self.learn(self.services.cards.recall(fresh))
 
-    def spoken(self, version: str) -> None:
+    def take_version(self, version: str) -> None:
         """Take the version it speaks now; abilities in another version do not apply."""
         known = replace(self.abilities, version=version)
         self.learn(self.services.cards.recall(known))

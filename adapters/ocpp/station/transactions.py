@@ -102,7 +102,7 @@ def begin(
     _open(station, point, fresh)
 
 
-def started(station: StationState, connector: int, register_kwh: float, at_s: float) -> float:
+def register_at_start(station: StationState, connector: int, register_kwh: float, at_s: float) -> float:
     """Return what the connector's register was at a start that states one, NaN where it states none."""
     point = station.point(connector)
     if point is None or math.isnan(register_kwh):
@@ -110,7 +110,7 @@ def started(station: StationState, connector: int, register_kwh: float, at_s: fl
     return point.register.take(register_kwh, at_s, START_SLACK_KWH)
 
 
-def named(
+def take_named_id(
     station: StationState, point: ConnectorState, transaction_id: str, at_s: float, power_kw: float, *, port: int = 0
 ) -> None:
     """Take the transaction named by a reading at ``point``, as far as it proves anything."""
@@ -132,7 +132,7 @@ def named(
         _challenge(station, point, transaction_id, at_s, over)
 
 
-def promise(station: StationState, connector: int, wanted: Promise) -> None:
+def record_needs(station: StationState, connector: int, wanted: Promise) -> None:
     """Record the charging needs of a car at ``connector``; kept where its transaction has not begun yet."""
     running, point = station.transactions.get(connector), station.point(connector)
     if running is None or point is None:
@@ -143,7 +143,7 @@ def promise(station: StationState, connector: int, wanted: Promise) -> None:
     _report_promise(station, running, replace(wanted, energy_kwh=wanted.energy_kwh + given_kwh))
 
 
-def metered_from(station: StationState, point: ConnectorState, begun_kwh: float = math.nan) -> None:
+def set_start_register(station: StationState, point: ConnectorState, begun_kwh: float = math.nan) -> None:
     """Give a session the register it starts from, once one is known.
 
     Args:
@@ -264,7 +264,7 @@ def _open(station: StationState, point: ConnectorState, transaction: Transaction
     station.challenger = None
     point.awaits_register = math.isnan(transaction.meter_kwh)
     if transaction.began_s > point.power_s:
-        point.begun(transaction.began_s)
+        point.begin_transaction(transaction.began_s)
     station.services.batcher.sample(point.row, Quantity.PLUGGED, 1.0, transaction.last_s)
     _report_start(station, transaction)
     early = transaction.promise if station.early is None else station.early.pop(point.connector, transaction.promise)

@@ -15,7 +15,7 @@ LATE_STATE_S = 60.0
 _AVAILABILITY = "AvailabilityState"
 
 
-def stated(station: StationState, connector: int, state: str, stamp: object, port: int = 1) -> None:
+def take_status(station: StationState, connector: int, state: str, stamp: object, port: int = 1) -> None:
     """Take the state of a connector.
 
     Args:
@@ -26,10 +26,10 @@ def stated(station: StationState, connector: int, state: str, stamp: object, por
         port: Connector of the EVSE (2.x), which has as many states as connectors (G01).
     """
     stamp_s = parse_stamp(stamp)
-    at_s = station.instant(stamp_s)
+    at_s = station.time_of(stamp_s)
     station.note_connector(connector)
     if connector == 0:
-        _stated_whole(station, state)
+        _take_station_status(station, state)
         return
     point = station.point(connector)
     if point is None or _is_history(station, point, at_s, stamp_s):
@@ -40,16 +40,16 @@ def stated(station: StationState, connector: int, state: str, stamp: object, por
     if state == "Preparing":  # no transaction runs there, whatever ran before
         station.doubt(connector)
     if state in PLUGGED:
-        plugged(station, connector, at_s, here=True)
+        report_plugged(station, connector, at_s, here=True)
     elif state == "Available":
-        _freed(station, point, port, at_s)
+        _take_available(station, point, port, at_s)
     if state in PLUGGED and state != "Occupied":
         point.paused = state in PAUSED
     if first or _outage(station, point) != _reported_outage(station, point):
         _report_outage(station, point)
 
 
-def _stated_whole(station: StationState, state: str) -> None:
+def _take_station_status(station: StationState, state: str) -> None:
     """Take the state of a station as a whole, which goes for all its connectors."""
     outage = state if state in OUTAGES else ""
     if outage != station.outage:
@@ -58,7 +58,7 @@ def _stated_whole(station: StationState, state: str) -> None:
             _report_outage(station, point)
 
 
-def plugged(station: StationState, connector: int, at_s: float, *, here: bool) -> None:
+def report_plugged(station: StationState, connector: int, at_s: float, *, here: bool) -> None:
     """Report that a car is or is not plugged in; without one a transaction has ended."""
     point = station.point(connector)
     if point is None:
@@ -69,16 +69,16 @@ def plugged(station: StationState, connector: int, at_s: float, *, here: bool) -
         transactions.end(station, running.id, at_s)
 
 
-def notified(station: StationState, payload: Json) -> Json:
+def take_notify_event(station: StationState, payload: Json) -> Json:
     """Take a NotifyEvent: 2.1 stations may state availability so rather than by StatusNotification (G01)."""
     for event in payload["eventData"]:
         component, evse = event["component"]["name"], event["component"].get("evse")
         if event["variable"]["name"] != _AVAILABILITY:
             continue
         if evse is not None and component in ("Connector", "EVSE"):
-            stated(station, evse["id"], event["actualValue"], event["timestamp"], evse.get("connectorId", 1))
+            take_status(station, evse["id"], event["actualValue"], event["timestamp"], evse.get("connectorId", 1))
         elif component == "ChargingStation":
-            stated(station, 0, event["actualValue"], event["timestamp"])
+            take_status(station, 0, event["actualValue"], event["timestamp"])
     return {}
 
 
@@ -97,13 +97,13 @@ def _is_history(station: StationState, point: ConnectorState, at_s: float, stamp
     return at_s < newest_s - STAMP_S
 
 
-def _freed(station: StationState, point: ConnectorState, port: int, at_s: float) -> None:
+def _take_available(station: StationState, point: ConnectorState, port: int, at_s: float) -> None:
     """Take the car at ``port`` for unplugged; one at another connector of the EVSE stays."""
     running = station.transactions.get(point.connector)
     known = running is None or running.port or (point.states.keys() == {port} and port > 1)
     elsewhere = running is not None and known and running.port != port
-    if not point.taken and not elsewhere:
-        plugged(station, point.connector, at_s, here=False)
+    if not point.occupied and not elsewhere:
+        report_plugged(station, point.connector, at_s, here=False)
 
 
 def _outage(station: StationState, point: ConnectorState) -> Trouble | None:

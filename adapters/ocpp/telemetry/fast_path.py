@@ -149,7 +149,7 @@ def meter_values_16(station: StationState, payload: msgspec.Raw) -> bytes | None
     if running is not None and running.number == message.transaction and not running.doubtful:
         running.last_s = at_s
     elif 0 < message.transaction <= transactions.LARGEST_ID:
-        transactions.named(station, point, str(message.transaction), at_s, values[_POWER])
+        transactions.take_named_id(station, point, str(message.transaction), at_s, values[_POWER])
     return _EMPTY
 
 
@@ -191,13 +191,13 @@ def _take(station: StationState, point: ConnectorState, values: tuple[float, flo
         register.take(energy_kwh, at_s)
         energy_kwh = register.total_kwh if at_s >= register.at_s else math.nan
         if point.awaits_register:
-            transactions.metered_from(station, point)
+            transactions.set_start_register(station, point)
     batcher.reading(point.row, power_kw, energy_kwh, at_s)
     if not math.isnan(soc):
         batcher.sample(point.row, Quantity.SOC, soc, at_s)
     if at_s >= point.power_s:
         point.power_kw, point.power_s = power_kw, at_s
         if point.derived is not None:
-            readings.metered_again(station, point)
+            readings.power_metered(station, point)
     if station.installed or point.pause is not None:
-        readings.watch(station, point, power_kw, at_s)
+        readings.check_power(station, point, power_kw, at_s)

@@ -40,7 +40,7 @@ class Metered(NamedTuple):
 NOTHING = Metered(math.nan, math.nan, math.nan)
 
 
-def metered(station: StationState, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
+def take_readings(station: StationState, connector: int, readings: Sequence[Json], *, queued: bool = False) -> Metered:
     """Pass on readings of a connector.
 
     Args:
@@ -68,7 +68,7 @@ def metered(station: StationState, connector: int, readings: Sequence[Json], *, 
         if point.is_dc:
             point.car_v = direct_volts(sampled, point.car_v)
         if point.awaits_register:
-            transactions.metered_from(station, point, begun_register(sampled, metering))
+            transactions.set_start_register(station, point, begun_register(sampled, metering))
         newest = Metered(
             at_s,
             newest.power_kw if math.isnan(power_kw) else power_kw,
@@ -84,7 +84,7 @@ def _in_order(station: StationState, readings: Sequence[Json], *, queued: bool) 
         ((parse_stamp(reading.get("timestamp")), reading) for reading in readings),
         key=lambda one: -math.inf if math.isnan(one[0]) else one[0],
     )
-    newest_s = clock.queued(now_s, stamped[-1][0]) if queued else station.instant(stamped[-1][0])
+    newest_s = clock.queued(now_s, stamped[-1][0]) if queued else station.time_of(stamped[-1][0])
     older = [(clock.queued(now_s, stamp_s), reading) for stamp_s, reading in stamped[:-1]]
     return [*((min(at_s, newest_s), reading) for at_s, reading in older), (newest_s, stamped[-1][1])]
 
@@ -103,27 +103,27 @@ def _take(
         if at_s >= point.power_s:
             point.power_kw, point.power_s = power_kw, at_s
             if point.derived is not None:
-                metered_again(station, point)
+                power_metered(station, point)
     elif not math.isnan(energy_kwh):
         power_kw = _derived(station, point, at_s)
     if not math.isnan(power_kw):
         sample(point.row, Quantity.POWER_KW, power_kw, at_s)
-        watch(station, point, power_kw, at_s)
+        check_power(station, point, power_kw, at_s)
     if Quantity.SOC in found:
         sample(point.row, Quantity.SOC, found[Quantity.SOC], at_s)
     return power_kw, energy_kwh
 
 
-def watch(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
+def check_power(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
     """Compare power with the value in force: is the limit kept, does the car draw again?"""
     exact = point.derived is None or point.derived.error_kw < OBEYED_WITHIN_KW
     if station.installed and exact:
         limit_compliance.check(station, point.row, power_kw, at_s)
-    if point.pause is not None and point.drew(power_kw, at_s):
+    if point.pause is not None and point.take_power(power_kw, at_s):
         station.report_sleep(point)
 
 
-def metered_again(station: StationState, point: ConnectorState) -> None:
+def power_metered(station: StationState, point: ConnectorState) -> None:
     """Take note that power is metered after all."""
     point.derived = None
     station.troubles.set(point.row, Trouble.POWER_FROM_REGISTER, False)  # noqa: FBT003 - absent

@@ -15,25 +15,25 @@ def paused(drew_kw: float = 11.0, limit_kw: float = 0.5) -> ConnectorState:
     """Return a post whose car was stopped by a limit at 0 s and may go on at 600 s."""
     one = point()
     one.power_kw = drew_kw
-    one.limited(limit_kw, 0.0)
-    one.drew(0.0, 60.0)
-    one.limited(11.0, 600.0)
+    one.take_limit(limit_kw, 0.0)
+    one.take_power(0.0, 60.0)
+    one.take_limit(11.0, 600.0)
     return one
 
 
 def test_a_car_that_stays_at_nought_is_asleep_and_awake_once_it_draws() -> None:
     one = paused()
-    assert not one.drew(0.0, 600.0 + WAKES_WITHIN_S - 1.0)
-    assert one.drew(0.0, 600.0 + WAKES_WITHIN_S)
+    assert not one.take_power(0.0, 600.0 + WAKES_WITHIN_S - 1.0)
+    assert one.take_power(0.0, 600.0 + WAKES_WITHIN_S)
     assert one.asleep
-    assert not one.drew(0.0, 2000.0)
-    assert one.drew(7.0, 2060.0)
+    assert not one.take_power(0.0, 2000.0)
+    assert one.take_power(7.0, 2060.0)
     assert not one.asleep
 
 
 def test_a_car_that_goes_on_is_never_suspected() -> None:
     one = paused()
-    assert not one.drew(7.0, 630.0)
+    assert not one.take_power(7.0, 630.0)
     assert one.pause is None
 
 
@@ -44,11 +44,11 @@ def test_a_car_that_drew_nothing_before_or_was_only_throttled_is_not_suspected()
 
 def test_time_under_another_pause_does_not_count() -> None:
     one = paused()
-    one.limited(0.0, 700.0)
-    assert not one.drew(0.0, 600.0 + 2.0 * WAKES_WITHIN_S)
-    one.limited(11.0, 2000.0)
-    assert not one.drew(0.0, 2000.0 + WAKES_WITHIN_S / 2.0)
-    assert one.drew(0.0, 2000.0 + WAKES_WITHIN_S)
+    one.take_limit(0.0, 700.0)
+    assert not one.take_power(0.0, 600.0 + 2.0 * WAKES_WITHIN_S)
+    one.take_limit(11.0, 2000.0)
+    assert not one.take_power(0.0, 2000.0 + WAKES_WITHIN_S / 2.0)
+    assert one.take_power(0.0, 2000.0 + WAKES_WITHIN_S)
 
 
 @pytest.mark.parametrize(("p_max_kw", "least_kw"), [(11.0, 3.96), (150.0, 1.0)])
@@ -62,7 +62,7 @@ def test_an_evse_gives_nothing_only_where_its_car_or_all_its_connectors_cannot()
     one = point()
     one.put_state(1, "Occupied")
     one.put_state(2, "Faulted")
-    assert one.taken
+    assert one.occupied
     assert one.outage(1) is None
     assert one.outage(2) is Trouble.FAULTED
     assert one.outage(0) is None
