@@ -117,11 +117,11 @@ class HeldSessions:
 
     @property
     def count(self) -> int:
-        """How many rows have their session here."""
+        """Number of rows that have their session here."""
         return int(np.count_nonzero(self._up))
 
     def is_up(self, row: int) -> bool:
-        """Tell whether a row has its session here."""
+        """Return whether a row has its session here."""
         return row < len(self._up) and bool(self._up[row])
 
     def resize(self, count: int) -> None:

@@ -117,7 +117,7 @@ def check_columns(
 
 
 def is_plain(cell: str) -> bool:
-    """Tell whether a cell has none of what Python reads in a number and other programs do not."""
+    """Return whether a cell has none of what Python reads in a number and other programs do not."""
     return cell.isascii() and "_" not in cell
 
 

@@ -21,7 +21,7 @@ class NameplateColumns:
 
     @cached_property
     def p_min_kw(self) -> FloatArray:
-        """Least net power, shape ``(n_resources,)``."""
+        """Least net power, negative where it can feed in, shape ``(n_resources,)``."""
         return self._column("p_min_kw")
 
     @cached_property
@@ -36,7 +36,7 @@ class NameplateColumns:
 
     @cached_property
     def default_kw(self) -> FloatArray:
-        """Safe default; where none is stated ``p_max_kw`` for loads, NaN for storage and photovoltaics."""
+        """Safe default, ``(n_resources,)``; unstated ``p_max_kw`` for loads, NaN for storage and photovoltaics."""
         stated = self._column("default_kw")
         own_logic = self._is_class(ResourceClass.STORAGE, ResourceClass.PV)
         return np.where(np.isnan(stated) & ~own_logic, self.p_max_kw, stated)
@@ -53,22 +53,22 @@ class NameplateColumns:
 
     @cached_property
     def sustain_minutes(self) -> FloatArray:
-        """How long a cut can be held, shape ``(n_resources,)``."""
+        """Longest hold of a cut in minutes, shape ``(n_resources,)``."""
         return self._column("sustain_minutes")
 
     @cached_property
     def rebound_ratio(self) -> FloatArray:
-        """Share of cut energy that comes back, shape ``(n_resources,)``."""
+        """Share of the cut energy that is taken after release, shape ``(n_resources,)``."""
         return self._column("rebound_ratio")
 
     @cached_property
     def declared_up_kw(self) -> FloatArray:
-        """Contracted cut, shape ``(n_resources,)``."""
+        """Contracted cut of net load, at least 0, shape ``(n_resources,)``."""
         return self._column("declared_up_kw")
 
     @cached_property
     def declared_down_kw(self) -> FloatArray:
-        """Contracted raise, shape ``(n_resources,)``."""
+        """Contracted raise of net load, at least 0, shape ``(n_resources,)``."""
         return self._column("declared_down_kw")
 
     @cached_property
@@ -83,7 +83,7 @@ class NameplateColumns:
 
     @cached_property
     def ramp_kw_per_min(self) -> FloatArray:
-        """Ramp rate, shape ``(n_resources,)``."""
+        """Greatest rate of change of power, shape ``(n_resources,)``."""
         return self._column("ramp_kw_per_min")
 
     def _contracted(self, declared_kw: FloatArray) -> FloatArray:

@@ -115,12 +115,12 @@ class Gateway:
             await asyncio.wait((serving,))
             serving.result()
         finally:
-            # In a task of its own, which nobody has cancelled.
+            # In a task of its own: this one may be cancelled.
             await asyncio.wait((asyncio.create_task(self._leave(serving)),))
 
     @property
     def sessions(self) -> int:
-        """How many rows have their session here."""
+        """Number of rows that have their session here."""
         return self._sessions.count
 
     async def _serve(self) -> None:

@@ -80,7 +80,7 @@ class Membership:
         return fingerprint(self.live(now))
 
     def agreed(self, now: float) -> bool:
-        """Tell whether every live gateway has announced the membership we see."""
+        """Return whether every live gateway has announced the membership we see."""
         live = self.live(now)
         return bool(live) and all(self._members[name].members == fingerprint(live) for name in live)
 

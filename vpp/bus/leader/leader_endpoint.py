@@ -82,7 +82,7 @@ class LeaderEndpoint:
 
     @property
     def legs(self) -> Legs:
-        """How long each leg of a command took lately."""
+        """Durations of the legs of a command lately."""
         return self._commands.legs
 
     @property
@@ -92,7 +92,7 @@ class LeaderEndpoint:
 
     @property
     def strangers(self) -> int:
-        """How many announcements of services of other fleets were heard and refused."""
+        """Number of announcements of services of other fleets that were heard and refused."""
         return 0 if self._strangers is None else self._strangers.announcements
 
     def assign(self, index: FleetIndex) -> None:
@@ -178,7 +178,7 @@ class LeaderEndpoint:
         self._commands.close()
 
     def _handlers(self, sink: LinkSink) -> list[tuple[str, BusHandler]]:
-        """Return what is listened to, and who takes it."""
+        """Return the subjects to subscribe to and their handlers."""
         reader = UplinkReader(
             sink,
             gateways=self._gateways,

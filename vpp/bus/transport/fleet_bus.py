@@ -76,7 +76,7 @@ class Strangers:
 
     @property
     def announcements(self) -> int:
-        """How many announcements of other fleets were refused."""
+        """Number of announcements of other fleets that were refused."""
         return self.heard.total()
 
     async def start(self) -> None:

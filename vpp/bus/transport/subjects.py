@@ -62,7 +62,7 @@ def check_pattern(pattern: str) -> None:
 
 @lru_cache(maxsize=4096)
 def matches(pattern: str, subject: str) -> bool:
-    """Tell whether messages to ``subject`` reach a subscriber of ``pattern``."""
+    """Return whether messages to ``subject`` reach a subscriber of ``pattern``."""
     wanted, words = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted = wanted[:-1]
