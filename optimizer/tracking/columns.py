@@ -26,15 +26,15 @@ class Tree(NamedTuple):
         parent: Node above each, shape ``(m + 1,)``, -1 for the last.
         down: All nodes, each after its parent, shape ``(m + 1,)``.
         first: First of each node's rows, shape ``(m + 2,)``.
-        kids: First child of each node in ``kid``, shape ``(m + 2,)``.
-        kid: Children, shape ``(m,)``.
+        child_first: First child of each node in ``children``, shape ``(m + 2,)``.
+        children: Children, shape ``(m,)``.
     """
 
     parent: Ints
     down: Ints
     first: Ints
-    kids: Ints
-    kid: Ints
+    child_first: Ints
+    children: Ints
 
 
 class Rows(NamedTuple):
@@ -68,14 +68,14 @@ class Line(NamedTuple):
         order: Rows by key within each node, shape ``(n,)``.
         at: Place of the pointer, shape ``(m + 1,)``.
         below: Width of all rows before the pointer, kW, shape ``(m + 1,)``.
-        got: Sum of the setpoints of the node's own rows, kW, shape ``(m + 1,)``.
+        own_kw: Sum of the setpoints of the node's own rows, kW, shape ``(m + 1,)``.
         stale: The order is new and no row was placed by it yet, shape ``(m + 1,)``.
     """
 
     order: Ints
     at: Ints
     below: Floats
-    got: Floats
+    own_kw: Floats
     stale: Flags
 
 
@@ -126,13 +126,13 @@ def tree_of(node: Ints, parent: Ints) -> Tree:
     while (walk >= 0).any():
         depth += walk >= 0
         walk = np.where(walk >= 0, above[walk], -1)
-    kid = np.argsort(above[:top], kind="stable")
+    children = np.argsort(above[:top], kind="stable")
     return Tree(
         parent=above,
         down=np.argsort(depth, kind="stable"),
         first=np.concatenate(([0], np.cumsum(np.bincount(node, minlength=top + 1)))).astype(np.int64),
-        kids=np.concatenate(([0], np.cumsum(np.bincount(above[:top], minlength=top + 1)))).astype(np.int64),
-        kid=kid,
+        child_first=np.concatenate(([0], np.cumsum(np.bincount(above[:top], minlength=top + 1)))).astype(np.int64),
+        children=children,
     )
 
 

@@ -7,7 +7,7 @@ from optimizer.tracking.columns import KEYS, LEVELS, Curves, Floats, Goal, Limit
 
 
 @njit()
-def stand_in_line(  # noqa: PLR0917 - a kernel takes arguments by position
+def rank_rows(  # noqa: PLR0917 - a kernel takes arguments by position
     begin: int, end: int, tree: Tree, rows: Rows, line: Line, curves: Curves
 ) -> None:
     """Put the rows of nodes ``begin:end`` in order by counting, and sum up their curves; absent rows come last."""
@@ -67,9 +67,9 @@ def divide(load_kw: float, tree: Tree, limits: Limits, curves: Curves, goal: Goa
         level, part = _level_of(goal.load[k], curves.whole[k])
         own = curves.own[k]
         goal.share[k] = own[level - 1] + part * (own[level] - own[level - 1])
-        for j in range(tree.kids[k], tree.kids[k + 1]):
-            held = curves.held[tree.kid[j]]
-            goal.load[tree.kid[j]] = held[level - 1] + part * (held[level] - held[level - 1])
+        for j in range(tree.child_first[k], tree.child_first[k + 1]):
+            held = curves.held[tree.children[j]]
+            goal.load[tree.children[j]] = held[level - 1] + part * (held[level] - held[level - 1])
         goal.up[k] = max(limits.most[k] - goal.load[k], 0.0)
         goal.down[k] = max(goal.load[k] - limits.least[k], 0.0)
 

@@ -26,7 +26,7 @@ from optimizer.tracking.columns import (
     tree_of,
     unlimited,
 )
-from optimizer.tracking.curves import divide, stand_in_line, sum_up
+from optimizer.tracking.curves import divide, rank_rows, sum_up
 from optimizer.tracking.pointer_walk import follow, must_wait
 
 
@@ -105,12 +105,12 @@ class MeritOrder:
             order=np.arange(n),
             at=self._tree.first[:-1].copy(),
             below=np.zeros(m),
-            got=np.zeros(m),
+            own_kw=np.zeros(m),
             stale=np.ones(m, dtype=np.bool_),
         )
         self._curves, self._limits, self._goal = curves_of(m), unlimited(m), goal_of(m)
         self._moved = np.empty(n, dtype=np.int64)
-        self._home = node[self._member].astype(np.int64)
+        self._node_of_row = node[self._member].astype(np.int64)
         self._scratch = np.zeros((3, m))
         self._trim = 0
         self._fixed_kw = 0.0
@@ -136,7 +136,7 @@ class MeritOrder:
     @property
     def node_kw(self) -> Floats:
         """Load of every node by setpoints, fixed load included, shape ``(m,)``."""
-        load = self._line.got + self._limits.fixed
+        load = self._line.own_kw + self._limits.fixed
         for k in self._tree.down[:0:-1]:
             load[self._tree.parent[k]] += load[k]
         return load[:-1]
@@ -196,7 +196,7 @@ class MeritOrder:
         self._rows.low[here], self._rows.high[here] = low, high
         self._rows.floor[here] = offers.floor_kw[chosen]
         self._rows.key[here] = offers.key[chosen]
-        stand_in_line(begin, end, self._tree, self._rows, self._line, self._curves)
+        rank_rows(begin, end, self._tree, self._rows, self._line, self._curves)
         sum_up(self._tree, self._limits, self._curves)
 
     def believe(self, rows: Ints, power_kw: Floats) -> None:
@@ -237,10 +237,10 @@ class MeritOrder:
             self._unready,
             moved,
             self._rows,
-            self._home,
+            self._node_of_row,
             self._tree,
             self._limits,
-            self._line.got,
+            self._line.own_kw,
             wait,
             self._scratch,
         )
@@ -248,7 +248,7 @@ class MeritOrder:
             rows=self._member[moved],
             power_kw=self._rows.setpoint[moved],
             wait=wait,
-            total_kw=float(self._line.got.sum()),
+            total_kw=float(self._line.own_kw.sum()),
         )
 
     def _nodes(self, part: int, parts: int) -> tuple[int, int]:

@@ -37,20 +37,20 @@ def follow(  # noqa: PLR0917 - a kernel takes arguments by position
         How many rows changed, the node whose row took the rest, and what is left of it, kW.
     """
     parent, first, up, down = tree.parent, tree.first, goal.up, goal.down
-    share, got, stale, own = goal.share, line.got, line.stale, curves.own
+    share, own_kw, stale, own = goal.share, line.own_kw, line.stale, curves.own
     count, carry = 0, 0.0
     for k in range(len(parent) - 1):
         if first[k] == first[k + 1]:
             continue
         low, high = _leeway(k, parent, up, down)
-        apart = got[k] - share[k]
+        apart = own_kw[k] - share[k]
         if stale[k] or not (abs(carry + apart) <= patience_kw and low <= apart <= high):
             target = share[k] + min(max(-carry, low), high)
             # A row that must not be shed is shed for a limit only.
             target = max(target, min(share[k], own[k, 1]))
             ahead = target - share[k]
             count = _place(k, target, ahead - low, high - ahead, tree, rows, line, curves, moved, count)
-            apart = got[k] - share[k]
+            apart = own_kw[k] - share[k]
         _use_up(k, apart, parent, up, down)
         carry += apart
     count, trim, carry = _take_rest(carry, trim, tree, rows, line, curves, goal, moved, count)
@@ -113,19 +113,19 @@ def _place(  # noqa: C901, PLR0917 - one pass over a node's line; a kernel takes
             count = _assign(i, high[i], setpoint, was, seen, now, moved, count)
         below += high[i] - low[i]
         at += 1
-    got = least + below
+    own_kw = least + below
     if at < end and not np.isnan(low[order[at]]):
         i = order[at]
         power = low[i] + max(need - below, 0.0)
         power = _possible(power, low[i], min(rows.floor[i], high[i]), fall, rise)
         count = _assign(i, power, setpoint, was, seen, now, moved, count)
-        got += power - low[i]
+        own_kw += power - low[i]
     if fresh:
         for j in range(at + 1, end):
             i = order[j]
             if not abs(setpoint[i] - low[i]) <= _EXACT_KW:
                 count = _assign(i, low[i], setpoint, was, seen, now, moved, count)
-    line.at[k], line.below[k], line.got[k] = at, below, got
+    line.at[k], line.below[k], line.own_kw[k] = at, below, own_kw
     return count
 
 
@@ -176,7 +176,7 @@ def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
     home: Ints,
     tree: Tree,
     limits: Limits,
-    got: Floats,
+    own_kw: Floats,
     wait: Flags,
     scratch: Floats,
 ) -> None:
@@ -194,13 +194,13 @@ def must_wait(  # noqa: PLR0917 - a kernel takes arguments by position
         home: Node of every row, shape ``(n,)``.
         tree: The nodes.
         limits: Of the nodes.
-        got: Sum of the setpoints of each node's own rows, shape ``(m + 1,)``.
+        own_kw: Sum of the setpoints of each node's own rows, shape ``(m + 1,)``.
         wait: Filled, shape ``(r,)``.
         scratch: Shape ``(3, m + 1)``.
     """
     load, fall, rise = scratch[0], scratch[1], scratch[2]
     setpoint, was, parent, down = rows.setpoint, rows.was, tree.parent, tree.down
-    load[:] = got + limits.fixed
+    load[:] = own_kw + limits.fixed
     fall[:] = 0.0
     rise[:] = 0.0
     for i in moved:
@@ -253,11 +253,11 @@ def _take_rest(  # noqa: PLR0917 - a kernel takes arguments by position
             fall, rise = _leeway(k, parent, up, down)
             holds = power >= min(floor[i], high[i]) or power <= max(low[i], 0.0) + _EXACT_KW
             if fall <= -carry <= rise and low[i] <= power <= high[i] and holds:
-                line.got[k] -= carry
+                line.own_kw[k] -= carry
                 return _assign(i, power, setpoint, was, seen, rows.tick[0], moved, count), k, 0.0
     for q in range(nodes):
         k = (trim + q) % nodes
-        before = line.got[k]
+        before = line.own_kw[k]
         fall, rise = _leeway(k, parent, up, down)
         change = min(max(-carry, fall), rise)
         target = max(before + change, min(before, curves.own[k, 1]))
@@ -266,8 +266,8 @@ def _take_rest(  # noqa: PLR0917 - a kernel takes arguments by position
         count = _place(
             k, target, max(change - fall, 0.0), max(rise - change, 0.0), tree, rows, line, curves, moved, count
         )
-        _use_up(k, line.got[k] - before, parent, up, down)
-        carry += line.got[k] - before
+        _use_up(k, line.own_kw[k] - before, parent, up, down)
+        carry += line.own_kw[k] - before
         if abs(carry) <= _EXACT_KW:
             return count, k, carry
     return count, trim, carry

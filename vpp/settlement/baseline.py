@@ -86,13 +86,15 @@ def compute_baseline(
         rows=np.flatnonzero(portfolio),
         meter=meter,
         schedule=schedule,
-        event=TimeGrid.covering(instant(start_s), instant(end_s)),
-        notice_s=notice_s,
-        start_s=start_s,
+        times=BaselineTimes(
+            event=TimeGrid.covering(instant(start_s), instant(end_s)),
+            notice_s=notice_s,
+            start_s=start_s,
+            known_s=known_s,
+        ),
         event_days=event_days,
         calendar=calendar,
         rules=rules or BaselineRules(),
-        known_s=known_s,
     )
     return work.run()
 
@@ -138,6 +140,23 @@ def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> Float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineTimes:
+    """Times of a baseline.
+
+    Attributes:
+        event: Steps from the first control action to the end of the rebound watch.
+        notice_s: Epoch seconds of notice to the portfolio; nothing metered later adjusts same-type days.
+        start_s: Epoch seconds of the first control action.
+        known_s: Epoch seconds until which meters count before control.
+    """
+
+    event: TimeGrid
+    notice_s: float
+    start_s: float
+    known_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Computation:
     """One baseline in the making; ``rows`` are the fleet rows of the portfolio."""
 
@@ -146,27 +165,24 @@ class _Computation:
     rows: IdArray
     meter: IntervalMeter
     schedule: Schedule | None
-    event: TimeGrid
-    notice_s: float
-    start_s: float
+    times: BaselineTimes
     event_days: Collection[date]
     calendar: DayCalendar
     rules: BaselineRules
-    known_s: float
 
     def run(self) -> Baseline:
         wanted = wanted_methods(self.draft, self.index)[self.rows]
         reference = self._reference(wanted)
         window_kw = self._window_kw()
         ratios = self._ratios(reference, window_kw, wanted)
-        before_kw = np.repeat(self._before_kw()[:, None], self.event.count, axis=1)
-        plan_kw = scheduled_kw(self.schedule, self.event, len(self.index))[self.rows]
+        before_kw = np.repeat(self._before_kw()[:, None], self.times.event.count, axis=1)
+        plan_kw = scheduled_kw(self.schedule, self.times.event, len(self.index))[self.rows]
         offers = (self._same_day_kw(reference, ratios), before_kw, plan_kw)
         power_kw, used = _first_complete(offers, wanted)
         # A session's own baseline is known once it is there; until then a charger without history counts as 0.
         used[self._by_session & (used == _NONE)] = _SAME
         return Baseline(
-            grid=self.event,
+            grid=self.times.event,
             power_kw=self._on_all_rows(power_kw),
             methods=self._methods(used),
             reference_days=tuple(day.isoformat() for day in reference.days),
@@ -188,16 +204,16 @@ class _Computation:
     def _reference(self, wanted: CodeArray) -> Reference:
         """Return the reference days of the rows that want them; the other rows' means are NaN."""
         chosen = np.flatnonzero(wanted == _SAME)
-        window = window_before(self.notice_s, self.rules.window_s)
+        window = window_before(self.times.notice_s, self.rules.window_s)
         if len(chosen) == 0:
             return self._no_reference(window.count)
         found = DaySearch(
             meter=self.meter,
             rows=self.rows[chosen],
             class_code=self._code[chosen],
-            event=self.event,
+            event=self.times.event,
             window=window,
-            notice_s=self.notice_s,
+            notice_s=self.times.notice_s,
             event_days=self.event_days,
             calendar=self.calendar,
             rules=self.rules,
@@ -218,16 +234,16 @@ class _Computation:
         return Reference(
             days=(),
             excluded=(),
-            event_kw=np.full((len(self.rows), self.event.count), np.nan),
+            event_kw=np.full((len(self.rows), self.times.event.count), np.nan),
             window_kw=np.full((len(self.rows), window_steps), np.nan),
             inputs=(),
         )
 
     def _window_kw(self) -> FloatArray:
-        return self.meter.read(window_before(self.notice_s, self.rules.window_s))[self.rows]
+        return self.meter.read(window_before(self.times.notice_s, self.rules.window_s))[self.rows]
 
     def _before_kw(self) -> FloatArray:
-        until_s = min(self.start_s, self.known_s)
+        until_s = min(self.times.start_s, self.times.known_s)
         return meter_before_kw(self.meter, until_s, self.rules.before_steps)[self.rows]
 
     def _ratios(self, reference: Reference, window_kw: FloatArray, wanted: CodeArray) -> dict[str, float]:
@@ -250,7 +266,7 @@ class _Computation:
         return power_kw
 
     def _on_all_rows(self, power_kw: FloatArray) -> FloatArray:
-        whole = np.zeros((len(self.index), self.event.count))
+        whole = np.zeros((len(self.index), self.times.event.count))
         whole[self.rows] = power_kw
         return whole
 
@@ -279,7 +295,7 @@ class _Computation:
                     notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
             if ratios.get(name) in self.rules.clip:
                 notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
-        first, last = local_day(self.event.start_s), local_day(self.event.end_s)
+        first, last = local_day(self.times.event.start_s), local_day(self.times.event.end_s)
         notes += [
             ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
             for year in self.calendar.unannounced(first, last)
@@ -308,9 +324,9 @@ class _Computation:
         facts = {
             "draft": {name: str(value) for name, value in asdict(self.draft).items()},
             "resources": [self.index.resources[row].id for row in self.rows.tolist()],
-            "notice_s": self.notice_s,
-            "start_s": self.start_s,
-            "event": [self.event.start_s, self.event.step_s, self.event.count],
+            "notice_s": self.times.notice_s,
+            "start_s": self.times.start_s,
+            "event": [self.times.event.start_s, self.times.event.step_s, self.times.event.count],
             "event_days": sorted(day.isoformat() for day in self.event_days),
             "calendar": self.calendar.facts(),
             "rules": asdict(self.rules),

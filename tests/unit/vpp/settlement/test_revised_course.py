@@ -41,7 +41,7 @@ def test_means_by_interval_agree_with_the_due_power_and_with_the_plain_profile(p
 def test_a_jump_takes_no_time() -> None:
     play = Play()
     request = play.book.get(play.id)
-    play.book._put(replace(request, draft=replace(request.draft, ramp_minutes=0.0)))
+    play.book._register._put(replace(request, draft=replace(request.draft, ramp_minutes=0.0)))
     play.change(START + minutes(15), target_kw=800.0)
     table: PhaseTimes = play.book.timetable(play.id)
     assert (table.target_at(table.start_s + 899.0), table.target_at(table.start_s + 900.0)) == (400.0, 800.0)
