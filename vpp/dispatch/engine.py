@@ -31,6 +31,7 @@ from vpp.dispatch.requests.book import TRANSITION, RequestBook
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
 from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.views import rules_of
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
@@ -107,7 +108,13 @@ class DispatchEngine:
         self._cars.resize(index)
         self._accounting.resize(len(index))
         self._fairness.resize(len(index))
-        self._arbiter = Arbiter(index, self._settings, self._assignments)
+        self._arbiter = Arbiter(
+            index,
+            self._assignments,
+            caps=self._settings.caps,
+            rules=rules_of(self._settings),
+            cut_cost=self._settings.merit.bulk_cost,
+        )
         self.regulation.resize(index)
         leases, cars = self._settings.commands.leases, index.is_class(ResourceClass.EV)
         self._lease_s = leases.lease_s * np.where(cars, leases.car_lease_ratio, 1.0)
@@ -232,7 +239,8 @@ class DispatchEngine:
             schedule,
             frozen,
             car_kw=self._cars.most_kw(),
-            settings=self._settings,
+            devices=self._settings.devices,
+            cycle_s=self._settings.cycle_s,
         )
 
     def _control(

@@ -1,6 +1,6 @@
 """Arbitration of a cycle: all proposals merged, each device's range kept, and every transformer's cap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from vpp.dispatch.flexibility.flexibility_scan import protected
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.rows.row_columns import Column, read_only
-from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import meters_of, rules_of
+from vpp.dispatch.settings import CapMargins
+from vpp.dispatch.views import Rules, meters_of
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
@@ -103,14 +103,23 @@ class Arbiter:
 
     Args:
         index: The fleet.
-        settings: How near to a cap is aimed, and devices' ranges.
         assignments: State of the rows; caps that bind are noted in it.
+        caps: How near to a limit is aimed.
+        rules: Devices' ranges.
+        cut_cost: Merit order of classes for being cut, cheapest first.
     """
 
-    def __init__(self, index: FleetIndex, settings: DispatchSettings, assignments: Assignments) -> None:
-        self._index, self._caps, self._assignments = index, settings.caps, assignments
-        self._rules = rules_of(settings)
-        self._cut_order = np.array([settings.merit.bulk_cost[kind] for kind in CLASSES])[index.class_code]
+    def __init__(
+        self,
+        index: FleetIndex,
+        assignments: Assignments,
+        *,
+        caps: CapMargins,
+        rules: Rules,
+        cut_cost: Mapping[ResourceClass, float],
+    ) -> None:
+        self._index, self._assignments, self._caps, self._rules = index, assignments, caps, rules
+        self._cut_order = np.array([cut_cost[kind] for kind in CLASSES])[index.class_code]
         self._tree = FeederTree(index)
 
     def arbitrate(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import DeviceRules
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
@@ -22,14 +22,13 @@ def default_values(
     frozen: Sequence[tuple[BoolArray, BaselineCurve | None]],
     *,
     car_kw: FloatArray,
-    settings: DispatchSettings,
+    devices: DeviceRules,
+    cycle_s: float,
 ) -> FloatArray:
     """Return the default value of every row that carries the plan, in the order of ``FleetIndex.rows_of``.
 
-    NaN where there is none.
-
-    A car that is short of time charges at full power whatever was planned; so does the next one that comes to an empty
-    station, until it is known how long it stays and what it takes.
+    NaN where there is none. A car that is short of time charges at full power whatever was planned; so does the next
+    one that comes to an empty station, until it is known how long it stays and what it takes.
 
     Args:
         state: The snapshot.
@@ -37,11 +36,12 @@ def default_values(
         schedule: The plan in force.
         frozen: Portfolio and baseline of every running request: its stores keep the schedule frozen at acceptance.
         car_kw: Greatest power every car has shown, NaN where none was seen, shape ``(n_resources,)``.
-        settings: Which classes carry the plan.
+        devices: Classes that carry the plan, and the slack below which a car is short of time.
+        cycle_s: Time between two cycles.
     """
-    index, rows = state.index, state.index.rows_of(*settings.devices.plan_classes)
+    index, rows = state.index, state.index.rows_of(*devices.plan_classes)
     # A cycle early, so that a step of the plan is in force when it begins.
-    due_s = state.at_s + settings.cycle_s
+    due_s = state.at_s + cycle_s
     default = in_force_kw[rows] if schedule is None else schedule.some_at(due_s, rows)
     for portfolio, curve in frozen:
         if curve is not None:
@@ -52,7 +52,7 @@ def default_values(
     # The car may take less than its station gives.
     stated_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
     power = np.fmin(np.fmin(index.nameplate.p_max_kw[rows], stated_kw), car_kw[rows])
-    hurried = car & (state.laxity_of(rows, power) < 2.0 * settings.devices.laxity_margin_s)
+    hurried = car & (state.laxity_of(rows, power) < 2.0 * devices.laxity_margin_s)
     unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
     default[first] = index.nameplate.p_max_kw[rows[first]]

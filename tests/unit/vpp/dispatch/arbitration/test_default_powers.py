@@ -8,7 +8,7 @@ import pytest
 
 from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.flexibility.car_power import CarPower
-from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.settings import DeviceRules
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -70,9 +70,8 @@ def default_of(state: FleetState, car_kw: FloatArray) -> float:
         solve_s=0.0,
         overload_kw={},
     )
-    return float(
-        default_values(state, np.full(len(state), np.nan), plan, (), car_kw=car_kw, settings=DispatchSettings())[0]
-    )
+    unset, devices = np.full(len(state), np.nan), DeviceRules()
+    return float(default_values(state, unset, plan, (), car_kw=car_kw, devices=devices, cycle_s=10.0)[0])
 
 
 def test_time_is_reckoned_with_what_the_car_takes_not_with_what_the_station_could_give(index: FleetIndex) -> None:
