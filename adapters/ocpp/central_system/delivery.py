@@ -79,7 +79,7 @@ class CommandDelivery:
 
     def queue(self, station: StationState, command: Command) -> None:
         """Send an instruction as soon as its station is free; it replaces one that has not left yet."""
-        replaced = station.pending.pop(command.slot, None) or self._pacer.take_back(command.slot)
+        replaced = station.dequeue(command.slot) or self._pacer.take_back(command.slot)
         if replaced is not None:
             self.ended(replaced, EXPIRED)
         now_s = self._clock.now_s()
@@ -114,7 +114,7 @@ class CommandDelivery:
     def drop_pending(self, station: StationState) -> None:
         """End as unreachable what has not left for a station."""
         for slot in [(row, default) for row in station.rows.values() for default in (False, True)]:
-            command = station.pending.pop(slot, None) or self._pacer.take_back(slot)
+            command = station.dequeue(slot) or self._pacer.take_back(slot)
             if command is not None:
                 self.ended(command, NOT_CONNECTED)
 
@@ -132,7 +132,7 @@ class CommandDelivery:
         self._wake(now_s)
 
     def _hand_over(self, station: StationState, command: Command) -> None:
-        station.pending[command.slot] = command
+        station.enqueue(command)
         session = self._sessions.get(station.id)
         if session is not None:
             if not self._to_pump:

@@ -1,6 +1,7 @@
 """Registry of the stations that have connected to this process, by name and by row."""
 
 from adapters.ocpp.profiles.nameplates import Nameplates, check_places, place_of
+from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.station_records import Services
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.errors import UnknownIdError
@@ -33,7 +34,7 @@ class KnownStations:
                 name, connector = place_of(resource)
                 station = self.by_name.get(name)
                 if station is not None:
-                    station.rows[connector] = row
+                    station.rows = station.rows.plus(connector, row)
                     self._of_row[row] = station
                     grown[name] = station
         return list(grown.values())
@@ -57,7 +58,7 @@ class KnownStations:
             rows = self._nameplates.rows_of(name)
             if not rows:
                 return None
-            station = self.by_name[name] = StationState(id=name, services=self._services, rows=rows)
+            station = self.by_name[name] = StationState(id=name, services=self._services, rows=CompactMap(rows.items()))
             for row in rows.values():
                 self._of_row[row] = station
         return station

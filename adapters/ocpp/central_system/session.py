@@ -269,8 +269,8 @@ class Session(Endpoint):
         if self._command is not None:
             return self._command
         pending = self.station.pending
-        if pending and self.up:
-            command = pending.pop(next(iter(pending)))
+        command = self.station.dequeue(next(iter(pending))) if pending and self.up else None
+        if command is not None:
             self.station.under_way = command.row
             script = carry_out(self.dialect, self.station, command)
             finished = partial(self._command_ended, command)

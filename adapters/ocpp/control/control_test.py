@@ -43,7 +43,7 @@ def control_test(dialect: Dialect, station: StationState) -> Script:
         services.cards.end_test(station.abilities)
     if station.abilities.tested:
         services.cards.remember(station.abilities)
-        station.accepts_profiles = True
+        station.acceptance = station.acceptance.accepted(dispatch=False)
         report_card_troubles(station)
     return ACCEPTED
 

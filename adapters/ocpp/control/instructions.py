@@ -118,9 +118,9 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
 
 def _most_tries(station: StationState, command: Command) -> int:
     """Return how many forms are tried: few where all were refused, or where there is no car and none was accepted."""
-    if station.refused_all:
+    if station.acceptance.refused_all:
         return _TRIES_OF_THE_REFUSING
-    idle = command.connector not in station.transactions and not station.accepts_profiles
+    idle = command.connector not in station.transactions and not station.acceptance.accepts
     return len(RateUnit) if idle and command.layer is Layer.DISPATCH else _TRIES_OF_ALL
 
 
@@ -205,14 +205,9 @@ def _purposes(station: StationState, command: Command, *, setpoint: bool) -> lis
         purposes.insert(0, _TX)
     if len(station.rows) == 1 and not station.has_others and not setpoint:
         purposes.append(_STATION_MAX)
-    if running is None or best is None or _tries_tx_again(station, running.id):
+    if running is None or best is None or station.acceptance.tries_tx_again(running.id):
         return purposes
     return sorted(purposes, key=lambda purpose: purpose is not best)
-
-
-def _tries_tx_again(station: StationState, transaction_id: str) -> bool:
-    """Tell whether a TxProfile deserves another try: one transaction's refusal may have been an accident."""
-    return station.tx_refusals == 1 and transaction_id != station.tx_refused_in
 
 
 def _profile(dialect: Dialect, station: StationState, command: Command, form: SetpointForm, *, now_s: float) -> Profile:
@@ -259,7 +254,7 @@ def _wire_value(
 
 def _updatable(station: StationState, command: Command, profile: Profile) -> InstalledProfile | None:
     """Return the dynamic value in force with the same end, so that an update of its value suffices."""
-    installed = station.installed.get((command.row, profile.transaction is not None))
+    installed = installed_profiles.found(station, command.row, tied=profile.transaction is not None)
     return installed if installed is not None and installed.dynamic and installed.until_s == command.until_s else None
 
 
@@ -280,7 +275,8 @@ def _record(station: StationState, command: Command, profile: Profile) -> Sequen
 
 def _beside(station: StationState, row: int, purpose: ProfilePurpose, *, tied: bool) -> Sequence[InstalledProfile]:
     """Return values in force that would take precedence over one of ``purpose``, or limit it."""
-    same, other = station.installed.get((row, tied)), station.installed.get((row, not tied))
+    same = installed_profiles.found(station, row, tied=tied)
+    other = installed_profiles.found(station, row, tied=not tied)
     if other is None and (same is None or same.purpose is purpose):
         return ()
     return [

@@ -19,7 +19,7 @@ def learn_from_acceptance(
 ) -> None:
     """Learn from a value that was accepted after others were refused; others of its make are assumed alike."""
     known, dispatch = station.abilities, command.layer is Layer.DISPATCH
-    expected = not refused and station.accepts_profiles and known.proven and known.purpose is None
+    expected = not refused and station.acceptance.accepts and known.proven and known.purpose is None
     if expected and not station.troubles.mask(command.row):
         return
     learned = replace(known, proven=True, units=_units(known, form.unit), step=_step(known, form, refused))
@@ -31,7 +31,7 @@ def learn_from_acceptance(
     if learned != known:
         station.learn(learned)
         station.services.cards.remember(learned)
-    station.accepts_profiles, station.refused_all = True, station.refused_all and not dispatch
+    station.acceptance = station.acceptance.accepted(dispatch=dispatch)
     _clear(station, command.row, dispatch=dispatch)
     report_card_troubles(station)
 
@@ -39,8 +39,9 @@ def learn_from_acceptance(
 def learn_from_refusal(station: StationState, command: Command, *, outright: bool) -> None:
     """Learn from a value that was refused in every form; ``outright`` where the first refusal left no doubt."""
     in_vain = command.layer is Layer.DISPATCH and command.connector in station.transactions
-    station.refused_all = station.refused_all or in_vain
-    only_metered = not station.accepts_profiles and (outright or in_vain)
+    if in_vain:
+        station.acceptance = station.acceptance.refused()
+    only_metered = not station.acceptance.accepts and (outright or in_vain)
     trouble = Trouble.MEASURED_ONLY if only_metered else Trouble.REFUSES_LIMITS
     station.troubles.set(command.row, trouble, present=True)
 
@@ -76,10 +77,9 @@ def _with_purpose(
     tx = form.purpose is ProfilePurpose.TX
     refuses = not tx and (learned.refuses_tx or any(p.purpose is ProfilePurpose.TX for p in refused))
     if tx:
-        station.tx_refusals = 0
+        station.acceptance = station.acceptance.tx_accepted()
     elif any(profile.purpose is ProfilePurpose.TX for profile in refused):
-        station.tx_refusals += 1
-        station.tx_refused_in = running.id
+        station.acceptance = station.acceptance.tx_refused(running.id)
     station.troubles.set(command.row, Trouble.REFUSES_TX_PROFILE, refuses)
     return replace(learned, purpose=None if tx else form.purpose, refuses_tx=refuses)
 

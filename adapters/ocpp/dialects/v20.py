@@ -22,7 +22,7 @@ from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import purpose_name
 from adapters.ocpp.profiles.power_units import RateUnit, WireValue
-from adapters.ocpp.station import grid_functions, transactions
+from adapters.ocpp.station import grid_functions, installed_profiles, transactions
 from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.telemetry.connector_status import charging_state, report_plugged, take_notify_event, take_status
 from adapters.ocpp.telemetry.fast_path import heartbeat
@@ -297,7 +297,8 @@ def _note(station: StationState, event: _Event) -> None:
 
 def _pull(station: StationState, payload: Json) -> Json:
     """Answer PullDynamicScheduleUpdate: the present value of a dynamic profile."""
-    for (row, _), installed in station.installed.items():
+    for slot, installed in station.installed.items():
+        row = installed_profiles.row_of(slot)
         if installed.profile_id == payload["chargingProfileId"] and installed.dynamic:
             nameplate, unit = station.nameplate(row), station.units_to_try()[0]
             setpoint = nameplate.p_min_kw < 0.0

@@ -8,33 +8,47 @@ keeps a copy, and nothing outside it reads this one: what the service believes t
 A connector has at most two: one tied to its running transaction (TxProfile), which takes precedence, and one not tied.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.telemetry import Quantity
 
-_NONE: Mapping[tuple[int, bool], InstalledProfile] = MappingProxyType({})
+_NONE: CompactMap[int, InstalledProfile] = CompactMap()
+
+
+def slot_of(row: int, *, tied: bool) -> int:
+    """Return the key of a dispatch value in ``StationState.installed``: one number, for there is one a station."""
+    return 2 * row + tied
+
+
+def row_of(slot: int) -> int:
+    """Return the row of a key."""
+    return slot // 2
+
+
+def found(station: StationState, row: int, *, tied: bool) -> InstalledProfile | None:
+    """Return a dispatch value of a row, ``None`` where it holds none of that kind."""
+    return station.installed.get(2 * row + tied)
 
 
 def in_force(station: StationState, row: int) -> InstalledProfile | None:
     """Return the dispatch value that a row obeys, ``None`` where its default value is in force."""
-    return station.installed.get((row, True)) or station.installed.get((row, False))
+    return found(station, row, tied=True) or found(station, row, tied=False)
 
 
 def at_row(station: StationState, row: int) -> list[InstalledProfile]:
     """Return the dispatch values of a row, the one in force first."""
-    found = (station.installed.get((row, True)), station.installed.get((row, False)))
-    return [profile for profile in found if profile is not None]
+    both = (found(station, row, tied=True), found(station, row, tied=False))
+    return [profile for profile in both if profile is not None]
 
 
 def by_connector(station: StationState) -> dict[int, InstalledProfile]:
     """Return the dispatch value in force at every connector that has one."""
-    found = ((connector, in_force(station, row)) for connector, row in station.rows.items())
-    return {connector: profile for connector, profile in found if profile is not None}
+    each = ((connector, in_force(station, row)) for connector, row in station.rows.items())
+    return {connector: profile for connector, profile in each if profile is not None}
 
 
 def record_default(station: StationState, row: int, power_kw: float) -> None:
@@ -73,32 +87,33 @@ def record(
         purpose=purpose,
         base=base,
     )
-    station.installed = {**station.installed, (command.row, purpose is ProfilePurpose.TX): profile}
+    station.installed = station.installed.plus(slot_of(command.row, tied=purpose is ProfilePurpose.TX), profile)
     station.services.lease(command.until_s, command.row)
     report_limit(station, command.row, now_s)
 
 
 def update(station: StationState, row: int, power_kw: float, *, tied: bool) -> None:
     """Record that a dynamic profile has another value."""
-    fresh = replace(station.installed[row, tied], power_kw=power_kw, since_s=station.services.clock.now_s())
-    station.installed = {**station.installed, (row, tied): fresh}
+    fresh = replace(
+        station.installed[slot_of(row, tied=tied)], power_kw=power_kw, since_s=station.services.clock.now_s()
+    )
+    station.installed = station.installed.plus(slot_of(row, tied=tied), fresh)
     report_limit(station, row)
 
 
 def drop(station: StationState, row: int, profile: InstalledProfile) -> None:
     """Record that one dispatch value is no longer installed."""
     for tied in (True, False):
-        if station.installed.get((row, tied)) is profile:
+        if found(station, row, tied=tied) is profile:
             remove(station, row, tied=tied)
     report_limit(station, row)
 
 
 def remove(station: StationState, row: int, *, tied: bool) -> bool:
     """Forget one dispatch value without reporting; return whether there was one."""
-    if (row, tied) not in station.installed:
+    if slot_of(row, tied=tied) not in station.installed:
         return False
-    kept = {slot: profile for slot, profile in station.installed.items() if slot != (row, tied)}
-    station.installed = kept or _NONE
+    station.installed = station.installed.minus(slot_of(row, tied=tied)) or _NONE
     return True
 
 
@@ -113,7 +128,7 @@ def expire(station: StationState, row: int) -> None:
     """Forget dispatch values whose lease has ended, as the station does by itself."""
     now_s = station.services.clock.now_s()
     for tied in (True, False):
-        profile = station.installed.get((row, tied))
+        profile = found(station, row, tied=tied)
         if profile is not None and profile.until_s <= now_s:
             remove(station, row, tied=tied)
             report_limit(station, row)

@@ -10,7 +10,9 @@ from adapters.ocpp.messages.ocpp_j import Json
 from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import RateUnit, is_dc
 from adapters.ocpp.station.capability_cards import Abilities
+from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.connector_state import OUTAGES, ConnectorState
+from adapters.ocpp.station.profile_acceptance import UNTRIED, ProfileAcceptance
 from adapters.ocpp.station.station_clock import StationClock
 from adapters.ocpp.station.station_records import Command, InstalledProfile, Services, Transaction
 from adapters.ocpp.station.station_troubles import StationTroubles
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
 NOTHING_KNOWN = Abilities()
 NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
-_NOTHING_INSTALLED: Mapping[tuple[int, bool], InstalledProfile] = MappingProxyType({})
-"""What stations without one share: an empty dictionary each would be a tenth of what a station costs."""
+_NOTHING_INSTALLED: CompactMap[int, InstalledProfile] = CompactMap()
+_NOTHING_PENDING: CompactMap[tuple[int, bool], Command] = CompactMap()
+"""What stations without one share: a dictionary each would be a tenth of what a station costs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,11 +48,8 @@ class StationState:
         ack_s: How long the last instruction took to be answered.
         grid_functions: Starts, stops and alarms of its grid functions (2.1), by control id or type.
         restated_s: When values in force were last restored after a boot, NaN if never.
-        accepts_profiles: It has taken a profile since it came to this process.
-        refused_all: It has refused a dispatch value in every way since its boot, and taken none.
+        acceptance: How it has answered profiles.
         has_others: It has connectors that are no rows of the fleet.
-        tx_refusals: In how many transactions in a row it has refused a TxProfile and taken another purpose;
-            ``tx_refused_in`` is the last.
         clock: Its clock, as its stamps show it.
         points: Its charging points that have reported.
         ended: The last transactions that are over.
@@ -59,12 +59,12 @@ class StationState:
 
     id: str
     services: Services
-    rows: dict[int, int]
+    rows: CompactMap[int, int]
     transactions: Mapping[int, Transaction] = field(default_factory=lambda: NO_TRANSACTIONS)
     ended: tuple[Transaction, ...] = ()
     early: dict[int, Promise] | None = None
-    installed: Mapping[tuple[int, bool], InstalledProfile] = field(default_factory=lambda: _NOTHING_INSTALLED)
-    pending: dict[tuple[int, bool], Command] = field(default_factory=dict)
+    installed: CompactMap[int, InstalledProfile] = field(default_factory=lambda: _NOTHING_INSTALLED)
+    pending: CompactMap[tuple[int, bool], Command] = field(default_factory=lambda: _NOTHING_PENDING)
     under_way: int = -1
     abilities: Abilities = NOTHING_KNOWN
     booted: bool = False
@@ -73,11 +73,8 @@ class StationState:
     ack_s: float = math.nan
     grid_functions: dict[str, Json] | None = None
     restated_s: float = math.nan
-    accepts_profiles: bool = False
-    refused_all: bool = False
+    acceptance: ProfileAcceptance = UNTRIED
     has_others: bool = False
-    tx_refusals: int = 0
-    tx_refused_in: str = ""
     clock: StationClock = field(default_factory=StationClock)
     points: tuple[ConnectorState, ...] = ()
     challenger: "Challenger | None" = None
@@ -87,6 +84,19 @@ class StationState:
     def troubles(self) -> StationTroubles:
         """Return the troubles of its rows, and of those of all other stations."""
         return self.services.troubles
+
+    # Instructions.
+
+    def enqueue(self, command: Command) -> None:
+        """Let an instruction wait, in the place of one of the same slot."""
+        self.pending = self.pending.plus(command.slot, command)
+
+    def dequeue(self, slot: tuple[int, bool]) -> Command | None:
+        """Take the waiting instruction of a slot, ``None`` where none waits."""
+        command = self.pending.get(slot)
+        if command is not None:
+            self.pending = self.pending.minus(slot) if len(self.pending) > 1 else _NOTHING_PENDING
+        return command
 
     # Time.
 
@@ -181,7 +191,7 @@ class StationState:
 
     def rebooted(self) -> None:
         """Take note of a boot: transactions may have ended, and their profiles been lost (1.6 5.16)."""
-        self.refused_all = False
+        self.acceptance = self.acceptance.booted()
         for connector in self.transactions:
             self.doubt(connector)
         self.report_malformed(False)  # noqa: FBT003 - absent: it may have another firmware

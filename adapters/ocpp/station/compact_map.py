@@ -1,0 +1,62 @@
+"""Immutable mapping of a few keys, in half the memory of a dictionary."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, TypeVar, overload
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Other = TypeVar("Other")
+
+
+class CompactMap(Mapping[Key, Value]):
+    """Keys and values in one tuple, searched from the front; for what is kept of every station.
+
+    Args:
+        pairs: Keys, each once, with their values; their order is kept.
+    """
+
+    __slots__ = ("_flat",)
+
+    def __init__(self, pairs: Iterable[tuple[Key, Value]] = ()) -> None:
+        self._flat: tuple[Any, ...] = tuple(chain.from_iterable(pairs))
+
+    def __getitem__(self, key: Key) -> Value:
+        flat = self._flat
+        for position in range(0, len(flat), 2):
+            if flat[position] == key:
+                value: Value = flat[position + 1]
+                return value
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._flat[::2])
+
+    def __len__(self) -> int:
+        return len(self._flat) // 2
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._flat[::2]
+
+    @overload
+    def get(self, key: Key, /) -> Value | None: ...
+    @overload
+    def get(self, key: Key, /, default: Value | Other) -> Value | Other: ...
+    def get(self, key: Key, /, default: Value | Other | None = None) -> Value | Other | None:
+        """Return the value of a key, ``default`` where there is none."""
+        flat = self._flat
+        for position in range(0, len(flat), 2):
+            if flat[position] == key:
+                value: Value = flat[position + 1]
+                return value
+        return default
+
+    def plus(self, key: Key, value: Value) -> "CompactMap[Key, Value]":
+        """Return the mapping with a value for a key, in the place of the one it had."""
+        if key not in self:
+            return CompactMap((*self.items(), (key, value)))
+        return CompactMap((own, value if own == key else kept) for own, kept in self.items())
+
+    def minus(self, key: Key) -> "CompactMap[Key, Value]":
+        """Return the mapping without a key."""
+        return CompactMap((own, kept) for own, kept in self.items() if own != key)
