@@ -1,7 +1,7 @@
 """Registry of the stations that have connected to this process, by name and by row."""
 
+from adapters.kit.compact_map import CompactMap
 from adapters.ocpp.profiles.nameplates import Nameplates, check_places, place_of
-from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.station_records import Services
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.errors import UnknownIdError

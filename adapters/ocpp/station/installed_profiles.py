@@ -10,8 +10,8 @@ A connector has at most two: one tied to its running transaction (TxProfile), wh
 
 from dataclasses import replace
 
+from adapters.kit.compact_map import CompactMap
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
-from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.telemetry import Quantity

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from adapters.kit.compact_map import CompactMap
 from adapters.ocpp.messages.ocpp_j import Json
 from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import RateUnit, is_dc
 from adapters.ocpp.station.capability_cards import Abilities
-from adapters.ocpp.station.compact_map import CompactMap
 from adapters.ocpp.station.connector_state import OUTAGES, ConnectorState
 from adapters.ocpp.station.profile_acceptance import UNTRIED, ProfileAcceptance
 from adapters.ocpp.station.station_clock import StationClock

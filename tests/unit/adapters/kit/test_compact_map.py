@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ocpp.station.compact_map import CompactMap
+from adapters.kit.compact_map import CompactMap
 
 steps = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers()), max_size=12)
 
