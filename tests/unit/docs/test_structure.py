@@ -10,6 +10,7 @@ from tests.places import ROOT
 
 _PACKAGES = ("vpp", "adapters", "optimizer", "forecasts")
 MODULE_LINES, FUNCTION_LINES, CONSTRUCTOR_PARAMETERS, FOLDER_MODULES = 400, 60, 10, 13
+_FILE = re.compile(r"`((?:vpp|adapters|optimizer|forecasts|numerics|tests)/[a-z0-9_/]+\.py)`")
 _ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| (\S[^|]*) \|$", re.MULTILINE)
 
 
@@ -57,3 +58,18 @@ def test_the_document_states_the_bounds() -> None:
     page = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8")
     for bound in (MODULE_LINES, FUNCTION_LINES, CONSTRUCTOR_PARAMETERS, FOLDER_MODULES):
         assert f" {bound} " in page
+
+
+def test_every_concept_is_found_in_two_steps_where_the_architecture_says() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Where to find it")[2].partition("\n## ")[0]
+    steps = re.findall(r"^\| [^|`]+ \| `([^`]+)` \| `([^`]+)`", table, re.MULTILINE)
+    assert len(steps) >= 16
+    assert [room + module for room, module in steps if not (ROOT / room / module).is_file()] == []
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    pages = [path for path in (ROOT / "docs").glob("*.md") if path.name != "names.md"]
+    named = {name for path in pages for name in _FILE.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) >= 20
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
