@@ -134,7 +134,7 @@ def fleet(
 
     settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url)
     from vpp.lab.compose.fleet import FleetOptions, run_fleet
-    from vpp.lab.twin.population.input_files import InputFiles
+    from vpp.lab.compose.input_files import InputFiles
     from vpp.lab.twin.population.presets import FleetSize
 
     options = FleetOptions(
@@ -190,8 +190,8 @@ def demo(
 
     Exits 0 only if what was accepted was delivered and everything promised was kept.
     """
+    from vpp.lab.compose.input_files import InputFiles
     from vpp.lab.demo import DemoOptions, run_demo
-    from vpp.lab.twin.population.input_files import InputFiles
     from vpp.lab.twin.population.presets import FleetSize
 
     options = DemoOptions(
@@ -259,8 +259,8 @@ def simulate(
 
     No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
     """
+    from vpp.lab.compose.input_files import InputFiles
     from vpp.lab.simulate.command import SimulateOptions, run_simulate
-    from vpp.lab.twin.population.input_files import InputFiles
 
     options = SimulateOptions(
         preset=preset,

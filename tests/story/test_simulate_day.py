@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from vpp.domain.errors import InputError
+from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.simulate import command
 from vpp.lab.simulate.command import SimulateOptions, Simulation
-from vpp.lab.twin.population.input_files import InputFiles
 
 _REQUEST = "target_kw=100000,start=00:30,end=01:00,submit_minutes_before=20,ramp_minutes=5"
 

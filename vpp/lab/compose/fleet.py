@@ -32,9 +32,9 @@ from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.lab.compose.file_limits import lift_limits, most_files
 from vpp.lab.compose.fleet_parts import ConnectionCount, Registered, Report, run_parts
 from vpp.lab.compose.fleet_process import FleetSide, Registration, write_atomically
+from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.twin.delivery_truth import judge
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.population.input_files import InputFiles
 from vpp.lab.twin.population.parts import parts_needed, parts_of
 from vpp.lab.twin.population.presets import FleetSize, demo_fleet
 from vpp.lab.twin.population.registration import fleet_to_json

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpp.lab.twin.population.input_files import InputFiles
+from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.twin.population.presets import FleetSize
 
 

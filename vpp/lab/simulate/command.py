@@ -22,6 +22,7 @@ from vpp.domain.daytype import SHANGHAI
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.lab.compose.input_files import InputFiles, read_file
 from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
 from vpp.lab.simulate.outcome import Outcome, print_summary, summary_of
@@ -32,7 +33,6 @@ from vpp.lab.simulate.prices import prices_from_csv
 from vpp.lab.simulate.recorder import AreaRecorder
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.population.input_files import InputFiles, read_file
 from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
 from vpp.lab.twin.truth import TruthRecorder, final_defaults_kw
 from vpp.runtime.observability import configure_logging

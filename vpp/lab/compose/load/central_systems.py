@@ -20,7 +20,7 @@ from adapters.ocpp.central_system.security import KeyTable
 from adapters.ocpp.central_system.server import DEFAULT_PATHS, OcppLink
 from adapters.ocpp.central_system.session_policy import SessionPolicy
 from adapters.ocpp.messages.ocpp_j import stamp
-from adapters.ocpp.simulated.benchmark_peer import serve_peer
+from adapters.ocpp.simulated.load.benchmark_peer import serve_peer
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import Quantity
 from vpp.lab.compose.load.column_sink import ColumnSink

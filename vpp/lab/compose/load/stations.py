@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.ocpp.simulated.swarm import Swarm
+from adapters.ocpp.simulated.load.swarm import Swarm
 from vpp.lab.compose.file_limits import lift_limits
 from vpp.lab.compose.load.station_tls import Secured
 from vpp.lab.compose.load.worker_group import HOST, Reply, requests_of

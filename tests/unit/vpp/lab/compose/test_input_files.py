@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.lab.twin.population.input_files import InputFiles, read_file
+from vpp.lab.compose.input_files import InputFiles, read_file
 
 
 def test_without_files_there_are_no_sessions_and_the_builtin_weather() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from adapters.ocpp.central_system.security import KeyTable, new_key
-from adapters.ocpp.simulated.swarm import Swarm
+from adapters.ocpp.simulated.load.swarm import Swarm
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity

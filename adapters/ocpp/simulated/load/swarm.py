@@ -5,40 +5,27 @@ physical model and no event loop behind them, one epoll and a few hundred bytes 
 with physics.
 """
 
-import heapq
 import math
 import os
-import select
-import socket
 import ssl
 import time
-from base64 import b64encode
-from collections import deque
 from collections.abc import Callable, Sequence
 
-from adapters.kit.poller import READ, WRITE
-from adapters.kit.websocket import handshake
-from adapters.kit.websocket.client_connect import IP_BIND_ADDRESS_NO_PORT
 from adapters.kit.websocket.frames import Opcode, masked
-from adapters.ocpp.messages.ocpp_j import Version, stamp
-from adapters.ocpp.simulated.swarm_messages import BOOT, METER_VALUES, STATUS, configuration
-from adapters.ocpp.simulated.swarm_station import (
+from adapters.ocpp.messages.ocpp_j import stamp
+from adapters.ocpp.simulated.load.connections import SwarmConnections
+from adapters.ocpp.simulated.load.frames import BOOT, METER_VALUES, STATUS, configuration
+from adapters.ocpp.simulated.load.swarm_station import (
     BOOTING,
-    NOT_CONNECTED,
     READY,
     STATUS_SENT,
-    TLS_HANDSHAKE,
-    UPGRADE,
     SwarmStation,
     Tally,
 )
 
-RECEIVE_BYTES = 16 * 1024
-_MOST_EVENTS = 1024
 _POLL_S = 0.05
 _LEAST_PAUSE_S = 0.01
 """Least pause between two meter values: waking for each would take the core from the system under load."""
-_LEAST_RETRY_S = 0.2
 _TIMESTAMP_S = 0.5
 
 
@@ -72,19 +59,19 @@ class Swarm:
             for number, (name, key) in enumerate(keys)
         ]
         self.tally = Tally()
-        self._address = address
-        self._tls = tls
+        self._connections = SwarmConnections(
+            address,
+            self.stations,
+            self.tally,
+            sources=sources,
+            at_once=at_once,
+            tls=tls,
+            upgraded=self._upgraded,
+            received=self._frames,
+        )
         self._expected = 0
-        self._sources = tuple(sources)
-        self._at_once = at_once
         self._now_s = now_s
         self._mask = os.urandom(4)
-        self._nonce = b64encode(os.urandom(16))
-        self._epoll = select.epoll()
-        self._by_fd: dict[int, SwarmStation] = {}
-        self._to_dial: deque[SwarmStation] = deque()
-        self._retries: list[tuple[float, int]] = []
-        self._connecting = 0
         self._busy = 0
         self._next_due = 0.0
         self._next_number = 0
@@ -101,16 +88,15 @@ class Swarm:
             secure: Those that use TLS, those that do not, or all.
         """
         chosen = [m for m in self.stations if m.sock is None and secure in (None, m.secure)]
-        self._to_dial.extend(chosen)
+        self._connections.connect(chosen)
         self._expected += len(chosen)
 
     def drop(self, *, secure: bool | None = None) -> None:
         """Cut connections without closing them and stay away; ``secure`` as in ``connect``."""
-        self._to_dial.clear()
-        self._retries.clear()
+        self._connections.cancel()
         for station in self.stations:
             if station.sock is not None and secure in (None, station.secure):
-                self._close(station)
+                self._connections.close(station)
                 self._expected -= 1
 
     def run(self, wall_s: float, *, busy: int = 0, every_s: float = 0.0, until_ready: bool = False) -> None:
@@ -126,146 +112,23 @@ class Swarm:
         end = now + wall_s
         self._begin_metering(now, busy)
         while now < end and not (until_ready and self.tally.ready == self._expected):
-            self._dial_some(now)
+            self._connections.connect_due(now)
             pause = self._meter_due(now, every_s) if every_s else _POLL_S
-            for fd, mask in self._epoll.poll(max(0.0, min(pause, end - now)), _MOST_EVENTS):
-                station = self._by_fd.get(fd)
-                if station is not None:
-                    self._on_event(station, mask)
+            self._connections.poll(max(0.0, min(pause, end - now)))
             now = time.perf_counter()
         self._busy = 0
 
     def close(self) -> None:
         """Cut all connections for good."""
         self.drop()
-        self._epoll.close()
-
-    # Connecting.
-
-    def _dial_some(self, now: float) -> None:
-        while self._retries and self._retries[0][0] <= now:
-            self._to_dial.append(self.stations[heapq.heappop(self._retries)[1]])
-        while self._to_dial and self._connecting < self._at_once:
-            self._dial(self._to_dial.popleft())
-
-    def _dial(self, station: SwarmStation) -> None:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._sources:
-            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((self._sources[station.number % len(self._sources)], 0))
-        self._connecting += 1
-        station.sock, station.state = sock, TLS_HANDSHAKE if station.secure else UPGRADE
-        station.unread, station.call_id = b"", b""
-        try:
-            sock.connect((self._address[0], self._tls[1]) if station.secure and self._tls else self._address)
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._fail(station, _LEAST_RETRY_S)
-            return
-        self._by_fd[sock.fileno()] = station
-        self._epoll.register(sock.fileno(), WRITE)
-
-    def _handshake_tls(self, station: SwarmStation) -> None:
-        """Begin or continue the TLS handshake; request the upgrade once it is complete."""
-        try:
-            if station.sock is not None and self._tls is not None and not isinstance(station.sock, ssl.SSLSocket):
-                station.sock = self._tls[0].wrap_socket(
-                    station.sock, do_handshake_on_connect=False, session=station.ticket
-                )
-            if isinstance(station.sock, ssl.SSLSocket):
-                station.sock.do_handshake()
-                self.tally.resumed += bool(station.sock.session_reused)
-        except ssl.SSLWantReadError:
-            self._watch(station, READ)
-        except ssl.SSLWantWriteError:
-            self._watch(station, WRITE)
-        except OSError:
-            self._lost(station)
-        else:
-            station.state = UPGRADE
-            self._request_upgrade(station)
-
-    def _watch(self, station: SwarmStation, mask: int) -> None:
-        if station.sock is not None:
-            self._epoll.modify(station.sock.fileno(), mask)
-
-    def _request_upgrade(self, station: SwarmStation) -> None:
-        host = f"{self._address[0]}:{self._address[1]}"
-        request = handshake.request(
-            host=host,
-            path=f"/ocpp/{station.name}",
-            key=self._nonce,
-            subprotocol=Version.V16,
-            authorization=handshake.basic(station.name, station.key),
-        )
-        self._watch(station, READ)
-        self._write(station, request)
-
-    def _fail(self, station: SwarmStation, wait_s: float) -> None:
-        self.tally.retried += 1
-        self._close(station)
-        heapq.heappush(self._retries, (time.perf_counter() + wait_s, station.number))
-
-    def _close(self, station: SwarmStation) -> None:
-        sock, station.sock = station.sock, None
-        if sock is None:
-            return
-        if self._by_fd.pop(sock.fileno(), None) is not None:
-            self._epoll.unregister(sock.fileno())
-        sock.close()
-        if station.state == READY:
-            self.tally.ready -= 1
-        elif station.state != NOT_CONNECTED:
-            self._connecting -= 1
-        station.state, station.unread, station.call_id = NOT_CONNECTED, b"", b""
+        self._connections.end()
 
     # Receiving.
 
-    def _on_event(self, station: SwarmStation, mask: int) -> None:
-        if station.sock is None:
-            return
-        if station.state == TLS_HANDSHAKE:
-            self._handshake_tls(station)
-            return
-        if mask & WRITE and station.state == UPGRADE:
-            self._request_upgrade(station)
-            return
-        try:
-            data = station.sock.recv(RECEIVE_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._lost(station)
-            return
-        data = station.unread + data if station.unread else data
-        station.unread = b""
-        if station.state == UPGRADE:
-            self._upgraded(station, data)
-        else:
-            self._frames(station, data)
-
-    def _lost(self, station: SwarmStation) -> None:
-        if station.state == READY:
-            self.tally.lost += 1
-        self._fail(station, _LEAST_RETRY_S)
-
     def _upgraded(self, station: SwarmStation, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            station.unread = data
-        elif handshake.is_accepted(data[:end], self._nonce):
-            station.state = BOOTING
-            if isinstance(station.sock, ssl.SSLSocket):
-                station.ticket = station.sock.session  # with TLS 1.3 it has come with the first bytes
-            self._call(station, BOOT % station.name.encode())
-            if len(data) > end + 4:
-                self._frames(station, data[end + 4 :])
-        else:
-            self._fail(station, max(handshake.retry_after_s(data[:end]), _LEAST_RETRY_S))
+        self._call(station, BOOT % station.name.encode())
+        if data:
+            self._frames(station, data)
 
     def _frames(self, station: SwarmStation, data: bytes) -> None:
         at, end = 0, len(data)
@@ -283,9 +146,9 @@ class Swarm:
             if kind == Opcode.TEXT:
                 self._message(station, payload)
             elif kind == Opcode.PING:
-                self._write(station, masked(Opcode.PONG, payload, self._mask))
+                self._connections.write(station, masked(Opcode.PONG, payload, self._mask))
             elif kind == Opcode.CLOSE:
-                self._lost(station)
+                self._connections.lost(station)
             if station.sock is None:
                 return
         station.unread = data[at:] if at < end else b""
@@ -323,9 +186,7 @@ class Swarm:
 
     def _status_answered(self, station: SwarmStation, payload: bytes) -> None:  # noqa: ARG002 - for stations with more to send
         """Continue after the status notification; ``payload`` is the answer to the last call."""
-        station.state = READY
-        self._connecting -= 1
-        self.tally.ready += 1
+        self._connections.ready(station)
 
     def _answer(self, station: SwarmStation, action: bytes, payload: bytes) -> bytes:  # noqa: ARG002 - as above
         """Return the body of the answer to a call, ``payload`` being all of the call."""
@@ -373,16 +234,7 @@ class Swarm:
         self._send(station, b'[2,"' + name + b'",' + body)
 
     def _send(self, station: SwarmStation, payload: bytes) -> None:
-        self._write(station, masked(Opcode.TEXT, payload, self._mask))
-
-    def _write(self, station: SwarmStation, data: bytes) -> None:
-        """Send; a station sends so little that its socket takes all of it, or is broken."""
-        try:
-            sent = station.sock.send(data) if station.sock is not None else 0
-        except OSError:
-            sent = 0
-        if sent != len(data) and station.sock is not None:
-            self._lost(station)
+        self._connections.write(station, masked(Opcode.TEXT, payload, self._mask))
 
     def _timestamp(self) -> bytes:
         now = time.perf_counter()

@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
-from adapters.ocpp.simulated.charging_swarm import ChargingSwarm, SwarmNameplates
+from adapters.ocpp.simulated.load.charging_swarm import ChargingSwarm, SwarmNameplates
 from tests.conformance.ocpp_bench import Sink, central, clock, fleet, resource, setpoints
 from vpp.domain.session import SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason

@@ -17,8 +17,8 @@ from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.power_units import RateUnit, Supply
-from adapters.ocpp.simulated.swarm import Swarm
-from adapters.ocpp.simulated.swarm_station import SwarmStation
+from adapters.ocpp.simulated.load.swarm import Swarm
+from adapters.ocpp.simulated.load.swarm_station import SwarmStation
 from vpp.domain.session import Promise
 from vpp.domain.telemetry import FloatArray, IdArray
 
