@@ -16,7 +16,7 @@ from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDra
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.lab.bench.synthetic_city import City, CityMeter, city, picture, plan_of
+from vpp.lab.bench.synthetic_city import City, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.quote.quote_cache import QuoteCache
@@ -36,21 +36,21 @@ def run_quote(*, devices: int, seed: int, as_json: bool) -> int:
     _warm_up()
     console.print(f"building a city of {devices} rows")
     made = city(devices)
-    state = picture(made, seed=seed)
-    outlook, forecast_cpu_s, again_cpu_s = _forecast(made, state, seed)
-    plan = plan_of(state, outlook)
+    state = snapshot(made, seed=seed)
+    predicted, forecast_cpu_s, again_cpu_s = _forecast(made, state, seed)
+    plan = plan_of(state, predicted)
     drafts = list(drafts_of(made, state, seed))
     warm, cold = [], []
-    assessor = QuoteCache()
+    cache = QuoteCache()
     for number, draft in enumerate(track(drafts, description="quoting", console=console)):
         if number % _REFRESH == 0:
-            assessor = QuoteCache()
-        warm.append(_asked(assessor, draft, state, outlook, plan))
+            cache = QuoteCache()
+        warm.append(_asked(cache, draft, state, predicted, plan))
         if number % _REFRESH:
-            cold.append(_asked(QuoteCache(), draft, state, outlook, plan))
+            cold.append(_asked(QuoteCache(), draft, state, predicted, plan))
         else:
             cold.append(warm[-1])
-    declare_cpu_s = _declared(assessor, state, outlook, plan)
+    declare_cpu_s = _declared(cache, state, predicted, plan)
     body = {
         "devices": len(made.index),
         "wall_s_p50": float(np.quantile(warm, 0.5)),
@@ -90,15 +90,15 @@ def drafts_of(made: City, state: FleetState, seed: int, *, count: int = DRAFTS) 
         )
 
 
-def _asked(assessor: QuoteCache, draft: RequestDraft, state: FleetState, outlook: Forecast, plan: Schedule) -> float:
+def _asked(cache: QuoteCache, draft: RequestDraft, state: FleetState, predicted: Forecast, plan: Schedule) -> float:
     began = time.perf_counter()
-    assessor.quote(
+    cache.quote(
         draft,
         state=state,
-        forecast=outlook,
+        forecast=predicted,
         schedule=plan,
         delivery_ratio=lambda: np.full(len(state), _RATIO),
-        committed_kw=np.zeros(outlook.grid.count),
+        committed_kw=np.zeros(predicted.grid.count),
         now=instant(state.at_s),
     )
     return time.perf_counter() - began
@@ -110,9 +110,9 @@ def _forecast(made: City, state: FleetState, seed: int) -> tuple[Forecast, float
     spent = []
     for _ in range(2):
         began, drawing = time.process_time(), meter.cpu_s
-        outlook = forecast(state, meter, load_history=past)
+        predicted = forecast(state, meter, load_history=past)
         spent.append(time.process_time() - began - (meter.cpu_s - drawing))
-    return outlook, spent[0], spent[1]
+    return predicted, spent[0], spent[1]
 
 
 class _Timed:
@@ -130,10 +130,10 @@ class _Timed:
         return values
 
 
-def _declared(assessor: QuoteCache, state: FleetState, outlook: Forecast, plan: Schedule) -> float:
+def _declared(cache: QuoteCache, state: FleetState, predicted: Forecast, plan: Schedule) -> float:
     began = time.process_time()
-    assessor.declaration(
-        state=state, forecast=outlook, schedule=plan, delivery_ratio=lambda: np.full(len(state), _RATIO), steps=96
+    cache.declaration(
+        state=state, forecast=predicted, schedule=plan, delivery_ratio=lambda: np.full(len(state), _RATIO), steps=96
     )
     return time.process_time() - began
 
@@ -141,12 +141,12 @@ def _declared(assessor: QuoteCache, state: FleetState, outlook: Forecast, plan: 
 def _warm_up() -> None:
     """Compile or load every kernel on a small city, as in a running service."""
     made = city(_WARM_ROWS)
-    state = picture(made)
-    outlook = forecast(state, CityMeter(made=made), load_history=LoadHistory(days=2))
-    plan = plan_of(state, outlook)
+    state = snapshot(made)
+    predicted = forecast(state, CityMeter(made=made), load_history=LoadHistory(days=2))
+    plan = plan_of(state, predicted)
     for draft in drafts_of(made, state, 1, count=12):
-        _asked(QuoteCache(), draft, state, outlook, plan)
-    _declared(QuoteCache(), state, outlook, plan)
+        _asked(QuoteCache(), draft, state, predicted, plan)
+    _declared(QuoteCache(), state, predicted, plan)
 
 
 def _table(body: dict[str, float]) -> str:

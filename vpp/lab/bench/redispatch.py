@@ -34,7 +34,7 @@ from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.lab.bench.instance import generated, problem_of
-from vpp.lab.bench.synthetic_city import MODEL_ROWS, CityMeter, city, picture, plan_of
+from vpp.lab.bench.synthetic_city import MODEL_ROWS, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.schedule.commitment import Commitment
@@ -142,15 +142,15 @@ def _event(rows: BoolArray, grid: TimeGrid, first: int, target_kw: float) -> Com
 def _service(rows: int, seed: int) -> _Case:
     """Return the service's problem when a request of the whole city is accepted."""
     made = city(rows)
-    state = picture(made, seed=seed)
-    outlook = forecast(state, CityMeter(made=made, seed=seed), load_history=LoadHistory(days=_HISTORY_DAYS))
-    plan = plan_of(state, outlook)
+    state = snapshot(made, seed=seed)
+    predicted = forecast(state, CityMeter(made=made, seed=seed), load_history=LoadHistory(days=_HISTORY_DAYS))
+    plan = plan_of(state, predicted)
     everybody = np.ones(len(state), dtype=np.bool_)
-    event = _event(everybody, outlook.grid, _CITY_FIRST, _CITY_TARGET_KW * rows / MODEL_ROWS)
+    event = _event(everybody, predicted.grid, _CITY_FIRST, _CITY_TARGET_KW * rows / MODEL_ROWS)
     began = time.process_time()
     translation = to_redispatch_problem(
         state,
-        forecast=outlook,
+        forecast=predicted,
         plan=plan,
         commitments=[event],
         tariff=Tariff(),

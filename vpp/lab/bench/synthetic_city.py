@@ -196,7 +196,7 @@ def share_at(kind: Kind, hour: npt.ArrayLike) -> FloatArray:
     return np.zeros_like(hours)
 
 
-def picture(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
+def snapshot(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
     """Return a snapshot: cars plugged in with their promises, loads at their hour, 1 % of rows away or stale."""
     index, random, n = made.index, np.random.default_rng(seed), len(made.index)
     hour = (at_s + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
@@ -259,11 +259,11 @@ class CityMeter:
         return table
 
 
-def plan_of(state: FleetState, outlook: Forecast) -> Schedule:
+def plan_of(state: FleetState, predicted: Forecast) -> Schedule:
     """Return a plan in which storage follows the tariff and all other rows their forecast."""
-    count = min(96, outlook.grid.count)
+    count = min(96, predicted.grid.count)
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=count)
-    power = outlook.expected_kw[:, :count].copy()
+    power = predicted.expected_kw[:, :count].copy()
     stores = state.index.is_class(STORAGE)
     hour = (grid.starts_s() + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
     # Sharp from noon to two and peak from six to nine: a third of the power each, charged again at night.

@@ -26,7 +26,7 @@ from vpp.lab.demo.client import Client
 from vpp.lab.demo.dispatcher import Dispatcher, next_start
 from vpp.lab.demo.options import DemoOptions
 from vpp.lab.demo.screen import STATES, Screen
-from vpp.lab.demo.verdict import failed_checks, summarise, tell, who_gave, with_givers
+from vpp.lab.demo.verdict import class_contributions, failed_checks, print_verdict, summarise, with_contributions
 from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.runtime.observability import configure_logging
 from vpp.runtime.pace import PacedClock, PaceFile, Pacer
@@ -158,10 +158,10 @@ class _Demo:
             target_kw=request["accepted_kw"],
         )
         summary = summarise(request, content["performance"], commands, verdict, resources=fleet_now["resources"])
-        givers, out = who_gave(content["performance"], verdict), self._options.out
-        (out / "report.html").write_text(with_givers(page.text, givers), encoding="utf-8")
+        contributions, out = class_contributions(content["performance"], verdict), self._options.out
+        (out / "report.html").write_text(with_contributions(page.text, contributions), encoding="utf-8")
         (out / "report.json").write_text(json.dumps(content), encoding="utf-8")
-        tell(self._console, summary, givers, failed_checks(summary), out)
+        print_verdict(self._console, summary, contributions, failed_checks(summary), out)
         return summary
 
     async def _until_connected(self, screen: Screen) -> None:

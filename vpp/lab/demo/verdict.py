@@ -1,4 +1,4 @@
-"""The verdict of the demo: what was promised against what really happened, and who gave it."""
+"""Verdict of the demo: accepted against true delivery, and the contribution of every class."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +57,7 @@ def cars_share(class_kw: Mapping[str, float]) -> float:
 
 
 def failed_checks(summary: Mapping[str, float]) -> list[str]:
-    """Return what was not kept, in words; empty if all was."""
+    """Return the checks that failed, as text; empty if none did."""
     ratios = ("accuracy_ratio", "accuracy_true_ratio")
     failed = [
         f"{name} {summary[name]:.4f} is below {LEAST_ACCURACY}"
@@ -69,14 +69,18 @@ def failed_checks(summary: Mapping[str, float]) -> list[str]:
     return failed + [f"{name} is {summary[name]}, not 0" for name in _NOTHING if summary[name] != 0]
 
 
-def tell(
-    console: Console, summary: Mapping[str, float], givers: list[tuple[str, float, float]], failed: list[str], out: Path
+def print_verdict(
+    console: Console,
+    summary: Mapping[str, float],
+    contributions: list[tuple[str, float, float]],
+    failed: list[str],
+    out: Path,
 ) -> None:
-    """Print figures, givers and verdict."""
+    """Print figures, contributions and verdict."""
     for name, value in summary.items():
         console.print(f"  {name:32} {_shown(name, value):>10}")
     table = Table("who gave what", "by meters, kW", "in truth, kW", box=None)
-    for name, metered_kw, true_kw in givers:
+    for name, metered_kw, true_kw in contributions:
         table.add_row(name, f"{metered_kw:,.0f}", f"{true_kw:,.0f}")
     console.print(table)
     console.print(f"report: {out / 'report.html'}")
@@ -86,19 +90,19 @@ def tell(
         console.print("[green]what was accepted was delivered, and every promise kept[/]")
 
 
-def who_gave(performance: Mapping[str, Any], truth: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Return class, mean power over the hold by meters, and in truth, the greatest first."""
+def class_contributions(performance: Mapping[str, Any], truth: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return class, metered and true mean power over the hold in kW, the greatest first."""
     metered, true = performance["class_delivered_kw"], truth["class_delivered_kw"]
     names = {name for name in (*metered, *true) if abs(true.get(name, 0.0)) + abs(metered.get(name) or 0.0) > 0.0}
     rows = [(name, float(metered.get(name) or 0.0), float(true.get(name, 0.0))) for name in names]
     return sorted(rows, key=lambda row: -row[2])
 
 
-def with_givers(page: str, givers: list[tuple[str, float, float]]) -> str:
-    """Return the report's page with a table of who gave what, by the meters and in truth, at its end."""
+def with_contributions(page: str, contributions: list[tuple[str, float, float]]) -> str:
+    """Return the report's page with a table of metered and true contributions by class at its end."""
     rows = Markup().join(
         Markup('<tr><th scope="row">{}</th><td class="n">{:,.0f}</td><td class="n">{:,.0f}</td></tr>').format(*row)
-        for row in givers
+        for row in contributions
     )
     section = Markup(
         '<section><h2>Who gave what</h2><table><thead><tr><th scope="col">Class</th>'

@@ -7,7 +7,7 @@ import numpy as np
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.timegrid import instant
-from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, picture, plan_of
+from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.forecast.load_forecast import Forecast, forecast
@@ -24,7 +24,7 @@ def made() -> City:
 
 @cache
 def now() -> FleetState:
-    return picture(made(), seed=1)
+    return snapshot(made(), seed=1)
 
 
 @cache

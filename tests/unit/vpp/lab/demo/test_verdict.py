@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vpp.lab.demo.verdict import cars_share, failed_checks, who_gave, with_givers
+from vpp.lab.demo.verdict import cars_share, class_contributions, failed_checks, with_contributions
 
 KEPT = {
     "quoted_p50_kw": 1000.0,
@@ -47,7 +47,7 @@ def test_cars_are_chargers_and_v2g() -> None:
 
 
 def test_who_gave_most_comes_first_and_who_gave_nothing_not_at_all() -> None:
-    rows = who_gave(
+    rows = class_contributions(
         {"class_delivered_kw": {"ev": 190.0, "hvac": 300.0, "storage": None}},
         {"class_delivered_kw": {"ev": 200.0, "hvac": 290.0, "pv": 0.0, "storage": -5.0}},
     )
@@ -55,7 +55,7 @@ def test_who_gave_most_comes_first_and_who_gave_nothing_not_at_all() -> None:
 
 
 def test_the_report_names_givers_before_its_end_and_escapes_them() -> None:
-    page = with_givers("<html><body><main>x</main></body></html>", [("<ev>", 1.0, 2.0)])
+    page = with_contributions("<html><body><main>x</main></body></html>", [("<ev>", 1.0, 2.0)])
     assert "Who gave what" in page
     assert "&lt;ev&gt;" in page
     assert page.endswith("</main></body></html>")

@@ -10,7 +10,7 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.timegrid import instant
-from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, picture, plan_of
+from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.quote.quote_cache import QuoteCache
@@ -25,7 +25,7 @@ def _made() -> City:
 
 @cache
 def _seen() -> tuple[FleetState, Forecast]:
-    state = picture(_made(), seed=1)
+    state = snapshot(_made(), seed=1)
     return state, forecast(state, CityMeter(made=_made()), load_history=LoadHistory(days=3))
 
 
