@@ -15,18 +15,18 @@ inside the same share of its limit that the guard aims at.
 Powers are net, load positive; the signal is positive where net load is to fall.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from optimizer.tracking.law import Correction, NeutralDrift
+from optimizer.tracking.law import NeutralDrift
 from optimizer.tracking.merit_order import MeritOrder, Offers
 from optimizer.tracking.two_sided import TwoSided
 from optimizer.tracking.urgency import Wants, Weights, keys
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
+from vpp.dispatch.regulation.answer_correction import AnswerCorrection
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
@@ -37,8 +37,6 @@ from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 
-_LEARNT = 2.0
-"""Differences beyond this many times the correction's bound count as no more."""
 _SAME_KW = 1e-6
 """Rounding of kW."""
 
@@ -154,7 +152,9 @@ class RegulationFollower:
             floor_kw=self._halves.spread(index.nameplate.floor_kw),
             key=np.full(both, 255, dtype=np.uint8),
         )
-        self._correction = Correction(time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw)
+        self._correction = AnswerCorrection(
+            time_s=s.meter_s, most_kw=s.correction_ratio * capacity_kw, reaction_s=s.reaction_s
+        )
         self._drift = NeutralDrift(
             time_s=s.drift.time_s, most_kw=s.drift.ratio * capacity_kw, spare_kwh=s.drift.spare_h * capacity_kw
         )
@@ -168,7 +168,6 @@ class RegulationFollower:
         self._base_kw = self._bias_kw = 0.0
         self._seen_s = self._ticked_s = float("nan")
         self._stored_kw = 0.0
-        self._due: deque[tuple[float, float]] = deque()
 
     @property
     def power_kw(self) -> FloatArray:
@@ -230,7 +229,7 @@ class RegulationFollower:
         elapsed_s = 0.0 if np.isnan(self._ticked_s) else max(now_s - self._ticked_s, 0.0)
         self._ticked_s = now_s
         self._bias_kw = self._drift.update(above_base_kw=self._stored_kw, elapsed_s=elapsed_s)
-        self._due.append((now_s, asked_kw - self._bias_kw))
+        self._correction.due(now_s, asked_kw - self._bias_kw)
         target_kw = self._base_kw - asked_kw + self._bias_kw + self._correction.value_kw
         moves = self._halves.joined(self._order.tick(target_kw), self._order)
         low, high = self._order.range_kw
@@ -315,19 +314,9 @@ class RegulationFollower:
         keys(np.arange(len(self._halves), dtype=np.int64), wants, weights, s.horizon_s, self._offers.key)
 
     def _measure(self, state: FleetState, taking: BoolArray, settled_kw: float, elapsed_s: float) -> None:
-        """Compare the meters with the change that was due when they were read, or the correction chases the signal.
-
-        With the change due, not with the one commanded, or it would chase itself.
-        """
+        """Compare the meters with the change that was due when they were read, and note what stores took."""
         own_kw = self._base_kw - float(state.power_kw[taking].sum())
-        answered_kw = own_kw if np.isnan(settled_kw) else settled_kw
-        due_kw = self._due_at(self._read_s(state) - self._settings.reaction_s)
-        if due_kw is not None:
-            # A plan that steps makes all meters late at once, which is nothing to learn from.
-            apart_kw = np.clip(
-                answered_kw - due_kw, -_LEARNT * self._correction.most_kw, _LEARNT * self._correction.most_kw
-            )
-            self._correction.update(expected_kw=apart_kw, measured_kw=0.0, elapsed_s=elapsed_s)
+        self._correction.answered(self._read_s(state), own_kw if np.isnan(settled_kw) else settled_kw, elapsed_s)
         stores = taking & self._stores
         self._stored_kw = float((state.power_kw - self._base_rows_kw)[stores].sum())
 
@@ -335,9 +324,3 @@ class RegulationFollower:
         """Return when the rows' meters were read, in the mean weighted by their ranges; now without any."""
         whole_kw = float(self._width_kw.sum())
         return float(self._width_kw @ np.nan_to_num(state.power_at_s)) / whole_kw if whole_kw > 0.0 else state.at_s
-
-    def _due_at(self, at_s: float) -> float | None:
-        """Return the change due at ``at_s``, ``None`` before the first tick; older ones are forgotten."""
-        while len(self._due) > 1 and self._due[1][0] <= at_s:
-            self._due.popleft()
-        return self._due[0][1] if self._due and self._due[0][0] <= at_s else None
