@@ -95,10 +95,10 @@ class Contracts(NamedTuple):
     price: Floats
 
 
-class Memory(NamedTuple):
-    """Powers to stay close to, in the layout of the schedule, and the price of a kW-step of difference.
+class Previous(NamedTuple):
+    """Powers of the last plan, in the layout of the schedule, and the price of a kW-step of difference to them.
 
-    ``kink`` is 0 where there is no memory; all arrays are empty where nothing is remembered.
+    The price is 0 and all arrays are empty where there is no last plan.
     """
 
     price: float
@@ -181,7 +181,7 @@ class Fleet(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """What the devices do, and what their kernels remember from sweep to sweep.
+    """Power of every device, and what its kernel keeps from sweep to sweep.
 
     Attributes:
         car: Power of each cell.

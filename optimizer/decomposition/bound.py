@@ -27,8 +27,8 @@ from optimizer.decomposition.arrays import (
     Floats,
     Holds,
     Ints,
-    Memory,
     Panels,
+    Previous,
     Prices,
     Schedule,
     Singles,
@@ -39,18 +39,18 @@ from optimizer.decomposition.devices.battery import Battery, corner
 from optimizer.decomposition.devices.battery_path import best_path
 from optimizer.decomposition.devices.flexible import loads_bound
 from optimizer.decomposition.devices.reserve import holding_proof
-from optimizer.decomposition.devices.working_rows import battery_of, bounds, recall
+from optimizer.decomposition.devices.working_rows import battery_of, bounds, fill_previous
 from optimizer.decomposition.market import FAR, UNKNOWN
 
 
 def lower_bound_cny(
-    fleet: Fleet, memory: Memory, prices: Prices, plan: Schedule, smooth: float, *, spare_cny: float = 0.0
+    fleet: Fleet, previous: Previous, prices: Prices, plan: Schedule, smooth: float, *, spare_cny: float = 0.0
 ) -> float:
     """Return the bound that ``prices`` prove.
 
     Args:
         fleet: The problem.
-        memory: Powers to stay close to.
+        previous: Powers to stay close to.
         prices: Multipliers, dual feasible.
         plan: Whose energy values are the guess of the batteries' own; not changed.
         smooth: Price span over which a battery goes from full discharge to full charge, per kW-step.
@@ -61,21 +61,21 @@ def lower_bound_cny(
     solar = grid + prices.regulate_down
     moved = solar - prices.regulate_up
     value = _constants(fleet, prices)
-    value += _cars(fleet.cars, memory, moved, city.unserved_price)
+    value += _cars(fleet.cars, previous, moved, city.unserved_price)
     value += _stores(
         fleet.stores,
         fleet.holds,
         prices.hold,
         plan.hold,
-        memory,
+        previous,
         moved,
         city.unserved_price,
         smooth,
         plan.worth,
         spare_cny / max(float(fleet.stores.high.sum()), 1.0),
     )
-    value += _panels(fleet.panels, memory, solar)
-    value += loads_bound(fleet.loads, memory, plan.cut, grid)
+    value += _panels(fleet.panels, previous, solar)
+    value += loads_bound(fleet.loads, previous, plan.cut, grid)
     offers = grid[fleet.contracts.node] * fleet.contracts.cut
     value += float(np.minimum(fleet.contracts.price - offers.sum(1), 0.0).sum())
     return value
@@ -114,7 +114,7 @@ def _downwards(tree: Tree, own: Floats, grid: Floats) -> None:
 
 
 @njit(fastmath=True)
-def _cars(cars: Cars, memory: Memory, price: Floats, unserved: float) -> float:
+def _cars(cars: Cars, previous: Previous, price: Floats, unserved: float) -> float:
     total = 0.0
     for k in range(price.shape[0]):
         if cars.first[k] == cars.first[k + 1]:
@@ -122,30 +122,30 @@ def _cars(cars: Cars, memory: Memory, price: Floats, unserved: float) -> float:
         row = price[k]
         order = np.argsort(row)
         for i in range(cars.first[k], cars.first[k + 1]):
-            if memory.price > 0.0:
-                total += _loyal(order, row, i, cars, memory, unserved)
+            if previous.price > 0.0:
+                total += _loyal(order, row, i, cars, previous, unserved)
             else:
                 total += _filled(order, row, cars.arrive[i], cars.depart[i], cars.p_max[i], cars.need[i], unserved)
     return total
 
 
 @njit()
-def _loyal(order: Ints, price: Floats, i: int, cars: Cars, memory: Memory, unserved: float) -> float:
+def _loyal(order: Ints, price: Floats, i: int, cars: Cars, previous: Previous, unserved: float) -> float:
     """Return the least cost of one car that stays close to its past.
 
     Each step has two pieces, cheaper up to the past power and dearer beyond, so the fill merges three lists that share
     the node's order of prices: cheaper pieces, dearer pieces, steps without a past.
     """
-    begin, end, p, kink = cars.arrive[i], cars.depart[i], cars.p_max[i], memory.price
+    begin, end, p, kink = cars.arrive[i], cars.depart[i], cars.p_max[i], previous.price
     offset, rest, value = cars.cell[i] - cars.arrive[i], cars.need[i], 0.0
     for t in range(begin, end):
-        back = memory.cars[offset + t]
+        back = previous.cars[offset + t]
         value += kink * abs(back) if back == back else 0.0  # noqa: PLR0124 - NaN differs from itself
     at = np.zeros(3, np.int64)
     while rest > 0.0:
         best, which, room = unserved, -1, 0.0
         for kind in range(3):
-            found, amount = _piece(order, price, at, kind, begin, end, offset, p, kink, memory.cars)
+            found, amount = _piece(order, price, at, kind, begin, end, offset, p, kink, previous.cars)
             if (amount > 0.0) & (found < best):
                 best, which, room = found, kind, amount
         if which < 0:
@@ -168,7 +168,7 @@ def _piece(
     offset: int,
     p: float,
     kink: float,
-    memory: Singles,
+    previous: Singles,
 ) -> tuple[float, float]:
     """Return price and room of the next piece of a kind: 0 up to the past, 1 beyond, 2 without one.
 
@@ -177,7 +177,7 @@ def _piece(
     while at[kind] < len(order):
         t = order[at[kind]]
         if (t >= begin) & (t < end):
-            back = float(memory[offset + t])
+            back = float(previous[offset + t])
             known = back == back  # noqa: PLR0124 - NaN differs from itself
             below = min(max(back, 0.0), p) if known else 0.0
             room = p if kind == 2 else (below if kind == 0 else p - below)  # noqa: PLR2004 - the third kind
@@ -203,15 +203,15 @@ def _filled(order: Ints, price: Floats, arrive: int, depart: int, p: float, need
 
 
 @njit(fastmath=True)
-def _panels(panels: Panels, memory: Memory, price: Floats) -> float:
+def _panels(panels: Panels, previous: Previous, price: Floats) -> float:
     """Return the least cost of the sun: a piecewise linear function of what is used, least at one of its corners."""
     total, steps = 0.0, price.shape[1]
     for k in range(price.shape[0]):
         for i in range(panels.first[k], panels.first[k + 1]):
             for t in range(steps):
                 most, saved = panels.available[i, t], panels.price + price[k, t]
-                back = memory.panels[i * steps + t] if memory.price > 0.0 else UNKNOWN
-                kink = memory.price if back > 0.5 * UNKNOWN else 0.0
+                back = previous.panels[i * steps + t] if previous.price > 0.0 else UNKNOWN
+                kink = previous.price if back > 0.5 * UNKNOWN else 0.0
                 best = min(kink * abs(back), kink * abs(most - back) - saved * most)
                 if (back > 0.0) & (back < most):
                     best = min(best, -saved * back)
@@ -225,7 +225,7 @@ def _stores(
     holds: Holds,
     pay: Floats,
     hold: Floats,
-    memory: Memory,
+    previous: Previous,
     price: Floats,
     unserved: float,
     smooth: float,
@@ -242,9 +242,9 @@ def _stores(
             case[PRICE, :length] = price[k, begin:end]
             case[INERTIA, :length] = (stores.charge[i] + stores.discharge[i] + 1e-9) / smooth
             bounds(worth, stores.cell[i], length, i, stores, case)
-            if memory.price > 0.0:
-                recall(memory.stores, stores.cell[i], length, memory.price, case)
-            number = battery_of(stores, i, unserved, memory.price, case)
+            if previous.price > 0.0:
+                fill_previous(previous.stores, stores.cell[i], length, previous.price, case)
+            number = battery_of(stores, i, unserved, previous.price, case)
             if stores.reserving[i] & (len(pay) > 0):
                 total += holding_proof(i, stores, holds, pay, case, marks, number, hold[i], spare * stores.high[i])
                 continue
@@ -262,7 +262,7 @@ def proven(case: Floats, cell: Battery) -> float:
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
         rise = case[PRICE, j] - case[VALUE, j] * eta
         sink = cell.wear - case[PRICE, j] + case[VALUE, j] * inverse
-        if cell.remembers:
+        if cell.churns:
             value += corner(rise, sink, floor, case[UP, j], ceiling, case[KINK, j], case[BACK, j])
         else:
             value += min(rise * floor, rise * case[UP, j]) + min(sink, 0.0) * ceiling

@@ -70,7 +70,7 @@ def _prove(search: Search, prices: Prices) -> None:
     instance, iterate, certificate = search.instance, search.iterate, search.certificate
     fleet = instance.fleet
     spare_cny = _SPARED * abs(float(fleet.city.price @ iterate.flows.total))
-    bound = lower_bound_cny(fleet, instance.memory, prices, iterate.plan, instance.smooth, spare_cny=spare_cny)
+    bound = lower_bound_cny(fleet, instance.previous, prices, iterate.plan, instance.smooth, spare_cny=spare_cny)
     if bound > certificate.bound_cny or certificate.prices is None:
         certificate.bound_cny, certificate.prices = bound, copied(prices)
 
@@ -107,7 +107,7 @@ def _mend(search: Search) -> None:
     banded = bool((held.city.upper < FAR).any() or (held.city.lower > -FAR).any())
     if banded:
         order = search.random.permutation(order)
-    mend(fleet, instance.goal, held, instance.memory, iterate.stiff, iterate.prices, iterate.plan, flows, order)
+    mend(fleet, instance.goal, held, instance.previous, iterate.stiff, iterate.prices, iterate.plan, flows, order)
     if banded:
         kept = not (flows.total > fleet.city.upper).any() and not (flows.total < fleet.city.lower).any()
         iterate.margin = min(iterate.margin * (_MARGIN_FALL if kept else _MARGIN_RISE), BAND_MARGIN)
@@ -118,7 +118,7 @@ def _judge(search: Search, target: float) -> Outcome:
     """Return what the schedule leads to, and keep it if it is the best so far."""
     instance, iterate = search.instance, search.iterate
     resum(instance.fleet, iterate.plan, iterate.flows)
-    outcome = outcome_of(instance.problem, instance.fleet, instance.memory, iterate.plan, iterate.flows)
+    outcome = outcome_of(instance.problem, instance.fleet, instance.previous, iterate.plan, iterate.flows)
     clean = _clean(search)
     if _better(search, outcome, target, clean=clean):
         search.incumbent = Incumbent(plan=iterate.plan.copied(), outcome=outcome, clean=clean)
@@ -146,6 +146,6 @@ def _better(search: Search, outcome: Outcome, target: float, *, clean: bool) -> 
 
 def _sample(search: Search) -> None:
     """Keep the schedule for the master, and drop the oldest that there is no room for."""
-    sample = sampled(search.instance.fleet, search.instance.memory, search.iterate.plan)
+    sample = sampled(search.instance.fleet, search.instance.previous, search.iterate.plan)
     room = int(np.clip(_SAMPLE_BYTES / max(sample.plan.nbytes, 1), 2, _MOST_SAMPLES))
     search.samples = [*search.samples[1 - room :], sample]

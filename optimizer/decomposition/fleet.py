@@ -13,8 +13,8 @@ from optimizer.decomposition.arrays import (
     Holds,
     Ints,
     Loads,
-    Memory,
     Panels,
+    Previous,
     Rows,
     Stores,
     Tree,
@@ -112,7 +112,7 @@ def _stores(problem: Problem) -> tuple[Stores, Ints]:
 def _panels(problem: Problem) -> tuple[Panels, Ints]:
     """Return curtailable rows added up by node: one price for all makes their sum as good as each of them.
 
-    With a memory each row has a past of its own and stays a row.
+    With a last plan each row has a past of its own and stays a row.
     """
     block, nodes = problem.solar, len(problem.network.parent)
     able = np.flatnonzero(block.curtailable != 0)
@@ -211,12 +211,12 @@ def _city(problem: Problem, own: Floats, cars: Cars, stores: Stores, panel_rows:
     )
 
 
-def remembered(problem: Problem, fleet: Fleet) -> Memory:
+def previous_of(problem: Problem, fleet: Fleet) -> Previous:
     """Return the powers the plan should stay close to, in the layout of the schedule."""
     none = np.zeros(0, np.float32)
     grid = np.zeros((0, fleet.steps), np.float32)
     if problem.churn is None or problem.churn.price_cny_per_kwh <= 0.0:
-        return Memory(0.0, none, none, grid.ravel(), grid.ravel())
+        return Previous(0.0, none, none, grid.ravel(), grid.ravel())
     previous = problem.churn.previous_kw
     ends = np.cumsum([len(problem.charging), len(problem.storing), len(problem.solar), len(problem.flexible)])
     able = np.flatnonzero(fleet.rows.panel >= 0)
@@ -225,7 +225,7 @@ def remembered(problem: Problem, fleet: Fleet) -> Memory:
     used = -previous[ends[1] : ends[2]][panels]
     rows = fleet.rows.loads
     net = previous[ends[2] : ends[3]][rows] - problem.flexible.baseline_kw[rows]
-    return Memory(
+    return Previous(
         price=float(problem.churn.price_cny_per_kwh * problem.step_h),
         cars=in_cells(previous[: ends[0]], fleet.rows.cars, fleet.cars.arrive, fleet.cars.depart),
         stores=in_cells(previous[ends[0] : ends[1]], fleet.rows.stores, fleet.stores.arrive, fleet.stores.depart),

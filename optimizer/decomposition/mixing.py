@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from optimizer.decomposition.arrays import Fleet, Floats, Ints, Memory, Prices, Schedule, Singles, Stores
+from optimizer.decomposition.arrays import Fleet, Floats, Ints, Previous, Prices, Schedule, Singles, Stores
 from optimizer.decomposition.bound import limit_prices
 from optimizer.decomposition.devices.reserve import note_held
 from optimizer.decomposition.lagrangian.flows import add_flexible, add_moved, add_panels
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
     reserve: Floats
 
 
-def sampled(fleet: Fleet, memory: Memory, plan: Schedule) -> Sample:
+def sampled(fleet: Fleet, previous: Previous, plan: Schedule) -> Sample:
     """Return a copy of ``plan`` with what it means."""
     moved, unused, flexible = (np.zeros_like(fleet.base) for _ in range(3))
     add_moved(fleet, plan, moved)
@@ -54,7 +54,7 @@ def sampled(fleet: Fleet, memory: Memory, plan: Schedule) -> Sample:
         moved=moved,
         solar=-unused,
         flexible=flexible,
-        cost=devices_of(fleet, memory, plan).cost_cny,
+        cost=devices_of(fleet, previous, plan).cost_cny,
         reserve=reserve_of(fleet.stores, fleet.holds, plan.store),
     )
 

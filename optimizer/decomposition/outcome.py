@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.jit import njit
-from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Memory, Schedule, Singles, Stores
+from optimizer.decomposition.arrays import Cars, Fleet, Floats, Flows, Holds, Ints, Previous, Schedule, Singles, Stores
 from optimizer.decomposition.devices.reserve import held_kw
 from optimizer.decomposition.lagrangian.repair import overload_kw, owner
 from optimizer.decomposition.market import FAR, UNKNOWN
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
     reserve_kw: Floats
 
 
-def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule, flows: Flows) -> Outcome:
+def outcome_of(problem: Problem, fleet: Fleet, previous: Previous, plan: Schedule, flows: Flows) -> Outcome:
     """Return what ``plan`` leads to, given its sums, computed afresh."""
     city, h = fleet.city, problem.step_h
     over = overload_kw(fleet.tree, flows)
@@ -34,7 +34,7 @@ def outcome_of(problem: Problem, fleet: Fleet, memory: Memory, plan: Schedule, f
     excess += np.maximum(np.where(city.lower > -FAR, city.lower - flows.total, 0.0), 0.0)
     capacity = sold_kw(problem, fleet, flows)
     reserve = reserve_of(fleet.stores, fleet.holds, plan.store)
-    devices = devices_of(fleet, memory, plan)
+    devices = devices_of(fleet, previous, plan)
     gross = float(city.price @ flows.total) + city.peak_price * max(float(flows.total.max()), 0.0)
     gross += float(devices.cost_cny.sum() + fleet.contracts.price @ plan.contract)
     gross += fleet.tree.roof * float(over.sum()) + city.band_price * float(excess.sum())
@@ -65,16 +65,16 @@ class Devices(NamedTuple):
     cost_cny: Floats
 
 
-def devices_of(fleet: Fleet, memory: Memory, plan: Schedule) -> Devices:
+def devices_of(fleet: Fleet, previous: Previous, plan: Schedule) -> Devices:
     """Return what the devices miss and cost by themselves."""
     unserved = fleet.city.unserved_price
-    car_missing, car_cost = _cars(fleet.cars, memory, plan.car)
-    store_missing, store_cost = _stores(fleet.stores, memory, plan.store)
+    car_missing, car_cost = _cars(fleet.cars, previous, plan.car)
+    store_missing, store_cost = _stores(fleet.stores, previous, plan.store)
     curtailed = fleet.panels.price * (fleet.panels.available - plan.used).sum(1)
     cut = fleet.loads.price * plan.cut.sum(1)
-    if memory.price > 0.0:
-        curtailed += memory.price * _apart(plan.used, memory.panels)
-        cut += memory.price * _apart(net_cut(fleet, plan), memory.loads)
+    if previous.price > 0.0:
+        curtailed += previous.price * _apart(plan.used, previous.panels)
+        cut += previous.price * _apart(net_cut(fleet, plan), previous.loads)
     cost = np.zeros(len(fleet.base))
     for first, own in (
         (fleet.cars.first, car_cost + unserved * car_missing),
@@ -87,7 +87,7 @@ def devices_of(fleet: Fleet, memory: Memory, plan: Schedule) -> Devices:
 
 
 @njit()
-def _cars(cars: Cars, memory: Memory, power: Singles) -> tuple[Floats, Floats]:
+def _cars(cars: Cars, previous: Previous, power: Singles) -> tuple[Floats, Floats]:
     """Return what each car misses, kW-steps, and what it costs to leave its past."""
     count = len(cars.need)
     missing, cost = np.zeros(count), np.zeros(count)
@@ -96,13 +96,13 @@ def _cars(cars: Cars, memory: Memory, power: Singles) -> tuple[Floats, Floats]:
         for c in range(cars.cell[i], cars.cell[i + 1]):
             energy += float(power[c])
         missing[i] = max(cars.need[i] - energy, 0.0)
-        if memory.price > 0.0:
-            cost[i] = memory.price * _moved(power, memory.cars, cars.cell[i], cars.cell[i + 1])
+        if previous.price > 0.0:
+            cost[i] = previous.price * _moved(power, previous.cars, cars.cell[i], cars.cell[i + 1])
     return missing, cost
 
 
 @njit()
-def _stores(stores: Stores, memory: Memory, power: Singles) -> tuple[Floats, Floats]:
+def _stores(stores: Stores, previous: Previous, power: Singles) -> tuple[Floats, Floats]:
     """Return what each store misses, kW-steps, and what wear and leaving its past cost."""
     count = len(stores.due)
     missing, cost = np.zeros(count), np.zeros(count)
@@ -113,14 +113,14 @@ def _stores(stores: Stores, memory: Memory, power: Singles) -> tuple[Floats, Flo
             energy += eta * max(y, 0.0) - max(-y, 0.0) / eta
             drawn += max(-y, 0.0)
         missing[i], cost[i] = max(stores.due[i] - energy, 0.0), stores.wear[i] * drawn
-        if memory.price > 0.0:
-            cost[i] += memory.price * _moved(power, memory.stores, stores.cell[i], stores.cell[i + 1])
+        if previous.price > 0.0:
+            cost[i] += previous.price * _moved(power, previous.stores, stores.cell[i], stores.cell[i + 1])
     return missing, cost
 
 
 @njit()
 def _moved(power: Singles, back: Singles, begin: int, end: int) -> float:
-    """Return the sum of the differences from what is remembered, kW-steps."""
+    """Return the sum of the differences from the last plan, kW-steps."""
     total = 0.0
     for c in range(begin, end):
         if not np.isnan(back[c]):
@@ -129,7 +129,7 @@ def _moved(power: Singles, back: Singles, begin: int, end: int) -> float:
 
 
 def _apart(power: Floats, back: Singles) -> Floats:
-    """Return the sum of each row's differences from what is remembered, kW-steps."""
+    """Return the sum of each row's differences from the last plan, kW-steps."""
     known = back.reshape(power.shape)
     apart: Floats = np.where(known > 0.5 * UNKNOWN, np.abs(power - known), 0.0).sum(1)
     return apart

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Memory, Prices, Schedule, Stiffness, Tree
-from optimizer.decomposition.fleet import compiled, remembered, tightened
+from optimizer.decomposition.arrays import Fleet, Floats, Flows, Ints, Previous, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.fleet import compiled, previous_of, tightened
 from optimizer.decomposition.lagrangian.contracts import bargain
 from optimizer.decomposition.lagrangian.flows import flows_of, resum
 from optimizer.decomposition.lagrangian.prices import (
@@ -25,7 +25,7 @@ from optimizer.decomposition.lagrangian.stiffness import grown, opening_stiffnes
 from optimizer.decomposition.market import FAR
 from optimizer.decomposition.mixing import Sample
 from optimizer.decomposition.outcome import Outcome
-from optimizer.decomposition.warm import recall_plan, warm_plan, warm_prices
+from optimizer.decomposition.warm import start_at_previous, warm_plan, warm_prices
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Warm, gap_ratio
 
@@ -55,7 +55,7 @@ class Instance(NamedTuple):
     """A problem as the kernels see it.
 
     Attributes:
-        memory: Powers to stay close to.
+        previous: Powers to stay close to.
         busy: Nodes with devices of their own.
         goal: The limits a repair can reach.
         stride: Devices between two looks at what lies above their node.
@@ -65,7 +65,7 @@ class Instance(NamedTuple):
 
     problem: Problem
     fleet: Fleet
-    memory: Memory
+    previous: Previous
     busy: Ints
     goal: Tree
     stride: int
@@ -81,7 +81,7 @@ class Instance(NamedTuple):
         return cls(
             problem=problem,
             fleet=fleet,
-            memory=remembered(problem, fleet),
+            previous=previous_of(problem, fleet),
             busy=_busy(fleet),
             goal=reachable(fleet),
             stride=int(np.clip(devices // _LEAST_STRIDE_PARTS, 1, _MOST_STRIDE)),
@@ -211,7 +211,7 @@ class Search:
         fleet, plan, flows, prices = iterate.held, iterate.plan, iterate.flows, iterate.prices
         stiff = iterate.stiff
         order = self.random.permutation(instance.busy)
-        sweep_nodes(order, instance.stride, fleet, fleet.tree, instance.memory, stiff, prices, plan, flows)
+        sweep_nodes(order, instance.stride, fleet, fleet.tree, instance.previous, stiff, prices, plan, flows)
         if len(fleet.contracts.price) and not self.decided:
             bargain(fleet.tree, fleet.contracts, fleet.city, stiff, prices, plan, flows)
         resum(fleet, plan, flows)
@@ -242,12 +242,12 @@ def held_inside(fleet: Fleet, flows: Flows, margin: float) -> Fleet:
 
 
 def _opening(instance: Instance, warm: Warm | None) -> Iterate:
-    fleet, memory = instance.fleet, instance.memory
+    fleet, previous = instance.fleet, instance.previous
     plan = empty_plan(fleet)
-    recall_plan(fleet, memory, plan)
+    start_at_previous(fleet, previous, plan)
     warm_plan(instance.problem, fleet, plan, warm)
     flows = flows_of(fleet, plan)
-    stiff = opening_stiffness(fleet, flows, memory)
+    stiff = opening_stiffness(fleet, flows, previous)
     prices = warm_prices(fleet, warm)
     position(fleet.city, flows, stiff, prices)
     return Iterate(

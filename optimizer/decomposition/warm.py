@@ -3,7 +3,7 @@
 import numpy as np
 
 from numerics.jit import njit
-from optimizer.decomposition.arrays import City, Fleet, Floats, Ints, Memory, Prices, Schedule, Singles
+from optimizer.decomposition.arrays import City, Fleet, Floats, Ints, Previous, Prices, Schedule, Singles
 from optimizer.decomposition.devices.reserve import note_held
 from optimizer.decomposition.fleet import in_cells
 from optimizer.decomposition.lagrangian.prices import make_feasible, opening_prices
@@ -59,23 +59,23 @@ def _share(city: City, total: Floats, prices: Prices) -> None:
     prices.below[...] = np.where(city.lower > -FAR, np.clip(-total, 0.0, city.band_price), 0.0)
 
 
-def recall_plan(fleet: Fleet, memory: Memory, plan: Schedule) -> None:
-    """Begin where one would like to stay: fill ``plan`` with what is remembered, in place, clipped into its bounds."""
-    if memory.price <= 0.0:
+def start_at_previous(fleet: Fleet, previous: Previous, plan: Schedule) -> None:
+    """Fill ``plan`` with the powers of the last plan, in place, clipped into their bounds."""
+    if previous.price <= 0.0:
         return
     cars, stores = fleet.cars, fleet.stores
-    _recall_cells(cars.cell, np.zeros_like(cars.p_max), cars.p_max, memory.cars, plan.car)
+    _fill_cells(cars.cell, np.zeros_like(cars.p_max), cars.p_max, previous.cars, plan.car)
     plan.store[...] = 0.0
-    _recall_cells(stores.cell, -stores.discharge, stores.charge, memory.stores, plan.store)
-    used = memory.panels.reshape(plan.used.shape)
+    _fill_cells(stores.cell, -stores.discharge, stores.charge, previous.stores, plan.store)
+    used = previous.panels.reshape(plan.used.shape)
     plan.used[...] = np.where(used > 0.5 * UNKNOWN, np.clip(used, 0.0, fleet.panels.available), plan.used)
     if not fleet.loads.rebound.any():
-        net = memory.loads.reshape(plan.cut.shape)
+        net = previous.loads.reshape(plan.cut.shape)
         plan.cut[...] = np.where(net > 0.5 * UNKNOWN, np.clip(-net, 0.0, fleet.loads.most), plan.cut)
 
 
 @njit()
-def _recall_cells(cell: Ints, least: Floats, most: Floats, past: Singles, power: Singles) -> None:
+def _fill_cells(cell: Ints, least: Floats, most: Floats, past: Singles, power: Singles) -> None:
     for i in range(len(least)):
         for c in range(cell[i], cell[i + 1]):
             if not np.isnan(past[c]):

@@ -171,9 +171,9 @@ class Played:
 
     def counted_on(self) -> BoolArray:
         """Return whom the last quote counted on in its area."""
-        made = self.service.requests.quoter.quotes._made
+        made = self.service.requests.quoter.quotes._latest
         assert made is not None
-        return made[2].inputs.usable & part_rows(self.draft(1.0, 20.0, NoticeClass.FAST), self.index)
+        return made.basis.inputs.usable & part_rows(self.draft(1.0, 20.0, NoticeClass.FAST), self.index)
 
 
 async def played(drawn: list[Drawn], minutes_ahead: float, notice: NoticeClass) -> None:

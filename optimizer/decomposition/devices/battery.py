@@ -33,7 +33,7 @@ class Battery(NamedTuple):
     eta: float
     wear: float
     price: float
-    remembers: bool
+    churns: bool
     least: float
     most: float
 
@@ -44,7 +44,7 @@ def gained(case: Floats, battery: Battery, first: int, last: int, value: float) 
     eta, inverse = battery.eta, 1.0 / battery.eta
     up, down = value * eta, value * inverse + battery.wear
     total, up_slope, down_slope = 0.0, 0.0, 0.0
-    if battery.remembers:
+    if battery.churns:
         for j in range(_U(first), _U(last + 1)):
             b = case[INERTIA, j]
             z = drawn(up, case[PRICE, j], b, case[KINK, j], case[BACK, j])
@@ -118,7 +118,7 @@ def flat(case: Floats, battery: Battery, first: int, last: int, value: float) ->
     for j in range(first, last + 1):
         a, s = case[PRICE, j], 1.0 / case[INERTIA, j]
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
-        kink, back = (case[KINK, j], case[BACK, j]) if battery.remembers else (0.0, 0.0)
+        kink, back = (case[KINK, j], case[BACK, j]) if battery.churns else (0.0, 0.0)
         for n in range(8):
             charging = n < 4  # noqa: PLR2004 - four corners of charging, four of discharging
             y = (floor if n % 4 == 0 else case[UP, j]) if charging else (-ceiling if n % 4 == 0 else 0.0)

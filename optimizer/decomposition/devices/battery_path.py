@@ -53,7 +53,7 @@ def _terminal(
 
 @njit(fastmath=True)
 def _segments(case: Floats, marks: Ints, battery: Battery) -> int:
-    """Read the segments of the remembered path from ``case[VALUE]``; return how many."""
+    """Read the segments of the last path from ``case[VALUE]``; return how many."""
     count = 0
     for j in range(battery.length - 1):
         if case[VALUE, j] != case[VALUE, j + 1]:
@@ -70,7 +70,7 @@ def _gains(case: Floats, battery: Battery, first: int, last: int, value: float) 
     """Fill ``case[GAIN]`` over steps ``first..last - 1``."""
     eta, inverse = battery.eta, 1.0 / battery.eta
     up, down = value * eta, value * inverse + battery.wear
-    if battery.remembers:
+    if battery.churns:
         for j in range(_U(first), _U(last)):
             z = drawn(up, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             w = -drawn(down, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])

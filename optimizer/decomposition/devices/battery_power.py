@@ -15,7 +15,7 @@ _U = np.uint64
 def _answers(case: Floats, battery: Battery) -> None:
     """Fill ``case[POWER]`` with what each step does at its value, bounds of energy aside."""
     eta, inverse, wear = battery.eta, 1.0 / battery.eta, battery.wear
-    if battery.remembers:
+    if battery.churns:
         for j in range(_U(battery.length)):
             z = drawn(case[VALUE, j] * eta, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             w = -drawn(case[VALUE, j] * inverse + wear, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])

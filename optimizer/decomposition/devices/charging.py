@@ -26,7 +26,7 @@ def drawn(value: float, a: float, b: float, kink: float, back: float) -> float:
 @njit(fastmath=True)
 def water_level(  # noqa: C901 - one loop with its bracket
     case: Floats,
-    remembers: bool,  # noqa: FBT001 - a kernel's argument
+    churns: bool,  # noqa: FBT001 - a kernel's argument
     length: int,
     p: float,
     need: float,
@@ -37,7 +37,7 @@ def water_level(  # noqa: C901 - one loop with its bracket
 
     Args:
         case: Working rows of the car; ``POWER`` is filled.
-        remembers: Whether any ``kink`` is above 0.
+        churns: Whether any ``kink`` is above 0.
         length: Steps of the window.
         p: Greatest power, kW.
         need: Energy, kW-steps.
@@ -48,7 +48,7 @@ def water_level(  # noqa: C901 - one loop with its bracket
     level = min(guess, price)
     slack = _TOLERANCE * p
     for _ in range(_NEWTON_STEPS):
-        amount, slope = _filled(case, remembers, length, p, level)
+        amount, slope = _filled(case, churns, length, p, level)
         error = amount - need
         if (abs(error) < slack) | ((error < 0.0) & (level >= price)):
             break
@@ -65,7 +65,7 @@ def water_level(  # noqa: C901 - one loop with its bracket
             break
         level = following
     total = 0.0
-    if remembers:
+    if churns:
         for j in range(_U(length)):
             case[POWER, j] = min(
                 max(drawn(level, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j]), 0.0), p
@@ -81,14 +81,14 @@ def water_level(  # noqa: C901 - one loop with its bracket
 @njit(fastmath=True)
 def _filled(
     case: Floats,
-    remembers: bool,  # noqa: FBT001 - a kernel's argument
+    churns: bool,  # noqa: FBT001 - a kernel's argument
     length: int,
     p: float,
     level: float,
 ) -> tuple[float, float]:
     """Return the energy taken at ``level``, and its slope."""
     amount, slope = 0.0, 0.0
-    if remembers:
+    if churns:
         for j in range(_U(length)):
             z = drawn(level, case[PRICE, j], case[INERTIA, j], case[KINK, j], case[BACK, j])
             held = (case[KINK, j] > 0.0) & (z == case[BACK, j])

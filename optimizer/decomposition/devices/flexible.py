@@ -15,7 +15,7 @@ from optimizer.decomposition.arrays import (
     Floats,
     Flows,
     Loads,
-    Memory,
+    Previous,
     Prices,
     Schedule,
     Stiffness,
@@ -35,7 +35,7 @@ def cut_loads(
     node: int,
     tree: Tree,
     loads: Loads,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -56,8 +56,8 @@ def cut_loads(
             price[t] = view.grid[t] + view.grid_slope[t] * shift + soft(up, tree.roof) - soft(down, tree.roof)
             slope[t] = view.grid_slope[t] + (r if (up > 0.0) | (down > 0.0) else 0.0)
             cut[t] = plan.cut[i, t]
-        if memory.price > 0.0:
-            _pulled(i, loads, memory, plan.cut, price, slope)
+        if previous.price > 0.0:
+            _pulled(i, loads, previous, plan.cut, price, slope)
         _worth(price, share, loads.rebound_steps, worth)
         _worth(slope, -share, loads.rebound_steps, inertia)
         for t in range(steps):
@@ -74,27 +74,27 @@ def cut_loads(
 
 
 @njit(fastmath=True)
-def _pulled(i: int, loads: Loads, memory: Memory, cuts: Floats, price: Floats, slope: Floats) -> None:
-    """Add what leaving the remembered net load costs: its price times a number in [-1, 1], the sign smoothed at 0."""
+def _pulled(i: int, loads: Loads, previous: Previous, cuts: Floats, price: Floats, slope: Floats) -> None:
+    """Add what leaving the last net load costs: its price times a number in [-1, 1], the sign smoothed at 0."""
     steps, share = cuts.shape[1], loads.rebound[i] / loads.rebound_steps
     for t in range(steps):
-        back = memory.loads[i * steps + t]
+        back = previous.loads[i * steps + t]
         if back <= 0.5 * UNKNOWN:
             continue
         net = -cuts[i, t] - back
         for s in range(max(t - loads.rebound_steps, 0), t):
             net += share * cuts[i, s]
         soft_kw = _SOFT_SHARE * loads.most[i, t] + 1e-6
-        price[t] += memory.price * min(max(net / soft_kw, -1.0), 1.0)
-        slope[t] += memory.price / soft_kw if abs(net) < soft_kw else 0.0
+        price[t] += previous.price * min(max(net / soft_kw, -1.0), 1.0)
+        slope[t] += previous.price / soft_kw if abs(net) < soft_kw else 0.0
 
 
 @njit(fastmath=True)
-def _remembered_cost(i: int, memory: Memory, pull: Floats) -> float:
+def _churn_cost(i: int, previous: Previous, pull: Floats) -> float:
     """Return the constant part of ``sum pull * (net - back)``, which lies below the price of leaving the past."""
     total = 0.0
     for t in range(len(pull)):
-        back = memory.loads[i * len(pull) + t]
+        back = previous.loads[i * len(pull) + t]
         total -= pull[t] * back if back > 0.5 * UNKNOWN else 0.0
     return total
 
@@ -146,10 +146,10 @@ def _knapsack(worth: Floats, inertia: Floats, most: Floats, energy: float, cut: 
 
 
 @njit(fastmath=True)
-def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> float:
+def loads_bound(loads: Loads, previous: Previous, cuts: Floats, grid: Floats) -> float:
     """Return a bound of the cost of all loads at the prices ``grid`` of their nodes, shape ``(m, T)``.
 
-    Without a memory it is their least cost. With one, the price of leaving the past is the greatest of all linear
+    Without a last plan it is their least cost. With one, the price of leaving the past is the greatest of all linear
     prices ("pulls") of at most its size, so any of them proves a bound; three are tried and the best counts.
     """
     steps = grid.shape[1]
@@ -158,15 +158,15 @@ def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> flo
     for k in range(grid.shape[0]):
         for i in range(loads.first[k], loads.first[k + 1]):
             pull[:] = 0.0
-            if memory.price <= 0.0:
-                total += _pulled_bound(i, loads, memory, grid[k], pull, worth)[0]
+            if previous.price <= 0.0:
+                total += _pulled_bound(i, loads, previous, grid[k], pull, worth)[0]
                 continue
-            _pulled(i, loads, memory, cuts, pull, slope)
-            best, _ = _pulled_bound(i, loads, memory, grid[k], pull, worth)
+            _pulled(i, loads, previous, cuts, pull, slope)
+            best, _ = _pulled_bound(i, loads, previous, grid[k], pull, worth)
             level = 0.0
             for _ in range(_PULLS):
-                _pull_back(i, loads, memory, level, grid[k], pull)
-                value, following = _pulled_bound(i, loads, memory, grid[k], pull, worth)
+                _pull_back(i, loads, previous, level, grid[k], pull)
+                value, following = _pulled_bound(i, loads, previous, grid[k], pull, worth)
                 best = max(best, value)
                 if following <= level:
                     break
@@ -176,16 +176,16 @@ def loads_bound(loads: Loads, memory: Memory, cuts: Floats, grid: Floats) -> flo
 
 
 @njit(fastmath=True)
-def _pull_back(i: int, loads: Loads, memory: Memory, level: float, grid: Floats, pull: Floats) -> None:
+def _pull_back(i: int, loads: Loads, previous: Previous, level: float, grid: Floats, pull: Floats) -> None:
     """Change ``pull`` where the past is the load left alone: there it is as high as keeps a cut from paying.
 
     Going backwards, what the pulls of later steps add to the return of a cut is known. A high pull lowers the worth of
     earlier cuts and never that of its own step below ``level``, the worth of energy.
     """
     steps, share = len(pull), loads.rebound[i] / loads.rebound_steps
-    later, kink = 0.0, memory.price
+    later, kink = 0.0, previous.price
     for t in range(steps - 1, -1, -1):
-        back = memory.loads[i * steps + t]
+        back = previous.loads[i * steps + t]
         if abs(back) <= _ALONE_KW:
             pull[t] = min(max(loads.price[i] + level - grid[t] + share * later, -kink), kink)
         later += grid[t] + pull[t]
@@ -195,12 +195,12 @@ def _pull_back(i: int, loads: Loads, memory: Memory, level: float, grid: Floats,
 
 @njit(fastmath=True)
 def _pulled_bound(
-    i: int, loads: Loads, memory: Memory, grid: Floats, pull: Floats, worth: Floats
+    i: int, loads: Loads, previous: Previous, grid: Floats, pull: Floats, worth: Floats
 ) -> tuple[float, float]:
     """Return the least cost of load ``i`` at prices ``grid + pull``, and the worth of energy where it runs out."""
     total, rest, level = 0.0, loads.energy[i], 0.0
-    if memory.price > 0.0:
-        total += _remembered_cost(i, memory, pull)
+    if previous.price > 0.0:
+        total += _churn_cost(i, previous, pull)
     _worth(grid + pull, loads.rebound[i] / loads.rebound_steps, loads.rebound_steps, worth)
     order = np.argsort(-worth)
     for n in range(len(order)):

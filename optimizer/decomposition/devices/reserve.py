@@ -237,7 +237,7 @@ def _cost(pay: Floats, held: Floats, case: Floats, cell: Battery, short: float) 
     for j in range(cell.length):
         y = case[POWER, j]
         cost += case[PRICE, j] * y + cell.wear * max(-y, 0.0)
-        if cell.remembers:
+        if cell.churns:
             cost += case[KINK, j] * abs(y - case[BACK, j])
     return float(cost)
 
@@ -309,7 +309,7 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cel
         price = max(point[1, j], 0.0)
         rise = case[PRICE, j] - worth * eta - price
         sink = cell.wear - case[PRICE, j] + worth / eta + price
-        if cell.remembers:
+        if cell.churns:
             value += corner(rise, sink, 0.0, case[UP, j], discharge, case[KINK, j], case[BACK, j])
         else:
             value += min(rise, 0.0) * case[UP, j] + min(sink, 0.0) * discharge

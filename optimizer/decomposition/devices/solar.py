@@ -3,7 +3,7 @@
 # ruff: noqa: PLR0917 - kernels are called by position: what the compiler sees is a flat list of arrays
 
 from numerics.jit import njit
-from optimizer.decomposition.arrays import Flows, Memory, Panels, Prices, Schedule, Stiffness, Tree
+from optimizer.decomposition.arrays import Flows, Panels, Previous, Prices, Schedule, Stiffness, Tree
 from optimizer.decomposition.market import UNKNOWN, Pending, View, soft
 
 _BISECTIONS = 40
@@ -15,7 +15,7 @@ def use_panel(
     node: int,
     tree: Tree,
     panels: Panels,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -36,11 +36,11 @@ def use_panel(
         up = prices.up[node, t] + r * (flow - tree.most[node, t])
         down = prices.down[node, t] + r * (tree.least[node, t] - flow)
         new = _used(saved, slope, up, down, r, roof, most)
-        if memory.price > 0.0:
-            back = memory.panels[i * panels.available.shape[1] + t]
+        if previous.price > 0.0:
+            back = previous.panels[i * panels.available.shape[1] + t]
             if back > 0.5 * UNKNOWN:
-                less = _used(saved - memory.price, slope, up, down, r, roof, most)
-                more = _used(saved + memory.price, slope, up, down, r, roof, most)
+                less = _used(saved - previous.price, slope, up, down, r, roof, most)
+                more = _used(saved + previous.price, slope, up, down, r, roof, most)
                 new = max(less, min(more, back, most))
         plan.used[i, t] = new
         pending.solar[t] += new - old

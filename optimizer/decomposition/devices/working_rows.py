@@ -13,10 +13,10 @@ _U = np.uint64
 
 
 @njit(fastmath=False)
-def recall(memory: Singles, cell: int, length: int, price: float, case: Floats) -> None:
+def fill_previous(previous: Singles, cell: int, length: int, price: float, case: Floats) -> None:
     """Fill ``case[BACK]`` and ``case[KINK]``; without fast arithmetic, which has no NaN."""
     for j in range(length):
-        back = memory[cell + j]
+        back = previous[cell + j]
         known = back == back  # noqa: PLR0124 - NaN differs from itself
         case[BACK, j] = back if known else 0.0
         case[KINK, j] = price if known else 0.0

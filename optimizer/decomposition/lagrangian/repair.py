@@ -14,7 +14,7 @@ from optimizer.decomposition.arrays import (
     Floats,
     Flows,
     Ints,
-    Memory,
+    Previous,
     Prices,
     Schedule,
     Shorts,
@@ -84,7 +84,7 @@ def mend(
     fleet: Fleet,
     goal: Tree,
     held: Fleet,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -99,7 +99,7 @@ def mend(
         fleet: With the limits that count.
         goal: Node limits that can be reached.
         held: With limits a little inside.
-        memory: Powers to stay close to.
+        previous: Powers to stay close to.
         stiff: Slopes to begin with.
         prices: Multipliers to begin with; not changed.
         plan: The schedule.
@@ -108,13 +108,13 @@ def mend(
     """
     sharp, own, city = copied(prices), stiff._replace(node=stiff.node.copy()), fleet.city
     for _ in range(_TURNS):
-        _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
+        _mend_nodes(fleet, goal, held.tree, previous, own, sharp, plan, flows)
         if not exceeds(city, flows):
             return
-        own = _mend_band(fleet, held, memory, own, sharp, plan, flows, order)
+        own = _mend_band(fleet, held, previous, own, sharp, plan, flows, order)
         if exceeds(city, flows):
             break
-    _mend_nodes(fleet, goal, held.tree, memory, own, sharp, plan, flows)
+    _mend_nodes(fleet, goal, held.tree, previous, own, sharp, plan, flows)
 
 
 def exceeds(city: City, flows: Flows) -> bool:
@@ -123,7 +123,14 @@ def exceeds(city: City, flows: Flows) -> bool:
 
 
 def _mend_nodes(
-    fleet: Fleet, goal: Tree, tight: Tree, memory: Memory, own: Stiffness, sharp: Prices, plan: Schedule, flows: Flows
+    fleet: Fleet,
+    goal: Tree,
+    tight: Tree,
+    previous: Previous,
+    own: Stiffness,
+    sharp: Prices,
+    plan: Schedule,
+    flows: Flows,
 ) -> None:
     """Let those below overloaded nodes answer to ever sharper prices, which stay in ``own`` and ``sharp``."""
     best, since, rise, roof = np.inf, 0, _FIRST_RISE * tight.roof, tight.roof
@@ -135,7 +142,7 @@ def _mend_nodes(
         best, since = (worst, 0) if worst < 0.98 * best else (best, since + 1)
         bad = np.flatnonzero((over > TOLERANCE_KW).any(1))
         own.node[bad] = np.maximum(own.node[bad], rise / over[bad].max(1))
-        sweep_nodes(_below(tight, bad), 1, fleet, tight, memory, own, sharp, plan, flows)
+        sweep_nodes(_below(tight, bad), 1, fleet, tight, previous, own, sharp, plan, flows)
         step = own.node[bad, None]
         sharp.up[bad] = np.clip(sharp.up[bad] + step * (flows.node[bad] - tight.most[bad]), 0.0, roof)
         sharp.down[bad] = np.clip(sharp.down[bad] + step * (tight.least[bad] - flows.node[bad]), 0.0, roof)
@@ -144,7 +151,14 @@ def _mend_nodes(
 
 
 def _mend_band(
-    fleet: Fleet, held: Fleet, memory: Memory, own: Stiffness, sharp: Prices, plan: Schedule, flows: Flows, order: Ints
+    fleet: Fleet,
+    held: Fleet,
+    previous: Previous,
+    own: Stiffness,
+    sharp: Prices,
+    plan: Schedule,
+    flows: Flows,
+    order: Ints,
 ) -> Stiffness:
     """Let part after part of the city answer until the total is inside; return the slopes it took."""
     city = fleet.city
@@ -155,7 +169,7 @@ def _mend_band(
         above, below = flows.total - held.city.upper, held.city.lower - flows.total
         sharp.above[...] = np.clip(sharp.above + own.band * above, 0.0, city.band_price)
         sharp.below[...] = np.clip(sharp.below + own.band * below, 0.0, city.band_price)
-        sweep_nodes(nodes, 1, held, held.tree, memory, own, sharp, plan, flows)
+        sweep_nodes(nodes, 1, held, held.tree, previous, own, sharp, plan, flows)
         own = own._replace(band=own.band * _SHARPEN)
     return own
 
@@ -165,7 +179,7 @@ def sweep_nodes(
     stride: int,
     fleet: Fleet,
     tight: Tree,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -184,7 +198,7 @@ def sweep_nodes(
         fleet.loads,
         fleet.holds,
         fleet.city,
-        memory,
+        previous,
         stiff,
         prices,
         plan,

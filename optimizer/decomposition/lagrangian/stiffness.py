@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Memory, Prices, Stiffness
+from optimizer.decomposition.arrays import City, Fleet, Floats, Flows, Previous, Prices, Stiffness
 
 _GROWTH, _GROW_AFTER, _GROW_UNTIL = 1.1, 8, 25
 """Slopes grow from sweep to sweep, by which prices settle; ever steeper ones would freeze them where they are."""
@@ -20,9 +20,9 @@ def typical_price(city: City) -> float:
     return max(float(np.abs(city.price).mean()), 1e-3 * city.unserved_price, 1e-9)
 
 
-def opening_stiffness(fleet: Fleet, flows: Flows, memory: Memory) -> Stiffness:
+def opening_stiffness(fleet: Fleet, flows: Flows, previous: Previous) -> Stiffness:
     """Return the slopes of the first sweep."""
-    unit, dear, city = typical_price(fleet.city), _moving_price(fleet, memory), fleet.city
+    unit, dear, city = typical_price(fleet.city), _moving_price(fleet, previous), fleet.city
     span = max(float(np.abs(flows.total).max(initial=0.0)), 1.0)
     reach = np.minimum(fleet.tree.most, -fleet.tree.least).mean(1) if len(fleet.base) else np.zeros(0)
     size = np.maximum(np.maximum(reach, 0.02 * np.abs(flows.node).max(1, initial=0.0)), 1.0)
@@ -63,11 +63,11 @@ def grown(stiff: Stiffness, node: Floats, prices: Prices, *, sweeps: int, unit: 
     )
 
 
-def _moving_price(fleet: Fleet, memory: Memory) -> float:
+def _moving_price(fleet: Fleet, previous: Previous) -> float:
     """Return a typical price at which devices move: energy's, or that of cuts, wear or churn where those are dearer."""
     loads, stores = fleet.loads, fleet.stores
     cut, wear = _mean(loads.price, loads.most.max(1, initial=0.0)), _mean(stores.wear, stores.discharge)
-    return max(typical_price(fleet.city), memory.price, cut, wear)
+    return max(typical_price(fleet.city), previous.price, cut, wear)
 
 
 def _mean(price: Floats, weight: Floats) -> float:

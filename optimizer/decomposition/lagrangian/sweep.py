@@ -18,8 +18,8 @@ from optimizer.decomposition.arrays import (
     Holds,
     Ints,
     Loads,
-    Memory,
     Panels,
+    Previous,
     Prices,
     Schedule,
     Stiffness,
@@ -44,7 +44,7 @@ def sweep(
     loads: Loads,
     holds: Holds,
     city: City,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -63,7 +63,7 @@ def sweep(
         loads: Loads that can be cut.
         holds: Windows of reserve.
         city: What is bought and sold.
-        memory: Powers to stay close to.
+        previous: Powers to stay close to.
         stiff: Slopes of the augmented terms.
         prices: Multipliers.
         plan: The schedule.
@@ -83,7 +83,9 @@ def sweep(
             if i > begin:
                 _leave(node, tree, flows, pending, near)
                 _approach(node, tree, city, flows, prices, stiff, reach, view, near)
-            turn_cars(i, min(i + stride, end), stiff.node[node], tree.roof, cars, city, memory, stiff, plan, near, case)
+            turn_cars(
+                i, min(i + stride, end), stiff.node[node], tree.roof, cars, city, previous, stiff, plan, near, case
+            )
         begin, end = stores.first[node], stores.first[node + 1]
         for i in range(begin, end, stride):
             _leave(node, tree, flows, pending, near)
@@ -97,7 +99,7 @@ def sweep(
                 stores,
                 holds,
                 city,
-                memory,
+                previous,
                 stiff,
                 prices,
                 plan,
@@ -110,9 +112,9 @@ def sweep(
         if (panels.first[node] < panels.first[node + 1]) | (loads.first[node] < loads.first[node + 1]):
             look(node, tree, city, flows, prices, stiff, reach, view)
         for i in range(panels.first[node], panels.first[node + 1]):
-            use_panel(i, node, tree, panels, memory, stiff, prices, plan, flows, view, pending)
+            use_panel(i, node, tree, panels, previous, stiff, prices, plan, flows, view, pending)
         if loads.first[node] < loads.first[node + 1]:
-            cut_loads(node, tree, loads, memory, stiff, prices, plan, flows, view, pending)
+            cut_loads(node, tree, loads, previous, stiff, prices, plan, flows, view, pending)
         settle(node, tree, flows, pending)
 
 

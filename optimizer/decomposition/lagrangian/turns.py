@@ -22,7 +22,7 @@ from optimizer.decomposition.arrays import (
     Floats,
     Holds,
     Ints,
-    Memory,
+    Previous,
     Prices,
     Schedule,
     Singles,
@@ -32,7 +32,7 @@ from optimizer.decomposition.arrays import (
 from optimizer.decomposition.devices.battery_path import best_path
 from optimizer.decomposition.devices.charging import water_level
 from optimizer.decomposition.devices.reserve import held_back, held_kw
-from optimizer.decomposition.devices.working_rows import battery_of, bounds, recall
+from optimizer.decomposition.devices.working_rows import battery_of, bounds, fill_previous
 from optimizer.decomposition.market import soft
 
 _LARGE = 2.5
@@ -67,7 +67,7 @@ def turn_cars(
     roof: float,
     cars: Cars,
     city: City,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     plan: Schedule,
     near: Near,
@@ -75,8 +75,8 @@ def turn_cars(
 ) -> None:
     """Let the cars ``first..last - 1`` of a node take their turns."""
     cells, arrive, depart, p_max, need = cars.cell, cars.arrive, cars.depart, cars.p_max, cars.need
-    power, level, short, back = plan.car, plan.level, plan.car_short, memory.cars
-    kink, unserved, inertia = memory.price, city.unserved_price, stiff.car
+    power, level, short, back = plan.car, plan.level, plan.car_short, previous.cars
+    kink, unserved, inertia = previous.price, city.unserved_price, stiff.car
     for i in range(first, last):
         p, cell, begin = p_max[i], cells[i], arrive[i]
         length = depart[i] - begin
@@ -90,7 +90,7 @@ def turn_cars(
         else:
             _car_prices(power, cell, p, r, roof, still, begin, length, near, case)
         if kink > 0.0:
-            recall(back, cell, length, kink, case)
+            fill_previous(back, cell, length, kink, case)
         level[i], short[i] = water_level(case, kink > 0.0, length, p, need[i], unserved, level[i])
         _changed(power, cell, r, begin, length, near, case)
 
@@ -104,7 +104,7 @@ def turn_stores(
     stores: Stores,
     holds: Holds,
     city: City,
-    memory: Memory,
+    previous: Previous,
     stiff: Stiffness,
     prices: Prices,
     plan: Schedule,
@@ -114,8 +114,8 @@ def turn_stores(
     marks: Ints,
 ) -> None:
     """Let the stores ``first..last - 1`` of a node take their turns."""
-    power, worth, short, back = plan.store, plan.worth, plan.store_short, memory.stores
-    kink, unserved, inertia = memory.price, city.unserved_price, stiff.store
+    power, worth, short, back = plan.store, plan.worth, plan.store_short, previous.stores
+    kink, unserved, inertia = previous.price, city.unserved_price, stiff.store
     for i in range(first, last):
         cell, begin = stores.cell[i], stores.arrive[i]
         length = stores.depart[i] - begin
@@ -124,7 +124,7 @@ def turn_stores(
         _store_prices(power, cell, width, r, roof, still, begin, length, near, case)
         bounds(worth, cell, length, i, stores, case)
         if kink > 0.0:
-            recall(back, cell, length, kink, case)
+            fill_previous(back, cell, length, kink, case)
         number = battery_of(stores, i, unserved, kink, case)
         holding = stores.reserving[i] & (len(holds.need) > 0)
         if holding:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -26,6 +27,32 @@ FRESH_S = 60.0
 _MOST_ENVELOPES = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gathered:
+    """A basis and what it was gathered from."""
+
+    forecast: Forecast
+    schedule: Schedule | None
+    eligible: BoolArray | None
+    basis: FlexibilityBasis
+
+    def serves(
+        self,
+        state: FleetState,
+        forecast: Forecast,
+        schedule: Schedule | None,
+        eligible: BoolArray | None,
+        *,
+        fresh_s: float,
+    ) -> bool:
+        """Return whether a question about these is answered by this basis."""
+        if self.eligible is not eligible and not np.array_equal(self.eligible, eligible):  # type: ignore[arg-type]
+            return False
+        before = self.basis.inputs.state
+        same = self.forecast is forecast and self.schedule is schedule and before.index is state.index
+        return same and 0.0 <= state.at_s - before.at_s < fresh_s
+
+
 class QuoteCache:
     """Keeps the flexibility basis of the last snapshot; safe to use from several threads.
 
@@ -43,7 +70,7 @@ class QuoteCache:
         self._fresh_s = fresh_s
         self._guard = threading.Lock()
         self._groups: tuple[FleetIndex, Aggregation] | None = None
-        self._made: tuple[Forecast, Schedule | None, FlexibilityBasis, BoolArray | None] | None = None
+        self._latest: _Gathered | None = None
         self._envelopes: Envelopes = {}
 
     def quote(
@@ -76,7 +103,7 @@ class QuoteCache:
             InputError: A field of the draft makes no sense, or the forecast does not reach so far.
             UnknownIdError: No such area.
         """
-        basis, envelopes = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        basis, envelopes = self._basis_for(state, forecast, schedule, delivery_ratio, eligible)
         check_draft(draft, basis.inputs, committed_kw)
         if draft.product is Product.REGULATION:
             return symmetric_quote(
@@ -97,10 +124,10 @@ class QuoteCache:
         eligible: BoolArray | None = None,
     ) -> Declaration:
         """Return the declaration of every area; arguments as ``quote``, steps as ``capability.declare``."""
-        basis, _ = self._gathered(state, forecast, schedule, delivery_ratio, eligible)
+        basis, _ = self._basis_for(state, forecast, schedule, delivery_ratio, eligible)
         return declare(basis, steps=steps)
 
-    def _gathered(
+    def _basis_for(
         self,
         state: FleetState,
         forecast: Forecast,
@@ -109,27 +136,17 @@ class QuoteCache:
         eligible: BoolArray | None,
     ) -> tuple[FlexibilityBasis, Envelopes]:
         with self._guard:
-            if self._made is None or not self._serves(state, forecast, schedule, eligible):
+            latest = self._latest
+            if latest is None or not latest.serves(state, forecast, schedule, eligible, fresh_s=self._fresh_s):
                 inputs = FlexibilityInputs.of(
                     state, forecast=forecast, schedule=schedule, policy=self._policy, eligible=eligible
                 )
                 basis = FlexibilityBasis.of(inputs, delivery_ratio(), self._groups_of(state.index))
-                self._made, self._envelopes = (forecast, schedule, basis, eligible), {}
+                latest = _Gathered(forecast=forecast, schedule=schedule, eligible=eligible, basis=basis)
+                self._latest, self._envelopes = latest, {}
             elif len(self._envelopes) > _MOST_ENVELOPES:
                 self._envelopes = {}
-            return self._made[2], self._envelopes
-
-    def _serves(
-        self, state: FleetState, forecast: Forecast, schedule: Schedule | None, eligible: BoolArray | None
-    ) -> bool:
-        if self._made is None:
-            return False
-        known_forecast, known_schedule, basis, known_eligible = self._made
-        if known_eligible is not eligible and not np.array_equal(known_eligible, eligible):  # type: ignore[arg-type]
-            return False
-        before = basis.inputs.state
-        same = known_forecast is forecast and known_schedule is schedule and before.index is state.index
-        return same and 0.0 <= state.at_s - before.at_s < self._fresh_s
+            return latest.basis, self._envelopes
 
     def _groups_of(self, index: FleetIndex) -> Aggregation:
         if self._groups is None or self._groups[0] is not index:

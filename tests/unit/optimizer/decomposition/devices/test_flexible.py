@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizer.decomposition.arrays import Loads, Memory
+from optimizer.decomposition.arrays import Loads, Previous
 from optimizer.decomposition.devices.flexible import loads_bound
 
 
@@ -21,10 +21,10 @@ def load(seed: int) -> tuple[Loads, np.ndarray]:
     return loads, random.uniform(0.0, 0.6, (1, 12))
 
 
-def remembering(past: np.ndarray) -> Memory:
+def remembering(past: np.ndarray) -> Previous:
     """Return a price of 0.05 on leaving ``past``, shape ``(T,)``."""
     none = np.zeros(0, np.float32)
-    return Memory(0.05, none, none, none, past.astype(np.float32))
+    return Previous(0.05, none, none, none, past.astype(np.float32))
 
 
 @pytest.mark.parametrize("seed", range(8))
