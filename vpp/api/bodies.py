@@ -7,7 +7,7 @@ import orjson
 
 from vpp.api.problems import RejectedFieldsError, shown
 from vpp.api.schemas.base import FieldError
-from vpp.domain.csv_table import lines_in_body
+from vpp.domain.csv_table import cells_in_body
 from vpp.domain.errors import InputError
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
@@ -50,7 +50,7 @@ def csv_records(body: bytes, numeric: frozenset[str]) -> list[dict[str, object]]
         InputError: It is not UTF-8, has no records, or names a field twice.
         RejectedFieldsError: Rows with more or fewer fields than the header.
     """
-    header, *lines = (line.cells for line in lines_in_body(body))
+    header, *lines = cells_in_body(body)
     if len(set(header)) < len(header):
         raise InputError("header", header, "each field name once")
     uneven = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from vpp.api.problems import MAX_ERRORS, RejectedFieldsError, shown
 from vpp.api.schemas.base import LAST_YEAR, FieldError
-from vpp.domain.csv_table import is_plain, lines_in_body
+from vpp.domain.csv_table import cells_in_body, is_plain
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -55,7 +55,7 @@ def meter_table(body: bytes, known: Container[str]) -> MeterTable:
         InputError: The header makes no sense, or the table covers too long a time.
         RejectedFieldsError: Ids that are not known, or lines with a start or a value that makes no sense, by number.
     """
-    lines = (line.cells for line in lines_in_body(body))
+    lines = cells_in_body(body)
     header = next(lines, [""])
     resource_ids = _resource_ids(header, known)
     starts_s, means = _means(lines, header)

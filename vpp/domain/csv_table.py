@@ -48,8 +48,8 @@ class CsvLine(NamedTuple):
             raise InputError(self.where, len(self.cells), f"{len(header)} fields, as the header has")
 
 
-def lines_in_body(body: bytes) -> Iterator[CsvLine]:
-    """Iterate the lines of a CSV in memory, the header first; the text is never held twice.
+def cells_in_body(body: bytes) -> Iterator[list[str]]:
+    """Iterate the lines of a CSV in memory as cells, the header first; the text is never held twice.
 
     Raises:
         InputError: It is not CSV in UTF-8, or has no line below its header.
@@ -58,13 +58,20 @@ def lines_in_body(body: bytes) -> Iterator[CsvLine]:
     start = body[:_SHOWN_BYTES].decode("utf-8", "replace")
     count = 0
     try:
-        for cells in filter(None, csv.reader(text, strict=True)):
-            yield CsvLine(f"row {count}" if count else "header", count, cells)
-            count += 1
+        for cells in csv.reader(text, strict=True):
+            if cells:
+                count += 1
+                yield cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError("body", start, f"CSV in UTF-8 ({error})") from error
     if count <= 1:
         raise InputError("body", start, "a header line and at least one record")
+
+
+def lines_in_body(body: bytes) -> Iterator[CsvLine]:
+    """Iterate the lines of a CSV in memory with their names; see ``cells_in_body``."""
+    for count, cells in enumerate(cells_in_body(body)):
+        yield CsvLine(f"row {count}" if count else "header", count, cells)
 
 
 def lines_in_file(path: Path, *, least: int = 2) -> Iterator[CsvLine]:
