@@ -9,6 +9,7 @@ import pytest
 from tests.unit.vpp.dispatch.parts import START, Bench, Plant, fleet
 from tests.unit.vpp.dispatch.regulation.parts import Played, usual_kw
 from tests.unit.vpp.dispatch.regulation.parts import seen as regulated
+from vpp.dispatch.regulation.reservation import Reservation
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import Quality
 
@@ -69,15 +70,15 @@ def test_regulation_leaves_out_who_is_not_freshly_metered() -> None:
     stale = np.arange(len(played.index)) % 2 == 0
     reach = {}
     for name, quality in (("fresh", np.zeros(len(stale))), ("stale", np.where(stale, Quality.STALE, 0))):
-        played.follower.refresh(
-            replace(state, quality=quality.astype(np.uint8)),
+        held = Reservation(
             holding=played.holding,
             base_kw=played.base_kw,
             held_kw=played.held_kw,
             kept=played.kept,
             pinned=played.pinned,
-            burden=np.zeros(len(stale)),
+            shed=np.zeros(len(stale)),
         )
+        played.follower.refresh(replace(state, quality=quality.astype(np.uint8)), held)
         followed = played.follower.tick(played.at_s + 4.0, 0.0)
         reach[name] = followed.up_kw + followed.down_kw
     assert reach["stale"] < 0.8 * reach["fresh"]
