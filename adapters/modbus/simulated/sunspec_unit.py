@@ -189,7 +189,7 @@ class SimulatedDevice:
         return any(written.start < span.stop and span.start < written.stop for span in spans)
 
     def _check(self, control: ControlPoints, first: int, data: bytes) -> None:
-        """Raise FaultError for values that make no sense, leaving the image as it was."""
+        """Raise FaultError for invalid values, leaving the image unchanged."""
         before = bytes(self.image.data)
         self._store(first, data)
         numbers = [self.image.value(control.number, name) for name in (control.value, control.default) if name]

@@ -1,1 +1,1 @@
-"""Simulated charging stations, and the named alternative of the benchmark."""
+"""Simulated charging stations, and load generators."""

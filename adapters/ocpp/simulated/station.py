@@ -248,7 +248,7 @@ class Station:
         return "Accepted" if chosen else "Rejected"
 
     def set_interval(self, text: str) -> bool:
-        """Take a report interval in seconds; return whether it makes sense."""
+        """Take a report interval in seconds; return whether it is valid."""
         if not text.isdecimal() or int(text) < 1:
             return False
         self.interval_s = float(text)

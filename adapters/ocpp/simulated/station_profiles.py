@@ -46,7 +46,7 @@ class StationProfiles:
         Args:
             message_id: Of the call that is answered.
             number: Connector it is for, 0 for all.
-            profile: ``None`` if it makes no sense to this station.
+            profile: ``None`` if this station cannot install it.
         """
         connectors = self._chosen(number)
         if not connectors:

@@ -195,7 +195,7 @@ class StationDialect16:
         station.queue_charging_needs(connector, session, build)
 
     def _stop(self, station: Station, session: CarSession, reason: str, at_s: float, meter_kwh: float) -> None:
-        """Queue the end of a transaction; its id may still be on its way when the car leaves."""
+        """Queue the end of a transaction; its id may not have been assigned yet when the car leaves."""
 
         def build() -> Call | None:
             if not session.transaction:
@@ -220,7 +220,7 @@ def _sampled(station: Station, connector: Connector, context: str) -> list[Json]
 
 
 def _read_profile(station: Station, number: int, body: Json) -> InstalledProfile | None:
-    """Return a profile, ``None`` if its connector is unknown or it names a transaction that makes no sense."""
+    """Return a profile, ``None`` if its connector is unknown or it names an impossible transaction."""
     connector = station.connectors.get(number) or next(iter(station.connectors.values()), None)
     schedule, purpose = body["chargingSchedule"], PURPOSES[body["chargingProfilePurpose"]]
     if connector is None or (purpose is Purpose.TX and number == 0):

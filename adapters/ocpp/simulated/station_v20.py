@@ -292,7 +292,7 @@ def _set(station: Station, key: str, value: str) -> str:
 
 
 def _read_profile(station: Station, number: int, body: Json) -> InstalledProfile | None:
-    """Return a profile, ``None`` if its EVSE or purpose is unknown or it names a transaction that makes no sense."""
+    """Return a profile, ``None`` if its EVSE or purpose is unknown or it names an impossible transaction."""
     connector = station.connectors.get(number) or next(iter(station.connectors.values()), None)
     schedule, purpose = body["chargingSchedule"][0], PURPOSES.get(body["chargingProfilePurpose"])
     if connector is None or purpose is None or (purpose is Purpose.TX and number == 0):

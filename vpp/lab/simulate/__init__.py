@@ -2,7 +2,7 @@
 
 ::
 
-    preset or CSV fleet ──► twin, pre-rolled a week ──► VirtualCity (service, links, clock) ──► day: asks, cycles
+    preset or CSV fleet ──► twin, pre-rolled a week ──► VirtualCity (service, links, clock) ──► day: requests, cycles
     requests, sessions, weather, prices ──┘                                  │
                                               recorder: minutes of every area, loads of every transformer
                                                                              └──► outputs: Parquet, plots, report

@@ -1,9 +1,9 @@
-"""Seeded regulation signal that behaves like a fast signal of a grid.
+"""Seeded regulation signal with the statistics of a fast grid signal.
 
 White noise through two first-order lags (150 s and 60 s), which gives it the smoothness of PJM's RegD, then through a
-high pass of 15 minutes, which makes it energy-neutral: what is taken in a quarter of an hour is about given back in the
-next. It is scaled so that it reaches the bounds now and then, clipped to [-1, 1], and its mean over the whole is taken
-out. Its mileage, the sum of all changes, is about 15 an hour at steps of 2 s.
+high pass of 15 minutes, which makes it about energy-neutral over half an hour. It is scaled to reach the bounds now and
+then, clipped to [-1, 1], and its mean over the whole is removed. Its mileage, the sum of all changes, is about 15 an
+hour at steps of 2 s.
 """
 
 import math

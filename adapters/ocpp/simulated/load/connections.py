@@ -33,7 +33,7 @@ Received = Callable[[SwarmStation, bytes], None]
 
 
 class SwarmConnections:
-    """One connection a station; whoever is lost connects again until it is closed.
+    """One connection a station; a lost one is made again until it is closed.
 
     Args:
         address: Host and port of the central system.
