@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, END, accepted
-from vpp.application.requests.commitments import recoveries
+from vpp.application.requests.commitments import Commitments, recoveries
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.request import CITY
+from vpp.runtime.clock import VirtualClock
 
 CITY_DRAFT = replace(DRAFT, area=CITY, rebound_cap_kw=125.0)
 
@@ -38,3 +39,12 @@ def test_nothing_recovers_before_a_release_nor_without_a_cap_nor_from_a_part_of_
         other = RequestBook(lambda _kind, _at, _body: None, RequestRules())
         accepted(other, draft)
         assert recoveries(other, (END + timedelta(minutes=1)).timestamp()) == ()
+
+
+def test_storage_stays_on_its_plan_until_the_watch_of_the_last_running_request_is_over(book: RequestBook) -> None:
+    times = book.timetable(accepted(book, CITY_DRAFT))
+    kept = [
+        Commitments(book=book, portfolios={}, clock=VirtualClock(at_s)).kept_until_s()
+        for at_s in (times.ramp_s, times.watched_s + 1.0)
+    ]
+    assert kept == [times.watched_s, None]

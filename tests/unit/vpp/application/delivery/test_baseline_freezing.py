@@ -1,0 +1,75 @@
+"""A baseline is frozen once, however many callers wait for it, and only ever lengthened."""
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vpp.application.delivery import baseline_freezing as module
+from vpp.application.delivery.baseline_freezing import BASELINE, BaselineFreezing
+from vpp.runtime.clock import VirtualClock
+
+REQUEST: Any = SimpleNamespace(id="r1", version=3)
+ENDS_S = {"r1": 900.0}
+
+
+class _Measurement:
+    """Computes a baseline that ends with the request."""
+
+    def __init__(self) -> None:
+        self.baselines: dict[str, Any] = {}
+        self.computed: list[bool] = []
+
+    def baseline(self, request: Any, state: object, schedule: object, *, late: bool) -> Any:  # noqa: ANN401 - doubles
+        del state, schedule
+        self.computed.append(late)
+        return SimpleNamespace(grid=SimpleNamespace(end_s=ENDS_S[request.id]))
+
+    def keep(self, request: Any, baseline: Any) -> None:  # noqa: ANN401 - as above
+        self.baselines[request.id] = baseline
+
+
+class _Entries(list[str]):
+    def append(self, kind: str, at_s: float = 0.0, body: Mapping[str, object] = {}) -> None:
+        del at_s, body
+        super().append(kind)
+
+
+@pytest.fixture
+def freezing(monkeypatch: pytest.MonkeyPatch) -> tuple[BaselineFreezing, _Measurement, _Entries]:
+    monkeypatch.setattr(module, "baseline_body", lambda _id, _baseline: {})
+    monkeypatch.setattr(module, "lengthened", lambda _known, longer: longer)
+    measurement, entries = _Measurement(), _Entries()
+    book: Any = SimpleNamespace(timetable=lambda request_id: SimpleNamespace(watched_s=ENDS_S[request_id]))
+    picture: Any = SimpleNamespace(state=lambda: None, schedule=None, clock=VirtualClock(0.0))
+    made = BaselineFreezing(book=book, journal=entries, picture=picture, measurement=measurement)  # type: ignore[arg-type] # doubles
+    return made, measurement, entries
+
+
+async def test_a_baseline_is_computed_and_journalled_once_for_all_who_wait(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries],
+) -> None:
+    made, measurement, entries = freezing
+    waiting = [asyncio.create_task(made.freeze(REQUEST)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert made.under_way("r1")
+    await asyncio.gather(*waiting)
+    assert (measurement.computed, entries) == ([False], [BASELINE])
+    assert not made.under_way("r1")
+
+
+async def test_a_baseline_is_lengthened_only_where_the_request_ends_later(
+    freezing: tuple[BaselineFreezing, _Measurement, _Entries], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, measurement, entries = freezing
+    await made.lengthen(REQUEST)
+    assert entries == [], "there is none to lengthen"
+    await made.freeze(REQUEST)
+    await made.lengthen(REQUEST)
+    assert entries == [BASELINE]
+    monkeypatch.setitem(ENDS_S, "r1", 1800.0)
+    await made.lengthen(REQUEST)
+    assert (measurement.computed, entries) == ([False, True], [BASELINE, BASELINE])
+    assert measurement.baselines["r1"].grid.end_s == 1800.0
