@@ -1,13 +1,11 @@
 """Settings from ``VPP_*`` environment variables or a TOML file; command-line flags win over both."""
 
-import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Self, get_args
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,13 +13,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vpp.config.texts import described, masked, one_line
+from vpp.config.values import address_of, paths_of, windows_of
 from vpp.domain.errors import ConfigurationError
 
 Positive = Annotated[float, Field(gt=0.0)]
-
-
-HOURS_PER_DAY = 24.0
-_BOUNDS = {"gt": "above", "ge": "at least", "le": "at most", "lt": "below"}
 
 
 class Settings(BaseSettings):
@@ -287,12 +283,12 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, object]:
         """Return every setting by its environment name, secrets hidden."""
-        return {f"VPP_{name.upper()}": _masked(name, value) for name, value in self.model_dump().items()}
+        return {f"VPP_{name.upper()}": masked(name, value) for name, value in self.model_dump().items()}
 
     @classmethod
     def described(cls) -> dict[str, str]:
         """Return what every setting means, by its environment name: description, range and default."""
-        return {f"VPP_{name.upper()}": _described(field) for name, field in cls.model_fields.items()}
+        return {f"VPP_{name.upper()}": described(field) for name, field in cls.model_fields.items()}
 
     @classmethod
     def load(cls, file: Path | None = None, **flags: object) -> Self:
@@ -318,50 +314,7 @@ class Settings(BaseSettings):
         try:
             return Sourced(**given)
         except ValidationError as error:
-            raise ConfigurationError(_one_line(error)) from error
-
-
-def paths_of(value: str) -> tuple[str, ...]:
-    """Return the patterns in ``/PATH/{id},...``.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    paths = tuple(filter(None, (part.strip() for part in value.split(","))))
-    if not paths:
-        raise ValueError("give at least one path, e.g. /ocpp/{id}")
-    for path in paths:
-        if not path.startswith("/") or path.count("{id}") != 1 or not path.isascii() or set(path) & set(" ?#%"):
-            raise ValueError(f"give /PATH/{{id}} with {{id}} once, not {path!r}")
-    return paths
-
-
-def windows_of(value: str) -> tuple[tuple[float, float, float], ...]:
-    """Return first hour, last hour and kW of every window in ``FROM-UNTIL=KW,...``.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    windows = []
-    for part in filter(None, (part.strip() for part in value.split(","))):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)=(\d+(?:\.\d+)?)", part)
-        hours = (float(found[1]), float(found[2])) if found else (-1.0, -1.0)
-        if found is None or not all(0.0 <= hour <= HOURS_PER_DAY for hour in hours):
-            raise ValueError(f"give FROM-UNTIL=KW with hours from 0 to 24, not {part!r}")
-        windows.append((*hours, float(found[3])))
-    return tuple(windows)
-
-
-def address_of(value: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) < 1 << 16:
-        raise ValueError(f"give HOST:PORT with a port from 0 to 65535, not {value!r}")
-    return host.strip("[]"), int(port)
+            raise ConfigurationError(one_line(error)) from error
 
 
 def _check_tls(settings: Settings) -> None:
@@ -388,39 +341,3 @@ def _check_tls(settings: Settings) -> None:
             context.load_verify_locations(settings.ocpp_client_ca)
     except OSError as error:
         raise ValueError(f"VPP_OCPP_CLIENT_CA: no certificate of an authority: {error}") from error
-
-
-def _described(field: FieldInfo) -> str:
-    """Return a setting's description, its range where it is bounded, and its default."""
-    bounds = [
-        f"{word} {getattr(bound, name):g}"
-        for bound in (*field.metadata, *_optional_bounds(field))
-        for name, word in _BOUNDS.items()
-        if hasattr(bound, name)
-    ]
-    limits = f" ({', '.join(bounds)})" if bounds else ""
-    default = field.default
-    shown = "unset" if default in {None, ""} else f"{default:g}" if isinstance(default, float) else str(default).lower()
-    return f"{field.description}{limits} [default: {shown}]"
-
-
-def _optional_bounds(field: FieldInfo) -> list[object]:
-    """Return the bounds of a number that may be unset."""
-    stated = [m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ())]
-    return [bound for found in stated if isinstance(found, FieldInfo) for bound in found.metadata]
-
-
-def _masked(name: str, value: object) -> object:
-    if name == "api_token":
-        return "***" if value else value
-    if isinstance(value, str) and urlsplit(value).password:
-        return value.replace(f":{urlsplit(value).password}@", ":***@")
-    return value
-
-
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if not first["loc"]:  # settings that do not go together name themselves
-        return str(first["msg"]).removeprefix("Value error, ")
-    name = "_".join(str(part) for part in first["loc"])
-    return f"VPP_{name.upper()}: {first.get('input')!r} is not accepted; {first['msg']}"

@@ -1,0 +1,48 @@
+"""Settings that are written as text: addresses, paths, reserve windows."""
+
+import re
+
+HOURS_PER_DAY = 24.0
+
+
+def paths_of(value: str) -> tuple[str, ...]:
+    """Return the patterns in ``/PATH/{id},...``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    paths = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not paths:
+        raise ValueError("give at least one path, e.g. /ocpp/{id}")
+    for path in paths:
+        if not path.startswith("/") or path.count("{id}") != 1 or not path.isascii() or set(path) & set(" ?#%"):
+            raise ValueError(f"give /PATH/{{id}} with {{id}} once, not {path!r}")
+    return paths
+
+
+def windows_of(value: str) -> tuple[tuple[float, float, float], ...]:
+    """Return first hour, last hour and kW of every window in ``FROM-UNTIL=KW,...``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    windows = []
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)=(\d+(?:\.\d+)?)", part)
+        hours = (float(found[1]), float(found[2])) if found else (-1.0, -1.0)
+        if found is None or not all(0.0 <= hour <= HOURS_PER_DAY for hour in hours):
+            raise ValueError(f"give FROM-UNTIL=KW with hours from 0 to 24, not {part!r}")
+        windows.append((*hours, float(found[3])))
+    return tuple(windows)
+
+
+def address_of(value: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) < 1 << 16:
+        raise ValueError(f"give HOST:PORT with a port from 0 to 65535, not {value!r}")
+    return host.strip("[]"), int(port)
