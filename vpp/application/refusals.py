@@ -8,10 +8,10 @@ from vpp.runtime.observability import Metrics
 
 
 @contextmanager
-def counting_refusals(metrics: Metrics, door: str) -> Iterator[None]:
-    """Count what is refused inside for what it says; ``door`` is one of `vpp.runtime.vitals.DOORS`."""
+def counting_refusals(metrics: Metrics, kind: str) -> Iterator[None]:
+    """Count what is refused inside for what it says; ``kind`` is one of `vpp.runtime.vitals.IMPORTS`."""
     try:
         yield
     except InputError:
-        metrics.count_import_rejected(door)
+        metrics.count_import_rejected(kind)
         raise

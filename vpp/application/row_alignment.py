@@ -44,20 +44,20 @@ def fitted_flags(flags: BoolArray, count: int) -> BoolArray:
     return np.concatenate((flags[:count], np.zeros(max(0, count - len(flags)), dtype=np.bool_)))
 
 
-def fitted_forecast(outlook: Forecast, state: FleetState) -> Forecast:
+def fitted_forecast(load_forecast: Forecast, state: FleetState) -> Forecast:
     """Return the forecast with one row for each resource of ``state``.
 
     Rows that joined since are forecast at their present power, storage at rest.
     """
-    known, count = len(outlook.expected_kw), len(state)
+    known, count = len(load_forecast.expected_kw), len(state)
     if known == count:
-        return outlook
+        return load_forecast
     present = np.where(state.index.is_class(ResourceClass.STORAGE), 0.0, np.nan_to_num(state.power_kw))[known:]
-    joined = np.repeat(present[:, None], outlook.grid.count, axis=1).astype(outlook.expected_kw.dtype)
+    joined = np.repeat(present[:, None], load_forecast.grid.count, axis=1).astype(load_forecast.expected_kw.dtype)
     return replace(
-        outlook,
-        expected_kw=np.concatenate((outlook.expected_kw[:count], joined)),
-        spread_kw=np.concatenate((outlook.spread_kw[:count], _UNKNOWN_SPREAD_RATIO * np.abs(joined))),
+        load_forecast,
+        expected_kw=np.concatenate((load_forecast.expected_kw[:count], joined)),
+        spread_kw=np.concatenate((load_forecast.spread_kw[:count], _UNKNOWN_SPREAD_RATIO * np.abs(joined))),
     )
 
 

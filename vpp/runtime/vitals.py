@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-DOORS: Final = ("history", "promise", "prices", "signal")
+IMPORTS: Final = ("history", "promise", "prices", "signal")
 """Imports of values that no device sends."""
 
 
@@ -115,9 +115,9 @@ class Vitals:
         """Set how many messages and values were repaired and accepted so far, by adapter and kind."""
         self._healed.set(healed)
 
-    def count_import_rejected(self, door: str) -> None:
-        """Count an import that was refused as a whole; ``door`` is one of `DOORS`."""
-        self._imports.labels(door).inc()
+    def count_import_rejected(self, kind: str) -> None:
+        """Count an import that was refused as a whole; ``kind`` is one of `IMPORTS`."""
+        self._imports.labels(kind).inc()
 
     def observe_troubles(self, rows: Mapping[tuple[str, str], int]) -> None:
         """Set how many devices have each trouble now, by adapter and trouble; others are not shown."""
@@ -163,8 +163,8 @@ class Vitals:
         self._imports = Counter(
             "vpp_imports_rejected_total", "What people handed over and was refused.", ("kind",), registry=registry
         )
-        for door in DOORS:
-            self._imports.labels(door)
+        for kind in IMPORTS:
+            self._imports.labels(kind)
         self._troubles = Gauge(
             "vpp_device_troubles", "Devices that have a trouble now.", ("adapter", "trouble"), registry=registry
         )

@@ -31,7 +31,7 @@ class Forecaster:
         """Read the metered history anew: devices or past intervals were added."""
         self._history.forget()
 
-    def outlook(self, state: FleetState) -> Forecast:
+    def current(self, state: FleetState) -> Forecast:
         """Return the forecast in force where it begins with the step of ``state`` and has its rows, else a new one."""
         known = self._plans.forecast
         if known is not None and len(known.expected_kw) == len(state) and known.grid.index_at(state.at_s) == 0:

@@ -59,7 +59,7 @@ class PlannedCommitments(Protocol):
         """Return epoch seconds until which storage and V2G stay on the plan in force: a request was quoted on it."""
         ...
 
-    def events(self, state: FleetState) -> Sequence[Commitment]:
+    def upcoming(self, state: FleetState) -> Sequence[Commitment]:
         """Return every commitment from ``state`` on."""
         ...
 
@@ -139,9 +139,11 @@ class SlowLoop:
         if not len(state):
             return None
         recoveries = self._commitments.recoveries(state.at_s)
-        outlook = await asyncio.to_thread(self._forecaster.forecast, state)
-        schedule = await self._planner.plan(state, forecast=outlook, kept_until_s=kept_until_s, recoveries=recoveries)
-        return Prepared(forecast=outlook, schedule=schedule, kept_until_s=kept_until_s)
+        load_forecast = await asyncio.to_thread(self._forecaster.forecast, state)
+        schedule = await self._planner.plan(
+            state, forecast=load_forecast, kept_until_s=kept_until_s, recoveries=recoveries
+        )
+        return Prepared(forecast=load_forecast, schedule=schedule, kept_until_s=kept_until_s)
 
     async def install(self, prepared: Prepared | None) -> bool:
         """Put a plan in force; return whether there was one. A re-dispatch is due after it.
@@ -172,11 +174,11 @@ class SlowLoop:
         """Return a re-dispatch by the latest snapshot; ``None`` where no request is in force."""
         self._requests_changed.clear()
         state, plan = self._picture.state(), self._plans.schedule
-        events = self._commitments.events(state)
-        if not events or plan is None or self._plans.forecast is None:
+        commitments = self._commitments.upcoming(state)
+        if not commitments or plan is None or self._plans.forecast is None:
             return None
-        outlook = await asyncio.to_thread(self._forecaster.outlook, state)
-        intended = await self._planner.redispatch(state, forecast=outlook, plan=plan, commitments=events)
+        load_forecast = await asyncio.to_thread(self._forecaster.current, state)
+        intended = await self._planner.redispatch(state, forecast=load_forecast, plan=plan, commitments=commitments)
         if intended is None:
             _log.warning("re-dispatch failed; requests tracked from the baseline plan")
         return intended

@@ -70,14 +70,19 @@ class CapabilityDeclaration:
 
     def _declaration(self, state: FleetState) -> Declaration:
         """Return the declaration of all areas, made once for each forecast and plan."""
-        outlook, schedule = self._outlook(), self._plans.schedule
+        load_forecast, schedule = self._load_forecast(), self._plans.schedule
         with self._making:
             made = self._made
-            if made is None or made[0] is not outlook or made[1] is not schedule or made[2].index is not state.index:
-                self._made = made = outlook, schedule, self._declared(state, steps=None)
+            if (
+                made is None
+                or made[0] is not load_forecast
+                or made[1] is not schedule
+                or made[2].index is not state.index
+            ):
+                self._made = made = load_forecast, schedule, self._declared(state, steps=None)
             return made[2]
 
-    def _outlook(self) -> Forecast:
+    def _load_forecast(self) -> Forecast:
         forecast = self._plans.forecast
         if forecast is None:
             raise ConflictError("there is no forecast yet; capability follows the first plan")
@@ -88,7 +93,7 @@ class CapabilityDeclaration:
         quoter, schedule = self._quoter, self._plans.schedule
         return quoter.quotes.declaration(
             state=state,
-            forecast=fitted_forecast(self._outlook(), state),
+            forecast=fitted_forecast(self._load_forecast(), state),
             schedule=schedule,
             delivery_ratio=partial(quoter.delivery_ratio, state),
             steps=steps,
@@ -98,7 +103,7 @@ class CapabilityDeclaration:
     def _capacities(self, state: FleetState) -> list[Capability]:
         """Return the present step of every area, both directions; a whole day's would cost a hundred times as much."""
         grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=1)
-        ahead = max(round((grid.end_s - self._outlook().grid.start_s) / STEP_S), 1)
+        ahead = max(round((grid.end_s - self._load_forecast().grid.start_s) / STEP_S), 1)
         declaration = self._declared(state, steps=ahead)
         return [
             declaration.capability(area, direction, grid, verified_kw=self._settlement.verified_kw(area, direction))

@@ -46,23 +46,25 @@ class Commitments:
         running = self.book.running(self.clock.now_s())
         return max((self.book.timetable(request.id).watched_s for request in running), default=None)
 
-    def events(self, state: FleetState) -> Sequence[Commitment]:
+    def upcoming(self, state: FleetState) -> Sequence[Commitment]:
         """Return every commitment from ``state`` on."""
-        return promised_events(self.book, self.portfolios, state)
+        return upcoming_commitments(self.book, self.portfolios, state)
 
     def recoveries(self, now_s: float) -> Sequence[EnergyRecovery]:
         """Return the rebound energy still to be recovered at ``now_s``."""
         return recoveries(self.book, now_s)
 
 
-def promised_events(book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState) -> Sequence[Commitment]:
+def upcoming_commitments(
+    book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState
+) -> Sequence[Commitment]:
     """Return every committed request whose watch is not over and whose ramp is near, on the rows enlisted for it.
 
     Requests for regulation are none of them: their signal takes as much as it gives, and stores stay on the plan.
     """
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
     return tuple(
-        _event(book, request, _rows(request, portfolios, state), grid)
+        _commitment(book, request, _rows(request, portfolios, state), grid)
         for request in book.running(state.at_s)
         if request.draft.product is not Product.REGULATION
         and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
@@ -91,7 +93,7 @@ def _rows(request: DispatchRequest, portfolios: Mapping[str, BoolArray], state: 
     return part_rows(request.draft, state.index) if enlisted is None else fitted_flags(enlisted, len(state))
 
 
-def _event(book: RequestBook, request: DispatchRequest, rows: BoolArray, grid: TimeGrid) -> Commitment:
+def _commitment(book: RequestBook, request: DispatchRequest, rows: BoolArray, grid: TimeGrid) -> Commitment:
     times = book.timetable(request.id)
     starts_s = grid.starts_s()
     watched = (starts_s >= times.end_s) & (starts_s < times.watched_s)

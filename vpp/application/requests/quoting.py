@@ -79,7 +79,7 @@ class Quoter:
             schedule: The plan in force.
             besides: As if the request were committed to nothing: for a change of it.
         """
-        outlook = self._forecaster.outlook(state)
+        load_forecast = self._forecaster.current(state)
         times = self._engine.book.timetable(request_id)
         rows = eligible(self._participation.standing(draft, times, state, schedule))
         if besides and request_id in self._portfolios:
@@ -88,10 +88,10 @@ class Quoter:
         answer = (self._quotes_besides if besides else self.quotes).quote(
             draft,
             state=state,
-            forecast=outlook,
+            forecast=load_forecast,
             schedule=schedule,
             delivery_ratio=partial(self.delivery_ratio, state),
-            committed_kw=self._committed_kw(draft, outlook, request_id if besides else None),
+            committed_kw=self._committed_kw(draft, load_forecast, request_id if besides else None),
             now=instant(state.at_s),
             valid_s=self._valid_s,
             eligible=rows,
@@ -122,13 +122,13 @@ class Quoter:
             self._compared_s = state.at_s
             self._delivery.observe(state, self._engine.setpoints_kw())
 
-    def _committed_kw(self, draft: RequestDraft, outlook: Forecast, besides: str | None = None) -> FloatArray:
+    def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, besides: str | None = None) -> FloatArray:
         """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.
 
         Regulation is committed in both directions.
         """
-        starts_s = outlook.grid.starts_s()
-        total = np.zeros(outlook.grid.count)
+        starts_s = load_forecast.grid.starts_s()
+        total = np.zeros(load_forecast.grid.count)
         for other in self._engine.book.running(self._picture.clock.now_s()):
             if other.id == besides:
                 continue

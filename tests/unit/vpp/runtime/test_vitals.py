@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from vpp.runtime.vitals import DOORS, Vitals
+from vpp.runtime.vitals import IMPORTS, Vitals
 
 
 class Wall:
@@ -71,5 +71,5 @@ def test_refusing_healing_and_imports_are_counted_apart(wall: Wall, registry: Co
     vitals.count_import_rejected("history")
     assert registry.get_sample_value("vpp_samples_rejected_total", {"kind": "range"}) == 4.0
     assert registry.get_sample_value("vpp_healed_total", {"adapter": "ocpp", "kind": "null"}) == 5.0
-    shown = {door: registry.get_sample_value("vpp_imports_rejected_total", {"kind": door}) for door in DOORS}
+    shown = {kind: registry.get_sample_value("vpp_imports_rejected_total", {"kind": kind}) for kind in IMPORTS}
     assert shown == {"history": 1.0, "promise": 0.0, "prices": 0.0, "signal": 0.0}

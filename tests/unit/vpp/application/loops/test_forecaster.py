@@ -24,9 +24,9 @@ class _Unmetered:
 def test_the_forecast_in_force_is_used_until_its_first_step_is_over() -> None:
     plans = PlansInForce()
     made = Forecaster(_Unmetered(), CHINA, plans)
-    plans.forecast = made.outlook(state())
-    assert made.outlook(replace(state(), at_s=NOW_S + 899.0)) is plans.forecast
-    later = made.outlook(replace(state(), at_s=NOW_S + 900.0))
+    plans.forecast = made.current(state())
+    assert made.current(replace(state(), at_s=NOW_S + 899.0)) is plans.forecast
+    later = made.current(replace(state(), at_s=NOW_S + 900.0))
     assert later.grid.start_s == plans.forecast.grid.start_s + 900.0
 
 
@@ -35,7 +35,7 @@ def test_a_forecast_of_fewer_rows_is_not_used() -> None:
     made = Forecaster(_Unmetered(), CHINA, plans)
     whole = made.forecast(state())
     plans.forecast = replace(whole, expected_kw=whole.expected_kw[:-1], spread_kw=whole.spread_kw[:-1])
-    assert len(made.outlook(state()).expected_kw) == len(state())
+    assert len(made.current(state()).expected_kw) == len(state())
 
 
 def test_history_is_read_anew_once_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ class _Nothing:
     def kept_until_s(self) -> None:
         return None
 
-    def events(self, state: FleetState) -> tuple[()]:
+    def upcoming(self, state: FleetState) -> tuple[()]:
         del state
         return ()
 
