@@ -15,9 +15,12 @@ def test_reserve_windows_and_their_recovery_reach_the_planner() -> None:
         rebound_watch_minutes=60.0,
     )
     policy = planning_policy(settings)
-    assert [(w.from_hour, w.until_hour) for w in policy.reserve] == [(13.0, 15.0), (20.0, 22.0)]
+    assert [(w.from_hour, w.until_hour) for w in policy.reserve.windows] == [(13.0, 15.0), (20.0, 22.0)]
     assert policy.regulation_kw == 7.0
-    assert planning_policy(Settings.load()).reserve == ()
+    assert policy.reserve.refill is not None
+    assert (policy.reserve.refill.power_kw, policy.reserve.refill.after_h) == (500.0, 1.25)
+    bare = planning_policy(Settings.load())
+    assert (bare.reserve.windows, bare.reserve.refill, bare.regulation_kw) == ((), None, 0.0)
 
 
 @pytest.mark.parametrize(("sample_s", "confirm_s"), [(10.0, 120.0), (60.0, 180.0)])
