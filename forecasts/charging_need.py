@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecasts.series import BoolArray, FloatArray
+from numerics.arrays import BoolArray, FloatArray
 
 _SECONDS_PER_HOUR = 3600.0
 

@@ -5,9 +5,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from forecasts.series import BoolArray, FloatArray, FloatTable
+from numerics.arrays import BoolArray, FloatArray, FloatTable, Powers
 from numerics.jit import njit
-from numerics.sums import Powers
 
 SeriesCode = npt.NDArray[np.int32]
 """Series of every row, -1 for none, shape ``(n,)``."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from forecasts.series import BoolArray, FloatTable, IntArray
+from numerics.arrays import BoolArray, FloatTable, IntArray
 
 WORKDAY: Final = 0
 WEEKEND: Final = 1

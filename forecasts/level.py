@@ -5,7 +5,8 @@ The adjustment of demand-response baselines, applied to a forecast and faded out
 
 import numpy as np
 
-from forecasts.series import BoolArray, FloatArray, History, IntArray
+from forecasts.series import History
+from numerics.arrays import BoolArray, FloatArray, IntArray
 
 _LIMITS = (0.6, 1.6)
 _HALF_LIFE_STEPS = 24.0

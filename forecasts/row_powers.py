@@ -7,7 +7,7 @@ import numpy as np
 
 from forecasts.charging_need import ChargingNeeds
 from forecasts.cohorts import SeriesCode
-from forecasts.series import FloatArray, FloatTable
+from numerics.arrays import FloatArray, FloatTable
 from numerics.jit import njit
 
 _UNKNOWN_SPREAD_RATIO = 0.3

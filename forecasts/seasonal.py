@@ -8,7 +8,8 @@ same mean and spread without quantiles.
 import numpy as np
 
 from forecasts.level import fading, level_of
-from forecasts.series import BoolArray, FloatArray, History, IntArray, Quantiles, SeriesError
+from forecasts.series import History, Quantiles, SeriesError
+from numerics.arrays import BoolArray, FloatArray, IntArray
 
 _QUANTILES = (0.1, 0.5, 0.9)
 

@@ -9,9 +9,9 @@ import math
 import numpy as np
 
 from forecasts.level import fading, level_of
-from forecasts.series import BoolArray, FloatArray, FloatTable, History, IntArray, SeriesError
+from forecasts.series import History, SeriesError
+from numerics.arrays import BoolArray, FloatArray, FloatTable, IntArray, Powers
 from numerics.jit import njit
-from numerics.sums import Powers
 
 
 def seasonal_profile(

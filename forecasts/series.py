@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
-FloatTable = npt.NDArray[np.float32]
-"""Many series over many steps, in single precision: a city's would fill the memory otherwise."""
+from numerics.arrays import FloatArray, FloatTable
 
 
 class SeriesError(ValueError):

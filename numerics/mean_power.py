@@ -5,11 +5,9 @@ a power may hold for. Energy is in kW times seconds, so that no sum is rounded b
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from numerics.arrays import FloatArray
 from numerics.jit import njit
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @njit()

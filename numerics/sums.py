@@ -3,11 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from numerics.arrays import FloatArray, Powers
 from numerics.jit import njit
-
-FloatArray = npt.NDArray[np.float64]
-Powers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-"""Powers of many rows over time; single precision where a city's rows would fill the memory otherwise."""
 
 
 def grouped(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], count: int) -> FloatArray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from forecasts.charging_need import ChargingNeeds
 from forecasts.row_powers import Membership, row_powers
-from forecasts.series import FloatTable
+from numerics.arrays import FloatTable
 
 STEP_S = 900.0
 

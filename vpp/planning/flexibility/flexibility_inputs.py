@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from numerics.arrays import FloatTable
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import STORING, ResourceClass
@@ -13,9 +13,6 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.state.eligibility import Standing, standing
-
-FloatTable = npt.NDArray[np.float32]
-"""Rows by steps in single precision: a city's rows fill hundreds of megabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

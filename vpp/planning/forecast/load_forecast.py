@@ -10,8 +10,8 @@ from forecasts.cohorts import IDLE_KW, newcomers, occupied_share
 from forecasts.day_types import HOLIDAY, WEEKEND, WORKDAY, begun_idle, same_type
 from forecasts.row_powers import row_powers
 from forecasts.seasonal_profile import seasonal_profile
-from forecasts.series import FloatTable, History
-from numerics.sums import Powers
+from forecasts.series import History
+from numerics.arrays import FloatTable, Powers
 from vpp.domain.daytype import SHANGHAI_OFFSET_S, DayCalendar, DayType
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.holidays import CHINA

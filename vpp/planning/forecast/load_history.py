@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecasts.cohorts import ChargingCounts, series_means
-from forecasts.series import FloatTable
+from numerics.arrays import FloatTable
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numerics.sums import Powers
+from numerics.arrays import Powers
 from optimizer.problem.problem import Charging, Flexible, Solar, Storing
 from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex

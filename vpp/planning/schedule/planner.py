@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from numerics.sums import Powers
+from numerics.arrays import Powers
 from optimizer.problem.solution import GAP_RATIO, Solution, Status
 from optimizer.problem.validation import ProblemError
 from vpp.domain.fleet_state import FleetState

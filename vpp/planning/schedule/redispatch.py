@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerics.sums import Powers, grouped
+from numerics.arrays import Powers
+from numerics.sums import grouped
 from optimizer.problem.problem import Band, Churn, Flexible, Problem, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.sums import Powers
+from numerics.arrays import Powers
 from optimizer.problem.problem import Network, Problem, Reserve, Storing
 from optimizer.problem.solution import Solution
 from optimizer.problem.validation import IntArray
