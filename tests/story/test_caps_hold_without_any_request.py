@@ -8,7 +8,8 @@ import numpy as np
 from tests.story.city import BEGIN_S, SEED, VirtualCity, prerolled, small_fleet
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray
-from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, day_start_s, joined, local_day
+from vpp.lab.twin.local_time import day_start_s, local_day
+from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, joined
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 _BEGIN_H, _LAST_H = 19.5, 20.25

@@ -7,9 +7,8 @@ import numpy as np
 
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from vpp.lab.twin.physics.weather import CHINA_OFFSET_S, Sky, Weather
-from vpp.lab.twin.population.sessions import local_day, weekday
+from vpp.lab.twin.local_time import local_day, local_hour, weekday
+from vpp.lab.twin.physics.weather import Sky, Weather
 
 CLOUD_SPREAD, CLOUD_S = 0.04, 1800.0
 """Clouds over the whole city: standard deviation and correlation time of a first-order autoregression."""
@@ -90,11 +89,6 @@ class Scenario:
             transmission=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
             site_noise=self._sites.step(step_s),
         )
-
-
-def local_hour(at_s: float) -> float:
-    """Return the hour of day in Shanghai, 0 to below 24."""
-    return float((at_s + CHINA_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR)
 
 
 def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:

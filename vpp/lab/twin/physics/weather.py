@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vpp.domain.daytype import SHANGHAI_OFFSET_S
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.lab.twin.physics import solar
-
-CHINA_OFFSET_S = 8 * SECONDS_PER_HOUR
-"""Asia/Shanghai has had no daylight saving since 1991."""
 
 _HEADER_ROWS = 8
 _HOURS = 8760
@@ -82,7 +80,7 @@ class Weather:
         dhi_w_m2: FloatArray,
         latitude_deg: float,
         longitude_deg: float,
-        offset_s: float = CHINA_OFFSET_S,
+        offset_s: float = SHANGHAI_OFFSET_S,
         source: str,
     ) -> None:
         self._hours = np.stack([temp_c, ghi_w_m2, dni_w_m2, dhi_w_m2], axis=1)
@@ -134,7 +132,7 @@ class Weather:
         """
         hour = np.arange(24, dtype=np.float64) + 0.5
         temp_c = 36.1 - 6.9 / 2 + 6.9 / 2 * np.cos(2 * np.pi * (hour - 14.5) / 24)
-        at_s = _JULY_DAY.timestamp() + SECONDS_PER_HOUR * hour - CHINA_OFFSET_S
+        at_s = _JULY_DAY.timestamp() + SECONDS_PER_HOUR * hour - SHANGHAI_OFFSET_S
         up = solar.sun_direction(at_s, *_SHANGHAI)[:, 2]
         ghi, dni, dhi = (np.where(up > 0.0, w_m2, 0.0) for w_m2 in solar.hazy_sky(up, _JULY_DAY.timetuple().tm_yday))
         return cls(

@@ -3,7 +3,8 @@
 import numpy as np
 
 from vpp.domain.fleet import FleetIndex
-from vpp.lab.twin.population.sessions import Arrivals, SessionSource, day_start_s, joined, local_day
+from vpp.lab.twin.local_time import day_start_s, local_day
+from vpp.lab.twin.population.sessions import Arrivals, SessionSource, joined
 
 LOOK_BACK_DAYS = 3
 """Days before the begin whose cars may still be plugged in: no session is longer than 72 hours."""

@@ -13,7 +13,8 @@ from vpp.domain.errors import InputError, SkipError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
-from vpp.lab.twin.population.sessions import RAPID_KW, Arrivals, ChargingPoints, day_start_s, driver_choices, weekday
+from vpp.lab.twin.local_time import day_start_s, weekday
+from vpp.lab.twin.population.sessions import RAPID_KW, Arrivals, ChargingPoints, driver_choices
 
 REQUIRED = ("city", "site", "port", "start", "end", "kwh")
 _RAPID_WORDS = ("rapid", "50kw", "raption", "dc", "fast")

@@ -10,9 +10,9 @@ import numpy as np
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.lab.twin.local_time import day_start_s, weekday
 from vpp.lab.twin.physics import kernels
-from vpp.lab.twin.physics.weather import CHINA_OFFSET_S
 from vpp.lab.twin.population.distributions import HABITS, QUANTILES, Habits, Kind
 
 RAPID_KW = 20.0
@@ -26,7 +26,6 @@ BOOST_SHARE = 0.03
 
 _KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 _SATURDAY = 5
-_EPOCH_WEEKDAY = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +81,6 @@ class SessionSource(Protocol):
     def day(self, index: FleetIndex, day: int) -> Arrivals:
         """Return the sessions that begin on local day number ``day`` (days since 1970-01-01 in Asia/Shanghai)."""
         ...
-
-
-def local_day(at_s: float) -> int:
-    """Return the number of the Shanghai day that holds ``at_s``."""
-    return int((at_s + CHINA_OFFSET_S) // SECONDS_PER_DAY)
-
-
-def day_start_s(day: int) -> float:
-    """Return the epoch second at which Shanghai day number ``day`` begins."""
-    return day * SECONDS_PER_DAY - CHINA_OFFSET_S
-
-
-def weekday(day: int) -> int:
-    """Return the weekday of day number ``day``, Monday being 0."""
-    return (day + _EPOCH_WEEKDAY) % 7
 
 
 class ChargingPoints:

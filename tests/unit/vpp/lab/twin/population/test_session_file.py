@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from vpp.domain.errors import InputError
+from vpp.lab.twin.local_time import day_start_s, local_day
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.session_file import FileSessions
-from vpp.lab.twin.population.sessions import day_start_s, local_day
 
 WEDNESDAY = local_day(1_752_638_400.0)  # 2025-07-16T12:00+08:00
 

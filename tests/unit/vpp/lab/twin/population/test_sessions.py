@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from vpp.domain.resource import ResourceClass
+from vpp.lab.twin.local_time import day_start_s, local_day, weekday
 from vpp.lab.twin.population.distributions import Kind
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.lab.twin.population.sessions import BuiltinSessions, ChargingPoints, day_start_s, local_day, weekday
+from vpp.lab.twin.population.sessions import BuiltinSessions, ChargingPoints
 
 WEDNESDAY = local_day(1_752_638_400.0)  # 2025-07-16T12:00+08:00
 
