@@ -12,7 +12,7 @@ from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.ports import Clock, IntervalMemory
 from vpp.runtime.observability import Metrics
-from vpp.telemetry.gate import check_means
+from vpp.telemetry.table_gate import check_means
 
 _PART_VALUES = 4_000_000
 """Values that one part of an import may hold, counting every row of each interval it touches."""

@@ -6,8 +6,8 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
 from vpp.domain.telemetry import TelemetryBatch
 from vpp.state.image import ProcessImage
-from vpp.telemetry.live import LiveGate
 from vpp.telemetry.quality import QualityRules, grade
+from vpp.telemetry.sample_gate import SampleGate
 from vpp.telemetry.verdict import HEALINGS, Verdict
 
 
@@ -19,7 +19,7 @@ class Ingest:
     """
 
     def __init__(self, image: ProcessImage, rules: QualityRules) -> None:
-        self.gate = LiveGate(image.index)
+        self.gate = SampleGate(image.index)
         self._image = image
         self._rules = rules
         self._batches: list[TelemetryBatch] = []

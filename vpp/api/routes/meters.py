@@ -10,7 +10,7 @@ from vpp.api.problems import RejectedFieldsError, documented
 from vpp.api.schemas.base import FieldError
 from vpp.api.schemas.registration import MetersImported
 from vpp.domain.fleet import FleetIndex
-from vpp.telemetry.gate import RefusedMeansError
+from vpp.telemetry.table_gate import RefusedMeansError
 
 MAX_BYTES = 512 * 2**20
 EXAMPLE = "start_at,mall-7-ev-1,mall-7-ev-2\n2026-07-15T14:00:00+08:00,6.2,\n2026-07-15T14:15:00+08:00,6.4,3.0\n"

@@ -18,8 +18,8 @@ from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.domain.trouble import Trouble, clock_words, mask_of, worded
 from vpp.state.image import ProcessImage
-from vpp.telemetry.gate import nameplate_kw
-from vpp.telemetry.live import LastRefused, LiveGate
+from vpp.telemetry.sample_gate import LastRefused, SampleGate
+from vpp.telemetry.table_gate import nameplate_kw
 from vpp.telemetry.verdict import Verdict
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class DeviceTroubles:
         self._counts = TroubleCount()
         self._lines: dict[tuple[Trouble, bool], tuple[float, int]] = {}
 
-    def follow(self, state: FleetState, image: ProcessImage, gate: LiveGate, ignoring: BoolArray) -> None:
+    def follow(self, state: FleetState, image: ProcessImage, gate: SampleGate, ignoring: BoolArray) -> None:
         """Take a cycle.
 
         The fleet may have grown since its snapshot was taken; rows that joined are looked at in the next.

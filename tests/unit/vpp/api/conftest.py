@@ -42,7 +42,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, clock_words
-from vpp.telemetry.gate import check_means
+from vpp.telemetry.table_gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
 DAY = TimeGrid(start_at=datetime(2026, 7, 15, tzinfo=ZoneInfo("Asia/Shanghai")))

@@ -128,7 +128,7 @@ class LastRefused:
     ahead_s: float
 
 
-class LiveGate:
+class SampleGate:
     """Judges batches and writes the samples it takes into the columns of the process image.
 
     Args:

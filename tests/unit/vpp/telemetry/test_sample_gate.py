@@ -13,8 +13,8 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
-from vpp.telemetry.live import AGE_S, FUTURE_S, _judged
 from vpp.telemetry.quality import QualityRules, grade
+from vpp.telemetry.sample_gate import AGE_S, FUTURE_S, _judged
 from vpp.telemetry.verdict import Verdict
 
 NOW_S = 1_784_088_000.0

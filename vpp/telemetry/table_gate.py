@@ -1,4 +1,4 @@
-"""The plausibility gate for whole tables: metered history passes by the rules that live samples pass by.
+"""Plausibility gate for whole tables: metered history passes by the rules that live samples pass by.
 
 Nothing is ever rescaled: a value that cannot be is named with its nameplate and the unit it was probably given in.
 """

@@ -11,7 +11,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
-from vpp.telemetry.gate import check_means, judge_means
+from vpp.telemetry.table_gate import check_means, judge_means
 from vpp.telemetry.verdict import Verdict
 
 START_AT = datetime(2026, 7, 1, tzinfo=UTC)
