@@ -13,6 +13,7 @@ TESTS = ROOT / "tests"
 TIERS: Mapping[str, str] = {
     "conformance/": "process",
     "fuzz/": "soak",
+    "load/": "fast",
     "property/": "fast",
     "story/": "soak",
     "story/test_processes_": "process",

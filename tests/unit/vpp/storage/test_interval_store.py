@@ -27,6 +27,14 @@ def test_an_interval_comes_back_from_memory_and_from_disk(engine: sa.Engine) -> 
         np.testing.assert_array_equal(read.read_completeness(grid(1)), [[1.0], [0.0], [0.5]])
 
 
+def test_an_interval_of_which_less_than_half_was_metered_is_unknown(engine: sa.Engine) -> None:
+    store = IntervalStore(engine)
+    store.write(START_S, np.array([7.0, 7.0, 7.0]), np.array([0.4, 0.5, 0.6]))
+    for read in (store, IntervalStore(engine)):
+        np.testing.assert_array_equal(read.read(grid(1)), [[np.nan], [7.0], [7.0]])
+        np.testing.assert_allclose(read.read_completeness(grid(1))[:, 0], [0.4, 0.5, 0.6], rtol=1e-3)
+
+
 def test_what_was_never_measured_is_unknown(engine: sa.Engine) -> None:
     store = IntervalStore(engine, n_resources=2)
     assert np.isnan(store.read(grid(3))).all()

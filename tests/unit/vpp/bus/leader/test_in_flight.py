@@ -19,6 +19,15 @@ def test_every_instruction_ends_once() -> None:
     assert len(outstanding) == 0
 
 
+def test_a_lost_gateway_ends_its_own_commands_only() -> None:
+    outstanding = InFlight()
+    outstanding.add(orders([1, 2], [0, 1]), gateway=0, sent_s=0.0, deadline_s=10.0)
+    outstanding.add(orders([3], [2]), gateway=1, sent_s=0.0, deadline_s=10.0)
+    assert [batch.ids.tolist() for batch in outstanding.of_gateway(0)] == [[1, 2]]
+    assert len(outstanding) == 1
+    assert [batch.ids.tolist() for batch in outstanding.all()] == [[3]]
+
+
 def test_legs_are_counted_without_those_that_are_not_known() -> None:
     legs = Legs()
     legs.note("deliver", np.array([1.0, np.nan, 3.0]))
