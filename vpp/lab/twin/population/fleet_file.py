@@ -22,7 +22,7 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 
-Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
+Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
 _PLACING = (
     "site_id",
     "area_id",
@@ -93,7 +93,7 @@ def _folder(path: Path) -> FleetIndex:
     if file is None:
         raise InputError(str(path), "no resources.csv", "a folder that holds resources.csv")
     rows = list(_rows(file, required=("id", "resource_class"), known=(*_names(Resource), *_PLACING)))
-    parts: dict[str, Any] = {name: _things(path, name, kind) for name, kind in _FILES.items()}
+    parts: dict[str, Any] = {name: _members(path, name, kind) for name, kind in _FILES.items()}
     if not parts["sites"]:
         if parts["transformers"] or parts["areas"] or parts["operators"]:
             raise InputError(str(path), "no sites.csv", "sites.csv beside the other files, for it joins them")
@@ -105,15 +105,15 @@ def _found(path: Path, name: str) -> Path | None:
     return next((path / n for n in (f"{name}.csv", f"{name}.csv.gz") if (path / n).is_file()), None)
 
 
-def _things(path: Path, name: str, kind: type[Thing]) -> tuple[Thing, ...]:
+def _members(path: Path, name: str, kind: type[Member]) -> tuple[Member, ...]:
     file = _found(path, name)
     if file is None:
         return ()
     required = [f.name for f in fields(kind) if f.default is MISSING]
-    return tuple(_thing(kind, row) for row in _rows(file, required=required, known=_names(kind)))
+    return tuple(_member(kind, row) for row in _rows(file, required=required, known=_names(kind)))
 
 
-def _thing(kind: type[Thing], row: Row) -> Thing:
+def _member(kind: type[Member], row: Row) -> Member:
     body: dict[str, Any] = {}
     for f in fields(kind):
         if not row.text(f.name):
@@ -164,8 +164,8 @@ def _transformer(identity: str, area: str, stated: tuple[float, float] | None, s
 
 
 def _resource(row: Row) -> Resource:
-    kind = _member(row, "resource_class", ResourceClass)
-    adapter = _member(row, "adapter", Adapter) if row.text("adapter") else _ADAPTER[kind]
+    kind = _choice(row, "resource_class", ResourceClass)
+    adapter = _choice(row, "adapter", Adapter) if row.text("adapter") else _ADAPTER[kind]
     producing = kind is ResourceClass.PV
     body: dict[str, Any] = {
         f.name: row.number(f.name)
@@ -192,10 +192,10 @@ def _resource(row: Row) -> Resource:
         raise InputError(row.at(error.field), error.value, error.accepted) from error
 
 
-Member = TypeVar("Member", ResourceClass, Adapter)
+Choice = TypeVar("Choice", ResourceClass, Adapter)
 
 
-def _member(row: Row, name: str, kind: Callable[[str], Member]) -> Member:
+def _choice(row: Row, name: str, kind: Callable[[str], Choice]) -> Choice:
     try:
         return kind(row.text(name).lower())
     except ValueError as error:

@@ -10,7 +10,7 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 
-Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
+Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
 
 _PARTS = ("areas", "operators", "transformers", "sites", "resources")
 
@@ -21,7 +21,7 @@ def fleet_to_json(index: FleetIndex) -> dict[str, list[dict[str, object]]]:
     Raises:
         InputError: A field without a default is not finite.
     """
-    return {part: [_fields_of(thing) for thing in getattr(index, part)] for part in _PARTS}
+    return {part: [_fields_of(member) for member in getattr(index, part)] for part in _PARTS}
 
 
 def fleet_from_json(body: Mapping[str, Sequence[Mapping[str, Any]]]) -> FleetIndex:
@@ -35,21 +35,21 @@ def fleet_from_json(body: Mapping[str, Sequence[Mapping[str, Any]]]) -> FleetInd
         if part not in body:
             raise InputError(part, None, "a list")
     return FleetIndex(
-        areas=_things(Area, body["areas"]),
-        operators=_things(Operator, body["operators"]),
-        transformers=_things(Transformer, body["transformers"]),
-        sites=_things(Site, body["sites"]),
-        resources=_things(Resource, [_typed(given) for given in body["resources"]]),
+        areas=_members(Area, body["areas"]),
+        operators=_members(Operator, body["operators"]),
+        transformers=_members(Transformer, body["transformers"]),
+        sites=_members(Site, body["sites"]),
+        resources=_members(Resource, [_typed(given) for given in body["resources"]]),
     )
 
 
-def _fields_of(thing: Area | Operator | Transformer | Site | Resource) -> dict[str, object]:
+def _fields_of(member: Area | Operator | Transformer | Site | Resource) -> dict[str, object]:
     body: dict[str, object] = {}
-    defaults = {f.name: f.default for f in fields(thing)}
-    for name, value in asdict(thing).items():
+    defaults = {f.name: f.default for f in fields(member)}
+    for name, value in asdict(member).items():
         if isinstance(value, float) and not math.isfinite(value):
             if not _same(value, defaults[name]):
-                raise InputError(f"{thing.id}.{name}", value, "a finite number or the field's default")
+                raise InputError(f"{member.id}.{name}", value, "a finite number or the field's default")
             continue
         body[name] = str(value) if isinstance(value, ResourceClass | Adapter) else value
     return body
@@ -71,7 +71,7 @@ def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _things(kind: type[Thing], given: Sequence[Mapping[str, Any]]) -> tuple[Thing, ...]:
+def _members(kind: type[Member], given: Sequence[Mapping[str, Any]]) -> tuple[Member, ...]:
     try:
         return tuple(kind(**body) for body in given)
     except TypeError as error:
