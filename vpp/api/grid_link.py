@@ -12,7 +12,7 @@ from vpp.api.connections import GuardedProtocol
 from vpp.ports import GridSink
 
 _GRACE_WALL_S = 2
-"""How long answers under way may take once the server stops."""
+"""Longest time for answers under way once the server stops."""
 
 
 class HttpGridLink:

@@ -17,8 +17,8 @@ from vpp.domain.units import STEP_S
 MAX_INTERVALS = 96 * 400
 """A table of metered means covers at most about a year."""
 MOST_HOLES = 4
-"""How many times as many intervals as it has lines a table may cover, beyond ``_FREE_CELLS``: what is laid out in
-memory grows with what was sent."""
+"""Most intervals that a table may cover for each of its lines, beyond ``_FREE_CELLS``: memory in proportion to the
+body."""
 _FREE_CELLS = 1_000_000
 _START_ACCEPTED = "an ISO-8601 time with an offset on a quarter of an hour, e.g. 2026-07-15T14:15:00+08:00"
 _MEAN_ACCEPTED = "a mean power in kW with a decimal point, or an empty field where it is not known"

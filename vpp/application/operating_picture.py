@@ -35,7 +35,7 @@ class PlansInForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPicture:
-    """What is known of the fleet at this moment.
+    """Present state of the fleet, as far as it is known.
 
     Attributes:
         clock: The only source of time.

@@ -25,7 +25,7 @@ _SLEW_RATIO = 0.01
 
 
 class MachineTime:
-    """The machine's two clocks: what a person would read, and one that nobody can set."""
+    """The machine's two clocks: the wall clock, and a steady counter that cannot be set."""
 
     def wall_s(self) -> float:
         """Return UTC epoch seconds as the machine believes them now."""

@@ -39,7 +39,7 @@ LOAD_BANDS = (("below_50", 0.5), ("50_80", 0.8), ("80_90", 0.9), ("90_100", 1.0)
 
 
 class ArrayHistogram(Collector):
-    """A Prometheus histogram that takes whole arrays; a value on a bucket's upper end belongs to it."""
+    """A Prometheus histogram of whole arrays; a value on a bucket's upper end belongs to it."""
 
     def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
         self._name = name
@@ -86,7 +86,7 @@ class Metrics(Vitals):
         ProcessCollector(registry=self.registry)
 
     def observe_fleet(self, state: FleetState) -> None:
-        """Take a snapshot: connections, ages of measurements, loads of transformers."""
+        """Show a snapshot: connections, ages of measurements, loads of transformers."""
         registered, connected = state.index.by_adapter, state.connected_by_adapter()
         for code, adapter in enumerate(ADAPTERS):
             self._registered.labels(adapter.value).set(int(registered[code]))
@@ -96,14 +96,14 @@ class Metrics(Vitals):
         self.observe_transformers(transformer_load_ratio(state.index, state.power_kw))
 
     def observe_transformers(self, load_ratio: FloatArray) -> None:
-        """Take the load of every transformer as a share of its limit, shape ``(n_transformers,)``."""
+        """Show the load of every transformer as a share of its limit, shape ``(n_transformers,)``."""
         bands = np.searchsorted(np.array([end for _, end in LOAD_BANDS]), load_ratio[~np.isnan(load_ratio)])
         counts = np.bincount(bands, minlength=len(LOAD_BANDS))
         for (name, _), count in zip(LOAD_BANDS, counts.tolist(), strict=True):
             self._load_bands.labels(name).set(count)
 
     def observe_capability(self, capability: Capability, at_s: float) -> None:
-        """Take the four capacities of one area and direction in the step that holds ``at_s``."""
+        """Show the four capacities of one area and direction in the step that holds ``at_s``."""
         step = capability.grid.index_at(at_s)
         if not 0 <= step < capability.grid.count:
             return
@@ -112,13 +112,13 @@ class Metrics(Vitals):
             self._capacity.labels(kind, capability.direction, capability.area_id).set(value)
 
     def observe_requests(self, requests: Iterable[DispatchRequest]) -> None:
-        """Take every request; counts them by state."""
+        """Count all requests by state."""
         tally = Tally(request.state for request in requests)
         for state in RequestState:
             self._requests.labels(state.value).set(tally[state])
 
     def observe_tracking(self, target_kw: float, delivered_kw: float) -> None:
-        """Take what is asked and metered now, over all running requests; both 0 while none runs."""
+        """Show target and delivered power now, kW, over all running requests; both 0 while none runs."""
         self._target.set(target_kw)
         self._delivered.set(delivered_kw)
         self._tracking_error.set(abs(delivered_kw - target_kw) / target_kw if target_kw > 0.0 else float("nan"))
@@ -126,7 +126,7 @@ class Metrics(Vitals):
     def observe_outcomes(
         self, batch: OutcomeBatch, adapters: Sequence[str] | npt.NDArray[np.str_], sent_at_s: FloatArray
     ) -> None:
-        """Take what became of commands.
+        """Count outcomes of commands.
 
         Args:
             batch: The outcomes.
@@ -145,57 +145,57 @@ class Metrics(Vitals):
         self._ack.observe(batch.at_s - sent_at_s)
 
     def observe_ledger(self, ended: Mapping[tuple[str, str, str], int]) -> None:
-        """Take how many commands ended so far, by adapter, fate and reason."""
+        """Set how many commands ended so far, by adapter, outcome and reason."""
         self._ended.set(ended.items())
 
     def observe_rejected(self, rejected: Mapping[tuple[str, str], int]) -> None:
-        """Take how many frames were dropped so far, by adapter and reason."""
+        """Set how many frames were dropped so far, by adapter and reason."""
         self._rejected.set(rejected.items())
 
     def observe_plan(self, schedule: Schedule) -> None:
-        """Take a plan that has been put in force."""
+        """Show a plan that was put in force."""
         self._rung.set(int(schedule.rung))
         self._gap.set(schedule.gap_ratio)
         if np.isfinite(schedule.solve_s):
             self._solver.observe(schedule.solve_s)
 
     def observe_cycle(self, wall_s: float) -> None:
-        """Take the wall seconds one cycle of the fast loop took."""
+        """Record the wall seconds of one cycle of the fast loop."""
         self._cycle.observe(wall_s)
         self.note_cycle()
 
     def observe_tick(self, wall_s: float) -> None:
-        """Take the wall seconds one tick between two cycles took."""
+        """Record the wall seconds of one tick between two cycles."""
         self._tick.observe(wall_s)
 
     def count_cap_violations(self, count: int = 1) -> None:
-        """Count transformers found above their limit that were not before."""
+        """Count transformers newly above their limit."""
         self._cap_violations.inc(count)
 
     def count_promises_broken(self, count: int = 1) -> None:
-        """Count cars that left with less than they were promised because of us."""
+        """Count cars that left with less than their promise because of the service."""
         self._promises_broken.inc(count)
 
     def set_limits_not_restored(self, count: int) -> None:
-        """Take the number of devices still under a limit of a request that is over."""
+        """Set the number of devices still under a limit of a request that is over."""
         self._limits_not_restored.set(count)
 
     def observe_clock(self, ahead_s: float) -> None:
-        """Take by how many seconds the machine's clock was set while the service ran, 0.0 once the two agree."""
+        """Set by how many seconds the machine's clock was set while the service ran, 0.0 once the two agree."""
         self._clock_ahead.set(ahead_s)
         if ahead_s:
             self._clock_steps.inc()
 
     def set_days_unannounced(self, count: int) -> None:
-        """Take how many of the days ahead lie in a year whose holidays nobody has announced."""
+        """Set how many of the days ahead lie in a year without announced holidays."""
         self._unannounced.set(count)
 
     def set_requests_unsettled(self, count: int) -> None:
-        """Take the number of requests that are over and could not be settled."""
+        """Set the number of requests that are over and could not be settled."""
         self._unsettled.set(count)
 
     def set_leader_epoch(self, epoch: int) -> None:
-        """Take the epoch this process leads in."""
+        """Set the epoch this process leads in."""
         self._epoch.set(epoch)
 
     def _declare_fleet(self) -> None:

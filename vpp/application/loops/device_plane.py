@@ -156,7 +156,7 @@ class DevicePlane:
         self.repaired[adapter, kind] += 1
 
     def connection_refused(self, refused: RefusedConnection) -> None:
-        """Note an id that was not let in."""
+        """Record a refused connection."""
         self.refused_connections.take(refused)
 
     def pollers(self) -> Mapping[str, Callable[[], float]]:

@@ -1,7 +1,7 @@
 """Troubles of all devices, row by row, with their beginnings: as links report them and as the service sees them.
 
-A trouble is logged once when it begins and once when it ends; where many begin or end together, or one comes and goes
-all the time, one line says how many.
+A trouble is logged once when it begins and once when it ends; many that begin or end together, or one that recurs all
+the time, are counted in one line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ from vpp.telemetry.verdict import Verdict
 
 _log = structlog.get_logger(__name__)
 PATIENCE_S: Final = 180.0
-"""How long a device whose link is up is given for its first measurement."""
+"""Time from a device's connection to its first measurement, after which it counts as not metered."""
 REMEMBERED_S: Final = 900.0
-"""For how long after a refused value a device is said to send what cannot be."""
+"""Time after a refused value in which its device counts as sending implausible values."""
 STAMPED: Final = frozenset({Verdict.FUTURE, Verdict.AGE})
 """Verdicts about a stamp."""
 _NAMED: Final = 5
-"""Devices that are named one by one when a trouble begins or ends in one cycle."""
+"""Most devices listed one by one when a trouble begins or ends in one cycle."""
 _LINES: Final = 30
-"""Lines about one trouble within ``_LINES_S``; those beyond are only counted."""
+"""Most lines about one trouble within ``_LINES_S``; further ones are counted."""
 _LINES_S: Final = 600.0
 _STALE, _BAD = int(Quality.STALE), int(Quality.BAD)
 _NOT_METERED, _FROZEN, _IMPLAUSIBLE, _IGNORES, _CLOCK = (
@@ -60,12 +60,12 @@ class DeviceTroubles:
     def follow(self, state: FleetState, image: ProcessImage, gate: SampleGate, ignoring: BoolArray) -> None:
         """Take a cycle.
 
-        The fleet may have grown since its snapshot was taken; rows that joined are looked at in the next.
+        The fleet may have grown since its snapshot was taken; rows that joined are judged in the next cycle.
 
         Args:
             state: Its snapshot.
-            image: What each row's link and meter said last, powers that are bad among it.
-            gate: What was refused.
+            image: Last values of each row's link and meter, bad powers among them.
+            gate: Refused values.
             ignoring: Rows that accept commands and do not follow them, shape ``(n_resources,)``.
         """
         count, index, since_s = len(state), state.index, state.at_s - REMEMBERED_S
@@ -90,7 +90,7 @@ class DeviceTroubles:
             self._counts = _counted(index, mask)
 
     def of(self, row: int) -> Sequence[tuple[Trouble, float]]:
-        """Return the troubles of a row, each with the epoch second since which it is known."""
+        """Return the troubles of a row, each with the epoch second it was first seen."""
         if row >= len(self._mask):
             return ()
         return [(trouble, self._since_s.get((row, trouble), np.nan)) for trouble in Trouble if self._has(row, trouble)]
@@ -98,13 +98,13 @@ class DeviceTroubles:
     def health(
         self, index: FleetIndex, row: int, card: Mapping[str, object], refused: LastRefused | None
     ) -> DeviceHealth:
-        """Return what is the matter with the device in ``row``.
+        """Return the troubles of the device in ``row``, and the last value refused of it.
 
         Args:
             index: The fleet.
             row: Its row.
-            card: What its link says of it; ``clock_offset_s``, positive where its clock is slow, is a detail.
-            refused: What was last refused of it.
+            card: Reported by its link; ``clock_offset_s``, positive where its clock is slow, is a detail.
+            refused: The last value refused of it.
         """
         offset_s = card.get("clock_offset_s")
         if not isinstance(offset_s, int | float) and refused is not None and refused.verdict in STAMPED:
@@ -121,7 +121,7 @@ class DeviceTroubles:
 
     @property
     def counts(self) -> TroubleCount:
-        """How many rows have each trouble now."""
+        """Number of rows with each trouble now."""
         return self._counts
 
     def _has(self, row: int, trouble: Trouble) -> bool:
@@ -142,23 +142,23 @@ class DeviceTroubles:
                 self._since_s[row, trouble] = state.at_s
             for row in ending:
                 self._since_s.pop((row, trouble), None)
-            self._tell(state, trouble, beginning, begins=True)
-            self._tell(state, trouble, ending, begins=False)
+            self._log_change(state, trouble, beginning, begins=True)
+            self._log_change(state, trouble, ending, begins=False)
 
-    def _tell(self, state: FleetState, trouble: Trouble, rows: Sequence[int], *, begins: bool) -> None:
+    def _log_change(self, state: FleetState, trouble: Trouble, rows: Sequence[int], *, begins: bool) -> None:
         if not rows:
             return
         names = [state.index.resources[row].id for row in rows[:_NAMED]]
         event, words = "device trouble begins" if begins else "device trouble ends", worded(trouble)
         code = trouble.name.lower()
-        if len(rows) > _NAMED or not self._may_name(trouble, begins, state.at_s, len(rows)):
+        if len(rows) > _NAMED or not self._may_list(trouble, begins, state.at_s, len(rows)):
             _log.warning(event, trouble=code, devices=len(rows), examples=names, english=words.english)
             return
         for name in names:
             _log.warning(event, trouble=code, resource=name, english=words.english, chinese=words.chinese)
 
-    def _may_name(self, trouble: Trouble, begins: bool, at_s: float, count: int) -> bool:  # noqa: FBT001 - a key
-        """Return whether devices are named one by one, or so many lines were written lately that they are counted."""
+    def _may_list(self, trouble: Trouble, begins: bool, at_s: float, count: int) -> bool:  # noqa: FBT001 - a key
+        """Return whether devices are listed one by one; false where too many lines were written lately."""
         began_s, lines = self._lines.get((trouble, begins), (at_s, 0))
         if at_s - began_s > _LINES_S:
             began_s, lines = at_s, 0
@@ -168,7 +168,7 @@ class DeviceTroubles:
 
 @njit()
 def _masks(  # noqa: PLR0917 - a kernel takes arguments by position
-    told: IdArray,
+    reported: IdArray,
     power_kw: FloatArray,
     quality: CodeArray,
     connected: BoolArray,
@@ -179,8 +179,8 @@ def _masks(  # noqa: PLR0917 - a kernel takes arguments by position
     waiting_s: FloatArray,
     at_s: float,
 ) -> IdArray:
-    """Return the troubles of every row: those its link says and those that are seen from here."""
-    mask = told.copy()
+    """Return the troubles of every row: those its link reports and those the service sees."""
+    mask = reported.copy()
     for row in range(len(mask)):
         if implausible[row] or (quality[row] == _BAD and not np.isnan(power_kw[row])):
             mask[row] |= _IMPLAUSIBLE
