@@ -16,7 +16,7 @@ from vpp.application.cycle_record import baseline_of, schedule_of, session_of
 from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.measurement import counted
 from vpp.application.fleet_registration import CONNECTED
-from vpp.application.loops.cycle_inputs import TICK
+from vpp.application.loops.cycle_inputs import CYCLE, TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
@@ -121,7 +121,7 @@ class Replay:
             self._replay_group(run, group)
 
     def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
-        if group[0].kind == "cycle":
+        if group[0].kind == CYCLE:
             self._decide_again(run, group)
         elif group[0].kind == TICK:
             self._tick_again(run, group)
@@ -231,7 +231,7 @@ class _Run:
         return bool(known.get(body["id"], 0) >= body["version"])
 
     def _take_sessions(self, entry: JournalEntry) -> None:
-        if entry.kind == "cycle":
+        if entry.kind == CYCLE:
             events: Any = entry.body["sessions"]
             for body in events:
                 self._image.write_session(session_of(body))
@@ -263,7 +263,7 @@ def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
 
     def cycle_of(entry: JournalEntry) -> int:
         nonlocal number
-        number += entry.kind in ("cycle", TICK)
+        number += entry.kind in {CYCLE, TICK}
         return number
 
     for _, group in groupby(entries, key=cycle_of):

@@ -108,8 +108,8 @@ class DialledLink(DeviceLink, Protocol):
     Connections are numbered over all processes, rising with time: the highest number is the newest.
     """
 
-    def tell_sessions(self, told: Callable[[Sequence[int], int], None]) -> None:
-        """Call ``told`` with rows and number of every connection, before its rows are reported as connected."""
+    def report_connections(self, report: Callable[[Sequence[int], int], None]) -> None:
+        """Call ``report`` with rows and number of every connection, before its rows are reported as connected."""
         ...
 
     def supersede(self, rows: RowArray, numbers: IdArray) -> None:

@@ -240,9 +240,9 @@ class OcppLink:
             sessions.end(session, CloseCode.GOING_AWAY)
             self._known.forget(session.station)
 
-    def tell_sessions(self, told: RowsListener) -> None:
+    def report_connections(self, report: RowsListener) -> None:
         """See ``vpp.ports.DialledLink``."""
-        self._on_rows = told
+        self._on_rows = report
 
     def supersede(self, rows: RowArray, numbers: IdArray) -> None:
         """See ``vpp.ports.DialledLink``; rows that are not ours are ignored."""

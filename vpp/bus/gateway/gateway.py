@@ -99,7 +99,7 @@ class Gateway:
         memory = BusMemory(bus, self._epoch)
         for link in links:
             if isinstance(link, DialledLink):
-                link.tell_sessions(self._uplink.began)
+                link.report_connections(self._uplink.began)
             if isinstance(link, RememberingLink):
                 link.remember_in(memory)
 
