@@ -2,8 +2,9 @@
 
 Stations cannot be asked cheaply what they hold, lose it by a boot, and keep it without a connection; a station's own
 memory is what this mirrors, across connections and dialects, in ``StationState.installed``. Nothing else in the adapter
-keeps a copy, and nothing outside it reads this one: what the service believes to be in force is
-``vpp.dispatch.commands``, from outcomes and from ``Quantity.LIMIT_KW``, which ``report_limit`` states.
+keeps a copy, but for the value that waking replaces for a minute (``control.waking``), and nothing outside the adapter
+reads this one: what the service believes to be in force is ``vpp.dispatch.commands``, from outcomes and from
+``Quantity.LIMIT_KW``, which ``report_limit`` states.
 
 A connector has at most two: one tied to its running transaction (TxProfile), which takes precedence, and one not tied.
 """
