@@ -58,7 +58,8 @@ class OcppLink:
         clock: The only source of time.
         listening: Addresses that stations dial. Security profiles 2 and 3 are TLS contexts of
             ``security.server_context``; with 3 the name in a station's certificate must be the one in its URL.
-        entry: Which stations are let in; ``authenticate`` is e.g. a ``security.KeyTable``.
+        entry: Which stations are let in, by which paths (``DEFAULT_PATHS`` where unset); ``authenticate`` is e.g. a
+            ``security.KeyTable``.
         sessions: Time limits, rates and intervals of their connections.
         profiles: Which charging profiles they are given.
         on_session: Called with station, epoch, and whether a session began or ended; the epoch rises with time over
