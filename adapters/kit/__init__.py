@@ -25,6 +25,7 @@ One process serves tens of thousands of devices in one thread, at some microseco
     batching.Batcher                   samples and outcomes in columns, one delivery for some 20 ms
     refused_devices.RefusedDevices     who was not let in, for the service and the log
     backoff.Backoff                    waits between failures, for protocols that dial out
+    compact_map                        small immutable maps, for what is kept of every device
     json_depth                         bound on nesting before anything is parsed
     tls_memory                         heap given back after a rush of TLS handshakes
 

@@ -14,12 +14,13 @@ class CompactMap(Mapping[Key, Value]):
 
     Args:
         pairs: Keys, each once, with their values; their order is kept.
+        flat: Keys and values in turn, in place of ``pairs``.
     """
 
     __slots__ = ("_flat",)
 
-    def __init__(self, pairs: Iterable[tuple[Key, Value]] = ()) -> None:
-        self._flat: tuple[Any, ...] = tuple(chain.from_iterable(pairs))
+    def __init__(self, pairs: Iterable[tuple[Key, Value]] = (), *, flat: tuple[Any, ...] | None = None) -> None:
+        self._flat: tuple[Any, ...] = tuple(chain.from_iterable(pairs)) if flat is None else flat
 
     def __getitem__(self, key: Key) -> Value:
         flat = self._flat
@@ -53,10 +54,16 @@ class CompactMap(Mapping[Key, Value]):
 
     def plus(self, key: Key, value: Value) -> "CompactMap[Key, Value]":
         """Return the mapping with a value for a key, in the place of the one it had."""
-        if key not in self:
-            return CompactMap((*self.items(), (key, value)))
-        return CompactMap((own, value if own == key else kept) for own, kept in self.items())
+        flat = self._flat
+        for position in range(0, len(flat), 2):
+            if flat[position] == key:
+                return CompactMap(flat=(*flat[: position + 1], value, *flat[position + 2 :]))
+        return CompactMap(flat=(*flat, key, value))
 
     def minus(self, key: Key) -> "CompactMap[Key, Value]":
         """Return the mapping without a key."""
-        return CompactMap((own, kept) for own, kept in self.items() if own != key)
+        flat = self._flat
+        for position in range(0, len(flat), 2):
+            if flat[position] == key:
+                return CompactMap(flat=flat[:position] + flat[position + 2 :])
+        return self
