@@ -182,7 +182,7 @@ def _weights(model: pyo.ConcreteModel, columns: Columns, ledger: Balances) -> Va
 def _mixed(weights: Variables, power_kw: FloatArray) -> list[Account]:
     """Return the mixture of ``power_kw``, shape ``(k, z, T)``, as one account a step."""
     steps = power_kw.shape[-1]
-    coefficients = power_kw.reshape(-1, steps).T.tolist()
+    coefficients = power_kw.reshape(power_kw.shape[0] * power_kw.shape[1], steps).T.tolist()  # also of no step
     low, high = power_kw.min(axis=0).sum(axis=0).tolist(), power_kw.max(axis=0).sum(axis=0).tolist()
     return [Account(0.0, coefficients[t], list(weights.data), low[t], high[t]) for t in range(steps)]
 

@@ -10,9 +10,9 @@ from structlog.typing import EventDict
 
 from tests.tiers import NAMES, tier_of
 
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("person", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "person")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

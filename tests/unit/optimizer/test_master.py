@@ -138,6 +138,14 @@ def test_with_the_best_schedule_among_the_columns_the_master_finds_the_exact_opt
     np.testing.assert_allclose(found.regulation_kw, exact.regulation_kw, atol=1e-4)
 
 
+def test_a_reserve_of_no_window_changes_nothing() -> None:
+    none = Reserve(first=np.zeros(0, dtype=np.int64), last=np.zeros(0, dtype=np.int64), need_kw=np.zeros(0))
+    plain, asked = fleet(), fleet(reserve=none)
+    powers = schedules(plain)
+    found = recombine(asked, columns_of(asked, powers))
+    assert found.objective_cny == pytest.approx(recombine(plain, columns_of(plain, powers)).objective_cny)
+
+
 def test_prices_are_the_slope_of_the_cost_in_the_fixed_load() -> None:
     asked = fleet(
         regulation=Regulation(price_cny_per_kw_h=np.full(STEPS, 0.1)),

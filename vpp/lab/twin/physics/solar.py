@@ -12,7 +12,7 @@ import numpy as np
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.telemetry import FloatArray
 
-AEROSOL_OPTICAL_DEPTH = 0.30
+AEROSOL_OPTICAL_DEPTH = 0.27
 """At 700 nm: a hot and hazy, but cloudless July day in Shanghai (assumption)."""
 PRECIPITABLE_WATER_CM = 5.0
 """Water vapour of a Shanghai July (assumption, as usual in the East Asian summer monsoon)."""
