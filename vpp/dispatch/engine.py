@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.allocation.plan_following import PlannedPowers
 from vpp.dispatch.allocation.portfolios import FrozenPortfolio, Portfolios
 from vpp.dispatch.allocation.situation import Picture
@@ -29,7 +30,6 @@ from vpp.dispatch.regulation.control import RegulationControl
 from vpp.dispatch.request_control import TRACKING, Controlled, RequestControl
 from vpp.dispatch.requests.book import TRANSITION, RequestBook
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
 from vpp.domain.fleet import FleetIndex

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vpp.dispatch.rows.row_columns import read_only
+from numerics.views import read_only
 from vpp.dispatch.settings import DeviceRules, DispatchSettings
 from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState

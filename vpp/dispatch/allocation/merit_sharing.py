@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from optimizer.allocate import merit_order
 from vpp.dispatch.allocation.situation import Situation
 from vpp.dispatch.flexibility.device_rows import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import AssignmentColumns
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.views import EV, devices_of
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
 

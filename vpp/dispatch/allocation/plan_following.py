@@ -3,11 +3,11 @@
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from vpp.dispatch.allocation.staggered_release import release_lots
 from vpp.dispatch.flexibility.device_rows import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.rows.assignments import Assignments
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.views import EV, Devices
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray, RowArray

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.allocation.duty_cycling import begin_pauses, end_pauses
 from vpp.dispatch.allocation.merit_sharing import added, known_sum, setpoints_kw, share_out
 from vpp.dispatch.allocation.plan_following import follow_plan
@@ -18,7 +19,6 @@ from vpp.dispatch.allocation.situation import Control, Situation, look
 from vpp.dispatch.allocation.tracking_controller import Delivered, Tracking, account, wanted_kw
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.requests.phases import Phase
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.views import devices_of
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from numerics.views import read_only
 from vpp.dispatch.allocation.tracking_controller import Tracking
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.flexibility.device_rows import Call
@@ -11,7 +12,6 @@ from vpp.dispatch.flexibility.scheduled_energy import ahead_of
 from vpp.dispatch.requests.phases import Phase, PhaseTimes
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import devices_of, kinds_of, meters_of, rules_of
 from vpp.domain.fleet_state import FleetState

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.arbitration.cap_release import lift_caps, within_reach
 from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
 from vpp.dispatch.arbitration.guard import above_caps, clamp_rows, guard
@@ -14,7 +15,7 @@ from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.flexibility.flexibility_scan import protected
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
-from vpp.dispatch.rows.row_columns import Column, read_only
+from vpp.dispatch.rows.row_columns import Column
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import Rules, meters_of
 from vpp.domain.fleet import CLASSES, FleetIndex

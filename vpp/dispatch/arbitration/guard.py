@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from optimizer.allocate import merit_order
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
 from vpp.domain.fleet_state import FleetState

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.commands.command_ledger import Fate, LedgerCounts
 from vpp.dispatch.commands.command_states import CommandStates
 from vpp.dispatch.commands.due_commands import NO_COMMAND, Resend, Wanted, due_layers
@@ -28,7 +29,7 @@ from vpp.dispatch.commands.journal_codec import (
 from vpp.dispatch.commands.meter_confirmation import MeterConfirmation
 from vpp.dispatch.record import Record
 from vpp.dispatch.rows.command_columns import CommandColumns
-from vpp.dispatch.rows.row_columns import read_only, views
+from vpp.dispatch.rows.row_columns import views
 from vpp.dispatch.settings import CommandRules
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.rows.row_columns import read_only
+from numerics.views import read_only
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import ResourceClass

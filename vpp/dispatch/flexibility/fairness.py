@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numerics.jit import njit
+from numerics.views import read_only
 from vpp.dispatch.flexibility.device_flexibility import laxity_s
 from vpp.dispatch.flexibility.device_rows import NOTHING_KW, is_charging
 from vpp.dispatch.rows.assignments import AssignmentColumns
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.settings import MeritOrderRules
 from vpp.dispatch.views import Devices, Meters, devices_of, meters_of
 from vpp.domain.fleet import CLASSES, FleetIndex

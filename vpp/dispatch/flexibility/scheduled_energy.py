@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray

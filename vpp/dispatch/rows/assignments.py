@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.rows.row_columns import grown, read_only, repeated, views
+from numerics.views import read_only
+from vpp.dispatch.rows.row_columns import grown, repeated, views
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 NOBODY = -1

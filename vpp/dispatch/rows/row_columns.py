@@ -9,15 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from numerics.views import read_only
+
 Column = TypeVar("Column", bound=npt.NDArray[Any])
 Columns = TypeVar("Columns", bound=tuple[Any, ...])
-
-
-def read_only(column: Column) -> Column:
-    """Return a view that cannot be written to."""
-    view = column.view()
-    view.flags.writeable = False
-    return view
 
 
 def repeated(blank: Columns, count: int) -> Columns:

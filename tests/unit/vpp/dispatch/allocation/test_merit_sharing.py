@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from numerics.views import read_only
 from vpp.dispatch.allocation.merit_sharing import _changes, _offers, _Round, added, known_sum
 from vpp.dispatch.rows.assignments import Assignments
-from vpp.dispatch.rows.row_columns import read_only
 from vpp.dispatch.views import EV, STORAGE
 from vpp.domain.telemetry import FloatArray
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.dispatch.arbitration.lease_terms import Leased, RequestTerms, leased
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
-from vpp.dispatch.rows.row_columns import read_only
 
 NOW_S, LEASE_S, LAST_S = 1000.0, 300.0, 1200.0
 REQUEST, CAP = 5, 9

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from numerics.views import read_only
 from vpp.dispatch.commands.due_commands import NO_COMMAND, Resend, Wanted, due_layers
 from vpp.dispatch.rows.command_columns import CommandColumns, blank_commands
-from vpp.dispatch.rows.row_columns import read_only, repeated, views
+from vpp.dispatch.rows.row_columns import repeated, views
 from vpp.domain.setpoint import Layer
 
 NOW_S, LEASE_S = 1000.0, 300.0

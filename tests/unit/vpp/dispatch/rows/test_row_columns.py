@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vpp.dispatch.rows.command_columns import blank_commands
-from vpp.dispatch.rows.row_columns import grown, read_only, repeated, views
+from vpp.dispatch.rows.row_columns import grown, repeated, views
 
 
 def test_a_table_keeps_its_rows_when_it_grows() -> None:
@@ -30,10 +30,3 @@ def test_a_view_follows_its_table_and_cannot_be_written_to() -> None:
     assert seen.in_force.default_kw[0] == 7.0
     with pytest.raises(ValueError, match="read-only"):
         seen.in_force.default_kw[0] = 0.0
-
-
-def test_a_read_only_column_leaves_the_original_writable() -> None:
-    column = np.zeros(2)
-    with pytest.raises(ValueError, match="read-only"):
-        read_only(column)[0] = 1.0
-    column[0] = 1.0
