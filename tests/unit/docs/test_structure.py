@@ -73,3 +73,10 @@ def test_every_file_that_a_document_names_exists() -> None:
     named = {name for path in pages for name in _FILE.findall(path.read_text(encoding="utf-8"))}
     assert len(named) >= 20
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_every_module_that_took_another_name_is_where_the_table_says() -> None:
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    now = re.findall(r"^\| `[^`]+` \| `([^`]+)` \|$", page, re.MULTILINE)
+    assert len(now) > 150
+    assert [name for name in now if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
