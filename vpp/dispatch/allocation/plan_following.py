@@ -72,7 +72,7 @@ def follow_plan(
         read_only(seen.activated_kw),
         read_only(seen.available_kw),
         read_only(seen.uncontrolled_kw),
-        read_only(np.ascontiguousarray(planned_kw)),
+        read_only(planned_kw),
         devices,
         release_lots("duty", len(planned_kw)),
         sign,

@@ -73,7 +73,7 @@ class BaselineCurve:
         if known is None:
             if len(self._columns) > _KEPT_COLUMNS:
                 self._columns.clear()
-            known = self._columns[step] = read_only(np.ascontiguousarray(self._baseline.power_kw[:, step]))
+            known = self._columns[step] = read_only(self._baseline.power_kw[:, step])
         return known
 
     def some_kw(self, now_s: float, rows: RowArray) -> FloatArray:

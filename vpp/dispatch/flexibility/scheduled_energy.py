@@ -55,4 +55,4 @@ def ahead_of(
 
 
 def _ahead(place: RowArray, kwh: FloatArray, hours: FloatArray) -> ScheduledEnergy:
-    return ScheduledEnergy(read_only(place), read_only(np.ascontiguousarray(kwh)), read_only(hours))
+    return ScheduledEnergy(read_only(place), read_only(kwh), read_only(hours))
