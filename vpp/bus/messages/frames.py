@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from vpp.bus.messages.codec import Frame, Kind, decode, encode
+from vpp.bus.messages.codec import SCHEMAS, Frame, Kind, decode, encode
 from vpp.domain.errors import FrameError
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
@@ -42,16 +42,7 @@ class ClaimBatch:
 
 def telemetry_frames(batch: TelemetryBatch) -> Iterator[bytes]:
     """Iterate a batch in frames of bounded length."""
-    for part in _parts(len(batch)):
-        yield encode(
-            Kind.TELEMETRY,
-            {
-                "rows": batch.rows[part],
-                "quantities": batch.quantities[part],
-                "values": batch.values[part],
-                "at_s": batch.at_s[part],
-            },
-        )
+    return _table_frames(Kind.TELEMETRY, batch)
 
 
 def telemetry_of(frame: Frame) -> TelemetryBatch:
@@ -105,17 +96,7 @@ def setpoints_of(content: bytes) -> tuple[int, SetpointBatch]:
 
 def outcome_frames(batch: OutcomeBatch) -> Iterator[bytes]:
     """Iterate a batch in frames of bounded length."""
-    for part in _parts(len(batch)):
-        yield encode(
-            Kind.OUTCOMES,
-            {
-                "ids": batch.ids[part],
-                "rows": batch.rows[part],
-                "status": batch.status[part],
-                "reasons": batch.reasons[part],
-                "at_s": batch.at_s[part],
-            },
-        )
+    return _table_frames(Kind.OUTCOMES, batch)
 
 
 def outcomes_of(frame: Frame) -> OutcomeBatch:
@@ -130,16 +111,7 @@ def outcomes_of(frame: Frame) -> OutcomeBatch:
 
 def claim_frames(batch: ClaimBatch) -> Iterator[bytes]:
     """Iterate a batch in frames of bounded length."""
-    for part in _parts(len(batch)):
-        yield encode(
-            Kind.CLAIMS,
-            {
-                "rows": batch.rows[part],
-                "sessions": batch.sessions[part],
-                "up": batch.up[part],
-                "at_s": batch.at_s[part],
-            },
-        )
+    return _table_frames(Kind.CLAIMS, batch)
 
 
 def claims_of(frame: Frame) -> ClaimBatch:
@@ -258,13 +230,10 @@ def one(frame: Frame, name: str) -> float:
     return float(frame.array(name)[0])
 
 
-_REFUSED_COLUMNS = ("adapter", "identity", "peer", "reason", "first_s", "last_s", "count")
+_REFUSED_COLUMNS = tuple(name for name, _ in SCHEMAS[Kind.REFUSED_CONNECTIONS])
 _FRAME_REFUSED = 250
 """A quarter of a megabyte, if every id is as long as one may be."""
-_CAR_COLUMNS = (
-    *("what", "session", "rows", "at_s", "meter_kwh"),
-    *("energy_kwh", "departure_s", "floor_kwh", "opted_out", "boost"),
-)
+_CAR_COLUMNS = tuple(name for name, _ in SCHEMAS[Kind.CARS])
 
 
 def _car(event: SessionEvent) -> tuple[object, ...]:
@@ -296,6 +265,13 @@ def _event(what: int, session_id: str, row: int, at_s: float, meter_kwh: float, 
         boost=bool(boost),
     )
     return SessionPromised(session_id=session_id, promise=promise)
+
+
+def _table_frames(kind: Kind, batch: TelemetryBatch | OutcomeBatch | ClaimBatch) -> Iterator[bytes]:
+    """Iterate a batch whose attributes are the columns of its kind."""
+    columns = {name: getattr(batch, name) for name, _ in SCHEMAS[kind]}
+    for part in _parts(len(batch)):
+        yield encode(kind, {name: column[part] for name, column in columns.items()})
 
 
 def _parts(count: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ import structlog
 
 from vpp.domain.errors import FrameError
 from vpp.domain.telemetry import RowArray, TelemetryBatch
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.storage.codec import decode
 from vpp.storage.sql import telemetry_frames
 from vpp.storage.telemetry.store import TelemetryStore
@@ -22,8 +23,7 @@ from vpp.storage.telemetry.store import TelemetryStore
 _log = structlog.get_logger(__name__)
 _MOST_SAMPLES = 2_000_000
 _PAGE = 50
-_DAY_IS_OVER_AFTER_S = 3 * 3600.0
-_DAY_S = 86_400.0
+_DAY_IS_OVER_AFTER_S = 3 * SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +98,9 @@ class TelemetryArchive:
         now_s, rules = self._now_s(), self._rules
         self.store.compact(at_s=now_s)
         self.store.merge_days(before_s=now_s - _DAY_IS_OVER_AFTER_S, at_s=now_s)
-        self.store.retain(from_s=now_s - rules.keep_days * _DAY_S, at_s=now_s)
+        self.store.retain(from_s=now_s - rules.keep_days * SECONDS_PER_DAY, at_s=now_s)
         if rules.keep_frames_days is not None:
-            self._delete_frames(now_s - rules.keep_frames_days * _DAY_S)
+            self._delete_frames(now_s - rules.keep_frames_days * SECONDS_PER_DAY)
 
     def _follow(self) -> None:
         while not self._stop.wait(self._rules.write_wall_s):
