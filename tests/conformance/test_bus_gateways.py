@@ -54,11 +54,11 @@ async def test_what_devices_say_reaches_the_leader_in_order_and_instructions_rea
             assert hub.gateways() == {"g1": 3}
             assert gateway.sessions == 3
 
-            hub.send(orders([11, 12, 13], [0, 2, 4]))
+            hub.commands.send(orders([11, 12, 13], [0, 2, 4]))
             await until(lambda: len(ears.verdicts) == 3)
             assert ears.verdicts == {11: ACCEPTED, 12: ACCEPTED, 13: NOT_CONNECTED}
             assert devices.received == [11, 12]
-            legs = hub.legs.report()
+            legs = hub.commands.legs.report()
             assert {name: leg["count"] for name, leg in legs.items()} == {"deliver": 2.0, "obey": 2.0, "tell": 2.0}
             await until(lambda: hub.card(0) is not None)
             assert "model of 0" in str(hub.card(0))
@@ -120,7 +120,7 @@ async def test_the_newest_session_wins_and_a_late_close_does_not_tear_it_down(bu
         here.say((0, Quantity.POWER_KW, 1.0))
         await until(lambda: (0, Quantity.POWER_KW) in ears.values)
         assert ears.connected(0), "the old connection's end is no news"
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await until(lambda: 5 in ears.verdicts)
         assert (here.received, there.received) == ([], [5])
 
@@ -131,7 +131,7 @@ async def test_an_instruction_whose_receipt_got_lost_is_not_carried_out_twice(bu
         devices.connect(0)
         await until(lambda: ears.connected(0))
         devices.mute, bad.lost_answers = True, 2
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await until(lambda: gateway.fencing.repeated == 2)
         assert devices.received == [5]
 
@@ -154,13 +154,13 @@ async def test_while_the_bus_is_down_the_gateway_keeps_what_it_hears_and_instruc
         await until(lambda: ears.connected(0))
         bad.down = True
         devices.say((0, Quantity.POWER_KW, 4.0))
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await until(lambda: 5 in ears.verdicts)
         assert ears.verdicts[5] == (OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
         assert (0, Quantity.POWER_KW) not in ears.values
         bad.down = False
         await until(lambda: ears.values.get((0, Quantity.POWER_KW)) == 4.0)
-        hub.send(orders([6], [0]))
+        hub.commands.send(orders([6], [0]))
         await until(lambda: ears.verdicts.get(6) == ACCEPTED)
         assert devices.received[-1] == 6
         assert not ears.heard_twice
@@ -172,7 +172,7 @@ async def test_a_silent_gateway_is_given_up_and_its_sessions_count_again_when_it
         devices.connect(0)
         await until(lambda: ears.connected(0))
         devices.mute = True
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await until(lambda: devices.received == [5])
         bad.down = True
         await until(lambda: 5 in ears.verdicts)
@@ -201,13 +201,13 @@ async def test_a_stale_epochs_instructions_are_refused_everywhere(bus: Bus) -> N
         async with leading(bus, city(1), epoch=2) as (new, ears):
             await until(lambda: ears.connected(0))
             assert old.deposed
-            old.send(orders([5], [0], epoch=1))
+            old.commands.send(orders([5], [0], epoch=1))
             assert old_ears.verdicts[5] == NOT_CONNECTED, "a deposed leader sends nothing"
             # A frozen one does not know, and sends.
             frame = setpoint_frame(orders([6], [0], epoch=1), sequence=99)
             await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=1.0)
             assert gateway.fencing.stale == 1
-            new.send(orders([7], [0], epoch=2))
+            new.commands.send(orders([7], [0], epoch=2))
             await until(lambda: 7 in ears.verdicts)
             assert devices.received == [7]
 
@@ -224,7 +224,7 @@ async def test_a_default_in_force_is_known_wherever_the_station_goes_next(bus: B
     async with leading(bus, city(3)) as (hub, ears), serving("g1", bus, here), serving("g2", bus, there):
         here.connect(0, 1)
         await until(lambda: ears.connected(1))
-        hub.send(orders([5, 6], [0, 1], layer=Layer.DEFAULT, power_kw=4.2))
+        hub.commands.send(orders([5, 6], [0, 1], layer=Layer.DEFAULT, power_kw=4.2))
         await until(lambda: there.defaults == {0: 4.2, 1: 4.2})
         async with serving("g3", bus, late):
             await until(lambda: late.defaults == {0: 4.2, 1: 4.2})
@@ -276,7 +276,7 @@ async def test_hostile_messages_are_dropped_and_everybody_goes_on(bus: Bus) -> N
         devices.connect(0)
         await until(lambda: ears.connected(0))
         far = np.iinfo(np.int32).max
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await bus.publish(subjects.setpoints("g1", 1), setpoint_frame(orders([6], [far]), sequence=77))
         await until(lambda: 5 in ears.verdicts)
         assert devices.received == [5]

@@ -137,7 +137,7 @@ async def test_dynamic_profiles_are_a_setting_that_reaches_the_stations_of_a_gat
         await until(lambda: ears.connected(V2G))
         until_s = SYSTEM_CLOCK.now_s() + 900.0
         for number, power_kw in ((5, -6.0), (6, 4.0)):
-            hub.send(setpoints((number, V2G, Layer.DISPATCH, power_kw, until_s)))
+            hub.commands.send(setpoints((number, V2G, Layer.DISPATCH, power_kw, until_s)))
             await until(lambda number=number: ears.verdicts.get(number) == ACCEPTED)
         dispatched = [body["chargingProfile"] for action, body in raw.asked if action == "SetChargingProfile"]
         kinds = [body["chargingProfileKind"] for body in dispatched if body["id"] in {5, 6}]

@@ -94,7 +94,7 @@ async def test_the_older_gateway_closes_its_connection_and_the_newer_one_gets_th
             await asyncio.wait_for(stale.socket.wait_closed(), 10.0)
             assert hub.gateways() == {"g1": 0, "g2": 1}
             assert (ears.connected(0), ears.losses) == (True, 0), "nobody is told of a loss"
-            hub.send(orders([5], [0]))
+            hub.commands.send(orders([5], [0]))
             await until(lambda: 5 in ears.verdicts)
             assert ears.verdicts[5] == ACCEPTED
             assert "SetChargingProfile" in {action for action, _ in fresh.asked}
@@ -108,12 +108,12 @@ async def test_an_instruction_under_way_on_the_stale_connection_ends_unreachable
         await until(lambda: ears.connected(0))
         stale.answers["SetChargingProfile"] = None
         before = len(stale.asked)
-        hub.send(orders([5], [0]))
+        hub.commands.send(orders([5], [0]))
         await stale.until(lambda: len(stale.asked) > before)
         async with station(other, NAME):
             await until(lambda: 5 in ears.verdicts)
             assert ears.verdicts[5] == (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)
-            hub.send(orders([6], [0]))
+            hub.commands.send(orders([6], [0]))
             await until(lambda: ears.verdicts.get(6) == ACCEPTED)
 
 
@@ -128,7 +128,7 @@ async def test_a_station_that_comes_back_stays_while_the_news_of_its_leaving_is_
                 await asyncio.wait_for(second.socket.wait_closed(), 10.0)
                 assert (await third.call("Heartbeat", {}))[0] == 3
                 assert (one.connected, other.connected) == (1, 0)
-                hub.send(orders([5], [0]))
+                hub.commands.send(orders([5], [0]))
                 await until(lambda: ears.verdicts.get(5) == ACCEPTED)
 
 
@@ -143,7 +143,7 @@ async def test_clocks_that_disagree_cost_a_station_one_reconnection(bus: Bus) ->
             await asyncio.wait_for(refused.socket.wait_closed(), 10.0)
         async with station(one, NAME) as raw:
             await until(lambda: ears.connected(0))
-            hub.send(orders([5], [0]))
+            hub.commands.send(orders([5], [0]))
             await until(lambda: ears.verdicts.get(5) == ACCEPTED)
             assert (await raw.call("Heartbeat", {}))[0] == 3
 
@@ -166,7 +166,7 @@ async def test_a_deposed_leaders_instruction_never_reaches_a_station(bus: Bus) -
             frame = setpoint_frame(orders([6], [0], epoch=1), sequence=99)
             answer = await bus.request(subjects.setpoints("g1", 1), frame, patience_wall_s=5.0)
             assert receipt_of(answer)[0] == 99, "it is received, and refused"
-            heir.send(orders([7], [0], epoch=2))
+            heir.commands.send(orders([7], [0], epoch=2))
             await until(lambda: heirs.verdicts.get(7) == ACCEPTED)
             ids = [p["csChargingProfiles"]["chargingProfileId"] for a, p in raw.asked if a == "SetChargingProfile"]
             assert 7 in ids

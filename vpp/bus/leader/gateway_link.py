@@ -39,7 +39,7 @@ class BusLink:
 
     def send(self, batch: SetpointBatch) -> None:
         """See ``DeviceLink``."""
-        self.endpoint.send(batch)
+        self.endpoint.commands.send(batch)
 
     def remember_default(self, row: int, power_kw: float) -> None:
         """State the default value in force at ``row`` from before a restart."""

@@ -14,7 +14,6 @@ from vpp.bus.leader.background import BackgroundTasks, publish_once
 from vpp.bus.leader.command_delivery import RECEIPT_WALL_S, CommandDelivery
 from vpp.bus.leader.default_values import DefaultValues
 from vpp.bus.leader.gateway_directory import GatewayDirectory, KnownGateway
-from vpp.bus.leader.in_flight import Legs
 from vpp.bus.leader.session_takeover import SessionTakeover
 from vpp.bus.leader.uplink_reader import UplinkReader, connection_samples
 from vpp.bus.messages import master_data
@@ -24,7 +23,6 @@ from vpp.bus.transport.fleet_bus import FleetBus, Strangers
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import BusError, ConflictError, DeviceUnreachableError, FrameError
 from vpp.domain.fleet import FleetIndex
-from vpp.domain.setpoint import SetpointBatch
 from vpp.ports import Bus, BusHandler, BusSubscription, Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +37,9 @@ class LeaderEndpoint:
         clock: The only source of time.
         answer_s: Clock seconds after which a command without outcome is unreachable.
         lost_wall_s: Wall seconds of silence after which a gateway counts as gone, and its sessions with it.
+
+    Attributes:
+        commands: Takes commands for devices behind the gateways.
     """
 
     def __init__(self, bus: Bus, clock: Clock, *, answer_s: float, lost_wall_s: float) -> None:
@@ -53,7 +54,7 @@ class LeaderEndpoint:
         self._sessions = SessionDirectory()
         self._gateways = GatewayDirectory(self._lose)
         self._defaults = DefaultValues(self._tasks)
-        self._commands = CommandDelivery(
+        self.commands = CommandDelivery(
             sessions=self._sessions,
             gateways=self._gateways,
             defaults=self._defaults,
@@ -81,14 +82,9 @@ class LeaderEndpoint:
             self._takeover = SessionTakeover(self._bus, self._tasks)
 
     @property
-    def legs(self) -> Legs:
-        """Durations of the legs of a command lately."""
-        return self._commands.legs
-
-    @property
     def deposed(self) -> bool:
         """Another service leads under a higher epoch; no command leaves this one any more."""
-        return self._commands.fenced
+        return self.commands.fenced
 
     @property
     def strangers(self) -> int:
@@ -126,17 +122,13 @@ class LeaderEndpoint:
         if not self._epoch:
             raise ConflictError("the leader's end of the bus needs an epoch; state it before the start")
         self._sink = sink
-        self._commands.start(self._bus, sink)
+        self.commands.start(self._bus, sink)
         self._defaults.start(self._bus)
         for pattern, handler in self._handlers(sink):
             self._subscriptions.append(await self._bus.subscribe(pattern, handler))
         if self._strangers is not None:
             await self._strangers.start()
         self._tasks.start(self._lead())
-
-    def send(self, batch: SetpointBatch) -> None:
-        """Hand over commands; returns at once, each comes back to the sink exactly once."""
-        self._commands.send(batch)
 
     def card(self, row: int) -> str | None:
         """Return what the device in ``row`` says of itself, as JSON."""
@@ -168,14 +160,14 @@ class LeaderEndpoint:
     async def close(self) -> None:
         """Leave; commands in flight come back as unreachable. Repeating it changes nothing."""
         if self._subscriptions:
-            _log.info("instructions by leg", **self.legs.report())
+            _log.info("instructions by leg", **self.commands.legs.report())
         await self._tasks.close()
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions.clear()
         if self._strangers is not None:
             await self._strangers.close()
-        self._commands.close()
+        self.commands.close()
 
     def _handlers(self, sink: LinkSink) -> list[tuple[str, BusHandler]]:
         """Return the subjects to subscribe to and their handlers."""
@@ -184,7 +176,7 @@ class LeaderEndpoint:
             gateways=self._gateways,
             sessions=self._sessions,
             takeover=self._takeover,
-            commands=self._commands,
+            commands=self.commands,
             cards=self._cards,
             clock=self._clock,
         )
@@ -221,7 +213,7 @@ class LeaderEndpoint:
 
     def _step_down(self, epoch: int) -> None:
         if not self.deposed:
-            self._commands.fenced = True
+            self.commands.fenced = True
             _log.error("another service leads; no instruction leaves this one any more", ours=self._epoch, theirs=epoch)
 
     def _lose(self, gateway: KnownGateway, why: str) -> None:
@@ -234,7 +226,7 @@ class LeaderEndpoint:
         if self._sink is not None:
             down, at_s = np.zeros(len(rows), dtype=np.uint8), np.full(len(rows), self._clock.now_s())
             self._sink.telemetry(connection_samples(rows, down, at_s))
-        self._commands.abandon(gateway.code)
+        self.commands.abandon(gateway.code)
 
     async def _sync(self, gateway: KnownGateway) -> None:
         """Ask a gateway that was believed lost for all of its sessions."""
@@ -254,7 +246,7 @@ class LeaderEndpoint:
             held_up_s, before = max(now - before - 2.0 * BEACON_WALL_S, 0.0), now
             for gateway in self._gateways.silent(now, longer_than_s=self._lost_wall_s, held_up_s=held_up_s):
                 self._lose(gateway, "silent")
-            self._commands.expire()
+            self.commands.expire()
             await asyncio.sleep(BEACON_WALL_S)
 
     def _beacon(self) -> bytes:
