@@ -1,4 +1,4 @@
-"""Measurement and verification report of one request: printable page, JSON and picture."""
+"""Measurement and verification report of one request: printable page and JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -95,13 +95,6 @@ def report_json(
         "shortfalls": wording.plain(_shortfalls(request, shortfalls)),
         "series": None if series is None else wording.plain(series),
     }
-
-
-def plot_png(request: DispatchRequest, performance: Performance, *, series: MinuteSeries | None = None) -> bytes:
-    """Return the picture of net load and delivered power as PNG."""
-    from vpp.console import plots  # noqa: PLC0415 - matplotlib takes half a second that only pictures need
-
-    return plots.to_png(plots.timeline(request, performance, series))
 
 
 def days_left_out(baseline: Baseline) -> list[tuple[str, str]]:

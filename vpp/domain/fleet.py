@@ -187,10 +187,6 @@ class FleetIndex:
                 return np.asarray(self.area_code == code)
         raise UnknownIdError("area", area)
 
-    def rows_by_address(self, adapter: Adapter) -> dict[str, int]:
-        """Return the row of every address one protocol serves."""
-        return {r.address: row for row, r in enumerate(self.resources) if r.adapter is adapter}
-
     def _by_site(self, code: Mapping[str, int]) -> RowArray:
         return np.array([code[r.site_id] for r in self.resources], dtype=np.int32)
 

@@ -126,11 +126,6 @@ class SqlTelemetryLog:
         """Iterate instant and samples of the durable frames from ``from_s`` on; see ``iterate``."""
         return ((frame.at_s, frame.batch) for frame in self.iterate(from_s=from_s))
 
-    def prune(self, before_s: float) -> int:
-        """Delete frames older than ``before_s``, epoch seconds; return their number. Blocks."""
-        with self._engine.begin() as connection:
-            return connection.execute(sa.delete(telemetry_frames).where(telemetry_frames.c.at_s < before_s)).rowcount
-
     def _write_pending(self) -> None:
         with self._guard:
             waiting = list(self._pending)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vpp.console import plots
-from vpp.console.report import days_left_out, plot_png, render_report, report_json
+from vpp.console.report import days_left_out, render_report, report_json
 from vpp.console.wording import energy, number, percent, plain, power
 from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
 from vpp.domain.request import (
@@ -364,10 +364,6 @@ def test_the_json_report_holds_the_same_and_no_number_that_is_none() -> None:
     assert body["series"]["measured_kw"][100] is None
     assert body["provisional"] is False
     assert report_json(REQUEST, PERFORMANCE)["series"] is None
-
-
-def test_the_picture_is_a_png() -> None:
-    assert plot_png(REQUEST, PERFORMANCE, series=series()).startswith(b"\x89PNG\r\n")
 
 
 def test_many_days_of_one_reason_take_one_line() -> None:

@@ -43,12 +43,13 @@ def test_old_compounds_have_more_nameplate_than_headroom() -> None:
 
 def test_addresses_are_unique_and_modbus_ports_carry_fifty_units() -> None:
     fleet = demo_fleet(modbus_port=20000)
-    for adapter in Adapter:
-        assert len(fleet.rows_by_address(adapter)) == sum(r.adapter is adapter for r in fleet.resources)
+    addresses = {adapter: [r.address for r in fleet.resources if r.adapter is adapter] for adapter in Adapter}
+    for of_one in addresses.values():
+        assert len(set(of_one)) == len(of_one)
     units: dict[str, int] = {}
-    for address in fleet.rows_by_address(Adapter.MODBUS):
+    for address in addresses[Adapter.MODBUS]:
         units[address.split("/")[0]] = units.get(address.split("/")[0], 0) + 1
     assert list(units) == [f"127.0.0.1:{port}" for port in range(20000, 20005)]
     assert max(units.values()) == 50
-    assert "CP00001/1" in fleet.rows_by_address(Adapter.OCPP)
-    assert "SITE01/main" in fleet.rows_by_address(Adapter.MQTT)
+    assert "CP00001/1" in addresses[Adapter.OCPP]
+    assert "SITE01/main" in addresses[Adapter.MQTT]
