@@ -40,8 +40,8 @@ class Ruling:
 class SessionDirectory:
     """The session of every row at the leader: the code of its gateway, and its number.
 
-    An end counts only for the very session it belongs to, so a late close
-    never tears down the new one (ts-ocpp#19, lbbrhzn/ocpp#2122).
+    An end counts only for the very session it belongs to, so a late close never tears down the new one (ts-ocpp#19,
+    lbbrhzn/ocpp#2122).
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,4 @@
-"""Default values in force, as gateways need them: a station may connect to another gateway next.
-
-Transport memory: what is in force at a device is known to `vpp.dispatch` alone.
-"""
+"""Default values in force, as gateways need them: a station may connect to another gateway next."""
 
 import numpy as np
 
