@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vpp.domain.telemetry import IdArray, Quantity, TelemetryBatch
+from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.storage.telemetry.store import TelemetryStore
 
 _DAY_S = 86_400
@@ -119,7 +120,7 @@ def _measured(devices: int, minutes: int, folder: Path, console: Console) -> Sto
         if whole
         else _fill(day_devices, _DAY_S // 60, folder / "day", console, "a day of fewer devices", minutes_a_write=15)
     )
-    day.store.merge_days(before_s=_START_S + _DAY_S, at_s=time.time())
+    day.store.merge_days(before_s=_START_S + _DAY_S, at_s=SYSTEM_CLOCK.now_s())
     day_size = day.store.size()
     chosen = np.random.default_rng(1).integers(0, day_devices, _QUERIES).tolist()
     history = partial(day.store.history, from_s=_START_S, to_s=_START_S + _DAY_S)
@@ -178,11 +179,11 @@ def _fill(
         if (number + 1) % minutes_a_write and number < minutes - 1:
             continue
         began, began_cpu = time.perf_counter(), time.process_time()
-        rows += store.write(waiting, at_s=time.time())
+        rows += store.write(waiting, at_s=SYSTEM_CLOCK.now_s())
         bursts.append(sum(map(len, waiting)) / (time.perf_counter() - began))
         waiting.clear()
         if number % _COMPACT_EVERY == _COMPACT_EVERY - 1 or number == minutes - 1:
-            store.compact(at_s=time.time())
+            store.compact(at_s=SYSTEM_CLOCK.now_s())
         wall_s += time.perf_counter() - began
         cpu_s += time.process_time() - began_cpu
     return _Filled(store=store, rows=rows, wall_s=wall_s, cpu_s=cpu_s, burst=min(bursts[1:4] or bursts))
