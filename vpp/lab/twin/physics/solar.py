@@ -13,7 +13,11 @@ from vpp.domain.errors import ConfigurationError
 from vpp.domain.telemetry import FloatArray
 
 AEROSOL_OPTICAL_DEPTH = 0.27
-"""At 700 nm: a hot and hazy, but cloudless July day in Shanghai (assumption)."""
+"""At 700 nm, for a hot and hazy, but cloudless July day in Shanghai; an assumption, no measurement.
+
+It was chosen between the two values that keep the yield of the sky before pvlib (Haurwitz 1945 times 0.85): 0.31 keeps
+noon's, 0.21 the day's. With 0.27 noon has 1.9 % more and the day 3.5 % less.
+"""
 PRECIPITABLE_WATER_CM = 5.0
 """Water vapour of a Shanghai July (assumption, as usual in the East Asian summer monsoon)."""
 
