@@ -22,7 +22,7 @@ from vpp.domain.daytype import SHANGHAI
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
-from vpp.lab.compose.input_files import InputFiles, read_file
+from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
 from vpp.lab.simulate.outcome import Outcome, print_summary, summary_of
@@ -110,7 +110,8 @@ class Simulation:
         self._console = console
         self._cpu = CpuMeter()
         self._weather = options.inputs.read_weather()
-        self._tariff = read_file("--prices", options.inputs.prices, prices_from_csv)
+        prices = options.inputs.prices
+        self._tariff = None if prices is None else prices_from_csv(prices)
         self._sessions: SessionSource = options.inputs.read_sessions(options.seed) or BuiltinSessions(options.seed)
         with self._cpu.of("preset"):
             self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)

@@ -8,6 +8,7 @@ radiation in Wh/m2 of the hour that ends at column 3's hour.
 import csv
 import gzip
 import math
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -191,8 +192,8 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         with opener(path, "rt", encoding="utf-8", newline="") as stream:
             return list(csv.reader(stream))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}", f"byte {error.start}", "an EPW file in UTF-8 text") from error
+    except (UnicodeDecodeError, csv.Error, EOFError, zlib.error) as error:
+        raise InputError(str(path), str(error), "an EPW file in UTF-8, as it is or gzipped") from error
 
 
 def _place(row: list[str], column: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.lab.compose.input_files import InputFiles, read_file
+from vpp.lab.compose.input_files import InputFiles
 
 
 def test_without_files_there_are_no_sessions_and_the_builtin_weather() -> None:
@@ -15,19 +15,16 @@ def test_without_files_there_are_no_sessions_and_the_builtin_weather() -> None:
     assert "July" in files.read_weather().source
 
 
-def test_what_was_not_given_is_not_read() -> None:
-    assert read_file("--prices", None, lambda path: path.read_text()) is None
-
-
-def test_a_file_that_is_no_text_is_named_with_its_option(tmp_path: Path) -> None:
-    path = tmp_path / "prices.csv"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="--prices"):
-        read_file("--prices", path, lambda p: p.read_text(encoding="utf-8"))
-
-
-def test_a_damaged_archive_is_named_with_its_option(tmp_path: Path) -> None:
-    path = tmp_path / "prices.csv.gz"
-    path.write_bytes(gzip.compress(b"hour,price\n" * 100)[:-12])
-    with pytest.raises(InputError, match="--prices"):
-        read_file("--prices", path, lambda p: gzip.decompress(p.read_bytes()))
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00", gzip.compress(b"city,site,port,start,end,kwh\n" * 100)[:-12], b"\x1f\x8b\x08" + b"\0" * 40],
+    ids=["no text", "cut off", "damaged"],
+)
+def test_a_file_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / ("given.csv.gz" if content.startswith(b"\x1f\x8b") else "given.csv")
+    path.write_bytes(content)
+    files = InputFiles(sessions=path, weather=path)
+    with pytest.raises(InputError, match=path.name):
+        files.read_sessions(1)
+    with pytest.raises(InputError, match=path.name):
+        files.read_weather()
