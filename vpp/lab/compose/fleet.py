@@ -27,7 +27,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.resource import Adapter
-from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.lab.compose.file_limits import lift_limits, most_files
 from vpp.lab.compose.fleet_parts import ConnectionCount, Registered, Report, run_parts
@@ -39,6 +39,7 @@ from vpp.lab.twin.population.parts import parts_needed, parts_of
 from vpp.lab.twin.population.presets import FleetSize, demo_fleet
 from vpp.lab.twin.population.registration import fleet_to_json
 from vpp.lab.twin.population.sessions import BuiltinSessions
+from vpp.lab.twin.revenue_meters import history_grid
 from vpp.lab.twin.truth import Truth, TruthRecorder, final_defaults_kw
 from vpp.ports import Clock, DeviceSimulator
 from vpp.runtime.observability import configure_logging
@@ -173,7 +174,7 @@ async def _simulate(
     report: Report,
 ) -> None:
     twin = _twin(options, index, clock)
-    history = _history_grid(options, clock)
+    history = history_grid(days=options.history_days, until_s=clock.now_s())
     await registered()
     if history.count:
         async with _registration(settings) as registration:
@@ -205,12 +206,6 @@ def _twin(options: FleetOptions, index: FleetIndex, clock: Clock) -> Twin:
     )
     twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
     return twin
-
-
-def _history_grid(options: FleetOptions, clock: Clock) -> TimeGrid:
-    end_s = floor_s(clock.now_s(), STEP_S)
-    start_s = end_s - options.history_days * SECONDS_PER_DAY
-    return TimeGrid(start_at=instant(start_s), count=int((end_s - start_s) // STEP_S))
 
 
 async def _report_connections(simulators: Sequence[DeviceSimulator], report: Report) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
@@ -19,7 +18,6 @@ from vpp.lab.twin.physics.scenarios import Scenario
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.arrivals import ArrivalQueue
 from vpp.lab.twin.population.sessions import SessionSource
-from vpp.lab.twin.revenue_meters import history_grid
 from vpp.lab.twin.setpoints import SetpointTable
 from vpp.lab.twin.worlds import ACTUAL, WORLDS
 
@@ -186,24 +184,3 @@ class Twin:
             p_min_kw=least_kw,
             p_max_kw=most_kw,
         )
-
-
-def meter_history(
-    twin: Twin, *, days: int, until_s: float, step_s: float = 60.0
-) -> tuple[TimeGrid, tuple[str, ...], FloatArray]:
-    """Run a twin that began early enough up to ``until_s`` and return its meters' record.
-
-    The twin goes live from that very state.
-
-    Returns:
-        The grid of ``days`` days that end at or before ``until_s``, resource ids, and mean net power of shape
-        ``(n, grid.count)``.
-
-    Raises:
-        InputError: The twin began too late.
-    """
-    grid = history_grid(days=days, until_s=until_s)
-    if twin.now_s > grid.start_s:
-        raise InputError("days", days, f"at most what lies between the twin's begin {twin.now_s:.0f} and {until_s:.0f}")
-    twin.advance(until_s, step_s)
-    return grid, tuple(r.id for r in twin.index.resources), twin.read(grid)

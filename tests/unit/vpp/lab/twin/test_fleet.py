@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vpp.domain.errors import InputError
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.lab.twin.fleet import Twin, meter_history
+from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics.faults import LATENCY_S, FaultRates
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
+from vpp.lab.twin.revenue_meters import history_grid
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 NOON_S = 1_752_638_400.0  # Wednesday 2025-07-16, 12:00 in Shanghai
@@ -202,21 +202,17 @@ def test_killed_devices_stay_away_until_they_are_restored() -> None:
 
 def test_history_is_the_metered_mean_and_the_twin_goes_on_from_there() -> None:
     model = twin(start_s=NOON_S - 86_400)
-    grid, ids, mean_kw = meter_history(model, days=1, until_s=NOON_S)
+    model.advance(NOON_S, 60.0)
+    grid = history_grid(days=1, until_s=NOON_S)
+    mean_kw = model.read(grid)
     assert grid.count == 96
     assert grid.end_s == NOON_S
-    assert ids == tuple(r.id for r in model.index.resources)
     assert mean_kw.shape == (len(model.index), 96)
     assert not np.isnan(mean_kw).any()
     assert mean_kw.sum(axis=1) / 4 == pytest.approx(model.net_kwh[ACTUAL], rel=0.01, abs=0.5)
     assert model.now_s == NOON_S
     later = TimeGrid(start_at=instant(NOON_S), count=2)
     assert np.isnan(model.read(later)).all()
-
-
-def test_history_cannot_begin_before_the_twin() -> None:
-    with pytest.raises(InputError, match="days"):
-        meter_history(twin(), days=1, until_s=NOON_S + 3600)
 
 
 def test_a_july_noon_looks_like_the_city_model() -> None:
