@@ -31,7 +31,7 @@ class Client:
         await self._http.aclose()
 
     async def readiness(self) -> Mapping[str, Any]:
-        """Return the readiness checks and how many devices are ``connected``; empty where nobody answers."""
+        """Return the readiness checks and the number of devices ``connected``; empty without an answer."""
         self._check()
         try:
             ready = (await self._http.get("/readyz")).json()
@@ -53,7 +53,7 @@ class Client:
         """Return the answer to one call below ``/api/v1``.
 
         Raises:
-            ConfigurationError: Nobody answers, or with an error.
+            ConfigurationError: The service does not answer, or answers with an error.
         """
         self._check()
         try:

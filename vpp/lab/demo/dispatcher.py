@@ -19,24 +19,24 @@ _MOST_PROBES = 8
 
 
 class Dispatcher:
-    """Asks for one cut of the whole city's net load.
+    """Requests one cut of the whole city's net load.
 
     Args:
         client: The service.
-        clock: The clock everybody shares.
+        clock: The clock of all processes.
         hold: Length of the hold.
         share: Share of the quoted p50 that is asked for.
-        say: Takes a line for the person who watches.
+        print_line: Shows a line to the user.
     """
 
     def __init__(
-        self, client: Client, clock: Clock, *, hold: timedelta, share: float, say: Callable[[str], None]
+        self, client: Client, clock: Clock, *, hold: timedelta, share: float, print_line: Callable[[str], None]
     ) -> None:
         self._client = client
         self._clock = clock
         self._hold = hold
         self._share = share
-        self._say = say
+        self._print_line = print_line
 
     async def wait_until_metered(self, not_before: datetime) -> None:
         """Return once a whole quarter of an hour has been metered: what has no history cannot be committed.
@@ -60,22 +60,26 @@ class Dispatcher:
             if seen and abs(p50_kw - seen[-1]) <= _STEADY_RATIO * max(p50_kw, seen[-1]):
                 return request
             seen.append(p50_kw)
-            self._say(f"{_clock_time(self._clock.now())} quoted p50 {p50_kw:,.0f} kW, waiting for a steady quote")
+            self._print_line(
+                f"{_clock_time(self._clock.now())} quoted p50 {p50_kw:,.0f} kW, waiting for a steady quote"
+            )
             await self._clock.sleep(_PROBE_S)
         raise ConfigurationError(f"no steady quote: {', '.join(f'{kw:,.0f}' for kw in seen)} kW")
 
     async def commit(self, start_at: datetime) -> dict[str, Any]:
-        """Ask for a share of what can be had and accept what the answer offers; return the accepted request."""
+        """Request a share of what is quoted and accept what the answer offers; return the accepted request."""
         probe = await self.steady_quote(start_at)
-        self._say(f"asked for 1 GW: [bold]{probe['quote']['verdict']}[/], p50 {quoted_kw(probe):,.0f} kW can be had")
+        self._print_line(
+            f"asked for 1 GW: [bold]{probe['quote']['verdict']}[/], p50 {quoted_kw(probe):,.0f} kW available"
+        )
         for limit in probe["quote"]["limits"][:3]:
-            self._say(f"  limited by {limit['name']}")
+            self._print_line(f"  limited by {limit['name']}")
         target_kw = round(self._share * quoted_kw(probe))
         asked = await self._ask(start_at, target_kw, key="demo-request")
-        self._say(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
+        self._print_line(f"asked for {target_kw:,} kW: [bold]{asked['quote']['verdict']}[/]")
         offer = {} if asked["quote"]["verdict"] == "feasible" else {"offer": _less_power(asked["quote"])}
         accepted = await self._client.post(f"/requests/{asked['id']}/accept", offer, key="demo-accept")
-        self._say(f"accepted {accepted['accepted_kw']:,.0f} kW of a p50 of {quoted_kw(accepted):,.0f} kW")
+        self._print_line(f"accepted {accepted['accepted_kw']:,.0f} kW of a p50 of {quoted_kw(accepted):,.0f} kW")
         return accepted
 
     async def _ask(self, start_at: datetime, target_kw: float, *, key: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _RELEASE_MINUTES = 15.0
 _LONGEST_WATCH_MINUTES = 30.0
 _SETTLING_MINUTES = 45.0
 _CONNECTING_RATIO = 0.15
-"""Share of the clock's speed while devices connect: how long that takes is the machine's matter, not the evening's."""
+"""Share of the clock's speed while devices connect: that time depends on the machine, not on the simulated evening."""
 _CONNECTED_RATIO = 0.98
 _STALLED_WALL_S = 120.0
 _LOOK_WALL_S = 0.5
@@ -184,7 +184,9 @@ class _Demo:
 
     async def _committed(self, screen: Screen) -> dict[str, Any]:
         screen.begin("metering a quarter of an hour", 1.0)
-        dispatcher = Dispatcher(self._client, self._clock, hold=self._hold, share=self._options.share, say=screen.say)
+        dispatcher = Dispatcher(
+            self._client, self._clock, hold=self._hold, share=self._options.share, print_line=screen.print_line
+        )
         await dispatcher.wait_until_metered(_START - _LEAD)
         screen.end()
         return await dispatcher.commit(max(_START, next_start(self._clock.now())))

@@ -26,14 +26,14 @@ class Screen:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[news]}"),
+            TextColumn("{task.fields[status]}"),
             TimeElapsedColumn(),
             console=console,
         )
         self._live = Live(self._progress, console=console, refresh_per_second=4)
         self._task: TaskID | None = None
         self._samples: list[tuple[float, float]] = []
-        self._sampled_s = self._said_s = float("-inf")
+        self._sampled_s = self._printed_s = float("-inf")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -43,26 +43,26 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line above the bars."""
         self._console.print(line)
 
     def begin(self, what: str, total: float) -> None:
         """Begin a bar; the one before is full."""
         self.end()
-        self._task = self._progress.add_task(what, total=total, news="")
+        self._task = self._progress.add_task(what, total=total, status="")
         if not self._console.is_terminal:
             self._console.print(what)
 
-    def advance(self, completed: float, news: str, *, what: str | None = None) -> None:
+    def advance(self, completed: float, status: str, *, what: str | None = None) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=completed, news=news, description=what)
+            self._progress.update(self._task, completed=completed, status=status, description=what)
 
     def end(self) -> None:
         """Fill the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=self._progress.tasks[self._task].total, news="")
+            self._progress.update(self._task, completed=self._progress.tasks[self._task].total, status="")
         self._task = None
 
     def follow(self, request: Mapping[str, Any], at: datetime) -> None:
@@ -79,8 +79,8 @@ class Screen:
             self._samples.append(pair)
         if self._console.is_terminal:
             self._live.update(Group(self._progress, *_curves(self._samples, pair)))
-        elif at.timestamp() - self._said_s >= _LINE_S:
-            self._said_s = at.timestamp()
+        elif at.timestamp() - self._printed_s >= _LINE_S:
+            self._printed_s = at.timestamp()
             self._console.print(f"{clock} {state}: target {pair[0]:,.0f} kW, delivered {pair[1]:,.0f} kW")
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 LEAST_ACCURACY = 0.98
 _LEAST_ACCEPTED_RATIO = 0.8
-_NOTHING = ("promises_broken", "cap_violations", "setpoints_unaccounted", "limits_not_restored")
+_MUST_BE_ZERO = ("promises_broken", "cap_violations", "setpoints_unaccounted", "limits_not_restored")
 _CARS = ("ev", "v2g")
 
 
@@ -28,7 +28,7 @@ def summarise(
         request: The settled request as the API shows it.
         performance: Its measurement.
         commands: What became of every setpoint.
-        truth: What ``judge_truth`` says.
+        truth: True delivery, as ``judge_truth`` returns it.
         resources: Devices registered.
     """
     return {
@@ -66,7 +66,7 @@ def failed_checks(summary: Mapping[str, float]) -> list[str]:
     ]
     if not summary["accepted_kw"] >= _LEAST_ACCEPTED_RATIO * summary["quoted_p50_kw"]:
         failed.append(f"accepted {summary['accepted_kw']} kW is less than 80 % of the quote")
-    return failed + [f"{name} is {summary[name]}, not 0" for name in _NOTHING if summary[name] != 0]
+    return failed + [f"{name} is {summary[name]}, not 0" for name in _MUST_BE_ZERO if summary[name] != 0]
 
 
 def print_verdict(
@@ -79,7 +79,7 @@ def print_verdict(
     """Print figures, contributions and verdict."""
     for name, value in summary.items():
         console.print(f"  {name:32} {_shown(name, value):>10}")
-    table = Table("who gave what", "by meters, kW", "in truth, kW", box=None)
+    table = Table("contribution", "by meters, kW", "in truth, kW", box=None)
     for name, metered_kw, true_kw in contributions:
         table.add_row(name, f"{metered_kw:,.0f}", f"{true_kw:,.0f}")
     console.print(table)
@@ -105,7 +105,7 @@ def with_contributions(page: str, contributions: list[tuple[str, float, float]])
         for row in contributions
     )
     section = Markup(
-        '<section><h2>Who gave what</h2><table><thead><tr><th scope="col">Class</th>'
+        '<section><h2>Contribution by class</h2><table><thead><tr><th scope="col">Class</th>'
         '<th scope="col" class="n">by meters, kW</th><th scope="col" class="n">in truth, kW</th></tr></thead>'
         "<tbody>{}</tbody></table><p>Means over the hold. The second column is the simulated fleet's own"
         " counterfactual, which the service never sees.</p></section>"

@@ -1,4 +1,4 @@
-"""The demo's verdict: what fails it, who gave what, and where the report says so."""
+"""The demo's verdict: what fails it, contributions by class, and where the report says so."""
 
 import math
 
@@ -56,6 +56,6 @@ def test_who_gave_most_comes_first_and_who_gave_nothing_not_at_all() -> None:
 
 def test_the_report_names_givers_before_its_end_and_escapes_them() -> None:
     page = with_contributions("<html><body><main>x</main></body></html>", [("<ev>", 1.0, 2.0)])
-    assert "Who gave what" in page
+    assert "Contribution by class" in page
     assert "&lt;ev&gt;" in page
     assert page.endswith("</main></body></html>")
