@@ -12,7 +12,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from vpp.domain.daytype import SHANGHAI
+from vpp.domain.daytype import SHANGHAI, SHANGHAI_OFFSET_S
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -29,7 +29,6 @@ NOW_S = datetime(2026, 7, 15, 11, 30, tzinfo=SHANGHAI).timestamp()
 
 MODEL_ROWS = 276_000
 _AREAS = 16
-_ZONE_S = 8 * 3600.0
 _AWAY, _STALE, _WILLING = 0.01, 0.01, 0.6
 """Shares of rows without a link and with old telemetry; share of drivers who take part."""
 _SHARP, _EVENING, _NIGHT = (12.0, 14.0), (18.0, 20.0), (22.0, 4.0)
@@ -199,7 +198,7 @@ def share_at(kind: Kind, hour: npt.ArrayLike) -> FloatArray:
 def snapshot(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
     """Return a snapshot: cars plugged in with their promises, loads at their hour, 1 % of rows away or stale."""
     index, random, n = made.index, np.random.default_rng(seed), len(made.index)
-    hour = (at_s + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
+    hour = (at_s + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
     share = np.array([float(share_at(kind, hour)) for kind in KINDS])[made.kind]
     size = np.where(index.nameplate.p_max_kw > 0.0, index.nameplate.p_max_kw, -index.nameplate.p_min_kw)
     charger = index.is_class(EV, V2G)
@@ -252,7 +251,7 @@ class CityMeter:
         table = np.empty((len(index), grid.count))
         for step, at_s in enumerate(grid.starts_s().tolist()):
             random = np.random.default_rng((self.seed, int(at_s)))
-            hour = (at_s + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
+            hour = (at_s + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
             share = np.array([float(share_at(line, hour)) for line in KINDS], dtype=np.float32)[kind]
             drawn = random.random(len(index), dtype=np.float32)
             table[:, step] = size * np.where(charger, drawn < share, share * (0.9 + 0.2 * drawn))
@@ -265,7 +264,7 @@ def plan_of(state: FleetState, predicted: Forecast) -> Schedule:
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=count)
     power = predicted.expected_kw[:, :count].copy()
     stores = state.index.is_class(STORAGE)
-    hour = (grid.starts_s() + _ZONE_S) % 86400.0 / SECONDS_PER_HOUR
+    hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
     # Sharp from noon to two and peak from six to nine: a third of the power each, charged again at night.
     sold = ((hour >= _SHARP[0]) & (hour < _SHARP[1])) | ((hour >= _EVENING[0]) & (hour < _EVENING[1]))
     bought = (hour >= _NIGHT[0]) | (hour < _NIGHT[1])

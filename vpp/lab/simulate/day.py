@@ -82,7 +82,8 @@ class Day:
         end_s: Epoch seconds of the day's end; it goes on until every request is settled.
         share: Part of the quoted p50 that is asked for where the wanted amount cannot be had.
         seed: Of the signal that a request for regulation is sent (`vpp.lab.twin.signals.regd_like`).
-        calls: What became of the asks so far.
+        pace: Lengths of its cycles.
+        results: Results of the requests submitted so far.
     """
 
     city: VirtualCity

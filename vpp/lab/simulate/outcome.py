@@ -35,7 +35,7 @@ class JudgedRequest:
     """An accepted request and both verdicts on its delivery.
 
     Attributes:
-        call: What was asked and answered.
+        result: Its course.
         request: As it ended.
         performance: By the settlement.
         truth: By the twin's counterfactual, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not reached.

@@ -31,10 +31,11 @@ class ChargingSessions:
     """Cars at the charging stations of a fleet, the same in both worlds.
 
     Args:
+        index: The fleet.
         devices: Physical models; cars are plugged in there.
         meters: Registers that sessions are counted from.
         arrivals: Cars to come.
-        promised_share: Part of what the default could deliver that is promised, shape ``(n,)``.
+        promised: Part of what the default could deliver that is promised, shape ``(n,)``.
 
     Attributes:
         log: Every session since the begin.

@@ -298,8 +298,8 @@ def _failures(load: Load) -> dict[str, Any]:
     }
 
 
-def _cpu_s(crew: WorkerGroup) -> float:
-    return total(crew.ask("state"), "cpu_s")
+def _cpu_s(workers: WorkerGroup) -> float:
+    return total(workers.ask("state"), "cpu_s")
 
 
 def _stations_cpu_s(load: Load) -> float:

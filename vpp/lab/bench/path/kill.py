@@ -39,7 +39,7 @@ class GatewayLoss:
 
 async def kill_one(deployment: Deployment) -> GatewayLoss:
     """Kill the first gateway and wait until its stations are connected to others."""
-    lost = total(await deployment.stations_say("state"), "lost")
+    lost = total(await deployment.ask_stations("state"), "lost")
     name = deployment.left()[0]
     at_s, began = deployment.clock.now_s(), time.perf_counter()
     await deployment.kill(name)
@@ -55,7 +55,7 @@ async def kill_one(deployment: Deployment) -> GatewayLoss:
 
 
 async def _lost_since(deployment: Deployment, before: float) -> int:
-    return int(total(await deployment.stations_say("state"), "lost") - before)
+    return int(total(await deployment.ask_stations("state"), "lost") - before)
 
 
 async def _missed(deployment: Deployment, name: str) -> int:

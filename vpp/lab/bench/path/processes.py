@@ -89,13 +89,13 @@ class Deployment:
             raise ConfigurationError(f"{path} answered {answer.status_code}: {answer.text[:300]}")
         return answer.json()
 
-    async def stations_say(self, what: str, **arguments: object) -> list[dict[str, Any]]:
+    async def ask_stations(self, what: str, **arguments: object) -> list[dict[str, Any]]:
         """Query every swarm; the stations keep running."""
         return await asyncio.to_thread(self.swarms.ask, what, **arguments)
 
     async def ready(self) -> int:
         """Return the number of stations that are booted and have stated their car's charging needs."""
-        return int(total(await self.stations_say("state"), "ready"))
+        return int(total(await self.ask_stations("state"), "ready"))
 
     async def connected(self) -> int:
         """Return the number of stations connected by the service's count."""
@@ -103,7 +103,7 @@ class Deployment:
 
     async def dial(self) -> None:
         """Connect all stations."""
-        await self.stations_say("dial", port=self._port)
+        await self.ask_stations("dial", port=self._port)
 
     async def until(self, what: str, count: Callable[[], Any], wanted: int) -> float:
         """Wait until a count has come to ``wanted`` and return the wall seconds that took.

@@ -106,7 +106,7 @@ async def _run(
         await _rest(deployment)
         if kill:
             request_run.figures["stale_refused"] = await refuse_stale(deployment)
-        return await _witness(deployment, request_run)
+        return await _observe(deployment, request_run)
 
 
 async def _connect(deployment: Deployment, request_run: RequestRun) -> None:
@@ -181,10 +181,10 @@ async def _rest(deployment: Deployment) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _witness(deployment: Deployment, request_run: RequestRun) -> Observation:
+async def _observe(deployment: Deployment, request_run: RequestRun) -> Observation:
     """Stop the service, so that no more commands are sent, and read profiles and usage of all processes."""
     progress = await deployment.get("/api/v1/commands")
-    state = await deployment.stations_say("state")
+    state = await deployment.ask_stations("state")
     deployment.check()
     figures = request_run.figures | {
         "unaccounted": int(progress["unaccounted"]),
@@ -200,7 +200,7 @@ async def _witness(deployment: Deployment, request_run: RequestRun) -> Observati
     figures["failures"] = int(missing + max(lost, 0.0) + total(state, "errors"))
     stopped_s = deployment.clock.now_s()
     await deployment.serve.end()
-    received = await deployment.stations_say("received")
+    received = await deployment.ask_stations("received")
     return Observation(
         figures=figures,
         tap=deployment.tap,

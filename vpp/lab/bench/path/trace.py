@@ -31,7 +31,7 @@ class Trace:
         decided_s: Epoch seconds of the snapshot it was decided on.
         status: ``OutcomeStatus``, 255 without an outcome.
         answered_s: Instant at which the gateway received the device's answer.
-        heard_s: The cycle that took it.
+        processed_s: The cycle that took it.
         confirmed_s: The cycle whose snapshot confirmed it by the meter.
     """
 
