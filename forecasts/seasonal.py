@@ -1,8 +1,8 @@
 """Seasonal quantiles: the same time of day on days of the same type, scaled by today's level.
 
 Seasonal-naive with averaging (Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.2) and the
-same-day adjustment of demand-response baselines (`forecasts.level`). A city takes `forecasts.seasonal_profile`, the
-same mean and spread without quantiles.
+same-day adjustment of demand-response baselines (`forecasts.level`). The reference of `forecasts.seasonal_profile`,
+which gives the service the same mean and spread without quantiles; a test holds the two equal.
 """
 
 import numpy as np

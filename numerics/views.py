@@ -9,7 +9,10 @@ Column = TypeVar("Column", bound=npt.NDArray[Any])
 
 
 def read_only(column: Column) -> Column:
-    """Return a contiguous view that cannot be written to: kernels are compiled for it alone."""
+    """Return a view that cannot be written to, so that kernels are compiled for one type of column alone.
+
+    A column that is not contiguous is copied: later writes to it do not show.
+    """
     view: Any = np.ascontiguousarray(column).view()
     view.flags.writeable = False
     return view  # type: ignore[no-any-return]

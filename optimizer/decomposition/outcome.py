@@ -14,7 +14,7 @@ from optimizer.problem.problem import Problem
 
 
 class Outcome(NamedTuple):
-    """Consequences of a schedule; names and units as in ``optimizer.problem.Solution``, rows as in the fleet."""
+    """Consequences of a schedule; names and units as in ``optimizer.problem.solution``, rows as in the fleet."""
 
     objective_cny: float
     gross_cny: float

@@ -144,7 +144,7 @@ def _possible(power: float, low: float, floor: float, fall: float, rise: float) 
 def _assign(  # noqa: PLR0917 - a kernel takes arguments by position
     i: int, power: float, setpoint: Floats, was: Floats, seen: Ints, now: int, moved: Ints, count: int
 ) -> int:
-    """Tell a row its power and note it in ``moved``, once a tick; return the new count."""
+    """Set the setpoint of a row and note it in ``moved``, once a tick; return the new count."""
     before = setpoint[i]
     if abs(before - power) <= _EXACT_KW:
         return count

@@ -15,7 +15,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
 
-_NOBODY_ASKS = np.zeros((0, 0, 0))
+_NOT_NAMED = np.zeros((0, 0, 0))
 NEGLIGIBLE_KW = 1e-9
 _LEVELLINGS = 4
 """Rounds of filling up; each meets the energy that the weights of the last one leave."""
@@ -65,7 +65,7 @@ def flexibility_envelope(
     sums = Sums.empty(len(basis.groups), first, length)
     result = FlexibilityEnvelope(
         sums=sums,
-        lost_kw=np.zeros_like(sums.potential_kw) if named else _NOBODY_ASKS,
+        lost_kw=np.zeros_like(sums.potential_kw) if named else _NOT_NAMED,
         cars_kw=np.zeros((len(basis.cars.members.rows), len(first))),
         stores_kw=np.zeros((len(basis.stores.members.rows), len(first))),
         loads_kw=np.zeros((len(basis.loads.members.rows), len(first))),
@@ -156,7 +156,7 @@ def _given_kw(
     alone = Sums.empty(2, sums.first, sums.length)
     stores = np.zeros((len(basis.stores.members.rows), len(sums.first)))
     nothing = np.zeros((len(basis.cars.members.rows), 0))
-    trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOBODY_ASKS, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
+    trial = FlexibilityEnvelope(sums=alone, lost_kw=_NOT_NAMED, cars_kw=nothing, stores_kw=stores, loads_kw=nothing)
     place = np.where(chosen[basis.stores.members.group], 0, 1).astype(np.int64)
     _move_stores(basis, trial, ahead, weight, up=up, group=place)
     given: FloatArray = alone.mean_kw[0]

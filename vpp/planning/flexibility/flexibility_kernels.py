@@ -51,7 +51,7 @@ class Sums:
 
     @property
     def arrays(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Room, mean and variance, as kernels take them."""
+        """Potential, mean and variance, as kernels take them."""
         return self.potential_kw, self.mean_kw, self.variance
 
 
@@ -335,7 +335,7 @@ def sum_rows(  # noqa: PLR0917 - a kernel takes arguments by position
 
     Args:
         forecast: Expected power and its spread, shape ``(n_resources, steps)`` each; NaN counts as nothing.
-        group: Cell of every row.
+        group: Group of every row.
         flags: Whether a row is usable, and whether its power counts (a scheduled battery's is added by its schedule).
         newcomers_from: First step in which a row serves a car that has not come yet; beyond the last step for none.
         ratio: Delivery ratio of every row.
