@@ -143,34 +143,34 @@ def _fit(problem: Problem, columns: Columns) -> None:
 def _built(problem: Problem, columns: Columns) -> _Master:
     model = pyo.ConcreteModel()
     base = problem.network.base_kw.sum(axis=0) + problem.fixed_kw
-    ledger = Balances(base[np.newaxis])
-    weights = _weights(model, columns, ledger)
-    ledger.moved = _mixed(weights, columns.moved_kw)
-    ledger.solar = _mixed(weights, columns.solar_kw)
-    total = ledger.node[0]
+    balances = Balances(base[np.newaxis])
+    weights = _weights(model, columns, balances)
+    balances.moved = _mixed(weights, columns.moved_kw)
+    balances.solar = _mixed(weights, columns.solar_kw)
+    total = balances.node[0]
     net = _mixed(weights, columns.moved_kw - columns.solar_kw + columns.flexible_kw)
     for account, mixed in zip(total, net, strict=True):
         account.take(mixed)
     contracts = None
     if problem.contracts is not None:
         at_the_top = replace(problem.contracts, node=np.zeros_like(problem.contracts.node))
-        contracts = ContractsBlock(model, at_the_top, ledger)
+        contracts = ContractsBlock(model, at_the_top, balances)
     regulation = None
     if problem.regulation is not None:
-        regulation = RegulationBlock(model, problem, problem.regulation, ledger)
+        regulation = RegulationBlock(model, problem, problem.regulation, balances)
     if problem.reserve is not None:
-        _reserve(model, problem, columns, weights, ledger)
-    MarketBlock(model, problem, ledger, total)
-    model.cost_cny = pyo.Objective(expr=ledger.cost.expression())
+        _reserve(model, problem, columns, weights, balances)
+    MarketBlock(model, problem, balances, total)
+    model.cost_cny = pyo.Objective(expr=balances.cost.expression())
     return _Master(pyomo=model, weights=weights, regulation=regulation, contracts=contracts)
 
 
-def _weights(model: pyo.ConcreteModel, columns: Columns, ledger: Balances) -> Variables:
+def _weights(model: pyo.ConcreteModel, columns: Columns, balances: Balances) -> Variables:
     """Add the weights, column by column and zone by zone, and the rows that make them a mixture."""
     count, zones = columns.cost_cny.shape
     model.columns = block = pyo.Block()
     weights = Variables.on(block, "weight", np.zeros(count * zones), np.ones(count * zones))
-    ledger.price(columns.cost_cny.ravel(), weights)
+    balances.price(columns.cost_cny.ravel(), weights)
     rows: list[Row] = [
         (1.0, LinearExpression(linear_coefs=[1.0] * count, linear_vars=weights.data[zone::zones]), 1.0)
         for zone in range(zones)
@@ -188,14 +188,14 @@ def _mixed(weights: Variables, power_kw: FloatArray) -> list[Account]:
 
 
 def _reserve(
-    model: pyo.ConcreteModel, problem: Problem, columns: Columns, weights: Variables, ledger: Balances
+    model: pyo.ConcreteModel, problem: Problem, columns: Columns, weights: Variables, balances: Balances
 ) -> None:
     reserve = problem.reserve
     if reserve is None:
         return
     model.reserve = block = pyo.Block()
     missing = Variables.on(block, "missing_kw", np.zeros(len(reserve)), reserve.need_kw)
-    ledger.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
+    balances.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
     rows: list[Row] = []
     for w, held in enumerate(_mixed(weights, columns.reserve_kw)):
         held.add(1.0, missing.data[w], 0.0, 0.0)

@@ -254,25 +254,26 @@ def _stores(
 
 
 @njit(fastmath=True)
-def proven(case: Floats, cell: Battery) -> float:
+def proven(case: Floats, battery: Battery) -> float:
     """Return the bound that the energy values ``case[VALUE]`` prove for one battery at prices ``case[PRICE]``."""
-    eta, inverse, last = cell.eta, 1.0 / cell.eta, cell.length - 1
-    value = -case[VALUE, 0] * cell.begin
-    for j in range(cell.length):
+    eta, inverse, last = battery.eta, 1.0 / battery.eta, battery.length - 1
+    value = -case[VALUE, 0] * battery.begin
+    for j in range(battery.length):
         floor, ceiling = max(-case[DOWN, j], 0.0), max(case[DOWN, j], 0.0)
         rise = case[PRICE, j] - case[VALUE, j] * eta
-        sink = cell.wear - case[PRICE, j] + case[VALUE, j] * inverse
-        if cell.churns:
+        sink = battery.wear - case[PRICE, j] + case[VALUE, j] * inverse
+        if battery.churns:
             value += corner(rise, sink, floor, case[UP, j], ceiling, case[KINK, j], case[BACK, j])
         else:
             value += min(rise * floor, rise * case[UP, j]) + min(sink, 0.0) * ceiling
         if j < last:
             fall = case[VALUE, j] - case[VALUE, j + 1]
-            value += fall * (case[FLOOR, j] if fall > 0.0 else cell.high)
+            value += fall * (case[FLOOR, j] if fall > 0.0 else battery.high)
     end, low = case[VALUE, last], case[FLOOR, last]
     best = min(
-        end * low + cell.price * max(cell.due - low, 0.0), end * cell.high + cell.price * max(cell.due - cell.high, 0.0)
+        end * low + battery.price * max(battery.due - low, 0.0),
+        end * battery.high + battery.price * max(battery.due - battery.high, 0.0),
     )
-    if (cell.due > low) & (cell.due < cell.high):
-        best = min(best, end * cell.due)
+    if (battery.due > low) & (battery.due < battery.high):
+        best = min(best, end * battery.due)
     return float(value + best)

@@ -43,7 +43,7 @@ def check(search: Search, target: float) -> None:
         _prove(search, search.iterate.before)
         _sample(search)
     search.timing.check_s = time.perf_counter() - began
-    search.tell()
+    search.report_progress()
 
 
 def mix(search: Search, target: float) -> None:
@@ -62,7 +62,7 @@ def mix(search: Search, target: float) -> None:
         resum(fleet, iterate.plan, iterate.flows)  # a repair goes by the sums
         _mend(search)
         _judge(search, target)
-        search.tell()
+        search.report_progress()
 
 
 def _prove(search: Search, prices: Prices) -> None:

@@ -167,7 +167,7 @@ class Search:
     """A solve under way.
 
     Attributes:
-        report: Receives progress, if anybody listens.
+        report: Receives progress; ``None`` for no receiver.
         samples: Schedules of the last checks, for the master.
         sweeps: Sweeps done.
         decided: Checks that decided on contracts.
@@ -223,8 +223,8 @@ class Search:
         iterate.stiff = grown(stiff, iterate.node_stiff, prices, sweeps=self.sweeps, unit=instance.unit)
         self.timing.sweep_s = time.perf_counter() - began
 
-    def tell(self) -> None:
-        """Report progress."""
+    def report_progress(self) -> None:
+        """Report where the solve stands, if a receiver is given."""
         if self.report is not None:
             outcome = self.incumbent.outcome
             objective = np.inf if outcome is None else outcome.objective_cny

@@ -14,7 +14,7 @@ from optimizer.problem.solution import GAP_RATIO, Solution, Status, Warm
 _SWEEPS = 90
 _FIRST_CHECK, _FIRST_LOYAL_CHECK, _FIRST_WARM_CHECK = 13, 12, 2
 _FIRST_RESERVE_CHECK, _FIRST_WARM_RESERVE_CHECK = 6, 4
-_CHECK_EVERY, _TELL_EVERY = 2, 3
+_CHECK_EVERY, _REPORT_EVERY = 2, 3
 _STALLED_CHECKS, _STALLED_RATIO = 8, 0.95
 """So many checks in a row that leave more than this share of the gap mean that more sweeps hardly help."""
 _LEAST_MASTER_S = 1.0
@@ -55,8 +55,8 @@ def decompose(
             if _stalled(gaps):
                 break
             due = search.sweeps + every
-        elif search.sweeps % _TELL_EVERY == 0:
-            search.tell()
+        elif search.sweeps % _REPORT_EVERY == 0:
+            search.report_progress()
     if search.incumbent.outcome is None:
         check(search, gap_ratio)
     if search.gap > gap_ratio and len(search.samples) > 1 and search.timing.left_s > _LEAST_MASTER_S:

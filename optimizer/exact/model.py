@@ -53,26 +53,26 @@ class PlanModel:
 
 
 def build(problem: Problem) -> PlanModel:
-    """Return the model of ``problem``: devices enter the ledger, the tree sums them, the market prices the total."""
+    """Return the model of ``problem``: devices enter the balances, the tree sums them, the market prices the total."""
     model = pyo.ConcreteModel()
-    ledger = Balances(problem.network.base_kw)
-    storing = StoringBlock(model, problem, ledger)
+    balances = Balances(problem.network.base_kw)
+    storing = StoringBlock(model, problem, balances)
     devices = (
-        ChargingBlock(model, problem, ledger),
+        ChargingBlock(model, problem, balances),
         storing,
-        SolarBlock(model, problem, ledger),
-        FlexibleBlock(model, problem, ledger),
+        SolarBlock(model, problem, balances),
+        FlexibleBlock(model, problem, balances),
     )
-    contracts = None if problem.contracts is None else ContractsBlock(model, problem.contracts, ledger)
+    contracts = None if problem.contracts is None else ContractsBlock(model, problem.contracts, balances)
     if problem.regulation is not None:
-        RegulationBlock(model, problem, problem.regulation, ledger)
+        RegulationBlock(model, problem, problem.regulation, balances)
     if problem.reserve is not None:
-        ReserveBlock(model, problem, problem.reserve, storing, ledger)
+        ReserveBlock(model, problem, problem.reserve, storing, balances)
     if problem.churn is not None:
-        ChurnBlock(model, problem.churn, problem.step_h, _cells(problem, devices), ledger)
-    network = TransformerBlock(model, problem, ledger)
-    MarketBlock(model, problem, ledger, network.total)
-    model.cost_cny = pyo.Objective(expr=ledger.cost.expression())
+        ChurnBlock(model, problem.churn, problem.step_h, _cells(problem, devices), balances)
+    network = TransformerBlock(model, problem, balances)
+    MarketBlock(model, problem, balances, network.total)
+    model.cost_cny = pyo.Objective(expr=balances.cost.expression())
     return PlanModel(model, devices, storing, contracts)
 
 

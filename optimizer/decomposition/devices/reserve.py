@@ -82,26 +82,26 @@ def set_bounds(stores: Stores, i: int, holds: Holds, held: Floats, case: Floats)
 
 
 @njit()
-def power_price(case: Floats, cell: Battery, j: int) -> float:
+def power_price(case: Floats, battery: Battery, j: int) -> float:
     """Return what one more kW of discharge at step ``j`` would save, 0 where its bound does not bind."""
     y, down = case[POWER, j], case[DOWN, j]
     if y > -down + 1e-6 * (1.0 + abs(down)):
         return 0.0
     value = case[VALUE, j]
     at = case[PRICE, j] + y / case[INERTIA, j]
-    gain = at - cell.wear - value / cell.eta if y < 0.0 else at - value * cell.eta
+    gain = at - battery.wear - value / battery.eta if y < 0.0 else at - value * battery.eta
     return float(max(gain, 0.0))
 
 
 @njit()
-def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, cell: Battery) -> float:
+def holding_cost(stores: Stores, i: int, first: int, last: int, case: Floats, battery: Battery) -> float:
     """Return what one more kW held over ``[first, last)`` costs at the present answer."""
     begin, cost = stores.arrive[i], 0.0
     for t in range(max(first - 1, begin), last - 1):
         fall = case[VALUE, t - begin] - case[VALUE, t - begin + 1]
-        cost += max(fall, 0.0) * (last - 1 - t) / cell.eta
+        cost += max(fall, 0.0) * (last - 1 - t) / battery.eta
     for t in range(first, last):
-        cost += power_price(case, cell, t - begin)
+        cost += power_price(case, battery, t - begin)
     return float(cost)
 
 
@@ -116,7 +116,7 @@ def held_back(
     plan: Schedule,
     case: Floats,
     marks: Ints,
-    cell: Battery,
+    battery: Battery,
 ) -> float:
     """Choose what store ``i`` holds and its powers with it; return the energy missing at the end.
 
@@ -130,7 +130,7 @@ def held_back(
         plan: Its ``hold`` is the guess.
         case: Working rows of the store with prices set.
         marks: Scratch of the segments.
-        cell: The store's numbers.
+        battery: The store's numbers.
     """
     held = plan.hold[i].copy()
     for w in range(len(held)):
@@ -138,7 +138,7 @@ def held_back(
         wanted = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + held[w]) > 0.0
         held[w] = min(held[w], most_held(stores, i, holds.first[w], holds.last[w])) if wanted else 0.0
     set_bounds(stores, i, holds, held, case)
-    short = best_path(case, marks, cell)
+    short = best_path(case, marks, battery)
     for w in range(len(held)):
         most = most_held(stores, i, holds.first[w], holds.last[w])
         first_kw = prices.hold[w] + stiff.hold * (holds.need[w] - reserve[w] + plan.hold[i, w])
@@ -150,7 +150,7 @@ def held_back(
         for _ in range(_TRIES):
             pay = prices.hold[w] + stiff.hold * (holds.need[w] - others - held[w])
             pay = min(max(pay, 0.0), holds.price) - near * (held[w] - before)
-            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, cell) > pay
+            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, battery) > pay
             low, high = (low, held[w]) if dear else (held[w], high)
             following = _next(held[w], dear, low, high, most, step)
             step *= 3.0
@@ -158,7 +158,7 @@ def held_back(
                 break
             held[w] = following
             set_bounds(stores, i, holds, held, case)
-            short = best_path(case, marks, cell)
+            short = best_path(case, marks, battery)
     return short
 
 
@@ -187,7 +187,7 @@ def holding_proof(
     pay: Floats,
     case: Floats,
     marks: Ints,
-    cell: Battery,
+    battery: Battery,
     guess: Floats,
     enough: float,
 ) -> float:
@@ -202,10 +202,10 @@ def holding_proof(
         most = most_held(stores, i, holds.first[w], holds.last[w])
         held[w] = min(held[w], most) if pay[w] > 0.0 else 0.0
     set_bounds(stores, i, holds, held, case)
-    short = best_path(case, marks, cell)
-    _note(i, stores, holds, case, cell, points[0])
-    proven = _proven(i, stores, holds, pay, case, cell, points[0])
-    if _cost(pay, held, case, cell, short) - proven <= enough:
+    short = best_path(case, marks, battery)
+    _note(i, stores, holds, case, battery, points[0])
+    proven = _proven(i, stores, holds, pay, case, battery, points[0])
+    if _cost(pay, held, case, battery, short) - proven <= enough:
         return proven
     for w in range(windows):
         most = most_held(stores, i, holds.first[w], holds.last[w])
@@ -213,10 +213,10 @@ def holding_proof(
             continue
         low, high, step = 0.0, most, 0.02 * most
         for _ in range(_PROOF_TRIES):
-            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, cell) > pay[w]
+            dear = holding_cost(stores, i, holds.first[w], holds.last[w], case, battery) > pay[w]
             low, high = (low, held[w]) if dear else (held[w], high)
             place = 2 * w + (2 if dear else 1)
-            _note(i, stores, holds, case, cell, points[place])
+            _note(i, stores, holds, case, battery, points[place])
             used[place] = True
             following = _next(held[w], dear, low, high, most, step)
             step *= 4.0
@@ -224,35 +224,35 @@ def holding_proof(
                 break
             held[w] = following
             set_bounds(stores, i, holds, held, case)
-            best_path(case, marks, cell)
-    return _best_mixture(i, stores, holds, pay, case, cell, points, used)
+            best_path(case, marks, battery)
+    return _best_mixture(i, stores, holds, pay, case, battery, points, used)
 
 
 @njit()
-def _cost(pay: Floats, held: Floats, case: Floats, cell: Battery, short: float) -> float:
+def _cost(pay: Floats, held: Floats, case: Floats, battery: Battery, short: float) -> float:
     """Return the cost of the present answer: no proof exceeds it."""
-    cost = cell.price * short
+    cost = battery.price * short
     for w in range(len(pay)):
         cost -= pay[w] * held[w]
-    for j in range(cell.length):
+    for j in range(battery.length):
         y = case[POWER, j]
-        cost += case[PRICE, j] * y + cell.wear * max(-y, 0.0)
-        if cell.churns:
+        cost += case[PRICE, j] * y + battery.wear * max(-y, 0.0)
+        if battery.churns:
             cost += case[KINK, j] * abs(y - case[BACK, j])
     return float(cost)
 
 
 @njit()
-def _note(i: int, stores: Stores, holds: Holds, case: Floats, cell: Battery, point: Floats) -> None:
+def _note(i: int, stores: Stores, holds: Holds, case: Floats, battery: Battery, point: Floats) -> None:
     """Write the present answer's energy values, and its power prices inside the windows, into ``point``."""
     begin = stores.arrive[i]
-    for j in range(cell.length):
+    for j in range(battery.length):
         point[0, j] = case[VALUE, j]
         point[1, j] = 0.0
     for w in range(len(holds.need)):
         if most_held(stores, i, holds.first[w], holds.last[w]) > 0.0:
             for j in range(holds.first[w] - begin, holds.last[w] - begin):
-                point[1, j] = power_price(case, cell, j)
+                point[1, j] = power_price(case, battery, j)
 
 
 @njit()
@@ -262,29 +262,29 @@ def _best_mixture(
     holds: Holds,
     pay: Floats,
     case: Floats,
-    cell: Battery,
+    battery: Battery,
     points: Floats,
     used: Flags,
 ) -> float:
     """Return the best bound that mixtures of ``points`` prove: what they prove is concave, so each line has one top."""
     mixture, trial = points[0].copy(), points[0].copy()
-    best = _proven(i, stores, holds, pay, case, cell, mixture)
+    best = _proven(i, stores, holds, pay, case, battery, mixture)
     for n in range(1, len(points)):
         if not used[n]:
             continue
         low, high = 0.0, 1.0
         for turn in range(_MIXTURES):
             share = 1.0 if turn == 0 else 0.5 * (low + high)
-            _mix(mixture, points[n], share, cell.length, trial)
-            value = _proven(i, stores, holds, pay, case, cell, trial)
-            _mix(mixture, points[n], share - 1e-4, cell.length, trial)
-            rising = value >= _proven(i, stores, holds, pay, case, cell, trial)
+            _mix(mixture, points[n], share, battery.length, trial)
+            value = _proven(i, stores, holds, pay, case, battery, trial)
+            _mix(mixture, points[n], share - 1e-4, battery.length, trial)
+            rising = value >= _proven(i, stores, holds, pay, case, battery, trial)
             best = max(best, value)
             low, high = (share, high) if rising else (low, share)
             if rising & (turn == 0):
                 break
-        _mix(mixture, points[n], low, cell.length, trial)
-        value = _proven(i, stores, holds, pay, case, cell, trial)
+        _mix(mixture, points[n], low, battery.length, trial)
+        value = _proven(i, stores, holds, pay, case, battery, trial)
         if value >= best:
             best = value
             mixture[...] = trial
@@ -299,17 +299,17 @@ def _mix(one: Floats, two: Floats, share: float, length: int, mixed: Floats) -> 
 
 
 @njit()
-def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cell: Battery, point: Floats) -> float:
+def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, battery: Battery, point: Floats) -> float:
     """Return the bound that energy values ``point[0]`` and power prices ``point[1]`` prove."""
-    eta, last, begin = cell.eta, cell.length - 1, stores.arrive[i]
-    low, high, discharge = stores.low[i], cell.high, stores.discharge[i]
-    value = -point[0, 0] * cell.begin
-    for j in range(cell.length):
+    eta, last, begin = battery.eta, battery.length - 1, stores.arrive[i]
+    low, high, discharge = stores.low[i], battery.high, stores.discharge[i]
+    value = -point[0, 0] * battery.begin
+    for j in range(battery.length):
         worth = point[0, j]
         price = max(point[1, j], 0.0)
         rise = case[PRICE, j] - worth * eta - price
-        sink = cell.wear - case[PRICE, j] + worth / eta + price
-        if cell.churns:
+        sink = battery.wear - case[PRICE, j] + worth / eta + price
+        if battery.churns:
             value += corner(rise, sink, 0.0, case[UP, j], discharge, case[KINK, j], case[BACK, j])
         else:
             value += min(rise, 0.0) * case[UP, j] + min(sink, 0.0) * discharge
@@ -329,9 +329,12 @@ def _proven(i: int, stores: Stores, holds: Holds, pay: Floats, case: Floats, cel
             cost += max(point[1, t - begin], 0.0)
         value += min(cost, 0.0) * most
     end = point[0, last]
-    best = min(end * low + cell.price * max(cell.due - low, 0.0), end * high + cell.price * max(cell.due - high, 0.0))
-    if (cell.due > low) & (cell.due < high):
-        best = min(best, end * cell.due)
+    best = min(
+        end * low + battery.price * max(battery.due - low, 0.0),
+        end * high + battery.price * max(battery.due - high, 0.0),
+    )
+    if (battery.due > low) & (battery.due < high):
+        best = min(best, end * battery.due)
     return float(value + best)
 
 

@@ -14,7 +14,7 @@ from optimizer.problem.validation import FloatArray
 class ChargingBlock:
     """``sum_t x_it * h + u_i = need_i``, ``0 <= x_it <= p_max_i`` inside the window only."""
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, balances: Balances) -> None:
         cars = problem.charging
         self._shape = (len(cars), problem.steps)
         self._cells = cells = Cells.of(cars.arrive, cars.depart)
@@ -22,10 +22,10 @@ class ChargingBlock:
         zeros = np.zeros(len(cells.owner))
         self._power = power = Variables.on(block, "power_kw", zeros, cars.p_max_kw[cells.owner])
         unserved = Variables.on(block, "unserved_kwh", np.zeros(len(cars)), cars.need_kwh)
-        ledger.load(cars.transformer[cells.owner], cells.step, 1.0, power)
+        balances.load(cars.transformer[cells.owner], cells.step, 1.0, power)
         if problem.regulation is not None:
-            ledger.move(cells.step, 1.0, power)
-        ledger.price(np.full(len(cars), problem.unserved_price_cny_per_kwh), unserved)
+            balances.move(cells.step, 1.0, power)
+        balances.price(np.full(len(cars), problem.unserved_price_cny_per_kwh), unserved)
         rows = []
         for i, (first, length) in enumerate(zip(cells.first.tolist(), cells.length.tolist(), strict=True)):
             members = [*power.data[first : first + length], unserved.data[i]]

@@ -11,13 +11,13 @@ from optimizer.problem.validation import BoolArray
 class ContractsBlock:
     """``y_c`` 0 or 1 takes ``cut_ct`` off the net load of its node and costs ``price_c``."""
 
-    def __init__(self, model: pyo.ConcreteModel, contracts: Contracts, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, contracts: Contracts, balances: Balances) -> None:
         model.contracts = block = pyo.Block()
         count = len(contracts)
         self._bought = Variables.on(block, "bought", np.zeros(count), np.ones(count), integral=True)
         row, step = np.nonzero(contracts.cut_kw)
-        ledger.load(contracts.node[row], step, -contracts.cut_kw[row, step], self._bought.take(row))
-        ledger.price(contracts.price_cny, self._bought)
+        balances.load(contracts.node[row], step, -contracts.cut_kw[row, step], self._bought.take(row))
+        balances.price(contracts.price_cny, self._bought)
 
     def bought(self) -> BoolArray:
         """Return the contracts bought, shape ``(c,)``."""

@@ -17,18 +17,18 @@ class FlexibleBlock:
     ``rebound_it`` is the sum of the last ``rebound_steps`` cuts times ``rebound_ratio / rebound_steps``.
     """
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, balances: Balances) -> None:
         self._loads = loads = problem.flexible
         self._owner, self._step = np.nonzero(loads.max_cut_kw > 0.0)
         model.flexible = block = pyo.Block()
-        ledger.base(loads.transformer, loads.baseline_kw)
+        balances.base(loads.transformer, loads.baseline_kw)
         most = loads.max_cut_kw[self._owner, self._step]
         self._cut = Variables.on(block, "cut_kw", np.zeros(len(most)), most)
         for delay, share in enumerate(_shares(loads)):
             inside = np.flatnonzero((self._step + delay < problem.steps) & (share[self._owner] != 0.0))
             owner = self._owner[inside]
-            ledger.load(loads.transformer[owner], self._step[inside] + delay, share[owner], self._cut.take(inside))
-        ledger.price(loads.price_cny_per_kwh[self._owner] * problem.step_h, self._cut)
+            balances.load(loads.transformer[owner], self._step[inside] + delay, share[owner], self._cut.take(inside))
+        balances.price(loads.price_cny_per_kwh[self._owner] * problem.step_h, self._cut)
         rows: list[Row] = []
         for i in np.unique(self._owner).tolist():
             members = [self._cut.data[j] for j in np.flatnonzero(self._owner == i).tolist()]

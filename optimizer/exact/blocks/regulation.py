@@ -17,12 +17,12 @@ class RegulationBlock:
     ``least * on_b <= R_b <= most_b * on_b`` with ``on_b`` 0 or 1.
     """
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, regulation: Regulation, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, regulation: Regulation, balances: Balances) -> None:
         model.regulation = block = pyo.Block()
         self._block = np.arange(problem.steps) // regulation.block_steps
         up, down = plugged_kw(problem)
-        moved = _sum(block, "moved", ledger.moved)
-        solar = _sum(block, "solar", ledger.solar)
+        moved = _sum(block, "moved", balances.moved)
+        solar = _sum(block, "solar", balances.solar)
         # Schedules of single precision may miss their bounds by a rounding; selling nothing is possible nevertheless.
         up, down = np.maximum(up, -moved.low), np.maximum(down, moved.high - solar.low)
         room = np.minimum(up + moved.high, down - moved.low + solar.high)
@@ -30,7 +30,7 @@ class RegulationBlock:
         most = np.maximum(np.minimum.reduceat(room, starts), 0.0)
         self._sold = sold = Variables.on(block, "sold_kw", np.zeros(len(most)), most)
         income = np.add.reduceat(regulation.price_cny_per_kw_h, starts) * problem.step_h
-        ledger.price(-income, sold)
+        balances.price(-income, sold)
         rows: list[Row] = []
         for t, b in enumerate(self._block.tolist()):
             upward = LinearExpression(linear_coefs=[1.0, -1.0], linear_vars=[sold.data[b], moved.data[t]])

@@ -18,13 +18,13 @@ class ReserveBlock:
     """
 
     def __init__(
-        self, model: pyo.ConcreteModel, problem: Problem, reserve: Reserve, storing: StoringBlock, ledger: Balances
+        self, model: pyo.ConcreteModel, problem: Problem, reserve: Reserve, storing: StoringBlock, balances: Balances
     ) -> None:
         model.reserve = block = pyo.Block()
         self._store, self._window = np.nonzero(holders(problem))
         self._held = Variables.on(block, "held_kw", np.zeros(len(self._store)), self._most(problem, reserve))
         missing = Variables.on(block, "missing_kw", np.zeros(len(reserve)), reserve.need_kw)
-        ledger.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
+        balances.price(np.full(len(reserve), reserve.price_cny_per_kw), missing)
         constrain(block, "room", self._room(problem, reserve, storing))
         constrain(block, "energy", self._energy(problem, reserve, storing))
         rows: list[Row] = []

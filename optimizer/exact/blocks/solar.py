@@ -13,17 +13,17 @@ from optimizer.problem.validation import FloatArray
 class SolarBlock:
     """``power = curtailed - available``, ``0 <= curtailed <= available`` where curtailable and the sun shines."""
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, balances: Balances) -> None:
         self._panels = panels = problem.solar
         self._owner, self._step = np.nonzero((panels.available_kw > 0.0) & (panels.curtailable != 0)[:, None])
         model.solar = block = pyo.Block()
-        ledger.base(panels.transformer, -panels.available_kw)
+        balances.base(panels.transformer, -panels.available_kw)
         most = panels.available_kw[self._owner, self._step]
         self._curtailed = Variables.on(block, "curtailed_kw", np.zeros(len(most)), most)
-        ledger.load(panels.transformer[self._owner], self._step, 1.0, self._curtailed)
+        balances.load(panels.transformer[self._owner], self._step, 1.0, self._curtailed)
         if problem.regulation is not None:
-            ledger.shine(self._step, self._curtailed, panels.available_kw.sum(axis=0))
-        ledger.price(np.full(len(most), panels.price_cny_per_kwh * problem.step_h), self._curtailed)
+            balances.shine(self._step, self._curtailed, panels.available_kw.sum(axis=0))
+        balances.price(np.full(len(most), panels.price_cny_per_kwh * problem.step_h), self._curtailed)
 
     def power_kw(self) -> FloatArray:
         """Return the solved net power, at most 0, shape ``(n, T)``."""

@@ -27,7 +27,7 @@ class StoringBlock:
         energy: ``s`` at the end of each cell.
     """
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, balances: Balances) -> None:
         batteries = problem.storing
         self._shape = (len(batteries), problem.steps)
         self.cells = cells = Cells.of(batteries.arrive, batteries.depart)
@@ -41,13 +41,13 @@ class StoringBlock:
         low, high = batteries.energy_bounds_kwh()
         self.energy = Variables.on(self._block, "energy_kwh", low[owner], high[owner])
         for sign, family in ((1.0, self.charge), (-1.0, self.discharge)):
-            ledger.load(batteries.transformer[owner], cells.step, sign, family)
+            balances.load(batteries.transformer[owner], cells.step, sign, family)
             if problem.regulation is not None:
-                ledger.move(cells.step, sign, family)
-        ledger.price(batteries.wear_price_cny_per_kwh[owner] * problem.step_h, self.discharge)
+                balances.move(cells.step, sign, family)
+        balances.price(batteries.wear_price_cny_per_kwh[owner] * problem.step_h, self.discharge)
         self._either = np.zeros(len(owner), dtype=np.bool_)
         self._recursion(batteries, problem.step_h)
-        self._departure(batteries, problem.unserved_price_cny_per_kwh, ledger)
+        self._departure(batteries, problem.unserved_price_cny_per_kwh, balances)
 
     def _recursion(self, batteries: Storing, step_h: float) -> None:
         charge, discharge, energy = self.charge.data, self.discharge.data, self.energy.data
@@ -66,10 +66,10 @@ class StoringBlock:
             rows.append((before, LinearExpression(linear_coefs=coefficients, linear_vars=members), before))
         constrain(self._block, "balance", rows)
 
-    def _departure(self, batteries: Storing, price: float, ledger: Balances) -> None:
+    def _departure(self, batteries: Storing, price: float, balances: Balances) -> None:
         due = batteries.soc_end * batteries.capacity_kwh
         missing = Variables.on(self._block, "unserved_kwh", np.zeros(len(due)), due)
-        ledger.price(np.full(len(due), price), missing)
+        balances.price(np.full(len(due), price), missing)
         rows: list[Row] = []
         for i, last in enumerate((self.cells.first + self.cells.length - 1).tolist()):
             members = [self.energy.data[last], missing.data[i]]

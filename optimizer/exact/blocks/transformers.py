@@ -14,7 +14,7 @@ from optimizer.problem.validation import FloatArray
 class TransformerBlock:
     """``flow + over - under = base + devices + children``, ``-export <= flow <= limit``, both excesses priced."""
 
-    def __init__(self, model: pyo.ConcreteModel, problem: Problem, ledger: Balances) -> None:
+    def __init__(self, model: pyo.ConcreteModel, problem: Problem, balances: Balances) -> None:
         self._network = network = problem.network
         self.total = [Account() for _ in range(problem.steps)]
         for step, amount in enumerate(problem.fixed_kw.tolist()):
@@ -22,11 +22,11 @@ class TransformerBlock:
         model.transformers = pyo.Block()
         for node in network.leaves_first().tolist():
             model.transformers.add_component(f"node_{node}", block := pyo.Block())
-            self._close(block, node, ledger, network.overload_price_cny_per_kwh * problem.step_h)
+            self._close(block, node, balances, network.overload_price_cny_per_kwh * problem.step_h)
 
-    def _close(self, block: pyo.Block, node: int, ledger: Balances, price: float) -> None:
+    def _close(self, block: pyo.Block, node: int, balances: Balances, price: float) -> None:
         """Close one node's accounts of every step and pass them to its parent, or to the total at a root."""
-        accounts = ledger.node[node]
+        accounts = balances.node[node]
         limit, export = self._network.limit_kw[node], self._network.export_limit_kw[node]
         binding = [t for t, a in enumerate(accounts) if a.high > limit[t] or a.low < -export[t]]
         passed = _limited(
@@ -35,17 +35,23 @@ class TransformerBlock:
             limit=limit[binding],
             export=export[binding],
             price=price,
-            ledger=ledger,
+            balances=balances,
         )
         above = self._network.parent[node]
-        upper = ledger.node[above] if above >= 0 else self.total
+        upper = balances.node[above] if above >= 0 else self.total
         outgoing = dict(zip(binding, passed, strict=True))
         for t, account in enumerate(accounts):
             upper[t].take(outgoing.get(t, account))
 
 
 def _limited(
-    block: pyo.Block, accounts: list[Account], *, limit: FloatArray, export: FloatArray, price: float, ledger: Balances
+    block: pyo.Block,
+    accounts: list[Account],
+    *,
+    limit: FloatArray,
+    export: FloatArray,
+    price: float,
+    balances: Balances,
 ) -> list[Account]:
     """Put a limit on each account and return what it shows to the node above."""
     low = np.array([a.low for a in accounts], dtype=np.float64)
@@ -67,5 +73,5 @@ def _limited(
         passed.append(shown)
     constrain(block, "balance", rows)
     for family in (over, under):
-        ledger.price(np.full(len(accounts), price), family)
+        balances.price(np.full(len(accounts), price), family)
     return passed

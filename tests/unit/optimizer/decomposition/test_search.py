@@ -27,7 +27,7 @@ def test_progress_is_reported_to_whoever_listens() -> None:
     heard: list[int] = []
     search = begun()
     search.report = lambda progress: heard.append(progress.sweeps)
-    search.tell()
+    search.report_progress()
     assert heard == [0]
 
 
