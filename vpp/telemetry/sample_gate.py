@@ -58,7 +58,9 @@ _UNKNOWN_ROW, _UNKNOWN_QUANTITY, _NOT_A_NUMBER, _FUTURE, _RANGE, _RATE, _AGE, _O
 _TAKEN = -1
 _CLIPPED, _CLOCK_AHEAD, _NEW_BEGINNING = map(int, Healing)
 _FOLLOWED, _FLAGS, _OFFERS, _NO_OR_YES = (_ENERGY, _SOC), (_CONNECTED, _PLUGGED), (_P_MIN, _P_MAX), (0.0, 1.0)
-_OF_THE_NETWORK, _OF_NO_ROW = (_ORDER, _DUPLICATE), (_UNKNOWN_ROW, _UNKNOWN_QUANTITY)
+_OF_NO_ROW = (_UNKNOWN_ROW, _UNKNOWN_QUANTITY)
+_OF_THE_NETWORK = (_ORDER, _DUPLICATE)
+"""Verdicts caused by the network rather than the device: counted, and no doubt about the value."""
 
 
 class Bounds(NamedTuple):

@@ -31,10 +31,6 @@ class Verdict(IntEnum):
         return self.name.lower()
 
 
-BENIGN = frozenset({Verdict.ORDER, Verdict.DUPLICATE})
-"""Verdicts caused by the network rather than the device: counted, and no doubt about the value."""
-
-
 class Healing(IntEnum):
     """What is repaired and taken; the number is its place in counts."""
 

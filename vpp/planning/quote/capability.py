@@ -1,6 +1,6 @@
 """Capability: the open envelope now, and the declaration of every area for every step ahead (GB/T 44260-2024)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +33,6 @@ _ENERGY_STEPS = 16
 """Energy envelopes look four hours ahead."""
 _CHUNK = 24
 """Windows that are summed at once: a city's groups times these stay in some tens of megabytes."""
-
-VerifiedKw = Callable[[str, Direction], float]
-"""Returns the greatest mean power measured in an area and direction, 0 before any."""
 
 
 def flexibility(
@@ -80,7 +77,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """Every area's declaration, both directions, from one picture and one forecast.
+    """Every area's declaration, both directions, from one snapshot and one forecast.
 
     Attributes:
         grid: The forecast's steps.
