@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -239,29 +240,26 @@ def evaluate(
         _interval(grid, got, held, step, phase=phases[step], target_kw=float(target_kw[step]), good=float(trust[step]))
         for step in range(done)
     )
-    steps = np.flatnonzero(held.seconds[:done] > 0.0)
-    accuracy, delivered, seconds = held.accuracy[steps], held.power_kw[steps], held.seconds[steps]
-    owed_kw, first_kw = due_kw[steps], _first_held_kw(held, due_kw, full_kw)
+    hold, first_kw = _HoldSteps.of(held, due_kw, done), _first_held_kw(held, due_kw, full_kw)
     after = np.array([-i.delivered_kw for i in intervals if i.phase in _AFTER_HOLD])
     active = [interval for interval in intervals if interval.phase in _BEFORE_RELEASE]
-    fair = accuracy[seconds >= min(_FAIR_S, float(seconds.max(initial=0.0)))]
     unmetered = _unmetered(index, got, grid, [s for s in range(done) if phases[s] in _BEFORE_RELEASE])
     return Performance(
         request_id=request.id,
         issued_at=issued_at,
         intervals=intervals,
-        accuracy_ratio=_mean(accuracy, seconds),
-        worst_interval_accuracy_ratio=float(fair.min()) if len(fair) else float("nan"),
-        delivered_mean_kw=_mean(delivered, seconds),
-        energy_kwh=float(delivered @ seconds) / SECONDS_PER_HOUR if len(steps) else float("nan"),
+        accuracy_ratio=_mean(hold.accuracy, hold.seconds),
+        worst_interval_accuracy_ratio=hold.worst_accuracy,
+        delivered_mean_kw=_mean(hold.delivered_kw, hold.seconds),
+        energy_kwh=hold.energy_kwh,
         ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * first_kw, minutes, active, grid),
         rebound_peak_kw=float(np.maximum(after, 0.0).max(initial=0.0)),
         rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * grid.step_h,
         good_ratio=_mean(np.array([interval.good_ratio for interval in active])),
         baseline=baseline,
         spread_kw=dict(spread_kw or {}),
-        settlement_cny=settle(delivered, owed_kw, seconds / SECONDS_PER_HOUR, terms) if terms and len(steps) else {},
-        settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and len(steps) else "",
+        settlement_cny=hold.settled(terms) if terms else {},
+        settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and len(hold.seconds) else "",
         overshoot_kw=float(np.array([i.delivered_kw - i.target_kw for i in active]).max(initial=0.0)),
         hit_ratio=_hit_ratio(intervals, minutes, hold_s, request.draft.tolerance_ratio),
         class_delivered_kw=_class_means(got, phases, done),
@@ -269,6 +267,38 @@ def evaluate(
         unmetered=unmetered[:_MOST_NAMED],
         unmetered_count=len(unmetered),
     )
+
+
+class _HoldSteps(NamedTuple):
+    """Reported steps of which a part is held; shape ``(h,)`` each."""
+
+    accuracy: FloatArray
+    delivered_kw: FloatArray
+    owed_kw: FloatArray
+    seconds: FloatArray
+
+    @classmethod
+    def of(cls, held: HeldParts, due_kw: FloatArray, done: int) -> "_HoldSteps":
+        """Return those among the first ``done`` steps; ``due_kw`` is committed in the held part of every step."""
+        steps = np.flatnonzero(held.seconds[:done] > 0.0)
+        return cls(held.accuracy[steps], held.power_kw[steps], due_kw[steps], held.seconds[steps])
+
+    @property
+    def worst_accuracy(self) -> float:
+        """Least accuracy of the steps that are held for long enough to count; NaN without any."""
+        fair = self.accuracy[self.seconds >= min(_FAIR_S, float(self.seconds.max(initial=0.0)))]
+        return float(fair.min()) if len(fair) else float("nan")
+
+    @property
+    def energy_kwh(self) -> float:
+        """Energy delivered in the hold, NaN before it began."""
+        return float(self.delivered_kw @ self.seconds) / SECONDS_PER_HOUR if len(self.seconds) else float("nan")
+
+    def settled(self, terms: SettlementTerms) -> dict[str, float]:
+        """Return the amounts of the hold by ``terms``; none before it began."""
+        if not len(self.seconds):
+            return {}
+        return settle(self.delivered_kw, self.owed_kw, self.seconds / SECONDS_PER_HOUR, terms)
 
 
 def _first_held_kw(held: HeldParts, due_kw: FloatArray, otherwise_kw: float) -> float:
