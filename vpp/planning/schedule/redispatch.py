@@ -86,19 +86,19 @@ def to_redispatch_problem(
         prices: Price of a cut by class.
 
     Raises:
-        ProblemError: A number in the picture makes no sense.
+        ProblemError: A number of the snapshot makes no sense.
     """
     count = horizon(commitments, min(count, forecast.grid.count, commitments[0].grid.count))
     grid = TimeGrid(start_at=forecast.grid.start_at, step_s=forecast.grid.step_s, count=count)
-    index = state.index
+    index, prices = state.index, prices or ClassPrices()
     movable = usable_rows(state) & np.logical_or.reduce([commitment.rows for commitment in commitments])
     down = any(commitment.direction is Direction.DOWN for commitment in commitments)
     fixed = forecast.expected_kw[:, :count].copy()
     reference_stores = _stores_reference(state, plan, grid, fixed)
     storing, stores = _storing(state, movable, grid, plan, policy)
     charging, cars = charging_block(state, movable, grid)
-    solar, panels = solar_block(index, movable & down, fixed, price=(prices or ClassPrices()).pv)
-    price = (prices or ClassPrices()).by_class()[index.class_code]
+    solar, panels = solar_block(index, movable & down, fixed, price=prices.pv)
+    price = prices.by_class()[index.class_code]
     flexible, loads = flexible_block(state, movable, fixed, grid, price)
     share = (flexibility or FlexibilityPolicy()).future_share
     newcomers = _newcomers(state, movable, forecast.expected_kw[:, :count], grid.step_h, share=share, price=price)
