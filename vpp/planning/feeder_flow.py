@@ -4,19 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.sums import grouped
-from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.flexibility.aggregation import tree_levels
 
 _OVERLOAD_TOLERANCE_KW = 1e-3
-
-
-def leaves_first(index: FleetIndex) -> IntArray:
-    """Return transformer positions with every child before its parent, shape ``(n_transformers,)``."""
-    levels = tree_levels(index)
-    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int64)
-    return np.concatenate([*levels, roots]) if levels else roots
 
 
 def own_base_kw(index: FleetIndex) -> FloatArray:
@@ -36,14 +27,6 @@ def own_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatA
     return grouped(power_kw, index.transformer_code, count) + own_base_kw(index)[:, None]
 
 
-def climbed(index: FleetIndex, own_kw: FloatArray) -> FloatArray:
-    """Return the flow through each node that ``own_kw`` causes, shape ``(n_transformers, count)``."""
-    flow = own_kw.copy()
-    for nodes in tree_levels(index):
-        np.add.at(flow, index.feeders.parent[nodes], flow[nodes])
-    return flow
-
-
 def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:
     """Return the net import of every transformer, base load and children included, shape ``(n_transformers, count)``.
 
@@ -51,7 +34,7 @@ def node_flow_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> Float
         index: The fleet with its tree.
         power_kw: Power of every row, NaN counting as nothing, shape ``(n_resources, count)``.
     """
-    return climbed(index, own_flow_kw(index, power_kw))
+    return index.feeders.summed_upwards(own_flow_kw(index, power_kw))
 
 
 def overload_kw(index: FleetIndex, power_kw: npt.NDArray[np.floating]) -> FloatArray:

@@ -27,7 +27,6 @@ class Aggregation:
         class_code: Position in ``CLASSES``.
         operator: Operator.
         adapter: Position in ``ADAPTERS``.
-        levels: Transformers that have a parent, by depth, the deepest first.
     """
 
     of_row: Codes
@@ -36,7 +35,6 @@ class Aggregation:
     class_code: IntArray
     operator: IntArray
     adapter: IntArray
-    levels: tuple[IntArray, ...]
 
     def __len__(self) -> int:
         return len(self.node)
@@ -50,17 +48,17 @@ class Aggregation:
         for column, size in zip(columns, sizes, strict=True):
             key = key * size + column
         _, first, of_row = np.unique(key, return_index=True, return_inverse=True)
-        return cls._built(index, columns, first, of_row)
+        return cls._built(columns, first, of_row)
 
     @classmethod
     def single(cls, index: FleetIndex) -> "Aggregation":
         """Return one group a row, for questions about single rows."""
         rows = np.arange(len(index))
-        return cls._built(index, _columns(index), rows, rows)
+        return cls._built(_columns(index), rows, rows)
 
     @classmethod
     def _built(
-        cls, index: FleetIndex, columns: tuple[IntArray, ...], first: npt.NDArray[np.intp], of_row: npt.NDArray[np.intp]
+        cls, columns: tuple[IntArray, ...], first: npt.NDArray[np.intp], of_row: npt.NDArray[np.intp]
     ) -> "Aggregation":
         node, area, class_code, operator, adapter = (column[first] for column in columns)
         return cls(
@@ -70,7 +68,6 @@ class Aggregation:
             class_code=class_code,
             operator=operator,
             adapter=adapter,
-            levels=tree_levels(index),
         )
 
     def inside(self, chosen: BoolArray) -> BoolArray:
@@ -81,11 +78,6 @@ class Aggregation:
 def _columns(index: FleetIndex) -> tuple[IntArray, ...]:
     codes = (index.transformer_code, index.area_code, index.class_code, index.operator_code, index.adapter_code)
     return tuple(code.astype(np.int64) for code in codes)
-
-
-def tree_levels(index: FleetIndex) -> tuple[IntArray, ...]:
-    """Return positions of transformers that have a parent, by depth, the deepest first."""
-    return tuple(level.astype(np.int64) for level in index.feeders.levels)
 
 
 def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:

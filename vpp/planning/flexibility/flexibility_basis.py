@@ -8,7 +8,7 @@ from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import CLASSES
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.feeder_flow import climbed, own_base_kw
+from vpp.planning.feeder_flow import own_base_kw
 from vpp.planning.flexibility.aggregation import Aggregation, summed
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.flexibility.flexibility_kernels import sum_rows
@@ -99,7 +99,7 @@ class FlexibilityBasis:
             cars=Cars.of(inputs, groups, delivery_ratio),
             stores=Stores.of(inputs, groups, delivery_ratio),
             loads=Loads.of(inputs, groups, delivery_ratio),
-            flow_kw=climbed(index, own),
+            flow_kw=index.feeders.summed_upwards(own),
             power=power,
             newcomers=newcomers,
         )

@@ -45,8 +45,8 @@ def limited_by_feeders(
     share, taken = np.ones_like(wanted), np.zeros_like(wanted)
     spare = _spare_kw(basis, direction, first, potential_kw.shape[2])
     through = wanted
-    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int64)
-    for nodes in (*groups.levels, roots):
+    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int32)
+    for nodes in (*index.feeders.levels, roots):
         over = np.maximum(through[nodes] - spare[nodes], 0.0)
         if over.any():
             taken[nodes] = over
@@ -55,7 +55,7 @@ def limited_by_feeders(
         if len(below):
             through += summed(through[below] - taken[below], index.feeders.parent[below].astype(np.int64), len(through))
     if taken.any():
-        for nodes in reversed(groups.levels):
+        for nodes in reversed(index.feeders.levels):
             share[nodes] *= share[index.feeders.parent[nodes]]
     return FeederLimited(share=share, withheld_kw=taken)
 

@@ -16,7 +16,6 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.feeder_flow import named_overload, overload_kw, own_flow_kw
-from vpp.planning.flexibility.aggregation import tree_levels
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.device_blocks import (
     charging_block,
@@ -99,7 +98,7 @@ def to_problem(
         before: The plan before them.
 
     Raises:
-        ProblemError: A number in the picture makes no sense.
+        ProblemError: A number of the snapshot makes no sense.
     """
     grid = TimeGrid(start_at=forecast.grid.start_at, step_s=forecast.grid.step_s, count=count)
     fixed = forecast.expected_kw[:, :count].copy()
@@ -130,14 +129,8 @@ def to_problem(
         flexible=flexible,
         band=band,
     )
-    problem, cohorts = joined(problem)
-    alone = cohorts.share == 1.0
-    single = np.full(len(problem.storing), NO_ROW, dtype=np.int64)
-    single[cohorts.device[alone]] = rows[alone]
-    members = Members(
-        rows=rows[~alone], device=len(cars) + cohorts.device[~alone], share=cohorts.share[~alone].astype(np.float32)
-    )
-    known = np.concatenate([cars, single, panels, loads])
+    problem, batteries, members = _with_cohorts(problem, rows)
+    known = np.concatenate([cars, batteries, panels, loads])
     return Translation(problem=problem, grid=grid, rows=known, fixed_kw=fixed, kept=kept, members=members)
 
 
@@ -216,12 +209,33 @@ def reserve_of(requirements: Sequence[ReserveRequirement], price_cny_per_kw: flo
     )
 
 
+def _with_cohorts(problem: Problem, rows: IntArray) -> tuple[Problem, IntArray, Members]:
+    """Return the problem with every cohort of identical batteries as one device.
+
+    Args:
+        problem: With one battery a row.
+        rows: Theirs in the fleet.
+
+    Returns:
+        The problem; the fleet row of every battery in it, ``NO_ROW`` where it is a cohort; the members of the cohorts.
+    """
+    before = len(problem.charging)
+    problem, cohorts = joined(problem)
+    alone = cohorts.share == 1.0
+    single = np.full(len(problem.storing), NO_ROW, dtype=np.int64)
+    single[cohorts.device[alone]] = rows[alone]
+    members = Members(
+        rows=rows[~alone], device=before + cohorts.device[~alone], share=cohorts.share[~alone].astype(np.float32)
+    )
+    return problem, single, members
+
+
 def _movable(index: FleetIndex, fixed_kw: Powers, policy: PlanningPolicy) -> BoolArray:
     """Return rows behind a transformer that would be overloaded if no row moved, shape ``(n_resources,)``."""
     if policy.move_everything:
         return np.ones(len(index), dtype=np.bool_)
     tight: BoolArray = np.asarray((overload_kw(index, fixed_kw) > 0.0).any(axis=1))
-    for nodes in reversed(tree_levels(index)):
+    for nodes in reversed(index.feeders.levels):
         tight[nodes] |= tight[index.feeders.parent[nodes]]
     return np.asarray(tight[index.transformer_code])
 
