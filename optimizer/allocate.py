@@ -7,9 +7,10 @@ within its own bin, so that hundreds of thousands of rows are shared out in one 
 import numpy as np
 import numpy.typing as npt
 
+from numerics.arrays import FloatArray
 from numerics.jit import njit
 from numerics.views import read_only
-from optimizer.problem.validation import FloatArray, finite, shaped
+from optimizer.problem.validation import finite, shaped
 
 _BINS = 512
 _FEW = 2048

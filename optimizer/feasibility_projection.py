@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from numerics.arrays import FloatArray, IntArray
 from numerics.jit import njit
 from optimizer.problem.devices import Charging, Flexible, Solar, Storing
-from optimizer.problem.validation import FloatArray, IntArray, PowerArray
+from optimizer.problem.validation import PowerArray
 
 
 class _Cars(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from numerics.arrays import BoolArray, FloatArray
 from optimizer.exact.balances import Account, Balances, Row, Variables, constrain
 from optimizer.exact.blocks.contracts import ContractsBlock
 from optimizer.exact.blocks.market import MarketBlock
@@ -22,7 +23,7 @@ from optimizer.exact.highs import OPTIONS, Option, configured, feasible, highs_l
 from optimizer.exact.matrix import LinearProgram, linear_program
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Status
-from optimizer.problem.validation import BoolArray, FloatArray, ProblemError, finite, shaped
+from optimizer.problem.validation import ProblemError, finite, shaped
 
 _GAP_RATIO = 1e-5
 _SEARCH_RATIO = 0.8

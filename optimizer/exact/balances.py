@@ -7,7 +7,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from optimizer.problem.validation import FloatArray, IntArray
+from numerics.arrays import FloatArray, IntArray
 
 Bounds = tuple[float, float]
 

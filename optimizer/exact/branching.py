@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 import highspy
 import numpy as np
 
+from numerics.arrays import FloatArray, IntArray
 from optimizer.exact.certificate import lower_bound_cny
 from optimizer.exact.highs import optimal, row_dual
 from optimizer.exact.matrix import LinearProgram
-from optimizer.problem.validation import FloatArray, IntArray
 
 MOST_CASES = 400
 """After so many relaxations what is open stays open."""

@@ -10,8 +10,8 @@ All variables of the model are bounded on both sides, so the right side is finit
 
 import numpy as np
 
+from numerics.arrays import FloatArray
 from optimizer.exact.matrix import LinearProgram
-from optimizer.problem.validation import FloatArray
 
 
 def lower_bound_cny(program: LinearProgram, row_dual: FloatArray) -> float:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import highspy
 import numpy as np
 
+from numerics.arrays import FloatArray
 from optimizer.exact.matrix import LinearProgram
-from optimizer.problem.validation import FloatArray, ProblemError
+from optimizer.problem.validation import ProblemError
 
 Option = bool | int | float | str
 OPTIONS: Mapping[str, Option] = {

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import pyomo.environ as pyo
 
+from numerics.arrays import BoolArray, FloatArray
 from optimizer.exact.balances import Balances
 from optimizer.exact.blocks.charging import ChargingBlock
 from optimizer.exact.blocks.churn import Cell, ChurnBlock
@@ -19,7 +20,6 @@ from optimizer.exact.blocks.solar import SolarBlock
 from optimizer.exact.blocks.storing import StoringBlock
 from optimizer.exact.blocks.transformers import TransformerBlock
 from optimizer.problem.problem import Problem
-from optimizer.problem.validation import BoolArray, FloatArray
 
 
 class DeviceBlock(Protocol):

@@ -9,18 +9,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.problem.validation import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    ProblemError,
-    at_least,
-    at_most,
-    finite,
-    shaped,
-    whole,
-    within,
-)
+from numerics.arrays import BoolArray, FloatArray, IntArray
+from optimizer.problem.validation import ProblemError, at_least, at_most, finite, shaped, whole, within
 
 Steps = npt.NDArray[np.integer]
 """Numbers of steps, of any width."""

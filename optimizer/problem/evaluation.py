@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numerics.arrays import BoolArray, FloatArray
 from optimizer.feasibility_projection import (
     node_sum_kw,
     realise_charging,
@@ -14,7 +15,7 @@ from optimizer.feasibility_projection import (
 from optimizer.problem.devices import present_kw
 from optimizer.problem.problem import Problem
 from optimizer.problem.reserves import held_kw
-from optimizer.problem.validation import BoolArray, FloatArray, PowerArray
+from optimizer.problem.validation import PowerArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

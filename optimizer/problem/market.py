@@ -7,18 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import (
-    FloatArray,
-    IntArray,
-    ProblemError,
-    at_least,
-    at_most,
-    finite,
-    known,
-    shaped,
-    whole,
-    within,
-)
+from numerics.arrays import FloatArray, IntArray
+from optimizer.problem.validation import ProblemError, at_least, at_most, finite, known, shaped, whole, within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

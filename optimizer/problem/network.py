@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import FloatArray, IntArray, at_least, at_most, finite, shaped, tree, whole
+from numerics.arrays import FloatArray, IntArray
+from optimizer.problem.validation import at_least, at_most, finite, shaped, tree, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

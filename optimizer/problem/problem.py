@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from numerics.arrays import FloatArray, IntArray
 from optimizer.problem.devices import Charging, Flexible, Solar, Storing
 from optimizer.problem.market import Band, Churn, Contracts, Regulation, Reserve
 from optimizer.problem.network import Network
-from optimizer.problem.validation import FloatArray, IntArray, ProblemError, at_least, finite, shaped
+from optimizer.problem.validation import ProblemError, at_least, finite, shaped
 
 __all__ = [
     "Band",

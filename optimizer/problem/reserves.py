@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from numerics.arrays import BoolArray, FloatArray
 from optimizer.problem.problem import Problem
-from optimizer.problem.validation import BoolArray, FloatArray, PowerArray
+from optimizer.problem.validation import PowerArray
 
 
 def holders(problem: Problem) -> BoolArray:

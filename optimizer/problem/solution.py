@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from optimizer.problem.validation import BoolArray, FloatArray, PowerArray
+from numerics.arrays import BoolArray, FloatArray
+from optimizer.problem.validation import PowerArray
 
 Method = Literal["monolith", "decomposition"]
 GAP_RATIO = 5e-4

@@ -5,7 +5,6 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 PowerArray = npt.NDArray[np.floating]
 """Schedules of a city may be of single precision."""
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from numerics.arrays import FloatArray
 from optimizer.exact.balances import Account, Balances, Cells, Variables, constrain
 from optimizer.problem.problem import Problem
-from optimizer.problem.validation import FloatArray
 
 
 class ChargingBlock:

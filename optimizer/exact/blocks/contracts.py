@@ -3,9 +3,9 @@
 import numpy as np
 import pyomo.environ as pyo
 
+from numerics.arrays import BoolArray
 from optimizer.exact.balances import Balances, Variables
 from optimizer.problem.problem import Contracts
-from optimizer.problem.validation import BoolArray
 
 
 class ContractsBlock:

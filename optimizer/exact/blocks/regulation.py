@@ -4,10 +4,10 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from numerics.arrays import FloatArray
 from optimizer.exact.balances import Account, Balances, Row, Variables, constrain
 from optimizer.problem.evaluation import plugged_kw
 from optimizer.problem.problem import Problem, Regulation
-from optimizer.problem.validation import FloatArray
 
 
 class RegulationBlock:

@@ -4,11 +4,11 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from numerics.arrays import FloatArray, IntArray
 from optimizer.exact.balances import Balances, Row, Variables, constrain
 from optimizer.exact.blocks.storing import StoringBlock
 from optimizer.problem.problem import Problem, Reserve
 from optimizer.problem.reserves import holders
-from optimizer.problem.validation import FloatArray, IntArray
 
 
 class ReserveBlock:

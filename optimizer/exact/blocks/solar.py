@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pyomo.environ as pyo
 
+from numerics.arrays import FloatArray
 from optimizer.exact.balances import Account, Balances, Variables
 from optimizer.problem.problem import Problem
-from optimizer.problem.validation import FloatArray
 
 
 class SolarBlock:

@@ -6,9 +6,9 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 
+from numerics.arrays import FloatArray
 from optimizer.exact.balances import Account, Balances, Cells, Row, Variables, constrain
 from optimizer.problem.problem import Problem, Storing
-from optimizer.problem.validation import FloatArray
 
 _BURNT_KW = 1e-6
 """Charging and discharging by more than this in one step is no rounding."""

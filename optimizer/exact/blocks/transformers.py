@@ -6,9 +6,9 @@ A limit that cannot bind, whatever the devices do, gets neither variable nor row
 import numpy as np
 import pyomo.environ as pyo
 
+from numerics.arrays import FloatArray
 from optimizer.exact.balances import Account, Balances, Row, Variables, constrain
 from optimizer.problem.problem import Problem
-from optimizer.problem.validation import FloatArray
 
 
 class TransformerBlock:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.problem.validation import FloatArray, IntArray
+from numerics.arrays import FloatArray, IntArray
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.telemetry import BoolArray
 

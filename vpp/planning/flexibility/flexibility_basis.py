@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.fleet import CLASSES
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.fleet import CLASSES
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray

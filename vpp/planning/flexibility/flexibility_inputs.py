@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.arrays import FloatTable
-from optimizer.problem.validation import IntArray
+from numerics.arrays import FloatTable, IntArray
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from numerics.arrays import FloatArray, IntArray
 from numerics.jit import njit
-from optimizer.problem.validation import FloatArray, IntArray
 
 Flags = npt.NDArray[np.bool_]
 Reference = npt.NDArray[np.float32]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR

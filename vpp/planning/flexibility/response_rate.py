@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, Adapter

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
 from vpp.planning.flexibility.aggregation import summed

@@ -11,8 +11,7 @@ import numpy as np
 
 from forecasts.cohorts import SeriesCode, widening
 from forecasts.row_powers import Membership
-from numerics.arrays import FloatTable
-from optimizer.problem.validation import IntArray
+from numerics.arrays import FloatTable, IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray

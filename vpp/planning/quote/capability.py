@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimizer.problem.validation import IntArray
+from numerics.arrays import IntArray
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.arrays import IntArray
 from numerics.jit import njit
-from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from numerics.arrays import Powers
+from numerics.arrays import IntArray, Powers
 from optimizer.problem.problem import Charging, Flexible, Solar, Storing
-from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.arrays import IntArray
 from optimizer.problem.problem import Band
-from optimizer.problem.validation import IntArray
 from vpp.domain.request import Direction
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from numerics.arrays import BoolArray, FloatArray, IntArray
 from optimizer.problem.problem import Problem, Storing
-from optimizer.problem.validation import BoolArray, FloatArray, IntArray
 
 COHORT_SIZE = 1_000
 """Batteries of one kind that are planned as one; fewer are planned one by one."""

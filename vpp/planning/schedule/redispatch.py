@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerics.arrays import Powers
+from numerics.arrays import IntArray, Powers
 from numerics.sums import grouped
 from optimizer.problem.problem import Band, Churn, Flexible, Problem, Storing
 from optimizer.problem.solution import Solution
-from optimizer.problem.validation import IntArray
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction
 from vpp.domain.resource import CHARGING, ResourceClass

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerics.arrays import Powers
+from numerics.arrays import IntArray, Powers
 from optimizer.problem.problem import Network, Problem, Reserve, Storing
 from optimizer.problem.solution import Solution
-from optimizer.problem.validation import IntArray
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass

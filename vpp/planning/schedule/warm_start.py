@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.arrays import FloatArray, IntArray
 from optimizer.problem.problem import Problem
 from optimizer.problem.solution import Warm
-from optimizer.problem.validation import FloatArray, IntArray, PowerArray
+from optimizer.problem.validation import PowerArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.schedule.translate import NO_ROW, Translation
 
