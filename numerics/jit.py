@@ -5,12 +5,13 @@ knows; a kernel decorated with this one keeps its own signature for its callers.
 
 numba caches machine code by the file of the kernel alone: a kernel that calls another one from another file keeps the
 old code of that one after it was changed. So the kernels of a room, a folder directly below a top-level package with
-all that it holds, are cached under a digest of all of them: whenever one changes, all of its room are compiled afresh.
-(Kernels that call those of another room than this folder are not covered.)
+all that it holds, are cached under a digest of all of them and of the rooms they import from: whenever one changes, all
+that may call it are compiled afresh. (Constants of modules without kernels are not covered.)
 """
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any, TypeVar, cast
 import numba
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+_IMPORTED = re.compile(rb"^from ([\w.]+) import ", re.MULTILINE)
 
 
 def njit(
@@ -64,12 +67,23 @@ def _room(folder: Path) -> Path:
 
 @lru_cache
 def _digest(room: Path) -> str:
-    """Return the digest of all modules with kernels of a room and of this folder, which any room may call."""
-    digest = hashlib.sha256()
-    for folder in (room, Path(__file__).parent):
-        for source in sorted(folder.rglob("*.py")):
-            content = source.read_bytes()
-            if b"njit" in content:
-                digest.update(source.relative_to(folder).as_posix().encode())
-                digest.update(content)
+    """Return the digest of all modules with kernels of a room and of the rooms that these import from, and so on."""
+    root = room.parent.parent if (room.parent / "__init__.py").exists() else room.parent
+    digest, rooms = hashlib.sha256(), [room]
+    for reached in rooms:
+        for source, content in _with_kernels(reached):
+            digest.update(source.relative_to(root).as_posix().encode())
+            digest.update(content)
+            for name in _IMPORTED.findall(content):
+                module = root.joinpath(*name.decode().split("."))
+                folder = module if module.is_dir() else module.parent
+                if folder != root and folder.is_dir() and _room(folder) not in rooms:
+                    rooms.append(_room(folder))
     return digest.hexdigest()[:16]
+
+
+@lru_cache
+def _with_kernels(room: Path) -> tuple[tuple[Path, bytes], ...]:
+    """Return the modules with kernels of a room, in order, and what they hold."""
+    sources = ((source, source.read_bytes()) for source in sorted(room.rglob("*.py")))
+    return tuple((source, content) for source, content in sources if b"njit" in content)
