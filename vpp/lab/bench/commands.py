@@ -48,7 +48,7 @@ def quote(*, devices: Devices = 276_000, seed: Seed = 0, json: Json = False) -> 
 
 @bench.command()
 def redispatch(*, devices: Devices = 200_000, seed: Seed = 0, json: Json = False) -> None:
-    """Plan again after an acceptance: a two-hour cut with a rebound cap, warm start."""
+    """Plan again after an acceptance: a two-hour cut with ramps and a rebound cap, cold start."""
     from vpp.lab.bench.redispatch import run_redispatch
 
     raise typer.Exit(run_redispatch(devices=devices, seed=seed, as_json=json))

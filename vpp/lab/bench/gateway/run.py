@@ -33,7 +33,7 @@ _STEADY_WALL_S = 60.0
 _EVERY_S = 60.0
 _SETUPS_PER_S = 250.0
 _AT_ONCE = 2000
-"""Stations of one process between connecting and being ready; the bound of a listening socket's backlog."""
+"""Stations of one process between connecting and being ready; bounded because a listening socket's backlog is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
