@@ -39,21 +39,17 @@ class OperatingPicture:
 
     Attributes:
         clock: The only source of time.
-        latest: Returns the latest snapshot.
+        state: Returns the latest snapshot.
         plans: The plans in force.
         meters: Metered 15-minute means.
         calendar: Day types; the one forecasts and baselines share.
     """
 
     clock: Clock
-    latest: Callable[[], FleetState]
+    state: Callable[[], FleetState]
     plans: PlansInForce
     meters: IntervalMemory
     calendar: DayCalendar = CHINA
-
-    def state(self) -> FleetState:
-        """Return the latest snapshot."""
-        return self.latest()
 
     @property
     def schedule(self) -> Schedule | None:

@@ -1,4 +1,4 @@
-"""Facade of the whole service for its edges: the sum of its parts, with no logic of its own (`vpp.ports.Plant`)."""
+"""Facade of the whole service for its edges: the sum of its parts, with no logic of its own."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,11 @@ class OperatorParts:
 
 
 class VirtualPowerPlant:
-    """Offers the parts of the service to its edges; see `vpp.ports.Plant` for what each method promises."""
+    """Offers the parts of the service to its edges.
+
+    It is a `vpp.ports.GridSink`, a `vpp.ports.RegulationSignals` and a `vpp.ports.Administration`; they say what each
+    method promises.
+    """
 
     def __init__(
         self,

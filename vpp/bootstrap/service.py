@@ -83,7 +83,7 @@ class Service:
             journal=store.journal,
         )
         picture = OperatingPicture(
-            clock=clock, latest=self.inputs.latest, plans=self.plans, meters=store.meters, calendar=core.calendar
+            clock=clock, state=self.inputs.latest, plans=self.plans, meters=store.meters, calendar=core.calendar
         )
         self.planner = Planner(
             tariff=tariff, policy=planning_policy(settings), deadline_s=settings.plan_deadline_wall_s

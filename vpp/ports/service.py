@@ -1,4 +1,4 @@
-"""Service as its edges see it, one protocol a concern; `Plant` is their sum."""
+"""Service as its edges see it, one protocol a concern: `GridSink` for grid links, `Administration` for operators."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
@@ -224,7 +224,3 @@ class GridSink(RequestHandling, RequestResults, FleetStatus, PlanStatus, EventSo
 
 class Administration(FleetRegistration, FleetStatus, ServiceStatus, Protocol):
     """Rights of operators: the fleet's master data and state, and the state of the service."""
-
-
-class Plant(GridSink, RegulationSignals, Administration, Protocol):
-    """The whole service as its edges see it."""

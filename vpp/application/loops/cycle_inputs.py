@@ -25,11 +25,6 @@ class IntervalMetering:
         self._means = means
         self._meters = meters
 
-    @property
-    def final_until_s(self) -> float:
-        """Epoch seconds until which every interval is final and stored."""
-        return self._means.final_until_s
-
     def take(self, samples: TelemetryBatch, at_s: float) -> None:
         """Integrate the samples of a cycle at ``at_s``."""
         for start_s, mean_kw, completeness in self._means.take(samples, at_s):

@@ -7,6 +7,7 @@ import numpy as np
 
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, DispatchRequest, Product
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -47,69 +48,54 @@ class Commitments:
         return max((self.book.timetable(request.id).watched_s for request in running), default=None)
 
     def upcoming(self, state: FleetState) -> Sequence[Commitment]:
-        """Return every commitment from ``state`` on."""
-        return upcoming_commitments(self.book, self.portfolios, state)
+        """Return every committed request whose watch is not over and whose ramp is near, on the rows enlisted for it.
+
+        Requests for regulation are none of them: their signal takes as much as it gives, and storage stays on the plan.
+        """
+        grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
+        return tuple(
+            _commitment(request, self.book.timetable(request.id), self._rows(request, state), grid)
+            for request in self.book.running(state.at_s)
+            if request.draft.product is not Product.REGULATION
+            and self.book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
+        )
 
     def recoveries(self, now_s: float) -> Sequence[EnergyRecovery]:
-        """Return the rebound energy still to be recovered at ``now_s``."""
-        return recoveries(self.book, now_s)
+        """Return the energy still to be recovered at ``now_s`` from requests on the whole city with a rebound cap."""
+        found = []
+        for request in self.book.given(now_s):
+            times, draft = self.book.timetable(request.id), request.draft
+            cap_kw = draft.rebound_cap_kw
+            if cap_kw is None or draft.area != CITY:
+                continue
+            given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
+            until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
+            if now_s < until_s:
+                found.append(
+                    EnergyRecovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw)
+                )
+        return tuple(found)
+
+    def _rows(self, request: DispatchRequest, state: FleetState) -> BoolArray:
+        enlisted = self.portfolios.get(request.id)
+        return part_rows(request.draft, state.index) if enlisted is None else fitted_flags(enlisted, len(state))
 
 
-def upcoming_commitments(
-    book: RequestBook, portfolios: Mapping[str, BoolArray], state: FleetState
-) -> Sequence[Commitment]:
-    """Return every committed request whose watch is not over and whose ramp is near, on the rows enlisted for it.
-
-    Requests for regulation are none of them: their signal takes as much as it gives, and stores stay on the plan.
-    """
-    grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=STEPS_PER_DAY)
-    return tuple(
-        _commitment(book, request, _rows(request, portfolios, state), grid)
-        for request in book.running(state.at_s)
-        if request.draft.product is not Product.REGULATION
-        and book.timetable(request.id).ramp_s - state.at_s <= _AT_ONCE_S
-    )
-
-
-def recoveries(book: RequestBook, now_s: float) -> Sequence[EnergyRecovery]:
-    """Return what is on its way back at ``now_s`` from requests on the whole city with a rebound cap."""
-    found = []
-    for request in book.given(now_s):
-        times, draft = book.timetable(request.id), request.draft
-        cap_kw = draft.rebound_cap_kw
-        if cap_kw is None or draft.area != CITY:
-            continue
-        given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
-        until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
-        if now_s < until_s:
-            found.append(
-                EnergyRecovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw)
-            )
-    return tuple(found)
-
-
-def _rows(request: DispatchRequest, portfolios: Mapping[str, BoolArray], state: FleetState) -> BoolArray:
-    enlisted = portfolios.get(request.id)
-    return part_rows(request.draft, state.index) if enlisted is None else fitted_flags(enlisted, len(state))
-
-
-def _commitment(book: RequestBook, request: DispatchRequest, rows: BoolArray, grid: TimeGrid) -> Commitment:
-    times = book.timetable(request.id)
+def _commitment(request: DispatchRequest, times: PhaseTimes, rows: BoolArray, grid: TimeGrid) -> Commitment:
     starts_s = grid.starts_s()
     watched = (starts_s >= times.end_s) & (starts_s < times.watched_s)
     return Commitment(
         rows=rows,
         direction=request.draft.direction,
         grid=grid,
-        target_kw=_means(book, request, grid),
+        target_kw=_means(times, grid),
         tolerance_ratio=request.draft.tolerance_ratio,
         rebound_cap_kw=request.draft.rebound_cap_kw,
         watched=watched,
     )
 
 
-def _means(book: RequestBook, request: DispatchRequest, grid: TimeGrid) -> FloatArray:
-    times = book.timetable(request.id)
+def _means(times: PhaseTimes, grid: TimeGrid) -> FloatArray:
     offsets = (np.arange(_SAMPLES) + 0.5) * grid.step_s / _SAMPLES
     instants = grid.starts_s()[:, None] + offsets
     due = np.array([times.target_at(at_s) for at_s in instants.ravel().tolist()])

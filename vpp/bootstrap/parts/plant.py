@@ -28,7 +28,7 @@ def plant_of(
     """Return the facade."""
     fleet = FleetMonitor(
         clock=core.clock,
-        latest=picture.latest,
+        latest=picture.state,
         image=core.image,
         ingest=core.ingest,
         plane=core.plane,

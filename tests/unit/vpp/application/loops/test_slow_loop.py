@@ -90,7 +90,7 @@ def _loop(state: FleetState) -> tuple[SlowLoop, PlansInForce, _Entries]:
     slow = SlowLoop(
         picture=OperatingPicture(
             clock=_Standing(),
-            latest=lambda: state,
+            state=lambda: state,
             plans=plans,
             meters=meters,  # type: ignore[arg-type]  # what a forecast asks of it
         ),

@@ -6,13 +6,17 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.vpp.dispatch.requests.parts import DRAFT, END, accepted
-from vpp.application.requests.commitments import Commitments, recoveries
+from vpp.application.requests.commitments import Commitments
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.request import CITY
 from vpp.runtime.clock import VirtualClock
 
 CITY_DRAFT = replace(DRAFT, area=CITY, rebound_cap_kw=125.0)
+
+
+def _of(book: RequestBook, at_s: float = 0.0) -> Commitments:
+    return Commitments(book=book, portfolios={}, clock=VirtualClock(at_s))
 
 
 @pytest.fixture
@@ -26,25 +30,23 @@ def test_a_request_recovers_until_its_energy_is_back_at_its_cap_and_never_longer
 ) -> None:
     request_id = accepted(book, replace(CITY_DRAFT, rebound_cap_kw=cap_kw))
     times = book.timetable(request_id)
-    (found,) = recoveries(book, times.end_s + 1.0)
+    commitments = _of(book)
+    (found,) = commitments.recoveries(times.end_s + 1.0)
     assert found.from_s == times.watched_s
     assert found.until_s == pytest.approx(times.watched_s + 3600.0 * hours)
-    assert recoveries(book, found.until_s) == ()
+    assert commitments.recoveries(found.until_s) == ()
 
 
 def test_nothing_recovers_before_a_release_nor_without_a_cap_nor_from_a_part_of_the_city(book: RequestBook) -> None:
     accepted(book, CITY_DRAFT)
-    assert recoveries(book, (END - timedelta(minutes=1)).timestamp()) == ()
+    assert _of(book).recoveries((END - timedelta(minutes=1)).timestamp()) == ()
     for draft in (replace(CITY_DRAFT, rebound_cap_kw=None), replace(CITY_DRAFT, area="north")):
         other = RequestBook(lambda _kind, _at, _body: None, RequestRules())
         accepted(other, draft)
-        assert recoveries(other, (END + timedelta(minutes=1)).timestamp()) == ()
+        assert _of(other).recoveries((END + timedelta(minutes=1)).timestamp()) == ()
 
 
 def test_storage_stays_on_its_plan_until_the_watch_of_the_last_running_request_is_over(book: RequestBook) -> None:
     times = book.timetable(accepted(book, CITY_DRAFT))
-    kept = [
-        Commitments(book=book, portfolios={}, clock=VirtualClock(at_s)).kept_until_s()
-        for at_s in (times.ramp_s, times.watched_s + 1.0)
-    ]
+    kept = [_of(book, at_s).kept_until_s() for at_s in (times.ramp_s, times.watched_s + 1.0)]
     assert kept == [times.watched_s, None]
