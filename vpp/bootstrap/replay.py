@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from optimizer.heap import keep_freed_memory
-from vpp.application.cycle_record import baseline_of, schedule_of, session_of
+from vpp.application.cycle_record import baseline_of, schedule_of
 from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.measurement import counted
 from vpp.application.fleet_registration import CONNECTED
@@ -20,7 +20,7 @@ from vpp.application.loops.cycle_inputs import CYCLE, TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
-from vpp.bootstrap.parts.restoration import STARTED
+from vpp.bootstrap.parts.restoration import STARTED, restore_sessions
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from
@@ -181,7 +181,8 @@ class _Run:
         self._portfolios: dict[str, BoolArray] = {}
         self._engine.restore(before, started.at_s)
         for entry in before:
-            self._take_sessions(entry)
+            if entry.kind == CYCLE:
+                restore_sessions(self._image, entry)
             self._take_baseline(entry)
 
     def cycle(
@@ -189,7 +190,8 @@ class _Run:
     ) -> SetpointBatch:
         """Decide one cycle again."""
         self._image.write(samples)
-        self._take_sessions(group[0])
+        # Anchors as recorded: a fleet that grows between two cycles is snapshotted then, too.
+        restore_sessions(self._image, group[0])
         self._hear(group, sent)
         state = self._ingest.snapshot(group[0].at_s)
         return self._engine.cycle(
@@ -229,16 +231,6 @@ class _Run:
     def _has(self, body: Mapping[str, Any]) -> bool:
         known = {request.id: request.version for request in self._engine.book.all()}
         return bool(known.get(body["id"], 0) >= body["version"])
-
-    def _take_sessions(self, entry: JournalEntry) -> None:
-        if entry.kind == CYCLE:
-            events: Any = entry.body["sessions"]
-            for body in events:
-                self._image.write_session(session_of(body))
-            # As recorded: a fleet that grows between two cycles is snapshotted then, too.
-            anchors: Any = entry.body["anchors"]
-            for row, soc in anchors:
-                self._image.anchor(row, soc)
 
     def _take_baseline(self, entry: JournalEntry) -> None:
         if entry.kind == BASELINE:

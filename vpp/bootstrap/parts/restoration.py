@@ -29,7 +29,7 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
     core.engine.restore(entries, now_s)
     for entry in entries:
         if entry.kind == CYCLE:
-            _restore_sessions(core.image, entry)
+            restore_sessions(core.image, entry)
         elif entry.kind == BASELINE:
             request = core.engine.book.get(str(entry.body["request_id"]))
             requests.measurement.keep(request, baseline_of(entry.body))
@@ -45,7 +45,8 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
     journal.append(STARTED, now_s, body)
 
 
-def _restore_sessions(image: ProcessImage, entry: JournalEntry) -> None:
+def restore_sessions(image: ProcessImage, entry: JournalEntry) -> None:
+    """Write the charging sessions and the anchored states of charge of a journalled cycle into the image."""
     events: Any = entry.body["sessions"]
     for body in events:
         image.write_session(session_of(body))
