@@ -186,18 +186,17 @@ class Service:
 
     async def _serve_grid(self, links: Sequence[GridLink]) -> None:
         """Serve grid links until one of them has ended or a loop has failed for good; raises what failed."""
-        failed = asyncio.create_task(self._supervisor.wait(), name="supervision")
         async with contextlib.AsyncExitStack() as closing:
-            ended = []
+            waiting = [asyncio.create_task(self._supervisor.wait(), name="supervision")]
+            closing.callback(waiting[0].cancel)
             for link in links:
                 await link.start(self.plant)
                 closing.push_async_callback(link.close)
-                ended.append(asyncio.create_task(link.ended(), name=link.name))
-            closing.callback(self.core.news.close)  # readers of events end first, else links would wait for them
-            for task in (failed, *ended):
-                closing.callback(task.cancel)
+                closing.callback(self.core.news.close)  # readers of events end first, else the link would wait for them
+                waiting.append(asyncio.create_task(link.ended(), name=link.name))
+                closing.callback(waiting[-1].cancel)
             addresses = {"http": self.settings.http, "ocpp": self.settings.ocpp}
             _log.info("service runs", **addresses, epoch=self.core.epoch, fleet=self.core.fleet_id)
-            await asyncio.wait((failed, *ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._supervisor.failure is not None:
             raise self._supervisor.failure

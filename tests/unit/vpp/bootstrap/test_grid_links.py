@@ -153,3 +153,25 @@ async def test_a_link_that_fails_ends_the_service_and_the_other_links(service: S
         with pytest.raises(OSError, match="the line is cut"):
             await asyncio.wait_for(running, timeout=5.0)
     assert sound.finished.is_set()
+
+
+async def test_a_link_that_cannot_start_ends_the_service_though_another_link_serves_a_reader(service: Service) -> None:
+    sound = LineLink()
+
+    class Taken(LineLink):
+        async def start(self, sink: GridSink) -> None:
+            """Fail once a caller of the other link reads events."""
+            del sink
+            assert sound.address is not None
+            self.caller = await asyncio.open_connection(*sound.address)
+            await asyncio.sleep(0.1)
+            raise OSError("the address is taken")
+
+    taken = Taken()
+    with pytest.raises(OSError, match="the address is taken"):
+        await asyncio.wait_for(service.run((sound, taken)), timeout=5.0)
+    reader, writer = taken.caller
+    assert await reader.read() == b"", "the reader's connection is ended"
+    writer.close()
+    await asyncio.sleep(0)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() in {"supervision", "line"}]
