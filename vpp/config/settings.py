@@ -176,8 +176,8 @@ class Settings(BaseSettings):
     call_timeout_s: Positive = Field(60.0, description="seconds a device may take to answer")
     lease_s: Positive = Field(
         300.0,
-        description="seconds a setpoint holds unless renewed; a device that hears no more falls back to its default"
-        " within it",
+        description="seconds a setpoint holds unless renewed, twice as long at chargers (class ev); a device that hears"
+        " no more falls back to its default within it",
     )
     ramp_minutes: Positive = Field(
         10.0, description="minutes of the ramp before a request's start, unless the request names its own"
