@@ -203,7 +203,9 @@ def encode(kind: Kind, columns: Mapping[str, npt.NDArray[np.generic] | Sequence[
         raise FrameError(f"columns of {kind.name} differ in length: {sorted(lengths)}")
     parts = [_HEADER.pack(_MAGIC, VERSION, kind, lengths.pop(), number)]
     for name, code in schema:
-        parts.extend(_texts(columns[name]) if code == TEXT else [np.asarray(columns[name]).astype(code).tobytes()])
+        parts.extend(
+            _texts(columns[name]) if code == TEXT else [np.asarray(columns[name]).astype(code, copy=False).tobytes()]
+        )
     return b"".join(parts)
 
 
