@@ -8,5 +8,5 @@
 
 Rows of a node stand in line by their key. Those before the pointer take the most they can, those behind it the least,
 the one it points at the rest. A tick looks up how the total divides among the nodes and moves the pointers; it touches
-only rows that a pointer passes. ``MeritOrder`` in ``order`` is all a caller needs, ``urgency`` makes its keys.
+only rows that a pointer passes. ``MeritOrder`` in ``merit_order`` is all a caller needs, ``urgency`` makes its keys.
 """

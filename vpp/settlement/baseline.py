@@ -86,7 +86,7 @@ def compute_baseline(
         rows=np.flatnonzero(portfolio),
         meter=meter,
         schedule=schedule,
-        times=BaselineTimes(
+        times=_Times(
             event=TimeGrid.covering(instant(start_s), instant(end_s)),
             notice_s=notice_s,
             start_s=start_s,
@@ -140,7 +140,7 @@ def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> Float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineTimes:
+class _Times:
     """Times of a baseline.
 
     Attributes:
@@ -165,7 +165,7 @@ class _Computation:
     rows: IdArray
     meter: IntervalMeter
     schedule: Schedule | None
-    times: BaselineTimes
+    times: _Times
     event_days: Collection[date]
     calendar: DayCalendar
     rules: BaselineRules

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.arrays import FloatArray, IntArray
-from vpp.domain.fleet import CLASSES, FleetIndex
+from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray
 
 Codes = npt.NDArray[np.int32]
@@ -90,8 +90,3 @@ def summed(values: FloatArray, code: IntArray, count: int) -> FloatArray:
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     total[ordered[starts]] = np.add.reduceat(values[order], starts, axis=0)
     return total
-
-
-def class_count() -> int:
-    """Return the number of resource classes."""
-    return len(CLASSES)

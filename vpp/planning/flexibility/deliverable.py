@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.fleet import ADAPTERS
+from vpp.domain.fleet import ADAPTERS, CLASSES
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
-from vpp.planning.flexibility.aggregation import class_count, summed
+from vpp.planning.flexibility.aggregation import summed
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import (
     NEGLIGIBLE_KW,
@@ -106,7 +106,7 @@ def deliverable(
         p50_kw=np.clip(total - promised, 0.0, reach),
         p90_kw=np.clip(total + Z10 * np.sqrt(own + common) - promised, 0.0, reach),
         sigma_kw=below,
-        class_kw=summed(mean.mean(axis=1), basis.groups.class_code, class_count()),
+        class_kw=summed(mean.mean(axis=1), basis.groups.class_code, len(CLASSES)),
         share=used,
         ramp_kw_per_min=ramp,
         delivery_ratio=float(total.sum() / potential_kw.sum()) if potential_kw.sum() > NEGLIGIBLE_KW else 1.0,
@@ -138,7 +138,7 @@ def _mean_share(mean_kw: FloatArray, unlimited_kw: FloatArray) -> FloatArray:
 def _lost_by_class(
     basis: FlexibilityBasis, direction: Direction, window: Window, chosen: BoolArray, found: FlexibilityEnvelope
 ) -> dict[str, FloatArray]:
-    lost = summed(found.lost_kw[chosen, 0], basis.groups.class_code[chosen], class_count())
+    lost = summed(found.lost_kw[chosen, 0], basis.groups.class_code[chosen], len(CLASSES))
     named = {}
     for class_code in (EV, V2G, STORAGE, HVAC, INDUSTRY):
         if lost[class_code].any():

@@ -15,6 +15,8 @@ from vpp.planning.flexibility.flexibility_envelope import FlexibilityEnvelope, f
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, Window
 from vpp.planning.quote.rebound import WATCH_STEPS, Rebound, fractions, rebound_of
 
+NAMED_LIMIT_KW = 0.5
+"""Power above which a cause of loss is named as a limit."""
 _LEAST_PARTIAL_RATIO = 0.1
 _REBOUND_TRIALS = 20
 _LEAST_SIGMA_KW = 1e-9

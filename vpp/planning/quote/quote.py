@@ -14,11 +14,10 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.planning.flexibility.flexibility_basis import PV, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
 from vpp.planning.forecast.load_forecast import Forecast
-from vpp.planning.quote.assessment import Assessment, Assessor, Envelopes, confidence
+from vpp.planning.quote.assessment import NAMED_LIMIT_KW, Assessment, Assessor, Envelopes, confidence
 from vpp.planning.quote.counter_offers import counter_offers, longest_hold, reaches
 from vpp.planning.quote.rebound import ClassPrices, cost_cny, merit_key, rebound_of, recovery_minutes
 
-_NAMED_LIMIT_KW = 0.5
 _MOST_LIMITS = 40
 """A city has hundreds of transformers that bind a little; the greatest are named."""
 VALID_S = 300.0
@@ -171,14 +170,14 @@ def _limits(draft: RequestDraft, assessor: Assessor, assessment: Assessment) -> 
     if draft.direction is Direction.DOWN:
         lost["photovoltaic curtailment kept as last resort"] = _curtailable_kw(assessor, assessment.window)
     missing = draft.target_kw - assessment.p50_kw
-    if missing.max() > _NAMED_LIMIT_KW:
+    if missing.max() > NAMED_LIMIT_KW:
         lost["fleet in the area, all that can be moved"] = np.maximum(missing, 0.0)
-    limits = [_limit(name, values, assessment) for name, values in lost.items() if values.max() > _NAMED_LIMIT_KW]
+    limits = [_limit(name, values, assessment) for name, values in lost.items() if values.max() > NAMED_LIMIT_KW]
     return tuple(sorted(limits, key=lambda limit: -limit.kw)[:_MOST_LIMITS])
 
 
 def _limit(name: str, lost_kw: FloatArray, assessment: Assessment) -> BindingLimit:
-    binding = np.flatnonzero(lost_kw > _NAMED_LIMIT_KW)
+    binding = np.flatnonzero(lost_kw > NAMED_LIMIT_KW)
     starts = _starts(assessment)
     step = timedelta(seconds=assessment.grid.step_s)
     return BindingLimit(

@@ -9,7 +9,7 @@ from numerics.jit import njit
 from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
-from vpp.planning.flexibility.aggregation import class_count, summed
+from vpp.planning.flexibility.aggregation import summed
 from vpp.planning.flexibility.deliverable import Deliverable
 from vpp.planning.flexibility.flexibility_basis import EV, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
@@ -62,7 +62,7 @@ def merit_key(price: FloatArray, index: FleetIndex, *, capped: bool) -> FloatArr
     """
     if not capped:
         return price
-    returning = np.zeros(class_count(), dtype=np.bool_)
+    returning = np.zeros(len(CLASSES), dtype=np.bool_)
     returning[np.unique(index.class_code[index.nameplate.rebound_ratio > 0.0])] = True
     returning[[EV, V2G]] = True
     return np.asarray(price + np.where(returning, _LAST, 0.0))
@@ -114,8 +114,8 @@ def rebound_of(
     if staged:
         by_group[:] = (owed / (WATCH_STEPS * basis.inputs.grid.step_h))[:, None]
     _add_stores(basis, found, window, up=up, by_group=by_group, owed=owed)
-    kw = summed(by_group * found.share[:, None], groups.class_code, class_count())
-    return Rebound(kw=kw if up else -kw, recovery_kwh=summed(owed * found.share, groups.class_code, class_count()))
+    kw = summed(by_group * found.share[:, None], groups.class_code, len(CLASSES))
+    return Rebound(kw=kw if up else -kw, recovery_kwh=summed(owed * found.share, groups.class_code, len(CLASSES)))
 
 
 def recovery_minutes(curve_kw: FloatArray, step_h: float) -> float:
@@ -242,13 +242,13 @@ def _break_schedules(  # noqa: PLR0917 - a kernel takes arguments by position
             t = last + b
             if t >= power.shape[1]:
                 break
-            wish = power[i, t]
+            scheduled = power[i, t]
             least = min(-(charge - floor[i]) * efficiency[i] / step_h, 0.0)
             most = max((ceiling[i] - charge) / (efficiency[i] * step_h), 0.0)
-            can = min(max(wish, least), most)
+            can = min(max(scheduled, least), most)
             charge += (can * efficiency[i] if can > 0.0 else can / efficiency[i]) * step_h
             # A raise returns as less net load; the caller turns the sign.
-            back[groups[i], b] += can - wish if up else wish - can
+            back[groups[i], b] += can - scheduled if up else scheduled - can
 
 
 def cost_cny(basis: FlexibilityBasis, window: Window, given_kw: FloatArray, price: FloatArray) -> float:

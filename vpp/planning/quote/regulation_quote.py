@@ -21,11 +21,10 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
-from vpp.planning.quote.assessment import confidence, verdict_of
+from vpp.planning.quote.assessment import NAMED_LIMIT_KW, confidence, verdict_of
 from vpp.planning.quote.counter_offers import OFFER_RATIO
 from vpp.planning.quote.rebound import ClassPrices
 
-_NAMED_LIMIT_KW = 0.5
 _MOST_LIMITS = 20
 _MOVED_RATIO = 0.36
 """Mean magnitude of a fast signal, as a share of the reserved power (`vpp.lab.twin.signals.regd_like`)."""
@@ -176,7 +175,7 @@ def _limits_of(
     step = timedelta(seconds=grid.step_s)
     limits = []
     for name in sorted(lost):
-        binding = np.flatnonzero(lost[name] > _NAMED_LIMIT_KW)
+        binding = np.flatnonzero(lost[name] > NAMED_LIMIT_KW)
         if len(binding):
             limits.append(
                 BindingLimit(
