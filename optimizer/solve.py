@@ -37,7 +37,7 @@ def solve(
         deadline_s: Wall seconds.
         warm: Where to start; the monolith begins afresh.
         method: ``"monolith"`` is exact, ``"decomposition"`` fast at any size, ``"auto"`` chooses by size.
-        options: Of HiGHS, for the monolith and the decomposition's master.
+        options: Of HiGHS, for the monolith; checked in any case.
         gap_ratio: Certified gap at which the decomposition stops.
 
     Raises:
