@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from adapters.kit.compact_map import EMPTY
 from adapters.kit.websocket.frames import CloseCode, Opcode
 from adapters.ocpp.control.instructions import carry_out
 from adapters.ocpp.control.scripts import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
@@ -179,7 +180,7 @@ class Session(Endpoint):
     def served(self) -> None:
         """See ``Endpoint``."""
         self.last_frame = self._context.poller.now
-        if self._pending is None and (self._scripts or self._command or self.station.pending):
+        if self._pending is None and (self._scripts or self._command or self.station.pending is not EMPTY):
             self.pump()
 
     def rejected(self, reason: str) -> None:

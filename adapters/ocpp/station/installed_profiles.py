@@ -11,17 +11,14 @@ A connector has at most two: one tied to its running transaction (TxProfile), wh
 
 from dataclasses import replace
 
-from adapters.kit.compact_map import CompactMap
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.telemetry import Quantity
 
-_NONE: CompactMap[int, InstalledProfile] = CompactMap()
-
 
 def slot_of(row: int, *, tied: bool) -> int:
-    """Return the key of a dispatch value in ``StationState.installed``: one number, for there is one a station."""
+    """Return the key of a dispatch value in ``StationState.installed``: a number takes less than a pair."""
     return 2 * row + tied
 
 
@@ -37,7 +34,8 @@ def found(station: StationState, row: int, *, tied: bool) -> InstalledProfile | 
 
 def in_force(station: StationState, row: int) -> InstalledProfile | None:
     """Return the dispatch value that a row obeys, ``None`` where its default value is in force."""
-    return found(station, row, tied=True) or found(station, row, tied=False)
+    get = station.installed.get
+    return get(2 * row + 1) or get(2 * row)  # as ``found`` does, in the frequent path
 
 
 def at_row(station: StationState, row: int) -> list[InstalledProfile]:
@@ -114,7 +112,7 @@ def remove(station: StationState, row: int, *, tied: bool) -> bool:
     """Forget one dispatch value without reporting; return whether there was one."""
     if slot_of(row, tied=tied) not in station.installed:
         return False
-    station.installed = station.installed.minus(slot_of(row, tied=tied)) or _NONE
+    station.installed = station.installed.minus(slot_of(row, tied=tied))
     return True
 
 

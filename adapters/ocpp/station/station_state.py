@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from adapters.kit.compact_map import CompactMap
+from adapters.kit.compact_map import EMPTY, CompactMap
 from adapters.ocpp.messages.ocpp_j import Json
 from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import RateUnit, is_dc
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 NOTHING_KNOWN = Abilities()
 NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
-_NOTHING_INSTALLED: CompactMap[int, InstalledProfile] = CompactMap()
-_NOTHING_PENDING: CompactMap[tuple[int, bool], Command] = CompactMap()
-"""What stations without one share: a dictionary each would be a tenth of what a station costs."""
+"""Shared, as ``EMPTY`` is, by stations without one: empty dictionaries would be a tenth of what a station costs."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,8 +61,8 @@ class StationState:
     transactions: Mapping[int, Transaction] = field(default_factory=lambda: NO_TRANSACTIONS)
     ended: tuple[Transaction, ...] = ()
     early: dict[int, Promise] | None = None
-    installed: CompactMap[int, InstalledProfile] = field(default_factory=lambda: _NOTHING_INSTALLED)
-    pending: CompactMap[tuple[int, bool], Command] = field(default_factory=lambda: _NOTHING_PENDING)
+    installed: CompactMap[int, InstalledProfile] = field(default_factory=lambda: EMPTY)
+    pending: CompactMap[tuple[int, bool], Command] = field(default_factory=lambda: EMPTY)
     under_way: int = -1
     abilities: Abilities = NOTHING_KNOWN
     booted: bool = False
@@ -95,7 +93,7 @@ class StationState:
         """Take the waiting instruction of a slot, ``None`` where none waits."""
         command = self.pending.get(slot)
         if command is not None:
-            self.pending = self.pending.minus(slot) if len(self.pending) > 1 else _NOTHING_PENDING
+            self.pending = self.pending.minus(slot)
         return command
 
     # Time.

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from adapters.kit.compact_map import EMPTY
 from adapters.ocpp.messages.ocpp_j import parse_stamp, stamp
 from adapters.ocpp.station import transactions
 from adapters.ocpp.station.connector_state import ConnectorState
@@ -199,5 +200,5 @@ def _take(station: StationState, point: ConnectorState, values: tuple[float, flo
         point.power_kw, point.power_s = power_kw, at_s
         if point.derived is not None:
             readings.power_metered(station, point)
-    if station.installed or point.pause is not None:
+    if station.installed is not EMPTY or point.pause is not None:
         readings.check_power(station, point, power_kw, at_s)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from adapters.kit.compact_map import EMPTY
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp
 from adapters.ocpp.station import limit_compliance, transactions
 from adapters.ocpp.station.connector_state import ConnectorState
@@ -117,7 +118,7 @@ def _take(
 def check_power(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
     """Compare power with the value in force: is the limit kept, does the car draw again?"""
     exact = point.derived is None or point.derived.error_kw < OBEYED_WITHIN_KW
-    if station.installed and exact:
+    if station.installed is not EMPTY and exact:
         limit_compliance.check(station, point.row, power_kw, at_s)
     if point.pause is not None and point.take_power(power_kw, at_s):
         station.report_sleep(point)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.kit.compact_map import CompactMap
+from adapters.kit.compact_map import EMPTY, CompactMap
 
 steps = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers()), max_size=12)
 
@@ -31,6 +31,11 @@ def test_a_key_it_does_not_hold_is_an_error() -> None:
     with pytest.raises(KeyError, match="2"):
         CompactMap([(1, 5)])[2]
     assert CompactMap([(1, 5)]).get(2, "none") == "none"
+
+
+def test_all_that_have_lost_their_only_key_are_one() -> None:
+    assert CompactMap([(1, 5)]).minus(1) is EMPTY
+    assert CompactMap([(1, 5)]).minus(2) == {1: 5}
 
 
 def test_one_pair_takes_half_of_a_dictionary() -> None:
