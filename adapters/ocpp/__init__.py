@@ -20,9 +20,10 @@ Rooms, each importing only those below it::
     messages/            OCPP-J: rpc (calls and answers), envelope, schemas (official), healing, ocpp_j (constants)
     simulated/           the device side, for the laboratory alone: stations with physics, swarms of ten thousands
 
-A setpoint's way: ``OcppLink.send`` → ``CommandDelivery.queue`` (pacing) → ``Session.pump`` → ``control.instructions``
-(a script, in the station's dialect) → ``rpc.Endpoint.call`` → the kit's ``WebSocketConnection``. A meter value's way
-back: ``WebSocketConnection`` → ``rpc.Endpoint`` → ``telemetry.fast_path`` → the kit's ``Batcher``.
+A setpoint's way: ``OcppLink.send`` → ``InstructionDelivery.queue`` (pacing) → ``Session.pump`` →
+``control.instructions`` (a script, in the station's dialect) → ``rpc.Endpoint.call`` → the kit's
+``WebSocketConnection``. A meter value's way back: ``WebSocketConnection`` → ``rpc.Endpoint`` →
+``telemetry.fast_path`` → the kit's ``Batcher``.
 
 Signs: net power is load-positive here; OCPP's import is our plus, its export and a negative setpoint our minus.
 """

@@ -44,7 +44,7 @@ class LeaseEnds:
             yield heapq.heappop(self._ends)[1]
 
 
-class CommandDelivery:
+class InstructionDelivery:
     """Instructions on their way to stations.
 
     Args:

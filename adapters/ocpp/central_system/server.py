@@ -14,7 +14,7 @@ from adapters.kit.websocket.frames import CloseCode
 from adapters.kit.websocket.paths import Paths
 from adapters.kit.websocket.server import Listening, WebSocketServer
 from adapters.ocpp.central_system.capability_card import capability_card
-from adapters.ocpp.central_system.delivery import CommandDelivery, LeaseEnds
+from adapters.ocpp.central_system.delivery import InstructionDelivery, LeaseEnds
 from adapters.ocpp.central_system.known_stations import KnownStations
 from adapters.ocpp.central_system.session import Session
 from adapters.ocpp.central_system.session_policy import SessionListener, SessionPolicy
@@ -265,7 +265,7 @@ class OcppLink:
         lease_ends, open_sessions = LeaseEnds(), dict[str, Session]()
         services = self._services(lease_ends)
         self._known = KnownStations(self._nameplates, services)
-        delivery = CommandDelivery(
+        delivery = InstructionDelivery(
             clock=self._clock,
             batcher=self._batcher,
             known=self._known,

@@ -11,7 +11,7 @@ from adapters.kit.batching import Batcher
 from adapters.kit.websocket.connection import WebSocketConnection
 from adapters.kit.websocket.frames import CloseCode
 from adapters.kit.websocket.host import DeviceHost
-from adapters.ocpp.central_system.delivery import CommandDelivery
+from adapters.ocpp.central_system.delivery import InstructionDelivery
 from adapters.ocpp.central_system.known_stations import KnownStations
 from adapters.ocpp.central_system.session import Session
 from adapters.ocpp.central_system.session_policy import SessionListener, SessionPolicy
@@ -60,7 +60,7 @@ class Sessions(DeviceHost):
         batcher: Batcher,
         context: EndpointContext,
         dialects: Mapping[Version, Dialect],
-        delivery: CommandDelivery,
+        delivery: InstructionDelivery,
         policy: SessionPolicy,
         listener: SessionListener,
         open_sessions: dict[str, Session],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.ocpp.central_system.delivery import CommandDelivery, LeaseEnds
+from adapters.ocpp.central_system.delivery import InstructionDelivery, LeaseEnds
 from adapters.ocpp.central_system.known_stations import KnownStations
 from adapters.ocpp.control.scripts import ACCEPTED, EXPIRED, REFUSED
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
@@ -30,7 +30,7 @@ class Delivered(Held):
         assert found is not None
         self.station: StationState = found
         self.lease_ends = LeaseEnds()
-        self.delivery = CommandDelivery(
+        self.delivery = InstructionDelivery(
             clock=self.clock,  # type: ignore[arg-type]  # the one method that is called
             batcher=self.batcher,
             known=self.known,
