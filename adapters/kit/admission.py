@@ -33,10 +33,6 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
-    def wait_s(self) -> float:
-        """Return the wall seconds until a token is available again."""
-        return 0.0 if self._per_s == math.inf else max(0.0, (1.0 - self._tokens) / self._per_s)
-
 
 class RushDetector:
     """Detection of a rush: many devices connect between two ticks of a tenth of a second.

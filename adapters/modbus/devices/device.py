@@ -12,7 +12,6 @@ from adapters.modbus.transport.writing import Group
 from vpp.domain.telemetry import Quantity
 from vpp.domain.trouble import Trouble
 
-__all__ = ["Device", "Instruction", "OwnersValues", "Read"]
 OwnersValues = Mapping[str, float]
 """Values that stood in a device before our first write, by the names of its points; opaque to all but the device."""
 
@@ -34,11 +33,6 @@ class Instruction:
     check: Callable[[], Check]
     otherwise: "Instruction | None" = None
     taken: Callable[[], None] | None = None
-
-    @property
-    def writes(self) -> Sequence[tuple[int, Registers]]:
-        """Address and registers of every write, in the fewest requests."""
-        return [w for group in self.groups for w in group.fewest()]
 
 
 class Device(Protocol):

@@ -56,13 +56,6 @@ class Group:
             self.changes, self.split = self.split(), None
         return self.changes
 
-    def fewest(self) -> Sequence[tuple[int, Registers]]:
-        """Return address and registers of the fewest requests that write the group."""
-        if self.whole is not None:
-            return [self.whole]
-        runs = _runs(self.each(), joined=True)
-        return [(run[0].address, tuple(value for change in run for value in change.values)) for run in runs]
-
     def undone(self) -> "Group":
         """Return the group that puts back what was there before, as far as that is known."""
         known = [c for c in self.each() if c.before is not None]

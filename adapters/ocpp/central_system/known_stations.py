@@ -1,13 +1,13 @@
 """Registry of the stations that have connected to this process, by name and by row."""
 
 from adapters.kit.compact_map import CompactMap
-from adapters.ocpp.profiles.nameplates import Nameplates, check_places, place_of
+from adapters.ocpp.profiles.nameplates import Nameplates, place_of
 from adapters.ocpp.station.station_records import Services
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.fleet import FleetIndex
 
-__all__ = ["KnownStations", "check_places", "place_of"]
+__all__ = ["KnownStations", "place_of"]
 
 
 class KnownStations:

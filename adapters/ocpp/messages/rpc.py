@@ -22,7 +22,6 @@ from adapters.kit.admission import TokenBucket
 from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.websocket.endpoint import WebSocketEndpoint
-from adapters.kit.websocket.frames import MAX_MESSAGE_BYTES
 from adapters.ocpp.messages import healing, schemas
 from adapters.ocpp.messages.envelope import (
     LONGEST_ID,
@@ -49,7 +48,6 @@ from adapters.ocpp.messages.ocpp_j import (
 )
 from vpp.ports import Clock
 
-MAX_FRAME_BYTES = MAX_MESSAGE_BYTES
 _KEPT_ANSWERS = 8
 _LONGEST_KEPT_BYTES = 1024
 """Our answers are short; a longer one holds an oversized id of the peer's."""

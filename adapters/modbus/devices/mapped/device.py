@@ -82,10 +82,6 @@ class MappedDevice:
         await self._plan.run(connection, unit)
         return len(self._plan.refused)
 
-    def reads(self) -> Sequence[Read]:
-        """Return one read for every run of registers without a gap; such devices often refuse to read gaps."""
-        return self._plan.reads if self._plan else _reads(self._map.points)
-
     def store(self, read: Read, values: Registers) -> None:
         """Keep what was read."""
         self._image.store(read, values)
@@ -150,4 +146,5 @@ class MappedDevice:
 
 
 def _reads(points: Iterable[MapPoint]) -> Sequence[Read]:
+    """Return one read for every run of registers without a gap; such devices often refuse to read gaps."""
     return reads_of((Place(address=p.address, count=p.size, table=p.table) for p in points), gap=0)
