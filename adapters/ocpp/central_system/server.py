@@ -23,7 +23,7 @@ from adapters.ocpp.control.composite_schedule import read_composite
 from adapters.ocpp.control.scripts import ACCEPTED, EXPIRED, NOT_CONNECTED, REFUSED, Script
 from adapters.ocpp.dialects.v16 import Dialect16
 from adapters.ocpp.dialects.v20 import Dialect20
-from adapters.ocpp.messages.ocpp_j import ADAPTER, Answer, AnswerKind, Call, Json, Version
+from adapters.ocpp.messages.ocpp_j import ADAPTER, Answer, AnswerKind, Call, Version
 from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.profiles.nameplates import Nameplates, check_places
 from adapters.ocpp.profiles.profile_policy import ProfilePolicy
@@ -224,8 +224,7 @@ class OcppLink:
         """See ``vpp.ports.InspectableLink``; its first value is reported as ``Quantity.LIMIT_KW`` as well."""
         session = self._session_of(row)
         station, unit = session.station, session.station.units_to_try()[0]
-        call = session.dialect.composite(self._nameplates.connector(row), duration_s, unit)
-        answer = await self._called(row, call.action, call.payload)
+        answer = await _called(session, session.dialect.composite(self._nameplates.connector(row), duration_s, unit))
         return self._composite(station, row, session.version, answer)
 
     def version(self, row: int) -> Version:
@@ -329,25 +328,6 @@ class OcppLink:
             raise DeviceUnreachableError(f"the station of row {row} is not connected")
         return session
 
-    async def _called(self, row: int, action: str, payload: Json) -> Answer:
-        """Send a station a call and return its answer; it waits its turn among the instructions.
-
-        Raises:
-            UnknownIdError: The row is not ours.
-            DeviceUnreachableError: The station is not connected or does not answer.
-        """
-        session = self._session_of(row)
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        session.add(
-            _asked(Call(action, payload), answered),
-            lambda _verdict: None if answered.done() else answered.set_result(Answer(AnswerKind.LOST, {})),
-        )
-        session.pump()
-        answer = await answered
-        if answer.kind in (AnswerKind.TIMEOUT, AnswerKind.LOST):
-            raise DeviceUnreachableError(f"{session.station.id} did not answer")
-        return answer
-
     def _mark_events(self, batch: SetpointBatch) -> None:
         """Note which rows take part in a request: their stations have priority when all come back at once."""
         moving = batch.layers != Layer.DEFAULT
@@ -365,6 +345,24 @@ class OcppLink:
         self._batcher.sample(row, Quantity.LIMIT_KW, schedule.power_kw[0], now_s)
         # A composite schedule starts when it is asked for; OCPP 1.6 lets a station leave the time out.
         return replace(schedule, start_s=now_s) if math.isnan(schedule.start_s) else schedule
+
+
+async def _called(session: Session, call: Call) -> Answer:
+    """Send a station a call and return its answer; it waits its turn among the instructions.
+
+    Raises:
+        DeviceUnreachableError: The station does not answer, or its connection is lost.
+    """
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    session.add(
+        _asked(call, answered),
+        lambda _verdict: None if answered.done() else answered.set_result(Answer(AnswerKind.LOST, {})),
+    )
+    session.pump()
+    answer = await answered
+    if answer.kind in (AnswerKind.TIMEOUT, AnswerKind.LOST):
+        raise DeviceUnreachableError(f"{session.station.id} did not answer")
+    return answer
 
 
 def _asked(call: Call, answered: "asyncio.Future[Answer]") -> Script:
