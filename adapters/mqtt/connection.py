@@ -73,7 +73,7 @@ def heed_cancellation() -> None:
     """Raise the CancelledError that was asked for and got lost.
 
     Before Python 3.12 `asyncio.wait_for`, on which aiomqtt leans, loses a cancellation that arrives together with its
-    result (cpython issue 86296); a loop that does not hear of it would never end. Not for a task that has waited for a
+    result (cpython issue 86296); a loop that does not learn of it would never end. Not for a task that has waited for a
     TaskGroup: before 3.13 its count of cancellations may be wrong.
     """
     task = asyncio.current_task()

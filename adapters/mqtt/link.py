@@ -177,7 +177,7 @@ class MqttLink:
         unacknowledged: list[aiomqtt.Message] = []
         async for message in connection.messages:
             body = message.payload if isinstance(message.payload, bytes) else b""
-            if self._subscriptions.hears(message.topic.value):
+            if self._subscriptions.includes(message.topic.value):
                 self._inbox.take(message.topic.value, body, self._clock.now_s(), retained=bool(message.retain))
             unacknowledged.append(message)
             if not len(connection.messages) or len(self._batcher) >= _BATCH_SAMPLES:

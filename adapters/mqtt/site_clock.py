@@ -34,7 +34,7 @@ class SiteClock:
     def __init__(self) -> None:
         self.offset_s = 0.0
         self._last_s = math.nan
-        self._last = (-math.inf, -math.inf)
+        self._newest = (-math.inf, -math.inf)
         self._offsets: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
     def note(self, stamp_s: float, now_s: float) -> None:
@@ -56,10 +56,10 @@ class SiteClock:
         at_s = stamp_s + self.offset_s
         if not -BAND_S <= now_s - at_s <= BAND_S:
             return None
-        if stamp_s > self._last[0]:
+        if stamp_s > self._newest[0]:
             # The offset may just have been found smaller: what was stamped later never comes out as earlier.
-            at_s = max(at_s, self._last[1] + _APART_S)
-            self._last = (stamp_s, min(at_s, now_s))
+            at_s = max(at_s, self._newest[1] + _APART_S)
+            self._newest = (stamp_s, min(at_s, now_s))
         return min(at_s, now_s)
 
     def _measured(self) -> float:

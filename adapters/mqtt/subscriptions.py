@@ -25,12 +25,12 @@ class SiteSubscriptions:
         self._subscribed: set[str] = set()
         self._changed = asyncio.Event()
 
-    def hears(self, topic_name: str) -> bool:
+    def includes(self, topic_name: str) -> bool:
         """Tell whether messages of a topic are this process's; those of a site just left may still come."""
         return self._owns is None or self._owns(site_of(topic_name))
 
     def own(self, owns: Callable[[str], bool]) -> Sequence[str]:
-        """Hear only the sites for which ``owns`` is true; return those that were heard and are left now."""
+        """Serve only the sites for which ``owns`` is true; return those that were served and are left now."""
         self._owns = owns
         return [site for site in self._subscribed if not owns(site)]
 

@@ -204,9 +204,8 @@ class Acceptor:
         asked = bool(offered) or self._rules.tolerance.missing_subprotocol
         subprotocol = self._host.choose_subprotocol(offered) if asked else None
         connection.write(handshake.accepted(request, subprotocol if offered else None))
-        if (
-            subprotocol is None
-        ):  # complete the upgrade, then close: the peer sees which of the two failed (OCPP-J 1.6, 3.3)
+        if subprotocol is None:
+            # The upgrade is complete, then closed: the peer sees which of the two failed (OCPP-J 1.6, 3.3).
             connection.head_handler = None
             connection.close(CloseCode.PROTOCOL_ERROR)
             self._host.turned_away("subprotocol")

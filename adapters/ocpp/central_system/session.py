@@ -316,6 +316,6 @@ class Session(Endpoint):
     def _abandon_all(self) -> None:
         if self._command is not None:
             self._command.abandon()
-        errands, self._scripts = self._scripts or [], None
-        for job in errands:
+        scripts, self._scripts = self._scripts or [], None
+        for job in scripts:
             job.abandon()

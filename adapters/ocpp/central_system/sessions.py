@@ -36,7 +36,7 @@ KEPT_AWAY_WALL_S = 900.0
 
 
 class Sessions(DeviceHost):
-    """A ``session.Registry`` and a ``acceptor.Host``.
+    """A ``session.Registry`` and an ``acceptor.Host``.
 
     Args:
         clock: Dates what is reported.

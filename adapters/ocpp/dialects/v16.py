@@ -74,7 +74,7 @@ class Dialect16:
 
     def __init__(self) -> None:
         self._served: Mapping[str, Callable[[StationState, Json], Json]] = {
-            "Authorize": lambda _charger, _payload: {"idTagInfo": {"status": "Accepted"}},
+            "Authorize": lambda _station, _payload: {"idTagInfo": {"status": "Accepted"}},
             "BootNotification": self._boot,
             "DataTransfer": self._data_transfer,
             "Heartbeat": lambda station, _payload: {"currentTime": stamp(station.services.clock.now_s())},

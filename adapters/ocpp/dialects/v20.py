@@ -74,7 +74,7 @@ class Dialect20:
     def __init__(self, version: Version) -> None:
         self.version = version
         self._served: Mapping[str, Callable[[StationState, Json], Json]] = {
-            "Authorize": lambda _charger, _payload: dict(_TOKEN_ACCEPTED),
+            "Authorize": lambda _station, _payload: dict(_TOKEN_ACCEPTED),
             "BootNotification": self._boot,
             "Heartbeat": lambda station, _payload: {"currentTime": stamp(station.services.clock.now_s())},
             "MeterValues": self._meter_values,

@@ -101,12 +101,12 @@ def heal(version: Version, action: str, payload: Json) -> Healed:
     if action not in schemas.requests(version):
         raise CallFaultError(Fault.UNKNOWN_ACTION, action[: schemas.LONGEST_DETAIL])
     schema = schemas.request_schema(version, action)
-    mender = _Repair(schema, _STAND_INS.get(action, {}))
-    whole = mender.whole(payload, schema)
+    repair = _Repair(schema, _STAND_INS.get(action, {}))
+    whole = repair.whole(payload, schema)
     emptied = [name for name in SAMPLE_LISTS if name in payload and name not in whole]
     needed = {name: [_FILLER[version]] for name in emptied if name in schema.get("required", ())}
     schemas.check_request(version, action, {**whole, **needed})
-    return Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
+    return Healed(whole, list(dict.fromkeys(repair.kinds)), repair.samples)
 
 
 def heal_response(version: Version, action: str, payload: Json) -> Healed | None:
@@ -116,9 +116,9 @@ def heal_response(version: Version, action: str, payload: Json) -> Healed | None
     unknown field is one, and to take it for a refusal would leave a profile in force that we do not know of.
     """
     schema = schemas.response_schema(version, action)
-    mender = _Repair(schema, {})
-    whole = mender.whole(payload, schema)
-    healed = Healed(whole, list(dict.fromkeys(mender.kinds)), mender.samples)
+    repair = _Repair(schema, {})
+    whole = repair.whole(payload, schema)
+    healed = Healed(whole, list(dict.fromkeys(repair.kinds)), repair.samples)
     return healed if schemas.is_response(version, action, whole) else None
 
 
@@ -150,40 +150,40 @@ class _Repair:
 
     def whole(self, payload: Json, schema: Json) -> Json:
         """Return a request as far as it can be repaired; a needed field that is invalid stays, to be named."""
-        mended = self._fields(payload, schema)
-        self._completed(mended, schema)
+        repaired = self._fields(payload, schema)
+        self._completed(repaired, schema)
         hopeless = {
-            name: payload[name] for name in schema.get("required", ()) if name in payload.keys() - mended.keys()
+            name: payload[name] for name in schema.get("required", ()) if name in payload.keys() - repaired.keys()
         }
-        return mended | {name: value for name, value in hopeless.items() if name not in SAMPLE_LISTS}
+        return repaired | {name: value for name, value in hopeless.items() if name not in SAMPLE_LISTS}
 
     def repair(self, value: object, schema: Json) -> object:
         """Return ``value`` as ``schema`` demands, ``_UNUSABLE`` where it cannot be repaired."""
         reference = schema.get("$ref")
         if reference is not None:
             schema = self._schema["definitions"][reference.rpartition("/")[2]]
-        mender = self._repairs.get(schema.get("type", ""))
-        return value if mender is None else mender(value, schema)
+        repair = self._repairs.get(schema.get("type", ""))
+        return value if repair is None else repair(value, schema)
 
     def _object(self, value: object, schema: Json) -> object:
         if not isinstance(value, dict):
             return _UNUSABLE
-        mended = self._fields(value, schema)
-        return mended if self._completed(mended, schema) else _UNUSABLE
+        repaired = self._fields(value, schema)
+        return repaired if self._completed(repaired, schema) else _UNUSABLE
 
     def _fields(self, value: Json, schema: Json) -> Json:
         properties: Json = schema.get("properties", {})
-        mended: Json = {}
+        repaired: Json = {}
         for name, one in value.items():
             if name in properties:
-                self._put(mended, name, one, properties[name])
+                self._put(repaired, name, one, properties[name])
             elif schema.get("additionalProperties", True) is False:
                 self.kinds.append("unknown_field")
             else:
-                mended[name] = one
-        return mended
+                repaired[name] = one
+        return repaired
 
-    def _put(self, mended: Json, name: str, value: object, schema: Json) -> None:
+    def _put(self, repaired: Json, name: str, value: object, schema: Json) -> None:
         """Keep one field if it can be repaired."""
         if value is None:
             self.kinds.append("null")
@@ -191,35 +191,35 @@ class _Repair:
         before = len(self.kinds)
         one = self._samples(value, schema) if name == _SAMPLED else self.repair(value, schema)
         if one is not _UNUSABLE:
-            mended[name] = one
+            repaired[name] = one
         elif len(self.kinds) == before:
             self.kinds.append("odd_field")
 
-    def _completed(self, mended: Json, schema: Json) -> bool:
+    def _completed(self, repaired: Json, schema: Json) -> bool:
         """Fill in stand-ins for missing fields; tell whether everything required is there."""
         for name in schema.get("required", ()):
-            if name not in mended and name in self._stand_ins and name in schema.get("properties", {}):
-                mended[name] = self._stand_ins[name]
+            if name not in repaired and name in self._stand_ins and name in schema.get("properties", {}):
+                repaired[name] = self._stand_ins[name]
                 self.kinds.append("stand_in")
-        return all(name in mended for name in schema.get("required", ()))
+        return all(name in repaired for name in schema.get("required", ()))
 
     def _array(self, value: object, schema: Json) -> object:
-        mended = [self.repair(one, schema["items"]) for one in self._listed(value)]
-        return self._kept([one for one in mended if one is not _UNUSABLE], schema)
+        repaired = [self.repair(one, schema["items"]) for one in self._listed(value)]
+        return self._kept([one for one in repaired if one is not _UNUSABLE], schema)
 
     def _samples(self, value: object, schema: Json) -> object:
-        mended = [self._sample(one, schema["items"]) for one in self._listed(value)]
-        kept = [one for one in mended if one is not _UNUSABLE]
-        self.samples += len(mended) - len(kept)
+        repaired = [self._sample(one, schema["items"]) for one in self._listed(value)]
+        kept = [one for one in repaired if one is not _UNUSABLE]
+        self.samples += len(repaired) - len(kept)
         return self._kept(kept, schema)
 
     def _sample(self, value: object, schema: Json) -> object:
         """Return a sample, ``_UNUSABLE`` where one of its decisive fields is present and not understood."""
-        mended = self.repair(value, schema)
-        if not isinstance(value, dict) or not isinstance(mended, dict):
+        repaired = self.repair(value, schema)
+        if not isinstance(value, dict) or not isinstance(repaired, dict):
             return _UNUSABLE
         meant = {name for name in _DECISIVE & value.keys() if value[name] is not None and value[name] != ""}
-        return mended if meant <= mended.keys() or not schema.get("properties") else _UNUSABLE
+        return repaired if meant <= repaired.keys() or not schema.get("properties") else _UNUSABLE
 
     def _listed(self, value: object) -> list[object]:
         if isinstance(value, list):
@@ -227,14 +227,14 @@ class _Repair:
         self.kinds.append("list")
         return [value]
 
-    def _kept(self, mended: list[object], schema: Json) -> object:
-        if len(mended) < schema.get("minItems", 0):
+    def _kept(self, repaired: list[object], schema: Json) -> object:
+        if len(repaired) < schema.get("minItems", 0):
             self.kinds.append("empty_list")
             return _UNUSABLE
-        most = schema.get("maxItems", len(mended))
-        if len(mended) > most:
+        most = schema.get("maxItems", len(repaired))
+        if len(repaired) > most:
             self.kinds.append("too_long")
-        return mended[:most]
+        return repaired[:most]
 
     def _string(self, value: object, schema: Json) -> object:
         if isinstance(value, int | float):

@@ -1,6 +1,6 @@
 """Charging profiles in full: purpose, kind, periods, and the operation modes of V2X.
 
-``commands`` writes the one-period profiles of the fast loop; here is everything else the standards allow, in the
+``dialects`` write the one-period profiles of the fast loop; here is everything else the standards allow, in the
 terms of the version a station speaks: 1.6 (3.13), 2.0.1 (K01) and 2.1 (K, Q). Signs are ours, load positive: a
 setpoint above 0 charges and below 0 discharges, a limit is 0 or more, a discharge limit 0 or less.
 """

@@ -49,7 +49,7 @@ class Evidence:
 
 _AGAINST_GIVEN = Evidence(3, 60.0)
 """Against an id assigned by us."""
-_AGAINST_HEARD = Evidence(2, 0.0)
+_AGAINST_READ = Evidence(2, 0.0)
 """Against one known from a reading only, and for one that is over."""
 
 
@@ -247,7 +247,7 @@ def _challenge(
         return
     known.count += 1
     running = station.transactions.get(point.connector)
-    needed = _AGAINST_GIVEN if running is not None and running.given else _AGAINST_HEARD
+    needed = _AGAINST_GIVEN if running is not None and running.given else _AGAINST_READ
     if known.count < needed.count or now_s - known.since_s < needed.lasting_s:
         return
     station.challenger = None

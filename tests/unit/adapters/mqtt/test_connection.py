@@ -1,4 +1,4 @@
-"""Broker addresses and the back-off between attempts."""
+"""Broker addresses."""
 
 import pytest
 
