@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from adapters.ocpp.central_system import server
 from adapters.ocpp.messages.ocpp_j import Version, stamp
 from adapters.ocpp.profiles import charging_profiles
 from adapters.ocpp.profiles.charging_profiles import OperationMode, Period, ProfileDraft, ProfileKind, ProfilePurpose
@@ -39,7 +40,7 @@ def draft(**changes: object) -> ProfileDraft:
 async def told(raw: RawStation, link: object, action: str, call: object) -> dict:
     """Send an operator's call and return what the station got."""
     raw.asked.clear()
-    answer = await link._called(EV, call.action, call.payload)
+    answer = await server._called(link._session_of(EV), call)
     assert answer.status == "Accepted"
     return await raw.asked_for(action)
 
