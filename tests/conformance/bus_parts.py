@@ -238,7 +238,7 @@ async def serving(name: str, bus: Bus, *links: Devices, life: int = 1) -> AsyncI
         lost_wall_s=LOST_WALL_S,
         remember_default=lambda row, power_kw: links[0].defaults.update({row: power_kw}),
     )
-    task = asyncio.create_task(gateway.run())
+    task = asyncio.create_task(gateway.run(), name=f"gateway {name}")
     try:
         await until(lambda: links[0].sink is not None or task.done())
         yield gateway
@@ -267,6 +267,11 @@ def orders(
         until_s=np.full(count, np.inf if layer is Layer.DEFAULT else until_s),
         epoch=epoch,
     )
+
+
+def gateways_running(name: str) -> int:
+    """Return how many gateways of a name run."""
+    return sum(task.get_name() == f"gateway {name}" for task in asyncio.all_tasks())
 
 
 async def until(true: Callable[[], bool]) -> None:

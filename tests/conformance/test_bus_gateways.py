@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conformance.bus_parts import BadBus, Devices, Places, city, leading, orders, serving, until
+from tests.conformance.bus_parts import (
+    BadBus,
+    Devices,
+    Places,
+    city,
+    gateways_running,
+    leading,
+    orders,
+    serving,
+    until,
+)
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.bus.leader.gateway_link import BusLink
 from vpp.bus.messages.codec import Kind, encode
@@ -252,7 +262,7 @@ async def test_two_gateways_of_one_name_do_not_both_stay(bus: Bus) -> None:
     async with leading(bus, city(1)):
         with pytest.raises(BaseExceptionGroup) as raised:
             async with serving("g1", bus, Devices(), life=1), serving("g1", bus, Devices(), life=2):
-                await asyncio.sleep(2.0)
+                await until(lambda: gateways_running("g1") < 2)
         assert raised.group_contains(ConfigurationError, match="another gateway runs under the name g1")
 
 

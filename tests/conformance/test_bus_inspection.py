@@ -34,7 +34,7 @@ class Holders(Devices):
     """Devices that say what they hold."""
 
     async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
-        """Answer after a while."""
+        """Answer so late that the leader has asked again."""
         await asyncio.sleep(0.3)
         return DeviceSchedule(start_s=float(row), offsets_s=(0.0,), power_kw=(float(duration_s),))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from tests.conformance.bus_parts import Ears, orders
+from tests.conformance.bus_parts import Ears, orders, until
 from vpp.bus.device_sessions import SessionDirectory
 from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.leader.command_delivery import CommandDelivery
@@ -60,8 +60,7 @@ async def test_a_command_to_a_row_without_a_gateway_is_unreachable_at_once() -> 
     await place.start()
     place.delivery.send(orders([5, 6], [0, 1]))
     assert place.sink.verdicts == {6: (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)}
-    await asyncio.sleep(0.01)
-    assert place.received == [5]
+    await until(lambda: place.received == [5])
     await place.tasks.close()
 
 
@@ -69,7 +68,7 @@ async def test_a_command_that_is_received_and_not_answered_expires_once() -> Non
     place = Place()
     await place.start()
     place.delivery.send(orders([5], [0]))
-    await asyncio.sleep(0.01)
+    await until(lambda: place.received == [5])
     place.delivery.expire()
     assert place.sink.verdicts == {}
     await place.clock.advance(1005.0)
@@ -87,7 +86,7 @@ async def test_a_fenced_leader_sends_nothing_more() -> None:
     await place.start()
     place.delivery.fenced = True
     place.delivery.send(orders([5], [0]))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # long enough for what is sent
     assert place.received == []
     assert place.sink.verdicts == {5: (OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED)}
     await place.tasks.close()

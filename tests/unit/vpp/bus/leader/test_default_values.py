@@ -1,9 +1,8 @@
 """Default values in force at the leader: announced as they come, handed out by pages."""
 
-import asyncio
-
 import numpy as np
 
+from tests.conformance.bus_parts import until
 from vpp.bus.leader.background import BackgroundTasks
 from vpp.bus.leader.default_values import DefaultValues
 from vpp.bus.messages import master_data
@@ -40,8 +39,7 @@ async def test_an_accepted_default_is_announced_and_handed_out_and_a_dispatch_va
         epoch=1,
     )
     values.accepted(batch, np.array([0, 1], dtype=np.int64))
-    await asyncio.sleep(0.01)
-    assert announced == [([3], [7.0])]
+    await until(lambda: announced == [([3], [7.0])])
     assert page(values, 0) == ([3], [7.0])
     await tasks.close()
 
