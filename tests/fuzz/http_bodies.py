@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import ODD_VALUES, dumped, mutated_bytes, mutated_json
 from tests.fuzz.schema_values import drawn
+from tests.quotes import quote_of
 from vpp.api.app import describe
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
@@ -22,9 +23,7 @@ from vpp.domain.request import (
     Direction,
     NoticeClass,
     Product,
-    Quote,
     RequestDraft,
-    Verdict,
 )
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionPromised, SessionStarted
@@ -217,7 +216,8 @@ class _Served:
         for product in (Product.PEAK_SHAVING, Product.REGULATION):
             draft = replace(_DRAFT, product=product, area="a" if product is Product.REGULATION else "b")
             request, _ = book.submit(draft, key=None, actor="x", now=_NOW, known_areas=("a", "b"))
-            book.quoted(request.id, _quote(draft), _NOW)
+            quote = quote_of(9.0, start_at=draft.start_at, expires_at=_NOW + timedelta(minutes=5))
+            book.quoted(request.id, quote, _NOW)
             book.accept(request.id, offer=None, actor="x", now=_NOW)
         return cls(service=service, store=store)
 
@@ -235,24 +235,6 @@ _DRAFT = RequestDraft(
     end_at=_NOW + timedelta(minutes=65),
     notice_class=NoticeClass.FAST,
 )
-
-
-def _quote(draft: RequestDraft) -> Quote:
-    return Quote(
-        verdict=Verdict.FEASIBLE,
-        interval_starts_at=(draft.start_at,),
-        deliverable_p10_kw=(9.0,),
-        deliverable_p50_kw=(9.0,),
-        deliverable_p90_kw=(9.0,),
-        max_hold_minutes=60.0,
-        ramp_kw_per_min=1.0,
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=_NOW + timedelta(minutes=5),
-    )
 
 
 def _fleet() -> dict[str, Any]:

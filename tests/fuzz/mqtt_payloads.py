@@ -13,13 +13,13 @@ from adapters.mqtt.command_queue import CommandQueue, QueuedCommand
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.payload import Command, DeviceReading, status, telemetry
 from adapters.mqtt.site_directory import SiteDirectory
+from tests.fleets import at_one_site
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import dumped, mutated_bytes, mutated_json
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
 
@@ -156,12 +156,8 @@ def _send_something(queue: CommandQueue, number: int, now_s: float) -> None:
 
 
 def _fleet() -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="n", name="N"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="n", limit_kw=9.0, export_limit_kw=0.0),),
-        sites=(Site(id="s", name="S", area_id="n", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=address,
                 site_id="s",
@@ -174,4 +170,6 @@ def _fleet() -> FleetIndex:
             )
             for address in ("good/b1", *_DEVICES)
         ),
+        limit_kw=9.0,
+        export_limit_kw=0.0,
     )

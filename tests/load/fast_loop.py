@@ -16,10 +16,11 @@ from time import process_time
 import numpy as np
 
 from tests.load.city_rows import Devices, city_fleet, flat_schedule, level_baseline
+from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.fleet_state import FleetState
-from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
+from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
 from vpp.storage.chain import canonical_json, link
@@ -154,7 +155,7 @@ class Loop:
         )
         book = self.engine.book
         request, _ = book.submit(draft, key=None, actor="load", now=now, known_areas=())
-        book.quoted(request.id, _quote(target_kw, now), now)
+        book.quoted(request.id, quote_of(target_kw, start_at=START, expires_at=now + timedelta(minutes=5)), now)
         baseline = level_baseline(self.index, self.devices.power, T0, 20)
         self.baselines[request.id] = baseline
         everyone = np.ones(len(self.index), dtype=np.bool_)
@@ -178,24 +179,6 @@ class Loop:
         self.sent.clear()
         self.changed.clear()
         self.bytes = 0
-
-
-def _quote(target_kw: float, now: datetime) -> Quote:
-    return Quote(
-        verdict=Verdict.FEASIBLE,
-        interval_starts_at=(START,),
-        deliverable_p10_kw=(target_kw,),
-        deliverable_p50_kw=(target_kw,),
-        deliverable_p90_kw=(target_kw,),
-        max_hold_minutes=120.0,
-        ramp_kw_per_min=float("inf"),
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=now + timedelta(minutes=5),
-    )
 
 
 def main() -> None:

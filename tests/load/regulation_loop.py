@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from tests.load.fast_loop import END, START, T0, Loop, Stopwatch, _profiled, _quote
+from tests.load.fast_loop import END, START, T0, Loop, Stopwatch, _profiled
+from tests.quotes import quote_of
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.lab.twin.signals import regd_like
 
@@ -35,7 +36,8 @@ class RegulatedLoop(Loop):
         )
         book = self.engine.book
         request, _ = book.submit(draft, key=None, actor="load", now=now, known_areas=())
-        book.quoted(request.id, _quote(capacity_kw, now), now)
+        quote = quote_of(capacity_kw, start_at=START, expires_at=now + timedelta(minutes=5))
+        book.quoted(request.id, quote, now)
         book.accept(request.id, offer=None, actor="load", now=now)
         signal = regd_like(seed=0, duration_s=(END - START).total_seconds(), step_s=4.0, start_s=START.timestamp())
         self.engine.regulation.portfolio.take(

@@ -4,13 +4,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fleets import at_one_site
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.rows.command_columns import blank_commands
 from vpp.dispatch.rows.row_columns import repeated, views
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
@@ -26,12 +25,8 @@ RANGES = {
     ResourceClass.INDUSTRY: (10.0, 90.0),
 }
 KINDS = tuple(RANGES)
-INDEX = FleetIndex(
-    areas=(Area(id="a", name="A"),),
-    operators=(Operator(id="o", name="O"),),
-    transformers=(Transformer(id="t", area_id="a", limit_kw=100.0, export_limit_kw=100.0),),
-    sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-    resources=tuple(
+INDEX = at_one_site(
+    tuple(
         Resource(
             id=kind.value,
             site_id="s",
@@ -44,6 +39,8 @@ INDEX = FleetIndex(
         )
         for kind, (low, high) in RANGES.items()
     ),
+    limit_kw=100.0,
+    export_limit_kw=100.0,
 )
 ROW = st.integers(0, len(KINDS) - 1)
 SAMPLES = st.lists(

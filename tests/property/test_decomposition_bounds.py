@@ -1,9 +1,6 @@
 """The bound never lies above the optimum, and the schedule never costs less: against two exact solvers."""
 
-import sys
 from dataclasses import replace
-from importlib import import_module
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -26,23 +23,11 @@ from optimizer.problem.problem import (
     Solar,
     Storing,
 )
-from tests.places import SHARED
+from tests.reference import reference
 from vpp.lab.bench.instance import problem_of
 
-BENCH = SHARED / "bench"
 STEPS = 24
 PATIENCE_S = 600.0
-
-
-def reference(module: str) -> ModuleType:
-    """Return a module of the reference instances, or skip."""
-    if not (BENCH / f"{module}.py").exists():
-        pytest.skip("../shared/bench is not here")
-    sys.path.insert(0, str(BENCH))
-    try:
-        return import_module(module)
-    finally:
-        sys.path.remove(str(BENCH))
 
 
 @pytest.mark.soak

@@ -1,8 +1,5 @@
 """Whatever is asked: a certified answer, the same from both solvers, and never below the bound."""
 
-import importlib.util
-from types import ModuleType
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,10 +21,9 @@ from optimizer.problem.problem import (
 )
 from optimizer.problem.solution import Status
 from optimizer.solve import solve
-from tests.places import SHARED
+from tests.reference import reference
 from vpp.lab.bench.instance import problem_of
 
-BENCH = SHARED / "bench"
 SEEDS = st.integers(0, 2**32 - 1)
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -152,20 +148,6 @@ def _market(rng: np.random.Generator, steps: int, nodes: int, devices: int, *, w
     return asked
 
 
-def bench(name: str) -> ModuleType:
-    path = BENCH / f"{name}.py"
-    if not path.exists():
-        pytest.skip("the reference instances lie beside the project and are not here")
-    if importlib.util.find_spec("scipy") is None:
-        pytest.skip("the exact solver needs scipy")
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @settings(SLOW, max_examples=40)
 @given(SEEDS)
 def test_the_monolith_proves_its_answer_whatever_is_asked(seed: int) -> None:
@@ -218,9 +200,9 @@ def test_negative_prices_are_answered_with_a_valid_bound(seed: int) -> None:
 @settings(SLOW, max_examples=3)
 @given(st.integers(0, 10_000), st.sampled_from([20, 60]))
 def test_the_monolith_agrees_with_the_independent_exact_solver(seed: int, devices: int) -> None:
-    instance = bench("instances").make(devices, seed)
+    instance = reference("instances").make(devices, seed)
     asked = problem_of(instance)
-    exact, status = bench("exact").solve(instance)
+    exact, status = reference("exact").solve(instance)
     assert "Optimal" in status
     found = solve(asked, deadline_s=60.0, method="monolith")
     if found.overload_kw.max() > 1e-6:

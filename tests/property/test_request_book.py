@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.quotes import quote_of
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
@@ -18,7 +19,6 @@ from vpp.domain.request import (
     Quote,
     RequestDraft,
     RequestState,
-    Verdict,
 )
 
 BEGIN = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
@@ -28,24 +28,6 @@ ACTS = ("submit", "quote", "accept", "offer", "cancel", "decline", "supersede", 
 STEPS = st.lists(
     st.tuples(st.sampled_from(ACTS), st.integers(0, 2), st.sampled_from(KEYS), st.integers(1, 90)), max_size=40
 )
-
-
-def _quote(now: datetime, draft: RequestDraft) -> Quote:
-    return Quote(
-        verdict=Verdict.FEASIBLE,
-        interval_starts_at=(draft.start_at,),
-        deliverable_p10_kw=(1.0,),
-        deliverable_p50_kw=(1.0,),
-        deliverable_p90_kw=(1.0,),
-        max_hold_minutes=60.0,
-        ramp_kw_per_min=1.0,
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=now + timedelta(minutes=20),
-    )
 
 
 class _Play:
@@ -90,11 +72,15 @@ class _Play:
         request, created = self.book.submit(draft, key=key, actor="x", now=self.now, known_areas=("north",))
         self.ids += [request.id] if created else []
 
+    def _quote(self, request_id: str) -> Quote:
+        start_at = self.book.get(request_id).draft.start_at
+        return quote_of(1.0, start_at=start_at, expires_at=self.now + timedelta(minutes=20))
+
     def _acts(self) -> dict[str, Callable[[str, str | None], DispatchRequest]]:
         book, now = self.book, self.now
         stop = {"actor": "x", "reason": "because", "now": now}
         return {
-            "quote": lambda i, _: book.quoted(i, _quote(now, book.get(i).draft), now),
+            "quote": lambda i, _: book.quoted(i, self._quote(i), now),
             "accept": lambda i, key: book.accept(i, offer=None, actor="x", now=now, key=key),
             "offer": lambda i, key: book.accept(i, offer=0, actor="x", now=now, key=key),
             "cancel": lambda i, key: book.cancel(i, key=key, **stop),  # type: ignore[arg-type] # by name

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fleets import at_one_site
 from vpp.domain.daytype import day_grid
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.baseline import compute_baseline
@@ -40,8 +39,8 @@ class Recorder:
         return found
 
 
-INDEX = FleetIndex(
-    resources=tuple(
+INDEX = at_one_site(
+    tuple(
         Resource(
             id=f"r{row}",
             site_id="s",
@@ -53,10 +52,8 @@ INDEX = FleetIndex(
         )
         for row, cls in enumerate((ResourceClass.HVAC, ResourceClass.HVAC, ResourceClass.EV))
     ),
-    sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-    transformers=(Transformer(id="t", area_id="a", limit_kw=1e6, export_limit_kw=1e6),),
-    areas=(Area(id="a", name="A"),),
-    operators=(Operator(id="o", name="O"),),
+    limit_kw=1e6,
+    export_limit_kw=1e6,
 )
 IDS = np.array([resource.id for resource in INDEX.resources])
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.story.processes import environment, running, stop, vpp, wait_until
+from tests.story.dispatcher import READY_WALL_S
+from tests.story.processes import children_of, environment, running, stop, vpp, wait_until
 
 STATIONS, BATTERIES = 60, 2
 FLEET = ("--stations", STATIONS, "--inverters", 0, "--batteries", BATTERIES, "--v2g", 0, "--sites", 0)
 CLEAN_END_WALL_S = 10.0
-READY_WALL_S = 180.0
-"""Programs start and compile their kernels, on a machine that may have other work."""
 
 
 def _seen(address: str) -> dict[str, int]:
@@ -22,10 +21,6 @@ def _seen(address: str) -> dict[str, int]:
     except httpx.TransportError:
         return {}
     return dict(answer.get("adapters", {})) | {"resources": int(answer.get("resources", 0))}
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -39,7 +34,7 @@ def test_all_parts_connect_as_one_fleet_and_end_cleanly(number: signal.Signals, 
         wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2, within_s=READY_WALL_S)
         assert _seen(env["VPP_HTTP"])["resources"] == STATIONS + BATTERIES
         wait_until(lambda: _seen(env["VPP_HTTP"])["modbus"] == BATTERIES, within_s=READY_WALL_S)
-        parts = _children(fleet.pid)
+        parts = children_of(fleet.pid)
         assert len(parts) == 3
         assert stop(fleet, number, within_s=CLEAN_END_WALL_S) == 0
         assert not any(Path(f"/proc/{part}").exists() for part in parts)
@@ -55,7 +50,7 @@ def test_a_part_that_dies_ends_the_fleet_and_is_named(tmp_path: Path) -> None:
         running("fleet", *FLEET, "--history-days", 0, "--processes", 2, env=env, log=log) as fleet,
     ):
         wait_until(lambda: _seen(env["VPP_HTTP"]).get("ocpp", 0) >= STATIONS - 2, within_s=READY_WALL_S)
-        parts = _children(fleet.pid)
+        parts = children_of(fleet.pid)
         os.kill(parts[1], signal.SIGKILL)
         assert fleet.wait(CLEAN_END_WALL_S) == 2
         assert not any(Path(f"/proc/{part}").exists() for part in parts)

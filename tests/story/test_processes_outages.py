@@ -14,26 +14,25 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
-from tests.story.test_processes_gateway_killed import (
-    FLEET,
+from tests.story.dispatcher import (
     READY_WALL_S,
-    SETTLED_WALL_S,
-    SPEED,
     START_AT,
-    _Dispatcher,
-    _watch,
+    Dispatcher,
+    Nats,
+    fleet_flags,
+    hurried,
+    nats,
+    taken_by_devices,
+    verdict_on,
 )
+from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
+from tests.story.test_processes_gateway_killed import FLEET, HOLD, SETTLED_WALL_S, SHARE, SPEED
 from vpp.domain.request import RequestState
-from vpp.lab.compose.fleet import commands_file, judge_truth
-from vpp.lab.compose.nats_server import nats_program
-from vpp.lab.compose.subprocesses import free_block, free_ports
 from vpp.runtime.clock import ScaledClock
 
 DISK_BYTES = 256 * 2**20
@@ -55,26 +54,6 @@ class Aftermath:
     logs: Mapping[str, str]
     audit: Ended
     replay: Ended
-
-
-class Nats:
-    """A NATS server that can be killed and started again on its port."""
-
-    def __init__(self) -> None:
-        (self.port,) = free_ports(1)
-        self.url = f"nats://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        command = [nats_program(), "-a", "127.0.0.1", "-p", str(self.port)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - our own program
-
-    def kill(self) -> None:
-        """Kill it, without a word to its clients."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @contextmanager
@@ -122,42 +101,29 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """Play a request with outages one after the other."""
     directory = tmp_path_factory.mktemp("outages")
     clock = ScaledClock.starting(START_AT, SPEED)
-    nats = Nats()
-    nats.start()
-    with small_disk(directory / "data") as disk:
+    with nats(directory / "nats") as server, small_disk(directory / "data") as disk:
         env = environment(
             directory / "data",
-            BUS_URL=nats.url,
-            CLOCK_SPEED=SPEED,
-            CLOCK_ANCHOR_S=clock.anchor_s,
-            CLOCK_ANCHOR_WALL_S=clock.anchor_wall_s,
-            SAMPLE_S=30,
-            CALL_TIMEOUT_S=120,
+            **hurried(clock),
+            BUS_URL=server.url,
             RAMP_MINUTES=5,
-            RELEASE_MINUTES=5,
-            REBOUND_WATCH_MINUTES=5,
             GATEWAY_LOST_WALL_S=2,
             STORAGE_PATIENCE_WALL_S=0.5,
         )
-        try:
-            yield _play(directory, env, clock, nats, disk=disk)
-        finally:
-            nats.kill()
+        yield _play(directory, env, clock, server, disk=disk)
 
 
-def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock, nats: Nats, *, disk: bool) -> Aftermath:
+def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock, bus: Nats, *, disk: bool) -> Aftermath:
     data, truth = directory / "data", directory / "truth.npz"
     logs = {name: directory / f"{name}.log" for name in ("serve", "fleet", "g1", "g2", "stranger")}
-    dispatcher = _Dispatcher(env["VPP_HTTP"])
-    flags: list[object] = [flag for name, count in FLEET.items() for flag in (f"--{name}", count)]
-    flags += ["--modbus-port", free_block(2), "--truth", truth]
+    dispatcher = Dispatcher(env["VPP_HTTP"], fleet=FLEET, hold=HOLD, share=SHARE)
     with ExitStack() as stack:
         stack.callback(dispatcher.client.close)
         serve = stack.enter_context(running("serve", env=env, log=logs["serve"]))
         gateways = [
             stack.enter_context(running("gateway", "--name", name, env=env, log=logs[name])) for name in ("g1", "g2")
         ]
-        fleet = stack.enter_context(running("fleet", *flags, env=env, log=logs["fleet"]))
+        fleet = stack.enter_context(running("fleet", *fleet_flags(FLEET, truth), env=env, log=logs["fleet"]))
         wait_until(dispatcher.sees(dispatcher.is_ready), within_s=READY_WALL_S)
         request = dispatcher.order(clock)
         path = f"/requests/{request['id']}"
@@ -170,30 +136,24 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock, nats: Nat
                 _storage_fails(dispatcher)
             _storage_works(dispatcher)
         _stranger_joins(directory, env, logs["stranger"], dispatcher)
-        nats.kill()
+        bus.kill()
         wait_until(lambda: dispatcher.connected() == 0, within_s=NOTICED_WALL_S)
         time.sleep(OUTAGE_WALL_S)
-        nats.start()
+        bus.start()
         wait_until(dispatcher.sees(dispatcher.all_there), within_s=NOTICED_WALL_S)
-        states = _watch(dispatcher, request["id"], log=logs["serve"])
+        states = dispatcher.settled(request["id"], within_s=SETTLED_WALL_S, log=logs["serve"])
         ledger = dispatcher.get("/commands")
         served = sum(gateway.poll() is None for gateway in gateways)
         assert stop(fleet, signal.SIGTERM, within_s=20.0) == 0, last_words(logs["fleet"])
         for gateway in gateways:
             assert stop(gateway, signal.SIGINT, within_s=20.0) == 0
         assert stop(serve, signal.SIGTERM, within_s=20.0) == 0, last_words(logs["serve"])
-    taken = json.loads(commands_file(truth).read_text())
     return Aftermath(
         disk=disk,
         states=states,
         ledger=ledger,
-        taken={int(i): count for counts in taken.values() for i, count in counts.items()},
-        verdict=judge_truth(
-            truth,
-            start_at=datetime.fromisoformat(request["start_at"]),
-            end_at=datetime.fromisoformat(request["end_at"]),
-            target_kw=request["accepted_kw"],
-        ),
+        taken=taken_by_devices(truth),
+        verdict=verdict_on(truth, request),
         served=served,
         logs={name: log.read_text(errors="replace") for name, log in logs.items()},
         audit=vpp("audit", "verify", "--json", env=env),
@@ -201,7 +161,7 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock, nats: Nat
     )
 
 
-def _storage_fails(dispatcher: _Dispatcher) -> None:
+def _storage_fails(dispatcher: Dispatcher) -> None:
     """Wait until the service says so, and see that it goes on with control and promises nothing new."""
 
     def said() -> bool:
@@ -209,30 +169,25 @@ def _storage_fails(dispatcher: _Dispatcher) -> None:
         return not checks["storage"]
 
     wait_until(said, within_s=NOTICED_WALL_S)
-    before = _metric(dispatcher, 'vpp_spooled_entries{kind="journal"}')
-    wait_until(lambda: _metric(dispatcher, 'vpp_spooled_entries{kind="journal"}') > before, within_s=NOTICED_WALL_S)
+    before = dispatcher.metric('vpp_spooled_entries{kind="journal"}')
+    wait_until(lambda: dispatcher.metric('vpp_spooled_entries{kind="journal"}') > before, within_s=NOTICED_WALL_S)
     assert dispatcher.client.get("/readyz").json()["checks"]["loop"], "control goes on"
     draft = dispatcher.get("/requests")["items"][0]
     refused = dispatcher.client.post(f"/api/v1/requests/{draft['id']}/accept", json={})
     assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE, refused.text
 
 
-def _storage_works(dispatcher: _Dispatcher) -> None:
+def _storage_works(dispatcher: Dispatcher) -> None:
     wait_until(lambda: bool(dispatcher.client.get("/readyz").json()["checks"]["storage"]), within_s=NOTICED_WALL_S)
-    wait_until(lambda: _metric(dispatcher, 'vpp_spooled_entries{kind="journal"}') < 50.0, within_s=NOTICED_WALL_S)
+    wait_until(lambda: dispatcher.metric('vpp_spooled_entries{kind="journal"}') < 50.0, within_s=NOTICED_WALL_S)
 
 
-def _stranger_joins(directory: Path, env: Mapping[str, str], log: Path, dispatcher: _Dispatcher) -> None:
+def _stranger_joins(directory: Path, env: Mapping[str, str], log: Path, dispatcher: Dispatcher) -> None:
     """Run another plant's service on the same bus until ours has noticed it, and end it again."""
     own = {name: env[f"VPP_{name}"] for name in ("BUS_URL", "CLOCK_SPEED", "CLOCK_ANCHOR_S", "CLOCK_ANCHOR_WALL_S")}
     with running("serve", env=environment(directory / "stranger", **own), log=log) as stranger:
-        wait_until(lambda: _metric(dispatcher, "vpp_bus_strangers_total") > 0.0, within_s=READY_WALL_S)
+        wait_until(lambda: dispatcher.metric("vpp_bus_strangers_total") > 0.0, within_s=READY_WALL_S)
         stop(stranger, signal.SIGKILL, within_s=20.0)
-
-
-def _metric(dispatcher: _Dispatcher, name: str) -> float:
-    lines = dispatcher.client.get("/metrics").text.splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def test_the_request_goes_on_to_its_settlement(aftermath: Aftermath) -> None:

@@ -23,8 +23,8 @@ from optimizer.problem.problem import (
 from optimizer.problem.solution import Method, Status
 from optimizer.solve import solve
 from optimizer.wire import problem_from
+from tests.unit.optimizer.problem.parts import STEPS, battery, load
 
-STEPS = 4
 METHODS: tuple[Method, ...] = ("monolith", "decomposition")
 SLACK = 1e-5
 
@@ -41,24 +41,16 @@ def problem(steps: int = STEPS, **changes: object) -> Problem:
         "fixed_kw": np.zeros(steps),
         "network": Network(parent=np.array([-1]), limit_kw=30.0 * row, export_limit_kw=30.0 * row, base_kw=5.0 * row),
         "charging": Charging(transformer=node, arrive=node, depart=last, p_max_kw=7.0 * one, need_kwh=1.0 * one),
-        "storing": Storing(
-            transformer=node,
-            arrive=node,
+        "storing": battery(
             depart=last,
-            p_min_kw=-10.0 * one,
-            p_max_kw=10.0 * one,
-            capacity_kwh=20.0 * one,
-            soc_start=0.5 * one,
             soc_min=0.1 * one,
             soc_max=0.9 * one,
             soc_end=0.5 * one,
             efficiency=0.9 * one,
             wear_price_cny_per_kwh=0.1 * one,
-            reserving=np.ones(1, dtype=np.bool_),
         ),
         "solar": Solar(transformer=node, available_kw=3.0 * row, curtailable=np.ones(1, dtype=np.int64)),
-        "flexible": Flexible(
-            transformer=node,
+        "flexible": load(
             baseline_kw=4.0 * row,
             max_cut_kw=2.0 * row,
             max_cut_kwh=one,

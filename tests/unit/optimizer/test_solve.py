@@ -1,9 +1,7 @@
 """The plan on instances small enough to know the answer."""
 
-import importlib.util
 import itertools
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,10 +10,8 @@ from optimizer.problem.problem import Band, Charging, Flexible, Network, Problem
 from optimizer.problem.solution import Status
 from optimizer.problem.validation import ProblemError
 from optimizer.solve import configured, solve
-from tests.places import SHARED
-
-BENCH = SHARED / "bench"
-STEPS = 4
+from tests.reference import reference
+from tests.unit.optimizer.problem.parts import STEPS, problem
 
 
 def network(limit_kw: float = 1000.0, base_kw: float = 0.0, parent: tuple[int, ...] = (-1,)) -> Network:
@@ -26,22 +22,6 @@ def network(limit_kw: float = 1000.0, base_kw: float = 0.0, parent: tuple[int, .
         export_limit_kw=np.full(shape, max(limit_kw, 0.0)),
         base_kw=np.full(shape, base_kw),
     )
-
-
-def problem(**changes: object) -> Problem:
-    values: dict[str, object] = {
-        "step_h": 1.0,
-        "price_cny_per_kwh": np.array([1.0, 0.2, 0.5, 2.0]),
-        "peak_price_cny_per_kw": 0.0,
-        "unserved_price_cny_per_kwh": 10.0,
-        "fixed_kw": np.zeros(STEPS),
-        "network": network(),
-        "charging": Charging.none(),
-        "storing": Storing.none(),
-        "solar": Solar.none(STEPS),
-        "flexible": Flexible.none(STEPS),
-    }
-    return Problem(**(values | changes))  # type: ignore[arg-type]  # a test table
 
 
 def cars(*windows: tuple[int, int, float, float], transformer: int = 0) -> Charging:
@@ -206,18 +186,6 @@ def test_a_deadline_that_has_passed_gives_no_plan_but_a_reason() -> None:
     assert "ime limit" in found.reason
 
 
-def bench(name: str) -> ModuleType:
-    path = BENCH / f"{name}.py"
-    if not path.exists():
-        pytest.skip("../shared/bench is not at hand")
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def reference_problem(inst: dict[str, np.ndarray]) -> Problem:
     steps, nodes = inst["price_cny_per_kwh"].size, inst["transformer_limit_kw"].size
     limit = np.repeat(inst["transformer_limit_kw"][:, None], steps, axis=1)
@@ -263,12 +231,12 @@ def reference_problem(inst: dict[str, np.ndarray]) -> Problem:
 
 
 def test_the_reference_instance_passes_its_independent_checker() -> None:
-    inst = bench("instances").make(400, 0, reg_price=0.0)
+    inst = reference("instances").make(400, 0, reg_price=0.0)
     asked = reference_problem(inst)
     found = solve(asked, deadline_s=60.0, method="monolith")
     ev, bat = len(asked.charging), len(asked.storing)
     storing = found.power_kw[ev : ev + bat]
-    checked = bench("verify").check(
+    checked = reference("verify").check(
         inst,
         {
             "ev_kw": found.power_kw[:ev],

@@ -9,11 +9,10 @@ from adapters.kit.batching import Batcher
 from adapters.mqtt.command_queue import CommandQueue
 from adapters.mqtt.inbox import Inbox
 from adapters.mqtt.site_directory import SiteDirectory
-from vpp.domain.fleet import FleetIndex
+from tests.fleets import at_one_site
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.domain.trouble import Trouble, mask_of
@@ -61,12 +60,8 @@ class Desk:
         self.delivery.open(self.heard)
         self.inbox = Inbox(self.roster, CommandQueue(30.0), self.delivery)
         self.roster.assign(
-            FleetIndex(
-                areas=(Area(id="n", name="N"),),
-                operators=(Operator(id="o", name="O"),),
-                transformers=(Transformer(id="t", area_id="n", limit_kw=9.0, export_limit_kw=0.0),),
-                sites=(Site(id="s", name="S", area_id="n", operator_id="o", transformer_id="t"),),
-                resources=tuple(
+            at_one_site(
+                tuple(
                     Resource(
                         id=f"r{row}",
                         site_id="s",
@@ -79,6 +74,8 @@ class Desk:
                     )
                     for row in range(2)
                 ),
+                limit_kw=9.0,
+                export_limit_kw=0.0,
             )
         )
 

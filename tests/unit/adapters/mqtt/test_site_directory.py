@@ -3,19 +3,15 @@
 import pytest
 
 from adapters.mqtt.site_directory import SiteDirectory
+from tests.fleets import at_one_site
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 
 
 def _fleet(*addresses: str) -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="n", name="N"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="n", limit_kw=9.0, export_limit_kw=0.0),),
-        sites=(Site(id="s", name="S", area_id="n", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=f"r{row}",
                 site_id="s",
@@ -27,6 +23,8 @@ def _fleet(*addresses: str) -> FleetIndex:
             )
             for row, address in enumerate(addresses)
         ),
+        limit_kw=9.0,
+        export_limit_kw=0.0,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings, PhaseLengths, RequestRules
 from vpp.domain.fleet import FleetIndex
@@ -18,9 +19,7 @@ from vpp.domain.request import (
     DispatchRequest,
     NoticeClass,
     Product,
-    Quote,
     RequestDraft,
-    Verdict,
 )
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
@@ -257,7 +256,7 @@ class Bench:
         )
         book = self.engine.book
         request, _ = book.submit(draft, key=None, actor="d", now=T0, known_areas=("north",))
-        book.quoted(request.id, quote(target_kw), T0)
+        book.quoted(request.id, quote_of(target_kw, start_at=START, expires_at=T0 + timedelta(minutes=5)), T0)
         self.baselines[request.id] = self.baseline()
         return book.accept(request.id, offer=None, actor="d", now=T0)
 
@@ -288,21 +287,3 @@ class Bench:
             base = baseline.power_kw[:, baseline.grid.index_at(begin)].sum()
             ratios.append(1.0 - abs(sign * (base - mean) - target_kw) / target_kw)
         return ratios
-
-
-def quote(target_kw: float, verdict: Verdict = Verdict.FEASIBLE) -> Quote:
-    return Quote(
-        verdict=verdict,
-        interval_starts_at=(START,),
-        deliverable_p10_kw=(target_kw,),
-        deliverable_p50_kw=(target_kw,),
-        deliverable_p90_kw=(target_kw,),
-        max_hold_minutes=30.0,
-        ramp_kw_per_min=float("inf"),
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=T0 + timedelta(minutes=5),
-    )

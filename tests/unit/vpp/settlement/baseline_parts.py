@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from tests.fleets import at_one_site
 from vpp.domain.daytype import SHANGHAI
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.settlement.baseline import compute_baseline
@@ -54,13 +54,7 @@ def fleet(*classes: ResourceClass) -> FleetIndex:
         )
         for row, cls in enumerate(classes)
     )
-    return FleetIndex(
-        resources=resources,
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e6, export_limit_kw=1e6),),
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-    )
+    return at_one_site(resources, limit_kw=1e6, export_limit_kw=1e6)
 
 
 def at(hour: int, minute: int = 0, day: date = EVENT_DAY) -> float:

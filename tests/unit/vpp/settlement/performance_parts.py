@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
+from tests.fleets import at_one_site
 from vpp.domain.performance import Baseline
 from vpp.domain.request import (
     BaselineMethod,
@@ -16,15 +16,14 @@ from vpp.domain.request import (
     RequestState,
 )
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.timegrid import TimeGrid
 
 START_AT = datetime(2026, 7, 15, 10, 0, tzinfo=UTC)
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 9, 45, tzinfo=UTC), count=6)
 """One step of ramp, two of hold, one of release, two of watch."""
 START_S = START_AT.timestamp()
-INDEX = FleetIndex(
-    resources=tuple(
+INDEX = at_one_site(
+    tuple(
         Resource(
             id=f"r{row}",
             site_id="s",
@@ -36,10 +35,8 @@ INDEX = FleetIndex(
         )
         for row, cls in enumerate((ResourceClass.EV, ResourceClass.EV, ResourceClass.STORAGE, ResourceClass.HVAC))
     ),
-    sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-    transformers=(Transformer(id="t", area_id="a", limit_kw=1e6, export_limit_kw=1e6),),
-    areas=(Area(id="a", name="A"),),
-    operators=(Operator(id="o", name="O"),),
+    limit_kw=1e6,
+    export_limit_kw=1e6,
 )
 EVERYBODY = np.ones(4, dtype=np.bool_)
 BASELINE = Baseline(

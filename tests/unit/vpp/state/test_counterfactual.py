@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vpp.domain.fleet import FleetIndex
+from tests.fleets import at_one_site
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.state.counterfactual import SessionCounterfactual
 from vpp.state.image import ProcessImage
 
@@ -16,15 +15,13 @@ NOTHING = np.full(2, np.nan)
 
 
 def snapshot() -> FleetState:
-    index = FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=100.0, export_limit_kw=100.0),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=(
+    index = at_one_site(
+        (
             _resource("cp", ResourceClass.EV, Adapter.OCPP),
             _resource("plant", ResourceClass.INDUSTRY, Adapter.MQTT),
         ),
+        limit_kw=100.0,
+        export_limit_kw=100.0,
     )
     state = ProcessImage(index).swap(0.0, np.zeros(2, dtype=np.uint8))
     yes = np.ones(2, dtype=np.bool_)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from tests.fleets import at_one_site
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
@@ -15,12 +15,8 @@ from vpp.telemetry.quality import QualityRules
 
 
 def fleet(count: int = 3) -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=100.0, export_limit_kw=100.0),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=f"cp{i}",
                 site_id="s",
@@ -33,6 +29,8 @@ def fleet(count: int = 3) -> FleetIndex:
             )
             for i in range(count)
         ),
+        limit_kw=100.0,
+        export_limit_kw=100.0,
     )
 
 

@@ -111,17 +111,23 @@ async def test_concurrent_flushes_serialise_and_lose_nothing(engine: sa.Engine) 
     assert (chain.count, record.pending) == (160, 0)
 
 
-async def test_what_is_appended_during_a_flush_is_kept(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = SqlJournal(engine)
+def held(record: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let writing wait; return what is set once it has begun, and what lets it go on."""
     writing, go_on = threading.Event(), threading.Event()
     write = record._write
 
-    def slowly(batch: "object") -> None:
+    def slowly(batch: object) -> None:
         writing.set()
         assert go_on.wait(5.0)
         write(batch)
 
     monkeypatch.setattr(record, "_write", slowly)
+    return writing, go_on
+
+
+async def test_what_is_appended_during_a_flush_is_kept(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SqlJournal(engine)
+    writing, go_on = held(record, monkeypatch)
     record.append("early", 1.0, {})
     flush = asyncio.create_task(record.flush())
     assert await asyncio.to_thread(writing.wait, 5.0)
@@ -136,15 +142,7 @@ async def test_what_is_appended_during_a_flush_is_kept(engine: sa.Engine, monkey
 
 async def test_a_cancelled_flush_neither_loses_nor_repeats(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     record = SqlJournal(engine)
-    writing, go_on = threading.Event(), threading.Event()
-    write = record._write
-
-    def slowly(batch: "object") -> None:
-        writing.set()
-        assert go_on.wait(5.0)
-        write(batch)
-
-    monkeypatch.setattr(record, "_write", slowly)
+    writing, go_on = held(record, monkeypatch)
     record.append("x", 1.0, {})
     flush = asyncio.create_task(record.flush())
     assert await asyncio.to_thread(writing.wait, 5.0)

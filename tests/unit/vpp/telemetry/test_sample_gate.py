@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fleets import at_one_site
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEnded, SessionStarted
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
@@ -29,12 +29,8 @@ POWER, ENERGY, SOC = Quantity.POWER_KW, Quantity.ENERGY_KWH, Quantity.SOC
 
 
 def fleet(count: int = len(KINDS)) -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e3, export_limit_kw=1e3),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=name,
                 site_id="s",
@@ -47,6 +43,8 @@ def fleet(count: int = len(KINDS)) -> FleetIndex:
             )
             for name, kind, least, most, capacity in KINDS[:count]
         ),
+        limit_kw=1e3,
+        export_limit_kw=1e3,
     )
 
 

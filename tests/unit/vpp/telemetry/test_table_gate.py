@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from tests.fleets import at_one_site
 from vpp.domain.errors import InputError
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.telemetry.table_gate import check_means, judge_means
@@ -27,12 +27,8 @@ KINDS = {
 
 
 def fleet() -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e3, export_limit_kw=1e3),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=name,
                 site_id="s",
@@ -44,6 +40,8 @@ def fleet() -> FleetIndex:
             )
             for name, (kind, least, most) in KINDS.items()
         ),
+        limit_kw=1e3,
+        export_limit_kw=1e3,
     )
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import structlog
 
+from tests.fleets import at_one_site
 from vpp.application.watch.device_troubles import PATIENCE_S, REMEMBERED_S, DeviceTroubles, labels_of
 from vpp.domain.fleet import FleetIndex
 from vpp.domain.health import RejectedValue
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.trouble import WORDS, Trouble, mask_of
 from vpp.state.image import ProcessImage
@@ -22,12 +22,8 @@ HALL = 1
 
 
 def fleet(count: int = COUNT) -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e3, export_limit_kw=1e3),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(
+    return at_one_site(
+        tuple(
             Resource(
                 id=f"r{row}",
                 site_id="s",
@@ -39,6 +35,8 @@ def fleet(count: int = COUNT) -> FleetIndex:
             )
             for row in range(count)
         ),
+        limit_kw=1e3,
+        export_limit_kw=1e3,
     )
 
 

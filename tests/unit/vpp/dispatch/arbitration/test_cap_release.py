@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.fleets import at_one_site
 from vpp.dispatch.arbitration.cap_release import lift_caps
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.engine import DispatchEngine
@@ -14,7 +15,6 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.state.image import ProcessImage
 
@@ -22,12 +22,8 @@ EXPORT_KW, SUN_KW, HELD_KW = 20.0, -48.0, -19.4
 
 
 def _index() -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=400.0, export_limit_kw=EXPORT_KW),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=(
+    return at_one_site(
+        (
             Resource(
                 id="pv",
                 site_id="s",
@@ -38,6 +34,8 @@ def _index() -> FleetIndex:
                 p_max_kw=0.0,
             ),
         ),
+        limit_kw=400.0,
+        export_limit_kw=EXPORT_KW,
     )
 
 

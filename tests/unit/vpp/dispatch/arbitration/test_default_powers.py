@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from tests.fleets import at_one_site
 from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.settings import DeviceRules
@@ -13,7 +14,6 @@ from vpp.domain.fleet import FleetIndex
 from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.state.image import ProcessImage
@@ -36,13 +36,7 @@ def index() -> FleetIndex:
         capacity_kwh=60.0,
         efficiency=0.95,
     )
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=100.0, export_limit_kw=100.0),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=(station,),
-    )
+    return at_one_site((station,), limit_kw=100.0, export_limit_kw=100.0)
 
 
 def picture(index: FleetIndex, *, power_kw: float, need_kwh: float, stays_h: float, plugged: bool = True) -> FleetState:

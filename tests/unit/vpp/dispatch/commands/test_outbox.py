@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.fleets import at_one_site
 from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox
@@ -15,7 +16,6 @@ from vpp.domain.fleet_state import FleetState
 from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, IdArray
 
 NONE = np.full(3, np.nan)
@@ -35,16 +35,14 @@ def fleet() -> FleetIndex:
             p_max_kw=10.0,
         )
 
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(Transformer(id="t", area_id="a", limit_kw=1e6, export_limit_kw=1e6),),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=(
+    return at_one_site(
+        (
             resource(0, ResourceClass.EV, Adapter.OCPP, 0.0),
             resource(1, ResourceClass.STORAGE, Adapter.MODBUS, -10.0),
             resource(2, ResourceClass.HVAC, Adapter.MQTT, 0.0),
         ),
+        limit_kw=1e6,
+        export_limit_kw=1e6,
     )
 
 

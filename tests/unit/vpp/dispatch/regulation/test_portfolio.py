@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from tests.quotes import quote_of
 from tests.unit.vpp.dispatch.regulation.parts import DISPATCH, T0, T0_S, Journal, device, seen, small_fleet, usual_kw
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
 from vpp.dispatch.requests.book import RequestBook
@@ -17,9 +18,7 @@ from vpp.domain.request import (
     DispatchRequest,
     NoticeClass,
     Product,
-    Quote,
     RequestDraft,
-    Verdict,
 )
 from vpp.domain.resource import ResourceClass
 
@@ -39,21 +38,7 @@ def _accepted(book: RequestBook, product: Product = Product.REGULATION) -> Dispa
         baseline_method=BaselineMethod.AUTOMATIC,
     )
     request, _ = book.submit(draft, key=None, actor="test", now=T0, known_areas=())
-    quote = Quote(
-        verdict=Verdict.FEASIBLE,
-        interval_starts_at=(),
-        deliverable_p10_kw=(),
-        deliverable_p50_kw=(),
-        deliverable_p90_kw=(),
-        max_hold_minutes=60.0,
-        ramp_kw_per_min=1.0,
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=T0 + timedelta(minutes=5),
-    )
+    quote = quote_of(300.0, start_at=START, expires_at=T0 + timedelta(minutes=5))
     book.quoted(request.id, quote, T0)
     return book.accept(request.id, offer=None, actor="test", now=T0)
 

@@ -1,0 +1,16 @@
+"""The smallest fleet there is: one area, operator, transformer and site for whatever devices a test needs."""
+
+from vpp.domain.fleet import FleetIndex
+from vpp.domain.resource import Resource
+from vpp.domain.site import Area, Operator, Site, Transformer
+
+
+def at_one_site(resources: tuple[Resource, ...], *, limit_kw: float, export_limit_kw: float) -> FleetIndex:
+    """Return resources of site ``s`` behind transformer ``t`` in area ``a``."""
+    return FleetIndex(
+        areas=(Area(id="a", name="A"),),
+        operators=(Operator(id="o", name="O"),),
+        transformers=(Transformer(id="t", area_id="a", limit_kw=limit_kw, export_limit_kw=export_limit_kw),),
+        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
+        resources=resources,
+    )

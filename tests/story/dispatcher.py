@@ -1,0 +1,195 @@
+"""A dispatcher's program over HTTP, and what a simulated fleet holds against a service after its request."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from tests.story.processes import last_words, wait_until
+from vpp.domain.request import RequestState
+from vpp.lab.compose.fleet import commands_file, judge_truth
+from vpp.lab.compose.nats_server import NatsServer
+from vpp.lab.compose.subprocesses import free_block
+from vpp.runtime.clock import ScaledClock
+
+START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
+LEAD = timedelta(minutes=18)
+"""Intraday requests need a quarter of an hour of notice, and the wall takes its time to ask twice."""
+
+READY_WALL_S = 180.0
+"""Programs start and compile their kernels, on a machine that may have other work."""
+
+
+class Dispatcher:
+    """Talks to the service as a dispatcher's program would.
+
+    Args:
+        address: Host and port of the service.
+        fleet: Devices that will connect, by kind.
+        hold: How long its request holds.
+        share: How much it asks for, of what can be had.
+    """
+
+    def __init__(self, address: str, *, fleet: Mapping[str, int], hold: timedelta, share: float) -> None:
+        self.client = httpx.Client(base_url=f"http://{address}", timeout=30.0, trust_env=False)
+        self._devices = sum(fleet.values())
+        self._hold = hold
+        self._share = share
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """Return what the service shows."""
+        return self.client.get(f"/api/v1{path}").raise_for_status().json()
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return what the service answers."""
+        return self.client.post(f"/api/v1{path}", json=body).raise_for_status().json()
+
+    def metric(self, name: str) -> float:
+        """Return a metric with its labels, 0 for one that is not there."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    def sees(self, check: Callable[[], bool]) -> Callable[[], bool]:
+        """Return a check that is false while nobody answers."""
+
+        def answered() -> bool:
+            try:
+                return check()
+            except httpx.TransportError:
+                return False
+
+        return answered
+
+    def is_ready(self) -> bool:
+        """Return whether there is a plan and nearly all devices are connected."""
+        return self.client.get("/readyz").is_success and self.connected() >= 0.95 * self._devices
+
+    def connected(self) -> int:
+        """Return how many devices are connected."""
+        return int(self.get("/fleet")["connected"])
+
+    def all_there(self) -> bool:
+        """Return whether nearly all devices are: a few may be away for reasons of their own."""
+        return self.connected() >= 0.98 * self._devices
+
+    def shares(self) -> dict[str, int]:
+        """Return connected devices by the gateway that holds them, from their cards."""
+        counts: dict[str, int] = {}
+        for resource in self.get("/resources?limit=1000&connected=true")["items"][::4]:
+            card = self.get(f"/resources/{resource['id']}")["card"]
+            if "gateway" in card:
+                counts[card["gateway"]] = counts.get(card["gateway"], 0) + 1
+        return counts
+
+    def order(self, clock: ScaledClock) -> Any:  # noqa: ANN401 - JSON
+        """Ask for a share of what can be had, and accept the quote.
+
+        What is asked first is left: where no kernel is in the cache yet, it is answered once they are compiled.
+        """
+        self.post("/requests", self._draft(clock))
+        draft = self._draft(clock)
+        most_kw = min(self.post("/requests", draft)["quote"]["deliverable_kw"]["p50"])
+        asked = self.post("/requests", draft | {"target_kw": round(self._share * most_kw)})
+        return self.post(f"/requests/{asked['id']}/accept", {})
+
+    def _draft(self, clock: ScaledClock) -> dict[str, Any]:
+        """Return a request for more than there is, as soon as may be."""
+        earliest_s = (clock.now() + LEAD).timestamp()
+        start_at = datetime.fromtimestamp(-(-earliest_s // 900.0) * 900.0, START_AT.tzinfo)
+        return {
+            "product": "peak_shaving",
+            "direction": "up",
+            "target_kw": 1e6,
+            "area": "city",
+            "start_at": start_at.isoformat(),
+            "end_at": (start_at + self._hold).isoformat(),
+            "notice_class": "intraday",
+        }
+
+    def settled(self, request_id: str, *, within_s: float, log: Path) -> list[str]:
+        """Return the states a request goes through until it is settled; fails if it ends otherwise."""
+        states: list[str] = []
+
+        def over() -> bool:
+            state = str(self.get(f"/requests/{request_id}")["state"])
+            if state not in states:
+                states.append(state)
+            return state in {RequestState.SETTLED, RequestState.FAILED, RequestState.ABORTED}
+
+        wait_until(self.sees(over), within_s=within_s)
+        assert states[-1] == RequestState.SETTLED, last_words(log)
+        return states
+
+
+def hurried(clock: ScaledClock) -> dict[str, object]:
+    """Return settings of programs that share a fast clock, and whose request is soon over after its hold."""
+    return {
+        "CLOCK_SPEED": clock.speed,
+        "CLOCK_ANCHOR_S": clock.anchor_s,
+        "CLOCK_ANCHOR_WALL_S": clock.anchor_wall_s,
+        "SAMPLE_S": 30,
+        "CALL_TIMEOUT_S": 120,
+        "RELEASE_MINUTES": 5,
+        "REBOUND_WATCH_MINUTES": 5,
+    }
+
+
+def fleet_flags(fleet: Mapping[str, int], truth: Path) -> list[object]:
+    """Return arguments of ``vpp fleet`` for these devices, which writes at its end what really happened."""
+    counts = [flag for name, count in fleet.items() for flag in (f"--{name}", count)]
+    return [*counts, "--modbus-port", free_block(2), "--truth", truth]
+
+
+def taken_by_devices(truth: Path) -> dict[int, int]:
+    """Return how often a device took each command id; one refused in one unit may be asked again in another."""
+    devices = json.loads(commands_file(truth).read_text())
+    return {int(identity): count for counts in devices.values() for identity, count in counts.items()}
+
+
+def verdict_on(truth: Path, request: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the fleet says of an accepted request."""
+    return judge_truth(
+        truth,
+        start_at=datetime.fromisoformat(request["start_at"]),
+        end_at=datetime.fromisoformat(request["end_at"]),
+        target_kw=request["accepted_kw"],
+    )
+
+
+class Nats:
+    """A NATS server that can be killed and started again on its port, for tests without an event loop."""
+
+    def __init__(self, directory: Path, runner: asyncio.Runner) -> None:
+        self._server = NatsServer(directory)
+        self._runner = runner
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self._server.url
+
+    def start(self) -> None:
+        """Start it."""
+        self._runner.run(self._server.start())
+
+    def kill(self) -> None:
+        """Kill it, without a word to its clients."""
+        self._runner.run(self._server.stop(kill=True))
+
+
+@contextmanager
+def nats(directory: Path) -> Iterator[Nats]:
+    """Run a NATS server as long as the context is open."""
+    with asyncio.Runner() as runner:
+        server = Nats(directory, runner)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
