@@ -318,7 +318,7 @@ async def test_a_library_that_names_an_origin_of_no_page_is_let_in(origin: str) 
         assert (await status(link.port, f"Origin: {origin}"))[0] == 101
 
 
-# Paths, and those that knocked.
+# Paths, and connections refused.
 
 
 async def test_stations_come_in_by_every_path_that_is_set_and_by_no_other() -> None:

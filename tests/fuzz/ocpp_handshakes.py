@@ -74,12 +74,12 @@ async def run(inputs: Iterator[bytes], tally: Tally) -> None:
     """Send each on a connection of its own, many at once, and read what comes to its end."""
     async with ground(tally) as place:
         while batch := list(islice(inputs, AT_ONCE)):
-            await asyncio.gather(*(_knock(place, head) for head in batch))
+            await asyncio.gather(*(_dial(place, head) for head in batch))
             await place.ask_neighbour()
-        tally.notes["knocks"] = place.sink.refused_connections
+        tally.notes["connections refused"] = place.sink.refused_connections
 
 
-async def _knock(place: Ground, head: bytes) -> None:
+async def _dial(place: Ground, head: bytes) -> None:
     line = await place.dial()
     await line.send(head)
     await line.drain()

@@ -70,31 +70,31 @@ def proposals(draw: st.DrawFn) -> list[Proposal]:
     return made
 
 
-@given(voices=proposals(), low=st.lists(finite, min_size=4, max_size=4), span=st.floats(0.0, 50.0))
-def test_whoever_comes_later_may_only_narrow(voices: list[Proposal], low: list[float], span: float) -> None:
+@given(proposed=proposals(), low=st.lists(finite, min_size=4, max_size=4), span=st.floats(0.0, 50.0))
+def test_whoever_comes_later_may_only_narrow(proposed: list[Proposal], low: list[float], span: float) -> None:
     least = np.array(low)
-    merged = merge(voices, least, least + span)
+    merged = merge(proposed, least, least + span)
     assert (merged.low_kw >= least).all()
     assert (merged.high_kw <= least + span).all()
     assert (merged.low_kw <= merged.high_kw).all()
     named = ~np.isnan(merged.power_kw)
     assert (merged.power_kw[named] >= merged.low_kw[named]).all()
     assert (merged.power_kw[named] <= merged.high_kw[named]).all()
-    _check_authority(voices, least, least + span, merged.low_kw, merged.high_kw)
+    _check_authority(proposed, least, least + span, merged.low_kw, merged.high_kw)
 
 
 def _check_authority(
-    voices: list[Proposal], least: FloatArray, most: FloatArray, low: FloatArray, high: FloatArray
+    proposed: list[Proposal], least: FloatArray, most: FloatArray, low: FloatArray, high: FloatArray
 ) -> None:
-    """The result lies within every voice that the ones before it left room for."""
+    """The result lies within every proposal that the ones before it left room for."""
     for row in range(4):
         floor, ceiling = least[row], most[row]
-        for voice in sorted(voices, key=lambda v: v.priority):
-            for at in np.flatnonzero(voice.rows == row):
-                meets = max(floor, voice.low_kw[at]) <= min(ceiling, voice.high_kw[at])
+        for proposal in sorted(proposed, key=lambda v: v.priority):
+            for at in np.flatnonzero(proposal.rows == row):
+                meets = max(floor, proposal.low_kw[at]) <= min(ceiling, proposal.high_kw[at])
                 if not meets:
                     return
-                floor, ceiling = max(floor, voice.low_kw[at]), min(ceiling, voice.high_kw[at])
+                floor, ceiling = max(floor, proposal.low_kw[at]), min(ceiling, proposal.high_kw[at])
                 assert low[row] >= floor
                 assert high[row] <= ceiling
 

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.vpp.dispatch.commands.test_outbox import RULES, Desk
+from tests.unit.vpp.dispatch.commands.test_outbox import RULES, Bench
 from vpp.domain.setpoint import OutcomeStatus, Reason, SetpointBatch
 
 WITHIN_S = RULES.back_off.retry_most_s
@@ -19,7 +19,7 @@ class Device(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk()
+        self.bench = Bench()
         self.up = True
         self.open: list[SetpointBatch] = []
         self.refused_once = False
@@ -27,16 +27,16 @@ class Device(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 10.0, 60.0, 120.0, 300.0, 900.0]))
     def wait(self, seconds: float) -> None:
         """Let time pass."""
-        self.desk.now_s += seconds
+        self.bench.now_s += seconds
 
     @rule(obeys=st.booleans(), fresh=st.booleans())
     def cycle(self, obeys: bool, fresh: bool) -> None:  # noqa: FBT001 - drawn
         """Meter, and send what is due."""
         self.refused_once |= not obeys
-        sampled_s = self.desk.now_s if fresh and self.up else self.desk.now_s - 1000.0
-        self.desk.meter(WISH if obeys else FREE, sampled_s=sampled_s, up=self.up)
+        sampled_s = self.bench.now_s if fresh and self.up else self.bench.now_s - 1000.0
+        self.bench.meter(WISH if obeys else FREE, sampled_s=sampled_s, up=self.up)
         if self.up:
-            batch = self.desk.flush(WISH)
+            batch = self.bench.flush(WISH)
             self.open += [batch] if len(batch) else []
 
     @precondition(lambda self: self.open)
@@ -44,7 +44,7 @@ class Device(RuleBasedStateMachine):
     def answer(self, status: OutcomeStatus, reason: Reason) -> None:
         """Answer the oldest batch in some way."""
         self.refused_once |= status is OutcomeStatus.REJECTED
-        self.desk.answer(self.open.pop(0), status, reason)
+        self.bench.answer(self.open.pop(0), status, reason)
 
     @precondition(lambda self: self.open)
     @rule()
@@ -56,19 +56,19 @@ class Device(RuleBasedStateMachine):
     def link(self) -> None:
         """Lose the link, or have it back."""
         self.up = not self.up
-        self.desk.meter(FREE, sampled_s=self.desk.now_s - 1000.0, up=self.up)
+        self.bench.meter(FREE, sampled_s=self.bench.now_s - 1000.0, up=self.up)
 
     @rule()
     def die(self) -> None:
         """Let the service die and come back."""
-        entries, self.desk.box = list(self.desk.journal), self.desk.new()
-        self.desk.box.restore(entries, self.desk.now_s)
+        entries, self.bench.box = list(self.bench.journal), self.bench.new()
+        self.bench.box.restore(entries, self.bench.now_s)
         self.open.clear()
 
     @invariant()
     def nothing_lasts_for_ever(self) -> None:
         """Every bar that stands now is down in the stated time; a link that is up and was never refused has none."""
-        table, now_s = self.desk.box.columns.back_off, self.desk.now_s
+        table, now_s = self.bench.box.columns.back_off, self.bench.now_s
         assert (table.blocked_s <= now_s + WITHIN_S).all()
         assert (table.retry_s <= now_s + RULES.back_off.retry_after_s).all()
         assert (table.away_s <= now_s + RULES.back_off.retry_after_s).all()
@@ -77,20 +77,20 @@ class Device(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Play the end: links up, meters fresh, every command accepted and obeyed."""
-        desk = self.desk
-        desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
-        desk.now_s += max(WITHIN_S if self.refused_once else 0.0, RULES.back_off.answer_s)
-        desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
+        bench = self.bench
+        bench.meter(FREE, sampled_s=bench.now_s - 1000.0, up=False)
+        bench.now_s += max(WITHIN_S if self.refused_once else 0.0, RULES.back_off.answer_s)
+        bench.meter(FREE, sampled_s=bench.now_s - 1000.0)
         # Whoever never answered is given up; what an earlier life left in force is taken out, and that is accepted.
-        released = desk.flush([np.nan] * 3)
+        released = bench.flush([np.nan] * 3)
         if len(released):
-            desk.answer(released, OutcomeStatus.ACCEPTED, Reason.NONE)
-        desk.meter(FREE, sampled_s=desk.now_s - 1000.0, up=False)
-        desk.meter(FREE, sampled_s=desk.now_s - 1000.0)
-        batch = desk.flush(WISH)
-        held = desk.box.in_force.dispatch_kw
+            bench.answer(released, OutcomeStatus.ACCEPTED, Reason.NONE)
+        bench.meter(FREE, sampled_s=bench.now_s - 1000.0, up=False)
+        bench.meter(FREE, sampled_s=bench.now_s - 1000.0)
+        batch = bench.flush(WISH)
+        held = bench.box.in_force.dispatch_kw
         assert set(batch.rows.tolist()) | set(np.flatnonzero(~np.isnan(held)).tolist()) == {0, 1, 2}
-        assert (desk.box.columns.back_off.away_s <= desk.now_s).all()
+        assert (bench.box.columns.back_off.away_s <= bench.now_s).all()
 
 
 TestDevice = Device.TestCase

@@ -22,7 +22,7 @@ _WILD: tuple[Callable[[FloatArray], FloatArray], ...] = (
 
 
 class WildMeters:
-    """Stands before the service's door and distorts what some rows say."""
+    """Stands before the service's ingest and distorts what some rows say."""
 
     def __init__(self, city: VirtualCity, rows: RowArray) -> None:
         self._take = city.service.core.plane.telemetry
@@ -54,23 +54,23 @@ async def test_wild_meters_mislead_nobody_and_the_run_is_reproduced(
     draft = city.draft(FAR_TOO_MUCH_KW, minutes=_HOLD_MINUTES)
     quoted_kw, _ = await city.quoted_kw(draft)
     request = await city.commit(city.draft(round(0.5 * quoted_kw), minutes=_HOLD_MINUTES))
-    door = WildMeters(city, np.arange(0, len(city.index), 10, dtype=np.int32))
-    monkeypatch.setattr(city.service.core.plane, "telemetry", door.telemetry)
+    meters = WildMeters(city, np.arange(0, len(city.index), 10, dtype=np.int32))
+    monkeypatch.setattr(city.service.core.plane, "telemetry", meters.telemetry)
     await city.play_until(request.draft.start_at.timestamp() + 300.0)
 
-    door.wild = True
+    meters.wild = True
     until_s = city.clock.now_s() + 60.0 * _WILD_MINUTES
     while city.clock.now_s() < until_s:
         await city.cycle()
         assert _plausible(city.plant.fleet())
     troubles = city.plant.troubles()
-    assert troubles[Trouble.IMPLAUSIBLE_VALUES] >= len(door.rows) // 2
+    assert troubles[Trouble.IMPLAUSIBLE_VALUES] >= len(meters.rows) // 2
     assert troubles[Trouble.CLOCK_OFF] > 0
     progress = city.plant.progress(request.id)
     assert progress is not None
     assert progress["metered_ratio"] < 1.0
 
-    door.wild = False
+    meters.wild = False
     await city.play(minutes=3.0)
     state = city.plant.fleet()
     assert (state.quality[state.connected] == 0).mean() > 0.9, "one good reading mends a meter"

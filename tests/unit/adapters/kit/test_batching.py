@@ -12,7 +12,7 @@ from vpp.domain.session import SessionEnded, SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 
-KNOCK = RefusedConnection(
+REFUSED = RefusedConnection(
     adapter="toy", identity="m1", peer="127.0.0.1", reason="unauthorized", first_s=1.0, last_s=1.0
 )
 
@@ -49,7 +49,7 @@ class Journal:
 
     def connection_refused(self, refused: RefusedConnection) -> None:
         """Keep it."""
-        self.calls.append(("knocked", refused))
+        self.calls.append(("connection refused", refused))
 
 
 def test_samples_keep_their_order_and_go_before_the_outcomes_they_were_collected_with() -> None:
@@ -106,8 +106,12 @@ def test_counts_and_refusals_pass_at_once_under_the_adapters_name() -> None:
     batcher.sample(0, Quantity.POWER_KW, 1.0, 1.0)
     batcher.rejected("json")
     batcher.healed("null")
-    batcher.connection_refused(KNOCK)
-    assert journal.calls == [("rejected", ("toy", "json")), ("healed", ("toy", "null")), ("knocked", KNOCK)]
+    batcher.connection_refused(REFUSED)
+    assert journal.calls == [
+        ("rejected", ("toy", "json")),
+        ("healed", ("toy", "null")),
+        ("connection refused", REFUSED),
+    ]
 
 
 def test_a_batch_is_delivered_in_time_though_nobody_asks() -> None:

@@ -11,7 +11,7 @@ from adapters.kit.tls_memory import CALM, RUSH, WINDOW_WALL_S, TlsMemory, releas
 
 
 class Gateway:
-    """A wheel and what it tidies up."""
+    """A timing wheel and what it tidies up."""
 
     def __init__(self) -> None:
         self.wheel = TimingWheel()

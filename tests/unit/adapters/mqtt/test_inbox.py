@@ -52,14 +52,14 @@ class Heard:
         self.repaired.append(kind)
 
 
-class Desk:
+class Bench:
     """An inbox for one site with two batteries."""
 
     def __init__(self) -> None:
-        self.roster, self.delivery, self.heard = SiteDirectory(), Batcher("mqtt", flush_wall_s=None), Heard()
+        self.directory, self.delivery, self.heard = SiteDirectory(), Batcher("mqtt", flush_wall_s=None), Heard()
         self.delivery.open(self.heard)
-        self.inbox = Inbox(self.roster, CommandQueue(30.0), self.delivery)
-        self.roster.assign(
+        self.inbox = Inbox(self.directory, CommandQueue(30.0), self.delivery)
+        self.directory.assign(
             at_one_site(
                 tuple(
                     Resource(
@@ -97,28 +97,28 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def bench() -> Bench:
+    return Bench()
 
 
 @pytest.mark.parametrize("age_s", [0.0, 60.0, 3 * 86400.0])
-def test_a_reading_the_broker_kept_is_neither_live_nor_a_sign_of_life(desk: Desk, age_s: float) -> None:
-    desk.report(at_s=NOW_S - age_s, retained=True, power_kw=7.0)
-    assert desk.heard.samples == []
-    assert desk.heard.rejected == ["retained"]
+def test_a_reading_the_broker_kept_is_neither_live_nor_a_sign_of_life(bench: Bench, age_s: float) -> None:
+    bench.report(at_s=NOW_S - age_s, retained=True, power_kw=7.0)
+    assert bench.heard.samples == []
+    assert bench.heard.rejected == ["retained"]
 
 
 @pytest.mark.parametrize("age_s", [700.0, 3 * 86400.0, 5e8])
-def test_an_old_reading_is_neither_live_nor_a_sign_of_life(desk: Desk, age_s: float) -> None:
-    desk.report(at_s=NOW_S - age_s, power_kw=7.0)
-    assert desk.heard.samples == []
-    assert desk.heard.rejected == ["old"]
+def test_an_old_reading_is_neither_live_nor_a_sign_of_life(bench: Bench, age_s: float) -> None:
+    bench.report(at_s=NOW_S - age_s, power_kw=7.0)
+    assert bench.heard.samples == []
+    assert bench.heard.rejected == ["old"]
 
 
-def test_a_live_reading_is_both(desk: Desk) -> None:
-    desk.report(power_kw=7.0)
-    assert desk.values(Quantity.POWER_KW) == [7.0]
-    assert desk.values(Quantity.CONNECTED) == [1.0]
+def test_a_live_reading_is_both(bench: Bench) -> None:
+    bench.report(power_kw=7.0)
+    assert bench.values(Quantity.POWER_KW) == [7.0]
+    assert bench.values(Quantity.CONNECTED) == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -126,96 +126,96 @@ def test_a_live_reading_is_both(desk: Desk) -> None:
     [(0.0, False, True), (9e5, False, True), (30.0, True, True), (300.0, True, False), (9e5, True, False)],
 )
 def test_a_status_the_broker_kept_counts_only_if_it_is_news(
-    desk: Desk,
+    bench: Bench,
     age_s: float,
     retained: bool,  # noqa: FBT001 - a table's columns
     connected: bool,  # noqa: FBT001 - as above
 ) -> None:
-    desk.say("status", {"online": True, "at": instant(NOW_S - age_s).isoformat()}, retained=retained)
-    assert desk.values(Quantity.CONNECTED) == ([1.0] if connected else [])
-    desk.report(power_kw=7.0)
-    assert desk.values(Quantity.CONNECTED) == [1.0], "the first live word tells who is there"
+    bench.say("status", {"online": True, "at": instant(NOW_S - age_s).isoformat()}, retained=retained)
+    assert bench.values(Quantity.CONNECTED) == ([1.0] if connected else [])
+    bench.report(power_kw=7.0)
+    assert bench.values(Quantity.CONNECTED) == [1.0], "the first live word tells who is there"
 
 
-def test_a_kept_status_without_an_instant_is_no_news_and_a_kept_farewell_is(desk: Desk) -> None:
-    desk.say("status", {"online": True}, retained=True)
-    assert desk.values(Quantity.CONNECTED) == []
-    desk.report(power_kw=7.0)
-    desk.say("status", {"online": False}, retained=True)
-    assert desk.values(Quantity.CONNECTED) == [1.0, 0.0]
+def test_a_kept_status_without_an_instant_is_no_news_and_a_kept_farewell_is(bench: Bench) -> None:
+    bench.say("status", {"online": True}, retained=True)
+    assert bench.values(Quantity.CONNECTED) == []
+    bench.report(power_kw=7.0)
+    bench.say("status", {"online": False}, retained=True)
+    assert bench.values(Quantity.CONNECTED) == [1.0, 0.0]
 
 
-def test_an_outcome_the_broker_kept_is_none(desk: Desk) -> None:
+def test_an_outcome_the_broker_kept_is_none(bench: Bench) -> None:
     outcome = {"id": 1, "device": "b0", "status": "accepted"}
-    desk.say("outcome", {"at": instant(NOW_S).isoformat(), "outcomes": [outcome]}, retained=True)
-    assert desk.heard.rejected == ["retained"]
+    bench.say("outcome", {"at": instant(NOW_S).isoformat(), "outcomes": [outcome]}, retained=True)
+    assert bench.heard.rejected == ["retained"]
 
 
 @pytest.mark.parametrize("slow_s", [-90_000.0, -590.0, -45.0, 45.0, 300.0, 1800.0, 1.7e9])
-def test_a_clock_that_is_off_is_measured_and_told(desk: Desk, slow_s: float) -> None:
+def test_a_clock_that_is_off_is_measured_and_told(bench: Bench, slow_s: float) -> None:
     for k in range(8):
-        desk.report(NOW_S + 30.0 * k, at_s=NOW_S + 30.0 * k - slow_s - (k % 3), power_kw=7.0)
-    last = [at_s for _, quantity, _, at_s in desk.heard.samples if quantity is Quantity.POWER_KW][-1]
+        bench.report(NOW_S + 30.0 * k, at_s=NOW_S + 30.0 * k - slow_s - (k % 3), power_kw=7.0)
+    last = [at_s for _, quantity, _, at_s in bench.heard.samples if quantity is Quantity.POWER_KW][-1]
     assert NOW_S + 210.0 - 5.0 <= last <= NOW_S + 210.0
-    assert abs(desk.inbox.clock_offset_s("hall") - slow_s) < 5.0
+    assert abs(bench.inbox.clock_offset_s("hall") - slow_s) < 5.0
     for row in range(2):
-        assert desk.values(Quantity.TROUBLES, row) == [mask_of((Trouble.CLOCK_OFF,))]
+        assert bench.values(Quantity.TROUBLES, row) == [mask_of((Trouble.CLOCK_OFF,))]
     for k in range(8, 12):
-        desk.report(NOW_S + 30.0 * k, power_kw=7.0)
-    assert desk.values(Quantity.TROUBLES) == [mask_of((Trouble.CLOCK_OFF,)), 0.0], "set right again"
+        bench.report(NOW_S + 30.0 * k, power_kw=7.0)
+    assert bench.values(Quantity.TROUBLES) == [mask_of((Trouble.CLOCK_OFF,)), 0.0], "set right again"
 
 
-def test_no_sample_is_ever_stamped_ahead_of_our_clock(desk: Desk) -> None:
+def test_no_sample_is_ever_stamped_ahead_of_our_clock(bench: Bench) -> None:
     for k in range(6):
-        desk.report(NOW_S + 10.0 * k, at_s=NOW_S + 10.0 * k + 500.0 - 90.0 * k, power_kw=7.0)
-    assert len(desk.heard.samples) >= 6
-    assert all(at_s <= NOW_S + 50.0 for *_, at_s in desk.heard.samples)
+        bench.report(NOW_S + 10.0 * k, at_s=NOW_S + 10.0 * k + 500.0 - 90.0 * k, power_kw=7.0)
+    assert len(bench.heard.samples) >= 6
+    assert all(at_s <= NOW_S + 50.0 for *_, at_s in bench.heard.samples)
 
 
-def test_a_queue_that_is_worked_off_is_the_past_and_no_clock_that_is_slow(desk: Desk) -> None:
+def test_a_queue_that_is_worked_off_is_the_past_and_no_clock_that_is_slow(bench: Bench) -> None:
     for k in range(40):
-        desk.report(NOW_S + 3.0 * k, at_s=NOW_S - 2400.0 + 60.0 * k, power_kw=float(k))
-    assert desk.inbox.clock_offset_s("hall") == 0.0
+        bench.report(NOW_S + 3.0 * k, at_s=NOW_S - 2400.0 + 60.0 * k, power_kw=float(k))
+    assert bench.inbox.clock_offset_s("hall") == 0.0
     young = [value for value in range(40) if 3.0 * value + 2400.0 - 60.0 * value <= 600.0]
-    assert desk.values(Quantity.POWER_KW) == [float(value) for value in young]
-    ages = [NOW_S + 3.0 * v - at_s for _, q, v, at_s in desk.heard.samples if q is Quantity.POWER_KW]
+    assert bench.values(Quantity.POWER_KW) == [float(value) for value in young]
+    ages = [NOW_S + 3.0 * v - at_s for _, q, v, at_s in bench.heard.samples if q is Quantity.POWER_KW]
     assert min(ages) > 0.0
 
 
-def test_a_reading_that_is_repeated_for_ever_grows_old(desk: Desk) -> None:
+def test_a_reading_that_is_repeated_for_ever_grows_old(bench: Bench) -> None:
     for k in range(60):
-        desk.report(NOW_S + 30.0 * k, at_s=NOW_S - 100.0, power_kw=7.0)
-    assert desk.inbox.clock_offset_s("hall") == 0.0
-    assert {at_s for _, quantity, _, at_s in desk.heard.samples if quantity is Quantity.POWER_KW} == {NOW_S - 100.0}
-    assert "old" in desk.heard.rejected
+        bench.report(NOW_S + 30.0 * k, at_s=NOW_S - 100.0, power_kw=7.0)
+    assert bench.inbox.clock_offset_s("hall") == 0.0
+    assert {at_s for _, quantity, _, at_s in bench.heard.samples if quantity is Quantity.POWER_KW} == {NOW_S - 100.0}
+    assert "old" in bench.heard.rejected
 
 
-def test_one_impossible_power_takes_nothing_else_along(desk: Desk) -> None:
-    desk.report(power_kw=41_500.0, soc=0.5, energy_kwh=3.0, p_max_kw=9e9)
-    assert desk.values(Quantity.POWER_KW) == [41_500.0], "the gate refuses it and shows it on the device"
-    assert desk.values(Quantity.P_MAX_KW) == []
-    assert desk.values(Quantity.SOC) == [0.5]
-    assert desk.values(Quantity.ENERGY_KWH) == [3.0]
-    assert desk.heard.rejected == ["implausible", "implausible"]
+def test_one_impossible_power_takes_nothing_else_along(bench: Bench) -> None:
+    bench.report(power_kw=41_500.0, soc=0.5, energy_kwh=3.0, p_max_kw=9e9)
+    assert bench.values(Quantity.POWER_KW) == [41_500.0], "the gate refuses it and shows it on the device"
+    assert bench.values(Quantity.P_MAX_KW) == []
+    assert bench.values(Quantity.SOC) == [0.5]
+    assert bench.values(Quantity.ENERGY_KWH) == [3.0]
+    assert bench.heard.rejected == ["implausible", "implausible"]
 
 
-def test_what_is_healed_is_counted_apart(desk: Desk) -> None:
-    desk.report(power_kw=1.0, soc=1.004)
-    assert desk.values(Quantity.SOC) == [1.0]
-    assert desk.heard.repaired == ["soc_out_of_scale"]
-    assert desk.heard.rejected == []
+def test_what_is_healed_is_counted_apart(bench: Bench) -> None:
+    bench.report(power_kw=1.0, soc=1.004)
+    assert bench.values(Quantity.SOC) == [1.0]
+    assert bench.heard.repaired == ["soc_out_of_scale"]
+    assert bench.heard.rejected == []
 
 
-def test_one_of_a_device_that_sends_per_cent_is_one_per_cent(desk: Desk) -> None:
+def test_one_of_a_device_that_sends_per_cent_is_one_per_cent(bench: Bench) -> None:
     for k, soc in enumerate((40, 39.5, 3, 2, 1, 0.5, 0)):
-        desk.report(NOW_S + k, power_kw=1.0, soc=soc)
-    assert desk.values(Quantity.SOC) == pytest.approx([0.01, 0.005, 0.0])
-    assert desk.heard.repaired == ["soc_per_cent"] * 2  # 0 is 0 either way
-    assert desk.heard.rejected == ["invalid_field"] * 4
-    assert len(desk.values(Quantity.POWER_KW)) == 7
+        bench.report(NOW_S + k, power_kw=1.0, soc=soc)
+    assert bench.values(Quantity.SOC) == pytest.approx([0.01, 0.005, 0.0])
+    assert bench.heard.repaired == ["soc_per_cent"] * 2  # 0 is 0 either way
+    assert bench.heard.rejected == ["invalid_field"] * 4
+    assert len(bench.values(Quantity.POWER_KW)) == 7
 
 
-def test_an_older_message_does_not_replace_what_a_device_last_said(desk: Desk) -> None:
-    desk.report(NOW_S, power_kw=2.0)
-    desk.report(NOW_S + 1.0, at_s=NOW_S - 30.0, power_kw=1.0)
-    assert desk.inbox.latest(0) == (NOW_S, {Quantity.POWER_KW: 2.0})
+def test_an_older_message_does_not_replace_what_a_device_last_said(bench: Bench) -> None:
+    bench.report(NOW_S, power_kw=2.0)
+    bench.report(NOW_S + 1.0, at_s=NOW_S - 30.0, power_kw=1.0)
+    assert bench.inbox.latest(0) == (NOW_S, {Quantity.POWER_KW: 2.0})

@@ -28,7 +28,7 @@ def _fleet(*addresses: str) -> FleetIndex:
     )
 
 
-def test_a_roster_grows_and_keeps_its_rows() -> None:
+def test_a_directory_grows_and_keeps_its_rows() -> None:
     directory = SiteDirectory()
     assert directory.assign(_fleet("a/1")) == [0]
     assert directory.assign(_fleet("a/1", "a/2", "b/1")) == [1, 2]

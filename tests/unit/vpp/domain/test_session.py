@@ -1,4 +1,4 @@
-"""News of cars from devices: what cannot be meant is kept out, whatever door it comes by."""
+"""News of cars from devices: what cannot be meant is kept out, whatever adapter it comes by."""
 
 import math
 

@@ -48,8 +48,8 @@ def fleet(count: int = len(KINDS)) -> FleetIndex:
     )
 
 
-class Door:
-    """The front door with a clock of its own."""
+class Intake:
+    """Ingest with a clock of its own."""
 
     def __init__(self, count: int = len(KINDS)) -> None:
         self.image = ProcessImage(fleet(count))
@@ -75,148 +75,148 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def intake() -> Intake:
+    return Intake()
 
 
 @pytest.mark.parametrize(
     ("row", "kw"), [(CAR, 7000.0), (CAR, -7000.0), (CAR, 1e9), (ROOF, 20.0), (HALL, -60.0), (HALL, 60_000.0)]
 )
-def test_one_power_that_cannot_be_is_refused_and_the_last_good_one_ages(door: Door, row: int, kw: float) -> None:
+def test_one_power_that_cannot_be_is_refused_and_the_last_good_one_ages(intake: Intake, row: int, kw: float) -> None:
     good_kw = -5.0 if row == ROOF else 5.0
-    door.say(row, POWER, good_kw)
-    door.wait(60.0)
-    door.say(row, POWER, kw)
-    state = door.see()
+    intake.say(row, POWER, good_kw)
+    intake.wait(60.0)
+    intake.say(row, POWER, kw)
+    state = intake.see()
     assert (state.power_kw[row], state.power_at_s[row], state.quality[row]) == (good_kw, NOW_S, Quality.GOOD)
-    door.wait(12.0)
-    assert door.last(row) == ("POWER_KW", "range", kw, 12.0)
-    door.wait(150.0)
-    assert door.see().quality[row] == Quality.STALE
-    assert door.ingest.dropped == {"range": 1}
+    intake.wait(12.0)
+    assert intake.last(row) == ("POWER_KW", "range", kw, 12.0)
+    intake.wait(150.0)
+    assert intake.see().quality[row] == Quality.STALE
+    assert intake.ingest.dropped == {"range": 1}
 
 
-def test_what_stands_is_bad_and_never_shown_and_one_good_value_mends_it(door: Door) -> None:
-    door.say(CAR, POWER, 5.0)
+def test_what_stands_is_bad_and_never_shown_and_one_good_value_mends_it(intake: Intake) -> None:
+    intake.say(CAR, POWER, 5.0)
     for _ in range(4):
-        door.wait(20.0)
-        door.say(CAR, POWER, 7000.0)
-    state = door.see()
+        intake.wait(20.0)
+        intake.say(CAR, POWER, 7000.0)
+    state = intake.see()
     assert (state.power_kw[CAR], state.quality[CAR]) == (5.0, Quality.BAD)
-    door.wait(20.0)
-    door.say(CAR, POWER, 6.0)
-    state = door.see()
+    intake.wait(20.0)
+    intake.say(CAR, POWER, 6.0)
+    state = intake.see()
     assert (state.power_kw[CAR], state.quality[CAR]) == (6.0, Quality.GOOD)
 
 
-def test_a_power_a_little_beyond_the_nameplate_is_kept_as_bad(door: Door) -> None:
-    door.say(CAR, POWER, 5.0)
-    door.wait(10.0)
-    door.say(CAR, POWER, 20.0)
-    state = door.see()
-    assert (state.power_kw[CAR], state.quality[CAR], door.ingest.dropped) == (5.0, Quality.BAD, {})
+def test_a_power_a_little_beyond_the_nameplate_is_kept_as_bad(intake: Intake) -> None:
+    intake.say(CAR, POWER, 5.0)
+    intake.wait(10.0)
+    intake.say(CAR, POWER, 20.0)
+    state = intake.see()
+    assert (state.power_kw[CAR], state.quality[CAR], intake.ingest.dropped) == (5.0, Quality.BAD, {})
 
 
-def test_a_state_of_charge_a_hair_beyond_full_is_full(door: Door) -> None:
+def test_a_state_of_charge_a_hair_beyond_full_is_full(intake: Intake) -> None:
     for row, said, taken in ((STORE, 1.004, 1.0), (CAR, -0.01, 0.0)):
-        door.say(row, SOC, said)
-        assert door.see().soc[row] == taken
-    assert door.ingest.healed == {"clipped": 2}
-    door.say(STORE, SOC, 100.4)
-    assert door.last(STORE) == ("SOC", "range", 100.4, 0.0)
-    assert door.see().soc[STORE] == 1.0
+        intake.say(row, SOC, said)
+        assert intake.see().soc[row] == taken
+    assert intake.ingest.healed == {"clipped": 2}
+    intake.say(STORE, SOC, 100.4)
+    assert intake.last(STORE) == ("SOC", "range", 100.4, 0.0)
+    assert intake.see().soc[STORE] == 1.0
 
 
-def test_a_state_of_charge_that_drops_for_a_moment_is_held(door: Door) -> None:
+def test_a_state_of_charge_that_drops_for_a_moment_is_held(intake: Intake) -> None:
     for soc in (0.8, 0.8, 0.0, 0.0, 0.0, 0.0, 0.8, 0.79):
-        door.say(STORE, SOC, soc)
-        assert door.see().soc[STORE] == pytest.approx(0.8, abs=0.02)
-        door.wait(20.0)
-    assert door.last(STORE) == ("SOC", "rate", 0.0, 60.0)
-    assert door.ingest.healed == {}
+        intake.say(STORE, SOC, soc)
+        assert intake.see().soc[STORE] == pytest.approx(0.8, abs=0.02)
+        intake.wait(20.0)
+    assert intake.last(STORE) == ("SOC", "rate", 0.0, 60.0)
+    assert intake.ingest.healed == {}
 
 
-def test_a_state_of_charge_that_stands_is_a_new_beginning(door: Door) -> None:
-    door.say(STORE, SOC, 0.8)
+def test_a_state_of_charge_that_stands_is_a_new_beginning(intake: Intake) -> None:
+    intake.say(STORE, SOC, 0.8)
     for _ in range(7):
-        door.wait(60.0)
-        door.say(STORE, SOC, 0.3)
-    assert door.see().soc[STORE] == 0.3
-    assert door.ingest.healed == {"new_beginning": 1}
+        intake.wait(60.0)
+        intake.say(STORE, SOC, 0.3)
+    assert intake.see().soc[STORE] == 0.3
+    assert intake.ingest.healed == {"new_beginning": 1}
 
 
-def test_values_that_do_not_agree_with_each_other_are_no_new_beginning(door: Door) -> None:
-    door.say(STORE, SOC, 0.8)
+def test_values_that_do_not_agree_with_each_other_are_no_new_beginning(intake: Intake) -> None:
+    intake.say(STORE, SOC, 0.8)
     for n in range(10):
-        door.wait(60.0)
-        door.say(STORE, SOC, (0.1, 0.5)[n % 2])
-    assert door.see().soc[STORE] == 0.8
+        intake.wait(60.0)
+        intake.say(STORE, SOC, (0.1, 0.5)[n % 2])
+    assert intake.see().soc[STORE] == 0.8
 
 
-def test_another_car_brings_its_own_state_of_charge_and_register(door: Door) -> None:
-    door.say(CAR, SOC, 0.9)
-    door.say(CAR, ENERGY, 5000.0)
-    door.wait(60.0)
-    door.ingest.session(SessionEnded(session_id="s", row=CAR, at_s=door.now_s, meter_kwh=5000.0))
-    door.ingest.session(SessionStarted(session_id="t", row=CAR, at_s=door.now_s, meter_kwh=0.0))
-    door.say(CAR, SOC, 0.2)
-    door.say(CAR, ENERGY, 0.0)
-    state = door.see()
+def test_another_car_brings_its_own_state_of_charge_and_register(intake: Intake) -> None:
+    intake.say(CAR, SOC, 0.9)
+    intake.say(CAR, ENERGY, 5000.0)
+    intake.wait(60.0)
+    intake.ingest.session(SessionEnded(session_id="s", row=CAR, at_s=intake.now_s, meter_kwh=5000.0))
+    intake.ingest.session(SessionStarted(session_id="t", row=CAR, at_s=intake.now_s, meter_kwh=0.0))
+    intake.say(CAR, SOC, 0.2)
+    intake.say(CAR, ENERGY, 0.0)
+    state = intake.see()
     assert (state.soc[CAR], state.energy_kwh[CAR]) == (0.2, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 4990.0, 5_000_000.0, 5020.0])
-def test_a_register_that_jumps_is_held_and_taken_if_it_stands(door: Door, wrong: float) -> None:
-    door.say(CAR, ENERGY, 5000.0)
-    door.wait(60.0)
-    door.say(CAR, ENERGY, wrong)
-    assert door.see().energy_kwh[CAR] == 5000.0
-    door.wait(60.0)
-    door.say(CAR, ENERGY, 5000.2)
-    assert door.see().energy_kwh[CAR] == 5000.2
+def test_a_register_that_jumps_is_held_and_taken_if_it_stands(intake: Intake, wrong: float) -> None:
+    intake.say(CAR, ENERGY, 5000.0)
+    intake.wait(60.0)
+    intake.say(CAR, ENERGY, wrong)
+    assert intake.see().energy_kwh[CAR] == 5000.0
+    intake.wait(60.0)
+    intake.say(CAR, ENERGY, 5000.2)
+    assert intake.see().energy_kwh[CAR] == 5000.2
     for n in range(8):
-        door.wait(60.0)
-        door.say(CAR, ENERGY, wrong + 0.1 * n)
-    assert door.see().energy_kwh[CAR] == pytest.approx(wrong + 0.7)
-    assert door.ingest.healed == {"new_beginning": 1}
+        intake.wait(60.0)
+        intake.say(CAR, ENERGY, wrong + 0.1 * n)
+    assert intake.see().energy_kwh[CAR] == pytest.approx(wrong + 0.7)
+    assert intake.ingest.healed == {"new_beginning": 1}
 
 
-def test_what_a_device_took_while_it_was_away_is_no_jump(door: Door) -> None:
-    door.say(CAR, ENERGY, 5000.0)
-    door.wait(3600.0)
-    door.say(CAR, ENERGY, 5011.0)
-    assert door.see().energy_kwh[CAR] == 5011.0
+def test_what_a_device_took_while_it_was_away_is_no_jump(intake: Intake) -> None:
+    intake.say(CAR, ENERGY, 5000.0)
+    intake.wait(3600.0)
+    intake.say(CAR, ENERGY, 5011.0)
+    assert intake.see().energy_kwh[CAR] == 5011.0
 
 
-def test_a_stamp_minutes_ahead_freezes_nothing(door: Door) -> None:
-    door.say(HALL, POWER, 40.0, ahead_s=590.0)
-    door.wait(60.0)
-    door.say(HALL, POWER, 50.0)
-    state = door.see()
-    assert (state.power_kw[HALL], state.power_at_s[HALL]) == (50.0, door.now_s)
-    assert door.ingest.healed == {"clock_ahead": 1}
-    door.wait(60.0)
-    door.say(HALL, POWER, 60.0, ahead_s=FUTURE_S + 1.0)
-    assert door.see().power_kw[HALL] == 50.0
-    assert door.last(HALL) == ("POWER_KW", "future", 60.0, 0.0)
+def test_a_stamp_minutes_ahead_freezes_nothing(intake: Intake) -> None:
+    intake.say(HALL, POWER, 40.0, ahead_s=590.0)
+    intake.wait(60.0)
+    intake.say(HALL, POWER, 50.0)
+    state = intake.see()
+    assert (state.power_kw[HALL], state.power_at_s[HALL]) == (50.0, intake.now_s)
+    assert intake.ingest.healed == {"clock_ahead": 1}
+    intake.wait(60.0)
+    intake.say(HALL, POWER, 60.0, ahead_s=FUTURE_S + 1.0)
+    assert intake.see().power_kw[HALL] == 50.0
+    assert intake.last(HALL) == ("POWER_KW", "future", 60.0, 0.0)
 
 
-def test_what_is_days_old_is_not_taken_for_the_present(door: Door) -> None:
+def test_what_is_days_old_is_not_taken_for_the_present(intake: Intake) -> None:
     for quantity, value in ((Quantity.CONNECTED, 1.0), (POWER, 77.0)):
-        door.say(HALL, quantity, value, ahead_s=-3.0 * AGE_S)
-    state = door.see()
+        intake.say(HALL, quantity, value, ahead_s=-3.0 * AGE_S)
+    state = intake.see()
     assert not state.connected[HALL]
     assert np.isnan(state.power_kw[HALL])
-    assert door.ingest.dropped == {"age": 2}
+    assert intake.ingest.dropped == {"age": 2}
 
 
-def test_order_and_repeats_are_counted_and_say_nothing_of_the_device(door: Door) -> None:
-    door.say(HALL, POWER, 40.0)
-    door.say(HALL, POWER, 40.0)
-    door.say(HALL, POWER, 30.0, ahead_s=-5.0)
-    assert door.see().power_kw[HALL] == 40.0
-    assert door.ingest.dropped == {"duplicate": 1, "order": 1}
-    assert door.last(HALL) is None
+def test_order_and_repeats_are_counted_and_say_nothing_of_the_device(intake: Intake) -> None:
+    intake.say(HALL, POWER, 40.0)
+    intake.say(HALL, POWER, 40.0)
+    intake.say(HALL, POWER, 30.0, ahead_s=-5.0)
+    assert intake.see().power_kw[HALL] == 40.0
+    assert intake.ingest.dropped == {"duplicate": 1, "order": 1}
+    assert intake.last(HALL) is None
 
 
 @pytest.mark.parametrize(
@@ -233,49 +233,49 @@ def test_order_and_repeats_are_counted_and_say_nothing_of_the_device(door: Door)
         (SOC, 65_535.0),
     ],
 )
-def test_every_quantity_has_its_range(door: Door, quantity: Quantity, value: float) -> None:
-    door.say(STORE, quantity, value)
-    assert door.last(STORE) == (quantity.name, "range", value, 0.0)
+def test_every_quantity_has_its_range(intake: Intake, quantity: Quantity, value: float) -> None:
+    intake.say(STORE, quantity, value)
+    assert intake.last(STORE) == (quantity.name, "range", value, 0.0)
 
 
-def test_stamps_that_are_no_numbers_are_refused(door: Door) -> None:
+def test_stamps_that_are_no_numbers_are_refused(intake: Intake) -> None:
     for stamp_s in (np.nan, np.inf, -np.inf):
-        door.ingest.telemetry(TelemetryBatch.of([(HALL, int(POWER), 40.0, stamp_s)]), door.now_s)
-    assert door.ingest.dropped == {"not_a_number": 3}
+        intake.ingest.telemetry(TelemetryBatch.of([(HALL, int(POWER), 40.0, stamp_s)]), intake.now_s)
+    assert intake.ingest.dropped == {"not_a_number": 3}
 
 
-def test_a_car_in_no_row_is_dropped_and_its_neighbours_are_taken(door: Door) -> None:
+def test_a_car_in_no_row_is_dropped_and_its_neighbours_are_taken(intake: Intake) -> None:
     for row in (-1, 99):
-        door.ingest.session(SessionStarted(session_id=f"x{row}", row=row, at_s=NOW_S, meter_kwh=0.0))
-    door.ingest.session(SessionStarted(session_id="y", row=CAR, at_s=NOW_S, meter_kwh=0.0))
-    assert door.image.sessions.find("y").row == CAR
-    assert door.ingest.dropped == {"unknown_row": 2}
+        intake.ingest.session(SessionStarted(session_id=f"x{row}", row=row, at_s=NOW_S, meter_kwh=0.0))
+    intake.ingest.session(SessionStarted(session_id="y", row=CAR, at_s=NOW_S, meter_kwh=0.0))
+    assert intake.image.sessions.find("y").row == CAR
+    assert intake.ingest.dropped == {"unknown_row": 2}
 
 
 def test_the_gate_serves_a_fleet_that_grows_and_remembers_who_was_there() -> None:
-    door = Door(count=1)
-    door.say(CAR, POWER, 7000.0)
-    door.image.resize(fleet())
-    door.say(HALL, POWER, 60_000.0)
-    door.say(HALL, POWER, 40.0)
-    assert door.last(CAR) == ("POWER_KW", "range", 7000.0, 0.0)
-    assert door.see().power_kw[HALL] == 40.0
+    intake = Intake(count=1)
+    intake.say(CAR, POWER, 7000.0)
+    intake.image.resize(fleet())
+    intake.say(HALL, POWER, 60_000.0)
+    intake.say(HALL, POWER, 40.0)
+    assert intake.last(CAR) == ("POWER_KW", "range", 7000.0, 0.0)
+    assert intake.see().power_kw[HALL] == 40.0
 
 
-def test_a_batch_of_which_all_is_taken_is_recorded_as_it_came(door: Door) -> None:
+def test_a_batch_of_which_all_is_taken_is_recorded_as_it_came(intake: Intake) -> None:
     batch = TelemetryBatch.of([(CAR, int(POWER), 5.0, NOW_S), (CAR, int(SOC), 0.5, NOW_S)])
     batch.values.flags.writeable = False
-    door.ingest.telemetry(batch, NOW_S)
-    taken, _ = door.ingest.taken()
+    intake.ingest.telemetry(batch, NOW_S)
+    taken, _ = intake.ingest.taken()
     np.testing.assert_array_equal(taken.values, batch.values)
 
 
-def test_the_gate_is_compiled_once_and_before_the_first_device_speaks(door: Door) -> None:
+def test_the_gate_is_compiled_once_and_before_the_first_device_speaks(intake: Intake) -> None:
     assert len(_judged.signatures) == 1  # type: ignore[attr-defined]  # numba's own
     batch = TelemetryBatch.of([(CAR, int(POWER), 5.0, NOW_S)])
     for column in (batch.rows, batch.quantities, batch.values, batch.at_s):
         column.flags.writeable = False
-    door.ingest.telemetry(batch, NOW_S)
+    intake.ingest.telemetry(batch, NOW_S)
     assert len(_judged.signatures) == 1, "every array comes in one type"  # type: ignore[attr-defined]
 
 
@@ -295,34 +295,34 @@ SAMPLES = st.lists(
 def test_whatever_comes_in_the_picture_is_plausible_and_the_record_alone_gives_it_again(
     batches: list[tuple[float, list[tuple[int, int, float, float]]]],
 ) -> None:
-    door, again = Door(), ProcessImage(fleet())
+    intake, again = Intake(), ProcessImage(fleet())
     heard = taken_in_all = 0
     for pause_s, samples in batches:
-        door.wait(pause_s)
-        stamped = [(row, quantity, value, door.now_s + ahead) for row, quantity, value, ahead in samples]
+        intake.wait(pause_s)
+        stamped = [(row, quantity, value, intake.now_s + ahead) for row, quantity, value, ahead in samples]
         heard += len(stamped)
-        door.ingest.telemetry(TelemetryBatch.of(stamped), door.now_s)
-        taken, _ = door.ingest.taken()
+        intake.ingest.telemetry(TelemetryBatch.of(stamped), intake.now_s)
+        taken, _ = intake.ingest.taken()
         taken_in_all += len(taken)
         again.write(taken)
-        state = door.see()
+        state = intake.see()
         index = state.index
         known = ~np.isnan(state.power_kw)
         margin_kw = 0.25 * np.maximum(-index.nameplate.p_min_kw, index.nameplate.p_max_kw) + 0.5
         assert (state.power_kw[known] >= (index.nameplate.p_min_kw - margin_kw)[known]).all()
         assert (state.power_kw[known] <= (index.nameplate.p_max_kw + margin_kw)[known]).all()
         assert ((state.soc >= 0.0) & (state.soc <= 1.0) | np.isnan(state.soc)).all()
-        assert not (state.power_at_s > door.now_s).any()
+        assert not (state.power_at_s > intake.now_s).any()
         quality = grade(
-            age_s=door.now_s - again.power_at_s(),
+            age_s=intake.now_s - again.power_at_s(),
             power_kw=again.power_kw(),
             p_min_kw=index.nameplate.p_min_kw,
             p_max_kw=index.nameplate.p_max_kw,
             rules=QualityRules(),
         )
-        replayed = again.swap(door.now_s, quality)
+        replayed = again.swap(intake.now_s, quality)
         for name in ("power_kw", "power_at_s", "quality", "energy_kwh", "soc", "connected", "plugged", "limit_kw"):
             np.testing.assert_array_equal(getattr(state, name), getattr(replayed, name), err_msg=name)
-    counts = door.ingest.dropped
+    counts = intake.ingest.dropped
     stood = heard - taken_in_all - sum(counts.values())
     assert -counts.get(Verdict.RANGE.word, 0) <= stood <= 0, "every sample is taken or refused; few are both"

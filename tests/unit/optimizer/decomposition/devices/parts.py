@@ -14,8 +14,8 @@ STEPS = 16
 SMOOTH = 1e-5
 
 
-def desk(price: Floats, *, smooth: float = SMOOTH, power: float = 10.0) -> Floats:
-    """Return a desk of one device at ``price``, hardly smoothed."""
+def case_of(price: Floats, *, smooth: float = SMOOTH, power: float = 10.0) -> Floats:
+    """Return the case of one device at ``price``, hardly smoothed."""
     case = np.zeros((CASE_ROWS, STEPS + 1))
     case[PRICE, : len(price)] = price
     case[INERTIA] = power / smooth

@@ -5,13 +5,13 @@ import pytest
 
 from optimizer.decomposition.arrays import DOWN, UP, Floats
 from optimizer.decomposition.devices.battery import Battery, flat, gained, limits, root, unburnt
-from tests.unit.optimizer.decomposition.devices.parts import STEPS, desk
+from tests.unit.optimizer.decomposition.devices.parts import STEPS, case_of
 
 PRICE = np.linspace(0.2, 0.8, STEPS)
 
 
 def case() -> Floats:
-    rows = desk(PRICE, smooth=0.05)
+    rows = case_of(PRICE, smooth=0.05)
     rows[UP], rows[DOWN] = 10.0, 8.0
     return rows
 
@@ -58,7 +58,7 @@ def test_a_target_out_of_reach_is_said_to_be() -> None:
 
 
 def test_between_the_corners_of_a_flat_stretch_nothing_is_gained() -> None:
-    rows = desk(PRICE)
+    rows = case_of(PRICE)
     rows[UP], rows[DOWN] = 10.0, 8.0
     one = battery(rows)
     value = (PRICE[4] + PRICE[5]) / 2.0 / 0.9

@@ -18,11 +18,11 @@ from optimizer.decomposition.bound import proven
 from optimizer.decomposition.devices.battery import Battery, limits
 from optimizer.decomposition.devices.battery_path import best_path, funnel, mended
 from optimizer.decomposition.devices.battery_power import realise
-from tests.unit.optimizer.decomposition.devices.parts import STEPS, desk
+from tests.unit.optimizer.decomposition.devices.parts import STEPS, case_of
 
 
 def battery(case: Floats, *, begin: float, due: float, eta: float, price: float = 4.0, kink: float = 0.0) -> Battery:
-    """Return a battery of 10 kW both ways between the desk's floor and 40 kW-steps."""
+    """Return a battery of 10 kW both ways between the floor of its case and 40 kW-steps."""
     least, most = limits(case, STEPS, eta, 0.02, kink, price)
     return Battery(STEPS, 10.0, 40.0, begin, due, eta, 0.02, price, kink > 0.0, least, most)
 
@@ -67,7 +67,7 @@ def cost_of(case: Floats, cell: Battery, short: float) -> float:
 def test_a_battery_reaches_the_optimum_and_its_values_prove_it(eta: float, kink: float) -> None:
     random = np.random.default_rng(int(100 * eta + 1000 * kink))
     for _ in range(40):
-        case = desk(random.uniform(0.02, 0.5, STEPS))
+        case = case_of(random.uniform(0.02, 0.5, STEPS))
         case[FLOOR], case[DOWN] = 5.0, 10.0
         if kink:
             case[KINK, :STEPS], case[BACK, :STEPS] = kink, random.uniform(-12.0, 12.0, STEPS)
@@ -82,7 +82,7 @@ def test_a_battery_reaches_the_optimum_and_its_values_prove_it(eta: float, kink:
 def test_mending_a_wrong_guess_and_the_funnel_agree() -> None:
     random = np.random.default_rng(5)
     for _ in range(40):
-        case = desk(random.uniform(-0.1, 0.5, STEPS), smooth=1e-2)
+        case = case_of(random.uniform(-0.1, 0.5, STEPS), smooth=1e-2)
         case[FLOOR], case[DOWN] = random.choice([0.0, 5.0, 20.0]), 10.0
         case[VALUE] = random.choice([0.1, 0.2, 0.3], STEPS + 1)
         cell = battery(case, begin=20.0, due=25.0, eta=0.95)
@@ -97,7 +97,7 @@ def test_mending_a_wrong_guess_and_the_funnel_agree() -> None:
 def test_a_battery_never_leaves_its_bounds() -> None:
     random = np.random.default_rng(6)
     for _ in range(40):
-        case = desk(random.normal(0.0, 0.5, STEPS))
+        case = case_of(random.normal(0.0, 0.5, STEPS))
         case[FLOOR], case[DOWN] = 5.0, 10.0
         cell = battery(case, begin=random.uniform(5.0, 40.0), due=50.0, eta=0.9)
         short = best_path(case, np.zeros((2, STEPS + 2), np.int64), cell)

@@ -6,13 +6,13 @@ import pytest
 from optimizer.decomposition.arrays import DOWN, FLOOR, POWER, UP, VALUE
 from optimizer.decomposition.devices.battery import Battery, limits
 from optimizer.decomposition.devices.battery_power import realise
-from tests.unit.optimizer.decomposition.devices.parts import STEPS, desk
+from tests.unit.optimizer.decomposition.devices.parts import STEPS, case_of
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_any_values_give_powers_within_all_bounds(seed: int) -> None:
     random = np.random.default_rng(seed)
-    rows = desk(random.uniform(0.1, 1.0, STEPS), smooth=0.1)
+    rows = case_of(random.uniform(0.1, 1.0, STEPS), smooth=0.1)
     rows[UP], rows[DOWN], rows[FLOOR] = 10.0, 8.0, 4.0
     rows[VALUE, :STEPS] = random.uniform(0.0, 1.5, STEPS)
     least, most = limits(rows, STEPS, 0.9, 0.02, 0.0, 4.0)

@@ -151,7 +151,7 @@ def plan(rung: Rung, reason: str = "") -> Schedule:
 
 
 @dataclass
-class Desk:
+class Bench:
     """Alarms with what they tell to."""
 
     board: Board
@@ -175,23 +175,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
+def bench() -> Bench:
     board, metrics = Board(), Metrics("1")
-    return Desk(board, metrics, Alarms(board, metrics))
+    return Bench(board, metrics, Alarms(board, metrics))
 
 
 def logged(lines: list[Any]) -> list[tuple[str, str]]:
     return [(line["event"], line["alarm"]) for line in lines]
 
 
-def test_a_shortfall_is_told_when_it_begins_and_when_it_ends_with_kw_and_cause(desk: Desk) -> None:
+def test_a_shortfall_is_told_when_it_begins_and_when_it_ends_with_kw_and_cause(bench: Bench) -> None:
     flag = Shortfall(missing_kw=20.0, cause="3 ev disconnected", expected_end_at=None)
     with capture_logs() as lines:
         for now in (None, flag, flag, replace(flag, missing_kw=25.0), None, None):
-            desk.take(result(standing(now)))
+            bench.take(result(standing(now)))
 
-    assert desk.board.told() == [("shortfall", "set"), ("shortfall", "cleared")]
-    assert desk.board.events[0].body == {
+    assert bench.board.told() == [("shortfall", "set"), ("shortfall", "cleared")]
+    assert bench.board.events[0].body == {
         "alarm": "shortfall",
         "state": "set",
         "request_id": "req-1",
@@ -201,55 +201,55 @@ def test_a_shortfall_is_told_when_it_begins_and_when_it_ends_with_kw_and_cause(d
     assert logged(lines) == [("alarm raised", "shortfall"), ("alarm cleared", "shortfall")]
 
 
-def test_a_shortfall_of_a_request_that_runs_no_more_is_cleared(desk: Desk) -> None:
-    desk.take(result(standing(Shortfall(missing_kw=20.0, cause="", expected_end_at=None))))
-    desk.take(result())
-    assert desk.board.told() == [("shortfall", "set"), ("shortfall", "cleared")]
+def test_a_shortfall_of_a_request_that_runs_no_more_is_cleared(bench: Bench) -> None:
+    bench.take(result(standing(Shortfall(missing_kw=20.0, cause="", expected_end_at=None))))
+    bench.take(result())
+    assert bench.board.told() == [("shortfall", "set"), ("shortfall", "cleared")]
 
 
-def test_a_cap_that_is_exceeded_is_counted_and_named_once_until_it_is_held_again(desk: Desk) -> None:
+def test_a_cap_that_is_exceeded_is_counted_and_named_once_until_it_is_held_again(bench: Bench) -> None:
     for leaf_kw in (39.0, 40.1, 40.5, 42.0, 40.1, 39.0, 41.0):
-        desk.take(result(load_kw=(50.0, leaf_kw)))
+        bench.take(result(load_kw=(50.0, leaf_kw)))
 
-    assert desk.board.told() == [("cap_exceeded", "set"), ("cap_exceeded", "cleared"), ("cap_exceeded", "set")]
-    assert desk.board.events[0].body["transformer_id"] == "leaf"
-    assert desk.board.events[0].body["limit_kw"] == 40.0
-    assert desk.counted("vpp_cap_violations_total") == 2
-
-
-def test_export_runs_against_its_own_limit(desk: Desk) -> None:
-    desk.take(result(load_kw=(-49.0, -5.0)))
-    assert [event.body["transformer_id"] for event in desk.board.events] == ["leaf"]
-    assert desk.counted("vpp_cap_violations_total") == 1
+    assert bench.board.told() == [("cap_exceeded", "set"), ("cap_exceeded", "cleared"), ("cap_exceeded", "set")]
+    assert bench.board.events[0].body["transformer_id"] == "leaf"
+    assert bench.board.events[0].body["limit_kw"] == 40.0
+    assert bench.counted("vpp_cap_violations_total") == 2
 
 
-def test_an_adapter_is_lost_once_more_than_a_tenth_of_its_devices_are_away(desk: Desk) -> None:
+def test_export_runs_against_its_own_limit(bench: Bench) -> None:
+    bench.take(result(load_kw=(-49.0, -5.0)))
+    assert [event.body["transformer_id"] for event in bench.board.events] == ["leaf"]
+    assert bench.counted("vpp_cap_violations_total") == 1
+
+
+def test_an_adapter_is_lost_once_more_than_a_tenth_of_its_devices_are_away(bench: Bench) -> None:
     for connected in (3, 15, 20, 18, 17, 10, 18, 20):
-        desk.take(state=picture(connected=connected))
+        bench.take(state=picture(connected=connected))
 
-    assert desk.board.told() == [("adapter_lost", "set"), ("adapter_lost", "cleared")]
-    body = desk.board.events[0].body
+    assert bench.board.told() == [("adapter_lost", "set"), ("adapter_lost", "cleared")]
+    body = bench.board.events[0].body
     assert (body["adapter"], body["connected"], body["registered"]) == ("ocpp", 17, 20)
 
 
-def test_devices_that_were_just_registered_are_given_time_to_connect(desk: Desk) -> None:
-    desk.take(state=picture())
-    desk.take(state=picture(count=30, connected=20))
-    desk.take(state=picture(count=30, connected=24))
-    assert not desk.board.events
-    desk.take(state=picture(count=30, connected=30))
-    desk.take(state=picture(count=30, connected=20))
-    assert desk.board.told() == [("adapter_lost", "set")]
+def test_devices_that_were_just_registered_are_given_time_to_connect(bench: Bench) -> None:
+    bench.take(state=picture())
+    bench.take(state=picture(count=30, connected=20))
+    bench.take(state=picture(count=30, connected=24))
+    assert not bench.board.events
+    bench.take(state=picture(count=30, connected=30))
+    bench.take(state=picture(count=30, connected=20))
+    assert bench.board.told() == [("adapter_lost", "set")]
 
 
-def test_a_plan_that_falls_back_is_told_with_its_rung_and_reason(desk: Desk) -> None:
+def test_a_plan_that_falls_back_is_told_with_its_rung_and_reason(bench: Bench) -> None:
     late = plan(Rung.PREVIOUS, "the solver was late")
     for schedule in (None, plan(Rung.OPTIMAL), late, late, plan(Rung.SAFE_DEFAULT, "twice"), plan(Rung.OPTIMAL)):
-        desk.take(schedule=schedule)
+        bench.take(schedule=schedule)
 
-    assert desk.board.told() == [("plan_fell_back", "set"), ("plan_fell_back", "set"), ("plan_fell_back", "cleared")]
-    assert desk.board.events[0].body["rung"] == "previous"
-    assert desk.board.events[0].body["reason"] == "the solver was late"
+    assert bench.board.told() == [("plan_fell_back", "set"), ("plan_fell_back", "set"), ("plan_fell_back", "cleared")]
+    assert bench.board.events[0].body["rung"] == "previous"
+    assert bench.board.events[0].body["reason"] == "the solver was late"
 
 
 def session(*, row: int = CAR, delivered_kwh: float, stayed_s: float) -> ChargingSession:
@@ -268,31 +268,31 @@ def session(*, row: int = CAR, delivered_kwh: float, stayed_s: float) -> Chargin
     [(9.7, 0.0, 1), (9.7, -0.9, 1), (9.7, 600.0, 1), (9.7, -60.0, 0), (9.85, 0.0, 0), (np.nan, 0.0, 0)],
 )
 def test_a_promise_is_broken_if_a_car_that_stayed_left_with_less(
-    desk: Desk, delivered_kwh: float, stayed_s: float, broken: int
+    bench: Bench, delivered_kwh: float, stayed_s: float, broken: int
 ) -> None:
-    desk.take(ended=(session(delivered_kwh=delivered_kwh, stayed_s=stayed_s),))
-    desk.take()
+    bench.take(ended=(session(delivered_kwh=delivered_kwh, stayed_s=stayed_s),))
+    bench.take()
 
-    assert desk.counted("vpp_promises_broken_total") == broken
-    assert [event.body["session_id"] for event in desk.board.events] == ["st/0"] * broken
+    assert bench.counted("vpp_promises_broken_total") == broken
+    assert [event.body["session_id"] for event in bench.board.events] == ["st/0"] * broken
 
 
-def test_a_car_that_also_fed_in_is_judged_by_its_charge_not_by_its_register(desk: Desk) -> None:
+def test_a_car_that_also_fed_in_is_judged_by_its_charge_not_by_its_register(bench: Bench) -> None:
     need = np.full(COUNT, np.nan)
     need[[CAR, V2G]] = 3.0, 3.0
-    desk.take(state=picture(need_kwh=need))
-    desk.take(ended=(session(row=V2G, delivered_kwh=14.0, stayed_s=0.0), session(delivered_kwh=10.0, stayed_s=0.0)))
+    bench.take(state=picture(need_kwh=need))
+    bench.take(ended=(session(row=V2G, delivered_kwh=14.0, stayed_s=0.0), session(delivered_kwh=10.0, stayed_s=0.0)))
 
-    assert desk.counted("vpp_promises_broken_total") == 1
-    assert desk.board.events[0].body["session_id"] == "st/1"
-    assert desk.board.events[0].body["lacking_kwh"] == 3.0
+    assert bench.counted("vpp_promises_broken_total") == 1
+    assert bench.board.events[0].body["session_id"] == "st/1"
+    assert bench.board.events[0].body["lacking_kwh"] == 3.0
 
 
 @pytest.mark.parametrize(("need_kwh", "broken"), [(3.0, 1), (0.0, 0), (np.nan, 0)])
-def test_an_end_without_a_register_is_judged_by_the_last_picture(desk: Desk, need_kwh: float, broken: int) -> None:
-    desk.take(state=picture(need_kwh=np.where(np.arange(COUNT) == CAR, need_kwh, np.nan)))
-    desk.take(ended=(session(delivered_kwh=np.nan, stayed_s=0.0),))
-    assert desk.counted("vpp_promises_broken_total") == broken
+def test_an_end_without_a_register_is_judged_by_the_last_picture(bench: Bench, need_kwh: float, broken: int) -> None:
+    bench.take(state=picture(need_kwh=np.where(np.arange(COUNT) == CAR, need_kwh, np.nan)))
+    bench.take(ended=(session(delivered_kwh=np.nan, stayed_s=0.0),))
+    assert bench.counted("vpp_promises_broken_total") == broken
 
 
 def test_a_session_ends_once_however_often_it_is_told() -> None:
@@ -320,8 +320,8 @@ def test_a_clock_that_was_set_is_told_once_counted_and_cleared() -> None:
     assert (shown("vpp_clock_ahead_seconds"), shown("vpp_clock_steps_total")) == (0.0, 1.0)
 
 
-def test_meters_that_fall_silent_are_told_once_and_cleared(desk: Desk) -> None:
+def test_meters_that_fall_silent_are_told_once_and_cleared(bench: Bench) -> None:
     for silent in ({}, {"ocpp": 2}, {"ocpp": 9}, {"ocpp": 9}, {"ocpp": 3}, {"ocpp": 1}):
-        desk.alarms.follow(picture(), result(), schedule=None, ended=(), silent=silent)
-    told = [(name, state) for name, state in desk.board.told() if name == "meters_stale"]
+        bench.alarms.follow(picture(), result(), schedule=None, ended=(), silent=silent)
+    told = [(name, state) for name, state in bench.board.told() if name == "meters_stale"]
     assert told == [("meters_stale", "set"), ("meters_stale", "cleared")]

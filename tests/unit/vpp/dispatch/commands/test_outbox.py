@@ -46,7 +46,7 @@ def fleet() -> FleetIndex:
     )
 
 
-class Desk:
+class Bench:
     """An outbox with its journal and a clock."""
 
     def __init__(self) -> None:
@@ -123,250 +123,250 @@ class Desk:
 
 
 def test_an_unchanged_wish_is_sent_once_and_its_lease_renewed_past_the_half() -> None:
-    desk = Desk()
+    bench = Bench()
     wish = [2.0, -5.0, 3.0]
-    first = desk.flush(wish)
+    first = bench.flush(wish)
     assert first.epoch == 4
-    assert desk.journal[0].body["ids"] == first.ids.tolist() == [1, 2, 3]
-    assert len(desk.flush(wish)) == 0
-    desk.answer(first)
-    desk.now_s += 100.0
-    assert len(desk.flush(wish)) == 0
-    desk.now_s += 60.0
-    assert desk.flush(wish).layers.tolist() == [Layer.DISPATCH] * 3
+    assert bench.journal[0].body["ids"] == first.ids.tolist() == [1, 2, 3]
+    assert len(bench.flush(wish)) == 0
+    bench.answer(first)
+    bench.now_s += 100.0
+    assert len(bench.flush(wish)) == 0
+    bench.now_s += 60.0
+    assert bench.flush(wish).layers.tolist() == [Layer.DISPATCH] * 3
 
 
 def test_changes_below_the_dead_band_are_not_sent_to_chargers_nor_to_rows_that_modulate() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([5.0, -5.0, 3.0]))
-    assert len(desk.flush([5.08, -5.4, 3.0])) == 0
-    assert desk.flush([5.08, -5.6, 3.0]).rows.tolist() == [1]
+    bench = Bench()
+    bench.answer(bench.flush([5.0, -5.0, 3.0]))
+    assert len(bench.flush([5.08, -5.4, 3.0])) == 0
+    assert bench.flush([5.08, -5.6, 3.0]).rows.tolist() == [1]
 
 
 def test_a_row_with_an_unanswered_command_waits_unless_it_is_urgent() -> None:
-    desk = Desk()
-    desk.flush([2.0, np.nan, np.nan])
-    assert len(desk.flush([4.0, np.nan, np.nan])) == 0
-    assert len(desk.flush([4.0, np.nan, np.nan], urgent=True)) == 1
-    counts = desk.box.ledger()
+    bench = Bench()
+    bench.flush([2.0, np.nan, np.nan])
+    assert len(bench.flush([4.0, np.nan, np.nan])) == 0
+    assert len(bench.flush([4.0, np.nan, np.nan], urgent=True)) == 1
+    counts = bench.box.ledger()
     assert (counts.sent, counts.superseded, counts.pending, counts.unaccounted) == (2, 1, 1, 0)
 
 
 def test_a_command_is_confirmed_by_a_meter_that_was_read_after_it_was_accepted() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, 3.0]))
-    desk.meter([1.0, -5.0, 3.0], sampled_s=desk.now_s - 5.0)
-    assert desk.box.ledger().confirmed == 0
-    desk.meter([1.0, -5.1, 9.0])
-    assert desk.box.in_force.settled().tolist() == [True, True, False]
-    assert desk.box.ledger().confirmed == 2
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, 3.0]))
+    bench.meter([1.0, -5.0, 3.0], sampled_s=bench.now_s - 5.0)
+    assert bench.box.ledger().confirmed == 0
+    bench.meter([1.0, -5.1, 9.0])
+    assert bench.box.in_force.settled().tolist() == [True, True, False]
+    assert bench.box.ledger().confirmed == 2
 
 
 def test_a_row_that_says_yes_and_does_nothing_is_ignored_and_left_alone() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]))
-    desk.now_s += RULES.confirmation.within_s
-    desk.meter([7.0, 0.0, 0.0])
-    assert desk.box.ledger().ignored == 1
-    assert desk.box.columns.back_off.blocked_s[0] == desk.now_s + RULES.back_off.retry_after_s
-    assert desk.flush([1.0, np.nan, np.nan]).rows.tolist() == []
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]))
+    bench.now_s += RULES.confirmation.within_s
+    bench.meter([7.0, 0.0, 0.0])
+    assert bench.box.ledger().ignored == 1
+    assert bench.box.columns.back_off.blocked_s[0] == bench.now_s + RULES.back_off.retry_after_s
+    assert bench.flush([1.0, np.nan, np.nan]).rows.tolist() == []
 
 
 def test_a_refusal_names_its_reason_and_leaves_no_limit_behind() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
-    assert not desk.box.in_force.limited(desk.now_s).any()
-    assert desk.box.ledger().by_reason == {("ocpp", "refused", "refused"): 1}
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
+    assert not bench.box.in_force.limited(bench.now_s).any()
+    assert bench.box.ledger().by_reason == {("ocpp", "refused", "refused"): 1}
 
 
 def test_a_timeout_may_have_limited_the_row_and_its_release_is_retried_with_back_off() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    assert desk.box.in_force.limited(desk.now_s)[0]
-    assert len(desk.flush()) == 0
-    desk.now_s += RULES.back_off.unreachable_retry_s
-    release = desk.flush()
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    assert bench.box.in_force.limited(bench.now_s)[0]
+    assert len(bench.flush()) == 0
+    bench.now_s += RULES.back_off.unreachable_retry_s
+    release = bench.flush()
     assert release.layers.tolist() == [Layer.RELEASE]
-    desk.answer(release, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    desk.now_s += RULES.back_off.unreachable_retry_s
-    assert len(desk.flush()) == 0
-    desk.now_s += RULES.back_off.unreachable_retry_s
-    desk.answer(desk.flush())
-    assert not desk.box.in_force.limited(desk.now_s).any()
-    assert desk.box.ledger().unaccounted == 0
+    bench.answer(release, OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    bench.now_s += RULES.back_off.unreachable_retry_s
+    assert len(bench.flush()) == 0
+    bench.now_s += RULES.back_off.unreachable_retry_s
+    bench.answer(bench.flush())
+    assert not bench.box.in_force.limited(bench.now_s).any()
+    assert bench.box.ledger().unaccounted == 0
 
 
 def test_a_lease_that_ran_out_needs_no_release() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]))
-    desk.now_s += 301.0
-    assert len(desk.flush()) == 0
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]))
+    bench.now_s += 301.0
+    assert len(bench.flush()) == 0
 
 
 def test_a_command_nobody_answers_ends_as_unreachable() -> None:
-    desk = Desk()
-    late = desk.flush([2.0, np.nan, np.nan])
-    desk.now_s += RULES.back_off.answer_s
-    desk.flush([2.0, np.nan, np.nan])
-    counts = desk.box.ledger()
+    bench = Bench()
+    late = bench.flush([2.0, np.nan, np.nan])
+    bench.now_s += RULES.back_off.answer_s
+    bench.flush([2.0, np.nan, np.nan])
+    counts = bench.box.ledger()
     assert (counts.unreachable, counts.pending) == (1, 0)
-    desk.answer(late)
-    assert desk.box.ledger().accepted == 0
+    bench.answer(late)
+    assert bench.box.ledger().accepted == 0
 
 
 def test_a_default_is_sent_when_it_changes_and_holds_for_ever() -> None:
-    desk = Desk()
-    batch = desk.flush(default=[np.nan, 4.0, np.nan])
+    bench = Bench()
+    batch = bench.flush(default=[np.nan, 4.0, np.nan])
     assert batch.layers.tolist() == [Layer.DEFAULT]
     assert np.isinf(batch.until_s).all()
-    desk.answer(batch)
-    assert len(desk.flush(default=[np.nan, 4.0, np.nan])) == 0
-    assert desk.flush(default=[np.nan, -4.0, np.nan]).power_kw.tolist() == [-4.0]
+    bench.answer(batch)
+    assert len(bench.flush(default=[np.nan, 4.0, np.nan])) == 0
+    assert bench.flush(default=[np.nan, -4.0, np.nan]).power_kw.tolist() == [-4.0]
 
 
 def test_after_a_crash_nothing_is_repeated_and_nothing_is_lost() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, np.nan]))
-    desk.meter([2.0, -5.0, 0.0])
-    unanswered = desk.flush([2.0, -5.0, 3.0])
-    before = desk.box.ledger()
-    entries = list(desk.journal)
-    desk.box = desk.new()
-    desk.now_s += 20.0
-    desk.box.restore(entries, desk.now_s)
-    counts = desk.box.ledger()
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, np.nan]))
+    bench.meter([2.0, -5.0, 0.0])
+    unanswered = bench.flush([2.0, -5.0, 3.0])
+    before = bench.box.ledger()
+    entries = list(bench.journal)
+    bench.box = bench.new()
+    bench.now_s += 20.0
+    bench.box.restore(entries, bench.now_s)
+    counts = bench.box.ledger()
     assert (counts.sent, counts.accepted, counts.confirmed) == (before.sent, before.accepted, before.confirmed)
     assert (counts.unreachable, counts.pending, counts.unaccounted) == (1, 0, 0)
-    assert desk.box.in_force.limited(desk.now_s)[2]
-    again = desk.flush([2.0, -5.0, 3.0])
+    assert bench.box.in_force.limited(bench.now_s)[2]
+    again = bench.flush([2.0, -5.0, 3.0])
     assert again.rows.tolist() == [2]
     assert again.ids[0] > unanswered.ids[0]
 
 
 def test_a_link_that_comes_up_again_is_tried_at_once_however_often_it_failed() -> None:
-    desk = Desk()
-    desk.meter([7.0, 0.0, 0.0])
+    bench = Bench()
+    bench.meter([7.0, 0.0, 0.0])
     for _ in range(4):
-        desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-        desk.now_s += RULES.back_off.retry_after_s
-    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    desk.meter([7.0, 0.0, 0.0], up=False)
-    assert desk.box.columns.back_off.away_s[0] > desk.now_s
-    assert len(desk.flush([2.0, np.nan, np.nan])) == 0
-    desk.meter([7.0, 0.0, 0.0])
-    assert desk.box.columns.back_off.away_s[0] == -np.inf
-    assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
+        bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+        bench.now_s += RULES.back_off.retry_after_s
+    bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    bench.meter([7.0, 0.0, 0.0], up=False)
+    assert bench.box.columns.back_off.away_s[0] > bench.now_s
+    assert len(bench.flush([2.0, np.nan, np.nan])) == 0
+    bench.meter([7.0, 0.0, 0.0])
+    assert bench.box.columns.back_off.away_s[0] == -np.inf
+    assert bench.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
 
 
 def test_a_restart_keeps_no_row_from_being_tried() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
-    entries, desk.box = list(desk.journal), desk.new()
-    desk.box.restore(entries, desk.now_s)
-    assert desk.box.columns.back_off.away_s[0] == -np.inf
-    assert desk.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
+    entries, bench.box = list(bench.journal), bench.new()
+    bench.box.restore(entries, bench.now_s)
+    assert bench.box.columns.back_off.away_s[0] == -np.inf
+    assert bench.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
 
 
 def test_a_device_whose_lease_had_ended_when_it_was_metered_ignored_nothing() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, np.nan, np.nan]))
-    desk.now_s += RULES.leases.lease_s - 1.0
-    desk.meter([7.0, 0.0, 0.0])
-    counts = desk.box.ledger()
+    bench = Bench()
+    bench.answer(bench.flush([2.0, np.nan, np.nan]))
+    bench.now_s += RULES.leases.lease_s - 1.0
+    bench.meter([7.0, 0.0, 0.0])
+    counts = bench.box.ledger()
     assert (counts.ignored, counts.expired) == (0, 1)
-    assert desk.box.columns.back_off.blocked_s[0] == -np.inf
+    assert bench.box.columns.back_off.blocked_s[0] == -np.inf
 
 
 def test_a_plant_is_given_the_time_its_ramp_takes() -> None:
-    desk = Desk()
+    bench = Bench()
     slow = replace(fleet(), resources=tuple(replace(r, ramp_kw_per_min=1.0) for r in fleet().resources))
-    desk.box.resize(slow)
-    desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # from 7 kW: four minutes
-    desk.now_s += RULES.confirmation.within_s + 40.0
-    desk.meter([0.0, 0.0, 7.0])
-    assert desk.box.ledger().ignored == 0
-    desk.answer(desk.flush([np.nan, np.nan, 3.0]))  # its lease is renewed, which gives it no more time
-    desk.now_s += RULES.confirmation.within_s + 20.0
-    desk.meter([0.0, 0.0, 7.0])
-    assert desk.box.ledger().ignored == 0
-    desk.answer(desk.flush([np.nan, np.nan, 3.1]))
-    desk.now_s += RULES.confirmation.within_s
-    desk.meter([0.0, 0.0, 7.0])
-    assert desk.box.ledger().ignored == 1
+    bench.box.resize(slow)
+    bench.answer(bench.flush([np.nan, np.nan, 3.0]))  # from 7 kW: four minutes
+    bench.now_s += RULES.confirmation.within_s + 40.0
+    bench.meter([0.0, 0.0, 7.0])
+    assert bench.box.ledger().ignored == 0
+    bench.answer(bench.flush([np.nan, np.nan, 3.0]))  # its lease is renewed, which gives it no more time
+    bench.now_s += RULES.confirmation.within_s + 20.0
+    bench.meter([0.0, 0.0, 7.0])
+    assert bench.box.ledger().ignored == 0
+    bench.answer(bench.flush([np.nan, np.nan, 3.1]))
+    bench.now_s += RULES.confirmation.within_s
+    bench.meter([0.0, 0.0, 7.0])
+    assert bench.box.ledger().ignored == 1
 
 
 def test_refusals_count_in_a_row_only() -> None:
-    desk = Desk()
+    bench = Bench()
     for k in range(2 * RULES.back_off.refusals):
-        desk.now_s += RULES.back_off.refused_retry_s
+        bench.now_s += RULES.back_off.refused_retry_s
         refused = k % 2 == 0
-        batch = desk.flush([1.0 + k, np.nan, np.nan])
+        batch = bench.flush([1.0 + k, np.nan, np.nan])
         assert batch.rows.tolist() == [0]
-        desk.answer(batch, OutcomeStatus.REJECTED if refused else OutcomeStatus.ACCEPTED, Reason.NONE)
-    assert desk.box.columns.back_off.blocked_s[0] == -np.inf
+        bench.answer(batch, OutcomeStatus.REJECTED if refused else OutcomeStatus.ACCEPTED, Reason.NONE)
+    assert bench.box.columns.back_off.blocked_s[0] == -np.inf
 
 
 @pytest.mark.parametrize("status", list(OutcomeStatus))
 def test_every_command_ends_in_exactly_one_fate(status: OutcomeStatus) -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, 3.0]), status, Reason.NONE)
-    desk.now_s += RULES.confirmation.within_s
-    desk.meter([2.0, 5.0, 3.0])
-    counts = desk.box.ledger()
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, 3.0]), status, Reason.NONE)
+    bench.now_s += RULES.confirmation.within_s
+    bench.meter([2.0, 5.0, 3.0])
+    counts = bench.box.ledger()
     assert counts.pending == counts.unaccounted == 0
 
 
 def test_a_lease_that_has_ended_holds_nothing_and_needs_no_release() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, 3.0]))
-    desk.meter([2.0, -5.0, 3.0])
-    assert desk.box.in_force.settled().all()
-    desk.now_s += RULES.leases.lease_s - 1.0
-    assert desk.flush().layers.tolist() == [Layer.RELEASE] * 3, "one second before its end"
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, 3.0]))
-    desk.meter([2.0, -5.0, 3.0])
-    desk.now_s += RULES.leases.lease_s
-    assert len(desk.flush()) == 0
-    assert not desk.box.in_force.settled().any()
-    again = desk.new()
-    again.restore(desk.journal, desk.now_s)
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, 3.0]))
+    bench.meter([2.0, -5.0, 3.0])
+    assert bench.box.in_force.settled().all()
+    bench.now_s += RULES.leases.lease_s - 1.0
+    assert bench.flush().layers.tolist() == [Layer.RELEASE] * 3, "one second before its end"
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, 3.0]))
+    bench.meter([2.0, -5.0, 3.0])
+    bench.now_s += RULES.leases.lease_s
+    assert len(bench.flush()) == 0
+    assert not bench.box.in_force.settled().any()
+    again = bench.new()
+    again.restore(bench.journal, bench.now_s)
     assert not again.in_force.settled().any()
 
 
 def test_a_restart_never_falls_back_behind_the_highest_epoch_in_the_journal() -> None:
-    desk = Desk()
-    desk.box.epoch = 9
-    assert desk.flush([2.0, np.nan, np.nan]).epoch == 9
-    again = desk.new()
-    again.restore(desk.journal, desk.now_s)
+    bench = Bench()
+    bench.box.epoch = 9
+    assert bench.flush([2.0, np.nan, np.nan]).epoch == 9
+    again = bench.new()
+    again.restore(bench.journal, bench.now_s)
     assert again.epoch == 9
-    later = Outbox(fleet(), RULES, desk.record, take_ids=desk.take, epoch=11)
-    later.restore(desk.journal, desk.now_s)
+    later = Outbox(fleet(), RULES, bench.record, take_ids=bench.take, epoch=11)
+    later.restore(bench.journal, bench.now_s)
     assert later.epoch == 11
 
 
 def test_the_instant_of_a_release_is_remembered_over_a_restart() -> None:
-    desk = Desk()
-    desk.answer(desk.flush([2.0, -5.0, np.nan]))
-    desk.meter([2.0, -5.0, 0.0])
-    desk.now_s += 60.0
-    released = desk.flush([2.0, np.nan, np.nan])
+    bench = Bench()
+    bench.answer(bench.flush([2.0, -5.0, np.nan]))
+    bench.meter([2.0, -5.0, 0.0])
+    bench.now_s += 60.0
+    released = bench.flush([2.0, np.nan, np.nan])
     assert (released.rows.tolist(), released.layers.tolist()) == ([1], [Layer.RELEASE])
-    again = desk.new()
-    again.restore(desk.journal, desk.now_s + 10.0)
-    for box in (desk.box, again):
-        assert box.columns.in_force.released_s[1] == desk.now_s
-        assert (box.columns.in_force.released_s[[0, 2]] < desk.now_s).all()
+    again = bench.new()
+    again.restore(bench.journal, bench.now_s + 10.0)
+    for box in (bench.box, again):
+        assert box.columns.in_force.released_s[1] == bench.now_s
+        assert (box.columns.in_force.released_s[[0, 2]] < bench.now_s).all()
 
 
 def test_a_default_that_was_refused_is_left_alone_for_a_while_and_the_dispatch_layer_goes_on() -> None:
-    desk = Desk()
-    desk.answer(desk.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
-    desk.now_s += RULES.back_off.retry_after_s - 1.0
-    assert len(desk.flush(default=[4.0, np.nan, np.nan])) == 0
-    assert desk.flush([2.0, np.nan, np.nan], default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DISPATCH]
-    desk = Desk()
-    desk.answer(desk.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
-    desk.now_s += RULES.back_off.retry_after_s
-    assert desk.flush(default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DEFAULT]
+    bench = Bench()
+    bench.answer(bench.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
+    bench.now_s += RULES.back_off.retry_after_s - 1.0
+    assert len(bench.flush(default=[4.0, np.nan, np.nan])) == 0
+    assert bench.flush([2.0, np.nan, np.nan], default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DISPATCH]
+    bench = Bench()
+    bench.answer(bench.flush(default=[4.0, np.nan, np.nan]), OutcomeStatus.REJECTED, Reason.REFUSED)
+    bench.now_s += RULES.back_off.retry_after_s
+    assert bench.flush(default=[4.0, np.nan, np.nan]).layers.tolist() == [Layer.DEFAULT]

@@ -73,7 +73,7 @@ def _state(index: FleetIndex) -> FleetState:
     )
 
 
-class _Desk:
+class _Regulation:
     """One request's follower and what lies between two cycles."""
 
     def __init__(self) -> None:
@@ -118,35 +118,35 @@ def test_before_the_first_cycle_nothing_is_followed() -> None:
 
 
 def test_who_is_told_works_for_the_request_from_then_on() -> None:
-    desk = _Desk()
-    told = desk.tick(60.0)
+    regulation = _Regulation()
+    told = regulation.tick(60.0)
     assert np.nansum(told.power_kw) == pytest.approx(-60.0, abs=10.0)
-    assert (desk.assignments.columns.owner[told.rows] == NUMBER).all()
-    assert desk.assignments.columns.setpoint_kw[told.rows] == pytest.approx(told.power_kw)
-    assert desk.assignments.columns.active[told.rows].all()
+    assert (regulation.assignments.columns.owner[told.rows] == NUMBER).all()
+    assert regulation.assignments.columns.setpoint_kw[told.rows] == pytest.approx(told.power_kw)
+    assert regulation.assignments.columns.active[told.rows].all()
 
 
 @pytest.mark.parametrize("asked_kw", [400.0, -400.0])
 def test_no_transformer_is_loaded_beyond_its_cap_between_two_cycles(asked_kw: float) -> None:
-    desk = _Desk()
+    regulation = _Regulation()
     for _ in range(3):
-        desk.tick(asked_kw)
-        assert (np.abs(desk.load_kw()[1:]) <= LIMIT_KW + 1e-6).all()
+        regulation.tick(asked_kw)
+        assert (np.abs(regulation.load_kw()[1:]) <= LIMIT_KW + 1e-6).all()
 
 
 def test_what_is_kept_back_for_a_cap_is_told_once_it_fits() -> None:
-    desk = _Desk()
+    regulation = _Regulation()
     spare_kw = 120.0
-    desk.begin(desk.follower.tick(AT_S, 0.0), load_kw=(0.0, LIMIT_KW - spare_kw, LIMIT_KW - spare_kw))
-    assert not len(desk.tick(-400.0).rows), "both batteries of each would rise by more than there is room for"
-    told = desk.tick(-100.0)
+    regulation.begin(regulation.follower.tick(AT_S, 0.0), load_kw=(0.0, LIMIT_KW - spare_kw, LIMIT_KW - spare_kw))
+    assert not len(regulation.tick(-400.0).rows), "both batteries of each would rise by more than there is room for"
+    told = regulation.tick(-100.0)
     assert np.nansum(told.power_kw) == pytest.approx(100.0, abs=10.0)
 
 
 def test_rows_of_others_and_rows_under_a_cap_are_left_alone() -> None:
-    desk = _Desk()
-    known, at_s = np.array([0], dtype=np.int32), desk.state.at_s
-    desk.assignments.move(NUMBER + 1, known, np.array([20.0]), uncontrolled_kw=np.zeros(1), at_s=at_s)
-    desk.assignments.cap(np.array([1]), np.array([10.0]), np.zeros(1))
-    told = desk.tick(300.0)
+    regulation = _Regulation()
+    known, at_s = np.array([0], dtype=np.int32), regulation.state.at_s
+    regulation.assignments.move(NUMBER + 1, known, np.array([20.0]), uncontrolled_kw=np.zeros(1), at_s=at_s)
+    regulation.assignments.cap(np.array([1]), np.array([10.0]), np.zeros(1))
+    told = regulation.tick(300.0)
     assert not np.isin([0, 1], told.rows).any()

@@ -62,29 +62,29 @@ def _portfolio(book: RequestBook) -> RegulationPortfolio:
 def test_a_request_is_followed_from_its_start_to_its_end() -> None:
     book = RequestBook(Journal().record, DISPATCH.requests)
     request, index = _accepted(book), small_fleet()
-    desk = _portfolio(book)
+    portfolio = _portfolio(book)
     start_s = START.timestamp()
-    assert desk.take(request.id, np.array([start_s]), np.array([0.5]), unit="value", now_s=T0_S) == 1
-    assert not desk.is_due(request, T0_S)
-    assert desk.is_due(request, start_s)
+    assert portfolio.take(request.id, np.array([start_s]), np.array([0.5]), unit="value", now_s=T0_S) == 1
+    assert not portfolio.is_due(request, T0_S)
+    assert portfolio.is_due(request, start_s)
     base = usual_kw(index)
-    followed = desk.follow(request.id, seen(index, base, start_s), _reservation(index))
+    followed = portfolio.follow(request.id, seen(index, base, start_s), _reservation(index))
     assert followed.commanded_kw == pytest.approx(150.0)
-    assert np.nansum((base - desk.follower(request.id).power_kw)[:-1]) == pytest.approx(150.0)
-    standing = desk.standing(request.id, start_s)
+    assert np.nansum((base - portfolio.follower(request.id).power_kw)[:-1]) == pytest.approx(150.0)
+    standing = portfolio.standing(request.id, start_s)
     assert (standing.asked_kw, standing.capacity_kw) == (150.0, 300.0)
-    assert list(desk.tick(start_s + 4.0)) == [request.id]
-    desk.forget(())
-    assert desk.tick(start_s + 8.0) == {}
+    assert list(portfolio.tick(start_s + 4.0)) == [request.id]
+    portfolio.forget(())
+    assert portfolio.tick(start_s + 8.0) == {}
 
 
 def test_after_its_end_a_signal_fades() -> None:
     book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
-    desk = _portfolio(book)
+    portfolio = _portfolio(book)
     end_s = request.draft.end_at.timestamp()
-    desk.take(request.id, np.array([end_s - 1.0]), np.array([1.0]), unit="value", now_s=T0_S)
-    asked = [desk.asked_kw(request.id, end_s + after) for after in (-1.0, 0.0, 45.0, 200.0)]
+    portfolio.take(request.id, np.array([end_s - 1.0]), np.array([1.0]), unit="value", now_s=T0_S)
+    asked = [portfolio.asked_kw(request.id, end_s + after) for after in (-1.0, 0.0, 45.0, 200.0)]
     assert asked == pytest.approx([300.0, 300.0, 285.0, 0.0])
 
 
@@ -100,9 +100,9 @@ def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal()
     ):
         names = ("target_kw", "baseline_kw", "measured_kw")
         journal.record(kind, at_s, {"id": request.id, **dict(zip(names, figures, strict=True))})
-    desk = _portfolio(book)
-    desk.restore(journal.entries, kind)
-    standing = desk.standing(request.id, start_s)
+    portfolio = _portfolio(book)
+    portfolio.restore(journal.entries, kind)
+    standing = portfolio.standing(request.id, start_s)
     assert (standing.time_s.tolist(), standing.signal_kw.tolist(), standing.response_kw.tolist()) == (
         [start_s],
         [5.0],
@@ -113,15 +113,15 @@ def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal()
 def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they_end() -> None:
     book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
-    desk = _portfolio(book)
+    portfolio = _portfolio(book)
     late = np.array([START.timestamp() + 3601.0])
     with pytest.raises(InputError, match="end of the request"):
-        desk.take(request.id, late, np.array([0.1]), unit="value", now_s=T0_S)
+        portfolio.take(request.id, late, np.array([0.1]), unit="value", now_s=T0_S)
     with pytest.raises(UnknownIdError):
-        desk.take("nobody", late, np.array([0.1]), unit="value", now_s=T0_S)
+        portfolio.take("nobody", late, np.array([0.1]), unit="value", now_s=T0_S)
     book.cancel(request.id, actor="test", reason="test", now=T0)
     with pytest.raises(ConflictError, match="cancelled"):
-        desk.take(request.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
+        portfolio.take(request.id, np.array([START.timestamp()]), np.array([0.1]), unit="value", now_s=T0_S)
     other = RequestBook(Journal().record, DISPATCH.requests)
     shaving = _accepted(other, Product.PEAK_SHAVING)
     with pytest.raises(ConflictError, match="follows no signal"):
@@ -133,11 +133,11 @@ def test_only_accepted_requests_for_regulation_take_a_signal_and_only_until_they
 def test_a_larger_fleet_is_followed_anew() -> None:
     book = RequestBook(Journal().record, DISPATCH.requests)
     request = _accepted(book)
-    desk = _portfolio(book)
+    portfolio = _portfolio(book)
     index = small_fleet()
     larger = replace(index, resources=(*index.resources, device(ResourceClass.STORAGE, 99, -10.0, 10.0)))
-    desk.resize(larger)
+    portfolio.resize(larger)
     base = np.append(usual_kw(index), 0.0)
     state = seen(larger, base)
-    desk.follow(request.id, state, _reservation(larger)._replace(base_kw=base))
-    assert len(desk.follower(request.id).power_kw) == len(larger)
+    portfolio.follow(request.id, state, _reservation(larger)._replace(base_kw=base))
+    assert len(portfolio.follower(request.id).power_kw) == len(larger)
