@@ -8,7 +8,7 @@ import pytest
 from tests.tiers import NAMES, TESTS, TIERS, tier_of
 
 FILES = sorted(TESTS.rglob("test_*.py"))
-STARTS = re.compile(r"\b(?:NatsServer|local_nats|local_broker|tests\.story\.processes)\b")
+STARTS = re.compile(r"\b(?:NatsServer|local_nats|local_broker|tests\.story\.(?:processes|dispatcher))\b")
 
 
 def test_every_file_has_a_tier() -> None:
