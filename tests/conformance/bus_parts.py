@@ -238,7 +238,7 @@ async def serving(name: str, bus: Bus, *links: Devices, life: int = 1) -> AsyncI
         lost_wall_s=LOST_WALL_S,
         remember_default=lambda row, power_kw: links[0].defaults.update({row: power_kw}),
     )
-    task = asyncio.create_task(gateway.run(), name=f"gateway {name}")
+    task = asyncio.create_task(gateway.run(), name=f"run {name}")
     try:
         await until(lambda: links[0].sink is not None or task.done())
         yield gateway
@@ -271,7 +271,7 @@ def orders(
 
 def gateways_running(name: str) -> int:
     """Return how many gateways of a name run."""
-    return sum(task.get_name() == f"gateway {name}" for task in asyncio.all_tasks())
+    return sum(task.get_name() == f"run {name}" for task in asyncio.all_tasks())
 
 
 async def until(true: Callable[[], bool]) -> None:

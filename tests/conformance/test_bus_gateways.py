@@ -259,10 +259,17 @@ async def test_every_place_is_dialled_by_exactly_one_gateway(bus: Bus) -> None:
 
 
 async def test_two_gateways_of_one_name_do_not_both_stay(bus: Bus) -> None:
+    stayed: list[int] = []
+
+    async def see() -> None:
+        await until(lambda: gateways_running("g1") < 2)
+        stayed.append(gateways_running("g1"))
+
     async with leading(bus, city(1)):
         with pytest.raises(BaseExceptionGroup) as raised:
             async with serving("g1", bus, Devices(), life=1), serving("g1", bus, Devices(), life=2):
-                await until(lambda: gateways_running("g1") < 2)
+                await see()
+        assert stayed == [1]
         assert raised.group_contains(ConfigurationError, match="another gateway runs under the name g1")
 
 
