@@ -1,8 +1,8 @@
 """The smallest fleet there is: one area, operator, transformer and site for whatever devices a test needs."""
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 
 
 def at_one_site(resources: tuple[Resource, ...], *, limit_kw: float, export_limit_kw: float) -> FleetIndex:

@@ -19,9 +19,9 @@ from adapters.modbus.endpoint import Endpoint, Pace
 from adapters.modbus.memory import VolatileMemory
 from adapters.modbus.unit import Unit
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.setpoint import Layer, SetpointBatch
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)

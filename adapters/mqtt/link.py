@@ -18,9 +18,9 @@ from adapters.mqtt.payload import Command
 from adapters.mqtt.site_directory import SiteDirectory
 from adapters.mqtt.subscriptions import SiteSubscriptions
 from adapters.mqtt.topics import Leaf, topic
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, LinkSink
 
 _log = structlog.get_logger(__name__)

@@ -2,8 +2,8 @@
 
 from adapters.mqtt.topics import split_address
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
+from vpp.fleet.index import FleetIndex
 
 
 class SiteDirectory:

@@ -10,13 +10,13 @@ import numpy as np
 from vpp.bus.gateway.gateway import Gateway
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.domain.errors import BusError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Bus, BusHandler, BusSubscription, LinkSink
 from vpp.runtime.clock import SYSTEM_CLOCK
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from adapters.modbus import ModbusLink, RegisterMap
 from adapters.modbus.devices.sunspec.models import models
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.ports import DeviceMemory
 
 SPEED = 20.0

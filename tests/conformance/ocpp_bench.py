@@ -22,13 +22,13 @@ from adapters.ocpp.central_system.server import DEFAULT_PATHS, OcppLink
 from adapters.ocpp.central_system.session_policy import SessionPolicy
 from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import ScaledClock
 
 PATIENCE_WALL_S = 8.0

@@ -21,8 +21,8 @@ from vpp.bus.transport.nats import NatsBus
 from vpp.config import Settings
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.nats_server import local_nats
 from vpp.ports import Bus
 from vpp.runtime.clock import SYSTEM_CLOCK

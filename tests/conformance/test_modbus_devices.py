@@ -25,10 +25,10 @@ from adapters.modbus.simulated.server import Endpoint, WriteTreatment
 from tests.conformance.modbus_parts import PATIENCE_WALL_S, SPEED, Ear, FastClock, battery, fleet, free_port, pv
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
+from vpp.fleet.index import FleetIndex
 
 POLL_S = 4.0
 ACCEPTED = (OutcomeStatus.ACCEPTED, Reason.NONE)

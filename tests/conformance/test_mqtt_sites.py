@@ -21,12 +21,12 @@ from adapters.mqtt.link import MqttLink
 from adapters.mqtt.simulated.broker import local_broker
 from adapters.mqtt.simulated.sites import MqttSites
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import ScaledClock
 
 _SPEED = 50.0

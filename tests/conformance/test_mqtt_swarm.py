@@ -14,9 +14,9 @@ from adapters.mqtt.simulated.broker import local_broker
 from adapters.mqtt.simulated.swarm import SiteSwarm
 from adapters.mqtt.topics import Leaf, topic
 from tests.conformance.bus_parts import Ears, city, until
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import Quantity
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import SYSTEM_CLOCK
 
 SITES = 12

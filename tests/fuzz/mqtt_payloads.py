@@ -16,12 +16,12 @@ from adapters.mqtt.site_directory import SiteDirectory
 from tests.fleets import at_one_site
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import dumped, mutated_bytes, mutated_json
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import Layer, OutcomeBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
+from vpp.fleet.index import FleetIndex
 
 NAME = "mqtt-payloads"
 SHARE = 0.28

@@ -15,11 +15,11 @@ from adapters.ocpp.central_system.server import OcppLink
 from adapters.ocpp.messages.ocpp_j import Version
 from tests.conformance.ocpp_bench import RawStation, central, fleet, resource, station
 from tests.fuzz.engine import Tally
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch
+from vpp.fleet.index import FleetIndex
 
 HOSTILE = tuple(f"H{number}" for number in range(1, 13))
 """Ids of the stations that misbehave, at the rows from ``FIRST_ROW`` on."""

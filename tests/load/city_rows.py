@@ -8,7 +8,6 @@ from datetime import datetime
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -18,6 +17,7 @@ from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, SetpointBatc
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 
 AREAS, COMPOUNDS, FEEDERS = 16, 600, 200

@@ -19,11 +19,11 @@ from tests.load.city_rows import Devices, city_fleet, flat_schedule, level_basel
 from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
+from vpp.fleet.fleet_state import FleetState
+from vpp.record.chain import canonical_json, link
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
-from vpp.storage.chain import canonical_json, link
 from vpp.storage.codec import encode
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import MeteredMeans

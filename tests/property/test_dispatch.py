@@ -18,9 +18,6 @@ from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
     BindingLimit,
     CounterOffer,
@@ -35,6 +32,9 @@ from vpp.domain.request import (
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 SETTINGS = DispatchSettings()
 NOW = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)

@@ -12,7 +12,6 @@ from vpp.application.delivery.measurement import counted
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.volatile_store import VolatileMemory
 from vpp.config import Settings
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
@@ -21,6 +20,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.trouble import Trouble, mask_of
+from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import VirtualClock
 from vpp.state.eligibility import part_rows

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vpp.domain.errors import AuditError
-from vpp.storage.chain import canonical_json
+from vpp.record.chain import canonical_json
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import journal, open_database
 

@@ -10,7 +10,6 @@ from tests.quotes import quote_of
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import (
     Direction,
     DispatchRequest,
@@ -20,6 +19,7 @@ from vpp.domain.request import (
     RequestDraft,
     RequestState,
 )
+from vpp.record.entry import JournalEntry
 
 BEGIN = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
 ENDED = {RequestState.CANCELLED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.FAILED}

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fleets import at_one_site
-from vpp.domain.daytype import day_grid
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.calendar import day_grid
 from vpp.settlement.baseline import compute_baseline
 from vpp.settlement.reference_days import Adjustment, adjusted, adjustment_ratio
 

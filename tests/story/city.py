@@ -13,13 +13,13 @@ import numpy as np
 
 from vpp.bootstrap.store import Store
 from vpp.bootstrap.volatile_store import VolatileMemory
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import RowArray, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate import city
 from vpp.lab.simulate.city import HISTORY_DAYS, fresh_twin, virtual_settings
 from vpp.lab.twin.delivery_truth import judge

@@ -11,9 +11,9 @@ import pytest
 from tests.story.city import FAR_TOO_MUCH_KW, PowerCut, VirtualCity, small_twin
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest
+from vpp.record.entry import JournalEntry
 
 SHARE = 0.85
 """Part of the quoted p50 that is asked for."""

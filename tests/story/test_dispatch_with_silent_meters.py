@@ -10,8 +10,8 @@ from tests.unit.vpp.dispatch.parts import START, Bench, Plant, fleet
 from tests.unit.vpp.dispatch.regulation.parts import Played, usual_kw
 from tests.unit.vpp.dispatch.regulation.parts import seen as regulated
 from vpp.dispatch.regulation.reservation import Reservation
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import Quality
+from vpp.fleet.fleet_state import FleetState
 
 TARGET_KW, STALE_S = 700.0, 180.0
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity
 from vpp.bootstrap.replay import Replay
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
 
 _HOLD_MINUTES, _WILD_MINUTES = 30.0, 10.0
 _WILD: tuple[Callable[[FloatArray], FloatArray], ...] = (

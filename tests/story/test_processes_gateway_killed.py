@@ -24,11 +24,11 @@ from tests.story.dispatcher import (
 from tests.story.processes import environment, last_words, running, stop, wait_until
 from vpp.bootstrap.store import Store
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from
-from vpp.domain.journal import JournalEntry
-from vpp.domain.packing import column_of
 from vpp.domain.request import RequestState
 from vpp.domain.setpoint import Layer, OutcomeStatus
 from vpp.domain.telemetry import IdArray
+from vpp.record.columns import column_of
+from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import ScaledClock
 
 SPEED = 30.0

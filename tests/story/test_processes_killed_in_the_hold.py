@@ -28,13 +28,13 @@ from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import RequestState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
+from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.fleet import broker
 from vpp.lab.twin.population.presets import demo_fleet
+from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import SYSTEM_CLOCK, ScaledClock
 
 SPEED = 100.0

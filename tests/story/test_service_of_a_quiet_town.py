@@ -15,7 +15,6 @@ from vpp.application.delivery.event_days import event_days
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
@@ -23,6 +22,7 @@ from vpp.domain.site import Transformer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.trouble import Trouble
+from vpp.fleet.calendar import SHANGHAI
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.runtime.clock import VirtualClock
 

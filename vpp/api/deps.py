@@ -7,9 +7,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Query, Request
 
 from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.calendar import SHANGHAI
 from vpp.ports import Administration, GridSink
 
 

@@ -11,9 +11,9 @@ from vpp.api.problems import MAX_ERRORS, RejectedFieldsError, field_errors, show
 from vpp.api.schemas.base import FieldError
 from vpp.api.schemas.registration import AreaBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 
 Thing = Area | Operator | Transformer | Site | Resource
 Body = AreaBody | OperatorBody | TransformerBody | SiteBody | ResourceBody

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vpp.domain.errors import RetryError, StorageError
-from vpp.domain.journal import JournalEntry
 from vpp.ports import Clock, Journal
+from vpp.record.entry import JournalEntry
 
 FOUND = "device.found"
 """Kind of the entries: values by name for some rows; none for a row whose values were restored."""

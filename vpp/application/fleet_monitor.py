@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.watch.device_troubles import DeviceTroubles
 from vpp.domain.device_schedule import DeviceSchedule
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth
 from vpp.domain.session import ChargingSession
 from vpp.domain.telemetry import BoolArray
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Clock
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest

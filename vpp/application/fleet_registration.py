@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, Journal, Registry
 
 Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)

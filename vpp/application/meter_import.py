@@ -7,9 +7,9 @@ import numpy as np
 
 from vpp.application.refusals import counting_refusals
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, IntervalMemory
 from vpp.runtime.observability import Metrics
 from vpp.telemetry.table_gate import check_means

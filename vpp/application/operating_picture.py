@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vpp.domain.daytype import DayCalendar
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.holidays import CHINA
 from vpp.domain.schedule import Schedule
+from vpp.fleet.calendar import DayCalendar
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.holidays import CHINA
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.ports import Clock, IntervalMemory
 

@@ -17,7 +17,6 @@ from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.service_monitor import ServiceMonitor
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
 from vpp.domain.performance import Performance
@@ -31,6 +30,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Clock, News
 
 

@@ -5,9 +5,9 @@ from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from vpp.domain.daytype import DayCalendar, DaysOff
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.holidays import CHINA
+from vpp.fleet.calendar import DayCalendar, DaysOff
+from vpp.fleet.holidays import CHINA
 
 _KINDS = ("holidays", "workdays")
 

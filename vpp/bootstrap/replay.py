@@ -27,13 +27,13 @@ from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, s
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.regulation.agc_signal import SIGNAL
 from vpp.dispatch.requests.book import TRANSITION
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import instant
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 from vpp.state.image import ProcessImage
 from vpp.storage.journal import verify
 from vpp.telemetry.ingest import Ingest

@@ -24,7 +24,7 @@ from vpp.bootstrap.parts.watch import WatchParts
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
 from vpp.dispatch.engine import CycleResult
-from vpp.domain.fleet_state import FleetState
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.schedule.planner import Planner
 from vpp.planning.tariff import Tariff
 from vpp.ports import Clock, DeviceLink, GridLink

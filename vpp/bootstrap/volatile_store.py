@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.journal import JournalEntry
 from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
+from vpp.fleet.index import FleetIndex
 from vpp.ports import LEAST_METERED_RATIO, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
+from vpp.record.entry import JournalEntry
 
 Frame = npt.NDArray[np.float32]
 Share = npt.NDArray[np.float16]

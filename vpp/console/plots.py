@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from vpp.console.wording import clock_time, number, percent, words
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.performance import IntervalResult, Performance
 from vpp.domain.request import DispatchRequest, Quote, RequestState
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.fleet.calendar import SHANGHAI
 from vpp.settlement.tracking import MinuteSeries
 
 INK, MUTED, GRID = "#1b2530", "#5d6b79", "#d9dfe5"

@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from vpp.domain.daytype import SHANGHAI
+from vpp.fleet.calendar import SHANGHAI
 
 UNKNOWN = "–"  # noqa: RUF001 - an en dash is the typographic sign for "no value"
 _MW_FROM_KW = 10_000.0

@@ -32,9 +32,6 @@ from vpp.dispatch.requests.book import TRANSITION, RequestBook
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Transition
 from vpp.domain.resource import ResourceClass
@@ -42,6 +39,9 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 from vpp.state.counterfactual import SessionCounterfactual
 
 __all__ = ["SHED_TIME", "TRACKING", "CycleResult", "DispatchEngine", "Progress"]

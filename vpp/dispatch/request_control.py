@@ -22,10 +22,10 @@ from vpp.dispatch.regulation.control import RegulationControl
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import Assignments
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray, Quality, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.record.entry import JournalEntry
 
 TRACKING = "dispatch.tracking"
 

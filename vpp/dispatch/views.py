@@ -9,10 +9,10 @@ import numpy as np
 
 from numerics.views import read_only
 from vpp.dispatch.settings import DeviceRules, DispatchSettings
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, CLASSES, FleetIndex
 
 EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
     CLASSES.index(kind)

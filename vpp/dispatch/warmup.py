@@ -6,12 +6,12 @@ import numpy as np
 
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.sums import grouped
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import FleetIndex
 
 _OVERLOAD_TOLERANCE_KW = 1e-3
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.calendar import SHANGHAI
 
 Hours = tuple[tuple[int, int], ...]
 

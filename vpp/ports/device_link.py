@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from vpp.domain.device_schedule import DeviceSchedule
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.session import SessionEvent
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import IdArray, RowArray, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.ports.device_memory import DeviceMemory
 
 

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
+from vpp.fleet.index import FleetIndex
 
 
 class DeviceWorld(Protocol):

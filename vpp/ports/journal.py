@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from vpp.domain.journal import JournalEntry
+from vpp.record.entry import JournalEntry
 
 
 class Journal(Protocol):

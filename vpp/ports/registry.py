@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 
 
 class Registry(Protocol):

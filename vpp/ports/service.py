@@ -6,7 +6,6 @@ from typing import Protocol, runtime_checkable
 
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
 from vpp.domain.performance import Performance
@@ -20,6 +19,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports.clock import Clock
 
 

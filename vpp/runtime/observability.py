@@ -20,13 +20,13 @@ from prometheus_client.registry import Collector
 from structlog.typing import Processor
 
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.fleet import ADAPTERS, FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, FleetIndex
 from vpp.runtime.vitals import Totals, Vitals
 
 AGE_BUCKETS_S = (5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0)

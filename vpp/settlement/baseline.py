@@ -13,10 +13,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from vpp.domain.daytype import DayCalendar, local_day
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import CLASSES, FleetIndex
-from vpp.domain.holidays import CHINA
 from vpp.domain.performance import Baseline
 from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
 from vpp.domain.resource import STORING, ResourceClass
@@ -24,6 +21,9 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S
+from vpp.fleet.calendar import DayCalendar, local_day
+from vpp.fleet.holidays import CHINA
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.reference_days import (
     Adjustment,

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import RequestDraft
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, IdArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baseline import SCHEDULED, by_session, meter_before_kw, wanted_methods
 from vpp.settlement.reference_days import BaselineRules

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
 from vpp.domain.request import BaselineMethod, Direction, DispatchRequest, RequestDraft, RequestState
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.settlement.overlap import HeldParts
 from vpp.settlement.settlement_terms import SettlementTerms, settle
 from vpp.settlement.tracking import MinuteSeries

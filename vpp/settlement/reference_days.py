@@ -7,11 +7,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from vpp.domain.daytype import DayCalendar, DayType, day_grid, local_day
-from vpp.domain.fleet import CLASSES
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
+from vpp.fleet.calendar import DayCalendar, DayType, day_grid, local_day
+from vpp.fleet.index import CLASSES
 from vpp.ports import IntervalMeter
 
 _LEAST_TO_JUDGE = 3

@@ -12,12 +12,12 @@ from numerics.jit import njit
 from numerics.mean_power import credit, mean_kw
 from numerics.views import read_only
 from vpp.domain.errors import InputError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
 
 _GOOD, _SUBSTITUTED, _BAD = int(Quality.GOOD), int(Quality.SUBSTITUTED), int(Quality.BAD)
 _QUALITIES = len(Quality)

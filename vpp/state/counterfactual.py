@@ -12,10 +12,10 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.views import read_only
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
 
 _BAD = int(Quality.BAD)
 

@@ -9,13 +9,13 @@ from enum import IntEnum
 import numpy as np
 
 from numerics.jit import njit
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, Product, RequestDraft
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, Quality
 from vpp.domain.trouble import Trouble, mask_of
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
 _BARRING = mask_of((Trouble.MEASURED_ONLY, Trouble.FAULTED, Trouble.OUT_OF_SERVICE))

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from numerics.jit import njit
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.plausible import believable_kw
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.session import SessionEvent
@@ -23,6 +21,8 @@ from vpp.domain.telemetry import (
     RowArray,
     TelemetryBatch,
 )
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf

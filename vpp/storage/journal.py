@@ -1,4 +1,4 @@
-"""The journal in SQL: append-only and hash-chained (`vpp.storage.chain`), so that any change of it is detected."""
+"""The journal in SQL: append-only and hash-chained (`vpp.record.chain`), so that any change of it is detected."""
 
 import asyncio
 import threading
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 import structlog
 
 from vpp.domain.errors import AuditError
-from vpp.domain.journal import JournalEntry
-from vpp.storage.chain import GENESIS, canonical_json, link
+from vpp.record.chain import GENESIS, canonical_json, link
+from vpp.record.entry import JournalEntry
 from vpp.storage.sql import journal, storing
 from vpp.storage.torn import set_aside, torn_end
 

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from vpp.domain.errors import ConfigurationError, ConflictError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 from vpp.storage.sql import WRITES, facts, registry, storing
 
 _CHUNK = 10_000

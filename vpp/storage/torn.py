@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError
-from vpp.storage.chain import GENESIS, link
+from vpp.record.chain import GENESIS, link
 from vpp.storage.sql import journal, torn_entries
 
 _MOST = 500

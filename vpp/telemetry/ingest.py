@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
 from vpp.domain.telemetry import TelemetryBatch
+from vpp.fleet.fleet_state import FleetState
 from vpp.state.image import ProcessImage
 from vpp.telemetry.quality import QualityRules, grade
 from vpp.telemetry.sample_gate import SampleGate

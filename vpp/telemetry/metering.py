@@ -14,12 +14,12 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.mean_power import credit, mean_kw
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import believable_kw
 from vpp.domain.telemetry import CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import floor_s
 from vpp.domain.trouble import Trouble
 from vpp.domain.units import STEP_S
+from vpp.fleet.index import FleetIndex
 
 Frame = tuple[float, FloatArray, FloatArray]
 """Start of an interval (epoch seconds), means (NaN where nothing was metered) and metered share, shape ``(n,)``."""

@@ -15,10 +15,10 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.views import read_only
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.plausible import MARGIN_KW, MARGIN_RATIO
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ImageColumns
 from vpp.telemetry.verdict import HEALINGS, Healing, Verdict
 

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.index import FleetIndex
 from vpp.telemetry.verdict import Verdict
 
 MEAN_FACTOR: Final = 1.5

@@ -5,7 +5,7 @@ from adapters.ocpp.profiles.nameplates import Nameplates, place_of
 from adapters.ocpp.station.station_records import Services
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 
 __all__ = ["KnownStations", "place_of"]
 

@@ -33,9 +33,9 @@ from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.station.station_troubles import StationTroubles
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.domain.telemetry import IdArray, Quantity, RowArray
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, LinkSink
 
 DEFAULT_PATHS = ("/ocpp/{id}",)

@@ -20,7 +20,7 @@ from adapters.ocpp.control.scripts import ACCEPTED, Dialect, Script
 from adapters.ocpp.messages.ocpp_j import ADAPTER, Call, Version, choose_version
 from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.station.station_state import StationState
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock
 
 _log = structlog.get_logger(__name__)

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
+from vpp.fleet.index import FleetIndex
 
 _FEW = 4096
 """New rows that are searched one by one before the sorted arrays are rebuilt."""

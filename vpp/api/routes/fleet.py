@@ -27,12 +27,12 @@ from vpp.api.schemas.fleet import (
     transformer_views,
 )
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import ADAPTERS, CLASSES
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.telemetry import BoolArray, Quality
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, CLASSES
 
 router = APIRouter(tags=["fleet"])
 View = TypeVar("View", bound=Schema)

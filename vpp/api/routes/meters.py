@@ -9,7 +9,7 @@ from vpp.api.metertable import MeterTable, meter_table
 from vpp.api.problems import RejectedFieldsError, documented
 from vpp.api.schemas.base import FieldError
 from vpp.api.schemas.registration import MetersImported
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.telemetry.table_gate import RefusedMeansError
 
 MAX_BYTES = 512 * 2**20

@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, json_like, known_instant
-from vpp.domain.fleet import ADAPTERS, CLASSES
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.domain.site import Operator, Site
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import instant
 from vpp.domain.trouble import Trouble
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, CLASSES
 
 QUALITIES = tuple(quality.name.lower() for quality in Quality)
 

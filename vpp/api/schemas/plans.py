@@ -8,12 +8,12 @@ import numpy as np
 from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, known_values
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.flexibility import Capability, Sustained
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.index import CLASSES, FleetIndex
 
 
 class SustainedSeries(Schema):

@@ -6,8 +6,8 @@ from typing import Self
 from pydantic import ConfigDict, Field, JsonValue
 
 from vpp.api.schemas.base import Instant, Known, Schema, Size, known_instant
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.session import ChargingSession, Promise
+from vpp.fleet.index import FleetIndex
 
 PROMISE_EXAMPLE: dict[str, JsonValue] = {
     "energy_kwh": 18.5,

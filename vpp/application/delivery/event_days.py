@@ -4,8 +4,8 @@ from datetime import date
 
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import areas_overlap
-from vpp.domain.daytype import local_day, span
 from vpp.domain.request import DispatchRequest, RequestState
+from vpp.fleet.calendar import local_day, span
 
 
 def event_days(book: RequestBook, request: DispatchRequest) -> frozenset[date]:

@@ -13,14 +13,14 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
+from vpp.record.entry import JournalEntry
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.reference_days import BaselineRules

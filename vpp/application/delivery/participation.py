@@ -7,13 +7,13 @@ import numpy as np
 from vpp.application.row_alignment import FittedMeter, fitted_flags
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.requests.phases import PhaseTimes
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference_days import BaselineRules

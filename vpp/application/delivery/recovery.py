@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from vpp.dispatch.engine import TRACKING
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Performance
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.record.entry import JournalEntry
 from vpp.settlement.tracking import MinuteSeries, TrackedIntervals
 
 ISSUED = "performance.issued"

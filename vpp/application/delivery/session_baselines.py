@@ -4,9 +4,9 @@ import numpy as np
 
 from vpp.application.cycle_record import array_body
 from vpp.dispatch.engine import CycleResult
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Journal
 from vpp.telemetry.resample import IntervalMeans
 

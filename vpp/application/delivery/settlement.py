@@ -14,12 +14,12 @@ from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Performance
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.timegrid import instant
 from vpp.domain.units import STEP_S
 from vpp.ports import Clock, Journal
+from vpp.record.entry import JournalEntry
 from vpp.settlement.tracking import MinuteSeries
 
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)

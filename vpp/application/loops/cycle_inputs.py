@@ -2,9 +2,9 @@
 
 from vpp.application.cycle_record import session_body
 from vpp.application.loops.device_plane import DevicePlane
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import TelemetryBatch
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Clock, IntervalMemory, Journal, TelemetryLog
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.metering import MeteredMeans

@@ -10,12 +10,12 @@ import structlog
 
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.refused_connection import RefusedConnection, RefusedConnections
 from vpp.domain.resource import Adapter
 from vpp.domain.session import SessionEvent, sound
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import CodeArray, FloatArray, IdArray, RowArray, TelemetryBatch
+from vpp.fleet.index import ADAPTERS, FleetIndex
 from vpp.ports import Clock, DeviceLink, FencedLink, InspectableLink, LiveLink
 from vpp.runtime.supervisor import fault_in
 from vpp.telemetry.ingest import Ingest

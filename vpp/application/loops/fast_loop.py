@@ -18,10 +18,10 @@ from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.loops.durability import Durability
 from vpp.application.operating_picture import PlansInForce
 from vpp.dispatch.engine import CycleResult, DispatchEngine
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.setpoint import OutcomeBatch
 from vpp.domain.telemetry import BoolArray
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Clock
 from vpp.runtime.observability import Metrics
 

@@ -4,8 +4,8 @@ import threading
 
 from vpp.application.operating_picture import PlansInForce
 from vpp.application.row_alignment import FittedMeter
-from vpp.domain.daytype import DayCalendar
-from vpp.domain.fleet_state import FleetState
+from vpp.fleet.calendar import DayCalendar
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.ports import IntervalMeter

@@ -16,10 +16,10 @@ import structlog
 from vpp.application.cycle_record import schedule_body
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import STORING
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import floor_s
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.energy_recovery import EnergyRecovery

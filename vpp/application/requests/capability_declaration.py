@@ -11,14 +11,14 @@ from vpp.application.delivery.settlement import Settlement
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.quoting import Quoter
 from vpp.application.row_alignment import fitted_forecast
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import CITY, Direction
 from vpp.domain.schedule import Schedule
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
+from vpp.fleet.calendar import SHANGHAI
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.capability import Declaration
 from vpp.runtime.observability import Metrics

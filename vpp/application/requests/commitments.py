@@ -8,11 +8,11 @@ import numpy as np
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import PhaseTimes
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, DispatchRequest, Product
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import STEP_S, STEPS_PER_DAY
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.schedule.commitment import Commitment
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.ports import Clock

@@ -12,12 +12,12 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.requests.phases import areas_overlap
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices

@@ -15,9 +15,9 @@ from vpp.application.requests.revision_service import RevisionService
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import ConflictError, VppError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision
 from vpp.domain.schedule import Schedule
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Journal
 
 

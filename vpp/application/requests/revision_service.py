@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from vpp.application.single_flight import SingleFlight
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, Revision, Verdict
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Clock
 
 Quoting = Callable[[RequestDraft, FleetState, str], Quote]

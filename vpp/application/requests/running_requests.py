@@ -6,7 +6,7 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.application.requests.announcements import Announcements
 from vpp.application.requests.quoting import Quoter
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
-from vpp.domain.fleet_state import FleetState
+from vpp.fleet.fleet_state import FleetState
 
 
 class RunningRequests:

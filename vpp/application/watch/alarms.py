@@ -11,13 +11,13 @@ import structlog
 
 from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, Progress
-from vpp.domain.fleet import ADAPTERS
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Shortfall
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import ChargingSession
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS
 from vpp.ports import News
 from vpp.runtime.observability import Metrics
 

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import structlog
 
-from vpp.domain.daytype import DayCalendar, local_day
+from vpp.fleet.calendar import DayCalendar, local_day
 from vpp.ports import News
 from vpp.runtime.observability import Metrics
 

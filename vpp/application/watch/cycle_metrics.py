@@ -6,8 +6,8 @@ from types import MappingProxyType
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.watch.device_troubles import DeviceTroubles, labels_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Product
+from vpp.fleet.fleet_state import FleetState
 from vpp.runtime.observability import Metrics
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.verdict import Verdict

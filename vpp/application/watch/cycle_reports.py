@@ -7,8 +7,8 @@ import numpy as np
 
 from vpp.application.loops.aftermath import Aftermath
 from vpp.dispatch.engine import CycleResult
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import Quality
+from vpp.fleet.fleet_state import FleetState
 from vpp.ports import News
 
 Report = Callable[[FleetState, CycleResult], object]

@@ -11,12 +11,12 @@ import numpy as np
 import structlog
 
 from numerics.jit import njit
-from vpp.domain.fleet import ADAPTERS, FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
 from vpp.domain.trouble import Trouble, clock_words, mask_of, worded
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, FleetIndex
 from vpp.state.image import ProcessImage
 from vpp.telemetry.sample_gate import LastRefused, SampleGate
 from vpp.telemetry.table_gate import nameplate_kw

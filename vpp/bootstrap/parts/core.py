@@ -14,10 +14,10 @@ from vpp.bootstrap.volatile_store import Memory
 from vpp.bus.event_stream import EventStream
 from vpp.config import Settings
 from vpp.dispatch.engine import DispatchEngine
-from vpp.domain.daytype import DayCalendar
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
+from vpp.fleet.calendar import DayCalendar
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, DeviceLink
 from vpp.runtime.observability import Metrics
 from vpp.state.image import ProcessImage

@@ -8,11 +8,11 @@ from adapters.ocpp.central_system.server import OcppLink
 from vpp.application.device_memory import JournalledMemory
 from vpp.application.watch.service_watch import Leadership
 from vpp.bus.leader.gateway_link import BusLink
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, DeviceLink, Journal, RememberingLink
+from vpp.record.entry import JournalEntry
 
 
 def lead(links: Iterable[DeviceLink], epoch: int, fleet_id: str) -> Leadership | None:

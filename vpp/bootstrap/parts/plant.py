@@ -15,7 +15,7 @@ from vpp.application.service_monitor import ServiceMonitor
 from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 
 
 def plant_of(

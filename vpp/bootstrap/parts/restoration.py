@@ -12,8 +12,8 @@ from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.device_plane import give_memory
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
-from vpp.domain.journal import JournalEntry
 from vpp.ports import DeviceLink
+from vpp.record.entry import JournalEntry
 from vpp.state.image import ProcessImage
 
 STARTED = "service.started"

@@ -6,9 +6,9 @@ import numpy as np
 
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
-from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import IdArray, RowArray
+from vpp.fleet.index import ADAPTERS, FleetIndex
 from vpp.ports import DeviceLink, DialledLink, InspectableLink, LinkSink, LiveLink, ShardedLink
 
 

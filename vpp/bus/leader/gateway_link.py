@@ -6,8 +6,8 @@ import orjson
 
 from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.domain.device_schedule import DeviceSchedule
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import SetpointBatch
+from vpp.fleet.index import FleetIndex
 from vpp.ports import DeviceMemory, LinkSink
 
 

@@ -22,7 +22,7 @@ from vpp.bus.transport import subjects as to
 from vpp.bus.transport.fleet_bus import FleetBus, Strangers
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import BusError, ConflictError, DeviceUnreachableError, FrameError
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Bus, BusHandler, BusSubscription, Clock, DeviceMemory, LinkSink
 
 _log = structlog.get_logger(__name__)

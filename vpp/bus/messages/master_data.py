@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from vpp.bus.messages.codec import SCHEMAS, TEXT, Frame, Kind, decode, encode
 from vpp.bus.transport.subjects import fleet as fleet_subject
 from vpp.domain.errors import ConfigurationError, FrameError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Bus
 
 PAGE = 3000

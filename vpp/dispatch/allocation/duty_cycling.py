@@ -11,10 +11,10 @@ from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.flexibility.unavailability import Unavailability
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DutyCycle
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
 
 
 def end_pauses(assignments: Assignments, number: int, at_s: float, duty: DutyCycle) -> None:

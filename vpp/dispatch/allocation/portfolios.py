@@ -7,10 +7,10 @@ import numpy as np
 
 from vpp.dispatch.allocation.situation import Portfolio
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import DispatchRequest
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.index import CLASSES, FleetIndex
 
 
 class FrozenPortfolio(NamedTuple):

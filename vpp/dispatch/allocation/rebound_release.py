@@ -17,10 +17,10 @@ from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.dispatch.rows.assignments import AssignmentColumns
 from vpp.dispatch.settings import ReboundRules
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

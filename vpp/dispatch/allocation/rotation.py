@@ -7,10 +7,10 @@ from vpp.dispatch.flexibility.device_rows import NOTHING_KW
 from vpp.dispatch.flexibility.flexibility_scan import FlexibilityScan
 from vpp.dispatch.rows.assignments import NOBODY, AssignmentColumns
 from vpp.dispatch.settings import Rotation
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
 
 
 def rotate(

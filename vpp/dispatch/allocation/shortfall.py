@@ -7,10 +7,10 @@ import numpy as np
 from vpp.dispatch.code_sets import among
 from vpp.dispatch.flexibility.unavailability import Unavailability
 from vpp.dispatch.settings import ShortfallThresholds
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Shortfall
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.domain.timegrid import instant
+from vpp.fleet.index import CLASSES, FleetIndex
 
 _NAMED = (
     Unavailability.DISCONNECTED,

@@ -14,9 +14,9 @@ from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import devices_of, kinds_of, meters_of, rules_of
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
 from vpp.state.eligibility import barred_rows
 
 

@@ -18,10 +18,10 @@ from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.rows.row_columns import Column
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import Rules, meters_of
-from vpp.domain.fleet import CLASSES, FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import CLASSES, FleetIndex
 
 CAP = "cap"
 """Source of setpoints that hold a transformer's cap; stands in journals."""

@@ -7,8 +7,8 @@ from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import CapMargins
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.fleet.fleet_state import FleetState
 
 _NOTHING_KW = 0.05
 _MOST_RAISED = 200

@@ -6,10 +6,10 @@ import numpy as np
 
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.settings import DeviceRules
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
 
 _WANTS_KWH = 0.5
 """A car that wants less than this may never show what it can take."""

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.fleet.index import FleetIndex
 
 
 class FeederLoads(NamedTuple):

@@ -15,9 +15,9 @@ from optimizer.allocate import merit_order
 from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.fleet.fleet_state import FleetState
 
 _NOTHING_KW = 1e-9
 

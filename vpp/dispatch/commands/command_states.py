@@ -13,9 +13,9 @@ from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.rows.command_columns import blank_commands
 from vpp.dispatch.rows.row_columns import grown, repeated, views
 from vpp.dispatch.settings import BackOff
-from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
+from vpp.fleet.index import ADAPTERS, FleetIndex
 
 _UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
 """Reasons that say the device still holds what it held before."""

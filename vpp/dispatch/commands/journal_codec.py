@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vpp.dispatch.commands.command_ledger import Fate
-from vpp.domain.packing import column_body, column_of
 from vpp.domain.setpoint import OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.record.columns import column_body, column_of
 
 SENT = "setpoints.sent"
 OUTCOMES = "setpoints.outcomes"

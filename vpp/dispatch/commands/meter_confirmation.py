@@ -4,12 +4,12 @@ import numpy as np
 
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.settings import Confirmation
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _LEASE_SLACK_S = 5.0
 """A lease that ends this soon after a sample may have ended before it: devices count by clocks of their own."""

@@ -31,12 +31,12 @@ from vpp.dispatch.record import Record
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.rows.row_columns import views
 from vpp.dispatch.settings import CommandRules
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 TakeIds = Callable[[int], IdArray]
 """Returns that many command ids, rising and never given before."""

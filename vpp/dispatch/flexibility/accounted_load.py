@@ -13,8 +13,8 @@ from numerics.jit import njit
 from vpp.dispatch.flexibility.device_rows import is_charging
 from vpp.dispatch.rows.command_columns import InForceColumns
 from vpp.dispatch.views import PV, STORAGE, V2G, Devices, Meters, devices_of, meters_of
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import FloatArray, Quality
+from vpp.fleet.fleet_state import FleetState
 
 _GOOD, _SUBSTITUTED = int(Quality.GOOD), int(Quality.SUBSTITUTED)
 _PATIENCE_S = 180.0

@@ -6,10 +6,10 @@ laxity computed with the nameplate shows it too late.
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, Quality
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _CHARGES_KW = 0.1
 """Power from which a car is charging rather than idling."""

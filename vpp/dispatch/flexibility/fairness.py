@@ -16,12 +16,12 @@ from vpp.dispatch.flexibility.device_rows import NOTHING_KW, is_charging
 from vpp.dispatch.rows.assignments import AssignmentColumns
 from vpp.dispatch.settings import MeritOrderRules
 from vpp.dispatch.views import Devices, Meters, devices_of, meters_of
-from vpp.domain.fleet import CLASSES, FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.packing import packed, unpacked
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import CLASSES, FleetIndex
+from vpp.record.columns import packed, unpacked
 
 _LAXITY_SCALE_S = 3600.0
 _MOST_GROWTH = 16.0

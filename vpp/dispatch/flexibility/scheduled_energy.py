@@ -9,10 +9,10 @@ import numpy as np
 
 from numerics.views import read_only
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 
 
 class ScheduledEnergy(NamedTuple):

@@ -13,9 +13,9 @@ import numpy as np
 
 from vpp.dispatch.record import Record
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.journal import JournalEntry
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import instant
+from vpp.record.entry import JournalEntry
 
 SIGNAL = "regulation.signal"
 _SAME_KW = 1e-6

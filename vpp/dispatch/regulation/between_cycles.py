@@ -16,9 +16,9 @@ from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _ROUNDS = 3
 _NOTHING_KW = 1e-9

@@ -26,10 +26,10 @@ from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 
 class RegulationControl:

@@ -31,11 +31,11 @@ from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _SAME_KW = 1e-6
 """Rounding of kW."""

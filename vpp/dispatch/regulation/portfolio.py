@@ -22,12 +22,12 @@ from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 _TAKING = (
     RequestState.ACCEPTED,

@@ -16,8 +16,8 @@ from vpp.dispatch.requests.revisions import RequestRevisions, commitment
 from vpp.dispatch.requests.validation import check_draft
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Shortfall, Transition
+from vpp.record.entry import JournalEntry
 
 __all__ = ["ALLOWED", "REVISION", "SHORTFALL", "TRANSITION", "RequestBook"]
 _ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})

@@ -20,8 +20,8 @@ from vpp.dispatch.requests.journal_codec import (
     transition_from,
 )
 from vpp.domain.errors import ConflictError, UnknownIdError
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision, Shortfall, Transition
+from vpp.record.entry import JournalEntry
 
 TRANSITION = "request.transition"
 REVISION = "request.revision"

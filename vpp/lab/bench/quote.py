@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import track
 
 from optimizer.heap import keep_freed_memory
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.synthetic_city import City, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory

@@ -12,15 +12,15 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from vpp.domain.daytype import SHANGHAI, SHANGHAI_OFFSET_S
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.fleet.calendar import SHANGHAI, SHANGHAI_OFFSET_S
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics.loads import HVAC_HOURS, HVAC_SHARE, PLANT_HOURS, PLANT_SHARE
 from vpp.planning.forecast.load_forecast import Forecast
 

@@ -24,11 +24,11 @@ from vpp.bootstrap.clocks import running_clock
 from vpp.bootstrap.runner import run
 from vpp.config import Settings
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
+from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.file_limits import lift_limits, most_files
 from vpp.lab.compose.fleet_parts import ConnectionCount, Registered, Report, run_parts
 from vpp.lab.compose.fleet_process import FleetSide, Registration, write_atomically

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.timegrid import floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.demo.client import Client
 from vpp.ports import Clock
 

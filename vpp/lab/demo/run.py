@@ -17,9 +17,9 @@ from typing import Any
 from rich.console import Console
 
 from vpp.bootstrap.runner import run
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import ConfigurationError
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.compose.fleet import broker, judge_truth
 from vpp.lab.compose.subprocesses import Child, free_block, free_ports
 from vpp.lab.demo.client import Client

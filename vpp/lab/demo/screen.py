@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from vpp.domain.daytype import SHANGHAI
+from vpp.fleet.calendar import SHANGHAI
 
 STATES = ("scheduled", "preconditioning", "ramping", "holding", "releasing", "rebound_watch", "completed", "settled")
 _BARS = " ▁▂▃▄▅▆▇█"

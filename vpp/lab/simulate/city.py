@@ -19,11 +19,11 @@ from vpp.application.service_facade import VirtualPowerPlant
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.schedule import Schedule
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink

@@ -18,10 +18,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.runner import run
 from vpp.bootstrap.volatile_store import VolatileMemory
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace

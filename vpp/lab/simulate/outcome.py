@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from vpp.dispatch.engine import DispatchEngine
-from vpp.domain.daytype import SHANGHAI
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.domain.telemetry import BoolArray, RowArray
+from vpp.fleet.calendar import SHANGHAI
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.simulate.day import Day, RequestResult
 from vpp.lab.simulate.presets import Preset
 from vpp.lab.simulate.recorder import AreaMinutes

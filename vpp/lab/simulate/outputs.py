@@ -5,7 +5,7 @@ from pathlib import Path
 from vpp.console.cityplots import CityDay, LoadingBands, city_pictures
 from vpp.console.cityreport import CityRequest, render_city_day
 from vpp.console.plots import to_png
-from vpp.domain.fleet import CLASSES
+from vpp.fleet.index import CLASSES
 from vpp.lab.simulate.outcome import JudgedRequest, Outcome
 from vpp.lab.simulate.tables import RATIO_EDGES, counterfactual_minutes, write_intervals, write_sessions
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL

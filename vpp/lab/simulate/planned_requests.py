@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from vpp.api.schemas.requests import RequestBody
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.request import RequestDraft
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.calendar import SHANGHAI
 
 SUBMIT_MINUTES_BEFORE = 150.0
 """Lead of a request that states none; an assumption."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
 from vpp.lab.twin.population.city_model import CityModel, shipped, shipped_path
 from vpp.lab.twin.population.fleet_file import fleet_from_csv

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from vpp.domain.csv_table import CsvLine, lines_in_file, number_in
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.calendar import SHANGHAI
 from vpp.planning.tariff import Tariff
 
 _PRICES = {"price_cny_per_kwh": 1.0, "price_cny_per_mwh": 1e-3}

@@ -9,12 +9,12 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.dispatch.allocation.portfolios import class_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import CITY, Direction, DispatchRequest
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _MEASURED, _TARGET, _DELIVERED, _DUE = range(4)
 _FIGURES = 4

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL

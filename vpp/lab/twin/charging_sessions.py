@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.meters import Meters
 from vpp.lab.twin.physics.charging import Chargers, PluggedCars, V2gChargers
 from vpp.lab.twin.physics.device_models import DeviceModels

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import CLASSES
 from vpp.domain.request import CITY, Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
+from vpp.fleet.index import CLASSES
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE, ChargingSessions, safe_share
 from vpp.lab.twin.meters import Meters
 from vpp.lab.twin.physics.device_models import Capability, DeviceModels

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from vpp.domain.device import PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import CHARGING
 from vpp.domain.session import SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity, RowArray, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.command_queue import CommandQueue, Commands
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.population.occupancy import PlugBatch, joined_events

@@ -1,7 +1,7 @@
 """Local days and hours of the simulated city, as numbers for arrays."""
 
-from vpp.domain.daytype import SHANGHAI_OFFSET_S
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.fleet.calendar import SHANGHAI_OFFSET_S
 
 _EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday."""

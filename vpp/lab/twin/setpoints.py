@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import CodeArray, FloatArray, RowArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics import kernels
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.physics.scenarios import base_load_kw

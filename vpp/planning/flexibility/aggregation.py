@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.arrays import FloatArray, IntArray
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray
+from vpp.fleet.index import FleetIndex
 
 Codes = npt.NDArray[np.int32]
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.fleet import ADAPTERS, CLASSES
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.index import ADAPTERS, CLASSES
 from vpp.planning.flexibility.aggregation import summed
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import (

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.arrays import IntArray
-from vpp.domain.fleet import CLASSES
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import CLASSES
 from vpp.planning.feeder_flow import own_base_kw
 from vpp.planning.flexibility.aggregation import Aggregation, summed
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.arrays import IntArray
-from vpp.domain.fleet import CLASSES
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.index import CLASSES
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_kernels import Sums, move_loads, move_stores, raise_cars, shed_cars
 

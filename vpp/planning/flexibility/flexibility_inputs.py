@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.arrays import FloatTable, IntArray
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.state.eligibility import Standing, standing
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from numerics.arrays import IntArray
-from vpp.domain.fleet import ADAPTERS, CLASSES, FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING, Adapter
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import ADAPTERS, CLASSES, FleetIndex
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 
 PRIOR_RATIO = 0.95

@@ -4,10 +4,10 @@ import numpy as np
 
 from forecasts.charging_need import ChargingNeeds
 from forecasts.cohorts import IDLE_KW
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
 
 _LIMITING_RATIO = 0.98
 """A limit below this share of what a car could take holds it back."""

@@ -12,13 +12,13 @@ from forecasts.row_powers import row_powers
 from forecasts.seasonal_profile import seasonal_profile
 from forecasts.series import History
 from numerics.arrays import FloatTable, Powers
-from vpp.domain.daytype import SHANGHAI_OFFSET_S, DayCalendar, DayType
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.holidays import CHINA
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
+from vpp.fleet.calendar import SHANGHAI_OFFSET_S, DayCalendar, DayType
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.holidays import CHINA
 from vpp.planning.forecast.charging_need import charging_needs, promised_cars
 from vpp.planning.forecast.load_history import LoadHistory
 from vpp.planning.forecast.load_series import LoadSeries

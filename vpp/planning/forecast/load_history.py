@@ -4,10 +4,10 @@ import numpy as np
 
 from forecasts.cohorts import ChargingCounts, series_means
 from numerics.arrays import FloatTable
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
+from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.load_series import LoadSeries
 from vpp.ports import IntervalMeter
 

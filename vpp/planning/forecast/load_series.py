@@ -12,9 +12,9 @@ import numpy as np
 from forecasts.cohorts import SeriesCode, widening
 from forecasts.row_powers import Membership
 from numerics.arrays import FloatTable, IntArray
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.index import FleetIndex
 
 ONE_BY_ONE_ROWS = 20_000
 """Fleets up to this size are followed row by row altogether."""

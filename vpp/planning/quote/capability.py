@@ -7,8 +7,6 @@ import numpy as np
 
 from numerics.arrays import IntArray
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability, Flexibility, Sustained
 from vpp.domain.request import CITY, Direction
 from vpp.domain.resource import ResourceClass
@@ -16,6 +14,8 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.flexibility.aggregation import Aggregation, summed
 from vpp.planning.flexibility.deliverable import Z10
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis

@@ -1,7 +1,7 @@
 """Notices of a quote: assumptions that its figures rest on."""
 
-from vpp.domain.daytype import DayCalendar, local_day
 from vpp.domain.request import RequestDraft
+from vpp.fleet.calendar import DayCalendar, local_day
 
 
 def calendar_notices(calendar: DayCalendar, draft: RequestDraft) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.flexibility.flexibility_basis import PV, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
 from vpp.planning.forecast.load_forecast import Forecast

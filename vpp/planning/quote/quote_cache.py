@@ -7,11 +7,11 @@ from datetime import datetime
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Product, Quote, RequestDraft
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.flexibility.aggregation import Aggregation
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy

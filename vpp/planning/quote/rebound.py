@@ -6,9 +6,9 @@ import numpy as np
 
 from numerics.arrays import IntArray
 from numerics.jit import njit
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.planning.flexibility.aggregation import summed
 from vpp.planning.flexibility.deliverable import Deliverable
 from vpp.planning.flexibility.flexibility_basis import EV, V2G, FlexibilityBasis

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import BindingLimit, CounterOffer, Direction, Quote, RequestDraft, Verdict
 from vpp.domain.resource import STORING
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window

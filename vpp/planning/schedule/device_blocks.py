@@ -4,12 +4,12 @@ import numpy as np
 
 from numerics.arrays import IntArray, Powers
 from optimizer.problem.problem import Charging, Flexible, Solar, Storing
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
 from vpp.planning.schedule.planning_policy import StoreTerms
 

@@ -10,12 +10,12 @@ import numpy as np
 from numerics.arrays import Powers
 from optimizer.problem.solution import GAP_RATIO, Solution, Status
 from optimizer.problem.validation import ProblemError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import STEPS_PER_DAY
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.feeder_flow import named_overload, overload_kw
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs

@@ -14,12 +14,12 @@ from numerics.arrays import IntArray, Powers
 from numerics.sums import grouped
 from optimizer.problem.problem import Band, Churn, Flexible, Problem, Storing
 from optimizer.problem.solution import Solution
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction
 from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.feeder_flow import named_overload, own_flow_kw
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy, usable_rows
 from vpp.planning.forecast.load_forecast import Forecast

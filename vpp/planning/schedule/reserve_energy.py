@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vpp.domain.daytype import SHANGHAI_OFFSET_S
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.fleet.calendar import SHANGHAI_OFFSET_S
 from vpp.planning.flexibility.deliverable import Z10, correlated_variance
 from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope

@@ -8,12 +8,12 @@ import numpy as np
 from numerics.arrays import IntArray, Powers
 from optimizer.problem.problem import Network, Problem, Reserve, Storing
 from optimizer.problem.solution import Solution
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.feeder_flow import named_overload, overload_kw, own_flow_kw
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.device_blocks import (

@@ -17,10 +17,10 @@ from tests.conformance.ocpp_bench import ACCEPTED, Sink, clock, fleet, resource,
 from tests.unit.adapters.kit import toy_protocol
 from tests.unit.adapters.kit.toy_protocol import NAME, Meter, ToyLink
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import Quantity
+from vpp.fleet.index import FleetIndex
 from vpp.ports import DeviceLink
 
 M1, M2 = 3, 4

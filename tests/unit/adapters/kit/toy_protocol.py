@@ -31,10 +31,10 @@ from adapters.kit.websocket.frames import CloseCode
 from adapters.kit.websocket.host import DeviceHost
 from adapters.kit.websocket.server import Listening, WebSocketServer
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import Quantity
+from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, LinkSink
 
 NAME = Adapter.MODBUS

@@ -5,8 +5,8 @@ import pytest
 from adapters.mqtt.site_directory import SiteDirectory
 from tests.fleets import at_one_site
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.fleet.index import FleetIndex
 
 
 def _fleet(*addresses: str) -> FleetIndex:

@@ -16,8 +16,6 @@ from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
 from vpp.domain.performance import Baseline, IntervalResult, Performance
@@ -42,6 +40,8 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray, Quantity
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, clock_words
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.telemetry.table_gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)

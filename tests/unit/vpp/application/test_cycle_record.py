@@ -23,7 +23,7 @@ from vpp.domain.request import BaselineMethod
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.timegrid import TimeGrid
-from vpp.storage.chain import canonical_json
+from vpp.record.chain import canonical_json
 
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 4, tzinfo=UTC), count=3)
 

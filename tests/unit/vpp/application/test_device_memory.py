@@ -8,7 +8,7 @@ import pytest
 
 from vpp.application.device_memory import FOUND, JournalledMemory
 from vpp.domain.errors import RetryError, StorageError
-from vpp.domain.journal import JournalEntry
+from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import open_database

@@ -7,8 +7,8 @@ import pytest
 
 from vpp.application.fleet_registration import CONNECTED, FleetRegistration
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.site import Area
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import VirtualClock
 
 NORTH = Area(id="north", name="North")

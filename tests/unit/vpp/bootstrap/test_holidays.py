@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from vpp.bootstrap.holidays import calendar_of
-from vpp.domain.daytype import DayType
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.holidays import CHINA
+from vpp.fleet.calendar import DayType
+from vpp.fleet.holidays import CHINA
 
 WORKDAY, WEEKEND, HOLIDAY = DayType.WORKDAY, DayType.WEEKEND, DayType.HOLIDAY
 

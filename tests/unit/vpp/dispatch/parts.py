@@ -9,9 +9,6 @@ import numpy as np
 from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings, PhaseLengths, RequestRules
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.performance import Baseline
 from vpp.domain.request import (
     BaselineMethod,
@@ -27,6 +24,9 @@ from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, Setp
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 T0 = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)
 START = T0 + timedelta(minutes=15)

@@ -4,9 +4,9 @@ from functools import cache
 
 import numpy as np
 
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.timegrid import instant
+from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs

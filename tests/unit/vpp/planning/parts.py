@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.charging_need import session_profile_kw
 from vpp.planning.forecast.load_forecast import Forecast
 

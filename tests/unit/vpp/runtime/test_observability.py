@@ -14,8 +14,6 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.flexibility import Capability
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -23,6 +21,8 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.observability import Metrics, configure_logging, transformer_load_ratio
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)

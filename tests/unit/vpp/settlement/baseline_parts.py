@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from tests.fleets import at_one_site
-from vpp.domain.daytype import SHANGHAI
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.calendar import SHANGHAI
+from vpp.fleet.index import FleetIndex
 from vpp.settlement.baseline import compute_baseline
 
 EVENT_DAY = date(2026, 7, 15)

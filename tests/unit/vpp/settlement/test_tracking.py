@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.settlement.tracking import TrackedIntervals, Tracker
 
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 10, 0, tzinfo=UTC), count=2)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.fleets import at_one_site
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.fleet.fleet_state import FleetState
 from vpp.state.counterfactual import SessionCounterfactual
 from vpp.state.image import ProcessImage
 

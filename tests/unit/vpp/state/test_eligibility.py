@@ -7,13 +7,13 @@ import pytest
 
 from tests.unit.vpp.planning.parts import EV, HVAC, NOW, NOW_S, state
 from tests.unit.vpp.settlement.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
-from vpp.domain.daytype import local_day
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, NoticeClass, Product
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, mask_of
+from vpp.fleet.calendar import local_day
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference_days import BaselineRules

@@ -5,10 +5,10 @@ import pytest
 
 from tests.fleets import at_one_site
 from vpp.domain.errors import UnknownIdError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from vpp.domain.errors import StorageError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.site import Area
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.index import FleetIndex
 from vpp.storage.interval_store import IntervalStore
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.registry import SqlRegistry

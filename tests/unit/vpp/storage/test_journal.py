@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError, InputError, StorageError
 from vpp.domain.request import RequestState
-from vpp.storage.chain import GENESIS, canonical_json, link
+from vpp.record.chain import GENESIS, canonical_json, link
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import journal
 

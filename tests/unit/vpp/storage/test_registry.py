@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.sql import open_database
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fleets import at_one_site
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.telemetry import Quality, Quantity, TelemetryBatch
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules, grade

@@ -7,10 +7,10 @@ import pytest
 
 from tests.fleets import at_one_site
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.index import FleetIndex
 from vpp.telemetry.table_gate import check_means, judge_means
 from vpp.telemetry.verdict import Verdict
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 
 CHARGER = Resource(
     id="r",

@@ -20,9 +20,9 @@ from vpp.bus.transport import subjects as to
 from vpp.bus.transport.fleet_bus import FleetBus, scoped
 from vpp.bus.transport.nats import NatsBus
 from vpp.domain.errors import ConfigurationError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
+from vpp.fleet.index import FleetIndex
 from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.bench.path.trace import BusTap
 from vpp.lab.bench.path.usage import UsageMeter, children_of

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vpp.bootstrap.runner import run
-from vpp.domain.daytype import SHANGHAI
+from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.bench.gateway.report import say, show, total
 from vpp.lab.bench.path.judgement import Observation, judged
 from vpp.lab.bench.path.kill import GatewayLoss, kill_one, refuse_stale

@@ -10,10 +10,10 @@ from vpp.bus.messages.codec import Kind, decode, unbundled
 from vpp.bus.messages.frames import outcomes_of, receipt_of, setpoints_of
 from vpp.dispatch.commands.command_ledger import Fate
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS, outcomes_from, sent_from
-from vpp.domain.journal import JournalEntry
-from vpp.domain.packing import column_of
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
+from vpp.record.columns import column_of
+from vpp.record.entry import JournalEntry
 
 KINDS = ("cycle", SENT, OUTCOMES, VERDICTS)
 """Kinds of journal entries that a trace is made of."""

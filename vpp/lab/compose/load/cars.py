@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.ocpp.central_system.known_stations import place_of
 from adapters.ocpp.simulated.load.charging_swarm import ChargingSwarm, SwarmNameplates
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.file_limits import lift_limits
 from vpp.lab.compose.load.worker_group import HOST, Reply, requests_of
 from vpp.runtime.clock import ScaledClock

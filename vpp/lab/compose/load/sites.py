@@ -23,9 +23,9 @@ from adapters.mqtt.simulated.broker import local_broker
 from adapters.mqtt.simulated.swarm import SiteSwarm
 from vpp.bus.gateway.membership import owned_by
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.lab.compose.file_limits import lift_limits
 from vpp.lab.compose.load.column_sink import ColumnSink
 from vpp.lab.compose.load.worker_group import Reply, answer_requests, requests_of

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.worlds import WORLDS
 

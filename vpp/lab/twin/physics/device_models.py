@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics.charging import Chargers, V2gChargers
 from vpp.lab.twin.physics.loads import Loads
 from vpp.lab.twin.physics.scenarios import Conditions

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpp.domain.device import DeviceResponse
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

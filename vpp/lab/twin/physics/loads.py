@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.twin.worlds import WORLDS
 
 HVAC_KW = 900.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.local_time import local_day, local_hour, weekday
 from vpp.lab.twin.physics.weather import Sky, Weather
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics import solar
 from vpp.lab.twin.physics.charging import approach, stored_kwh
 from vpp.lab.twin.physics.weather import Sky

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vpp.domain.daytype import SHANGHAI_OFFSET_S
 from vpp.domain.errors import InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from vpp.fleet.calendar import SHANGHAI_OFFSET_S
 from vpp.lab.twin.physics import solar
 
 _HEADER_ROWS = 8

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.local_time import day_start_s, local_day
 from vpp.lab.twin.population.sessions import Arrivals, SessionSource, joined
 

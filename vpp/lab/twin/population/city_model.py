@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.fleet import CLASSES, FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import CLASSES, FleetIndex
 
 POWER_FACTOR = 0.95
 _FOLDER = Path(__file__).parent / "cities"

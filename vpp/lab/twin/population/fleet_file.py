@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from vpp.domain.csv_table import CsvLine, check_columns, lines_in_file, number_in
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 
 Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
 _PLACING = (

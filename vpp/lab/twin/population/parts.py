@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import IdArray
+from vpp.fleet.index import FleetIndex
 
 MOST_STATIONS = 15_000
 """Stations of one process: one core does all their communication."""

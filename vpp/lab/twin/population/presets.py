@@ -5,9 +5,9 @@ Buildings and industry have most of the flexibility on a July workday at 13:00.
 
 from dataclasses import dataclass, field
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.charging_sites import SITE_KINDS, ChargerType, SiteKind
 
 AREAS = (

@@ -4,9 +4,9 @@ import math
 from dataclasses import MISSING, asdict, fields
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.index import FleetIndex
 
 _PARTS = ("areas", "operators", "transformers", "sites", "resources")
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.local_time import day_start_s, weekday
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.population.distributions import HABITS, QUANTILES, Habits, Kind

@@ -8,8 +8,8 @@ import pytest
 from adapters.mqtt.payload import Command
 from adapters.mqtt.simulated.gateway import Gateway
 from vpp.domain.device import DeviceReadings, DeviceResponse, PlugEvent
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.setpoint import Layer
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import VirtualClock
 
 

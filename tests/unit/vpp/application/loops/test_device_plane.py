@@ -12,10 +12,10 @@ from vpp.bus.leader.leader_endpoint import LeaderEndpoint
 from vpp.bus.transport.inprocess import InProcessBus
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
 from vpp.domain.session import Promise, SessionPromised
 from vpp.domain.setpoint import OutcomeStatus, SetpointBatch
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.clock import VirtualClock
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest

@@ -9,9 +9,9 @@ from tests.unit.vpp.planning.parts import NOW_S, state
 from vpp.application.loops import forecaster as module
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import PlansInForce
-from vpp.domain.holidays import CHINA
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.holidays import CHINA
 
 
 class _Unmetered:

@@ -11,11 +11,11 @@ from tests.unit.vpp.planning.parts import NOW, NOW_S, state
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.loops.slow_loop import PLAN, SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.holidays import CHINA
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.holidays import CHINA
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.planner import Planner, safe_default
 from vpp.runtime.observability import Metrics

@@ -12,8 +12,6 @@ from vpp.application.watch.alarms import Alarms
 from vpp.dispatch.engine import CycleResult, Progress
 from vpp.dispatch.requests.phases import Phase
 from vpp.domain.event import StreamEvent
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Shortfall
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
@@ -22,6 +20,8 @@ from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.observability import Metrics
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest

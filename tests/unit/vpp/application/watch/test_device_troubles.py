@@ -8,11 +8,11 @@ import structlog
 
 from tests.fleets import at_one_site
 from vpp.application.watch.device_troubles import PATIENCE_S, REMEMBERED_S, DeviceTroubles, labels_of
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.health import RejectedValue
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.trouble import WORDS, Trouble, mask_of
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules

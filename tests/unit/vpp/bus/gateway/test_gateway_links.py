@@ -8,8 +8,8 @@ import pytest
 from tests.conformance.bus_parts import Devices, Ears, city, orders
 from vpp.bus.gateway.gateway_links import GatewayLinks
 from vpp.domain.errors import ConflictError, DeviceUnreachableError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
+from vpp.fleet.index import FleetIndex
 
 
 def mixed() -> FleetIndex:

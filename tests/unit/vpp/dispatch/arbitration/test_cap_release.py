@@ -11,11 +11,11 @@ from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 
 EXPORT_KW, SUN_KW, HELD_KW = 20.0, -48.0, -19.4

@@ -10,12 +10,12 @@ from tests.fleets import at_one_site
 from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.settings import DeviceRules
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 
 AT = datetime(2026, 7, 15, 12, 30, tzinfo=UTC)

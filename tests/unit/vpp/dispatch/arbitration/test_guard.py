@@ -11,11 +11,11 @@ from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.views import rules_of
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 SETTINGS = DispatchSettings()
 LIMIT_KW, FLATS_KW, FLOOR_KW, COUNT = 400.0, 380.0, 1.32, 14

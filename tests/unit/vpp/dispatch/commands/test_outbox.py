@@ -11,12 +11,12 @@ from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.settings import CommandRules
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import FloatArray, IdArray
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 NONE = np.full(3, np.nan)
 Numbers = Sequence[float] | FloatArray

@@ -12,12 +12,12 @@ from vpp.dispatch.flexibility.accounted_load import AccountedLoad, LoadAccountin
 from vpp.dispatch.rows.command_columns import blank_commands
 from vpp.dispatch.rows.row_columns import repeated, views
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionPromised, SessionStarted
 from vpp.domain.setpoint import OutcomeBatch, OutcomeStatus, Reason
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quantity, TelemetryBatch
+from vpp.fleet.index import FleetIndex
 from vpp.runtime.observability import Metrics
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest

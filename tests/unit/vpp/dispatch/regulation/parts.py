@@ -10,11 +10,11 @@ from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.regulation.follower import FollowSettings, RegulationFollower
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
-from vpp.domain.journal import JournalEntry
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 T0 = datetime(2026, 7, 15, 6, 0, tzinfo=UTC)
 T0_S = T0.timestamp()

@@ -11,10 +11,10 @@ from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import CapMargins, DispatchSettings
-from vpp.domain.fleet import FleetIndex
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 AT_S = 1_784_090_000.0
 SETTINGS = DispatchSettings(caps=CapMargins(aim_ratio=1.0))

@@ -11,7 +11,6 @@ from tests.unit.vpp.dispatch.regulation.parts import DISPATCH, T0, T0_S, Journal
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
 from vpp.dispatch.requests.book import RequestBook
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.request import (
     BaselineMethod,
     Direction,
@@ -21,6 +20,7 @@ from vpp.domain.request import (
     RequestDraft,
 )
 from vpp.domain.resource import ResourceClass
+from vpp.fleet.index import FleetIndex
 
 START = T0 + timedelta(minutes=10)
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from tests.unit.vpp.dispatch.requests.parts import AREAS, DRAFT, NOW, quote
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import PhaseLengths, RequestRules
-from vpp.domain.journal import JournalEntry
 from vpp.domain.request import DispatchRequest, Revision
+from vpp.record.entry import JournalEntry
 
 RULES = RequestRules(phases=PhaseLengths(ramp_minutes=10.0, release_minutes=10.0))
 

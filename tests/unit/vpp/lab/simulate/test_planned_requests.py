@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vpp.domain.daytype import SHANGHAI
 from vpp.domain.errors import InputError
 from vpp.domain.request import Direction, Product
+from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.simulate.planned_requests import SUBMIT_MINUTES_BEFORE, planned_requests, request_bodies
 
 DAY = date(2026, 7, 15)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.charging_sessions import safe_share
 from vpp.lab.twin.population.presets import demo_fleet
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.unit.vpp.planning.city_parts import DAY, made, now
 from tests.unit.vpp.planning.parts import EV, HVAC, INDUSTRY, NOW, NOW_S, STORAGE, state
-from vpp.domain.daytype import DayCalendar, DaysOff
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.calendar import DayCalendar, DaysOff
 from vpp.lab.bench.synthetic_city import KINDS, CityMeter, share_at
 from vpp.planning.forecast import load_series
 from vpp.planning.forecast.load_forecast import forecast, same_type_days

@@ -8,11 +8,11 @@ import pytest
 
 from tests.unit.vpp.planning.parts import EV, INDUSTRY, NOW, NOW_S, RESOURCES, STORAGE, forecast, index, state
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.quote.quote import quote
 
 

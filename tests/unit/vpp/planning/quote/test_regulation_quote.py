@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import CITY, Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
 from vpp.domain.timegrid import instant
+from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.synthetic_city import NOW_S, City, CityMeter, city, plan_of, snapshot
 from vpp.planning.forecast.load_forecast import Forecast, forecast
 from vpp.planning.forecast.load_history import LoadHistory

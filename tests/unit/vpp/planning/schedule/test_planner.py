@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.vpp.planning.parts import EV, NOW, NOW_S, STORAGE, V2G, forecast, index, state
-from vpp.domain.fleet_state import FleetState
 from vpp.domain.request import Direction
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.fleet_state import FleetState
 from vpp.planning.feeder_flow import node_flow_kw
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.planning.schedule.planner import Planner, safe_default

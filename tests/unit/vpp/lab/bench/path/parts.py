@@ -4,8 +4,8 @@ import numpy as np
 
 from vpp.bootstrap.store import Store
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS
-from vpp.domain.packing import column_body
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
+from vpp.record.columns import column_body
 
 N = 4
 UNTIL_S = 1000.0

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray, RowArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.presets import demo_fleet
 
 FLEET = demo_fleet(stations=40, inverters=10, batteries=4, v2g=5, sites=4)

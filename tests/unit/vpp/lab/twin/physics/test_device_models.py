@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics.device_models import DeviceModels
 from vpp.lab.twin.physics.scenarios import Conditions
 from vpp.lab.twin.physics.weather import Weather

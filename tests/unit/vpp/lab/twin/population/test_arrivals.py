@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.local_time import day_start_s, local_day
 from vpp.lab.twin.population.arrivals import LEAST_STAY_S, LOOK_BACK_DAYS, ArrivalQueue
 from vpp.lab.twin.population.presets import demo_fleet

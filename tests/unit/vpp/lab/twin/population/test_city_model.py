@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter, ResourceClass
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.city_model import CityModel, shipped, shipped_path, spread
 
 TABLE = shipped_path("shanghai-2026")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
 from vpp.domain.resource import Adapter
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.parts import MOST_STATIONS, parts_needed, parts_of
 from vpp.lab.twin.population.presets import demo_fleet
 

@@ -7,7 +7,7 @@ import pytest
 
 from vpp.api.schemas.registration import FleetBody
 from vpp.domain.errors import InputError
-from vpp.domain.fleet import FleetIndex
+from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.registration import fleet_to_json
 

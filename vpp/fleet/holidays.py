@@ -7,7 +7,7 @@ the year (``VPP_HOLIDAYS``).
 from datetime import date
 from types import MappingProxyType
 
-from vpp.domain.daytype import DayCalendar, DaysOff, span
+from vpp.fleet.calendar import DayCalendar, DaysOff, span
 
 _MonthDay = tuple[int, int]
 

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from vpp.domain.daytype import DayCalendar, DayType, statutory
-from vpp.domain.holidays import CHINA
+from vpp.fleet.calendar import DayCalendar, DayType, statutory
+from vpp.fleet.holidays import CHINA
 
 WORKDAY, WEEKEND, HOLIDAY = DayType.WORKDAY, DayType.WEEKEND, DayType.HOLIDAY
 

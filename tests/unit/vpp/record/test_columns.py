@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import FrameError
-from vpp.domain.packing import column_body, column_of, packed, unpacked
+from vpp.record.columns import column_body, column_of, packed, unpacked
 
 
 @pytest.mark.parametrize("count", [0, 3, 40, 5000])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vpp.domain.nameplate import NameplateColumns
 from vpp.domain.resource import Adapter, Resource, ResourceClass
+from vpp.fleet.nameplate import NameplateColumns
 
 
 def resource(kind: ResourceClass, *, p_min_kw: float = 0.0, p_max_kw: float = 50.0, **values: float) -> Resource:

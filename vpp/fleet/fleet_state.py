@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vpp.domain.fleet import ADAPTERS, FleetIndex
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
+from vpp.fleet.index import ADAPTERS, FleetIndex
 
 
 def _no_troubles() -> IdArray:

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpp.domain.feeders import FeederTree
 from vpp.domain.site import Transformer
+from vpp.fleet.feeders import FeederTree
 
 
 def transformer(name: str, parent: str | None = None, base_load_kw: float = 0.0) -> Transformer:

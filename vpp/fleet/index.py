@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 
 from vpp.domain.errors import InputError, UnknownIdError
-from vpp.domain.feeders import FeederTree
-from vpp.domain.nameplate import NameplateColumns
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
+from vpp.fleet.feeders import FeederTree
+from vpp.fleet.nameplate import NameplateColumns
 
 CLASSES = tuple(ResourceClass)
 """Class codes in arrays are positions in this tuple."""

@@ -1,0 +1,1 @@
+"""Formats of the record: entries and their hash chain, columns as bytes."""
