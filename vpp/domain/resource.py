@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vpp.domain.errors import InputError
+from vpp.domain.limits import UNSTATED, Limits
 
 
 class ResourceClass(StrEnum):
@@ -53,6 +54,7 @@ class Resource:
         declared_down_kw: Contracted raise of net load, at least 0.
         sustain_minutes: Longest hold of a cut; infinite where energy is no limit.
         rebound_ratio: Share of the cut energy that comes back after release.
+        limits: Limits of this device, before those of its site and operator.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Resource:
     declared_down_kw: float = 0.0
     sustain_minutes: float = float("inf")
     rebound_ratio: float = 0.0
+    limits: Limits = UNSTATED
 
     def __post_init__(self) -> None:
         if not self.p_min_kw <= self.p_max_kw:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vpp.domain.limits import UNSTATED, Limits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
@@ -13,10 +15,15 @@ class Area:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """A company that owns or runs sites and answers for their drivers."""
+    """A company that owns or runs sites and answers for their drivers.
+
+    Attributes:
+        limits: Limits of all its devices, where neither site nor device states its own.
+    """
 
     id: str
     name: str
+    limits: Limits = UNSTATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +48,15 @@ class Transformer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A place with one settlement point (CIM UsagePoint)."""
+    """A place with one settlement point (CIM UsagePoint).
+
+    Attributes:
+        limits: Limits of all devices at this site, where a device does not state its own.
+    """
 
     id: str
     name: str
     area_id: str
     operator_id: str
     transformer_id: str
+    limits: Limits = UNSTATED

@@ -3,13 +3,14 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
 
 from vpp.domain.errors import ConfigurationError, ConflictError
+from vpp.domain.limits import Limits
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.index import FleetIndex
@@ -58,9 +59,9 @@ class SqlRegistry:
         """Return the fleet as it was saved, an empty one where none was."""
         return FleetIndex(
             areas=tuple(Area(**body) for body in self._bodies("area")),
-            operators=tuple(Operator(**body) for body in self._bodies("operator")),
+            operators=tuple(Operator(**_limited(body)) for body in self._bodies("operator")),
             transformers=tuple(Transformer(**body) for body in self._bodies("transformer")),
-            sites=tuple(Site(**body) for body in self._bodies("site")),
+            sites=tuple(Site(**_limited(body)) for body in self._bodies("site")),
             resources=tuple(_resource(body) for body in self._bodies("resource")),
         )
 
@@ -107,19 +108,25 @@ def _text(thing: Thing) -> str:
     return json.dumps({name: _plain(value) for name, value in _stated(thing).items()}, separators=(",", ":"))
 
 
-def _stated(thing: Thing) -> Mapping[str, object]:
-    values = asdict(thing)
+def _stated(thing: Thing | Limits) -> Mapping[str, object]:
+    values = {f.name: getattr(thing, f.name) for f in fields(thing)}
     return {f.name: values[f.name] for f in fields(thing) if repr(values[f.name]) != repr(f.default)}
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Limits):
+        return _stated(value)
     return value.value if isinstance(value, Enum) else value
+
+
+def _limited(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {**body, "limits": Limits(**body["limits"])} if "limits" in body else {**body}
 
 
 def _resource(body: Mapping[str, Any]) -> Resource:
     return Resource(
         **{
-            **body,
+            **_limited(body),
             "resource_class": ResourceClass(body["resource_class"]),
             "adapter": Adapter(body["adapter"]),
         }

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -69,19 +70,30 @@ class TransformerView(Schema):
     parent_id: str | None
     limit_kw: Known
     export_limit_kw: Known
-    base_load_kw: Known
-    load_kw: float = Field(description="Base load and all metered devices below, load positive.")
+    base_load_kw: Known = Field(description="Load at this transformer itself that is not ours, as registered.")
+    load_kw: float = Field(
+        description="Base load and metered devices here and at all transformers below, load positive."
+    )
     load_ratio: Known = Field(description="Load as a share of the limit, import or export.")
 
 
-class OperatorView(Schema):
+class LimitsView(Schema):
+    """Limits stated at one level; null leaves a value to the level above."""
+
+    soc_floor: float | None = Field(None, description="State of charge a battery is not discharged below, 0 to 1.")
+    soc_ceiling: float | None = Field(None, description="State of charge a battery is not charged above, 0 to 1.")
+    promise_margin_s: float | None = Field(None, description="Slack before departure that a promise keeps (s).")
+    wear_cny_per_kwh: float | None = Field(None, description="Wear of a battery (CNY per kWh discharged).")
+
+
+class OperatorView(LimitsView):
     """One operator."""
 
     id: str
     name: str
 
 
-class SiteView(Schema):
+class SiteView(LimitsView):
     """One site."""
 
     id: str
@@ -136,7 +148,7 @@ class RejectedView(Schema):
     text: str = Field(description="the same in a line: power 7,000 kW, nameplate 11 kW, 12 s ago")
 
 
-class ResourceDetail(ResourceView):
+class ResourceDetail(LimitsView, ResourceView):
     """One device now, its nameplate, and its abilities as tests and events showed them."""
 
     address: str
@@ -158,7 +170,10 @@ class ResourceDetail(ResourceView):
 
 
 _NAMEPLATE = tuple(
-    ResourceDetail.model_fields.keys() - ResourceView.model_fields.keys() - {"card", "troubles", "last_rejected"}
+    ResourceDetail.model_fields.keys()
+    - ResourceView.model_fields.keys()
+    - LimitsView.model_fields.keys()
+    - {"card", "troubles", "last_rejected"}
 )
 _LIVE = (
     ("power_kw", float),
@@ -237,12 +252,13 @@ def transformer_views(state: FleetState) -> list[TransformerView]:
 
 def operator_view(operator: Operator) -> OperatorView:
     """Return one operator."""
-    return OperatorView(id=operator.id, name=operator.name)
+    return OperatorView(id=operator.id, name=operator.name, **asdict(operator.limits))
 
 
 def site_view(site: Site) -> SiteView:
     """Return one site."""
-    return SiteView(**{name: getattr(site, name) for name in SiteView.model_fields})
+    own = {name: getattr(site, name) for name in SiteView.model_fields.keys() - LimitsView.model_fields.keys()}
+    return SiteView(**own, **asdict(site.limits))
 
 
 def resource_view(state: FleetState, row: int) -> ResourceView:
@@ -257,6 +273,7 @@ def resource_detail(state: FleetState, row: int, card: object, health: DeviceHea
     return ResourceDetail(
         **_now(state, row),
         **nameplate,
+        **asdict(resource.limits),
         troubles=[
             TroubleView(
                 code=known.trouble.name.lower(),

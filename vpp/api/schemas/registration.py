@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from vpp.api.schemas.base import Kw, Schema, Size
+from vpp.api.schemas.base import Kw, Ratio, Schema, Size
+from vpp.domain.limits import UNSTATED, Limits
 from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -17,6 +18,40 @@ def _not_the_city(area_id: str) -> str:
     if area_id == CITY:
         raise ValueError("an id other than city, which is the area of all areas")
     return area_id
+
+
+class LimitFields(Schema):
+    """Limits stated at one level. A device's beat those of its site, these its operator's, these the class's."""
+
+    soc_floor: Ratio | None = Field(
+        default=None,
+        description="State of charge a battery is not discharged below, 0 to 1; null leaves it to the level above."
+        " Defaults: 0.3 for V2G, 0.1 for storage.",
+    )
+    soc_ceiling: Ratio | None = Field(
+        default=None,
+        description="State of charge a battery is not charged above, 0 to 1; null leaves it to the level above."
+        " Defaults: 1.0 for V2G, 0.95 for storage. One below the floor in force counts as the floor.",
+    )
+    promise_margin_s: Size | None = Field(
+        default=None,
+        description="Slack before departure (s) that a driver's promise keeps: a session with less is never shed."
+        " null leaves it to the level above. Default: 600.",
+    )
+    wear_cny_per_kwh: Size | None = Field(
+        default=None,
+        description="Wear of a battery (CNY per kWh discharged), which a plan weighs against prices;"
+        " null leaves it to the level above. Defaults: 0.25 for V2G, 0.1 for storage.",
+    )
+
+    def limits(self) -> Limits:
+        """Return them in domain terms.
+
+        Raises:
+            InputError: They contradict one another.
+        """
+        stated = {name: getattr(self, name) for name in LimitFields.model_fields}
+        return UNSTATED if all(value is None for value in stated.values()) else Limits(**stated)
 
 
 class AreaBody(Schema):
@@ -34,7 +69,10 @@ class AreaBody(Schema):
         return Area(id=self.id, name=self.name)
 
 
-class OperatorBody(Schema):
+_LIMIT_FIELDS = set(LimitFields.model_fields)
+
+
+class OperatorBody(LimitFields):
     """A company that owns or runs sites."""
 
     model_config = ConfigDict(
@@ -45,8 +83,12 @@ class OperatorBody(Schema):
     name: Name
 
     def thing(self) -> Operator:
-        """Return it in domain terms."""
-        return Operator(id=self.id, name=self.name)
+        """Return it in domain terms.
+
+        Raises:
+            InputError: Its limits contradict one another.
+        """
+        return Operator(id=self.id, name=self.name, limits=self.limits())
 
 
 class TransformerBody(Schema):
@@ -64,7 +106,11 @@ class TransformerBody(Schema):
     area_id: Id
     limit_kw: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0.0, le=1e8)]
     export_limit_kw: Size
-    base_load_kw: Kw = 0.0
+    base_load_kw: Kw = Field(
+        default=0.0,
+        description="Load connected at this transformer itself that is not ours to move (kW, load positive): without"
+        " the devices registered here and without all that hangs on transformers registered below, which is added up.",
+    )
     parent_id: Id | None = None
 
     def thing(self) -> Transformer:
@@ -72,7 +118,7 @@ class TransformerBody(Schema):
         return Transformer(**self.model_dump())
 
 
-class SiteBody(Schema):
+class SiteBody(LimitFields):
     """A place with one settlement point."""
 
     model_config = ConfigDict(
@@ -98,11 +144,15 @@ class SiteBody(Schema):
     transformer_id: Id
 
     def thing(self) -> Site:
-        """Return it in domain terms."""
-        return Site(**self.model_dump())
+        """Return it in domain terms.
+
+        Raises:
+            InputError: Its limits contradict one another.
+        """
+        return Site(**self.model_dump(exclude=_LIMIT_FIELDS), limits=self.limits())
 
 
-class ResourceBody(Schema):
+class ResourceBody(LimitFields):
     """One device. Load positive: consumption and charging above zero, production and discharging below."""
 
     model_config = ConfigDict(
@@ -151,7 +201,8 @@ class ResourceBody(Schema):
         Raises:
             InputError: Its fields contradict one another.
         """
-        return Resource(**{name: value for name, value in self if value is not None})
+        own = {name: value for name, value in self if value is not None and name not in _LIMIT_FIELDS}
+        return Resource(**own, limits=self.limits())
 
 
 class FleetBody(Schema):

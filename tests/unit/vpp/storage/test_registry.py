@@ -6,17 +6,20 @@ import pytest
 import sqlalchemy as sa
 
 from vpp.domain.errors import ConflictError
+from vpp.domain.limits import Limits
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.index import FleetIndex
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.sql import open_database
 
+WORN = Limits(wear_cny_per_kwh=0.7, promise_margin_s=0.0)
+
 
 def fleet(*resources: Resource) -> FleetIndex:
     return FleetIndex(
         areas=(Area(id="a", name="浦东"),),
-        operators=(Operator(id="o", name="O"),),
+        operators=(Operator(id="o", name="O", limits=Limits(soc_floor=0.1 + 0.2)),),
         transformers=(
             Transformer(id="t", area_id="a", limit_kw=float("inf"), export_limit_kw=1.0, parent_id="u"),
             Transformer(id="u", area_id="a", limit_kw=5.0, export_limit_kw=1.0),
@@ -41,7 +44,9 @@ def charger(identity: str) -> Resource:
 def test_the_registry_gives_back_every_bit_in_the_order_of_arrival(url: str) -> None:
     engine = open_database(url)
     registry = SqlRegistry(engine)
-    small = fleet(charger("b"), replace(charger("a"), ramp_kw_per_min=1.5, default_kw=4.0, sustain_minutes=30.0))
+    small = fleet(
+        charger("b"), replace(charger("a"), ramp_kw_per_min=1.5, default_kw=4.0, sustain_minutes=30.0, limits=WORN)
+    )
     large = small.extended(areas=[Area(id="z", name="Z")], resources=[charger("c")])
     registry.add(FleetIndex.empty(), small)
     registry.add(small, large)

@@ -20,7 +20,8 @@ POWER_FACTOR = 0.95
 _FOLDER = Path(__file__).parent / "cities"
 _SAFE_SHARE = 0.99
 """Part of a weak transformer's headroom that the defaults of its stations use together."""
-_RESOURCE_FIELDS = {f.name for f in fields(Resource)} - {"id", "site_id", "resource_class", "adapter", "address"}
+_OF_ONE_DEVICE = {"id", "site_id", "resource_class", "adapter", "address", "limits"}
+_RESOURCE_FIELDS = {f.name for f in fields(Resource)} - _OF_ONE_DEVICE
 _DEVICE_KEYS = _RESOURCE_FIELDS | {"class", "adapter", "like"}
 
 

@@ -1,9 +1,9 @@
 """Fleets from CSV: one file of devices, or a folder with the whole feeder tree.
 
 One file has a row a device. ``id`` and ``resource_class`` are required, and ``p_max_kw``, or ``p_min_kw`` for
-photovoltaics; every other field of `vpp.domain.resource.Resource` is optional. Columns ``site_id, area_id,
-operator_id, transformer_id, transformer_limit_kw, transformer_base_kw`` place it; what is not stated is one site,
-area, operator and transformer for all, the transformer as large as what hangs on it.
+photovoltaics; every other field of `vpp.domain.resource.Resource` and `vpp.domain.limits.Limits` is optional. Columns
+``site_id, area_id, operator_id, transformer_id, transformer_limit_kw, transformer_base_kw`` place it; what is not
+stated is one site, area, operator and transformer for all, the transformer as large as what hangs on it.
 
 A folder: ``resources.csv`` and any of ``areas.csv, operators.csv, transformers.csv, sites.csv`` with the fields of the
 types of those names.
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from vpp.domain.csv_table import CsvLine, check_columns, lines_in_file, number_in
 from vpp.domain.errors import InputError
+from vpp.domain.limits import Limits
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.index import FleetIndex
@@ -32,6 +33,7 @@ _PLACING = (
     "transformer_base_kw",
 )
 _ALL = "all"
+_LIMITS = "limits"
 _ADAPTER = {
     ResourceClass.EV: Adapter.OCPP,
     ResourceClass.V2G: Adapter.OCPP,
@@ -116,12 +118,23 @@ def _members(path: Path, name: str, kind: type[Member]) -> tuple[Member, ...]:
 def _member(kind: type[Member], row: Row) -> Member:
     body: dict[str, Any] = {}
     for f in fields(kind):
-        if not row.text(f.name):
+        if f.name == _LIMITS:
+            body |= _limits(row)
+        elif not row.text(f.name):
             if f.default is MISSING:
                 raise InputError(row.at(f.name), "", "a value")
-            continue
-        body[f.name] = row.number(f.name) if f.name.endswith("_kw") else row.text(f.name)
+        else:
+            body[f.name] = row.number(f.name) if f.name.endswith("_kw") else row.text(f.name)
     return kind(**body)
+
+
+def _limits(row: Row) -> dict[str, Limits]:
+    """Return the limits a row states, under their field's name; empty where it states none."""
+    stated = {name: row.number(name) for name in _names(Limits) if row.text(name)}
+    try:
+        return {_LIMITS: Limits(**stated)} if stated else {}
+    except InputError as error:
+        raise InputError(row.at(error.field), error.value, error.accepted) from error
 
 
 def _one_file(rows: Sequence[Row]) -> FleetIndex:
@@ -170,8 +183,8 @@ def _resource(row: Row) -> Resource:
     body: dict[str, Any] = {
         f.name: row.number(f.name)
         for f in fields(Resource)
-        if f.name not in {"id", "site_id", "resource_class", "adapter", "address"} and row.text(f.name)
-    }
+        if f.name not in {"id", "site_id", "resource_class", "adapter", "address", _LIMITS} and row.text(f.name)
+    } | _limits(row)
     for name, default in (("p_max_kw", 0.0 if producing else None), ("p_min_kw", None if producing else 0.0)):
         if name not in body and default is None:
             raise InputError(row.at(name), "", "a number of kW")
@@ -220,4 +233,5 @@ def _rows(path: Path, *, required: Sequence[str], known: Sequence[str]) -> Itera
 
 
 def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
+    names = tuple(f.name for f in fields(kind))
+    return (*(name for name in names if name != _LIMITS), *_names(Limits)) if _LIMITS in names else names

@@ -23,7 +23,9 @@ def fleet_to_json(index: FleetIndex) -> dict[str, list[dict[str, object]]]:
 def _fields_of(member: Area | Operator | Transformer | Site | Resource) -> dict[str, object]:
     body: dict[str, object] = {}
     defaults = {f.name: f.default for f in fields(member)}
-    for name, value in asdict(member).items():
+    values = asdict(member)
+    values |= {name: value for name, value in values.pop("limits", {}).items() if value is not None}
+    for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             if not _same(value, defaults[name]):
                 raise InputError(f"{member.id}.{name}", value, "a finite number or the field's default")

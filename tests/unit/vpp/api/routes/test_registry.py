@@ -6,6 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
+from vpp.domain.limits import Limits
 from vpp.domain.timegrid import instant
 
 if TYPE_CHECKING:
@@ -21,6 +22,37 @@ CHARGER = {
     "p_max_kw": 22.0,
 }
 CSV = {"Content-Type": "text/csv"}
+
+
+async def test_limits_are_registered_and_shown_at_every_level(client: httpx.AsyncClient, plant: "FakePlant") -> None:
+    operator = "id,name,soc_floor,promise_margin_s\nop-9,Nine,0.4,\n"
+    site = {"id": "s-9", "name": "S", "area_id": "pudong", "operator_id": "op-9", "transformer_id": "feeder"}
+    for path, sent in (
+        ("operators", {"content": operator, "headers": CSV}),
+        ("sites", {"json": {**site, "promise_margin_s": 900.0}}),
+        ("resources", {"json": {**CHARGER, "site_id": "s-9", "wear_cny_per_kwh": 0.0}}),
+    ):
+        answer = await client.post(f"/api/v1/{path}", **sent)
+        assert answer.status_code == 201, answer.text
+
+    assert plant.index.operators[-1].limits == Limits(soc_floor=0.4)
+    assert plant.index.sites[-1].limits == Limits(promise_margin_s=900.0)
+    assert plant.index.resources[-1].limits == Limits(wear_cny_per_kwh=0.0)
+    shown = (await client.get(f"/api/v1/resources/{CHARGER['id']}")).json()
+    assert (shown["wear_cny_per_kwh"], shown["soc_floor"]) == (0.0, None)
+    assert (await client.get("/api/v1/operators")).json()["items"][-1]["soc_floor"] == 0.4
+
+
+async def test_limits_that_contradict_one_another_are_refused_by_name(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/v1/resources", json={**CHARGER, "soc_floor": 0.6, "soc_ceiling": 0.5})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0] | {"row": 1} == {
+        "row": 1,
+        "field": "soc_ceiling",
+        "value": 0.5,
+        "accepted": "a number at or above soc_floor = 0.6",
+    }
 
 
 async def test_one_resource_joins_and_is_found_at_its_place(client: httpx.AsyncClient, plant: "FakePlant") -> None:

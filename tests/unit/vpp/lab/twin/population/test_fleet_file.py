@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.limits import Limits
 from vpp.domain.resource import Adapter, ResourceClass
 from vpp.lab.twin.population.fleet_file import fleet_from_csv
 
@@ -34,6 +35,20 @@ def test_the_shortest_file_has_two_columns_and_a_size(tmp_path: Path) -> None:
     assert np.isfinite(fleet.nameplate.default_kw).all()
 
 
+def test_limits_are_read_at_every_level(tmp_path: Path) -> None:
+    written(tmp_path, "id,name\nnorth,North\n", "areas.csv")
+    written(tmp_path, "id,name,soc_floor\nop,Operator,0.4\n", "operators.csv")
+    written(tmp_path, "id,area_id,limit_kw,export_limit_kw\nt,north,100,100\n", "transformers.csv")
+    sites = "id,name,area_id,operator_id,transformer_id,promise_margin_s\ns,Site,north,op,t,900\n"
+    written(tmp_path, sites, "sites.csv")
+    rows = "id,site_id,resource_class,p_max_kw,soc_ceiling\na,s,v2g,11,0.8\nb,s,v2g,11,\n"
+    written(tmp_path, rows, "resources.csv")
+    fleet = fleet_from_csv(tmp_path)
+    assert fleet.operators[0].limits == Limits(soc_floor=0.4)
+    assert fleet.sites[0].limits == Limits(promise_margin_s=900.0)
+    assert [r.limits for r in fleet.resources] == [Limits(soc_ceiling=0.8), Limits()]
+
+
 def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
     written(tmp_path, "id,name\nnorth,North\n", "areas.csv")
     written(tmp_path, "id,name\nop,Operator\n", "operators.csv")
@@ -52,6 +67,7 @@ def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
         ("id,p_max_kw\na,7\n", "resource_class"),
         ("id,resource_class,p_max_kw,colour\na,ev,7,red\n", "column colour"),
         ("id,resource_class,p_max_kw\na,ev,7\nb,ev,seven\n", "line 3, column p_max_kw: 'seven'"),
+        ("id,resource_class,p_max_kw,soc_floor\na,v2g,7,1.3\n", "line 2, column soc_floor: 1.3"),
         ("id,resource_class,p_max_kw\na,ev,nan\n", "line 2, column p_max_kw"),
         ("id,resource_class,p_max_kw\na,ev,\n", "line 2, column p_max_kw"),
         ("id,resource_class,p_max_kw\na,toaster,7\n", "line 2, column resource_class: 'toaster'"),

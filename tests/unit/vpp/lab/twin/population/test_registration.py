@@ -7,13 +7,20 @@ import pytest
 
 from vpp.api.schemas.registration import FleetBody
 from vpp.domain.errors import InputError
+from vpp.domain.limits import Limits
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.registration import fleet_to_json
 
 
 def test_the_api_reads_the_same_fleet() -> None:
-    fleet = demo_fleet(scale=0.1)
+    made = demo_fleet(scale=0.1)
+    fleet = replace(
+        made,
+        operators=tuple(replace(one, limits=Limits(soc_floor=0.4)) for one in made.operators),
+        sites=(replace(made.sites[0], limits=Limits(promise_margin_s=900.0)), *made.sites[1:]),
+        resources=(replace(made.resources[0], limits=Limits(wear_cny_per_kwh=0.0)), *made.resources[1:]),
+    )
     body = FleetBody.model_validate(json.loads(json.dumps(fleet_to_json(fleet), allow_nan=False)))
     again = FleetIndex(
         areas=tuple(area.thing() for area in body.areas),
