@@ -44,6 +44,7 @@ async def test_a_service_goes_on_from_an_old_journal(kept: tuple[dict[str, Any],
     settings = virtual_settings(folder)
     store = Store.open(settings.database_url)
     service = Service(settings, store, VirtualClock(facts["stopped_s"]), [])
+    service.lead()
     request = service.plant.request(facts["request"])
     table = service.core.engine.in_force
     rows = np.flatnonzero(~np.isnan(table.dispatch_kw) & (table.lease_s > facts["stopped_s"]))

@@ -17,21 +17,25 @@ _MOST = 2**20
 class CommandIds:
     """Gives out rising ids; the rest of its blocks is lost at a crash.
 
-    While one block is used the next is reserved in a thread; the first is reserved at once, for an outage may begin
-    before the first command.
-
-    Raises:
-        StorageError: The database takes nothing now.
+    While one block is used the next is reserved in a thread.
     """
 
     def __init__(self, sequences: Sequences) -> None:
         self._sequences = sequences
-        self._next = sequences.reserve_ids(_BLOCK)
-        self._end = self._next + _BLOCK
+        self._next = self._end = 0
         self._largest = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="command-ids")
         self._spare: Future[int] | None = None
         self._spare_size = 0
+
+    def begin(self) -> None:
+        """Reserve the first block now, for an outage may begin before the first command; blocks.
+
+        Raises:
+            StorageError: The database takes nothing now.
+        """
+        self._next = self._sequences.reserve_ids(_BLOCK)
+        self._end = self._next + _BLOCK
         self._reserve_ahead()
 
     def take(self, count: int) -> IdArray:

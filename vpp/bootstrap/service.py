@@ -1,4 +1,4 @@
-"""Service composed from its parts, and its life cycle."""
+"""Service composed from its parts, and its life cycle: composed it only reads, led it writes and commands."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.requests.commitments import Commitments
 from vpp.bootstrap.clocks import guard_of
-from vpp.bootstrap.parts.core import Core
-from vpp.bootstrap.parts.device_plane import give_defaults, lead
+from vpp.bootstrap.parts.core import Core, resume_means
+from vpp.bootstrap.parts.device_plane import claim, give_defaults
 from vpp.bootstrap.parts.plant import operator_parts, plant_of
 from vpp.bootstrap.parts.policies import planning_policy
 from vpp.bootstrap.parts.requests import RequestParts
@@ -38,6 +38,8 @@ _FAST_RESTART_S = 5.0
 class Service:
     """All parts of one ``vpp serve``.
 
+    Composing them writes nothing and takes no epoch and no ids: that is for ``lead``.
+
     Args:
         settings: Of this process.
         store: Everything durable.
@@ -57,6 +59,7 @@ class Service:
         requests: Requests from submission to settlement.
         watch: Alarms and reports.
         plant: The service as its edges see it.
+        fleet_id: Name of the fleet on a bus, empty until the service leads.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Service:
         scraped: bool = True,
     ) -> None:
         self.settings = settings
+        self.fleet_id = ""
         self._clock, self._links, self._observer = clock, links, observer
         self.core = core = Core.of(settings, store, clock, links)
         self.plans = PlansInForce()
@@ -112,12 +116,36 @@ class Service:
         self.plant = plant_of(core, picture, self.requests, self.watch, operators)
         self._supervisor = Supervisor(clock, self._loop_failed)
         self.watch.service.failing = self._supervisor.failing
-        restore(core, self.requests, self.watch, links)
+
+    @property
+    def leads(self) -> bool:
+        """The service has an epoch and its state is that of the journal's end."""
+        return bool(self.fleet_id)
+
+    def lead(self, epoch: int | None = None) -> None:
+        """Take the lead: restore everything to the journal's end and record the start; blocks.
+
+        Args:
+            epoch: Of the lease that this process holds; without one the next is taken.
+
+        Raises:
+            StorageError: The database takes nothing now.
+            AuditError: The journal cannot be read.
+        """
+        core = self.core
+        core.engine.lead(core.store.leases.next_epoch() if epoch is None else epoch)
+        core.metrics.set_leader_epoch(core.epoch)
+        core.ids.begin()
+        resume_means(core, core.clock.now_s())
+        restore(core, self.requests, self.watch, self._links)
+        self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
 
     async def open(self) -> None:
-        """Open the device links."""
+        """Lead, unless the service leads already, and open the device links."""
         core = self.core
-        self.watch.service.leadership = lead(self._links, core.epoch, core.fleet_id)
+        if not self.leads:
+            self.lead()
+        self.watch.service.leadership = claim(self._links, core.epoch, self.fleet_id)
         core.plane.assign(core.index)
         await core.plane.start()
         give_defaults(self._links, core.index, core.engine.in_force.default_kw)
@@ -196,7 +224,7 @@ class Service:
                 waiting.append(asyncio.create_task(link.ended(), name=link.name))
                 closing.callback(waiting[-1].cancel)
             addresses = {"http": self.settings.http, "ocpp": self.settings.ocpp}
-            _log.info("service runs", **addresses, epoch=self.core.epoch, fleet=self.core.fleet_id)
+            _log.info("service runs", **addresses, epoch=self.core.epoch, fleet=self.fleet_id)
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._supervisor.failure is not None:
             raise self._supervisor.failure

@@ -129,6 +129,10 @@ class DispatchEngine:
         """Values devices are believed to hold."""
         return self.outbox.in_force
 
+    def lead(self, epoch: int) -> None:
+        """Put this leader epoch on every batch from now on."""
+        self.outbox.epoch = epoch
+
     def outcomes(self, batch: OutcomeBatch) -> None:
         """Take outcomes of commands from the links."""
         if len(batch):

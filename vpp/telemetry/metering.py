@@ -78,12 +78,16 @@ class MeteredMeans:
     def __init__(self, index: FleetIndex, start_s: float, stale_s: float) -> None:
         count = len(index)
         self._stale_s = stale_s
-        self._first_s = floor_s(start_s, STEP_S)
-        self._issued_s = self._first_s
+        self.begin(start_s)
         self._memory = _Memory(*(np.full(count, np.nan) for _ in _Memory._fields))
         self._energy_kws = np.zeros((_OPEN, count))
         self._known_s = np.zeros((_OPEN, count))
         self._bounds = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
+
+    def begin(self, start_s: float) -> None:
+        """State epoch seconds from which on samples come; before the first of them."""
+        self._first_s = floor_s(start_s, STEP_S)
+        self._issued_s = self._first_s
 
     @property
     def final_until_s(self) -> float:

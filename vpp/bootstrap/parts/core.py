@@ -33,8 +33,7 @@ class Core:
     Attributes:
         clock: The only source of time.
         store: Everything durable.
-        fleet_id: Name of the fleet on a bus.
-        epoch: Number of this service among the leaders of the fleet.
+        ids: Ids of commands.
         index: The fleet as it was registered when the service started.
         calendar: Day types.
         image: Live values of the fleet.
@@ -49,8 +48,7 @@ class Core:
 
     clock: Clock
     store: Memory
-    fleet_id: str
-    epoch: int
+    ids: CommandIds
     index: FleetIndex
     calendar: DayCalendar
     image: ProcessImage
@@ -62,39 +60,34 @@ class Core:
     metrics: Metrics
     news: EventStream
 
+    @property
+    def epoch(self) -> int:
+        """Number of this service among the leaders of the fleet."""
+        return self.engine.outbox.epoch
+
     @classmethod
     def of(cls, settings: Settings, store: Memory, clock: Clock, links: Sequence[DeviceLink]) -> "Core":
-        """Compose the core; takes a new epoch."""
+        """Compose the core; reads the registry and writes nothing."""
         calendar = calendar_of(settings.holidays)
         index = store.registry.load()
-        epoch = store.leases.next_epoch()
-        fleet_id = store.registry.fleet_id(settings.fleet_id)
+        ids = CommandIds(store.leases)
         store.meters.grow(len(index))
         metrics = Metrics(version("vpp"))
-        metrics.set_leader_epoch(epoch)
         image = ProcessImage(index)
         ingest = Ingest(image, QualityRules(stale_s=settings.stale_s))
-        means = resumed_means(store, index, stale_s=settings.stale_s, now_s=clock.now_s())
-        engine = DispatchEngine(
-            index,
-            dispatch_settings(settings),
-            store.journal.append,
-            take_ids=CommandIds(store.leases).take,
-            epoch=epoch,
-        )
+        engine = DispatchEngine(index, dispatch_settings(settings), store.journal.append, take_ids=ids.take)
         plane = DevicePlane(links, ingest, clock)
         for adapter, age_wall_s in plane.pollers().items():
             metrics.watch_poller(adapter, age_wall_s)
         return cls(
             clock=clock,
             store=store,
-            fleet_id=fleet_id,
-            epoch=epoch,
+            ids=ids,
             index=index,
             calendar=calendar,
             image=image,
             ingest=ingest,
-            means=means,
+            means=MeteredMeans(index, clock.now_s(), settings.stale_s),
             engine=engine,
             durability=Durability(
                 samples=store.samples,
@@ -109,13 +102,12 @@ class Core:
         )
 
 
-def resumed_means(store: Memory, index: FleetIndex, *, stale_s: float, now_s: float) -> MeteredMeans:
-    """Return the means of the intervals open now, with the samples of before the service last ended."""
+def resume_means(core: Core, now_s: float) -> None:
+    """Begin metering with the intervals open now, with the samples of before the service last ended."""
     running_s = floor_s(now_s, STEP_S)
-    heard = list(store.samples.since(running_s - STEP_S - LONGEST_GAP_S))
+    heard = list(core.store.samples.since(running_s - STEP_S - LONGEST_GAP_S))
     resumed = any(at_s >= running_s - STEP_S for at_s, _ in heard)
-    means = MeteredMeans(index, running_s - STEP_S if resumed else running_s, stale_s)
+    core.means.begin(running_s - STEP_S if resumed else running_s)
     for at_s, batch in heard:
-        for start_s, mean_kw, completeness in means.take(batch, at_s):
-            store.meters.write(start_s, mean_kw, completeness)
-    return means
+        for start_s, mean_kw, completeness in core.means.take(batch, at_s):
+            core.store.meters.write(start_s, mean_kw, completeness)

@@ -15,7 +15,7 @@ from vpp.ports import Clock, DeviceLink, Journal, RememberingLink
 from vpp.record.entry import JournalEntry
 
 
-def lead(links: Iterable[DeviceLink], epoch: int, fleet_id: str) -> Leadership | None:
+def claim(links: Iterable[DeviceLink], epoch: int, fleet_id: str) -> Leadership | None:
     """Claim leadership on the bus to the gateways and return it, ``None`` where devices connect to this process."""
     leadership: Leadership | None = None
     for link in links:

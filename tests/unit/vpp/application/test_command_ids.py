@@ -31,6 +31,13 @@ class Counter:
         return first
 
 
+def begun(counter: Counter) -> CommandIds:
+    """Return ids whose first block is reserved."""
+    ids = CommandIds(counter)
+    ids.begin()
+    return ids
+
+
 def settled(ids: CommandIds) -> CommandIds:
     """Return the ids once what was reserved ahead is there, or has failed."""
     assert ids._spare is not None
@@ -40,9 +47,9 @@ def settled(ids: CommandIds) -> CommandIds:
 
 def test_ids_rise_and_are_never_given_twice() -> None:
     counter = Counter()
-    one = CommandIds(counter)
+    one = begun(counter)
     taken = [one.take(count) for count in (1, 3000, 9000, 20_000, 5)]
-    other = CommandIds(counter)
+    other = begun(counter)
     taken.append(other.take(10))
     every = np.concatenate(taken)
     assert (np.diff(every) > 0).all()
@@ -51,7 +58,7 @@ def test_ids_rise_and_are_never_given_twice() -> None:
 
 def test_an_outage_is_outlived_by_what_was_reserved_ahead() -> None:
     counter = Counter()
-    ids = CommandIds(counter)
+    ids = begun(counter)
     ids.take(100)
     settled(ids)
     counter.away = True
@@ -65,7 +72,7 @@ def test_an_outage_is_outlived_by_what_was_reserved_ahead() -> None:
 
 def test_a_reservation_that_failed_is_repeated_before_the_block_ends() -> None:
     counter = Counter()
-    ids = settled(CommandIds(counter))
+    ids = settled(begun(counter))
     counter.away = True
     ids.take(8000)
     ids.take(8000)  # the spare block; the next cannot be reserved
@@ -79,14 +86,14 @@ def test_a_reservation_that_failed_is_repeated_before_the_block_ends() -> None:
 
 def test_an_outage_may_begin_before_the_first_command() -> None:
     counter = Counter()
-    ids = settled(CommandIds(counter))
+    ids = settled(begun(counter))
     counter.away = True
     assert len(np.unique(np.concatenate([settled(ids).take(1000) for _ in range(16)]))) == 16_000
 
 
 def test_a_slow_database_is_not_waited_for_while_a_block_lasts() -> None:
     counter = Counter()
-    ids = CommandIds(counter)
+    ids = begun(counter)
     ids.take(10)
     settled(ids)
     counter.open.clear()
@@ -98,7 +105,13 @@ def test_a_slow_database_is_not_waited_for_while_a_block_lasts() -> None:
 
 def test_blocks_are_as_large_as_the_fleet_needs() -> None:
     counter = Counter()
-    ids = CommandIds(counter)
+    ids = begun(counter)
     ids.take(50_000)
     settled(ids)
     assert counter.next > 50_000 * 16
+
+
+def test_nothing_is_reserved_before_the_service_leads() -> None:
+    counter = Counter()
+    CommandIds(counter)
+    assert counter.next == 1

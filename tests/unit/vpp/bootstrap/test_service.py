@@ -36,7 +36,27 @@ class _Remembering(Devices):
 async def _life(folder: Path) -> tuple[Service, Store, _Remembering]:
     settings = Settings.load(data_dir=folder)
     store, link = Store.open(settings.database_url), _Remembering("modbus")
-    return Service(settings, store, SYSTEM_CLOCK, [link]), store, link
+    service = Service(settings, store, SYSTEM_CLOCK, [link])
+    service.lead()
+    return service, store, link
+
+
+async def test_a_service_that_is_only_composed_writes_nothing(tmp_path: Path) -> None:
+    settings = Settings.load(data_dir=tmp_path)
+    store = Store.open(settings.database_url)
+    before = _content(store)
+    Service(settings, store, SYSTEM_CLOCK, [_Remembering("modbus")])
+    assert _content(store) == before
+    assert store.journal.pending == 0
+    store.close()
+
+
+def _content(store: Store) -> list[str]:
+    """Return every row of the database as a line of SQL."""
+    with store.database.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        return list(driver.iterdump())
 
 
 async def test_what_one_life_found_is_known_to_the_next(tmp_path: Path) -> None:
