@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,14 +19,10 @@ from vpp.domain.timegrid import TimeGrid, instant
 _EVENTS = {cls.__name__: cls for cls in (SessionStarted, SessionPromised, SessionEnded)}
 
 
-def array_body(array: npt.NDArray[np.float64]) -> dict[str, object]:
-    """Return an array of doubles as compressed text that gives back every bit."""
-    packed = zlib.compress(np.ascontiguousarray(array, dtype="<f8").tobytes(), 1)
-    return {"shape": list(array.shape), "zlib_f8": base64.b64encode(packed).decode("ascii")}
-
-
-def array_of(body: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Return the array that ``array_body`` wrote."""
+def array_of(body: Mapping[str, Any] | npt.NDArray[Any] | Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Return an array of a body as doubles: an array, its rows as lists, or compressed text of before."""
+    if not isinstance(body, Mapping):
+        return np.array(body, dtype=np.float64)
     raw = zlib.decompress(base64.b64decode(body["zlib_f8"]))
     return np.frombuffer(raw, dtype="<f8").reshape(body["shape"]).copy()
 
@@ -50,10 +46,10 @@ def schedule_body(schedule: Schedule, rows: npt.NDArray[np.integer] | None = Non
             setpoint follows from. ``None`` for all.
     """
     kept = schedule.power_kw if rows is None else schedule.power_kw[rows]
-    chosen = {} if rows is None else {"rows": array_body(rows.astype(np.float64)), "count": len(schedule.power_kw)}
+    chosen = {} if rows is None else {"rows": rows, "count": len(schedule.power_kw)}
     return {
         "grid": grid_body(schedule.grid),
-        "power_kw": array_body(kept.astype(np.float64)),
+        "power_kw": kept,
         **chosen,
         "rung": int(schedule.rung),
         "objective_cny": schedule.objective_cny,
@@ -87,7 +83,7 @@ def baseline_body(request_id: str, baseline: Baseline) -> dict[str, object]:
     return {
         "request_id": request_id,
         "grid": grid_body(baseline.grid),
-        "power_kw": array_body(baseline.power_kw),
+        "power_kw": baseline.power_kw,
         "methods": {name: method.value for name, method in baseline.methods.items()},
         "reference_days": list(baseline.reference_days),
         "excluded_days": [list(pair) for pair in baseline.excluded_days],

@@ -2,9 +2,10 @@
 
 Each entry's hash covers the hash before it (Merkle 1979, Haber and Stornetta 1991)::
 
-    sha256[k] = SHA-256(sha256[k-1] || canonical JSON of [sequence, kind, at_s, body])
+    sha256[k] = SHA-256(sha256[k-1] || canonical JSON of [sequence, kind, at_s, body] || packed body)
 
-Canonical JSON has sorted keys, no white space and ``null`` for NaN and infinities, which JSON lacks.
+A packed body (`vpp.record.stored_body`) is hashed as stored; the body in the JSON is ``null`` then. Canonical JSON has
+sorted keys, no white space and ``null`` for NaN and infinities, which JSON lacks.
 """
 
 import hashlib
@@ -32,10 +33,12 @@ def canonical_json(body: Mapping[str, object]) -> str:
         raise InputError("body", type(body).__name__, f"JSON-like content ({error})") from error
 
 
-def link(previous_sha256: str, sequence: int, kind: str, at_s: float, body: str) -> str:
-    """Return the hash of an entry that follows ``previous_sha256``; ``body`` is canonical JSON."""
+def link(  # noqa: PLR0917 - the parts of an entry in their order
+    previous_sha256: str, sequence: int, kind: str, at_s: float, body: str, packed: bytes = b""
+) -> str:
+    """Return the hash of an entry that follows ``previous_sha256``, its body as text and packed bytes."""
     content = orjson.dumps([sequence, kind, at_s, orjson.Fragment(body)])
-    return hashlib.sha256(previous_sha256.encode() + content).hexdigest()
+    return hashlib.sha256(previous_sha256.encode() + content + packed).hexdigest()
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Lossless columns of arrays as text, for journal bodies."""
+"""Columns of arrays in journal bodies: short ones as readable lists, long ones as arrays, old ones as text."""
 
 import base64
 import zlib
@@ -11,28 +11,17 @@ import numpy.typing as npt
 from vpp.domain.errors import FrameError
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-_RAW, _DEFLATED = "r", "z"
-_SHORT_BYTES = 128
-"""Shorter columns are not worth deflating."""
-_LISTED = 256
+_RAW = "r"
+"""Begins a text of plain bytes; any other is deflated, bytes by significance."""
+_LISTED = 32
 """Values up to which a column stays a readable list."""
 
 
-def packed(column: npt.NDArray[Any]) -> str:
-    """Return a one-dimensional array as text that gives back every bit: bytes by significance, deflated, base64."""
-    plain = np.ascontiguousarray(column).astype(column.dtype.newbyteorder("<"), copy=False)
-    raw = plain.tobytes()
-    if len(raw) < _SHORT_BYTES:
-        return _RAW + base64.b64encode(raw).decode("ascii")
-    planes = plain.view(np.uint8).reshape(len(plain), plain.itemsize).T.tobytes()
-    return _DEFLATED + base64.b64encode(zlib.compress(planes, 1)).decode("ascii")
-
-
 def unpacked(text: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
-    """Return the array of ``dtype`` that ``packed`` was given.
+    """Return the array of ``dtype`` in a text of journals before packed bodies: base64 of its little-endian bytes.
 
     Raises:
-        FrameError: The text was not written by ``packed``.
+        FrameError: This is no such text.
     """
     order = np.dtype(dtype).newbyteorder("<")
     try:
@@ -45,26 +34,28 @@ def unpacked(text: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
     return np.ascontiguousarray(planes.T).view(order).reshape(-1).astype(dtype)
 
 
-def column_body(column: npt.NDArray[Any]) -> str | list[Any]:
-    """Return a column for a journal body: a short one as a readable list, a long one packed.
+def column_body(column: npt.NDArray[Any]) -> npt.NDArray[Any] | list[Any]:
+    """Return a column for a journal body: a short one as a readable list, a long one as it is, to be packed.
 
     In a list a number that JSON lacks is ``None``.
     """
     if len(column) > _LISTED:
-        return packed(column)
+        return column
     if column.dtype.kind != "f":
         return list(column.tolist())
     return [value if known else None for value, known in zip(column.tolist(), np.isfinite(column), strict=True)]
 
 
-def column_of(content: str | Sequence[Any], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
-    """Return the column that ``column_body`` wrote.
+def column_of(content: str | Sequence[Any] | npt.NDArray[Any], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
+    """Return the column that ``column_body`` wrote, now or as text by an earlier version.
 
     ``None`` in such a list is a number that JSON lacks; it comes back as NaN.
 
     Raises:
-        FrameError: The text was not written by ``packed``.
+        FrameError: This is no text of a column.
     """
     if isinstance(content, str):
         return unpacked(content, dtype)
+    if isinstance(content, np.ndarray):
+        return content.astype(dtype)
     return np.array([np.nan if value is None else value for value in content]).astype(dtype)

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 import structlog
 
-from vpp.domain.errors import AuditError
-from vpp.record.chain import GENESIS, canonical_json, link
+from vpp.domain.errors import AuditError, FrameError
+from vpp.record.chain import GENESIS, link
 from vpp.record.entry import JournalEntry
+from vpp.record.stored_body import StoredBody, read_body, stored_body
 from vpp.storage.sql import journal, storing
 from vpp.storage.torn import set_aside, torn_end
 
@@ -38,7 +38,7 @@ class _Record:
     sequence: int
     kind: str
     at_s: float
-    body: str
+    body: StoredBody
     sha256: str
 
 
@@ -79,13 +79,13 @@ class SqlJournal:
         Raises:
             InputError: The body cannot be written as JSON.
         """
-        text = canonical_json(body)
+        stored = stored_body(body)
         with self._guard:
             self._sequence += 1
-            self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), text)
-            self._pending_bytes += len(text)
+            self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), *stored)
+            self._pending_bytes += stored.size
             self._pending.append(
-                _Record(sequence=self._sequence, kind=kind, at_s=float(at_s), body=text, sha256=self._sha256)
+                _Record(sequence=self._sequence, kind=kind, at_s=float(at_s), body=stored, sha256=self._sha256)
             )
 
     async def flush(self) -> None:
@@ -110,7 +110,7 @@ class SqlJournal:
                 with self._guard:
                     for record in batch:
                         self._pending.popleft()
-                        self._pending_bytes -= len(record.body)
+                        self._pending_bytes -= record.body.size
 
     def close(self) -> None:
         """Stop the writer; pending entries stay unwritten."""
@@ -149,7 +149,15 @@ class SqlJournal:
 
     def _write(self, batch: Sequence[_Record]) -> None:
         rows = [
-            {"sequence": r.sequence, "kind": r.kind, "at_s": r.at_s, "body": r.body, "sha256": r.sha256} for r in batch
+            {
+                "sequence": r.sequence,
+                "kind": r.kind,
+                "at_s": r.at_s,
+                "body": r.body.text,
+                "packed": r.body.packed or None,
+                "sha256": r.sha256,
+            }
+            for r in batch
         ]
         try:
             with storing("the journal"), self._engine.begin() as connection:
@@ -160,15 +168,12 @@ class SqlJournal:
 
 def _content(record: _Record) -> dict[str, object]:
     try:
-        content = orjson.loads(record.body)
-    except orjson.JSONDecodeError as error:
+        return read_body(*record.body)
+    except FrameError as error:
         raise AuditError(
             f"journal entry {record.sequence} ({record.kind}) cannot be read: {error}; entries follow it, so it is"
             " damage and no torn write: restore the database from a backup"
         ) from error
-    if not isinstance(content, dict):
-        raise AuditError(f"journal entry {record.sequence} ({record.kind}) holds no object; restore a backup")
-    return content
 
 
 def verify(engine: sa.Engine) -> VerifiedChain:
@@ -182,7 +187,7 @@ def verify(engine: sa.Engine) -> VerifiedChain:
         expected += 1
         if record.sequence != expected:
             raise AuditError(f"journal entry {expected} is missing; the next one kept is {record.sequence}")
-        sha256 = link(sha256, record.sequence, record.kind, record.at_s, record.body)
+        sha256 = link(sha256, record.sequence, record.kind, record.at_s, *record.body)
         if sha256 != record.sha256:
             raise AuditError(f"journal entry {expected} does not match its hash: it says {record.sha256}, not {sha256}")
     return VerifiedChain(count=expected, head_sha256=sha256)
@@ -202,7 +207,13 @@ def _records(engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0) ->
         if kinds:
             page = page.where(journal.c.kind.in_(list(kinds)))
         for row in (rows := _fetched(engine, page, after)):
-            yield _Record(sequence=row.sequence, kind=row.kind, at_s=row.at_s, body=row.body, sha256=row.sha256)
+            yield _Record(
+                sequence=row.sequence,
+                kind=row.kind,
+                at_s=row.at_s,
+                body=StoredBody(row.body, bytes(row.packed or b"")),
+                sha256=row.sha256,
+            )
         if len(rows) < _PAGE:
             return
         after = rows[-1].sequence

@@ -29,6 +29,7 @@ journal = sa.Table(
     sa.Column("kind", sa.String(80), nullable=False, index=True),
     sa.Column("at_s", sa.Double, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("packed", sa.LargeBinary),
     sa.Column("sha256", sa.String(64), nullable=False),
 )
 
@@ -41,6 +42,7 @@ torn_entries = sa.Table(
     sa.Column("kind", sa.String(80), nullable=False),
     sa.Column("at_s", sa.Double, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("packed", sa.LargeBinary),
     sa.Column("sha256", sa.String(64), nullable=False),
 )
 

@@ -8,11 +8,11 @@ damage or forgery, and the journal is refused.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
 import sqlalchemy as sa
 
-from vpp.domain.errors import AuditError
+from vpp.domain.errors import AuditError, FrameError
 from vpp.record.chain import GENESIS, link
+from vpp.record.stored_body import read_body
 from vpp.storage.sql import journal, torn_entries
 
 _MOST = 500
@@ -27,6 +27,7 @@ class _Raw:
     kind: bytes
     at_s: float
     body: bytes
+    packed: bytes
     sha256: bytes
 
 
@@ -57,7 +58,7 @@ def torn_end(engine: sa.Engine) -> Sequence[int]:
 def set_aside(engine: sa.Engine, sequences: Sequence[int], at_s: float) -> None:
     """Move entries from the journal to ``torn_entries`` unchanged, in one transaction; ``at_s`` is epoch seconds."""
     chosen = journal.c.sequence.in_(list(sequences))
-    columns = ["sequence", "kind", "at_s", "body", "sha256"]
+    columns = ["sequence", "kind", "at_s", "body", "packed", "sha256"]
     kept = sa.select(sa.literal(at_s), *(journal.c[name] for name in columns)).where(chosen)
     with engine.begin() as connection:
         connection.execute(sa.insert(torn_entries).from_select(["set_aside_s", *columns], kept))
@@ -69,21 +70,30 @@ def _newest_first(connection: sa.Connection) -> Iterator[_Raw]:
     raw = connection.dialect.name == "sqlite"
     texts = [sa.cast(journal.c[n], sa.LargeBinary) if raw else journal.c[n] for n in ("kind", "body", "sha256")]
     rows = connection.execute(
-        sa.select(journal.c.sequence, journal.c.at_s, *texts).order_by(journal.c.sequence.desc()).limit(_MOST + 2)
+        sa.select(journal.c.sequence, journal.c.at_s, journal.c.packed, *texts)
+        .order_by(journal.c.sequence.desc())
+        .limit(_MOST + 2)
     )
-    for sequence, at_s, kind, body, sha256 in rows:
-        yield _Raw(sequence=sequence, at_s=at_s, kind=_bytes(kind), body=_bytes(body), sha256=_bytes(sha256))
+    for sequence, at_s, packed, kind, body, sha256 in rows:
+        yield _Raw(
+            sequence=sequence,
+            at_s=at_s,
+            kind=_bytes(kind),
+            body=_bytes(body),
+            packed=bytes(packed or b""),
+            sha256=_bytes(sha256),
+        )
 
 
 def _is_sound(record: _Raw, before: _Raw | None) -> bool:
     """Return whether an entry parses and matches its hash."""
     previous = GENESIS if before is None else before.sha256.decode("ascii", "replace")
     try:
-        content, kind, text = orjson.loads(record.body), record.kind.decode(), record.body.decode()
-    except ValueError:  # no JSON, or no UTF-8
+        kind, text = record.kind.decode(), record.body.decode()
+        read_body(text, record.packed)
+    except (ValueError, FrameError):  # no UTF-8, or no body
         return False
-    matches = link(previous, record.sequence, kind, record.at_s, text).encode() == record.sha256
-    return isinstance(content, dict) and matches
+    return link(previous, record.sequence, kind, record.at_s, text, record.packed).encode() == record.sha256
 
 
 def _bytes(value: object) -> bytes:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from vpp.application.cycle_record import array_body
 from vpp.dispatch.engine import CycleResult
 from vpp.domain.performance import Baseline
 from vpp.domain.telemetry import FloatArray
@@ -37,7 +36,7 @@ class SessionBaselines:
         for start_s, mean_kw, _ in self._means.update(state.at_s, result.session_kw):
             if self._measuring:
                 self.keep(start_s, mean_kw)
-                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": array_body(mean_kw)})
+                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": mean_kw})
             self._measuring = bool(result.progress)
 
     def on(self, baseline: Baseline) -> FloatArray:

@@ -21,7 +21,7 @@ from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import CLASSES, FleetIndex
-from vpp.record.columns import packed, unpacked
+from vpp.record.columns import column_body, column_of
 
 _LAXITY_SCALE_S = 3600.0
 _MOST_GROWTH = 16.0
@@ -118,18 +118,18 @@ class Fairness:
         rows = np.flatnonzero((self._shed_s > 0.0) | (self.debt_kwh > 0.0)).astype(np.int32)
         return {
             "at_s": self._at_s,
-            "rows": packed(rows),
-            "shed_s": packed(np.round(self.shed_s()[rows], 1)),
-            "debt_kwh": packed(np.round(self.debt_kwh[rows], 3)),
+            "rows": column_body(rows),
+            "shed_s": column_body(np.round(self.shed_s()[rows], 1)),
+            "debt_kwh": column_body(np.round(self.debt_kwh[rows], 3)),
         }
 
     def restore(self, body: Mapping[str, Any]) -> None:
         """Restore what ``body`` wrote."""
-        rows: RowArray = unpacked(body["rows"], np.int32)
+        rows: RowArray = column_of(body["rows"], np.int32)
         self._shed_s[:] = 0.0
         self.debt_kwh[:] = 0.0
-        self._shed_s[rows] = unpacked(body["shed_s"], np.float64)
-        self.debt_kwh[rows] = unpacked(body["debt_kwh"], np.float64)
+        self._shed_s[rows] = column_of(body["shed_s"], np.float64)
+        self.debt_kwh[rows] = column_of(body["debt_kwh"], np.float64)
         self._begin_s = self._at_s = float(body["at_s"])
 
     def _growth(self) -> float:

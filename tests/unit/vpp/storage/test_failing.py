@@ -27,6 +27,7 @@ from vpp.storage.sql import open_database
 START_S = 1_784_088_000.0
 WIDE = 5000
 """Rows whose intervals need pages of their own."""
+INCOMPRESSIBLE = np.random.default_rng(0).bytes(5000).hex()
 Trouble = Callable[[sa.Engine], "contextmanager[None]"]
 
 
@@ -76,7 +77,7 @@ async def test_decisions_wait_in_memory_and_are_written_in_order_later(engine: s
     await record.flush()
     with trouble(engine):
         for number in range(600):
-            record.append("decision", float(number), {"number": number, "text": "x" * 5000})
+            record.append("decision", float(number), {"number": number, "text": INCOMPRESSIBLE})
             if number % 200 == 0:
                 with pytest.raises(StorageError, match="the journal cannot be written or read: database"):
                     await record.flush()

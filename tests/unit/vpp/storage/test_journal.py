@@ -232,3 +232,17 @@ def test_a_hash_covers_position_kind_time_body_and_the_hash_before() -> None:
     others = [("0" * 63 + "1", 1, "x", 2.5), (GENESIS, 2, "x", 2.5), (GENESIS, 1, "y", 2.5), (GENESIS, 1, "x", 2.0)]
     found = {link(*other, '{"a":1}') for other in others} | {link(GENESIS, 1, "x", 2.5, '{"a":2}')}
     assert len(found | {link(GENESIS, 1, "x", 2.5, '{"a":1}')}) == 6
+
+
+def test_one_flipped_bit_of_a_packed_body_is_found(engine: sa.Engine) -> None:
+    record = SqlJournal(engine)
+    for number in range(3):
+        record.append("setpoints.sent", 1.0, {"rows": np.arange(100 + number)})
+    record.flush_now()
+    assert [len(entry.body["rows"]) for entry in record.entries()] == [100, 101, 102]
+    with engine.begin() as connection:
+        packed = bytearray(connection.execute(sa.select(journal.c.packed).where(journal.c.sequence == 2)).scalar_one())
+        packed[-1] ^= 1
+        connection.execute(sa.update(journal).where(journal.c.sequence == 2).values(packed=bytes(packed)))
+    with pytest.raises(AuditError, match="entry 2 "):
+        verify(engine)

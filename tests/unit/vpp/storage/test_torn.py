@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -10,13 +11,16 @@ from vpp.storage.journal import TORN, SqlJournal, verify
 from vpp.storage.sql import journal, torn_entries
 
 LONG = '{"number":5,"text":"' + "x" * 40
+PACKED = 7
+"""Entry whose body is packed."""
 Change = Callable[[sa.Connection, int], None]
 
 
 def filled(engine: sa.Engine, count: int = 5) -> SqlJournal:
     record = SqlJournal(engine)
     for number in range(1, count + 1):
-        record.append("decision", float(number), {"number": number, "text": "x" * 40})
+        body = {"number": number, "text": "x" * 40} | ({"rows": np.arange(100)} if number == PACKED else {})
+        record.append("decision", float(number), body)
     record.flush_now()
     record.close()
     return record
@@ -105,3 +109,14 @@ def test_more_than_one_write_can_tear_is_damage(engine: sa.Engine) -> None:
     with pytest.raises(AuditError, match="damage"):
         record.set_torn_aside(77.0)
     record.close()
+
+
+def test_a_packed_entry_whose_last_bytes_are_missing_is_torn_too(engine: sa.Engine) -> None:
+    filled(engine, PACKED)
+    with engine.begin() as connection:
+        packed = connection.execute(sa.select(journal.c.packed).where(journal.c.sequence == PACKED)).scalar_one()
+        to(packed=packed[:-3])(connection, PACKED)
+    record = SqlJournal(engine)
+    assert record.set_torn_aside(77.0) == 1
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(torn_entries.c.packed)).scalar_one() == packed[:-3]
