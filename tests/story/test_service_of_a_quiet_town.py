@@ -118,7 +118,7 @@ async def test_what_was_refused_is_on_the_device_and_counted_apart_from_what_was
     await still.cycle()
 
     plant = still.service.plant
-    health = plant.health(0)
+    health = plant.health(INDEX.resources[0].id)
     assert health.last_rejected is not None
     assert health.last_rejected.text == "power 7,000 kW, nameplate 7.04 kW, 10 s ago"
     assert [known.trouble for known in health.troubles] == [Trouble.IMPLAUSIBLE_VALUES]

@@ -15,7 +15,7 @@ from vpp.api.routes import fleet, meters, operations, plans, registry, regulatio
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
-from vpp.ports import Administration, GridSink, TelemetryHistory
+from vpp.ports import Administration, GridSink, SampleHistory
 
 PREFIX = "/api/v1"
 MAX_BYTES = 2**20
@@ -38,7 +38,7 @@ def create_app(
     report: Report,
     version: str,
     token: str | None = None,
-    history: TelemetryHistory | None = None,
+    history: SampleHistory | None = None,
 ) -> FastAPI:
     """Return the application that serves dispatchers and operators.
 
@@ -46,8 +46,8 @@ def create_app(
         service: The service as dispatchers see it.
         administration: The service as operators see it.
         metrics: What ``/metrics`` shows.
-        report: Returns a request's report as a page and as JSON-like content; called in a thread, may raise
-            UnknownIdError and ConflictError.
+        report: Returns a request's report for a scope as a page and as JSON-like content; called in a thread, may
+            raise UnknownIdError and ConflictError.
         version: Of the program.
         token: Bearer token every call under ``/api/v1`` must carry, if set.
         history: Samples as they were kept, where they are.

@@ -10,6 +10,7 @@ from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
 from vpp.domain.errors import InputError
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.fleet.calendar import SHANGHAI
+from vpp.fleet.scope import Scope
 from vpp.ports import Administration, GridSink
 
 
@@ -21,10 +22,17 @@ def _administration(request: Request) -> Administration:
     return cast(Administration, request.app.state.administration)
 
 
+def _scope() -> Scope:
+    """Return what the caller may see; everything, as long as nobody has rights of their own."""
+    return Scope.everything()
+
+
 TheService = Annotated[GridSink, Depends(_service)]
 """For callers who ask for flexibility and watch it."""
 TheAdministration = Annotated[Administration, Depends(_administration)]
 """For callers who run sites, or the service."""
+TheScope = Annotated[Scope, Depends(_scope)]
+"""Members, requests and events that the caller may see and change."""
 
 
 @dataclass(frozen=True, slots=True)

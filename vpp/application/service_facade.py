@@ -14,6 +14,7 @@ from vpp.application.requests.capability_declaration import CapabilityDeclaratio
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
 from vpp.application.requests.signal_intake import SignalIntake
+from vpp.application.scoping.visibility import Visibility
 from vpp.application.service_monitor import ServiceMonitor
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
@@ -31,6 +32,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.ports import Clock, News
 
 
@@ -57,10 +59,10 @@ class OperatorParts:
 
 
 class VirtualPowerPlant:
-    """Offers the parts of the service to its edges.
+    """Offers the parts of the service to its edges, each caller what its scope has in sight.
 
     It is a `vpp.ports.GridSink`, a `vpp.ports.RegulationSignals` and a `vpp.ports.Administration`; they say what each
-    method promises.
+    method promises. Edges are typed by these ports, which require a scope; the composition sees everything.
     """
 
     def __init__(
@@ -82,112 +84,159 @@ class VirtualPowerPlant:
         self._declarations = dispatchers.declarations
         self._operators = operators
         self._news = news
+        self._seen = Visibility(fleet.fleet, dispatchers.requests.get)
 
-    def fleet(self) -> FleetState:
+    def fleet(self, *, scope: Scope = EVERYTHING) -> FleetState:
         """Return the latest snapshot."""
-        return self._fleet.fleet()
+        return self._seen.state(scope)
 
-    def sessions(self) -> Sequence[ChargingSession]:
+    def sessions(self, *, scope: Scope = EVERYTHING) -> Sequence[ChargingSession]:
         """Return the charging sessions of plugged-in cars."""
-        return self._fleet.sessions()
+        return self._seen.sessions(self._fleet.sessions(), scope)
 
-    def card(self, row: int) -> Mapping[str, object]:
+    def card(self, resource_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, object]:
         """Return what a device reported of itself."""
-        return self._fleet.card(row)
+        return self._fleet.card(self._seen.row(resource_id, scope))
 
-    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+    async def device_schedule(self, resource_id: str, duration_s: int, *, scope: Scope = EVERYTHING) -> DeviceSchedule:
         """Return the schedule that a device says it holds."""
-        return await self._fleet.device_schedule(row, duration_s)
+        return await self._fleet.device_schedule(self._seen.row(resource_id, scope), duration_s)
 
-    def health(self, row: int) -> DeviceHealth:
+    def health(self, resource_id: str, *, scope: Scope = EVERYTHING) -> DeviceHealth:
         """Return the troubles of a device and what was last refused of it."""
-        return self._fleet.health(row)
+        return self._fleet.health(self._seen.row(resource_id, scope))
 
-    def rows_with(self, trouble: Trouble) -> BoolArray:
-        """Return which rows of the latest snapshot have a trouble."""
-        return self._fleet.rows_with(trouble)
+    def rows_with(self, trouble: Trouble, *, scope: Scope = EVERYTHING) -> BoolArray:
+        """Return which rows in sight have a trouble."""
+        return self._seen.flags(self._fleet.rows_with(trouble), scope)
 
-    def troubles(self) -> Mapping[Trouble, int]:
+    def troubles(self, *, scope: Scope = EVERYTHING) -> Mapping[Trouble, int]:
         """Return how many devices have each trouble now."""
-        return self._fleet.troubles()
+        if scope.is_everything:
+            return self._fleet.troubles()
+        counts = {trouble: int(self.rows_with(trouble, scope=scope).sum()) for trouble in self._fleet.troubles()}
+        return {trouble: count for trouble, count in counts.items() if count}
 
-    def requests(self) -> Sequence[DispatchRequest]:
-        """Return every request, newest first."""
-        return self._requests.all()
+    def requests(self, *, scope: Scope = EVERYTHING) -> Sequence[DispatchRequest]:
+        """Return every request in sight, newest first."""
+        return self._seen.requests(self._requests.all(), scope)
 
-    def request(self, request_id: str) -> DispatchRequest:
+    def request(self, request_id: str, *, scope: Scope = EVERYTHING) -> DispatchRequest:
         """Return one request."""
-        return self._requests.get(request_id)
+        return self._seen.request(request_id, scope)
 
-    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+    async def submit(
+        self, draft: RequestDraft, *, key: str | None, actor: str, scope: Scope = EVERYTHING
+    ) -> tuple[DispatchRequest, bool]:
         """Record a request and quote it."""
+        self._seen.require_area(draft.area, scope)
         return await self._requests.submit(draft, key=key, actor=actor)
 
     async def accept(
-        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+        self,
+        request_id: str,
+        *,
+        offer: int | None,
+        actor: str,
+        key: str | None = None,
+        scope: Scope = EVERYTHING,
     ) -> DispatchRequest:
         """Commit to the quote or a counter-offer."""
+        self._seen.request(request_id, scope)
         return await self._requests.accept(request_id, offer=offer, actor=actor, key=key)
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def cancel(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope = EVERYTHING
+    ) -> DispatchRequest:
         """Stop safely at any time."""
+        self._seen.request(request_id, scope)
         return await self._requests.cancel(request_id, actor=actor, reason=reason, key=key)
 
     async def revise(
-        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+        self,
+        request_id: str,
+        *,
+        target_kw: float | None,
+        end_at: datetime | None,
+        actor: str,
+        key: str | None,
+        scope: Scope = EVERYTHING,
     ) -> tuple[Revision, bool]:
         """Quote a change of a committed request."""
+        self._seen.request(request_id, scope)
         return await self._requests.revise(request_id, target_kw=target_kw, end_at=end_at, actor=actor, key=key)
 
     async def accept_revision(
-        self, request_id: str, number: int, *, actor: str, key: str | None = None
+        self,
+        request_id: str,
+        number: int,
+        *,
+        actor: str,
+        key: str | None = None,
+        scope: Scope = EVERYTHING,
     ) -> DispatchRequest:
         """Put a change in force."""
+        self._seen.request(request_id, scope)
         return await self._requests.accept_revision(request_id, number, actor=actor, key=key)
 
-    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def decline(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope = EVERYTHING
+    ) -> DispatchRequest:
         """Turn a quote down."""
+        self._seen.request(request_id, scope)
         return await self._requests.decline(request_id, actor=actor, reason=reason, key=key)
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def supersede(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope = EVERYTHING
+    ) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through the release."""
+        self._seen.request(request_id, scope)
         return await self._requests.supersede(request_id, actor=actor, reason=reason, key=key)
 
-    def progress(self, request_id: str) -> Mapping[str, float] | None:
+    def progress(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, float] | None:
         """Return target, baseline, measured and delivered kW of a running request."""
+        self._seen.request(request_id, scope)
         return self._running.figures(request_id)
 
-    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+    def losses(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, Sequence[str]]:
         """Return the enlisted resources that cannot be called now, by reason."""
+        self._seen.request(request_id, scope)
         return self._running.losses(request_id)
 
-    def performance(self, request_id: str) -> Performance | None:
+    def performance(self, request_id: str, *, scope: Scope = EVERYTHING) -> Performance | None:
         """Return the measurement of a request."""
+        self._seen.request(request_id, scope)
         return self._settlement.performance(request_id)
 
-    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+    def unsettled(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled."""
+        self._seen.request(request_id, scope)
         return self._settlement.unsettled(request_id)
 
-    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+    async def take_signal(
+        self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str, scope: Scope = EVERYTHING
+    ) -> int:
         """Record values of a regulation signal; durable before this returns."""
+        self._seen.request(request_id, scope)
         return await self._signals.take_signal(request_id, at_s, signal, unit=unit)
 
-    def regulation(self, request_id: str) -> RegulationStanding:
+    def regulation(self, request_id: str, *, scope: Scope = EVERYTHING) -> RegulationStanding:
         """Return how a request for regulation stands."""
+        self._seen.request(request_id, scope)
         return self._signals.regulation(request_id)
 
-    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+    def capability(self, area: str, direction: Direction, day: date, *, scope: Scope = EVERYTHING) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
+        self._seen.require_area(area, scope)
         return self._declarations.capability(self._fleet.fleet(), area, direction, day)
 
-    def schedule(self) -> Schedule:
-        """Return the plan in force."""
-        return self._plans.required()
+    def schedule(self, *, scope: Scope = EVERYTHING) -> Schedule:
+        """Return the plan in force for the rows in sight."""
+        return self._seen.schedule(self._plans.required(), scope)
 
-    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
-        """Iterate events."""
-        return self._news.subscribe(after)
+    def events(self, *, after: int | None, scope: Scope = EVERYTHING) -> AsyncIterator[StreamEvent]:
+        """Iterate the events in sight."""
+        return self._seen.events(self._news.subscribe(after), scope)
 
     async def connect(
         self,
@@ -197,28 +246,35 @@ class VirtualPowerPlant:
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
+        scope: Scope = EVERYTHING,
     ) -> None:
         """Add to the fleet, all or nothing."""
+        self._seen.require_addable((*areas, *operators, *transformers), sites, resources, scope)
         await self._operators.registration.connect(
             areas=areas, operators=operators, transformers=transformers, sites=sites, resources=resources
         )
 
-    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+    async def import_meters(
+        self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray, *, scope: Scope = EVERYTHING
+    ) -> int:
         """Store metered 15-minute means of some resources, all or none."""
+        self._seen.require_resources(resource_ids, scope)
         return await self._operators.meters.store(grid, resource_ids, mean_kw)
 
-    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+    async def promise(self, session_id: str, promise: Promise, *, scope: Scope = EVERYTHING) -> ChargingSession:
         """Record a driver's wish."""
-        return await self._operators.promises.record(session_id, promise)
+        self._seen.require_session(session_id, self._fleet.sessions, scope)
+        recorded = await self._operators.promises.record(session_id, promise)
+        return self._seen.sessions([recorded], scope)[0]
 
     def ready(self) -> Mapping[str, bool]:
         """Return named readiness checks."""
         return self._operators.status.ready()
 
-    def commands(self) -> Mapping[str, int]:
+    def commands(self, *, scope: Scope = EVERYTHING) -> Mapping[str, int]:
         """Return what became of every setpoint so far."""
-        return self._operators.status.commands()
+        return self._operators.status.commands() if scope.is_everything else {}
 
-    def refused_connections(self) -> Sequence[RefusedConnection]:
+    def refused_connections(self, *, scope: Scope = EVERYTHING) -> Sequence[RefusedConnection]:
         """Return the devices whose connection was refused, the latest first."""
-        return self._operators.status.refused_connections()
+        return self._seen.refused_connections(self._operators.status.refused_connections(), scope)

@@ -7,10 +7,12 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from vpp.api.app import create_app, describe
+from vpp.application.scoping.sample_queries import SampleQueries
 from vpp.bootstrap.service import Service
 from vpp.config import address_of
 from vpp.console.report import render_report, report_json
 from vpp.domain.errors import ConfigurationError, ConflictError
+from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.ports import GridSink, TelemetryHistory
 
 _BACKLOG = 2048
@@ -42,21 +44,21 @@ def http_application(service: Service, sink: GridSink, history: TelemetryHistory
         sink,
         service.plant,
         metrics=service.core.metrics.registry,
-        report=lambda request_id: report_of(service, request_id),
+        report=lambda request_id, scope: report_of(service, request_id, scope),
         version=version("vpp"),
         token=service.settings.api_token,
-        history=history,
+        history=None if history is None else SampleQueries(history, sink),
     )
 
 
-def report_of(service: Service, request_id: str) -> tuple[str, dict[str, object]]:
+def report_of(service: Service, request_id: str, scope: Scope = EVERYTHING) -> tuple[str, dict[str, object]]:
     """Return the report of a request as a page and as JSON-like content; blocks.
 
     Raises:
         UnknownIdError: There is no such request.
         ConflictError: It is not accepted yet.
     """
-    request, settlement = service.plant.request(request_id), service.requests.settlement
+    request, settlement = service.plant.request(request_id, scope=scope), service.requests.settlement
     performance, minutes = settlement.performance(request_id), settlement.minutes(request_id)
     if performance is None or minutes is None:
         raise ConflictError(f"request {request_id} is {request.state.value}; there is a report once it is accepted")

@@ -29,6 +29,7 @@ from vpp.ports.service import (
     RegulationSignals,
     RequestHandling,
     RequestResults,
+    SampleHistory,
     ServiceStatus,
 )
 from vpp.ports.telemetry import TelemetryHistory, TelemetryLog
@@ -64,6 +65,7 @@ __all__ = [
     "RememberingLink",
     "RequestHandling",
     "RequestResults",
+    "SampleHistory",
     "Sequences",
     "ServiceStatus",
     "ShardedLink",

@@ -1,4 +1,10 @@
-"""Service as its edges see it, one protocol a concern: `GridSink` for grid links, `Administration` for operators."""
+"""Service as its edges see it, one protocol a concern: `GridSink` for grid links, `Administration` for operators.
+
+Every method that returns or changes members of the fleet, requests, results or events takes the caller's
+`vpp.fleet.scope.Scope` and honours it: nothing that is out of sight is listed, counted or summed, and an id that is out
+of sight is the same UnknownIdError as one that does not exist. Requests, capabilities and sums of an area are for
+scopes that cover the area.
+"""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
@@ -16,10 +22,11 @@ from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise
 from vpp.domain.site import Area, Operator, Site, Transformer
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.scope import Scope
 from vpp.ports.clock import Clock
 
 
@@ -30,15 +37,17 @@ class RequestHandling(Protocol):
     again under it changes nothing, another act under it is a ConflictError.
     """
 
-    def requests(self) -> Sequence[DispatchRequest]:
+    def requests(self, *, scope: Scope) -> Sequence[DispatchRequest]:
         """Return every request, newest first."""
         ...
 
-    def request(self, request_id: str) -> DispatchRequest:
+    def request(self, request_id: str, *, scope: Scope) -> DispatchRequest:
         """Return one request; raises UnknownIdError."""
         ...
 
-    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+    async def submit(
+        self, draft: RequestDraft, *, key: str | None, actor: str, scope: Scope
+    ) -> tuple[DispatchRequest, bool]:
         """Record a request and quote it; the flag is false if ``key`` was seen before.
 
         Raises InputError for a field that makes no sense, UnknownIdError for the area, ConflictError where the key was
@@ -47,7 +56,7 @@ class RequestHandling(Protocol):
         ...
 
     async def accept(
-        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None, scope: Scope
     ) -> DispatchRequest:
         """Commit to the quote, or to counter-offer number ``offer`` (from 0); raises ConflictError.
 
@@ -55,12 +64,21 @@ class RequestHandling(Protocol):
         """
         ...
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def cancel(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope
+    ) -> DispatchRequest:
         """Stop safely at any time: before the start cancelled, after it aborted through the release ramp."""
         ...
 
     async def revise(
-        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+        self,
+        request_id: str,
+        *,
+        target_kw: float | None,
+        end_at: datetime | None,
+        actor: str,
+        key: str | None,
+        scope: Scope,
     ) -> tuple[Revision, bool]:
         """Quote a change of a committed or running request; the flag is false if ``key`` was seen before.
 
@@ -69,16 +87,20 @@ class RequestHandling(Protocol):
         ...
 
     async def accept_revision(
-        self, request_id: str, number: int, *, actor: str, key: str | None = None
+        self, request_id: str, number: int, *, actor: str, key: str | None = None, scope: Scope
     ) -> DispatchRequest:
         """Put revision ``number`` (from 1) in force; raises UnknownIdError, ConflictError. Repeating is harmless."""
         ...
 
-    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def decline(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope
+    ) -> DispatchRequest:
         """Turn a quote down; raises ConflictError where it was not quoted or is committed already."""
         ...
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def supersede(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, scope: Scope
+    ) -> DispatchRequest:
         """End a committed request in favour of a higher authority, through its release; raises ConflictError."""
         ...
 
@@ -86,19 +108,19 @@ class RequestHandling(Protocol):
 class RequestResults(Protocol):
     """Delivery of requests: as metered now, as measured and settled in the end."""
 
-    def progress(self, request_id: str) -> Mapping[str, float] | None:
+    def progress(self, request_id: str, *, scope: Scope) -> Mapping[str, float] | None:
         """Return ``target_kw`` and ``delivered_kw`` of a running request as of now; ``None`` while it does not run."""
         ...
 
-    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+    def losses(self, request_id: str, *, scope: Scope) -> Mapping[str, Sequence[str]]:
         """Return the enlisted resources that cannot be called now, by reason; empty while the request does not run."""
         ...
 
-    def performance(self, request_id: str) -> Performance | None:
+    def performance(self, request_id: str, *, scope: Scope) -> Performance | None:
         """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
         ...
 
-    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+    def unsettled(self, request_id: str, *, scope: Scope) -> Mapping[str, object] | None:
         """Return ``cause``, ``since_at`` and ``tried_at`` of a settlement that failed; ``None`` where none did."""
         ...
 
@@ -107,7 +129,9 @@ class RequestResults(Protocol):
 class RegulationSignals(Protocol):
     """Regulation signals: values received, and how well they are followed."""
 
-    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+    async def take_signal(
+        self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str, scope: Scope
+    ) -> int:
         """Record values of a signal, shape ``(k,)`` each, all or none; return how many were new.
 
         ``unit`` is ``"value"`` for shares of the accepted power or ``"target_kw"``; positive where net load is to
@@ -116,7 +140,7 @@ class RegulationSignals(Protocol):
         """
         ...
 
-    def regulation(self, request_id: str) -> RegulationStanding:
+    def regulation(self, request_id: str, *, scope: Scope) -> RegulationStanding:
         """Return how a request for regulation stands; raises UnknownIdError, and ConflictError where it is none."""
         ...
 
@@ -124,52 +148,72 @@ class RegulationSignals(Protocol):
 class FleetStatus(Protocol):
     """Live state of the fleet and of its devices."""
 
-    def fleet(self) -> FleetState:
-        """Return the latest snapshot."""
+    def fleet(self, *, scope: Scope) -> FleetState:
+        """Return the latest snapshot; its index and rows are those in sight."""
         ...
 
-    def sessions(self) -> Sequence[ChargingSession]:
-        """Return the charging sessions of plugged-in cars."""
+    def sessions(self, *, scope: Scope) -> Sequence[ChargingSession]:
+        """Return the charging sessions of plugged-in cars; rows are those of ``fleet`` for the same scope."""
         ...
 
-    def card(self, row: int) -> Mapping[str, object]:
-        """Return what is known of a device's abilities beyond its registration."""
+    def card(self, resource_id: str, *, scope: Scope) -> Mapping[str, object]:
+        """Return what is known of a device's abilities beyond its registration; raises UnknownIdError."""
         ...
 
-    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
-        """Ask the device in ``row`` which schedule it holds; raises as ``InspectableLink.device_schedule`` does."""
+    async def device_schedule(self, resource_id: str, duration_s: int, *, scope: Scope) -> DeviceSchedule:
+        """Ask a device which schedule it holds; raises as ``InspectableLink.device_schedule`` does."""
         ...
 
-    def health(self, row: int) -> DeviceHealth:
-        """Return the troubles of the device in ``row`` and what was last refused of it."""
+    def health(self, resource_id: str, *, scope: Scope) -> DeviceHealth:
+        """Return the troubles of a device and what was last refused of it; raises UnknownIdError."""
         ...
 
-    def rows_with(self, trouble: Trouble) -> BoolArray:
-        """Return which rows of the latest snapshot have a trouble, shape ``(n_resources,)``."""
+    def rows_with(self, trouble: Trouble, *, scope: Scope) -> BoolArray:
+        """Return which rows of ``fleet`` for the same scope have a trouble, shape ``(n_resources,)``."""
         ...
 
-    def troubles(self) -> Mapping[Trouble, int]:
+    def troubles(self, *, scope: Scope) -> Mapping[Trouble, int]:
         """Return how many devices have each trouble now; troubles without any device are left out."""
+        ...
+
+
+class SampleHistory(Protocol):
+    """Stored samples; calls block and may come from any thread."""
+
+    def samples(self, resource_id: str, *, from_s: float, to_s: float, scope: Scope) -> TelemetryBatch:
+        """Return the samples of one device in ``[from_s, to_s)``, by quantity and time; raises UnknownIdError."""
+        ...
+
+    def power(
+        self, area: str, *, from_s: float, to_s: float, step_s: int, scope: Scope
+    ) -> tuple[FloatArray, FloatArray, IdArray]:
+        """Return start of every step, mean kW of an area and how many devices reported; raises UnknownIdError."""
         ...
 
 
 class PlanStatus(Protocol):
     """Plan in force, and the capability declared from it."""
 
-    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+    def capability(self, area: str, direction: Direction, day: date, *, scope: Scope) -> Capability:
         """Return the 96 points of ``day`` (Asia/Shanghai); takes seconds after a new plan: call it in a thread."""
         ...
 
-    def schedule(self) -> Schedule:
-        """Return the plan in force; raises ConflictError before the first."""
+    def schedule(self, *, scope: Scope) -> Schedule:
+        """Return the plan in force for the rows in sight; raises ConflictError before the first.
+
+        What concerns the whole plan (its cost) is unknown to a scope that does not see everything.
+        """
         ...
 
 
 class EventSource(Protocol):
     """Events of the service, numbered, for any number of readers."""
 
-    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
-        """Iterate fleet, request and alarm events, those still kept after number ``after`` first."""
+    def events(self, *, after: int | None, scope: Scope) -> AsyncIterator[StreamEvent]:
+        """Iterate fleet, request and alarm events, those still kept after number ``after`` first.
+
+        Alarms of the service itself are for scopes that see everything.
+        """
         ...
 
 
@@ -184,15 +228,21 @@ class FleetRegistration(Protocol):
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
+        scope: Scope,
     ) -> None:
-        """Add to the fleet, all or nothing; repeating an identical addition changes nothing."""
+        """Add to the fleet, all or nothing; repeating an identical addition changes nothing.
+
+        A scope that does not see everything adds sites of its operators in its areas, and resources there.
+        """
         ...
 
-    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+    async def import_meters(
+        self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray, *, scope: Scope
+    ) -> int:
         """Store metered 15-minute means, shape ``(len(resource_ids), grid.count)``; return the number of values."""
         ...
 
-    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+    async def promise(self, session_id: str, promise: Promise, *, scope: Scope) -> ChargingSession:
         """Record a driver's wish; raises UnknownIdError."""
         ...
 
@@ -204,12 +254,18 @@ class ServiceStatus(Protocol):
         """Return named readiness checks."""
         ...
 
-    def commands(self) -> Mapping[str, int]:
-        """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more."""
+    def commands(self, *, scope: Scope) -> Mapping[str, int]:
+        """Return how many setpoints were ``sent`` and what became of them: ``confirmed``, ``unaccounted`` and more.
+
+        They are counted over the whole fleet: empty for a scope that does not see everything.
+        """
         ...
 
-    def refused_connections(self) -> Sequence[RefusedConnection]:
-        """Return the devices whose connection was refused, the latest first."""
+    def refused_connections(self, *, scope: Scope) -> Sequence[RefusedConnection]:
+        """Return the devices whose connection was refused, the latest first.
+
+        Ids that belong to no device in sight are for scopes that see everything.
+        """
         ...
 
 

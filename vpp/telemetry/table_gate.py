@@ -74,6 +74,7 @@ class RefusedMeansError(InputError):
             accepted,
         )
         self.refused = tuple(refused)
+        self.resource_ids = tuple(index.resources[fault.row].id for fault, _ in refused)
 
 
 def judge_means(

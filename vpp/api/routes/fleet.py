@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from fastapi import APIRouter, Query
 
-from vpp.api.deps import PageQuery, ThePage, TheService
+from vpp.api.deps import PageQuery, ThePage, TheScope, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, Schema, paged
 from vpp.api.schemas.device_schedule import DeviceScheduleView
@@ -44,27 +44,29 @@ TroubleName = Annotated[str | None, Query(pattern=f"^({'|'.join(trouble.name.low
 
 
 @router.get("/fleet", summary="The fleet in a few numbers", responses=documented(401))
-async def fleet(service: TheService) -> FleetView:
+async def fleet(service: TheService, scope: TheScope) -> FleetView:
     """Return the latest snapshot, summed."""
-    return fleet_view(service.fleet(), service.troubles())
+    return fleet_view(service.fleet(scope=scope), service.troubles(scope=scope))
 
 
 @router.get("/areas", summary="Areas now", responses=documented(401, 422))
-async def areas(service: TheService, page: ThePage) -> Page[AreaView]:
+async def areas(service: TheService, scope: TheScope, page: ThePage) -> Page[AreaView]:
     """Return the areas a dispatcher can name."""
-    return _sliced(area_views(service.fleet()), page, _same)
+    return _sliced(area_views(service.fleet(scope=scope)), page, _same)
 
 
 @router.get("/operators", summary="Operators", responses=documented(401, 422))
-async def operators(service: TheService, page: ThePage) -> Page[OperatorView]:
+async def operators(service: TheService, scope: TheScope, page: ThePage) -> Page[OperatorView]:
     """Return the operators of sites."""
-    return _sliced(service.fleet().index.operators, page, operator_view)
+    return _sliced(service.fleet(scope=scope).index.operators, page, operator_view)
 
 
 @router.get("/sites", summary="Sites", responses=documented(401, 404, 422))
-async def sites(service: TheService, page: ThePage, area: Text = None, operator: Text = None) -> Page[SiteView]:
+async def sites(
+    service: TheService, scope: TheScope, page: ThePage, area: Text = None, operator: Text = None
+) -> Page[SiteView]:
     """Return sites, of one area or operator only if named."""
-    index = service.fleet().index
+    index = service.fleet(scope=scope).index
     _must_know("area", area, [a.id for a in index.areas])
     _must_know("operator", operator, [o.id for o in index.operators])
     found = [
@@ -74,9 +76,9 @@ async def sites(service: TheService, page: ThePage, area: Text = None, operator:
 
 
 @router.get("/transformers", summary="Transformers and their load now", responses=documented(401, 404, 422))
-async def transformers(service: TheService, page: ThePage, area: Text = None) -> Page[TransformerView]:
+async def transformers(service: TheService, scope: TheScope, page: ThePage, area: Text = None) -> Page[TransformerView]:
     """Return transformers, of one area only if it is named."""
-    state = service.fleet()
+    state = service.fleet(scope=scope)
     _must_know("area", area, [a.id for a in state.index.areas])
     found = [view for view in transformer_views(state) if area in {None, CITY, view.area_id}]
     return _sliced(found, page, _same)
@@ -86,6 +88,7 @@ async def transformers(service: TheService, page: ThePage, area: Text = None) ->
 async def resources(
     *,
     service: TheService,
+    scope: TheScope,
     page: ThePage,
     area: Text = None,
     operator: Text = None,
@@ -96,7 +99,7 @@ async def resources(
     trouble: TroubleName = None,
 ) -> Page[ResourceView]:
     """Return devices that match every filter given, in the order they were registered."""
-    state = service.fleet()
+    state = service.fleet(scope=scope)
     chosen = state.index.in_area(area or CITY)
     for wanted in (
         None if operator is None else _of_operator(state, operator),
@@ -104,7 +107,7 @@ async def resources(
         None if adapter is None else state.index.adapter_code == ADAPTERS.index(adapter),
         None if quality is None else state.quality == Quality[quality.upper()],
         None if connected is None else state.connected == connected,
-        None if trouble is None else _fitted(service.rows_with(Trouble[trouble.upper()]), len(state)),
+        None if trouble is None else _fitted(service.rows_with(Trouble[trouble.upper()], scope=scope), len(state)),
     ):
         if wanted is not None:
             chosen = chosen & wanted
@@ -116,12 +119,14 @@ async def resources(
     summary="The schedule a device says it holds",
     responses=documented(401, 404, 409, 422, 503),
 )
-async def device_schedule(resource_id: str, service: TheService, duration_s: Duration = 86_400) -> DeviceScheduleView:
+async def device_schedule(
+    resource_id: str, service: TheService, scope: TheScope, duration_s: Duration = 86_400
+) -> DeviceScheduleView:
     """Ask a device which limits or setpoints it holds from now on; 503 while it is not connected or does not answer.
 
     409 where the device says that it cannot tell, or its protocol has no such question.
     """
-    schedule = await service.device_schedule(_row_of(service.fleet(), resource_id), duration_s)
+    schedule = await service.device_schedule(resource_id, duration_s, scope=scope)
     return DeviceScheduleView.of(resource_id, schedule)
 
 
@@ -130,11 +135,12 @@ async def device_schedule(resource_id: str, service: TheService, duration_s: Dur
     summary="One device with its capability card",
     responses=documented(401, 404, 422),
 )
-async def resource(resource_id: str, service: TheService) -> ResourceDetail:
+async def resource(resource_id: str, service: TheService, scope: TheScope) -> ResourceDetail:
     """Return a device now, its nameplate and what is known of its abilities."""
-    state = service.fleet()
+    state = service.fleet(scope=scope)
     row = _row_of(state, resource_id)
-    return resource_detail(state, row, service.card(row), service.health(row))
+    card, health = service.card(resource_id, scope=scope), service.health(resource_id, scope=scope)
+    return resource_detail(state, row, card, health)
 
 
 def _row_of(state: FleetState, resource_id: str) -> int:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 from pydantic import Field
 
-from vpp.api.deps import TheAdministration, ThePage
+from vpp.api.deps import TheAdministration, ThePage, TheScope
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, Schema, paged
 from vpp.api.schemas.knocks import KnockView
@@ -57,14 +57,14 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/knocks", summary="Devices whose connection was refused", responses=documented(401, 422))
-async def knocks(administration: TheAdministration, page: ThePage) -> Page[KnockView]:
+async def knocks(administration: TheAdministration, scope: TheScope, page: ThePage) -> Page[KnockView]:
     """Return ids that are not registered, gave a wrong key and the like, the latest first."""
-    found = administration.refused_connections()
+    found = administration.refused_connections(scope=scope)
     items = [KnockView.of(refused) for refused in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
 @router.get("/commands", summary="Outcomes of all setpoints", responses=documented(401))
-async def commands(administration: TheAdministration) -> dict[str, int]:
+async def commands(administration: TheAdministration, scope: TheScope) -> dict[str, int]:
     """Return how many were sent, confirmed, refused and so on; ``unaccounted`` must be 0."""
-    return dict(administration.commands())
+    return dict(administration.commands(scope=scope))

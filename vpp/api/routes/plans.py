@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter
 
-from vpp.api.deps import AreaQuery, TheDay, TheService, grid_of
+from vpp.api.deps import AreaQuery, TheDay, TheScope, TheService, grid_of
 from vpp.api.problems import documented
 from vpp.api.schemas.plans import CapabilityView, ScheduleView
 from vpp.domain.request import CITY, Direction
@@ -13,15 +13,15 @@ router = APIRouter(tags=["plans"])
 
 
 @router.get("/capability", summary="96 points up and down", responses=documented(401, 404, 409, 422))
-async def capability(service: TheService, day: TheDay, area: AreaQuery = CITY) -> CapabilityView:
+async def capability(service: TheService, scope: TheScope, day: TheDay, area: AreaQuery = CITY) -> CapabilityView:
     """Return the declaration of an area for one day; a conflict before the first forecast."""
-    up = await asyncio.to_thread(service.capability, area, Direction.UP, day)
-    down = await asyncio.to_thread(service.capability, area, Direction.DOWN, day)
+    up = await asyncio.to_thread(service.capability, area, Direction.UP, day, scope=scope)
+    down = await asyncio.to_thread(service.capability, area, Direction.DOWN, day, scope=scope)
     return CapabilityView.of(area, day, up, down)
 
 
 @router.get("/schedule", summary="The plan, 96 points per area and class", responses=documented(401, 404, 409, 422))
-async def schedule(service: TheService, day: TheDay, area: AreaQuery = CITY) -> ScheduleView:
+async def schedule(service: TheService, scope: TheScope, day: TheDay, area: AreaQuery = CITY) -> ScheduleView:
     """Return the plan in force on one day; a conflict before the first plan."""
-    plan, index = service.schedule(), service.fleet().index
+    plan, index = service.schedule(scope=scope), service.fleet(scope=scope).index
     return await asyncio.to_thread(ScheduleView.of, plan, index, area=area, grid=grid_of(day), day=day)

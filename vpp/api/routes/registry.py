@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vpp.api.deps import TheAdministration
+from vpp.api.deps import TheAdministration, TheScope
 from vpp.api.problems import documented
 from vpp.api.registration import (
     AREAS,
@@ -19,6 +19,7 @@ from vpp.api.registration import (
     records_of,
 )
 from vpp.api.schemas.registration import Registered
+from vpp.fleet.scope import Scope
 from vpp.ports import Administration
 
 MAX_BYTES = 256 * 2**20
@@ -46,9 +47,11 @@ def _accepts(schema: str) -> dict[str, Any]:
     responses=_ERRORS,
     openapi_extra=_accepts("AreaBody"),
 )
-async def add_areas(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_areas(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add areas that dispatchers can name."""
-    return await _add(AREAS, request, response, administration)
+    return await _add(AREAS, request, response, administration, scope)
 
 
 @router.post(
@@ -58,9 +61,11 @@ async def add_areas(request: Request, response: Response, administration: TheAdm
     responses=_ERRORS,
     openapi_extra=_accepts("OperatorBody"),
 )
-async def add_operators(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_operators(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add operators of sites."""
-    return await _add(OPERATORS, request, response, administration)
+    return await _add(OPERATORS, request, response, administration, scope)
 
 
 @router.post(
@@ -70,9 +75,11 @@ async def add_operators(request: Request, response: Response, administration: Th
     responses=_ERRORS,
     openapi_extra=_accepts("TransformerBody"),
 )
-async def add_transformers(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_transformers(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add nodes of the feeder tree."""
-    return await _add(TRANSFORMERS, request, response, administration)
+    return await _add(TRANSFORMERS, request, response, administration, scope)
 
 
 @router.post(
@@ -82,9 +89,11 @@ async def add_transformers(request: Request, response: Response, administration:
     responses=_ERRORS,
     openapi_extra=_accepts("SiteBody"),
 )
-async def add_sites(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_sites(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add sites of known operators behind known transformers."""
-    return await _add(SITES, request, response, administration)
+    return await _add(SITES, request, response, administration, scope)
 
 
 @router.post(
@@ -94,9 +103,11 @@ async def add_sites(request: Request, response: Response, administration: TheAdm
     responses=_ERRORS,
     openapi_extra=_accepts("ResourceBody"),
 )
-async def add_resources(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_resources(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add devices at known sites; each gets a capability card."""
-    return await _add(RESOURCES, request, response, administration)
+    return await _add(RESOURCES, request, response, administration, scope)
 
 
 @router.post(
@@ -111,22 +122,28 @@ async def add_resources(request: Request, response: Response, administration: Th
         }
     },
 )
-async def add_fleet(request: Request, response: Response, administration: TheAdministration) -> Registered:
+async def add_fleet(
+    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+) -> Registered:
     """Add areas, operators, transformers, sites and resources in one go."""
     body = await request.body()
-    things = await asyncio.to_thread(lambda: checked(parts_of(body), administration.fleet().index))
-    await administration.connect(**things)
+    things = await asyncio.to_thread(lambda: checked(parts_of(body), administration.fleet(scope=scope).index))
+    await administration.connect(**things, scope=scope)
     response.headers["Location"] = "/api/v1/fleet"
     return Registered(**{name: len(members) for name, members in things.items()})
 
 
-async def _add(part: Part, request: Request, response: Response, administration: Administration) -> Registered:
+async def _add(
+    part: Part, request: Request, response: Response, administration: Administration, scope: Scope
+) -> Registered:
     body = await request.body()
     content_type = request.headers.get("content-type", "")
     things = await asyncio.to_thread(
-        lambda: checked({part.name: records_of(body, content_type, part)}, administration.fleet().index)[part.name]
+        lambda: checked({part.name: records_of(body, content_type, part)}, administration.fleet(scope=scope).index)[
+            part.name
+        ]
     )
-    await administration.connect(**{part.name: things})
+    await administration.connect(**{part.name: things}, scope=scope)
     single = part is RESOURCES and len(things) == 1
     response.headers["Location"] = f"/api/v1/{part.name}/{things[0].id}" if single else f"/api/v1/{part.name}"
     return Registered(**{part.name: len(things)})

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 from fastapi import APIRouter, HTTPException, Request
 
-from vpp.api.deps import TheService
+from vpp.api.deps import TheScope, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.regulation import RegulationView, SignalBody, SignalTaken
 from vpp.dispatch.regulation.signal_table import parse_signal
@@ -24,11 +24,11 @@ router = APIRouter(tags=["regulation"])
     summary="The regulation signal's next value",
     responses=documented(401, 404, 409, 422),
 )
-async def put_signal(request_id: str, body: SignalBody, service: TheService) -> SignalTaken:
+async def put_signal(request_id: str, body: SignalBody, service: TheService, scope: TheScope) -> SignalTaken:
     """Record one value; sending it again changes nothing, a stale one is refused."""
     value, unit = body.asked()
     at_s = np.array([body.at.timestamp()])
-    new = await _regulating(service).take_signal(request_id, at_s, np.array([value]), unit=unit)
+    new = await _regulating(service).take_signal(request_id, at_s, np.array([value]), unit=unit, scope=scope)
     return SignalTaken(values=1, new=new)
 
 
@@ -43,14 +43,14 @@ async def put_signal(request_id: str, body: SignalBody, service: TheService) -> 
         }
     },
 )
-async def post_signal(request_id: str, request: Request, service: TheService) -> SignalTaken:
+async def post_signal(request_id: str, request: Request, service: TheService, scope: TheScope) -> SignalTaken:
     """Record many values at once, all or none; they may lie in the future."""
     if not request.headers.get("content-type", "").startswith("text/csv"):
         raise HTTPException(415, "give the signal as text/csv")
     regulating = _regulating(service)
-    service.request(request_id)
+    service.request(request_id, scope=scope)
     signal = await asyncio.to_thread(parse_signal, await request.body())
-    new = await regulating.take_signal(request_id, signal.time_s, signal.value, unit=signal.unit)
+    new = await regulating.take_signal(request_id, signal.time_s, signal.value, unit=signal.unit, scope=scope)
     return SignalTaken(values=len(signal.time_s), new=new)
 
 
@@ -59,9 +59,9 @@ async def post_signal(request_id: str, request: Request, service: TheService) ->
     summary="How the regulation signal is followed, with its scores",
     responses=documented(401, 404, 409, 422),
 )
-async def regulation(request_id: str, service: TheService) -> RegulationView:
+async def regulation(request_id: str, service: TheService, scope: TheScope) -> RegulationView:
     """Return the power asked and commanded now, and the scores by every rule so far."""
-    standing = _regulating(service).regulation(request_id)
+    standing = _regulating(service).regulation(request_id, scope=scope)
     return RegulationView.of(standing, await asyncio.to_thread(scores_of, standing))
 
 

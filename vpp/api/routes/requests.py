@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from vpp.api.auth import Actor
-from vpp.api.deps import ThePage, TheService
+from vpp.api.deps import ThePage, TheScope, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, json_bytes, paged
 from vpp.api.schemas.performance import PerformanceView
@@ -22,9 +22,10 @@ from vpp.api.schemas.requests import (
 )
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import CITY, DispatchRequest, RequestState
+from vpp.fleet.scope import Scope
 from vpp.ports import GridSink
 
-Report = Callable[[str], tuple[str, dict[str, Any]]]
+Report = Callable[[str, Scope], tuple[str, dict[str, Any]]]
 """Returns a request's report as a printable page and as JSON-like content."""
 
 # A report is a page of its own: nothing in it may run or be fetched.
@@ -57,36 +58,48 @@ Before = Annotated[
     responses={200: {"model": RequestView, "description": "This key was used before"}, **documented(401, 409, 422)},
 )
 async def submit(
-    body: RequestBody, service: TheService, response: Response, actor: Actor = "dispatcher", key: Key = None
+    *,
+    body: RequestBody,
+    service: TheService,
+    scope: TheScope,
+    response: Response,
+    actor: Actor = "dispatcher",
+    key: Key = None,
 ) -> RequestView:
     """Quote a request; there is no commitment until it is accepted."""
     try:
-        request, created = await service.submit(body.draft(), key=key, actor=actor)
+        request, created = await service.submit(body.draft(), key=key, actor=actor, scope=scope)
     except UnknownIdError as error:
         if error.kind != "area":
             raise
-        known = ", ".join([CITY, *(area.id for area in service.fleet().index.areas)])
+        areas = (CITY, *(area.id for area in service.fleet(scope=scope).index.areas))
+        known = ", ".join(area for area in areas if scope.covers(area))
         raise InputError("area", body.area, f"one of {known}") from error
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/requests/{request.id}"
-    return _view(service, request)
+    return _view(service, scope, request)
 
 
 @router.get("/requests", summary="List requests, newest first", responses=documented(401, 422))
 async def listed(
-    service: TheService, page: ThePage, state: Annotated[RequestState | None, Query()] = None, before: Before = None
+    *,
+    service: TheService,
+    scope: TheScope,
+    page: ThePage,
+    state: Annotated[RequestState | None, Query()] = None,
+    before: Before = None,
 ) -> Page[RequestView]:
     """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
-    found = [request for request in service.requests() if state is None or request.state is state]
-    rest = found if before is None else _older(service.requests(), before, found)
-    items = [_view(service, request) for request in rest[page.offset : page.offset + page.limit]]
+    found = [request for request in service.requests(scope=scope) if state is None or request.state is state]
+    rest = found if before is None else _older(service.requests(scope=scope), before, found)
+    items = [_view(service, scope, request) for request in rest[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
 
 @router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 422))
-async def one(request_id: str, service: TheService) -> RequestView:
+async def one(request_id: str, service: TheService, scope: TheScope) -> RequestView:
     """Return a request."""
-    return _view(service, service.request(request_id))
+    return _view(service, scope, service.request(request_id, scope=scope))
 
 
 @router.post(
@@ -95,11 +108,17 @@ async def one(request_id: str, service: TheService) -> RequestView:
     responses=documented(401, 404, 409, 422),
 )
 async def accept(
-    request_id: str, service: TheService, body: AcceptBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    *,
+    request_id: str,
+    service: TheService,
+    scope: TheScope,
+    body: AcceptBody | None = None,
+    actor: Actor = "dispatcher",
+    key: Key = None,
 ) -> RequestView:
     """Commit to the quote: the power is reserved and will be delivered."""
     offer = None if body is None else body.offer
-    return _view(service, await service.accept(request_id, offer=offer, actor=actor, key=key))
+    return _view(service, scope, await service.accept(request_id, offer=offer, actor=actor, key=key, scope=scope))
 
 
 @router.post(
@@ -116,6 +135,7 @@ async def revise(
     request_id: str,
     body: RevisionBody,
     service: TheService,
+    scope: TheScope,
     response: Response,
     actor: Actor = "dispatcher",
     key: Key = None,
@@ -124,7 +144,7 @@ async def revise(
     if body.target_kw is None and body.end_at is None:
         raise InputError("target_kw", None, "a power, or another end_at")
     revision, created = await service.revise(
-        request_id, target_kw=body.target_kw, end_at=body.end_at, actor=actor, key=key
+        request_id, target_kw=body.target_kw, end_at=body.end_at, actor=actor, key=key, scope=scope
     )
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/requests/{request_id}/revisions/{revision.number}"
@@ -132,15 +152,15 @@ async def revise(
 
 
 @router.get("/requests/{request_id}/revisions", summary="Changes that were asked", responses=documented(401, 404, 422))
-async def revisions(request_id: str, service: TheService) -> list[RevisionView]:
+async def revisions(request_id: str, service: TheService, scope: TheScope) -> list[RevisionView]:
     """Return a request's revisions, oldest first."""
-    return [RevisionView.of(revision) for revision in service.request(request_id).revisions]
+    return [RevisionView.of(revision) for revision in service.request(request_id, scope=scope).revisions]
 
 
 @router.get("/requests/{request_id}/revisions/{number}", summary="One change", responses=documented(401, 404, 422))
-async def revision(request_id: str, number: Number, service: TheService) -> RevisionView:
+async def revision(request_id: str, number: Number, service: TheService, scope: TheScope) -> RevisionView:
     """Return one revision."""
-    known = service.request(request_id).revisions
+    known = service.request(request_id, scope=scope).revisions
     if number > len(known):
         raise UnknownIdError("revision", f"{request_id}/{number}")
     return RevisionView.of(known[number - 1])
@@ -156,13 +176,14 @@ async def accept_revision(
     request_id: str,
     number: Number,
     service: TheService,
+    scope: TheScope,
     body: RevisionAcceptBody | None = None,
     actor: Actor = "dispatcher",
     key: Key = None,
 ) -> RequestView:
     """Commit to a change; the target moves by the request's ramp, settlement counts each interval by its own target."""
     del body  # there is nothing in it
-    return _view(service, await service.accept_revision(request_id, number, actor=actor, key=key))
+    return _view(service, scope, await service.accept_revision(request_id, number, actor=actor, key=key, scope=scope))
 
 
 @router.post(
@@ -171,11 +192,17 @@ async def accept_revision(
     responses=documented(401, 404, 409, 422),
 )
 async def cancel(
-    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    *,
+    request_id: str,
+    service: TheService,
+    scope: TheScope,
+    body: CancelBody | None = None,
+    actor: Actor = "dispatcher",
+    key: Key = None,
 ) -> RequestView:
     """Cancel before the start, abort through the release ramp after it."""
     reason = (body or CancelBody()).reason
-    return _view(service, await service.cancel(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, scope, await service.cancel(request_id, actor=actor, reason=reason, key=key, scope=scope))
 
 
 @router.post(
@@ -184,11 +211,17 @@ async def cancel(
     responses=documented(401, 404, 409, 422),
 )
 async def decline(
-    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    *,
+    request_id: str,
+    service: TheService,
+    scope: TheScope,
+    body: CancelBody | None = None,
+    actor: Actor = "dispatcher",
+    key: Key = None,
 ) -> RequestView:
     """Turn a quote down; the power it held is free at once."""
     reason = (body or CancelBody()).reason
-    return _view(service, await service.decline(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, scope, await service.decline(request_id, actor=actor, reason=reason, key=key, scope=scope))
 
 
 @router.post(
@@ -197,11 +230,17 @@ async def decline(
     responses=documented(401, 404, 409, 422),
 )
 async def supersede(
-    request_id: str, service: TheService, body: CancelBody | None = None, actor: Actor = "dispatcher", key: Key = None
+    *,
+    request_id: str,
+    service: TheService,
+    scope: TheScope,
+    body: CancelBody | None = None,
+    actor: Actor = "dispatcher",
+    key: Key = None,
 ) -> RequestView:
     """End a committed request through its release, so that its power can be asked for another."""
     reason = (body or CancelBody()).reason
-    return _view(service, await service.supersede(request_id, actor=actor, reason=reason, key=key))
+    return _view(service, scope, await service.supersede(request_id, actor=actor, reason=reason, key=key, scope=scope))
 
 
 @router.get(
@@ -209,11 +248,11 @@ async def supersede(
     summary="Measured delivery",
     responses=documented(401, 404, 409, 422),
 )
-async def performance(request_id: str, service: TheService) -> PerformanceView:
+async def performance(request_id: str, service: TheService, scope: TheScope) -> PerformanceView:
     """Return the measurement, provisional while the request runs."""
-    measured = service.performance(request_id)
+    measured = service.performance(request_id, scope=scope)
     if measured is None:
-        state = service.request(request_id).state
+        state = service.request(request_id, scope=scope).state
         raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
     return PerformanceView.of(measured)
 
@@ -228,23 +267,28 @@ async def performance(request_id: str, service: TheService) -> PerformanceView:
     },
 )
 async def report(
+    *,
     request_id: str,
     request: Request,
     service: TheService,
+    scope: TheScope,
     format_: Annotated[str | None, Query(alias="format", pattern="^(json|html)$")] = None,
 ) -> Response:
     """Return the report in the format asked for, by query or by the Accept header."""
-    service.request(request_id)
+    service.request(request_id, scope=scope)
     make: Report = request.app.state.report
-    html, content = await asyncio.to_thread(make, request_id)
+    html, content = await asyncio.to_thread(make, request_id, scope)
     if _wants_html(format_, request.headers):
         return Response(html, media_type="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
     return Response(json_bytes(content), media_type="application/json")
 
 
-def _view(service: GridSink, request: DispatchRequest) -> RequestView:
+def _view(service: GridSink, scope: Scope, request: DispatchRequest) -> RequestView:
     return RequestView.of(
-        request, service.progress(request.id), service.unsettled(request.id), service.losses(request.id)
+        request,
+        service.progress(request.id, scope=scope),
+        service.unsettled(request.id, scope=scope),
+        service.losses(request.id, scope=scope),
     )
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from vpp.api.deps import TheAdministration, ThePage
+from vpp.api.deps import TheAdministration, ThePage, TheScope
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page, paged
 from vpp.api.schemas.sessions import PromiseBody, SessionView
@@ -12,9 +12,9 @@ router = APIRouter(tags=["sessions"])
 
 
 @router.get("/sessions", summary="Cars that are plugged in", responses=documented(401, 422))
-async def sessions(administration: TheAdministration, page: ThePage) -> Page[SessionView]:
+async def sessions(administration: TheAdministration, scope: TheScope, page: ThePage) -> Page[SessionView]:
     """Return open sessions."""
-    found, index = administration.sessions(), administration.fleet().index
+    found, index = administration.sessions(scope=scope), administration.fleet(scope=scope).index
     items = [SessionView.of(session, index) for session in found[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
@@ -24,8 +24,11 @@ async def sessions(administration: TheAdministration, page: ThePage) -> Page[Ses
     summary="State a driver's wish",
     responses=documented(401, 404, 409, 422),
 )
-async def promise(session_id: str, body: PromiseBody, administration: TheAdministration) -> SessionView:
+async def promise(
+    session_id: str, body: PromiseBody, administration: TheAdministration, scope: TheScope
+) -> SessionView:
     """Record energy, departure, floor, opt-out or boost of one session."""
     if body.floor_kwh > body.energy_kwh:
         raise InputError("floor_kwh", body.floor_kwh, f"at most energy_kwh = {body.energy_kwh}")
-    return SessionView.of(await administration.promise(session_id, body.promise()), administration.fleet().index)
+    promised = await administration.promise(session_id, body.promise(), scope=scope)
+    return SessionView.of(promised, administration.fleet(scope=scope).index)

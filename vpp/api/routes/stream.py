@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from vpp.api.deps import TheService
+from vpp.api.deps import TheScope, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.base import json_bytes
 from vpp.domain.errors import RetryError
@@ -63,6 +63,7 @@ router = APIRouter(tags=["stream"])
 async def stream(
     request: Request,
     service: TheService,
+    scope: TheScope,
     last_event_id: Annotated[int | None, Header(ge=0, description="Resume after this event.")] = None,
     after: Annotated[int | None, Query(ge=0, description="As Last-Event-ID, which wins.")] = None,
 ) -> StreamingResponse:
@@ -72,7 +73,7 @@ async def stream(
     client = request.client.host if request.client else ""
     seats.take(client)
     return _Seated(
-        server_sent(service.events(after=resume), HEARTBEAT_WALL_S),
+        server_sent(service.events(after=resume, scope=scope), HEARTBEAT_WALL_S),
         leave=partial(seats.leave, client),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

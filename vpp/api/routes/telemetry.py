@@ -7,30 +7,30 @@ from typing import Annotated, Literal, cast
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 
-from vpp.api.deps import AreaQuery, TheService
+from vpp.api.deps import AreaQuery, TheScope
 from vpp.api.problems import documented
 from vpp.api.schemas.base import LAST_YEAR, Instant
 from vpp.api.schemas.telemetry import HistoryView, PowerView, SeriesView
-from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.request import CITY
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY
-from vpp.ports import GridSink, TelemetryHistory
+from vpp.ports import SampleHistory
 
 LONGEST_DAYS = 31
 _LAST_S = datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 router = APIRouter(tags=["telemetry"])
 
 
-def _history(request: Request) -> TelemetryHistory:
+def _history(request: Request) -> SampleHistory:
     store = getattr(request.app.state, "telemetry", None)
     if store is None:
         raise ConflictError("this service keeps no telemetry; set VPP_TELEMETRY_URL")
-    return cast(TelemetryHistory, store)
+    return cast(SampleHistory, store)
 
 
-TheHistory = Annotated[TelemetryHistory, Depends(_history)]
+TheHistory = Annotated[SampleHistory, Depends(_history)]
 From = Annotated[Instant, Query(alias="from", description="ISO-8601 time with an offset, from which on.")]
 To = Annotated[Instant, Query(alias="to", description="ISO-8601 time with an offset, up to which.")]
 
@@ -40,21 +40,18 @@ To = Annotated[Instant, Query(alias="to", description="ISO-8601 time with an off
     summary="What one device reported",
     responses=documented(401, 404, 409, 422),
 )
-async def telemetry(resource_id: str, service: TheService, store: TheHistory, start: From, end: To) -> HistoryView:
+async def telemetry(resource_id: str, store: TheHistory, scope: TheScope, start: From, end: To) -> HistoryView:
     """Return the samples of one device, by quantity."""
-    row = service.fleet().index.row_of.get(resource_id)
-    if row is None:
-        raise UnknownIdError("resource", resource_id)
     from_s, to_s = _window(start, end)
-    batch = await asyncio.to_thread(store.history, row, from_s=from_s, to_s=to_s)
+    batch = await asyncio.to_thread(store.samples, resource_id, from_s=from_s, to_s=to_s, scope=scope)
     return HistoryView(resource_id=resource_id, series=_series(batch))
 
 
 @router.get("/telemetry/power", summary="Metered power by minute", responses=documented(401, 404, 409, 422))
 async def power(
     *,
-    service: TheService,
     store: TheHistory,
+    scope: TheScope,
     start: From,
     end: To,
     area: AreaQuery = CITY,
@@ -63,7 +60,7 @@ async def power(
     """Return the sum over devices of the mean power of each."""
     from_s, to_s = _window(start, end)
     start_s, power_kw, devices = await asyncio.to_thread(
-        store.minutes, from_s=from_s, to_s=to_s, area=_position(service, area), step_s=60 * step_minutes
+        store.power, area, from_s=from_s, to_s=to_s, step_s=60 * step_minutes, scope=scope
     )
     return PowerView(
         area=area,
@@ -72,15 +69,6 @@ async def power(
         power_kw=power_kw.tolist(),
         devices=devices.tolist(),
     )
-
-
-def _position(service: GridSink, area: str) -> int | None:
-    if area == CITY:
-        return None
-    ids = [known.id for known in service.fleet().index.areas]
-    if area not in ids:
-        raise UnknownIdError("area", area)
-    return ids.index(area)
 
 
 def _window(start: datetime, end: datetime) -> tuple[float, float]:

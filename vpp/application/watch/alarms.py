@@ -162,6 +162,7 @@ class Alarms:
                     "promise_broken",
                     state.at_s,
                     session_id=session.id,
+                    resource_id=state.index.resources[session.row].id,
                     promised_kwh=session.promise.energy_kwh,
                     lacking_kwh=lacking_kwh,
                 )

@@ -42,6 +42,7 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, clock_words
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.scope import Scope
 from vpp.telemetry.table_gate import check_means
 
 NOW = datetime(2026, 7, 15, 4, 0, tzinfo=UTC)
@@ -156,31 +157,33 @@ class _FakePlant:
             "CS-1/17:a": ChargingSession(id="CS-1/17:a", row=0, started_s=NOW.timestamp() - 600.0),
         }
 
-    def fleet(self) -> FleetState:
+    def fleet(self, **_scope: Scope) -> FleetState:
         if self.broken:
             raise RuntimeError("secret internals")
         return snapshot(self.index)
 
-    def sessions(self) -> Sequence[ChargingSession]:
+    def sessions(self, **_scope: Scope) -> Sequence[ChargingSession]:
         return list(self._sessions.values())
 
-    def requests(self) -> Sequence[DispatchRequest]:
+    def requests(self, **_scope: Scope) -> Sequence[DispatchRequest]:
         return list(reversed(self._requests.values()))
 
-    def request(self, request_id: str) -> DispatchRequest:
+    def request(self, request_id: str, **_scope: Scope) -> DispatchRequest:
         if request_id not in self._requests:
             raise UnknownIdError("request", request_id)
         return self._requests[request_id]
 
-    def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
+    def losses(self, request_id: str, **_scope: Scope) -> Mapping[str, Sequence[str]]:
         del request_id
         return self.lost
 
-    def unsettled(self, request_id: str) -> Mapping[str, object] | None:
+    def unsettled(self, request_id: str, **_scope: Scope) -> Mapping[str, object] | None:
         del request_id
         return self.failed
 
-    async def submit(self, draft: RequestDraft, *, key: str | None, actor: str) -> tuple[DispatchRequest, bool]:
+    async def submit(
+        self, draft: RequestDraft, *, key: str | None, actor: str, **_scope: Scope
+    ) -> tuple[DispatchRequest, bool]:
         self.actors.append(actor)
         if key in self._keys:
             known = self._requests[self._keys[key]]
@@ -195,7 +198,7 @@ class _FakePlant:
         return request, True
 
     async def accept(
-        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
+        self, request_id: str, *, offer: int | None, actor: str, key: str | None = None, **_scope: Scope
     ) -> DispatchRequest:
         request = self.request(request_id)
         self.keys.append(key)
@@ -205,7 +208,9 @@ class _FakePlant:
         self._requests[request_id] = replace(request, state=RequestState.SCHEDULED, accepted_kw=request.draft.target_kw)
         return self._requests[request_id]
 
-    async def cancel(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def cancel(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, **_scope: Scope
+    ) -> DispatchRequest:
         request = self.request(request_id)
         self.keys.append(key)
         step = Transition(
@@ -215,7 +220,14 @@ class _FakePlant:
         return self._requests[request_id]
 
     async def revise(
-        self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
+        self,
+        request_id: str,
+        *,
+        target_kw: float | None,
+        end_at: datetime | None,
+        actor: str,
+        key: str | None,
+        **_scope: Scope,
     ) -> tuple[Revision, bool]:
         request = self.request(request_id)
         if request.accepted_kw is None:
@@ -233,7 +245,7 @@ class _FakePlant:
         return revision, True
 
     async def accept_revision(
-        self, request_id: str, number: int, *, actor: str, key: str | None = None
+        self, request_id: str, number: int, *, actor: str, key: str | None = None, **_scope: Scope
     ) -> DispatchRequest:
         request = self.request(request_id)
         self.actors.append(actor)
@@ -243,11 +255,15 @@ class _FakePlant:
         self._requests[request_id] = replace(request, revisions=revisions)
         return self._requests[request_id]
 
-    async def decline(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def decline(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, **_scope: Scope
+    ) -> DispatchRequest:
         self.keys.append(key)
         return self._ended(request_id, RequestState.DECLINED, actor, reason)
 
-    async def supersede(self, request_id: str, *, actor: str, reason: str, key: str | None = None) -> DispatchRequest:
+    async def supersede(
+        self, request_id: str, *, actor: str, reason: str, key: str | None = None, **_scope: Scope
+    ) -> DispatchRequest:
         self.keys.append(key)
         return self._ended(request_id, RequestState.SUPERSEDED, actor, reason)
 
@@ -257,18 +273,18 @@ class _FakePlant:
         self._requests[request_id] = replace(request, state=state, history=(*request.history, step))
         return self._requests[request_id]
 
-    def performance(self, request_id: str) -> Performance | None:
+    def performance(self, request_id: str, **_scope: Scope) -> Performance | None:
         request = self.request(request_id)
         return None if request.accepted_kw is None else _performance(request)
 
-    def progress(self, request_id: str) -> Mapping[str, float] | None:
+    def progress(self, request_id: str, **_scope: Scope) -> Mapping[str, float] | None:
         accepted_kw = self.request(request_id).accepted_kw
         return None if accepted_kw is None else {"target_kw": accepted_kw, "delivered_kw": float("nan")}
 
-    def commands(self) -> Mapping[str, int]:
+    def commands(self, **_scope: Scope) -> Mapping[str, int]:
         return {"sent": 4, "confirmed": 4, "unaccounted": 0}
 
-    def capability(self, area: str, direction: Direction, day: date) -> Capability:
+    def capability(self, area: str, direction: Direction, day: date, **_scope: Scope) -> Capability:
         self.index.in_area(area)
         start_at = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo("Asia/Shanghai"))
         grid = TimeGrid(start_at=instant(start_at.timestamp()))
@@ -285,7 +301,7 @@ class _FakePlant:
             sustain_minutes=value,
         )
 
-    def schedule(self) -> Schedule:
+    def schedule(self, **_scope: Scope) -> Schedule:
         grid = TimeGrid(start_at=NOW)
         power_kw = np.array([[5.0], [6.0], [-7.0]]) * np.ones(grid.count)
         return Schedule(
@@ -307,6 +323,7 @@ class _FakePlant:
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
+        **_scope: Scope,
     ) -> None:
         self.index = self.index.extended(
             areas=[a for a in areas if a not in self.index.areas],
@@ -316,31 +333,40 @@ class _FakePlant:
             resources=[r for r in resources if r not in self.index.resources],
         )
 
-    async def promise(self, session_id: str, promise: Promise) -> ChargingSession:
+    async def promise(self, session_id: str, promise: Promise, **_scope: Scope) -> ChargingSession:
         if session_id not in self._sessions:
             raise UnknownIdError("session", session_id)
         self._sessions[session_id] = replace(self._sessions[session_id], promise=promise)
         return self._sessions[session_id]
 
-    async def import_meters(self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray) -> int:
+    async def import_meters(
+        self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray, **_scope: Scope
+    ) -> int:
         rows = np.array([self.index.row_of[name] for name in resource_ids], dtype=np.int32)
         check_means(self.index, grid, rows, mean_kw, now_s=NOW.timestamp())
         self.imported.append((grid, tuple(resource_ids), mean_kw))
         return int(np.isfinite(mean_kw).sum())
 
-    def card(self, row: int) -> Mapping[str, object]:
-        return {"row": row, "latency_s": np.float64(1.5), "verified_up_kw": float("nan"), "tested_at": NOW}
+    def card(self, resource_id: str, **_scope: Scope) -> Mapping[str, object]:
+        return {
+            "row": self.index.row_of[resource_id],
+            "latency_s": np.float64(1.5),
+            "verified_up_kw": float("nan"),
+            "tested_at": NOW,
+        }
 
-    async def device_schedule(self, row: int, duration_s: int) -> DeviceSchedule:
+    async def device_schedule(self, resource_id: str, duration_s: int, **_scope: Scope) -> DeviceSchedule:
         if self.unreachable:
             raise DeviceUnreachableError("CS-1 did not answer")
-        if row:
+        if resource_id not in self.index.row_of:
+            raise UnknownIdError("resource", resource_id)
+        if self.index.row_of[resource_id]:
             raise ConflictError("a device of adapter modbus cannot be asked for its schedule")
         power_kw = (11.0, -3.0, float("nan"))
         return DeviceSchedule(start_s=NOW.timestamp(), offsets_s=(0.0, 900.0, float(duration_s)), power_kw=power_kw)
 
-    def health(self, row: int) -> DeviceHealth:
-        if row != 0:
+    def health(self, resource_id: str, **_scope: Scope) -> DeviceHealth:
+        if self.index.row_of[resource_id]:
             return DeviceHealth()
         details = {Trouble.CLOCK_OFF: clock_words(300.0)}
         return DeviceHealth(
@@ -350,16 +376,16 @@ class _FakePlant:
             ),
         )
 
-    def rows_with(self, trouble: Trouble) -> BoolArray:
+    def rows_with(self, trouble: Trouble, **_scope: Scope) -> BoolArray:
         return (np.arange(len(self.index)) == 0) & (trouble is Trouble.CLOCK_OFF)
 
-    def troubles(self) -> Mapping[Trouble, int]:
+    def troubles(self, **_scope: Scope) -> Mapping[Trouble, int]:
         return {Trouble.CLOCK_OFF: 1}
 
-    def events(self, *, after: int | None) -> AsyncIterator[StreamEvent]:
+    def events(self, *, after: int | None, **_scope: Scope) -> AsyncIterator[StreamEvent]:
         return self.news.subscribe(after)
 
-    def refused_connections(self) -> Sequence[RefusedConnection]:
+    def refused_connections(self, **_scope: Scope) -> Sequence[RefusedConnection]:
         """Return one id over and over."""
         return [
             RefusedConnection(
@@ -454,7 +480,7 @@ def _application(token: str | None = None) -> FastAPI:
     registry = CollectorRegistry()
     Gauge("vpp_target_kw", "Target.", registry=registry).set(5.0)
 
-    def report(request_id: str) -> tuple[str, dict[str, object]]:
+    def report(request_id: str, _scope: Scope) -> tuple[str, dict[str, object]]:
         if app.state.service.request(request_id).accepted_kw is None:
             raise ConflictError(f"request {request_id} is not accepted yet")
         return f"<h1>{request_id}</h1>", {"request_id": request_id, "ramp_minutes": float("nan")}

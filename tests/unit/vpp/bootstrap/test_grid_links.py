@@ -15,6 +15,7 @@ from vpp.config import Settings
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.telemetry import Quantity, TelemetryBatch
 from vpp.domain.timegrid import floor_s, instant
+from vpp.fleet.scope import EVERYTHING
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.ports import GridLink, GridSink
 from vpp.runtime.clock import VirtualClock
@@ -62,7 +63,7 @@ class LineLink:
 
     async def _obey(self, verb: str, argument: str) -> object:
         if verb == "accept":
-            return await self._sink.accept(argument, offer=None, actor=self.name)
+            return await self._sink.accept(argument, offer=None, actor=self.name, scope=EVERYTHING)
         start_at = instant(floor_s(self._sink.clock.now_s(), 900) + 1800.0)
         draft = RequestDraft(
             product=Product.PEAK_SHAVING,
@@ -73,11 +74,11 @@ class LineLink:
             end_at=start_at + timedelta(minutes=15.0),
             notice_class=NoticeClass.INTRADAY,
         )
-        request, _ = await self._sink.submit(draft, key=None, actor=self.name)
+        request, _ = await self._sink.submit(draft, key=None, actor=self.name, scope=EVERYTHING)
         return request
 
     async def _report(self, writer: asyncio.StreamWriter) -> None:
-        async for event in self._sink.events(after=None):
+        async for event in self._sink.events(after=None, scope=EVERYTHING):
             if event.kind == "request":
                 writer.write(f"event {event.body['state']} {event.body['id']}\n".encode())
         writer.close()

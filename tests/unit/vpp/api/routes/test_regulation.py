@@ -15,6 +15,7 @@ from vpp.dispatch.regulation.agc_signal import AgcSignals
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.scope import Scope
 
 NOW_S = datetime(2026, 7, 15, 6, 0, tzinfo=UTC).timestamp()
 AT = "2026-07-15T14:00:00+08:00"
@@ -28,17 +29,19 @@ class _Plant:
         self.book = AgcSignals(lambda *_: None)
         self.samples = 0
 
-    def request(self, request_id: str) -> SimpleNamespace:
+    def request(self, request_id: str, **_scope: Scope) -> SimpleNamespace:
         if request_id != "r":
             raise UnknownIdError("request", request_id)
         return SimpleNamespace(id=request_id)
 
-    async def take_signal(self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str) -> int:
+    async def take_signal(
+        self, request_id: str, at_s: FloatArray, signal: FloatArray, *, unit: str, **_scope: Scope
+    ) -> int:
         self.request(request_id)
         target_kw = signal * 200.0 if unit == "value" else signal
         return self.book.take(request_id, at_s, target_kw, capacity_kw=200.0, now_s=NOW_S)
 
-    def regulation(self, request_id: str) -> RegulationStanding:
+    def regulation(self, request_id: str, **_scope: Scope) -> RegulationStanding:
         self.request(request_id)
         time_s = NOW_S + 4.0 * np.arange(self.samples)
         asked = 200.0 * np.sin(2.0 * np.pi * time_s / 1700.0)

@@ -1,0 +1,1 @@
+"""What a caller has in sight: the service narrowed to scopes."""
