@@ -12,7 +12,7 @@ from vpp.fleet.index import FleetIndex
 
 
 class Role(StrEnum):
-    """What a caller is to the plant; which members it sees follows from operators and areas alone."""
+    """Part that a caller plays; which members it sees follows from operators and areas alone."""
 
     SERVICE = "service"
     DISPATCHER = "dispatcher"

@@ -1,1 +1,1 @@
-"""What a caller has in sight: the service narrowed to scopes."""
+"""Scopes of callers applied to the service: members, requests, events and samples in sight."""
