@@ -293,11 +293,14 @@ def replay(
 
 @audit.command("verify")
 def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Verify the journal's hash chain from its first entry to its last."""
-    from vpp.bootstrap.replay import run_audit
+    """Verify the journal's hash chain from its first entry to its last, against the signed heads.
+
+    Exits 0 only if the record holds.
+    """
+    from vpp.bootstrap.record.audit import run_audit
     from vpp.config import Settings
 
-    run_audit(Settings.load(config, data_dir=data_dir), as_json=json)
+    raise typer.Exit(run_audit(Settings.load(config, data_dir=data_dir), as_json=json))
 
 
 @keys.command("issue")

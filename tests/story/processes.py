@@ -38,7 +38,10 @@ class Ended:
 def environment(directory: Path, **settings: object) -> dict[str, str]:
     """Return an environment with free ports, a data folder of its own and nobody else's settings."""
     http, ocpp = free_ports(2)
-    own = {"HTTP": f"127.0.0.1:{http}", "OCPP": f"127.0.0.1:{ocpp}", "DATA_DIR": directory} | settings
+    own = {"HTTP": f"127.0.0.1:{http}", "OCPP": f"127.0.0.1:{ocpp}", "DATA_DIR": directory}
+    # Beside the data folder, which they guard, and not in the home of whoever runs the tests.
+    beside = directory.with_name(f"{directory.name}-record")
+    own |= {"RECORD_KEY": beside / "record.key", "RECORD_HEADS": beside / "heads"} | settings
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("VPP_")}
     if inherited.pop("PYTHONDONTWRITEBYTECODE", None):
         # Or else every process compiles every module it imports, for five seconds.

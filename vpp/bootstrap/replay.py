@@ -1,4 +1,4 @@
-"""Audit and replay of the journal: its chain verified, every recorded cycle decided again."""
+"""Replay of the journal: every recorded cycle decided again."""
 
 import json
 import sys
@@ -35,26 +35,10 @@ from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
 from vpp.state.image import ProcessImage
-from vpp.storage.journal import verify
 from vpp.telemetry.ingest import Ingest
 from vpp.telemetry.quality import QualityRules
 
 _SHOWN = 5
-
-
-def run_audit(settings: Settings, *, as_json: bool) -> None:
-    """Verify the hash chain and print its length and head.
-
-    Raises:
-        AuditError: It is broken; the message names the first entry that does not fit.
-    """
-    store = Store.open(settings.database_url)
-    try:
-        chain = verify(store.database)
-    finally:
-        store.close()
-    body = {"entries": chain.count, "head_sha256": chain.head_sha256}
-    sys.stdout.write(json.dumps(body) + "\n" if as_json else f"{chain.count} entries, head {chain.head_sha256}\n")
 
 
 def run_replay(settings: Settings, *, as_json: bool) -> int:

@@ -18,7 +18,8 @@ from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
 from vpp.ports import LEAST_METERED_RATIO, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
-from vpp.record.entry import JournalEntry
+from vpp.record.chain import GENESIS
+from vpp.record.entry import Head, JournalEntry
 
 Frame = npt.NDArray[np.float32]
 Share = npt.NDArray[np.float16]
@@ -69,6 +70,10 @@ class CountingJournal:
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:  # noqa: ARG002 - the port's
         """Count one entry."""
         self.counts[kind] += 1
+
+    def head(self) -> Head:
+        """Return the head of an empty journal: nothing is kept."""
+        return Head(0, GENESIS)
 
     async def flush(self) -> None:
         """Do nothing: there is nothing to make durable."""

@@ -13,8 +13,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vpp.config.record_place import record_place
 from vpp.config.texts import described, masked, one_line
-from vpp.config.values import address_of, paths_of, windows_of
+from vpp.config.values import address_of, paths_of, web_address_of, windows_of
 from vpp.domain.errors import ConfigurationError
 
 Positive = Annotated[float, Field(gt=0.0)]
@@ -114,6 +115,21 @@ class Settings(BaseSettings):
         gt=0,
         description="memory for what cannot be stored during an outage of the database, MiB: above it the service"
         " stops because of decisions, and drops the oldest samples",
+    )
+    record_key: Path | None = Field(
+        None,
+        description="private key that signs the journal's heads, a PEM file made at the first start, outside"
+        " VPP_DATA_DIR and readable by its owner only; vpp/record.key in the user's configuration folder if unset",
+    )
+    record_heads: Path | None = Field(
+        None,
+        description="folder of the signed heads, one file a fleet, outside VPP_DATA_DIR; vpp/heads in the user's state"
+        " folder if unset",
+    )
+    record_heads_url: str | None = Field(
+        None,
+        description="where every signed head is sent as well, http[s]://HOST/PATH, one POST with a JSON object each;"
+        " nowhere if unset",
     )
     bus_url: str = Field(
         "memory:", description="bus to the gateways, nats://HOST:PORT; memory: if devices connect to the service itself"
@@ -225,6 +241,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _secured(self) -> Self:
         _check_tls(self)
+        if self.record_key is not None or self.record_heads is not None:
+            record_place(self.data_dir, self.record_key, self.record_heads)
         if self.ocpp_keys is None and self.ocpp_keys_secret is not None:
             raise ValueError("VPP_OCPP_KEYS_SECRET: belongs to a key table; give VPP_OCPP_KEYS as well")
         if self.keys_secret is not None and not self.keys_secret.is_file():
@@ -237,6 +255,11 @@ class Settings(BaseSettings):
         if value is not None and urlsplit(value).scheme not in {"mqtt", "mqtts"}:
             raise ValueError("give mqtt://HOST:PORT or mqtts://HOST:PORT")
         return value
+
+    @field_validator("record_heads_url")
+    @classmethod
+    def _heads_url(cls, value: str | None) -> str | None:
+        return value if value is None else web_address_of(value)
 
     @field_validator("bus_url")
     @classmethod
@@ -258,6 +281,11 @@ class Settings(BaseSettings):
         """File of the secret of the stations' keys, ``None`` where stations need no key."""
         beside = None if self.ocpp_keys is None else self.ocpp_keys.with_suffix(".secret")
         return self.ocpp_keys_secret or beside
+
+    @property
+    def record_place(self) -> tuple[Path, Path]:
+        """File of the key and folder of the heads of the journal; raises ConfigurationError."""
+        return record_place(self.data_dir, self.record_key, self.record_heads)
 
     @property
     def has_bus(self) -> bool:

@@ -1,6 +1,7 @@
 """Settings that are written as text: addresses, paths, reserve windows."""
 
 import re
+from urllib.parse import urlsplit
 
 HOURS_PER_DAY = 24.0
 
@@ -46,3 +47,15 @@ def address_of(value: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 <= int(port) < 1 << 16:
         raise ValueError(f"give HOST:PORT with a port from 0 to 65535, not {value!r}")
     return host.strip("[]"), int(port)
+
+
+def web_address_of(value: str) -> str:
+    """Return a URL as it was given.
+
+    Raises:
+        ValueError: It is no ``http[s]://HOST/PATH``.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("give http://HOST/PATH or https://HOST/PATH")
+    return value

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from vpp.record.entry import JournalEntry
+from vpp.record.entry import Head, JournalEntry
 
 
 class Journal(Protocol):
     """Append-only, hash-chained record of decisions."""
+
+    def head(self) -> Head:
+        """Return position and hash of the last durable entry; sequence 0 where there is none."""
+        ...
 
     @property
     def pending(self) -> int:

@@ -4,6 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Last entry of a journal; 0 and the hash before the first entry where there is none.
+
+    Attributes:
+        sequence: Its position.
+        sha256: Its hash, hexadecimal.
+    """
+
+    sequence: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
     """One decision or event.

@@ -13,7 +13,7 @@ import structlog
 
 from vpp.domain.errors import AuditError, FrameError
 from vpp.record.chain import GENESIS, link
-from vpp.record.entry import JournalEntry
+from vpp.record.entry import Head, JournalEntry
 from vpp.record.stored_body import StoredBody, read_body, stored_body
 from vpp.storage.sql import journal, storing
 from vpp.storage.torn import set_aside, torn_end
@@ -52,6 +52,7 @@ class SqlJournal:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._sequence, self._sha256 = _head(engine)
+        self._durable = Head(self._sequence, self._sha256)
         self._pending: deque[_Record] = deque()
         self._pending_bytes = 0
         self._guard = threading.Lock()
@@ -62,6 +63,10 @@ class SqlJournal:
     def sequence(self) -> int:
         """Position of the last entry, durable or not."""
         return self._sequence
+
+    def head(self) -> Head:
+        """Return the last durable entry's position and hash."""
+        return self._durable
 
     @property
     def pending(self) -> int:
@@ -111,6 +116,7 @@ class SqlJournal:
                     for record in batch:
                         self._pending.popleft()
                         self._pending_bytes -= record.body.size
+                self._durable = Head(batch[-1].sequence, batch[-1].sha256)
 
     def close(self) -> None:
         """Stop the writer; pending entries stay unwritten."""
@@ -128,6 +134,7 @@ class SqlJournal:
                 return 0
             set_aside(self._engine, torn, at_s)
         self._sequence, self._sha256 = _head(self._engine)
+        self._durable = Head(self._sequence, self._sha256)
         _log.error("torn journal entries set aside", table="torn_entries", sequences=torn, goes_on_from=self._sequence)
         self.append(TORN, at_s, {"sequences": torn, "table": "torn_entries"})
         return len(torn)

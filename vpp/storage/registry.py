@@ -19,6 +19,7 @@ from vpp.storage.sql import WRITES, facts, registry, storing
 _CHUNK = 10_000
 _FLEET = "fleet_id"
 _FLEET_BYTES = 8
+_KNOWN_FLEET = sa.select(facts.c.value).where(facts.c.name == _FLEET)
 Thing = Area | Operator | Transformer | Site | Resource
 
 
@@ -72,9 +73,8 @@ class SqlRegistry:
             ConfigurationError: It has another id than ``given``.
             StorageError: The database takes nothing now.
         """
-        known = sa.select(facts.c.value).where(facts.c.name == _FLEET)
         with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
-            fleet: str | None = connection.execute(known).scalar()
+            fleet: str | None = connection.execute(_KNOWN_FLEET).scalar()
             if fleet is None:
                 fleet = given or secrets.token_hex(_FLEET_BYTES)
                 connection.execute(sa.insert(facts).values(name=_FLEET, value=fleet))
@@ -86,6 +86,13 @@ class SqlRegistry:
         ordered = sa.select(registry.c.body).where(registry.c.kind == kind).order_by(registry.c.position)
         with self._engine.connect() as connection:
             return [json.loads(body) for body in connection.execute(ordered).scalars()]
+
+
+def known_fleet(engine: sa.Engine) -> str | None:
+    """Return the id of a database's fleet, ``None`` where it has none yet."""
+    with storing("the registry"), engine.connect() as connection:
+        fleet: str | None = connection.execute(_KNOWN_FLEET).scalar()
+    return fleet
 
 
 def _additions(

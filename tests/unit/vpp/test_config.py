@@ -146,3 +146,26 @@ def test_a_number_is_described_in_the_unit_of_its_name(ending: str, unit: str) -
     named = {name: text for name, text in Settings.described().items() if name.lower().endswith(ending)}
     assert named
     assert [name for name, text in named.items() if unit not in text] == []
+
+
+def test_key_and_heads_lie_in_the_users_folders_unless_they_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    key, heads = Settings.load(data_dir=tmp_path / "data").record_place
+    assert key == tmp_path / "config" / "vpp" / "record.key"
+    assert heads == tmp_path / "home" / ".local" / "state" / "vpp" / "heads"
+
+
+@pytest.mark.parametrize("name", ["record_key", "record_heads"])
+def test_key_and_heads_are_refused_in_the_data_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"VPP_{name.upper()}: .* lies in VPP_DATA_DIR"):
+        Settings.load(data_dir=tmp_path, **{name: tmp_path / "sub" / "it"})
+
+
+def test_the_address_of_the_heads_is_a_web_address() -> None:
+    assert Settings.load(record_heads_url="https://archive.example/heads").record_heads_url
+    with pytest.raises(ConfigurationError, match=r"VPP_RECORD_HEADS_URL.*https://HOST/PATH"):
+        Settings.load(record_heads_url="ftp://archive.example")

@@ -18,6 +18,15 @@ _LAST_PORT = 32000
 """Above it systems assign the ports of outgoing connections, of which a fleet opens thousands."""
 
 
+def folders_of_a_plant(folder: Path) -> Mapping[str, str]:
+    """Return the settings that keep everything a service writes in one folder, its anchor apart from its data."""
+    return {
+        "VPP_DATA_DIR": str(folder / "data"),
+        "VPP_RECORD_KEY": str(folder / "record" / "record.key"),
+        "VPP_RECORD_HEADS": str(folder / "record" / "heads"),
+    }
+
+
 class Child:
     """One ``vpp`` command that runs as a process of its own.
 

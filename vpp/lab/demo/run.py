@@ -21,7 +21,7 @@ from vpp.domain.errors import ConfigurationError
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.compose.fleet import broker, judge_truth
-from vpp.lab.compose.subprocesses import Child, free_block, free_ports
+from vpp.lab.compose.subprocesses import Child, folders_of_a_plant, free_block, free_ports
 from vpp.lab.demo.client import Client
 from vpp.lab.demo.dispatcher import Dispatcher, next_start
 from vpp.lab.demo.options import DemoOptions
@@ -104,7 +104,7 @@ class _Demo:
             "VPP_HTTP": f"127.0.0.1:{self._http_port}",
             "VPP_OCPP": f"127.0.0.1:{self._ocpp_port}",
             "VPP_MQTT_URL": mqtt_url,
-            "VPP_DATA_DIR": str(data),
+            **folders_of_a_plant(data),
             "VPP_CLOCK_PACE": str(page.path),
             "VPP_SAMPLE_S": "30",
             "VPP_RELEASE_MINUTES": str(_RELEASE_MINUTES),

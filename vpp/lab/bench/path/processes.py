@@ -29,7 +29,7 @@ from vpp.lab.bench.path.usage import UsageMeter, children_of
 from vpp.lab.compose.load.cars import cars, nameplates_of, source_addresses
 from vpp.lab.compose.load.worker_group import HOST, WorkerGroup
 from vpp.lab.compose.nats_server import local_nats
-from vpp.lab.compose.subprocesses import Child, free_block
+from vpp.lab.compose.subprocesses import Child, folders_of_a_plant, free_block
 from vpp.runtime.clock import ScaledClock
 
 PER_SWARM = 16_700
@@ -162,7 +162,7 @@ def create_database(folder: Path, index: FleetIndex, now_s: float) -> str:
     Returns:
         The database's URL.
     """
-    url = f"sqlite:///{folder / 'vpp.sqlite3'}"
+    url = f"sqlite:///{folder / 'data' / 'vpp.sqlite3'}"
     store = Store.open(url)
     store.registry.add(FleetIndex.empty(), index)
     store.leases.next_epoch()
@@ -257,7 +257,7 @@ def _environment(clock: ScaledClock, folder: Path, nats_url: str, port: int) -> 
         "VPP_OCPP": f"{HOST}:{port}",
         "VPP_BUS_URL": nats_url,
         "VPP_FLEET_ID": _FLEET,
-        "VPP_DATA_DIR": str(folder),
+        **folders_of_a_plant(folder),
         "VPP_CLOCK_SPEED": str(clock.speed),
         "VPP_CLOCK_ANCHOR_S": str(clock.anchor_s),
         "VPP_CLOCK_ANCHOR_WALL_S": str(clock.anchor_wall_s),

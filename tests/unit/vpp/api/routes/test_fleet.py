@@ -232,7 +232,7 @@ async def test_odd_instants_that_were_stored_are_shown_as_unknown(
     plant._sessions["CS-1/17:a"] = ChargingSession(id="CS-1/17:a", row=0, started_s=at_s, promise=promise, ended_s=at_s)
     state = plant.fleet()
     odd = replace(state, power_at_s=np.full(len(state), at_s), departure_s=np.full(len(state), at_s))
-    monkeypatch.setattr(plant, "fleet", lambda: odd)
+    monkeypatch.setattr(plant, "fleet", lambda **_: odd)
 
     session = (await client.get("/api/v1/sessions")).json()["items"][0]
     assert (session["started_at"], session["ended_at"], session["promise"]["departure_at"]) == (None, None, None)

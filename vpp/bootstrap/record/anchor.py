@@ -1,0 +1,18 @@
+"""Anchor of the record composed from the settings."""
+
+import sqlalchemy as sa
+
+from vpp.config import Settings
+from vpp.storage.anchor.anchor import SqlAnchor
+from vpp.storage.anchor.verification import AnchorPlace
+
+
+def anchor_place(settings: Settings) -> AnchorPlace:
+    """Return where the anchor of the settings' database is kept; raises ConfigurationError."""
+    key, heads = settings.record_place
+    return AnchorPlace(url=settings.database_url, key=key, heads=heads)
+
+
+def anchor_of(settings: Settings, database: sa.Engine) -> SqlAnchor:
+    """Return the anchor of a database; raises ConfigurationError."""
+    return SqlAnchor(database, anchor_place(settings))

@@ -1,0 +1,73 @@
+"""Anchor of one database's journal: heads signed and exported, the record verified against them."""
+
+import threading
+
+import sqlalchemy as sa
+
+from vpp.domain.errors import StorageError
+from vpp.record.entry import Head
+from vpp.record.heads import HeadKey, SignedHead
+from vpp.record.verification import Verification
+from vpp.storage.anchor.chain_walk import Progress
+from vpp.storage.anchor.head_file import HeadFile
+from vpp.storage.anchor.key_file import make_key, read_key
+from vpp.storage.anchor.notes import note
+from vpp.storage.anchor.places import MainFile, Occupant, Places
+from vpp.storage.anchor.verification import AnchorPlace, verify_record
+from vpp.storage.registry import known_fleet
+
+
+class SqlAnchor:
+    """Signs heads of a database's journal and verifies it; implements ``vpp.ports.RecordAnchor``; calls block.
+
+    Args:
+        engine: The database.
+        place: Where key and heads are kept.
+    """
+
+    def __init__(self, engine: sa.Engine, place: AnchorPlace) -> None:
+        self._engine = engine
+        self._place = place
+        self._exporting = threading.Lock()
+        self._file: HeadFile | None = None
+        self._key: HeadKey | None = None
+
+    def verify(self, progress: Progress = lambda _: None) -> Verification:
+        """Compute the whole chain again and compare it with the signed heads.
+
+        Raises:
+            ConfigurationError: The key cannot be used.
+            OSError: The heads cannot be read.
+        """
+        return verify_record(self._engine, self._place, progress)
+
+    def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
+        """Sign a head and append it to the fleet's file, durably; makes the key where there is none yet.
+
+        Args:
+            head: Of the durable entries.
+            at_s: Epoch seconds of the service's clock.
+            restored: An operator has accepted the journal as it stands.
+
+        Raises:
+            StorageError: The head cannot be kept now.
+            ConfigurationError: The key cannot be used.
+        """
+        with self._exporting:
+            fleet = known_fleet(self._engine)
+            if fleet is None:
+                raise StorageError("the database names no fleet yet, so its journal has no head to sign")
+            if self._key is None:
+                self._key = read_key(self._place.key) or make_key(self._place.key)
+            if self._file is None or restored:
+                self._file = HeadFile(self._place.heads, fleet)
+            signed = self._key.sign(fleet, head, at_s, restored=restored)
+            try:
+                self._file.append(signed)
+                # After the file: what the database notes can be missing there only if somebody took it away.
+                note(self._engine, head, self._key.public)
+                occupant = Occupant(fleet=fleet, sequence=head.sequence, main=MainFile.of(self._place.url))
+                Places(self._place.heads).note(self._place.url, occupant)
+            except OSError as error:
+                raise StorageError(f"the signed head cannot be kept in {self._file.path}: {error.strerror}") from error
+            return signed

@@ -1,0 +1,166 @@
+"""Diagnosis of the record: what a walk over the chain and the signed heads say together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vpp.domain.timegrid import instant
+from vpp.record.entry import Head
+from vpp.record.heads import SignedHead
+from vpp.record.verification import Finding, FindingKind
+from vpp.storage.anchor.chain_walk import Walk
+from vpp.storage.anchor.places import MainFile, Occupant
+
+DECIDE: Final = "vpp audit accept-restore --reason TEXT"
+_RESTORE: Final = f"restore the database from a backup, then decide with {DECIDE}"
+_NAMED: Final = 5
+"""Altered entries and gaps that are findings of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known beside the chain.
+
+    Attributes:
+        fleet: Fleet of the database.
+        heads: Signed heads that bind, oldest first.
+        noted: Head that the database says was exported last.
+        occupant: What was last vouched for at the database's place.
+        main: Main file of the database before it was opened.
+    """
+
+    fleet: str
+    heads: Sequence[SignedHead]
+    noted: Head | None = None
+    occupant: Occupant | None = None
+    main: MainFile | None = None
+
+
+def chain_findings(walked: Walk) -> Iterator[Finding]:
+    """Yield the faults that show in the chain alone."""
+    if walked.stopped:
+        yield Finding(
+            kind=FindingKind.DAMAGED,
+            sequence=walked.head.sequence + 1,
+            text=f"the database cannot be read after entry {walked.head.sequence}: {walked.stopped}",
+            action=f"check the disk; {_RESTORE}",
+        )
+    for sequence, sha256 in walked.altered[:_NAMED]:
+        yield Finding(
+            kind=FindingKind.ALTERED,
+            sequence=sequence,
+            sha256=sha256,
+            text=f"journal entry {sequence} does not match its hash: its content, or its hash, was changed",
+            action=f"compare the entry with a backup; {_RESTORE}",
+        )
+    if walked.altered_count > _NAMED:
+        yield Finding(
+            kind=FindingKind.ALTERED,
+            text=f"{walked.altered_count} entries do not match their hashes, of which the first {_NAMED} are named",
+            action=_RESTORE,
+        )
+    for first, last in walked.gaps[:_NAMED]:
+        words = f"entry {first} is" if first == last else f"entries {first} to {last} are"
+        yield Finding(
+            kind=FindingKind.GAP,
+            sequence=first,
+            text=f"journal {words} missing, and later ones follow",
+            action=_RESTORE,
+        )
+
+
+def anchor_findings(walked: Walk, evidence: Evidence) -> Iterator[Finding]:
+    """Yield the fault that shows when the chain is compared with the signed heads, at most one."""
+    heads, there = evidence.heads, evidence.occupant
+    if there is not None and there.fleet != evidence.fleet:
+        yield _other_database(walked, evidence, there)
+        return
+    if walked.stopped or not heads:
+        return
+    wrong = [head for head in heads if _stamp(walked, head) not in {None, head.sha256}]
+    if wrong or any(head.sequence > walked.head.sequence for head in heads):
+        yield _departed(walked, evidence, wrong)
+
+
+def _stamp(walked: Walk, head: SignedHead) -> str | None:
+    """Return the hash that stands at a head's sequence; ``None`` beyond the end or in a gap, which is told anyway."""
+    found = walked.stamps.get(head.sequence)
+    return None if found is None else found[0]
+
+
+def _departed(walked: Walk, evidence: Evidence, wrong: Sequence[SignedHead]) -> Finding:
+    """Return how the chain departs from the heads."""
+    last = evidence.heads[-1]
+    sound = [h for h in evidence.heads if _stamp(walked, h) == h.sha256]
+    until = sound[-1].sequence if sound else 0
+    if not walked.head.sequence or (not sound and walked.first_s > last.at_s):
+        return Finding(
+            kind=FindingKind.DELETED,
+            sequence=1,
+            text=f"all {last.sequence} entries that the signed head of {_when(last)} covers were deleted"
+            + (f"; {walked.count} later ones were begun anew" if walked.count else ""),
+            action=_RESTORE,
+        )
+    went_on = bool(wrong) and walked.stamps[wrong[0].sequence][1] > last.at_s
+    if wrong and not went_on:
+        return Finding(
+            kind=FindingKind.REWRITTEN,
+            sequence=until + 1,
+            text=f"entries {until + 1} to {wrong[0].sequence} are not those that the signed head of {_when(wrong[0])}"
+            " covers, although each matches its hash: they were changed, and hashed again",
+            action=f"take away write access from whoever had it; {_RESTORE}",
+        )
+    return _behind(walked, evidence, last, until, went_on=went_on)
+
+
+def _behind(walked: Walk, evidence: Evidence, last: SignedHead, until: int, *, went_on: bool) -> Finding:
+    """Return why the end of the record is missing: deleted, lost with the write-ahead log, or an older copy."""
+    end = f"after entry {until}" if went_on else f"from entry {walked.head.sequence + 1}"
+    lost = f"the record ends too early: what the signed head of {_when(last)} covers, up to entry {last.sequence}, is"
+    lost += f" missing {end}" + (", and a service went on from there" if went_on else "")
+    noted, there = evidence.noted, evidence.occupant
+    sequence = (until if went_on else walked.head.sequence) + 1
+    cut = noted is not None and (noted.sequence > walked.head.sequence or noted.sequence > until)
+    if cut:
+        return Finding(
+            kind=FindingKind.CUT,
+            sequence=sequence,
+            text=f"{lost}: entries were deleted at the end, while the rest of the database is newer",
+            action=_RESTORE,
+        )
+    if there is not None and there.main is not None and there.main == evidence.main:
+        return Finding(
+            kind=FindingKind.WAL_CUT,
+            sequence=sequence,
+            text=f"{lost}: the main file of the database is as it was then, so its write-ahead log (the file -wal) was"
+            " removed or cut",
+            action=f"put the file -wal back beside the database if it still exists, else {_RESTORE}",
+        )
+    return Finding(
+        kind=FindingKind.OLDER_STATE,
+        sequence=sequence,
+        text=f"{lost}: an older state of the database is in place, such as a backup",
+        action=f"if you restored a backup, say so with {DECIDE}; if not, {_RESTORE}",
+    )
+
+
+def _other_database(walked: Walk, evidence: Evidence, there: Occupant) -> Finding:
+    known = f"fleet {evidence.fleet!r}" if evidence.fleet else "no fleet"
+    if evidence.heads:
+        return Finding(
+            kind=FindingKind.OTHER_FLEET,
+            text=f"the database is that of {known}; at its place was that of fleet {there.fleet!r}, up to entry"
+            f" {there.sequence}",
+            action=f"put the right database back, or check VPP_DB_URL and VPP_DATA_DIR; if it moved, {DECIDE}",
+        )
+    return Finding(
+        kind=FindingKind.DELETED,
+        sequence=1,
+        text=f"the database of fleet {there.fleet!r}, with entries up to {there.sequence}, is gone; in its place is one"
+        f" of {known} with {walked.count} entries",
+        action=f"{_RESTORE}; after a new beginning on purpose, {DECIDE}",
+    )
+
+
+def _when(head: SignedHead) -> str:
+    return instant(head.at_s).isoformat(timespec="seconds")
