@@ -19,18 +19,20 @@ from vpp.dispatch.arbitration.default_powers import default_values
 from vpp.dispatch.arbitration.lease_terms import leased
 from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.in_force import InForce
-from vpp.dispatch.commands.journal_codec import SENT, Noted, sent_from
+from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox, TakeIds
 from vpp.dispatch.cycle_result import CycleResult, Progress
+from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.flexibility.car_power import CarPower
-from vpp.dispatch.flexibility.fairness import Fairness
+from vpp.dispatch.flexibility.fairness import SHED_TIME, Fairness
 from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.control import RegulationControl
-from vpp.dispatch.request_control import TRACKING, Controlled, RequestControl
-from vpp.dispatch.requests.book import TRANSITION, RequestBook
+from vpp.dispatch.request_control import Controlled, RequestControl
+from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
 from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.tracking_memory import TRACKING
 from vpp.dispatch.views import rules_of
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Transition
@@ -42,11 +44,10 @@ from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 from vpp.state.counterfactual import SessionCounterfactual
 
 __all__ = ["SHED_TIME", "TRACKING", "CycleResult", "DispatchEngine", "Progress"]
-SHED_TIME = "dispatch.burden"
-"""Kind of the journal entries about shed time; stands in old journals."""
 _SHED_TIME_S = 900
 """Seconds between two journal entries about shed time while a request runs."""
 
@@ -205,17 +206,19 @@ class DispatchEngine:
 
     def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
         """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
-        kept = list(entries)
-        self.book.restore(kept)
-        self.regulation.portfolio.restore(kept, TRACKING)
-        self._requests.restore(kept)
-        for entry in kept:
-            if entry.kind == SENT:
-                self._last_id = max(self._last_id, int(sent_from(entry.body).ids.max(initial=0)))
-        shed = [entry.body for entry in kept if entry.kind == SHED_TIME]
-        if shed:
-            self._fairness.restore(shed[-1])
-        self.outbox.restore((entry for entry in kept if entry.kind != TRANSITION), now_s)
+        memory = DispatchMemory(self.index, self._settings)
+        memory.follow(entries)
+        self.load(memory.state(), now_s)
+
+    def load(self, state: StateTree, now_s: float) -> None:
+        """Take what a ``DispatchMemory`` has folded from the journal, as ``restore`` does from its entries."""
+        self.book.load(state["requests"])
+        self.regulation.portfolio.load(state["signals"], state["tracking"]["cycles"])
+        self._requests.load(state["tracking"]["last"])
+        self._last_id = max(self._last_id, int(state["commands"]["last_id"]))
+        if state["shed_time"] is not None:
+            self._fairness.restore(state["shed_time"])
+        self.outbox.load(state["commands"], now_s)
         self._recover(now_s)
         self._trusting_until_s = now_s + self._settings.devices.restart_grace_s
 

@@ -1,6 +1,6 @@
 """Control of all running requests in a cycle: one after the other, each on the rows that earlier ones left."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,10 @@ from vpp.dispatch.regulation.control import RegulationControl
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import Phase
 from vpp.dispatch.rows.assignments import Assignments
+from vpp.dispatch.tracking_memory import TRACKING
 from vpp.domain.request import DispatchRequest, Product, RequestState
 from vpp.domain.telemetry import FloatArray, Quality, RowArray
 from vpp.fleet.fleet_state import FleetState
-from vpp.record.entry import JournalEntry
-
-TRACKING = "dispatch.tracking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +74,9 @@ class RequestControl:
         self._memories: dict[str, Tracking] = {}
         self._numbers: dict[str, int] = {}
 
-    def restore(self, entries: Iterable[JournalEntry]) -> None:
-        """Take what tracking remembers of each request from the journal."""
-        for entry in entries:
-            if entry.kind == TRACKING:
-                body: Any = entry.body
-                self._memories[body["id"]] = Tracking.from_body(body["memory"])
+    def load(self, last: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take what tracking remembered of each request, as `vpp.dispatch.tracking_memory` kept it."""
+        self._memories = {request_id: Tracking.from_body(body) for request_id, body in last.items()}
 
     def number(self, request_id: str) -> int:
         """Return the number under which rows are assigned to a request, given when it is first asked for."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vpp.domain.setpoint import Reason
+from vpp.record.state_codec import StateTree
 
 
 class Fate(StrEnum):
@@ -66,6 +67,16 @@ class CommandLedger:
         """Note the end of ``count`` commands."""
         if count:
             self._ended[adapter, fate.value, reason.name.lower()] += count
+
+    def state(self) -> StateTree:
+        """Return the counts as a state tree."""
+        ended = [[*key, count] for key, count in self._ended.items()]
+        return {"sent": self.sent, "accepted": self.accepted, "ended": ended}
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned."""
+        self.sent, self.accepted = int(state["sent"]), int(state["accepted"])
+        self._ended = Counter({(adapter, fate, reason): count for adapter, fate, reason, count in state["ended"]})
 
     def counts(self, pending: int) -> LedgerCounts:
         """Return the counts so far, with ``pending`` commands that have not ended."""

@@ -11,11 +11,12 @@ from vpp.dispatch.commands.back_off import RowBackOff
 from vpp.dispatch.commands.command_ledger import CommandLedger, Fate, LedgerCounts
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.rows.command_columns import blank_commands
-from vpp.dispatch.rows.row_columns import grown, repeated, views
+from vpp.dispatch.rows.row_columns import grown, put_tree, repeated, tree_of, views
 from vpp.dispatch.settings import BackOff
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.fleet.index import ADAPTERS, FleetIndex
+from vpp.record.state_codec import StateTree
 
 _UNTOUCHED = (Reason.REFUSED, Reason.NOT_CONNECTED, Reason.UNSUPPORTED, Reason.EXPIRED)
 """Reasons that say the device still holds what it held before."""
@@ -53,6 +54,15 @@ class CommandStates:
         self._back_off = RowBackOff(self._own.back_off, self._rules)
         self._tolerance_kw = tolerance_kw
         self._adapter = index.adapter_code.astype(np.int32)
+
+    def state(self) -> StateTree:
+        """Return columns and ledger as a state tree; its arrays are the columns themselves."""
+        return {"columns": tree_of(self.columns), "ledger": self._ledger.state()}
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned, of a fleet of another size perhaps; rows beyond it are left as they are."""
+        put_tree(self._own, state["columns"])
+        self._ledger.load(state["ledger"])
 
     def ledger(self) -> LedgerCounts:
         """Return the commands so far, by how they ended."""

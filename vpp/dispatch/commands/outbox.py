@@ -10,7 +10,7 @@ import numpy as np
 
 from numerics.views import read_only
 from vpp.dispatch.commands.command_ledger import Fate, LedgerCounts
-from vpp.dispatch.commands.command_states import CommandStates
+from vpp.dispatch.commands.command_memory import CommandMemory
 from vpp.dispatch.commands.due_commands import NO_COMMAND, Resend, Wanted, due_layers
 from vpp.dispatch.commands.in_force import InForce
 from vpp.dispatch.commands.journal_codec import (
@@ -18,13 +18,9 @@ from vpp.dispatch.commands.journal_codec import (
     SENT,
     VERDICTS,
     Noted,
-    noted_from,
     outcome_body,
-    outcomes_from,
     sent_body,
-    sent_from,
     verdict_body,
-    verdict_from,
 )
 from vpp.dispatch.commands.meter_confirmation import MeterConfirmation
 from vpp.dispatch.record import Record
@@ -37,6 +33,7 @@ from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 TakeIds = Callable[[int], IdArray]
 """Returns that many command ids, rising and never given before."""
@@ -64,8 +61,8 @@ class Outbox:
     ) -> None:
         self._rules, self._record, self._take_ids = rules, record, take_ids
         self.epoch = epoch
-        self.sources: list[str] = []
-        self._states = CommandStates(rules.back_off)
+        self._memory = CommandMemory(rules.back_off)
+        self._states, self.sources = self._memory.states, self._memory.sources
         self.in_force = InForce(self._states)
         self.resize(index)
 
@@ -73,7 +70,7 @@ class Outbox:
         """Take a larger fleet; rows keep what they hold."""
         self._count = len(index)
         self._confirmation = MeterConfirmation(index, self._rules.confirmation)
-        self._states.resize(index, self._confirmation.tolerance_kw)
+        self._memory.resize(index, self._confirmation.tolerance_kw)
         deadband = self._rules.deadband
         least_kw = np.maximum(
             deadband.modulated_kw, deadband.modulated_ratio * (index.nameplate.p_max_kw - index.nameplate.p_min_kw)
@@ -113,11 +110,7 @@ class Outbox:
 
     def source_code(self, name: str) -> int:
         """Return the position of ``name`` in ``sources``, adding it where it is new; -1 for the empty name."""
-        if not name:
-            return -1
-        if name not in self.sources:
-            self.sources.append(name)
-        return self.sources.index(name)
+        return self._memory.source_code(name)
 
     def flush(self, now_s: float, wanted: Wanted, noted: Noted) -> SetpointBatch:
         """Return the commands that are due, journalled already.
@@ -157,16 +150,18 @@ class Outbox:
 
         A command that was under way may have taken effect, so its row counts as limited until its lease ends.
         """
-        highest = self.epoch
         for entry in entries:
-            if entry.kind == SENT:
-                highest = max(highest, int(entry.body["epoch"]))  # type: ignore[call-overload] # JSON number
-                self._replay_sent(entry)
-            elif entry.kind == OUTCOMES:
-                self._states.answered(outcomes_from(entry.body))
-            elif entry.kind == VERDICTS:
-                self._states.ended(*verdict_from(entry.body), entry.at_s)
-        self.epoch = highest
+            self._memory.follow(entry)
+        self._resume(now_s)
+
+    def load(self, state: StateTree, now_s: float) -> None:
+        """Take what a ``CommandMemory`` has folded from the journal, as ``restore`` does from its entries."""
+        self._memory.load(state)
+        self._resume(now_s)
+
+    def _resume(self, now_s: float) -> None:
+        """End what an earlier life of the service left under way."""
+        self.epoch = max(self.epoch, self._memory.epoch)
         self._end(np.flatnonzero(self.columns.unanswered.id).astype(np.int32), Fate.UNREACHABLE, now_s)
         self._states.restarted(now_s)
         self._states.end_leases(now_s, np.arange(self._count, dtype=np.int32))
@@ -188,8 +183,3 @@ class Outbox:
         if len(rows):
             self._record(VERDICTS, now_s, verdict_body(rows, fate))
             self._states.ended(rows, fate, now_s)
-
-    def _replay_sent(self, entry: JournalEntry) -> None:
-        noted, names = noted_from(entry.body)
-        codes = np.array([self.source_code(name) for name in names], dtype=np.int32)
-        self._states.sent(sent_from(entry.body), Noted(noted.uncontrolled_kw, codes[noted.source]), entry.at_s)

@@ -23,6 +23,8 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.record.columns import column_body, column_of
 
+SHED_TIME = "dispatch.burden"
+"""Kind of the journal entries about shed time; stands in old journals."""
 _LAXITY_SCALE_S = 3600.0
 _MOST_GROWTH = 16.0
 _MOST_GAP_S = 120.0

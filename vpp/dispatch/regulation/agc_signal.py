@@ -16,6 +16,7 @@ from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import instant
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 SIGNAL = "regulation.signal"
 _SAME_KW = 1e-6
@@ -103,6 +104,17 @@ class AgcSignals:
         for entry in entries:
             if entry.kind == SIGNAL:
                 self._add(entry.body)
+
+    def state(self) -> StateTree:
+        """Return the values of every request as a state tree."""
+        return {
+            name: {"at_s": np.array(line.at_s, dtype=np.float64), "target_kw": np.array(line.target_kw, np.float64)}
+            for name, line in self._lines.items()
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned."""
+        self._lines = {name: _Line(line["at_s"].tolist(), line["target_kw"].tolist()) for name, line in state.items()}
 
     def _add(self, body: Any) -> None:  # noqa: ANN401 - a journal's body is JSON
         line = self._lines.setdefault(str(body["id"]), _Line())

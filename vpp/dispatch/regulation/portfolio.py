@@ -9,7 +9,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from vpp.domain.telemetry import FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 _TAKING = (
     RequestState.ACCEPTED,
@@ -181,26 +181,29 @@ class RegulationPortfolio:
             response_kw=np.array(history.answered_kw),
         )
 
-    def restore(self, entries: Iterable[JournalEntry], tracking: str | None = None) -> None:
-        """Rebuild signals and history from the journal; the followers find the fleet again in the next full cycle.
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Take further signals from the journal; entries of other kinds are passed over."""
+        self._signals.restore(entries)
+
+    def load(self, signals: StateTree, cycles: Mapping[str, FloatArray]) -> None:
+        """Rebuild signals and history; the followers find the fleet again in the next full cycle.
 
         Args:
-            entries: The journal.
-            tracking: Kind of the entries that hold each request's cycles; without it only signals are restored.
+            signals: As ``AgcSignals.state`` returned them.
+            cycles: As ``TrackingMemory.cycles`` returned them.
         """
-        kept = list(entries)
-        self._signals.restore(kept)
-        for entry in kept:
-            body: Any = entry.body
-            if entry.kind == tracking and self._book.get(body["id"]).draft.product is Product.REGULATION:
-                self._remember(self._book.get(body["id"]), entry.at_s, body)
+        self._signals.load(signals)
+        for request_id, figures in cycles.items():
+            request = self._book.get(request_id)
+            if request.draft.product is Product.REGULATION:
+                self._remember(request, figures)
 
-    def _remember(self, request: DispatchRequest, at_s: float, body: Mapping[str, Any]) -> None:
-        figures = [body[name] for name in ("target_kw", "baseline_kw", "measured_kw")]
+    def _remember(self, request: DispatchRequest, cycles: FloatArray) -> None:
+        """Note those of a request's cycles, shape ``(n_cycles, 4)``, that lie in its hold and are known."""
         timetable = self._book.timetable(request.id)
-        if None not in figures and timetable.start_s <= at_s < timetable.end_s:
-            target, baseline, measured = figures
-            self.note(request.id, at_s, sign_of(request) * target, baseline - measured)
+        for at_s, target_kw, baseline_kw, measured_kw in cycles.tolist():
+            if timetable.start_s <= at_s < timetable.end_s:
+                self.note(request.id, at_s, sign_of(request) * target_kw, baseline_kw - measured_kw)
 
     def _moved(self, request_id: str, now_s: float) -> Followed:
         moved = self._followers[request_id].tick(now_s, self.asked_kw(request_id, now_s))

@@ -18,6 +18,7 @@ from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Shortfall, Transition
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 __all__ = ["ALLOWED", "REVISION", "SHORTFALL", "TRANSITION", "RequestBook"]
 _ENDED_EARLY = frozenset({S.CANCELLED, S.ABORTED, S.SUPERSEDED, S.FAILED})
@@ -54,6 +55,10 @@ class RequestBook:
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """Rebuild the requests from the journal; entries of other kinds are passed over."""
         self._register.restore(entries)
+
+    def load(self, state: StateTree) -> None:
+        """Take the requests as ``RequestRegister.state`` returned them."""
+        self._register.load(state)
 
     def timetable(self, request_id: str) -> PhaseTimes:
         """Return when each phase of a request begins."""

@@ -12,6 +12,7 @@ from vpp.domain.request import (
     BindingLimit,
     CounterOffer,
     Direction,
+    DispatchRequest,
     NoticeClass,
     Product,
     Quote,
@@ -115,6 +116,23 @@ def transition_from(body: Body) -> Transition:
         from_state=None if before is None else RequestState(before),
         to_state=RequestState(body["to_state"]),
         reason=str(body["reason"]),
+    )
+
+
+def request_from(body: Body) -> DispatchRequest:
+    """Return the request that ``plain`` wrote, with its whole history."""
+    quote, flag = body["quote"], body["shortfall"]
+    return DispatchRequest(
+        id=str(body["id"]),
+        draft=draft_from(body["draft"]),
+        state=RequestState(body["state"]),
+        created_at=_instant(body["created_at"]),
+        idempotency_key=body["idempotency_key"],
+        quote=None if quote is None else quote_from(quote),
+        accepted_kw=_optional_float(body["accepted_kw"]),
+        history=tuple(transition_from(step) for step in body["history"]),
+        shortfall=None if flag is None else shortfall_from(flag),
+        revisions=tuple(revision_from(revision) for revision in body["revisions"]),
     )
 
 

@@ -15,6 +15,7 @@ from vpp.dispatch.requests.journal_codec import (
     draft_from,
     plain,
     quote_from,
+    request_from,
     revision_from,
     shortfall_from,
     transition_from,
@@ -22,6 +23,7 @@ from vpp.dispatch.requests.journal_codec import (
 from vpp.domain.errors import ConflictError, UnknownIdError
 from vpp.domain.request import DispatchRequest, Quote, RequestDraft, RequestState, Revision, Shortfall, Transition
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 TRANSITION = "request.transition"
 REVISION = "request.revision"
@@ -102,6 +104,21 @@ class RequestRegister:
                 flag: Any = entry.body["shortfall"]
                 request = self.get(str(entry.body["id"]))
                 self._put(replace(request, shortfall=None if flag is None else shortfall_from(flag)))
+
+    def state(self) -> StateTree:
+        """Return the register as a state tree."""
+        return {
+            "requests": [plain(request) for request in self._requests.values()],
+            "asked": {key: [request_id, plain(draft)] for key, (request_id, draft) in self._asked.items()},
+            "acts": {key: [request_id, str(act)] for key, (request_id, act) in self._acts.items()},
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned."""
+        requests = (request_from(body) for body in state["requests"])
+        self._requests = {request.id: request for request in requests}
+        self._asked = {key: (request_id, draft_from(draft)) for key, (request_id, draft) in state["asked"].items()}
+        self._acts = {key: (request_id, act) for key, (request_id, act) in state["acts"].items()}
 
     def move(
         self,

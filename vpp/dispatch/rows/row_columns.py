@@ -4,6 +4,7 @@ A table is a named tuple of arrays of shape ``(n_resources,)``, or of such tuple
 can be written; numba compiles once for the read-only views and once for the owner's.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,6 +33,25 @@ def views(columns: Columns) -> Columns:
     table: Any = type(columns)
     seen: Columns = table(*(views(one) if isinstance(one, tuple) else read_only(one) for one in columns))
     return seen
+
+
+def tree_of(columns: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a table as nested mappings of its columns by name."""
+    table: Any = columns
+    return {
+        name: tree_of(one) if isinstance(one, tuple) else one for name, one in zip(table._fields, columns, strict=True)
+    }
+
+
+def put_tree(columns: tuple[Any, ...], tree: Mapping[str, Any]) -> None:
+    """Write what ``tree_of`` returned into the first rows of a table, as many as both have."""
+    table: Any = columns
+    for name, one in zip(table._fields, columns, strict=True):
+        if isinstance(one, tuple):
+            put_tree(one, tree[name])
+        else:
+            count = min(len(one), len(tree[name]))
+            one[:count] = tree[name][:count]
 
 
 def _joined(first: Columns, second: Columns) -> Columns:

@@ -10,6 +10,7 @@ from tests.quotes import quote_of
 from tests.unit.vpp.dispatch.regulation.parts import DISPATCH, T0, T0_S, Journal, device, seen, small_fleet, usual_kw
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
 from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.request import (
     BaselineMethod,
@@ -21,6 +22,7 @@ from vpp.domain.request import (
 )
 from vpp.domain.resource import ResourceClass
 from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
 
 START = T0 + timedelta(minutes=10)
 
@@ -89,8 +91,7 @@ def test_after_its_end_a_signal_fades() -> None:
 
 
 def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal() -> None:
-    journal, kind = Journal(), "dispatch.tracking"
-    book = RequestBook(journal.record, DISPATCH.requests)
+    book, tracking = RequestBook(Journal().record, DISPATCH.requests), TrackingMemory()
     request = _accepted(book)
     start_s = START.timestamp()
     for at_s, figures in (
@@ -99,9 +100,10 @@ def test_what_was_asked_and_answered_is_rebuilt_from_the_cycles_in_the_journal()
         (start_s + 10.0, (7.0, None, 1.0)),
     ):
         names = ("target_kw", "baseline_kw", "measured_kw")
-        journal.record(kind, at_s, {"id": request.id, **dict(zip(names, figures, strict=True))})
+        body = {"id": request.id, "memory": {}, **dict(zip(names, figures, strict=True))}
+        tracking.follow(JournalEntry(sequence=1, kind=TRACKING, at_s=at_s, body=body, sha256=""))
     portfolio = _portfolio(book)
-    portfolio.restore(journal.entries, kind)
+    portfolio.load({}, tracking.cycles())
     standing = portfolio.standing(request.id, start_s)
     assert (standing.time_s.tolist(), standing.signal_kw.tolist(), standing.response_kw.tolist()) == (
         [start_s],

@@ -1,0 +1,90 @@
+"""Memory of dispatch as the journal tells it: requests, commands, signals, tracking and shed time.
+
+Entries are taken one by one, so that a journal of any length is folded in the memory its result needs. What is folded
+is loaded into an engine after a restart (``DispatchEngine.load``), and is what a checkpoint keeps.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vpp.dispatch.commands.command_memory import CommandMemory
+from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS
+from vpp.dispatch.commands.meter_confirmation import MeterConfirmation
+from vpp.dispatch.flexibility.fairness import SHED_TIME
+from vpp.dispatch.regulation.agc_signal import SIGNAL, AgcSignals
+from vpp.dispatch.requests.register import REVISION, SHORTFALL, TRANSITION, RequestRegister
+from vpp.dispatch.settings import DispatchSettings
+from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
+
+_REQUESTS = frozenset({TRANSITION, REVISION, SHORTFALL})
+_COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS})
+KINDS = _REQUESTS | _COMMANDS | {SIGNAL, TRACKING, SHED_TIME}
+"""Kinds of the entries it takes; all others say nothing of it."""
+
+
+class DispatchMemory:
+    """Everything a restart restores of dispatch.
+
+    Args:
+        index: The fleet.
+        settings: Of the fast loop.
+
+    Attributes:
+        requests: Every request.
+        commands: Every command.
+        signals: Values of the regulation signals.
+        tracking: Cycles of every request.
+    """
+
+    def __init__(self, index: FleetIndex, settings: DispatchSettings) -> None:
+        self._settings = settings
+        self.requests = RequestRegister(_unrecorded)
+        self.commands = CommandMemory(settings.commands.back_off)
+        self.signals = AgcSignals(_unrecorded)
+        self.tracking = TrackingMemory()
+        self._shed: Mapping[str, Any] | None = None
+        self.resize(index)
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet; existing rows keep what they hold."""
+        confirmation = MeterConfirmation(index, self._settings.commands.confirmation)
+        self.commands.resize(index, confirmation.tolerance_kw)
+
+    def follow(self, entries: Iterable[JournalEntry]) -> None:
+        """Take entries of the journal in order; other kinds are passed over."""
+        for entry in entries:
+            if entry.kind in _COMMANDS:
+                self.commands.follow(entry)
+            elif entry.kind in _REQUESTS:
+                self.requests.restore((entry,))
+            elif entry.kind == TRACKING:
+                self.tracking.follow(entry)
+            elif entry.kind == SIGNAL:
+                self.signals.restore((entry,))
+            elif entry.kind == SHED_TIME:
+                self._shed = entry.body
+
+    def state(self) -> StateTree:
+        """Return everything as a state tree; its arrays are the memory's own."""
+        return {
+            "requests": self.requests.state(),
+            "commands": self.commands.state(),
+            "signals": self.signals.state(),
+            "tracking": self.tracking.state(),
+            "shed_time": None if self._shed is None else dict(self._shed),
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned; values are copied."""
+        self.requests.load(state["requests"])
+        self.commands.load(state["commands"])
+        self.signals.load(state["signals"])
+        self.tracking.load(state["tracking"])
+        self._shed = state["shed_time"]
+
+
+def _unrecorded(kind: str, at_s: float, body: Mapping[str, object]) -> None:
+    raise AssertionError(f"what is folded from the journal records nothing: {kind} at {at_s}, {body}")

@@ -1,0 +1,52 @@
+"""Tracking of every request as the journal tells it: its cycles, and what the controller last remembered."""
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vpp.domain.telemetry import FloatArray
+from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
+
+TRACKING = "dispatch.tracking"
+"""Kind of the entries: one request in one cycle."""
+_FIGURES = ("target_kw", "baseline_kw", "measured_kw")
+_COLUMNS = 1 + len(_FIGURES)
+
+
+class TrackingMemory:
+    """Cycles of every request: instant, target, baseline and measured power.
+
+    Attributes:
+        last: What tracking remembered at the end of each request's last cycle, as journalled.
+    """
+
+    def __init__(self) -> None:
+        self.last: dict[str, Mapping[str, Any]] = {}
+        self._cycles: dict[str, array[float]] = {}
+
+    def follow(self, entry: JournalEntry) -> None:
+        """Take one entry of kind ``TRACKING``."""
+        body: Any = entry.body
+        self.last[body["id"]] = body["memory"]
+        figures = (_number(body[name]) for name in _FIGURES)
+        self._cycles.setdefault(body["id"], array("d")).extend((entry.at_s, *figures))
+
+    def state(self) -> StateTree:
+        """Return everything as a state tree."""
+        return {"last": {name: dict(last) for name, last in self.last.items()}, "cycles": self.cycles()}
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned; values are copied."""
+        self.last = dict(state["last"])
+        self._cycles = {name: array("d", cycles.ravel().tobytes()) for name, cycles in state["cycles"].items()}
+
+    def cycles(self) -> dict[str, FloatArray]:
+        """Return the cycles of every request by id, NaN for a figure not known, shape ``(n_cycles, 4)`` each."""
+        return {name: np.array(cycles).reshape(-1, _COLUMNS) for name, cycles in self._cycles.items()}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
