@@ -11,11 +11,45 @@ from typing import Any
 from vpp.domain.errors import RetryError, StorageError
 from vpp.ports import Clock, Journal
 from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 FOUND = "device.found"
 """Kind of the entries: values by name for some rows; none for a row whose values were restored."""
 _PATIENCE_WALL_S = 5.0
 """Longest time a device's first write waits for its entry."""
+
+
+class OwnersValues:
+    """Owners' values by row, as the journal tells them."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, Mapping[str, float]] = {}
+
+    def follow(self, entry: JournalEntry) -> None:
+        """Take the values of one entry; other kinds are passed over."""
+        if entry.kind == FOUND:
+            body: Any = entry.body
+            for row, values in zip(body["rows"], body["values"], strict=True):
+                self.keep(int(row), {str(name): float(value) for name, value in values.items()})
+
+    def of(self, row: int) -> Mapping[str, float]:
+        """Return the values of a row, none where none are kept."""
+        return self._values.get(row, {})
+
+    def keep(self, row: int, values: Mapping[str, float]) -> None:
+        """Keep the values of a row; none where they were restored."""
+        if values:
+            self._values[row] = values
+        else:
+            self._values.pop(row, None)
+
+    def state(self) -> StateTree:
+        """Return the values as a state tree."""
+        return {"rows": list(self._values), "values": [dict(values) for values in self._values.values()]}
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned."""
+        self._values = dict(zip(state["rows"], state["values"], strict=True))
 
 
 class JournalledMemory:
@@ -29,17 +63,18 @@ class JournalledMemory:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._values: dict[int, Mapping[str, float]] = {}
+        self._values = OwnersValues()
         self._waiting: dict[int, Mapping[str, float]] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def restore(self, entries: Iterable[JournalEntry]) -> None:
         """Take the values found by earlier runs, in the order of the journal."""
         for entry in entries:
-            if entry.kind == FOUND:
-                body: Any = entry.body
-                for row, values in zip(body["rows"], body["values"], strict=True):
-                    self._keep(int(row), {str(name): float(value) for name, value in values.items()})
+            self._values.follow(entry)
+
+    def load(self, state: StateTree) -> None:
+        """Take the values found by earlier runs as ``OwnersValues.state`` returned them."""
+        self._values.load(state)
 
     async def remember(self, row: int, values: Mapping[str, float]) -> None:
         """See ``DeviceMemory``; raises RetryError where the entry could not even be kept in memory."""
@@ -54,7 +89,7 @@ class JournalledMemory:
 
     async def recall(self, row: int) -> Mapping[str, float]:
         """See ``DeviceMemory``."""
-        return self._values.get(row, {})
+        return self._values.of(row)
 
     async def _write(self) -> None:
         """Record the values gathered in this turn of the event loop."""
@@ -63,11 +98,5 @@ class JournalledMemory:
         body = {"rows": list(batch), "values": list(batch.values())}
         self._journal.append(FOUND, self._clock.now_s(), body)
         for row, values in batch.items():
-            self._keep(row, values)
+            self._values.keep(row, values)
         await self._journal.flush()
-
-    def _keep(self, row: int, values: Mapping[str, float]) -> None:
-        if values:
-            self._values[row] = values
-        else:
-            self._values.pop(row, None)

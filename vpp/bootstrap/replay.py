@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import groupby
 from typing import Any
 
@@ -12,15 +13,18 @@ from rich.console import Console
 from rich.progress import track
 
 from optimizer.heap import keep_freed_memory
-from vpp.application.cycle_record import baseline_of, schedule_of
+from vpp.application.cycle_record import baseline_of, schedule_of, session_of
 from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.measurement import counted
+from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.fleet_registration import CONNECTED
 from vpp.application.loops.cycle_inputs import CYCLE, TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
+from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.restart import engine_version, newest_good
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
-from vpp.bootstrap.parts.restoration import STARTED, restore_sessions
+from vpp.bootstrap.parts.restoration import STARTED
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from
@@ -33,6 +37,7 @@ from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
+from vpp.ports import Journal
 from vpp.record.entry import JournalEntry
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
@@ -81,28 +86,56 @@ class Verdict:
 
 
 class Replay:
-    """Replays journal and telemetry of every run of the service through a fresh engine."""
+    """Replays journal and telemetry of the runs of the service through fresh engines, in one pass.
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    Args:
+        settings: Of the service.
+        store: Everything durable.
+        last: Replay the last run only, from the checkpoint that it was restored from.
+    """
+
+    def __init__(self, settings: Settings, store: Store, *, last: bool = False) -> None:
         self._settings = settings
         self._store = store
         self._whole = store.registry.load()
-        self._frames = store.samples.iterate()
+        self._folded = FoldedState(lambda: self._whole, dispatch_settings(settings))
+        self._first, from_s = self._start_of_last() if last else (0, float("-inf"))
+        self._frames = store.samples.iterate(from_s=from_s)
         self._ahead = next(self._frames, None)
         self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[])
 
     def run(self) -> Verdict:
-        """Replay every run in order."""
-        entries = list(self._store.journal.entries())
-        starts = [i for i, entry in enumerate(entries) if entry.kind == STARTED]
-        for start, end in zip(starts, [*starts[1:], len(entries)], strict=True):
-            self._replay_run(entries[:start], entries[start], entries[start + 1 : end])
+        """Replay the runs in order."""
+        run: _Run | None = None
+        journal = self._store.journal
+        entries = track(
+            journal.entries(after=self._folded.sequence),
+            total=journal.head().sequence - self._folded.sequence,
+            description="replaying",
+            console=Console(stderr=True),
+        )
+        for group in _by_cycle(entries):
+            started = group[0]
+            if started.kind == STARTED and started.sequence >= self._first:
+                run = _Run(self._settings, self._whole, self._folded, started, journal)
+            if run is not None:
+                self._replay_group(run, group)
+            self._folded.follow(group)
         return self._verdict
 
-    def _replay_run(self, before: Sequence[JournalEntry], started: JournalEntry, after: Sequence[JournalEntry]) -> None:
-        run = _Run(self._settings, self._whole, before, started)
-        for group in track(list(_by_cycle(after)), description="replaying", console=Console(stderr=True)):
-            self._replay_group(run, group)
+    def _start_of_last(self) -> tuple[int, float]:
+        """Load the newest checkpoint before the last run; return the position and instant of its first entry."""
+        journal, version_now = self._store.journal, engine_version(version("vpp"))
+        starts = [(entry.sequence, entry.at_s) for entry in journal.entries((STARTED,))]
+        sequence, at_s = max(starts, default=(0, float("-inf")))
+        self._folded = newest_good(
+            lambda: FoldedState(lambda: self._whole, dispatch_settings(self._settings)),
+            journal,
+            self._store.checkpoints,
+            version=version_now,
+            until=sequence,
+        )
+        return sequence, at_s
 
     def _replay_group(self, run: "_Run", group: Sequence[JournalEntry]) -> None:
         if group[0].kind == CYCLE:
@@ -145,7 +178,7 @@ class _Run:
     """One run of the service, from its start to its end."""
 
     def __init__(
-        self, settings: Settings, whole: FleetIndex, before: Sequence[JournalEntry], started: JournalEntry
+        self, settings: Settings, whole: FleetIndex, before: FoldedState, started: JournalEntry, journal: Journal
     ) -> None:
         self._whole = whole
         index = _first(whole, int(_number(started.body["resources"])))
@@ -163,11 +196,13 @@ class _Run:
         self._intended: Schedule | None = None
         self._baselines: dict[str, Baseline] = {}
         self._portfolios: dict[str, BoolArray] = {}
-        self._engine.restore(before, started.at_s)
-        for entry in before:
-            if entry.kind == CYCLE:
-                restore_sessions(self._image, entry)
-            self._take_baseline(entry)
+        state = before.state()
+        self._engine.load(state["dispatch"], started.at_s)
+        self._image.load_sessions(state["charging"])
+        past = PastDelivery(journal=journal, baselines=dict(before.delivery.baselines))
+        for request in self._engine.book.running(started.at_s):
+            if request.id in past.baselines:
+                self._keep(request.id, past.baseline(request.id))
 
     def cycle(
         self, group: Sequence[JournalEntry], samples: TelemetryBatch, sent: Sequence[JournalEntry]
@@ -218,10 +253,12 @@ class _Run:
 
     def _take_baseline(self, entry: JournalEntry) -> None:
         if entry.kind == BASELINE:
-            request = self._engine.book.get(str(entry.body["request_id"]))
-            baseline = baseline_of(entry.body)
-            self._baselines[request.id] = baseline
-            self._portfolios[request.id] = counted(request.draft, baseline, self._image.index)
+            self._keep(str(entry.body["request_id"]), baseline_of(entry.body))
+
+    def _keep(self, request_id: str, baseline: Baseline) -> None:
+        self._baselines[request_id] = baseline
+        draft = self._engine.book.get(request_id).draft
+        self._portfolios[request_id] = counted(draft, baseline, self._image.index)
 
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)
@@ -233,13 +270,23 @@ class _Run:
         return np.resize(self._ids, count) if len(self._ids) else np.arange(1, count + 1, dtype=np.int64)
 
 
-def _by_cycle(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
-    """Iterate groups of entries, each but perhaps the first beginning with a cycle or with a tick between two."""
+def restore_sessions(image: ProcessImage, entry: JournalEntry) -> None:
+    """Write the charging sessions and the anchored states of charge of a journalled cycle into the image."""
+    events: Any = entry.body["sessions"]
+    for body in events:
+        image.write_session(session_of(body))
+    anchors: Any = entry.body["anchors"]
+    for row, soc in anchors:
+        image.anchor(row, soc)
+
+
+def _by_cycle(entries: Iterable[JournalEntry]) -> Iterator[list[JournalEntry]]:
+    """Iterate groups of entries, each but perhaps the first beginning with a run, a cycle, or a tick between two."""
     number = 0
 
     def cycle_of(entry: JournalEntry) -> int:
         nonlocal number
-        number += entry.kind in {CYCLE, TICK}
+        number += entry.kind in {STARTED, CYCLE, TICK}
         return number
 
     for _, group in groupby(entries, key=cycle_of):

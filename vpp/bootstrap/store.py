@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from vpp.config import Settings
 from vpp.ports import Clock
+from vpp.storage.checkpoints import SqlCheckpoints
 from vpp.storage.interval_store import IntervalStore
 from vpp.storage.journal import SqlJournal
 from vpp.storage.registry import SqlRegistry
@@ -29,6 +30,7 @@ class Store:
     meters: IntervalStore
     registry: SqlRegistry
     leases: Sequences
+    checkpoints: SqlCheckpoints
 
     @classmethod
     def open(cls, url: str, *, spool_mb: int = 256) -> "Store":
@@ -41,6 +43,7 @@ class Store:
             meters=IntervalStore(database),
             registry=SqlRegistry(database),
             leases=Sequences(database),
+            checkpoints=SqlCheckpoints(database),
         )
 
     def close(self) -> None:

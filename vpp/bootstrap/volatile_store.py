@@ -17,8 +17,9 @@ from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
-from vpp.ports import LEAST_METERED_RATIO, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
+from vpp.ports import LEAST_METERED_RATIO, Checkpoints, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
 from vpp.record.chain import GENESIS
+from vpp.record.checkpoint import Checkpoint
 from vpp.record.entry import Head, JournalEntry
 
 Frame = npt.NDArray[np.float32]
@@ -53,6 +54,11 @@ class Memory(Protocol):
         """Numbers that never come twice."""
         ...
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """States of earlier moments, to restart from."""
+        ...
+
 
 class CountingJournal:
     """Counts entries by kind and discards them.
@@ -82,7 +88,13 @@ class CountingJournal:
         """Find nothing: there is no earlier run."""
         return 0
 
-    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:  # noqa: ARG002 - as above
+    def entries(
+        self,
+        kinds: Sequence[str] = (),  # noqa: ARG002 - as above
+        *,
+        after: int = 0,  # noqa: ARG002
+        until: int | None = None,  # noqa: ARG002
+    ) -> Iterator[JournalEntry]:
         """Iterate nothing: entries are not kept."""
         return iter(())
 
@@ -242,6 +254,24 @@ class CountingSequences:
         return first
 
 
+class NoCheckpoints:
+    """No checkpoints: nobody restarts from what ends with the process."""
+
+    def newest(self) -> Iterator[Checkpoint]:
+        """Iterate nothing."""
+        return iter(())
+
+    def sequences(self) -> Sequence[int]:
+        """Return none."""
+        return ()
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep nothing."""
+
+    def prune(self, keep: int, also: int = 0) -> None:
+        """Delete nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolatileMemory:
     """A service's memory that ends with the process; a ``Memory``."""
@@ -251,3 +281,4 @@ class VolatileMemory:
     meters: FrameMemory = field(default_factory=FrameMemory)
     registry: HeldRegistry = field(default_factory=HeldRegistry)
     leases: CountingSequences = field(default_factory=CountingSequences)
+    checkpoints: NoCheckpoints = field(default_factory=NoCheckpoints)

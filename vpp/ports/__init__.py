@@ -1,6 +1,7 @@
 """Ports: the outside world as the service sees it, one small protocol for each thing it leans on."""
 
 from vpp.ports.bus import Bus, BusHandler, BusSubscription
+from vpp.ports.checkpoints import Checkpoints
 from vpp.ports.clock import Clock, YieldingClock, owing
 from vpp.ports.device_link import (
     DeviceLink,
@@ -40,6 +41,7 @@ __all__ = [
     "Bus",
     "BusHandler",
     "BusSubscription",
+    "Checkpoints",
     "Clock",
     "DeviceLink",
     "DeviceMemory",

@@ -43,6 +43,6 @@ class Journal(Protocol):
         """
         ...
 
-    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
-        """Iterate durable entries in order, those of ``kinds`` only if any are named."""
+    def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
+        """Iterate durable entries ``after < sequence <= until`` in order, those of ``kinds`` only if any are named."""
         ...

@@ -23,6 +23,7 @@ from vpp.domain.telemetry import (
 )
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.record.state_codec import StateTree
 from vpp.state.sessions import Sessions
 
 _UNKNOWN_AT_S = -np.inf
@@ -140,6 +141,16 @@ class ProcessImage:
     def anchor(self, row: int, soc: float) -> None:
         """Set the charge a car had when it was plugged in, as an earlier run of the service saw it."""
         self._soc_start[row] = soc
+
+    def load_sessions(self, state: StateTree) -> None:
+        """Take the sessions, and the charges at plug-in, that earlier runs of the service saw; values are copied.
+
+        Args:
+            state: ``sessions`` as ``Sessions.state`` returned them, ``soc_start`` in shape ``(n_resources,)`` or less.
+        """
+        self.sessions.load(state["sessions"])
+        count = min(len(self._soc_start), len(state["soc_start"]))
+        self._soc_start[:count] = state["soc_start"][:count]
 
     def power_kw(self) -> FloatArray:
         """Return the last metered powers, shape ``(n_resources,)``."""

@@ -1,6 +1,7 @@
 """The cars that are plugged in, as objects for their drivers and as arrays for the loop."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,17 @@ import numpy as np
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.session import ChargingSession, Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.record.state_codec import StateTree
 
 _FALL_KWH = 0.05
 """By how much a register may fall by rounding."""
 _MOST_EARLY = 10_000
 """Promises that wait for their session to start; one that never does is forgotten, the oldest first."""
+
+
+_PROMISE = {"energy_kwh": "f8", "departure_s": "f8", "floor_kwh": "f8", "opted_out": "?", "boost": "?"}
+"""Types of a promise's fields."""
+_COLUMNS = ("promised_kwh", "floor_kwh", "departure_s", "start_kwh", "kept_out", "open")
 
 
 class Sessions:
@@ -101,6 +108,36 @@ class Sessions:
         reached = delivered_kwh >= self._floor_kwh
         return np.asarray(self._open & reached & ~self._kept_out)
 
+    def state(self) -> StateTree:
+        """Return the open sessions and the promises that wait for theirs as a state tree; its arrays are our own."""
+        sessions = list(self._by_id.values())
+        promised = [(place, s.promise) for place, s in enumerate(sessions) if s.promise is not None]
+        return {
+            "ids": [s.id for s in sessions],
+            "rows": np.array([s.row for s in sessions], dtype=np.int32),
+            "started_s": np.array([s.started_s for s in sessions], dtype=np.float64),
+            "promised": np.array([place for place, _ in promised], dtype=np.int32),
+            "promises": _promise_columns([promise for _, promise in promised]),
+            "early_ids": list(self._early),
+            "early": _promise_columns(list(self._early.values())),
+            "columns": {name: getattr(self, f"_{name}") for name in _COLUMNS},
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned; values are copied."""
+        promises = dict(zip(state["promised"].tolist(), _promises_of(state["promises"]), strict=True))
+        starts = zip(state["ids"], state["rows"].tolist(), state["started_s"].tolist(), strict=True)
+        self._by_id = {
+            name: ChargingSession(id=name, row=row, started_s=started_s, promise=promises.get(place))
+            for place, (name, row, started_s) in enumerate(starts)
+        }
+        self._id_in_row = {session.row: session.id for session in self._by_id.values()}
+        self._early = dict(zip(state["early_ids"], _promises_of(state["early"]), strict=True))
+        for name in _COLUMNS:
+            own, kept = getattr(self, f"_{name}"), state["columns"][name]
+            count = min(len(own), len(kept))
+            own[:count] = kept[:count]
+
     def _start(self, event: SessionStarted) -> ChargingSession:
         known = self._by_id.get(event.session_id)
         if known is not None:
@@ -149,3 +186,16 @@ class Sessions:
         self._kept_out[row] = False
         for column in (self._promised_kwh, self._floor_kwh, self._departure_s, self._start_kwh):
             column[row] = np.nan
+
+
+def _promise_columns(promises: Sequence[Promise]) -> StateTree:
+    """Return promises as columns by the names of their fields."""
+    return {
+        name: np.array([getattr(promise, name) for promise in promises], dtype=kind) for name, kind in _PROMISE.items()
+    }
+
+
+def _promises_of(columns: StateTree) -> list[Promise]:
+    """Return the promises of such columns."""
+    rows = zip(*(columns[name].tolist() for name in _PROMISE), strict=True)
+    return [Promise(**dict(zip(_PROMISE, row, strict=True))) for row in rows]

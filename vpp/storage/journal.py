@@ -20,7 +20,8 @@ from vpp.storage.torn import set_aside, torn_end
 
 _log = structlog.get_logger(__name__)
 TORN = "journal.torn"
-_PAGE = 1000
+_PAGE = 250
+"""Entries that are read at once; those of a city are tens of kilobytes each."""
 _AT_ONCE = 500
 """Entries of one transaction: after an outage there may be tens of thousands."""
 
@@ -139,13 +140,18 @@ class SqlJournal:
         self.append(TORN, at_s, {"sequences": torn, "table": "torn_entries"})
         return len(torn)
 
-    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
+    def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
         """Iterate durable entries in order, those of ``kinds`` only if any are named; blocks for a page at a time.
+
+        Args:
+            kinds: Kinds wanted, all where none is named.
+            after: Position of the entry before the first one wanted.
+            until: Position of the last one wanted; to the end where it is not given.
 
         Raises:
             AuditError: Names an entry that cannot be read.
         """
-        for record in _records(self._engine, kinds=kinds, after=after):
+        for record in _records(self._engine, kinds=kinds, after=after, until=until):
             yield JournalEntry(
                 sequence=record.sequence,
                 kind=record.kind,
@@ -207,10 +213,14 @@ def _head(engine: sa.Engine) -> tuple[int, str]:
     return (0, GENESIS) if row is None else (int(row.sequence), str(row.sha256))
 
 
-def _records(engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0) -> Iterator[_Record]:
+def _records(
+    engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0, until: int | None = None
+) -> Iterator[_Record]:
     # By pages, each in its own short transaction, so that a slow reader never blocks a writer.
     while True:
         page = sa.select(journal).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(_PAGE)
+        if until is not None:
+            page = page.where(journal.c.sequence <= until)
         if kinds:
             page = page.where(journal.c.kind.in_(list(kinds)))
         for row in (rows := _fetched(engine, page, after)):

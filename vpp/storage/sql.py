@@ -81,6 +81,17 @@ telemetry_frames = sa.Table(
     sa.Column("samples", sa.LargeBinary, nullable=False),
 )
 
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("version", sa.String(80), nullable=False),
+    sa.Column("chain_sha256", sa.String(64), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
 counters = sa.Table(
     "counters",
     metadata,

@@ -1,13 +1,14 @@
 """Measurement of requests: frozen baselines, live tracking, and the meters' account of delivery."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from vpp.application.delivery.event_days import event_days
 from vpp.application.delivery.participation import Participation, eligible, enlisted
-from vpp.application.delivery.recovery import cycles_of, resumed
+from vpp.application.delivery.past_delivery import PastDelivery
+from vpp.application.delivery.recovery import resumed
 from vpp.application.delivery.session_baselines import SessionBaselines
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
@@ -20,15 +21,25 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
-from vpp.record.entry import JournalEntry
 from vpp.settlement.baseline import compute_baseline, with_sessions
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.reference_days import BaselineRules
 from vpp.settlement.regulation_performance import asked_means_kw, scored
 from vpp.settlement.revised_course import course_means_kw, held_course_kw
 from vpp.settlement.settlement_terms import SettlementTerms
-from vpp.settlement.tracking import MinuteSeries, Tracker
+from vpp.settlement.tracking import MinuteSeries, TrackedIntervals, Tracker
 from vpp.state.eligibility import part_rows
+
+_OVER = frozenset(
+    {
+        RequestState.CANCELLED,
+        RequestState.DECLINED,
+        RequestState.EXPIRED,
+        RequestState.FAILED,
+        RequestState.SETTLED,
+    }
+)
+"""States in which a request's delivery is looked at only when somebody asks."""
 
 
 class Measurement:
@@ -51,6 +62,7 @@ class Measurement:
         self.portfolios: dict[str, BoolArray] = {}
         self.sessions = SessionBaselines(journal, picture.clock.now_s())
         self._trackers: dict[str, Tracker] = {}
+        self._past = PastDelivery(journal=journal)
         self._clock = picture.clock
         self._engine = engine
         self._picture = picture
@@ -58,25 +70,39 @@ class Measurement:
         self._rules = BaselineRules()
         self.participation = Participation(engine=engine, meters=picture.meters, rules=self._rules)
 
-    def resume(self, entries: Iterable[JournalEntry]) -> None:
-        """Continue from the cycles journalled before a restart; baselines are in place already."""
-        for request_id, cycles in cycles_of(entries).items():
-            if request_id in self.baselines:
-                baseline, direction = self.baselines[request_id], self._engine.book.get(request_id).draft.direction
-                self._trackers[request_id] = Tracker(
-                    baseline=baseline,
-                    portfolio=self.portfolios[request_id][: len(baseline.power_kw)],
-                    direction=direction,
-                    resumed=resumed(baseline.grid, len(baseline.power_kw), cycles, direction),
-                )
+    def resume(self, past: PastDelivery) -> None:
+        """Continue from what earlier runs journalled, for every request that is not over for good; blocks."""
+        self._past = past
+        for request in self._engine.book.all():
+            if request.state not in _OVER or request in self._engine.book.running(self._clock.now_s()):
+                self.recall(request.id)
+
+    def has_baseline(self, request_id: str) -> bool:
+        """Return whether the baseline of a request is frozen."""
+        return request_id in self.baselines or request_id in self._past.baselines
+
+    def recall(self, request_id: str) -> None:
+        """Take up a request of an earlier run, unless that was done; blocks while its baseline is read.
+
+        Raises:
+            ConflictError: Its baseline was pruned from the journal.
+        """
+        if request_id in self.baselines or request_id not in self._past.baselines:
+            return
+        baseline, request = self._past.baseline(request_id), self._engine.book.get(request_id)
+        for start_s, mean_kw in self._past.means_on(baseline.grid).items():
+            self.sessions.keep(start_s, mean_kw)
+        cycles = self._past.cycles_of(request_id)
+        rows, direction = len(baseline.power_kw), request.draft.direction
+        self.keep(request, baseline, None if cycles is None else resumed(baseline.grid, rows, cycles, direction))
 
     def grow(self, count: int) -> None:
         """Serve a larger fleet; new rows take no part in requests that have their baseline already."""
         for request_id, rows in self.portfolios.items():
             self.portfolios[request_id] = fitted_flags(rows, count)
 
-    def keep(self, request: DispatchRequest, baseline: Baseline) -> None:
-        """Track a request against its frozen baseline from now on."""
+    def keep(self, request: DispatchRequest, baseline: Baseline, seen: TrackedIntervals | None = None) -> None:
+        """Track a request against its frozen baseline from now on; ``seen`` is what was tracked in earlier runs."""
         rows = counted(request.draft, baseline, self._picture.state().index)
         followed = self._trackers.get(request.id)
         self.baselines[request.id] = baseline
@@ -85,7 +111,7 @@ class Measurement:
             baseline=baseline,
             portfolio=rows[: len(baseline.power_kw)],
             direction=request.draft.direction,
-            resumed=None if followed is None else followed.tracked().lengthened(baseline.grid),
+            resumed=seen if followed is None else followed.tracked().lengthened(baseline.grid),
         )
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
@@ -98,6 +124,7 @@ class Measurement:
 
     def minutes(self, request_id: str) -> MinuteSeries | None:
         """Return the minute series of a request, ``None`` before it was accepted."""
+        self.recall(request_id)
         tracker = self._trackers.get(request_id)
         return None if tracker is None else tracker.minutes()
 
@@ -153,6 +180,7 @@ class Measurement:
 
     def measure(self, request: DispatchRequest, *, final: bool = False) -> Performance:
         """Return the measurement of a request that has a baseline, as far as it has come."""
+        self.recall(request.id)
         frozen, timetable = self.baselines[request.id], self._engine.book.timetable(request.id)
         baseline = with_sessions(frozen, self.sessions.on(frozen))
         times = {"start_s": timetable.start_s, "end_s": timetable.end_s, "release_end_s": timetable.released_s}

@@ -1,13 +1,11 @@
 """Measurements recovered from the journal: those issued before a restart, and the minutes of every request."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vpp.dispatch.engine import TRACKING
 from vpp.domain.performance import Performance
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray, Quality
@@ -63,17 +61,6 @@ def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
                 spread_kw={name: _number(kw) for name, kw in body.get("spread_kw", {}).items()},
             )
     return issued
-
-
-def cycles_of(entries: Iterable[JournalEntry]) -> dict[str, FloatArray]:
-    """Return the cycles of every request by id: instant, target, baseline, measured; shape ``(n_cycles, 4)``."""
-    cycles: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
-    for entry in entries:
-        if entry.kind == TRACKING:
-            body: Any = entry.body
-            figures = (_number(body[name]) for name in ("target_kw", "baseline_kw", "measured_kw"))
-            cycles[body["id"]].append((entry.at_s, *figures))
-    return {request_id: np.array(rows, dtype=np.float64) for request_id, rows in cycles.items()}
 
 
 def resumed(grid: TimeGrid, rows: int, cycles: FloatArray, direction: Direction) -> TrackedIntervals:

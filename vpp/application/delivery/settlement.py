@@ -1,7 +1,7 @@
 """Settlement of requests: measured once their watch is over and their last interval is metered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
-from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_of
+from vpp.application.delivery.recovery import ISSUED, Issued, issued_body
 from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
@@ -19,7 +19,6 @@ from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.timegrid import instant
 from vpp.domain.units import STEP_S
 from vpp.ports import Clock, Journal
-from vpp.record.entry import JournalEntry
 from vpp.settlement.tracking import MinuteSeries
 
 _FINISHED = (RequestState.COMPLETED, RequestState.ABORTED, RequestState.SUPERSEDED, RequestState.VERIFIED)
@@ -63,9 +62,9 @@ class Settlement:
         self._performances: dict[str, Performance] = {}
         self._issued: dict[str, Issued] = {}
 
-    def restore(self, entries: Sequence[JournalEntry]) -> None:
-        """Take up what was issued before a restart; baselines are in place already."""
-        self._issued = issued_of(entries)
+    def resume(self, issued: Mapping[str, Issued]) -> None:
+        """Take up what was issued before a restart, by request id."""
+        self._issued = dict(issued)
 
     async def settle_finished(self) -> None:
         """Measure and settle every request whose watch is over and whose last interval is metered.
@@ -92,7 +91,7 @@ class Settlement:
     def performance(self, request_id: str) -> Performance | None:
         """Return the measurement, provisional while the request runs; ``None`` before it was accepted."""
         request = self._book.get(request_id)
-        if request_id not in self._measurement.baselines:
+        if not self._measurement.has_baseline(request_id):
             return None
         known = self._performances.get(request_id)
         if known is None and request_id in self._issued:
@@ -126,7 +125,7 @@ class Settlement:
     async def _freeze_missing(self) -> None:
         """Freeze baselines that an acceptance could not, because the service ended between the two."""
         for request in self._book.all():
-            missing = request.id not in self._measurement.baselines
+            missing = not self._measurement.has_baseline(request.id)
             if request.state in COMMITTED and missing and not self._freezing.under_way(request.id):
                 freeze = partial(self._freezing.freeze, request, late=True)
                 await self._runs.attempt(request.id, freeze, self._clock.now_s())
@@ -134,7 +133,7 @@ class Settlement:
                 await self._runs.attempt(request.id, partial(self._freezing.lengthen, request), self._clock.now_s())
 
     async def _settle(self, request: DispatchRequest) -> None:
-        if request.id not in self._measurement.baselines:
+        if not self._measurement.has_baseline(request.id):
             raise ConflictError("no baseline was frozen when it was accepted")
         performance = await asyncio.to_thread(self._measurement.measure, request, final=True)
         self._performances[request.id] = performance

@@ -99,7 +99,7 @@ class RequestService:
         """Commit, and freeze the baseline that delivery is measured against; not while a crash would forget it."""
         self._durability.require()
         request = self._book.accept(request_id, offer=offer, actor=actor, now=self._clock.now(), key=key)
-        if request_id not in self._measurement.baselines:
+        if not self._measurement.has_baseline(request_id):
             await self._freezing.freeze(request)
         await self._announcements.announce(request)
         self._changed()

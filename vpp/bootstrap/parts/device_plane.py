@@ -1,6 +1,6 @@
 """Device links given what they need of the service: leadership, memory of owners' values, default values in force."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, DeviceLink, Journal, RememberingLink
-from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
 
 
 def claim(links: Iterable[DeviceLink], epoch: int, fleet_id: str) -> Leadership | None:
@@ -25,10 +25,10 @@ def claim(links: Iterable[DeviceLink], epoch: int, fleet_id: str) -> Leadership 
     return leadership
 
 
-def give_memory(links: Iterable[DeviceLink], entries: Sequence[JournalEntry], journal: Journal, clock: Clock) -> None:
-    """Give links a durable memory of owners' values, with those found by earlier runs."""
+def give_memory(links: Iterable[DeviceLink], found: StateTree, journal: Journal, clock: Clock) -> None:
+    """Give links a durable memory of owners' values, with those ``found`` by earlier runs."""
     memory = JournalledMemory(journal, clock)
-    memory.restore(entries)
+    memory.load(found)
     for link in links:
         if isinstance(link, RememberingLink):
             link.remember_in(memory)

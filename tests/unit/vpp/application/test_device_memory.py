@@ -8,7 +8,7 @@ import pytest
 
 from vpp.application.device_memory import FOUND, JournalledMemory
 from vpp.domain.errors import RetryError, StorageError
-from vpp.record.entry import JournalEntry
+from vpp.record.entry import Head, JournalEntry
 from vpp.runtime.clock import SYSTEM_CLOCK
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import open_database
@@ -34,9 +34,13 @@ class _Journal:
             raise self._broken
         await self.durable.wait()
 
-    def entries(self, kinds: Sequence[str] = (), *, after: int = 0) -> Iterator[JournalEntry]:
+    def head(self) -> Head:
+        return Head(0, "")
+
+    def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
         assert not kinds
         assert not after
+        assert until is None
         return iter(())
 
 

@@ -1,0 +1,59 @@
+"""Delivery of earlier runs of the service: baselines and session means are read from the journal when asked for.
+
+Both are as large as the fleet, one a request and one an interval; a service that has run for months has hundreds, and
+needs those of requests that still run or were not settled yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vpp.application.cycle_record import array_of, baseline_of
+from vpp.domain.errors import ConflictError
+from vpp.domain.performance import Baseline
+from vpp.domain.telemetry import FloatArray
+from vpp.domain.timegrid import TimeGrid
+from vpp.ports import Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastDelivery:
+    """Entries of the journal in which the delivery of earlier runs stands.
+
+    Attributes:
+        journal: Where they are.
+        baselines: Entry of every request's last frozen baseline, by request id.
+        session_means: Entry of every interval's session means, by epoch seconds of its start.
+        cycles: Cycles of every request by id: instant, target, baseline, measured power; shape ``(n_cycles, 4)`` each.
+    """
+
+    journal: Journal
+    baselines: Mapping[str, int] = field(default_factory=dict)
+    session_means: Mapping[float, int] = field(default_factory=dict)
+    cycles: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def baseline(self, request_id: str) -> Baseline:
+        """Return the frozen baseline of a request; blocks.
+
+        Raises:
+            ConflictError: Its entry was pruned.
+        """
+        return baseline_of(self._body(self.baselines[request_id], f"the baseline of request {request_id}"))
+
+    def means_on(self, grid: TimeGrid) -> Mapping[float, FloatArray]:
+        """Return the session means of those intervals of a grid that have any, by epoch seconds of their starts."""
+        starts_s = [start_s for start_s in grid.starts_s().tolist() if start_s in self.session_means]
+        return {s: array_of(self._body(self.session_means[s], "session means")["mean_kw"]) for s in starts_s}
+
+    def cycles_of(self, request_id: str) -> FloatArray | None:
+        """Return the cycles of a request, ``None`` before the first."""
+        cycles = self.cycles.get(request_id)
+        return None if cycles is None or not len(cycles) else np.asarray(cycles, dtype=np.float64)
+
+    def _body(self, sequence: int, what: str) -> Any:  # noqa: ANN401 - a journal's body is JSON
+        entry = next(self.journal.entries(after=sequence - 1, until=sequence), None)
+        if entry is None:
+            raise ConflictError(f"{what} stood in entry {sequence} of the journal, which was pruned")
+        return entry.body

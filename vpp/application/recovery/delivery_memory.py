@@ -1,0 +1,64 @@
+"""Delivery as the journal tells it: what was issued, and in which entries baselines and session means stand.
+
+Baselines and session means are as large as the fleet and never change: the state names their entries, and they are read
+from the journal when they are needed.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.recovery import ISSUED, Issued, issued_of
+from vpp.application.delivery.session_baselines import SESSIONS
+from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
+
+KINDS = frozenset({BASELINE, SESSIONS, ISSUED})
+"""Kinds of the entries it takes."""
+
+
+class DeliveryMemory:
+    """Issued measurements, and the sequence numbers of what they rest on.
+
+    Attributes:
+        baselines: Entry of every request's last frozen baseline, by request id.
+        session_means: Entry of every interval's session means, by epoch seconds of its start.
+        issued: Issued measurements by request id.
+    """
+
+    def __init__(self) -> None:
+        self.baselines: dict[str, int] = {}
+        self.session_means: dict[float, int] = {}
+        self.issued: dict[str, Issued] = {}
+
+    def follow(self, entry: JournalEntry) -> None:
+        """Take one entry of the journal; other kinds are passed over."""
+        body: Any = entry.body
+        if entry.kind == BASELINE:
+            self.baselines[str(body["request_id"])] = entry.sequence
+        elif entry.kind == SESSIONS:
+            self.session_means[float(body["start_s"])] = entry.sequence
+        elif entry.kind == ISSUED:
+            self.issued.update(issued_of((entry,)))
+
+    def state(self) -> StateTree:
+        """Return everything as a state tree."""
+        return {
+            "baselines": dict(self.baselines),
+            "mean_starts_s": np.array(list(self.session_means), dtype=np.float64),
+            "mean_entries": np.array(list(self.session_means.values()), dtype=np.int64),
+            "issued": {
+                request_id: [issued.at_s, issued.delivered_mean_kw, dict(issued.spread_kw)]
+                for request_id, issued in self.issued.items()
+            },
+        }
+
+    def load(self, state: StateTree) -> None:
+        """Take what ``state`` returned."""
+        self.baselines = dict(state["baselines"])
+        self.session_means = dict(zip(state["mean_starts_s"].tolist(), state["mean_entries"].tolist(), strict=True))
+        self.issued = {
+            request_id: Issued(at_s=at_s, delivered_mean_kw=mean_kw, spread_kw=spread_kw)
+            for request_id, (at_s, mean_kw, spread_kw) in state["issued"].items()
+        }

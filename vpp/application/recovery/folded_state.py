@@ -1,0 +1,92 @@
+"""Folded state: everything a restart restores, computed from the journal's entries alone.
+
+::
+
+    journal ──► follow ──► FoldedState ──► state() ──► checkpoint ──► load() ──► FoldedState ──► follow ──► …
+                               └──► the parts of a service that begins to lead
+
+A state is computed from an earlier one and the entries since, never from a running engine. So the state of a checkpoint
+with the tail that follows it equals the state of all entries, bit for bit.
+"""
+
+from collections.abc import Callable, Iterable
+
+from vpp.application.device_memory import FOUND, OwnersValues
+from vpp.application.fleet_registration import CONNECTED
+from vpp.application.loops.cycle_inputs import CYCLE
+from vpp.application.recovery.charging_memory import ChargingMemory
+from vpp.application.recovery.delivery_memory import KINDS as DELIVERY
+from vpp.application.recovery.delivery_memory import DeliveryMemory
+from vpp.dispatch.dispatch_memory import KINDS as DISPATCH
+from vpp.dispatch.dispatch_memory import DispatchMemory
+from vpp.dispatch.settings import DispatchSettings
+from vpp.fleet.index import FleetIndex
+from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import StateTree
+
+KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED}
+"""Kinds of the entries that change the state; all others may be left out."""
+FORMAT = 1
+"""Raised whenever what is folded, or how, changes: a checkpoint of another format is passed over."""
+
+
+class FoldedState:
+    """State of a service after the entries it has followed.
+
+    Args:
+        index: Returns the fleet, which has the rows of every entry by the time the entry is followed.
+        settings: Of the fast loop.
+
+    Attributes:
+        sequence: Position of the last entry that was followed, 0 before the first.
+        dispatch: Requests, commands, signals, tracking.
+        charging: Charging sessions.
+        delivery: What was issued, and where baselines stand.
+        devices: Owners' values of devices.
+    """
+
+    def __init__(self, index: Callable[[], FleetIndex], settings: DispatchSettings) -> None:
+        self._index = index
+        fleet = index()
+        self.sequence = 0
+        self.dispatch = DispatchMemory(fleet, settings)
+        self.charging = ChargingMemory(len(fleet))
+        self.delivery = DeliveryMemory()
+        self.devices = OwnersValues()
+
+    def follow(self, entries: Iterable[JournalEntry]) -> None:
+        """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over."""
+        for entry in entries:
+            if entry.kind in DISPATCH:
+                self.dispatch.follow((entry,))
+            elif entry.kind == CYCLE:
+                self.charging.follow(entry)
+            elif entry.kind in DELIVERY:
+                self.delivery.follow(entry)
+            elif entry.kind == FOUND:
+                self.devices.follow(entry)
+            elif entry.kind == CONNECTED:
+                self.resize(self._index())
+            self.sequence = entry.sequence
+
+    def resize(self, index: FleetIndex) -> None:
+        """Take a larger fleet; existing rows keep what they hold."""
+        self.dispatch.resize(index)
+        self.charging.resize(len(index))
+
+    def state(self) -> StateTree:
+        """Return everything as a state tree; its arrays are this object's own, so encode or load it at once."""
+        return {
+            "dispatch": self.dispatch.state(),
+            "charging": self.charging.state(),
+            "delivery": self.delivery.state(),
+            "devices": self.devices.state(),
+        }
+
+    def load(self, state: StateTree, sequence: int) -> None:
+        """Take what ``state`` returned after the entry at ``sequence``; values are copied."""
+        self.dispatch.load(state["dispatch"])
+        self.charging.load(state["charging"])
+        self.delivery.load(state["delivery"])
+        self.devices.load(state["devices"])
+        self.sequence = sequence

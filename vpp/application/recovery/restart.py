@@ -1,0 +1,118 @@
+"""Restart: the newest good checkpoint and the entries since, else all entries, folded in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from vpp.application.recovery.folded_state import FORMAT, FoldedState
+from vpp.domain.errors import FrameError
+from vpp.ports import Checkpoints, Journal
+from vpp.record.checkpoint import CHECKPOINT, Checkpoint
+from vpp.record.entry import JournalEntry
+from vpp.record.state_codec import decode_state
+
+_log = structlog.get_logger(__name__)
+_SHOWN_EVERY = 100_000
+"""Entries between two log lines about progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A state folded to the end of the journal.
+
+    Attributes:
+        state: The state.
+        base: Sequence of the checkpoint it was computed from, 0 for none.
+        tail: Number of entries that were followed on top.
+    """
+
+    state: FoldedState
+    base: int
+    tail: int
+
+
+def engine_version(version: str) -> str:
+    """Return what a checkpoint names as its maker; ``version`` is the product's."""
+    return f"{version}/{FORMAT}"
+
+
+def recover(
+    fresh: Callable[[], FoldedState],
+    journal: Journal,
+    checkpoints: Checkpoints,
+    *,
+    version: str,
+    until: int | None = None,
+) -> Recovered:
+    """Return the state at the end of the journal; blocks.
+
+    A checkpoint that is damaged, of another version, or not what the journal says of it is passed over with a warning,
+    for the one before it or for all entries.
+
+    Args:
+        fresh: Returns a state that has followed nothing.
+        journal: The entries.
+        checkpoints: The checkpoints kept.
+        version: As ``engine_version`` returns it.
+        until: Last entry to follow; to the end where it is not given.
+
+    Raises:
+        AuditError: An entry cannot be read.
+    """
+    state = newest_good(fresh, journal, checkpoints, version=version, until=until)
+    base = state.sequence
+    tail = 0
+    for entry in _with_progress(journal.entries(after=base, until=until), base):
+        state.follow((entry,))
+        tail += 1
+    return Recovered(state=state, base=base, tail=tail)
+
+
+def newest_good(
+    fresh: Callable[[], FoldedState],
+    journal: Journal,
+    checkpoints: Checkpoints,
+    *,
+    version: str,
+    until: int | None = None,
+) -> FoldedState:
+    """Return the state of the newest good checkpoint, not beyond ``until``, or a fresh one; see ``recover``."""
+    for checkpoint in checkpoints.newest():
+        if until is not None and checkpoint.sequence > until:
+            continue
+        state = fresh()
+        fault = _fault(checkpoint, journal, version) or _load_fault(state, checkpoint)
+        if not fault:
+            return state
+        _log.warning("checkpoint passed over", sequence=checkpoint.sequence, why=fault)
+    return fresh()
+
+
+def _fault(checkpoint: Checkpoint, journal: Journal, version: str) -> str:
+    """Return why a checkpoint is not to be trusted, empty where it is."""
+    if checkpoint.version != version:
+        return f"it is of version {checkpoint.version}, this is {version}"
+    covered = next(journal.entries(after=checkpoint.sequence - 1, until=checkpoint.sequence), None)
+    if covered is None or covered.sha256 != checkpoint.chain_sha256:
+        return f"the journal's entry {checkpoint.sequence} is not the one it was made after"
+    vouching = journal.entries((CHECKPOINT,), after=checkpoint.sequence)
+    if not any(checkpoint.is_vouched_by(entry.body) for entry in vouching):
+        return "no entry of the journal names it with this hash: it was changed, or the service ended while it was made"
+    return ""
+
+
+def _load_fault(state: FoldedState, checkpoint: Checkpoint) -> str:
+    """Load a checkpoint into a fresh state; return why that is not possible, empty where it was."""
+    try:
+        state.load(decode_state(checkpoint.body), checkpoint.sequence)
+    except (FrameError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        return f"its state cannot be read: {error!r}"
+    return ""
+
+
+def _with_progress(entries: Iterable[JournalEntry], base: int) -> Iterator[JournalEntry]:
+    for count, entry in enumerate(entries, start=1):
+        if count % _SHOWN_EVERY == 0:
+            _log.info("reading the journal", entries=count, sequence=entry.sequence, since_checkpoint=base)
+        yield entry
