@@ -306,7 +306,7 @@ def is_answers(data: bytes) -> bool:
 def _is_answer(body: bytes) -> bool:
     function, size = body[0], len(body)
     if function & _EXCEPTION:
-        return size == _EXCEPTION_BYTES
+        return function != _EXCEPTION and size == _EXCEPTION_BYTES  # there is no function 0 to be refused
     if function in _READING:
         return size == body[1] + 2 and not body[1] % 2
     return function in _WRITING and size == _WRITTEN_BYTES

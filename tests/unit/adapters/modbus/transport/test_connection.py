@@ -1,10 +1,13 @@
 """The corners of pymodbus stay inside the wire."""
 
 import asyncio
+import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymodbus.exceptions import ModbusIOException
-from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
 from adapters.modbus.transport.connection import (
@@ -78,8 +81,16 @@ async def test_no_answer_is_told_apart_from_no_connection() -> None:
         ("0001 0000 0005 01 03 04 0000", False),
         ("0001 0000 0005 01 2b 02 0000", False),
         ("0001 0000 0004 01 83 02 00", False),
+        ("0001 0000 0003 01 80 02", False),
         ("0001 0000 0005 01 03 02 0000 4854 5450 2f31 2e31", False),
     ],
 )
 def test_bytes_that_are_no_answers_are_told_from_those_that_are(data: str, *, sane: bool) -> None:
     assert is_answers(bytes.fromhex(data)) is sane
+
+
+@given(function=st.integers(0, 255), rest=st.binary(max_size=12))
+def test_the_library_can_read_whatever_counts_as_an_answer(function: int, rest: bytes) -> None:
+    body = bytes((function,)) + rest
+    if is_answers(struct.pack(">HHHB", 1, 0, len(body) + 1, 1) + body):
+        assert DecodePDU(is_server=False).decode(body) is not None
