@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -10,6 +11,17 @@ _log = structlog.get_logger(__name__)
 
 SLOT_WALL_S = 0.1
 """Width of a slot, and how late a deadline may be served."""
+
+
+@lru_cache(maxsize=8192)
+def _end_of(slot: int) -> float:
+    """Return the loop time at which a slot is served, one object for all whose deadline lies in it."""
+    return slot * SLOT_WALL_S
+
+
+def shared_deadline(at: float) -> float:
+    """Return a deadline put off to the end of its slot, one object for all deadlines of that slot."""
+    return _end_of(math.ceil(at / SLOT_WALL_S)) if math.isfinite(at) else at
 
 
 class Timed(Protocol):
@@ -60,8 +72,11 @@ class TimingWheel:
         """Have ``timed.due`` called once loop time is ``at``, unless an earlier call is scheduled already."""
         if at >= timed.alarm or at == math.inf:
             return
-        timed.alarm = at
         slot = max(int(at / SLOT_WALL_S) + 1, self._next)
+        end = _end_of(slot)
+        if end >= timed.alarm:
+            return
+        timed.alarm = end
         known = self._slots.get(slot)
         if known is None:
             self._slots[slot] = [timed]
@@ -73,8 +88,9 @@ class TimingWheel:
         last = int(now / SLOT_WALL_S)
         while self._next <= last:
             slot, self._next = self._next, self._next + 1
+            end = _end_of(slot)
             for timed in self._slots.pop(slot, ()):
-                if timed.alarm <= now:
+                if timed.alarm <= end:
                     timed.alarm = math.inf
                     self.schedule(timed, self._due(timed, now))
 

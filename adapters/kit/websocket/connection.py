@@ -89,17 +89,8 @@ class WebSocketConnection:
     """
 
     __slots__ = (
-        "_backlog",
-        "_context",
-        "_deadline",
-        "_fd",
-        "_parts",
-        "_rest",
-        "alarm",
-        "handler",
-        "head_handler",
-        "mask",
-        "sock",
+        *("_backlog", "_context", "_deadline", "_parts", "_rest", "alarm"),
+        *("handler", "head_handler", "mask", "sock"),
     )
 
     def __init__(
@@ -111,14 +102,13 @@ class WebSocketConnection:
         self.mask = mask
         self.alarm = math.inf
         self._context = context
-        self._fd = sock.fileno()
         self._rest: bytes | bytearray = b""
         self._backlog = bytearray() if mask else b""
         self._parts: Fragments | None = None
         self._deadline = context.poller.now + context.handshake_wall_s
         context.timers.schedule(self, self._deadline)
         context.awaiting_head[self] = None
-        context.poller.add(self._fd, self, WRITE if mask else READ)
+        context.poller.add(sock.fileno(), self, WRITE if mask else READ)
 
     # Outgoing.
 
@@ -169,9 +159,9 @@ class WebSocketConnection:
 
     def cut(self) -> None:
         """Close without a close frame."""
-        sock, self.sock = self.sock, None
+        fd, sock, self.sock = self._fd, self.sock, None
         if sock is not None:
-            self._context.poller.drop(self._fd)
+            self._context.poller.drop(fd)
             self._context.lingering.discard(self)
             sock.close()
             self._notify_closed()
@@ -207,6 +197,11 @@ class WebSocketConnection:
         return self._deadline if self.sock is not None else math.inf
 
     # What differs over TLS.
+
+    @property
+    def _fd(self) -> int:
+        """The descriptor; asked of the socket, for a number kept beside it would cost memory a connection."""
+        return -1 if self.sock is None else self.sock.fileno()
 
     def _receive(self) -> bytes | None:
         """Return the bytes received, empty at the end of the stream, ``None`` if none are there."""

@@ -17,7 +17,7 @@ class TlsConnection(WebSocketConnection):
         wrap: Wraps the socket in TLS.
     """
 
-    __slots__ = ("_handshake_done", "_wrap")
+    __slots__ = ("_descriptor", "_handshake_done", "_wrap")
 
     def __init__(
         self,
@@ -28,9 +28,15 @@ class TlsConnection(WebSocketConnection):
         wrap: Callable[[socket.socket], ssl.SSLSocket],
         mask: bytes = b"",
     ) -> None:
+        self._descriptor = sock.fileno()
         self._handshake_done = False
         self._wrap: Callable[[socket.socket], ssl.SSLSocket] | None = wrap
         super().__init__(context, sock, head_handler, mask=mask)
+
+    @property
+    def _fd(self) -> int:
+        """See ``WebSocketConnection``; a socket that could not be wrapped has lost its own."""
+        return self._descriptor
 
     def ready(self, mask: int) -> None:
         """See ``poller.Watched``; bytes that OpenSSL has decrypted cause no event, so all of them are read."""
