@@ -33,6 +33,6 @@ def capability_card(station: StationState | None, row: int, connector: int) -> M
         "offline_behaviour": known.offline.value,
         "ack_s": None if math.isnan(station.ack_s) else station.ack_s,
         "clock_offset_s": station.clock_offset_s,
-        "grid_functions": dict(station.grid_functions or {}),
+        "grid_functions": dict(station.particulars.grid_functions or {}),
         **({"asleep": True} if station.asleep(row) else {}),
     }

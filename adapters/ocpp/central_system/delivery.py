@@ -29,19 +29,31 @@ PUMPED_AT_ONCE = 100
 
 
 class LeaseEnds:
-    """Ends of the leases of installed dispatch values, the earliest first."""
+    """Ends of the leases of installed dispatch values, the earliest first.
+
+    A row waits once, however often its value is renewed: whoever is due and holds a later one is entered again.
+    """
 
     def __init__(self) -> None:
         self._ends: list[tuple[float, int]] = []
+        self._first: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._ends)
 
     def add(self, until_s: float, row: int) -> None:
-        """Note when the dispatch value of a row ends."""
-        heapq.heappush(self._ends, (until_s, row))
+        """Note when a dispatch value of a row ends."""
+        if until_s < self._first.get(row, math.inf):
+            self._first[row] = until_s
+            heapq.heappush(self._ends, (until_s, row))
 
     def due(self, now_s: float) -> Iterator[int]:
-        """Iterate the rows whose value has come to its end; a newer one may have taken its place."""
+        """Iterate the rows of which a value may have come to its end; a newer one may have taken its place."""
         while self._ends and self._ends[0][0] <= now_s:
-            yield heapq.heappop(self._ends)[1]
+            until_s, row = heapq.heappop(self._ends)
+            if self._first.get(row) == until_s:
+                del self._first[row]
+                yield row
 
 
 class InstructionDelivery:
@@ -103,7 +115,7 @@ class InstructionDelivery:
         """Give a station that has booted the dispatch values again that it may have lost by it."""
         for connector, profile in installed_profiles.by_connector(station).items():
             command = restoration_of(profile, connector, station.rows[connector])
-            station.restated_s = self._clock.now_s()
+            station.note(restated_s=self._clock.now_s())
             if command.slot not in station.pending:
                 self._hand_over(station, command)
 
@@ -128,6 +140,8 @@ class InstructionDelivery:
             station = self._known.find(row)
             if station is not None:
                 installed_profiles.expire(station, row)
+                for profile in installed_profiles.at_row(station, row):
+                    self._lease_ends.add(profile.until_s, row)
         self._send_due(now_s)
         self._wake(now_s)
 

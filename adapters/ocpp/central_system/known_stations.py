@@ -1,6 +1,5 @@
 """Registry of the stations that have connected to this process, by name and by row."""
 
-from adapters.kit.compact_map import CompactMap
 from adapters.ocpp.profiles.nameplates import Nameplates, place_of
 from adapters.ocpp.station.station_records import Services
 from adapters.ocpp.station.station_state import StationState
@@ -34,7 +33,7 @@ class KnownStations:
                 name, connector = place_of(resource)
                 station = self.by_name.get(name)
                 if station is not None:
-                    station.rows = station.rows.plus(connector, row)
+                    station.add_point(connector, row)
                     self._of_row[row] = station
                     grown[name] = station
         return list(grown.values())
@@ -58,7 +57,7 @@ class KnownStations:
             rows = self._nameplates.rows_of(name)
             if not rows:
                 return None
-            station = self.by_name[name] = StationState(id=name, services=self._services, rows=CompactMap(rows.items()))
+            station = self.by_name[name] = StationState.of(name, self._services, rows)
             for row in rows.values():
                 self._of_row[row] = station
         return station

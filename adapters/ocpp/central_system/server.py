@@ -16,7 +16,7 @@ from adapters.kit.websocket.server import Listening, WebSocketServer
 from adapters.ocpp.central_system.capability_card import capability_card
 from adapters.ocpp.central_system.delivery import InstructionDelivery, LeaseEnds
 from adapters.ocpp.central_system.known_stations import KnownStations
-from adapters.ocpp.central_system.session import Session
+from adapters.ocpp.central_system.session import Session, SessionContext
 from adapters.ocpp.central_system.session_policy import SessionListener, SessionPolicy
 from adapters.ocpp.central_system.sessions import Sessions
 from adapters.ocpp.control.composite_schedule import read_composite
@@ -24,7 +24,6 @@ from adapters.ocpp.control.scripts import ACCEPTED, EXPIRED, NOT_CONNECTED, REFU
 from adapters.ocpp.dialects.v16 import Dialect16
 from adapters.ocpp.dialects.v20 import Dialect20
 from adapters.ocpp.messages.ocpp_j import ADAPTER, Answer, AnswerKind, Call, Version
-from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.profiles.nameplates import Nameplates, check_places
 from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from adapters.ocpp.station.capability_cards import CapabilityCards
@@ -291,9 +290,9 @@ class OcppLink:
             open_sessions=open_sessions,
         )
 
-    def _endpoint_context(self, server: WebSocketServer) -> EndpointContext:
+    def _endpoint_context(self, server: WebSocketServer) -> SessionContext:
         timeout_s = self._policy.call_timeout_s
-        return EndpointContext(
+        return SessionContext(
             clock=self._clock,
             poller=server.context.poller,
             timers=server.context.timers,

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from adapters.kit.compact_map import EMPTY
+from adapters.kit.timing_wheel import shared_deadline
 from adapters.kit.websocket.frames import CloseCode, Opcode
 from adapters.ocpp.control.instructions import carry_out
 from adapters.ocpp.control.scripts import NOT_CONNECTED, PAUSED, Dialect, Pause, Script, Verdict
 from adapters.ocpp.messages.envelope import CallFrame
-from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Fault, Json
+from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call, Fault, Json, Version
 from adapters.ocpp.messages.rpc import Endpoint, EndpointContext
 from adapters.ocpp.station.station_records import Command
 from adapters.ocpp.station.station_state import StationState
@@ -106,6 +108,13 @@ class Registry(Protocol):
         ...
 
 
+@dataclass(slots=True, kw_only=True)
+class SessionContext(EndpointContext):
+    """What all sessions share; their keeper enters itself."""
+
+    registry: Registry = field(init=False)
+
+
 class Session(Endpoint):
     """The central system's end of a connection.
 
@@ -118,7 +127,6 @@ class Session(Endpoint):
     __slots__ = (
         "_command",
         "_quiet_before",
-        "_registry",
         "_retired",
         "_scripts",
         "_unanswered",
@@ -130,17 +138,16 @@ class Session(Endpoint):
         "up",
     )
 
-    def __init__(
-        self, *, station: StationState, dialect: Dialect, registry: Registry, context: EndpointContext, epoch: int
-    ) -> None:
-        super().__init__(dialect.version, context)
+    _context: SessionContext
+
+    def __init__(self, *, station: StationState, dialect: Dialect, context: SessionContext, epoch: int) -> None:
+        super().__init__(context)
         self.station = station
         self.dialect = dialect
         self.epoch = epoch
         self.up = False
         self.last_frame = context.poller.now
         self.quiet_until = math.inf
-        self._registry = registry
         self._command: RunningScript | None = None
         self._scripts: list[RunningScript] | None = None
         self._unanswered = 0
@@ -150,13 +157,18 @@ class Session(Endpoint):
     # Endpoint.
 
     @property
+    def version(self) -> Version:
+        """See ``Endpoint``."""
+        return self.dialect.version
+
+    @property
     def peer(self) -> str:
         """See ``Endpoint``."""
         return self.station.id
 
     def opened(self) -> None:
         """See ``Endpoint``."""
-        self._registry.opened(self)
+        self._context.registry.opened(self)
         self.pump()
 
     def control_received(self, kind: Opcode) -> None:
@@ -174,7 +186,7 @@ class Session(Endpoint):
         response = self.dialect.serve(self.station, action, payload)
         booted = action == "BootNotification"
         if booted or not self.up:
-            self._registry.spoke(self, booted=booted)
+            self._context.registry.spoke(self, booted=booted)
         return response
 
     def served(self) -> None:
@@ -197,7 +209,7 @@ class Session(Endpoint):
         """See ``Endpoint``."""
         if not self._retired:
             self._abandon_all()
-            self._registry.closed(self)
+            self._context.registry.closed(self)
 
     def due(self, now: float) -> float:
         """See ``timing_wheel.Timed``: the answer to a call, or a sign of life."""
@@ -205,7 +217,7 @@ class Session(Endpoint):
         if self.connection is None or self._retired:
             return math.inf
         if now >= self.quiet_until:
-            self.quiet_until = self._registry.silent(self, now)
+            self.quiet_until = shared_deadline(self._context.registry.silent(self, now))
         if self._quiet_before > now:
             return min(call_due, self.quiet_until, self._quiet_before)
         if self._quiet_before:
@@ -215,8 +227,8 @@ class Session(Endpoint):
 
     def expect(self, quiet_until: float) -> None:
         """Have the registry judge this session's silence at a loop time."""
-        self.quiet_until = quiet_until
-        self._context.timers.schedule(self, quiet_until)
+        self.quiet_until = shared_deadline(quiet_until)
+        self._context.timers.schedule(self, self.quiet_until)
 
     def hold_off(self, wall_s: float) -> None:
         """Send nothing for a while: the station has just booted, or is not ready."""
@@ -275,7 +287,7 @@ class Session(Endpoint):
             self.station.under_way = command.row
             script = carry_out(self.dialect, self.station, command)
             finished = partial(self._command_ended, command)
-            self._command = job = RunningScript(script, finished, retries=self._registry.call_retries)
+            self._command = job = RunningScript(script, finished, retries=self._context.registry.call_retries)
             job.start()
             return job
         if not self._scripts:
@@ -311,7 +323,7 @@ class Session(Endpoint):
     def _command_ended(self, command: Command, verdict: Verdict) -> None:
         self._command = None
         self.station.under_way = -1
-        self._registry.delivery.ended(command, verdict)
+        self._context.registry.delivery.ended(command, verdict)
 
     def _abandon_all(self) -> None:
         if self._command is not None:

@@ -13,12 +13,11 @@ from adapters.kit.websocket.frames import CloseCode
 from adapters.kit.websocket.host import DeviceHost
 from adapters.ocpp.central_system.delivery import InstructionDelivery
 from adapters.ocpp.central_system.known_stations import KnownStations
-from adapters.ocpp.central_system.session import Session
+from adapters.ocpp.central_system.session import Session, SessionContext
 from adapters.ocpp.central_system.session_policy import SessionListener, SessionPolicy
 from adapters.ocpp.central_system.setup_queue import SetupQueue
 from adapters.ocpp.control.scripts import ACCEPTED, Dialect, Script
 from adapters.ocpp.messages.ocpp_j import ADAPTER, Call, Version, choose_version
-from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.station.station_state import StationState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock
@@ -58,7 +57,7 @@ class Sessions(DeviceHost):
         clock: Clock,
         known: KnownStations,
         batcher: Batcher,
-        context: EndpointContext,
+        context: SessionContext,
         dialects: Mapping[Version, Dialect],
         delivery: InstructionDelivery,
         policy: SessionPolicy,
@@ -72,6 +71,7 @@ class Sessions(DeviceHost):
         self._clock = clock
         self._known = known
         self._context = context
+        context.registry = self
         self._dialects = dialects
         self._settle_wall_s = policy.settle_wall_s
         self._silence_wall_s = max(clock.wall(SILENT_INTERVALS * policy.boot_interval_s), LEAST_SILENCE_WALL_S)
@@ -142,7 +142,6 @@ class Sessions(DeviceHost):
 
     def spoke(self, session: Session, *, booted: bool) -> None:
         """See ``session.Registry``; a first call other than a boot counts as one: the station knows us from before."""
-        session.station.booted = True
         if not session.up:
             self._come_up(session)
         if booted:
@@ -209,7 +208,6 @@ class Sessions(DeviceHost):
         session = Session(
             station=station,
             dialect=self._dialects[Version(subprotocol)],
-            registry=self,
             context=self._context,
             epoch=self._epoch,
         )

@@ -3,8 +3,8 @@
 import math
 
 from adapters.ocpp.messages.ocpp_j import Json, Version, parse_stamp
-from adapters.ocpp.profiles.nameplates import Nameplate
-from adapters.ocpp.profiles.power_units import RateUnit, Supply, is_dc
+from adapters.ocpp.profiles.nameplates import Nameplate, is_dc
+from adapters.ocpp.profiles.power_units import RateUnit, Supply
 from vpp.domain.device_schedule import DeviceSchedule
 
 

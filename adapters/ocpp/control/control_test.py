@@ -23,7 +23,7 @@ from adapters.ocpp.control.scripts import (
 )
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call
 from adapters.ocpp.profiles.nameplates import NameplateRecord
-from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue, is_dc
+from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.units import SECONDS_PER_DAY
 
@@ -59,7 +59,7 @@ def _test(
     floor = math.ceil(station.services.profiles.supply.limit(nameplate.floor_kw, unit, nameplate).value) + FINEST_STEP
     tenth = yield from probe.is_accepted(unit, ProbePeriod(value=floor))
     one_phase = False
-    if unit is RateUnit.A and nameplate.phases > 1 and not is_dc(nameplate):
+    if unit is RateUnit.A and nameplate.phases > 1 and not nameplate.is_dc:
         one_phase = yield from probe.is_accepted(unit, ProbePeriod(value=math.ceil(floor), phases=1))
     yield dialect.clear_profile(PROBE_PROFILE_ID)
     station.learn(
@@ -98,7 +98,7 @@ class _Probe:
         """Tell whether a probe is accepted; stations refuse now and then without cause, so it is sent twice."""
         for _ in range(2):
             answer = yield self._dialect.probe(self._profile(unit), extra, LATER_S)
-            self._station.ack_s = answer.took_s
+            self._station.answered_in(answer.took_s)
             if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
                 return True
         return False
@@ -121,5 +121,5 @@ class _Probe:
             until_s=from_s + 2.0 * LATER_S,
             wire=wire,
             setpoint=False,
-            phases=0 if is_dc(self._nameplate) else self._nameplate.phases,
+            phases=0 if self._nameplate.is_dc else self._nameplate.phases,
         )

@@ -25,7 +25,7 @@ from adapters.ocpp.control.scripts import (
 from adapters.ocpp.messages.ocpp_j import Answer, Call, Version
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.nameplates import NameplateRecord
-from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue, is_dc
+from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue
 from adapters.ocpp.profiles.setpoint_forms import WHOLE, Choice, End, SetpointForm, forms
 from adapters.ocpp.station import installed_profiles
 from adapters.ocpp.station.station_records import Command, InstalledProfile
@@ -97,7 +97,7 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
         while repeats and judge(answer) is REFUSED:
             answer = yield _call(dialect, station, command, profile)
             repeats -= 1
-        station.ack_s = answer.took_s
+        station.answered_in(answer.took_s)
         verdict = judge(answer)
         if verdict is ACCEPTED:
             learning.learn_from_acceptance(station, command, form, tried)
@@ -203,7 +203,7 @@ def _purposes(station: StationState, command: Command, *, setpoint: bool) -> lis
     purposes = [_TX_DEFAULT]
     if running is not None:
         purposes.insert(0, _TX)
-    if len(station.rows) == 1 and not station.has_others and not setpoint:
+    if len(station.points) == 1 and not station.particulars.has_others and not setpoint:
         purposes.append(_STATION_MAX)
     if running is None or best is None or station.acceptance.tries_tx_again(running.id):
         return purposes
@@ -225,7 +225,7 @@ def _profile(dialect: Dialect, station: StationState, command: Command, form: Se
         until_s=command.until_s - offset_s if dispatch else None,
         wire=_wire_value(station, command, nameplate, form, command.power_kw),
         setpoint=form.setpoint,
-        phases=0 if is_dc(nameplate) or not form.phases else nameplate.phases,
+        phases=0 if nameplate.is_dc or not form.phases else nameplate.phases,
         dynamic=dispatch
         and services.profiles.dynamic
         and dialect.version is Version.V21
@@ -246,8 +246,8 @@ def _wire_value(
     supply, step = station.services.profiles.supply, WHOLE if form.unit is RateUnit.W else form.step
     if form.setpoint:
         return supply.setpoint(power_kw, form.unit, nameplate, step)
-    if form.unit is RateUnit.A and is_dc(nameplate):
-        point = station.known_point(command.connector)
+    if form.unit is RateUnit.A and nameplate.is_dc:
+        point = station.point(command.connector)
         return supply.limit(power_kw, form.unit, nameplate, step, math.nan if point is None else point.car_v)
     return supply.limit(power_kw, form.unit, nameplate, step)
 
@@ -314,7 +314,7 @@ def _end_profile(dialect: Dialect, station: StationState, command: Command, inst
     if installed.base:
         return (yield from install_default(dialect, station, command.connector))
     answer = yield dialect.clear_profile(installed.profile_id)
-    station.ack_s = answer.took_s
+    station.answered_in(answer.took_s)
     verdict = judge(answer)
     if verdict.status is OutcomeStatus.REJECTED and installed.until_s > station.services.clock.now_s():
         over = yield from _overwrite(dialect, station, command, installed)

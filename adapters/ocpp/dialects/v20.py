@@ -22,7 +22,7 @@ from adapters.ocpp.messages.envelope import CallFrame
 from adapters.ocpp.messages.ocpp_j import Answer, Call, CallFaultError, Fault, Json, Version, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import purpose_name
 from adapters.ocpp.profiles.power_units import RateUnit, WireValue
-from adapters.ocpp.station import grid_functions, installed_profiles, transactions
+from adapters.ocpp.station import grid_functions, transactions
 from adapters.ocpp.station.station_state import StationState
 from adapters.ocpp.telemetry.connector_status import charging_state, report_plugged, take_notify_event, take_status
 from adapters.ocpp.telemetry.fast_path import heartbeat
@@ -267,8 +267,8 @@ def _evse(station: StationState, stated_evse: int | None, transaction_id: str) -
     known = transactions.find_running(station, transaction_id) or transactions.find_ended(station, transaction_id)
     if known is not None:
         return known.connector
-    if len(station.rows) == 1:
-        return next(iter(station.rows))
+    if len(station.points) == 1:
+        return station.points[0].connector
     free = [
         point.connector for point in station.points if point.occupied and point.connector not in station.transactions
     ]
@@ -297,10 +297,11 @@ def _note(station: StationState, event: _Event) -> None:
 
 def _pull(station: StationState, payload: Json) -> Json:
     """Answer PullDynamicScheduleUpdate: the present value of a dynamic profile."""
-    for slot, installed in station.installed.items():
-        row = installed_profiles.row_of(slot)
-        if installed.profile_id == payload["chargingProfileId"] and installed.dynamic:
-            nameplate, unit = station.nameplate(row), station.units_to_try()[0]
+    for point in station.points:
+        for installed in (point.tied, point.untied):
+            if installed is None or installed.profile_id != payload["chargingProfileId"] or not installed.dynamic:
+                continue
+            nameplate, unit = point.nameplate, station.units_to_try()[0]
             setpoint = nameplate.p_min_kw < 0.0
             supply = station.services.profiles.supply
             wire = (supply.setpoint if setpoint else supply.limit)(installed.power_kw, unit, nameplate)

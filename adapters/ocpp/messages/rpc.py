@@ -95,22 +95,23 @@ class Endpoint(WebSocketEndpoint):
     """One end of one OCPP-J connection: calls out one at a time, calls in answered once.
 
     One object with all its methods: one for each direction would cost memory a station and a call a frame.
-
-    Attributes:
-        version: The version agreed on.
     """
 
-    __slots__ = ("_pending", "_recent", "version")
+    __slots__ = ("_pending", "_recent")
 
     _context: EndpointContext
 
-    def __init__(self, version: Version, context: EndpointContext) -> None:
+    def __init__(self, context: EndpointContext) -> None:
         super().__init__(context)
-        self.version = version
         self._recent: dict[str | int, tuple[int, bytes]] | None = None
         self._pending: _PendingCall | None = None
 
     # For the two sides.
+
+    @property
+    def version(self) -> Version:
+        """The version agreed on."""
+        raise NotImplementedError
 
     def serve_fast(self, frame: CallFrame) -> bytes | None:
         """Return the response to a frequent lawful CALL as JSON, ``None`` to have it take the slow path."""

@@ -5,7 +5,7 @@ that is not connected here costs 60 bytes in arrays, which processes forked from
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
 from vpp.fleet.index import FleetIndex
 
+AC_MOST_KW = 44.0
+"""Three phases of 63 A and a little; charging points above are DC."""
 _FEW = 4096
 """New rows that are searched one by one before the sorted arrays are rebuilt."""
 
@@ -46,12 +48,25 @@ class Nameplate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NameplateRecord:
-    """A ``Nameplate`` apart from its resource."""
+    """A ``Nameplate`` apart from its resource, one object for all connectors alike.
+
+    Attributes:
+        is_dc: The charging point is DC.
+    """
 
     p_min_kw: float
     p_max_kw: float
     floor_kw: float
     phases: int
+    is_dc: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_dc", is_dc(self))
+
+
+def is_dc(resource: Nameplate) -> bool:
+    """Tell whether a charging point is DC."""
+    return resource.p_max_kw > AC_MOST_KW
 
 
 @lru_cache(maxsize=4096)

@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from adapters.ocpp.profiles.nameplates import Nameplate
+from adapters.ocpp.profiles.nameplates import Nameplate, is_dc
 
 MIN_AC_A = 6.0
 """Least current signalled to an AC car (IEC 61851-1)."""
-AC_MOST_KW = 44.0
-"""Three phases of 63 A and a little; charging points above are DC."""
 DC_LEAST_V, DC_MOST_V = 200.0, 1000.0
 """Voltages a car is charged at (CCS, IEC 61851-23); the car decides which it is."""
 _DC_CLIMBS = 1.1
@@ -100,11 +98,6 @@ class Supply:
         per_kw = _W if unit is RateUnit.W else 1.0 / self.kw_per_a(resource)
         value = math.copysign(_down(abs(target_kw) * per_kw, step), target_kw)
         return WireValue(unit, value, value / per_kw)
-
-
-def is_dc(resource: Nameplate) -> bool:
-    """Tell whether a charging point is DC."""
-    return resource.p_max_kw > AC_MOST_KW
 
 
 def _down(value: float, step: float) -> float:

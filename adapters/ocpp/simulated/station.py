@@ -79,8 +79,13 @@ class StationEndpoint(Endpoint):
     __slots__ = ("_station",)
 
     def __init__(self, station: "Station", context: EndpointContext) -> None:
-        super().__init__(station.dialect.version, context)
+        super().__init__(context)
         self._station = station
+
+    @property
+    def version(self) -> Version:
+        """See ``Endpoint``."""
+        return self._station.dialect.version
 
     @property
     def peer(self) -> str:

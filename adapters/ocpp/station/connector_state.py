@@ -3,11 +3,16 @@
 import math
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 
+import msgspec
+
+from adapters.kit.compact_map import EMPTY, CompactMap
 from adapters.ocpp.profiles.nameplates import NameplateRecord
-from adapters.ocpp.profiles.power_units import MIN_AC_A, is_dc
+from adapters.ocpp.profiles.power_units import MIN_AC_A
 from adapters.ocpp.station.derived_power import DerivedPower
 from adapters.ocpp.station.energy_register import EnergyRegister
+from adapters.ocpp.station.station_records import InstalledProfile
 from vpp.domain.trouble import Trouble
 
 DRAWS_KW = 0.5
@@ -19,7 +24,7 @@ OUTAGES: Mapping[str, Trouble] = {"Faulted": Trouble.FAULTED, "Unavailable": Tro
 """States in which a connector delivers nothing."""
 
 
-class Pause:
+class Pause(msgspec.Struct, gc=False):
     """The pause of a car that was drawing when its limit went below the least power a car can take.
 
     Attributes:
@@ -27,66 +32,63 @@ class Pause:
         asleep: It has had the time to draw again and does not.
     """
 
-    __slots__ = ("asleep", "free_s")
-
-    def __init__(self) -> None:
-        self.free_s = math.nan
-        self.asleep = False
+    free_s: float = math.nan
+    asleep: bool = False
 
 
-class ConnectorState:
+class ConnectorState(msgspec.Struct, gc=False):
     """What is known of one charging point.
 
-    Args:
+    Attributes:
         connector: Its number.
         row: Its row in the fleet.
         nameplate: Its nameplate.
-
-    Attributes:
         register: Energy taken in.
         power_kw: Last metered or derived power.
         power_s: When power was last metered, minus infinity before that and in a new transaction.
+        tied: Dispatch value that it holds tied to its running transaction; see ``installed_profiles``.
+        untied: Dispatch value that it holds beside.
         derived: Derives power while none is metered.
         paused: The station reports that it or the car has paused.
         pause: A pause caused by a limit of ours.
+        states: The last state of every connector of the point that has reported one.
         state_s: Stamp of the newest state, by our clock.
         by_main_meter: The station's main meter stands in for its own.
-        is_dc: It is DC.
         awaits_register: Its transaction began without a register.
         car_v: Voltage last metered at the car, NaN where it is unknown; of direct current alone.
     """
 
-    __slots__ = (
-        *("_others", "_port", "_state", "awaits_register", "by_main_meter", "car_v", "connector"),
-        *("derived", "is_dc", "pause", "paused"),
-        *("nameplate", "power_kw", "power_s", "register", "row", "state_s", "volts"),
-    )
+    connector: int
+    row: int
+    nameplate: NameplateRecord
+    register: EnergyRegister
+    power_kw: float = math.nan
+    power_s: float = -math.inf
+    tied: InstalledProfile | None = None
+    untied: InstalledProfile | None = None
+    derived: DerivedPower | None = None
+    paused: bool = False
+    pause: Pause | None = None
+    states: CompactMap[int, str] = EMPTY
+    state_s: float = -math.inf
+    by_main_meter: bool = False
+    awaits_register: bool = False
+    car_v: float = math.nan
 
-    def __init__(self, connector: int, row: int, nameplate: NameplateRecord, volts: float) -> None:
-        self.connector = connector
-        self.row = row
-        self.nameplate = nameplate
-        self.volts = volts
-        self.register = EnergyRegister(nameplate.p_max_kw)
-        self.power_kw = math.nan
-        self.power_s = -math.inf
-        self.derived: DerivedPower | None = None
-        self.paused = False
-        self.pause: Pause | None = None
-        self.state_s = -math.inf
-        self.awaits_register = False
-        self.by_main_meter = False
-        self.car_v = math.nan
-        self.is_dc = is_dc(nameplate)
-        self._port = 0
-        self._state = ""
-        self._others: dict[int, str] | None = None
+    @classmethod
+    def of(cls, connector: int, row: int, nameplate: NameplateRecord) -> "ConnectorState":
+        """Return a charging point of which nothing has been reported."""
+        return cls(connector, row, nameplate, EnergyRegister(nameplate.p_max_kw))
+
+    def least_kw(self, volts: float) -> float:
+        """Return the least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
+        least_kw = _LEAST_DC_KW if self.nameplate.is_dc else MIN_AC_A * volts * self.nameplate.phases / 1000.0
+        return max(self.nameplate.floor_kw, least_kw)
 
     @property
-    def least_kw(self) -> float:
-        """Least power a car can be held at: six amperes on each phase, a kilowatt of direct current."""
-        least_kw = _LEAST_DC_KW if self.is_dc else MIN_AC_A * self.volts * self.nameplate.phases / 1000.0
-        return max(self.nameplate.floor_kw, least_kw)
+    def in_force(self) -> InstalledProfile | None:
+        """The dispatch value it obeys, ``None`` where its default value is in force."""
+        return self.tied or self.untied
 
     @property
     def metered(self) -> bool:
@@ -107,17 +109,10 @@ class ConnectorState:
 
     # States of connectors; an EVSE may have several (2.x G01), of which one is used at a time.
 
-    @property
-    def states(self) -> dict[int, str]:
-        """The last state of every reported connector; most have one, which costs no dictionary."""
-        return {self._port: self._state, **(self._others or {})} if self._state else {}
-
     def put_state(self, port: int, state: str) -> None:
         """Keep the state of one connector."""
-        if not self._state or port == self._port:
-            self._port, self._state = port, sys.intern(state)
-        else:
-            self._others = {**(self._others or {}), port: sys.intern(state)}
+        known = self.states
+        self.states = known.plus(port, sys.intern(state)) if len(known) - (port in known) else _one_state(port, state)
 
     @property
     def occupied(self) -> bool:
@@ -134,9 +129,9 @@ class ConnectorState:
 
     # A car's sleep.
 
-    def take_limit(self, limit_kw: float, now_s: float) -> None:
+    def take_limit(self, limit_kw: float, now_s: float, volts: float) -> None:
         """Take the limit in force: it may stop a drawing car, or free it."""
-        if limit_kw < self.least_kw - 1e-6:
+        if limit_kw < self.least_kw(volts) - 1e-6:
             if self.pause is not None:
                 self.pause.free_s = math.nan
             elif self.power_kw > DRAWS_KW:
@@ -162,3 +157,9 @@ PLUGGED = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "F
 """States of a connector with a car at it (1.6 4.9; 2.x G01)."""
 PAUSED = frozenset({"SuspendedEV", "SuspendedEVSE"})
 """States in which no power flows (1.6 4.9; chargingState of 2.x E)."""
+
+
+@lru_cache(maxsize=256)
+def _one_state(port: int, state: str) -> CompactMap[int, str]:
+    """Return the states of a point that has one connector, one object for all points alike."""
+    return CompactMap([(port, sys.intern(state))])

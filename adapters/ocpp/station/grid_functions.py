@@ -10,19 +10,19 @@ from adapters.ocpp.station.station_state import StationState
 
 def started_or_stopped(station: StationState, payload: Json) -> Json:
     """Keep a NotifyDERStartStop under its control id; return its response."""
-    known = dict(station.grid_functions or {})
+    known = dict(station.particulars.grid_functions or {})
     for superseded in payload.get("supersededIds", ()):
         known[superseded] = {**known.get(superseded, {}), "isSuperseded": payload["started"]}
     control_id = payload["controlId"]
     known[control_id] = {**known.get(control_id, {}), "active": payload["started"], "at": payload["timestamp"]}
-    station.grid_functions = known
+    station.note(grid_functions=known)
     return {}
 
 
 def alarmed(station: StationState, payload: Json) -> Json:
     """Keep a NotifyDERAlarm under its control type, its fault ``None`` once it has ended; return its response."""
-    known = dict(station.grid_functions or {})
+    known = dict(station.particulars.grid_functions or {})
     fault = None if payload.get("alarmEnded") else payload.get("gridEventFault", "unknown")
     known[payload["controlType"]] = {"alarm": fault, "at": payload["timestamp"]}
-    station.grid_functions = known
+    station.note(grid_functions=known)
     return {}

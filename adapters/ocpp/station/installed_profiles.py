@@ -1,7 +1,7 @@
 """Installed profiles: the link's memory of the dispatch values that a station holds.
 
 Stations cannot be asked cheaply what they hold, lose it by a boot, and keep it without a connection; a station's own
-memory is what this mirrors, across connections and dialects, in ``StationState.installed``. Nothing else in the adapter
+memory is what this mirrors, across connections and dialects, in ``ConnectorState``. Nothing else in the adapter
 keeps a copy, but for the value that waking replaces for a minute (``control.waking``), and nothing outside the adapter
 reads this one: what the service believes to be in force is ``vpp.dispatch.commands``, from outcomes and from
 ``Quantity.LIMIT_KW``, which ``report_limit`` states.
@@ -9,7 +9,7 @@ reads this one: what the service believes to be in force is ``vpp.dispatch.comma
 A connector has at most two: one tied to its running transaction (TxProfile), which takes precedence, and one not tied.
 """
 
-from dataclasses import replace
+import msgspec
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.station.station_records import Command, InstalledProfile
@@ -17,25 +17,16 @@ from adapters.ocpp.station.station_state import StationState
 from vpp.domain.telemetry import Quantity
 
 
-def slot_of(row: int, *, tied: bool) -> int:
-    """Return the key of a dispatch value in ``StationState.installed``: a number takes less than a pair."""
-    return 2 * row + tied
-
-
-def row_of(slot: int) -> int:
-    """Return the row of a key."""
-    return slot // 2
-
-
 def found(station: StationState, row: int, *, tied: bool) -> InstalledProfile | None:
     """Return a dispatch value of a row, ``None`` where it holds none of that kind."""
-    return station.installed.get(2 * row + tied)
+    point = station.point_at(row)
+    return None if point is None else point.tied if tied else point.untied
 
 
 def in_force(station: StationState, row: int) -> InstalledProfile | None:
     """Return the dispatch value that a row obeys, ``None`` where its default value is in force."""
-    get = station.installed.get
-    return get(2 * row + 1) or get(2 * row)  # as ``found`` does, in the frequent path
+    point = station.point_at(row)
+    return None if point is None else point.in_force
 
 
 def at_row(station: StationState, row: int) -> list[InstalledProfile]:
@@ -46,7 +37,7 @@ def at_row(station: StationState, row: int) -> list[InstalledProfile]:
 
 def by_connector(station: StationState) -> dict[int, InstalledProfile]:
     """Return the dispatch value in force at every connector that has one."""
-    each = ((connector, in_force(station, row)) for connector, row in station.rows.items())
+    each = ((point.connector, point.in_force) for point in station.points)
     return {connector: profile for connector, profile in each if profile is not None}
 
 
@@ -86,17 +77,17 @@ def record(
         purpose=purpose,
         base=base,
     )
-    station.installed = station.installed.plus(slot_of(command.row, tied=purpose is ProfilePurpose.TX), profile)
+    _put(station, command.row, profile, tied=purpose is ProfilePurpose.TX)
     station.services.lease(command.until_s, command.row)
     report_limit(station, command.row, now_s)
 
 
 def update(station: StationState, row: int, power_kw: float, *, tied: bool) -> None:
     """Record that a dynamic profile has another value."""
-    fresh = replace(
-        station.installed[slot_of(row, tied=tied)], power_kw=power_kw, since_s=station.services.clock.now_s()
-    )
-    station.installed = station.installed.plus(slot_of(row, tied=tied), fresh)
+    known = found(station, row, tied=tied)
+    if known is not None:
+        fresh = msgspec.structs.replace(known, power_kw=power_kw, since_s=station.services.clock.now_s())
+        _put(station, row, fresh, tied=tied)
     report_limit(station, row)
 
 
@@ -110,9 +101,9 @@ def drop(station: StationState, row: int, profile: InstalledProfile) -> None:
 
 def remove(station: StationState, row: int, *, tied: bool) -> bool:
     """Forget one dispatch value without reporting; return whether there was one."""
-    if slot_of(row, tied=tied) not in station.installed:
+    if found(station, row, tied=tied) is None:
         return False
-    station.installed = station.installed.minus(slot_of(row, tied=tied))
+    _put(station, row, None, tied=tied)
     return True
 
 
@@ -136,9 +127,18 @@ def expire(station: StationState, row: int) -> None:
 def report_limit(station: StationState, row: int, now_s: float | None = None) -> None:
     """Report the value in force at a row; it may stop a car, or let one draw again."""
     at_s = station.services.clock.now_s() if now_s is None else now_s
-    profile = in_force(station, row)
+    point = station.point_at(row)
+    profile = None if point is None else point.in_force
     power_kw = station.default_kw(row) if profile is None else profile.power_kw
     station.services.batcher.sample(row, Quantity.LIMIT_KW, power_kw, at_s)
-    for point in station.points:
-        if point.row == row:
-            point.take_limit(power_kw, at_s)
+    if point is not None:
+        point.take_limit(power_kw, at_s, station.services.profiles.supply.volts)
+
+
+def _put(station: StationState, row: int, profile: InstalledProfile | None, *, tied: bool) -> None:
+    """Keep a dispatch value of a row, ``None`` for none any more."""
+    point = station.point_at(row)
+    if point is not None and tied:
+        point.tied = profile
+    elif point is not None:
+        point.untied = profile

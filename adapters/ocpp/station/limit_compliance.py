@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.station.capability_cards import Offline
-from adapters.ocpp.station.installed_profiles import in_force
+from adapters.ocpp.station.connector_state import ConnectorState
 from adapters.ocpp.station.station_records import InstalledProfile
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.trouble import Trouble
@@ -25,12 +25,12 @@ _OTHER_PURPOSE: Mapping[ProfilePurpose, ProfilePurpose] = {
 """Purpose to try in a transaction where one is accepted and has no effect."""
 
 
-def check(station: StationState, row: int, power_kw: float, at_s: float) -> None:
+def check(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
     """Compare power metered at ``at_s`` with the dispatch value in force: does the station do what it accepted?
 
     A reading from before the value had time to work, or from about its end, proves nothing.
     """
-    profile, now_s = in_force(station, row), station.services.clock.now_s()
+    profile, now_s = point.in_force, station.services.clock.now_s()
     if profile is None or math.isnan(power_kw) or at_s - profile.since_s < OBEYED_WITHIN_S:
         return
     if max(at_s, now_s) > profile.until_s - LEASE_SLACK_S:
@@ -38,14 +38,14 @@ def check(station: StationState, row: int, power_kw: float, at_s: float) -> None
     obeyed = power_kw <= profile.power_kw + max(OBEYED_WITHIN_KW, OBEYED_WITHIN_RATIO * abs(profile.power_kw))
     if station.lost_s > profile.since_s and station.abilities.offline is Offline.UNKNOWN:
         _learn_offline(station, Offline.KEEPS if obeyed else Offline.FALLS_BACK)
-    elif not now_s - station.restated_s < OBEYED_WITHIN_S:
-        _learn_compliance(station, row, profile, obeyed=obeyed)
+    elif not now_s - station.particulars.restated_s < OBEYED_WITHIN_S:
+        _learn_compliance(station, point.row, profile, obeyed=obeyed)
 
 
 def _learn_offline(station: StationState, offline: Offline) -> None:
     """Note what a limit did without a connection; one that was given again since proves nothing bad."""
     station.learn(replace(station.abilities, offline=offline))
-    keeps = offline is Offline.KEEPS and not station.restated_s > station.lost_s
+    keeps = offline is Offline.KEEPS and not station.particulars.restated_s > station.lost_s
     for row in station.rows.values():
         station.troubles.set(row, Trouble.KEEPS_LIMIT_OFFLINE, keeps)
 

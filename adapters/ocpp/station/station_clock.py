@@ -10,6 +10,8 @@ a queue empties faster than time passes, while a clock that was set back stays a
 import math
 from functools import lru_cache
 
+import msgspec
+
 from vpp.domain.units import SECONDS_PER_DAY
 
 WINDOW_S = 600.0
@@ -38,7 +40,7 @@ def _turn_s(now_s: float) -> float:
     return _turn_of(math.ceil(now_s))
 
 
-class StationClock:
+class StationClock(msgspec.Struct, gc=False):
     """Turns a station's stamps into epoch seconds of our clock.
 
     Attributes:
@@ -47,16 +49,13 @@ class StationClock:
         changed: The offset has changed since this was last reset.
     """
 
-    __slots__ = ("_before_s", "_doubt", "_least_s", "_turn_s", "astray", "changed", "offset_s")
-
-    def __init__(self) -> None:
-        self.offset_s = math.nan
-        self.astray = False
-        self.changed = False
-        self._least_s = math.inf
-        self._before_s = math.inf
-        self._turn_s = -math.inf
-        self._doubt: tuple[float, float] | None = None
+    offset_s: float = math.nan
+    astray: bool = False
+    changed: bool = False
+    _least_s: float = math.inf
+    _before_s: float = math.inf
+    _turn_s: float = -math.inf
+    _doubt: tuple[float, float] | None = None
 
     @property
     def is_off(self) -> bool:

@@ -1,8 +1,14 @@
-"""Records of a station: instructions, installed profiles, transactions; and the services all stations share."""
+"""Records of a station: instructions, installed profiles, transactions; and the services all stations share.
+
+Those kept of every station are structs that the garbage collector does not track: they refer to no object that could
+refer to them, and without its header each takes 16 bytes less.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 from adapters.kit.batching import Batcher
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
@@ -58,8 +64,7 @@ class Command:
         return self.row, self.layer is Layer.DEFAULT
 
 
-@dataclass(slots=True, kw_only=True)
-class InstalledProfile:
+class InstalledProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A dispatch value that a station holds, carried by one charging profile. It is replaced, never changed.
 
     Attributes:
@@ -77,8 +82,7 @@ class InstalledProfile:
     base: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Transaction:
+class Transaction(msgspec.Struct, kw_only=True, gc=False):
     """A car at a connector.
 
     Attributes:

@@ -1,20 +1,23 @@
 """State of one station across its connections: transactions, installed profiles, abilities, pending instructions."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from adapters.kit.compact_map import EMPTY, CompactMap
 from adapters.ocpp.messages.ocpp_j import Json
 from adapters.ocpp.profiles.nameplates import NameplateRecord
-from adapters.ocpp.profiles.power_units import RateUnit, is_dc
+from adapters.ocpp.profiles.power_units import RateUnit
 from adapters.ocpp.station.capability_cards import Abilities
 from adapters.ocpp.station.connector_state import OUTAGES, ConnectorState
 from adapters.ocpp.station.profile_acceptance import UNTRIED, ProfileAcceptance
 from adapters.ocpp.station.station_clock import StationClock
-from adapters.ocpp.station.station_records import Command, InstalledProfile, Services, Transaction
+from adapters.ocpp.station.station_records import Command, Services, Transaction
 from adapters.ocpp.station.station_troubles import StationTroubles
 from vpp.domain.session import Promise
 from vpp.domain.trouble import Trouble
@@ -27,56 +30,84 @@ NO_TRANSACTIONS: Mapping[int, Transaction] = MappingProxyType({})
 """Shared, as ``EMPTY`` is, by stations without one: empty dictionaries would be a tenth of what a station costs."""
 
 
-@dataclass(slots=True, kw_only=True)
-class StationState:
-    """One station.
-
-    One flat object, and what few stations have is ``None`` or shared: at 100,000 stations an object more each is 5 MB.
+class Particulars(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is kept of few stations, in one record that all others share.
 
     Attributes:
-        rows: Fleet row of every connector (1.6) or EVSE (2.x).
-        transactions: The running transaction of every connector that has one.
         early: Charging needs that came before their transaction, by connector.
-        installed: Dispatch values that it holds, by row and whether they are tied to the running transaction; see
-            ``installed_profiles``.
-        pending: Instructions that have not left yet, oldest first.
-        under_way: Row of the instruction that is being carried out, -1 where none is.
-        online: It is reported as connected.
-        lost_s: When the last connection was lost, NaN if there was none.
-        ack_s: How long the last instruction took to be answered.
         grid_functions: Starts, stops and alarms of its grid functions (2.1), by control id or type.
         restated_s: When values in force were last restored after a boot, NaN if never.
-        acceptance: How it has answered profiles.
         has_others: It has connectors that are no rows of the fleet.
-        clock: Its clock, as its stamps show it.
-        points: Its charging points that have reported.
-        ended: The last transactions that are over.
         challenger: A transaction id that readings name in place of the running one.
         outage: ``Faulted`` or ``Unavailable`` while the whole station is.
     """
 
+    early: dict[int, Promise] | None = None
+    grid_functions: dict[str, Json] | None = None
+    restated_s: float = math.nan
+    has_others: bool = False
+    challenger: "Challenger | None" = None
+    outage: str = ""
+
+
+NO_PARTICULARS = Particulars()
+
+
+@dataclass(slots=True, kw_only=True)
+class StationState:
+    """One station.
+
+    One flat object, and what few stations have is shared: at 100,000 stations an object more each is 5 MB.
+
+    Attributes:
+        points: Its charging points, one for every connector (1.6) or EVSE (2.x) that is a row of the fleet.
+        transactions: The running transaction of every connector that has one.
+        ended: The last transactions that are over.
+        pending: Instructions that have not left yet, oldest first.
+        under_way: Row of the instruction that is being carried out, -1 where none is.
+        online: It is reported as connected.
+        lost_s: When the last connection was lost, NaN if there was none.
+        ack_s: How long the last instruction took to be answered, to the millisecond.
+        acceptance: How it has answered profiles.
+        clock: Its clock, as its stamps show it.
+        particulars: What few stations have; see ``note``.
+    """
+
     id: str
     services: Services
-    rows: CompactMap[int, int]
+    points: tuple[ConnectorState, ...] = ()
     transactions: Mapping[int, Transaction] = field(default_factory=lambda: NO_TRANSACTIONS)
     ended: tuple[Transaction, ...] = ()
-    early: dict[int, Promise] | None = None
-    installed: CompactMap[int, InstalledProfile] = field(default_factory=lambda: EMPTY)
     pending: CompactMap[tuple[int, bool], Command] = field(default_factory=lambda: EMPTY)
     under_way: int = -1
     abilities: Abilities = NOTHING_KNOWN
-    booted: bool = False
     online: bool = False
     lost_s: float = math.nan
     ack_s: float = math.nan
-    grid_functions: dict[str, Json] | None = None
-    restated_s: float = math.nan
     acceptance: ProfileAcceptance = UNTRIED
-    has_others: bool = False
     clock: StationClock = field(default_factory=StationClock)
-    points: tuple[ConnectorState, ...] = ()
-    challenger: "Challenger | None" = None
-    outage: str = ""
+    particulars: Particulars = NO_PARTICULARS
+
+    @classmethod
+    def of(cls, name: str, services: Services, rows: Mapping[int, int]) -> "StationState":
+        """Return the state of a station that has not connected yet, with the row of each of its connectors."""
+        station = cls(id=name, services=services)
+        for connector, row in rows.items():
+            station.add_point(connector, row)
+        return station
+
+    @property
+    def booted(self) -> bool:
+        """It has sent a call since it came to this process, and need not boot again to come back."""
+        return self.online or not math.isnan(self.lost_s)
+
+    def note(self, **changes: Any) -> None:  # noqa: ANN401 - fields of ``Particulars``
+        """Change some of the particulars."""
+        self.particulars = msgspec.structs.replace(self.particulars, **changes)
+
+    def answered_in(self, took_s: float) -> None:
+        """Note how long an instruction took to be answered."""
+        self.ack_s = _milliseconds(round(took_s * 1000.0)) if math.isfinite(took_s) else math.nan
 
     @property
     def troubles(self) -> StationTroubles:
@@ -114,52 +145,52 @@ class StationState:
         """Report whether the clock is off, where that has changed."""
         self.clock.changed = False
         troubles, is_off = self.services.troubles, self.clock.is_off
-        for row in self.rows.values():
-            if troubles.has(row, Trouble.CLOCK_OFF) is not is_off:
-                troubles.set(row, Trouble.CLOCK_OFF, is_off)
+        for point in self.points:
+            if troubles.has(point.row, Trouble.CLOCK_OFF) is not is_off:
+                troubles.set(point.row, Trouble.CLOCK_OFF, is_off)
 
     # Connectors.
 
-    def point(self, connector: int) -> ConnectorState | None:
-        """Return a charging point, ``None`` where it is no row of the fleet."""
-        point = self.known_point(connector)
-        if point is None and connector in self.rows:
-            row = self.rows[connector]
-            point = ConnectorState(connector, row, self.nameplate(row), self.services.profiles.supply.volts)
-            self.points = (*self.points, point)
-        return point
+    @property
+    def rows(self) -> dict[int, int]:
+        """Fleet row of every connector (1.6) or EVSE (2.x)."""
+        return {point.connector: point.row for point in self.points}
 
-    def known_point(self, connector: int) -> ConnectorState | None:
-        """Return a charging point that has reported; most stations have one, so a tuple is searched."""
+    def add_point(self, connector: int, row: int) -> None:
+        """Take a connector that is a row of the fleet."""
+        self.points = (*self.points, ConnectorState.of(connector, row, self.nameplate(row)))
+
+    def point(self, connector: int) -> ConnectorState | None:
+        """Return a charging point, ``None`` where it is no row of the fleet; most have one, so a tuple is searched."""
         for point in self.points:
             if point.connector == connector:
                 return point
         return None
 
+    def point_at(self, row: int) -> ConnectorState | None:
+        """Return the charging point of a row, ``None`` where the row is not the station's."""
+        for point in self.points:
+            if point.row == row:
+                return point
+        return None
+
     def metered_point(self, connector: int) -> ConnectorState | None:
         """Return the point a meter belongs to: the main meter (0) stands in for a single connector without its own."""
-        if connector == 0 and len(self.rows) == 1:
-            point = self.point(next(iter(self.rows)))
-            if point is None or (point.metered and not point.by_main_meter):
+        if connector == 0 and len(self.points) == 1:
+            point = self.points[0]
+            if point.metered and not point.by_main_meter:
                 return None
             point.by_main_meter = True
             return point
-        point = self.point(connector)
-        if point is not None:
-            point.by_main_meter = False
-        return point
-
-    def every_point(self) -> Iterator[ConnectorState]:
-        """Iterate all its charging points."""
-        for connector in self.rows:
-            point = self.point(connector)
-            if point is not None:
-                yield point
+        own = self.point(connector)
+        if own is not None:
+            own.by_main_meter = False
+        return own
 
     @property
     def whole_outage(self) -> Trouble | None:
         """Return the outage of the whole station, ``None`` while it is in service."""
-        return OUTAGES.get(self.outage)
+        return OUTAGES.get(self.particulars.outage)
 
     def asleep(self, row: int) -> bool:
         """Tell whether the car at ``row`` has not drawn again since a pause of ours was over."""
@@ -171,8 +202,8 @@ class StationState:
 
     def report_malformed(self, present: bool) -> None:  # noqa: FBT001 - as ``StationTroubles.set``
         """State whether messages of it had to be refused since its last boot."""
-        for row in self.rows.values():
-            self.services.troubles.set(row, Trouble.MALFORMED_MESSAGES, present)
+        for point in self.points:
+            self.services.troubles.set(point.row, Trouble.MALFORMED_MESSAGES, present)
 
     # Cars.
 
@@ -196,8 +227,8 @@ class StationState:
 
     def note_connector(self, connector: int) -> None:
         """Take note of a connector: one outside the fleet must not be limited by what is meant for another."""
-        if connector and connector not in self.rows:
-            self.has_others = True
+        if connector and self.point(connector) is None and not self.particulars.has_others:
+            self.note(has_others=True)
 
     # Values in force.
 
@@ -233,8 +264,14 @@ class StationState:
     @property
     def by_direct_amperes(self) -> bool:
         """Its limits are written in amperes of direct current, at one of its connectors at least."""
-        return self.units_to_try()[0] is RateUnit.A and any(is_dc(self.nameplate(row)) for row in self.rows.values())
+        return self.units_to_try()[0] is RateUnit.A and any(point.nameplate.is_dc for point in self.points)
 
     def units_to_try(self) -> tuple[RateUnit, ...]:
         """Return the unit it is known to accept; both while unknown."""
         return self.abilities.units[:1] if self.abilities.units else (RateUnit.W, RateUnit.A)
+
+
+@lru_cache(maxsize=1024)
+def _milliseconds(number: int) -> float:
+    """Return milliseconds in seconds, one object for all stations that answer as fast."""
+    return number / 1000.0

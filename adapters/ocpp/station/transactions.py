@@ -118,7 +118,7 @@ def take_named_id(
     if running is not None and running.id == transaction_id:
         running.last_s = max(running.last_s, at_s)
         _confirm(running, port)
-        station.challenger = None
+        _drop_challenger(station)
         return
     now_s = station.services.clock.now_s()
     if now_s - at_s > LATE_S or _runs_elsewhere(station, point, transaction_id):
@@ -136,7 +136,7 @@ def record_needs(station: StationState, connector: int, wanted: Promise) -> None
     """Record the charging needs of a car at ``connector``; kept where its transaction has not begun yet."""
     running, point = station.transactions.get(connector), station.point(connector)
     if running is None or point is None:
-        station.early = {**(station.early or {}), connector: wanted}
+        station.note(early={**(station.particulars.early or {}), connector: wanted})
         return
     given_kwh = point.register.total_kwh - running.meter_kwh
     given_kwh = max(0.0, given_kwh)  # also where a register is not known
@@ -241,16 +241,16 @@ def _challenge(
     station: StationState, point: ConnectorState, transaction_id: str, at_s: float, over: Transaction | None
 ) -> None:
     """Replace the running transaction by another id, or one that is over, once it has been named often enough."""
-    known, now_s = station.challenger, station.services.clock.now_s()
+    known, now_s = station.particulars.challenger, station.services.clock.now_s()
     if known is None or (known.connector, known.id) != (point.connector, transaction_id):
-        station.challenger = Challenger(point.connector, transaction_id, now_s)
+        station.note(challenger=Challenger(point.connector, transaction_id, now_s))
         return
     known.count += 1
     running = station.transactions.get(point.connector)
     needed = _AGAINST_GIVEN if running is not None and running.given else _AGAINST_READ
     if known.count < needed.count or now_s - known.since_s < needed.lasting_s:
         return
-    station.challenger = None
+    _drop_challenger(station)
     if running is not None:
         end(station, running.id, at_s)
     if over is not None:
@@ -261,15 +261,21 @@ def _challenge(
 
 def _open(station: StationState, point: ConnectorState, transaction: Transaction) -> None:
     _put(station, point.connector, transaction)
-    station.challenger = None
+    _drop_challenger(station)
     point.awaits_register = math.isnan(transaction.meter_kwh)
     if transaction.began_s > point.power_s:
         point.begin_transaction(transaction.began_s)
     station.services.batcher.sample(point.row, Quantity.PLUGGED, 1.0, transaction.last_s)
     _report_start(station, transaction)
-    early = transaction.promise if station.early is None else station.early.pop(point.connector, transaction.promise)
+    waiting = station.particulars.early
+    early = transaction.promise if waiting is None else waiting.pop(point.connector, transaction.promise)
     if early is not None:
         _report_promise(station, transaction, early)
+
+
+def _drop_challenger(station: StationState) -> None:
+    if station.particulars.challenger is not None:
+        station.note(challenger=None)
 
 
 def _stop_power(station: StationState, point: ConnectorState, at_s: float) -> None:
@@ -284,9 +290,9 @@ def _stop_power(station: StationState, point: ConnectorState, at_s: float) -> No
 
 def _end_unknown(station: StationState, transaction_id: str, at_s: float, meter_kwh: float) -> None:
     """Report the end of a transaction from before our time; unambiguous only with one connector."""
-    if len(station.rows) != 1 or find_ended(station, transaction_id) is not None:
+    if len(station.points) != 1 or find_ended(station, transaction_id) is not None:
         return
-    connector, row = next(iter(station.rows.items()))
+    connector, row = station.points[0].connector, station.points[0].row
     _record_ended(
         station,
         Transaction(id=transaction_id, connector=connector, row=row, meter_kwh=math.nan, began_s=at_s, ended_s=at_s),

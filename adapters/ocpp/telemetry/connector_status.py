@@ -52,9 +52,9 @@ def take_status(station: StationState, connector: int, state: str, stamp: object
 def _take_station_status(station: StationState, state: str) -> None:
     """Take the state of a station as a whole, which goes for all its connectors."""
     outage = state if state in OUTAGES else ""
-    if outage != station.outage:
-        station.outage = outage
-        for point in station.every_point():
+    if outage != station.particulars.outage:
+        station.note(outage=outage)
+        for point in station.points:
             _report_outage(station, point)
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from adapters.kit.compact_map import EMPTY
 from adapters.ocpp.messages.ocpp_j import parse_stamp, stamp
 from adapters.ocpp.station import transactions
 from adapters.ocpp.station.connector_state import ConnectorState
@@ -134,8 +133,8 @@ def meter_values_16(station: StationState, payload: msgspec.Raw) -> bytes | None
         message = _read_meter_values(payload)
     except msgspec.MsgspecError:
         return None
-    point = station.known_point(message.connector)
-    if point is None or point.by_main_meter or point.is_dc or len(message.readings) != 1:
+    point = station.point(message.connector)
+    if point is None or point.by_main_meter or point.nameplate.is_dc or len(message.readings) != 1:
         return None
     reading = message.readings[0]
     values = _values(reading.sampled)
@@ -200,5 +199,5 @@ def _take(station: StationState, point: ConnectorState, values: tuple[float, flo
         point.power_kw, point.power_s = power_kw, at_s
         if point.derived is not None:
             readings.power_metered(station, point)
-    if station.installed is not EMPTY or point.pause is not None:
+    if point.tied is not None or point.untied is not None or point.pause is not None:
         readings.check_power(station, point, power_kw, at_s)

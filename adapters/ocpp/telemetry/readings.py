@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from adapters.kit.compact_map import EMPTY
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp
 from adapters.ocpp.station import limit_compliance, transactions
 from adapters.ocpp.station.connector_state import ConnectorState
@@ -58,15 +57,15 @@ def take_readings(station: StationState, connector: int, readings: Sequence[Json
         volts=station.services.profiles.supply.volts,
         phases=point.nameplate.phases,
         p_max_kw=point.nameplate.p_max_kw,
-        is_dc=point.is_dc,
-        shared_inlet=len(station.rows) > 1,
+        is_dc=point.nameplate.is_dc,
+        shared_inlet=len(station.points) > 1,
         rejected=lambda: batcher.rejected("sample"),
     )
     newest = NOTHING
     for at_s, reading in _in_order(station, readings, queued=queued):
         sampled = reading["sampledValue"]
         power_kw, energy_kwh = _take(station, point, dict(read_samples(sampled, metering)), at_s)
-        if point.is_dc:
+        if point.nameplate.is_dc:
             point.car_v = direct_volts(sampled, point.car_v)
         if point.awaits_register:
             transactions.set_start_register(station, point, begun_register(sampled, metering))
@@ -118,8 +117,8 @@ def _take(
 def check_power(station: StationState, point: ConnectorState, power_kw: float, at_s: float) -> None:
     """Compare power with the value in force: is the limit kept, does the car draw again?"""
     exact = point.derived is None or point.derived.error_kw < OBEYED_WITHIN_KW
-    if station.installed is not EMPTY and exact:
-        limit_compliance.check(station, point.row, power_kw, at_s)
+    if exact and point.in_force is not None:
+        limit_compliance.check(station, point, power_kw, at_s)
     if point.pause is not None and point.take_power(power_kw, at_s):
         station.report_sleep(point)
 

@@ -107,3 +107,19 @@ def test_a_rise_waits_its_interval_and_one_within_the_dead_band_is_as_good_as_ta
     one.clock.at_s = 1060.0
     one.delivery.tick(one.clock.at_s)
     assert [command.id for command in one.station.pending.values()] == [3]
+
+
+def test_a_row_waits_once_for_the_end_of_its_lease_however_often_that_is_renewed(one: Delivered) -> None:
+    for renewal in range(100):
+        one.clock.at_s = 1000.0 + renewal
+        one.install(renewal + 1, 5.0, ProfilePurpose.TX_DEFAULT)
+        one.lease_ends.add(one.clock.at_s + 900.0, EV)
+    assert len(one.lease_ends) == 1
+    for at_s in (1900.0, 1998.0):  # the first lease, and a moment before the last
+        one.clock.at_s = at_s
+        one.delivery.tick(at_s)
+        assert installed_profiles.in_force(one.station, EV) is not None
+        assert len(one.lease_ends) == 1
+    one.clock.at_s = 1999.0
+    one.delivery.tick(1999.0)
+    assert (one.limit_kw, len(one.lease_ends)) == (DEFAULT_KW, 0)

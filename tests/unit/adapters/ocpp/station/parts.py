@@ -46,7 +46,7 @@ class Held:
             boot_interval_s=300,
             lease=lambda until_s, row: self.leases.append((until_s, row)),
         )
-        self.station = StationState(id="CP1", services=services, rows={1: EV})
+        self.station = StationState.of("CP1", services, {1: EV})
 
     def install(self, number: int, power_kw: float, purpose: ProfilePurpose, **changes: bool) -> None:
         """Record a dispatch value that holds for 900 s."""

@@ -28,7 +28,7 @@ def test_the_tied_value_goes_before_the_other_and_the_default_beneath_both(held:
     assert held.limit_kw == 5.0
     installed_profiles.clear(held.station, EV)
     assert held.limit_kw == DEFAULT_KW
-    assert not held.station.installed
+    assert not installed_profiles.by_connector(held.station)
     installed_profiles.record_default(held.station, EV, 6.0)
     assert held.limit_kw == 6.0
 
