@@ -6,55 +6,60 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
 
-from vpp.domain.errors import AuditError, FrameError
+from vpp.domain.errors import AuditError
 from vpp.record.chain import GENESIS, link
 from vpp.record.entry import Head, JournalEntry
-from vpp.record.stored_body import StoredBody, read_body, stored_body
+from vpp.record.stored_body import stored_body
+from vpp.record.stored_entry import StoredEntry
+from vpp.storage.segments.reading import first_link, stored_entries
+from vpp.storage.segments.shelf import SegmentShelf, folder_beside
+from vpp.storage.segments.vouching import Vouching
 from vpp.storage.sql import journal, storing
 from vpp.storage.torn import set_aside, torn_end
 
 _log = structlog.get_logger(__name__)
 TORN = "journal.torn"
-_PAGE = 250
-"""Entries that are read at once; those of a city are tens of kilobytes each."""
 _AT_ONCE = 500
 """Entries of one transaction: after an outage there may be tens of thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedChain:
-    """Result of an audit: number of entries and the hash of the last, to be compared with a copy kept elsewhere."""
+    """Result of an audit: number of entries and the hash of the last, to be compared with a copy kept elsewhere.
+
+    ``first`` is the sequence of the first entry kept; those before it are pruned.
+    """
 
     count: int
     head_sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    sequence: int
-    kind: str
-    at_s: float
-    body: StoredBody
-    sha256: str
+    first: int = 1
 
 
 class SqlJournal:
-    """The journal in one SQL table; implements ``vpp.ports.Journal``.
+    """The journal in one SQL table and archive segments; implements ``vpp.ports.Journal``.
 
     ``append`` and ``flush`` may be called from any thread. Only one process may append. Entries that cannot be written
     stay in memory, chained and in order, until a later ``flush``.
+
+    Args:
+        engine: The database.
+        archive: Folder of the segments; ``None`` for the one beside an SQLite file.
+
+    Attributes:
+        shelf: The segments.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, archive: Path | None = None) -> None:
+        self.shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
         self._engine = engine
-        self._sequence, self._sha256 = _head(engine)
+        self._sequence, self._sha256 = _head(engine, self.shelf)
         self._durable = Head(self._sequence, self._sha256)
-        self._pending: deque[_Record] = deque()
+        self._pending: deque[StoredEntry] = deque()
         self._pending_bytes = 0
         self._guard = threading.Lock()
         self._writing = threading.Lock()
@@ -91,7 +96,7 @@ class SqlJournal:
             self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), *stored)
             self._pending_bytes += stored.size
             self._pending.append(
-                _Record(sequence=self._sequence, kind=kind, at_s=float(at_s), body=stored, sha256=self._sha256)
+                StoredEntry(sequence=self._sequence, kind=kind, at_s=float(at_s), body=stored, sha256=self._sha256)
             )
 
     async def flush(self) -> None:
@@ -130,11 +135,12 @@ class SqlJournal:
             AuditError: More is unreadable than one write can have torn.
         """
         with storing("the journal"):
-            torn = torn_end(self._engine)
+            newest = self.shelf.newest()
+            torn = torn_end(self._engine, GENESIS if newest is None else newest.last_sha256)
             if not torn:
                 return 0
             set_aside(self._engine, torn, at_s)
-        self._sequence, self._sha256 = _head(self._engine)
+        self._sequence, self._sha256 = _head(self._engine, self.shelf)
         self._durable = Head(self._sequence, self._sha256)
         _log.error("torn journal entries set aside", table="torn_entries", sequences=torn, goes_on_from=self._sequence)
         self.append(TORN, at_s, {"sequences": torn, "table": "torn_entries"})
@@ -144,23 +150,17 @@ class SqlJournal:
         """Iterate durable entries in order, those of ``kinds`` only if any are named; blocks for a page at a time.
 
         Args:
-            kinds: Kinds wanted, all where none is named.
-            after: Position of the entry before the first one wanted.
-            until: Position of the last one wanted; to the end where it is not given.
+            kinds: Kinds wanted, all if none.
+            after: Sequence of the last entry that is not wanted.
+            until: Sequence of the last entry that is, ``None`` for the last of all.
 
         Raises:
-            AuditError: Names an entry that cannot be read.
+            AuditError: Names an entry or a segment that cannot be read.
         """
-        for record in _records(self._engine, kinds=kinds, after=after, until=until):
-            yield JournalEntry(
-                sequence=record.sequence,
-                kind=record.kind,
-                at_s=record.at_s,
-                body=_content(record),
-                sha256=record.sha256,
-            )
+        for stored in stored_entries(self._engine, self.shelf, kinds=kinds, after=after, until=until):
+            yield stored.entry()
 
-    def _write(self, batch: Sequence[_Record]) -> None:
+    def _write(self, batch: Sequence[StoredEntry]) -> None:
         rows = [
             {
                 "sequence": r.sequence,
@@ -179,71 +179,36 @@ class SqlJournal:
             raise AuditError(f"entry {batch[0].sequence} is taken: another process writes to this journal") from error
 
 
-def _content(record: _Record) -> dict[str, object]:
-    try:
-        return read_body(*record.body)
-    except FrameError as error:
-        raise AuditError(
-            f"journal entry {record.sequence} ({record.kind}) cannot be read: {error}; entries follow it, so it is"
-            " damage and no torn write: restore the database from a backup"
-        ) from error
+def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:
+    """Recompute the whole chain, segments of the archive included, from the first entry kept.
 
-
-def verify(engine: sa.Engine) -> VerifiedChain:
-    """Recompute the whole chain.
+    Args:
+        engine: The database.
+        archive: Folder of its segments; ``None`` for the one beside an SQLite file.
 
     Raises:
-        AuditError: Names the first sequence number whose hash or place is wrong.
+        AuditError: Names the first sequence number whose hash or place is wrong, or a segment that is.
     """
-    expected, sha256 = 0, GENESIS
-    for record in _records(engine):
+    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    first, sha256 = first_link(shelf)
+    segments, expected, vouching = shelf.all(), first - 1, Vouching(first, sha256)
+    for stored in stored_entries(engine, shelf):
         expected += 1
-        if record.sequence != expected:
-            raise AuditError(f"journal entry {expected} is missing; the next one kept is {record.sequence}")
-        sha256 = link(sha256, record.sequence, record.kind, record.at_s, *record.body)
-        if sha256 != record.sha256:
-            raise AuditError(f"journal entry {expected} does not match its hash: it says {record.sha256}, not {sha256}")
-    return VerifiedChain(count=expected, head_sha256=sha256)
+        if stored.sequence != expected:
+            raise AuditError(f"journal entry {expected} is missing; the next one kept is {stored.sequence}")
+        sha256 = stored.linked(sha256)
+        if stored.sha256 != sha256:
+            raise AuditError(f"journal entry {expected} does not match its hash: it says {stored.sha256}, not {sha256}")
+        vouching.note(stored)
+    vouching.check(segments)
+    return VerifiedChain(count=expected - first + 1, head_sha256=sha256, first=first)
 
 
-def _head(engine: sa.Engine) -> tuple[int, str]:
+def _head(engine: sa.Engine, shelf: SegmentShelf) -> tuple[int, str]:
     last = sa.select(journal.c.sequence, journal.c.sha256).order_by(journal.c.sequence.desc()).limit(1)
     with engine.connect() as connection:
         row = connection.execute(last).one_or_none()
-    return (0, GENESIS) if row is None else (int(row.sequence), str(row.sha256))
-
-
-def _records(
-    engine: sa.Engine, *, kinds: Sequence[str] = (), after: int = 0, until: int | None = None
-) -> Iterator[_Record]:
-    # By pages, each in its own short transaction, so that a slow reader never blocks a writer.
-    while True:
-        page = sa.select(journal).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(_PAGE)
-        if until is not None:
-            page = page.where(journal.c.sequence <= until)
-        if kinds:
-            page = page.where(journal.c.kind.in_(list(kinds)))
-        for row in (rows := _fetched(engine, page, after)):
-            yield _Record(
-                sequence=row.sequence,
-                kind=row.kind,
-                at_s=row.at_s,
-                body=StoredBody(row.body, bytes(row.packed or b"")),
-                sha256=row.sha256,
-            )
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1].sequence
-
-
-def _fetched(engine: sa.Engine, page: sa.Select[Any], after: int) -> Sequence[sa.Row[Any]]:
-    try:
-        with engine.connect() as connection:
-            return connection.execute(page).all()
-    except sa.exc.OperationalError as error:
-        if "UTF-8" not in str(error):
-            raise
-        raise AuditError(
-            f"a journal entry between {after + 1} and {after + _PAGE} is no text any more; restore the database from a"
-            " backup"
-        ) from error
+    if row is not None:
+        return int(row.sequence), str(row.sha256)
+    newest = shelf.newest()
+    return (0, GENESIS) if newest is None else (newest.last, newest.last_sha256)

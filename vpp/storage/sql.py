@@ -33,6 +33,20 @@ journal = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
 )
 
+archived_segments = sa.Table(
+    "archived_segments",
+    metadata,
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("before_sha256", sa.String(64), nullable=False),
+    sa.Column("last_sha256", sa.String(64), nullable=False),
+    sa.Column("from_s", sa.Double, nullable=False),
+    sa.Column("until_s", sa.Double, nullable=False),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+)
+
 torn_entries = sa.Table(
     "torn_entries",
     metadata,

@@ -31,8 +31,12 @@ class _Raw:
     sha256: bytes
 
 
-def torn_end(engine: sa.Engine) -> Sequence[int]:
+def torn_end(engine: sa.Engine, before_sha256: str = GENESIS) -> Sequence[int]:
     """Return the sequence numbers of the unreadable entries at the end, in order.
+
+    Args:
+        engine: The database.
+        before_sha256: Hash of the entry before the first of the table.
 
     Raises:
         AuditError: More is unreadable than one write can have torn.
@@ -43,7 +47,7 @@ def torn_end(engine: sa.Engine) -> Sequence[int]:
         record = next(newest, None)
         while record is not None:
             before = next(newest, None)
-            if _is_sound(record, before):
+            if _is_sound(record, before_sha256 if before is None else before.sha256.decode("ascii", "replace")):
                 break
             torn.insert(0, record.sequence)
             if len(torn) > _MOST:
@@ -85,9 +89,8 @@ def _newest_first(connection: sa.Connection) -> Iterator[_Raw]:
         )
 
 
-def _is_sound(record: _Raw, before: _Raw | None) -> bool:
+def _is_sound(record: _Raw, previous: str) -> bool:
     """Return whether an entry parses and matches its hash."""
-    previous = GENESIS if before is None else before.sha256.decode("ascii", "replace")
     try:
         kind, text = record.kind.decode(), record.body.decode()
         read_body(text, record.packed)

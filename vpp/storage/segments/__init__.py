@@ -1,0 +1,1 @@
+"""Archive of the journal: segments of old entries in files, their index in SQL."""

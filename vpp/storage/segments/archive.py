@@ -1,0 +1,257 @@
+"""Moving of old journal entries into segments, and deletion of the oldest segments.
+
+A segment is written under a temporary name, synced and renamed; then a journal entry names it with its digest, so that
+the chain covers it; then it enters the index, and only then its entries leave the table. A crash at any point loses
+nothing and doubles nothing: what the index names is read from segments, everything else from the table.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from vpp.domain.errors import AuditError, FrameError
+from vpp.domain.units import SECONDS_PER_DAY
+from vpp.record.chain import GENESIS
+from vpp.record.segment import SegmentHead, head_of, segment_bytes
+from vpp.record.stored_entry import StoredEntry
+from vpp.storage.journal import SqlJournal
+from vpp.storage.segments.reading import stored_entry
+from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
+from vpp.storage.sql import archived_segments, journal, storing
+
+_log = structlog.get_logger(__name__)
+_TEMPORARY, _LOST = ".tmp", ".lost"
+_PAGE = 2000
+"""Entries of one read, and of one deletion: a writer never waits for long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRules:
+    """Sizes of segments.
+
+    Attributes:
+        least_bytes: Stored bytes that are worth a segment.
+        most_entries: Entries of a segment at most; as many are worth one, too.
+        longest_s: Age of the oldest entry of the table that may be archived, above which a smaller segment is written.
+        most_bytes: Stored bytes above which a segment ends.
+    """
+
+    least_bytes: int = 8 * 2**20
+    most_entries: int = 50_000
+    longest_s: float = SECONDS_PER_DAY
+    most_bytes: int = 16 * 2**20
+
+
+class RecordArchive:
+    """Archive of one journal; calls block, and only the process that appends to the journal may make them.
+
+    Args:
+        engine: The database.
+        journal: The journal, whose shelf has a folder.
+        rules: Sizes.
+    """
+
+    def __init__(self, engine: sa.Engine, journal: SqlJournal, rules: SegmentRules | None = None) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._shelf = journal.shelf
+        self._rules = rules or SegmentRules()
+
+    def tidy(self) -> None:
+        """Finish what a crash has interrupted: entries that are in a segment as well, files without use."""
+        self._finish()
+        if self._shelf.folder is not None and self._shelf.folder.is_dir():
+            _sweep(self._engine, self._shelf)
+
+    def archive_until(self, sequence: int, at_s: float) -> int:
+        """Move entries up to ``sequence`` into segments as far as it is worth one; return how many were moved.
+
+        The last entry of the table stays. ``at_s`` is the present, epoch seconds.
+
+        Raises:
+            StorageError: The database takes nothing now.
+            AuditError: An entry does not match its hash; from there on nothing is archived.
+            OSError: The folder cannot be written.
+        """
+        if self._shelf.folder is None:
+            return 0
+        with storing("the archive of the journal"):
+            self._finish()
+            moved = 0
+            until = min(sequence, self._last() - 1)
+            while self._is_due(until, at_s):
+                moved += self._write_segment(until, at_s)
+            return moved
+
+    def prune(self, before_s: float, at_s: float) -> int:
+        """Delete segments whose last entry is older than ``before_s``; return how many. The newest stays.
+
+        Raises:
+            StorageError: The database takes nothing now.
+        """
+        segments = self._shelf.all()
+        old = [one for one in segments[:-1] if one.until_s < before_s]
+        while old and segments[len(old) - 1] != old[-1]:  # what follows a segment that is kept is kept
+            old.pop()
+        if not old:
+            return 0
+        first = segments[len(old)]
+        kept = {"first": first.first, "before_sha256": first.before_sha256, "segments": [one.name for one in old]}
+        self._journal.append(PRUNED, at_s, kept)
+        self._journal.flush_now()
+        with storing("the archive of the journal"), self._engine.begin() as connection:
+            connection.execute(sa.delete(archived_segments).where(archived_segments.c.last < first.first))
+        for one in old:
+            self._shelf.path(one).unlink(missing_ok=True)
+        return len(old)
+
+    def _finish(self) -> None:
+        newest = self._shelf.newest()
+        if newest is not None:
+            self._delete_until(newest.last)
+
+    def _last(self) -> int:
+        with self._engine.connect() as connection:
+            return int(connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar() or 0)
+
+    def _is_due(self, until: int, at_s: float) -> bool:
+        rules, table = self._rules, journal.c
+        packed = sa.func.coalesce(sa.func.length(table.packed), 0)
+        oldest = sa.select(table.at_s, (sa.func.length(table.body) + packed).label("size"))
+        oldest = oldest.where(table.sequence <= until).order_by(table.sequence).limit(rules.most_entries)
+        some = oldest.subquery()
+        waiting = sa.select(sa.func.count(), sa.func.sum(some.c.size), sa.func.min(some.c.at_s))
+        with self._engine.connect() as connection:
+            count, size, oldest_s = connection.execute(waiting.select_from(some)).one()
+        if not count:
+            return False
+        return bool(size >= rules.least_bytes or count >= rules.most_entries or at_s - oldest_s >= rules.longest_s)
+
+    def _write_segment(self, until: int, at_s: float) -> int:
+        """Write and index one segment of the oldest entries of the table; return how many it has."""
+        newest = self._shelf.newest()
+        after, before_sha256 = (newest.last, newest.last_sha256) if newest else (0, GENESIS)
+        entries = self._oldest(after, until)
+        _check_chain(entries, after, before_sha256)
+        head, content = segment_bytes(entries, before_sha256)
+        segment = _placed(self._folder(), head, content)
+        self._journal.append(ARCHIVED, at_s, segment.body())
+        self._journal.flush_now()
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(archived_segments), [segment.body()])
+        self._delete_until(segment.last)
+        return segment.count
+
+    def _folder(self) -> Path:
+        folder = self._shelf.folder
+        if folder is None:
+            raise AuditError("there is no folder of segments; give VPP_RECORD_ARCHIVE")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _oldest(self, after: int, until: int) -> Sequence[StoredEntry]:
+        """Return the oldest entries of the table, as many as one segment takes."""
+        entries: list[StoredEntry] = []
+        size = 0
+        for entry in self._pages(after, until):
+            entries.append(entry)
+            size += entry.body.size
+            if size >= self._rules.most_bytes or len(entries) >= self._rules.most_entries:
+                break
+        return entries
+
+    def _pages(self, after: int, until: int) -> Iterator[StoredEntry]:
+        while True:
+            place = (journal.c.sequence > after) & (journal.c.sequence <= until)
+            page = sa.select(journal).where(place).order_by(journal.c.sequence).limit(_PAGE)
+            with self._engine.connect() as connection:
+                rows = connection.execute(page).all()
+            yield from map(stored_entry, rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].sequence
+
+    def _delete_until(self, last: int) -> None:
+        """Delete entries that are in segments, some at a time."""
+        with self._engine.connect() as connection:
+            first = connection.execute(sa.select(sa.func.min(journal.c.sequence))).scalar()
+        for begin in range(first or last + 1, last + 1, _PAGE):
+            some = journal.c.sequence < min(begin + _PAGE, last + 1)
+            with self._engine.begin() as connection:
+                connection.execute(sa.delete(journal).where(some))
+
+
+def _check_chain(entries: Sequence[StoredEntry], after: int, before_sha256: str) -> None:
+    """Refuse entries that are no chain: what is damaged in the table is not to be found in an archive later."""
+    sequence, sha256 = after, before_sha256
+    for entry in entries:
+        sequence += 1
+        if entry.sequence != sequence:
+            raise AuditError(f"journal entry {sequence} is missing; nothing from there on is archived")
+        sha256 = entry.linked(sha256)
+        if entry.sha256 != sha256:
+            raise AuditError(f"journal entry {sequence} does not match its hash; nothing from there on is archived")
+
+
+def _placed(folder: Path, head: SegmentHead, content: bytes) -> Segment:
+    """Write a segment's file durably under its final name."""
+    name = f"{head.first:012d}-{head.last:012d}-{head.last_sha256[:12]}{ENDING}"
+    temporary = folder / (name + _TEMPORARY)
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / name)
+    _sync(folder)
+    return Segment(
+        first=head.first,
+        last=head.last,
+        before_sha256=head.before_sha256,
+        last_sha256=head.last_sha256,
+        from_s=head.from_s,
+        until_s=head.until_s,
+        name=name,
+        digest=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+    )
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(engine: sa.Engine, shelf: SegmentShelf) -> None:
+    """Delete files a crash has left: unfinished, still in the table, or pruned; set aside what is known nowhere."""
+    segments = shelf.all()
+    names, first = {one.name for one in segments}, segments[0].first if segments else 0
+    for path in sorted(Path(str(shelf.folder)).glob(f"*{ENDING}*")):
+        if path.name in names or path.name.endswith(_LOST):
+            continue
+        if path.name.endswith(_TEMPORARY) or _is_needless(engine, path, first):
+            path.unlink()
+        else:
+            _log.warning("a segment that this journal does not know is set aside", file=str(path))
+            path.rename(path.with_name(path.name + _LOST))
+
+
+def _is_needless(engine: sa.Engine, path: Path, first: int) -> bool:
+    """Return whether a file's entries are pruned, or all still in the table."""
+    try:
+        head = head_of(path.read_bytes())
+    except FrameError:
+        return False
+    here = (journal.c.sequence >= head.first) & (journal.c.sequence <= head.last)
+    last = sa.select(journal.c.sha256).where(journal.c.sequence == head.last)
+    with engine.connect() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(journal).where(here)).scalar()
+        same = connection.execute(last).scalar() == head.last_sha256
+    return head.last < first or (count == head.count and same)
