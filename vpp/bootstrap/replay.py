@@ -49,7 +49,7 @@ _SHOWN = 5
 def run_replay(settings: Settings, *, as_json: bool) -> int:
     """Decide every recorded cycle again; return 0 only if every setpoint came out as it was sent."""
     keep_freed_memory()
-    store = Store.open(settings.database_url)
+    store = Store.open(settings.database_url, archive=settings.archive_place)
     try:
         verdict = Replay(settings, store).run()
     finally:

@@ -32,7 +32,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _serve_at(listener: socket.socket, settings: Settings, clock: Clock, links: Sequence[DeviceLink]) -> None:
-    store = Store.open(settings.database_url, spool_mb=settings.spool_mb)
+    store = Store.open(settings.database_url, spool_mb=settings.spool_mb, archive=settings.archive_place)
     service = Service(settings, store, clock, links)
     archive = archive_of(settings, store.database, clock)
     history = None if archive is None else archive.store

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -33,12 +34,18 @@ class Store:
     checkpoints: SqlCheckpoints
 
     @classmethod
-    def open(cls, url: str, *, spool_mb: int = 256) -> "Store":
-        """Open the database, bringing its schema up to date; up to ``spool_mb`` MiB of samples may wait in memory."""
+    def open(cls, url: str, *, spool_mb: int = 256, archive: Path | None = None) -> "Store":
+        """Open the database, bringing its schema up to date.
+
+        Args:
+            url: SQLAlchemy URL.
+            spool_mb: Samples that may wait in memory, MiB.
+            archive: Folder of the journal's archive; ``None`` for the one beside an SQLite file.
+        """
         database = open_database(url)
         return cls(
             database=database,
-            journal=SqlJournal(database),
+            journal=SqlJournal(database, archive),
             samples=SqlTelemetryLog(database, most_bytes=spool_mb * MEBIBYTE),
             meters=IntervalStore(database),
             registry=SqlRegistry(database),

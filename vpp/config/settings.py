@@ -126,6 +126,17 @@ class Settings(BaseSettings):
         description="folder of the signed heads, one file a fleet, outside VPP_DATA_DIR; vpp/heads in the user's state"
         " folder if unset",
     )
+    record_archive: Path | None = Field(
+        None,
+        description="folder of the journal's archive, compressed files of old entries; record/ beside the database's"
+        " file, else in VPP_DATA_DIR, if unset",
+    )
+    record_keep_days: float = Field(
+        0.0,
+        ge=0.0,
+        description="days that archived journal entries are kept; what is older is deleted, the newest file excepted;"
+        " 0 for ever",
+    )
     record_heads_url: str | None = Field(
         None,
         description="where every signed head is sent as well, http[s]://HOST/PATH, one POST with a JSON object each;"
@@ -286,6 +297,13 @@ class Settings(BaseSettings):
     def record_place(self) -> tuple[Path, Path]:
         """File of the key and folder of the heads of the journal; raises ConfigurationError."""
         return record_place(self.data_dir, self.record_key, self.record_heads)
+
+    @property
+    def archive_place(self) -> Path | None:
+        """Folder of the journal's archive, ``None`` for the one beside the database's file."""
+        if self.record_archive is None and not self.database_url.startswith("sqlite"):
+            return self.data_dir.resolve() / "record"
+        return None if self.record_archive is None else self.record_archive.expanduser().resolve()
 
     @property
     def has_bus(self) -> bool:

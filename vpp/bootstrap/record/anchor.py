@@ -10,7 +10,7 @@ from vpp.storage.anchor.verification import AnchorPlace
 def anchor_place(settings: Settings) -> AnchorPlace:
     """Return where the anchor of the settings' database is kept; raises ConfigurationError."""
     key, heads = settings.record_place
-    return AnchorPlace(url=settings.database_url, key=key, heads=heads)
+    return AnchorPlace(url=settings.database_url, key=key, heads=heads, archive=settings.archive_place)
 
 
 def anchor_of(settings: Settings, database: sa.Engine) -> SqlAnchor:

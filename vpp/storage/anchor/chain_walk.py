@@ -1,10 +1,12 @@
-"""Walk over the whole chain as it is stored: raw rows, every hash computed again."""
+"""Walk over the whole chain as it is stored: segments and raw rows, every hash computed again."""
 
 import hashlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -12,6 +14,11 @@ import sqlalchemy as sa
 
 from vpp.record.chain import GENESIS
 from vpp.record.entry import Head
+from vpp.record.stored_body import StoredBody
+from vpp.record.stored_entry import StoredEntry
+from vpp.storage.segments.reading import first_link
+from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside
+from vpp.storage.segments.vouching import KINDS, Vouching
 from vpp.storage.sql import journal
 
 PAGE: Final = 5000
@@ -21,6 +28,7 @@ _LISTED: Final = 100
 
 Row = tuple[int, bytes, float, bytes, bytes, bytes]
 """Sequence, kind, epoch seconds, body, packed body (empty where there is none), hash, as stored."""
+_VOUCHING: Final = frozenset(kind.encode() for kind in KINDS)
 Progress = Callable[[int], object]
 """Called with the number of entries read so far."""
 
@@ -39,6 +47,9 @@ class Walk:
         first_s: Time of the first entry, epoch seconds, NaN where there is none.
         kinds: Number of entries and sum of sequences, by kind as stored.
         stopped: Why the walk ended before the last entry, empty where it did not.
+        first: Sequence of the first entry kept.
+        archived: Sequence of the last entry in a segment, 0 where there is none; ``kinds`` counts the later ones.
+        faults: Segments that are missing, damaged or not vouched for.
     """
 
     count: int = 0
@@ -50,9 +61,14 @@ class Walk:
     first_s: float = float("nan")
     kinds: dict[bytes, list[int]] = field(default_factory=dict)
     stopped: str = ""
+    first: int = 1
+    archived: int = 0
+    faults: list[SegmentError] = field(default_factory=list)
 
 
-def walk(engine: sa.Engine, wanted: Collection[int], progress: Progress = lambda _: None) -> Walk:
+def walk(
+    engine: sa.Engine, wanted: Collection[int], progress: Progress = lambda _: None, *, archive: Path | None = None
+) -> Walk:
     """Read every entry in order and compute its hash from the stored hash before it.
 
     Since each entry is compared with what is stored before it, a single altered entry is one fault and not a fault of
@@ -62,12 +78,19 @@ def walk(engine: sa.Engine, wanted: Collection[int], progress: Progress = lambda
         engine: The database.
         wanted: Sequences whose hash is wanted.
         progress: Called after every page.
+        archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
     walked, names = Walk(), set(wanted)
     try:
-        for rows in _pages(engine):
+        shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+        walked.first, before_sha256 = first_link(shelf)
+        walked.head = Head(walked.first - 1, before_sha256)
+        segments, vouching = shelf.all(), Vouching(walked.first, before_sha256)
+        for rows in chain(_archived_pages(walked, shelf, segments), _pages(engine, walked)):
             _take(walked, rows, names)
+            _note_vouching(vouching, rows)
             progress(walked.count)
+        _check_vouching(walked, vouching, segments)
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         walked.stopped = str(getattr(error, "orig", None) or error).splitlines()[0]
     return walked
@@ -102,6 +125,40 @@ def _take(walked: Walk, rows: Sequence[Row], wanted: Collection[int]) -> None:
     walked.head = Head(before, _text(last))
 
 
+def _archived_pages(walked: Walk, shelf: SegmentShelf, segments: Sequence[Segment]) -> Iterator[Sequence[Row]]:
+    """Iterate the entries of the segments; one that cannot be read is noted and passed over."""
+    for segment in segments:
+        try:
+            entries = shelf.entries(segment)
+            while page := [_row(entry) for entry in islice(entries, PAGE)]:
+                yield page
+        except SegmentError as fault:
+            walked.faults.append(fault)
+            walked.head = Head(segment.last, segment.last_sha256)
+        walked.archived = segment.last
+    walked.kinds = {}
+
+
+def _row(entry: StoredEntry) -> Row:
+    text, packed = entry.body
+    return entry.sequence, entry.kind.encode(), entry.at_s, text.encode(), packed, entry.sha256.encode()
+
+
+def _note_vouching(vouching: Vouching, rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row[1] in _VOUCHING:
+            vouching.note(row[1].decode(), StoredBody(_text(row[3]), row[4]))
+
+
+def _check_vouching(walked: Walk, vouching: Vouching, segments: Sequence[Segment]) -> None:
+    """Note segments that the chain does not vouch for; a segment that is lost may hold what vouches for others."""
+    try:
+        if not walked.faults:
+            vouching.check(segments)
+    except SegmentError as fault:
+        walked.faults.append(fault)
+
+
 def _note_altered(walked: Walk, sequence: int, sha256: str) -> None:
     walked.altered_count += 1
     if len(walked.altered) < _LISTED:
@@ -126,8 +183,8 @@ def _number(stored: object) -> float:
     return float(stored) if isinstance(stored, int | float) else float("nan")
 
 
-def _pages(engine: sa.Engine) -> Iterator[Sequence[Row]]:
-    after = 0
+def _pages(engine: sa.Engine, walked: Walk) -> Iterator[Sequence[Row]]:
+    after = walked.archived
     read = _sqlite_page if engine.dialect.name == "sqlite" else _page
     while rows := read(engine, after):
         yield rows

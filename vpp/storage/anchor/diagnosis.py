@@ -45,6 +45,8 @@ def chain_findings(walked: Walk) -> Iterator[Finding]:
             text=f"the database cannot be read after entry {walked.head.sequence}: {walked.stopped}",
             action=f"check the disk; {_RESTORE}",
         )
+    for fault in walked.faults[:_NAMED]:
+        yield Finding(kind=FindingKind.DAMAGED, text=fault.text, action=fault.action)
     for sequence, sha256 in walked.altered[:_NAMED]:
         yield Finding(
             kind=FindingKind.ALTERED,

@@ -23,21 +23,19 @@ def damage(engine: sa.Engine, walked: Walk) -> Iterator[Finding]:
             faults = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({_MOST})")]
             if faults != ["ok"]:
                 yield _damaged(f"SQLite finds damage: {'; '.join(' '.join(fault.split()) for fault in faults)}")
-            elif not walked.stopped and _index(connection, walked.head.sequence) != {
-                k: tuple(t) for k, t in walked.kinds.items()
-            }:
+            elif not walked.stopped and _index(connection, walked) != {k: tuple(t) for k, t in walked.kinds.items()}:
                 yield _damaged("the journal's index by kind does not agree with the journal")
     except sqlite3.DatabaseError as error:
         yield _damaged(f"SQLite finds damage: {error}")
 
 
-def _index(connection: sqlite3.Connection, until: int) -> dict[bytes, tuple[int, int]]:
-    """Return number and sum of sequences by kind up to a sequence, as the index has them."""
+def _index(connection: sqlite3.Connection, walked: Walk) -> dict[bytes, tuple[int, int]]:
+    """Return number and sum of sequences by kind in the walk's part of the table, as the index has them."""
     (name,) = [index.name for index in journal.indexes]
     rows = connection.execute(
         f"SELECT CAST(kind AS BLOB), COUNT(*), SUM(sequence) FROM journal INDEXED BY {name}"  # noqa: S608
-        " WHERE sequence <= ? GROUP BY kind",
-        (until,),
+        " WHERE sequence > ? AND sequence <= ? GROUP BY kind",
+        (walked.archived, walked.head.sequence),
     )
     return {kind: (count, total) for kind, count, total in rows}
 

@@ -27,11 +27,13 @@ class AnchorPlace:
         url: SQLAlchemy URL of the database.
         key: File of the key.
         heads: Folder of the heads.
+        archive: Folder of the journal's segments; ``None`` for the one beside an SQLite file.
     """
 
     url: str
     key: Path
     heads: Path
+    archive: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
     fleet, noted, signer = known_fleet(engine) or "", noted_head(engine), noted_key(engine)
     outside = _outside(place, fleet)
     binding = outside.binding
-    walked = walk(engine, {head.sequence for head in binding}, progress)
+    walked = walk(engine, {head.sequence for head in binding}, progress, archive=place.archive)
     evidence = Evidence(fleet=fleet, heads=binding, noted=noted, occupant=outside.occupant, main=main)
     findings = [
         *damage(engine, walked),

@@ -21,6 +21,20 @@ ENDING = ".vppr"
 _RESTORE = "copy it back from a backup of VPP_RECORD_ARCHIVE, or restore database and archive from one backup"
 
 
+class SegmentError(AuditError):
+    """A segment that is missing, damaged or not vouched for.
+
+    Attributes:
+        text: What was found.
+        action: What to do.
+    """
+
+    def __init__(self, text: str, action: str = _RESTORE) -> None:
+        super().__init__(f"{text}; {action}")
+        self.text = text
+        self.action = action
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment(SegmentHead):
     """One segment of the index.
@@ -69,12 +83,12 @@ class SegmentShelf:
         """Return the file of a segment.
 
         Raises:
-            AuditError: There is no folder of segments.
+            SegmentError: There is no folder of segments.
         """
         if self.folder is None:
-            raise AuditError(
-                f"journal entries {segment.first} to {segment.last} are archived in {segment.name}; give the folder of"
-                " that file as VPP_RECORD_ARCHIVE"
+            raise SegmentError(
+                f"journal entries {segment.first} to {segment.last} are archived in {segment.name}",
+                "give the folder of that file as VPP_RECORD_ARCHIVE",
             )
         return self.folder / segment.name
 
@@ -82,31 +96,31 @@ class SegmentShelf:
         """Return the bytes of a segment's file.
 
         Raises:
-            AuditError: It is missing, or not as it was written.
+            SegmentError: It is missing, or not as it was written.
         """
         path = self.path(segment)
         named = f"{path} with journal entries {segment.first} to {segment.last}"
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise AuditError(f"{named} is missing; {_RESTORE}") from None
+            raise SegmentError(f"{named} is missing") from None
         except OSError as error:
-            raise AuditError(f"{named} cannot be read: {error.strerror}; check the disk, or {_RESTORE}") from error
+            raise SegmentError(f"{named} cannot be read: {error.strerror}", f"check the disk, or {_RESTORE}") from error
         digest = hashlib.sha256(content).hexdigest()
         if digest != segment.digest:
-            raise AuditError(f"{named} is damaged: its SHA-256 is {digest}, not {segment.digest}; {_RESTORE}")
+            raise SegmentError(f"{named} is damaged: its SHA-256 is {digest}, not {segment.digest}")
         return content
 
     def entries(self, segment: Segment) -> Iterator[StoredEntry]:
         """Iterate the entries of a segment.
 
         Raises:
-            AuditError: Its file is missing or damaged, or holds another part of the chain.
+            SegmentError: Its file is missing or damaged, or holds another part of the chain.
         """
         try:
             yield from segment_entries(self.content(segment))
         except FrameError as error:
-            raise AuditError(f"{self.path(segment)} is damaged: {error}; {_RESTORE}") from error
+            raise SegmentError(f"{self.path(segment)} is damaged: {error}") from error
 
 
 def segment_after(connection: sa.Connection, after: int) -> Segment | None:

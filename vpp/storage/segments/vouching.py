@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
-from vpp.domain.errors import AuditError
-from vpp.record.stored_entry import StoredEntry
-from vpp.storage.segments.shelf import ARCHIVED, PRUNED, Segment
+from vpp.domain.errors import FrameError
+from vpp.record.stored_body import StoredBody, read_body
+from vpp.storage.segments.shelf import ARCHIVED, PRUNED, Segment, SegmentError
+
+_RESTORE = "restore database and archive from one backup"
+KINDS = frozenset({ARCHIVED, PRUNED})
+"""Kinds of entries that say something of the archive."""
 
 
 class Vouching:
@@ -20,27 +24,31 @@ class Vouching:
         self._pruned = first == 1
         self._digests: dict[str, str] = {}
 
-    def note(self, stored: StoredEntry) -> None:
-        """Take an entry of the walk; only those about the archive say anything."""
-        if stored.kind == ARCHIVED:
-            body = stored.entry().body
-            self._digests[str(body["name"])] = str(body["digest"])
-        elif stored.kind == PRUNED:
-            body = stored.entry().body
-            self._pruned |= (body["first"], body["before_sha256"]) == self._begin
+    def note(self, kind: str, stored: StoredBody) -> None:
+        """Take an entry of the walk; only those of ``KINDS`` say anything, and only as long as they can be read."""
+        if kind not in KINDS:
+            return
+        try:
+            body = read_body(*stored)
+        except FrameError:
+            return
+        if kind == ARCHIVED:
+            self._digests[str(body.get("name"))] = str(body.get("digest"))
+        else:
+            self._pruned |= (body.get("first"), body.get("before_sha256")) == self._begin
 
     def check(self, segments: Sequence[Segment]) -> None:
-        """Refuse segments the chain does not vouch for; raises AuditError."""
+        """Refuse segments the chain does not vouch for; raises SegmentError."""
         first, _ = self._begin
         if not self._pruned:
-            raise AuditError(
-                f"journal entries 1 to {first - 1} are missing, and no entry {PRUNED} says that they were pruned;"
-                " restore database and archive from one backup"
+            raise SegmentError(
+                f"journal entries 1 to {first - 1} are missing, and no entry {PRUNED} says that they were pruned",
+                _RESTORE,
             )
         for segment in segments:
             digest = self._digests.get(segment.name)
             if digest != segment.digest:
-                raise AuditError(
-                    f"segment {segment.name} has digest {segment.digest} in the index, and {digest} in the journal;"
-                    " restore database and archive from one backup"
+                raise SegmentError(
+                    f"segment {segment.name} has digest {segment.digest} in the index, and {digest} in the journal",
+                    _RESTORE,
                 )
