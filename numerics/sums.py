@@ -5,19 +5,59 @@ import numpy.typing as npt
 
 from numerics.arrays import FloatArray, Powers
 from numerics.jit import njit
+from numerics.views import read_only
 
 
 def grouped(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], count: int) -> FloatArray:
-    """Return the sums of ``values`` over rows of equal ``code``, shape ``(count, steps)``; NaN stays NaN.
+    """Return the sums of ``values`` over rows of equal ``code``; NaN stays NaN.
 
     Args:
-        values: Shape ``(n, steps)``.
+        values: Shape ``(n,)`` or ``(n, steps)``.
         code: Group of every row, below 0 for none, shape ``(n,)``.
         count: Number of groups.
+
+    Returns:
+        Shape ``(count,)`` or ``(count, steps)``.
     """
-    total = np.zeros((count, values.shape[1]))
-    _add_rows(values, code.astype(np.int64), total)
+    total = np.zeros((count, *values.shape[1:]))
+    if values.ndim == 1:
+        _add(read_only(values), read_only(code.astype(np.int64, copy=False)), total)
+    else:
+        _add_rows(values, code.astype(np.int64, copy=False), total)
     return total
+
+
+def grouped_known(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], count: int) -> FloatArray:
+    """Return the sums of ``values`` over rows of equal ``code``, leaving out NaN.
+
+    Args:
+        values: Shape ``(n,)`` or ``(n, steps)``.
+        code: Group of every row, below 0 for none, shape ``(n,)``.
+        count: Number of groups.
+
+    Returns:
+        Shape ``(count,)`` or ``(count, steps)``.
+    """
+    total = np.zeros((count, *values.shape[1:]))
+    if values.ndim == 1:
+        _add_known(read_only(values), read_only(code.astype(np.int64, copy=False)), total)
+    else:
+        _add_known_rows(values, code.astype(np.int64, copy=False), total)
+    return total
+
+
+@njit()
+def _add(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
+    for row in range(values.shape[0]):
+        if code[row] >= 0:
+            total[code[row]] += values[row]
+
+
+@njit()
+def _add_known(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
+    for row in range(values.shape[0]):
+        if code[row] >= 0 and not np.isnan(values[row]):
+            total[code[row]] += values[row]
 
 
 @njit()
@@ -27,3 +67,13 @@ def _add_rows(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) ->
         if group >= 0:
             for step in range(values.shape[1]):
                 total[group, step] += values[row, step]
+
+
+@njit()
+def _add_known_rows(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
+    for row in range(values.shape[0]):
+        group = code[row]
+        if group >= 0:
+            for step in range(values.shape[1]):
+                if not np.isnan(values[row, step]):
+                    total[group, step] += values[row, step]

@@ -11,7 +11,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import guard
 from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge
 from vpp.dispatch.requests.book import RequestBook
@@ -32,6 +31,7 @@ from vpp.domain.request import (
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
@@ -190,7 +190,7 @@ def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> Non
     span = index.nameplate.p_max_kw - index.nameplate.p_min_kw
     now = index.nameplate.p_min_kw + scene["now"] * span
     wanted = np.where(scene["wanted"] & ~scene["fixed"], index.nameplate.p_min_kw + scene["want"] * span, np.nan)
-    tree = FeederTree(index)
+    tree = index.feeders
     kept = scene["kept"] & index.is_class(ResourceClass.EV, ResourceClass.V2G)
     result = guard(
         snapshot(index, scene["soc"]),
@@ -220,7 +220,7 @@ def _check_caps(
     stuck = kept | fixed
     floor = np.where(kept & (now > 0.0), np.maximum(now, index.nameplate.floor_kw), now)
     least = np.where(stuck, floor, np.minimum(now, 0.0))
-    unavoidable = tree.loads_kw(np.maximum(least, np.minimum(now, 0.0)))
+    unavoidable = tree.load_kw(np.maximum(least, np.minimum(now, 0.0)))
     assert (load <= np.maximum(index.feeders.limit_kw, unavoidable) + 1e-6).all()
 
 

@@ -33,8 +33,8 @@ class Transformer:
     Attributes:
         limit_kw: Greatest net import, above zero.
         export_limit_kw: Greatest net export as a positive number.
-        base_load_kw: Load behind this node that is not ours to move, that of the nodes below included; its meter, where
-            there is one, replaces it.
+        base_load_kw: Load connected at this node itself that is not ours to move; what hangs on registered nodes below
+            is stated there and added up (`vpp.fleet.feeders`).
         parent_id: The node that feeds this one; ``None`` at the root.
     """
 

@@ -33,7 +33,7 @@ class FleetIndex:
         operators: Companies that run sites.
 
     Raises:
-        InputError: An id is stated twice.
+        InputError: An id is stated twice, or a transformer feeds itself by way of others.
         UnknownIdError: Something refers to an id that is not there.
     """
 
@@ -53,6 +53,7 @@ class FleetIndex:
         ):
             _refuse_repeats(kind, [thing.id for thing in things])
         _check_references(self)
+        _refuse_loops(self.transformers)
 
     @classmethod
     def empty(cls) -> "FleetIndex":
@@ -74,7 +75,7 @@ class FleetIndex:
         """Return a larger fleet; existing rows keep their numbers.
 
         Raises:
-            InputError: An id is there already.
+            InputError: An id is there already, or a transformer feeds itself by way of others.
             UnknownIdError: Something refers to an id that is not there.
         """
         return FleetIndex(
@@ -214,6 +215,20 @@ def _refuse_repeats(kind: str, ids: Sequence[str]) -> None:
         if identity in seen:
             raise InputError(f"{kind}.id", identity, "an id that is not taken yet")
         seen.add(identity)
+
+
+def _refuse_loops(transformers: Sequence[Transformer]) -> None:
+    parent = {transformer.id: transformer.parent_id for transformer in transformers}
+    sound: set[str] = set()
+    for transformer in transformers:
+        above: str | None = transformer.id
+        way: dict[str, None] = {}
+        while above is not None and above not in sound:
+            if above in way:
+                raise InputError("transformer.parent_id", above, "a transformer that is not fed by this one")
+            way[above] = None
+            above = parent[above]
+        sound.update(way)
 
 
 def _must_know(kind: str, identity: str, known: set[str]) -> None:

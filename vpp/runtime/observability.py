@@ -297,7 +297,7 @@ def transformer_load_ratio(index: FleetIndex, power_kw: FloatArray) -> FloatArra
         power_kw: Net power of every row, load positive, NaN where unknown, shape ``(n_resources,)``.
     """
     load_kw = index.feeders.load_kw(power_kw)
-    limit_kw = np.where(load_kw >= 0.0, index.feeders.limit_kw, index.feeders.export_limit_kw)
+    limit_kw = index.feeders.limit_against_kw(load_kw)
     with np.errstate(divide="ignore", invalid="ignore"):
         return _no_load_is_zero(load_kw, np.abs(load_kw) / limit_kw)
 

@@ -234,7 +234,9 @@ def area_views(state: FleetState) -> list[AreaView]:
 
 def transformer_views(state: FleetState) -> list[TransformerView]:
     """Return every transformer with its load now."""
-    load_kw = state.index.feeders.load_kw(state.power_kw).tolist()
+    feeders = state.index.feeders
+    load_kw = feeders.load_kw(state.power_kw)
+    limit_kw = feeders.limit_against_kw(load_kw).tolist()
     return [
         TransformerView(
             id=t.id,
@@ -244,9 +246,9 @@ def transformer_views(state: FleetState) -> list[TransformerView]:
             export_limit_kw=t.export_limit_kw,
             base_load_kw=t.base_load_kw,
             load_kw=load,
-            load_ratio=_ratio(load, t.limit_kw if load >= 0.0 else t.export_limit_kw),
+            load_ratio=_ratio(load, limit),
         )
-        for t, load in zip(state.index.transformers, load_kw, strict=True)
+        for t, load, limit in zip(state.index.transformers, load_kw.tolist(), limit_kw, strict=True)
     ]
 
 

@@ -103,7 +103,7 @@ class Alarms:
 
     def _caps(self, state: FleetState, load_kw: FloatArray) -> None:
         index, before = state.index, fitted_flags(self._above, len(load_kw))
-        limit_kw = np.where(load_kw >= 0.0, index.feeders.limit_kw, index.feeders.export_limit_kw)
+        limit_kw = index.feeders.limit_against_kw(load_kw)
         over_kw = np.abs(load_kw) - limit_kw
         well_above = over_kw > np.maximum(_CAP_TOLERANCE_RATIO * limit_kw, _CAP_TOLERANCE_KW)
         self._above = well_above | (before & (over_kw > 0.0))

@@ -8,7 +8,7 @@ import numpy as np
 
 from numerics.views import read_only
 from vpp.dispatch.arbitration.cap_release import lift_caps, within_reach
-from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads
 from vpp.dispatch.arbitration.guard import above_caps, clamp_rows, guard
 from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge, preference
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
@@ -121,7 +121,7 @@ class Arbiter:
     ) -> None:
         self._index, self._assignments, self._caps, self._rules = index, assignments, caps, rules
         self._cut_order = np.array([cut_cost[kind] for kind in CLASSES])[index.class_code]
-        self._tree = FeederTree(index)
+        self._tree = index.feeders
 
     def arbitrate(
         self,
@@ -148,7 +148,7 @@ class Arbiter:
             requested=requested,
             default_kw=default_kw,
             accounted=accounted,
-            known_load_kw=self._tree.loads_kw(accounted.known_kw),
+            known_load_kw=self._tree.load_kw(accounted.known_kw),
             commands=commands,
         )
         seen = self._see(cycle, rows)
@@ -183,9 +183,9 @@ class Arbiter:
         if not cycle.accounted.doubtful:
             load = cycle.known_load_kw + change
             return FeederLoads(cycle.known_load_kw, load, load)
-        load = self._tree.loads_kw(most) + change
+        load = self._tree.load_kw(most) + change
         expected = np.where(np.isnan(merged.setpoint_kw), merged.least_now_kw, merged.setpoint_kw)
-        lower = self._tree.loads_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
+        lower = self._tree.load_kw(least) + self._tree.changes_kw(rows, expected - least[rows])
         return FeederLoads(cycle.known_load_kw, load, lower)
 
     def _see(self, cycle: _Cycle, rows: RowArray) -> _Seen:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import CapMargins
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 
 _NOTHING_KW = 0.05
@@ -53,14 +53,14 @@ def lift_caps(
     expected[capped] = lowest[capped] = within_reach(held_kw, state.available_min_kw[capped])
     waiting = capped[np.lexsort((-order[capped], ~kept[capped]))][:_MOST_RAISED]
     lifted = _lifted(
-        tree.node[waiting],
+        tree.of_row[waiting],
         np.fmin(uncontrolled_kw[waiting], held.setpoint_kw[waiting]) - expected[waiting],
         kept[waiting],
         tree.parent,
-        tree.loads_kw(expected),
-        tree.loads_kw(lowest),
+        tree.load_kw(expected),
+        tree.load_kw(lowest),
         return_kw(tree, caps),
-        -tree.export_kw * caps.release_ratio,
+        -tree.export_limit_kw * caps.release_ratio,
         tree.limit_kw * caps.promise_ratio,
     )
     assignments.uncap(waiting[lifted], state.at_s)

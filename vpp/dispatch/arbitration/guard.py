@@ -12,11 +12,11 @@ import numpy as np
 from numerics.jit import njit
 from numerics.views import read_only
 from optimizer.allocate import merit_order
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
+from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 
 _NOTHING_KW = 1e-9
@@ -71,9 +71,9 @@ def guard(
     """
     power = clamp(state, wanted_kw, kept, rules)
     expected = _expected(read_only(power), read_only(now_kw))
-    load = tree.loads_kw(expected)
+    load = tree.load_kw(expected)
     lowest = expected if least_kw is None else _expected(read_only(power), read_only(least_kw))
-    least_load = load if least_kw is None else tree.loads_kw(lowest)
+    least_load = load if least_kw is None else tree.load_kw(lowest)
     if not len(above_caps(tree, load, caps, least_load)):
         return Guarded(
             power_kw=power,
@@ -120,7 +120,7 @@ def above_caps(
         caps: How near to a limit is aimed.
         least_load_kw: The least it may be; ``load_kw`` where nothing is in doubt.
     """
-    imports, exports = tree.limit_kw * caps.aim_ratio, tree.export_kw * caps.aim_ratio
+    imports, exports = tree.limit_kw * caps.aim_ratio, tree.export_limit_kw * caps.aim_ratio
     least = load_kw if least_load_kw is None else least_load_kw
     return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-least > exports + _NOTHING_KW))
 
@@ -229,7 +229,7 @@ class _Work:
         self._expected_kw, self._lowest_kw = expected_kw
         self._import_kw = tree.limit_kw * caps.aim_ratio
         self._margin_kw = tree.limit_kw * max(caps.promise_ratio - caps.aim_ratio, 0.0)
-        self._export_kw = tree.export_kw * caps.aim_ratio
+        self._export_kw = tree.export_limit_kw * caps.aim_ratio
         self._building = state.index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._feeding_in = state.index.is_class(ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads
 from vpp.dispatch.arbitration.guard import clamp_rows
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
@@ -58,7 +58,7 @@ class BetweenCycles:
     def __init__(self, index: FleetIndex, settings: DispatchSettings, assignments: Assignments) -> None:
         self._aim_ratio, self._rules, self._assignments = settings.caps.aim_ratio, rules_of(settings), assignments
         self._node = index.transformer_code
-        self._tree = FeederTree(index)
+        self._tree = index.feeders
         self._most_kw: FloatArray = np.zeros(len(index.transformers))
         self._least_kw: FloatArray = np.zeros(len(index.transformers))
         self._state: FleetState | None = None
@@ -111,7 +111,7 @@ class BetweenCycles:
         """Return the moves that bring no transformer above its cap, shape ``(len(rows),)``."""
         allowed = np.ones(len(rows), dtype=np.bool_)
         most = self._tree.limit_kw * self._aim_ratio + _NOTHING_KW
-        least = -self._tree.export_kw * self._aim_ratio - _NOTHING_KW
+        least = -self._tree.export_limit_kw * self._aim_ratio - _NOTHING_KW
         for _ in range(_ROUNDS):
             moved_kw = self._tree.changes_kw(rows[allowed], change_kw[allowed])
             # What is beyond a cap already is for the full cycle to cure; here it must not get worse.
@@ -119,17 +119,9 @@ class BetweenCycles:
             under = (self._least_kw + moved_kw < least) & (moved_kw < -_NOTHING_KW)
             if not (over.any() or under.any()):
                 return allowed
-            allowed &= ~((change_kw > 0.0) & self._below(over)[self._node[rows]])
-            allowed &= ~((change_kw < 0.0) & self._below(under)[self._node[rows]])
+            allowed &= ~((change_kw > 0.0) & self._tree.with_all_below(over)[self._node[rows]])
+            allowed &= ~((change_kw < 0.0) & self._tree.with_all_below(under)[self._node[rows]])
         return np.zeros(len(rows), dtype=np.bool_)
-
-    def _below(self, flagged: BoolArray) -> BoolArray:
-        """Return the flagged nodes with all that they feed."""
-        spread = flagged.copy()
-        for node in reversed(self._tree.children_first):
-            parent = self._tree.parent[node]
-            spread[node] |= parent >= 0 and spread[parent]
-        return spread
 
 
 def _known(power_kw: FloatArray, otherwise_kw: FloatArray) -> FloatArray:

@@ -23,7 +23,6 @@ from optimizer.tracking.law import NeutralDrift
 from optimizer.tracking.merit_order import MeritOrder, Offers
 from optimizer.tracking.two_sided import TwoSided
 from optimizer.tracking.urgency import Wants, Weights, keys
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
 from vpp.dispatch.regulation.answer_correction import AnswerCorrection
@@ -34,6 +33,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 
@@ -288,14 +288,11 @@ class RegulationFollower:
         What is in doubt counts with its most against import and with its least against export.
         """
         tree, ratio = self._tree, self._aim_ratio
-        loads = tree.loads_kw(np.where(taking, 0.0, accounted.most_kw))
-        lower = -ratio * tree.export_kw
+        most_kw = np.where(taking, 0.0, accounted.most_kw)
+        lower = -ratio * tree.export_limit_kw
         if accounted.doubtful:
-            lower = lower + loads - tree.loads_kw(np.where(taking, 0.0, accounted.least_kw))
-        own = loads.copy()
-        below = np.flatnonzero(tree.parent >= 0)
-        np.subtract.at(own, tree.parent[below], loads[below])
-        self._order.limit(lower_kw=lower, upper_kw=ratio * tree.limit_kw, fixed_kw=own)
+            lower = lower + tree.load_kw(most_kw) - tree.load_kw(np.where(taking, 0.0, accounted.least_kw))
+        self._order.limit(lower_kw=lower, upper_kw=ratio * tree.limit_kw, fixed_kw=tree.own_kw(most_kw))
 
     def _key(self, state: FleetState, shed: FloatArray) -> None:
         """Write the keys of all halves."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.agc_signal import AgcSignals, SignalRules, clock_words
 from vpp.dispatch.regulation.follower import Followed, FollowSettings, RegulationFollower
@@ -85,11 +84,10 @@ class RegulationPortfolio:
         self._last: dict[str, Followed] = {}
         self._history: dict[str, _History] = {}
         self._index = index
-        self._tree: FeederTree | None = None
 
     def resize(self, index: FleetIndex) -> None:
         """Take a larger fleet; followers start again with the next full cycle."""
-        self._index, self._tree = index, None
+        self._index = index
         self._followers.clear()
 
     @property
@@ -211,11 +209,10 @@ class RegulationPortfolio:
         return moved
 
     def _new(self, request: DispatchRequest) -> RegulationFollower:
-        self._tree = self._tree or FeederTree(self._index)
         return RegulationFollower(
             # A request that was stopped keeps its reservation until it is released.
             capacity_kw=request.accepted_kw or request.draft.target_kw,
-            tree=self._tree,
+            tree=self._index.feeders,
             index=self._index,
             dispatch=self._dispatch,
             settings=self._follow,

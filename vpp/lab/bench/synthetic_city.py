@@ -152,7 +152,6 @@ def _feeder(area: Area, leaves: list[Transformer]) -> Transformer:
         area_id=area.id,
         limit_kw=limit_kw,
         export_limit_kw=limit_kw,
-        base_load_kw=sum(leaf.base_load_kw for leaf in own),
     )
 
 

@@ -136,6 +136,6 @@ def safe_share(index: FleetIndex) -> FloatArray:
         charging, np.nan_to_num(np.maximum(index.nameplate.default_kw, index.nameplate.floor_kw)), 0.0
     )
     sum_kw = np.bincount(index.transformer_code, weights=default_kw, minlength=len(index.transformers))
-    headroom_kw = np.maximum(index.feeders.limit_kw - index.feeders.base_load_kw, 0.0)
+    headroom_kw = np.maximum(index.feeders.limit_kw - index.feeders.base_kw, 0.0)
     share = np.minimum(headroom_kw / np.maximum(sum_kw, 1e-9), 1.0)
     return np.where(charging, share[index.transformer_code], 1.0)

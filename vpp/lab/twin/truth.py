@@ -124,7 +124,6 @@ class TruthRecorder:
         self._last_kwh = twin.net_kwh.copy()
         index = twin.index
         self._counts = (len(CLASSES), len(index.areas), len(index.transformers))
-        self._children_first = children_first(index)
         self._spans_s: list[tuple[float, float]] = []
         self._classes: list[FloatArray] = []
         self._areas: list[FloatArray] = []
@@ -148,7 +147,7 @@ class TruthRecorder:
             area_kw,
             load_kw,
         )
-        kernels.climb(self._children_first, index.feeders.parent, load_kw)
+        load_kw = index.feeders.summed_upwards(load_kw.T).T
         # The registered base load is its evening peak; the load now is less.
         load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
         self._classes.append(class_kw)
@@ -212,16 +211,6 @@ class TruthRecorder:
 def final_defaults_kw(index: FleetIndex) -> FloatArray:
     """Return the defaults that must be in force at the end of a run, NaN for storage and V2G: those follow the plan."""
     return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
-
-
-def children_first(index: FleetIndex) -> RowArray:
-    """Return the positions of all transformers in an order in which children come before parents."""
-    parent = index.feeders.parent
-    depth, above = np.zeros(len(parent), dtype=np.int64), parent
-    while (above >= 0).any():
-        depth += above >= 0
-        above = np.where(above >= 0, parent[above], -1)
-    return np.argsort(-depth, kind="stable").astype(np.int32)
 
 
 def _stacked(parts: list[FloatArray], count: int, *, samples: int = 0) -> FloatArray:

@@ -8,7 +8,6 @@ from numerics.arrays import IntArray
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import CLASSES
-from vpp.planning.feeder_flow import own_base_kw
 from vpp.planning.flexibility.aggregation import Aggregation, summed
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs
 from vpp.planning.flexibility.flexibility_kernels import sum_rows
@@ -91,7 +90,7 @@ class FlexibilityBasis:
         index = inputs.state.index
         groups = groups or Aggregation.of(index)
         power, newcomers = _summed_rows(inputs, groups, delivery_ratio)
-        own = summed(power.net_kw, groups.node, len(index.transformers)) + own_base_kw(index)[:, None]
+        own = summed(power.net_kw, groups.node, len(index.transformers)) + index.feeders.own_base_kw[:, None]
         return cls(
             inputs=inputs,
             groups=groups,

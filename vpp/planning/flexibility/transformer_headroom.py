@@ -45,8 +45,7 @@ def limited_by_feeders(
     share, taken = np.ones_like(wanted), np.zeros_like(wanted)
     spare = _spare_kw(basis, direction, first, potential_kw.shape[2])
     through = wanted
-    roots = np.flatnonzero(index.feeders.parent < 0).astype(np.int32)
-    for nodes in (*index.feeders.levels, roots):
+    for nodes in (*index.feeders.levels, index.feeders.roots):
         over = np.maximum(through[nodes] - spare[nodes], 0.0)
         if over.any():
             taken[nodes] = over
@@ -55,8 +54,7 @@ def limited_by_feeders(
         if len(below):
             through += summed(through[below] - taken[below], index.feeders.parent[below].astype(np.int64), len(through))
     if taken.any():
-        for nodes in reversed(index.feeders.levels):
-            share[nodes] *= share[index.feeders.parent[nodes]]
+        share = index.feeders.shared_downwards(share)
     return FeederLimited(share=share, withheld_kw=taken)
 
 

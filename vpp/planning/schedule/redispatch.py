@@ -20,7 +20,7 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
-from vpp.planning.feeder_flow import named_overload, own_flow_kw
+from vpp.planning.feeder_flow import named_overload
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy, usable_rows
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.rebound import ClassPrices
@@ -112,7 +112,7 @@ def to_redispatch_problem(
         ]
     )
     fixed[rows] = 0.0
-    base = own_flow_kw(index, fixed)
+    base = index.feeders.own_kw(fixed)
     np.subtract.at(base, newcomers.transformer, newcomers.baseline_kw)
     total = base.sum(axis=0) + previous.sum(axis=0)
     band = band_of(commitments, total)

@@ -14,7 +14,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.planning.feeder_flow import named_overload, overload_kw, own_flow_kw
+from vpp.planning.feeder_flow import named_overload, overload_kw
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.schedule.device_blocks import (
     charging_block,
@@ -113,7 +113,7 @@ def to_problem(
     moved = np.concatenate([cars, panels, loads])
     moved_kw = fixed[moved].sum(axis=0, dtype=np.float64)
     fixed[moved] = 0.0
-    base = own_flow_kw(state.index, fixed)
+    base = state.index.feeders.own_kw(fixed)
     band = recovery_floor(recoveries, before=before, rows=rows, expected_kw=base.sum(axis=0) + moved_kw, grid=grid)
     problem = Problem(
         step_h=grid.step_h,
@@ -234,9 +234,7 @@ def _movable(index: FleetIndex, fixed_kw: Powers, policy: PlanningPolicy) -> Boo
     if policy.move_everything:
         return np.ones(len(index), dtype=np.bool_)
     tight: BoolArray = np.asarray((overload_kw(index, fixed_kw) > 0.0).any(axis=1))
-    for nodes in reversed(index.feeders.levels):
-        tight[nodes] |= tight[index.feeders.parent[nodes]]
-    return np.asarray(tight[index.transformer_code])
+    return np.asarray(index.feeders.with_all_below(tight)[index.transformer_code])
 
 
 def _kept_steps(grid: TimeGrid, in_force: Schedule | None, kept_until_s: float | None, *, rows: int) -> int:

@@ -15,12 +15,11 @@ def transformer(name: str, parent: str | None = None, base_load_kw: float = 0.0)
 
 
 def test_loads_add_up_to_the_root_and_unknown_rows_are_left_out() -> None:
-    # A node's base load is what its meter would show without us: it is not added up.
     nodes = [transformer("leaf", "mid", 10.0), transformer("root", None, 30.0), transformer("mid", "root", 20.0)]
     tree = FeederTree(nodes, of_row=np.array([0, 0, 1, 2], dtype=np.int32))
     assert tree.parent.tolist() == [2, -1, 1]
     assert [level.tolist() for level in tree.levels] == [[0], [2]]
-    assert tree.load_kw(np.array([7.0, np.nan, 100.0, -50.0])).tolist() == [17.0, 87.0, -23.0]
+    assert tree.load_kw(np.array([7.0, np.nan, 100.0, -50.0])).tolist() == [17.0, 117.0, -13.0]
 
 
 def test_a_fleet_without_transformers_has_no_load() -> None:

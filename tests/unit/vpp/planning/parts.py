@@ -58,7 +58,7 @@ RESOURCES = (
 
 
 def index(east_limit_kw: float = 60.0, west_limit_kw: float = 2000.0) -> FleetIndex:
-    root = Transformer(id="root", area_id="east", limit_kw=3000.0, export_limit_kw=3000.0, base_load_kw=20.0)
+    root = Transformer(id="root", area_id="east", limit_kw=3000.0, export_limit_kw=3000.0)
     east = Transformer(
         id="tr-east",
         area_id="east",

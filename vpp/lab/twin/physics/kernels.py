@@ -142,16 +142,6 @@ def means(  # noqa: PLR0917 - kernels take arrays by position
 
 
 @njit()
-def climb(order: RowArray, parent: RowArray, load_kw: FloatArray) -> None:
-    """Add every node's load to its parent's, children before parents; shape ``(2, n_transformers)``."""
-    for node in order:
-        above = parent[node]
-        if above >= 0:
-            for world in range(2):
-                load_kw[world, above] += load_kw[world, node]
-
-
-@njit()
 def without_collisions(
     rows: RowArray, arrive_s: FloatArray, depart_s: FloatArray, changeover_s: float, free_from_s: FloatArray
 ) -> npt.NDArray[np.bool_]:

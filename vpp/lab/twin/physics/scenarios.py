@@ -92,5 +92,5 @@ class Scenario:
 
 
 def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:
-    """Return the base load behind each transformer, at most its registered value, shape ``(n_transformers,)``."""
-    return index.feeders.base_load_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))
+    """Return the base load behind each transformer, at most its registered one, shape ``(n_transformers,)``."""
+    return index.feeders.base_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))

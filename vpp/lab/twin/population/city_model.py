@@ -332,8 +332,6 @@ def _joined(
             area_id=area.id,
             limit_kw=limit_kw,
             export_limit_kw=limit_kw,
-            # A node's base load includes that of the nodes below it: its own meter's reading without our devices.
-            base_load_kw=round(sum(child.base_load_kw for child in children), 1),
         )
 
 

@@ -90,7 +90,6 @@ class FleetDraft:
         )
 
     def _feeder(self, area: Area) -> Transformer | None:
-        # A feeder's base load includes that of the nodes below it: its own meter's reading without our devices.
         leaves = [t for t in self.transformers if t.area_id == area.id]
         if not leaves:
             return None
@@ -100,7 +99,6 @@ class FleetDraft:
             area_id=area.id,
             limit_kw=limit_kw,
             export_limit_kw=limit_kw,
-            base_load_kw=round(sum(t.base_load_kw for t in leaves), 1),
         )
 
 

@@ -55,6 +55,16 @@ async def test_limits_that_contradict_one_another_are_refused_by_name(client: ht
     }
 
 
+@pytest.mark.parametrize("ways", [{"a": "a"}, {"a": "b", "b": "c", "c": "a"}])
+async def test_a_transformer_that_feeds_itself_is_refused(client: httpx.AsyncClient, ways: dict[str, str]) -> None:
+    size = {"area_id": "pudong", "limit_kw": 100.0, "export_limit_kw": 100.0}
+    nodes = [{"id": name, "parent_id": above, **size} for name, above in ways.items()]
+    answer = await client.post("/api/v1/transformers", json=nodes)
+
+    assert answer.status_code == 422, answer.text
+    assert "parent_id" in answer.text
+
+
 async def test_one_resource_joins_and_is_found_at_its_place(client: httpx.AsyncClient, plant: "FakePlant") -> None:
     answer = await client.post("/api/v1/resources", json=CHARGER)
 

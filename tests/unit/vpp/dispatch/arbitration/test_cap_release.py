@@ -6,7 +6,6 @@ import numpy as np
 
 from tests.fleets import at_one_site
 from vpp.dispatch.arbitration.cap_release import lift_caps
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
@@ -48,7 +47,7 @@ def _held_after(available_kw: float) -> bool:
     assignments.cap(np.array([0]), np.array([HELD_KW]), np.array([SUN_KW]))
     lift_caps(
         assignments,
-        FeederTree(index),
+        index.feeders,
         state,
         accounted=no_doubt(np.array([HELD_KW])),
         uncontrolled_kw=np.array([max(SUN_KW, available_kw)]),

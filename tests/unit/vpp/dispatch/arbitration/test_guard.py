@@ -5,7 +5,6 @@ import pytest
 
 from tests.unit.vpp.planning.parts import STORAGE, V2G, state
 from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
 from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
@@ -82,7 +81,7 @@ def _last(count: int) -> BoolArray:
 def _guarded(index: FleetIndex, wanted_kw: FloatArray, now_kw: FloatArray, kept: BoolArray) -> Guarded:
     return guard(
         _state(index, now_kw),
-        FeederTree(index),
+        index.feeders,
         wanted_kw=wanted_kw,
         now_kw=now_kw,
         kept=kept,
@@ -101,7 +100,7 @@ def _lifted(charging: int, kept: BoolArray) -> int:
     assignments.cap(held, np.zeros(len(held)), np.full(len(held), FLOOR_KW))
     lift_caps(
         assignments,
-        FeederTree(index),
+        index.feeders,
         _state(index, power),
         accounted=no_doubt(power),
         uncontrolled_kw=np.full(COUNT, FLOOR_KW),
@@ -119,7 +118,7 @@ def test_chargers_return_where_the_flats_alone_are_above_the_usual_share() -> No
 
 
 def test_nobody_returns_who_would_have_to_be_cut_again() -> None:
-    assert return_kw(FeederTree(_fleet()), SETTINGS.caps)[TREE_NODE] < SETTINGS.caps.aim_ratio * LIMIT_KW
+    assert return_kw(_fleet().feeders, SETTINGS.caps)[TREE_NODE] < SETTINGS.caps.aim_ratio * LIMIT_KW
 
 
 def test_a_driver_who_runs_out_of_time_may_use_part_of_the_margin() -> None:

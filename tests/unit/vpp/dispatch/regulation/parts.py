@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.regulation.follower import FollowSettings, RegulationFollower
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
@@ -96,7 +95,7 @@ class Played:
         self.at_s = T0_S
         self.follower = RegulationFollower(
             capacity_kw=300.0,
-            tree=FeederTree(self.index),
+            tree=self.index.feeders,
             index=self.index,
             dispatch=DISPATCH,
             settings=FollowSettings(**settings),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from vpp.dispatch.arbitration.feeder_loads import FeederLoads, FeederTree
+from vpp.dispatch.arbitration.feeder_loads import FeederLoads
 from vpp.dispatch.regulation.between_cycles import BetweenCycles, Moves
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.regulation.reservation import Reservation
@@ -13,6 +13,7 @@ from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import CapMargins, DispatchSettings
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 
@@ -82,8 +83,8 @@ class _Regulation:
         self.assignments = Assignments(COUNT)
         self.between = BetweenCycles(index, SETTINGS, self.assignments)
         # A follower that knows of no caps: here is what holds them all the same.
-        tree = FeederTree(index)
-        tree.limit_kw, tree.export_kw = np.full(3, 1e6), np.full(3, 1e6)
+        tree = FeederTree(index.transformers, index.transformer_code)
+        tree.limit_kw, tree.export_limit_kw = np.full(3, 1e6), np.full(3, 1e6)
         self.follower = RegulationFollower(capacity_kw=400.0, tree=tree, index=index, dispatch=SETTINGS)
         nobody = np.zeros(COUNT, dtype=np.bool_)
         self.follower.refresh(
@@ -107,8 +108,8 @@ class _Regulation:
         return self.between.move("r", self.follower, self.follower.tick(AT_S + 4.0, asked_kw))
 
     def load_kw(self) -> np.ndarray:
-        tree = FeederTree(self.index)
-        return tree.loads_kw(np.nan_to_num(self.assignments.columns.setpoint_kw))
+        tree = self.index.feeders
+        return tree.load_kw(np.nan_to_num(self.assignments.columns.setpoint_kw))
 
 
 def test_before_the_first_cycle_nothing_is_followed() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.dispatch.regulation.parts import BATTERIES, BATTERY_KW, CARS, DISPATCH, EV_KW, Played, small_fleet
-from vpp.dispatch.arbitration.feeder_loads import FeederTree
 from vpp.dispatch.regulation.follower import RegulationFollower, StoreDrift
 from vpp.domain.errors import InputError
 from vpp.domain.resource import ResourceClass
@@ -149,4 +148,4 @@ def test_the_correction_compares_meters_with_what_was_due_when_they_were_read() 
 def test_a_follower_without_capacity_is_refused() -> None:
     index = small_fleet()
     with pytest.raises(InputError, match="capacity_kw"):
-        RegulationFollower(capacity_kw=0.0, tree=FeederTree(index), index=index, dispatch=DISPATCH)
+        RegulationFollower(capacity_kw=0.0, tree=index.feeders, index=index, dispatch=DISPATCH)

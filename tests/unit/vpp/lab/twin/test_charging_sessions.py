@@ -36,7 +36,7 @@ def test_behind_a_weak_transformer_the_promise_is_the_headroom_over_the_sum_of_t
     share = safe_share(weak)
     for code in np.unique(weak.transformer_code[chargers]).tolist():
         here = chargers[weak.transformer_code[chargers] == code]
-        headroom_kw = weak.feeders.limit_kw[code] - weak.feeders.base_load_kw[code]
+        headroom_kw = weak.feeders.limit_kw[code] - weak.feeders.base_kw[code]
         taken_kw = (share[here] * np.maximum(weak.nameplate.default_kw, weak.nameplate.floor_kw)[here]).sum()
         assert taken_kw == pytest.approx(headroom_kw)
 

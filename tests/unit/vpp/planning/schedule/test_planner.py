@@ -15,7 +15,6 @@ from vpp.domain.request import Direction
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
-from vpp.planning.feeder_flow import node_flow_kw
 from vpp.planning.schedule.energy_recovery import EnergyRecovery
 from vpp.planning.schedule.planner import Planner, safe_default
 from vpp.planning.schedule.planning_policy import PlanningPolicy, ReservePolicy
@@ -62,7 +61,7 @@ async def test_behind_a_transformer_that_would_be_overloaded_cars_wait(solver: S
     picture = state(index(east_limit_kw=25.0))
     plan = await solved(solver, picture)
     assert plan.overload_kw == {}
-    flow = node_flow_kw(picture.index, plan.power_kw)
+    flow = picture.index.feeders.load_kw(plan.power_kw)
     assert flow[1].max() <= 25.0 + 1e-6
     assert plan.power_kw[EV, :32].sum() * 0.25 == pytest.approx(20.0, abs=1e-6)
 

@@ -66,7 +66,7 @@ def test_classes_lie_in_neighbouring_rows(small: FleetIndex) -> None:
 
 
 def test_the_load_of_others_fits_under_every_node_of_the_tree(small: FleetIndex) -> None:
-    assert (small.feeders.base_load_kw < small.feeders.limit_kw).all()
+    assert (small.feeders.base_kw < small.feeders.limit_kw).all()
     roots = small.feeders.parent < 0
     assert roots.sum() == 16
     assert all(small.transformers[i].id.startswith("district-") for i in np.flatnonzero(roots))

@@ -58,7 +58,7 @@ def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
     written(tmp_path, "id,site_id,resource_class,p_max_kw\na,s,ev,11\n", "resources.csv")
     fleet = fleet_from_csv(tmp_path)
     assert fleet.feeders.parent.tolist() == [-1, 0]
-    assert fleet.feeders.base_load_kw.tolist() == [0.0, 20.0]
+    assert fleet.feeders.own_base_kw.tolist() == [0.0, 20.0]
 
 
 @pytest.mark.parametrize(

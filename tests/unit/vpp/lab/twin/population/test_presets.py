@@ -27,7 +27,7 @@ def test_defaults_and_the_load_of_others_fit_under_every_leaf_transformer(scale:
     defaults = np.bincount(
         fleet.transformer_code, weights=np.maximum(fleet.nameplate.default_kw, 0.0), minlength=len(fleet.transformers)
     )
-    assert (defaults + fleet.feeders.base_load_kw <= fleet.feeders.limit_kw).all()
+    assert (defaults + fleet.feeders.base_kw <= fleet.feeders.limit_kw).all()
     assert (fleet.nameplate.default_kw >= fleet.nameplate.floor_kw)[fleet.is_class(ResourceClass.EV)].all()
 
 
@@ -37,7 +37,7 @@ def test_old_compounds_have_more_nameplate_than_headroom() -> None:
     nameplate = np.bincount(
         fleet.transformer_code[weak], weights=fleet.nameplate.p_max_kw[weak], minlength=len(fleet.transformers)
     )
-    over = nameplate > fleet.feeders.limit_kw - fleet.feeders.base_load_kw
+    over = nameplate > fleet.feeders.limit_kw - fleet.feeders.base_kw
     assert over.sum() >= 10
 
 
