@@ -60,11 +60,19 @@ def serve(
     ] = None,
     mqtt_url: Annotated[str | None, typer.Option(help="broker of the site gateways, mqtt[s]://HOST:PORT")] = None,
     data_dir: DataDir = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="stand by even where nobody leads yet; lead once the leader has ended")
+    ] = False,
 ) -> None:
-    """Run the service: API, planner, dispatcher and every adapter in one process."""
+    """Run the service: API, planner, dispatcher and every adapter in one process.
+
+    Where another service leads the same database this one stands by: it reads, and leads once the other has ended.
+    """
     from vpp.config import Settings
 
-    settings = Settings.load(config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir)
+    settings = Settings.load(
+        config, http=http, ocpp=ocpp, mqtt_url=mqtt_url, data_dir=data_dir, standby=standby or None
+    )
     # A wrong setting is reported before the heavy part is imported.
     from vpp.bootstrap.serve import run_service
 

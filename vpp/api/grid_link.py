@@ -1,4 +1,4 @@
-"""HTTP API as a grid link: the web server and its life cycle."""
+"""HTTP API as a grid link, and the web server with its life cycle."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,36 @@ class HttpGridLink:
     def __init__(self, listener: socket.socket, application: Callable[[GridSink], ASGIApp]) -> None:
         self._listener = listener
         self._application = application
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._server: HttpServer | None = None
 
     async def start(self, sink: GridSink) -> None:
         """See ``GridLink``."""
+        self._server = HttpServer(self._listener, self._application(sink), name=self.name)
+
+    async def ended(self) -> None:
+        """See ``GridLink``."""
+        if self._server is not None:
+            await self._server.ended()
+
+    async def close(self) -> None:
+        """See ``GridLink``."""
+        if self._server is not None:
+            await self._server.close()
+
+
+class HttpServer:
+    """Serves an application at a socket that is listening already; the socket is closed at the end.
+
+    Args:
+        listener: Where callers connect.
+        application: What answers.
+        name: Of its task.
+    """
+
+    def __init__(self, listener: socket.socket, application: ASGIApp, *, name: str) -> None:
         self._server = _Server(
             uvicorn.Config(
-                self._application(sink),
+                application,
                 http=GuardedProtocol,
                 ws="none",
                 log_config=None,
@@ -43,18 +65,20 @@ class HttpGridLink:
                 timeout_graceful_shutdown=_GRACE_WALL_S,
             )
         )
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]), name=self.name)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name=name)
 
     async def ended(self) -> None:
-        """See ``GridLink``."""
-        if self._serving is not None:
-            await asyncio.wait((self._serving,))
+        """Wait until it serves no more."""
+        await asyncio.wait((self._serving,))
+
+    def leave(self) -> None:
+        """Take no more callers, and end once those there are answered or have had 2 s."""
+        self._server.should_exit = True
 
     async def close(self) -> None:
-        """See ``GridLink``."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
+        """Do as ``leave`` does and wait for the end."""
+        self.leave()
+        await self._serving
 
 
 class _Server(uvicorn.Server):

@@ -1,20 +1,27 @@
-"""Process of ``vpp serve``: address, clock, device links, storage, service and grid links, in this order."""
+"""Process of ``vpp serve``: one that leads, or stands by until it may."""
 
 import asyncio
-import socket
-from collections.abc import Sequence
+import contextlib
+from functools import partial
+
+import structlog
 
 from optimizer.heap import keep_freed_memory
-from vpp.api.grid_link import HttpGridLink
 from vpp.bootstrap.clocks import running_clock
-from vpp.bootstrap.grid_links import http_application, listener_at
-from vpp.bootstrap.links import service_links
+from vpp.bootstrap.leadership.candidacy import Candidacy
+from vpp.bootstrap.leadership.http_address import HttpAddress
+from vpp.bootstrap.leadership.rehearsal import rehearse
+from vpp.bootstrap.leadership.standby import Standby
+from vpp.bootstrap.leadership.term import Term
 from vpp.bootstrap.runner import run
-from vpp.bootstrap.service import Service
-from vpp.bootstrap.store import Store, archive_of
 from vpp.config import Settings
-from vpp.ports import Clock, DeviceLink
+from vpp.domain.errors import DeposedError
+from vpp.ports import Clock
+from vpp.runtime.clock import MachineTime
 from vpp.runtime.observability import configure_logging
+from vpp.storage.sql import belongs_to_one_process
+
+_log = structlog.get_logger(__name__)
 
 
 def run_service(settings: Settings) -> None:
@@ -25,24 +32,31 @@ def run_service(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    # First of all: a second service on the same address must not touch the journal.
-    with listener_at(settings.http) as listener:
-        async with running_clock(settings) as clock, service_links(settings, clock) as links:
-            await _serve_at(listener, settings, clock, links)
+    with HttpAddress(settings.http) as address:
+        if belongs_to_one_process(settings.database_url):
+            address.take()
+            async with running_clock(settings) as clock:
+                await Term(settings, clock, address).run()
+            return
+        candidacy = Candidacy(settings, address, MachineTime())
+        with contextlib.closing(candidacy):
+            await asyncio.to_thread(candidacy.begin)
+            async with running_clock(settings) as clock:
+                while await _stand_by_and_lead(settings, clock, address, candidacy):
+                    pass
 
 
-async def _serve_at(listener: socket.socket, settings: Settings, clock: Clock, links: Sequence[DeviceLink]) -> None:
-    store = Store.open(settings.database_url, spool_mb=settings.spool_mb, archive=settings.archive_place)
-    service = Service(settings, store, clock, links)
-    archive = archive_of(settings, store.database, clock)
-    history = None if archive is None else archive.store
-    if archive is not None:
-        archive.start(areas=lambda: service.plant.fleet().index.area_code)
-    http = HttpGridLink(listener, lambda sink: http_application(service, sink, history))
-    try:
-        await service.run([http])
-    finally:
-        await service.close()
-        if archive is not None:
-            await asyncio.to_thread(archive.close)
-        store.close()
+async def _stand_by_and_lead(settings: Settings, clock: Clock, address: HttpAddress, candidacy: Candidacy) -> bool:
+    """Wait for the lease and lead; return whether another process has deposed this one."""
+    standby = Standby(settings, candidacy, address, rehearse=partial(rehearse, settings, clock))
+    async with contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(standby.close)
+        lease = await standby.wait()
+        # The standby answers until the service does.
+        term = Term(settings, clock, address, lease=lease, begun=standby.leave)
+        try:
+            await term.run()
+        except DeposedError as error:
+            _log.error("deposed; this process stands by", why=str(error))
+            return True
+    return False

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -122,11 +122,12 @@ class Service:
         """The service has an epoch and its state is that of the journal's end."""
         return bool(self.fleet_id)
 
-    def lead(self, epoch: int | None = None) -> None:
+    def lead(self, epoch: int | None = None, *, holds: Callable[[], bool] = lambda: True) -> None:
         """Take the lead: restore everything to the journal's end and record the start; blocks.
 
         Args:
             epoch: Of the lease that this process holds; without one the next is taken.
+            holds: Returns whether the lease is held now; nothing is sent otherwise.
 
         Raises:
             StorageError: The database takes nothing now.
@@ -134,7 +135,9 @@ class Service:
         """
         core = self.core
         core.engine.lead(core.store.leases.next_epoch() if epoch is None else epoch)
+        core.plane.may_send = holds
         core.metrics.set_leader_epoch(core.epoch)
+        core.metrics.set_leader(leads=True)
         core.ids.begin()
         resume_means(core, core.clock.now_s())
         restore(core, self.requests, self.watch, self._links)

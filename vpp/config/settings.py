@@ -110,6 +110,17 @@ class Settings(BaseSettings):
         2.0,
         description="wall seconds a control cycle waits for its decision to be stored before it continues from memory",
     )
+    standby: bool = Field(
+        default=False,
+        description="begin as a standby even where nobody leads, and lead once a leader's lease has ended",
+    )
+    leader_ttl_wall_s: float = Field(
+        3.0,
+        ge=1.0,
+        le=60.0,
+        description="wall seconds after its last renewal at which the lease of leadership ends and a standby leads; the"
+        " same value in all services of a fleet",
+    )
     spool_mb: int = Field(
         256,
         gt=0,

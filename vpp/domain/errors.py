@@ -15,7 +15,8 @@
     `-- StopError           go no further
         |-- ConfigurationError
         |-- AuditError      the journal's hash chain is broken
-        `-- SpoolFullError  decisions cannot be written, and memory for them is full
+        |-- SpoolFullError  decisions cannot be written, and memory for them is full
+        `-- DeposedError    another service leads under a higher epoch
 """
 
 from enum import StrEnum
@@ -123,3 +124,7 @@ class AuditError(StopError):
 
 class SpoolFullError(StopError):
     """Decisions cannot be written, and memory for them is full."""
+
+
+class DeposedError(StopError):
+    """Another service leads under a higher epoch; nothing was written."""

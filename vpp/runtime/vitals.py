@@ -103,6 +103,10 @@ class Vitals:
         """Set how many announcements of services of other fleets were received so far."""
         self._strangers.set([((), announcements)])
 
+    def set_leader(self, *, leads: bool) -> None:
+        """Set whether this process leads."""
+        self._leader.set(leads)
+
     def set_leader_deposed(self, *, deposed: bool) -> None:
         """Set whether a later leader is known."""
         self._deposed.set(deposed)
@@ -151,6 +155,7 @@ class Vitals:
             "vpp_bus_strangers_total", "Announcements of services of other fleets, heard and refused.", ()
         )
         registry.register(self._strangers)
+        self._leader = Gauge("vpp_leader", "1 while this process leads, 0 in a standby.", registry=registry)
         self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
 
     def _declare_belief(self, registry: CollectorRegistry) -> None:

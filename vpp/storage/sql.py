@@ -6,12 +6,16 @@ mode with ``synchronous=FULL``, so a committed decision survives the loss of pow
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from enum import Enum
+from functools import cache, partial
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool
@@ -19,6 +23,9 @@ from sqlalchemy.pool import QueuePool
 from vpp.domain.errors import ConfigurationError, StorageError
 
 metadata = sa.MetaData()
+_MIGRATIONS = str(Path(__file__).parent / "migrations").replace("%", "%%")
+_IN_MEMORY = (None, "", ":memory:")
+_LOCK_PATIENCE_WALL_S = 10.0
 WRITES = "vpp_writes"
 """Execution option of an engine whose transactions read before they write."""
 
@@ -113,6 +120,19 @@ counters = sa.Table(
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 
+leadership = sa.Table(
+    "leadership",
+    metadata,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("holder", sa.String(255), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("until_s", sa.Double, nullable=False),
+    sa.Column("address", sa.String(255), nullable=False),
+    sa.Column("renewals", sa.BigInteger, nullable=False),
+    sa.Column("visits", sa.BigInteger, nullable=False),
+)
+"""The lease of leadership, one row: see `vpp.storage.leadership`."""
+
 
 def open_database(url: str) -> sa.Engine:
     """Open a database and bring its schema to the newest revision.
@@ -124,15 +144,77 @@ def open_database(url: str) -> sa.Engine:
         ConfigurationError: The URL does not parse, or its driver is not installed.
     """
     engine = _engine(_parsed(url))
-    with engine.begin() as connection:
-        command.upgrade(migration_config(connection), "head")
+    if schema_of(engine) is not Schema.CURRENT:
+        with engine.execution_options(**{WRITES: True}).begin() as connection:
+            command.upgrade(migration_config(connection), "head")
     return engine
+
+
+class Schema(Enum):
+    """Schema of a database against the newest revision this version knows."""
+
+    NONE = "none"
+    OLDER = "older"
+    CURRENT = "current"
+
+
+def schema_of(engine: sa.Engine) -> Schema:
+    """Return how the schema of a database compares; writes nothing.
+
+    Raises:
+        ConfigurationError: A later version has migrated the database.
+        StorageError: The database cannot be read now.
+    """
+    with storing("the schema"), closing(engine.connect()) as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return Schema.NONE
+    newest = _revisions()[0]
+    if revision == newest:
+        return Schema.CURRENT
+    if revision not in _revisions():
+        raise ConfigurationError(
+            f"the database has schema {revision}, which this version does not know: a later version has migrated it;"
+            f" run that version, or restore the backup of before its upgrade (this one knows up to {newest})"
+        )
+    return Schema.OLDER
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return the revisions this version knows, the newest first."""
+    config = Config()
+    config.set_main_option("script_location", _MIGRATIONS)
+    return tuple(known.revision for known in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def lease_engine(url: str, *, patience_wall_s: float) -> sa.Engine:
+    """Return an engine for the lease of leadership: no call of it waits longer than ``patience_wall_s`` for a lock.
+
+    Raises:
+        ConfigurationError: The URL does not parse, or its driver is not installed.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, patience_wall_s=patience_wall_s)
+    if parsed.get_backend_name() != "postgresql":
+        return _engine(parsed)
+    patience_ms = round(1000.0 * patience_wall_s)
+    limits = f"-c statement_timeout={patience_ms} -c lock_timeout={patience_ms}"
+    given = {"connect_timeout": max(round(patience_wall_s), 1), "tcp_user_timeout": patience_ms, "options": limits}
+    return sa.create_engine(parsed, connect_args=given)
+
+
+def belongs_to_one_process(url: str) -> bool:
+    """Return whether no other process can open this database: it lives in memory."""
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY
 
 
 def migration_config(connection: sa.Connection) -> Config:
     """Return Alembic's configuration for an open connection; no ini file is involved."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", _MIGRATIONS)
     config.attributes["connection"] = connection
     return config
 
@@ -175,8 +257,8 @@ def _engine(url: URL) -> sa.Engine:
         raise ConfigurationError(f"no driver for database URL {url.render_as_string()}: {error}") from error
 
 
-def _sqlite_engine(url: URL) -> sa.Engine:
-    if url.database in (None, "", ":memory:"):
+def _sqlite_engine(url: URL, *, patience_wall_s: float = _LOCK_PATIENCE_WALL_S) -> sa.Engine:
+    if url.database in _IN_MEMORY:
         # A database in memory belongs to one connection, which the threads share by turns.
         engine = sa.create_engine(
             url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
@@ -184,16 +266,17 @@ def _sqlite_engine(url: URL) -> sa.Engine:
     else:
         Path(str(url.database)).expanduser().parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(url)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, patience_wall_s=patience_wall_s))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, patience_wall_s: float) -> None:
     # Python's own transaction handling leaves DDL outside transactions, so SQLAlchemy begins them.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    cursor.execute(f"PRAGMA busy_timeout={round(1000.0 * patience_wall_s)}")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

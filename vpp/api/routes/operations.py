@@ -23,7 +23,10 @@ class Health(Schema):
 class Readiness(Schema):
     """Readiness of the service, check by check."""
 
-    status: str = Field(description="ready or starting")
+    status: str = Field(description="ready, starting or standby")
+    role: str = Field(
+        default="leader", description="leader, or standby: reads only and leads once the leader's lease has ended"
+    )
     checks: dict[str, bool]
 
 

@@ -57,12 +57,16 @@ class DevicePlane:
     """Sink of every device link (`vpp.ports.LinkSink`); sends each link its share of a batch.
 
     Outcomes wait until the cycle takes them, so that a cycle's inputs are fixed when it begins.
+
+    Attributes:
+        may_send: Returns whether this process leads now; nothing is handed to a link otherwise.
     """
 
     def __init__(self, links: Sequence[DeviceLink], ingest: Ingest, clock: Clock) -> None:
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.repaired: Counter[tuple[str, str]] = Counter()
         self.refused_connections = RefusedConnections()
+        self.may_send: Callable[[], bool] = lambda: True
         self._links = {link.name: link for link in links}
         self._ingest = ingest
         self._clock = clock
@@ -92,7 +96,14 @@ class DevicePlane:
             await link.close()
 
     def send(self, batch: SetpointBatch) -> None:
-        """Send each link its share; rows that no link serves come back as unreachable at once."""
+        """Send each link its share; rows that no link serves come back as unreachable at once.
+
+        So does a whole batch while this process may not send: its lease of leadership has not been renewed in time.
+        """
+        if not self.may_send():
+            _log.error("instructions kept back: the lease of leadership is not renewed", count=len(batch))
+            self.outcomes(batch.outcomes(OutcomeStatus.UNREACHABLE, Reason.NOT_CONNECTED, self._clock.now_s()))
+            return
         self._sent.note(batch.ids, self._clock.now_s())
         codes = self._adapter_code[batch.rows]
         for code in np.unique(codes):
@@ -164,8 +175,8 @@ class DevicePlane:
         return {name: link.age_wall_s for name, link in self._links.items() if isinstance(link, LiveLink)}
 
     def deposed(self) -> bool:
-        """Return whether a later leader is known, so that this service no longer reaches any device."""
-        return any(link.deposed for link in self._links.values() if isinstance(link, FencedLink))
+        """Return whether this service reaches no device: a later leader is known, or its lease is not renewed."""
+        return not self.may_send() or any(link.deposed for link in self._links.values() if isinstance(link, FencedLink))
 
     def all_turn(self) -> bool:
         """Return whether no poller is stalled; one that is not started or not reported yet is not."""

@@ -63,12 +63,18 @@ class TelemetryArchive:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._areas: Callable[[], RowArray] = _nowhere
+        self._may_write: Callable[[], bool] = lambda: True
         self._since_compaction_s = 0.0
         self._failing = False
 
-    def start(self, *, areas: Callable[[], RowArray]) -> None:
-        """Begin to follow; ``areas`` returns the position of every fleet row's area, shape ``(n_resources,)``."""
-        self._areas = areas
+    def start(self, *, areas: Callable[[], RowArray], may_write: Callable[[], bool] = lambda: True) -> None:
+        """Begin to follow.
+
+        Args:
+            areas: Returns the position of every fleet row's area, shape ``(n_resources,)``.
+            may_write: Returns whether this process leads; the store has one writer, and waits for it otherwise.
+        """
+        self._areas, self._may_write = areas, may_write
         self._thread = threading.Thread(target=self._follow, name="telemetry-archive", daemon=True)
         self._thread.start()
 
@@ -114,6 +120,8 @@ class TelemetryArchive:
         self._trying(self.catch_up)
 
     def _trying(self, work: Callable[[], object]) -> None:
+        if not self._may_write():
+            return
         try:
             work()
         except (OSError, sa.exc.SQLAlchemyError, FrameError) as error:

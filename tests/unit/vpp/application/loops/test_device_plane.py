@@ -105,3 +105,19 @@ async def test_a_device_is_asked_for_its_schedule_where_its_protocol_has_the_que
     assert (await plane.device_schedule(0, 900)).power_kw == (900.0,)
     with pytest.raises(ConflictError, match="modbus cannot be asked for its schedule"):
         await plane.device_schedule(1, 900)
+
+
+def test_what_may_not_be_sent_comes_back_as_unreachable_and_reaches_no_link() -> None:
+    index = city(2)
+    image = ProcessImage(index)
+    link = Devices("ocpp")
+    plane = DevicePlane([link], Ingest(image, QualityRules()), VirtualClock(1_784_100_000.0))
+    plane.assign(index)
+    plane.may_send = lambda: False
+    batch = orders([5, 6], [0, 1])
+    plane.send(batch)
+    (outcomes,) = plane.take_outcomes()
+    assert outcomes.ids.tolist() == batch.ids.tolist()
+    assert set(outcomes.status.tolist()) == {OutcomeStatus.UNREACHABLE}
+    assert link.received == []
+    assert plane.deposed()

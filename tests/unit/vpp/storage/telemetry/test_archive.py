@@ -101,3 +101,15 @@ async def test_closing_writes_what_is_left(tmp_path: Path) -> None:
     assert place.kept() == [5.0]
     place.archive.close()
     place.engine.dispose()
+
+
+async def test_an_archive_waits_while_its_process_does_not_lead(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    await place.record(1.0)
+    place.archive.start(areas=lambda: np.zeros(8, dtype=np.int32), may_write=lambda: False)
+    place.archive.close()
+    place.archive = place.opened()
+    assert place.kept() == []
+    place.archive.catch_up()
+    assert place.kept() == [1.0]
+    place.close()

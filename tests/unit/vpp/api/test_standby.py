@@ -1,0 +1,72 @@
+"""What a standby answers: probes and metrics of its own, for everything else who leads."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from vpp.api.standby import create_standby_app
+from vpp.runtime.standby_metrics import StandbyMetrics
+
+TOKEN = "secret"  # noqa: S105 - of this test
+
+
+class Status:
+    """A standby as a test wants it."""
+
+    leader = "10.0.0.1:8080"
+
+    def ready(self) -> dict[str, bool]:
+        """Return its checks."""
+        return {"storage": True, "leader": bool(self.leader)}
+
+
+@pytest.fixture
+def status() -> Status:
+    return Status()
+
+
+@pytest.fixture
+async def client(status: Status) -> AsyncIterator[httpx.AsyncClient]:
+    metrics = StandbyMetrics("1.2.3", lag_entries=lambda: 7.0, lag_s=lambda: 0.5)
+    app = create_standby_app(status, metrics=metrics.registry, version="1.2.3", token=TOKEN)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://vpp") as made:
+        yield made
+
+
+async def test_a_standby_lives_and_is_not_ready_for_requests(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok", "version": "1.2.3"}
+    ready = await client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json() == {"status": "standby", "role": "standby", "checks": {"storage": True, "leader": True}}
+
+
+async def test_metrics_show_that_it_does_not_lead_and_how_far_it_is_behind(client: httpx.AsyncClient) -> None:
+    lines = (await client.get("/metrics")).text.splitlines()
+    assert {"vpp_leader 0.0", "vpp_standby_lag_entries 7.0", "vpp_standby_lag_seconds 0.5"} <= set(lines)
+    assert 'vpp_build_info{version="1.2.3"} 1.0' in lines
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/requests"), ("DELETE", "/sites/s"), ("GET", "/fleet")])
+async def test_everything_else_is_for_the_leader_whose_address_is_named(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    answer = await client.request(method, f"/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["leader"] == "10.0.0.1:8080"
+    assert "10.0.0.1:8080" in answer.json()["detail"]
+
+
+async def test_nobody_is_named_where_nobody_leads(client: httpx.AsyncClient, status: Status) -> None:
+    status.leader = ""
+    answer = await client.get("/api/v1/fleet", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 503
+    assert "leader" not in answer.json()
+
+
+async def test_the_leader_is_named_to_holders_of_the_token_only(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/v1/requests")
+    assert answer.status_code == 401
+    assert "10.0.0.1" not in answer.text

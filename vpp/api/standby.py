@@ -1,0 +1,99 @@
+"""HTTP application of a standby: probes and metrics of its own, and for everything else the address of the leader."""
+
+from typing import Protocol, cast
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from vpp.api import problems
+from vpp.api.auth import bearer
+from vpp.api.routes.operations import Health, Readiness
+from vpp.api.schemas.base import Problem, json_bytes
+
+_RETRY_S = "1"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class StandbyStatus(Protocol):
+    """A standby as its callers see it."""
+
+    @property
+    def leader(self) -> str:
+        """Address of the leader, HOST:PORT; empty where nobody leads."""
+        ...
+
+    def ready(self) -> dict[str, bool]:
+        """Return named checks of what a takeover needs."""
+        ...
+
+
+class StandbyProblem(Problem):
+    """Why a standby does not answer, and who does."""
+
+    leader: str | None = None
+
+
+def create_standby_app(
+    status: StandbyStatus, *, metrics: CollectorRegistry, version: str, token: str | None = None
+) -> FastAPI:
+    """Return the application of a standby.
+
+    Args:
+        status: The standby.
+        metrics: What ``/metrics`` shows.
+        version: Of the program.
+        token: Bearer token every call under ``/api/v1`` must carry, if set.
+    """
+    app = FastAPI(title="Virtual power plant, standby", version=version, openapi_url=None)
+    app.state.status, app.state.metrics = status, metrics
+    problems.install(app)
+    app.include_router(_probes)
+    app.include_router(_elsewhere, prefix="/api/v1", dependencies=[Depends(bearer(token))])
+    return app
+
+
+_probes, _elsewhere = APIRouter(), APIRouter()
+
+
+def _status(request: Request) -> StandbyStatus:
+    return cast(StandbyStatus, request.app.state.status)
+
+
+@_probes.get("/healthz")
+async def healthz(request: Request) -> Health:
+    """Answer as long as the event loop turns."""
+    return Health(status="ok", version=request.app.version)
+
+
+@_probes.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Answer 503: requests are for the leader; the checks say whether this process could take over."""
+    readiness = Readiness(status="standby", role="standby", checks=_status(request).ready())
+    return Response(json_bytes(readiness.model_dump(mode="json")), status_code=503, media_type="application/json")
+
+
+@_probes.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Return the standby's metrics in the text format the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
+
+
+@_elsewhere.api_route("/{path:path}", methods=_METHODS)
+async def elsewhere(request: Request) -> Response:
+    """Answer 503 with the address of the leader."""
+    leader = _status(request).leader
+    problem = StandbyProblem(
+        type="urn:vpp:problem:standby",
+        title="This process is a standby",
+        status=503,
+        detail=f"the leader serves at {leader}" if leader else "nobody leads just now; try again",
+        leader=leader or None,
+    )
+    return Response(
+        json_bytes(problem.model_dump(mode="json", exclude_none=True)),
+        status_code=503,
+        headers={"Retry-After": _RETRY_S},
+        media_type=problems.MEDIA_TYPE,
+    )

@@ -1,0 +1,1 @@
+"""Leader and standby: the two states of a ``vpp serve``, and the lease between them."""

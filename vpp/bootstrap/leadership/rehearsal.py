@@ -1,0 +1,45 @@
+"""Rehearsal of a takeover: what a service does for the first time is done while another process leads."""
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
+from vpp.config import Settings
+from vpp.dispatch.warmup import warm_up
+from vpp.domain.errors import VppError
+from vpp.ports import Clock
+from vpp.storage.sql import Schema, lease_engine, schema_of
+
+_log = structlog.get_logger(__name__)
+_PATIENCE_WALL_S = 1.0
+
+
+def rehearse(settings: Settings, clock: Clock) -> None:
+    """Compose a service over the present fleet and let it go; writes nothing, blocks for seconds.
+
+    Its kernels and modules are loaded then, which takes longer than everything else of a takeover. A database whose
+    schema is older is left alone: it is migrated by whoever leads next.
+    """
+    warm_up()
+    try:
+        if _is_current(settings):
+            _compose(settings, clock)
+    except (VppError, SQLAlchemyError) as error:
+        _log.warning("a takeover would fail now", why=str(error))
+
+
+def _is_current(settings: Settings) -> bool:
+    engine = lease_engine(settings.database_url, patience_wall_s=_PATIENCE_WALL_S)
+    try:
+        return schema_of(engine) is Schema.CURRENT
+    finally:
+        engine.dispose()
+
+
+def _compose(settings: Settings, clock: Clock) -> None:
+    store = Store.open(settings.database_url, archive=settings.archive_place)
+    try:
+        Service(settings, store, clock, ())
+    finally:
+        store.close()
