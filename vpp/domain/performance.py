@@ -1,11 +1,25 @@
 """Baseline, delivery and accuracy: measurement and verification of one request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
 
 from vpp.domain.request import BaselineMethod
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid
+
+Numbers = TypeVar("Numbers", FloatArray, IdArray)
+
+
+def _none() -> FloatArray:
+    return np.zeros(0)
+
+
+def _no_intervals() -> FloatArray:
+    return np.zeros((0, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,61 @@ class Unmetered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Parts of a request's delivery by site and operator, which add up to the total exactly.
+
+    A site that changed hands in the event has a part under each of its operators.
+
+    Attributes:
+        operator_ids: Operator of every part at the time of delivery.
+        site_ids: Site of every part; empty strings where parts are sums over an operator's sites.
+        energy_kwh: Energy delivered over the hold, shape ``(n,)``.
+        settlement_fen: Amount of every line of the settlement by its name, 0.01 CNY, shape ``(n,)`` each.
+        delivered_kw: Mean power delivered in every interval, shape ``(n, n_intervals)``; no intervals where only the
+            settled amounts were kept.
+    """
+
+    operator_ids: tuple[str, ...] = ()
+    site_ids: tuple[str, ...] = ()
+    energy_kwh: FloatArray = field(default_factory=_none)
+    settlement_fen: dict[str, IdArray] = field(default_factory=dict)
+    delivered_kw: FloatArray = field(default_factory=_no_intervals)
+
+    def __len__(self) -> int:
+        return len(self.operator_ids)
+
+    def chosen(self, parts: Sequence[int]) -> "Shares":
+        """Return some of the parts, by their positions."""
+        places = np.asarray(parts, dtype=np.int64)
+        return Shares(
+            operator_ids=tuple(self.operator_ids[place] for place in parts),
+            site_ids=tuple(self.site_ids[place] for place in parts),
+            energy_kwh=self.energy_kwh[places],
+            settlement_fen={name: fen[places] for name, fen in self.settlement_fen.items()},
+            delivered_kw=self.delivered_kw[places],
+        )
+
+    def by_operator(self) -> "Shares":
+        """Return one part for each operator, the sum over its sites, in the order of their ids."""
+        ids = tuple(sorted(set(self.operator_ids)))
+        position = {operator_id: place for place, operator_id in enumerate(ids)}
+        places = np.array([position[operator_id] for operator_id in self.operator_ids], dtype=np.int64)
+
+        def summed(values: Numbers) -> Numbers:
+            total = np.zeros((len(ids), *values.shape[1:]), dtype=values.dtype)
+            np.add.at(total, places, values)
+            return total
+
+        return Shares(
+            operator_ids=ids,
+            site_ids=("",) * len(ids),
+            energy_kwh=summed(self.energy_kwh),
+            settlement_fen={name: summed(fen) for name, fen in self.settlement_fen.items()},
+            delivered_kw=summed(self.delivered_kw),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
     """Measurement and verification of one request.
 
@@ -90,7 +159,7 @@ class Performance:
         rebound_peak_kw: Greatest interval mean above baseline after the hold, at least 0.
         rebound_energy_kwh: Energy above baseline after the hold.
         spread_kw: Mean delivered power over the hold by baseline method, of all that could be computed.
-        settlement_cny: Amount of every line of the settlement by its name.
+        settlement_cny: Amount of every line of the settlement by its name; whole fen (0.01 CNY).
         settlement_rule: Name and version of the settlement terms that were applied; empty where none were.
         overshoot_kw: Greatest interval mean above target while ramping or holding, at least 0.
         hit_ratio: Share of the hold within the request's tolerance.
@@ -101,6 +170,7 @@ class Performance:
         unmetered_count: Number of such devices in all.
         regulation: For a request for regulation, total and parts of every rule's score by its name; accuracies are then
             one less the distance from the signal in units of the accepted power.
+        shares: Energy and settlement by site and operator; empty before the hold.
     """
 
     request_id: str
@@ -125,3 +195,4 @@ class Performance:
     unmetered: tuple[Unmetered, ...] = ()
     unmetered_count: int = 0
     regulation: dict[str, dict[str, float]] = field(default_factory=dict)
+    shares: Shares = field(default_factory=Shares)

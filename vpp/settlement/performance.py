@@ -1,21 +1,22 @@
 """Performance of a request: delivered power from meters alone, interval by interval."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
-from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
-from vpp.domain.request import BaselineMethod, Direction, DispatchRequest, RequestDraft, RequestState
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
+from vpp.domain.request import BaselineMethod, DispatchRequest, RequestDraft, RequestState
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
-from vpp.fleet.index import CLASSES, FleetIndex
+from vpp.fleet.index import FleetIndex
+from vpp.settlement.delivery import Delivery, delivery
 from vpp.settlement.overlap import HeldParts
 from vpp.settlement.settlement_terms import SettlementTerms, settle
+from vpp.settlement.shares import FEN_PER_CNY, shares_of, whole_fen, whole_quanta
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9
@@ -64,77 +65,6 @@ def target_profile(
     height = target_kw * np.minimum(rise, fall)
     area = np.concatenate([[0.0], np.cumsum(np.diff(knots_s) * (height[1:] + height[:-1]) / 2.0)])
     return np.asarray(np.diff(np.interp(edges_s, knots_s, area)) / grid.step_s, dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """Net load of the counted portfolio and its change in the direction asked.
-
-    Attributes:
-        baseline_kw: Shape ``(count,)``.
-        measured_kw: Shape ``(count,)``; NaN where no row was metered.
-        delivered_kw: Shape ``(count,)``; 0 where no row was metered.
-        class_kw: Delivered by resource class, shape ``(count,)`` each.
-        known_ratio: Share of the counted rows' time that was metered, shape ``(count,)``.
-        rows: Counted rows, shape ``(k,)``.
-        missing: Which of them count as not metered, shape ``(k, count)``.
-    """
-
-    baseline_kw: FloatArray
-    measured_kw: FloatArray
-    delivered_kw: FloatArray
-    class_kw: dict[str, FloatArray]
-    known_ratio: FloatArray
-    rows: IdArray
-    missing: BoolArray
-
-
-def delivery(
-    baseline: Baseline,
-    measured_kw: FloatArray,
-    *,
-    metered_ratio: FloatArray,
-    index: FleetIndex,
-    portfolio: BoolArray,
-    direction: Direction,
-) -> Delivery:
-    """Return what was delivered on every step of the baseline.
-
-    A row counts at its baseline for as long as it was not metered: nothing metered, nothing claimed. An interval of
-    which too little was metered is missing altogether. Resources the baseline excluded do not count at all.
-
-    Args:
-        baseline: What would have been.
-        measured_kw: Means over what was metered, NaN where that was too little, shape ``(n_resources, count)``.
-        metered_ratio: Share of each interval that was metered, shape ``(n_resources, count)``.
-        index: The fleet.
-        portfolio: Rows that take part, shape ``(n_resources,)``.
-        direction: What was asked.
-
-    Raises:
-        InputError: The meters' shape is not the baseline's.
-    """
-    if measured_kw.shape != baseline.power_kw.shape:
-        raise InputError("measured_kw", measured_kw.shape, f"shape {baseline.power_kw.shape}, as the baseline")
-    rows = _counted(index, portfolio, baseline)
-    reference, metered = baseline.power_kw[rows], measured_kw[rows]
-    known = np.isfinite(metered)
-    share = np.where(known, metered_ratio[rows], 0.0)
-    known_ratio = share.mean(axis=0) if len(rows) else np.zeros(baseline.grid.count)
-    sign = 1.0 if direction is Direction.UP else -1.0
-    row_kw = sign * share * np.where(known, reference - metered, 0.0)
-    delivered_kw = row_kw.sum(axis=0)
-    total_kw = reference.sum(axis=0)
-    code = index.class_code[rows]
-    return Delivery(
-        baseline_kw=total_kw,
-        measured_kw=np.where(known_ratio > 0.0, total_kw - sign * delivered_kw, np.nan),
-        delivered_kw=delivered_kw,
-        class_kw={CLASSES[c].value: row_kw[code == c].sum(axis=0) for c in np.unique(code).tolist()},
-        known_ratio=known_ratio,
-        rows=rows,
-        missing=~known,
-    )
 
 
 def baseline_spread(
@@ -243,6 +173,7 @@ def evaluate(
     hold, first_kw = _HoldSteps.of(held, due_kw, done), _first_held_kw(held, due_kw, full_kw)
     after = np.array([-i.delivered_kw for i in intervals if i.phase in _AFTER_HOLD])
     active = [interval for interval in intervals if interval.phase in _BEFORE_RELEASE]
+    energy_kwh, settled_fen = float(whole_quanta(hold.energy_kwh)), whole_fen(hold.settled(terms) if terms else {})
     unmetered = _unmetered(index, got, grid, [s for s in range(done) if phases[s] in _BEFORE_RELEASE])
     return Performance(
         request_id=request.id,
@@ -251,14 +182,14 @@ def evaluate(
         accuracy_ratio=_mean(hold.accuracy, hold.seconds),
         worst_interval_accuracy_ratio=hold.worst_accuracy,
         delivered_mean_kw=_mean(hold.delivered_kw, hold.seconds),
-        energy_kwh=hold.energy_kwh,
+        energy_kwh=energy_kwh,
         ramp_minutes=_ramp_minutes(ramp_s, _RAMPED_RATIO * first_kw, minutes, active, grid),
         rebound_peak_kw=float(np.maximum(after, 0.0).max(initial=0.0)),
         rebound_energy_kwh=float(np.maximum(after, 0.0).sum()) * grid.step_h,
         good_ratio=_mean(np.array([interval.good_ratio for interval in active])),
         baseline=baseline,
         spread_kw=dict(spread_kw or {}),
-        settlement_cny=hold.settled(terms) if terms else {},
+        settlement_cny={name: amount / FEN_PER_CNY for name, amount in settled_fen.items()},
         settlement_rule=f"{terms.rule.name}/{terms.rule.version}" if terms and len(hold.seconds) else "",
         overshoot_kw=float(np.array([i.delivered_kw - i.target_kw for i in active]).max(initial=0.0)),
         hit_ratio=_hit_ratio(intervals, minutes, hold_s, request.draft.tolerance_ratio),
@@ -266,6 +197,7 @@ def evaluate(
         quality_ratio=dict(quality_ratio or {}),
         unmetered=unmetered[:_MOST_NAMED],
         unmetered_count=len(unmetered),
+        shares=shares_of(got.owned, held_s=held.seconds[:done], energy_kwh=energy_kwh, fen=settled_fen),
     )
 
 
@@ -319,13 +251,6 @@ def _unmetered(index: FleetIndex, got: Delivery, grid: TimeGrid, steps: Sequence
         )
         for place in sorted(np.flatnonzero(count).tolist(), key=lambda place: -int(count[place]))
     )
-
-
-def _counted(index: FleetIndex, portfolio: BoolArray, baseline: Baseline) -> IdArray:
-    """Return the rows that count: in the portfolio, with a baseline."""
-    counted = portfolio.copy()
-    counted[[index.row_of[identity] for identity in baseline.excluded_ids]] = False
-    return np.flatnonzero(counted)
 
 
 def _steps_done(grid: TimeGrid, until_s: float) -> int:

@@ -15,7 +15,8 @@ from vpp.domain.request import (
     DispatchRequest,
     RequestDraft,
 )
-from vpp.settlement.performance import baseline_spread, delivery, evaluate, phases_of, target_profile
+from vpp.settlement.delivery import delivery
+from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries
 
