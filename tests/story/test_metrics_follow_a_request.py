@@ -315,6 +315,8 @@ def test_a_settled_request_is_measured_again_from_what_is_stored(told: Story) ->
     assert told.after.issued_at == told.before.issued_at
     assert told.after.spread_kw == told.before.spread_kw
     assert told.after.settlement_cny == pytest.approx(told.before.settlement_cny)
+    assert told.after.shares.operator_ids == told.before.shares.operator_ids
+    assert told.after.shares.energy_kwh.tolist() == told.before.shares.energy_kwh.tolist(), "as issued, to the bit"
 
 
 def test_the_minutes_of_a_report_come_back(told: Story) -> None:

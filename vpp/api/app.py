@@ -11,7 +11,19 @@ from vpp.api import problems
 from vpp.api.auth import bearer
 from vpp.api.limits import BodyLimit
 from vpp.api.registration import PARTS
-from vpp.api.routes import fleet, meters, operations, plans, registry, regulation, requests, sessions, stream, telemetry
+from vpp.api.routes import (
+    fleet,
+    meters,
+    operations,
+    plans,
+    registry,
+    regulation,
+    requests,
+    sessions,
+    settlements,
+    stream,
+    telemetry,
+)
 from vpp.api.routes.requests import Report
 from vpp.api.schemas.base import Problem
 from vpp.api.schemas.registration import AreaBody, FleetBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
@@ -72,8 +84,7 @@ def _routed(version: str, token: str | None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk(), endings={"/signal": regulation.MAX_BYTES})
     problems.install(app)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
-    # Telemetry before the fleet, whose device route takes any path.
-    for module in (requests, regulation, plans, telemetry, fleet, registry, sessions, meters, stream, operations):
+    for module in _ROUTES:
         guarded.include_router(module.router)
     app.include_router(guarded)
     app.include_router(operations.probes)
@@ -83,6 +94,21 @@ def _routed(version: str, token: str | None) -> FastAPI:
 def _bulk() -> dict[str, int]:
     limits = {f"{PREFIX}/{name}": registry.MAX_BYTES for name in ("fleet", *(part.name for part in PARTS))}
     return {**limits, f"{PREFIX}/meter-intervals": meters.MAX_BYTES}
+
+
+_ROUTES = (
+    requests,
+    settlements,
+    regulation,
+    plans,
+    telemetry,  # before the fleet, whose device route takes any path
+    fleet,
+    registry,
+    sessions,
+    meters,
+    stream,
+    operations,
+)
 
 
 class _Application(FastAPI):

@@ -20,7 +20,7 @@ from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
-from vpp.domain.performance import Performance
+from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
@@ -207,6 +207,10 @@ class VirtualPowerPlant:
         """Return the measurement of a request."""
         self._seen.request(request_id, scope)
         return self._settlement.performance(request_id)
+
+    def settlements(self, *, scope: Scope = EVERYTHING) -> Sequence[Settled]:
+        """Return every settled request with the shares in sight."""
+        return self._seen.settlements(self._settlement.settled(), scope)
 
     def unsettled(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled."""

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vpp.console import wording
-from vpp.domain.performance import Baseline, Performance
+from vpp.domain.performance import FEN_PER_CNY, Baseline, Performance, Shares
 from vpp.domain.request import DispatchRequest, Quote, RequestState, Revision, Shortfall
 from vpp.settlement.tracking import MinuteSeries
 
@@ -54,6 +54,7 @@ def render_report(
         performance=performance,
         provisional=performance.baseline.grid.count > len(performance.intervals),
         headline=_headline(request, performance),
+        operators=share_records(performance.shares.by_operator()),
         pictures=_pictures(request, performance, series, answered),
         quote=answered,
         comparison=_comparison(request, performance, answered),
@@ -82,7 +83,7 @@ def report_json(
     measured = {
         name: value
         for name, value in _plain_fields(performance).items()
-        if name not in {"baseline", "request_id", "intervals"}
+        if name not in {"baseline", "request_id", "intervals", "shares"}
     }
     return {
         "title": title or _title(request),
@@ -90,11 +91,26 @@ def report_json(
         "quote": wording.plain(quote or request.quote),
         "performance": measured,
         "provisional": performance.baseline.grid.count > len(performance.intervals),
+        "operators": share_records(performance.shares.by_operator()),
+        "sites": share_records(performance.shares),
         "intervals": wording.plain(performance.intervals),
         "baseline": {name: wording.plain(getattr(performance.baseline, name)) for name in _BASELINE_FACTS},
         "shortfalls": wording.plain(_shortfalls(request, shortfalls)),
         "series": None if series is None else wording.plain(series),
     }
+
+
+def share_records(shares: Shares) -> list[dict[str, object]]:
+    """Return parts of a delivery as JSON-like records: operator, site where there is one, energy and amounts in CNY."""
+    return [
+        {
+            "operator_id": operator_id,
+            **({"site_id": site_id} if site_id else {}),
+            "energy_kwh": float(shares.energy_kwh[place]),
+            "settlement_cny": {name: int(fen[place]) / FEN_PER_CNY for name, fen in shares.settlement_fen.items()},
+        }
+        for place, (operator_id, site_id) in enumerate(zip(shares.operator_ids, shares.site_ids, strict=True))
+    ]
 
 
 def days_left_out(baseline: Baseline) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from vpp.domain.request import BaselineMethod
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 
+FEN_PER_CNY = 100
 Numbers = TypeVar("Numbers", FloatArray, IdArray)
 
 
@@ -144,6 +145,20 @@ class Shares:
             settlement_fen={name: summed(fen) for name, fen in self.settlement_fen.items()},
             delivered_kw=summed(self.delivered_kw),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A settled request as those who are paid for it see it.
+
+    Attributes:
+        at_s: Epoch seconds at which the measurement was issued.
+        shares: Parts by site and operator.
+    """
+
+    request_id: str
+    at_s: float
+    shares: Shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
-from vpp.domain.performance import Performance
+from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
 from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
@@ -118,6 +118,13 @@ class RequestResults(Protocol):
 
     def performance(self, request_id: str, *, scope: Scope) -> Performance | None:
         """Return the measurement of a request; provisional while it runs, ``None`` before it is accepted."""
+        ...
+
+    def settlements(self, *, scope: Scope) -> Sequence[Settled]:
+        """Return every settled request with the shares of the sites in sight, newest first.
+
+        An operator sees its own shares of requests that it does not see itself.
+        """
         ...
 
     def unsettled(self, request_id: str, *, scope: Scope) -> Mapping[str, object] | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
+from vpp.domain.performance import FEN_PER_CNY, Baseline, IntervalResult, Performance, Unmetered
 from vpp.domain.request import BaselineMethod, DispatchRequest, RequestDraft, RequestState
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
@@ -16,7 +16,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.settlement.delivery import Delivery, delivery
 from vpp.settlement.overlap import HeldParts
 from vpp.settlement.settlement_terms import SettlementTerms, settle
-from vpp.settlement.shares import FEN_PER_CNY, shares_of, whole_fen, whole_quanta
+from vpp.settlement.shares import shares_of, whole_fen, whole_quanta
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vpp.domain.performance import Shares
+from vpp.domain.performance import FEN_PER_CNY, Shares
 from vpp.domain.telemetry import FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.membership import membership_at
 
-FEN_PER_CNY = 100
 QUANTUM = 2.0**-20
 """Unit of delivered power (kW) and energy (kWh): about a milliwatt, or four joules."""
 _NET = "net"

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema
-from vpp.domain.performance import Baseline, Performance
+from vpp.domain.performance import FEN_PER_CNY, Baseline, Performance, Shares
 from vpp.domain.request import BaselineMethod
 
 _MOST_NAMED = 200
@@ -67,6 +67,39 @@ class BaselineView(Schema):
         )
 
 
+class ShareView(Schema):
+    """Part of an operator, or of one of its sites, in what a request delivered; parts add up to the whole exactly."""
+
+    operator_id: str = Field(description="Operator at the time of delivery.")
+    site_id: str | None = Field(description="Null where this is the sum over the operator's sites.")
+    energy_kwh: float = Field(description="Energy delivered over the hold.")
+    settlement_cny: dict[str, float] = Field(description="Amounts by line of the settlement, whole fen.")
+    delivered_kw: list[float] = Field(description="Mean delivered in each interval; empty where no longer kept.")
+
+
+class SettlementView(Schema):
+    """Part of an operator, or of one of its sites, in a settled request."""
+
+    request_id: str
+    settled_at: datetime
+    share: ShareView
+
+
+def share_views(shares: Shares) -> list[ShareView]:
+    """Return the parts as they are shown."""
+    fen = {name: amounts.tolist() for name, amounts in shares.settlement_fen.items()}
+    return [
+        ShareView(
+            operator_id=owner,
+            site_id=site_id or None,
+            energy_kwh=float(shares.energy_kwh[place]),
+            settlement_cny={name: amounts[place] / FEN_PER_CNY for name, amounts in fen.items()},
+            delivered_kw=shares.delivered_kw[place].tolist(),
+        )
+        for place, (owner, site_id) in enumerate(zip(shares.operator_ids, shares.site_ids, strict=True))
+    ]
+
+
 class PerformanceView(Schema):
     """Measurement and verification of one request; provisional while it runs."""
 
@@ -84,6 +117,7 @@ class PerformanceView(Schema):
     baseline: BaselineView
     spread_kw: dict[str, Known] = Field(description="Mean delivered power by each baseline method.")
     settlement_cny: dict[str, Known]
+    operators: list[ShareView] = Field(description="Energy and settlement by operator; they add up to the whole.")
     unmetered: list[UnmeteredView] = Field(description="Devices with missing intervals, the first few hundred.")
     unmetered_count: int
     regulation: dict[str, dict[str, Known]] = Field(
@@ -100,6 +134,7 @@ class PerformanceView(Schema):
             "settlement_cny",
             "regulation",
             "unmetered",
+            "operators",
         }
         return cls(
             **{name: getattr(performance, name) for name in same},
@@ -110,6 +145,7 @@ class PerformanceView(Schema):
             baseline=BaselineView.of(performance.baseline),
             spread_kw=dict(performance.spread_kw),
             settlement_cny=dict(performance.settlement_cny),
+            operators=share_views(performance.shares.by_operator()),
             unmetered=[
                 UnmeteredView(resource_id=u.resource_id, starts_at=list(u.starts_at)) for u in performance.unmetered
             ],

@@ -1,12 +1,13 @@
 """Measurements recovered from the journal: those issued before a restart, and the minutes of every request."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from vpp.domain.performance import Performance
+from vpp.application.delivery.issued_shares import shares_body, shares_from
+from vpp.domain.performance import Performance, Shares
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid
@@ -27,11 +28,13 @@ class Issued:
         at_s: Epoch seconds of its issue.
         delivered_mean_kw: Mean delivered power over the hold, NaN where it was not metered.
         spread_kw: Delivered power by each other baseline method; the plan it needs is gone after a restart.
+        shares: Energy and settlement by site and operator; empty in entries older than shares are.
     """
 
     at_s: float
     delivered_mean_kw: float
     spread_kw: Mapping[str, float]
+    shares: Shares = field(default_factory=Shares)
 
 
 def issued_body(performance: Performance) -> dict[str, object]:
@@ -46,6 +49,7 @@ def issued_body(performance: Performance) -> dict[str, object]:
         "settlement_cny": performance.settlement_cny,
         "spread_kw": performance.spread_kw,
         "regulation": performance.regulation,
+        "shares": shares_body(performance.shares),
     }
 
 
@@ -59,6 +63,7 @@ def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
                 at_s=entry.at_s,
                 delivered_mean_kw=_number(body["delivered_mean_kw"]),
                 spread_kw={name: _number(kw) for name, kw in body.get("spread_kw", {}).items()},
+                shares=shares_from(body.get("shares")),
             )
     return issued
 

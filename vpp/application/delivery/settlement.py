@@ -1,7 +1,7 @@
 """Settlement of requests: measured once their watch is over and their last interval is metered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError
-from vpp.domain.performance import Performance
+from vpp.domain.performance import Performance, Settled, Shares
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
 from vpp.domain.timegrid import instant
 from vpp.domain.units import STEP_S
@@ -98,6 +98,14 @@ class Settlement:
             known = self._performances[request_id] = self._issued_again(request)
         return known or self._measurement.measure(request)
 
+    def settled(self) -> Sequence[Settled]:
+        """Return every settled request with its shares, newest first; those settled before shares were kept are not."""
+        return [
+            Settled(request_id=request_id, at_s=issued.at_s, shares=issued.shares)
+            for request_id, issued in reversed(self._issued.items())
+            if len(issued.shares)
+        ]
+
     def minutes(self, request_id: str) -> MinuteSeries | None:
         """Return the minute series of a request, ``None`` before it was accepted."""
         return self._measurement.minutes(request_id)
@@ -120,7 +128,12 @@ class Settlement:
         """Return a measurement that was issued before a restart, recomputed from the stored intervals."""
         issued = self._issued[request.id]
         measured = self._measurement.measure(request)
-        return replace(measured, issued_at=instant(issued.at_s), spread_kw=dict(issued.spread_kw))
+        return replace(
+            measured,
+            issued_at=instant(issued.at_s),
+            spread_kw=dict(issued.spread_kw),
+            shares=_as_issued(issued.shares, measured.shares),
+        )
 
     async def _freeze_missing(self) -> None:
         """Freeze baselines that an acceptance could not, because the service ended between the two."""
@@ -139,11 +152,22 @@ class Settlement:
         self._performances[request.id] = performance
         now = self._clock.now()
         self._issued[request.id] = Issued(
-            at_s=now.timestamp(), delivered_mean_kw=performance.delivered_mean_kw, spread_kw=performance.spread_kw
+            at_s=now.timestamp(),
+            delivered_mean_kw=performance.delivered_mean_kw,
+            spread_kw=performance.spread_kw,
+            shares=performance.shares,
         )
         self._journal.append(ISSUED, now.timestamp(), issued_body(performance))
         self._book.verified(request.id, now=now)
         await self._announce(self._book.settled(request.id, now=now))
+
+
+def _as_issued(issued: Shares, measured: Shares) -> Shares:
+    """Return shares as they were issued, with the intervals measured again where owners are the same."""
+    same = (issued.operator_ids, issued.site_ids) == (measured.operator_ids, measured.site_ids)
+    if not len(issued):
+        return measured
+    return replace(issued, delivered_kw=measured.delivered_kw) if same else issued
 
 
 def was_ramped(request: DispatchRequest) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.issued_shares import shares_body, shares_from
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_of
 from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.record.entry import JournalEntry
@@ -49,7 +50,12 @@ class DeliveryMemory:
             "mean_starts_s": np.array(list(self.session_means), dtype=np.float64),
             "mean_entries": np.array(list(self.session_means.values()), dtype=np.int64),
             "issued": {
-                request_id: [issued.at_s, issued.delivered_mean_kw, dict(issued.spread_kw)]
+                request_id: [
+                    issued.at_s,
+                    issued.delivered_mean_kw,
+                    dict(issued.spread_kw),
+                    shares_body(issued.shares),
+                ]
                 for request_id, issued in self.issued.items()
             },
         }
@@ -59,6 +65,6 @@ class DeliveryMemory:
         self.baselines = dict(state["baselines"])
         self.session_means = dict(zip(state["mean_starts_s"].tolist(), state["mean_entries"].tolist(), strict=True))
         self.issued = {
-            request_id: Issued(at_s=at_s, delivered_mean_kw=mean_kw, spread_kw=spread_kw)
-            for request_id, (at_s, mean_kw, spread_kw) in state["issued"].items()
+            request_id: Issued(at_s=at_s, delivered_mean_kw=mean_kw, spread_kw=spread_kw, shares=shares_from(shares))
+            for request_id, (at_s, mean_kw, spread_kw, shares) in state["issued"].items()
         }

@@ -9,6 +9,7 @@ from vpp.application.row_alignment import fitted_flags
 from vpp.application.watch.cycle_reports import fleet_body
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
+from vpp.domain.performance import Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import DispatchRequest
 from vpp.domain.resource import Resource
@@ -91,6 +92,23 @@ class Visibility:
             gap_ratio=float("nan"),
             overload_kw={name: kw for name, kw in schedule.overload_kw.items() if name in feeders},
         )
+
+    def settlements(self, settled: Sequence[Settled], scope: Scope) -> Sequence[Settled]:
+        """Return settled requests with the shares of the sites in sight, by the operator at the time of delivery."""
+        if scope.is_everything:
+            return settled
+        site_of = self._latest().index.site_of
+        seen = []
+        for one in settled:
+            owners = zip(one.shares.operator_ids, one.shares.site_ids, strict=True)
+            parts = [
+                place
+                for place, (operator_id, site_id) in enumerate(owners)
+                if site_id in site_of and scope.sees(replace(site_of[site_id], operator_id=operator_id))
+            ]
+            if parts:
+                seen.append(replace(one, shares=one.shares.chosen(parts)))
+        return seen
 
     def refused_connections(self, refused: Sequence[RefusedConnection], scope: Scope) -> Sequence[RefusedConnection]:
         """Return the refused connections that stated the address of a device in sight."""

@@ -18,7 +18,7 @@ from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdEr
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
-from vpp.domain.performance import Baseline, IntervalResult, Performance
+from vpp.domain.performance import Baseline, IntervalResult, Performance, Settled, Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import (
     BaselineMethod,
@@ -281,6 +281,12 @@ class _FakePlant:
         accepted_kw = self.request(request_id).accepted_kw
         return None if accepted_kw is None else {"target_kw": accepted_kw, "delivered_kw": float("nan")}
 
+    def settlements(self, **_scope: Scope) -> Sequence[Settled]:
+        return [
+            Settled(request_id=f"r{n}", at_s=NOW.timestamp() - 60.0 * n, shares=_performance(request).shares)
+            for n, request in enumerate(self.requests(), 1)
+        ]
+
     def commands(self, **_scope: Scope) -> Mapping[str, int]:
         return {"sent": 4, "confirmed": 4, "unaccounted": 0}
 
@@ -472,6 +478,13 @@ def _performance(request: DispatchRequest) -> Performance:
         ),
         spread_kw={"meter_before": 2.0},
         settlement_cny={"energy": 1.0},
+        shares=Shares(
+            operator_ids=("op-1", "op-2", "op-1"),
+            site_ids=("mall", "roof", "yard"),
+            energy_kwh=np.array([0.5, 0.25, 1.25]),
+            settlement_fen={"energy": np.array([25, 13, 62])},
+            delivered_kw=np.array([[0.5], [0.25], [1.25]]),
+        ),
     )
 
 

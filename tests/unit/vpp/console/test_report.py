@@ -12,7 +12,7 @@ import pytest
 from vpp.console import plots
 from vpp.console.report import days_left_out, render_report, report_json
 from vpp.console.wording import energy, number, percent, plain, power
-from vpp.domain.performance import Baseline, IntervalResult, Performance, Unmetered
+from vpp.domain.performance import Baseline, IntervalResult, Performance, Shares, Unmetered
 from vpp.domain.request import (
     BaselineMethod,
     BindingLimit,
@@ -167,6 +167,13 @@ PERFORMANCE = Performance(
     hit_ratio=0.933,
     class_delivered_kw={"ev": 640.0, "storage": 310.0, "hvac": 180.75, "v2g": 55.0, "industry": -6.0},
     quality_ratio={"good": 0.963, "stale": 0.024, "substituted": 0.008, "bad": 0.005},
+    shares=Shares(
+        operator_ids=("north-co", "south-co", "north-co"),
+        site_ids=("mall", "roof", "yard"),
+        energy_kwh=np.array([500.0, 429.75, 250.0]),
+        settlement_fen={"gross": np.array([150000, 128925, 75000]), "penalty": np.array([0, 0, 0])},
+        delivered_kw=np.zeros((3, 0)),
+    ),
 )
 
 
@@ -336,6 +343,18 @@ def test_a_request_that_has_just_begun_has_a_provisional_page_without_guesses() 
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL).lower()
     assert "No interval has ended yet." in text
     assert "Not settled." in text
+
+
+def test_the_settlement_is_also_told_by_operator_and_by_site() -> None:
+    page = render_report(REQUEST, PERFORMANCE)
+    assert "north-co" in page
+    assert "2,250.00" in page
+    content = report_json(REQUEST, PERFORMANCE)
+    assert content["operators"] == [
+        {"operator_id": "north-co", "energy_kwh": 750.0, "settlement_cny": {"gross": 2250.0, "penalty": 0.0}},
+        {"operator_id": "south-co", "energy_kwh": 429.75, "settlement_cny": {"gross": 1289.25, "penalty": 0.0}},
+    ]
+    assert [site["site_id"] for site in content["sites"]] == ["mall", "roof", "yard"]  # type: ignore[attr-defined] # JSON-like
 
 
 def test_the_report_without_minutes_draws_steps() -> None:

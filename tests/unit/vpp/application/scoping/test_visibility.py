@@ -16,11 +16,13 @@ import pytest
 
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.api import deps
+from vpp.application.delivery.recovery import Issued
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.performance import Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Resource
@@ -144,7 +146,18 @@ async def asked(made: Made, area: str) -> DispatchRequest:
     return request
 
 
-LISTS = ("fleet", "areas", "operators", "sites", "transformers", "resources", "sessions", "requests", "knocks")
+LISTS = (
+    "fleet",
+    "areas",
+    "operators",
+    "sites",
+    "transformers",
+    "resources",
+    "sessions",
+    "requests",
+    "settlements",
+    "knocks",
+)
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -295,6 +308,31 @@ async def test_events_name_and_sum_what_is_in_sight(both: Made) -> None:
     assert south.id in southern
     assert city.id not in southern
     assert any("adapter" in body for body in await heard(both, EVERYTHING))
+
+
+async def test_an_operator_sees_its_own_shares_of_what_was_settled(both: Made) -> None:
+    request, settlement = await asked(both, "city"), both.service.requests.settlement
+    whole = Shares(
+        operator_ids=("mine", "theirs", "sold"),
+        site_ids=("mine-site", "theirs-site", "mine-site"),
+        energy_kwh=np.array([1.0, 2.0, 4.0]),
+        settlement_fen={"gross": np.array([100, 200, 400])},
+        delivered_kw=np.zeros((3, 0)),
+    )
+    issued = Issued(at_s=BEGIN_S, delivered_mean_kw=1.0, spread_kw={}, shares=whole)
+    settlement.resume({request.id: issued})
+
+    def owners(scope: Scope) -> list[str]:
+        return [name for one in both.service.plant.settlements(scope=scope) for name in one.shares.operator_ids]
+
+    assert owners(EVERYTHING) == ["mine", "theirs", "sold"]
+    assert owners(MINE) == ["mine"], "what was delivered before the site was bought is another's"
+    assert owners(SOUTHERN) == ["mine", "sold"]
+    assert owners(Scope(operators=frozenset({"nobody"}))) == []
+    both.scope = MINE
+    assert "theirs" not in (await both.get("settlements")).text
+    assert (await both.get(f"settlements/{request.id}")).json()["total"] == 1
+    assert (await both.get("settlements", operator="theirs")).status_code == 404
 
 
 async def test_sums_over_the_whole_service_are_for_those_who_see_everything(both: Made) -> None:
