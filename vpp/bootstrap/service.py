@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -10,8 +11,10 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.application.loops.cycle_inputs import CycleInputs, IntervalMetering
 from vpp.application.loops.fast_loop import FastLoop, LoopPeriods, Observer
 from vpp.application.loops.forecaster import Forecaster
+from vpp.application.loops.record_keeping import RecordKeeping
 from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
+from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.requests.commitments import Commitments
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means
@@ -19,7 +22,7 @@ from vpp.bootstrap.parts.device_plane import claim, give_defaults
 from vpp.bootstrap.parts.plant import operator_parts, plant_of
 from vpp.bootstrap.parts.policies import planning_policy
 from vpp.bootstrap.parts.requests import RequestParts
-from vpp.bootstrap.parts.restoration import restore
+from vpp.bootstrap.parts.restoration import checkpointer_of, restore
 from vpp.bootstrap.parts.watch import WatchParts
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
@@ -28,7 +31,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.planning.schedule.planner import Planner
 from vpp.planning.tariff import Tariff
 from vpp.ports import Clock, DeviceLink, GridLink
-from vpp.runtime.supervisor import Supervisor
+from vpp.runtime.supervisor import Supervisor, fault_of
 
 _log = structlog.get_logger(__name__)
 _FAST_RESTART_S = 5.0
@@ -59,6 +62,7 @@ class Service:
         requests: Requests from submission to settlement.
         watch: Alarms and reports.
         plant: The service as its edges see it.
+        keeping: Upkeep of the record.
         fleet_id: Name of the fleet on a bus, empty until the service leads.
     """
 
@@ -114,6 +118,8 @@ class Service:
             patience_wall_s=lambda: self.fast.patience_wall_s,
         )
         self.plant = plant_of(core, picture, self.requests, self.watch, operators)
+        self.keeping = RecordKeeping(clock, settings.checkpoint_s)
+        self._checkpointer: Checkpointer | None = None
         self._supervisor = Supervisor(clock, self._loop_failed)
         self.watch.service.failing = self._supervisor.failing
 
@@ -140,7 +146,9 @@ class Service:
         core.metrics.set_leader(leads=True)
         core.ids.begin()
         resume_means(core, core.clock.now_s())
-        restore(core, self.requests, self.watch, self._links)
+        recovered = restore(core, self.requests, self.watch, self._links)
+        self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
+        self.keeping.steps = {"checkpoint": self._checkpointer.checkpoint, **self.keeping.steps}
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
 
     async def open(self) -> None:
@@ -159,6 +167,8 @@ class Service:
         self._supervisor.watch("fast", self.fast.run, most_s=_FAST_RESTART_S)
         self._supervisor.watch("slow", self.slow.run)
         self._supervisor.watch("settlement", self._settle)
+        overdue = self._checkpointer is not None and self._checkpointer.overdue
+        self._supervisor.watch("record", partial(self.keeping.run, at_once=overdue))
         guard = guard_of(self._clock, self._clock_stepped)
         if guard is not None:
             self._supervisor.watch("clock", guard.run)
@@ -170,6 +180,10 @@ class Service:
         await self.core.plane.close()
         await self.planner.close()
         await self.core.durability.close()
+        if self.leads:
+            fault = await fault_of(self.keeping.turn())
+            if fault is not None:
+                _log.error("no checkpoint at the end", why=str(fault))
 
     def _slow_loop(self, picture: OperatingPicture, forecaster: Forecaster, measurement: Measurement) -> SlowLoop:
         core = self.core

@@ -127,6 +127,13 @@ class Settings(BaseSettings):
         description="memory for what cannot be stored during an outage of the database, MiB: above it the service"
         " stops because of decisions, and drops the oldest samples",
     )
+    checkpoint_s: Positive = Field(
+        300.0,
+        description="seconds between two checkpoints of the journal: what a restart reads again is what came since",
+    )
+    checkpoints: int = Field(
+        2, ge=1, description="number of the newest checkpoints that are kept; a restart needs one that is good"
+    )
     record_key: Path | None = Field(
         None,
         description="private key that signs the journal's heads, a PEM file made at the first start, outside"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from vpp.application.delivery.past_delivery import PastDelivery
+from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered, engine_version, recover
 from vpp.bootstrap.parts.core import Core
@@ -42,6 +43,18 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
     }
     journal.append(STARTED, now_s, body)
     return recovered
+
+
+def checkpointer_of(core: Core, recovered: Recovered, keep: int) -> Checkpointer:
+    """Return what goes on from the state of a restart to make checkpoints, the newest ``keep`` of which stay."""
+    return Checkpointer(
+        recovered,
+        journal=core.store.journal,
+        checkpoints=core.store.checkpoints,
+        clock=core.clock,
+        version=engine_version(version("vpp")),
+        keep=keep,
+    )
 
 
 def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], folded: FoldedState, now_s: float) -> None:

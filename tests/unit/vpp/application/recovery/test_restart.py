@@ -1,0 +1,133 @@
+"""A restart begins at the newest checkpoint that is good, and never at one that is not."""
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from tests.unit.vpp.application.recovery.parts import (
+    NOW_S,
+    VERSION,
+    bits,
+    checkpointer,
+    fresh,
+    more,
+    recovered,
+    whole,
+)
+from vpp.application.recovery.restart import newest_good
+from vpp.bootstrap.store import Store
+from vpp.record.checkpoint import CHECKPOINT, Checkpoint
+from vpp.record.state_codec import encode_state
+from vpp.storage.sql import checkpoints, journal
+
+
+def _change(store: Store, **values: object) -> None:
+    """Change columns of the newest checkpoint behind the service's back."""
+    newest = sa.select(sa.func.max(checkpoints.c.sequence)).scalar_subquery()
+    with store.database.begin() as connection:
+        connection.execute(sa.update(checkpoints).where(checkpoints.c.sequence == newest).values(values))
+
+
+def _replaced(store: Store, state: dict[str, object]) -> None:
+    """Put another state into the newest checkpoint, one that the journal vouches for."""
+    newest = next(store.checkpoints.newest())
+    forged = Checkpoint(
+        sequence=newest.sequence,
+        at_s=newest.at_s,
+        version=newest.version,
+        chain_sha256=newest.chain_sha256,
+        body=encode_state(state),
+    )
+    store.checkpoints.write(forged)
+    store.journal.append(CHECKPOINT, NOW_S, forged.entry())
+    store.journal.flush_now()
+
+
+FAULTS: dict[str, Callable[[Store], None]] = {
+    "body cut": lambda store: _change(store, body=b"VS"),
+    "body of another moment": lambda store: _change(store, body=next(store.checkpoints.newest()).body[:-1] + b"\0"),
+    "another version": lambda store: _change(store, version="0.1/0"),
+    "another chain": lambda store: _change(store, chain_sha256="0" * 64),
+    "beyond the journal": lambda store: _change(store, sequence=10**9),
+    "lacks a part": lambda store: _replaced(store, {"dispatch": {}}),
+}
+
+
+async def test_a_restart_reads_the_checkpoint_and_the_tail_only(store: Store) -> None:
+    before = store.journal.sequence
+    await checkpointer(store).checkpoint()
+    entries = more(store)
+    found = recovered(store)
+    assert (found.base, found.tail) == (before, len(entries) - before)
+    assert bits(found.state) == whole(store)
+
+
+async def test_without_a_checkpoint_all_entries_are_read(store: Store) -> None:
+    found = recovered(store)
+    assert (found.base, found.tail) == (0, store.journal.sequence)
+    assert bits(found.state) == whole(store)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_checkpoint_that_is_not_good_is_passed_over_for_the_one_before(store: Store, fault: str) -> None:
+    making = checkpointer(store)
+    await making.checkpoint()
+    more(store)
+    await making.checkpoint()
+    first, second = store.checkpoints.sequences()
+    assert recovered(store).base == second
+
+    FAULTS[fault](store)
+    with capture_logs() as logs:
+        found = recovered(store)
+
+    assert found.base == first
+    assert bits(found.state) == whole(store)
+    assert [line["log_level"] for line in logs if line["event"] == "checkpoint passed over"] == ["warning"]
+
+
+async def test_a_crash_between_a_checkpoint_and_its_entry_leaves_the_one_before(store: Store) -> None:
+    making = checkpointer(store)
+    await making.checkpoint()
+    first = store.checkpoints.sequences()[0]
+    more(store)
+    state = fresh(store)
+    state.follow(store.journal.entries())
+    head = store.journal.head()
+    store.checkpoints.write(
+        Checkpoint(
+            sequence=head.sequence,
+            at_s=NOW_S,
+            version=VERSION,
+            chain_sha256=head.sha256,
+            body=encode_state(state.state()),
+        )
+    )
+    found = recovered(store)
+    assert found.base == first
+    assert bits(found.state) == whole(store)
+
+
+async def test_a_checkpoint_of_entries_that_were_torn_is_passed_over(store: Store) -> None:
+    making = checkpointer(store)
+    await making.checkpoint()
+    more(store)
+    await making.checkpoint()
+    first, second = store.checkpoints.sequences()
+    with store.database.begin() as connection:
+        connection.execute(sa.delete(journal).where(journal.c.sequence >= second))
+    found = recovered(store)
+    assert found.base == first
+    assert bits(found.state) == whole(store)
+
+
+async def test_a_state_of_an_earlier_moment_is_found(store: Store) -> None:
+    making = checkpointer(store)
+    await making.checkpoint()
+    more(store)
+    await making.checkpoint()
+    first, second = store.checkpoints.sequences()
+    early = newest_good(lambda: fresh(store), store.journal, store.checkpoints, version=VERSION, until=second - 1)
+    assert early.sequence == first

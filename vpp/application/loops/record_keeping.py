@@ -1,0 +1,56 @@
+"""Upkeep of the record: a checkpoint, then what depends on it, one step after the other.
+
+All of it runs in threads beside the control of devices. A step that fails is logged and tried again with the next
+turn; the steps behind it wait for that turn, too.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from vpp.domain.errors import Recovery, VppError
+from vpp.ports import Clock
+from vpp.runtime.supervisor import fault_of
+
+_log = structlog.get_logger(__name__)
+Step = Callable[[], Awaitable[None]]
+"""One step of the upkeep; awaited, so whatever blocks belongs into a thread."""
+
+
+class RecordKeeping:
+    """Runs the steps of the upkeep in order, again and again.
+
+    Args:
+        clock: The only source of time.
+        period_s: Seconds between two turns.
+
+    Attributes:
+        steps: Steps by name, in the order in which they run.
+    """
+
+    def __init__(self, clock: Clock, period_s: float) -> None:
+        self._clock, self._period_s = clock, period_s
+        self.steps: dict[str, Step] = {}
+
+    async def run(self, *, at_once: bool = False) -> None:
+        """Keep the record until cancelled; ``at_once`` begins with a turn."""
+        if at_once:
+            await self.turn()
+        while True:
+            await self._clock.sleep(self._period_s)
+            await self.turn()
+
+    async def turn(self) -> bool:
+        """Run every step once, up to the first that fails; return whether none did.
+
+        Raises:
+            VppError: The service must not go on.
+        """
+        for name, step in self.steps.items():
+            fault = await fault_of(step())
+            if isinstance(fault, VppError) and fault.recovery is Recovery.STOP:
+                raise fault
+            if fault is not None:
+                _log.error("upkeep of the record failed", step=name, why=str(fault), exc_info=fault)
+                return False
+        return True
