@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -14,14 +14,13 @@ from pydantic_settings import (
 )
 
 from vpp.config.record_place import record_place
+from vpp.config.record_settings import Positive, RecordSettings
 from vpp.config.texts import described, masked, one_line
-from vpp.config.values import address_of, paths_of, web_address_of, windows_of
+from vpp.config.values import address_of, paths_of, windows_of
 from vpp.domain.errors import ConfigurationError
 
-Positive = Annotated[float, Field(gt=0.0)]
 
-
-class Settings(BaseSettings):
+class Settings(RecordSettings):
     """Settings of a site. Durations are seconds of the service's clock unless the name says wall.
 
     A description is for an operator: the quantity, its unit, and the meaning of no value.
@@ -126,39 +125,6 @@ class Settings(BaseSettings):
         gt=0,
         description="memory for what cannot be stored during an outage of the database, MiB: above it the service"
         " stops because of decisions, and drops the oldest samples",
-    )
-    checkpoint_s: Positive = Field(
-        300.0,
-        description="seconds between two checkpoints of the journal: what a restart reads again is what came since",
-    )
-    checkpoints: int = Field(
-        2, ge=1, description="number of the newest checkpoints that are kept; a restart needs one that is good"
-    )
-    record_key: Path | None = Field(
-        None,
-        description="private key that signs the journal's heads, a PEM file made at the first start, outside"
-        " VPP_DATA_DIR and readable by its owner only; vpp/record.key in the user's configuration folder if unset",
-    )
-    record_heads: Path | None = Field(
-        None,
-        description="folder of the signed heads, one file a fleet, outside VPP_DATA_DIR; vpp/heads in the user's state"
-        " folder if unset",
-    )
-    record_archive: Path | None = Field(
-        None,
-        description="folder of the journal's archive, compressed files of old entries; record/ beside the database's"
-        " file, else in VPP_DATA_DIR, if unset",
-    )
-    record_keep_days: float = Field(
-        0.0,
-        ge=0.0,
-        description="days that archived journal entries are kept; what is older is deleted, the newest file excepted;"
-        " 0 for ever",
-    )
-    record_heads_url: str | None = Field(
-        None,
-        description="where every signed head is sent as well, http[s]://HOST/PATH, one POST with a JSON object each;"
-        " nowhere if unset",
     )
     bus_url: str = Field(
         "memory:", description="bus to the gateways, nats://HOST:PORT; memory: if devices connect to the service itself"
@@ -284,11 +250,6 @@ class Settings(BaseSettings):
         if value is not None and urlsplit(value).scheme not in {"mqtt", "mqtts"}:
             raise ValueError("give mqtt://HOST:PORT or mqtts://HOST:PORT")
         return value
-
-    @field_validator("record_heads_url")
-    @classmethod
-    def _heads_url(cls, value: str | None) -> str | None:
-        return value if value is None else web_address_of(value)
 
     @field_validator("bus_url")
     @classmethod
