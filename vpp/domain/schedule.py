@@ -1,6 +1,6 @@
 """Schedules: planned power of every resource over time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -59,6 +59,14 @@ class Schedule:
         known = rows < len(self.power_kw)
         found[known] = self.power_kw[rows[known], self._step(at_s)]
         return found
+
+    def first(self, count: int) -> "Schedule":
+        """Return the first ``count`` steps and one after them in which nothing is intended."""
+        if count >= self.grid.count:
+            return self
+        power_kw = self.power_kw[:, : count + 1].copy()
+        power_kw[:, count] = np.nan
+        return replace(self, grid=replace(self.grid, count=count + 1), power_kw=power_kw)
 
     def _step(self, at_s: float) -> int:
         return min(max(self.grid.index_at(at_s), 0), self.grid.count - 1)

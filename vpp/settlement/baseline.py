@@ -20,7 +20,7 @@ from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.units import STEP_S
+from vpp.domain.units import STEP_S, WATT
 from vpp.fleet.calendar import DayCalendar, local_day
 from vpp.fleet.holidays import CHINA
 from vpp.fleet.index import CLASSES, FleetIndex
@@ -183,7 +183,7 @@ class _Computation:
         used[self._by_session & (used == _NONE)] = _SAME
         return Baseline(
             grid=self.times.event,
-            power_kw=self._on_all_rows(power_kw),
+            power_kw=self._on_all_rows(np.round(power_kw, WATT)),
             methods=self._methods(used),
             reference_days=tuple(day.isoformat() for day in reference.days),
             excluded_days=reference.excluded,

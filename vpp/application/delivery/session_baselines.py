@@ -5,6 +5,7 @@ import numpy as np
 from vpp.dispatch.engine import CycleResult
 from vpp.domain.performance import Baseline
 from vpp.domain.telemetry import FloatArray
+from vpp.domain.units import WATT
 from vpp.fleet.fleet_state import FleetState
 from vpp.ports import Journal
 from vpp.telemetry.resample import IntervalMeans
@@ -33,8 +34,9 @@ class SessionBaselines:
             self._rows = len(result.session_kw)
         # An interval counts if a request ran in any part of it: the last one ends when the request is over already.
         self._measuring |= bool(result.progress)
-        for start_s, mean_kw, _ in self._means.update(state.at_s, result.session_kw):
+        for start_s, exact_kw, _ in self._means.update(state.at_s, result.session_kw):
             if self._measuring:
+                mean_kw = np.round(exact_kw, WATT)
                 self.keep(start_s, mean_kw)
                 self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": mean_kw})
             self._measuring = bool(result.progress)

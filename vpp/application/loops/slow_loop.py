@@ -8,6 +8,7 @@ on acceptance, on shortfall, and with every new forecast.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,8 @@ PLAN = "plan.installed"
 INTENDED = "plan.intended"
 _SETTLE_S = 20.0
 """Time from a change of the fleet to its plan: changes come in bursts."""
+_LEAST_INTENDED, _INTENDED_PERIODS = 4, 3.0
+"""Steps of a re-dispatch that are kept: at least so many, and until it should have been renewed three times."""
 _SOON_S = 30.0
 """Longest time a plan takes on a clock that waits for it."""
 
@@ -184,11 +187,18 @@ class SlowLoop:
         return intended
 
     def intend(self, intended: Schedule | None) -> None:
-        """Put a re-dispatch in force, or withdraw it with ``None``."""
+        """Put a re-dispatch in force, or withdraw it with ``None``.
+
+        The next one is due within a period, so only the steps until then and some after them are kept and recorded; one
+        that is never renewed ends there, and requests are tracked from the baseline plan again.
+        """
         if intended is None and self._plans.intended is None:
             return
         body: dict[str, object] = {}
         if intended is not None:
+            intended = intended.first(
+                max(_LEAST_INTENDED, ceil(_INTENDED_PERIODS * self._period_s / intended.grid.step_s))
+            )
             body = schedule_body(intended, np.flatnonzero(np.isfinite(intended.power_kw).any(axis=1)))
         self._journal.append(INTENDED, self._clock.now_s(), body)
         self._plans.intended = intended

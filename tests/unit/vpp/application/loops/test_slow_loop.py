@@ -8,8 +8,9 @@ from datetime import datetime
 import numpy as np
 
 from tests.unit.vpp.planning.parts import NOW, NOW_S, state
+from vpp.application.cycle_record import schedule_of
 from vpp.application.loops.forecaster import Forecaster
-from vpp.application.loops.slow_loop import PLAN, SlowLoop
+from vpp.application.loops.slow_loop import INTENDED, PLAN, SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import FloatArray
@@ -63,9 +64,11 @@ class _Unmetered:
 class _Entries:
     def __init__(self) -> None:
         self.planned = asyncio.Event()
+        self.bodies: dict[str, Mapping[str, object]] = {}
 
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
-        del at_s, body
+        del at_s
+        self.bodies[kind] = body
         if kind == PLAN:
             asyncio.get_running_loop().call_soon(self.planned.set)  # it is in force once this entry is made
 
@@ -111,3 +114,23 @@ async def test_a_service_that_knows_its_devices_plans_without_waiting_for_the_qu
     running.cancel()
     assert plans.schedule is not None
     assert plans.schedule.rung is Rung.SAFE_DEFAULT
+
+
+async def test_of_a_re_dispatch_the_steps_until_it_is_renewed_are_kept_and_recorded() -> None:
+    slow, plans, entries = _loop(state())
+    count = len(state())
+    wanted = np.arange(40.0) + np.arange(count)[:, None]
+    grid = TimeGrid(start_at=NOW, count=40)
+    whole = Schedule(
+        grid=grid, power_kw=wanted, rung=Rung.OPTIMAL, objective_cny=0.0, gap_ratio=0.0, solve_s=0.0, overload_kw={}
+    )
+    slow.intend(whole)
+
+    kept = plans.intended
+    assert kept is not None
+    assert [kept.at(NOW_S + 900.0 * step)[0] for step in range(4)] == [0.0, 1.0, 2.0, 3.0]
+    assert np.isnan(kept.at(NOW_S + 4 * 900.0)).all(), "one that is never renewed is no longer followed"
+    assert np.isnan(kept.at(NOW_S + 39 * 900.0)).all()
+    recorded = schedule_of(entries.bodies[INTENDED])
+    np.testing.assert_array_equal(recorded.power_kw, kept.power_kw)
+    assert recorded.grid == kept.grid
