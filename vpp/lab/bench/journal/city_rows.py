@@ -20,6 +20,8 @@ from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.index import FleetIndex
 from vpp.state.image import ProcessImage
 
+_DRAWING = 0.5
+"""Share of plugged cars that draw."""
 AREAS, COMPOUNDS, FEEDERS = 16, 600, 200
 KINDS = (
     # class, adapter, count, p_min, p_max, floor, capacity, efficiency, ramp
@@ -123,7 +125,7 @@ class Devices:
         self.free = np.select(
             (index.is_class(ResourceClass.EV) & self.plugged, building, index.is_class(ResourceClass.PV)),
             (
-                np.where(random.random(count) < 0.5, index.nameplate.p_max_kw * size, 0.0),
+                np.where(random.random(count) < _DRAWING, index.nameplate.p_max_kw * size, 0.0),
                 index.nameplate.p_max_kw * size,
                 index.nameplate.p_min_kw * size,
             ),

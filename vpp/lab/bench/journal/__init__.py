@@ -1,0 +1,1 @@
+"""Growth of the journal: a city's day in a real database."""
