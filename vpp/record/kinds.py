@@ -1,0 +1,87 @@
+"""Kinds of journal entries: every one once, with the version of its body and the module that writes and reads it.
+
+A body says its version under ``v`` once that is above 1; readers take every version up to the one named here. An entry
+of a kind, or of a version, that is not known was written by a newer service: whoever folds the journal refuses it,
+since what it decided would be lost, unless the entry says under ``passable`` that nothing would.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from vpp.domain.errors import AuditError
+from vpp.record.entry import JournalEntry
+
+
+class Kind(NamedTuple):
+    """One kind of entry.
+
+    Attributes:
+        name: Name in the journal; it never changes.
+        owner: Module that holds its codec.
+        says: Meaning of an entry.
+        version: Newest version of its body.
+    """
+
+    name: str
+    owner: str
+    says: str
+    version: int = 1
+
+
+_TABLE = (
+    Kind(
+        "baseline.issued",
+        "vpp.application.delivery.baseline_freezing",
+        "the baseline of a request, frozen at acceptance or lengthened",
+    ),
+    Kind(
+        "baseline.sessions",
+        "vpp.application.delivery.session_baselines",
+        "what every charging session would have taken in a quarter of an hour",
+    ),
+    Kind("cycle", "vpp.application.loops.cycle_inputs", "inputs of a cycle: sessions, anchors, samples"),
+    Kind("device.found", "vpp.application.device_memory", "owners' values of devices before the first write"),
+    Kind("dispatch.burden", "vpp.dispatch.flexibility.fairness", "time every row was shed, energy it deferred"),
+    Kind("dispatch.tracking", "vpp.dispatch.tracking_memory", "target and delivery of a request in a cycle"),
+    Kind("fleet.connected", "vpp.application.fleet_registration", "the fleet has grown"),
+    Kind("journal.torn", "vpp.storage.journal", "entries torn by a crash were set aside"),
+    Kind("performance.issued", "vpp.application.delivery.recovery", "the measured delivery of a request"),
+    Kind("plan.installed", "vpp.application.loops.slow_loop", "a plan is in force"),
+    Kind("plan.intended", "vpp.application.loops.slow_loop", "a re-dispatch is in force, or withdrawn"),
+    Kind("record.archived", "vpp.storage.segments.shelf", "entries moved to a segment"),
+    Kind("record.checkpoint", "vpp.record.checkpoint", "a checkpoint was made, with its hash"),
+    Kind("record.pruned", "vpp.storage.segments.shelf", "the oldest segments were deleted"),
+    Kind("regulation.signal", "vpp.dispatch.regulation.agc_signal", "values of a regulation signal"),
+    Kind("regulation.tick", "vpp.application.loops.cycle_inputs", "a step between two cycles"),
+    Kind("request.revision", "vpp.dispatch.requests.register", "a change of a request was asked and quoted"),
+    Kind("request.shortfall", "vpp.dispatch.requests.register", "a shortfall flag was set, changed or cleared"),
+    Kind("request.transition", "vpp.dispatch.requests.register", "a request was made, or changed its state"),
+    Kind("service.started", "vpp.bootstrap.parts.restoration", "a service began to lead"),
+    Kind("setpoints.outcomes", "vpp.dispatch.commands.journal_codec", "answers of devices to commands"),
+    Kind("setpoints.sent", "vpp.dispatch.commands.journal_codec", "commands, before they are sent"),
+    Kind(
+        "setpoints.verdicts",
+        "vpp.dispatch.commands.journal_codec",
+        "commands that ended without an answer, or were compared with their meters",
+    ),
+    Kind("settlement.failed", "vpp.application.delivery.settlement_runs", "a request could not be settled, and why"),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _TABLE}
+
+
+def check_known(entry: JournalEntry) -> None:
+    """Refuse an entry that a newer service wrote, unless nothing is lost without it.
+
+    Raises:
+        AuditError: Its kind, or the version of its body, is not known.
+    """
+    kind, version = KINDS.get(entry.kind), entry.body.get("v", 1)
+    if kind is not None and isinstance(version, int) and version <= kind.version:
+        return
+    if entry.body.get("passable") is True:
+        return
+    what = f"kind {entry.kind!r}" if kind is None else f"version {version} of kind {entry.kind!r}"
+    raise AuditError(
+        f"journal entry {entry.sequence} is of {what}, which this service does not know: a newer one wrote it; start"
+        " that version, or restore a backup from before the upgrade"
+    )
