@@ -22,6 +22,7 @@ from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.settings import DispatchSettings
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
+from vpp.record.kinds import check_known
 from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED}
@@ -55,8 +56,13 @@ class FoldedState:
         self.devices = OwnersValues()
 
     def follow(self, entries: Iterable[JournalEntry]) -> None:
-        """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over."""
+        """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over.
+
+        Raises:
+            AuditError: A newer service wrote an entry.
+        """
         for entry in entries:
+            check_known(entry)
             if entry.kind in DISPATCH:
                 self.dispatch.follow((entry,))
             elif entry.kind == CYCLE:
