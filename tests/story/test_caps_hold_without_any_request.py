@@ -7,8 +7,9 @@ import numpy as np
 
 from tests.story.city import BEGIN_S, SEED, VirtualCity, prerolled, small_fleet
 from vpp.domain.telemetry import BoolArray
+from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import day_start_s, local_day
+from vpp.lab.twin.local_time import local_day
 from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, joined
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 

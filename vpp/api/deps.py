@@ -1,15 +1,15 @@
 """Dependencies of routes: the service's two faces, pages, and the dispatcher's day."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
 from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
 from vpp.domain.errors import InputError
-from vpp.domain.timegrid import TimeGrid, instant
-from vpp.fleet.calendar import SHANGHAI
+from vpp.domain.timegrid import TimeGrid
+from vpp.fleet.calendar import day_grid, local_day
 from vpp.fleet.scope import Scope
 from vpp.ports import Administration, GridSink
 
@@ -61,7 +61,7 @@ def _day(
 ) -> date:
     if day is not None and not FIRST_YEAR <= day.year < LAST_YEAR:
         raise InputError("date", day.isoformat(), f"a day from {FIRST_YEAR} to {LAST_YEAR - 1}")
-    return day or service.clock.now().astimezone(SHANGHAI).date()
+    return day or local_day(service.clock.now_s())
 
 
 TheDay = Annotated[date, Depends(_day)]
@@ -69,4 +69,4 @@ TheDay = Annotated[date, Depends(_day)]
 
 def grid_of(day: date) -> TimeGrid:
     """Return the 96 quarters of an hour of a day in Asia/Shanghai."""
-    return TimeGrid(start_at=instant(datetime.combine(day, time(), tzinfo=SHANGHAI).timestamp()))
+    return day_grid(day)

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid, instant
-from vpp.domain.units import SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SHANGHAI_OFFSET_S = 8 * SECONDS_PER_HOUR
 """Seconds ahead of UTC; Shanghai has no daylight saving time."""
+Instants = TypeVar("Instants", float, FloatArray)
+_EPOCH_DAY = date(1970, 1, 1)
 _SATURDAY = 5
 _NEW_YEARS_LAST, _LABOUR_LAST, _NATIONAL_LAST = 1, 2, 3
 
@@ -75,6 +79,26 @@ class DayCalendar:
 def local_day(at_s: float) -> date:
     """Return the date in Shanghai at ``at_s`` epoch seconds."""
     return instant(at_s).astimezone(SHANGHAI).date()
+
+
+def day_number(at_s: Instants) -> Instants:
+    """Return the number of the Shanghai day that holds each instant (epoch seconds), counted from 1970-01-01."""
+    return (at_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY
+
+
+def day_start_s(number: Instants) -> Instants:
+    """Return the epoch second at which each Shanghai day begins, by its number."""
+    return number * SECONDS_PER_DAY - SHANGHAI_OFFSET_S
+
+
+def local_hour(at_s: Instants) -> Instants:
+    """Return the hour of day in Shanghai of each instant, 0 to below 24."""
+    return (at_s + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR
+
+
+def numbered_day(number: int) -> date:
+    """Return a day by its number, counted from 1970-01-01."""
+    return _EPOCH_DAY + timedelta(days=number)
 
 
 def day_grid(day: date) -> TimeGrid:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from datetime import UTC, date, datetime, time
+from datetime import date
 from functools import partial
 
 import structlog
@@ -16,8 +16,8 @@ from vpp.domain.flexibility import Capability
 from vpp.domain.request import CITY, Direction
 from vpp.domain.schedule import Schedule
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.units import STEP_S, STEPS_PER_DAY
-from vpp.fleet.calendar import SHANGHAI
+from vpp.domain.units import STEP_S
+from vpp.fleet.calendar import day_grid
 from vpp.fleet.fleet_state import FleetState
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.capability import Declaration
@@ -51,11 +51,10 @@ class CapabilityDeclaration:
 
     def capability(self, state: FleetState, area: str, direction: Direction, day: date) -> Capability:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
-        start_at = datetime.combine(day, time(), tzinfo=SHANGHAI).astimezone(UTC)
         return self._declaration(state).capability(
             area,
             direction,
-            TimeGrid(start_at=start_at, count=STEPS_PER_DAY),
+            day_grid(day),
             verified_kw=self._settlement.verified_kw(area, direction),
         )
 

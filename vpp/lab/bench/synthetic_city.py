@@ -18,7 +18,7 @@ from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
-from vpp.fleet.calendar import SHANGHAI, SHANGHAI_OFFSET_S
+from vpp.fleet.calendar import SHANGHAI, local_hour
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.physics.loads import HVAC_HOURS, HVAC_SHARE, PLANT_HOURS, PLANT_SHARE
@@ -197,7 +197,7 @@ def share_at(kind: Kind, hour: npt.ArrayLike) -> FloatArray:
 def snapshot(made: City, *, at_s: float = NOW_S, seed: int = 0) -> FleetState:
     """Return a snapshot: cars plugged in with their promises, loads at their hour, 1 % of rows away or stale."""
     index, random, n = made.index, np.random.default_rng(seed), len(made.index)
-    hour = (at_s + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
+    hour = local_hour(at_s)
     share = np.array([float(share_at(kind, hour)) for kind in KINDS])[made.kind]
     size = np.where(index.nameplate.p_max_kw > 0.0, index.nameplate.p_max_kw, -index.nameplate.p_min_kw)
     charger = index.is_class(EV, V2G)
@@ -250,7 +250,7 @@ class CityMeter:
         table = np.empty((len(index), grid.count))
         for step, at_s in enumerate(grid.starts_s().tolist()):
             random = np.random.default_rng((self.seed, int(at_s)))
-            hour = (at_s + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
+            hour = local_hour(at_s)
             share = np.array([float(share_at(line, hour)) for line in KINDS], dtype=np.float32)[kind]
             drawn = random.random(len(index), dtype=np.float32)
             table[:, step] = size * np.where(charger, drawn < share, share * (0.9 + 0.2 * drawn))
@@ -263,7 +263,7 @@ def plan_of(state: FleetState, predicted: Forecast) -> Schedule:
     grid = TimeGrid(start_at=instant(floor_s(state.at_s, STEP_S)), count=count)
     power = predicted.expected_kw[:, :count].copy()
     stores = state.index.is_class(STORAGE)
-    hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % 86400.0 / SECONDS_PER_HOUR
+    hour = local_hour(grid.starts_s())
     # Sharp from noon to two and peak from six to nine: a third of the power each, charged again at night.
     sold = ((hour >= _SHARP[0]) & (hour < _SHARP[1])) | ((hour >= _EVENING[0]) & (hour < _EVENING[1]))
     bought = (hour >= _NIGHT[0]) | (hour < _NIGHT[1])

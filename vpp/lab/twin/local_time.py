@@ -1,7 +1,7 @@
-"""Local days and hours of the simulated city, as numbers for arrays."""
+"""Weeks and rest days of the simulated city, by day numbers."""
 
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from vpp.fleet.calendar import SHANGHAI_OFFSET_S
+from vpp.fleet.calendar import DayType, day_number, numbered_day
+from vpp.fleet.holidays import CHINA
 
 _EPOCH_WEEKDAY = 3
 """1970-01-01 was a Thursday."""
@@ -9,12 +9,7 @@ _EPOCH_WEEKDAY = 3
 
 def local_day(at_s: float) -> int:
     """Return the number of the Shanghai day that holds ``at_s``, from 1970-01-01."""
-    return int((at_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY)
-
-
-def day_start_s(day: int) -> float:
-    """Return the epoch second at which Shanghai day number ``day`` begins."""
-    return day * SECONDS_PER_DAY - SHANGHAI_OFFSET_S
+    return int(day_number(at_s))
 
 
 def weekday(day: int) -> int:
@@ -22,6 +17,6 @@ def weekday(day: int) -> int:
     return (day + _EPOCH_WEEKDAY) % 7
 
 
-def local_hour(at_s: float) -> float:
-    """Return the hour of day in Shanghai, 0 to below 24."""
-    return float((at_s + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR)
+def is_rest(day: int) -> bool:
+    """Return whether people rest on day number ``day``: a holiday, or a weekend that is not worked in exchange."""
+    return CHINA.day_type(numbered_day(day)) is not DayType.WORKDAY

@@ -1,7 +1,6 @@
 """Load forecast of every row: usual days of its series, and the charging need of its promised car."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from vpp.domain.resource import CHARGING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
-from vpp.fleet.calendar import SHANGHAI_OFFSET_S, DayCalendar, DayType
+from vpp.fleet.calendar import DayCalendar, DayType, day_number, numbered_day
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.holidays import CHINA
 from vpp.planning.forecast.charging_need import charging_needs, promised_cars
@@ -25,7 +24,6 @@ from vpp.planning.forecast.load_series import LoadSeries
 from vpp.ports import IntervalMeter
 
 _CODES = {DayType.WORKDAY: WORKDAY, DayType.WEEKEND: WEEKEND, DayType.HOLIDAY: HOLIDAY}
-_EPOCH = date(1970, 1, 1)
 HISTORY_DAYS = 14
 HORIZON_STEPS = 2 * STEPS_PER_DAY
 
@@ -119,8 +117,8 @@ def same_type_days(past: TimeGrid, grid: TimeGrid, calendar: DayCalendar = CHINA
 
 def _day_types(grid: TimeGrid, calendar: DayCalendar) -> npt.NDArray[np.int64]:
     """Return the type of each step's day in Asia/Shanghai, shape ``(grid.count,)``."""
-    days, place = np.unique((grid.starts_s() + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY, return_inverse=True)
-    types = [_CODES[calendar.day_type(_EPOCH + timedelta(days=int(day)))] for day in days.tolist()]
+    days, place = np.unique(day_number(grid.starts_s()), return_inverse=True)
+    types = [_CODES[calendar.day_type(numbered_day(int(day)))] for day in days.tolist()]
     return np.array(types, dtype=np.int64)[place]
 
 

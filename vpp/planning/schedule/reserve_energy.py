@@ -13,7 +13,7 @@ from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from vpp.fleet.calendar import SHANGHAI_OFFSET_S
+from vpp.fleet.calendar import day_number, day_start_s, local_hour
 from vpp.planning.flexibility.deliverable import Z10, correlated_variance
 from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
@@ -121,7 +121,7 @@ def others_p10_kw(basis: FlexibilityBasis, first: int, last: int) -> FloatArray:
 
 def reserve_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray:
     """Return the steps that begin inside a window, also in one that began before the grid, shape ``(grid.count,)``."""
-    hour = (grid.starts_s() + SHANGHAI_OFFSET_S) % SECONDS_PER_DAY / SECONDS_PER_HOUR
+    hour = local_hour(grid.starts_s())
     inside = np.zeros(grid.count, dtype=np.bool_)
     for window in windows:
         since = (hour - window.from_hour) % 24.0
@@ -132,7 +132,7 @@ def reserve_hours(windows: Sequence[ReserveWindow], grid: TimeGrid) -> BoolArray
 def _occurrences(windows: Sequence[ReserveWindow], grid: TimeGrid) -> list[tuple[int, int, float]]:
     """Return first step, end and need of every day's window that lies whole on the grid."""
     found = []
-    midnight_s = (grid.start_s + SHANGHAI_OFFSET_S) // SECONDS_PER_DAY * SECONDS_PER_DAY - SHANGHAI_OFFSET_S
+    midnight_s = day_start_s(day_number(grid.start_s))
     days = round((grid.end_s - grid.start_s) / SECONDS_PER_DAY) + 2
     for window in windows:
         hours = (window.until_hour - window.from_hour) % 24.0 or 24.0

@@ -65,7 +65,7 @@ class DeviceModels:
         power = self.power_kw
         chargers, v2g, batteries, inverters, loads = self._spans
         base_kw = self.loads.baseline_kw(
-            conditions.hour, conditions.weekday, conditions.sky.temp_c, conditions.site_noise
+            conditions.hour, conditions.sky.temp_c, conditions.site_noise, rest=conditions.rest
         )
         power[:, chargers] = self.chargers.step(asked_kw[:, chargers], default_kw[chargers], step_s)
         power[:, v2g] = self.v2g.step(asked_kw[:, v2g], default_kw[v2g], step_s, now_s)

@@ -44,8 +44,6 @@ WEEKEND_HVAC, WEEKEND_PLANT = (0.4, 1.0), (0.6, 0.9)
 ESTIMATE_SPREAD = 0.02
 """Standard deviation of the error a site's own controller makes about what it can cut."""
 
-_SATURDAY = 5
-
 
 class Loads:
     """Buildings and plants in one set of arrays.
@@ -81,13 +79,13 @@ class Loads:
         self.deferred_kwh: FloatArray = np.zeros((WORLDS, count))
         self._deep_s: FloatArray = np.zeros((WORLDS, count))
 
-    def baseline_kw(self, hour: float, weekday: int, temp_c: float, noise: FloatArray) -> FloatArray:
+    def baseline_kw(self, hour: float, temp_c: float, noise: FloatArray, *, rest: bool) -> FloatArray:
         """Return the sites' load without any command, shape ``(m,)``."""
         hours = (hour + self._shift_h) % 24.0
         warm = 1.0 + TEMP_PER_K * (temp_c - _hot_day_c(hours))
         building = np.interp(hours, HVAC_HOURS, HVAC_SHARE) * np.minimum(np.maximum(warm, 0.3), 1.1)
         share = np.where(self.hvac, building, np.interp(hours, PLANT_HOURS, PLANT_SHARE))
-        if weekday >= _SATURDAY:
+        if rest:
             share = share * self._weekend
         return np.minimum(self._size_kw * share * noise, self._p_max_kw)
 

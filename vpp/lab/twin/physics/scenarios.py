@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpp.domain.telemetry import FloatArray
+from vpp.fleet.calendar import local_hour
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import local_day, local_hour, weekday
+from vpp.lab.twin.local_time import is_rest, local_day
 from vpp.lab.twin.physics.weather import Sky, Weather
 
 CLOUD_SPREAD, CLOUD_S = 0.04, 1800.0
@@ -27,14 +28,14 @@ class Conditions:
 
     Attributes:
         hour: Local hour of day.
-        weekday: Monday is 0.
+        rest: People rest: a weekend or a holiday.
         sky: The weather.
         transmission: Transmission of passing clouds per inverter, around 1.
         site_noise: Slow noise of the load per building and plant, around 1.
     """
 
     hour: float
-    weekday: int
+    rest: bool
     sky: Sky
     transmission: FloatArray
     site_noise: FloatArray
@@ -84,7 +85,7 @@ class Scenario:
         """Return the inputs of the step that begins at ``at_s``."""
         return Conditions(
             hour=local_hour(at_s),
-            weekday=weekday(local_day(at_s)),
+            rest=is_rest(local_day(at_s)),
             sky=self.weather.at(at_s),
             transmission=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
             site_noise=self._sites.step(step_s),

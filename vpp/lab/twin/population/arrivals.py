@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import day_start_s, local_day
+from vpp.lab.twin.local_time import local_day
 from vpp.lab.twin.population.sessions import Arrivals, SessionSource, joined
 
 LOOK_BACK_DAYS = 3

@@ -12,8 +12,9 @@ from vpp.domain.csv_table import check_columns, lines_in_file, number_in
 from vpp.domain.errors import InputError, SkipError
 from vpp.domain.telemetry import RowArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import day_start_s, weekday
+from vpp.lab.twin.local_time import weekday
 from vpp.lab.twin.population.sessions import RAPID_KW, Arrivals, ChargingPoints, driver_choices
 
 REQUIRED = ("city", "site", "port", "start", "end", "kwh")

@@ -10,8 +10,9 @@ import numpy as np
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
+from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import day_start_s, weekday
+from vpp.lab.twin.local_time import is_rest
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.population.distributions import HABITS, QUANTILES, Habits, Kind
 
@@ -25,7 +26,6 @@ BOOST_SHARE = 0.03
 """Share of drivers who ask for full power; an assumption."""
 
 _KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
-_SATURDAY = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class BuiltinSessions:
 
     def _of_kind(self, points: ChargingPoints, kind: Kind, day: int, random: np.random.Generator) -> Arrivals:
         habits = HABITS[kind]
-        rest = weekday(day) >= _SATURDAY
+        rest = is_rest(day)
         here = points.of(kind)
         which = np.repeat(here, random.poisson(self._scale * habits.sessions[rest], len(here)))
         shape = np.array(habits.weekend if rest else habits.workday, dtype=np.float64)

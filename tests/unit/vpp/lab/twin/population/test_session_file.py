@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.lab.twin.local_time import day_start_s, local_day
+from vpp.fleet.calendar import day_start_s
+from vpp.lab.twin.local_time import local_day
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.session_file import FileSessions
 

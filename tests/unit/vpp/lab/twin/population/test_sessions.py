@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vpp.domain.resource import ResourceClass
-from vpp.lab.twin.local_time import day_start_s, local_day, weekday
+from vpp.fleet.calendar import day_start_s
+from vpp.lab.twin.local_time import local_day, weekday
 from vpp.lab.twin.population.distributions import Kind
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions, ChargingPoints
