@@ -15,7 +15,6 @@ from vpp.dispatch.arbitration.guard import guard
 from vpp.dispatch.arbitration.proposals import Authority, Proposal, merge
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import rules_of
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.request import (
     BindingLimit,
@@ -201,7 +200,6 @@ def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> Non
         fixed=scene["fixed"],
         order=np.zeros(len(index)),
         caps=SETTINGS.caps,
-        rules=rules_of(SETTINGS),
     )
     power, sent = result.power_kw, ~np.isnan(result.power_kw)
     assert (power[sent] >= index.nameplate.p_min_kw[sent] - 1e-9).all()

@@ -13,7 +13,6 @@ from vpp.dispatch.arbitration.guard import guard
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.rows.command_columns import InForceColumns
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import rules_of
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import FloatArray, Quality
@@ -185,7 +184,6 @@ def guarded_kw(state: FleetState) -> tuple[FloatArray, FloatArray]:
         fixed=np.zeros(n, dtype=bool),
         order=np.zeros(n),
         caps=SETTINGS.caps,
-        rules=rules_of(SETTINGS),
     )
     return found.load_kw, found.least_load_kw
 

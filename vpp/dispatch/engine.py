@@ -33,7 +33,6 @@ from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING
-from vpp.dispatch.views import rules_of
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Transition
 from vpp.domain.resource import ResourceClass
@@ -113,7 +112,6 @@ class DispatchEngine:
             index,
             self._assignments,
             caps=self._settings.caps,
-            rules=rules_of(self._settings),
             cut_cost=self._settings.merit.bulk_cost,
         )
         self.regulation.resize(index)

@@ -274,14 +274,9 @@ class ReboundRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRules:
-    """Rules of single devices: energy, drivers, trust in silent ones.
+    """Rules of single devices: prediction, meters, trust in silent ones.
 
     Attributes:
-        laxity_margin_s: A session with less slack than this is urgent and never shed; one that is not commanded yet
-            needs twice as much to be commanded.
-        soc_min: State of charge storage is not discharged below, 0-1.
-        soc_max: State of charge storage is not charged above.
-        v2g_soc_min: State of charge a car is not discharged below.
         horizon_s: How far ahead delivery is predicted; what a row cannot reach by then does not count yet.
         meter_s: Longest usual time from a device's acceptance to the first meter value after it, by adapter; until then
             the acceptance is believed (an OCPP station answers in seconds and is metered once a minute).
@@ -291,10 +286,6 @@ class DeviceRules:
         plan_classes: Classes whose default value carries the plan.
     """
 
-    laxity_margin_s: float = 600.0
-    soc_min: float = 0.1
-    soc_max: float = 0.98
-    v2g_soc_min: float = 0.2
     horizon_s: float = 60.0
     meter_s: Mapping[Adapter, float] = field(default_factory=lambda: _METER_S)
     lost_trust_s: float = 0.0

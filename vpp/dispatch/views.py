@@ -29,7 +29,7 @@ EV, V2G, STORAGE, PV, HVAC, INDUSTRY = (
 
 
 class Devices(NamedTuple):
-    """Nameplate of every row."""
+    """Nameplate and limits of every row."""
 
     kind: CodeArray
     adapter: CodeArray
@@ -41,6 +41,9 @@ class Devices(NamedTuple):
     efficiency: FloatArray
     ramp_kw_per_min: FloatArray
     rebound_ratio: FloatArray
+    soc_floor: FloatArray
+    soc_ceiling: FloatArray
+    promise_margin_s: FloatArray
 
 
 class Meters(NamedTuple):
@@ -63,10 +66,6 @@ class Rules(NamedTuple):
     """Settings that compiled code needs."""
 
     cycle_s: float
-    laxity_margin_s: float
-    soc_min: float
-    soc_max: float
-    v2g_soc_min: float
     lost_trust_s: float
     horizon_s: float
 
@@ -84,7 +83,7 @@ class Kinds(NamedTuple):
 
 
 def devices_of(index: FleetIndex) -> Devices:
-    """Return the nameplate columns of a fleet."""
+    """Return the columns of a fleet's nameplates and limits."""
     return Devices(
         kind=read_only(index.class_code),
         adapter=read_only(index.adapter_code),
@@ -96,6 +95,9 @@ def devices_of(index: FleetIndex) -> Devices:
         efficiency=read_only(index.nameplate.efficiency),
         ramp_kw_per_min=read_only(index.nameplate.ramp_kw_per_min),
         rebound_ratio=read_only(index.nameplate.rebound_ratio),
+        soc_floor=read_only(index.limits.soc_floor),
+        soc_ceiling=read_only(index.limits.soc_ceiling),
+        promise_margin_s=read_only(index.limits.promise_margin_s),
     )
 
 
@@ -121,10 +123,6 @@ def rules_of(settings: DispatchSettings) -> Rules:
     devices = settings.devices
     return Rules(
         cycle_s=settings.cycle_s,
-        laxity_margin_s=devices.laxity_margin_s,
-        soc_min=devices.soc_min,
-        soc_max=devices.soc_max,
-        v2g_soc_min=devices.v2g_soc_min,
         lost_trust_s=devices.lost_trust_s,
         horizon_s=devices.horizon_s,
     )

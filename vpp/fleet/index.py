@@ -12,6 +12,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
 from vpp.fleet.feeders import FeederTree
+from vpp.fleet.limits import LimitColumns
 from vpp.fleet.nameplate import NameplateColumns
 
 CLASSES = tuple(ResourceClass)
@@ -140,6 +141,17 @@ class FleetIndex:
     def nameplate(self) -> NameplateColumns:
         """Rated values of every row."""
         return NameplateColumns(self.resources)
+
+    @cached_property
+    def limits(self) -> LimitColumns:
+        """Limits in force of every row, of batteries and of drivers' promises."""
+        return LimitColumns(
+            self.resources,
+            self.sites,
+            self.operators,
+            site_code=self.site_code,
+            operator_code=self.operator_code,
+        )
 
     @cached_property
     def feeders(self) -> FeederTree:

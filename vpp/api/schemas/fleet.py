@@ -80,10 +80,14 @@ class TransformerView(Schema):
 class LimitsView(Schema):
     """Limits stated at one level; null leaves a value to the level above."""
 
-    soc_floor: float | None = Field(None, description="State of charge a battery is not discharged below, 0 to 1.")
-    soc_ceiling: float | None = Field(None, description="State of charge a battery is not charged above, 0 to 1.")
-    promise_margin_s: float | None = Field(None, description="Slack before departure that a promise keeps (s).")
-    wear_cny_per_kwh: float | None = Field(None, description="Wear of a battery (CNY per kWh discharged).")
+    soc_floor: float | None = Field(
+        default=None, description="State of charge a battery is not discharged below, 0 to 1."
+    )
+    soc_ceiling: float | None = Field(
+        default=None, description="State of charge a battery is not charged above, 0 to 1."
+    )
+    promise_margin_s: float | None = Field(default=None, description="Slack before departure that a promise keeps (s).")
+    wear_cny_per_kwh: float | None = Field(default=None, description="Wear of a battery (CNY per kWh discharged).")
 
 
 class OperatorView(LimitsView):
@@ -166,6 +170,10 @@ class ResourceDetail(LimitsView, ResourceView):
     rebound_ratio: float
     troubles: list[TroubleView] = Field(default=[], description="Troubles of the device; empty without any.")
     last_rejected: RejectedView | None = Field(None, description="The last value that was refused.")
+    limits_in_force: LimitsView = Field(
+        default=LimitsView(),
+        description="Limits that count for this device: its own, its site's, its operator's, its class's.",
+    )
     card: dict[str, Any] = Field(description="Capability card.")
 
 
@@ -173,7 +181,7 @@ _NAMEPLATE = tuple(
     ResourceDetail.model_fields.keys()
     - ResourceView.model_fields.keys()
     - LimitsView.model_fields.keys()
-    - {"card", "troubles", "last_rejected"}
+    - {"card", "troubles", "last_rejected", "limits_in_force"}
 )
 _LIVE = (
     ("power_kw", float),
@@ -276,6 +284,7 @@ def resource_detail(state: FleetState, row: int, card: object, health: DeviceHea
         **_now(state, row),
         **nameplate,
         **asdict(resource.limits),
+        limits_in_force=_limits_in_force(state, row),
         troubles=[
             TroubleView(
                 code=known.trouble.name.lower(),
@@ -288,6 +297,11 @@ def resource_detail(state: FleetState, row: int, card: object, health: DeviceHea
         last_rejected=None if health.last_rejected is None else _rejected(health.last_rejected),
         card=json_like(card),
     )
+
+
+def _limits_in_force(state: FleetState, row: int) -> LimitsView:
+    limits = state.index.limits
+    return LimitsView(**{name: float(getattr(limits, name)[row]) for name in LimitsView.model_fields})
 
 
 def _rejected(refused: RejectedValue) -> RejectedView:

@@ -34,7 +34,6 @@ def begin_pauses(
     missing_kw: float,
     number: int,
     duty: DutyCycle,
-    laxity_margin_s: float,
 ) -> float:
     """Pause chargers until ``missing_kw`` is made up for; return how much is.
 
@@ -46,7 +45,6 @@ def begin_pauses(
         missing_kw: Power due that no row has available, above 0.
         number: The request.
         duty: Lengths of pauses, and the slack they need.
-        laxity_margin_s: Slack below which a session is not shed.
     """
     held, rows = assignments.columns, state.index.rows_of(ResourceClass.EV)
     mine = (held.owner[rows] == number) & (seen.unavailability[rows] == Unavailability.NONE)
@@ -58,7 +56,8 @@ def begin_pauses(
     with np.errstate(divide="ignore", invalid="ignore"):
         needed_s = SECONDS_PER_HOUR * state.need_kwh[rows] / seen.uncontrolled_kw[rows]
         lax_s = state.departure_s[rows] - state.at_s - needed_s
-    rows = rows[at_floor & rested & (lax_s > laxity_margin_s + duty.margin_s)]
+    lax = lax_s > state.index.limits.promise_margin_s[rows] + duty.margin_s
+    rows = rows[at_floor & rested & lax]
     rows = rows[np.argsort(held.resumed_s[rows], kind="stable")]
     gained = np.cumsum(state.index.nameplate.floor_kw[rows])
     rows = rows[: int(np.searchsorted(gained, missing_kw)) + 1]

@@ -93,7 +93,6 @@ def _activate(
             missing_kw=lacking,
             number=s.number,
             duty=settings.allocation.duty,
-            laxity_margin_s=settings.devices.laxity_margin_s,
         )
         lacking = max(0.0, lacking - paused_kw)
     elif s.phase is Phase.HOLDING and settings.allocation.rotation.ratio > 0.0:

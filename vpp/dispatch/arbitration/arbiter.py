@@ -17,7 +17,7 @@ from vpp.dispatch.rows.assignments import NOBODY, Assignments
 from vpp.dispatch.rows.command_columns import CommandColumns
 from vpp.dispatch.rows.row_columns import Column
 from vpp.dispatch.settings import CapMargins
-from vpp.dispatch.views import Rules, meters_of
+from vpp.dispatch.views import devices_of, meters_of
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
@@ -106,7 +106,6 @@ class Arbiter:
         index: The fleet.
         assignments: State of the rows; caps that bind are noted in it.
         caps: How near to a limit is aimed.
-        rules: Devices' ranges.
         cut_cost: Merit order of classes for being cut, cheapest first.
     """
 
@@ -116,10 +115,9 @@ class Arbiter:
         assignments: Assignments,
         *,
         caps: CapMargins,
-        rules: Rules,
         cut_cost: Mapping[ResourceClass, float],
     ) -> None:
-        self._index, self._assignments, self._caps, self._rules = index, assignments, caps, rules
+        self._index, self._assignments, self._caps = index, assignments, caps
         self._cut_order = np.array([cut_cost[kind] for kind in CLASSES])[index.class_code]
         self._tree = index.feeders
 
@@ -197,10 +195,8 @@ class Arbiter:
             uncontrolled[mine] = request.uncontrolled_kw[rows[mine]]
         uncontrolled = within_reach(uncontrolled, state.available_min_kw[rows])
         kept = protected(
-            read_only(self._index.class_code),
-            read_only(self._index.nameplate.default_kw),
+            devices_of(self._index),
             meters_of(state),
-            self._rules,
             state.at_s,
             read_only(rows),
             read_only(uncontrolled),
@@ -220,7 +216,7 @@ class Arbiter:
         leaving = (cycle.commands.in_force.limited_s[rows] > state.at_s) & np.isnan(power) & connected
         wanted = np.where(connected, np.where(leaving, seen.uncontrolled_kw, power), np.nan)
         return _Merged(
-            setpoint_kw=clamp_rows(state, rows, wanted, seen.kept, rules=self._rules),
+            setpoint_kw=clamp_rows(state, rows, wanted, seen.kept),
             most_now_kw=np.where(staying, accounted.most_kw[rows], seen.uncontrolled_kw),
             least_now_kw=np.where(staying, accounted.least_kw[rows], seen.uncontrolled_kw),
             leaving=leaving,
@@ -256,7 +252,6 @@ class Arbiter:
             fixed=~state.connected | (state.at_s < cycle.commands.back_off.blocked_s),
             order=order,
             caps=self._caps,
-            rules=self._rules,
         )
         if np.count_nonzero(result.capped) > np.count_nonzero(result.capped[rows]):
             return None

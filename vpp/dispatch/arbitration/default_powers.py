@@ -36,7 +36,7 @@ def default_values(
         schedule: The plan in force.
         frozen: Portfolio and baseline of every running request: its stores keep the schedule frozen at acceptance.
         car_kw: Greatest power every car has shown, NaN where none was seen, shape ``(n_resources,)``.
-        devices: Classes that carry the plan, and the slack below which a car is short of time.
+        devices: Classes that carry the plan.
         cycle_s: Time between two cycles.
     """
     index, rows = state.index, state.index.rows_of(*devices.plan_classes)
@@ -52,7 +52,7 @@ def default_values(
     # The car may take less than its station gives.
     stated_kw = np.where(state.available_max_kw[rows] > 0.0, state.available_max_kw[rows], np.nan)
     power = np.fmin(np.fmin(index.nameplate.p_max_kw[rows], stated_kw), car_kw[rows])
-    hurried = car & (state.laxity_of(rows, power) < 2.0 * devices.laxity_margin_s)
+    hurried = car & (state.laxity_of(rows, power) < 2.0 * index.limits.promise_margin_s[rows])
     unseen = car & np.isnan(car_kw[rows]) & (state.need_kwh[rows] > _WANTS_KWH)
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
     default[first] = index.nameplate.p_max_kw[rows[first]]

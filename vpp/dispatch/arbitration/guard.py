@@ -13,7 +13,7 @@ from numerics.jit import njit
 from numerics.views import read_only
 from optimizer.allocate import merit_order
 from vpp.dispatch.settings import CapMargins
-from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, Rules, devices_of, meters_of
+from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, devices_of, meters_of
 from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 from vpp.fleet.feeders import FeederTree
@@ -51,7 +51,6 @@ def guard(
     fixed: BoolArray,
     order: FloatArray,
     caps: CapMargins,
-    rules: Rules,
     least_kw: FloatArray | None = None,
 ) -> Guarded:
     """Return the setpoints that are safe.
@@ -67,9 +66,8 @@ def guard(
         fixed: Rows that no command can reach.
         order: Merit of being cut, lowest first.
         caps: How near to a limit is aimed.
-        rules: Devices' ranges.
     """
-    power = clamp(state, wanted_kw, kept, rules)
+    power = clamp(state, wanted_kw, kept)
     expected = _expected(read_only(power), read_only(now_kw))
     load = tree.load_kw(expected)
     lowest = expected if least_kw is None else _expected(read_only(power), read_only(least_kw))
@@ -125,16 +123,16 @@ def above_caps(
     return np.flatnonzero((load_kw > imports + _NOTHING_KW) | (-least > exports + _NOTHING_KW))
 
 
-def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray, rules: Rules) -> FloatArray:
+def clamp(state: FleetState, wanted_kw: FloatArray, kept: BoolArray) -> FloatArray:
     """Return ``clamp_rows`` of every row, shape ``(n_resources,)``."""
     everyone = np.arange(len(wanted_kw), dtype=np.int32)
-    return clamp_rows(state, everyone, wanted_kw, kept, rules=rules)
+    return clamp_rows(state, everyone, wanted_kw, kept)
 
 
-def clamp_rows(
-    state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray, *, rules: Rules
-) -> FloatArray:
-    """Return setpoints inside each device: its range now, its floor, its charge; load positive, shape ``(len(rows),)``.
+def clamp_rows(state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray) -> FloatArray:
+    """Return setpoints inside each device: its range now, its floor, its limits of charge; load positive.
+
+    Shape ``(len(rows),)``.
 
     A charger never gets more than its default, and between nothing and its floor it gets the floor, or nothing where
     the floor is out of reach. A kept session never gets less than its default.
@@ -142,7 +140,6 @@ def clamp_rows(
     return _clamped(
         devices_of(state.index),
         meters_of(state),
-        rules,
         read_only(rows),
         read_only(wanted_kw),
         read_only(kept),
@@ -150,9 +147,7 @@ def clamp_rows(
 
 
 @njit()
-def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
-    devices: Devices, meters: Meters, rules: Rules, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray
-) -> FloatArray:
+def _clamped(devices: Devices, meters: Meters, rows: RowArray, wanted_kw: FloatArray, kept: BoolArray) -> FloatArray:
     kind, p_min, p_max, floor_kw = devices.kind, devices.p_min_kw, devices.p_max_kw, devices.floor_kw
     default, low_kw, high_kw, soc = devices.default_kw, meters.low_kw, meters.high_kw, meters.soc
     power_kw = np.full(len(wanted_kw), np.nan)
@@ -167,7 +162,7 @@ def _clamped(  # noqa: PLR0917 - a kernel takes arguments by position
         else:
             low, high = _range_kw(p_min[row], p_max[row], low_kw[row], high_kw[row])
             if kind[row] in (STORAGE, V2G):
-                low, high = _charge_range_kw(low, high, soc[row], rules)
+                low, high = _charge_range_kw(low, high, soc[row], devices.soc_floor[row], devices.soc_ceiling[row])
         power = min(max(wanted_kw[place], low), high)
         if 0.0 < power < floor_kw[row]:
             power = floor_kw[row] if floor_kw[row] <= high else 0.0
@@ -184,11 +179,11 @@ def _range_kw(least: float, most: float, low: float, high: float) -> tuple[float
 
 
 @njit()
-def _charge_range_kw(low: float, high: float, soc: float, rules: Rules) -> tuple[float, float]:
-    """Return the range of a store: an empty one may not discharge, a full one may not charge."""
-    if soc <= rules.soc_min:
+def _charge_range_kw(low: float, high: float, soc: float, floor: float, ceiling: float) -> tuple[float, float]:
+    """Return the range of a store: one at its floor may not discharge, one at its ceiling may not charge."""
+    if soc <= floor:
         low = max(low, min(high, 0.0))
-    if soc >= rules.soc_max:
+    if soc >= ceiling:
         high = min(high, max(low, 0.0))
     return low, high
 

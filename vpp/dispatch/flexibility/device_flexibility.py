@@ -9,7 +9,7 @@ from numerics.jit import njit
 from vpp.dispatch.flexibility.device_rows import NOTHING_KW, Assignment, Call, Command, Device, Meter, is_charging
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
 from vpp.dispatch.flexibility.unavailability import Unavailability
-from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G, Rules
+from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.state.eligibility import DISCONNECTED, OUT_OF_SERVICE, STALE, standing_of
 
@@ -78,8 +78,8 @@ def _moved_kw(uncontrolled_kw: float, baseline_kw: float, anchor_kw: float) -> f
 def must_keep(  # noqa: PLR0917 - a kernel takes arguments by position
     kind: int,
     ceiling_kw: float,
+    margin_s: float,
     meter: Meter,
-    rules: Rules,
     at_s: float,
     uncontrolled: float,
     commanded: bool,  # noqa: FBT001 - a kernel takes arguments by position
@@ -100,7 +100,7 @@ def must_keep(  # noqa: PLR0917 - a kernel takes arguments by position
         power = meter.high_kw
     if kind == EV and ceiling_kw > NOTHING_KW:
         power = min(power, ceiling_kw)
-    margin = rules.laxity_margin_s if commanded else 2.0 * rules.laxity_margin_s
+    margin = margin_s if commanded else 2.0 * margin_s
     return laxity_s(meter.departure_s, meter.need_kwh, power, at_s) < margin
 
 
@@ -118,7 +118,6 @@ def available_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     device: Device,
     meter: Meter,
     held: Assignment,
-    rules: Rules,
     call: Call,
     uncontrolled: float,
     hours: float,
@@ -131,21 +130,21 @@ def available_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     and discharging is counted on the way.
     """
     if device.kind in (V2G, STORAGE) and place >= 0:
-        return _lasting_kw(device, meter, rules, call, uncontrolled, ahead, place)
+        return _lasting_kw(device, meter, call, uncontrolled, ahead, place)
     if call.sign > 0.0:
-        bound = _lowest(device, meter, held, rules, call, uncontrolled, hours)
+        bound = _lowest(device, meter, held, call, uncontrolled, hours)
     else:
-        bound = _highest(device, meter, held, rules, uncontrolled, hours)
+        bound = _highest(device, meter, held, uncontrolled, hours)
     return 0.0 if np.isnan(bound) else max(call.sign * (uncontrolled - bound), 0.0)
 
 
 @njit()
 def _lasting_kw(  # noqa: PLR0917 - a kernel takes arguments by position
-    device: Device, meter: Meter, rules: Rules, call: Call, uncontrolled: float, ahead: ScheduledEnergy, place: int
+    device: Device, meter: Meter, call: Call, uncontrolled: float, ahead: ScheduledEnergy, place: int
 ) -> float:
     """Return by how much a store can be moved from its schedule until the hold ends, by energy and by power."""
     up = call.sign > 0.0
-    energy = _dischargeable_kwh(device, meter, rules, call.end_s) if up else _chargeable_kwh(device, meter, rules)
+    energy = _dischargeable_kwh(device, meter, call.end_s) if up else _chargeable_kwh(device, meter)
     lasting = np.inf
     for step in range(len(ahead.hours)):
         gained = ahead.kwh[place, step]
@@ -158,7 +157,7 @@ def _lasting_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
 @njit()
 def _lowest(  # noqa: PLR0917 - a kernel takes arguments by position
-    device: Device, meter: Meter, held: Assignment, rules: Rules, call: Call, uncontrolled: float, hours: float
+    device: Device, meter: Meter, held: Assignment, call: Call, uncontrolled: float, hours: float
 ) -> float:
     """Return the least power a row can sustain: a charger its floor or its pause, a store what its energy allows."""
     if device.kind == PV:
@@ -167,39 +166,38 @@ def _lowest(  # noqa: PLR0917 - a kernel takes arguments by position
     if device.kind == EV:
         return least if not np.isnan(held.paused_s) else max(device.floor_kw, least)
     if device.kind in (V2G, STORAGE):
-        return max(least, -_dischargeable_kwh(device, meter, rules, call.end_s) / hours)
+        return max(least, -_dischargeable_kwh(device, meter, call.end_s) / hours)
     return least
 
 
 @njit()
-def _highest(device: Device, meter: Meter, held: Assignment, rules: Rules, uncontrolled: float, hours: float) -> float:  # noqa: PLR0917 - a kernel takes arguments by position
+def _highest(device: Device, meter: Meter, held: Assignment, uncontrolled: float, hours: float) -> float:
     """Return the greatest power a row can sustain; a charger rises only where our cap holds it."""
     most = min(device.p_max_kw, meter.high_kw)
     if device.kind == EV:
         return uncontrolled if np.isnan(held.cap_kw) else min(device.default_kw, most)
     if device.kind in (V2G, STORAGE):
-        return np.nan if np.isnan(meter.soc) else min(most, _chargeable_kwh(device, meter, rules) / hours)
+        return np.nan if np.isnan(meter.soc) else min(most, _chargeable_kwh(device, meter) / hours)
     return min(device.p_max_kw, 0.0) if device.kind == PV else most
 
 
 @njit()
-def _chargeable_kwh(device: Device, meter: Meter, rules: Rules) -> float:
+def _chargeable_kwh(device: Device, meter: Meter) -> float:
     """Return the energy a store can charge, at its meter."""
-    gap = max(rules.soc_max - meter.soc, 0.0) * device.capacity_kwh / device.efficiency
+    gap = max(device.soc_ceiling - meter.soc, 0.0) * device.capacity_kwh / device.efficiency
     return 0.0 if np.isnan(gap) else gap
 
 
 @njit()
-def _dischargeable_kwh(device: Device, meter: Meter, rules: Rules, end_s: float) -> float:
+def _dischargeable_kwh(device: Device, meter: Meter, end_s: float) -> float:
     """Return the energy a store can discharge, at its meter; a car must be able to take it back before it leaves.
 
     Energy E at the meter takes E/eta from the battery, and giving it back takes E/eta^2 at the meter.
     """
     car, efficiency = device.kind == V2G, device.efficiency
-    least = rules.v2g_soc_min if car else rules.soc_min
-    stored = max(meter.soc - least, 0.0) * device.capacity_kwh * efficiency
+    stored = max(meter.soc - device.soc_floor, 0.0) * device.capacity_kwh * efficiency
     if car:
-        after_h = max(meter.departure_s - end_s - rules.laxity_margin_s, 0.0) / SECONDS_PER_HOUR
+        after_h = max(meter.departure_s - end_s - device.promise_margin_s, 0.0) / SECONDS_PER_HOUR
         spare = max(device.p_max_kw * after_h - meter.need_kwh, 0.0) * efficiency**2
         known = not np.isnan(meter.departure_s) and not np.isnan(meter.need_kwh)
         stored = min(stored, spare) if known else stored

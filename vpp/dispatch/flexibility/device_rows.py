@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class Device(NamedTuple):
-    """Nameplate of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
+    """Nameplate and limits of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
 
     kind: int
     p_min_kw: float
@@ -42,6 +42,9 @@ class Device(NamedTuple):
     capacity_kwh: float
     efficiency: float
     ramp_kw_per_min: float
+    soc_floor: float
+    soc_ceiling: float
+    promise_margin_s: float
     planned: bool
     meter_s: float
 
@@ -98,7 +101,7 @@ class Command(NamedTuple):
 
 @njit()
 def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
-    """Return one row's nameplate."""
+    """Return one row's nameplate and limits."""
     kind = devices.kind[row]
     return Device(
         kind,
@@ -109,6 +112,9 @@ def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
         devices.capacity_kwh[row],
         devices.efficiency[row],
         devices.ramp_kw_per_min[row],
+        devices.soc_floor[row],
+        devices.soc_ceiling[row],
+        devices.promise_margin_s[row],
         kinds.planned[kind],
         kinds.meter_s[devices.adapter[row]],
     )

@@ -133,15 +133,15 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
             continue
         device, meter = device_at(devices, kinds, row), meter_at(meters, row)
         held, command = assignment_at(assigned, row), command_at(commands, row)
-        mine = held.owner == call.number
+        mine, commanded = held.owner == call.number, not np.isnan(held.setpoint_kw)
         settled[row] = is_settled(command)
         lost = call.at_s - held.lost_s > rules.lost_trust_s and not call.trusting
         own_kw = uncontrolled_kw(device, meter, held, settled[row], baseline_kw[row], default_kw[row])
         measured = measured_kw(device, meter, held, call, own_kw, baseline_kw[row], lost)
         kept[row] = must_keep(
-            device.kind, device.default_kw, meter, rules, call.at_s, own_kw, not np.isnan(held.setpoint_kw)
+            device.kind, device.default_kw, device.promise_margin_s, meter, call.at_s, own_kw, commanded
         )
-        most = available_kw(device, meter, held, rules, call, own_kw, hours, ahead, ahead.place[row])
+        most = available_kw(device, meter, held, call, own_kw, hours, ahead, ahead.place[row])
         most = min(most, contract_kw[row])
         unavailability[row] = why = unavailability_of(device, meter, command, call.at_s, kept[row], most, barred[row])
         open_ = portfolio[row] and (mine or held.owner < 0)
@@ -172,10 +172,8 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
 
 @njit()
 def protected(  # noqa: PLR0917 - a kernel takes arguments by position
-    kind: CodeArray,
-    ceiling_kw: FloatArray,
+    devices: Devices,
     meters: Meters,
-    rules: Rules,
     at_s: float,
     rows: RowArray,
     own_kw: FloatArray,
@@ -184,19 +182,20 @@ def protected(  # noqa: PLR0917 - a kernel takes arguments by position
     """Return which of ``rows`` have a session that must not be reduced, shape ``(len(rows),)``.
 
     Args:
-        kind: Class codes, shape ``(n_resources,)``.
-        ceiling_kw: Default value of every row by the registry, which no charger exceeds, shape ``(n_resources,)``.
+        devices: Nameplates and limits; no charger exceeds its default value by the registry.
         meters: The snapshot.
-        rules: Margins.
         at_s: Epoch seconds.
         rows: Rows to look at.
         own_kw: Power each of them would take undispatched.
         commanded: Which of them are commanded.
     """
+    kind, ceiling_kw, margin_s = devices.kind, devices.default_kw, devices.promise_margin_s
     kept = np.zeros(len(rows), dtype=np.bool_)
     for place in range(len(rows)):
         row = rows[place]
         if is_charging(kind[row]) and meters.plugged[row]:
             meter = meter_at(meters, row)
-            kept[place] = must_keep(kind[row], ceiling_kw[row], meter, rules, at_s, own_kw[place], commanded[place])
+            kept[place] = must_keep(
+                kind[row], ceiling_kw[row], margin_s[row], meter, at_s, own_kw[place], commanded[place]
+            )
     return kept

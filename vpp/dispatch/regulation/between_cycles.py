@@ -15,7 +15,6 @@ from vpp.dispatch.arbitration.guard import clamp_rows
 from vpp.dispatch.regulation.follower import Followed, RegulationFollower
 from vpp.dispatch.rows.assignments import NOBODY, Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import rules_of
 from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -56,7 +55,7 @@ class BetweenCycles:
     """
 
     def __init__(self, index: FleetIndex, settings: DispatchSettings, assignments: Assignments) -> None:
-        self._aim_ratio, self._rules, self._assignments = settings.caps.aim_ratio, rules_of(settings), assignments
+        self._aim_ratio, self._assignments = settings.caps.aim_ratio, assignments
         self._node = index.transformer_code
         self._tree = index.feeders
         self._most_kw: FloatArray = np.zeros(len(index.transformers))
@@ -95,7 +94,7 @@ class BetweenCycles:
         held_kw = np.where(held.owner[rows] == request.number, held.setpoint_kw[rows], np.nan)
         base = follower.base_kw(rows)
         wanted = follower.setpoints_kw(rows, ~np.isnan(held_kw))
-        wanted = clamp_rows(state, rows, wanted, np.zeros(len(rows), dtype=np.bool_), rules=self._rules)
+        wanted = clamp_rows(state, rows, wanted, np.zeros(len(rows), dtype=np.bool_))
         change = np.nan_to_num(_known(wanted, base) - _known(held_kw, base))
         allowed = self._allowed(rows, change)
         request.waiting = np.union1d(followed.rows[followed.wait], rows[~allowed]).astype(np.int32)

@@ -28,7 +28,6 @@ from vpp.dispatch.flexibility.accounted_load import AccountedLoad, no_doubt
 from vpp.dispatch.regulation.answer_correction import AnswerCorrection
 from vpp.dispatch.regulation.reservation import Reservation
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import rules_of
 from vpp.domain.errors import InputError
 from vpp.domain.resource import CHARGING, STORING, ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray, Quality, RowArray
@@ -138,7 +137,7 @@ class RegulationFollower:
         if not capacity_kw > 0.0:
             raise InputError("capacity_kw", capacity_kw, "a power above 0")
         s = self._settings = settings or FollowSettings()
-        self._aim_ratio, self._rules, self._tree = dispatch.caps.aim_ratio, rules_of(dispatch), tree
+        self._aim_ratio, self._tree = dispatch.caps.aim_ratio, tree
         self._halves = TwoSided(index.is_class(*STORING) & (index.nameplate.p_min_kw < 0.0))
         both = len(self._halves)
         self._order = MeritOrder(
@@ -264,8 +263,8 @@ class RegulationFollower:
         index, ev = state.index, state.index.is_class(ResourceClass.EV)
         least = np.where(ev, index.nameplate.floor_kw, index.nameplate.p_min_kw)
         most = np.where(ev, np.minimum(index.nameplate.p_max_kw, base_kw), index.nameplate.p_max_kw)
-        low = clamp(state, np.where(taking, least, np.nan), kept, self._rules)
-        high = clamp(state, np.where(taking, most, np.nan), kept, self._rules)
+        low = clamp(state, np.where(taking, least, np.nan), kept)
+        high = clamp(state, np.where(taking, most, np.nan), kept)
         # The guard's range of a charger that is kept is its default, which is a ceiling; it takes what it takes.
         stay = np.where(ev, np.where(taking, base_kw, np.nan), np.clip(base_kw, np.fmin(low, high), high))
         return np.where(kept, stay, np.fmin(low, high)), np.where(kept, stay, high)

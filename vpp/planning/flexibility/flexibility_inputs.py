@@ -21,19 +21,14 @@ class FlexibilityPolicy:
     Attributes:
         future_share: Share of the expected load of cars that have not come yet which can be cut: participation times
             what lies above the 6 A floor.
-        v2g_floor_soc: Least state of charge of a car.
-        storage_floor_soc: Least state of charge of stationary storage.
-        ceiling_soc: Greatest state of charge either is raised to.
-        recovery_ratio: Share of the time left until departure that may be planned for catching up.
+        recovery_ratio: Share of the time left until departure that may be planned for catching up, and never the margin
+            of the promise.
         common_error_ratio: Relative standard deviation that all rows share and that no number of rows averages out.
         operator_outage: Chance that an operator's link is down during a hold, and everything behind it with it.
         adapter_outage: The same for a protocol.
     """
 
     future_share: float = 0.4
-    v2g_floor_soc: float = 0.3
-    storage_floor_soc: float = 0.1
-    ceiling_soc: float = 0.95
     recovery_ratio: float = 0.9
     common_error_ratio: float = 0.02
     operator_outage: float = 0.01

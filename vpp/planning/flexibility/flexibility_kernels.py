@@ -14,6 +14,9 @@ from numerics.jit import njit
 
 Flags = npt.NDArray[np.bool_]
 Reference = npt.NDArray[np.float32]
+CarColumns = tuple[
+    IntArray, IntArray, FloatArray, FloatArray, FloatArray, IntArray, FloatArray, FloatArray, Flags, FloatArray
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +77,15 @@ def _add(  # noqa: PLR0917 - a kernel takes arguments by position
 
 
 @njit()
+def _planned_h(left_h: float, recovery: float, margin_h: float) -> float:
+    """Return the hours before departure that may be planned for catching up: a share of them, less the margin."""
+    return max(min(left_h * recovery, left_h - margin_h), 0.0)
+
+
+@njit()
 def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by position
     reference: Reference,
-    cars: tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray, IntArray, FloatArray, Flags, FloatArray],
+    cars: CarColumns,
     ramp_row: FloatArray,
     hours: tuple[float, float],
     windows: tuple[IntArray, IntArray],
@@ -90,7 +99,8 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
     Args:
         reference: Expected power, shape ``(n_resources, steps)``.
         cars: Row, group, greatest power, floor, need, number of whole steps until departure, hours from the grid's
-            begin to departure, whether the driver takes part, delivery ratio; shape ``(k,)`` each.
+            begin to departure, hours before it that are not planned with, whether the driver takes part, delivery
+            ratio; shape ``(k,)`` each.
         ramp_row: Ramp of every car, shape ``(k,)``.
         hours: Length of a step; share of the time left that may be planned for catching up.
         windows: First step and length, sorted by first.
@@ -99,7 +109,7 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
         lost: What deadlines and drivers keep back, by group, shape as the sums; ``(0, 0, 0)`` where not asked for.
         average: Mean delivered power by car and window, shape ``(k, W)``.
     """
-    rows, groups, most, floor, need_now, inside, leaves_h, willing, ratio = cars
+    rows, groups, most, floor, need_now, inside, leaves_h, margin_h, willing, ratio = cars
     step_h, recovery = hours
     first, length = windows
     for i in range(len(rows)):
@@ -123,7 +133,7 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
                 held = min(floor[i], max(need / step_h - floor[i] * j, 0.0))
                 held_sum += held
                 shed += reference[row, a + j] - held
-            left_h = max(leaves_h[i] - (a + count) * step_h, 0.0) * recovery
+            left_h = _planned_h(leaves_h[i] - (a + count) * step_h, recovery, margin_h[i])
             excess = need - held_sum * step_h - most[i] * left_h
             share = 0.0
             if willing[i] and shed > 0.0:
@@ -143,7 +153,7 @@ def shed_cars(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by positio
 @njit()
 def raise_cars(  # noqa: PLR0917 - a kernel takes arguments by position
     reference: Reference,
-    cars: tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray, IntArray, FloatArray, Flags, FloatArray],
+    cars: CarColumns,
     ramp_row: FloatArray,
     hours: tuple[float, float],
     windows: tuple[IntArray, IntArray],
@@ -153,7 +163,7 @@ def raise_cars(  # noqa: PLR0917 - a kernel takes arguments by position
     average: FloatArray,
 ) -> None:
     """Cars that the reference holds back take what they still need earlier; arguments as ``shed_cars``."""
-    rows, groups, most, _, need_now, inside, _, willing, ratio = cars
+    rows, groups, most, _, need_now, inside, _, _, willing, ratio = cars
     step_h = hours[0]
     first, length = windows
     for i in range(len(rows)):
@@ -192,7 +202,7 @@ def raise_cars(  # noqa: PLR0917 - a kernel takes arguments by position
 def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by position
     powers: tuple[FloatArray, FloatArray, FloatArray],
     stores: tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray, IntArray, FloatArray],
-    floors: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    floors: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
     ramp_row: FloatArray,
     hours: tuple[float, float],
     windows: tuple[IntArray, IntArray],
@@ -210,8 +220,8 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
         powers: Scheduled power, its spread, energy stored at the end of every step; shape ``(k, steps)`` each.
         stores: Group, end that can be reached (least power up, greatest down), floor or ceiling of the energy, one-way
             efficiency, capacity, number of whole steps it is there, delivery ratio; shape ``(k,)`` each.
-        floors: For a car hours from the grid's begin to departure (infinite for the rest), the energy due then, the
-            power it charges with, whether it is a car; shape ``(k,)`` each.
+        floors: For a car hours from the grid's begin to departure (infinite for the rest), hours before it that are
+            not planned with, the energy due then, the power it charges with, whether it is a car; shape ``(k,)`` each.
         ramp_row: Ramp of every battery, shape ``(k,)``.
         hours: Length of a step; share of the time left that may be planned for catching up.
         windows: First step and length.
@@ -225,7 +235,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
     """
     reference, spread, stored = powers
     groups, end_kw, bound_kwh, efficiency, capacity, inside, ratio = stores
-    leaves_h, due_kwh, charge_kw, car = floors
+    leaves_h, margin_h, due_kwh, charge_kw, car = floors
     step_h, recovery = hours
     first, length = windows
     for i in range(len(groups)):
@@ -237,7 +247,7 @@ def move_stores(  # noqa: C901, PLR0917 - a kernel: one pass, arguments by posit
                 continue
             bound = bound_kwh[i]
             if up and car[i] > 0.0:
-                left_h = max(leaves_h[i] - (a + count) * step_h, 0.0) * recovery
+                left_h = _planned_h(leaves_h[i] - (a + count) * step_h, recovery, margin_h[i])
                 bound = max(bound, min(due_kwh[i], capacity[i]) - charge_kw[i] * left_h * efficiency[i])
             share, used = 1.0, 0.0
             for j in range(min(count + ahead, inside[i] - a) if ahead else count):

@@ -53,6 +53,7 @@ class Cars:
         need_kwh: Energy it lacks at the grid's begin.
         inside: Number of whole steps of the grid until departure.
         leaves_h: Hours from the grid's begin to departure.
+        margin_h: Hours before departure that are not planned for catching up, whatever is left.
         willing: The driver takes part and the floor is reached.
     """
 
@@ -62,6 +63,7 @@ class Cars:
     need_kwh: FloatArray
     inside: IntArray
     leaves_h: FloatArray
+    margin_h: FloatArray
     willing: BoolArray
 
     @classmethod
@@ -79,6 +81,7 @@ class Cars:
             need_kwh=state.need_kwh[rows] + inputs.expected_kw[rows, 0] * inputs.grid.step_h * _elapsed_share(inputs),
             inside=_inside(inputs, rows),
             leaves_h=(state.departure_s[rows] - inputs.grid.start_s) / SECONDS_PER_HOUR,
+            margin_h=state.index.limits.promise_margin_s[rows] / SECONDS_PER_HOUR,
             willing=state.sheddable[rows],
         )
 
@@ -117,6 +120,7 @@ class StoreDepartures:
     Attributes:
         inside: Number of whole steps it may be used; 0 for a car without promise or whose driver takes no part.
         leaves_h: Hours from the grid's begin to departure, infinite for stationary batteries.
+        margin_h: Hours before departure that are not planned for catching up.
         due_kwh: Energy a car must leave with.
         charge_kw: Power it charges with.
         car: 1 for a car, 0 for a stationary battery.
@@ -124,6 +128,7 @@ class StoreDepartures:
 
     inside: IntArray
     leaves_h: FloatArray
+    margin_h: FloatArray
     due_kwh: FloatArray
     charge_kw: FloatArray
     car: FloatArray
@@ -141,7 +146,7 @@ class Stores:
     @classmethod
     def of(cls, inputs: FlexibilityInputs, groups: Aggregation, ratio: FloatArray) -> "Stores":
         """Return the usable batteries with a known state of charge."""
-        state, policy, nameplate = inputs.state, inputs.policy, inputs.state.index.nameplate
+        state, index, nameplate = inputs.state, inputs.state.index, inputs.state.index.nameplate
         kept = np.flatnonzero(inputs.usable[inputs.stores] & np.isfinite(state.soc[inputs.stores]))
         rows = inputs.stores[kept]
         car = state.index.is_class(*CHARGING)[rows]
@@ -160,14 +165,15 @@ class Stores:
             limits=StoreLimits(
                 least_kw=np.fmax(nameplate.p_min_kw[rows], state.available_min_kw[rows]),
                 most_kw=np.fmin(nameplate.p_max_kw[rows], state.available_max_kw[rows]),
-                floor_kwh=np.where(car, policy.v2g_floor_soc, policy.storage_floor_soc) * capacity,
-                ceiling_kwh=policy.ceiling_soc * capacity,
+                floor_kwh=index.limits.soc_floor[rows] * capacity,
+                ceiling_kwh=index.limits.soc_ceiling[rows] * capacity,
                 capacity_kwh=capacity,
                 efficiency=efficiency,
             ),
             departures=StoreDepartures(
                 inside=np.where(car, np.where(promised, _inside(inputs, rows), 0), inputs.grid.count).astype(np.int64),
                 leaves_h=leaves_s / SECONDS_PER_HOUR,
+                margin_h=index.limits.promise_margin_s[rows] / SECONDS_PER_HOUR,
                 due_kwh=stored_now + need * efficiency,
                 charge_kw=charging_power_kw(state)[rows],
                 car=car.astype(np.float64),

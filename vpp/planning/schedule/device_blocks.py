@@ -11,7 +11,6 @@ from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.charging_need import charging_power_kw, promised_cars
-from vpp.planning.schedule.planning_policy import StoreTerms
 
 REBOUND_STEPS = 4
 """Deferred heat comes back over about an hour: the steps of a time constant of 40 minutes, rounded up."""
@@ -105,7 +104,7 @@ def storing_block(
     arrive: IntArray,
     depart: IntArray,
     grid: TimeGrid,
-    terms: StoreTerms,
+    soc_end: FloatArray,
 ) -> Storing:
     """Return batteries.
 
@@ -116,24 +115,27 @@ def storing_block(
         arrive: First step in which it is free.
         depart: First step in which it is gone.
         grid: The steps.
-        terms: Bounds on their charge.
+        soc_end: State of charge due of stationary batteries at the end of the grid, shape ``(len(rows),)``.
     """
     index = state.index
     car = index.is_class(ResourceClass.V2G)[rows]
-    due = np.where(car, due_soc(state, grid)[rows], np.fmin(terms.soc_end, terms.soc_max))
+    floor, ceiling = index.limits.soc_floor[rows], index.limits.soc_ceiling[rows]
+    least = np.minimum(index.nameplate.p_min_kw[rows], 0.0)
+    due = np.where(car, due_soc(state, grid)[rows], np.fmin(soc_end, ceiling))
     return Storing(
         transformer=nodes_of(index, rows),
         arrive=arrive.astype(np.int64),
         depart=depart.astype(np.int64),
-        p_min_kw=np.minimum(index.nameplate.p_min_kw[rows], 0.0),
+        # What begins below its floor is charged alone until the next plan, as the guard would have it.
+        p_min_kw=np.where(soc < floor, 0.0, least),
         p_max_kw=_charging_kw(state)[rows],
         capacity_kwh=index.nameplate.capacity_kwh[rows],
         soc_start=soc,
-        soc_min=np.where(car, terms.v2g_floor_soc, terms.soc_min),
-        soc_max=np.where(car, 1.0, terms.soc_max),
+        soc_min=floor,
+        soc_max=ceiling,
         soc_end=due,
         efficiency=index.nameplate.efficiency[rows],
-        wear_price_cny_per_kwh=np.where(car, terms.v2g_wear_cny_per_kwh, terms.wear_cny_per_kwh),
+        wear_price_cny_per_kwh=index.limits.wear_cny_per_kwh[rows],
         reserving=~car,
     )
 

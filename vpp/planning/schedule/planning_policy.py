@@ -1,31 +1,8 @@
-"""Planning policy: bounds on batteries, penalty prices, reserve windows and regulation of every plan."""
+"""Planning policy: penalty prices, reserve windows and regulation of every plan."""
 
 from dataclasses import dataclass, field
 
-from vpp.domain.telemetry import FloatArray
 from vpp.planning.schedule.reserve_energy import ReserveRefill, ReserveWindow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreTerms:
-    """Bounds on the charge of batteries, and the price of their wear.
-
-    Attributes:
-        v2g_floor_soc: Least state of charge of a car.
-        soc_min: Least state of charge of stationary storage.
-        soc_max: Greatest.
-        soc_end: Due at the end of the horizon, so that a plan does not live on what it leaves empty; one number or one
-            a row of the block.
-        wear_cny_per_kwh: Wear of stationary storage by discharged energy.
-        v2g_wear_cny_per_kwh: The same of a car.
-    """
-
-    v2g_floor_soc: float = 0.3
-    soc_min: float = 0.1
-    soc_max: float = 0.95
-    soc_end: float | FloatArray = 0.5
-    wear_cny_per_kwh: float = 0.1
-    v2g_wear_cny_per_kwh: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +42,15 @@ class PlanningPolicy:
     Attributes:
         move_everything: Let the plan move cars, buildings and plants everywhere; otherwise only behind transformers
             that would be overloaded, and all others follow the driver or the site.
-        stores: Bounds on batteries.
+        soc_end: State of charge due of stationary storage at the end of the horizon, so that a plan does not live on
+            what it leaves empty.
         penalties: Prices of what a plan should avoid.
         reserve: Reserve of upward power.
         regulation_kw: Power that stationary storage keeps free in both directions, to be sold as regulation.
     """
 
     move_everything: bool = False
-    stores: StoreTerms = field(default_factory=StoreTerms)
+    soc_end: float = 0.5
     penalties: PenaltyPrices = field(default_factory=PenaltyPrices)
     reserve: ReservePolicy = field(default_factory=ReservePolicy)
     regulation_kw: float = 0.0

@@ -94,7 +94,7 @@ def to_redispatch_problem(
     down = any(commitment.direction is Direction.DOWN for commitment in commitments)
     fixed = forecast.expected_kw[:, :count].copy()
     reference_stores = _stores_reference(state, plan, grid, fixed)
-    storing, stores = _storing(state, movable, grid, plan, policy)
+    storing, stores = _storing(state, movable, grid, plan)
     charging, cars = charging_block(state, movable, grid)
     solar, panels = solar_block(index, movable & down, fixed, price=prices.pv)
     price = prices.by_class()[index.class_code]
@@ -230,9 +230,7 @@ def _relieved(
     return replace(storing, soc_end=soc_end)
 
 
-def _storing(
-    state: FleetState, movable: BoolArray, grid: TimeGrid, plan: Schedule, policy: PlanningPolicy
-) -> tuple[Storing, IntArray]:
+def _storing(state: FleetState, movable: BoolArray, grid: TimeGrid, plan: Schedule) -> tuple[Storing, IntArray]:
     """Return batteries that may move; at the end each must hold what the plan would have left it with."""
     rows = np.flatnonzero(storing_rows(state) & movable)
     soc = np.clip(state.soc[rows], 0.0, 1.0)
@@ -246,7 +244,7 @@ def _storing(
         arrive=np.zeros(len(rows), dtype=np.int64),
         depart=_leaves(state, rows, grid),
         grid=grid,
-        terms=replace(policy.stores, soc_end=due),
+        soc_end=due,
     )
     return replace(block, wear_price_cny_per_kwh=PRICE_SHARE * block.wear_price_cny_per_kwh), rows
 

@@ -275,7 +275,7 @@ def _storing(
         arrive=np.full(len(rows), kept),
         depart=depart,
         grid=grid,
-        terms=policy.stores,
+        soc_end=np.full(len(rows), policy.soc_end),
     )
     return block, rows
 

@@ -31,14 +31,8 @@ EV_LAG_S = 4.0
 
 V2G_LAG_S = 3.0
 
-V2G_FLOOR_SOC = 0.30
-"""No discharging below this state of charge."""
-
 V2G_TARGET_SOC = 0.85
 """State of charge V2G drivers want at departure."""
-
-V2G_MARGIN_S = 600.0
-"""Least slack before the latest start of charging at which a car still discharges."""
 
 
 def approach(step_s: float, lag_s: float) -> float:
@@ -192,6 +186,7 @@ class V2gChargers:
         self._efficiency = index.nameplate.efficiency[rows]
         self._at_plug_kwh = self._capacity_kwh / self._efficiency
         self._discharge_kw = -index.nameplate.p_min_kw[rows]
+        self._floor_soc, self._margin_s = index.limits.soc_floor[rows], index.limits.promise_margin_s[rows]
         self._free_kw = index.nameplate.default_kw[rows]
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
@@ -265,8 +260,8 @@ class V2gChargers:
     def _down_kw(self, hours: float) -> FloatArray:
         """Return the greatest discharge of each car, shape ``(2, m)``: above the floor and with time to recharge."""
         needed_s = (self.target_soc - self.soc) * self._full_charge_s
-        relaxed = needed_s < self.depart_s - self._now_s - V2G_MARGIN_S
-        room_kw = np.maximum(self.soc - V2G_FLOOR_SOC, 0.0) * (self._capacity_kwh * self._efficiency / hours)
+        relaxed = needed_s < self.depart_s - self._now_s - self._margin_s
+        room_kw = np.maximum(self.soc - self._floor_soc, 0.0) * (self._capacity_kwh * self._efficiency / hours)
         return np.asarray(np.minimum(room_kw, self._discharge_kw) * (relaxed & self.plugged))
 
 

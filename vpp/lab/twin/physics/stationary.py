@@ -14,7 +14,7 @@ from vpp.lab.twin.worlds import WORLDS
 
 STORAGE_LAG_S = 1.0
 PV_LAG_S = 2.0
-SOC_RANGE = (0.10, 1.00)
+FULL_SOC = 1.0
 
 
 class Batteries:
@@ -32,6 +32,7 @@ class Batteries:
         self._efficiency = index.nameplate.efficiency[rows]
         self._least_kw = index.nameplate.p_min_kw[rows]
         self._most_kw = index.nameplate.p_max_kw[rows]
+        self._floor_soc = index.limits.soc_floor[rows]
         self.soc: FloatArray = np.tile(random.uniform(0.5, 0.8, len(rows)), (WORLDS, 1))
         self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
 
@@ -52,9 +53,8 @@ class Batteries:
         return least_kw[0], most_kw[0]
 
     def _room_kw(self, hours: float) -> tuple[FloatArray, FloatArray]:
-        low, high = SOC_RANGE
-        out_kw = np.maximum(self.soc - low, 0.0) * (self._capacity_kwh * self._efficiency / hours)
-        in_kw = np.maximum(high - self.soc, 0.0) * (self._capacity_kwh / self._efficiency / hours)
+        out_kw = np.maximum(self.soc - self._floor_soc, 0.0) * (self._capacity_kwh * self._efficiency / hours)
+        in_kw = np.maximum(FULL_SOC - self.soc, 0.0) * (self._capacity_kwh / self._efficiency / hours)
         return np.maximum(self._least_kw, -out_kw), np.minimum(self._most_kw, in_kw)
 
 

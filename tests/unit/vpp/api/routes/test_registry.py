@@ -40,6 +40,8 @@ async def test_limits_are_registered_and_shown_at_every_level(client: httpx.Asyn
     assert plant.index.resources[-1].limits == Limits(wear_cny_per_kwh=0.0)
     shown = (await client.get(f"/api/v1/resources/{CHARGER['id']}")).json()
     assert (shown["wear_cny_per_kwh"], shown["soc_floor"]) == (0.0, None)
+    in_force = {"soc_floor": 0.4, "soc_ceiling": 0.95, "promise_margin_s": 900.0, "wear_cny_per_kwh": 0.0}
+    assert shown["limits_in_force"] == in_force
     assert (await client.get("/api/v1/operators")).json()["items"][-1]["soc_floor"] == 0.4
 
 

@@ -9,7 +9,6 @@ from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
 from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.dispatch.views import rules_of
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
@@ -88,7 +87,6 @@ def _guarded(index: FleetIndex, wanted_kw: FloatArray, now_kw: FloatArray, kept:
         fixed=np.zeros(COUNT, dtype=np.bool_),
         order=np.zeros(COUNT),
         caps=SETTINGS.caps,
-        rules=rules_of(SETTINGS),
     )
 
 
@@ -151,11 +149,12 @@ def test_more_than_the_margin_is_given_to_nobody() -> None:
 
 @pytest.mark.parametrize("row", [STORAGE, V2G])
 def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> None:
-    rules = rules_of(SETTINGS)
+    limits = state().index.limits
+    floor, ceiling = limits.soc_floor[row], limits.soc_ceiling[row]
     for soc, least_kw, most_kw in (
-        (rules.soc_min, 0.0, 10.0),
-        (rules.soc_min + 0.01, -10.0, 10.0),
-        (rules.soc_max, -10.0, 0.0),
+        (floor, 0.0, 10.0),
+        (floor + 0.01, -10.0, 10.0),
+        (ceiling, -10.0, 0.0),
         (np.nan, -10.0, 10.0),
     ):
         charged = np.full(6, np.nan)
@@ -163,5 +162,5 @@ def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> 
         for wanted, allowed in ((-10.0, least_kw), (10.0, most_kw)):
             wanted_kw = np.full(6, np.nan)
             wanted_kw[row] = wanted
-            safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_), rules)
+            safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_))
             assert safe[row] == allowed, (soc, wanted)

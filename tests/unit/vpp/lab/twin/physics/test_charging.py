@@ -7,7 +7,6 @@ from tests.unit.vpp.lab.twin.physics.parts import FLEET, STEP_S, nothing, rows_o
 from vpp.domain.resource import ResourceClass
 from vpp.lab.twin.physics.charging import (
     TAIL,
-    V2G_FLOOR_SOC,
     V2G_TARGET_SOC,
     Chargers,
     PluggedCars,
@@ -86,12 +85,12 @@ def test_a_v2g_car_charges_to_its_wish_and_idles() -> None:
 
 def test_a_v2g_car_discharges_to_its_floor_with_losses_both_ways() -> None:
     cars = v2g_car()
-    start_soc = float(cars.soc[0, 0])
+    start_soc, floor_soc = float(cars.soc[0, 0]), FLEET.limits.soc_floor[cars.rows[0]]
     given_kwh = 0.0
     for _ in range(5000):
         given_kwh -= float(cars.step(np.full((2, 1), -15.0), np.array([15.0]), STEP_S, 0.0)[0, 0]) * STEP_S / 3600
-    assert cars.soc[0, 0] == pytest.approx(V2G_FLOOR_SOC, abs=1e-6)
-    assert given_kwh == pytest.approx((start_soc - V2G_FLOOR_SOC) * 60.0 * 0.95, rel=1e-3)
+    assert cars.soc[0, 0] == pytest.approx(floor_soc, abs=1e-6)
+    assert given_kwh == pytest.approx((start_soc - floor_soc) * 60.0 * 0.95, rel=1e-3)
 
 
 def test_a_v2g_car_that_must_soon_leave_refuses_to_discharge() -> None:
