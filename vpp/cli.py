@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vpp.bootstrap.record.commands import audit
 from vpp.domain.errors import VppError
 from vpp.lab.bench.commands import bench
 
@@ -18,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-audit = typer.Typer(help="Check the journal.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 app.add_typer(bench, name="bench")
 keys = typer.Typer(help="Keys of charging stations.", no_args_is_help=True)
@@ -297,18 +297,6 @@ def replay(
     from vpp.config import Settings
 
     raise typer.Exit(run_replay(Settings.load(config, data_dir=data_dir), as_json=json))
-
-
-@audit.command("verify")
-def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Verify the journal's hash chain from its first entry to its last, against the signed heads.
-
-    Exits 0 only if the record holds.
-    """
-    from vpp.bootstrap.record.audit import run_audit
-    from vpp.config import Settings
-
-    raise typer.Exit(run_audit(Settings.load(config, data_dir=data_dir), as_json=json))
 
 
 @keys.command("issue")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.loops.durability import Durability
 from vpp.application.operating_picture import PlansInForce
+from vpp.application.trust.record_trust import RecordTrust
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.runtime.observability import Metrics
@@ -19,6 +20,7 @@ class ServiceMonitor:
         plans: The plans in force.
         plane: Knows pollers, leadership and refused devices.
         durability: Knows whether decisions can be stored.
+        trust: Knows whether the record is verified.
         metrics: Knows the age of the last cycle.
         patience_wall_s: Returns wall seconds without a cycle after which the fast loop counts as stalled.
     """
@@ -30,6 +32,7 @@ class ServiceMonitor:
         plans: PlansInForce,
         plane: DevicePlane,
         durability: Durability,
+        trust: RecordTrust,
         metrics: Metrics,
         patience_wall_s: Callable[[], float],
     ) -> None:
@@ -37,6 +40,7 @@ class ServiceMonitor:
         self._plans = plans
         self._plane = plane
         self._durability = durability
+        self._trust = trust
         self._metrics = metrics
         self._patience_wall_s = patience_wall_s
 
@@ -47,6 +51,7 @@ class ServiceMonitor:
             "plan": self._plans.schedule is not None,
             "pollers": self._plane.all_turn(),
             "storage": not self._durability.failing,
+            "record": self._trust.trusted,
             "loop": not self._metrics.cycle_age_s() > self._patience_wall_s(),
             "leader": not self._plane.deposed(),
         }

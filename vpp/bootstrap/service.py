@@ -30,7 +30,7 @@ from vpp.dispatch.engine import CycleResult
 from vpp.fleet.fleet_state import FleetState
 from vpp.planning.schedule.planner import Planner
 from vpp.planning.tariff import Tariff
-from vpp.ports import Clock, DeviceLink, GridLink
+from vpp.ports import Clock, DeviceLink, GridLink, RecordAnchor
 from vpp.runtime.supervisor import Supervisor, fault_of
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +51,7 @@ class Service:
         observer: Called with every cycle after the service's own reports.
         tariff: Prices the plan is made for; Shanghai's time-of-use tariff unless given.
         scraped: The metrics are read.
+        anchor: Vouches for the record, ``None`` for one that ends with the process or is judged by its maker.
 
     Attributes:
         core: Fleet, engine, device plane, storage.
@@ -76,11 +77,12 @@ class Service:
         observer: Observer | None = None,
         tariff: Tariff | None = None,
         scraped: bool = True,
+        anchor: RecordAnchor | None = None,
     ) -> None:
         self.settings = settings
         self.fleet_id = ""
         self._clock, self._links, self._observer = clock, links, observer
-        self.core = core = Core.of(settings, store, clock, links)
+        self.core = core = Core.of(settings, store, clock, links, anchor)
         self.plans = PlansInForce()
         self.inputs = CycleInputs(
             clock=clock,
@@ -118,7 +120,7 @@ class Service:
             patience_wall_s=lambda: self.fast.patience_wall_s,
         )
         self.plant = plant_of(core, picture, self.requests, self.watch, operators)
-        self.keeping = RecordKeeping(clock, settings.checkpoint_s)
+        self.keeping = RecordKeeping(clock, settings.checkpoint_s, may=lambda: core.trust.trusted)
         self._checkpointer: Checkpointer | None = None
         self._supervisor = Supervisor(clock, self._loop_failed)
         self.watch.service.failing = self._supervisor.failing
@@ -127,6 +129,11 @@ class Service:
     def leads(self) -> bool:
         """The service has an epoch and its state is that of the journal's end."""
         return bool(self.fleet_id)
+
+    @property
+    def record_trusted(self) -> bool:
+        """The record was verified, or an operator accepted it: new commitments are taken."""
+        return self.core.trust.trusted
 
     def lead(self, epoch: int | None = None, *, holds: Callable[[], bool] = lambda: True) -> None:
         """Take the lead: restore everything to the journal's end and record the start; blocks.
@@ -148,7 +155,11 @@ class Service:
         resume_means(core, core.clock.now_s())
         recovered = restore(core, self.requests, self.watch, self._links)
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
-        self.keeping.steps = {"checkpoint": self._checkpointer.checkpoint, **self.keeping.steps}
+        self.keeping.steps = {
+            "checkpoint": self._checkpointer.checkpoint,
+            **self.keeping.steps,
+            "heads": core.trust.vouch,
+        }
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
 
     async def open(self) -> None:
@@ -160,6 +171,7 @@ class Service:
         core.plane.assign(core.index)
         await core.plane.start()
         give_defaults(self._links, core.index, core.engine.in_force.default_kw)
+        core.trust.start()
 
     async def run(self, links: Sequence[GridLink]) -> None:
         """Serve these grid links until cancelled, until one of them has ended, or until a loop fails for good."""
@@ -169,6 +181,7 @@ class Service:
         self._supervisor.watch("settlement", self._settle)
         overdue = self._checkpointer is not None and self._checkpointer.overdue
         self._supervisor.watch("record", partial(self.keeping.run, at_once=overdue))
+        self._supervisor.watch("heads", self.core.trust.run)
         guard = guard_of(self._clock, self._clock_stepped)
         if guard is not None:
             self._supervisor.watch("clock", guard.run)
@@ -184,6 +197,7 @@ class Service:
             fault = await fault_of(self.keeping.turn())
             if fault is not None:
                 _log.error("no checkpoint at the end", why=str(fault))
+        await self.core.trust.close()
 
     def _slow_loop(self, picture: OperatingPicture, forecaster: Forecaster, measurement: Measurement) -> SlowLoop:
         core = self.core

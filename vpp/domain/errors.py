@@ -6,7 +6,8 @@
     |-- RetryError          the same call may succeed later
     |   |-- DeviceUnreachableError
     |   |-- BusError        the bus between our processes is away, or no answer came
-    |   `-- StorageError    the database is locked, full or away
+    |   |-- StorageError    the database is locked, full or away
+    |   `-- UnverifiedError  the record is not verified yet, or does not hold
     |-- SkipError           drop this item, keep its neighbours
     |   |-- InputError      a field of something given to us
     |   |-- UnknownIdError  an id that is not registered
@@ -64,6 +65,10 @@ class BusError(RetryError):
 
 class StorageError(RetryError):
     """The database is locked, full or away; nothing was written."""
+
+
+class UnverifiedError(RetryError):
+    """The record is not verified yet, or does not hold; nothing new is promised."""
 
 
 class SkipError(VppError):

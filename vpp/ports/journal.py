@@ -1,9 +1,12 @@
-"""Journal: the hash-chained record of decisions."""
+"""Journal: the hash-chained record of decisions, and the anchor that vouches for it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from vpp.record.decisions import RestoreDecision
 from vpp.record.entry import Head, JournalEntry
+from vpp.record.heads import SignedHead
+from vpp.record.verification import Verification
 
 
 class Journal(Protocol):
@@ -45,4 +48,48 @@ class Journal(Protocol):
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
         """Iterate durable entries ``after < sequence <= until`` in order, those of ``kinds`` only if any are named."""
+        ...
+
+    def salvage(
+        self, lost: Callable[[int, str], object], *, after: int = 0, until: int | None = None
+    ) -> Iterator[JournalEntry]:
+        """Iterate what can be read of a damaged journal; ``lost`` is called with the sequence of the rest, and why."""
+        ...
+
+
+class RecordAnchor(Protocol):
+    """Vouches for a journal; every call blocks."""
+
+    def verify(self, progress: Callable[[int], object] = ...) -> Verification:
+        """Verify the whole record; ``progress`` is called with the entries read so far and may raise to end it.
+
+        Raises:
+            ConfigurationError: The key cannot be used.
+            OSError: The heads cannot be read.
+        """
+        ...
+
+    def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
+        """Sign a head and keep it, durably.
+
+        Raises:
+            StorageError: It cannot be kept now.
+            ConfigurationError: The key cannot be used.
+        """
+        ...
+
+    def send(self) -> int:
+        """Send what was not sent yet to the second place; return how many heads still wait.
+
+        Raises:
+            StorageError: The place takes nothing now.
+        """
+        ...
+
+    def decision(self) -> RestoreDecision | None:
+        """Return an operator's decision that waits to be carried out, ``None`` without one."""
+        ...
+
+    def decided(self) -> None:
+        """Take the decision away: it was carried out, or there is nothing to decide."""
         ...

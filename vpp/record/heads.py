@@ -114,13 +114,23 @@ class HeadKey:
         unsigned = SignedHead(
             fleet=fleet, sequence=head.sequence, sha256=head.sha256, at_s=float(at_s), restored=restored
         )
-        return SignedHead(**{**asdict(unsigned), "signature": self._private.sign(_signed(unsigned)).hex()})
+        return SignedHead(**{**asdict(unsigned), "signature": self.signature(_signed(unsigned))})
+
+    def signature(self, content: bytes) -> str:
+        """Return the signature of some content, hexadecimal."""
+        return self._private.sign(content).hex()
 
 
 def verified(head: SignedHead, public: str) -> bool:
     """Return whether a head was signed by the private key that belongs to ``public``, 64 hexadecimal digits."""
+    return signature_holds(_signed(head), head.signature, public)
+
+
+def signature_holds(content: bytes, signature: str, public: str) -> bool:
+    """Return whether ``signature`` (hexadecimal) of ``content`` is that of the private key of ``public``."""
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(head.signature), _signed(head))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        key.verify(bytes.fromhex(signature), content)
     except (InvalidSignature, ValueError):
         return False
     return True

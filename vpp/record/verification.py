@@ -14,6 +14,7 @@ class FindingKind(StrEnum):
     DAMAGED = "damaged"
     ALTERED = "altered"
     GAP = "gap"
+    SEGMENT = "segment"
     REWRITTEN = "rewritten"
     CUT = "cut"
     DELETED = "deleted"
@@ -37,7 +38,8 @@ class Finding:
         sequence: Entry it concerns, the first of several; ``None`` where it concerns none.
         text: What was found.
         action: What to do.
-        sha256: Hash of the entry as it stands now, where the entry was altered.
+        sha256: Hash of the entry as it stands now, where it was altered; of the text, where a segment is at
+            fault.
     """
 
     kind: FindingKind

@@ -111,6 +111,15 @@ class Vitals:
         """Set whether a later leader is known."""
         self._deposed.set(deposed)
 
+    def set_record_trusted(self, *, trusted: bool) -> None:
+        """Set whether the record was verified, or accepted by an operator."""
+        self._trusted.set(trusted)
+
+    def set_heads_failing(self, failures: int, *, failing: bool) -> None:
+        """Set whether signed heads cannot be kept or sent now, and how many attempts failed so far."""
+        self._heads.set(failing)
+        self._head_failures.set([((), failures)])
+
     def observe_samples(self, refused: Iterable[tuple[str, int]]) -> None:
         """Set how many samples the plausibility gate refused so far, by kind."""
         self._samples.set(((kind,), count) for kind, count in refused)
@@ -156,6 +165,16 @@ class Vitals:
         )
         registry.register(self._strangers)
         self._leader = Gauge("vpp_leader", "1 while this process leads, 0 in a standby.", registry=registry)
+        self._trusted = Gauge(
+            "vpp_record_trusted", "1 while the record is verified: new commitments are taken.", registry=registry
+        )
+        self._heads = Gauge(
+            "vpp_record_heads_failing", "1 while signed heads cannot be kept or sent.", registry=registry
+        )
+        self._head_failures = Totals(
+            "vpp_record_head_failures_total", "Attempts to keep or send signed heads that failed.", ()
+        )
+        registry.register(self._head_failures)
         self._deposed = Gauge("vpp_leader_deposed", "1 once a later leader has been heard of.", registry=registry)
 
     def _declare_belief(self, registry: CollectorRegistry) -> None:

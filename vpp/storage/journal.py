@@ -17,6 +17,7 @@ from vpp.record.entry import Head, JournalEntry
 from vpp.record.stored_body import stored_body
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link, stored_entries
+from vpp.storage.segments.salvage import Lost, salvaged_entries
 from vpp.storage.segments.shelf import SegmentShelf, folder_beside
 from vpp.storage.segments.vouching import Vouching
 from vpp.storage.sql import journal, storing
@@ -159,6 +160,16 @@ class SqlJournal:
         """
         for stored in stored_entries(self._engine, self.shelf, kinds=kinds, after=after, until=until):
             yield stored.entry()
+
+    def salvage(self, lost: Lost, *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
+        """Iterate the durable entries that can be read, of a journal that is damaged.
+
+        Args:
+            lost: Called with the sequence of what cannot be read, and why.
+            after: As for ``entries``.
+            until: As for ``entries``.
+        """
+        return salvaged_entries(self._engine, self.shelf, lost, after=after, until=until)
 
     def _write(self, batch: Sequence[StoredEntry]) -> None:
         rows = [

@@ -23,13 +23,14 @@ class RecordKeeping:
     Args:
         clock: The only source of time.
         period_s: Seconds between two turns.
+        may: Returns whether the record may be kept now: nothing is archived or pruned that was not verified.
 
     Attributes:
         steps: Steps by name, in the order in which they run.
     """
 
-    def __init__(self, clock: Clock, period_s: float) -> None:
-        self._clock, self._period_s = clock, period_s
+    def __init__(self, clock: Clock, period_s: float, *, may: Callable[[], bool] = lambda: True) -> None:
+        self._clock, self._period_s, self._may = clock, period_s, may
         self.steps: dict[str, Step] = {}
 
     async def run(self, *, at_once: bool = False) -> None:
@@ -41,11 +42,13 @@ class RecordKeeping:
             await self.turn()
 
     async def turn(self) -> bool:
-        """Run every step once, up to the first that fails; return whether none did.
+        """Run every step once, up to the first that fails, if the record may be kept; return whether all did.
 
         Raises:
             VppError: The service must not go on.
         """
+        if not self._may():
+            return False
         for name, step in self.steps.items():
             fault = await fault_of(step())
             if isinstance(fault, VppError) and fault.recovery is Recovery.STOP:

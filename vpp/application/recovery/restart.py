@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from vpp.application.recovery.folded_state import FORMAT, FoldedState
-from vpp.domain.errors import FrameError
+from vpp.domain.errors import AuditError, FrameError, SkipError
 from vpp.ports import Checkpoints, Journal
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.entry import JournalEntry
@@ -15,6 +15,10 @@ from vpp.record.state_codec import decode_state
 _log = structlog.get_logger(__name__)
 _SHOWN_EVERY = 100_000
 """Entries between two log lines about progress."""
+_UNREADABLE = (SkipError, KeyError, ValueError, TypeError, IndexError, AttributeError)
+"""Errors of following an entry whose content was changed."""
+_LOST_SHOWN = 20
+"""Entries passed over that are named in the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +29,13 @@ class Recovered:
         state: The state.
         base: Sequence of the checkpoint it was computed from, 0 for none.
         tail: Number of entries that were followed on top.
+        lost: Number of entries, or of runs of them, that could not be read or followed.
     """
 
     state: FoldedState
     base: int
     tail: int
+    lost: int = 0
 
 
 def engine_version(version: str) -> str:
@@ -44,6 +50,7 @@ def recover(
     *,
     version: str,
     until: int | None = None,
+    damaged: bool = False,
 ) -> Recovered:
     """Return the state at the end of the journal; blocks.
 
@@ -56,17 +63,53 @@ def recover(
         checkpoints: The checkpoints kept.
         version: As ``engine_version`` returns it.
         until: Last entry to follow; to the end where it is not given.
+        damaged: Go on without entries that cannot be read, so that control of what runs does.
 
     Raises:
-        AuditError: An entry cannot be read.
+        AuditError: An entry cannot be read, and the journal may not be damaged.
     """
     state = newest_good(fresh, journal, checkpoints, version=version, until=until)
     base = state.sequence
     tail = 0
-    for entry in _with_progress(journal.entries(after=base, until=until), base):
-        state.follow((entry,))
-        tail += 1
+    try:
+        for entry in _with_progress(journal.entries(after=base, until=until), base):
+            state.follow((entry,))
+            tail += 1
+    except (AuditError, *_UNREADABLE) as error:
+        if not damaged:
+            raise
+        _log.error("journal is damaged; what can be read is followed", after=state.sequence, why=repr(error))
+        salvage = _Salvage(state)
+        salvage.follow(journal, until)
+        return Recovered(state=state, base=base, tail=tail + salvage.tail, lost=salvage.lost)
     return Recovered(state=state, base=base, tail=tail)
+
+
+class _Salvage:
+    """Follows what can be read of a damaged journal.
+
+    Attributes:
+        tail: Entries followed.
+        lost: Entries, or runs of them, that were not.
+    """
+
+    def __init__(self, state: FoldedState) -> None:
+        self._state = state
+        self.tail = self.lost = 0
+
+    def follow(self, journal: Journal, until: int | None) -> None:
+        """Follow the entries after the state's."""
+        for entry in journal.salvage(self._note, after=self._state.sequence, until=until):
+            try:
+                self._state.follow((entry,))
+                self.tail += 1
+            except _UNREADABLE as error:
+                self._note(entry.sequence, repr(error))
+
+    def _note(self, sequence: int, why: str) -> None:
+        self.lost += 1
+        if self.lost <= _LOST_SHOWN:
+            _log.error("journal entry passed over", sequence=sequence, why=why)
 
 
 def newest_good(
@@ -93,11 +136,15 @@ def _fault(checkpoint: Checkpoint, journal: Journal, version: str) -> str:
     """Return why a checkpoint is not to be trusted, empty where it is."""
     if checkpoint.version != version:
         return f"it is of version {checkpoint.version}, this is {version}"
-    covered = next(journal.entries(after=checkpoint.sequence - 1, until=checkpoint.sequence), None)
+    try:
+        covered = next(journal.entries(after=checkpoint.sequence - 1, until=checkpoint.sequence), None)
+        vouching = journal.entries((CHECKPOINT,), after=checkpoint.sequence)
+        vouched = any(checkpoint.is_vouched_by(entry.body) for entry in vouching)
+    except AuditError as error:
+        return f"what vouches for it cannot be read: {error}"
     if covered is None or covered.sha256 != checkpoint.chain_sha256:
         return f"the journal's entry {checkpoint.sequence} is not the one it was made after"
-    vouching = journal.entries((CHECKPOINT,), after=checkpoint.sequence)
-    if not any(checkpoint.is_vouched_by(entry.body) for entry in vouching):
+    if not vouched:
         return "no entry of the journal names it with this hash: it was changed, or the service ended while it was made"
     return ""
 

@@ -7,9 +7,9 @@ from functools import partial
 
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
-from vpp.application.loops.durability import Durability
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.commitment_gate import CommitmentGate
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.revision_service import RevisionService
 from vpp.application.single_flight import SingleFlight
@@ -28,7 +28,7 @@ class RequestService:
         engine: Holds the book of requests.
         picture: The fleet as it is known.
         journal: Makes every act durable before it is answered.
-        durability: Keeps new commitments back while a crash would forget them.
+        gate: Keeps new commitments back while they could be forgotten, or the record is not trusted.
         measurement: Holds the frozen baselines.
         quoter: Quotes drafts.
         freezing: Freezes the baseline of an accepted request.
@@ -42,7 +42,7 @@ class RequestService:
         engine: DispatchEngine,
         picture: OperatingPicture,
         journal: Journal,
-        durability: Durability,
+        gate: CommitmentGate,
         measurement: Measurement,
         quoter: Quoter,
         freezing: BaselineFreezing,
@@ -53,7 +53,7 @@ class RequestService:
         self._picture = picture
         self._clock = picture.clock
         self._journal = journal
-        self._durability = durability
+        self._gate = gate
         self._measurement = measurement
         self._quoter = quoter
         self._freezing = freezing
@@ -97,11 +97,12 @@ class RequestService:
         self, request_id: str, *, offer: int | None, actor: str, key: str | None = None
     ) -> DispatchRequest:
         """Commit, and freeze the baseline that delivery is measured against; not while a crash would forget it."""
-        self._durability.require()
+        await self._gate.require()
         request = self._book.accept(request_id, offer=offer, actor=actor, now=self._clock.now(), key=key)
         if not self._measurement.has_baseline(request_id):
             await self._freezing.freeze(request)
         await self._announcements.announce(request)
+        await self._gate.made()
         self._changed()
         return self._book.get(request_id)
 
@@ -129,6 +130,7 @@ class RequestService:
         self, request_id: str, *, target_kw: float | None, end_at: datetime | None, actor: str, key: str | None
     ) -> tuple[Revision, bool]:
         """Quote a change of a committed request."""
+        await self._gate.require()
         revision, created = await self._revisions.revise(
             request_id, target_kw=target_kw, end_at=end_at, actor=actor, key=key
         )
@@ -139,8 +141,10 @@ class RequestService:
         self, request_id: str, number: int, *, actor: str, key: str | None = None
     ) -> DispatchRequest:
         """Put a change in force; the fleet is planned for it."""
+        await self._gate.require()
         request = await self._revisions.accept(request_id, number, actor=actor, key=key)
         await self._announcements.announce(request)
+        await self._gate.made()
         self._changed()
         return request
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from vpp.application.loops.durability import Durability
+from vpp.application.trust.record_trust import RecordTrust
 from vpp.application.watch.alarms import Alarms
 from vpp.runtime.observability import Metrics
 
 LEADER_DEPOSED = "leader_deposed"
 LOOP_FAILING = "loop_failing"
+RECORD_UNTRUSTED = "record_untrusted"
+HEADS_FAILING = "heads_failing"
 STORAGE_FAILING = "storage_failing"
 STRANGER = "stranger_on_bus"
 
@@ -32,6 +35,7 @@ class ServiceWatch:
 
     Args:
         durability: Knows whether storage works.
+        trust: Knows whether the record is verified and vouched for.
         alarms: Raised and cleared.
         metrics: Shown.
 
@@ -40,10 +44,11 @@ class ServiceWatch:
         failing: Returns the failing loops with their reasons.
     """
 
-    def __init__(self, durability: Durability, alarms: Alarms, metrics: Metrics) -> None:
+    def __init__(self, durability: Durability, trust: RecordTrust, alarms: Alarms, metrics: Metrics) -> None:
         self.leadership: Leadership | None = None
         self.failing: Callable[[], Mapping[str, str]] = dict
         self._durability = durability
+        self._trust = trust
         self._alarms = alarms
         self._metrics = metrics
         self._strangers = 0
@@ -51,6 +56,7 @@ class ServiceWatch:
     def follow(self, at_s: float) -> None:
         """Check every part, once a cycle."""
         self._storage(at_s)
+        self._record(at_s)
         self._bus(at_s)
         self.loops(at_s)
 
@@ -67,6 +73,14 @@ class ServiceWatch:
             metrics.set_storage_failing(part, failing=failing)
         metrics.set_spooled(durability.spooled(), durability.dropped())
         self._alarms.watch(STORAGE_FAILING, at_s, on=durability.failing, why=durability.reason)
+
+    def _record(self, at_s: float) -> None:
+        trust, metrics = self._trust, self._metrics
+        metrics.set_record_trusted(trusted=trust.trusted)
+        metrics.set_heads_failing(trust.failures, failing=bool(trust.failing))
+        untrusted = not trust.trusted and not trust.verifying
+        self._alarms.watch(RECORD_UNTRUSTED, at_s, on=untrusted, why=trust.reason)
+        self._alarms.watch(HEADS_FAILING, at_s, on=bool(trust.failing), why=trust.failing)
 
     def _bus(self, at_s: float) -> None:
         if self.leadership is None:

@@ -11,6 +11,7 @@ from vpp.api.grid_link import HttpGridLink
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.bootstrap.links import service_links
+from vpp.bootstrap.record.anchor import anchor_of
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store, archive_of
 from vpp.config import Settings
@@ -86,7 +87,8 @@ class Term:
 
     def _led(self, store: Store, links: Sequence[DeviceLink]) -> Service:
         """Return the service, restored to the journal's end; blocks."""
-        service = Service(self._settings, store, self._clock, links)
+        anchor = anchor_of(self._settings, store.database)
+        service = Service(self._settings, store, self._clock, links, anchor=anchor)
         service.lead(None if self._lease is None else self._lease.epoch, holds=self._holds)
         return service
 

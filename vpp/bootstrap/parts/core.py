@@ -7,6 +7,7 @@ from importlib.metadata import version
 from vpp.application.command_ids import CommandIds
 from vpp.application.loops.device_plane import DevicePlane
 from vpp.application.loops.durability import Durability
+from vpp.application.trust.record_trust import RecordTrust
 from vpp.bootstrap.holidays import calendar_of
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import MEBIBYTE
@@ -18,7 +19,7 @@ from vpp.domain.timegrid import floor_s
 from vpp.domain.units import STEP_S
 from vpp.fleet.calendar import DayCalendar
 from vpp.fleet.index import FleetIndex
-from vpp.ports import Clock, DeviceLink
+from vpp.ports import Clock, DeviceLink, RecordAnchor
 from vpp.runtime.observability import Metrics
 from vpp.state.image import ProcessImage
 from vpp.telemetry.ingest import Ingest
@@ -41,6 +42,7 @@ class Core:
         means: Integrates samples into 15-minute means.
         engine: Decides.
         durability: Makes decisions durable before they are sent.
+        trust: Keeps new commitments back until the record is verified.
         plane: All device links.
         metrics: For operators.
         news: Event stream for the edges.
@@ -56,6 +58,7 @@ class Core:
     means: MeteredMeans
     engine: DispatchEngine
     durability: Durability
+    trust: RecordTrust
     plane: DevicePlane
     metrics: Metrics
     news: EventStream
@@ -66,7 +69,14 @@ class Core:
         return self.engine.outbox.epoch
 
     @classmethod
-    def of(cls, settings: Settings, store: Memory, clock: Clock, links: Sequence[DeviceLink]) -> "Core":
+    def of(
+        cls,
+        settings: Settings,
+        store: Memory,
+        clock: Clock,
+        links: Sequence[DeviceLink],
+        anchor: RecordAnchor | None = None,
+    ) -> "Core":
         """Compose the core; reads the registry and writes nothing."""
         calendar = calendar_of(settings.holidays)
         index = store.registry.load()
@@ -96,6 +106,7 @@ class Core:
                 patience_wall_s=settings.storage_patience_wall_s,
                 most_bytes=settings.spool_mb * MEBIBYTE,
             ),
+            trust=RecordTrust(anchor, store.journal, clock),
             plane=plane,
             metrics=metrics,
             news=EventStream(),

@@ -97,6 +97,7 @@ def operator_parts(
             plans=picture.plans,
             plane=core.plane,
             durability=core.durability,
+            trust=core.trust,
             metrics=metrics,
             patience_wall_s=patience_wall_s,
         ),

@@ -10,6 +10,7 @@ from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.application.loops.forecaster import Forecaster
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.requests.announcements import Announcements
+from vpp.application.requests.commitment_gate import CommitmentGate
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
@@ -75,7 +76,7 @@ class RequestParts:
                 engine=engine,
                 picture=picture,
                 journal=journal,
-                durability=core.durability,
+                gate=CommitmentGate(core.durability, core.trust),
                 measurement=measurement,
                 quoter=quoter,
                 freezing=freezing,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import structlog
+
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
@@ -11,8 +13,10 @@ from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.device_plane import give_memory
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
-from vpp.ports import DeviceLink
+from vpp.domain.errors import AuditError
+from vpp.ports import DeviceLink, Journal
 
+_log = structlog.get_logger(__name__)
 STARTED = "service.started"
 
 
@@ -23,7 +27,7 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
         The state that everything was restored from.
     """
     journal, now_s = core.store.journal, core.clock.now_s()
-    torn = journal.set_torn_aside(now_s)
+    torn = _torn(journal, now_s)
     if torn:
         watch.alarms.watch("journal_torn", core.clock.now_s(), on=True, entries=torn)
     recovered = recover(
@@ -31,6 +35,7 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
         journal,
         core.store.checkpoints,
         version=engine_version(version("vpp")),
+        damaged=core.trust.guards,
     )
     take_up(core, requests, links, recovered.state, now_s)
     # The very instant everything was restored for, so that a replay restores the same.
@@ -55,6 +60,15 @@ def checkpointer_of(core: Core, recovered: Recovered, keep: int) -> Checkpointer
         version=engine_version(version("vpp")),
         keep=keep,
     )
+
+
+def _torn(journal: Journal, now_s: float) -> int:
+    """Set what a crash has torn aside; more than that is damage, which the verification names."""
+    try:
+        return journal.set_torn_aside(now_s)
+    except AuditError as error:
+        _log.error("journal is damaged at its end", why=str(error))
+        return 0
 
 
 def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], folded: FoldedState, now_s: float) -> None:

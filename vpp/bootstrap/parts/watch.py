@@ -37,7 +37,7 @@ class WatchParts:
         """Compose them; ``scraped`` where the metrics are read."""
         metrics, ingest, plans = core.metrics, core.ingest, picture.plans
         alarms, troubles = Alarms(core.news, metrics), DeviceTroubles()
-        service = ServiceWatch(core.durability, alarms, metrics)
+        service = ServiceWatch(core.durability, core.trust, alarms, metrics)
         calendar = CalendarWatch(core.calendar, core.news, metrics)
         declarations = CapabilityDeclaration(
             picture=picture, quoter=requests.quoter, settlement=requests.settlement, metrics=metrics, scraped=scraped

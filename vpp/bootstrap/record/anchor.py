@@ -4,6 +4,8 @@ import sqlalchemy as sa
 
 from vpp.config import Settings
 from vpp.storage.anchor.anchor import SqlAnchor
+from vpp.storage.anchor.head_post import HeadPost
+from vpp.storage.anchor.key_file import read_key
 from vpp.storage.anchor.verification import AnchorPlace
 
 
@@ -14,5 +16,11 @@ def anchor_place(settings: Settings) -> AnchorPlace:
 
 
 def anchor_of(settings: Settings, database: sa.Engine) -> SqlAnchor:
-    """Return the anchor of a database; raises ConfigurationError."""
-    return SqlAnchor(database, anchor_place(settings))
+    """Return the anchor of a database.
+
+    Raises:
+        ConfigurationError: The key cannot be used, or lies in the data folder.
+    """
+    place, url = anchor_place(settings), settings.record_heads_url
+    read_key(place.key)  # a key that cannot be used is told before anything starts
+    return SqlAnchor(database, place, None if url is None else HeadPost(url))

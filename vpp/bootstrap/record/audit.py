@@ -21,6 +21,7 @@ from vpp.storage.anchor.anchor import SqlAnchor
 from vpp.storage.anchor.places import Places, has_file
 from vpp.storage.sql import journal, open_database
 
+_SHOWN = 10
 _RESTORE = "restore the database from a backup, then decide with vpp audit accept-restore --reason TEXT"
 
 
@@ -67,8 +68,10 @@ def _text(found: Verification) -> str:
     last = found.last_head
     heads = "no signed heads" if last is None else f"{found.heads} signed heads, the last of entry {last.sequence}"
     lines = [f"{found.entries} entries, head {found.head.sha256}", heads]
-    for finding in found.findings:
+    for finding in found.findings[:_SHOWN]:
         lines += [f"{finding.kind.value}: {finding.text}", f"  what to do: {finding.action}"]
+    if len(found.findings) > _SHOWN:
+        lines.append(f"and {len(found.findings) - _SHOWN} more; --json names them all")
     lines += [f"note: {note}" for note in found.notes]
     return "\n".join([*lines, "the record holds" if found.holds else "the record does not hold"]) + "\n"
 

@@ -17,7 +17,7 @@ from vpp.record.entry import Head
 from vpp.record.stored_body import StoredBody
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link
-from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside
+from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside, segment_after
 from vpp.storage.segments.vouching import KINDS, Vouching
 from vpp.storage.sql import journal
 
@@ -49,6 +49,7 @@ class Walk:
         stopped: Why the walk ended before the last entry, empty where it did not.
         first: Sequence of the first entry kept.
         archived: Sequence of the last entry in a segment, 0 where there is none; ``kinds`` counts the later ones.
+        moved: Entries moved to a segment during the walk, so that ``kinds`` counts more than the table holds.
         faults: Segments that are missing, damaged or not vouched for.
     """
 
@@ -63,6 +64,7 @@ class Walk:
     stopped: str = ""
     first: int = 1
     archived: int = 0
+    moved: bool = False
     faults: list[SegmentError] = field(default_factory=list)
 
 
@@ -86,11 +88,13 @@ def walk(
         walked.first, before_sha256 = first_link(shelf)
         walked.head = Head(walked.first - 1, before_sha256)
         segments, vouching = shelf.all(), Vouching(walked.first, before_sha256)
-        for rows in chain(_archived_pages(walked, shelf, segments), _pages(engine, walked)):
+        for rows in chain(_archived_pages(walked, shelf, segments), _pages(engine, walked, shelf)):
             _take(walked, rows, names)
             _note_vouching(vouching, rows)
             progress(walked.count)
         _check_vouching(walked, vouching, segments)
+    except SegmentError as fault:
+        walked.faults.append(fault)
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         walked.stopped = str(getattr(error, "orig", None) or error).splitlines()[0]
     return walked
@@ -183,12 +187,33 @@ def _number(stored: object) -> float:
     return float(stored) if isinstance(stored, int | float) else float("nan")
 
 
-def _pages(engine: sa.Engine, walked: Walk) -> Iterator[Sequence[Row]]:
+def _pages(engine: sa.Engine, walked: Walk, shelf: SegmentShelf) -> Iterator[Sequence[Row]]:
     after = walked.archived
     read = _sqlite_page if engine.dialect.name == "sqlite" else _page
-    while rows := read(engine, after):
-        yield rows
-        after = rows[-1][0]
+    while True:
+        rows = read(engine, after)
+        if rows and rows[0][0] == after + 1:
+            yield rows
+            after = rows[-1][0]
+            continue
+        # What is missing may have moved to a segment since the walk began.
+        with engine.connect() as connection:
+            segment = segment_after(connection, after)
+        if segment is not None and segment.first <= after + 1:
+            yield from _moved(walked, shelf, segment, after)
+            after = segment.last
+        elif rows:
+            yield rows
+            after = rows[-1][0]
+        else:
+            return
+
+
+def _moved(walked: Walk, shelf: SegmentShelf, segment: Segment, after: int) -> Iterator[Sequence[Row]]:
+    entries = (entry for entry in shelf.entries(segment) if entry.sequence > after)
+    walked.moved = True
+    while page := [_row(entry) for entry in islice(entries, PAGE)]:
+        yield page
 
 
 def _page(engine: sa.Engine, after: int) -> Sequence[Row]:

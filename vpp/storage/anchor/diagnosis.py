@@ -1,6 +1,6 @@
 """Diagnosis of the record: what a walk over the chain and the signed heads say together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,12 +8,13 @@ from vpp.domain.timegrid import instant
 from vpp.record.entry import Head
 from vpp.record.heads import SignedHead
 from vpp.record.verification import Finding, FindingKind
+from vpp.storage.anchor.acceptances import digest_of
 from vpp.storage.anchor.chain_walk import Walk
 from vpp.storage.anchor.places import MainFile, Occupant
 
 DECIDE: Final = "vpp audit accept-restore --reason TEXT"
 _RESTORE: Final = f"restore the database from a backup, then decide with {DECIDE}"
-_NAMED: Final = 5
+_NAMED: Final = 100
 """Altered entries and gaps that are findings of their own."""
 
 
@@ -26,7 +27,8 @@ class Evidence:
         heads: Signed heads that bind, oldest first.
         noted: Head that the database says was exported last.
         occupant: What was last vouched for at the database's place.
-        main: Main file of the database before it was opened.
+        main: Main file of the database as it is now.
+        later: Returns the first entry that was made after an epoch second.
     """
 
     fleet: str
@@ -34,6 +36,7 @@ class Evidence:
     noted: Head | None = None
     occupant: Occupant | None = None
     main: MainFile | None = None
+    later: Callable[[float], int | None] = lambda _: None
 
 
 def chain_findings(walked: Walk) -> Iterator[Finding]:
@@ -46,7 +49,12 @@ def chain_findings(walked: Walk) -> Iterator[Finding]:
             action=f"check the disk; {_RESTORE}",
         )
     for fault in walked.faults[:_NAMED]:
-        yield Finding(kind=FindingKind.DAMAGED, text=fault.text, action=fault.action)
+        yield Finding(
+            kind=FindingKind.SEGMENT,
+            text=fault.text,
+            action=f"{fault.action}, or {DECIDE}",
+            sha256=digest_of(fault.text),
+        )
     for sequence, sha256 in walked.altered[:_NAMED]:
         yield Finding(
             kind=FindingKind.ALTERED,
@@ -91,11 +99,15 @@ def _stamp(walked: Walk, head: SignedHead) -> str | None:
 
 
 def _departed(walked: Walk, evidence: Evidence, wrong: Sequence[SignedHead]) -> Finding:
-    """Return how the chain departs from the heads."""
+    """Return how the chain departs from the heads.
+
+    Entries in the place of covered ones that were made after the last head are those of a service that went on.
+    """
     last = evidence.heads[-1]
-    sound = [h for h in evidence.heads if _stamp(walked, h) == h.sha256]
-    until = sound[-1].sequence if sound else 0
-    if not walked.head.sequence or (not sound and walked.first_s > last.at_s):
+    later = evidence.later(last.at_s)
+    went_on = later is not None and later <= last.sequence
+    end = later - 1 if later is not None and went_on else walked.head.sequence
+    if not end:
         return Finding(
             kind=FindingKind.DELETED,
             sequence=1,
@@ -103,47 +115,45 @@ def _departed(walked: Walk, evidence: Evidence, wrong: Sequence[SignedHead]) -> 
             + (f"; {walked.count} later ones were begun anew" if walked.count else ""),
             action=_RESTORE,
         )
-    went_on = bool(wrong) and walked.stamps[wrong[0].sequence][1] > last.at_s
-    if wrong and not went_on:
-        return Finding(
-            kind=FindingKind.REWRITTEN,
-            sequence=until + 1,
-            text=f"entries {until + 1} to {wrong[0].sequence} are not those that the signed head of {_when(wrong[0])}"
-            " covers, although each matches its hash: they were changed, and hashed again",
-            action=f"take away write access from whoever had it; {_RESTORE}",
-        )
-    return _behind(walked, evidence, last, until, went_on=went_on)
+    rewritten = [head for head in wrong if head.sequence <= end]
+    if rewritten:
+        return _rewritten(walked, evidence, rewritten[0])
+    return _behind(evidence, last, end, went_on=went_on)
 
 
-def _behind(walked: Walk, evidence: Evidence, last: SignedHead, until: int, *, went_on: bool) -> Finding:
-    """Return why the end of the record is missing: deleted, lost with the write-ahead log, or an older copy."""
-    end = f"after entry {until}" if went_on else f"from entry {walked.head.sequence + 1}"
-    lost = f"the record ends too early: what the signed head of {_when(last)} covers, up to entry {last.sequence}, is"
-    lost += f" missing {end}" + (", and a service went on from there" if went_on else "")
-    noted, there = evidence.noted, evidence.occupant
-    sequence = (until if went_on else walked.head.sequence) + 1
-    cut = noted is not None and (noted.sequence > walked.head.sequence or noted.sequence > until)
-    if cut:
-        return Finding(
-            kind=FindingKind.CUT,
-            sequence=sequence,
-            text=f"{lost}: entries were deleted at the end, while the rest of the database is newer",
-            action=_RESTORE,
-        )
-    if there is not None and there.main is not None and there.main == evidence.main:
-        return Finding(
-            kind=FindingKind.WAL_CUT,
-            sequence=sequence,
-            text=f"{lost}: the main file of the database is as it was then, so its write-ahead log (the file -wal) was"
-            " removed or cut",
-            action=f"put the file -wal back beside the database if it still exists, else {_RESTORE}",
-        )
+def _rewritten(walked: Walk, evidence: Evidence, wrong: SignedHead) -> Finding:
+    sound = [head.sequence for head in evidence.heads if _stamp(walked, head) == head.sha256]
+    first = max((sequence for sequence in sound if sequence < wrong.sequence), default=0) + 1
     return Finding(
-        kind=FindingKind.OLDER_STATE,
-        sequence=sequence,
-        text=f"{lost}: an older state of the database is in place, such as a backup",
-        action=f"if you restored a backup, say so with {DECIDE}; if not, {_RESTORE}",
+        kind=FindingKind.REWRITTEN,
+        sequence=first,
+        text=f"entries {first} to {wrong.sequence} are not those that the signed head of {_when(wrong)} covers,"
+        " although each matches its hash: they were changed, and hashed again",
+        action=f"take away write access from whoever had it; {_RESTORE}",
     )
+
+
+def _behind(evidence: Evidence, last: SignedHead, end: int, *, went_on: bool) -> Finding:
+    """Return why the end of the record is missing: deleted, lost with the write-ahead log, or an older copy."""
+    lost = (
+        f"the record ends with entry {end}"
+        + (", from where a service went on," if went_on else "")
+        + f" and the signed head of {_when(last)} covers entries up to {last.sequence}"
+    )
+    noted, there = evidence.noted, evidence.occupant
+    if noted is not None and noted.sequence > end:
+        kind, why = FindingKind.CUT, "entries were deleted at the end, while the rest of the database is newer"
+        action = _RESTORE
+    elif there is not None and there.main is not None and there.main == evidence.main:
+        kind, why = (
+            FindingKind.WAL_CUT,
+            ("the main file of the database is as it was then, so its write-ahead log (file -wal) was removed or cut"),
+        )
+        action = f"put the file -wal back beside the database if it still exists, else {_RESTORE}"
+    else:
+        kind, why = FindingKind.OLDER_STATE, "an older state of the database is in place, such as a backup"
+        action = f"if you restored a backup, say so with {DECIDE}; if not, {_RESTORE}"
+    return Finding(kind=kind, sequence=end + 1, text=f"{lost}: {why}", action=action)
 
 
 def _other_database(walked: Walk, evidence: Evidence, there: Occupant) -> Finding:

@@ -23,7 +23,9 @@ def damage(engine: sa.Engine, walked: Walk) -> Iterator[Finding]:
             faults = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({_MOST})")]
             if faults != ["ok"]:
                 yield _damaged(f"SQLite finds damage: {'; '.join(' '.join(fault.split()) for fault in faults)}")
-            elif not walked.stopped and _index(connection, walked) != {k: tuple(t) for k, t in walked.kinds.items()}:
+            elif not (walked.stopped or walked.moved) and _index(connection, walked) != {
+                k: tuple(t) for k, t in walked.kinds.items()
+            }:
                 yield _damaged("the journal's index by kind does not agree with the journal")
     except sqlite3.DatabaseError as error:
         yield _damaged(f"SQLite finds damage: {error}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from vpp.record.entry import Head
 from vpp.record.heads import SignedHead, verified
 from vpp.record.verification import Finding, FindingKind, Verification
+from vpp.storage.anchor.acceptances import without_accepted
 from vpp.storage.anchor.chain_walk import Progress, Walk, walk
 from vpp.storage.anchor.diagnosis import DECIDE, Evidence, anchor_findings, chain_findings
 from vpp.storage.anchor.head_file import HeadFile, HeadsRead
@@ -17,6 +19,7 @@ from vpp.storage.anchor.notes import noted_head, noted_key
 from vpp.storage.anchor.places import MainFile, Occupant, Places
 from vpp.storage.anchor.sqlite_check import damage
 from vpp.storage.registry import known_fleet
+from vpp.storage.sql import journal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +64,16 @@ class _Outside:
         return max((n for n, (head, good) in enumerate(pairs) if good and head.restored), default=0)
 
     @property
+    def restores(self) -> Sequence[SignedHead]:
+        """Heads with a good signature by which an operator accepted a restored record."""
+        return [head for head, good in zip(self.read.heads, self.good, strict=True) if good and head.restored]
+
+    @property
     def binding(self) -> Sequence[SignedHead]:
-        """Heads that bind and have a good signature."""
+        """Heads that bind and have a good signature, by sequence: a leader that was deposed may write last."""
         since = self.since
-        return [head for head, good in zip(self.read.heads[since:], self.good[since:], strict=True) if good]
+        good = [head for head, good in zip(self.read.heads[since:], self.good[since:], strict=True) if good]
+        return sorted(good, key=lambda head: head.sequence)
 
 
 def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = lambda _: None) -> Verification:
@@ -79,7 +88,10 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
     outside = _outside(place, fleet)
     binding = outside.binding
     walked = walk(engine, {head.sequence for head in binding}, progress, archive=place.archive)
-    evidence = Evidence(fleet=fleet, heads=binding, noted=noted, occupant=outside.occupant, main=main)
+    accepted = without_accepted(engine, walked, outside.restores, place.archive)
+    evidence = Evidence(
+        fleet=fleet, heads=binding, noted=noted, occupant=outside.occupant, main=main, later=partial(_later, engine)
+    )
     findings = [
         *damage(engine, walked),
         *chain_findings(walked),
@@ -95,8 +107,17 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
         last_head=last,
         unprotected=unprotected,
         findings=findings,
-        notes=_notes(walked, last, unprotected),
+        notes=[*_notes(walked, last, unprotected), *_accepted_notes(accepted)],
     )
+
+
+def _later(engine: sa.Engine, at_s: float) -> int | None:
+    """Return the first entry made after an epoch second; reads the whole journal."""
+    with engine.connect() as connection:
+        first: int | None = connection.execute(
+            sa.select(sa.func.min(journal.c.sequence)).where(journal.c.at_s > at_s)
+        ).scalar()
+    return first
 
 
 def _outside(place: AnchorPlace, fleet: str) -> _Outside:
@@ -119,6 +140,10 @@ def _notes(walked: Walk, last: SignedHead | None, unprotected: int) -> Sequence[
         return []
     late = f"{unprotected} entries after the last signed head (entry {last.sequence}) are protected by nothing yet"
     return [f"{late}: whoever can write the database can change, remove or add them unseen until the next head"]
+
+
+def _accepted_notes(count: int) -> Sequence[str]:
+    return [f"{count} faults of the chain were accepted by an operator (entries record.restored)"] if count else []
 
 
 def _head_findings(outside: _Outside, noted: Head | None, signer: str | None) -> Iterator[Finding]:

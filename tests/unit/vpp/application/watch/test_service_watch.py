@@ -37,7 +37,8 @@ class Stage:
         self.durability = Durability(
             samples=idle, meters=idle, journal=self.spool, patience_wall_s=600.0, most_bytes=1000
         )
-        self.watch = ServiceWatch(self.durability, Alarms(self, self.metrics), self.metrics)
+        self.trust = SimpleNamespace(trusted=True, verifying=False, reason="", failing="", failures=0)
+        self.watch = ServiceWatch(self.durability, self.trust, Alarms(self, self.metrics), self.metrics)  # type: ignore[arg-type] # as much as is looked at
 
     def publish(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Hear what is told."""
@@ -93,3 +94,28 @@ def test_a_loop_that_fails_is_told_of_whether_or_not_cycles_run(by_cycle: bool) 
     look(2.0)
     assert stage.heard[-1] == ("loop_failing", "cleared")
     assert stage.value("vpp_loop_failing", {"loop": "settlement"}) == 0.0
+
+
+async def test_a_record_that_is_not_trusted_is_an_alarm_once_it_was_verified() -> None:
+    stage = Stage()
+    stage.trust.trusted, stage.trust.verifying = False, True
+    stage.watch.follow(1.0)
+    assert stage.heard == []
+    assert stage.value("vpp_record_trusted") == 0.0
+    stage.trust.verifying, stage.trust.reason = False, "entries were deleted"
+    stage.watch.follow(2.0)
+    stage.trust.trusted = True
+    stage.watch.follow(3.0)
+    assert stage.heard == [("record_untrusted", "set"), ("record_untrusted", "cleared")]
+    assert stage.value("vpp_record_trusted") == 1.0
+
+
+async def test_heads_that_cannot_be_kept_are_an_alarm_until_they_are() -> None:
+    stage = Stage()
+    stage.trust.failing, stage.trust.failures = "no room", 3
+    stage.watch.follow(1.0)
+    assert stage.value("vpp_record_heads_failing") == 1.0
+    assert stage.value("vpp_record_head_failures_total") == 3.0
+    stage.trust.failing = ""
+    stage.watch.follow(2.0)
+    assert stage.heard == [("heads_failing", "set"), ("heads_failing", "cleared")]

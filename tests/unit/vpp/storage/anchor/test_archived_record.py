@@ -57,7 +57,7 @@ def test_a_pruned_record_is_verified_from_the_first_entry_kept(plant: Archived) 
 def test_a_missing_segment_is_one_finding_that_names_it(plant: Archived) -> None:
     plant.files[1].unlink()
     kind, text, action = only(plant.verify())
-    assert (kind, plant.files[1].name in text, "copy it back" in action) == ("damaged", True, True)
+    assert (kind, plant.files[1].name in text, "copy it back" in action) == ("segment", True, True)
 
 
 def test_one_flipped_bit_of_a_segment_is_one_finding(plant: Archived) -> None:
@@ -65,7 +65,7 @@ def test_one_flipped_bit_of_a_segment_is_one_finding(plant: Archived) -> None:
     content[-3] ^= 1
     plant.files[0].write_bytes(content)
     kind, text, _ = only(plant.verify())
-    assert (kind, "SHA-256" in text) == ("damaged", True)
+    assert (kind, "SHA-256" in text) == ("segment", True)
 
 
 def test_the_oldest_segments_deleted_with_their_index_are_found(plant: Archived) -> None:
@@ -73,7 +73,7 @@ def test_the_oldest_segments_deleted_with_their_index_are_found(plant: Archived)
     with plant.sql() as database:
         database.execute("DELETE FROM archived_segments WHERE first = 1")
     kind, text, _ = only(plant.verify())
-    assert (kind, "no entry record.pruned" in text) == ("damaged", True)
+    assert (kind, "no entry record.pruned" in text) == ("segment", True)
 
 
 def test_a_segment_in_the_middle_deleted_with_its_index_is_a_gap(plant: Archived) -> None:

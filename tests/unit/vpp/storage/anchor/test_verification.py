@@ -49,7 +49,7 @@ def test_the_last_half_cut_is_found(plant: Plant) -> None:
         database.execute("DELETE FROM journal WHERE sequence > 47")
     (finding,) = plant.verify().findings
     assert (finding.kind, finding.sequence) == ("cut", 48)
-    assert "up to entry 95" in finding.text
+    assert "up to 95" in finding.text
     assert "accept-restore" in finding.action
 
 

@@ -1,0 +1,42 @@
+"""Commands of ``vpp audit``. Each imports what it needs only when it runs, so that ``--help`` is instant."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+audit = typer.Typer(help="Verify the journal, accept a restored one.", no_args_is_help=True)
+ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
+DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
+Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
+
+
+@audit.command("verify")
+def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Verify the journal's hash chain from its first entry to its last, against the signed heads.
+
+    Exits 0 only if the record holds.
+    """
+    from vpp.bootstrap.record.audit import run_audit
+    from vpp.config import Settings
+
+    raise typer.Exit(run_audit(Settings.load(config, data_dir=data_dir), as_json=json))
+
+
+@audit.command("accept-restore")
+def audit_accept_restore(
+    *,
+    reason: Annotated[str, typer.Option(help="why the record is accepted, e.g. which backup was restored")],
+    actor: Annotated[str | None, typer.Option(help="who decides  [default: the user of the system]")] = None,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Accept a record that does not verify as it stands, after a restore from a backup for instance.
+
+    Writes a journal entry with the findings, and a new signed head. A running service takes it up and accepts
+    commitments again.
+    """
+    from vpp.bootstrap.record.restore import run_accept_restore
+    from vpp.config import Settings
+
+    run_accept_restore(Settings.load(config, data_dir=data_dir), reason=reason, actor=actor)

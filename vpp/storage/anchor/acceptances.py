@@ -1,0 +1,60 @@
+"""Faults inside the chain that an operator has accepted: they stay there, and are none any more."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpp.domain.errors import AuditError
+from vpp.record.decisions import RESTORED
+from vpp.record.heads import SignedHead
+from vpp.record.verification import FindingKind
+from vpp.storage.anchor.chain_walk import Walk
+from vpp.storage.segments.reading import stored_entries
+from vpp.storage.segments.shelf import SegmentShelf, folder_beside
+
+
+def without_accepted(
+    engine: sa.Engine, walked: Walk, restores: Sequence[SignedHead], archive: Path | None = None
+) -> int:
+    """Take the accepted faults out of a walk and return how many there were.
+
+    Args:
+        engine: The database.
+        walked: What was met.
+        restores: Heads with a good signature that accepted a restore; the entry each of them covers last names the
+            faults, an altered entry with the hash of its content, so that a second change of it is no accepted one.
+        archive: Folder of the segments; ``None`` for the one beside an SQLite file.
+    """
+    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    accepted = {
+        (fault.get("kind"), fault.get("sequence"), fault.get("sha256"))
+        for head in restores
+        for fault in _faults(engine, shelf, head)
+    }
+    before = len(walked.altered) + len(walked.gaps) + len(walked.faults)
+    altered = [fault for fault in walked.altered if (FindingKind.ALTERED.value, *fault) not in accepted]
+    walked.altered_count -= len(walked.altered) - len(altered)
+    walked.altered = altered
+    walked.gaps = [gap for gap in walked.gaps if (FindingKind.GAP.value, gap[0], None) not in accepted]
+    walked.faults = [f for f in walked.faults if (FindingKind.SEGMENT.value, None, digest_of(f.text)) not in accepted]
+    return before - len(walked.altered) - len(walked.gaps) - len(walked.faults)
+
+
+def digest_of(text: str) -> str:
+    """Return the hash of what was found, by which it is known again."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _faults(engine: sa.Engine, shelf: SegmentShelf, head: SignedHead) -> Sequence[Mapping[str, Any]]:
+    """Return what the entry of an accepted restore names, nothing where it is not the one that the head covers."""
+    try:
+        stored = next(stored_entries(engine, shelf, after=head.sequence - 1, until=head.sequence), None)
+        if stored is None or (stored.kind, stored.sha256) != (RESTORED, head.sha256):
+            return []
+        accepted: Any = stored.entry().body.get("accepted", [])
+    except AuditError:
+        return []
+    return [fault for fault in accepted if isinstance(fault, dict)]

@@ -1,0 +1,71 @@
+"""Salvage of a damaged journal: what can be read is, so that control of what runs goes on; the rest is named."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import sqlalchemy as sa
+
+from vpp.domain.errors import AuditError
+from vpp.record.entry import JournalEntry
+from vpp.record.stored_entry import StoredEntry
+from vpp.storage.segments.reading import stored_entry
+from vpp.storage.segments.shelf import SegmentShelf, segment_after
+from vpp.storage.sql import journal
+
+_PAGE = 250
+Lost = Callable[[int, str], object]
+"""Called with the sequence of an entry that cannot be read, or the first of several, and why."""
+
+
+def salvaged_entries(
+    engine: sa.Engine, shelf: SegmentShelf, lost: Lost, *, after: int = 0, until: int | None = None
+) -> Iterator[JournalEntry]:
+    """Iterate the entries that can be read, with ``after`` < sequence <= ``until``; ends where the database does."""
+    while until is None or after < until:
+        try:
+            stored, last = _next(engine, shelf, lost, after, until)
+        except sa.exc.DatabaseError as error:
+            lost(after + 1, f"the database is damaged: {error.orig or error}")
+            return
+        for one in stored:
+            try:
+                entry = one.entry()
+            except AuditError as error:
+                lost(one.sequence, str(error))
+                continue
+            yield entry
+        if last is None:
+            return
+        after = last
+
+
+def _next(
+    engine: sa.Engine, shelf: SegmentShelf, lost: Lost, after: int, until: int | None
+) -> tuple[Sequence[StoredEntry], int | None]:
+    """Return a page or a segment, and the last sequence it stands for; ``None`` after the last entry."""
+    with engine.connect() as connection:
+        numbers = _numbers(connection, after, until)
+        segment = segment_after(connection, after)
+    if segment is not None and (not numbers or segment.first <= after + 1 < numbers[0]):
+        try:
+            return [e for e in shelf.entries(segment) if after < e.sequence <= (until or e.sequence)], segment.last
+        except AuditError as error:
+            lost(max(segment.first, after + 1), str(error))
+            return [], segment.last
+    rows = [row for number in numbers if (row := _row(engine, lost, number)) is not None]
+    return rows, numbers[-1] if len(numbers) == _PAGE else None
+
+
+def _numbers(connection: sa.Connection, after: int, until: int | None) -> Sequence[int]:
+    page = sa.select(journal.c.sequence).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(_PAGE)
+    return connection.execute(page if until is None else page.where(journal.c.sequence <= until)).scalars().all()
+
+
+def _row(engine: sa.Engine, lost: Lost, number: int) -> StoredEntry | None:
+    try:
+        with engine.connect() as connection:
+            return stored_entry(connection.execute(sa.select(journal).where(journal.c.sequence == number)).one())
+    except sa.exc.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+        lost(number, "it is no text any more")
+        return None
