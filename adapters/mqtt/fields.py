@@ -15,7 +15,10 @@ _Choice = TypeVar("_Choice")
 MAX_BYTES = 1 << 20
 """Longest message that is read: some ten thousand devices."""
 _UNKNOWN = re.compile(rb"\b(?:NaN|Infinity)\b")
-_MAX_ID = 2**31
+LARGEST_NUMBER = 2**53 - 1
+"""Largest integer that every JSON library reads exactly (RFC 7493, 2.2)."""
+LARGEST_ID = 2**63 - 1
+_MOST_DIGITS = len(str(LARGEST_ID))
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 _MOST = 1e15
 """No quantity of a device is larger."""
@@ -122,10 +125,19 @@ class Fields:
         return _FLAGS[word], True
 
     def whole(self, field: str, *, least: int = 0) -> int:
-        """Return an integer from ``least`` to below 2**31; raises InputError."""
+        """Return an integer from ``least`` to ``LARGEST_NUMBER``; raises InputError."""
         value = self._content.get(field)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < _MAX_ID:
-            raise self.wrong(field, f"an integer from {least} to {_MAX_ID - 1}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST_NUMBER:
+            raise self.wrong(field, f"an integer from {least} to {LARGEST_NUMBER}")
+        return value
+
+    def identity(self, field: str) -> int:
+        """Return an id from 1 to ``LARGEST_ID``, a number or a text of its decimal digits; raises InputError."""
+        value = self._content.get(field)
+        if isinstance(value, str) and len(value) <= _MOST_DIGITS and value.isascii() and value.isdecimal():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ID:
+            raise self.wrong(field, f"an integer from 1 to {LARGEST_ID}, or a text of its digits")
         return value
 
     def number(self, field: str, *, least: float = -math.inf, most: float = math.inf) -> float:

@@ -16,9 +16,10 @@ positive: feeding in is negative.
     {"commands": [{"id": 7, "device": "ahu-1", "layer": "dispatch", "power_kw": 20.0,
                    "until": "2026-07-01T18:05:00+08:00", "epoch": 3}]}
 
-``layer`` is ``default`` (``until`` null: it holds until replaced), ``dispatch`` (a lease that ends at ``until``) or
-``release`` (the dispatch value ends now; ``power_kw`` and ``until`` null). A gateway applies an id once however often
-it arrives and refuses an epoch below the highest it has seen.
+``id`` is an integer of 64 bits, from 1 up: a number below 2⁵³ and from there a text of its digits, so that no library
+rounds it (RFC 7493, 2.2); an answer may use either. ``layer`` is ``default`` (``until`` null: it holds until replaced),
+``dispatch`` (a lease that ends at ``until``) or ``release`` (the dispatch value ends now; ``power_kw`` and ``until``
+null). A gateway applies an id once however often it arrives and refuses an epoch below the highest it has seen.
 
 ``outcome``::
 
@@ -36,7 +37,7 @@ from functools import partial
 
 import orjson
 
-from adapters.mqtt.fields import Fields
+from adapters.mqtt.fields import LARGEST_NUMBER, Fields
 from adapters.mqtt.state_of_charge import LEAST_RATIO, MOST_RATIO
 from vpp.domain.errors import InputError
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -160,7 +161,7 @@ def commands(batch: Iterable[Command]) -> bytes:
         {
             "commands": [
                 {
-                    "id": command.id,
+                    "id": _written(command.id),
                     "device": command.device,
                     "layer": command.layer.name.lower(),
                     "power_kw": None if math.isnan(command.power_kw) else command.power_kw,
@@ -196,9 +197,9 @@ def outcomes(at_s: float, answers: Iterable[tuple[Command, str | None]]) -> byte
         {
             "at": _iso(at_s),
             "outcomes": [
-                {"id": command.id, "device": command.device, "status": "accepted"}
+                {"id": _written(command.id), "device": command.device, "status": "accepted"}
                 if reason is None
-                else {"id": command.id, "device": command.device, "status": "rejected", "reason": reason}
+                else {"id": _written(command.id), "device": command.device, "status": "rejected", "reason": reason}
                 for command, reason in answers
             ],
         }
@@ -279,7 +280,7 @@ def _command(entry: Fields) -> Command:
     if layer is not Layer.RELEASE and math.isnan(power_kw):
         raise entry.wrong("power_kw", "a number")
     return Command(
-        id=entry.whole("id", least=1),
+        id=entry.identity("id"),
         device=entry.text("device"),
         layer=layer,
         power_kw=power_kw,
@@ -289,13 +290,18 @@ def _command(entry: Fields) -> Command:
 
 
 def _answer(entry: Fields) -> Answer:
-    identity, device = entry.whole("id", least=1), entry.text("device")
+    identity, device = entry.identity("id"), entry.text("device")
     try:
         accepted = entry.choice("status", {"accepted": True, "rejected": False})
         meaning = (OutcomeStatus.ACCEPTED, Reason.NONE) if accepted else _rejection(entry)
     except InputError:
         meaning = (OutcomeStatus.REJECTED, Reason.PROTOCOL)
     return Answer(id=identity, device=device, status=meaning[0], reason=meaning[1])
+
+
+def _written(identity: int) -> int | str:
+    """Return an id as it is sent: a number as far as every library reads it exactly, else its digits."""
+    return identity if identity <= LARGEST_NUMBER else str(identity)
 
 
 def _rejection(entry: Fields) -> tuple[OutcomeStatus, Reason]:

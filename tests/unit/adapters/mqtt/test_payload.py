@@ -1,5 +1,6 @@
 """MQTT payloads, and wrong fields named."""
 
+import json
 import math
 from contextlib import suppress
 
@@ -90,11 +91,35 @@ def test_commands_read_back_as_they_were_written() -> None:
     assert math.isnan(read.power_kw)
 
 
+@pytest.mark.parametrize("identity", [1, 2**31, 2**40 + 1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1])
+def test_an_id_of_64_bits_reads_back_exactly_also_by_a_library_that_knows_floats_alone(identity: int) -> None:
+    sent = Command(id=identity, device="a", layer=Layer.DISPATCH, power_kw=1.0, until_s=AT_S, epoch=3)
+    assert payload.parse_commands(payload.commands([sent])) == ([sent], [])
+    echoed = json.loads(payload.commands([sent]), parse_int=float)["commands"][0]["id"]
+    answer = {"id": echoed if isinstance(echoed, str) else int(echoed), "device": "a", "status": "accepted"}
+    _, answers, faults = payload.parse_outcomes(orjson.dumps({"at": AT, "outcomes": [answer]}))
+    assert ([one.id for one in answers], faults) == ([identity], [])
+    _, answers, _ = payload.parse_outcomes(payload.outcomes(AT_S, [(sent, None), (sent, "refused")]))
+    assert [one.id for one in answers] == [identity, identity]
+
+
+@pytest.mark.parametrize("identity", [7, 2**53 + 1])
+def test_an_answer_may_write_any_id_as_a_number_or_as_a_text(identity: int) -> None:
+    entries = [{"id": written, "device": "a", "status": "accepted"} for written in (identity, str(identity))]
+    _, answers, faults = payload.parse_outcomes(orjson.dumps({"at": AT, "outcomes": entries}))
+    assert ([one.id for one in answers], faults) == ([identity, identity], [])
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"id": 0}, "id"),
-        ({"id": 2**31}, "id"),
+        ({"id": 2**63}, "id"),
+        ({"id": True}, "id"),
+        ({"id": "-7"}, "id"),
+        ({"id": "7.0"}, "id"),
+        ({"id": "9" * 400}, "id"),
+        ({"id": "\u0667"}, "id"),
         ({"id": 1.5}, "id"),
         ({"device": None}, "device"),
         ({"layer": "boost"}, "layer"),
