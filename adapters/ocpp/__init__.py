@@ -16,7 +16,8 @@ Rooms, each importing only those below it::
     station/             state of one station across connections: station_state, transactions, installed_profiles,
                          limit_compliance, connector_state, energy_register, derived_power, station_clock,
                          station_troubles, grid_functions, capability_cards
-    profiles/            charging profiles as data: nameplates, power_units (kW to W and A), setpoint_forms, policy
+    profiles/            charging profiles as data: nameplates, power_units (kW to W and A), setpoint_forms,
+                         profile_ids, profile_policy
     messages/            OCPP-J: rpc (calls and answers), envelope, schemas (official), healing, ocpp_j (constants)
     simulated/           the device side, for the laboratory alone: stations with physics, swarms of ten thousands
 

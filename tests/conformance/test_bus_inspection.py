@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ocpp.central_system.server import OcppLink
+from adapters.ocpp.profiles.profile_ids import command_number
 from tests.conformance.bus_parts import LOST_WALL_S, Devices, Ears, city, leading, serving, until
 from tests.conformance.ocpp_bench import EV, EV2, V2G, fleet, setpoints, station
 from vpp.application.loops.device_plane import DevicePlane
@@ -128,19 +129,20 @@ async def test_a_station_behind_a_gateway_says_what_it_holds(buses: tuple[Bus, B
             await plane.device_schedule(EV2, 900)
 
 
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("dynamic", "above"), [(False, 0), (True, 0), (True, 2**40)])
 async def test_dynamic_profiles_are_a_setting_that_reaches_the_stations_of_a_gateway(
-    buses: tuple[Bus, Bus], *, dynamic: bool
+    buses: tuple[Bus, Bus], *, dynamic: bool, above: int
 ) -> None:
     settings = Settings(ocpp="127.0.0.1:0", ocpp_dynamic=dynamic, ocpp_profile_interval_s=0.0)
     async with stations_behind(buses, settings) as (link, hub, ears), station(link, "V1", "ocpp2.1") as raw:
         await until(lambda: ears.connected(V2G))
         until_s = SYSTEM_CLOCK.now_s() + 900.0
-        for number, power_kw in ((5, -6.0), (6, 4.0)):
+        ids = (above + 5, above + 6)
+        for number, power_kw in zip(ids, (-6.0, 4.0), strict=True):
             hub.commands.send(setpoints((number, V2G, Layer.DISPATCH, power_kw, until_s)))
             await until(lambda number=number: ears.verdicts.get(number) == ACCEPTED)
         dispatched = [body["chargingProfile"] for action, body in raw.asked if action == "SetChargingProfile"]
-        kinds = [body["chargingProfileKind"] for body in dispatched if body["id"] in {5, 6}]
+        kinds = [body["chargingProfileKind"] for body in dispatched if command_number(body["id"]) > 0]
         updates = [body["scheduleUpdate"] for action, body in raw.asked if action == "UpdateDynamicSchedule"]
         assert kinds == (["Dynamic"] if dynamic else ["Absolute", "Absolute"])
         assert updates == ([{"setpoint": 4000.0}] if dynamic else [])

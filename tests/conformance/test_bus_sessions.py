@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ocpp import OcppLink
+from adapters.ocpp.profiles.profile_ids import command_number
 from tests.conformance.bus_parts import Ears, city, leading, orders, until
 from tests.conformance.ocpp_bench import link_of, station
 from vpp.bus.gateway.gateway import Gateway
@@ -168,6 +169,7 @@ async def test_a_deposed_leaders_instruction_never_reaches_a_station(bus: Bus) -
             assert receipt_of(answer)[0] == 99, "it is received, and refused"
             heir.commands.send(orders([7], [0], epoch=2))
             await until(lambda: heirs.verdicts.get(7) == ACCEPTED)
-            ids = [p["csChargingProfiles"]["chargingProfileId"] for a, p in raw.asked if a == "SetChargingProfile"]
+            sent = [p["csChargingProfiles"] for action, p in raw.asked if action == "SetChargingProfile"]
+            ids = [command_number(profile["chargingProfileId"]) for profile in sent]
             assert 7 in ids
             assert 6 not in ids

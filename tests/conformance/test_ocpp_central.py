@@ -10,8 +10,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.ocpp.central_system import sessions
-from adapters.ocpp.control.scripts import reserved_profile_id
 from adapters.ocpp.messages.ocpp_j import stamp
+from adapters.ocpp.profiles.profile_ids import command_number, reserved_profile_id
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,
@@ -109,7 +109,7 @@ async def test_a_dispatch_before_a_transaction_is_a_higher_default_that_expires_
         link.send(setpoints((7, EV, Layer.DISPATCH, 5.0, until_s)))
         assert await sink.outcome(7) == ACCEPTED
         profile = body(version, await raw.asked_for("SetChargingProfile", 2))
-        assert profile["id"] == 7
+        assert command_number(profile["id"]) == 7
         assert (profile["chargingProfilePurpose"], profile["stackLevel"]) == ("TxDefaultProfile", 1)
         assert profile["validTo"] == stamp(until_s)
         assert profile["chargingSchedule"]["duration"] >= 900
@@ -130,7 +130,7 @@ async def test_a_dispatch_in_a_transaction_is_bound_to_it_and_released_by_its_id
         link.send(setpoints((9, EV, Layer.RELEASE, math.nan, INF)))
         assert await sink.outcome(9) == ACCEPTED
         cleared = await raw.asked_for("ClearChargingProfile")
-        assert 8 in cleared.values()
+        assert profile["id"] in cleared.values()
         await sink.until(lambda: sink.values.get((EV, Quantity.LIMIT_KW)) == 9.0)
 
 

@@ -15,6 +15,7 @@ from adapters.kit.websocket.frames import CloseCode, Opcode, masked
 from adapters.ocpp import OcppLink
 from adapters.ocpp.central_system import sessions
 from adapters.ocpp.messages.ocpp_j import stamp
+from adapters.ocpp.profiles.profile_ids import command_number
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,
@@ -427,7 +428,7 @@ async def test_pain_23_a_short_16_probe_before_201_leaves_the_201_session_alone(
         raw = await stack.enter_async_context(station(link, version="ocpp2.0.1"))
         assert link.card(EV)["version"] == "ocpp2.0.1"
         assert await dispatch(link, sink, 5, 5.0) == ACCEPTED
-        assert raw.asked[-1][1]["chargingProfile"]["id"] == 5
+        assert command_number(raw.asked[-1][1]["chargingProfile"]["id"]) == 5
 
 
 async def test_pain_24_a_burst_of_one_message_id_is_served_once() -> None:

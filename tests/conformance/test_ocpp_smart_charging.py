@@ -300,9 +300,10 @@ async def test_a_station_that_pulls_a_dynamic_schedule_hears_the_value_in_force(
     async with central(sink, dynamic=True) as link, station(link, "V1", "ocpp2.1") as raw:
         link.send(setpoints((5, V2G, Layer.DISPATCH, -6.0, clock().now_s() + 900.0)))
         assert await sink.outcome(5) == ACCEPTED
-        answer = await raw.call("PullDynamicScheduleUpdate", {"chargingProfileId": 5})
+        held = raw.asked[-1][1]["chargingProfile"]["id"]
+        answer = await raw.call("PullDynamicScheduleUpdate", {"chargingProfileId": held})
         assert answer[2] == {"status": "Accepted", "scheduleUpdate": {"setpoint": -6000.0}}
-        assert (await raw.call("PullDynamicScheduleUpdate", {"chargingProfileId": 6}))[2]["status"] == "Rejected"
+        assert (await raw.call("PullDynamicScheduleUpdate", {"chargingProfileId": held + 1}))[2]["status"] == "Rejected"
 
 
 async def test_a_dispatch_value_lapses_after_its_longest_time_offline() -> None:

@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from adapters.ocpp.messages.ocpp_j import stamp
+from adapters.ocpp.profiles.profile_ids import reserved_profile_id
 from tests.conformance.ocpp_bench import ACCEPTED, EV, Sink, central, clock, setpoints
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.setpoint import Layer
@@ -41,6 +42,10 @@ class Station16(ocpp.v16.ChargePoint):
     limit_w = 11_000.0
     transaction = 0
 
+    def __init__(self, *about: object) -> None:
+        super().__init__(*about)
+        self.profile_ids: list[int] = []
+
     @on("GetConfiguration")
     def on_get_configuration(self, **_: object) -> ocpp.v16.call_result.GetConfiguration:
         unit = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Power"}
@@ -52,6 +57,7 @@ class Station16(ocpp.v16.ChargePoint):
 
     @on("SetChargingProfile")
     def on_profile(self, cs_charging_profiles: dict, **_: object) -> ocpp.v16.call_result.SetChargingProfile:
+        self.profile_ids.append(cs_charging_profiles["charging_profile_id"])
         self.limit_w = cs_charging_profiles["charging_schedule"]["charging_schedule_period"][0]["limit"]
         return ocpp.v16.call_result.SetChargingProfile(status="Accepted")
 
@@ -81,8 +87,13 @@ class Station201(ocpp.v201.ChargePoint):
 
     limit_w = 11_000.0
 
+    def __init__(self, *about: object) -> None:
+        super().__init__(*about)
+        self.profile_ids: list[int] = []
+
     @on("SetChargingProfile")
     def on_profile(self, charging_profile: dict, **_: object) -> ocpp.v201.call_result.SetChargingProfile:
+        self.profile_ids.append(charging_profile["id"])
         self.limit_w = charging_profile["charging_schedule"][0]["charging_schedule_period"][0]["limit"]
         return ocpp.v201.call_result.SetChargingProfile(status="Accepted")
 
@@ -153,6 +164,27 @@ async def test_a_station_of_the_ocpp_package_charges_and_obeys(version: str) -> 
             assert ended.session_id == begun.session_id
         assert link.card(EV)["vendor"] == "PyPI"
     assert sink.rejected == []
+
+
+@pytest.mark.parametrize("version", list(STATIONS))
+async def test_a_station_of_the_ocpp_package_takes_commands_on_both_sides_of_32_bits(version: str) -> None:
+    ids = [1, *range(2**31 - 2, 2**31 + 3), 2**32 + 1, 2**40 + 7, 2**53 + 1, 2**63 - 1]
+    sink = Sink()
+    async with central(sink) as link:
+        url = f"ws://127.0.0.1:{link.port}/ocpp/CP1"
+        async with connect(url, subprotocols=[version]) as socket, listening(socket, version) as station:
+            await station.begin()
+            await sink.until(lambda: station.profile_ids == [reserved_profile_id(1)])
+            for turn, number in enumerate(ids):
+                power_kw = 5.0 + turn / 10.0
+                link.send(setpoints((number, EV, Layer.DISPATCH, power_kw, clock().now_s() + 900.0)))
+                assert await sink.outcome(number) == ACCEPTED
+                assert station.limit_w == round(power_kw * 1000.0)
+            link.send(setpoints((ids[-1], EV, Layer.RELEASE, float("nan"), INF)))
+            await sink.until(lambda: len(sink.told) == len(ids) + 1)
+    assert sink.told == [*ids, ids[-1]]
+    assert all(0 < number < 2**31 for number in station.profile_ids)
+    assert len(set(station.profile_ids)) == len(ids) + 1
 
 
 def program(name: str) -> str:

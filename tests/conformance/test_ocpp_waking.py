@@ -5,9 +5,10 @@ import math
 import pytest
 
 from adapters.ocpp import OcppLink
-from adapters.ocpp.control.scripts import wake_profile_id
 from adapters.ocpp.control.waking import TRIES, WakeRule
 from adapters.ocpp.messages.ocpp_j import stamp
+from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.profile_ids import WAKING, profile_id
 from tests.conformance.ocpp_bench import ACCEPTED, EV, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_pacing import limits
 from tests.conformance.test_ocpp_ways import begin
@@ -50,7 +51,7 @@ async def test_without_a_value_in_force_nothing_is_left_behind() -> None:
     async with central(sink, clock=fast, wake=RULES) as link, station(link) as raw:
         await begin(raw)
         falls_asleep(link)
-        assert await raw.asked_for("ClearChargingProfile") == {"id": wake_profile_id(1)}
+        assert await raw.asked_for("ClearChargingProfile") == {"id": profile_id(1, ProfilePurpose.TX, 0, WAKING)}
         assert limits(raw) == [0, 3960]
         falls_asleep(link, asleep=False)
 

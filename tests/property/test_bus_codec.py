@@ -65,7 +65,7 @@ def test_samples_come_through(data: st.DataObject, count: int) -> None:
 @given(st.data(), st.integers(1, 40), st.integers(0, 2**62), st.integers(0, 2**63 - 1))
 def test_instructions_come_through(data: st.DataObject, count: int, epoch: int, sequence: int) -> None:
     batch = SetpointBatch(
-        ids=data.draw(column("int64", count, 1, 2**31 - 1)),
+        ids=data.draw(column("int64", count, 1, 2**63 - 1)),
         rows=data.draw(column("int32", count, 0, 2**31 - 1)),
         layers=data.draw(column("uint8", count, 0, max(Layer))),
         power_kw=data.draw(floats(count)),

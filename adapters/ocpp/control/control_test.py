@@ -15,7 +15,6 @@ from adapters.ocpp.control.scripts import (
     DEFAULT_STACK_LEVEL,
     DISPATCH_STACK_LEVEL,
     HEADSTART_S,
-    PROBE_PROFILE_ID,
     Dialect,
     ProbePeriod,
     Profile,
@@ -24,6 +23,7 @@ from adapters.ocpp.control.scripts import (
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call
 from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue
+from adapters.ocpp.profiles.profile_ids import PROBE_PROFILE_ID
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.units import SECONDS_PER_DAY
 

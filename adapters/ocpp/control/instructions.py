@@ -18,14 +18,13 @@ from adapters.ocpp.control.scripts import (
     Script,
     Verdict,
     judge,
-    reserved_profile_id,
-    restated_profile_id,
     wants_setpoint,
 )
 from adapters.ocpp.messages.ocpp_j import Answer, Call, Version
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue
+from adapters.ocpp.profiles.profile_ids import OWN_DEFAULT, RESTATED, profile_id
 from adapters.ocpp.profiles.setpoint_forms import WHOLE, Choice, End, SetpointForm, forms
 from adapters.ocpp.station import installed_profiles
 from adapters.ocpp.station.station_records import Command, InstalledProfile
@@ -54,7 +53,7 @@ def install_default(dialect: Dialect, station: StationState, connector: int) -> 
     """Return the script that installs the default value; it is repeated after a refusal."""
     row = station.rows[connector]
     command = Command(
-        id=reserved_profile_id(connector),
+        id=OWN_DEFAULT,
         row=row,
         connector=connector,
         layer=Layer.DEFAULT,
@@ -67,7 +66,7 @@ def install_default(dialect: Dialect, station: StationState, connector: int) -> 
 def restoration_of(installed: InstalledProfile, connector: int, row: int) -> Command:
     """Return the instruction that restores a value in force at a station that may have lost it by a boot."""
     return Command(
-        id=restated_profile_id(connector),
+        id=RESTATED,
         row=row,
         connector=connector,
         layer=Layer.DISPATCH,
@@ -102,8 +101,7 @@ def _install(dialect: Dialect, station: StationState, command: Command, *, again
         if verdict is ACCEPTED:
             learning.learn_from_acceptance(station, command, form, tried)
             for installed in _record(station, command, profile):
-                if installed.profile_id != profile.id:  # the same id has replaced it
-                    yield dialect.clear_profile(installed.profile_id)
+                yield dialect.clear_profile(installed.profile_id)
                 installed_profiles.drop(station, command.row, installed)
             return ACCEPTED
         if verdict.status is OutcomeStatus.UNREACHABLE:
@@ -215,11 +213,12 @@ def _profile(dialect: Dialect, station: StationState, command: Command, form: Se
     nameplate, dispatch, services = station.nameplate(command.row), command.layer is Layer.DISPATCH, station.services
     running = station.certain_transaction(command.connector) if form.purpose is _TX else None
     above = dispatch and form.purpose is _TX_DEFAULT and form.end is not _PERIODS
+    stack_level = DISPATCH_STACK_LEVEL if above else DEFAULT_STACK_LEVEL
     offset_s = station.clock_offset_s
     return Profile(
-        id=command.id,
+        id=profile_id(command.connector, form.purpose, stack_level, command.id),
         connector=0 if form.purpose is _STATION_MAX else command.connector,
-        stack_level=DISPATCH_STACK_LEVEL if above else DEFAULT_STACK_LEVEL,
+        stack_level=stack_level,
         transaction=None if running is None else running.id,
         from_s=math.floor(now_s - offset_s - HEADSTART_S),
         until_s=command.until_s - offset_s if dispatch else None,
@@ -255,7 +254,8 @@ def _wire_value(
 def _updatable(station: StationState, command: Command, profile: Profile) -> InstalledProfile | None:
     """Return the dynamic value in force with the same end, so that an update of its value suffices."""
     installed = installed_profiles.found(station, command.row, tied=profile.transaction is not None)
-    return installed if installed is not None and installed.dynamic and installed.until_s == command.until_s else None
+    same = installed is not None and (installed.purpose, installed.until_s) == (profile.purpose, command.until_s)
+    return installed if installed is not None and same and installed.dynamic else None
 
 
 def _record(station: StationState, command: Command, profile: Profile) -> Sequence[InstalledProfile]:
@@ -269,7 +269,9 @@ def _record(station: StationState, command: Command, profile: Profile) -> Sequen
         return ()
     beside = _beside(station, row, profile.purpose, tied=tied)
     base = profile.after is not None
-    installed_profiles.record(station, command, power_kw, purpose=profile.purpose, dynamic=profile.dynamic, base=base)
+    installed_profiles.record(
+        *(station, command, profile.id, power_kw), purpose=profile.purpose, dynamic=profile.dynamic, base=base
+    )
     return beside
 
 

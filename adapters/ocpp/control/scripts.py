@@ -40,12 +40,6 @@ HEADSTART_S = 60.0
 """Profiles start this long ago, so that a station whose clock is slow does not wait."""
 REFUSED_EARLY_WALL_S = 2.0
 """A station that refuses its first question is asked again so much later: it may still be busy with its boot."""
-_LAST_PROFILE_ID = 2**31 - 1
-_PROBES_BELOW = 1000
-_WAKES_BELOW = 500
-_RESTATED_BELOW = 250
-PROBE_PROFILE_ID = _LAST_PROFILE_ID - _PROBES_BELOW
-"""The one profile of a control test; ids from here up are the link's own, and no command's."""
 _ALL, _DURATION, _RELATIVE, _PERIODS = End.ALL, End.DURATION, End.RELATIVE, End.PERIODS
 UNKNOWN_ACTIONS = frozenset({"NotSupported", "NotImplemented"})
 """Codes of a CALLERROR that another form of the same call does not cure."""
@@ -160,21 +154,6 @@ def write_probe_period(extra: ProbePeriod, later_s: float) -> Json:
     """Return the one unusual period of a probe."""
     phases: Json = {} if extra.phases is None else {"numberPhases": extra.phases}
     return {"startPeriod": round(later_s), "limit": extra.value, **phases}
-
-
-def restated_profile_id(connector: int) -> int:
-    """Return the profile id under which the link restores a value; no command's id comes near it."""
-    return _LAST_PROFILE_ID - _RESTATED_BELOW - connector
-
-
-def wake_profile_id(connector: int) -> int:
-    """Return the id of the profile that wakes a car; no command's id comes near it."""
-    return _LAST_PROFILE_ID - _WAKES_BELOW - connector
-
-
-def reserved_profile_id(connector: int) -> int:
-    """Return the id of the default profile the link itself installs; no command id comes near it."""
-    return _LAST_PROFILE_ID - connector
 
 
 def schedule_of(profile: Profile, period: Callable[[int, WireValue, Profile], Json]) -> Json:

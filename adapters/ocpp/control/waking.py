@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from adapters.ocpp.control.scripts import wake_profile_id
 from adapters.ocpp.profiles.power_units import MIN_AC_A
+from adapters.ocpp.profiles.profile_ids import WAKING, command_number
 from adapters.ocpp.station import installed_profiles
 from adapters.ocpp.station.station_records import Command, InstalledProfile
 from adapters.ocpp.station.station_state import StationState
@@ -130,7 +130,7 @@ class Waker:
 
     def _step(self, station: StationState, row: int, sleeper: _Sleeper, now_s: float) -> Command | None:
         installed, connector = installed_profiles.in_force(station, row), _connector(station, row)
-        ours = installed is not None and installed.profile_id == wake_profile_id(connector)
+        ours = installed is not None and command_number(installed.profile_id) == WAKING
         if sleeper.step == 0:
             if not self._may(station, row, now_s):
                 return None
@@ -142,7 +142,7 @@ class Waker:
         least_kw = _least_kw(station, row)
         gives_kw = least_kw if sleeper.step or station.abilities.zero_allowed is False else 0.0
         return Command(
-            id=wake_profile_id(connector),
+            id=WAKING,
             row=row,
             connector=connector,
             layer=Layer.DISPATCH,
@@ -173,7 +173,7 @@ def _least_kw(station: StationState, row: int) -> float:
 def _restored(row: int, connector: int, before: InstalledProfile | None, now_s: float) -> Command:
     """Return the instruction that restores the value in force before, or removes the steps."""
     command = Command(
-        id=wake_profile_id(connector),
+        id=WAKING,
         row=row,
         connector=connector,
         layer=Layer.RELEASE,
@@ -184,5 +184,9 @@ def _restored(row: int, connector: int, before: InstalledProfile | None, now_s: 
     if before is None:
         return command
     return replace(
-        command, id=before.profile_id, layer=Layer.DISPATCH, power_kw=before.power_kw, until_s=before.until_s
+        command,
+        id=command_number(before.profile_id),
+        layer=Layer.DISPATCH,
+        power_kw=before.power_kw,
+        until_s=before.until_s,
     )

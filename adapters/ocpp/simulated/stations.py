@@ -14,11 +14,11 @@ from adapters.kit.poller import Poller
 from adapters.kit.timing_wheel import TimingWheel
 from adapters.kit.websocket.client_connect import ClientConnector
 from adapters.kit.websocket.connection import ConnectionContext, WebSocketConnection
-from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
 from adapters.ocpp.messages.ocpp_j import Version
 from adapters.ocpp.messages.rpc import EndpointContext
 from adapters.ocpp.profiles.nameplates import place_of
 from adapters.ocpp.profiles.power_units import Supply
+from adapters.ocpp.profiles.profile_ids import command_number
 from adapters.ocpp.simulated.connector import Connector
 from adapters.ocpp.simulated.station import Station, StationDialect, StationEndpoint
 from adapters.ocpp.simulated.station_v16 import StationDialect16
@@ -77,7 +77,7 @@ class OcppStations:
         self.supply = supply or Supply()
         self.readings: DeviceReadings = world.readings()
         self.profiles_taken: Counter[int] = Counter()
-        """Acceptances by charging profile id; more than one means that a command was applied twice."""
+        """Acceptances by command (``profile_ids.command_number``); more than one: a command was applied twice."""
         self._dialer = ClientConnector(url, tls=tls, sources=sources)
         self._keys = keys or {}
         self._dialects: Mapping[Version, StationDialect] = {
@@ -129,9 +129,10 @@ class OcppStations:
     # StationEnvironment.
 
     def profile_accepted(self, profile_id: int) -> None:
-        """See ``ProfileEnvironment``; ids from the probe's on are the link's own, no commands."""
-        if profile_id < PROBE_PROFILE_ID:
-            self.profiles_taken[profile_id] += 1
+        """See ``ProfileEnvironment``; the link's own profiles are no commands."""
+        number = command_number(profile_id)
+        if number > 0:
+            self.profiles_taken[number] += 1
 
     def dial(self, station: Station, after_s: float) -> None:
         """See ``StationEnvironment``; pauses double up to two minutes and are jittered by half either way."""

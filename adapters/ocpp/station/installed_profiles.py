@@ -50,6 +50,7 @@ def record_default(station: StationState, row: int, power_kw: float) -> None:
 def record(
     station: StationState,
     command: Command,
+    profile_id: int,
     power_kw: float,
     *,
     purpose: ProfilePurpose,
@@ -60,7 +61,8 @@ def record(
 
     Args:
         station: The station.
-        command: The instruction; its id is the profile's.
+        command: The instruction.
+        profile_id: Id of the profile that carries it.
         power_kw: What the profile amounts to as written, load positive.
         purpose: Purpose of the profile; a TxProfile is tied to the running transaction.
         dynamic: The profile can be updated in place.
@@ -69,7 +71,7 @@ def record(
     now_s = station.services.clock.now_s()
     before = in_force(station, command.row) if command.again else None
     profile = InstalledProfile(
-        profile_id=command.id,
+        profile_id=profile_id,
         power_kw=power_kw,
         until_s=command.until_s,
         since_s=now_s if before is None else before.since_s,

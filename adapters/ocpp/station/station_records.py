@@ -45,6 +45,7 @@ class Command:
     """One instruction on its way.
 
     Attributes:
+        id: Id of the command (64 bits), or one of those below it in ``profile_ids`` where it is the link's own.
         quiet: It is the link's own, without an outcome.
         again: It restores a value in force at a station that may have lost it.
     """

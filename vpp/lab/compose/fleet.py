@@ -17,15 +17,12 @@ import structlog
 from adapters.modbus.simulated.devices import ModbusDevices
 from adapters.mqtt.simulated.broker import local_broker
 from adapters.mqtt.simulated.sites import MqttSites
-from adapters.ocpp.central_system.known_stations import place_of
-from adapters.ocpp.control.scripts import reserved_profile_id
 from adapters.ocpp.simulated.stations import OcppStations
 from vpp.bootstrap.clocks import running_clock
 from vpp.bootstrap.runner import run
 from vpp.config import Settings
 from vpp.domain.errors import InputError
 from vpp.domain.request import Direction
-from vpp.domain.resource import Adapter
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
@@ -189,7 +186,7 @@ async def _simulate(
     finally:
         if options.truth:
             recorder.write(options.truth)
-            write_atomically(commands_file(options.truth), json.dumps(_accepted_ids(simulators, index)))
+            write_atomically(commands_file(options.truth), json.dumps(_accepted_ids(simulators)))
 
 
 def _twin(options: FleetOptions, index: FleetIndex, clock: Clock) -> Twin:
@@ -241,14 +238,13 @@ def _sources(host: str, count: int, part: int) -> list[str]:
     return [f"127.0.{part}.{10 + turn}" for turn in range(-(-count // _STATIONS_PER_SOURCE))]
 
 
-def _accepted_ids(simulators: Sequence[DeviceSimulator], index: FleetIndex) -> dict[str, dict[int, int]]:
-    """Return by protocol how often each command id was accepted, without the profiles links install themselves."""
-    own = {reserved_profile_id(place_of(r)[1]) for r in index.resources if r.adapter is Adapter.OCPP}
+def _accepted_ids(simulators: Sequence[DeviceSimulator]) -> dict[str, dict[int, int]]:
+    """Return by protocol how often each command was accepted, without the profiles links install themselves."""
     accepted: dict[str, dict[int, int]] = {}
     for simulator in simulators:
         match simulator:
             case OcppStations():
-                accepted["ocpp"] = {i: count for i, count in simulator.profiles_taken.items() if i not in own}
+                accepted["ocpp"] = dict(simulator.profiles_taken)
             case MqttSites():
                 accepted["mqtt"] = dict(simulator.commands_received)
     return accepted

@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 
 from adapters.ocpp.control.charging_needs import DRIVER_PROMISE, VENDOR, write_driver_promise
-from adapters.ocpp.control.scripts import PROBE_PROFILE_ID
 from adapters.ocpp.messages.ocpp_j import Json, parse_stamp, stamp
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.power_units import RateUnit, Supply
+from adapters.ocpp.profiles.profile_ids import PROBE_PROFILE_ID, command_number
 from adapters.ocpp.simulated.load.swarm import Swarm
 from adapters.ocpp.simulated.load.swarm_station import SwarmStation
 from vpp.domain.session import Promise
@@ -63,9 +63,11 @@ class ReceivedProfiles:
     """Charging profiles a swarm has received and those in force.
 
     Attributes:
-        ids: Id of every SetChargingProfile in the order of arrival, the link's own profiles included, shape ``(n,)``.
+        ids: Command of every SetChargingProfile in the order of arrival, 0 or below where the profile is the link's
+            own, shape ``(n,)``; see ``profile_ids.command_number``.
         at_s: Epoch seconds of each arrival, shape ``(n,)``.
-        holds: Id of the dispatch profile in force at every station, 0 where there is none, shape ``(n_stations,)``.
+        holds: Command of the dispatch profile in force at every station, 0 where there is none, shape
+            ``(n_stations,)``.
     """
 
     ids: IdArray
@@ -115,7 +117,7 @@ class ChargingSwarm(Swarm):
         return ReceivedProfiles(
             ids=np.array(self._ids, dtype=np.int64),
             at_s=np.array(self._at_s, dtype=np.float64),
-            holds=np.where(alive, np.array(self._dispatch_id, dtype=np.int64), 0),
+            holds=np.where(alive, np.array([command_number(i) for i in self._dispatch_id], dtype=np.int64), 0),
         )
 
     def power_kw(self, number: int, now_s: float) -> float:
@@ -178,7 +180,7 @@ class ChargingSwarm(Swarm):
     def _take_profile(self, number: int, body: Json) -> bytes:
         profile = body["csChargingProfiles"]
         profile_id = int(profile["chargingProfileId"])
-        self._ids.append(profile_id)
+        self._ids.append(command_number(profile_id))
         self._at_s.append(self._now_s())
         if profile_id == PROBE_PROFILE_ID:
             return _ACCEPTED

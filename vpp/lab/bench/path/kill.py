@@ -11,10 +11,10 @@ from vpp.domain.setpoint import Layer, SetpointBatch
 from vpp.lab.bench.gateway.report import say, total
 from vpp.lab.bench.path.processes import Deployment
 
-STALE_ID = 2**31 - 2000
-"""A command id above any that a service reaches, below those of the link's own profiles."""
+STALE_ID = 4_000_000
+"""A command id above any that a run reaches, and so small that a profile's id shows it (``profile_ids``)."""
 STALE_IDS = 900
-"""Number of such ids; above them are the link's own."""
+"""Number of such ids."""
 _STALE_EPOCH = 1
 """The epoch that ended before the service began."""
 _LEASE_S = 300.0

@@ -77,7 +77,7 @@ class Trace:
         return int(np.count_nonzero((self.status == _NO_STATUS) & (self.decided_s < before_s)))
 
     def installing(self) -> BoolArray:
-        """Return which commands carry their id to an OCPP station; a release has none on the wire."""
+        """Return which commands a profile carries to an OCPP station; a release has none on the wire."""
         return np.asarray(self.layers != Layer.RELEASE)
 
     def held(self, n_rows: int, at_s: float) -> IdArray:

@@ -3,6 +3,7 @@
 from adapters.kit.batching import Batcher
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
 from adapters.ocpp.profiles.nameplates import Nameplates
+from adapters.ocpp.profiles.profile_ids import profile_id
 from adapters.ocpp.profiles.profile_policy import ProfilePolicy
 from adapters.ocpp.station import installed_profiles
 from adapters.ocpp.station.capability_cards import CapabilityCards
@@ -55,7 +56,8 @@ class Held:
         command = Command(
             id=number, row=EV, connector=1, layer=Layer.DISPATCH, power_kw=power_kw, until_s=until_s, again=again
         )
-        installed_profiles.record(self.station, command, power_kw, purpose=purpose, **changes)
+        identity = profile_id(1, purpose, 1 if purpose is ProfilePurpose.TX_DEFAULT else 0, number)
+        installed_profiles.record(self.station, command, identity, power_kw, purpose=purpose, **changes)
 
     @property
     def limit_kw(self) -> float:

@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.profile_ids import command_number
 from adapters.ocpp.station import installed_profiles
 from tests.conformance.ocpp_bench import EV
 from tests.unit.adapters.ocpp.station.parts import DEFAULT_KW, Held
@@ -22,7 +23,7 @@ def test_the_tied_value_goes_before_the_other_and_the_default_beneath_both(held:
     held.install(2, 3.0, TX)
     assert (held.limit_kw, held.leases) == (3.0, [(1900.0, EV), (1900.0, EV)])
     tied, other = installed_profiles.at_row(held.station, EV)
-    assert (tied.profile_id, other.profile_id) == (2, 1)
+    assert (command_number(tied.profile_id), command_number(other.profile_id)) == (2, 1)
     assert installed_profiles.by_connector(held.station) == {1: tied}
     installed_profiles.drop(held.station, EV, tied)
     assert held.limit_kw == 5.0
@@ -49,7 +50,7 @@ def test_a_restored_value_is_as_old_as_it_was_and_an_updated_one_is_new(held: He
     held.install(2, 5.0, DEFAULT, again=True, dynamic=True)
     restored = installed_profiles.in_force(held.station, EV)
     assert restored is not None
-    assert (restored.since_s, restored.profile_id) == (1000.0, 2)
+    assert (restored.since_s, command_number(restored.profile_id)) == (1000.0, 2)
     held.clock.at_s = 1200.0
     installed_profiles.update(held.station, EV, 4.0, tied=False)
     updated = installed_profiles.in_force(held.station, EV)
