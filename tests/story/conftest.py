@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.story.city import FAR_TOO_MUCH_KW, PowerCut, VirtualCity, small_twin
 from vpp.bootstrap.store import Store
@@ -14,7 +15,9 @@ from vpp.config import Settings
 from vpp.domain.performance import Performance
 from vpp.domain.request import DispatchRequest
 from vpp.record.entry import JournalEntry
+from vpp.storage.sql import counters, open_database
 
+LAST_OF_32_BITS = 2**31 - 1
 SHARE = 0.85
 """Part of the quoted p50 that is asked for."""
 
@@ -62,7 +65,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 @pytest.fixture(scope="session")
 def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Return the same with a power cut in the hold, just after commands were written down and before they left."""
+    """Return the same with a power cut in the hold, just after commands were written down and before they left.
+
+    Its command ids begin a little below 2**31 and go on beyond.
+    """
     yield from _told(tmp_path_factory.mktemp("restarted"), killed=True)
 
 
@@ -73,8 +79,18 @@ def _told(directory: Path, *, killed: bool) -> Iterator[Story]:
     store.close()
 
 
+def _begin_ids_at(settings: Settings, number: int) -> None:
+    """Have a database of before, whose commands have come to a number."""
+    engine = open_database(settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(counters).where(counters.c.name == "command_id").values(value=number))
+    engine.dispose()
+
+
 async def _played(directory: Path, *, killed: bool) -> tuple[Settings, dict[str, Any]]:
     city = VirtualCity(small_twin(), directory)
+    if killed:
+        _begin_ids_at(city.settings, LAST_OF_32_BITS - 100)
     await city.found()
     quoted_kw, _ = await city.quoted_kw(city.draft(FAR_TOO_MUCH_KW))
     request = await city.commit(city.draft(round(SHARE * quoted_kw)))

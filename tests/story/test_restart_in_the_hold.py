@@ -1,6 +1,6 @@
 """A power cut in the hold, after commands were written down and before they left; forty seconds later it is over."""
 
-from tests.story.conftest import Story
+from tests.story.conftest import LAST_OF_32_BITS, Story
 from vpp.domain.request import RequestState
 from vpp.storage.journal import verify
 
@@ -26,6 +26,10 @@ def test_no_command_goes_out_twice_and_none_is_forgotten(restarted: Story) -> No
     assert set(restarted.ids) <= set(written)
     assert restarted.commands["sent"] == len(written)
     assert restarted.commands["unaccounted"] == 0
+
+
+def test_command_ids_pass_the_end_of_32_bits_unnoticed(restarted: Story) -> None:
+    assert min(restarted.ids) <= LAST_OF_32_BITS < max(restarted.ids)
 
 
 def test_the_epoch_rises_and_the_chain_holds_over_the_gap(restarted: Story) -> None:

@@ -11,7 +11,7 @@ _BLOCK = 8192
 _CYCLES = 16
 """Cycles a block lasts for at the largest batch so far."""
 _MOST = 2**20
-"""Ids of the longest block: the rest of two blocks is lost at a crash, and there are 2**31."""
+"""Ids of the longest block; the rest of two blocks is lost at a crash."""
 
 
 class CommandIds:

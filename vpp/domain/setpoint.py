@@ -55,8 +55,7 @@ class SetpointBatch:
     """Commands to any number of devices.
 
     Attributes:
-        ids: Command ids, positive, unique for ever, rising; below 2**31 so that OCPP can carry them as
-            chargingProfileId. Shape ``(n,)``.
+        ids: Command ids of 64 bits, positive, unique for ever, rising, shape ``(n,)``.
         rows: Fleet rows, shape ``(n,)``.
         layers: ``Layer`` codes, shape ``(n,)``.
         power_kw: Net power, load positive, shape ``(n,)``. For EV chargers a ceiling, for storage, V2G, HVAC and

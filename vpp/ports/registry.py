@@ -29,5 +29,5 @@ class Sequences(Protocol):
         ...
 
     def reserve_ids(self, count: int) -> int:
-        """Reserve ``count`` command ids and return the first."""
+        """Reserve ``count`` command ids of 64 bits, rising and never given before; return the first."""
         ...

@@ -2,15 +2,12 @@
 
 import sqlalchemy as sa
 
-from vpp.domain.errors import InputError, StopError
+from vpp.domain.errors import InputError
 from vpp.storage.sql import counters, storing
-
-COMMAND_ID_END = 2**31
-"""Command ids stay below this so that OCPP can carry them as chargingProfileId."""
 
 
 class Sequences:
-    """Durable counters; implements ``vpp.ports.Sequences``.
+    """Durable counters of 64 bits, which do not end; implements ``vpp.ports.Sequences``.
 
     Each call is one committed transaction, so no number is handed out twice.
     """
@@ -28,13 +25,12 @@ class Sequences:
         Raises:
             InputError: ``count`` is not positive.
             StorageError: The database takes nothing now.
-            StopError: The ids below 2**31 are used up.
         """
         if count <= 0:
             raise InputError("count", count, "a number of ids above 0")
-        return self._raised("command_id", count, end=COMMAND_ID_END) - count + 1
+        return self._raised("command_id", count) - count + 1
 
-    def _raised(self, name: str, step: int, *, end: int | None = None) -> int:
+    def _raised(self, name: str, step: int) -> int:
         raising = (
             sa.update(counters)
             .where(counters.c.name == name)
@@ -42,7 +38,4 @@ class Sequences:
             .returning(counters.c.value)
         )
         with storing("the counters"), self._engine.begin() as connection:
-            value = int(connection.execute(raising).scalar_one())
-            if end is not None and value >= end:
-                raise StopError(f"{name} would reach {value}, all numbers below {end} are used up")
-        return value
+            return int(connection.execute(raising).scalar_one())

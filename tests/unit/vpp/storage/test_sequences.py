@@ -3,9 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
-from vpp.domain.errors import InputError, StopError
+from vpp.domain.errors import InputError
 from vpp.storage.sequences import Sequences
-from vpp.storage.sql import open_database
+from vpp.storage.sql import counters, open_database
 
 
 def test_epochs_and_command_ids_rise_over_restarts(url: str) -> None:
@@ -18,12 +18,16 @@ def test_epochs_and_command_ids_rise_over_restarts(url: str) -> None:
     assert seen == [(1, 1), (2, 101), (3, 201)]
 
 
-def test_command_ids_end_below_two_to_the_thirty_first(engine: sa.Engine) -> None:
-    leases = Sequences(engine)
-    assert leases.reserve_ids(2**31 - 2) == 1
-    assert leases.reserve_ids(1) == 2**31 - 1
-    with pytest.raises(StopError):
-        leases.reserve_ids(1)
+@pytest.mark.parametrize("reached", [2**31 - 5, 2**40, 2**62])
+def test_command_ids_go_on_from_wherever_a_database_stands(url: str, reached: int) -> None:
+    engine = open_database(url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(counters).where(counters.c.name == "command_id").values(value=reached))
+    assert [Sequences(engine).reserve_ids(10) for _ in range(3)] == [reached + 1, reached + 11, reached + 21]
+    engine.dispose()
+    again = open_database(url)
+    assert Sequences(again).reserve_ids(1) == reached + 31
+    again.dispose()
 
 
 @pytest.mark.parametrize("count", [0, -1])
