@@ -9,6 +9,7 @@ import structlog
 from optimizer.heap import keep_freed_memory
 from vpp.bootstrap.clocks import running_clock
 from vpp.bootstrap.leadership.candidacy import Candidacy
+from vpp.bootstrap.leadership.following import Following
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.bootstrap.leadership.rehearsal import rehearse
 from vpp.bootstrap.leadership.standby import Standby
@@ -48,12 +49,13 @@ async def _serve(settings: Settings) -> None:
 
 async def _stand_by_and_lead(settings: Settings, clock: Clock, address: HttpAddress, candidacy: Candidacy) -> bool:
     """Wait for the lease and lead; return whether another process has deposed this one."""
-    standby = Standby(settings, candidacy, address, rehearse=partial(rehearse, settings, clock))
+    following = Following(settings, MachineTime())
+    standby = Standby(settings, candidacy, address, following=following, rehearse=partial(rehearse, settings, clock))
     async with contextlib.AsyncExitStack() as closing:
         closing.push_async_callback(standby.close)
         lease = await standby.wait()
         # The standby answers until the service does.
-        term = Term(settings, clock, address, lease=lease, begun=standby.leave)
+        term = Term(settings, clock, address, lease=lease, ahead=following.hand_over, begun=standby.leave)
         try:
             await term.run()
         except DeposedError as error:

@@ -15,6 +15,7 @@ from vpp.application.loops.record_keeping import RecordKeeping
 from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.recovery.checkpointer import Checkpointer
+from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.requests.commitments import Commitments
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means
@@ -135,12 +136,19 @@ class Service:
         """The record was verified, or an operator accepted it: new commitments are taken."""
         return self.core.trust.trusted
 
-    def lead(self, epoch: int | None = None, *, holds: Callable[[], bool] = lambda: True) -> None:
+    def lead(
+        self,
+        epoch: int | None = None,
+        *,
+        holds: Callable[[], bool] = lambda: True,
+        ahead: FoldedState | None = None,
+    ) -> None:
         """Take the lead: restore everything to the journal's end and record the start; blocks.
 
         Args:
             epoch: Of the lease that this process holds; without one the next is taken.
             holds: Returns whether the lease is held now; nothing is sent otherwise.
+            ahead: State that has followed the journal while this process stood by.
 
         Raises:
             StorageError: The database takes nothing now.
@@ -148,12 +156,12 @@ class Service:
         """
         core = self.core
         core.engine.lead(core.store.leases.next_epoch() if epoch is None else epoch)
-        core.plane.may_send = holds
+        core.plane.may_send = self.keeping.may_write = holds
         core.metrics.set_leader_epoch(core.epoch)
         core.metrics.set_leader(leads=True)
         core.ids.begin()
         resume_means(core, core.clock.now_s())
-        recovered = restore(core, self.requests, self.watch, self._links)
+        recovered = restore(core, self.requests, self.watch, self._links, ahead=ahead)
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
         self.keeping.steps = {
             "checkpoint": self._checkpointer.checkpoint,

@@ -34,15 +34,16 @@ class Store:
     checkpoints: SqlCheckpoints
 
     @classmethod
-    def open(cls, url: str, *, spool_mb: int = 256, archive: Path | None = None) -> "Store":
-        """Open the database, bringing its schema up to date.
+    def open(cls, url: str, *, spool_mb: int = 256, archive: Path | None = None, migrate: bool = True) -> "Store":
+        """Open the database, bringing its schema up to date unless that is for others.
 
         Args:
             url: SQLAlchemy URL.
             spool_mb: Samples that may wait in memory, MiB.
             archive: Folder of the journal's archive; ``None`` for the one beside an SQLite file.
+            migrate: Migrate an older schema; one is refused otherwise.
         """
-        database = open_database(url)
+        database = open_database(url, migrate=migrate)
         return cls(
             database=database,
             journal=SqlJournal(database, archive),

@@ -71,6 +71,15 @@ class SqlJournal:
         """Position of the last entry, durable or not."""
         return self._sequence
 
+    def durable(self) -> int:
+        """Return the position of the last entry in the database, also where another process writes it; blocks.
+
+        Raises:
+            StorageError: The database cannot be read now.
+        """
+        with storing("the journal"):
+            return _head(self._engine, self.shelf)[0]
+
     def head(self) -> Head:
         """Return the last durable entry's position and hash."""
         return self._durable

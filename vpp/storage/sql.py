@@ -134,17 +134,24 @@ leadership = sa.Table(
 """The lease of leadership, one row: see `vpp.storage.leadership`."""
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: str, *, migrate: bool = True) -> sa.Engine:
     """Open a database and bring its schema to the newest revision.
 
     Args:
         url: SQLAlchemy URL, e.g. ``sqlite:///var/vpp.sqlite`` or ``postgresql+psycopg://user@host/vpp``.
+        migrate: Migrate an older schema, which is for whoever leads; nothing is written otherwise.
 
     Raises:
-        ConfigurationError: The URL does not parse, or its driver is not installed.
+        ConfigurationError: The URL does not parse, or its driver is not installed; or the schema is not this version's
+            and must not be, or cannot be, migrated.
     """
     engine = _engine(_parsed(url))
     if schema_of(engine) is not Schema.CURRENT:
+        if not migrate:
+            raise ConfigurationError(
+                "the database has an older schema, which is migrated by the service that leads next; a standby of this"
+                " version waits for that"
+            )
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             command.upgrade(migration_config(connection), "head")
     return engine

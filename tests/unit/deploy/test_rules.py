@@ -26,7 +26,9 @@ _PLAIN = {
     "vpp_storage_failing",
     "vpp_record_trusted",
     "vpp_record_heads_failing",
+    "vpp_leader",
     "vpp_leader_deposed",
+    "vpp_standby_lag_seconds",
     "vpp_cycle_age_seconds",
     "vpp_calendar_unannounced_days",
     "vpp_cap_violations_total",
@@ -61,6 +63,9 @@ _ALERTS = {
     "RecordUntrusted",
     "HeadsFailing",
     "LeaderDeposed",
+    "NoLeader",
+    "StandbyLags",
+    "TwoLeaders",
     "LoopFailing",
     "LoopStalled",
     "AdapterLost",
@@ -117,7 +122,7 @@ def test_every_expression_names_only_metrics_that_are_exported(where: str, expr:
 
 
 def test_the_names_are_those_the_service_exports() -> None:
-    files = ("observability", "vitals")
+    files = ("observability", "vitals", "standby_metrics")
     observability = "".join((ROOT / f"vpp/runtime/{name}.py").read_text(encoding="utf-8") for name in files)
     build_info = {"vpp_build_info"}  # prometheus_client adds the suffix to vpp_build
     missing = {name for name in _PLAIN - build_info | _HISTOGRAMS if f'"{name}"' not in observability}

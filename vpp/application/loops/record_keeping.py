@@ -27,11 +27,13 @@ class RecordKeeping:
 
     Attributes:
         steps: Steps by name, in the order in which they run.
+        may_write: Returns whether this process leads now; files outside the database have no fence of their own.
     """
 
     def __init__(self, clock: Clock, period_s: float, *, may: Callable[[], bool] = lambda: True) -> None:
         self._clock, self._period_s, self._may = clock, period_s, may
         self.steps: dict[str, Step] = {}
+        self.may_write: Callable[[], bool] = lambda: True
 
     async def run(self, *, at_once: bool = False) -> None:
         """Keep the record until cancelled; ``at_once`` begins with a turn."""
@@ -44,12 +46,16 @@ class RecordKeeping:
     async def turn(self) -> bool:
         """Run every step once, up to the first that fails, if the record may be kept; return whether all did.
 
+        Nothing is done while this process does not lead.
+
         Raises:
             VppError: The service must not go on.
         """
         if not self._may():
             return False
         for name, step in self.steps.items():
+            if not self.may_write():
+                return False
             fault = await fault_of(step())
             if isinstance(fault, VppError) and fault.recovery is Recovery.STOP:
                 raise fault

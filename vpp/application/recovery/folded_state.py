@@ -55,6 +55,10 @@ class FoldedState:
         self.delivery = DeliveryMemory()
         self.devices = OwnersValues()
 
+    def take_index_from(self, index: Callable[[], FleetIndex]) -> None:
+        """Ask ``index`` for the fleet from now on."""
+        self._index = index
+
     def follow(self, entries: Iterable[JournalEntry]) -> None:
         """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over.
 

@@ -9,10 +9,8 @@ from vpp.config import Settings
 from vpp.dispatch.warmup import warm_up
 from vpp.domain.errors import VppError
 from vpp.ports import Clock
-from vpp.storage.sql import Schema, lease_engine, schema_of
 
 _log = structlog.get_logger(__name__)
-_PATIENCE_WALL_S = 1.0
 
 
 def rehearse(settings: Settings, clock: Clock) -> None:
@@ -23,22 +21,13 @@ def rehearse(settings: Settings, clock: Clock) -> None:
     """
     warm_up()
     try:
-        if _is_current(settings):
-            _compose(settings, clock)
+        _compose(settings, clock)
     except (VppError, SQLAlchemyError) as error:
         _log.warning("a takeover would fail now", why=str(error))
 
 
-def _is_current(settings: Settings) -> bool:
-    engine = lease_engine(settings.database_url, patience_wall_s=_PATIENCE_WALL_S)
-    try:
-        return schema_of(engine) is Schema.CURRENT
-    finally:
-        engine.dispose()
-
-
 def _compose(settings: Settings, clock: Clock) -> None:
-    store = Store.open(settings.database_url, archive=settings.archive_place)
+    store = Store.open(settings.database_url, archive=settings.archive_place, migrate=False)
     try:
         Service(settings, store, clock, ())
     finally:

@@ -9,6 +9,7 @@ import structlog
 from vpp.api.grid_link import HttpServer
 from vpp.api.standby import create_standby_app
 from vpp.bootstrap.leadership.candidacy import Candidacy
+from vpp.bootstrap.leadership.following import Following
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.config import Settings
 from vpp.domain.errors import StorageError
@@ -16,6 +17,7 @@ from vpp.runtime.lease_keeper import LeaseKeeper
 from vpp.runtime.standby_metrics import StandbyMetrics
 
 _log = structlog.get_logger(__name__)
+_FOLLOW_WALL_S = 0.5
 _LOOKS = 12.0
 """Looks at the lease in its time to live."""
 
@@ -27,15 +29,23 @@ class Standby:
         settings: Of this process.
         candidacy: Looks at the lease and takes it.
         address: Where HTTP is served; not while the leader has the same address.
+        following: Follows the journal.
         rehearse: Prepares this process to lead; blocks, called once in a thread.
     """
 
     def __init__(
-        self, settings: Settings, candidacy: Candidacy, address: HttpAddress, *, rehearse: Callable[[], None]
+        self,
+        settings: Settings,
+        candidacy: Candidacy,
+        address: HttpAddress,
+        *,
+        following: Following,
+        rehearse: Callable[[], None],
     ) -> None:
         self._settings, self._candidacy, self._address = settings, candidacy, address
-        self._rehearse = rehearse
-        self._rehearsal: asyncio.Task[None] | None = None
+        self._following, self._rehearse = following, rehearse
+        self._work: asyncio.Task[None] | None = None
+        self._rehearsed = False
         self._reached = True
         self._server: HttpServer | None = None
         self._told = ""
@@ -48,20 +58,25 @@ class Standby:
 
     def ready(self) -> dict[str, bool]:
         """Return named checks of what a takeover needs."""
-        rehearsed = self._rehearsal is not None and self._rehearsal.done()
-        return {"storage": self._reached, "leader": bool(self.leader), "rehearsed": rehearsed}
+        return {
+            "storage": self._reached,
+            "leader": bool(self.leader),
+            "rehearsed": self._rehearsed,
+            "journal": self._following.lag_s < self._settings.leader_ttl_wall_s,
+        }
 
     async def wait(self) -> LeaseKeeper:
         """Return the keeper of the lease once this process holds it."""
         while True:
             keeper = await asyncio.to_thread(self._step)
             if keeper is not None:
+                await self._stop_preparing()
                 return keeper
             self._tell()
             if self._server is None and self._address.taken:
                 self._server = self._serve()
-            if self._rehearsal is None:
-                self._rehearsal = asyncio.create_task(asyncio.to_thread(self._rehearse), name="rehearsal")
+            if self._work is None:
+                self._work = asyncio.create_task(self._prepare(), name="following")
             await asyncio.sleep(self._settings.leader_ttl_wall_s / _LOOKS)
 
     def leave(self) -> None:
@@ -70,9 +85,26 @@ class Standby:
             self._server.leave()
 
     async def close(self) -> None:
-        """Answer no more."""
+        """Answer and follow no more."""
+        await self._stop_preparing()
+        await asyncio.to_thread(self._following.close)
         if self._server is not None:
             await self._server.close()
+
+    async def _prepare(self) -> None:
+        """Be ready to lead: follow the journal, and do once what a takeover does for the first time."""
+        while True:
+            await asyncio.to_thread(self._following.catch_up)
+            if not self._rehearsed:
+                await asyncio.to_thread(self._rehearse)
+                self._rehearsed = True
+            await asyncio.sleep(_FOLLOW_WALL_S)
+
+    async def _stop_preparing(self) -> None:
+        """End the work of this standby; a thread of it that still runs ends by itself."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait((self._work,))
 
     def _step(self) -> LeaseKeeper | None:
         """Look at the lease and take it if it has ended; blocks."""
@@ -97,7 +129,9 @@ class Standby:
             _log.info("standing by", leader=self.leader or None, http=self._settings.http)
 
     def _serve(self) -> HttpServer:
-        metrics = StandbyMetrics(version("vpp"), lag_entries=lambda: 0.0, lag_s=lambda: 0.0)
+        metrics = StandbyMetrics(
+            version("vpp"), lag_entries=lambda: self._following.lag_entries, lag_s=lambda: self._following.lag_s
+        )
         application = create_standby_app(
             self, metrics=metrics.registry, version=version("vpp"), token=self._settings.api_token
         )

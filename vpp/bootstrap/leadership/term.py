@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from vpp.api.grid_link import HttpGridLink
+from vpp.application.recovery.folded_state import FoldedState
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.bootstrap.links import service_links
@@ -30,6 +31,7 @@ class Term:
         clock: The only source of time.
         address: Where HTTP is served.
         lease: Held by this process; ``None`` where nobody else can open the database.
+        ahead: Returns the state that has followed the journal while this process stood by; blocks.
         begun: Called as soon as the service answers HTTP.
     """
 
@@ -40,10 +42,11 @@ class Term:
         address: HttpAddress,
         *,
         lease: LeaseKeeper | None = None,
+        ahead: Callable[[], FoldedState | None] = lambda: None,
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._clock, self._address = settings, clock, address
-        self._lease, self._begun = lease, begun
+        self._lease, self._ahead, self._begun = lease, ahead, begun
 
     async def run(self) -> None:
         """Lead until cancelled, until the service ends or fails, or until another process leads.
@@ -89,7 +92,8 @@ class Term:
         """Return the service, restored to the journal's end; blocks."""
         anchor = anchor_of(self._settings, store.database)
         service = Service(self._settings, store, self._clock, links, anchor=anchor)
-        service.lead(None if self._lease is None else self._lease.epoch, holds=self._holds)
+        epoch = None if self._lease is None else self._lease.epoch
+        service.lead(epoch, holds=self._holds, ahead=self._ahead())
         return service
 
     def _holds(self) -> bool:

@@ -20,8 +20,22 @@ _log = structlog.get_logger(__name__)
 STARTED = "service.started"
 
 
-def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequence[DeviceLink]) -> Recovered:
+def restore(
+    core: Core,
+    requests: RequestParts,
+    watch: WatchParts,
+    links: Sequence[DeviceLink],
+    *,
+    ahead: FoldedState | None = None,
+) -> Recovered:
     """Bring the parts to where the journal ends, and record the start of this run.
+
+    Args:
+        core: Fleet, engine, storage.
+        requests: Requests and their delivery.
+        watch: Alarms.
+        links: Device links.
+        ahead: State that has followed the journal so far, of a process that stood by; else the newest checkpoint's.
 
     Returns:
         The state that everything was restored from.
@@ -30,13 +44,15 @@ def restore(core: Core, requests: RequestParts, watch: WatchParts, links: Sequen
     torn = _torn(journal, now_s)
     if torn:
         watch.alarms.watch("journal_torn", core.clock.now_s(), on=True, entries=torn)
-    recovered = recover(
-        lambda: FoldedState(lambda: core.engine.index, core.engine.settings),
-        journal,
-        core.store.checkpoints,
-        version=engine_version(version("vpp")),
-        damaged=core.trust.guards,
-    )
+    recovered = None if ahead is None else _followed_to_the_end(core, ahead)
+    if recovered is None:
+        recovered = recover(
+            lambda: FoldedState(lambda: core.engine.index, core.engine.settings),
+            journal,
+            core.store.checkpoints,
+            version=engine_version(version("vpp")),
+            damaged=core.trust.guards,
+        )
     take_up(core, requests, links, recovered.state, now_s)
     # The very instant everything was restored for, so that a replay restores the same.
     body = {
@@ -69,6 +85,18 @@ def _torn(journal: Journal, now_s: float) -> int:
     except AuditError as error:
         _log.error("journal is damaged at its end", why=str(error))
         return 0
+
+
+def _followed_to_the_end(core: Core, ahead: FoldedState) -> Recovered | None:
+    """Return the state at the journal's end, ``None`` where an entry on the way is damaged."""
+    ahead.take_index_from(lambda: core.engine.index)
+    try:
+        ahead.follow(core.store.journal.entries(after=ahead.sequence))
+    except AuditError as error:
+        _log.error("journal is damaged, begun again from a checkpoint", why=str(error))
+        return None
+    newest = max(core.store.checkpoints.sequences(), default=0)
+    return Recovered(state=ahead, base=newest, tail=ahead.sequence - newest)
 
 
 def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], folded: FoldedState, now_s: float) -> None:

@@ -31,6 +31,15 @@ async def test_a_failing_step_is_tried_again_with_the_next_turn() -> None:
     assert log[2:] == ["checkpoint", "archive", "export"]
 
 
+async def test_nothing_is_done_from_the_step_on_at_which_the_process_leads_no_more() -> None:
+    log: list[str] = []
+    keeping = RecordKeeping(VirtualClock(0.0), 300.0)
+    keeping.steps = _steps(log, {})
+    keeping.may_write = lambda: log != ["checkpoint"]
+    assert not await keeping.turn()
+    assert log == ["checkpoint"]
+
+
 async def test_what_must_stop_the_service_is_passed_on() -> None:
     keeping = RecordKeeping(VirtualClock(0.0), 300.0)
     keeping.steps = _steps([], {"checkpoint": AuditError("broken")})

@@ -1,0 +1,299 @@
+"""Leader and standby as two processes over one database: killed in the hold, frozen, stopped, merely looked at."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.story.dispatcher import (
+    READY_WALL_S,
+    START_AT,
+    Dispatcher,
+    fleet_flags,
+    hurried,
+    taken_by_devices,
+    verdict_on,
+)
+from tests.story.processes import Ended, environment, last_words, running, stop, vpp, wait_until
+from vpp.application.loops.cycle_inputs import CYCLE
+from vpp.bootstrap.parts.restoration import STARTED
+from vpp.bootstrap.store import Store
+from vpp.dispatch.commands.journal_codec import SENT
+from vpp.domain.request import RequestState
+from vpp.lab.compose.subprocesses import free_ports
+from vpp.record.entry import JournalEntry
+from vpp.runtime.clock import ScaledClock
+
+SPEED = 50.0
+FLEET = {"stations": 40, "inverters": 6, "batteries": 4, "v2g": 4, "sites": 0}
+HOLD = timedelta(minutes=30)
+KILLED_AFTER_S = 300.0
+SETTLED_WALL_S = 200.0
+TTL_WALL_S = 5.0
+"""Longer than in operation: the machine may have other work."""
+FROZEN_WALL_S = 10.0
+
+
+class House:
+    """Several services over one database, each at addresses of its own unless they share that of the stations.
+
+    Args:
+        folder: Of the database and the logs.
+        settings: Of every service.
+    """
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.folder = folder
+        self.env = environment(folder, **{"LEADER_TTL_WALL_S": TTL_WALL_S} | settings)
+        self._stack = ExitStack()
+
+    def serve(self, name: str, *flags: str, ocpp: str | None = None) -> "Member":
+        """Begin a service and return it once it answers; ``ocpp`` is where it takes stations."""
+        http, free = free_ports(2)
+        env = self.env | {"VPP_HTTP": f"127.0.0.1:{http}", "VPP_OCPP": ocpp or f"127.0.0.1:{free}"}
+        log = self.folder / f"{name}.log"
+        process = self._stack.enter_context(running("serve", *flags, env=env, log=log))
+        member = Member(env["VPP_HTTP"], process, log)
+        wait_until(lambda: member.role() != "", within_s=READY_WALL_S)
+        return member
+
+    def entries(self) -> list[JournalEntry]:
+        """Return the journal as it stands."""
+        store = Store.open(f"sqlite:///{self.folder / 'vpp.sqlite3'}")
+        journal = list(store.journal.entries())
+        store.close()
+        return journal
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._stack.close()
+
+
+@dataclass
+class Member:
+    """One service."""
+
+    http: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def role(self) -> str:
+        """Return leader or standby; empty while it does not answer."""
+        try:
+            answer = httpx.get(f"http://{self.http}/readyz", timeout=2.0, trust_env=False)
+        except httpx.TransportError:
+            return ""
+        return str(answer.json()["role"])
+
+    def metric(self, name: str) -> float:
+        """Return a metric without labels."""
+        lines = httpx.get(f"http://{self.http}/metrics", trust_env=False).text.splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    def leads(self) -> bool:
+        """Return whether it says that it leads."""
+        return self.role() == "leader"
+
+
+@contextmanager
+def house(folder: Path, **settings: object) -> Iterator[House]:
+    made = House(folder, **settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def epochs(entries: Sequence[JournalEntry]) -> list[Any]:
+    return [entry.body["epoch"] for entry in entries if entry.kind == STARTED]
+
+
+def is_clean(log: Path) -> bool:
+    return "Traceback" not in log.read_text(errors="replace")
+
+
+# Killed in the hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aftermath:
+    """What is left after a request that outlived its leader."""
+
+    states: list[str]
+    visited: tuple[Sequence[JournalEntry], Sequence[JournalEntry]]
+    refused: httpx.Response
+    leader_http: str
+    ledger: Mapping[str, int]
+    taken: dict[int, int]
+    verdict: dict[str, float]
+    journal: list[JournalEntry]
+    audit: Ended
+    replay: Ended
+
+
+@pytest.fixture(scope="module")
+def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
+    """Play a request whose leader is killed in the hold while a standby watches."""
+    folder = tmp_path_factory.mktemp("standby")
+    clock = ScaledClock.starting(START_AT, SPEED)
+    with house(folder, **hurried(clock)) as made:
+        return _play(made, clock)
+
+
+def _play(made: House, clock: ScaledClock) -> Aftermath:
+    ocpp = made.env["VPP_OCPP"]
+    leader = made.serve("leader", ocpp=ocpp)
+    truth, fleet_log = made.folder / "truth.npz", made.folder / "fleet.log"
+    dispatcher = Dispatcher(leader.http, fleet=FLEET, hold=HOLD, share=0.8)
+    with ExitStack() as stack:
+        stack.callback(dispatcher.client.close)
+        env = made.env | {"VPP_HTTP": leader.http}
+        fleet = stack.enter_context(running("fleet", *fleet_flags(FLEET, truth), env=env, log=fleet_log))
+        standby = made.serve("standby", "--standby", ocpp=ocpp)
+        refused = httpx.post(f"http://{standby.http}/api/v1/requests", json={}, trust_env=False)
+        wait_until(dispatcher.sees(dispatcher.is_ready), within_s=READY_WALL_S)
+        visited = _visit(made)
+        request = dispatcher.order(clock)
+        start_s = datetime.fromisoformat(request["start_at"]).timestamp()
+        wait_until(lambda: clock.now_s() > start_s + KILLED_AFTER_S)
+        assert dispatcher.get(f"/requests/{request['id']}")["state"] == "holding", last_words(leader.log)
+        stop(leader.process, signal.SIGKILL, within_s=5.0)
+
+        wait_until(standby.leads)
+        after = Dispatcher(standby.http, fleet=FLEET, hold=HOLD, share=0.8)
+        stack.callback(after.client.close)
+        states = after.settled(request["id"], within_s=SETTLED_WALL_S, log=standby.log)
+        ledger = after.get("/commands")
+        assert stop(fleet, signal.SIGTERM, within_s=20.0) == 0, last_words(fleet_log)
+        assert stop(standby.process, signal.SIGTERM, within_s=20.0) == 0, last_words(standby.log)
+    return Aftermath(
+        states=states,
+        visited=visited,
+        refused=refused,
+        leader_http=leader.http,
+        ledger=ledger,
+        taken=taken_by_devices(truth),
+        verdict=verdict_on(truth, request),
+        journal=made.entries(),
+        audit=vpp("audit", "verify", "--json", env=made.env),
+        replay=vpp("replay", "--json", env=made.env),
+    )
+
+
+def _visit(made: House) -> tuple[Sequence[JournalEntry], Sequence[JournalEntry]]:
+    """Let a third service begin and end; return the starts in the journal before and after."""
+    before = [entry for entry in made.entries() if entry.kind == STARTED]
+    visitor = made.serve("visitor")
+    assert visitor.role() == "standby"
+    assert stop(visitor.process, signal.SIGTERM, within_s=20.0) == 0, last_words(visitor.log)
+    return before, [entry for entry in made.entries() if entry.kind == STARTED]
+
+
+def test_the_standby_takes_the_request_to_its_settlement(aftermath: Aftermath) -> None:
+    assert aftermath.states[0] == RequestState.HOLDING
+    assert aftermath.states[-1] == RequestState.SETTLED
+
+
+def test_the_standby_leads_under_the_next_epoch(aftermath: Aftermath) -> None:
+    assert epochs(aftermath.journal) == [1, 2]
+
+
+def test_a_standby_names_the_leader_to_who_writes(aftermath: Aftermath) -> None:
+    assert aftermath.refused.status_code == 503
+    assert aftermath.refused.json()["leader"] == aftermath.leader_http
+
+
+def test_a_standby_that_merely_begins_and_ends_is_not_in_the_journal(aftermath: Aftermath) -> None:
+    before, after = aftermath.visited
+    assert before == after
+
+
+def test_no_device_applies_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:
+    written = {i for entry in aftermath.journal if entry.kind == SENT for i in entry.body["ids"]}  # type: ignore[attr-defined] # JSON
+    assert aftermath.taken
+    assert {i for i, count in aftermath.taken.items() if count > 1} == set()
+    assert set(aftermath.taken) <= written
+    assert aftermath.ledger["sent"] == len(written)
+    assert aftermath.ledger["unaccounted"] == 0
+
+
+def test_limits_are_restored_and_promises_kept(aftermath: Aftermath) -> None:
+    nothing = ("limits_not_restored", "promises_broken", "cap_violations")
+    assert {name: aftermath.verdict[name] for name in nothing} == dict.fromkeys(nothing, 0)
+
+
+def test_the_journal_of_both_leaders_verifies_and_replays(aftermath: Aftermath) -> None:
+    assert aftermath.audit.code == 0, aftermath.audit
+    assert aftermath.replay.code == 0, aftermath.replay.err[-2000:]
+    assert json.loads(aftermath.replay.out)["differences"] == 0
+
+
+# Frozen, stopped
+
+
+def test_a_frozen_leader_finds_itself_deposed_writes_nothing_and_stands_by(tmp_path: Path) -> None:
+    with house(tmp_path, **hurried(ScaledClock.starting(START_AT, SPEED))) as made:
+        first, second = made.serve("first"), made.serve("second")
+        assert (first.role(), second.role()) == ("leader", "standby")
+        wait_until(_has_cycles(made, 5))
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(second.leads)
+            until = len(made.entries()) + round(FROZEN_WALL_S)
+            wait_until(lambda: len(made.entries()) > until)
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: first.role() == "standby")
+        wait_until(_has_cycles(made, 10))
+        entries = made.entries()
+        assert (second.role(), second.metric("vpp_leader"), first.metric("vpp_leader")) == ("leader", 1.0, 0.0)
+
+        assert stop(second.process, signal.SIGTERM, within_s=20.0) == 0, last_words(second.log)
+        wait_until(first.leads)
+        assert stop(first.process, signal.SIGTERM, within_s=20.0) == 0, last_words(first.log)
+        assert epochs(made.entries()) == [1, 2, 3]
+        assert vpp("audit", "verify", env=made.env).code == 0
+    began = max(place for place, entry in enumerate(entries) if entry.kind == STARTED)
+    cycles = [entry.body["cycle"] for entry in entries[began:] if entry.kind == CYCLE]
+    assert cycles == list(range(cycles[0], cycles[0] + len(cycles))), "only the new leader's"
+    assert cycles[0] <= 2
+
+
+def _has_cycles(made: House, count: int) -> Callable[[], bool]:
+    """Return a check that the journal has so many more cycles than now."""
+    before = sum(entry.kind == CYCLE for entry in made.entries())
+    return lambda: sum(entry.kind == CYCLE for entry in made.entries()) >= before + count
+
+
+def test_a_leader_that_ends_gives_its_lease_back(tmp_path: Path) -> None:
+    with house(tmp_path, LEADER_TTL_WALL_S=60.0) as made:
+        first, second = made.serve("first"), made.serve("second")
+        assert (first.role(), second.role()) == ("leader", "standby")
+        assert stop(first.process, signal.SIGTERM, within_s=20.0) == 0, last_words(first.log)
+        wait_until(second.leads, within_s=50.0)
+        assert stop(second.process, signal.SIGTERM, within_s=20.0) == 0, last_words(second.log)
+        assert is_clean(first.log)
+        assert is_clean(second.log)
+        assert epochs(made.entries()) == [1, 2]
+
+
+def test_a_standby_with_the_settings_of_its_leader_has_its_address_next(tmp_path: Path) -> None:
+    with house(tmp_path) as made, ExitStack() as stack:
+        log = tmp_path / "same.log"
+        first = stack.enter_context(running("serve", env=made.env, log=log))
+        member = Member(made.env["VPP_HTTP"], first, log)
+        wait_until(member.leads, within_s=READY_WALL_S)
+        second = stack.enter_context(running("serve", env=made.env, log=log))
+        wait_until(lambda: "standing by" in log.read_text(errors="replace"), within_s=READY_WALL_S)
+        stop(first, signal.SIGKILL, within_s=5.0)
+        wait_until(member.leads)
+        assert member.metric("vpp_leader_epoch") == 2.0
+        assert stop(second, signal.SIGTERM, within_s=20.0) == 0, last_words(log)

@@ -1,0 +1,117 @@
+"""A standby has the state of a restart from the journal, bit for bit, and takes its leader's entries as they come."""
+
+import gzip
+import math
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.places import FIXTURES
+from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.restart import engine_version, recover
+from vpp.bootstrap.leadership.following import Following
+from vpp.bootstrap.parts.policies import dispatch_settings
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
+from vpp.config import Settings
+from vpp.record.state_codec import encode_state
+from vpp.runtime.clock import MachineTime, VirtualClock
+
+NOW_S = 1_784_120_000.0
+
+
+class Machine(MachineTime):
+    """A steady counter that a test moves."""
+
+    now_s = 100.0
+
+    def steady_s(self) -> float:
+        """Return it."""
+        return self.now_s
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings of a service whose journal ends in a hold."""
+    (kept, *_) = sorted((FIXTURES / "journal-2f8590a").glob("*.sqlite3.gz"))
+    (tmp_path / "vpp.sqlite3").write_bytes(gzip.decompress(kept.read_bytes()))
+    return Settings.load(data_dir=tmp_path)
+
+
+def folded(settings: Settings, store: Store) -> bytes:
+    """Return the state of a restart."""
+    recovered = recover(
+        lambda: FoldedState(store.registry.load, dispatch_settings(settings)),
+        store.journal,
+        store.checkpoints,
+        version=engine_version(version("vpp")),
+    )
+    return encode_state(recovered.state.state())
+
+
+def test_a_standby_has_the_state_of_a_restart(settings: Settings) -> None:
+    leader = Store.open(settings.database_url)
+    following = Following(settings, Machine())
+    assert math.isnan(following.lag_entries)
+    following.catch_up()
+    service = Service(settings, leader, VirtualClock(NOW_S), ())
+    service.lead()  # writes what it finds unanswered, and its start
+    leader.journal.flush_now()
+    following.catch_up()
+    assert following.lag_entries == 0
+    state = following.hand_over()
+    assert state is not None
+    assert state.sequence == leader.journal.sequence
+    assert encode_state(state.state()) == folded(settings, leader)
+    following.close()
+    leader.close()
+
+
+def test_a_service_that_was_followed_leads_with_the_same_state(settings: Settings) -> None:
+    Store.open(settings.database_url).close()
+    following = Following(settings, Machine())
+    following.catch_up()
+    store = Store.open(settings.database_url)
+    service = Service(settings, store, VirtualClock(NOW_S), ())
+    service.lead(ahead=following.hand_over())
+    led = service.core.engine.in_force
+    requests = service.plant.requests()
+    following.close()
+
+    again = Service(settings, store, VirtualClock(NOW_S), ())
+    again.lead()
+    assert again.plant.requests() == requests
+    assert again.core.engine.in_force.dispatch_kw.tobytes() == led.dispatch_kw.tobytes()
+    assert again.core.engine.in_force.lease_s.tobytes() == led.lease_s.tobytes()
+    store.close()
+
+
+def test_the_lag_is_the_time_since_the_end_was_last_reached(settings: Settings) -> None:
+    Store.open(settings.database_url).close()
+    machine = Machine()
+    following = Following(settings, machine)
+    assert math.isnan(following.lag_s)
+    following.catch_up()
+    machine.now_s += 7.0
+    assert following.lag_s == 7.0
+    following.catch_up()
+    assert following.lag_s == 0.0
+    following.close()
+
+
+def test_an_older_schema_is_waited_for_and_left_alone(settings: Settings) -> None:
+    engine = sa.create_engine(settings.database_url)
+    tables = sa.inspect(engine).get_table_names()
+    following = Following(settings, Machine())
+    following.catch_up()
+    assert "older schema" in following.fault
+    assert following.hand_over() is None
+    assert sa.inspect(engine).get_table_names() == tables
+    Store.open(settings.database_url).close()
+    following.catch_up()
+    assert following.fault == ""
+    assert following.hand_over() is not None
+    following.close()
+    engine.dispose()

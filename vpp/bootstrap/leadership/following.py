@@ -1,0 +1,109 @@
+"""Following of the journal by a standby: the state that a takeover needs, kept up to date; every call blocks."""
+
+import math
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import structlog
+
+from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.restart import engine_version, newest_good
+from vpp.bootstrap.parts.policies import dispatch_settings
+from vpp.bootstrap.store import Store
+from vpp.config import Settings
+from vpp.domain.errors import VppError
+from vpp.record.entry import JournalEntry
+from vpp.runtime.clock import MachineTime
+
+_log = structlog.get_logger(__name__)
+
+
+class Following:
+    """Folds the entries of the journal as the leader writes them; writes nothing.
+
+    Args:
+        settings: Of this process.
+        machine: Where steady time comes from.
+
+    Attributes:
+        fault: Why the journal cannot be followed now, empty while it is.
+    """
+
+    def __init__(self, settings: Settings, machine: MachineTime) -> None:
+        self.fault = ""
+        self._settings, self._machine = settings, machine
+        self._store: Store | None = None
+        self._state: FoldedState | None = None
+        self._durable = 0
+        self._reached_s = math.nan
+        self._stopped = threading.Event()
+        self._busy = threading.Lock()
+
+    @property
+    def lag_entries(self) -> float:
+        """Entries that were durable at the last ``catch_up`` and are not folded yet, NaN before the first are."""
+        state = self._state
+        return math.nan if state is None else max(self._durable - state.sequence, 0)
+
+    @property
+    def lag_s(self) -> float:
+        """Wall seconds since the end of the journal was last reached, NaN before the first time."""
+        return self._machine.steady_s() - self._reached_s
+
+    def catch_up(self) -> None:
+        """Fold what is durable by now; what keeps it from that is kept as ``fault`` and tried again."""
+        with self._busy:
+            try:
+                if self._state is None:
+                    self._begin()
+                self._follow()
+            except VppError as error:
+                if str(error) != self.fault:
+                    _log.warning("the journal cannot be followed", why=str(error))
+                self.fault = str(error)
+            else:
+                self.fault = ""
+
+    def hand_over(self) -> FoldedState | None:
+        """Return the state, which is this object's no more; ``None`` where the journal could not be followed."""
+        with self._busy:
+            state, self._state = self._state, None
+            return None if self.fault else state
+
+    def close(self) -> None:
+        """Stop following, also within a long ``catch_up``."""
+        self._stopped.set()
+        with self._busy:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    def _begin(self) -> None:
+        """Begin with the newest good checkpoint."""
+        settings = self._settings
+        if self._store is None:
+            self._store = Store.open(settings.database_url, archive=settings.archive_place, migrate=False)
+        store, rules = self._store, dispatch_settings(settings)
+        self._state = newest_good(
+            lambda: FoldedState(store.registry.load, rules),
+            store.journal,
+            store.checkpoints,
+            version=engine_version(version("vpp")),
+        )
+
+    def _follow(self) -> None:
+        store, state = self._store, self._state
+        if store is None or state is None:
+            return
+        began_s = self._machine.steady_s()
+        self._durable = store.journal.durable()
+        state.follow(self._until_stopped(store.journal.entries(after=state.sequence)))
+        if not self._stopped.is_set():
+            self._reached_s = began_s
+
+    def _until_stopped(self, entries: Iterator[JournalEntry]) -> Iterator[JournalEntry]:
+        for entry in entries:
+            if self._stopped.is_set():
+                return
+            yield entry
