@@ -1,13 +1,13 @@
 """Device side of OCPP: all simulated stations of a process, over real sockets, in one loop."""
 
 import heapq
-import logging
 import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
 
 import numpy as np
+import structlog
 
 from adapters.kit.backoff import Backoff
 from adapters.kit.poller import Poller
@@ -27,7 +27,7 @@ from vpp.domain.device import DeviceReadings, PlugEvent
 from vpp.domain.resource import Adapter
 from vpp.ports import Clock, DeviceWorld
 
-log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 LEAST_TICK_WALL_S = 0.02
@@ -218,7 +218,7 @@ class OcppStations:
 
         def failed(wait_s: float) -> None:
             self._dialing.discard(station.id)
-            log.debug("station %s cannot connect", station.id)
+            _log.debug("station cannot connect", station=station.id)
             if not station.away:
                 self.dial(station, max(TICK_S, wait_s))
 
