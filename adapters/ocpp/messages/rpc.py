@@ -12,8 +12,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
+from typing import Any
 
 import msgspec
 import orjson
@@ -49,8 +50,6 @@ from adapters.ocpp.messages.ocpp_j import (
 from vpp.ports import Clock
 
 _KEPT_ANSWERS = 8
-_LONGEST_KEPT_BYTES = 1024
-"""Our answers are short; a longer one holds an oversized id of the peer's."""
 _NEVER = math.inf
 REPEATABLE = frozenset({"BootNotification", "Heartbeat", "MeterValues", "StatusNotification"})
 """Actions that may be served twice without harm; the answers to others are kept for a while."""
@@ -103,7 +102,7 @@ class Endpoint(WebSocketEndpoint):
 
     def __init__(self, context: EndpointContext) -> None:
         super().__init__(context)
-        self._recent: dict[str | int, tuple[int, bytes]] | None = None
+        self._recent: tuple[Any, ...] = ()  # hash of a CALL and its response in turn, the oldest first
         self._pending: _PendingCall | None = None
 
     # For the two sides.
@@ -239,9 +238,8 @@ class Endpoint(WebSocketEndpoint):
             self._end_unusable()
 
     def _take_call(self, message_id: "str | int", action: str, raw: "bytes | msgspec.Raw", seen: int) -> None:
-        known = None if self._recent is None else self._recent.get(message_id)
-        if known is not None and known[0] == seen:
-            self.send(known[1])
+        if seen in self._recent:
+            self.send(_result(message_id, self._recent[self._recent.index(seen) + 1]))
             return
         try:
             payload = self._check(action, raw)
@@ -252,10 +250,10 @@ class Endpoint(WebSocketEndpoint):
             return
         if response is None:
             return
-        answer = orjson.dumps([3, message_id, response])
+        body = orjson.dumps(response)
         if action not in REPEATABLE:
-            self._remember(message_id, seen, answer)
-        self.send(answer)
+            self._recent = (*self._recent[-2 * (_KEPT_ANSWERS - 1) :], seen, _shared(body))
+        self.send(_result(message_id, body))
 
     def _check(self, action: str, raw: "bytes | msgspec.Raw") -> Json:
         """Return a payload that is lawful or can be repaired; raise CallFaultError for any other."""
@@ -340,11 +338,13 @@ class Endpoint(WebSocketEndpoint):
         if waiting is not None:
             waiting.answered(Answer(kind, payload, code, self._context.clock.now_s() - waiting.since_s))
 
-    def _remember(self, message_id: "str | int", seen: int, answer: bytes) -> None:
-        if len(answer) > _LONGEST_KEPT_BYTES:
-            return
-        recent = self._recent = {} if self._recent is None else self._recent
-        recent.pop(message_id, None)
-        recent[message_id] = (seen, answer)
-        if len(recent) > _KEPT_ANSWERS:
-            del recent[next(iter(recent))]
+
+def _result(message_id: "str | int", body: bytes) -> bytes:
+    """Return a CALLRESULT."""
+    return b"[3," + orjson.dumps(message_id) + b"," + body + b"]"
+
+
+@lru_cache(maxsize=256)
+def _shared(body: bytes) -> bytes:
+    """Return a response that is kept, one object for all endpoints: nearly all of them say the same."""
+    return body
