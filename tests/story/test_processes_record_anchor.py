@@ -84,7 +84,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     engine = open_database(f"sqlite:///{plant.database}")
     journal = SqlJournal(engine)
     for number in range(ENTRIES):
-        journal.append("test", float(number), {"actor": "dispatcher", "number": number})
+        journal.append("test", float(number), {"actor": "dispatcher", "number": number, "passable": True})
     journal.flush_now()
     journal.close()
     engine.dispose()

@@ -51,6 +51,7 @@ _TABLE = (
     Kind("record.archived", "vpp.storage.segments.shelf", "entries moved to a segment"),
     Kind("record.checkpoint", "vpp.record.checkpoint", "a checkpoint was made, with its hash"),
     Kind("record.pruned", "vpp.storage.segments.shelf", "the oldest segments were deleted"),
+    Kind("record.restored", "vpp.record.decisions", "an operator accepted a record that did not verify"),
     Kind("regulation.signal", "vpp.dispatch.regulation.agc_signal", "values of a regulation signal"),
     Kind("regulation.tick", "vpp.application.loops.cycle_inputs", "a step between two cycles"),
     Kind("request.revision", "vpp.dispatch.requests.register", "a change of a request was asked and quoted"),

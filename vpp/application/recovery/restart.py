@@ -95,7 +95,7 @@ class _Salvage:
 
     def __init__(self, state: FoldedState) -> None:
         self._state = state
-        self.tail = self.lost = 0
+        self.tail = self.lost = self._last = 0
 
     def follow(self, journal: Journal, until: int | None) -> None:
         """Follow the entries after the state's."""
@@ -105,9 +105,12 @@ class _Salvage:
                 self.tail += 1
             except _UNREADABLE as error:
                 self._note(entry.sequence, repr(error))
+        # What goes on from here reads none of them again.
+        self._state.sequence = max(self._state.sequence, self._last)
 
     def _note(self, sequence: int, why: str) -> None:
         self.lost += 1
+        self._last = max(self._last, sequence)
         if self.lost <= _LOST_SHOWN:
             _log.error("journal entry passed over", sequence=sequence, why=why)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from vpp.domain.errors import AuditError
 from vpp.record.entry import JournalEntry
 from vpp.record.stored_entry import StoredEntry
-from vpp.storage.segments.reading import stored_entry
+from vpp.storage.segments.reading import first_link, stored_entries, stored_entry
 from vpp.storage.segments.shelf import SegmentShelf, segment_after
 from vpp.storage.sql import journal
 
@@ -19,7 +19,12 @@ Lost = Callable[[int, str], object]
 def salvaged_entries(
     engine: sa.Engine, shelf: SegmentShelf, lost: Lost, *, after: int = 0, until: int | None = None
 ) -> Iterator[JournalEntry]:
-    """Iterate the entries that can be read, with ``after`` < sequence <= ``until``; ends where the database does."""
+    """Iterate the sound entries with ``after`` < sequence <= ``until``; ends where the database does.
+
+    An entry that does not match its hash is passed over like one that cannot be read; what follows it is compared with
+    the hash that is stored with it.
+    """
+    before, number = _hash_of(engine, shelf, after), after
     while until is None or after < until:
         try:
             stored, last = _next(engine, shelf, lost, after, until)
@@ -27,15 +32,32 @@ def salvaged_entries(
             lost(after + 1, f"the database is damaged: {error.orig or error}")
             return
         for one in stored:
+            follows = bool(before) and one.sequence == number + 1
+            fits = not follows or one.linked(before) == one.sha256
+            before, number = one.sha256, one.sequence
             try:
                 entry = one.entry()
             except AuditError as error:
                 lost(one.sequence, str(error))
                 continue
-            yield entry
+            if fits:
+                yield entry
+            else:
+                lost(one.sequence, "it does not match its hash")
         if last is None:
             return
         after = last
+
+
+def _hash_of(engine: sa.Engine, shelf: SegmentShelf, sequence: int) -> str:
+    """Return the stored hash of an entry, empty where it cannot be read."""
+    if sequence < first_link(shelf)[0]:
+        return first_link(shelf)[1]
+    try:
+        stored = next(stored_entries(engine, shelf, after=sequence - 1, until=sequence), None)
+    except AuditError:
+        return ""
+    return "" if stored is None else stored.sha256
 
 
 def _next(

@@ -1,0 +1,53 @@
+"""What can be read of a damaged journal is, and the rest is named."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from vpp.storage.journal import SqlJournal
+from vpp.storage.sql import open_database
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'vpp.sqlite3'}")
+    record = SqlJournal(engine)
+    for number in range(600):
+        record.append("test", float(number), {"number": number})
+    record.flush_now()
+    record.close()
+    yield engine
+    engine.dispose()
+
+
+def change(engine: sa.Engine, sequence: int, body: object) -> None:
+    with engine.begin() as connection:
+        text = "UPDATE journal SET body = CAST(:body AS TEXT) WHERE sequence = :sequence"
+        connection.execute(sa.text(text), {"body": body, "sequence": sequence})
+
+
+def salvaged(engine: sa.Engine, **part: int) -> tuple[list[int], list[int]]:
+    lost: list[int] = []
+    kept = [entry.sequence for entry in SqlJournal(engine).salvage(lambda n, _: lost.append(n), **part)]
+    return kept, lost
+
+
+def test_a_sound_journal_is_salvaged_whole(engine: sa.Engine) -> None:
+    assert salvaged(engine) == (list(range(1, 601)), [])
+    assert salvaged(engine, after=250, until=260) == (list(range(251, 261)), [])
+
+
+@pytest.mark.parametrize("body", ['{"number":', b'{"number":"\xff"}', '{"number":7777}', "[]"], ids=str)
+@pytest.mark.parametrize("sequence", [1, 250, 251, 600])
+def test_a_damaged_entry_is_named_and_its_neighbours_are_read(engine: sa.Engine, sequence: int, body: object) -> None:
+    change(engine, sequence, body)
+    kept, lost = salvaged(engine)
+    assert lost == [sequence]
+    assert kept == [n for n in range(1, 601) if n != sequence]
+
+
+def test_the_first_entry_of_a_part_is_compared_with_the_one_before_it(engine: sa.Engine) -> None:
+    change(engine, 301, '{"number":7777}')
+    assert salvaged(engine, after=300, until=302) == ([302], [301])
