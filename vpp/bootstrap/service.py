@@ -23,7 +23,7 @@ from vpp.bootstrap.parts.device_plane import claim, give_defaults
 from vpp.bootstrap.parts.plant import operator_parts, plant_of
 from vpp.bootstrap.parts.policies import planning_policy
 from vpp.bootstrap.parts.requests import RequestParts
-from vpp.bootstrap.parts.restoration import checkpointer_of, restore
+from vpp.bootstrap.parts.restoration import archiving_steps, checkpointer_of, restore
 from vpp.bootstrap.parts.watch import WatchParts
 from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
@@ -165,6 +165,7 @@ class Service:
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
         self.keeping.steps = {
             "checkpoint": self._checkpointer.checkpoint,
+            **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
             **self.keeping.steps,
             "heads": core.trust.vouch,
         }

@@ -13,6 +13,7 @@ from vpp.storage.interval_store import IntervalStore
 from vpp.storage.journal import SqlJournal
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.samples import SqlTelemetryLog
+from vpp.storage.segments.archive import RecordArchive
 from vpp.storage.sequences import Sequences
 from vpp.storage.sql import open_database
 from vpp.storage.telemetry.archive import ArchiveRules, TelemetryArchive
@@ -27,6 +28,7 @@ class Store:
 
     database: sa.Engine
     journal: SqlJournal
+    archive: RecordArchive
     samples: SqlTelemetryLog
     meters: IntervalStore
     registry: SqlRegistry
@@ -44,9 +46,11 @@ class Store:
             migrate: Migrate an older schema; one is refused otherwise.
         """
         database = open_database(url, migrate=migrate)
+        journal = SqlJournal(database, archive)
         return cls(
             database=database,
-            journal=SqlJournal(database, archive),
+            journal=journal,
+            archive=RecordArchive(database, journal),
             samples=SqlTelemetryLog(database, most_bytes=spool_mb * MEBIBYTE),
             meters=IntervalStore(database),
             registry=SqlRegistry(database),

@@ -17,7 +17,16 @@ from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
-from vpp.ports import LEAST_METERED_RATIO, Checkpoints, IntervalMemory, Journal, Registry, Sequences, TelemetryLog
+from vpp.ports import (
+    LEAST_METERED_RATIO,
+    Checkpoints,
+    IntervalMemory,
+    Journal,
+    JournalArchive,
+    Registry,
+    Sequences,
+    TelemetryLog,
+)
 from vpp.record.chain import GENESIS
 from vpp.record.checkpoint import Checkpoint
 from vpp.record.entry import Head, JournalEntry
@@ -52,6 +61,11 @@ class Memory(Protocol):
     @property
     def leases(self) -> Sequences:
         """Numbers that never come twice."""
+        ...
+
+    @property
+    def archive(self) -> JournalArchive | None:
+        """Archive of the journal, ``None`` where nothing is archived."""
         ...
 
     @property
@@ -285,6 +299,9 @@ class NoCheckpoints:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolatileMemory:
     """A service's memory that ends with the process; a ``Memory``."""
+
+    archive = None
+    """Nothing is archived."""
 
     journal: CountingJournal = field(default_factory=CountingJournal)
     samples: CountingLog = field(default_factory=CountingLog)

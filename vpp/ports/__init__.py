@@ -17,7 +17,7 @@ from vpp.ports.device_memory import DeviceMemory
 from vpp.ports.device_world import DeviceSimulator, DeviceWorld
 from vpp.ports.grid_link import GridLink
 from vpp.ports.intervals import LEAST_METERED_RATIO, IntervalMemory, IntervalMeter
-from vpp.ports.journal import Journal, RecordAnchor
+from vpp.ports.journal import Journal, JournalArchive, RecordAnchor
 from vpp.ports.news import News
 from vpp.ports.registry import Registry, Sequences
 from vpp.ports.service import (
@@ -58,6 +58,7 @@ __all__ = [
     "IntervalMemory",
     "IntervalMeter",
     "Journal",
+    "JournalArchive",
     "LinkSink",
     "LiveLink",
     "News",

@@ -93,3 +93,25 @@ class RecordAnchor(Protocol):
     def decided(self) -> None:
         """Take the decision away: it was carried out, or there is nothing to decide."""
         ...
+
+
+class JournalArchive(Protocol):
+    """Archive of old journal entries; calls block."""
+
+    def tidy(self) -> None:
+        """Finish what a crash has interrupted."""
+        ...
+
+    def archive_until(self, sequence: int, at_s: float) -> int:
+        """Move entries up to ``sequence`` out of the journal's table, and return how many; ``at_s`` is the present.
+
+        Raises:
+            StorageError: The database takes nothing now.
+            AuditError: An entry does not match its hash.
+            OSError: The archive cannot be written.
+        """
+        ...
+
+    def prune(self, before_s: float, at_s: float) -> int:
+        """Delete archived parts that end before ``before_s``, epoch seconds; return how many."""
+        ...

@@ -1,11 +1,12 @@
 """Restoration from the journal: requests, leases, baselines, sessions and owners' values of the runs before."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 
 import structlog
 
 from vpp.application.delivery.past_delivery import PastDelivery
+from vpp.application.recovery.archiving import ARCHIVE_FAILING, Archiving
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered, engine_version, recover
@@ -97,6 +98,28 @@ def _followed_to_the_end(core: Core, ahead: FoldedState) -> Recovered | None:
         return None
     newest = max(core.store.checkpoints.sequences(), default=0)
     return Recovered(state=ahead, base=newest, tail=ahead.sequence - newest)
+
+
+def archiving_steps(
+    core: Core, watch: WatchParts, checkpointer: Checkpointer, keep_days: float
+) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """Return the step that archives what lies before the oldest checkpoint; none where nothing is archived."""
+    archive = core.store.archive
+    if archive is None:
+        return {}
+
+    def tell(failing: bool, why: str) -> None:  # noqa: FBT001 - as the caller has it
+        watch.alarms.watch(ARCHIVE_FAILING, core.clock.now_s(), on=failing, **({"why": why} if why else {}))
+
+    archiving = Archiving(
+        archive,
+        oldest=checkpointer.oldest,
+        trusted=lambda: core.trust.trusted,
+        clock=core.clock,
+        keep_days=keep_days,
+        tell=tell,
+    )
+    return {"archive": archiving.archive}
 
 
 def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], folded: FoldedState, now_s: float) -> None:

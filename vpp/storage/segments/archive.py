@@ -39,16 +39,20 @@ class SegmentRules:
         most_entries: Entries of a segment at most; as many are worth one, too.
         longest_s: Age of the oldest entry of the table that may be archived, above which a smaller segment is written.
         most_bytes: Stored bytes above which a segment ends.
+        most_segments: Segments of one call, so that a large journal of before is archived little by little.
     """
 
     least_bytes: int = 8 * 2**20
     most_entries: int = 50_000
     longest_s: float = SECONDS_PER_DAY
     most_bytes: int = 16 * 2**20
+    most_segments: int = 20
 
 
 class RecordArchive:
-    """Archive of one journal; calls block, and only the process that appends to the journal may make them.
+    """Archive of one journal; implements ``vpp.ports.JournalArchive``.
+
+    Calls block; only the process that appends to the journal may make them.
 
     Args:
         engine: The database.
@@ -84,7 +88,9 @@ class RecordArchive:
             self._finish()
             moved = 0
             until = min(sequence, self._last() - 1)
-            while self._is_due(until, at_s):
+            for _ in range(self._rules.most_segments):
+                if not self._is_due(until, at_s):
+                    break
                 moved += self._write_segment(until, at_s)
             return moved
 
