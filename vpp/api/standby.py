@@ -1,5 +1,6 @@
-"""HTTP application of a standby: probes and metrics of its own, and for everything else the address of the leader."""
+"""HTTP application of a standby: probes, metrics, requests as the journal tells them, and the leader's address."""
 
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -8,8 +9,12 @@ from prometheus_client.exposition import choose_encoder
 
 from vpp.api import problems
 from vpp.api.auth import bearer
+from vpp.api.deps import ThePage
 from vpp.api.routes.operations import Health, Readiness
-from vpp.api.schemas.base import Problem, json_bytes
+from vpp.api.schemas.base import Problem, Schema, json_bytes, paged
+from vpp.api.schemas.requests import RequestView
+from vpp.domain.errors import UnknownIdError
+from vpp.domain.request import DispatchRequest
 
 _RETRY_S = "1"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -25,6 +30,10 @@ class StandbyStatus(Protocol):
 
     def ready(self) -> dict[str, bool]:
         """Return named checks of what a takeover needs."""
+        ...
+
+    def requests(self) -> Sequence[DispatchRequest] | None:
+        """Return every request as the journal told it last, newest first; ``None`` before it was read."""
         ...
 
 
@@ -80,6 +89,28 @@ async def metrics(request: Request) -> Response:
     return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
 
 
+@_elsewhere.get("/requests", response_model=None)
+async def listed(request: Request, page: ThePage) -> Response:
+    """Return requests, newest first; what only a leader knows of them, their progress, is null."""
+    known = _status(request).requests()
+    if known is None:
+        return await elsewhere(request)
+    items = [RequestView.of(one, None) for one in known[page.offset : page.offset + page.limit]]
+    return _json(paged(items, total=len(known), limit=page.limit, offset=page.offset))
+
+
+@_elsewhere.get("/requests/{request_id}", response_model=None)
+async def one(request: Request, request_id: str) -> Response:
+    """Return a request; see ``listed``."""
+    known = _status(request).requests()
+    if known is None:
+        return await elsewhere(request)
+    for found in known:
+        if found.id == request_id:
+            return _json(RequestView.of(found, None))
+    raise UnknownIdError("request", request_id)
+
+
 @_elsewhere.api_route("/{path:path}", methods=_METHODS)
 async def elsewhere(request: Request) -> Response:
     """Answer 503 with the address of the leader."""
@@ -97,3 +128,7 @@ async def elsewhere(request: Request) -> Response:
         headers={"Retry-After": _RETRY_S},
         media_type=problems.MEDIA_TYPE,
     )
+
+
+def _json(shown: Schema) -> Response:
+    return Response(json_bytes(shown.model_dump(mode="json")), media_type="application/json")

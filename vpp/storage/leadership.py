@@ -1,21 +1,27 @@
 """Lease of leadership in SQL, and the fence that keeps a deposed leader from writing.
 
 The lease is one row. Whoever takes it raises the epoch in the same transaction; whoever holds it shows that it lives by
-raising ``renewals``. Every transaction of a fenced engine does so as its last statement before the commit: where the
-row has another epoch the transaction is rolled back. The row is locked by then, so that a transaction of an old leader
-is committed before the lease changes hands, or never.
+raising ``renewals``. Every transaction of a fenced engine reads the epoch as its last statement before the commit:
+where the row has another one the transaction is rolled back. The row is locked by then, so that a transaction of an old
+leader is committed before the lease changes hands, or never.
 """
 
+import math
+from collections.abc import Callable
 from contextlib import closing
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from vpp.domain.errors import DeposedError
+from vpp.runtime.clock import MachineTime
 from vpp.runtime.lease import LeaseRecord
 from vpp.storage.sql import WRITES, counters, leadership, storing
 
 _WHAT = "the lease of leadership"
+_MACHINE = MachineTime()
+_BEGAN, _LONG_S = "vpp_began_s", 0.5
+"""Length of a transaction that renews the lease."""
 
 
 class SqlLeaseTable:
@@ -93,15 +99,29 @@ def has_lease(engine: sa.Engine) -> bool:
         return sa.inspect(connection).has_table(leadership.name)
 
 
-def fence(engine: sa.Engine, epoch: int) -> None:
+def fence(engine: sa.Engine, epoch: int, *, steady_s: Callable[[], float] = _MACHINE.steady_s) -> None:
     """Let no transaction of ``engine`` be committed any more once the lease has another epoch.
 
-    Such a transaction raises DeposedError at its end and leaves nothing behind.
+    Such a transaction raises DeposedError at its end and leaves nothing behind. One that was long under way renews the
+    lease, which could not be renewed meanwhile where writers wait for each other.
+
+    Args:
+        engine: The database of the leader.
+        epoch: Under which it leads.
+        steady_s: Returns steady seconds.
     """
+    # SQLite has one writer at a time, which this transaction is by now.
+    reading = sa.select(leadership.c.epoch).with_for_update(read=True)
     living = sa.update(leadership).where(leadership.c.epoch == epoch).values(renewals=leadership.c.renewals + 1)
 
-    def prove(connection: sa.Connection) -> None:
-        if connection.execute(living).rowcount != 1:
-            raise DeposedError(f"another service leads this fleet; this one led under epoch {epoch} and writes no more")
+    def begin(connection: sa.Connection) -> None:
+        connection.info[_BEGAN] = steady_s()
 
+    def prove(connection: sa.Connection) -> None:
+        if connection.execute(reading).scalar() != epoch:
+            raise DeposedError(f"another service leads this fleet; this one led under epoch {epoch} and writes no more")
+        if steady_s() - connection.info.get(_BEGAN, -math.inf) > _LONG_S:
+            connection.execute(living)
+
+    event.listen(engine, "begin", begin)
     event.listen(engine, "commit", prove)

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 import structlog
@@ -13,6 +13,7 @@ from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.errors import VppError
+from vpp.domain.request import DispatchRequest
 from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import MachineTime
 
@@ -28,10 +29,12 @@ class Following:
 
     Attributes:
         fault: Why the journal cannot be followed now, empty while it is.
+        requests: Every request at the end of the last ``catch_up``, newest first; ``None`` before the first.
     """
 
     def __init__(self, settings: Settings, machine: MachineTime) -> None:
         self.fault = ""
+        self.requests: Sequence[DispatchRequest] | None = None
         self._settings, self._machine = settings, machine
         self._store: Store | None = None
         self._state: FoldedState | None = None
@@ -99,6 +102,7 @@ class Following:
         began_s = self._machine.steady_s()
         self._durable = store.journal.durable()
         state.follow(self._until_stopped(store.journal.entries(after=state.sequence)))
+        self.requests = state.dispatch.requests.all()
         if not self._stopped.is_set():
             self._reached_s = began_s
 

@@ -1,7 +1,7 @@
 """Standby: a process that reads, answers probes, and leads once the leader's lease has ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import structlog
@@ -13,6 +13,7 @@ from vpp.bootstrap.leadership.following import Following
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.config import Settings
 from vpp.domain.errors import StorageError
+from vpp.domain.request import DispatchRequest
 from vpp.runtime.lease_keeper import LeaseKeeper
 from vpp.runtime.standby_metrics import StandbyMetrics
 
@@ -64,6 +65,10 @@ class Standby:
             "rehearsed": self._rehearsed,
             "journal": self._following.lag_s < self._settings.leader_ttl_wall_s,
         }
+
+    def requests(self) -> Sequence[DispatchRequest] | None:
+        """Return every request as the journal told it last, newest first; ``None`` before it was read."""
+        return self._following.requests
 
     async def wait(self) -> LeaseKeeper:
         """Return the keeper of the lease once this process holds it."""

@@ -1,11 +1,13 @@
 """What a standby answers: probes and metrics of its own, for everything else who leads."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from vpp.api.standby import create_standby_app
+from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.runtime.standby_metrics import StandbyMetrics
 
 TOKEN = "secret"  # noqa: S105 - of this test
@@ -15,10 +17,15 @@ class Status:
     """A standby as a test wants it."""
 
     leader = "10.0.0.1:8080"
+    known: Sequence[DispatchRequest] | None = None
 
     def ready(self) -> dict[str, bool]:
         """Return its checks."""
         return {"storage": True, "leader": bool(self.leader)}
+
+    def requests(self) -> Sequence[DispatchRequest] | None:
+        """Return what was read."""
+        return self.known
 
 
 @pytest.fixture
@@ -70,3 +77,36 @@ async def test_the_leader_is_named_to_holders_of_the_token_only(client: httpx.As
     answer = await client.post("/api/v1/requests")
     assert answer.status_code == 401
     assert "10.0.0.1" not in answer.text
+
+
+async def test_requests_are_shown_as_the_journal_tells_them(client: httpx.AsyncClient, status: Status) -> None:
+    status.known = [asked(f"r{number}") for number in (3, 2, 1)]
+    given = {"Authorization": f"Bearer {TOKEN}"}
+    page = (await client.get("/api/v1/requests?limit=2&offset=1", headers=given)).json()
+    assert page["total"] == 3
+    assert [item["id"] for item in page["items"]] == ["r2", "r1"]
+    one = (await client.get("/api/v1/requests/r3", headers=given)).json()
+    assert (one["id"], one["state"], one["target_kw"]) == ("r3", "holding", 500.0)
+    assert (await client.get("/api/v1/requests/r9", headers=given)).status_code == 404
+    assert (await client.post("/api/v1/requests/r3/cancel", headers=given, json={})).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/requests", "/requests/r1"])
+async def test_requests_are_for_the_leader_before_the_journal_is_read(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 503
+    assert answer.json()["leader"] == "10.0.0.1:8080"
+
+
+def asked(name: str) -> DispatchRequest:
+    start_at = datetime(2026, 7, 15, 6, tzinfo=UTC)
+    draft = RequestDraft(
+        product=Product.PEAK_SHAVING,
+        direction=Direction.UP,
+        target_kw=500.0,
+        area="city",
+        start_at=start_at,
+        end_at=start_at + timedelta(hours=1),
+        notice_class=NoticeClass.INTRADAY,
+    )
+    return DispatchRequest(id=name, draft=draft, state=RequestState.HOLDING, created_at=start_at)

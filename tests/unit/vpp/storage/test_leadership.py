@@ -130,11 +130,22 @@ WRITERS = [_append, _sample, _meter, _register, _reserve]
 def test_a_fenced_engine_writes_while_it_leads(
     engine: sa.Engine, table: SqlLeaseTable, writer: Callable[[sa.Engine], Callable[[], object]]
 ) -> None:
-    epoch = taken(table, "one")
-    fence(engine, epoch)
-    before = table.look()
+    fence(engine, taken(table, "one"))
+    before = _content(engine)
     writer(engine)()
-    assert table.look().renewals > before.renewals, "what is written shows that its writer lives"
+    assert _content(engine) != before
+
+
+def test_a_long_write_shows_that_its_writer_lives(url: str, engine: sa.Engine) -> None:
+    other = open_database(url)
+    table, now_s = SqlLeaseTable(other), iter([0.0, 0.1, 5.0, 9.0])
+    fence(engine, taken(table, "one"), steady_s=lambda: next(now_s))
+    before = table.look().renewals
+    Sequences(engine).reserve_ids(1)
+    assert table.look().renewals == before
+    Sequences(engine).reserve_ids(1)
+    assert table.look().renewals == before + 1
+    other.dispose()
 
 
 @pytest.mark.parametrize("writer", WRITERS)

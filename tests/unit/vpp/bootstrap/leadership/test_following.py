@@ -55,12 +55,14 @@ def test_a_standby_has_the_state_of_a_restart(settings: Settings) -> None:
     leader = Store.open(settings.database_url)
     following = Following(settings, Machine())
     assert math.isnan(following.lag_entries)
+    assert following.requests is None
     following.catch_up()
     service = Service(settings, leader, VirtualClock(NOW_S), ())
     service.lead()  # writes what it finds unanswered, and its start
     leader.journal.flush_now()
     following.catch_up()
     assert following.lag_entries == 0
+    assert following.requests == service.plant.requests()
     state = following.hand_over()
     assert state is not None
     assert state.sequence == leader.journal.sequence
