@@ -109,3 +109,20 @@ def store(
     from vpp.lab.bench.store import run_store
 
     raise typer.Exit(run_store(devices=devices, minutes=minutes, as_json=json))
+
+
+@bench.command()
+def restart(
+    *,
+    rows: Annotated[int, typer.Option(min=100, help="rows of the fleet")] = 20_000,
+    events: Annotated[int, typer.Option(min=1_000, help="entries of the journal, roughly")] = 200_000,
+    tail_cycles: Annotated[int, typer.Option(min=0, help="cycles since the last checkpoint, in a hold")] = 30,
+    called: Annotated[int, typer.Option(min=1, help="rows commanded in each of them")] = 3_400,
+    keep: Annotated[Path | None, typer.Option(help="new folder to keep databases and logs in")] = None,
+    json: Json = False,
+) -> None:
+    """Restart a service on a journal of years, and on an empty one; a city: --rows 276000 --events 10000000."""
+    from vpp.lab.bench.restart.run import Scale, run_restart
+
+    scale = Scale(rows=rows, events=events, tail_cycles=tail_cycles, called=called)
+    raise typer.Exit(run_restart(scale, keep=keep, as_json=json))

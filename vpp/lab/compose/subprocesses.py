@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError
 
 _GRACE_WALL_S = 20.0
@@ -25,6 +26,11 @@ def folders_of_a_plant(folder: Path) -> Mapping[str, str]:
         "VPP_RECORD_KEY": str(folder / "record" / "record.key"),
         "VPP_RECORD_HEADS": str(folder / "record" / "heads"),
     }
+
+
+def settings_of_a_plant(folder: Path) -> Settings:
+    """Return settings with which this process finds what the services of such a folder keep."""
+    return Settings.load(data_dir=folder / "data")
 
 
 class Child:

@@ -1,0 +1,244 @@
+"""``vpp bench restart``: how long a service takes on a journal of years, and how much memory."""
+
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+import httpx
+import orjson
+from rich.console import Console
+
+from vpp.application.recovery.checkpointer import Checkpointer
+from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.restart import engine_version, recover
+from vpp.bootstrap.parts.policies import dispatch_settings
+from vpp.bootstrap.store import Store
+from vpp.domain.resource import Adapter
+from vpp.fleet.index import FleetIndex
+from vpp.lab.bench.journal.growth import measured_growth
+from vpp.lab.bench.path.usage import used
+from vpp.lab.bench.restart.history import Chain, History
+from vpp.lab.bench.synthetic_city import city
+from vpp.lab.compose.subprocesses import Child, folders_of_a_plant, free_block, settings_of_a_plant
+from vpp.record.state_codec import encode_state
+from vpp.runtime.clock import ScaledClock
+from vpp.storage.journal import verify
+
+HOST = "127.0.0.1"
+_PATIENCE_WALL_S = 900.0
+_POLL_WALL_S = 0.1
+_MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Size of the measurement.
+
+    Attributes:
+        rows: Rows of the fleet.
+        events: Entries of the journal, roughly.
+        tail_cycles: Cycles since the last checkpoint, in a hold.
+        called: Rows commanded in each of them.
+    """
+
+    rows: int
+    events: int
+    tail_cycles: int
+    called: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One start of ``vpp serve``: wall seconds and CPU seconds until it was ready, and the most memory until then."""
+
+    ready_s: float
+    ready_cpu_s: float
+    peak_rss_mb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A journal that was written, and its checkpoint.
+
+    Attributes:
+        events: Entries.
+        tail: Entries since the checkpoint.
+        checkpoint_s: CPU seconds one more checkpoint takes, from the state in memory and the tail.
+        checkpoint_mb: Size of a checkpoint.
+        fold_per_s: Entries folded a CPU second.
+        load_s: CPU seconds to read the checkpoint and the tail.
+        tail_differs: The state of checkpoint and tail differs from that of all entries in some bit.
+        verify_per_s: Entries whose chain is verified a CPU second.
+        database_mb: Size of the database.
+    """
+
+    events: int
+    tail: int
+    checkpoint_s: float
+    checkpoint_mb: float
+    fold_per_s: float
+    load_s: float
+    tail_differs: bool
+    verify_per_s: float
+    database_mb: float
+
+
+def run_restart(scale: Scale, *, keep: Path | None, as_json: bool) -> int:
+    """Write the journal, restart on it and on an empty one; return 0 where the tail was restored bit for bit."""
+    with TemporaryDirectory(prefix="vpp-bench-restart-") as made:
+        folder = keep or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        body = _measured(scale, folder)
+    if as_json:
+        sys.stdout.write(orjson.dumps(body).decode() + "\n")
+    else:
+        for name, value in body.items():
+            Console().print(f"{name:20} {value}")
+    return 1 if body["tail_differs"] else 0
+
+
+def _measured(scale: Scale, folder: Path) -> Mapping[str, object]:
+    console = Console(stderr=True)
+    index = _fleet(scale.rows)
+    plants = {name: folder / name for name in ("empty", "years")}
+    for place in plants.values():
+        _register(index, place)
+    console.print(f"writing about {scale.events:,} entries")
+    written = _write(scale, index, plants["years"])
+    starts = {}
+    for name, place in plants.items():
+        console.print(f"starting on the journal {name}")
+        starts[name] = asyncio.run(_start(place))
+    console.print("measuring the growth of a day")
+    growth = measured_growth(scale.rows, tell=console.print)
+    years, empty = starts["years"], starts["empty"]
+    return {
+        **{name: _rounded(value) for name, value in asdict(written).items()},
+        "rows": scale.rows,
+        "ready_s": _rounded(years.ready_s),
+        "ready_cpu_s": _rounded(years.ready_cpu_s),
+        "peak_rss_mb": _rounded(years.peak_rss_mb),
+        "empty_ready_s": _rounded(empty.ready_s),
+        "empty_ready_cpu_s": _rounded(empty.ready_cpu_s),
+        "empty_rss_mb": _rounded(empty.peak_rss_mb),
+        "journal_mb_per_day": _rounded(growth.table_mb),
+        "bench_rss_mb": _rounded(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0),
+    }
+
+
+def _rounded(value: float) -> float:
+    return value if isinstance(value, bool | int) else round(value, 2)
+
+
+def _fleet(rows: int) -> FleetIndex:
+    """Return the city with devices that dial in, or publish to a broker that is not there: nothing is polled."""
+    index = city(rows).index
+    silent = tuple(r if r.adapter is Adapter.OCPP else replace(r, adapter=Adapter.MQTT) for r in index.resources)
+    return replace(index, resources=silent)
+
+
+def _register(index: FleetIndex, place: Path) -> None:
+    store = Store.open(settings_of_a_plant(place).database_url)
+    store.registry.add(FleetIndex.empty(), index)
+    store.close()
+
+
+def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
+    settings, clock = settings_of_a_plant(place), ScaledClock()
+    store = Store.open(settings.database_url)
+    chain, now_s = Chain(store.database), clock.now_s()
+    history = History(index, scale.events, now_s, scale.called)
+    chain.write(history.past())
+    store.close()
+
+    store = Store.open(settings.database_url)
+    made_by = engine_version(version("vpp"))
+
+    def fresh() -> FoldedState:
+        return FoldedState(lambda: index, dispatch_settings(settings))
+
+    began = process_time()
+    recovered = recover(fresh, store.journal, store.checkpoints, version=made_by)
+    fold_per_s = chain.sequence / (process_time() - began)
+    making = Checkpointer(
+        recovered,
+        journal=store.journal,
+        checkpoints=store.checkpoints,
+        clock=clock,
+        version=made_by,
+        keep=settings.checkpoints,
+    )
+    asyncio.run(making.checkpoint())
+    size = len(next(store.checkpoints.newest()).body)
+    for kind, at_s, body in history.tail(scale.tail_cycles):
+        store.journal.append(kind, at_s, body)
+    store.journal.flush_now()
+
+    began = process_time()
+    again = recover(fresh, store.journal, store.checkpoints, version=made_by)
+    load_s = process_time() - began
+    began = process_time()
+    recovered.state.follow(store.journal.entries(after=recovered.state.sequence))
+    whole = encode_state(recovered.state.state())
+    checkpoint_s = process_time() - began
+    differs = again.base == 0 or encode_state(again.state.state()) != whole
+    began = process_time()
+    count = verify(store.database).count
+    verify_per_s = count / (process_time() - began)
+    store.close()
+    return Written(
+        events=count,
+        tail=again.tail,
+        checkpoint_s=checkpoint_s,
+        checkpoint_mb=size / _MEBIBYTE,
+        fold_per_s=fold_per_s,
+        load_s=load_s,
+        tail_differs=differs,
+        verify_per_s=verify_per_s,
+        database_mb=sum(file.stat().st_size for file in (place / "data").iterdir() if file.is_file()) / _MEBIBYTE,
+    )
+
+
+async def _start(place: Path) -> Start:
+    """Start ``vpp serve`` and wait until it is ready."""
+    port = free_block(2)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("VPP_")}
+    environment = {
+        **inherited,
+        **folders_of_a_plant(place),
+        "VPP_HTTP": f"{HOST}:{port + 1}",
+        "VPP_OCPP": f"{HOST}:{port}",
+    }
+    began = perf_counter()
+    child = await Child.start("serve", environment=environment, log=place / "serve.log")
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port + 1}", timeout=30.0, trust_env=False) as client:
+            while not await _ready(client):
+                child.check()
+                if perf_counter() - began > _PATIENCE_WALL_S:
+                    raise TimeoutError(f"vpp serve was not ready within {_PATIENCE_WALL_S:g} s; see {child.log}")
+                await asyncio.sleep(_POLL_WALL_S)
+        ready_s = perf_counter() - began
+        return Start(ready_s=ready_s, ready_cpu_s=used(child.pid)[0], peak_rss_mb=_peak_mb(child.pid))
+    finally:
+        await child.end()
+
+
+async def _ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _peak_mb(pid: int) -> float:
+    """Return the most resident memory a process has had, MB (proc(5), VmHWM)."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024.0
