@@ -290,13 +290,16 @@ def replay(
     *,
     config: ConfigFile = None,
     data_dir: DataDir = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="only the last run, from the checkpoint it was restored from")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Decide every recorded cycle again from journal and telemetry and compare the setpoints."""
     from vpp.bootstrap.replay import run_replay
     from vpp.config import Settings
 
-    raise typer.Exit(run_replay(Settings.load(config, data_dir=data_dir), as_json=json))
+    raise typer.Exit(run_replay(Settings.load(config, data_dir=data_dir), last=last, as_json=json))
 
 
 @keys.command("issue")

@@ -24,7 +24,7 @@ from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import engine_version, newest_good
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
-from vpp.bootstrap.parts.restoration import STARTED
+from vpp.bootstrap.parts.restoration import STARTED, plan_at
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, sent_from
@@ -46,12 +46,12 @@ from vpp.telemetry.quality import QualityRules
 _SHOWN = 5
 
 
-def run_replay(settings: Settings, *, as_json: bool) -> int:
-    """Decide every recorded cycle again; return 0 only if every setpoint came out as it was sent."""
+def run_replay(settings: Settings, *, last: bool = False, as_json: bool) -> int:
+    """Decide every recorded cycle again, or those of the last run; return 0 only if every setpoint came out as sent."""
     keep_freed_memory()
     store = Store.open(settings.database_url, archive=settings.archive_place)
     try:
-        verdict = Replay(settings, store).run()
+        verdict = Replay(settings, store, last=last).run()
     finally:
         store.close()
     console = Console(stderr=True)
@@ -192,7 +192,9 @@ class _Run:
         )
         self._image = ProcessImage(index)
         self._ingest = Ingest(self._image, QualityRules(stale_s=settings.stale_s))
-        self._schedule: Schedule | None = None
+        # Runs of earlier versions began without the plan of the run before.
+        plan = int(_number(started.body.get("plan", 0)))
+        self._schedule = plan_at(journal, plan, started.at_s)
         self._intended: Schedule | None = None
         self._baselines: dict[str, Baseline] = {}
         self._portfolios: dict[str, BoolArray] = {}

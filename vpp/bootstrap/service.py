@@ -161,7 +161,7 @@ class Service:
         core.metrics.set_leader(leads=True)
         core.ids.begin()
         resume_means(core, core.clock.now_s())
-        recovered = restore(core, self.requests, self.watch, self._links, ahead=ahead)
+        recovered = restore(core, self.plans, self.requests, self.watch, self._links, ahead=ahead)
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
         self.keeping.steps = {
             "checkpoint": self._checkpointer.checkpoint,

@@ -1,7 +1,7 @@
-"""Delivery as the journal tells it: what was issued, and in which entries baselines and session means stand.
+"""Delivery as the journal tells it: what was issued, and in which entries plan, baselines and session means stand.
 
-Baselines and session means are as large as the fleet and never change: the state names their entries, and they are read
-from the journal when they are needed.
+These are as large as the fleet and never change: the state names their entries, and they are read from the journal when
+they are needed.
 """
 
 from typing import Any
@@ -12,10 +12,11 @@ from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.issued_shares import shares_body, shares_from
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_of
 from vpp.application.delivery.session_baselines import SESSIONS
+from vpp.application.loops.slow_loop import PLAN
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
-KINDS = frozenset({BASELINE, SESSIONS, ISSUED})
+KINDS = frozenset({BASELINE, SESSIONS, ISSUED, PLAN})
 """Kinds of the entries it takes."""
 
 
@@ -23,12 +24,14 @@ class DeliveryMemory:
     """Issued measurements, and the sequence numbers of what they rest on.
 
     Attributes:
+        plan: Entry of the last plan, 0 before the first.
         baselines: Entry of every request's last frozen baseline, by request id.
         session_means: Entry of every interval's session means, by epoch seconds of its start.
         issued: Issued measurements by request id.
     """
 
     def __init__(self) -> None:
+        self.plan = 0
         self.baselines: dict[str, int] = {}
         self.session_means: dict[float, int] = {}
         self.issued: dict[str, Issued] = {}
@@ -36,7 +39,9 @@ class DeliveryMemory:
     def follow(self, entry: JournalEntry) -> None:
         """Take one entry of the journal; other kinds are passed over."""
         body: Any = entry.body
-        if entry.kind == BASELINE:
+        if entry.kind == PLAN:
+            self.plan = entry.sequence
+        elif entry.kind == BASELINE:
             self.baselines[str(body["request_id"])] = entry.sequence
         elif entry.kind == SESSIONS:
             self.session_means[float(body["start_s"])] = entry.sequence
@@ -46,6 +51,7 @@ class DeliveryMemory:
     def state(self) -> StateTree:
         """Return everything as a state tree."""
         return {
+            "plan": self.plan,
             "baselines": dict(self.baselines),
             "mean_starts_s": np.array(list(self.session_means), dtype=np.float64),
             "mean_entries": np.array(list(self.session_means.values()), dtype=np.int64),
@@ -62,6 +68,7 @@ class DeliveryMemory:
 
     def load(self, state: StateTree) -> None:
         """Take what ``state`` returned."""
+        self.plan = int(state["plan"])
         self.baselines = dict(state["baselines"])
         self.session_means = dict(zip(state["mean_starts_s"].tolist(), state["mean_entries"].tolist(), strict=True))
         self.issued = {

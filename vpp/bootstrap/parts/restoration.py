@@ -5,7 +5,10 @@ from importlib.metadata import version
 
 import structlog
 
+from vpp.application.cycle_record import schedule_of
 from vpp.application.delivery.past_delivery import PastDelivery
+from vpp.application.loops.slow_loop import PLAN
+from vpp.application.operating_picture import PlansInForce
 from vpp.application.recovery.archiving import ARCHIVE_FAILING, Archiving
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
@@ -15,6 +18,7 @@ from vpp.bootstrap.parts.device_plane import give_memory
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
 from vpp.domain.errors import AuditError
+from vpp.domain.schedule import Schedule
 from vpp.ports import DeviceLink, Journal
 
 _log = structlog.get_logger(__name__)
@@ -23,6 +27,7 @@ STARTED = "service.started"
 
 def restore(
     core: Core,
+    plans: PlansInForce,
     requests: RequestParts,
     watch: WatchParts,
     links: Sequence[DeviceLink],
@@ -33,6 +38,7 @@ def restore(
 
     Args:
         core: Fleet, engine, storage.
+        plans: The plans in force.
         requests: Requests and their delivery.
         watch: Alarms.
         links: Device links.
@@ -55,6 +61,9 @@ def restore(
             damaged=core.trust.guards,
         )
     take_up(core, requests, links, recovered.state, now_s)
+    number = recovered.state.delivery.plan
+    plan = plan_at(journal, number, now_s)
+    plans.schedule = plan or plans.schedule
     # The very instant everything was restored for, so that a replay restores the same.
     body = {
         "epoch": core.epoch,
@@ -62,9 +71,17 @@ def restore(
         "version": version("vpp"),
         "checkpoint": recovered.base,
         "after": recovered.state.sequence,
+        "plan": 0 if plan is None else number,
     }
     journal.append(STARTED, now_s, body)
     return recovered
+
+
+def plan_at(journal: Journal, sequence: int, now_s: float) -> Schedule | None:
+    """Return the plan that stands in an entry of the journal, ``None`` where there is none or its steps are over."""
+    entry = next(journal.entries((PLAN,), after=sequence - 1, until=sequence), None) if sequence else None
+    schedule = None if entry is None else schedule_of(entry.body)
+    return schedule if schedule is not None and now_s < schedule.grid.end_s else None
 
 
 def checkpointer_of(core: Core, recovered: Recovered, keep: int) -> Checkpointer:
