@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from vpp.domain.request import CITY
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
-from vpp.fleet.feeders import FeederTree
 from vpp.fleet.limits import LimitColumns
 from vpp.fleet.nameplate import NameplateColumns
+
+if TYPE_CHECKING:
+    from vpp.fleet.feeders import FeederTree
 
 CLASSES = tuple(ResourceClass)
 """Class codes in arrays are positions in this tuple."""
@@ -154,8 +157,10 @@ class FleetIndex:
         )
 
     @cached_property
-    def feeders(self) -> FeederTree:
+    def feeders(self) -> "FeederTree":
         """The transformers, with every row at its own."""
+        from vpp.fleet.feeders import FeederTree  # noqa: PLC0415 - compiled sums take 70 MB, which no gateway needs
+
         return FeederTree(self.transformers, self.transformer_code)
 
     def is_class(self, *classes: ResourceClass) -> BoolArray:

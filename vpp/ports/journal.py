@@ -1,12 +1,14 @@
 """Journal: the hash-chained record of decisions, and the anchor that vouches for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from vpp.record.decisions import RestoreDecision
 from vpp.record.entry import Head, JournalEntry
-from vpp.record.heads import SignedHead
-from vpp.record.verification import Verification
+
+if TYPE_CHECKING:  # signatures take 8 MB, which no gateway needs
+    from vpp.record.decisions import RestoreDecision
+    from vpp.record.heads import SignedHead
+    from vpp.record.verification import Verification
 
 
 class Journal(Protocol):
@@ -60,7 +62,7 @@ class Journal(Protocol):
 class RecordAnchor(Protocol):
     """Vouches for a journal; every call blocks."""
 
-    def verify(self, progress: Callable[[int], object] = ...) -> Verification:
+    def verify(self, progress: Callable[[int], object] = ...) -> "Verification":
         """Verify the whole record; ``progress`` is called with the entries read so far and may raise to end it.
 
         Raises:
@@ -69,7 +71,7 @@ class RecordAnchor(Protocol):
         """
         ...
 
-    def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
+    def export(self, head: Head, at_s: float, *, restored: bool = False) -> "SignedHead":
         """Sign a head and keep it, durably.
 
         Raises:
@@ -86,7 +88,7 @@ class RecordAnchor(Protocol):
         """
         ...
 
-    def decision(self) -> RestoreDecision | None:
+    def decision(self) -> "RestoreDecision | None":
         """Return an operator's decision that waits to be carried out, ``None`` without one."""
         ...
 
