@@ -6,7 +6,16 @@ Scalars in, scalars out, so that `vpp.dispatch.flexibility.flexibility_scan` goe
 import numpy as np
 
 from numerics.jit import njit
-from vpp.dispatch.flexibility.device_rows import NOTHING_KW, Assignment, Call, Command, Device, Meter, is_charging
+from vpp.dispatch.flexibility.device_rows import (
+    NOTHING_KW,
+    Assignment,
+    Call,
+    Command,
+    Device,
+    DeviceLimits,
+    Meter,
+    is_charging,
+)
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
 from vpp.dispatch.flexibility.unavailability import Unavailability
 from vpp.dispatch.views import EV, HVAC, INDUSTRY, PV, STORAGE, V2G
@@ -118,6 +127,7 @@ def available_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     device: Device,
     meter: Meter,
     held: Assignment,
+    limits: DeviceLimits,
     call: Call,
     uncontrolled: float,
     hours: float,
@@ -130,21 +140,27 @@ def available_kw(  # noqa: PLR0917 - a kernel takes arguments by position
     and discharging is counted on the way.
     """
     if device.kind in (V2G, STORAGE) and place >= 0:
-        return _lasting_kw(device, meter, call, uncontrolled, ahead, place)
+        return _lasting_kw(device, meter, limits, call, uncontrolled, ahead, place)
     if call.sign > 0.0:
-        bound = _lowest(device, meter, held, call, uncontrolled, hours)
+        bound = _lowest(device, meter, held, limits, call, uncontrolled, hours)
     else:
-        bound = _highest(device, meter, held, uncontrolled, hours)
+        bound = _highest(device, meter, held, limits, uncontrolled, hours)
     return 0.0 if np.isnan(bound) else max(call.sign * (uncontrolled - bound), 0.0)
 
 
 @njit()
 def _lasting_kw(  # noqa: PLR0917 - a kernel takes arguments by position
-    device: Device, meter: Meter, call: Call, uncontrolled: float, ahead: ScheduledEnergy, place: int
+    device: Device,
+    meter: Meter,
+    limits: DeviceLimits,
+    call: Call,
+    uncontrolled: float,
+    ahead: ScheduledEnergy,
+    place: int,
 ) -> float:
     """Return by how much a store can be moved from its schedule until the hold ends, by energy and by power."""
     up = call.sign > 0.0
-    energy = _dischargeable_kwh(device, meter, call.end_s) if up else _chargeable_kwh(device, meter)
+    energy = _dischargeable_kwh(device, meter, limits, call.end_s) if up else _chargeable_kwh(device, meter, limits)
     lasting = np.inf
     for step in range(len(ahead.hours)):
         gained = ahead.kwh[place, step]
@@ -157,7 +173,7 @@ def _lasting_kw(  # noqa: PLR0917 - a kernel takes arguments by position
 
 @njit()
 def _lowest(  # noqa: PLR0917 - a kernel takes arguments by position
-    device: Device, meter: Meter, held: Assignment, call: Call, uncontrolled: float, hours: float
+    device: Device, meter: Meter, held: Assignment, limits: DeviceLimits, call: Call, uncontrolled: float, hours: float
 ) -> float:
     """Return the least power a row can sustain: a charger its floor or its pause, a store what its energy allows."""
     if device.kind == PV:
@@ -166,38 +182,40 @@ def _lowest(  # noqa: PLR0917 - a kernel takes arguments by position
     if device.kind == EV:
         return least if not np.isnan(held.paused_s) else max(device.floor_kw, least)
     if device.kind in (V2G, STORAGE):
-        return max(least, -_dischargeable_kwh(device, meter, call.end_s) / hours)
+        return max(least, -_dischargeable_kwh(device, meter, limits, call.end_s) / hours)
     return least
 
 
 @njit()
-def _highest(device: Device, meter: Meter, held: Assignment, uncontrolled: float, hours: float) -> float:
+def _highest(  # noqa: PLR0917 - a kernel takes arguments by position
+    device: Device, meter: Meter, held: Assignment, limits: DeviceLimits, uncontrolled: float, hours: float
+) -> float:
     """Return the greatest power a row can sustain; a charger rises only where our cap holds it."""
     most = min(device.p_max_kw, meter.high_kw)
     if device.kind == EV:
         return uncontrolled if np.isnan(held.cap_kw) else min(device.default_kw, most)
     if device.kind in (V2G, STORAGE):
-        return np.nan if np.isnan(meter.soc) else min(most, _chargeable_kwh(device, meter) / hours)
+        return np.nan if np.isnan(meter.soc) else min(most, _chargeable_kwh(device, meter, limits) / hours)
     return min(device.p_max_kw, 0.0) if device.kind == PV else most
 
 
 @njit()
-def _chargeable_kwh(device: Device, meter: Meter) -> float:
+def _chargeable_kwh(device: Device, meter: Meter, limits: DeviceLimits) -> float:
     """Return the energy a store can charge, at its meter."""
-    gap = max(device.soc_ceiling - meter.soc, 0.0) * device.capacity_kwh / device.efficiency
+    gap = max(limits.soc_ceiling - meter.soc, 0.0) * device.capacity_kwh / device.efficiency
     return 0.0 if np.isnan(gap) else gap
 
 
 @njit()
-def _dischargeable_kwh(device: Device, meter: Meter, end_s: float) -> float:
+def _dischargeable_kwh(device: Device, meter: Meter, limits: DeviceLimits, end_s: float) -> float:
     """Return the energy a store can discharge, at its meter; a car must be able to take it back before it leaves.
 
     Energy E at the meter takes E/eta from the battery, and giving it back takes E/eta^2 at the meter.
     """
     car, efficiency = device.kind == V2G, device.efficiency
-    stored = max(meter.soc - device.soc_floor, 0.0) * device.capacity_kwh * efficiency
+    stored = max(meter.soc - limits.soc_floor, 0.0) * device.capacity_kwh * efficiency
     if car:
-        after_h = max(meter.departure_s - end_s - device.promise_margin_s, 0.0) / SECONDS_PER_HOUR
+        after_h = max(meter.departure_s - end_s - limits.promise_margin_s, 0.0) / SECONDS_PER_HOUR
         spare = max(device.p_max_kw * after_h - meter.need_kwh, 0.0) * efficiency**2
         known = not np.isnan(meter.departure_s) and not np.isnan(meter.need_kwh)
         stored = min(stored, spare) if known else stored

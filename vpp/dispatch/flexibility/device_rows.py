@@ -7,7 +7,7 @@ import numpy as np
 from numerics.jit import njit
 from vpp.dispatch.rows.assignments import AssignmentColumns
 from vpp.dispatch.rows.command_columns import CommandColumns
-from vpp.dispatch.views import EV, V2G, Devices, Kinds, Meters
+from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Kinds, Meters
 
 NOTHING_KW = 0.05
 """Powers and changes smaller than this are not worth a command."""
@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class Device(NamedTuple):
-    """Nameplate and limits of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
+    """Nameplate of one row; ``meter_s`` is how long its meter takes to show an accepted command."""
 
     kind: int
     p_min_kw: float
@@ -42,11 +42,16 @@ class Device(NamedTuple):
     capacity_kwh: float
     efficiency: float
     ramp_kw_per_min: float
+    planned: bool
+    meter_s: float
+
+
+class DeviceLimits(NamedTuple):
+    """Limits of one row; see `vpp.fleet.limits.LimitColumns`. Bounds of charge are those of a store, else 0."""
+
     soc_floor: float
     soc_ceiling: float
     promise_margin_s: float
-    planned: bool
-    meter_s: float
 
 
 class Meter(NamedTuple):
@@ -101,7 +106,7 @@ class Command(NamedTuple):
 
 @njit()
 def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
-    """Return one row's nameplate and limits."""
+    """Return one row's nameplate."""
     kind = devices.kind[row]
     return Device(
         kind,
@@ -112,11 +117,19 @@ def device_at(devices: Devices, kinds: Kinds, row: int) -> Device:
         devices.capacity_kwh[row],
         devices.efficiency[row],
         devices.ramp_kw_per_min[row],
-        devices.soc_floor[row],
-        devices.soc_ceiling[row],
-        devices.promise_margin_s[row],
         kinds.planned[kind],
         kinds.meter_s[devices.adapter[row]],
+    )
+
+
+@njit()
+def limits_at(devices: Devices, row: int, plugged: bool) -> DeviceLimits:  # noqa: FBT001 - a kernel takes arguments by position
+    """Return one row's limits, reading only those that mean something to it."""
+    stores = devices.kind[row] in (V2G, STORAGE)
+    return DeviceLimits(
+        devices.soc_floor[row] if stores else 0.0,
+        devices.soc_ceiling[row] if stores else 0.0,
+        devices.promise_margin_s[row] if plugged else 0.0,
     )
 
 

@@ -27,6 +27,7 @@ from vpp.dispatch.flexibility.device_rows import (
     has_no_part,
     is_charging,
     is_settled,
+    limits_at,
     meter_at,
 )
 from vpp.dispatch.flexibility.scheduled_energy import ScheduledEnergy
@@ -133,15 +134,16 @@ def scan(  # noqa: PLR0917 - a kernel takes arguments by position
             continue
         device, meter = device_at(devices, kinds, row), meter_at(meters, row)
         held, command = assignment_at(assigned, row), command_at(commands, row)
+        limits = limits_at(devices, row, plugged[row])
         mine, commanded = held.owner == call.number, not np.isnan(held.setpoint_kw)
         settled[row] = is_settled(command)
         lost = call.at_s - held.lost_s > rules.lost_trust_s and not call.trusting
         own_kw = uncontrolled_kw(device, meter, held, settled[row], baseline_kw[row], default_kw[row])
         measured = measured_kw(device, meter, held, call, own_kw, baseline_kw[row], lost)
         kept[row] = must_keep(
-            device.kind, device.default_kw, device.promise_margin_s, meter, call.at_s, own_kw, commanded
+            kind[row], device.default_kw, limits.promise_margin_s, meter, call.at_s, own_kw, commanded
         )
-        most = available_kw(device, meter, held, call, own_kw, hours, ahead, ahead.place[row])
+        most = available_kw(device, meter, held, limits, call, own_kw, hours, ahead, ahead.place[row])
         most = min(most, contract_kw[row])
         unavailability[row] = why = unavailability_of(device, meter, command, call.at_s, kept[row], most, barred[row])
         open_ = portfolio[row] and (mine or held.owner < 0)
