@@ -13,10 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vpp.domain.errors import InputError
+from vpp.domain.resource import Resource
 from vpp.domain.telemetry import FloatArray, RowArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import FleetChange
+from vpp.fleet.members.member_codec import kind_of
+from vpp.fleet.members.tenure import FormerMember
 from vpp.ports import (
     LEAST_METERED_RATIO,
     Checkpoints,
@@ -246,6 +250,8 @@ class HeldRegistry:
 
     def __init__(self) -> None:
         self._index = FleetIndex.empty()
+        self._former: dict[int, Resource] = {}
+        self._history: list[FormerMember] = []
 
     def fleet_id(self, given: str | None = None) -> str:
         """Return the id of a fleet nobody shares a bus with."""
@@ -258,6 +264,29 @@ class HeldRegistry:
     def add(self, before: FleetIndex, after: FleetIndex) -> None:  # noqa: ARG002 - the port's
         """Hold the larger fleet."""
         self._index = after
+
+    def save(self, before: FleetIndex, change: FleetChange) -> None:
+        """Hold the changed fleet, and what it was."""
+        self._former |= {row: before.resources[row] for row in change.leaving}
+        self._history += [
+            FormerMember(member=one.old, until_s=change.at_s, actor=change.actor)
+            for one in change.members
+            if one.old is not None
+        ]
+        self._index = change.applied(before)
+
+    def former_devices(self) -> Mapping[int, Resource]:
+        """Return the devices that may still hold a value of ours."""
+        return self._former
+
+    def forget_devices(self, rows: Sequence[int]) -> None:
+        """Forget former devices."""
+        for row in rows:
+            self._former.pop(row, None)
+
+    def history(self, kind: str, identity: str | None = None) -> list[FormerMember]:
+        """Return former versions of members, the oldest first."""
+        return [one for one in self._history if kind_of(one.member).name == kind and identity in {None, one.member.id}]
 
 
 class CountingSequences:

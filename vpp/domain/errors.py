@@ -12,6 +12,7 @@
     |   |-- InputError      a field of something given to us
     |   |-- UnknownIdError  an id that is not registered
     |   |-- ConflictError   the state of the thing does not allow this
+    |   |   `-- VersionError another version of it stands than the caller has read
     |   `-- FrameError      a frame or row that does not parse
     `-- StopError           go no further
         |-- ConfigurationError
@@ -109,6 +110,10 @@ class UnknownIdError(SkipError):
 
 class ConflictError(SkipError):
     """The state of an existing thing does not allow this."""
+
+
+class VersionError(ConflictError):
+    """Another version of a thing stands than the one its caller has read."""
 
 
 class FrameError(SkipError):

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from vpp.domain.errors import InputError
 from vpp.domain.limits import UNSTATED, Limits
+from vpp.domain.site import Member
 
 
 class ResourceClass(StrEnum):
@@ -34,7 +35,7 @@ STORING = (ResourceClass.V2G, ResourceClass.STORAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
+class Resource(Member):
     """One device behind one settlement point (OpenADR resource, IEEE 2030.5 DER, OCPP EVSE).
 
     Attributes:
@@ -57,7 +58,6 @@ class Resource:
         limits: Limits of this device, before those of its site and operator.
     """
 
-    id: str
     site_id: str
     resource_class: ResourceClass
     adapter: Adapter

@@ -53,7 +53,7 @@ class FeederTree:
     @cached_property
     def own_base_kw(self) -> FloatArray:
         """Load at each transformer itself that is not ours to move, as registered, shape ``(n_transformers,)``."""
-        return np.array([t.base_load_kw for t in self._transformers], dtype=np.float64)
+        return np.array([0.0 if t.retired else t.base_load_kw for t in self._transformers], dtype=np.float64)
 
     @cached_property
     def base_kw(self) -> FloatArray:

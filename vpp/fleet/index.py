@@ -1,7 +1,7 @@
 """The fleet index: the members of a fleet, their rows, and how rows are grouped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
 from vpp.fleet.limits import LimitColumns
+from vpp.fleet.members.tenure import FormerOwner
 from vpp.fleet.nameplate import NameplateColumns
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ ADAPTERS = tuple(Adapter)
 class FleetIndex:
     """The members of a fleet and the row of each. Rows are only ever added, so a row number is good for ever.
 
+    A member that is retired keeps its place; ``in_service`` tells its rows apart.
+
     Attributes:
         resources: One a row.
         sites: Places with one settlement point each.
         transformers: Nodes of the feeder tree.
         areas: Parts of the city that a request can name.
         operators: Companies that run sites.
+        withheld: Rows that take no part for a while because their former device still holds a value of ours, rising.
+        former_owners: Owners that sites and devices had before the present ones, the oldest first.
 
     Raises:
         InputError: An id is stated twice, or a transformer feeds itself by way of others.
@@ -46,6 +51,8 @@ class FleetIndex:
     transformers: tuple[Transformer, ...]
     areas: tuple[Area, ...]
     operators: tuple[Operator, ...]
+    withheld: tuple[int, ...] = ()
+    former_owners: tuple[FormerOwner, ...] = ()
 
     def __post_init__(self) -> None:
         for kind, things in (
@@ -88,7 +95,43 @@ class FleetIndex:
             transformers=(*self.transformers, *transformers),
             sites=(*self.sites, *sites),
             resources=(*self.resources, *resources),
+            withheld=self.withheld,
+            former_owners=self.former_owners,
         )
+
+    def first(self, **counts: int) -> "FleetIndex":
+        """Return the fleet with no more than the first so many members of the kinds that are named."""
+        if all(count >= len(getattr(self, name)) for name, count in counts.items()):
+            return self
+        kept = {name: getattr(self, name)[:count] for name, count in counts.items()}
+        rows = counts.get("resources", len(self))
+        return replace(self, **kept, withheld=tuple(row for row in self.withheld if row < rows))
+
+    @cached_property
+    def in_service(self) -> BoolArray:
+        """Which rows belong to the fleet now: not retired and not withheld, read-only, shape ``(n_resources,)``."""
+        served = np.array([not r.retired for r in self.resources], dtype=np.bool_)
+        served[list(self.withheld)] = False
+        served.flags.writeable = False
+        return served
+
+    @cached_property
+    def served(self) -> BoolArray:
+        """Which rows have a device that is listened to: those in service and those withheld, ``(n_resources,)``."""
+        served = self.in_service.copy()
+        served[list(self.withheld)] = True
+        served.flags.writeable = False
+        return served
+
+    @cached_property
+    def out_of_service(self) -> RowArray:
+        """The rows that are not in service, rising, shape ``(n,)``."""
+        return np.flatnonzero(~self.in_service).astype(np.int32)
+
+    @cached_property
+    def memberships(self) -> dict[tuple[FormerOwner, ...], tuple[RowArray, RowArray]]:
+        """Site and operator of every row before some changes of owners; see `vpp.fleet.membership`."""
+        return {}
 
     @cached_property
     def row_of(self) -> Mapping[str, int]:
@@ -114,8 +157,8 @@ class FleetIndex:
 
     @cached_property
     def by_adapter(self) -> IdArray:
-        """Number of rows of each of ``ADAPTERS``, shape ``(n_adapters,)``."""
-        return np.bincount(self.adapter_code, minlength=len(ADAPTERS)).astype(np.int64)
+        """Number of rows in service of each of ``ADAPTERS``, shape ``(n_adapters,)``."""
+        return np.bincount(self.adapter_code[self.in_service], minlength=len(ADAPTERS)).astype(np.int64)
 
     @cached_property
     def area_code(self) -> RowArray:

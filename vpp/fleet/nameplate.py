@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from vpp.domain.resource import Resource, ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 
 
 class NameplateColumns:
@@ -18,6 +18,18 @@ class NameplateColumns:
 
     def __init__(self, resources: Sequence[Resource]) -> None:
         self._resources = resources
+
+    def amended(self, resources: Sequence[Resource], rows: RowArray) -> "NameplateColumns":
+        """Return the columns with other resources in ``rows``; a column that stays as it is is shared."""
+        new, part = NameplateColumns(resources), NameplateColumns([resources[row] for row in rows.tolist()])
+        for name, column in vars(self).items():
+            if isinstance(column, np.ndarray):
+                values = getattr(part, name)
+                alike = np.array_equal(column[rows], values, equal_nan=True)
+                vars(new)[name] = column if alike else column.copy()
+                if not alike:
+                    vars(new)[name][rows] = values
+        return new
 
     @cached_property
     def p_min_kw(self) -> FloatArray:

@@ -67,6 +67,8 @@ def _narrowed(whole: FleetIndex, scope: Scope, rows: RowArray) -> FleetIndex:
         transformers=tuple(transformers),
         areas=tuple(_areas(whole.areas, scope, {t.area_id for t in transformers})),
         operators=tuple(o for o in whole.operators if scope.operators is None or o.id in scope.operators),
+        former_owners=(),
+        withheld=tuple(np.flatnonzero(np.isin(rows, whole.withheld)).tolist()),
     )
 
 

@@ -1,8 +1,12 @@
 """Master data of the fleet, and numbers that never come twice."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from vpp.domain.resource import Resource
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import FleetChange
+from vpp.fleet.members.tenure import FormerMember
 
 
 class Registry(Protocol):
@@ -18,6 +22,22 @@ class Registry(Protocol):
 
     def add(self, before: FleetIndex, after: FleetIndex) -> None:
         """Make the additions from ``before`` to ``after`` durable; blocks."""
+        ...
+
+    def save(self, before: FleetIndex, change: FleetChange) -> None:
+        """Make a change of ``before`` durable, all or nothing; blocks."""
+        ...
+
+    def former_devices(self) -> Mapping[int, Resource]:
+        """Return the devices by row that were retired or moved and may still hold a value of ours; blocks."""
+        ...
+
+    def forget_devices(self, rows: Sequence[int]) -> None:
+        """Forget the former devices of ``rows``: they hold nothing of ours any more; blocks."""
+        ...
+
+    def history(self, kind: str, identity: str | None = None) -> list[FormerMember]:
+        """Return the former versions of the members of a kind, or of one of them, the oldest first; blocks."""
         ...
 
 

@@ -26,6 +26,9 @@ from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.members.changes import ChangeOutcome
+from vpp.fleet.members.member_codec import FleetMember
+from vpp.fleet.members.tenure import FormerMember
 from vpp.fleet.scope import Scope
 from vpp.ports.clock import Clock
 
@@ -235,12 +238,45 @@ class FleetRegistration(Protocol):
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
+        actor: str = "",
         scope: Scope,
     ) -> None:
         """Add to the fleet, all or nothing; repeating an identical addition changes nothing.
 
         A scope that does not see everything adds sites of its operators in its areas, and resources there.
         """
+        ...
+
+    async def put_member(
+        self, member: FleetMember, *, actor: str, version: int | None = None, dry_run: bool = False, scope: Scope
+    ) -> ChangeOutcome:
+        """Let a member stand as stated: it joins, or takes the place of its version before; repeating is harmless.
+
+        ``version`` is the one to be replaced, 0 for none, any where it is not given; a ``dry_run`` changes nothing.
+        A scope that does not see everything changes its sites and resources, and leaves them in sight. Raises
+        InputError for a field that is not accepted, UnknownIdError, VersionError where another version stands.
+        """
+        ...
+
+    async def retire_member(
+        self,
+        kind: str,
+        identity: str,
+        *,
+        actor: str,
+        version: int | None = None,
+        dry_run: bool = False,
+        scope: Scope,
+    ) -> ChangeOutcome:
+        """Retire a member with what cannot be without it; repeating is harmless.
+
+        Raises UnknownIdError, VersionError where another version stands, ConflictError where members in service refer
+        to it.
+        """
+        ...
+
+    async def member_history(self, kind: str, identity: str, *, scope: Scope) -> Sequence[FormerMember]:
+        """Return the former versions of a member, the oldest first; raises UnknownIdError."""
         ...
 
     async def import_meters(

@@ -1,41 +1,26 @@
-"""Members of the fleet in SQL, in the order of registration, so that row numbers survive a restart."""
+"""Members of the fleet in SQL, in the order of registration, so that row numbers survive a restart, and their history.
+
+A member's row holds it as it is now; what it was before every change is kept beside it with the end of that version.
+"""
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from enum import Enum
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from vpp.domain.errors import ConfigurationError, ConflictError
-from vpp.domain.limits import Limits
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.resource import Resource
 from vpp.fleet.index import FleetIndex
-from vpp.storage.sql import WRITES, facts, registry, storing
+from vpp.fleet.members.changes import FleetChange, MemberChange, joining
+from vpp.fleet.members.member_codec import KINDS, FleetMember, MemberKind, body_of, member_of
+from vpp.fleet.members.tenure import FormerMember, former_owners
+from vpp.storage.sql import WRITES, facts, former_devices, registry, registry_history, storing
 
 _CHUNK = 10_000
 _FLEET = "fleet_id"
 _FLEET_BYTES = 8
 _KNOWN_FLEET = sa.select(facts.c.value).where(facts.c.name == _FLEET)
-Thing = Area | Operator | Transformer | Site | Resource
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    name: str
-    members: str
-
-
-_KINDS = (
-    _Kind("area", "areas"),
-    _Kind("operator", "operators"),
-    _Kind("transformer", "transformers"),
-    _Kind("site", "sites"),
-    _Kind("resource", "resources"),
-)
 
 
 class SqlRegistry:
@@ -51,20 +36,72 @@ class SqlRegistry:
             StorageError: The database takes nothing now.
             ConflictError: ``before`` is not what is saved, or not the beginning of ``after``; nothing is written.
         """
+        added = {kind.members: getattr(after, kind.members)[len(getattr(before, kind.members)) :] for kind in KINDS}
+        for kind in KINDS:
+            known, members = getattr(before, kind.members), getattr(after, kind.members)
+            if [one.id for one in known] != [one.id for one in members[: len(known)]]:
+                raise ConflictError(f"{kind.members} are not the beginning of those of the larger fleet")
+        self.save(before, FleetChange(at_s=float("nan"), actor="", members=tuple(joining(before, added))))
+
+    def save(self, before: FleetIndex, change: FleetChange) -> None:
+        """Make a change of ``before`` durable, in one transaction.
+
+        Raises:
+            StorageError: The database takes nothing now.
+            ConflictError: ``before`` is not what is saved; nothing is written.
+        """
+        added = [one for one in change.members if one.old is None]
+        changed = [one for one in change.members if one.old is not None]
         with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
-            rows = [row for kind in _KINDS for row in _additions(connection, kind, before, after)]
-            for first in range(0, len(rows), _CHUNK):
-                connection.execute(sa.insert(registry), rows[first : first + _CHUNK])
+            for kind in KINDS:
+                _must_be_saved(connection, kind, before)
+            _insert(connection, registry, [_row(one) for one in added])
+            for one in changed:
+                _replace(connection, one)
+            _insert(connection, registry_history, [_former(one, change) for one in changed])
+            _insert(connection, former_devices, [_device(before, row) for row in change.leaving])
 
     def load(self) -> FleetIndex:
         """Return the fleet as it was saved, an empty one where none was."""
+        members = {kind.members: tuple(self._members(kind)) for kind in KINDS}
+        owners = [
+            *former_owners(members["sites"], self.history("site")),
+            *former_owners(members["resources"], self.history("resource")),
+        ]
         return FleetIndex(
-            areas=tuple(Area(**body) for body in self._bodies("area")),
-            operators=tuple(Operator(**_limited(body)) for body in self._bodies("operator")),
-            transformers=tuple(Transformer(**body) for body in self._bodies("transformer")),
-            sites=tuple(Site(**_limited(body)) for body in self._bodies("site")),
-            resources=tuple(_resource(body) for body in self._bodies("resource")),
+            **members,  # type: ignore[arg-type] # each of its kind
+            withheld=tuple(sorted(self.former_devices())),
+            former_owners=tuple(sorted(owners, key=lambda one: one.until_s)),
         )
+
+    def former_devices(self) -> Mapping[int, Resource]:
+        """Return the devices by row that were retired or moved and may still hold a value of ours."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(former_devices.c.row, former_devices.c.body)).all()
+        return {row: member_of("resource", json.loads(body)) for row, body in rows}  # type: ignore[misc] # a resource
+
+    def forget_devices(self, rows: Sequence[int]) -> None:
+        """Forget the former devices of ``rows``: they hold nothing of ours any more.
+
+        Raises:
+            StorageError: The database takes nothing now.
+        """
+        with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
+            for row in rows:
+                connection.execute(sa.delete(former_devices).where(former_devices.c.row == row))
+
+    def history(self, kind: str, identity: str | None = None) -> list[FormerMember]:
+        """Return the former versions of the members of a kind, or of one of them, the oldest first."""
+        chosen = sa.select(registry_history).where(registry_history.c.kind == kind)
+        if identity is not None:
+            chosen = chosen.where(registry_history.c.id == identity)
+        ordered = chosen.order_by(registry_history.c.until_s, registry_history.c.version)
+        with self._engine.connect() as connection:
+            rows = connection.execute(ordered).mappings().all()
+        return [
+            FormerMember(member=member_of(kind, json.loads(row["body"])), until_s=row["until_s"], actor=row["actor"])
+            for row in rows
+        ]
 
     def fleet_id(self, given: str | None = None) -> str:
         """Return the id of the fleet, a random one that is made once; ``given`` names it where there is none yet.
@@ -82,10 +119,10 @@ class SqlRegistry:
             raise ConfigurationError(f"VPP_FLEET_ID: {given!r} is not the fleet of this database, which is {fleet!r}")
         return fleet
 
-    def _bodies(self, kind: str) -> list[dict[str, Any]]:
-        ordered = sa.select(registry.c.body).where(registry.c.kind == kind).order_by(registry.c.position)
+    def _members(self, kind: MemberKind) -> list[FleetMember]:
+        ordered = sa.select(registry.c.body).where(registry.c.kind == kind.name).order_by(registry.c.position)
         with self._engine.connect() as connection:
-            return [json.loads(body) for body in connection.execute(ordered).scalars()]
+            return [member_of(kind.name, json.loads(body)) for body in connection.execute(ordered).scalars()]
 
 
 def known_fleet(engine: sa.Engine) -> str | None:
@@ -95,46 +132,46 @@ def known_fleet(engine: sa.Engine) -> str | None:
     return fleet
 
 
-def _additions(
-    connection: sa.Connection, kind: _Kind, before: FleetIndex, after: FleetIndex
-) -> list[dict[str, object]]:
-    known: tuple[Thing, ...] = getattr(before, kind.members)
-    things: tuple[Thing, ...] = getattr(after, kind.members)
+def _must_be_saved(connection: sa.Connection, kind: MemberKind, before: FleetIndex) -> None:
     in_table = sa.select(sa.func.count()).select_from(registry).where(registry.c.kind == kind.name)
-    saved = connection.execute(in_table).scalar_one()
-    if saved != len(known) or [thing.id for thing in known] != [thing.id for thing in things[:saved]]:
-        raise ConflictError(f"{saved} of {kind.members} are saved and {len(known)} known; members are only ever added")
-    return [
-        {"kind": kind.name, "position": position, "id": things[position].id, "body": _text(things[position])}
-        for position in range(saved, len(things))
-    ]
+    saved, known = connection.execute(in_table).scalar_one(), len(getattr(before, kind.members))
+    if saved != known:
+        raise ConflictError(f"{saved} of {kind.members} are saved and {known} known; members are only ever added")
 
 
-def _text(thing: Thing) -> str:
-    # Defaults are left out. Python's JSON has Infinity and NaN, unlike JSON, and limits may be infinite.
-    return json.dumps({name: _plain(value) for name, value in _stated(thing).items()}, separators=(",", ":"))
+def _replace(connection: sa.Connection, change: MemberChange) -> None:
+    """Write a member's new version over the one before; raises ConflictError where another one is saved."""
+    place = sa.and_(registry.c.kind == change.kind, registry.c.position == change.position)
+    saved = connection.execute(sa.select(registry.c.body).where(place)).scalar()
+    if saved is None or change.old is None or repr(member_of(change.kind, json.loads(saved))) != repr(change.old):
+        raise ConflictError(f"{change.kind} {change.new.id} is saved otherwise than it is known")
+    connection.execute(sa.update(registry).where(place).values(body=_text(change.new)))
 
 
-def _stated(thing: Thing | Limits) -> Mapping[str, object]:
-    values = {f.name: getattr(thing, f.name) for f in fields(thing)}
-    return {f.name: values[f.name] for f in fields(thing) if repr(values[f.name]) != repr(f.default)}
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
+    for first in range(0, len(rows), _CHUNK):
+        connection.execute(sa.insert(table), rows[first : first + _CHUNK])
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Limits):
-        return _stated(value)
-    return value.value if isinstance(value, Enum) else value
+def _row(change: MemberChange) -> dict[str, object]:
+    return {"kind": change.kind, "position": change.position, "id": change.new.id, "body": _text(change.new)}
 
 
-def _limited(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {**body, "limits": Limits(**body["limits"])} if "limits" in body else {**body}
+def _former(change: MemberChange, by: FleetChange) -> dict[str, object]:
+    old = change.old or change.new
+    return {
+        "kind": change.kind,
+        "id": old.id,
+        "version": old.version,
+        "until_s": by.at_s,
+        "actor": by.actor,
+        "body": _text(old),
+    }
 
 
-def _resource(body: Mapping[str, Any]) -> Resource:
-    return Resource(
-        **{
-            **_limited(body),
-            "resource_class": ResourceClass(body["resource_class"]),
-            "adapter": Adapter(body["adapter"]),
-        }
-    )
+def _device(before: FleetIndex, row: int) -> dict[str, object]:
+    return {"row": row, "body": _text(before.resources[row])}
+
+
+def _text(member: FleetMember) -> str:
+    return json.dumps(body_of(member), separators=(",", ":"))

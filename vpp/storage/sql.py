@@ -84,6 +84,24 @@ registry = sa.Table(
     sa.UniqueConstraint("kind", "id", name="uq_registry_kind_id"),
 )
 
+registry_history = sa.Table(
+    "registry_history",
+    metadata,
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("until_s", sa.Double, nullable=False),
+    sa.Column("actor", sa.String(255), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+former_devices = sa.Table(
+    "former_devices",
+    metadata,
+    sa.Column("row", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
 interval_frames = sa.Table(
     "interval_frames",
     metadata,
