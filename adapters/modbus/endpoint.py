@@ -91,6 +91,13 @@ class Endpoint:
         self.units[unit.row] = unit
         self._work.set()
 
+    def remove(self, row: int) -> None:
+        """Serve the unit of ``row`` no longer; an instruction that has not left yet is refused."""
+        self.units.pop(row, None)
+        command = self._waiting.pop(row, None)
+        if command is not None:
+            self._reports.outcome(command, NOT_CONNECTED)
+
     def send(self, command: Command) -> None:
         """Queue an instruction in place of one that has not left yet; refuse it at once while there is no link."""
         replaced = self._waiting.pop(command.row, None)

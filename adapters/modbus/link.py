@@ -21,6 +21,7 @@ from adapters.modbus.unit import Unit
 from vpp.domain.errors import InputError
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.setpoint import Layer, SetpointBatch
+from vpp.fleet.amendment import row_changes
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Clock, DeviceMemory, LinkSink
 
@@ -64,7 +65,7 @@ class ModbusLink:
         self._endpoint_of: dict[int, Endpoint] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._owns: Callable[[str], bool] = _everything
-        self._rows = 0
+        self._index = FleetIndex.empty()
         self._epoch = 0
         self._running = False
 
@@ -75,32 +76,34 @@ class ModbusLink:
             endpoint.units[row].owners_record.memory = memory
 
     def assign(self, index: FleetIndex) -> None:
-        """Serve the rows of ``index`` that speak Modbus.
+        """Serve the devices of ``index`` that speak Modbus and are in service; one that has left is dialled no more.
 
         Raises:
-            InputError: An address is no ``host:port/unit``, or names a map that was not given; nothing is added then.
+            InputError: An address is no ``host:port/unit``, or names a map that was not given; nothing changes then.
         """
-        for row, resource, address in self._new(index):
-            self._add(row, resource, address)
-        self._rows = len(index)
+        changes = row_changes(self._index, index, Adapter.MODBUS)
+        addresses = {row: self._address(index.resources[row]) for row in (*changes.joined, *changes.changed)}
+        for row in (*changes.left, *changes.changed):
+            self._remove(row)
+        for row, address in addresses.items():
+            self._add(row, index.resources[row], address)
+        self._index = index
+        self._rest_endpoints()
         if self._running:
             self._begin()
 
     def check(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; an address is ``host:port/unit`` and may name a map that was given."""
-        self._new(index)
+        for resource in index.resources:
+            if resource.adapter is Adapter.MODBUS and not resource.retired:
+                self._address(resource)
 
-    def _new(self, index: FleetIndex) -> list[tuple[int, Resource, Address]]:
-        """Return the rows that are not served yet; raises InputError for an address that cannot be."""
-        new = [
-            (row, resource, Address.of(resource.address))
-            for row, resource in enumerate(index.resources)
-            if row >= self._rows and resource.adapter is Adapter.MODBUS
-        ]
-        for _, resource, address in new:
-            if address.map_name and address.map_name not in self._maps:
-                raise InputError("address", resource.address, f"one of the maps {sorted(self._maps)} after #")
-        return new
+    def _address(self, resource: Resource) -> Address:
+        """Return an address; raises InputError for one that cannot be served."""
+        address = Address.of(resource.address)
+        if address.map_name and address.map_name not in self._maps:
+            raise InputError("address", resource.address, f"one of the maps {sorted(self._maps)} after #")
+        return address
 
     def own(self, owns: Callable[[str], bool]) -> None:
         """See ``ShardedLink``: dial only the endpoints that are ours; those we leave count as not connected."""
@@ -174,6 +177,19 @@ class ModbusLink:
         )
         self._endpoint_of[row] = endpoint
         endpoint.add(unit)
+
+    def _remove(self, row: int) -> None:
+        endpoint = self._endpoint_of.pop(row, None)
+        if endpoint is not None:
+            endpoint.remove(row)
+
+    def _rest_endpoints(self) -> None:
+        """Dial no endpoint behind which no unit is left."""
+        for host_port in [address for address, endpoint in self._endpoints.items() if not endpoint.units]:
+            del self._endpoints[host_port]
+            task = self._tasks.pop(host_port, None)
+            if task is not None:
+                task.cancel()
 
     def _device(self, resource: Resource, address: Address) -> Device:
         if address.map_name:

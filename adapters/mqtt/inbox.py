@@ -68,6 +68,11 @@ class Inbox:
         """Return when a device last reported and what, ``None`` before its first report."""
         return self._latest.get(row)
 
+    def forget(self, row: int) -> None:
+        """Forget what the device of a row reported: it has left."""
+        self._latest.pop(row, None)
+        self._soc_scales.forget(row)
+
     def clock_offset_s(self, site: str) -> float:
         """Return how far a site's clock is behind ours, 0 while that is unknown or too small to matter."""
         clock = self._clocks.get(site)

@@ -64,13 +64,15 @@ class MqttLink:
 
     def check(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; an address is ``site/device`` and no other resource's."""
-        self._directory.new_places(index)
+        self._directory.places(index)
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` that speak MQTT; raises InputError for an address that is no ``site/device``."""
-        new = self._directory.assign(index)
+        changes = self._directory.assign(index)
+        for row in changes.left:
+            self._inbox.forget(row)
         self._subscriptions.renew()
-        reachable = [row for row in new if self._directory.is_reachable(row)]
+        reachable = [row for row in changes.joined if self._directory.is_reachable(row)]
         self._batcher.presence(reachable, self._clock.now_s(), connected=True)
         self._batcher.flush()
 

@@ -3,6 +3,7 @@
 from adapters.mqtt.topics import split_address
 from vpp.domain.errors import InputError
 from vpp.domain.resource import Adapter
+from vpp.fleet.amendment import RowChanges, row_changes
 from vpp.fleet.index import FleetIndex
 
 
@@ -23,31 +24,39 @@ class SiteDirectory:
         self._lost_at_s: dict[str, float] = {}
         self._all_lost_at_s = float("-inf")
         self._away: set[int] = set()
+        self._index = FleetIndex.empty()
 
-    def assign(self, index: FleetIndex) -> list[int]:
-        """Serve the rows of ``index`` that speak MQTT; return those that are new.
+    def assign(self, index: FleetIndex) -> RowChanges:
+        """Serve the devices of ``index`` that speak MQTT and are in service; return what has changed.
 
         Raises:
-            InputError: An address is not ``site/device``, or two rows share one.
+            InputError: An address is not ``site/device``, or two devices share one.
         """
-        places = self.new_places(index)
-        for row, place in places.items():
-            self._place[row] = place
+        changes = row_changes(self._index, index, Adapter.MQTT)
+        places = self.places(index)
+        for row in changes.left:
+            self._leave(row)
+        for row in changes.joined:
+            self._place[row] = place = places[row]
             self._row[place] = row
             self._rows.setdefault(place[0], []).append(row)
+        for row in (*changes.joined, *changes.changed):
             resource = index.resources[row]
             self._span_kw[row] = max(abs(resource.p_min_kw), abs(resource.p_max_kw))
-        return list(places)
+        self._index = index
+        return changes
 
-    def new_places(self, index: FleetIndex) -> dict[int, tuple[str, str]]:
-        """Return site and device of the rows that are not served yet; raises InputError as ``assign`` does."""
-        addresses = {row: r.address for row, r in enumerate(index.resources) if r.adapter is Adapter.MQTT}
-        places = {row: split_address(address) for row, address in addresses.items() if row not in self._place}
-        taken = set(self._row)
-        for place in places.values():
-            if place in taken:
-                raise InputError("address", "/".join(place), "an address that no other resource has")
-            taken.add(place)
+    def places(self, index: FleetIndex) -> dict[int, tuple[str, str]]:
+        """Return site and device of the rows in service that speak MQTT; raises InputError as ``assign`` does."""
+        places: dict[int, tuple[str, str]] = {}
+        taken: set[tuple[str, str]] = set()
+        for row, resource in enumerate(index.resources):
+            if resource.adapter is Adapter.MQTT and not resource.retired:
+                place = split_address(resource.address)
+                if place in taken:
+                    raise InputError("address", resource.address, "an address that no other resource has")
+                taken.add(place)
+                places[row] = place
         return places
 
     def place(self, row: int) -> tuple[str, str] | None:
@@ -113,3 +122,14 @@ class SiteDirectory:
         changed = online == (row in self._away)
         (self._away.discard if online else self._away.add)(row)
         return changed
+
+    def _leave(self, row: int) -> None:
+        """Serve a row no longer; a site without any other is no site of ours."""
+        place = self._place.pop(row)
+        del self._row[place], self._span_kw[row]
+        self._away.discard(row)
+        rows = self._rows[place[0]]
+        rows.remove(row)
+        if not rows:
+            del self._rows[place[0]]
+            self._online.discard(place[0])

@@ -33,6 +33,10 @@ class SocScales:
         if MOST_RATIO < value <= _MOST_PER_CENT:
             self._scales[row] = _Scale(per_cent=value)
 
+    def forget(self, row: int) -> None:
+        """Forget a device that has left."""
+        self._scales.pop(row, None)
+
     def known(self, row: int) -> bool:
         """Tell whether a device's values were ever odd."""
         return row in self._scales

@@ -32,6 +32,8 @@ ADMISSIONS_PER_S = 2000.0
 _SPARE_DESCRIPTORS = 256
 UNKNOWN_DEVICE = "unknown_station"
 """Reason in metrics and at ``/api/v1/knocks``, spelled as it always was."""
+RETIRED_DEVICE = "retired"
+"""Reason for a device that belonged to the fleet before."""
 _EXTRA = {
     HTTPStatus.UPGRADE_REQUIRED: {"Sec_WebSocket_Version": "13", "Upgrade": "websocket"},
     HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "GET"},
@@ -86,6 +88,10 @@ class Host(Protocol):
 
     def knows(self, device: str) -> bool:
         """Tell whether a device belongs to the fleet."""
+        ...
+
+    def has_retired(self, device: str) -> bool:
+        """Tell whether a device that is not known belonged to the fleet before."""
         ...
 
     def has_priority(self, device: str) -> bool:
@@ -151,13 +157,17 @@ class Acceptor:
         device = next((name for name in names if self._host.knows(name)), names[0])
         known = self._host.knows(device)
         if not self._is_genuine(connection, request, device):
-            reason = "unauthorized" if known else UNKNOWN_DEVICE
+            reason = "unauthorized" if known else self._unknown(device)
             self._host.connection_refused(device, connection.peer_address(), reason)
             self._turn_away(connection, handshake.unauthorized(self._host.realm), "unauthorized")
         elif not known:
-            self._refuse(connection, handshake.refusal(HTTPStatus.NOT_FOUND), [device], UNKNOWN_DEVICE)
+            self._refuse(connection, handshake.refusal(HTTPStatus.NOT_FOUND), [device], self._unknown(device))
         else:
             self._admit(connection, request, device)
+
+    def _unknown(self, device: str) -> str:
+        """Return the reason why a device that does not belong to the fleet is not let in."""
+        return RETIRED_DEVICE if self._host.has_retired(device) else UNKNOWN_DEVICE
 
     def head_too_long(self, connection: WebSocketConnection) -> None:
         """See ``handlers.HeadHandler``."""

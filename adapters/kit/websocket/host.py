@@ -21,6 +21,10 @@ class DeviceHost:
         self._batcher = batcher
         self._refused = RefusedDevices(self.realm, batcher, clock, poller)
 
+    def has_retired(self, device: str) -> bool:  # noqa: ARG002 - none is known to have been
+        """See ``acceptor.Host``: no device was."""
+        return False
+
     def has_priority(self, device: str) -> bool:  # noqa: ARG002 - none has
         """See ``acceptor.Host``: no device has."""
         return False

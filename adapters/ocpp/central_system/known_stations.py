@@ -22,21 +22,32 @@ class KnownStations:
         self._services = services
         self._of_row: list[StationState | None] = [None] * len(nameplates)
 
-    def grow(self, index: FleetIndex) -> list[StationState]:
-        """Take rows that are new; return the known stations that they belong to."""
-        fresh = self._nameplates.grow(index)
-        self._of_row += [None] * len(fresh)
-        grown: dict[str, StationState] = {}
-        for row in fresh:
-            resource = index.resources[row]
-            if self._nameplates.is_charging(row):
-                name, connector = place_of(resource)
-                station = self.by_name.get(name)
-                if station is not None:
-                    station.add_point(connector, row)
-                    self._of_row[row] = station
-                    grown[name] = station
-        return list(grown.values())
+    def assign(self, index: FleetIndex) -> tuple[list[StationState], list[StationState]]:
+        """Take another state of the fleet; return the known stations it changes, and those it leaves without a row."""
+        changes = self._nameplates.assign(index)
+        self._of_row += [None] * (len(self._nameplates) - len(self._of_row))
+        touched: dict[str, StationState] = {}
+        for row in (*changes.left, *changes.changed):
+            station = self._of_row[row]
+            if station is not None:
+                touched[station.id] = station
+        for row in changes.changed:
+            self._take_nameplate(row)
+        for row in changes.left:
+            self._drop(row)
+        for row in changes.joined:
+            name, connector = place_of(index.resources[row])
+            station = self.by_name.get(name)
+            if station is not None:
+                station.add_point(connector, row)
+                self._of_row[row] = station
+                touched[name] = station
+        gone = [station for station in touched.values() if not station.rows]
+        return [station for station in touched.values() if station.rows], gone
+
+    def has_retired(self, name: str) -> bool:
+        """Tell whether a station belonged to the fleet, and does no longer."""
+        return self._nameplates.has_retired(name)
 
     def knows(self, name: str) -> bool:
         """Tell whether a station belongs to the fleet."""
@@ -78,3 +89,16 @@ class KnownStations:
         if not self._nameplates.is_charging(row):
             raise UnknownIdError("OCPP row", str(row))
         return self._of_row[row]
+
+    def _drop(self, row: int) -> None:
+        station, self._of_row[row] = self._of_row[row], None
+        if station is not None:
+            station.troubles.forget((row,))
+            station.drop_row(row)
+
+    def _take_nameplate(self, row: int) -> None:
+        station = self._of_row[row]
+        points = () if station is None else station.points
+        for point in points:
+            if point.row == row:
+                point.nameplate = self._nameplates.nameplate(row)

@@ -135,9 +135,9 @@ class OcppLink:
     def assign(self, index: FleetIndex) -> None:
         """See ``DeviceLink``; raises InputError as ``check`` does. What is kept of the fleet are columns."""
         if self._sessions is None:
-            self._nameplates.grow(index)
+            self._nameplates.assign(index)
         else:
-            self._sessions.grow(index)
+            self._sessions.assign(index)
 
     async def start(self, sink: LinkSink) -> None:
         """See ``DeviceLink``."""

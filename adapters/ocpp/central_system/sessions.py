@@ -107,13 +107,19 @@ class Sessions(DeviceHost):
             self._tick.cancel()
             self._tick = None
 
-    def grow(self, index: FleetIndex) -> None:
-        """Take rows that are new; connected stations are set up for theirs."""
-        for station in self._known.grow(index):
+    def assign(self, index: FleetIndex) -> None:
+        """Take another state of the fleet; connected stations are set up anew, those without a row are let go."""
+        changed, gone = self._known.assign(index)
+        for station in changed:
             session = self._sessions.get(station.id)
             if session is not None and session.up:
                 self._report_connected(station)
                 self.setups.add(session)
+        for station in gone:
+            session = self._sessions.get(station.id)
+            if session is not None:
+                self.end(session, CloseCode.GOING_AWAY)
+            self._known.forget(station)
 
     def end(self, session: Session, code: CloseCode) -> None:
         """End a session of our own accord; its unfinished instructions come back as unreachable."""
@@ -188,6 +194,10 @@ class Sessions(DeviceHost):
     def knows(self, device: str) -> bool:
         """See ``acceptor.Host``."""
         return self._known.knows(device)
+
+    def has_retired(self, device: str) -> bool:
+        """See ``acceptor.Host``."""
+        return self._known.has_retired(device)
 
     def has_priority(self, device: str) -> bool:
         """See ``acceptor.Host``: stations that take part in a request do not wait."""

@@ -14,6 +14,7 @@ import numpy as np
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.resource import Adapter, Resource
 from vpp.domain.telemetry import FloatArray, IdArray, RowArray
+from vpp.fleet.amendment import RowChanges, row_changes
 from vpp.fleet.index import FleetIndex
 
 AC_MOST_KW = 44.0
@@ -86,11 +87,21 @@ def place_of(resource: Resource) -> tuple[str, int]:
     return station, int(connector)
 
 
+def _served_place(resource: Resource) -> tuple[str, int]:
+    """Return station and connector of a charging device in service; no station and connector 0 for all others."""
+    return place_of(resource) if resource.adapter is Adapter.OCPP and not resource.retired else ("", 0)
+
+
+def _safe_kw(resource: Resource) -> float:
+    """Return the power a device may take without any command."""
+    return resource.p_max_kw if math.isnan(resource.default_kw) else resource.default_kw
+
+
 def check_places(index: FleetIndex) -> None:
     """Raise InputError where the address of an OCPP row is none, or two rows share one."""
     taken: set[tuple[str, int]] = set()
     for resource in index.resources:
-        if resource.adapter is Adapter.OCPP:
+        if resource.adapter is Adapter.OCPP and not resource.retired:
             place = place_of(resource)
             if place in taken:
                 raise InputError("address", resource.address, "an address that no other resource has")
@@ -98,7 +109,7 @@ def check_places(index: FleetIndex) -> None:
 
 
 class Nameplates:
-    """Columns over all rows of a fleet; rows are only ever added. Stations are found by the hash of their names.
+    """Columns over all rows of a fleet, which keep their numbers. Stations are found by the hash of their names.
 
     Args:
         sites: Keep the sites of rows, for ``site``.
@@ -119,34 +130,66 @@ class Nameplates:
         self._sorted_row: IdArray = np.empty(0, dtype=np.int64)
         self._fresh: dict[int, list[int]] = {}
         self._sites: list[str] | None = [] if sites else None
+        self._retired: set[int] = set()
+        self._index = FleetIndex.empty()
 
     def __len__(self) -> int:
         return self._count
 
-    def grow(self, index: FleetIndex) -> range:
-        """Take the rows that are new and return them.
+    def assign(self, index: FleetIndex) -> RowChanges:
+        """Take another state of the fleet and return what has changed of the charging rows.
 
         Raises:
             InputError: An address makes no sense.
         """
+        changes = row_changes(self._index, index, Adapter.OCPP)
+        known = self._count
+        self._grow(index)
+        self._index = index
+        for row in changes.left:
+            self._retired.add(int(self._name[row]))
+            self._connector[row] = 0
+        for row in (*changes.joined, *changes.changed):
+            if row < known:
+                self._put(row, index.resources[row])
+        if changes.left or any(row < known for row in changes.joined):
+            self._sort()
+        return changes
+
+    def has_retired(self, station: str) -> bool:
+        """Tell whether a station has had a row, and has none now."""
+        return hash(station) in self._retired and not self.rows_of(station)
+
+    def _grow(self, index: FleetIndex) -> None:
         fresh = range(self._count, len(index))
         resources = index.resources[fresh.start :]
-        places = [place_of(r) if r.adapter is Adapter.OCPP else ("", 0) for r in resources]
+        places = [_served_place(r) for r in resources]
         self._p_min_kw = np.append(self._p_min_kw, [r.p_min_kw for r in resources])
         self._p_max_kw = np.append(self._p_max_kw, [r.p_max_kw for r in resources])
         self._floor_kw = np.append(self._floor_kw, [r.floor_kw for r in resources])
-        safe_kw = [r.p_max_kw if math.isnan(r.default_kw) else r.default_kw for r in resources]
-        self._safe_kw = np.append(self._safe_kw, safe_kw)
+        self._safe_kw = np.append(self._safe_kw, [_safe_kw(r) for r in resources])
         self._instructed_kw = np.append(self._instructed_kw, np.full(len(resources), np.nan))
         self._event_until_s = np.append(self._event_until_s, np.zeros(len(resources)))
         self._phases = np.append(self._phases, np.array([r.phases for r in resources], dtype=np.int32))
         self._connector = np.append(self._connector, np.array([number for _, number in places], dtype=np.int32))
         self._name = np.append(self._name, np.array([hash(name) for name, _ in places], dtype=np.int64))
+        self._retired |= {hash(place_of(r)[0]) for r in resources if r.retired and r.adapter is Adapter.OCPP}
         if self._sites is not None:
             self._sites += [r.site_id for r in resources]
         self._count = len(index)
         self._enter(fresh)
-        return fresh
+
+    def _put(self, row: int, resource: Resource) -> None:
+        """Take what a row states now."""
+        name, connector = _served_place(resource)
+        if self._connector[row] != connector or self._name[row] != hash(name):
+            self._instructed_kw[row], self._event_until_s[row] = np.nan, 0.0
+        self._name[row], self._connector[row] = hash(name), connector
+        self._p_min_kw[row], self._p_max_kw[row] = resource.p_min_kw, resource.p_max_kw
+        self._floor_kw[row], self._phases[row] = resource.floor_kw, resource.phases
+        self._safe_kw[row] = _safe_kw(resource)
+        if self._sites is not None:
+            self._sites[row] = resource.site_id
 
     def rows_of(self, station: str) -> dict[int, int]:
         """Return the row of every connector of a station, empty where it is unknown."""
@@ -214,6 +257,9 @@ class Nameplates:
                 if self._connector[row] > 0:
                     self._fresh.setdefault(int(self._name[row]), []).append(row)
             return
+        self._sort()
+
+    def _sort(self) -> None:
         ours = np.flatnonzero(self._connector > 0)
         order = ours[np.argsort(self._name[ours], kind="stable")]
         self._sorted_name, self._sorted_row = self._name[order], order.astype(np.int64)

@@ -160,6 +160,10 @@ class StationState:
         """Take a connector that is a row of the fleet."""
         self.points = (*self.points, ConnectorState.of(connector, row, self.nameplate(row)))
 
+    def drop_row(self, row: int) -> None:
+        """Let the connector of a row go, which is no row of the fleet any more."""
+        self.points = tuple(point for point in self.points if point.row != row)
+
     def point(self, connector: int) -> ConnectorState | None:
         """Return a charging point, ``None`` where it is no row of the fleet; most have one, so a tuple is searched."""
         for point in self.points:

@@ -154,7 +154,8 @@ SCHEMAS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
         *((name, "<f8") for name in ("p_min_kw", "p_max_kw", "floor_kw", "capacity_kwh", "efficiency")),
         ("phases", "u1"),
         *((name, "<f8") for name in ("default_kw", "ramp_kw_per_min", "declared_up_kw", "declared_down_kw")),
-        *((name, "<f8") for name in ("sustain_minutes", "rebound_ratio")),
+        *((name, "<f8") for name in ("sustain_minutes", "rebound_ratio", "valid_to_s")),
+        ("version", "<u4"),
     ),
 }
 """Name and type of every kind's columns, in the order in which they travel."""

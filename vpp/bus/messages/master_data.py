@@ -1,7 +1,7 @@
 """Master data of the fleet between processes: pages of each kind of member, fetched until none is missing."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -47,10 +47,15 @@ _PART_OF = {part.name: part for part in _PARTS}
 
 
 def digest(index: FleetIndex) -> str:
-    """Return the fingerprint by which two processes know that the same rows mean the same devices to them."""
+    """Return the fingerprint by which two processes know that the same rows mean the same devices to them.
+
+    A version stands for everything that was changed of a resource under it.
+    """
     sha = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for resource in index.resources:
-        sha.update(f"{resource.id}\n{resource.adapter}\n{resource.address}\n".encode())
+        sha.update(
+            f"{resource.id}\n{resource.adapter}\n{resource.address}\n{resource.version}\n{resource.retired}\n".encode()
+        )
     return sha.hexdigest()
 
 
@@ -94,7 +99,7 @@ def members_of(frame: Frame) -> list[Any]:
 
 
 async def fetched(bus: Bus, epoch: int, known: FleetIndex, *, expected: str) -> FleetIndex:
-    """Return ``known`` with what the leader of ``epoch`` has beyond it.
+    """Return ``known`` with what the leader of ``epoch`` has beyond it, and with what it has changed.
 
     Args:
         bus: Where the leader is.
@@ -104,28 +109,54 @@ async def fetched(bus: Bus, epoch: int, known: FleetIndex, *, expected: str) -> 
 
     Raises:
         BusError: The leader does not answer.
-        FrameError: It has grown again meanwhile; its next beacon will say so.
+        FrameError: It has changed again meanwhile; its next beacon will say so.
         ConfigurationError: Its rows are not ours: another fleet.
     """
-    added: Mapping[str, list[Any]] = {part.name: [] for part in _PARTS}
-    # Resources first: whatever they refer to was there before them, so that a fleet that grows meanwhile is whole.
-    for part in reversed(_PARTS):
-        position, total = len(getattr(known, part.name)), -1
-        while position != total:
-            content = await bus.request(
-                fleet_subject(epoch), ask(part.name, position), patience_wall_s=_PATIENCE_WALL_S
-            )
-            frame = decode(content, part.kind)
-            added[part.name].extend(members_of(frame))
-            position, total = position + frame.count, frame.number
-            if (position < total and not frame.count) or position > total:
-                raise FrameError(f"{position} {part.name} fetched where there are {total}")
-    index = known.extended(**added)
-    if digest(index) != expected:
-        if len(known) and not added["resources"]:
+    index = await _beyond(bus, epoch, known)
+    if digest(index) != expected and len(known):
+        index = await _whole(bus, epoch, known)
+        ids = [resource.id for resource in index.resources[: len(known)]]
+        if ids != [resource.id for resource in known.resources]:
             raise ConfigurationError("the leader on the bus has another fleet in the same rows; restart this gateway")
+    if digest(index) != expected:
         raise FrameError("the fleet on the bus changed while it was fetched")
     return index
+
+
+async def _beyond(bus: Bus, epoch: int, known: FleetIndex) -> FleetIndex:
+    """Return ``known`` with the members that the leader has beyond it."""
+    added: dict[str, list[Any]] = {}
+    # Resources first: whatever they refer to was there before them, so that a fleet that grows meanwhile is whole.
+    for part in reversed(_PARTS):
+        added[part.name] = await _members(bus, epoch, part, len(getattr(known, part.name)))
+    return known.extended(**added)
+
+
+async def _whole(bus: Bus, epoch: int, known: FleetIndex) -> FleetIndex:
+    """Return the leader's fleet; what has not changed since ``known`` is not held twice."""
+    found: dict[str, Any] = {}
+    for part in reversed(_PARTS):
+        members = await _members(bus, epoch, part, 0)
+        before: Sequence[Any] = getattr(known, part.name)
+        found[part.name] = tuple(
+            before[i] if i < len(before) and repr(before[i]) == repr(member) else member
+            for i, member in enumerate(members)
+        )
+    return FleetIndex(**found)
+
+
+async def _members(bus: Bus, epoch: int, part: _Part, position: int) -> list[Any]:
+    """Return the leader's members of a kind from ``position`` on, page by page."""
+    members: list[Any] = []
+    total = -1
+    while position != total:
+        content = await bus.request(fleet_subject(epoch), ask(part.name, position), patience_wall_s=_PATIENCE_WALL_S)
+        frame = decode(content, part.kind)
+        members.extend(members_of(frame))
+        position, total = position + frame.count, frame.number
+        if (position < total and not frame.count) or position > total:
+            raise FrameError(f"{position} {part.name} fetched where there are {total}")
+    return members
 
 
 def _plain(value: object, code: str) -> object:
@@ -137,10 +168,16 @@ def _plain(value: object, code: str) -> object:
 def _check_schemas() -> None:
     """Fail at import where a dataclass has grown a field that would not travel.
 
-    Limits stay with the leader, who alone decides; a gateway passes its setpoints on.
+    Limits stay with the leader, who alone decides; a gateway passes its setpoints on. Of validity it needs to know
+    only which devices it serves.
     """
-    for kind, cls in ((Kind.TRANSFORMERS, Transformer), (Kind.SITES, Site), (Kind.RESOURCES, Resource)):
-        if {f.name for f in fields(cls)} - {"limits"} != {name for name, _ in SCHEMAS[kind]}:
+    stays = {"limits", "valid_from_s"}
+    for kind, cls, kept in (
+        (Kind.TRANSFORMERS, Transformer, stays | {"valid_to_s", "version"}),
+        (Kind.SITES, Site, stays | {"valid_to_s", "version"}),
+        (Kind.RESOURCES, Resource, stays),
+    ):
+        if {f.name for f in fields(cls)} - kept != {name for name, _ in SCHEMAS[kind]}:
             raise AssertionError(f"{cls.__name__} and its columns on the bus differ")
 
 

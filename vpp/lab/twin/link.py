@@ -69,9 +69,11 @@ class TwinLink:
 
     def assign(self, index: FleetIndex) -> None:
         """Serve the rows of ``index`` whose adapter is this link's name; all of them if it is ``"twin"``."""
+        index = index.first(resources=min(len(index), len(self._twin.index)))  # the model has no others
         more = len(index) - len(self._index)
         self._index = index
-        self._mine = np.array([self.name in (ALL, r.adapter) for r in index.resources], dtype=np.bool_)
+        mine = [self.name in (ALL, r.adapter) and not r.retired for r in index.resources]
+        self._mine = np.array(mine, dtype=np.bool_)
         self._rows = np.flatnonzero(self._mine).astype(np.int32)
         self._charging = index.is_class(*CHARGING)
         self._serves_cars = bool((self._mine & self._charging).any())

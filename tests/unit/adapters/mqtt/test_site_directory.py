@@ -1,5 +1,7 @@
 """The directory of sites and devices: addresses, growth, and proof that a site is back."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.mqtt.site_directory import SiteDirectory
@@ -30,8 +32,8 @@ def _fleet(*addresses: str) -> FleetIndex:
 
 def test_a_directory_grows_and_keeps_its_rows() -> None:
     directory = SiteDirectory()
-    assert directory.assign(_fleet("a/1")) == [0]
-    assert directory.assign(_fleet("a/1", "a/2", "b/1")) == [1, 2]
+    assert directory.assign(_fleet("a/1")).joined == [0]
+    assert directory.assign(_fleet("a/1", "a/2", "b/1")).joined == [1, 2]
     assert (directory.rows("a"), directory.row("b", "1"), directory.nameplate_kw(0)) == ([0, 1], 2, 3.0)
 
 
@@ -64,3 +66,28 @@ def test_a_status_from_before_the_broker_was_lost_tells_nothing_of_now() -> None
     assert directory.predates_loss(20.0)
     assert not directory.predates_loss(21.0)
     assert not directory.predates_loss(None), "a gateway need not say when"
+
+
+def test_a_device_that_is_retired_is_not_served_and_its_address_is_free_again() -> None:
+    directory = SiteDirectory()
+    index = _fleet("a/1", "b/1")
+    directory.assign(index)
+    directory.arrived("b")
+    retired = replace(index.resources[1], valid_to_s=5.0)
+    after = replace(index, resources=(index.resources[0], retired))
+    assert directory.assign(after).left == [1]
+    assert (directory.place(1), directory.row("b", "1"), directory.sites()) == (None, None, ["a"])
+    assert not directory.is_online("b")
+    again = replace(index.resources[1], id="new")
+    assert directory.assign(replace(after, resources=(*after.resources, again))).joined == [2]
+    assert directory.row("b", "1") == 2
+
+
+def test_a_device_at_another_address_is_found_there_alone() -> None:
+    directory = SiteDirectory()
+    index = _fleet("a/1")
+    directory.assign(index)
+    moved = replace(index, resources=(replace(index.resources[0], address="a/2"),))
+    changes = directory.assign(moved)
+    assert (changes.left, changes.joined) == ([0], [0])
+    assert (directory.row("a", "1"), directory.row("a", "2")) == (None, 0)

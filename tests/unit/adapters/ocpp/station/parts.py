@@ -35,7 +35,7 @@ class Held:
         self.clock, self.sink, self.leases = HandClock(), Sink(), list[tuple[float, int]]()
         self.batcher = Batcher("ocpp", sink=self.sink, flush_wall_s=None)
         nameplates = Nameplates()
-        nameplates.grow(fleet())
+        nameplates.assign(fleet())
         services = Services(
             clock=self.clock,  # type: ignore[arg-type]  # the one method that is called
             batcher=self.batcher,
