@@ -16,11 +16,12 @@ from vpp.dispatch.requests.register import REVISION, SHORTFALL, TRANSITION, Requ
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import LEFT
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
 _REQUESTS = frozenset({TRANSITION, REVISION, SHORTFALL})
-_COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS})
+_COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS, LEFT})
 KINDS = _REQUESTS | _COMMANDS | {SIGNAL, TRACKING, SHED_TIME}
 """Kinds of the entries it takes; all others say nothing of it."""
 

@@ -15,7 +15,7 @@ from vpp.dispatch.allocation.plan_following import PlannedPowers
 from vpp.dispatch.allocation.portfolios import FrozenPortfolio, Portfolios
 from vpp.dispatch.allocation.situation import Picture
 from vpp.dispatch.arbitration.arbiter import CAP, Arbiter, Arbitrated
-from vpp.dispatch.arbitration.default_powers import default_values
+from vpp.dispatch.arbitration.default_powers import default_values, resting_values
 from vpp.dispatch.arbitration.lease_terms import leased
 from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.in_force import InForce
@@ -98,7 +98,7 @@ class DispatchEngine:
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; existing rows keep what they hold."""
+        """Take a fleet that has grown or changed; existing rows keep what they hold."""
         self.index = index
         self.outbox.resize(index)
         self._assignments.grow(len(index))
@@ -175,6 +175,7 @@ class DispatchEngine:
         self.outbox.observe(state)
         accounted = self._accounting.account(state, self.outbox.columns.in_force)
         session_kw, planned_kw = self._observe(state, redispatch)
+        self._assignments.withdraw(self.index.out_of_service, now_s)
         active = {
             request.id: self._portfolios.frozen(request, baselines.get(request.id), portfolios or {})
             for request in self.book.running(now_s)
@@ -201,6 +202,26 @@ class DispatchEngine:
     def tick(self, now_s: float) -> SetpointBatch:
         """Follow the regulation signals by the last cycle's picture; return the commands that are due, journalled."""
         return self.regulation.tick(now_s, default_kw=self._default_kw, lease_s=self._lease_s)
+
+    def holding(self, rows: RowArray, connected: BoolArray, now_s: float) -> BoolArray:
+        """Return which of ``rows``, out of service, may still hold a value of a request or of the plan.
+
+        Args:
+            rows: Rows.
+            connected: Whose link is up, shape ``(n_resources,)``.
+            now_s: Epoch seconds.
+        """
+        commands = self.outbox.columns
+        limited = (commands.in_force.limited_s[rows] > now_s) | (commands.unanswered.id[rows] > 0)
+        rest, default = resting_values(self.index, rows, self.in_force.default_kw), self.in_force.default_kw[rows]
+        planned = ~np.isnan(rest) & (np.abs(default - rest) > self.outbox.least_change_kw[rows])
+        reachable = connected[rows] & (commands.back_off.default_blocked_s[rows] <= now_s)
+        return np.asarray(limited | (planned & reachable))
+
+    def forget(self, rows: RowArray) -> None:
+        """Take ``rows`` as never commanded: their devices hold nothing of ours, or others have taken their places."""
+        self.outbox.forget(rows)
+        self._assignments.forget(rows)
 
     def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
         """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
@@ -247,6 +268,8 @@ class DispatchEngine:
             devices=self._settings.devices,
             cycle_s=self._settings.cycle_s,
         )
+        gone = self.index.out_of_service
+        self._default_kw[gone] = resting_values(self.index, gone, self.in_force.default_kw)
 
     def _control(
         self,

@@ -143,18 +143,23 @@ class Tracker:
             baseline_kw: The portfolio's baseline now, where it follows its sessions; the frozen one if not given.
         """
         self.close(state.at_s)
-        known, power_kw, counts = _metered(
-            self._rows,
-            read_only(state.connected),
-            read_only(state.power_kw),
-            read_only(state.quality),
-        )
+        known, power_kw, counts = self._metered_rows(state)
         self._held = _HeldSnapshot(
             at_s=state.at_s, power_kw=power_kw, known=known, target_kw=target_kw, baseline_kw=baseline_kw
         )
         step = self._grid.index_at(state.at_s)
         if 0 <= step < self._grid.count:
             self._quality_count[:, step] += counts
+
+    def _metered_rows(self, state: FleetState) -> tuple[BoolArray, FloatArray, IdArray]:
+        """Return which rows are metered, their power, and their number by quality; those retired count with nothing."""
+        columns = (read_only(state.connected), read_only(state.power_kw), read_only(state.quality))
+        live = state.index.in_service[self._rows] if len(state.index.out_of_service) else np.ones(1, dtype=np.bool_)
+        if live.all():
+            return _metered(self._rows, *columns)
+        known, power_kw = np.ones(len(self._rows), dtype=np.bool_), np.zeros(len(self._rows))
+        known[live], power_kw[live], counts = _metered(self._rows[live], *columns)
+        return known, power_kw, counts
 
     def close(self, at_s: float) -> None:
         """Let the last snapshot hold until ``at_s`` and no longer."""

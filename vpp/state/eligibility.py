@@ -32,9 +32,12 @@ class Standing(IntEnum):
     REFUSING = 4
     NO_BASELINE = 5
     NO_PART = 6
+    RETIRED = 7
 
 
-ELIGIBLE, DISCONNECTED, OUT_OF_SERVICE, STALE, REFUSING, NO_BASELINE, NO_PART = (int(code) for code in Standing)
+ELIGIBLE, DISCONNECTED, OUT_OF_SERVICE, STALE, REFUSING, NO_BASELINE, NO_PART, RETIRED = (
+    int(code) for code in Standing
+)
 
 WORDS = {
     Standing.DISCONNECTED: "not connected",
@@ -43,7 +46,7 @@ WORDS = {
     Standing.REFUSING: "refuses or ignores commands",
     Standing.NO_BASELINE: "not metered long enough for a baseline",
 }
-"""Why a row is not counted on, for people."""
+"""Why a row is not counted on, for people; rows of retired devices are no news."""
 
 
 def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
@@ -59,10 +62,13 @@ def part_rows(draft: RequestDraft, index: FleetIndex) -> BoolArray:
 
 
 def barred_rows(state: FleetState) -> BoolArray:
-    """Return the rows that take no commands for a trouble of theirs, shape ``(n_resources,)``."""
+    """Return the rows that take no commands, shape ``(n_resources,)``: for a trouble of theirs, or not in service."""
     if len(state.troubles) != len(state):
-        return np.zeros(len(state), dtype=np.bool_)
-    return np.asarray((state.troubles & _BARRING) != 0)
+        barred = np.zeros(len(state), dtype=np.bool_)
+    else:
+        barred = np.asarray((state.troubles & _BARRING) != 0)
+    barred[state.index.out_of_service] = True
+    return barred
 
 
 def standing(state: FleetState, *, part: BoolArray, measurable: BoolArray, refusing: BoolArray) -> CodeArray:
@@ -77,6 +83,7 @@ def standing(state: FleetState, *, part: BoolArray, measurable: BoolArray, refus
     now = _standing(state.connected, state.quality, state.power_kw, barred_rows(state))
     now = np.where((now == ELIGIBLE) & refusing, REFUSING, now)
     now = np.where((now == ELIGIBLE) & ~measurable, NO_BASELINE, now)
+    now[state.index.out_of_service] = RETIRED
     return np.where(part, now, NO_PART).astype(np.uint8)
 
 

@@ -66,16 +66,24 @@ class ProcessImage:
         self._anchors: list[tuple[int, float]] = []
 
     def resize(self, index: FleetIndex) -> None:
-        """Serve a larger fleet; known rows keep their values."""
+        """Serve a fleet that has grown or changed; known rows keep their values."""
         more = len(index) - len(self.index)
         self.index = index
         self._bounds_kw = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
+        if not more:
+            return
         self._value = np.append(self._value, np.full((len(Quantity), more), np.nan), axis=1)
         self._at_s = np.append(self._at_s, np.full((len(Quantity), more), _UNKNOWN_AT_S), axis=1)
         unknown = np.full(more, np.nan)
         self._soc_start = np.append(self._soc_start, unknown)
         self._good_kw, self._good_s = np.append(self._good_kw, unknown), np.append(self._good_s, unknown)
         self.sessions.resize(len(index))
+
+    def vacate(self, rows: RowArray) -> None:
+        """Forget all that is known of the devices in ``rows``: they are retired, or others have taken their places."""
+        self._value[:, rows], self._at_s[:, rows] = np.nan, _UNKNOWN_AT_S
+        for column in (self._good_kw, self._good_s, self._soc_start):
+            column[rows] = np.nan
 
     def columns(self) -> ImageColumns:
         """Return what is known, to be changed in place by the gate; good until the fleet grows."""

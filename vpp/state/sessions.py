@@ -8,7 +8,7 @@ import numpy as np
 
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.session import ChargingSession, Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.record.state_codec import StateTree
 
 _FALL_KWH = 0.05
@@ -66,6 +66,10 @@ class Sessions:
         if session_id not in self._by_id:
             raise UnknownIdError("session", session_id)
         return self._by_id[session_id]
+
+    def in_rows(self, rows: RowArray) -> list[tuple[str, int]]:
+        """Return id and row of the open sessions in ``rows``."""
+        return [(self._id_in_row[row], row) for row in rows.tolist() if row in self._id_in_row]
 
     def open(self) -> BoolArray:
         """Return which rows have a session, shape ``(n,)``."""

@@ -1,9 +1,12 @@
 """Ingest of measurements: implausible samples are refused and counted, the rest enters the next snapshot."""
 
+import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
-from vpp.domain.telemetry import TelemetryBatch
+from vpp.domain.telemetry import RowArray, TelemetryBatch
 from vpp.fleet.fleet_state import FleetState
 from vpp.state.image import ProcessImage
 from vpp.telemetry.quality import QualityRules, grade
@@ -43,23 +46,51 @@ class Ingest:
     def telemetry(self, batch: TelemetryBatch, now_s: float) -> None:
         """Take a batch; what the gate refuses is counted, its neighbours are kept."""
         self.gate.serve(self._image.index)
-        kept = self.gate.take(batch, self._image.columns(), now_s)
+        kept = self.gate.take(self._of_the_fleet(batch), self._image.columns(), now_s)
         if len(kept):
             self._batches.append(kept)
+
+    def vacate(self, rows: RowArray, at_s: float) -> None:
+        """Forget the devices in ``rows``, which have left; sessions of cars there end, their registers unknown."""
+        for session_id, row in self._image.sessions.in_rows(rows):
+            self._end(SessionEnded(session_id=session_id, row=row, at_s=at_s, meter_kwh=math.nan))
+        self._image.vacate(rows)
 
     def session(self, event: SessionEvent) -> None:
         """Take news of a car; what belongs to no row of the fleet is counted and dropped."""
         if not isinstance(event, SessionPromised):
-            if not 0 <= event.row < len(self._image.index):
+            index = self._image.index
+            if not 0 <= event.row < len(index) or not index.served[event.row]:
                 self.gate.refused[Verdict.UNKNOWN_ROW] += 1
                 return
             self.gate.serve(self._image.index)
             self.gate.begin_anew(event.row)
-        closing = self._image.sessions.closing(event) if isinstance(event, SessionEnded) else None
+        if isinstance(event, SessionEnded):
+            self._end(event)
+        else:
+            self._note(event)
+
+    def _end(self, event: SessionEnded) -> None:
+        closing = self._image.sessions.closing(event)
         if closing is not None:
             self._ended.append(closing)
+        self._note(event)
+
+    def _note(self, event: SessionEvent) -> None:
         self._image.write_session(event)
         self._events.append(event)
+
+    def _of_the_fleet(self, batch: TelemetryBatch) -> TelemetryBatch:
+        """Return a batch without the samples of devices that have left; what came too late from them is counted."""
+        index = self._image.index
+        if not len(index.out_of_service):
+            return batch
+        known = (batch.rows >= 0) & (batch.rows < len(index))
+        left = known & ~index.served[np.where(known, batch.rows, 0)]
+        if not left.any():
+            return batch
+        self.gate.refused[Verdict.UNKNOWN_ROW] += int(left.sum())
+        return batch.take(np.flatnonzero(~left))
 
     def snapshot(self, at_s: float) -> FleetState:
         """Swap the process image; return the one snapshot that all of this cycle sees."""

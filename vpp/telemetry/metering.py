@@ -95,12 +95,14 @@ class MeteredMeans:
         return self._first_s
 
     def resize(self, index: FleetIndex) -> None:
-        """Make room for rows that joined; they begin unknown."""
+        """Serve a fleet that has grown or changed; rows that joined begin unknown."""
         more = len(index) - len(self._memory.last_s)
+        self._bounds = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
+        if not more:
+            return
         self._memory = _Memory(*(np.append(column, np.full(more, np.nan)) for column in self._memory))
         self._energy_kws = np.append(self._energy_kws, np.zeros((_OPEN, more)), axis=1)
         self._known_s = np.append(self._known_s, np.zeros((_OPEN, more)), axis=1)
-        self._bounds = believable_kw(index.nameplate.p_min_kw, index.nameplate.p_max_kw)
 
     def take(self, batch: TelemetryBatch, now_s: float) -> list[Frame]:
         """Take the samples of one cycle in the order they were heard.

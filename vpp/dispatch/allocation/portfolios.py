@@ -14,7 +14,7 @@ from vpp.fleet.index import CLASSES, FleetIndex
 
 
 class FrozenPortfolio(NamedTuple):
-    """Rows whose meters count for a request, shape ``(n_resources,)``, and their baseline, ``None`` without one."""
+    """Rows whose meters count for a request now, shape ``(n_resources,)``, and their baseline, ``None`` without one."""
 
     rows: BoolArray
     curve: BaselineCurve | None
@@ -32,13 +32,14 @@ class Portfolios:
         self._curves: dict[str, tuple[Baseline, int, BaselineCurve]] = {}
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet."""
+        """Take a fleet that has changed."""
         self._index = index
+        self._curves.clear()
 
     def frozen(
         self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
     ) -> FrozenPortfolio:
-        """Return a request's portfolio.
+        """Return a request's portfolio; rows that are not in service any more do not count.
 
         Args:
             request: The request.
@@ -47,6 +48,8 @@ class Portfolios:
         """
         named = portfolios.get(request.id)
         rows = self._index.in_area(request.draft.area) if named is None else named
+        if len(self._index.out_of_service):
+            rows = rows & self._index.in_service
         if baseline is None:
             return FrozenPortfolio(rows, None)
         known = self._curves.get(request.id)

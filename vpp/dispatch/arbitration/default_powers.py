@@ -8,8 +8,9 @@ from vpp.dispatch.flexibility.baseline_curve import BaselineCurve
 from vpp.dispatch.settings import DeviceRules
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
-from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 
 _WANTS_KWH = 0.5
 """A car that wants less than this may never show what it can take."""
@@ -57,3 +58,18 @@ def default_values(
     first = hurried | unseen | (station & ~car & ~np.isnan(default))
     default[first] = index.nameplate.p_max_kw[rows[first]]
     return np.clip(default, index.nameplate.p_min_kw[rows], index.nameplate.p_max_kw[rows])
+
+
+def resting_values(index: FleetIndex, rows: RowArray, in_force_kw: FloatArray) -> FloatArray:
+    """Return the default value with which each of ``rows``, out of service, is left, shape ``(len(rows),)``.
+
+    A store at rest, a charging point of cars at what its nameplate has; NaN, no wish, where the plan set nothing.
+
+    Args:
+        index: The fleet.
+        rows: Rows that are not in service.
+        in_force_kw: Default values in force, NaN for none, shape ``(n_resources,)``.
+    """
+    storage, station = index.is_class(ResourceClass.STORAGE)[rows], index.is_class(ResourceClass.V2G)[rows]
+    rest = np.where(storage, 0.0, np.where(station, index.nameplate.default_kw[rows], np.nan))
+    return np.where(np.isnan(in_force_kw[rows]), np.nan, rest)

@@ -18,6 +18,7 @@ from vpp.dispatch.commands.journal_codec import (
 from vpp.dispatch.settings import BackOff
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import LEFT, left_rows
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
@@ -60,6 +61,8 @@ class CommandMemory:
             self.states.answered(outcomes_from(entry.body))
         elif entry.kind == VERDICTS:
             self.states.ended(*verdict_from(entry.body), entry.at_s)
+        elif entry.kind == LEFT:
+            self.states.forget(left_rows(entry.body))
 
     def state(self) -> StateTree:
         """Return everything as a state tree; its arrays are the memory's own."""

@@ -11,7 +11,7 @@ from vpp.dispatch.commands.back_off import RowBackOff
 from vpp.dispatch.commands.command_ledger import CommandLedger, Fate, LedgerCounts
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.rows.command_columns import blank_commands
-from vpp.dispatch.rows.row_columns import grown, put_tree, repeated, tree_of, views
+from vpp.dispatch.rows.row_columns import grown, put_tree, refilled, repeated, tree_of, views
 from vpp.dispatch.settings import BackOff
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, Reason, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
@@ -124,6 +124,12 @@ class CommandStates:
         before[: len(self._connected)] = self._connected[: len(connected)]
         self._connected = connected
         self._back_off.reconnected(connected & ~before)
+
+    def forget(self, rows: RowArray) -> None:
+        """Take ``rows`` as never commanded: their devices hold nothing of ours, or others have taken their places."""
+        self._end(rows[self._own.unconfirmed.id[rows] > 0], Fate.SUPERSEDED)
+        self._end(rows[self._own.unanswered.id[rows] > 0], Fate.SUPERSEDED)
+        refilled(self._own, blank_commands(), rows)
 
     def restarted(self, now_s: float) -> None:
         """Restart the time for confirmations, and forget waits: an earlier life of the service knew other links."""

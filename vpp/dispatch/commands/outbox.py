@@ -29,7 +29,7 @@ from vpp.dispatch.rows.row_columns import views
 from vpp.dispatch.settings import CommandRules
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
-from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
@@ -87,6 +87,11 @@ class Outbox:
         """Commands of every row, read-only."""
         return self._states.columns
 
+    @property
+    def least_change_kw(self) -> FloatArray:
+        """Least change worth a command to a row that modulates, NaN for other rows, shape ``(n_resources,)``."""
+        return self._resend.modulated_kw
+
     def ledger(self) -> LedgerCounts:
         """Return the commands so far, by how they ended."""
         return self._states.ledger()
@@ -130,6 +135,10 @@ class Outbox:
             self._record(SENT, now_s, sent_body(batch, sent, self.sources))
             self._states.sent(batch, sent, now_s)
         return batch
+
+    def forget(self, rows: RowArray) -> None:
+        """Take ``rows`` as never commanded: their devices hold nothing of ours, or others have taken their places."""
+        self._states.forget(rows)
 
     def outcomes(self, batch: OutcomeBatch, now_s: float) -> None:
         """Take outcomes from the links; one of a command that is not under way any more is passed over."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.views import read_only
-from vpp.dispatch.rows.row_columns import grown, repeated, views
+from vpp.dispatch.rows.row_columns import grown, refilled, repeated, views
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 
 NOBODY = -1
@@ -220,6 +220,19 @@ class Assignments:
             at_s: Epoch seconds.
         """
         _end_requests(self._own, read_only(rows), read_only(running), read_only(release_due_s), at_s)
+
+    def withdraw(self, rows: RowArray, at_s: float) -> None:
+        """Release those of ``rows``, which are out of service, that are assigned, due for release or held for a cap."""
+        own = self._own
+        held = ~np.isnan(own.setpoint_kw[rows]) | ~np.isnan(own.cap_kw[rows]) | ~np.isnan(own.release_due_s[rows])
+        left = rows[held]
+        own.owner[left], own.returning_s[left], own.active[left] = NOBODY, at_s, True
+        for column in (own.setpoint_kw, own.cap_kw, own.paused_s, own.assigned_s, own.planned_kw, own.release_due_s):
+            column[left] = np.nan
+
+    def forget(self, rows: RowArray) -> None:
+        """Take ``rows`` as free: their devices are retired, or others have taken their places."""
+        refilled(self._own, _blank(), rows)
 
     def pause(self, rows: RowArray, at_s: float) -> None:
         """Begin a pause of charging in ``rows``, which are assigned."""

@@ -28,6 +28,15 @@ def grown(columns: Columns, blank: Columns, count: int) -> Columns:
     return _joined(columns, repeated(blank, max(0, count - _length(columns))))
 
 
+def refilled(columns: Columns, blank: Columns, rows: npt.NDArray[np.int32]) -> None:
+    """Make ``rows`` of a table that its owner can write like ``blank``."""
+    for column, one in zip(columns, blank, strict=True):
+        if isinstance(column, tuple):
+            refilled(column, one, rows)
+        else:
+            column[rows] = one[0]
+
+
 def views(columns: Columns) -> Columns:
     """Return the table with read-only columns over the same memory."""
     table: Any = type(columns)

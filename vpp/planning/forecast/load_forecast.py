@@ -56,7 +56,8 @@ def forecast(
 ) -> Forecast:
     """Return the forecast of all rows from the step that holds ``state.at_s`` on.
 
-    Rows without history keep their present power. Storage is expected to rest: its plan is made, not forecast.
+    Rows without history keep their present power, rows out of service take none.
+    Storage is expected to rest: its plan is made, not forecast.
 
     Args:
         state: Snapshot of the fleet.
@@ -81,6 +82,8 @@ def forecast(
         start_s=grid.start_s,
         step_s=float(grid.step_s),
     )
+    gone = state.index.out_of_service
+    expected_kw[gone], spread_kw[gone] = 0.0, 0.0
     return Forecast(grid=grid, expected_kw=expected_kw, spread_kw=spread_kw, available_at_s=state.at_s)
 
 

@@ -150,7 +150,7 @@ def nameplates_kw(index: FleetIndex, area: str, direction: Direction) -> tuple[f
 
     Connected is ``p_max - p_min`` of all rows (GB/T 44260-2024, adjustable capacity), photovoltaics only downwards.
     """
-    chosen, up = index.in_area(area), direction is Direction.UP
+    chosen, up = index.in_area(area) & index.in_service, direction is Direction.UP
     counted = chosen & ~(index.is_class(ResourceClass.PV) & up)
     connected = float((index.nameplate.p_max_kw - index.nameplate.p_min_kw)[counted].sum())
     contracted = float((index.nameplate.declared_up_kw if up else index.nameplate.declared_down_kw)[chosen].sum())

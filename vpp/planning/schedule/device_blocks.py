@@ -91,7 +91,7 @@ def flexible_block(
 def storing_rows(state: FleetState) -> BoolArray:
     """Return rows a plan decides: storage and promised V2G with a known charge, shape ``(n_resources,)``."""
     index = state.index
-    known = state.connected & np.isfinite(state.soc) & (index.nameplate.capacity_kwh > 0.0)
+    known = state.connected & index.in_service & np.isfinite(state.soc) & (index.nameplate.capacity_kwh > 0.0)
     cars = index.is_class(ResourceClass.V2G) & promised_cars(state) & state.sheddable
     return np.asarray(known & (index.is_class(ResourceClass.STORAGE) | cars))
 

@@ -230,11 +230,11 @@ def _with_cohorts(problem: Problem, rows: IntArray) -> tuple[Problem, IntArray, 
 
 
 def _movable(index: FleetIndex, fixed_kw: Powers, policy: PlanningPolicy) -> BoolArray:
-    """Return rows behind a transformer that would be overloaded if no row moved, shape ``(n_resources,)``."""
+    """Return rows in service behind a transformer that would be overloaded if none moved, ``(n_resources,)``."""
     if policy.move_everything:
-        return np.ones(len(index), dtype=np.bool_)
+        return index.in_service
     tight: BoolArray = np.asarray((overload_kw(index, fixed_kw) > 0.0).any(axis=1))
-    return np.asarray(index.feeders.with_all_below(tight)[index.transformer_code])
+    return np.asarray(index.feeders.with_all_below(tight)[index.transformer_code] & index.in_service)
 
 
 def _kept_steps(grid: TimeGrid, in_force: Schedule | None, kept_until_s: float | None, *, rows: int) -> int:
