@@ -13,6 +13,7 @@ from vpp.api.limits import BodyLimit
 from vpp.api.registration import PARTS
 from vpp.api.routes import (
     fleet,
+    members,
     meters,
     operations,
     plans,
@@ -104,6 +105,7 @@ _ROUTES = (
     telemetry,  # before the fleet, whose device route takes any path
     fleet,
     registry,
+    members,
     sessions,
     meters,
     stream,

@@ -19,6 +19,18 @@ Actor = Annotated[
         description="Name of the caller, recorded in the journal.",
     ),
 ]
+OptionalActor = Annotated[
+    str,
+    Header(
+        alias="X-Actor",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9 ._:@/\-]+$",
+        description="Name of the caller, recorded in the journal and in the history of the registry.",
+    ),
+]
+UNNAMED = "unnamed"
+"""Actor of a registration whose caller gave no name."""
 
 
 def bearer(token: str | None) -> Callable[..., None]:

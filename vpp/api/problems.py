@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vpp.api.schemas.base import FieldError, Problem, json_bytes, shown
-from vpp.domain.errors import ConflictError, InputError, RetryError, SkipError, UnknownIdError
+from vpp.domain.errors import ConflictError, InputError, RetryError, SkipError, UnknownIdError, VersionError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -117,6 +117,8 @@ def _refusal(error: SkipError) -> Response:
             return _problem(422, "invalid-input", "A field is not accepted", str(error), errors=fields)
         case UnknownIdError():
             return _problem(404, "unknown-id", f"No such {error.kind}", str(error))
+        case VersionError():
+            return _problem(412, "precondition-failed", "Another version stands", str(error))
         case ConflictError():
             return _problem(409, "conflict", "Not possible in this state", str(error))
         case _:

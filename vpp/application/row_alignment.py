@@ -63,4 +63,4 @@ def fitted_forecast(load_forecast: Forecast, state: FleetState) -> Forecast:
 
 def first_rows(index: FleetIndex, count: int) -> FleetIndex:
     """Return the fleet as it was when it had ``count`` rows."""
-    return index if len(index) == count else replace(index, resources=index.resources[:count])
+    return index.first(resources=count)

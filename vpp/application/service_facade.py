@@ -7,9 +7,10 @@ from datetime import date, datetime
 from vpp.application.delivery.settlement import Settlement
 from vpp.application.driver_promises import DriverPromises
 from vpp.application.fleet_monitor import FleetMonitor
-from vpp.application.fleet_registration import FleetRegistration
 from vpp.application.meter_import import MeterImport
 from vpp.application.operating_picture import PlansInForce
+from vpp.application.registry.fleet_handover import FleetHandover
+from vpp.application.registry.fleet_registration import FleetRegistration
 from vpp.application.requests.capability_declaration import CapabilityDeclaration
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
@@ -32,6 +33,9 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.trouble import Trouble
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.members.changes import ChangeOutcome
+from vpp.fleet.members.member_codec import FleetMember
+from vpp.fleet.members.tenure import FormerMember
 from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.ports import Clock, News
 
@@ -53,6 +57,7 @@ class OperatorParts:
     """Parts of the service behind its administration."""
 
     registration: FleetRegistration
+    handover: FleetHandover
     meters: MeterImport
     promises: DriverPromises
     status: ServiceMonitor
@@ -250,13 +255,47 @@ class VirtualPowerPlant:
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
+        actor: str = "",
         scope: Scope = EVERYTHING,
     ) -> None:
         """Add to the fleet, all or nothing."""
         self._seen.require_addable((*areas, *operators, *transformers), sites, resources, scope)
         await self._operators.registration.connect(
-            areas=areas, operators=operators, transformers=transformers, sites=sites, resources=resources
+            areas=areas, operators=operators, transformers=transformers, sites=sites, resources=resources, actor=actor
         )
+
+    async def put_member(
+        self,
+        member: FleetMember,
+        *,
+        actor: str,
+        version: int | None = None,
+        dry_run: bool = False,
+        scope: Scope = EVERYTHING,
+    ) -> ChangeOutcome:
+        """Let a member stand as stated."""
+        self._seen.require_changeable(member, scope)
+        return await self._operators.registration.put(member, actor=actor, version=version, dry_run=dry_run)
+
+    async def retire_member(
+        self,
+        kind: str,
+        identity: str,
+        *,
+        actor: str,
+        version: int | None = None,
+        dry_run: bool = False,
+        scope: Scope = EVERYTHING,
+    ) -> ChangeOutcome:
+        """Retire a member with what cannot be without it."""
+        self._seen.require_member(kind, identity, scope)
+        registration = self._operators.registration
+        return await registration.retire(kind, identity, actor=actor, version=version, dry_run=dry_run)
+
+    async def member_history(self, kind: str, identity: str, *, scope: Scope = EVERYTHING) -> Sequence[FormerMember]:
+        """Return the former versions of a member."""
+        self._seen.require_member(kind, identity, scope)
+        return await self._operators.registration.history(kind, identity)
 
     async def import_meters(
         self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray, *, scope: Scope = EVERYTHING

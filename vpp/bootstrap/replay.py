@@ -17,11 +17,11 @@ from vpp.application.cycle_record import baseline_of, schedule_of, session_of
 from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.measurement import counted
 from vpp.application.delivery.past_delivery import PastDelivery
-from vpp.application.fleet_registration import CONNECTED
 from vpp.application.loops.cycle_inputs import CYCLE, TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import engine_version, newest_good
+from vpp.application.registry.fleet_history import FleetMemory
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.parts.restoration import STARTED, plan_at
@@ -37,6 +37,7 @@ from vpp.domain.setpoint import SetpointBatch
 from vpp.domain.telemetry import BoolArray, IdArray, TelemetryBatch
 from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import CHANGED, CONNECTED, LEFT, left_rows
 from vpp.ports import Journal
 from vpp.record.entry import JournalEntry
 from vpp.state.image import ProcessImage
@@ -100,6 +101,7 @@ class Replay:
         self._whole = store.registry.load()
         self._folded = FoldedState(lambda: self._whole, dispatch_settings(settings))
         self._first, from_s = self._start_of_last() if last else (0, float("-inf"))
+        self._fleet = FleetMemory.before(self._whole, store.journal, self._folded.sequence)
         self._frames = store.samples.iterate(from_s=from_s)
         self._ahead = next(self._frames, None)
         self._verdict = Verdict(cycles=0, ticks=0, setpoints=0, differences=[])
@@ -117,9 +119,11 @@ class Replay:
         for group in _by_cycle(entries):
             started = group[0]
             if started.kind == STARTED and started.sequence >= self._first:
-                run = _Run(self._settings, self._whole, self._folded, started, journal)
+                run = _Run(self._settings, self._fleet, self._folded, started, journal)
             if run is not None:
                 self._replay_group(run, group)
+            else:
+                self._fleet.follow(group)
             self._folded.follow(group)
         return self._verdict
 
@@ -178,10 +182,10 @@ class _Run:
     """One run of the service, from its start to its end."""
 
     def __init__(
-        self, settings: Settings, whole: FleetIndex, before: FoldedState, started: JournalEntry, journal: Journal
+        self, settings: Settings, fleet: FleetMemory, before: FoldedState, started: JournalEntry, journal: Journal
     ) -> None:
-        self._whole = whole
-        index = _first(whole, int(_number(started.body["resources"])))
+        self._fleet = fleet
+        index = fleet.index.first(resources=int(_number(started.body["resources"])))
         self._ids: IdArray = np.empty(0, dtype=np.int64)
         self._engine = DispatchEngine(
             index,
@@ -246,7 +250,13 @@ class _Run:
             elif entry.kind == INTENDED:
                 self._intended = schedule_of(entry.body) if entry.body else None
             elif entry.kind == CONNECTED:
-                self._grow(_first(self._whole, int(_number(entry.body["resources"]))))
+                self._grow(self._fleet.index.first(resources=int(_number(entry.body["resources"]))))
+            elif entry.kind in {CHANGED, LEFT}:
+                self._fleet.follow((entry,))
+                if entry.kind == LEFT:
+                    self._engine.forget(left_rows(entry.body))
+                    self._image.vacate(left_rows(entry.body))
+                self._grow(self._fleet.index)
             self._take_baseline(entry)
 
     def _has(self, body: Mapping[str, Any]) -> bool:
@@ -303,16 +313,6 @@ def _difference(batch: SetpointBatch, recorded: Mapping[str, Any]) -> str:
         if not np.array_equal(decided, as_sent, equal_nan=name == "power_kw"):
             return f"{name} came out as {decided[:_SHOWN].tolist()}…, sent were {as_sent[:_SHOWN].tolist()}…"
     return ""
-
-
-def _first(whole: FleetIndex, count: int) -> FleetIndex:
-    return FleetIndex(
-        areas=whole.areas,
-        operators=whole.operators,
-        transformers=whole.transformers,
-        sites=whole.sites,
-        resources=whole.resources[:count],
-    )
 
 
 def _number(value: object) -> float:

@@ -120,6 +120,7 @@ class Service:
             slow=self.slow,
             patience_wall_s=lambda: self.fast.patience_wall_s,
         )
+        self._handover = operators.handover
         self.plant = plant_of(core, picture, self.requests, self.watch, operators)
         self.keeping = RecordKeeping(clock, settings.checkpoint_s, may=lambda: core.trust.trusted)
         self._checkpointer: Checkpointer | None = None
@@ -177,9 +178,9 @@ class Service:
         if not self.leads:
             self.lead()
         self.watch.service.leadership = claim(self._links, core.epoch, self.fleet_id)
-        core.plane.assign(core.index)
+        core.plane.assign(self._handover.served(core.engine.index))
         await core.plane.start()
-        give_defaults(self._links, core.index, core.engine.in_force.default_kw)
+        give_defaults(self._links, core.engine.index, core.engine.in_force.default_kw)
         core.trust.start()
 
     async def run(self, links: Sequence[GridLink]) -> None:
@@ -232,11 +233,12 @@ class Service:
             metrics=core.metrics,
             plans=self.plans,
             enlistment=self.requests.measurement,
-            observer=self.watch.reports.follow if self._observer is None else self._report,
+            observer=self._report,
         )
 
     def _report(self, state: FleetState, result: CycleResult) -> None:
         self.watch.reports.follow(state, result)
+        self._handover.follow(state)
         if self._observer is not None:
             self._observer(state, result)
 

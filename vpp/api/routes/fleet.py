@@ -58,7 +58,8 @@ async def areas(service: TheService, scope: TheScope, page: ThePage) -> Page[Are
 @router.get("/operators", summary="Operators", responses=documented(401, 422))
 async def operators(service: TheService, scope: TheScope, page: ThePage) -> Page[OperatorView]:
     """Return the operators of sites."""
-    return _sliced(service.fleet(scope=scope).index.operators, page, operator_view)
+    known = [operator for operator in service.fleet(scope=scope).index.operators if not operator.retired]
+    return _sliced(known, page, operator_view)
 
 
 @router.get("/sites", summary="Sites", responses=documented(401, 404, 422))
@@ -70,7 +71,9 @@ async def sites(
     _must_know("area", area, [a.id for a in index.areas])
     _must_know("operator", operator, [o.id for o in index.operators])
     found = [
-        site for site in index.sites if area in {None, CITY, site.area_id} and operator in {None, site.operator_id}
+        site
+        for site in index.sites
+        if not site.retired and area in {None, CITY, site.area_id} and operator in {None, site.operator_id}
     ]
     return _sliced(found, page, site_view)
 
@@ -97,10 +100,11 @@ async def resources(
     quality: QualityName = None,
     connected: Annotated[bool | None, Query()] = None,
     trouble: TroubleName = None,
+    in_service: Annotated[bool | None, Query(description="false for retired devices; those in service else.")] = True,
 ) -> Page[ResourceView]:
     """Return devices that match every filter given, in the order they were registered."""
     state = service.fleet(scope=scope)
-    chosen = state.index.in_area(area or CITY)
+    chosen = state.index.in_area(area or CITY) & (state.index.in_service == (in_service is not False))
     for wanted in (
         None if operator is None else _of_operator(state, operator),
         None if resource_class is None else state.index.class_code == CLASSES.index(resource_class),

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from vpp.api.auth import UNNAMED, OptionalActor
 from vpp.api.deps import TheAdministration, TheScope
 from vpp.api.problems import documented
 from vpp.api.registration import (
@@ -48,10 +49,14 @@ def _accepts(schema: str) -> dict[str, Any]:
     openapi_extra=_accepts("AreaBody"),
 )
 async def add_areas(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add areas that dispatchers can name."""
-    return await _add(AREAS, request, response, administration, scope)
+    return await _add(AREAS, request, response, administration, scope, actor=actor)
 
 
 @router.post(
@@ -62,10 +67,14 @@ async def add_areas(
     openapi_extra=_accepts("OperatorBody"),
 )
 async def add_operators(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add operators of sites."""
-    return await _add(OPERATORS, request, response, administration, scope)
+    return await _add(OPERATORS, request, response, administration, scope, actor=actor)
 
 
 @router.post(
@@ -76,10 +85,14 @@ async def add_operators(
     openapi_extra=_accepts("TransformerBody"),
 )
 async def add_transformers(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add nodes of the feeder tree."""
-    return await _add(TRANSFORMERS, request, response, administration, scope)
+    return await _add(TRANSFORMERS, request, response, administration, scope, actor=actor)
 
 
 @router.post(
@@ -90,10 +103,14 @@ async def add_transformers(
     openapi_extra=_accepts("SiteBody"),
 )
 async def add_sites(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add sites of known operators behind known transformers."""
-    return await _add(SITES, request, response, administration, scope)
+    return await _add(SITES, request, response, administration, scope, actor=actor)
 
 
 @router.post(
@@ -104,10 +121,14 @@ async def add_sites(
     openapi_extra=_accepts("ResourceBody"),
 )
 async def add_resources(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add devices at known sites; each gets a capability card."""
-    return await _add(RESOURCES, request, response, administration, scope)
+    return await _add(RESOURCES, request, response, administration, scope, actor=actor)
 
 
 @router.post(
@@ -123,18 +144,22 @@ async def add_resources(
     },
 )
 async def add_fleet(
-    request: Request, response: Response, administration: TheAdministration, scope: TheScope
+    request: Request,
+    response: Response,
+    administration: TheAdministration,
+    scope: TheScope,
+    actor: OptionalActor = UNNAMED,
 ) -> Registered:
     """Add areas, operators, transformers, sites and resources in one go."""
     body = await request.body()
     things = await asyncio.to_thread(lambda: checked(parts_of(body), administration.fleet(scope=scope).index))
-    await administration.connect(**things, scope=scope)
+    await administration.connect(**things, actor=actor, scope=scope)
     response.headers["Location"] = "/api/v1/fleet"
     return Registered(**{name: len(members) for name, members in things.items()})
 
 
 async def _add(
-    part: Part, request: Request, response: Response, administration: Administration, scope: Scope
+    part: Part, request: Request, response: Response, administration: Administration, scope: Scope, *, actor: str
 ) -> Registered:
     body = await request.body()
     content_type = request.headers.get("content-type", "")
@@ -143,7 +168,7 @@ async def _add(
             part.name
         ]
     )
-    await administration.connect(**{part.name: things}, scope=scope)
+    await administration.connect(**{part.name: things}, actor=actor, scope=scope)
     single = part is RESOURCES and len(things) == 1
     response.headers["Location"] = f"/api/v1/{part.name}/{things[0].id}" if single else f"/api/v1/{part.name}"
     return Registered(**{part.name: len(things)})

@@ -117,6 +117,7 @@ class ResourceView(Schema):
     transformer_id: str
     resource_class: ResourceClass
     adapter: Adapter
+    in_service: bool = Field(default=True, description="false once it is retired, or while its row is handed over")
     connected: bool
     quality: str = Field(description="good, stale, substituted or bad")
     power_kw: Known
@@ -203,13 +204,19 @@ def fleet_view(state: FleetState, troubles: Mapping[Trouble, int]) -> FleetView:
     return FleetView(
         at=instant(state.at_s),
         cycle=state.cycle,
-        resources=len(state),
+        resources=int(np.count_nonzero(state.index.in_service)),
         connected=int(state.connected.sum()),
         metered=int(np.isfinite(state.power_kw).sum()),
         freshly_metered=int(np.count_nonzero(state.connected & (state.quality == Quality.GOOD))),
         plugged=int(state.plugged.sum()),
         power_kw=float(np.nansum(state.power_kw)),
-        quality=dict(zip(QUALITIES, np.bincount(state.quality, minlength=len(QUALITIES)).tolist(), strict=True)),
+        quality=dict(
+            zip(
+                QUALITIES,
+                np.bincount(state.quality[state.index.in_service], minlength=len(QUALITIES)).tolist(),
+                strict=True,
+            )
+        ),
         adapters={adapter.value: count for adapter, count in zip(ADAPTERS, adapters, strict=True)},
         troubles={trouble.name.lower(): count for trouble, count in troubles.items()},
         classes=_classes(state),
@@ -219,11 +226,11 @@ def fleet_view(state: FleetState, troubles: Mapping[Trouble, int]) -> FleetView:
 def area_views(state: FleetState) -> list[AreaView]:
     """Return every area in a few numbers."""
     index, count = state.index, len(state.index.areas)
-    code = index.area_code
-    resources = np.bincount(code, minlength=count).tolist()
-    connected = np.bincount(code[state.connected], minlength=count).tolist()
+    code, here = index.area_code, index.in_service
+    resources = np.bincount(code[here], minlength=count).tolist()
+    connected = np.bincount(code[state.connected & here], minlength=count).tolist()
     power_kw, up_kw, down_kw = (
-        np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
+        np.bincount(code[here], weights=np.nan_to_num(values[here]), minlength=count).tolist()
         for values in (state.power_kw, index.nameplate.declared_up_kw, index.nameplate.declared_down_kw)
     )
     return [
@@ -237,6 +244,7 @@ def area_views(state: FleetState) -> list[AreaView]:
             declared_down_kw=down_kw[i],
         )
         for i, area in enumerate(index.areas)
+        if not area.retired
     ]
 
 
@@ -257,6 +265,7 @@ def transformer_views(state: FleetState) -> list[TransformerView]:
             load_ratio=_ratio(load, limit),
         )
         for t, load, limit in zip(state.index.transformers, load_kw.tolist(), limit_kw, strict=True)
+        if not t.retired
     ]
 
 
@@ -317,11 +326,11 @@ def _rejected(refused: RejectedValue) -> RejectedView:
 
 def _classes(state: FleetState) -> list[ClassView]:
     index, count = state.index, len(CLASSES)
-    code = index.class_code
-    resources = np.bincount(code, minlength=count).tolist()
-    connected = np.bincount(code[state.connected], minlength=count).tolist()
+    code, here = index.class_code, index.in_service
+    resources = np.bincount(code[here], minlength=count).tolist()
+    connected = np.bincount(code[state.connected & here], minlength=count).tolist()
     power_kw, up_kw, down_kw = (
-        np.bincount(code, weights=np.nan_to_num(values), minlength=count).tolist()
+        np.bincount(code[here], weights=np.nan_to_num(values[here]), minlength=count).tolist()
         for values in (state.power_kw, index.nameplate.declared_up_kw, index.nameplate.declared_down_kw)
     )
     return [
@@ -349,6 +358,7 @@ def _now(state: FleetState, row: int) -> dict[str, Any]:
         "transformer_id": site.transformer_id,
         "resource_class": resource.resource_class,
         "adapter": resource.adapter,
+        "in_service": bool(state.index.in_service[row]),
         "quality": QUALITIES[state.quality[row]],
         "power_at": known_instant(float(state.power_at_s[row])),
         "departure_at": known_instant(float(state.departure_s[row])),

@@ -9,6 +9,7 @@ from vpp.application.delivery.event_days import event_days
 from vpp.application.delivery.participation import Participation, eligible, enlisted
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.recovery import resumed
+from vpp.application.delivery.retired_rows import Metered, counted_until_retired
 from vpp.application.delivery.session_baselines import SessionBaselines
 from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
@@ -188,6 +189,9 @@ class Measurement:
         measured_kw = fitted_rows(self._meters.read(baseline.grid), len(baseline.power_kw))
         metered_ratio = np.nan_to_num(
             fitted_rows(self._meters.read_completeness(baseline.grid), len(baseline.power_kw))
+        )
+        baseline, measured_kw, metered_ratio = counted_until_retired(
+            self._picture.state().index, Metered(baseline, measured_kw, metered_ratio)
         )
         seen = self._trackers[request.id].tracked()
         good_ratio = seen.good_ratio()

@@ -12,7 +12,6 @@ with the tail that follows it equals the state of all entries, bit for bit.
 from collections.abc import Callable, Iterable
 
 from vpp.application.device_memory import FOUND, OwnersValues
-from vpp.application.fleet_registration import CONNECTED
 from vpp.application.loops.cycle_inputs import CYCLE
 from vpp.application.recovery.charging_memory import ChargingMemory
 from vpp.application.recovery.delivery_memory import KINDS as DELIVERY
@@ -21,11 +20,12 @@ from vpp.dispatch.dispatch_memory import KINDS as DISPATCH
 from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.settings import DispatchSettings
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.changes import CHANGED, CONNECTED
 from vpp.record.entry import JournalEntry
 from vpp.record.kinds import check_known
 from vpp.record.state_codec import StateTree
 
-KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED}
+KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, CHANGED}
 """Kinds of the entries that change the state; all others may be left out."""
 FORMAT = 1
 """Raised whenever what is folded, or how, changes: a checkpoint of another format is passed over."""
@@ -75,7 +75,7 @@ class FoldedState:
                 self.delivery.follow(entry)
             elif entry.kind == FOUND:
                 self.devices.follow(entry)
-            elif entry.kind == CONNECTED:
+            elif entry.kind in {CONNECTED, CHANGED}:
                 self.resize(self._index())
             self.sequence = entry.sequence
 

@@ -5,8 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from vpp.application.delivery.measurement import Measurement
 from vpp.application.requests.announcements import Announcements
 from vpp.application.requests.quoting import Quoter
+from vpp.application.row_alignment import fitted_flags
 from vpp.dispatch.engine import CycleResult, DispatchEngine, Progress
 from vpp.fleet.fleet_state import FleetState
+
+_RETIRED = "retired"
+"""Reason of rows that have left the fleet since they were enlisted."""
 
 
 class RunningRequests:
@@ -60,9 +64,17 @@ class RunningRequests:
 
     def losses(self, request_id: str) -> Mapping[str, Sequence[str]]:
         """Return ids of the enlisted resources that cannot be called now, by reason."""
-        progress, resources = self.progress.get(request_id), self._engine.index.resources
-        lost = {} if progress is None else progress.lost
-        return {why: [resources[row].id for row in rows.tolist()] for why, rows in lost.items()}
+        progress, index = self.progress.get(request_id), self._engine.index
+        if progress is None:
+            return {}
+        gone = index.out_of_service
+        enlisted = self._measurement.portfolios.get(request_id)
+        if len(gone) and enlisted is not None:
+            gone = gone[fitted_flags(enlisted, len(index))[gone]]
+            lost = {**progress.lost, _RETIRED: gone} if len(gone) else progress.lost
+        else:
+            lost = progress.lost
+        return {why: [index.resources[row].id for row in rows.tolist()] for why, rows in lost.items()}
 
 
 def progress_body(progress: Progress) -> dict[str, float]:

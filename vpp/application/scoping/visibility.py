@@ -18,6 +18,7 @@ from vpp.domain.session import ChargingSession
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.members.member_codec import FleetMember
 from vpp.fleet.scope import Scope
 from vpp.fleet.scoped_view import ScopedView
 
@@ -168,6 +169,36 @@ class Visibility:
         for resource in resources:
             if resource.site_id not in places:
                 raise UnknownIdError("site", resource.site_id)
+
+    def require_member(self, kind: str, identity: str, scope: Scope) -> None:
+        """Raise UnknownIdError for a site or resource out of sight; other kinds are for those who see the fleet."""
+        if scope.is_everything:
+            return
+        if kind == "resource":
+            self.row(identity, scope)
+        elif kind != "site" or identity not in self.state(scope).index.site_of:
+            raise UnknownIdError(kind, identity)
+
+    def require_changeable(self, member: FleetMember, scope: Scope) -> None:
+        """Refuse to put a member that a scope could not see afterwards, or that takes the place of one out of sight.
+
+        Raises:
+            InputError: Areas, operators and transformers are for scopes that see everything.
+            UnknownIdError: The member, or what it refers to, is out of sight.
+        """
+        if scope.is_everything:
+            return
+        index = self._latest().index
+        if isinstance(member, Site):
+            self.require_addable((), (member,), (), scope)
+            if member.id in index.site_of:
+                self.require_member("site", member.id, scope)
+        elif isinstance(member, Resource):
+            self.require_addable((), (), (member,), scope)
+            if member.id in index.row_of:
+                self.require_member("resource", member.id, scope)
+        else:
+            self.require_addable((member,), (), (), scope)
 
     async def _scoped_events(self, events: AsyncIterator[StreamEvent], scope: Scope) -> AsyncIterator[StreamEvent]:
         async for event in events:

@@ -42,7 +42,7 @@ class CycleReports:
 def fleet_body(state: FleetState) -> dict[str, object]:
     """Return the fleet in a few numbers; known power only, kW."""
     return {
-        "resources": len(state),
+        "resources": int(np.count_nonzero(state.index.in_service)),
         "connected": int(np.count_nonzero(state.connected)),
         "plugged": int(np.count_nonzero(state.plugged)),
         "power_kw": float(np.nansum(state.power_kw)),

@@ -38,6 +38,6 @@ def give_defaults(links: Iterable[DeviceLink], index: FleetIndex, default_kw: Fl
     """Give the stations' link the default values in force, kW, NaN where none is; it sets them at every return."""
     for link in links:
         if isinstance(link, OcppLink | BusLink) and link.name == OcppLink.name:
-            for row in np.flatnonzero(~np.isnan(default_kw)).tolist():
+            for row in np.flatnonzero(~np.isnan(default_kw) & index.served).tolist():
                 if index.resources[row].adapter is Adapter.OCPP:
                     link.remember_default(row, float(default_kw[row]))

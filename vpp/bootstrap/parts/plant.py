@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from vpp.application.driver_promises import DriverPromises
 from vpp.application.fleet_monitor import FleetMonitor
-from vpp.application.fleet_registration import FleetRegistration
 from vpp.application.loops.cycle_inputs import CycleInputs
 from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.meter_import import MeterImport
 from vpp.application.operating_picture import OperatingPicture
+from vpp.application.registry.fleet_handover import FleetHandover
+from vpp.application.registry.fleet_registration import FleetRegistration
 from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.service_facade import DispatcherParts, OperatorParts, VirtualPowerPlant
 from vpp.application.service_monitor import ServiceMonitor
@@ -68,28 +69,31 @@ def operator_parts(
     def index() -> FleetIndex:
         return core.image.index
 
-    def grow(larger: FleetIndex) -> None:
-        core.image.resize(larger)
-        core.means.resize(larger)
-        core.engine.resize(larger)
-        requests.measurement.grow(len(larger))
-        core.plane.assign(larger)
-        store.meters.grow(len(larger))
-
-    def grown() -> None:
+    def serve(fleet: FleetIndex, at_links: FleetIndex) -> None:
+        core.image.resize(fleet)
+        core.means.resize(fleet)
+        core.engine.resize(fleet)
+        requests.measurement.grow(len(fleet))
+        core.plane.assign(at_links)
+        store.meters.grow(len(fleet))
         inputs.refresh()
-        slow.fleet_changed()
 
+    handover = FleetHandover(
+        engine=core.engine, ingest=core.ingest, journal=store.journal, registry=store.registry, serve=serve
+    )
     return OperatorParts(
         registration=FleetRegistration(
             clock=clock,
             registry=store.registry,
             journal=store.journal,
-            index=index,
+            engine=core.engine,
+            snapshot=inputs.latest,
             check=core.plane.check,
-            grow=grow,
-            grown=grown,
+            handover=handover,
+            serve=serve,
+            changed=slow.fleet_changed,
         ),
+        handover=handover,
         meters=MeterImport(clock=clock, meters=store.meters, index=index, metrics=metrics, imported=slow.fleet_changed),
         promises=DriverPromises(clock=clock, image=core.image, ingest=core.ingest, metrics=metrics),
         status=ServiceMonitor(

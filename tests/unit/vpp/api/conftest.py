@@ -329,7 +329,7 @@ class _FakePlant:
         transformers: Sequence[Transformer] = (),
         sites: Sequence[Site] = (),
         resources: Sequence[Resource] = (),
-        **_scope: Scope,
+        **_caller: object,
     ) -> None:
         self.index = self.index.extended(
             areas=[a for a in areas if a not in self.index.areas],

@@ -1,0 +1,200 @@
+"""Registration of areas, operators, transformers, sites and devices in a running service: joined, changed, retired."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from vpp.application.registry.fleet_handover import FleetHandover
+from vpp.dispatch.engine import DispatchEngine
+from vpp.domain.errors import InputError, UnknownIdError, VersionError
+from vpp.domain.resource import Resource
+from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.change_plan import check_joining, find, put, retire
+from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange, joining
+from vpp.fleet.members.member_codec import FleetMember, kind_of, same
+from vpp.fleet.members.tenure import FormerMember
+from vpp.ports import Clock, Journal, Registry
+
+Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
+
+
+class FleetRegistration:
+    """Changes the fleet, all or nothing: checked by the links, stored, then known to every part of the service.
+
+    Args:
+        clock: The only source of time.
+        registry: Stores the fleet.
+        journal: Records how it has changed.
+        engine: Has the fleet as it is, and what its devices hold.
+        snapshot: Returns the latest snapshot.
+        check: Raises InputError for an address that no link can serve.
+        handover: Follows the devices that leave.
+        serve: Makes the fleet, and the fleet as the links serve it, known to every part that holds rows.
+        changed: Called once a change is journalled.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        registry: Registry,
+        journal: Journal,
+        engine: DispatchEngine,
+        snapshot: Callable[[], FleetState],
+        check: Callable[[FleetIndex], None],
+        handover: FleetHandover,
+        serve: Callable[[FleetIndex, FleetIndex], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._registry = registry
+        self._journal = journal
+        self._engine = engine
+        self._snapshot = snapshot
+        self._check = check
+        self._handover = handover
+        self._serve = serve
+        self._changed = changed
+        self._changing = asyncio.Lock()
+
+    async def connect(
+        self,
+        *,
+        areas: Sequence[Area] = (),
+        operators: Sequence[Operator] = (),
+        transformers: Sequence[Transformer] = (),
+        sites: Sequence[Site] = (),
+        resources: Sequence[Resource] = (),
+        actor: str = "",
+    ) -> None:
+        """Add to the fleet; repeating an identical addition changes nothing."""
+        async with self._changing:
+            index, at_s = self._engine.index, self._clock.now_s()
+            added: dict[str, Sequence[FleetMember]] = {
+                "areas": _added("areas", index.areas, areas, at_s),
+                "operators": _added("operators", index.operators, operators, at_s),
+                "transformers": _added("transformers", index.transformers, transformers, at_s),
+                "sites": _added("sites", index.sites, sites, at_s),
+                "resources": _added("resources", index.resources, resources, at_s),
+            }
+            check_joining(index, [member for members in added.values() for member in members])
+            change = FleetChange(at_s=at_s, actor=actor, members=tuple(joining(index, added)))
+            await self._make(change)
+
+    async def put(
+        self, member: FleetMember, *, actor: str, version: int | None = None, dry_run: bool = False
+    ) -> ChangeOutcome:
+        """Let a member stand as stated: it joins, or takes the place of its version before; repeating changes nothing.
+
+        Args:
+            member: As stated; validity and version are the registry's.
+            actor: Author.
+            version: The version that is to be replaced, 0 for none; any where not given.
+            dry_run: Say what would happen, and change nothing.
+
+        Raises:
+            InputError: A field is not accepted; nothing has changed.
+            VersionError: Another version stands.
+            StorageError: The database takes nothing now; nothing has changed.
+        """
+        async with self._changing:
+            index = self._engine.index
+            self._must_stand(member, version)
+            change = await asyncio.to_thread(put, index, member, at_s=self._clock.now_s(), actor=actor)
+            outcome = await self._make(change, dry_run=dry_run)
+            return replace(outcome, stands=_version_of(self._engine.index, kind_of(member).name, member.id))
+
+    async def retire(
+        self, kind: str, identity: str, *, actor: str, version: int | None = None, dry_run: bool = False
+    ) -> ChangeOutcome:
+        """Retire a member with what cannot be without it; repeating changes nothing.
+
+        Raises:
+            UnknownIdError: There was never such a member.
+            VersionError: Another version stands.
+            ConflictError: Members in service refer to it.
+            StorageError: The database takes nothing now; nothing has changed.
+        """
+        async with self._changing:
+            index = self._engine.index
+            self._must_stand(find(index, kind, identity)[1], version)
+            change = await asyncio.to_thread(retire, index, kind, identity, at_s=self._clock.now_s(), actor=actor)
+            outcome = await self._make(change, dry_run=dry_run)
+            return replace(outcome, stands=_version_of(self._engine.index, kind, identity))
+
+    async def history(self, kind: str, identity: str) -> list[FormerMember]:
+        """Return the former versions of a member, the oldest first; raises UnknownIdError."""
+        find(self._engine.index, kind, identity)
+        return await asyncio.to_thread(self._registry.history, kind, identity)
+
+    def _must_stand(self, member: FleetMember, version: int | None) -> None:
+        if version is None:
+            return
+        kind = kind_of(member).name
+        known = _version_of(self._engine.index, kind, member.id) or 0
+        if known != version:
+            raise VersionError(f"{kind} {member.id} stands at version {known}, not {version}; read it again")
+
+    async def _make(self, change: FleetChange, *, dry_run: bool = False) -> ChangeOutcome:
+        """Make a change; at its end every part of the service has the other fleet, and it is durable."""
+        index = self._engine.index
+        if not change.members:
+            return ChangeOutcome(change=change, effects=ChangeEffects(), dry_run=dry_run)
+        after = await asyncio.to_thread(change.applied, index)
+        await asyncio.to_thread(self._check, after)
+        effects = self._effects(change, after)
+        if dry_run:
+            return ChangeOutcome(change=change, effects=effects, dry_run=True)
+        await asyncio.to_thread(self._registry.save, index, change)
+        bodies = await asyncio.to_thread(change.bodies)
+        # A device may have left meanwhile; the cycle that let it go has changed what is withheld, nothing else.
+        if self._engine.index is not index:
+            after = change.applied(self._engine.index)
+        self._handover.begin({row: index.resources[row] for row in change.leaving})
+        self._serve(after, self._handover.served(after))
+        for body in bodies:
+            self._journal.append(CHANGED, change.at_s, {**body, "resources": len(after)})
+        self._changed()
+        await self._journal.flush()
+        return ChangeOutcome(change=change, effects=effects, dry_run=False)
+
+    def _effects(self, change: FleetChange, after: FleetIndex) -> ChangeEffects:
+        """Return what a change does to what runs now."""
+        rows, now_s = np.array(change.leaving, dtype=np.int32), self._clock.now_s()
+        state = self._snapshot()
+        power_kw = np.full(len(after), np.nan)
+        power_kw[: len(state)] = state.power_kw[: len(after)]
+        power_kw[~after.in_service] = np.nan
+        load_kw = after.feeders.load_kw(power_kw)
+        over = (load_kw > after.feeders.limit_kw) | (-load_kw > after.feeders.export_limit_kw)
+        assigned = ~np.isnan(self._engine.setpoints_kw()[rows])
+        return ChangeEffects(
+            devices=len(rows),
+            limited=int(np.count_nonzero(self._engine.in_force.limited(now_s)[rows])),
+            dispatched=int(np.count_nonzero(assigned)),
+            cars=int(np.count_nonzero(state.plugged[rows])),
+            overloaded=tuple(after.transformers[place].id for place in np.flatnonzero(over).tolist()),
+        )
+
+
+def _version_of(index: FleetIndex, kind: str, identity: str) -> int | None:
+    """Return the version of a member, ``None`` where there is none."""
+    try:
+        return find(index, kind, identity)[1].version
+    except UnknownIdError:
+        return None
+
+
+def _added(field: str, before: Sequence[Thing], asked: Sequence[Thing], at_s: float) -> list[Thing]:
+    """Return what is not there yet; the same thing again is no addition, another of the same id is an error."""
+    known = {thing.id: thing for thing in before}
+    for thing in asked:
+        there = known.get(thing.id)
+        if there is not None and not there.retired and not same(there, thing):
+            raise InputError(f"{field}.id", thing.id, "an id that is not taken yet, or exactly what it stands for")
+    return [replace(thing, valid_from_s=at_s) for thing in asked if thing.id not in known or known[thing.id].retired]
