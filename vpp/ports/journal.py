@@ -71,6 +71,10 @@ class RecordAnchor(Protocol):
         """
         ...
 
+    def verify_beside(self, progress: Callable[[int], object] = ...) -> "Verification":
+        """Do what ``verify`` does, where it takes long without taking time from this process."""
+        ...
+
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> "SignedHead":
         """Sign a head and keep it, durably.
 

@@ -165,7 +165,7 @@ class RecordTrust:
     async def _verify(self, anchor: RecordAnchor) -> None:
         began, before = perf_counter(), self.reason
         try:
-            found = await asyncio.to_thread(anchor.verify, self._go_on)
+            found = await asyncio.to_thread(anchor.verify_beside, self._go_on)
         except _ClosingError:
             return
         except (VppError, OSError) as error:

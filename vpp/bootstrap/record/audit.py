@@ -18,8 +18,9 @@ from vpp.record.chain import GENESIS
 from vpp.record.entry import Head
 from vpp.record.verification import Finding, FindingKind, Verification
 from vpp.storage.anchor.anchor import SqlAnchor
+from vpp.storage.anchor.chain_walk import last_sequence
 from vpp.storage.anchor.places import Places, has_file
-from vpp.storage.sql import journal, open_database
+from vpp.storage.sql import open_database
 
 _SHOWN = 10
 _RESTORE = "restore the database from a backup, then decide with vpp audit accept-restore --reason TEXT"
@@ -82,17 +83,8 @@ def _bar(engine: sa.Engine) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     columns = (TextColumn("verifying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=_count(engine) if console.is_terminal else None)
+        task = bar.add_task("", total=last_sequence(engine) if console.is_terminal else None)
         yield lambda count: bar.update(task, completed=count)
-
-
-def _count(engine: sa.Engine) -> int | None:
-    try:
-        with engine.connect() as connection:
-            last: int | None = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar()
-    except sa.exc.DatabaseError:
-        return None
-    return last
 
 
 def _shown(url: str) -> str:

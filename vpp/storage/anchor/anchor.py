@@ -9,7 +9,8 @@ from vpp.record.decisions import RestoreDecision
 from vpp.record.entry import Head
 from vpp.record.heads import HeadKey, SignedHead
 from vpp.record.verification import Verification
-from vpp.storage.anchor.chain_walk import Progress
+from vpp.storage.anchor.beside import LONG, verify_beside
+from vpp.storage.anchor.chain_walk import Progress, last_sequence
 from vpp.storage.anchor.decision_file import DecisionFile
 from vpp.storage.anchor.head_file import HeadFile
 from vpp.storage.anchor.head_post import HeadPost
@@ -43,8 +44,14 @@ class SqlAnchor:
         Raises:
             ConfigurationError: The key cannot be used.
             OSError: The heads cannot be read.
+            StorageError: The database cannot be read now.
         """
         return verify_record(self._engine, self._place, progress)
+
+    def verify_beside(self, progress: Progress = lambda _: None) -> Verification:
+        """Do what ``verify`` does, where it takes long in a process of its own; ``progress`` may raise to end it."""
+        long = MainFile.of(self._place.url) is not None and last_sequence(self._engine) >= LONG
+        return verify_beside(self._place, progress) if long else self.verify(progress)
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
         """Sign a head and append it to the fleet's file, durably; makes the key where there is none yet.

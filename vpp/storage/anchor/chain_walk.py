@@ -100,6 +100,16 @@ def walk(
     return walked
 
 
+def last_sequence(engine: sa.Engine) -> int:
+    """Return the sequence of the last entry, 0 where there is none or where it cannot be read."""
+    try:
+        with engine.connect() as connection:
+            last: int | None = connection.execute(sa.select(sa.func.max(journal.c.sequence))).scalar()
+    except sa.exc.DatabaseError:
+        return 0
+    return last or 0
+
+
 def _take(walked: Walk, rows: Sequence[Row], wanted: Collection[int]) -> None:
     """Compute the hashes of a page; the form is that of `vpp.record.chain.link`."""
     before, last = walked.head.sequence, walked.head.sha256.encode()
