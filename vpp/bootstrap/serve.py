@@ -55,7 +55,7 @@ async def _stand_by_and_lead(settings: Settings, clock: Clock, address: HttpAddr
         closing.push_async_callback(standby.close)
         lease = await standby.wait()
         # The standby answers until the service does.
-        term = Term(settings, clock, address, lease=lease, ahead=following.hand_over, begun=standby.leave)
+        term = Term(settings, clock, address, lease=lease, followed=following.hand_over, begun=standby.leave)
         try:
             await term.run()
         except DeposedError as error:

@@ -29,6 +29,7 @@ from vpp.bootstrap.volatile_store import Memory
 from vpp.config import Settings
 from vpp.dispatch.engine import CycleResult
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.index import FleetIndex
 from vpp.planning.schedule.planner import Planner
 from vpp.planning.tariff import Tariff
 from vpp.ports import Clock, DeviceLink, GridLink, RecordAnchor
@@ -53,6 +54,7 @@ class Service:
         tariff: Prices the plan is made for; Shanghai's time-of-use tariff unless given.
         scraped: The metrics are read.
         anchor: Vouches for the record, ``None`` for one that ends with the process or is judged by its maker.
+        index: The fleet as it is saved, where it was read before.
 
     Attributes:
         core: Fleet, engine, device plane, storage.
@@ -79,11 +81,12 @@ class Service:
         tariff: Tariff | None = None,
         scraped: bool = True,
         anchor: RecordAnchor | None = None,
+        index: FleetIndex | None = None,
     ) -> None:
         self.settings = settings
         self.fleet_id = ""
         self._clock, self._links, self._observer = clock, links, observer
-        self.core = core = Core.of(settings, store, clock, links, anchor)
+        self.core = core = Core.of(settings, store, clock, links, anchor=anchor, index=index)
         self.plans = PlansInForce()
         self.inputs = CycleInputs(
             clock=clock,

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
@@ -14,10 +15,25 @@ from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.domain.errors import VppError
 from vpp.domain.request import DispatchRequest
+from vpp.fleet.index import FleetIndex
 from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import MachineTime
+from vpp.storage.registry_revision import revision_of
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What a standby has read, for the service that leads next.
+
+    Attributes:
+        state: Follows the journal; ``None`` where it could not.
+        index: The fleet as it is saved now; ``None`` where it is not known to be.
+    """
+
+    state: FoldedState | None = None
+    index: FleetIndex | None = None
 
 
 class Following:
@@ -37,6 +53,8 @@ class Following:
         self.requests: Sequence[DispatchRequest] | None = None
         self._settings, self._machine = settings, machine
         self._store: Store | None = None
+        self._index: FleetIndex | None = None
+        self._revision: tuple[int, ...] = ()
         self._state: FoldedState | None = None
         self._durable = 0
         self._reached_s = math.nan
@@ -68,11 +86,13 @@ class Following:
             else:
                 self.fault = ""
 
-    def hand_over(self) -> FoldedState | None:
-        """Return the state, which is this object's no more; ``None`` where the journal could not be followed."""
+    def hand_over(self) -> Followed:
+        """Return what was read, the state being this object's no more; for a process that has the lease."""
         with self._busy:
-            state, self._state = self._state, None
-            return None if self.fault else state
+            store, state, self._state = self._store, self._state, None
+            if store is None or state is None or self.fault:
+                return Followed()
+            return Followed(state=state, index=self._index if revision_of(store.database) == self._revision else None)
 
     def close(self) -> None:
         """Stop following, also within a long ``catch_up``."""
@@ -89,11 +109,18 @@ class Following:
             self._store = Store.open(settings.database_url, archive=settings.archive_place, migrate=False)
         store, rules = self._store, dispatch_settings(settings)
         self._state = newest_good(
-            lambda: FoldedState(store.registry.load, rules),
+            lambda: FoldedState(lambda: self._fleet(store), rules),
             store.journal,
             store.checkpoints,
             version=engine_version(version("vpp")),
         )
+
+    def _fleet(self, store: Store) -> FleetIndex:
+        """Return the fleet as it is saved, read again where it has changed."""
+        revision = revision_of(store.database)
+        if self._index is None or revision != self._revision:
+            self._revision, self._index = revision, store.registry.load()
+        return self._index
 
     def _follow(self) -> None:
         store, state = self._store, self._state

@@ -8,8 +8,8 @@ from functools import partial
 from fastapi import FastAPI
 
 from vpp.api.grid_link import HttpGridLink
-from vpp.application.recovery.folded_state import FoldedState
 from vpp.bootstrap.grid_links import http_application
+from vpp.bootstrap.leadership.following import Followed
 from vpp.bootstrap.leadership.http_address import HttpAddress
 from vpp.bootstrap.links import service_links
 from vpp.bootstrap.record.anchor import anchor_of
@@ -31,7 +31,7 @@ class Term:
         clock: The only source of time.
         address: Where HTTP is served.
         lease: Held by this process; ``None`` where nobody else can open the database.
-        ahead: Returns the state that has followed the journal while this process stood by; blocks.
+        followed: Returns what this process has read while it stood by; blocks.
         begun: Called as soon as the service answers HTTP.
     """
 
@@ -42,11 +42,11 @@ class Term:
         address: HttpAddress,
         *,
         lease: LeaseKeeper | None = None,
-        ahead: Callable[[], FoldedState | None] = lambda: None,
+        followed: Callable[[], Followed] = Followed,
         begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._clock, self._address = settings, clock, address
-        self._lease, self._ahead, self._begun = lease, ahead, begun
+        self._lease, self._followed, self._begun = lease, followed, begun
 
     async def run(self) -> None:
         """Lead until cancelled, until the service ends or fails, or until another process leads.
@@ -91,9 +91,10 @@ class Term:
     def _led(self, store: Store, links: Sequence[DeviceLink]) -> Service:
         """Return the service, restored to the journal's end; blocks."""
         anchor = anchor_of(self._settings, store.database)
-        service = Service(self._settings, store, self._clock, links, anchor=anchor)
+        followed = self._followed()
+        service = Service(self._settings, store, self._clock, links, anchor=anchor, index=followed.index)
         epoch = None if self._lease is None else self._lease.epoch
-        service.lead(epoch, holds=self._holds, ahead=self._ahead())
+        service.lead(epoch, holds=self._holds, ahead=followed.state)
         return service
 
     def _holds(self) -> bool:

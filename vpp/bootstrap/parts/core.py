@@ -75,11 +75,13 @@ class Core:
         store: Memory,
         clock: Clock,
         links: Sequence[DeviceLink],
+        *,
         anchor: RecordAnchor | None = None,
+        index: FleetIndex | None = None,
     ) -> "Core":
-        """Compose the core; reads the registry and writes nothing."""
+        """Compose the core; reads the registry, unless the fleet is given as ``index``, and writes nothing."""
         calendar = calendar_of(settings.holidays)
-        index = store.registry.load()
+        index = store.registry.load() if index is None else index
         ids = CommandIds(store.leases)
         store.meters.grow(len(index))
         metrics = Metrics(version("vpp"))

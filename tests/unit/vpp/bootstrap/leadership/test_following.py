@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from tests.places import FIXTURES
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import engine_version, recover
-from vpp.bootstrap.leadership.following import Following
+from vpp.bootstrap.leadership.following import Followed, Following
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
+from vpp.domain.site import Area
 from vpp.record.state_codec import encode_state
 from vpp.runtime.clock import MachineTime, VirtualClock
 
@@ -63,7 +64,7 @@ def test_a_standby_has_the_state_of_a_restart(settings: Settings) -> None:
     following.catch_up()
     assert following.lag_entries == 0
     assert following.requests == service.plant.requests()
-    state = following.hand_over()
+    state = following.hand_over().state
     assert state is not None
     assert state.sequence == leader.journal.sequence
     assert encode_state(state.state()) == folded(settings, leader)
@@ -76,8 +77,10 @@ def test_a_service_that_was_followed_leads_with_the_same_state(settings: Setting
     following = Following(settings, Machine())
     following.catch_up()
     store = Store.open(settings.database_url)
-    service = Service(settings, store, VirtualClock(NOW_S), ())
-    service.lead(ahead=following.hand_over())
+    followed = following.hand_over()
+    service = Service(settings, store, VirtualClock(NOW_S), (), index=followed.index)
+    assert service.core.index is followed.index
+    service.lead(ahead=followed.state)
     led = service.core.engine.in_force
     requests = service.plant.requests()
     following.close()
@@ -109,11 +112,24 @@ def test_an_older_schema_is_waited_for_and_left_alone(settings: Settings) -> Non
     following = Following(settings, Machine())
     following.catch_up()
     assert "older schema" in following.fault
-    assert following.hand_over() is None
+    assert following.hand_over() == Followed()
     assert sa.inspect(engine).get_table_names() == tables
     Store.open(settings.database_url).close()
     following.catch_up()
     assert following.fault == ""
-    assert following.hand_over() is not None
+    assert following.hand_over().state is not None
     following.close()
     engine.dispose()
+
+
+def test_a_fleet_that_has_changed_since_it_was_read_is_not_handed_over(settings: Settings) -> None:
+    store = Store.open(settings.database_url)
+    following = Following(settings, Machine())
+    following.catch_up()
+    before = store.registry.load()
+    store.registry.add(before, before.extended(areas=[Area(id="new", name="New")]))
+    followed = following.hand_over()
+    assert followed.index is None, "its entry in the journal may have been lost with the leader"
+    assert followed.state is not None
+    following.close()
+    store.close()
