@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerics.jit import njit
-from numerics.mean_power import credit, mean_kw
+from numerics.mean_power import credit, credit_together, mean_kw
 from numerics.views import read_only
 from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline
@@ -185,16 +185,14 @@ class Tracker:
 
     def minutes(self) -> MinuteSeries:
         """Return the minute series."""
-        measured_kw = mean_kw(self._minute_kws, self._minute_s)
+        measured_kw, target_kw, baseline_kw = mean_kw(self._minute_kws, self._minute_s)
         frozen_kw = np.repeat(self._total_kw, self._minutes_a_step)
-        baseline_kw = np.where(
-            self._minute_s > 0.0, mean_kw(self._baseline_kws, self._minute_s, unknown=0.0), frozen_kw
-        )
+        baseline_kw = np.where(self._minute_s > 0.0, baseline_kw, frozen_kw)
         return MinuteSeries(
             at_s=self._grid.start_s + SECONDS_PER_MINUTE * np.arange(len(measured_kw), dtype=np.float64),
             baseline_kw=baseline_kw,
             measured_kw=measured_kw,
-            target_kw=mean_kw(self._target_kws, self._minute_s),
+            target_kw=target_kw,
             delivered_kw=self._sign * (baseline_kw - measured_kw),
             covered_s=self._minute_s.copy(),
         )
@@ -209,8 +207,8 @@ class Tracker:
         if resumed is None:
             self._covered_s, self._energy_kws = np.zeros(held), np.zeros(held)
             self._quality_count = np.zeros((len(Quality), self._grid.count), dtype=np.int64)
-            self._minute_s, self._minute_kws, self._target_kws = (np.zeros(minutes) for _ in range(3))
-            self._baseline_kws = np.zeros(minutes)
+            # Measured, due and baseline, which are known together.
+            self._minute_s, self._minute_kws = np.zeros(minutes), np.zeros((3, minutes))
             return
         if resumed.grid != self._grid or resumed.mean_kw.shape != shape:
             raise InputError("resumed", resumed.mean_kw.shape, f"intervals of this baseline, shape {shape}")
@@ -219,9 +217,8 @@ class Tracker:
         self._energy_kws = np.ascontiguousarray(resumed.mean_kw[self._rows].T) * self._covered_s
         self._quality_count = resumed.quality_count.copy()
         self._minute_s = series.covered_s.copy()
-        self._minute_kws = np.where(self._minute_s > 0.0, series.measured_kw * self._minute_s, 0.0)
-        self._target_kws = np.where(self._minute_s > 0.0, series.target_kw * self._minute_s, 0.0)
-        self._baseline_kws = np.where(self._minute_s > 0.0, series.baseline_kw * self._minute_s, 0.0)
+        means_kw = np.stack([series.measured_kw, series.target_kw, series.baseline_kw])
+        self._minute_kws = np.where(self._minute_s > 0.0, means_kw * self._minute_s, 0.0)
 
     def _on_all_rows(self, held: FloatArray) -> FloatArray:
         """Return what is kept of the portfolio's rows, step by step, as one row a resource."""
@@ -245,11 +242,14 @@ class Tracker:
             self._baseline_rows(step),
             seconds,
         )
-        self._minute_kws[minute] += total_kw * seconds
-        self._target_kws[minute] += held.target_kw * seconds
         baseline_kw = self._total_kw[step] if held.baseline_kw is None else held.baseline_kw
-        self._baseline_kws[minute] += baseline_kw * seconds
-        self._minute_s[minute] += seconds
+        credit_together(
+            self._minute_kws,
+            self._minute_s,
+            np.array([minute], dtype=np.int64),
+            np.array([[total_kw], [held.target_kw], [baseline_kw]], dtype=np.float64),
+            np.array([seconds], dtype=np.float64),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numerics.mean_power import credit, hold, mean_kw
+from numerics.mean_power import credit, credit_together, hold, mean_kw
 
 
 def test_a_mean_is_weighted_by_how_long_each_power_held() -> None:
@@ -26,3 +26,13 @@ def test_one_place_is_credited_alone() -> None:
     credit(energy, known, 1, -7.0, 10.0)
     assert energy.tolist() == [0.0, -70.0, 0.0]
     assert known.tolist() == [0.0, 10.0, 0.0]
+
+
+def test_powers_known_together_share_their_time() -> None:
+    energy, known = np.zeros((2, 2)), np.zeros(2)
+    powers = np.array([[6.0, 0.0, 1.0], [-3.0, 3.0, np.nan]])
+    credit_together(energy, known, np.array([0, 0, 1]), powers, np.array([40.0, 20.0, 60.0]))
+    assert known.tolist() == [60.0, 60.0]
+    assert mean_kw(energy, known)[0].tolist() == [4.0, 1.0]
+    assert mean_kw(energy, known)[1, 0] == -1.0
+    assert np.isnan(mean_kw(energy, known)[1, 1])

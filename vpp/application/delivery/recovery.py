@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics.mean_power import credit_together, mean_kw
 from vpp.application.delivery.issued_shares import shares_body, shares_from
 from vpp.domain.performance import Performance, Shares
 from vpp.domain.request import Direction
@@ -91,11 +92,9 @@ def minutes_of(grid: TimeGrid, cycles: FloatArray, direction: Direction) -> Minu
     seen &= (begin_s >= grid.start_s) & (begin_s < grid.end_s)
     minute = ((begin_s[seen] - grid.start_s) // SECONDS_PER_MINUTE).astype(np.int64)
     seconds, figures = length_s[seen], cycles[held[seen], 1:]
-    covered_s = np.bincount(minute, weights=seconds, minlength=count).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        target_kw, baseline_kw, measured_kw = (
-            np.bincount(minute, weights=column * seconds, minlength=count) / covered_s for column in figures.T
-        )
+    energy_kws, covered_s = np.zeros((figures.shape[1], count)), np.zeros(count)
+    credit_together(energy_kws, covered_s, minute, np.ascontiguousarray(figures.T), seconds)
+    target_kw, baseline_kw, measured_kw = mean_kw(energy_kws, covered_s)
     sign = 1.0 if direction is Direction.UP else -1.0
     return MinuteSeries(
         at_s=starts_s,

@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from vpp.application.delivery.recovery import minutes_of
 from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
@@ -168,3 +171,25 @@ def test_intervals_of_another_baseline_are_refused() -> None:
         tracker(resumed=wrong)
     with pytest.raises(InputError, match="one flag a row"):
         Tracker(baseline=BASELINE, portfolio=np.ones(2, dtype=np.bool_), direction=Direction.UP)
+
+
+cycles = st.lists(
+    st.tuples(st.floats(1.0, 130.0), st.floats(0.0, 60.0), st.floats(50.0, 200.0), st.floats(0.0, 90.0)), min_size=1
+)
+
+
+@given(cycles, st.sampled_from(Direction))
+def test_minutes_of_a_journal_are_those_of_the_tracker_to_the_bit(
+    drawn: list[tuple[float, float, float, float]], direction: Direction
+) -> None:
+    watch, at_s, figures = tracker(direction=direction), T0 - 30.0, []
+    for gap_s, target_kw, baseline_kw, power_kw in drawn:
+        at_s = round(at_s + gap_s, 3)
+        watch.observe(state(at_s, power_kw, 0.0, 1.0), target_kw=target_kw, baseline_kw=baseline_kw)
+        figures.append((at_s, target_kw, baseline_kw, power_kw))
+    watch.observe(state(at_s + 5.0, 1.0, 1.0, 1.0), target_kw=1.0)
+    live, kept = watch.minutes(), minutes_of(GRID, np.array([*figures, (at_s + 5.0, 0.0, 0.0, 0.0)]), direction)
+    whole = (kept.covered_s > 0.0) & (kept.at_s + 60.0 <= at_s + 5.0)
+
+    for name in ("covered_s", "measured_kw", "target_kw", "baseline_kw", "delivered_kw"):
+        np.testing.assert_array_equal(getattr(live, name)[whole], getattr(kept, name)[whole])
