@@ -16,6 +16,9 @@ import pytest
 from tests.story.processes import SOON_WALL_S, environment, last_words, running, stop, vpp, wait_until
 from vpp.record.chain import GENESIS, link
 from vpp.record.decisions import RESTORED
+from vpp.runtime.clock import SYSTEM_CLOCK
+from vpp.storage.anchor.anchor import SqlAnchor
+from vpp.storage.anchor.verification import AnchorPlace
 from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
 
@@ -167,26 +170,25 @@ def test_tampering_is_found_by_the_audit_and_by_the_next_start(
 
 
 def test_a_write_ahead_log_removed_after_a_crash_is_found(plant: Plant) -> None:
-    log = plant.folder / "serve.log"
-    with running("serve", env=plant.env, log=log) as process:
-        wait_until(lambda: plant.readiness() is True)
-        heads = next(Path(plant.env["VPP_RECORD_HEADS"]).glob("*.jsonl"))
-        count = len(heads.read_text().splitlines())
-        wait_until(lambda: len(heads.read_text().splitlines()) > count)
-        stop(process, signal.SIGKILL, within_s=SOON_WALL_S)
-    assert plant.audit()[0] == 0
-    with running("serve", env=plant.env, log=log) as process:
-        wait_until(lambda: plant.readiness() is True)
-        wait_until(lambda: plant.wal.exists() and plant.wal.stat().st_size > 0)
-        heads_before = heads.read_bytes()
-        wait_until(lambda: heads.read_bytes() != heads_before)
-        stop(process, signal.SIGKILL, within_s=SOON_WALL_S)
+    url, record = f"sqlite:///{plant.database}", Path(plant.env["VPP_RECORD_HEADS"])
+    place = AnchorPlace(url=url, key=Path(plant.env["VPP_RECORD_KEY"]), heads=record)
+    engine, crashed = open_database(url), plant.folder / "crashed"
+    journal = SqlJournal(engine)
+    for number in range(20):
+        journal.append("test", float(number), {"number": number, "passable": True})
+    journal.flush_now()
+    SqlAnchor(engine, place).export(journal.head(), SYSTEM_CLOCK.now_s())
+    # Killed here: nothing was closed, and the log lies beside the main file.
+    shutil.copytree(plant.database.parent, crashed)
+    journal.close()
+    engine.dispose()
+    shutil.rmtree(plant.database.parent)
+    shutil.copytree(crashed, plant.database.parent)
     plant.wal.unlink()
     code, found = plant.audit()
-    assert code == 1
-    assert found["findings"][0]["kind"] == "wal_cut"  # type: ignore[index] # JSON
-    with plant.service() as started:
-        wait_until(lambda: "record does not verify" in started.read_text())
+    assert (code, found["findings"][0]["kind"]) == (1, "wal_cut")  # type: ignore[index] # JSON
+    with plant.service() as log:
+        wait_until(lambda: "record does not verify" in log.read_text())
 
 
 def test_the_running_service_takes_a_decision_up_and_takes_commitments_again(plant: Plant) -> None:
