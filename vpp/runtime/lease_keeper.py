@@ -59,17 +59,18 @@ class LeaseKeeper:
     def renew(self) -> bool:
         """Renew once; return whether the database answered."""
         began_s = self._machine.steady_s()
+        self._tenure.tries()
         try:
             visits = self._table.renew(self._holder, self.epoch, until_s=self._machine.wall_s() + self._ttl_s)
         except StorageError as error:
-            self._tenure.failed(began_s)
+            self._tenure.failed(self._machine.steady_s())
             _log.warning("lease of leadership not renewed", why=str(error), holds=self.holds())
             return False
         if visits is None:
             self._tenure.lose()
             _log.error("another service leads; this one steps down", epoch=self.epoch)
         else:
-            self._tenure.renewed(began_s, visits)
+            self._tenure.renewed(began_s, visits, ended_s=self._machine.steady_s())
         return True
 
     def is_lost(self) -> bool:

@@ -19,8 +19,8 @@ class Tenure:
     """The holder's side of the lease.
 
     While a standby watches, a holder that cannot renew may not act: the standby leads next. Where none watches, an
-    outage of the database is survived as before: the holder acts as long as its attempts to renew come to an end, so
-    that a process that was frozen does not.
+    outage of the database is survived as before: the holder acts as long as it goes on trying to renew, so that a
+    process that was frozen does not.
 
     Args:
         ttl_s: Time to live of the lease.
@@ -33,17 +33,23 @@ class Tenure:
         self._ttl_s = ttl_s
         self._visits = visits
         self._renewed_s = self._tried_s = taken_s
+        self._trying = False
         self._visited_s = -math.inf
 
-    def renewed(self, began_s: float, visits: int) -> None:
-        """Take a renewal that began at ``began_s`` and found so many visits of standbys."""
+    def tries(self) -> None:
+        """Note that an attempt to renew has begun."""
+        self._trying = True
+
+    def renewed(self, began_s: float, visits: int, *, ended_s: float) -> None:
+        """Take a renewal from ``began_s`` to ``ended_s`` that found so many visits of standbys."""
         if visits != self._visits:
             self._visits, self._visited_s = visits, began_s
-        self._renewed_s = self._tried_s = began_s
+        self._renewed_s = began_s
+        self.failed(ended_s)
 
-    def failed(self, began_s: float) -> None:
-        """Take an attempt to renew that the database did not answer."""
-        self._tried_s = began_s
+    def failed(self, ended_s: float) -> None:
+        """Take the end of an attempt to renew that the database did not answer."""
+        self._tried_s, self._trying = ended_s, False
 
     def lose(self) -> None:
         """Another process holds the lease."""
@@ -56,8 +62,11 @@ class Tenure:
 
     def holds(self, now_s: float) -> bool:
         """Return whether the holder may act at steady second ``now_s``."""
-        since_s = self._renewed_s if self.watched else self._tried_s
-        return not self.deposed and now_s - since_s < _HELD_RATIO * self._ttl_s
+        if self.deposed:
+            return False
+        if self.watched:
+            return now_s - self._renewed_s < _HELD_RATIO * self._ttl_s
+        return self._trying or now_s - self._tried_s < _HELD_RATIO * self._ttl_s
 
 
 class Watch:

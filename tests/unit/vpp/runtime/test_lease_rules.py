@@ -10,7 +10,7 @@ def record(holder: str = "one", renewals: int = 1) -> LeaseRecord:
 
 def test_a_holder_stops_before_its_time_to_live_is_over() -> None:
     tenure = Tenure(3.0, taken_s=0.0, visits=0)
-    tenure.renewed(1.0, 1)
+    tenure.renewed(1.0, 1, ended_s=1.0)
     assert tenure.watched
     assert tenure.holds(3.3)
     assert not tenure.holds(3.5)
@@ -24,19 +24,32 @@ def test_a_holder_that_nobody_watches_goes_on_while_its_attempts_end() -> None:
     assert not tenure.holds(62.0)
 
 
+def test_a_slow_database_is_no_reason_to_stop_where_nobody_watches() -> None:
+    alone, watched = (Tenure(3.0, taken_s=0.0, visits=0) for _ in range(2))
+    watched.renewed(0.0, 1, ended_s=0.0)
+    for tenure in (alone, watched):
+        tenure.tries()
+    assert alone.holds(9.0)
+    assert not watched.holds(9.0)
+    alone.renewed(1.0, 0, ended_s=9.0)
+    watched.renewed(1.0, 1, ended_s=9.0)
+    assert alone.holds(9.1)
+    assert not watched.holds(9.1), "a standby may lead since 4.0"
+
+
 def test_a_standby_that_has_left_is_forgotten() -> None:
     tenure = Tenure(3.0, taken_s=0.0, visits=0)
-    tenure.renewed(1.0, 1)
-    tenure.renewed(30.9, 1)
+    tenure.renewed(1.0, 1, ended_s=1.0)
+    tenure.renewed(30.9, 1, ended_s=30.9)
     assert tenure.watched
-    tenure.renewed(31.1, 1)
+    tenure.renewed(31.1, 1, ended_s=31.1)
     assert not tenure.watched
 
 
 def test_a_deposed_holder_never_acts_again() -> None:
     tenure = Tenure(3.0, taken_s=0.0, visits=0)
     tenure.lose()
-    tenure.renewed(1.0, 0)
+    tenure.renewed(1.0, 0, ended_s=1.0)
     assert not tenure.holds(1.0)
 
 
