@@ -63,6 +63,7 @@ class Aftermath:
     journal: list[JournalEntry]
     audit: Ended
     replay: Ended
+    last: Ended
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,7 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Afterm
         journal=journal,
         audit=vpp("audit", "verify", "--json", env=env),
         replay=vpp("replay", "--json", env=env),
+        last=vpp("replay", "--last", "--json", env=env),
     )
 
 
@@ -127,6 +129,14 @@ def test_the_second_service_is_of_a_later_epoch(aftermath: Aftermath) -> None:
     assert aftermath.epochs[1] > aftermath.epochs[0]
     started = [entry.body["epoch"] for entry in aftermath.journal if entry.kind == STARTED]
     assert started == list(aftermath.epochs)
+
+
+def test_the_second_service_begins_at_a_checkpoint_and_reads_the_tail(aftermath: Aftermath) -> None:
+    first, second = (entry for entry in aftermath.journal if entry.kind == STARTED)
+    checkpoint, after = int(str(second.body["checkpoint"])), int(str(second.body["after"]))
+    assert first.sequence < checkpoint < after < second.sequence
+    assert aftermath.last.code == 0, aftermath.last.err
+    assert 0 < json.loads(aftermath.last.out)["cycles"] < json.loads(aftermath.replay.out)["cycles"]
 
 
 def test_no_device_applies_a_command_twice_and_none_is_unaccounted_for(aftermath: Aftermath) -> None:

@@ -11,7 +11,7 @@ from vpp.application.delivery.measurement import Measurement
 from vpp.application.loops.cycle_inputs import CycleInputs, IntervalMetering
 from vpp.application.loops.fast_loop import FastLoop, LoopPeriods, Observer
 from vpp.application.loops.forecaster import Forecaster
-from vpp.application.loops.record_keeping import RecordKeeping
+from vpp.application.loops.record_keeping import UPKEEP_FAILING, RecordKeeping
 from vpp.application.loops.slow_loop import SlowLoop
 from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.recovery.checkpointer import Checkpointer
@@ -167,6 +167,7 @@ class Service:
         resume_means(core, core.clock.now_s())
         recovered = restore(core, self.plans, self.requests, self.watch, self._links, ahead=ahead)
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
+        self.keeping.tell = self._upkeep_told
         self.keeping.steps = {
             "checkpoint": self._checkpointer.checkpoint,
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
@@ -247,6 +248,10 @@ class Service:
 
     def _loop_failed(self) -> None:
         self.watch.service.loops(self._clock.now_s())
+
+    def _upkeep_told(self, failing: bool, why: str) -> None:  # noqa: FBT001 - as the caller has it
+        body = {"why": why} if why else {}
+        self.watch.alarms.watch(UPKEEP_FAILING, self._clock.now_s(), on=failing, **body)
 
     def _clock_stepped(self, ahead_s: float) -> None:
         """Set or clear the alarm; the machine's clock leads by ``ahead_s`` seconds, 0.0 once the two agree again."""

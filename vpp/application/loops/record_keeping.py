@@ -15,6 +15,9 @@ from vpp.runtime.supervisor import fault_of
 _log = structlog.get_logger(__name__)
 Step = Callable[[], Awaitable[None]]
 """One step of the upkeep; awaited, so whatever blocks belongs into a thread."""
+Tell = Callable[[bool, str], object]
+UPKEEP_FAILING = "record_upkeep_failing"
+"""Alarm: no checkpoint is made, or a step behind it fails; nothing is lost, and the next start takes longer."""
 
 
 class RecordKeeping:
@@ -27,12 +30,14 @@ class RecordKeeping:
 
     Attributes:
         steps: Steps by name, in the order in which they run.
+        tell: Called after every turn with whether a step failed, and with its name and cause.
         may_write: Returns whether this process leads now; files outside the database have no fence of their own.
     """
 
     def __init__(self, clock: Clock, period_s: float, *, may: Callable[[], bool] = lambda: True) -> None:
         self._clock, self._period_s, self._may = clock, period_s, may
         self.steps: dict[str, Step] = {}
+        self.tell: Tell = lambda _failing, _why: None
         self.may_write: Callable[[], bool] = lambda: True
 
     async def run(self, *, at_once: bool = False) -> None:
@@ -61,5 +66,7 @@ class RecordKeeping:
                 raise fault
             if fault is not None:
                 _log.error("upkeep of the record failed", step=name, why=str(fault), exc_info=fault)
+                self.tell(True, f"{name}: {fault}")  # noqa: FBT003 - it fails
                 return False
+        self.tell(False, "")  # noqa: FBT003 - it does not
         return True

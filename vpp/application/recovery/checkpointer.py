@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import structlog
 
+from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered
 from vpp.ports import Checkpoints, Clock, Journal
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
@@ -20,6 +22,7 @@ class Checkpointer:
 
     Args:
         recovered: The state that the service was restored from; it goes on to follow the journal.
+        again: Returns the state at the journal's end anew, after an entry could not be followed; blocks.
         journal: The entries.
         checkpoints: Where checkpoints are kept.
         clock: The only source of time.
@@ -30,6 +33,7 @@ class Checkpointer:
     def __init__(
         self,
         recovered: Recovered,
+        again: Callable[[], Recovered],
         *,
         journal: Journal,
         checkpoints: Checkpoints,
@@ -37,7 +41,8 @@ class Checkpointer:
         version: str,
         keep: int,
     ) -> None:
-        self._state, self._base = recovered.state, recovered.base
+        self._state: FoldedState | None = recovered.state
+        self._base, self._again = recovered.base, again
         self._journal = journal
         self._checkpoints = checkpoints
         self._clock = clock
@@ -72,13 +77,23 @@ class Checkpointer:
     def _make(self) -> Checkpoint:
         with self._making:
             head = self._journal.head()
-            self._state.follow(self._journal.entries(after=self._state.sequence, until=head.sequence))
+            state = self._followed(head.sequence)
             made = Checkpoint(
                 sequence=head.sequence,
                 at_s=self._clock.now_s(),
                 version=self._version,
                 chain_sha256=head.sha256,
-                body=encode_state(self._state.state()),
+                body=encode_state(state.state()),
             )
             self._checkpoints.write(made)
             return made
+
+    def _followed(self, sequence: int) -> FoldedState:
+        """Return the state after the entry at ``sequence``."""
+        # An entry of which a part was taken before the fault must not be taken twice.
+        state, self._state = self._state, None
+        if state is None:
+            state = self._again().state
+        state.follow(self._journal.entries(after=state.sequence, until=sequence))
+        self._state = state
+        return state

@@ -1,6 +1,7 @@
 """Restoration from the journal: requests, leases, baselines, sessions and owners' values of the runs before."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -53,13 +54,7 @@ def restore(
         watch.alarms.watch("journal_torn", core.clock.now_s(), on=True, entries=torn)
     recovered = None if ahead is None else _followed_to_the_end(core, ahead)
     if recovered is None:
-        recovered = recover(
-            lambda: FoldedState(lambda: core.engine.index, core.engine.settings),
-            journal,
-            core.store.checkpoints,
-            version=engine_version(version("vpp")),
-            damaged=core.trust.guards,
-        )
+        recovered = _recovered(core)
     take_up(core, requests, links, recovered.state, now_s)
     number = recovered.state.delivery.plan
     plan = plan_at(journal, number, now_s)
@@ -77,6 +72,17 @@ def restore(
     return recovered
 
 
+def _recovered(core: Core) -> Recovered:
+    """Return the state at the end of the journal, from the newest good checkpoint; blocks."""
+    return recover(
+        lambda: FoldedState(lambda: core.engine.index, core.engine.settings),
+        core.store.journal,
+        core.store.checkpoints,
+        version=engine_version(version("vpp")),
+        damaged=core.trust.guards,
+    )
+
+
 def plan_at(journal: Journal, sequence: int, now_s: float) -> Schedule | None:
     """Return the plan that stands in an entry of the journal, ``None`` where there is none or its steps are over."""
     entry = next(journal.entries((PLAN,), after=sequence - 1, until=sequence), None) if sequence else None
@@ -88,6 +94,7 @@ def checkpointer_of(core: Core, recovered: Recovered, keep: int) -> Checkpointer
     """Return what goes on from the state of a restart to make checkpoints, the newest ``keep`` of which stay."""
     return Checkpointer(
         recovered,
+        partial(_recovered, core),
         journal=core.store.journal,
         checkpoints=core.store.checkpoints,
         clock=core.clock,

@@ -90,8 +90,10 @@ class CommandStates:
         rows, status = batch.rows[known], batch.status[known]
         reasons, at_s = batch.reasons[known], batch.at_s[known]
         accepted = status == OutcomeStatus.ACCEPTED
-        self._accept(rows[accepted], at_s[accepted])
-        self._fail(rows[~accepted], status[~accepted], reasons[~accepted], at_s[~accepted])
+        if accepted.any():
+            self._accept(rows[accepted], at_s[accepted])
+        if not accepted.all():
+            self._fail(rows[~accepted], status[~accepted], reasons[~accepted], at_s[~accepted])
         self._own.unanswered.id[rows] = 0
 
     def ended(self, rows: RowArray, fate: Fate, at_s: float) -> None:

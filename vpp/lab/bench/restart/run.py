@@ -17,7 +17,7 @@ from rich.console import Console
 
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
-from vpp.application.recovery.restart import engine_version, recover
+from vpp.application.recovery.restart import Recovered, engine_version, recover
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
 from vpp.domain.resource import Adapter
@@ -164,11 +164,15 @@ def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
     def fresh() -> FoldedState:
         return FoldedState(lambda: index, dispatch_settings(settings))
 
+    def again() -> Recovered:
+        return recover(fresh, store.journal, store.checkpoints, version=made_by)
+
     began = process_time()
-    recovered = recover(fresh, store.journal, store.checkpoints, version=made_by)
+    recovered = again()
     fold_per_s = chain.sequence / (process_time() - began)
     making = Checkpointer(
         recovered,
+        again,
         journal=store.journal,
         checkpoints=store.checkpoints,
         clock=clock,
@@ -182,20 +186,20 @@ def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
     store.journal.flush_now()
 
     began = process_time()
-    again = recover(fresh, store.journal, store.checkpoints, version=made_by)
+    loaded = again()
     load_s = process_time() - began
     began = process_time()
     recovered.state.follow(store.journal.entries(after=recovered.state.sequence))
     whole = encode_state(recovered.state.state())
     checkpoint_s = process_time() - began
-    differs = again.base == 0 or encode_state(again.state.state()) != whole
+    differs = loaded.base == 0 or encode_state(loaded.state.state()) != whole
     began = process_time()
     count = verify(store.database).count
     verify_per_s = count / (process_time() - began)
     store.close()
     return Written(
         events=count,
-        tail=again.tail,
+        tail=loaded.tail,
         checkpoint_s=checkpoint_s,
         checkpoint_mb=size / _MEBIBYTE,
         fold_per_s=fold_per_s,

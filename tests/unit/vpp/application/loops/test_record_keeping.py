@@ -25,10 +25,14 @@ async def test_a_failing_step_is_tried_again_with_the_next_turn() -> None:
     log: list[str] = []
     keeping = RecordKeeping(VirtualClock(0.0), 300.0)
     keeping.steps = _steps(log, {"archive": StorageError("away")})
+    told: list[tuple[bool, str]] = []
+    keeping.tell = lambda failing, why: told.append((failing, why))
     assert not await keeping.turn()
     assert log == ["checkpoint", "archive"]
+    assert told == [(True, "archive: away")]
     assert await keeping.turn()
     assert log[2:] == ["checkpoint", "archive", "export"]
+    assert told[1:] == [(False, "")]
 
 
 async def test_nothing_is_done_from_the_step_on_at_which_the_process_leads_no_more() -> None:

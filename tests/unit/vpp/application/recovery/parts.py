@@ -46,6 +46,7 @@ def checkpointer(store: Store, keep: int = 2) -> Checkpointer:
     """Return what makes checkpoints from the end of the journal on."""
     return Checkpointer(
         recovered(store),
+        lambda: recovered(store),
         journal=store.journal,
         checkpoints=store.checkpoints,
         clock=VirtualClock(NOW_S),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.vpp.application.recovery.parts import bits, checkpointer, more, recovered, whole
 from vpp.bootstrap.store import Store
+from vpp.dispatch.commands.command_ledger import CommandLedger
 from vpp.domain.errors import StorageError
 from vpp.record.checkpoint import CHECKPOINT
 from vpp.storage.journal import verify
@@ -66,3 +67,24 @@ async def test_what_was_made_before_stays_while_storage_fails(store: Store, monk
     assert bits(recovered(store).state) == whole(store)
     await making.checkpoint()
     assert len(store.checkpoints.sequences()) == 2
+
+
+async def test_an_entry_that_could_not_be_followed_is_not_followed_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = checkpointer(store)
+    await making.checkpoint()
+    more(store)
+    sent = CommandLedger.end
+
+    def failing(ledger: CommandLedger, *arguments: object) -> None:
+        sent(ledger, *arguments)  # type: ignore[arg-type] # as they came
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CommandLedger, "end", failing)
+        with pytest.raises(MemoryError):
+            await making.checkpoint()
+    await making.checkpoint()
+    assert recovered(store).base == store.checkpoints.sequences()[-1]
+    assert bits(recovered(store).state) == whole(store)
