@@ -5,6 +5,8 @@ import math
 import pytest
 
 from adapters.ocpp.messages.ocpp_j import parse_stamp
+from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.profile_ids import profile_id
 from tests.conformance.ocpp_bench import ACCEPTED, EV, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_ways import profiles
 from vpp.domain.setpoint import Layer, OutcomeStatus, Reason
@@ -57,7 +59,7 @@ async def test_a_release_never_waits() -> None:
         link.send(setpoints((6, EV, Layer.DISPATCH, 9.0, until_s)))
         link.send(setpoints((7, EV, Layer.RELEASE, math.nan, math.inf)))
         assert (await sink.outcome(6), await sink.outcome(7)) == (SUPERSEDED, ACCEPTED)
-        assert await raw.asked_for("ClearChargingProfile") == {"id": 5}
+        assert await raw.asked_for("ClearChargingProfile") == {"id": profile_id(1, ProfilePurpose.TX_DEFAULT, 1, 5)}
 
 
 async def test_next_to_nothing_is_accepted_and_not_sent_and_the_lease_is_renewed_in_time() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from adapters.ocpp import OcppLink
 from adapters.ocpp.messages.ocpp_j import parse_stamp, stamp
+from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.profile_ids import profile_id
 from tests.conformance.ocpp_bench import (
     ACCEPTED,
     EV,
@@ -306,7 +308,8 @@ async def test_a_value_in_force_is_given_again_after_a_boot(version: str) -> Non
         again = next(p for p in profiles(raw)[sent:] if _limit(p) == 5000)
         assert again["chargingProfilePurpose"] == "TxDefaultProfile"
         assert parse_stamp(again["validTo"]) > clock().now_s() + 800.0
-        assert 5 in (await raw.asked_for("ClearChargingProfile")).values()  # it may have kept what is tied
+        tied = profile_id(1, ProfilePurpose.TX, 0, 5)
+        assert tied in (await raw.asked_for("ClearChargingProfile")).values()  # it may have kept what is tied
         assert sink.values[EV, Quantity.LIMIT_KW] == 5.0
 
 
@@ -331,7 +334,7 @@ async def test_a_profile_tied_to_a_transaction_does_not_outlive_the_value_that_r
         assert await dispatch(link, sink, 5) == ACCEPTED
         takes(raw, purpose_is("TxDefaultProfile"))
         assert await dispatch(link, sink, 6, 7.0) == ACCEPTED
-        assert await raw.asked_for("ClearChargingProfile") == {"id": 5}
+        assert await raw.asked_for("ClearChargingProfile") == {"id": profile_id(1, ProfilePurpose.TX, 0, 5)}
         await sink.until(lambda: sink.values[EV, Quantity.LIMIT_KW] == 7.0)
 
 
