@@ -16,6 +16,7 @@ from vpp.bootstrap.record.anchor import anchor_of
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store, archive_of
 from vpp.config import Settings
+from vpp.dispatch.warmup import warm_up
 from vpp.domain.errors import DeposedError
 from vpp.ports import Clock, DeviceLink, GridSink
 from vpp.runtime.lease_keeper import LeaseKeeper
@@ -89,7 +90,11 @@ class Term:
             await _until_lost(service.run([http]), lost)
 
     def _led(self, store: Store, links: Sequence[DeviceLink]) -> Service:
-        """Return the service, restored to the journal's end; blocks."""
+        """Return the service, restored to the journal's end; blocks.
+
+        The fast loop's kernels are compiled or loaded first: compiled at the first ramp they would stop every loop.
+        """
+        warm_up()
         anchor = anchor_of(self._settings, store.database)
         followed = self._followed()
         service = Service(self._settings, store, self._clock, links, anchor=anchor, index=followed.index)
