@@ -341,6 +341,7 @@ async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(sti
         still.report(power_kw=3.0, rows=12)
         await still.cycle()
     lost = parts.measurement.baselines.pop(ids[0])
+    entry = parts.measurement._past.baselines.pop(ids[0])
     await parts.settlement.settle_finished()
 
     assert [plant.request(i).state for i in ids] == [RequestState.COMPLETED, RequestState.SETTLED]
@@ -350,6 +351,7 @@ async def test_a_request_that_cannot_be_settled_is_named_and_delays_no_other(sti
     assert still.value("vpp_requests_unsettled") == 1.0
 
     parts.measurement.baselines[ids[0]] = lost
+    parts.measurement.noted(ids[0], entry)
     await still.clock.advance(still.clock.now_s() + 900.0)
     await parts.settlement.settle_finished()
     assert plant.request(ids[0]).state is RequestState.SETTLED

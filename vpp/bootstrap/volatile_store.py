@@ -91,9 +91,10 @@ class CountingJournal:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:  # noqa: ARG002 - the port's
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> int:  # noqa: ARG002 - the port's
         """Count one entry."""
         self.counts[kind] += 1
+        return 0
 
     def head(self) -> Head:
         """Return the head of an empty journal: nothing is kept."""

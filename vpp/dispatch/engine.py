@@ -181,6 +181,7 @@ class DispatchEngine:
             for request in self.book.running(now_s)
             if self.book.timetable(request.id).active_at(now_s)
         }
+        self._portfolios.keep(active)
         self._set_defaults(state, schedule, list(active.values()))
         self.regulation.begin(accounted)
         controlled = self._control(state, active, planned_kw, session_kw) if active else ()

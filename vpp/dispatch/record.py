@@ -2,5 +2,5 @@
 
 from collections.abc import Callable, Mapping
 
-Record = Callable[[str, float, Mapping[str, object]], None]
+Record = Callable[[str, float, Mapping[str, object]], object]
 """Appends one journal entry: kind, epoch seconds, body."""

@@ -36,8 +36,8 @@ class Journal(Protocol):
         """
         ...
 
-    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
-        """Add one entry; it is durable after the next ``flush``."""
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> int:
+        """Add one entry and return its sequence, 0 where entries are not kept; durable after the next ``flush``."""
         ...
 
     async def flush(self) -> None:

@@ -94,20 +94,21 @@ class SqlJournal:
         """Approximate size of the entries that are not durable yet."""
         return self._pending_bytes
 
-    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
-        """Add one entry; it is durable after the next ``flush``.
+    def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> int:
+        """Add one entry and return its sequence; it is durable after the next ``flush``.
 
         Raises:
             InputError: The body cannot be written as JSON.
         """
         stored = stored_body(body)
         with self._guard:
-            self._sequence += 1
+            sequence = self._sequence = self._sequence + 1
             self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), *stored)
             self._pending_bytes += stored.size
             self._pending.append(
                 StoredEntry(sequence=self._sequence, kind=kind, at_s=float(at_s), body=stored, sha256=self._sha256)
             )
+        return sequence
 
     async def flush(self) -> None:
         """Make everything appended so far durable, in order, in a thread of its own.

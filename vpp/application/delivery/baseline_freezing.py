@@ -50,4 +50,5 @@ class BaselineFreezing:
         )
         baseline = baseline if known is None else lengthened(known, baseline)
         self._measurement.keep(request, baseline)
-        self._journal.append(BASELINE, picture.clock.now_s(), baseline_body(request.id, baseline))
+        body = baseline_body(request.id, baseline)
+        self._measurement.noted(request.id, self._journal.append(BASELINE, picture.clock.now_s(), body))

@@ -8,7 +8,6 @@ import numpy as np
 from vpp.application.delivery.event_days import event_days
 from vpp.application.delivery.participation import Participation, eligible, enlisted
 from vpp.application.delivery.past_delivery import PastDelivery
-from vpp.application.delivery.recovery import resumed
 from vpp.application.delivery.retired_rows import Metered, counted_until_retired
 from vpp.application.delivery.session_baselines import SessionBaselines
 from vpp.application.operating_picture import OperatingPicture
@@ -19,6 +18,7 @@ from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, FloatArray
+from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
@@ -41,6 +41,8 @@ _OVER = frozenset(
     }
 )
 """States in which a request's delivery is looked at only when somebody asks."""
+_UNUSED_S = 6.0 * SECONDS_PER_HOUR
+"""Time after which what nobody has asked for is released."""
 
 
 class Measurement:
@@ -64,6 +66,7 @@ class Measurement:
         self.sessions = SessionBaselines(journal, picture.clock.now_s())
         self._trackers: dict[str, Tracker] = {}
         self._past = PastDelivery(journal=journal)
+        self._used_s: dict[str, float] = {}
         self._clock = picture.clock
         self._engine = engine
         self._picture = picture
@@ -88,14 +91,39 @@ class Measurement:
         Raises:
             ConflictError: Its baseline was pruned from the journal.
         """
+        self._used_s[request_id] = self._clock.now_s()
         if request_id in self.baselines or request_id not in self._past.baselines:
             return
         baseline, request = self._past.baseline(request_id), self._engine.book.get(request_id)
         for start_s, mean_kw in self._past.means_on(baseline.grid).items():
             self.sessions.keep(start_s, mean_kw)
-        cycles = self._past.cycles_of(request_id)
-        rows, direction = len(baseline.power_kw), request.draft.direction
-        self.keep(request, baseline, None if cycles is None else resumed(baseline.grid, rows, cycles, direction))
+        self.keep(request, baseline, self._past.tracked(request_id, baseline, request.draft.direction))
+
+    def noted(self, request_id: str, sequence: int) -> None:
+        """Note the entry of the journal that holds a request's baseline; 0 where the journal keeps none."""
+        if sequence:
+            self._past.baselines[request_id] = sequence
+
+    def release(self) -> Sequence[str]:
+        """Release what is as large as the fleet of requests that are over, and return their ids.
+
+        It is read from the journal again when somebody asks; without its entry there it stays.
+        """
+        now_s = self._clock.now_s()
+        released = [request_id for request_id in self.baselines if self._is_unused(request_id, now_s)]
+        for request_id in released:
+            self._past.minutes[request_id] = self._trackers[request_id].minutes()
+            del self.baselines[request_id], self.portfolios[request_id], self._trackers[request_id]
+        if released:
+            self._past.session_means.update(self.sessions.entries)
+            begin_s = min((baseline.grid.start_s for baseline in self.baselines.values()), default=now_s - _UNUSED_S)
+            self.sessions.release(begin_s, self._past.session_means)
+        return released
+
+    def _is_unused(self, request_id: str, now_s: float) -> bool:
+        request, times = self._engine.book.get(request_id), self._engine.book.timetable(request_id)
+        used_s = max(times.watched_s, self._used_s.get(request_id, times.watched_s))
+        return request.state in _OVER and request_id in self._past.baselines and now_s - used_s > _UNUSED_S
 
     def grow(self, count: int) -> None:
         """Serve a larger fleet; new rows take no part in requests that have their baseline already."""

@@ -1,4 +1,4 @@
-"""Delivery of earlier runs of the service: baselines and session means are read from the journal when asked for.
+"""Delivery of the past: baselines and session means are read from the journal when they are asked for.
 
 Both are as large as the fleet, one a request and one an interval; a service that has run for months has hundreds, and
 needs those of requests that still run or were not settled yet.
@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from vpp.application.cycle_record import array_of, baseline_of
+from vpp.application.delivery.recovery import minutes_of, resumed
 from vpp.domain.errors import ConflictError
 from vpp.domain.performance import Baseline
+from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.ports import Journal
+from vpp.settlement.tracking import MinuteSeries, TrackedIntervals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +30,14 @@ class PastDelivery:
         baselines: Entry of every request's last frozen baseline, by request id.
         session_means: Entry of every interval's session means, by epoch seconds of its start.
         cycles: Cycles of every request by id: instant, target, baseline, measured power; shape ``(n_cycles, 4)`` each.
+        minutes: Minute series of requests that this run has tracked and released, by id.
     """
 
     journal: Journal
-    baselines: Mapping[str, int] = field(default_factory=dict)
-    session_means: Mapping[float, int] = field(default_factory=dict)
+    baselines: dict[str, int] = field(default_factory=dict)
+    session_means: dict[float, int] = field(default_factory=dict)
     cycles: Mapping[str, FloatArray] = field(default_factory=dict)
+    minutes: dict[str, MinuteSeries] = field(default_factory=dict)
 
     def baseline(self, request_id: str) -> Baseline:
         """Return the frozen baseline of a request; blocks.
@@ -47,10 +52,15 @@ class PastDelivery:
         starts_s = [start_s for start_s in grid.starts_s().tolist() if start_s in self.session_means]
         return {s: array_of(self._body(self.session_means[s], "session means")["mean_kw"]) for s in starts_s}
 
-    def cycles_of(self, request_id: str) -> FloatArray | None:
-        """Return the cycles of a request, ``None`` before the first."""
-        cycles = self.cycles.get(request_id)
-        return None if cycles is None or not len(cycles) else np.asarray(cycles, dtype=np.float64)
+    def tracked(self, request_id: str, baseline: Baseline, direction: Direction) -> TrackedIntervals | None:
+        """Return what was tracked of a request, its minutes only; ``None`` before its first cycle."""
+        count, cycles = len(baseline.power_kw), self.cycles.get(request_id)
+        if request_id in self.minutes:
+            return resumed(baseline.grid, count, self.minutes[request_id])
+        if cycles is None or not len(cycles):
+            return None
+        figures = np.asarray(cycles, dtype=np.float64)
+        return resumed(baseline.grid, count, minutes_of(baseline.grid, figures, direction))
 
     def _body(self, sequence: int, what: str) -> Any:  # noqa: ANN401 - a journal's body is JSON
         entry = next(self.journal.entries(after=sequence - 1, until=sequence), None)

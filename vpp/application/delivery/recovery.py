@@ -69,14 +69,14 @@ def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
     return issued
 
 
-def resumed(grid: TimeGrid, rows: int, cycles: FloatArray, direction: Direction) -> TrackedIntervals:
-    """Return a tracker's state after ``cycles``: their minutes only, for interval means are in the store."""
+def resumed(grid: TimeGrid, rows: int, minutes: MinuteSeries) -> TrackedIntervals:
+    """Return a tracker's state of which only the minutes are kept, for interval means are in the store."""
     return TrackedIntervals(
         grid=grid,
         mean_kw=np.zeros((rows, grid.count)),
         covered_s=np.zeros((rows, grid.count)),
         quality_count=np.zeros((len(Quality), grid.count), dtype=np.int64),
-        minutes=minutes_of(grid, cycles, direction),
+        minutes=minutes,
     )
 
 

@@ -1,5 +1,7 @@
 """Session baselines by quarters of an hour: power that charging sessions would have taken (docs/adr/0002)."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from vpp.dispatch.engine import CycleResult
@@ -14,10 +16,15 @@ SESSIONS = "baseline.sessions"
 
 
 class SessionBaselines:
-    """Averages the sessions' counterfactual power, and journals it while a request is measured by it."""
+    """Averages the sessions' counterfactual power, and journals it while a request is measured by it.
+
+    Attributes:
+        entries: Entry of the journal of every interval recorded in this run, by epoch seconds of its start.
+    """
 
     def __init__(self, journal: Journal, start_s: float) -> None:
         self._journal = journal
+        self.entries: dict[float, int] = {}
         self._kept_kw: dict[float, FloatArray] = {}
         self._rows = 0
         self._measuring = False
@@ -26,6 +33,11 @@ class SessionBaselines:
     def keep(self, start_s: float, mean_kw: FloatArray) -> None:
         """Keep one interval's means, NaN in rows without a session."""
         self._kept_kw[start_s] = mean_kw
+
+    def release(self, begin_s: float, recorded: Collection[float]) -> None:
+        """Release the means of intervals before ``begin_s``, epoch seconds, that are among the ``recorded``."""
+        for start_s in [start_s for start_s in self._kept_kw if start_s < begin_s and start_s in recorded]:
+            del self._kept_kw[start_s]
 
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the sessions' counterfactual power of a cycle."""
@@ -38,7 +50,9 @@ class SessionBaselines:
             if self._measuring:
                 mean_kw = np.round(exact_kw, WATT)
                 self.keep(start_s, mean_kw)
-                self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": mean_kw})
+                sequence = self._journal.append(SESSIONS, state.at_s, {"start_s": start_s, "mean_kw": mean_kw})
+                if sequence:
+                    self.entries[start_s] = sequence
             self._measuring = bool(result.progress)
 
     def on(self, baseline: Baseline) -> FloatArray:

@@ -78,6 +78,8 @@ class Settlement:
             metered = self._metered_until_s() >= over_s
             if request.state in _FINISHED and was_ramped(request) and now_s > over_s and metered:
                 await self._runs.attempt(request.id, partial(self._settle, request), now_s)
+        for request_id in self._measurement.release():
+            self._performances.pop(request_id, None)
 
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled, ``None`` where it was or was not tried."""

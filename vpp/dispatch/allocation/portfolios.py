@@ -1,6 +1,6 @@
 """Portfolios of running requests with their frozen baselines, read at any instant."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,11 @@ class Portfolios:
         """Take a fleet that has changed."""
         self._index = index
         self._curves.clear()
+
+    def keep(self, running: Collection[str]) -> None:
+        """Release the curves of all other requests."""
+        for request_id in self._curves.keys() - running:
+            del self._curves[request_id]
 
     def frozen(
         self, request: DispatchRequest, baseline: Baseline | None, portfolios: Mapping[str, BoolArray]
