@@ -55,6 +55,14 @@ def redispatch(*, devices: Devices = 200_000, seed: Seed = 0, json: Json = False
 
 
 @bench.command()
+def journal(*, devices: Devices = 276_000, json: Json = False) -> None:
+    """Measure the growth of the journal in a day with two calls and two hours of regulation."""
+    from vpp.lab.bench.journal.growth import run_journal
+
+    raise typer.Exit(run_journal(devices=devices, as_json=json))
+
+
+@bench.command()
 def gateway(
     *,
     stations: Annotated[int, typer.Option(min=1, help="concurrent charging stations")] = 10_000,

@@ -21,6 +21,7 @@ class _Measurement:
     def __init__(self) -> None:
         self.baselines: dict[str, Any] = {}
         self.computed: list[bool] = []
+        self.entries: dict[str, int] = {}
 
     def baseline(self, request: Any, state: object, schedule: object, *, late: bool) -> Any:  # noqa: ANN401 - doubles
         del state, schedule
@@ -30,11 +31,15 @@ class _Measurement:
     def keep(self, request: Any, baseline: Any) -> None:  # noqa: ANN401 - as above
         self.baselines[request.id] = baseline
 
+    def noted(self, request_id: str, sequence: int) -> None:
+        self.entries[request_id] = sequence
+
 
 class _Entries(list[str]):
-    def append(self, kind: str, at_s: float = 0.0, body: Mapping[str, object] = {}) -> None:
+    def append(self, kind: str, at_s: float = 0.0, body: Mapping[str, object] = {}) -> int:  # type: ignore[override] # a journal's
         del at_s, body
         super().append(kind)
+        return len(self)
 
 
 @pytest.fixture
@@ -57,6 +62,7 @@ async def test_a_baseline_is_computed_and_journalled_once_for_all_who_wait(
     assert made.under_way("r1")
     await asyncio.gather(*waiting)
     assert (measurement.computed, entries) == ([False], [BASELINE])
+    assert measurement.entries == {"r1": 1}
     assert not made.under_way("r1")
 
 

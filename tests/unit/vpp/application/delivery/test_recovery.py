@@ -34,7 +34,7 @@ def test_the_time_a_service_was_down_stays_a_gap() -> None:
 
 
 def test_a_tracker_takes_up_what_the_journal_gives_back() -> None:
-    known = resumed(GRID, 3, cycles((0.0, 5.0, 9.0, 1.0), (60.0, 5.0, 9.0, 1.0)), Direction.UP)
+    known = resumed(GRID, 3, minutes_of(GRID, cycles((0.0, 5.0, 9.0, 1.0), (60.0, 5.0, 9.0, 1.0)), Direction.UP))
     assert isinstance(known, TrackedIntervals)
     assert np.isnan(known.good_ratio()).all()
     assert known.quality_ratio() == {}
