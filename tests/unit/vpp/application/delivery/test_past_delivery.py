@@ -10,6 +10,7 @@ from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.domain.errors import ConflictError
 from vpp.domain.performance import Baseline
+from vpp.domain.request import Direction
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.storage.journal import SqlJournal
 from vpp.storage.sql import open_database
@@ -56,7 +57,7 @@ def test_the_session_means_of_a_grid_are_those_of_its_intervals() -> None:
 
 def test_a_request_without_cycles_has_none() -> None:
     _, past = _past()
-    assert past.cycles_of("req-1") is None
+    assert past.tracked("req-1", past.baseline("req-1"), Direction.UP) is None
 
 
 def test_what_was_pruned_is_said_to_be() -> None:
