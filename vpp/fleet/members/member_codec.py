@@ -38,6 +38,10 @@ KINDS = (
 )
 """In the order in which they refer to one another."""
 KIND_OF = {kind.name: kind for kind in KINDS}
+_DEFAULTS: dict[str, tuple[tuple[str, object], ...]] = {
+    cls.__name__: tuple((f.name, f.default) for f in fields(cls)) for cls in (*(kind.cls for kind in KINDS), Limits)
+}
+"""Fields of every class with their defaults."""
 
 
 def kind_of(member: FleetMember) -> MemberKind:
@@ -48,9 +52,11 @@ def kind_of(member: FleetMember) -> MemberKind:
 def body_of(member: FleetMember | Limits) -> dict[str, object]:
     """Return a member as JSON-like content: defaults are left out, numbers that JSON lacks are text."""
     return {
-        f.name: _plain(value)
-        for f in fields(member)
-        if (value := getattr(member, f.name)) is not f.default and repr(value) != repr(f.default)
+        name: _plain(value)
+        for name, default in _DEFAULTS[type(member).__name__]
+        if (value := getattr(member, name)) is not default
+        and value != default
+        and not (default != default and value != value)  # noqa: PLR0124 - both are NaN, unknown
     }
 
 
