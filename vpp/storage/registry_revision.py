@@ -4,14 +4,15 @@ import sqlalchemy as sa
 
 from vpp.storage.sql import metadata, storing
 
-_BEGINS = "registry"
-"""How the names of the tables begin to which an addition or a change of members adds a row."""
+_BEGINS = ("registry", "former_devices")
+"""How the names of the tables begin whose rows a change of the fleet adds, or a device that has left removes."""
 
 
 def revision_of(engine: sa.Engine) -> tuple[int, ...]:
-    """Return numbers that differ whenever the members of the fleet do; blocks.
+    """Return numbers that differ whenever the members of the fleet, or the rows withheld, do; blocks.
 
-    Members are never deleted, and a change keeps what was before in a row of its own: so the rows are counted.
+    Members are never deleted, and a change keeps what was before in a row of its own: so the rows are counted. Former
+    devices are forgotten, but each has come with a change of its own.
 
     Raises:
         StorageError: The database cannot be read now.
