@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+import structlog
 
 from vpp.application.delivery.event_days import event_days
 from vpp.application.delivery.participation import Participation, eligible, enlisted
@@ -14,6 +15,7 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
+from vpp.domain.errors import ConflictError
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
@@ -31,6 +33,7 @@ from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries, TrackedIntervals, Tracker
 from vpp.state.eligibility import part_rows
 
+_log = structlog.get_logger(__name__)
 _OVER = frozenset(
     {
         RequestState.CANCELLED,
@@ -79,11 +82,18 @@ class Measurement:
         self._past = past
         for request in self._engine.book.all():
             if request.state not in _OVER or request in self._engine.book.running(self._clock.now_s()):
-                self.recall(request.id)
+                self._recall_if_readable(request.id)
 
     def has_baseline(self, request_id: str) -> bool:
         """Return whether the baseline of a request is frozen."""
         return request_id in self.baselines or request_id in self._past.baselines
+
+    def _recall_if_readable(self, request_id: str) -> None:
+        """Take a request up, or go on without its baseline: damage of the journal keeps no service from starting."""
+        try:
+            self.recall(request_id)
+        except ConflictError as error:
+            _log.error("request resumed without its baseline", request=request_id, why=str(error))
 
     def recall(self, request_id: str) -> None:
         """Take up a request of an earlier run, unless that was done; blocks while its baseline is read.

@@ -12,7 +12,7 @@ import numpy as np
 
 from vpp.application.cycle_record import array_of, baseline_of
 from vpp.application.delivery.recovery import minutes_of, resumed
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import AuditError, ConflictError
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import FloatArray
@@ -43,7 +43,7 @@ class PastDelivery:
         """Return the frozen baseline of a request; blocks.
 
         Raises:
-            ConflictError: Its entry was pruned.
+            ConflictError: Its entry was pruned, or cannot be read.
         """
         return baseline_of(self._body(self.baselines[request_id], f"the baseline of request {request_id}"))
 
@@ -63,7 +63,10 @@ class PastDelivery:
         return resumed(baseline.grid, count, minutes_of(baseline.grid, figures, direction))
 
     def _body(self, sequence: int, what: str) -> Any:  # noqa: ANN401 - a journal's body is JSON
-        entry = next(self.journal.entries(after=sequence - 1, until=sequence), None)
+        try:
+            entry = next(self.journal.entries(after=sequence - 1, until=sequence), None)
+        except AuditError as error:
+            raise ConflictError(f"{what} cannot be read: {error}") from error
         if entry is None:
             raise ConflictError(f"{what} stood in entry {sequence} of the journal, which was pruned")
         return entry.body

@@ -16,7 +16,7 @@ from vpp.storage.anchor.head_file import HeadFile
 from vpp.storage.anchor.head_post import HeadPost
 from vpp.storage.anchor.key_file import make_key, read_key
 from vpp.storage.anchor.notes import note
-from vpp.storage.anchor.places import MainFile, Occupant, Places
+from vpp.storage.anchor.places import MainFile, Occupant, Places, place_of
 from vpp.storage.anchor.verification import AnchorPlace, verify_record
 from vpp.storage.registry import known_fleet
 
@@ -50,7 +50,7 @@ class SqlAnchor:
 
     def verify_beside(self, progress: Progress = lambda _: None) -> Verification:
         """Do what ``verify`` does, where it takes long in a process of its own; ``progress`` may raise to end it."""
-        long = MainFile.of(self._place.url) is not None and last_sequence(self._engine) >= LONG
+        long = place_of(self._place.url) is not None and last_sequence(self._engine) >= LONG
         return verify_beside(self._place, progress) if long else self.verify(progress)
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:

@@ -1,6 +1,6 @@
 """Diagnosis of the record: what a walk over the chain and the signed heads say together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,7 @@ class Evidence:
         occupant: What was last vouched for at the database's place.
         main: Main file of the database as it is now.
         later: Returns the first entry that was made after an epoch second.
+        set_aside: Sequences of entries that starts took for torn ones and moved out of the journal.
     """
 
     fleet: str
@@ -37,6 +38,7 @@ class Evidence:
     occupant: Occupant | None = None
     main: MainFile | None = None
     later: Callable[[float], int | None] = lambda _: None
+    set_aside: Collection[int] = ()
 
 
 def chain_findings(walked: Walk) -> Iterator[Finding]:
@@ -141,6 +143,14 @@ def _behind(evidence: Evidence, last: SignedHead, end: int, *, went_on: bool) ->
         + f" and the signed head of {_when(last)} covers entries up to {last.sequence}"
     )
     noted, there = evidence.noted, evidence.occupant
+    if end + 1 in evidence.set_aside:
+        return Finding(
+            kind=FindingKind.ALTERED,
+            sequence=end + 1,
+            text=f"{lost}: entry {end + 1} could not be read or did not match its hash at a start and was set aside"
+            " (table torn_entries); it was whole when the head was signed, so it was changed, and not torn by a crash",
+            action=f"compare the entry with a backup; {_RESTORE}",
+        )
     if noted is not None and noted.sequence > end:
         kind, why = FindingKind.CUT, "entries were deleted at the end, while the rest of the database is newer"
         action = _RESTORE

@@ -19,7 +19,7 @@ from vpp.storage.anchor.notes import noted_head, noted_key
 from vpp.storage.anchor.places import MainFile, Occupant, Places
 from vpp.storage.anchor.sqlite_check import damage
 from vpp.storage.registry import known_fleet
-from vpp.storage.sql import journal
+from vpp.storage.sql import journal, torn_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,13 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
     walked = walk(engine, {head.sequence for head in binding}, progress, archive=place.archive)
     accepted = without_accepted(engine, walked, outside.restores, place.archive)
     evidence = Evidence(
-        fleet=fleet, heads=binding, noted=noted, occupant=outside.occupant, main=main, later=partial(_later, engine)
+        fleet=fleet,
+        heads=binding,
+        noted=noted,
+        occupant=outside.occupant,
+        main=main,
+        later=partial(_later, engine),
+        set_aside=_set_aside(engine),
     )
     findings = [
         *damage(engine, walked),
@@ -118,6 +124,15 @@ def _later(engine: sa.Engine, at_s: float) -> int | None:
             sa.select(sa.func.min(journal.c.sequence)).where(journal.c.at_s > at_s)
         ).scalar()
     return first
+
+
+def _set_aside(engine: sa.Engine) -> Sequence[int]:
+    """Return the sequences of entries that were set aside as torn, none where they cannot be read."""
+    try:
+        with engine.connect() as connection:
+            return connection.execute(sa.select(torn_entries.c.sequence)).scalars().all()
+    except sa.exc.DatabaseError:
+        return []
 
 
 def _outside(place: AnchorPlace, fleet: str) -> _Outside:

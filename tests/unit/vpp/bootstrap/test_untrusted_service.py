@@ -81,3 +81,12 @@ async def test_an_entry_that_cannot_be_read_keeps_no_service_from_starting(plant
     with pytest.raises(UnverifiedError, match="entry 1 does not match its hash"):
         await service.core.trust.require()
     await _ended(service, store)
+
+
+async def test_a_covered_last_entry_that_was_changed_is_not_taken_for_torn(plant: Plant) -> None:
+    with plant.sql() as database:
+        database.execute("UPDATE journal SET body = '{' WHERE sequence = (SELECT MAX(sequence) FROM journal)")
+    service, store = await _life(plant)
+    with pytest.raises(UnverifiedError, match="changed, and not torn by a crash"):
+        await service.core.trust.require()
+    await _ended(service, store)

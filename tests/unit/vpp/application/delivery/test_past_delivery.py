@@ -66,3 +66,11 @@ def test_what_was_pruned_is_said_to_be() -> None:
         connection.execute(sa.text("DELETE FROM journal"))
     with pytest.raises(ConflictError, match=r"baseline of request req-1 stood in entry 2 .* pruned"):
         past.baseline("req-1")
+
+
+def test_what_cannot_be_read_is_said_to_be_and_stops_no_service() -> None:
+    engine, past = _past()
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE journal SET body = '{', packed = NULL WHERE sequence = 2"))
+    with pytest.raises(ConflictError, match="baseline of request req-1 cannot be read"):
+        past.baseline("req-1")
