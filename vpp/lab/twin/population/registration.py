@@ -24,6 +24,7 @@ def _fields_of(member: Area | Operator | Transformer | Site | Resource) -> dict[
     body: dict[str, object] = {}
     defaults = {f.name: f.default for f in fields(member)}
     values = asdict(member)
+    del values["version"]  # the service counts
     values |= {name: value for name, value in values.pop("limits", {}).items() if value is not None}
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
