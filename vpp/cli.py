@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vpp.bootstrap.record.commands import audit
+from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
 from vpp.lab.bench.commands import bench
 
@@ -19,12 +19,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.add_typer(audit, name="audit")
-app.add_typer(bench, name="bench")
 keys = typer.Typer(help="Keys of charging stations.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
 modbus_map = typer.Typer(help="Register maps of Modbus devices without SunSpec.", no_args_is_help=True)
-app.add_typer(modbus_map, name="modbus-map")
+for _name, _group in {"audit": audit, "bench": bench, "erase": erase, "keys": keys, "modbus-map": modbus_map}.items():
+    app.add_typer(_group, name=_name)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]

@@ -7,7 +7,7 @@ A simulated city day would record gigabytes that nobody reads. The service uses 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +126,10 @@ class CountingJournal:
     ) -> Iterator[JournalEntry]:
         """Iterate nothing: entries are not kept."""
         return iter(())
+
+    def opened(self, tree: Any, sessions: Sequence[str] = ()) -> Any:  # noqa: ANN401, ARG002 - the port's
+        """Return a tree as it is: nothing is sealed."""
+        return tree
 
 
 class CountingLog:

@@ -1,7 +1,7 @@
 """Journal: the hash-chained record of decisions, and the anchor that vouches for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vpp.record.entry import Head, JournalEntry
 
@@ -49,7 +49,17 @@ class Journal(Protocol):
         ...
 
     def entries(self, kinds: Sequence[str] = (), *, after: int = 0, until: int | None = None) -> Iterator[JournalEntry]:
-        """Iterate durable entries ``after < sequence <= until`` in order, those of ``kinds`` only if any are named."""
+        """Iterate durable entries ``after < sequence <= until`` in order, those of ``kinds`` only if any are named.
+
+        Names of people and companies are tokens in them (`vpp.record.names.sealing`).
+        """
+        ...
+
+    def opened(self, tree: Any, sessions: Sequence[str] = ()) -> Any:  # noqa: ANN401 - whatever a state tree holds
+        """Return what was folded from entries with names for the tokens of those not erased; blocks.
+
+        ``sessions`` are those open in it: one that an earlier version wrote in clear stays so to its end.
+        """
         ...
 
     def salvage(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -21,6 +22,7 @@ from vpp.storage.segments.salvage import Lost, salvaged_entries
 from vpp.storage.segments.shelf import SegmentShelf, folder_beside
 from vpp.storage.segments.vouching import Vouching
 from vpp.storage.sql import journal, storing
+from vpp.storage.subjects import SqlSubjects
 from vpp.storage.torn import set_aside, torn_end
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +59,7 @@ class SqlJournal:
 
     def __init__(self, engine: sa.Engine, archive: Path | None = None) -> None:
         self.shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+        self._subjects = SqlSubjects(engine)
         self._engine = engine
         self._sequence, self._sha256 = _head(engine, self.shelf)
         self._durable = Head(self._sequence, self._sha256)
@@ -97,10 +100,12 @@ class SqlJournal:
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> int:
         """Add one entry and return its sequence; it is durable after the next ``flush``.
 
+        Names in it are stored beside the chain.
+
         Raises:
             InputError: The body cannot be written as JSON.
         """
-        stored = stored_body(body)
+        stored = stored_body(self._subjects.sealed(kind, body, self._sequence + 1))
         with self._guard:
             sequence = self._sequence = self._sequence + 1
             self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), *stored)
@@ -134,6 +139,10 @@ class SqlJournal:
                         self._pending.popleft()
                         self._pending_bytes -= record.body.size
                 self._durable = Head(batch[-1].sequence, batch[-1].sha256)
+
+    def opened(self, tree: Any, sessions: Sequence[str] = ()) -> Any:  # noqa: ANN401 - whatever a state tree holds
+        """See ``Journal``."""
+        return self._subjects.opened(tree, sessions)
 
     def close(self) -> None:
         """Stop the writer; pending entries stay unwritten."""
@@ -195,9 +204,11 @@ class SqlJournal:
         ]
         try:
             with storing("the journal"), self._engine.begin() as connection:
+                named = self._subjects.write(connection)
                 connection.execute(sa.insert(journal), rows)
         except sa.exc.IntegrityError as error:
             raise AuditError(f"entry {batch[0].sequence} is taken: another process writes to this journal") from error
+        self._subjects.written(named)
 
 
 def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:

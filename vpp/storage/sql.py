@@ -152,6 +152,18 @@ leadership = sa.Table(
 """The lease of leadership, one row: see `vpp.storage.leadership`."""
 
 
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    sa.Column("token", sa.String(40), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False, index=True),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+)
+"""Names behind the tokens of the journal, each of the entry it was first written with: see `vpp.storage.subjects`."""
+
+
 def open_database(url: str, *, migrate: bool = True) -> sa.Engine:
     """Open a database and bring its schema to the newest revision.
 

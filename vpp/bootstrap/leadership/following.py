@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import structlog
@@ -126,10 +126,11 @@ class Following:
         store, state = self._store, self._state
         if store is None or state is None:
             return
-        began_s = self._machine.steady_s()
+        began_s, before = self._machine.steady_s(), state.sequence
         self._durable = store.journal.durable()
         state.follow(self._until_stopped(store.journal.entries(after=state.sequence)))
-        self.requests = state.dispatch.requests.all()
+        if self.requests is None or state.sequence > before:
+            self.requests = _with_names(state.dispatch.requests.all(), store)
         if not self._stopped.is_set():
             self._reached_s = began_s
 
@@ -138,3 +139,19 @@ class Following:
             if self._stopped.is_set():
                 return
             yield entry
+
+
+def _with_names(requests: Sequence[DispatchRequest], store: Store) -> Sequence[DispatchRequest]:
+    """Return requests with the names of their actors, which the journal keeps apart."""
+    actors = {step.actor for request in requests for step in request.history}
+    actors |= {revision.actor for request in requests for revision in request.revisions}
+    tokens = sorted(actors)
+    name_of = dict(zip(tokens, store.journal.opened(tokens), strict=True))
+    return tuple(
+        replace(
+            request,
+            history=tuple(replace(step, actor=name_of[step.actor]) for step in request.history),
+            revisions=tuple(replace(revision, actor=name_of[revision.actor]) for revision in request.revisions),
+        )
+        for request in requests
+    )

@@ -148,7 +148,11 @@ def archiving_steps(
 
 def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], folded: FoldedState, now_s: float) -> None:
     """Bring the parts to a folded state; commands under way then end as unreachable, which is journalled."""
-    journal, state, delivery = core.store.journal, folded.state(), folded.delivery
+    journal, delivery = core.store.journal, folded.delivery
+    # The journal and what is folded from it hold tokens; the service itself works with names.
+    sealed = folded.state()
+    open_sessions = sealed["charging"]["sessions"]
+    state = journal.opened(sealed, [*open_sessions["ids"], *open_sessions["early_ids"]])
     core.engine.load(state["dispatch"], now_s)
     core.image.load_sessions(state["charging"])
     requests.measurement.resume(

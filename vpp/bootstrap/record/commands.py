@@ -1,4 +1,4 @@
-"""Commands of ``vpp audit``. Each imports what it needs only when it runs, so that ``--help`` is instant."""
+"""Commands of ``vpp audit`` and ``vpp erase``; each imports what it needs only when it runs: ``--help`` is instant."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 audit = typer.Typer(help="Verify the journal, accept a restored one.", no_args_is_help=True)
+erase = typer.Typer(help="Erase what names a driver or an operator; the journal still verifies.", no_args_is_help=True)
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
 Json = Annotated[bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="change nothing")]
 
 
 @audit.command("verify")
@@ -40,3 +42,43 @@ def audit_accept_restore(
     from vpp.config import Settings
 
     run_accept_restore(Settings.load(config, data_dir=data_dir), reason=reason, actor=actor)
+
+
+@erase.command("driver")
+def erase_driver(
+    ids: Annotated[list[str], typer.Argument(help="ids of charging sessions, or of a station for all of its sessions")],
+    *,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Erase the names of a driver's charging sessions from store, archive and checkpoints, for ever.
+
+    The service must not run; ``--dry-run`` says what goes and what stays, at any time.
+    """
+    from vpp.bootstrap.record.erasure import erase_driver, run_erase
+    from vpp.config import Settings
+
+    erased = erase_driver(Settings.load(config, data_dir=data_dir), ids, dry_run=dry_run)
+    raise typer.Exit(run_erase(erased, as_json=json))
+
+
+@erase.command("operator")
+def erase_operator(
+    operator_id: Annotated[str, typer.Argument(metavar="ID", help="id of the operator")],
+    *,
+    dry_run: DryRun = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Erase the names of an operator and of its sites, for ever; settled money stays, without a name.
+
+    The service must not run; ``--dry-run`` says what goes and what stays, at any time.
+    """
+    from vpp.bootstrap.record.erasure import erase_operator, run_erase
+    from vpp.config import Settings
+
+    erased = erase_operator(Settings.load(config, data_dir=data_dir), operator_id, dry_run=dry_run)
+    raise typer.Exit(run_erase(erased, as_json=json))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from vpp.domain.errors import StorageError
 from vpp.record.entry import Head
 from vpp.record.heads import SignedHead, verified
 from vpp.record.verification import Finding, FindingKind, Verification
@@ -20,6 +21,7 @@ from vpp.storage.anchor.places import MainFile, Occupant, Places
 from vpp.storage.anchor.sqlite_check import damage
 from vpp.storage.registry import known_fleet
 from vpp.storage.sql import journal, torn_entries
+from vpp.storage.subjects import altered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
         *chain_findings(walked),
         *_head_findings(outside, noted, signer),
         *anchor_findings(walked, evidence),
+        *_name_findings(engine),
     ]
     last = binding[-1] if binding else None
     unprotected = max(walked.head.sequence - (0 if last is None else last.sequence), 0)
@@ -133,6 +136,21 @@ def _set_aside(engine: sa.Engine) -> Sequence[int]:
             return connection.execute(sa.select(torn_entries.c.sequence)).scalars().all()
     except sa.exc.DatabaseError:
         return []
+
+
+def _name_findings(engine: sa.Engine) -> Iterator[Finding]:
+    """Yield a fault where an actor's name was changed beside the chain: tokens commit to names."""
+    try:
+        wrong = altered(engine)
+    except StorageError:  # what keeps the table from being read is a finding of its own
+        return
+    if wrong:
+        yield Finding(
+            kind=FindingKind.REWRITTEN,
+            text=f"{len(wrong)} names of actors are not those that the journal's tokens were made of, the first that of"
+            f" {wrong[0]}",
+            action="restore the table subjects from a backup; acts under these tokens are nobody's until then",
+        )
 
 
 def _outside(place: AnchorPlace, fleet: str) -> _Outside:

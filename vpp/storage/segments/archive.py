@@ -17,12 +17,13 @@ import structlog
 from vpp.domain.errors import AuditError, FrameError
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.record.chain import GENESIS
+from vpp.record.names.subject import SubjectKind
 from vpp.record.segment import SegmentHead, head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.journal import SqlJournal
 from vpp.storage.segments.reading import stored_entry
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
-from vpp.storage.sql import archived_segments, journal, storing
+from vpp.storage.sql import archived_segments, journal, storing, subjects
 
 _log = structlog.get_logger(__name__)
 _TEMPORARY, _LOST = ".tmp", ".lost"
@@ -112,6 +113,8 @@ class RecordArchive:
         self._journal.flush_now()
         with storing("the archive of the journal"), self._engine.begin() as connection:
             connection.execute(sa.delete(archived_segments).where(archived_segments.c.last < first.first))
+            gone = (subjects.c.kind == SubjectKind.SESSION.value) & (subjects.c.sequence < first.first)
+            connection.execute(sa.delete(subjects).where(gone))
         for one in old:
             self._shelf.path(one).unlink(missing_ok=True)
         return len(old)

@@ -1,0 +1,224 @@
+"""A driver's and an operator's data erased from a service's record, which still verifies, restarts and replays."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.story.town import BEGIN_S, INDEX, resting
+from vpp.bootstrap.leadership.following import Following
+from vpp.bootstrap.record.erasure import erase_driver, erase_operator, run_erase
+from vpp.bootstrap.replay import run_replay
+from vpp.bootstrap.service import Service
+from vpp.bootstrap.store import Store
+from vpp.config import Settings
+from vpp.domain.errors import ConfigurationError, UnknownIdError
+from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
+from vpp.domain.session import SessionEnded, SessionStarted
+from vpp.domain.telemetry import Quantity, TelemetryBatch
+from vpp.domain.timegrid import floor_s, instant
+from vpp.planning.forecast.load_forecast import forecast
+from vpp.runtime.clock import MachineTime, VirtualClock
+from vpp.storage.journal import verify
+from vpp.storage.sql import leadership
+from vpp.storage.subjects import SqlSubjects
+
+ROWS = 12
+OPERATOR = replace(INDEX.operators[0], name="Harbour-Charging-Secret")
+SITES = tuple(replace(site, name=f"Quay-Secret-{n}") for n, site in enumerate(INDEX.sites))
+
+
+@asynccontextmanager
+async def running(settings: Settings, at_s: float) -> AsyncIterator[tuple[Service, VirtualClock]]:
+    """Yield a service over the settings' database; at its end a checkpoint is made."""
+    clock, store = VirtualClock(at_s), Store.open(settings.database_url)
+    service = Service(settings, store, clock, ())
+    await service.open()
+    yield service, clock
+    await service.close()
+    store.close()
+
+
+async def cycle(service: Service, clock: VirtualClock) -> None:
+    at_s = clock.now_s()
+    known = ((int(Quantity.CONNECTED), 1.0), (int(Quantity.POWER_KW), 3.0))
+    samples = [(row, quantity, value, at_s) for row in range(ROWS) for quantity, value in known]
+    service.core.plane.telemetry(TelemetryBatch.of(samples))
+    await clock.advance(at_s + 10.0)
+    await service.fast.cycle()
+
+
+async def lived(settings: Settings, *, asked: bool = True) -> str:
+    """Let a service have two cars, one still there at its end, and a request by somebody; return the request's id.
+
+    The plan that a request needs is put in force unrecorded, so a life that is replayed has none.
+    """
+    async with running(settings, BEGIN_S) as (service, clock):
+        plant = service.plant
+        operators = (OPERATOR, *INDEX.operators[1:])
+        await plant.connect(
+            areas=INDEX.areas,
+            operators=operators,
+            transformers=INDEX.transformers,
+            sites=SITES,
+            resources=INDEX.resources[:ROWS],
+        )
+        for row, name in enumerate(("CS-Alice:1", "CS-Bob:1")):
+            event = SessionStarted(session_id=name, row=row, at_s=clock.now_s(), meter_kwh=1.0)
+            service.core.ingest.session(event)
+        for _ in range(3):
+            await cycle(service, clock)
+        service.core.ingest.session(SessionEnded(session_id="CS-Alice:1", row=0, at_s=clock.now_s(), meter_kwh=2.0))
+        await cycle(service, clock)
+        if not asked:
+            return ""
+        state = plant.fleet()
+        service.plans.forecast = forecast(state, service.core.store.meters)
+        service.plans.schedule = resting(len(state), state.at_s)
+        start_at = instant(floor_s(clock.now_s(), 900) + 1800.0)
+        draft = RequestDraft(
+            product=Product.PEAK_SHAVING,
+            direction=Direction.UP,
+            target_kw=0.5,
+            area="city",
+            start_at=start_at,
+            end_at=start_at + timedelta(minutes=15.0),
+            notice_class=NoticeClass.INTRADAY,
+        )
+        request, _ = await plant.submit(draft, key=None, actor="clerk-secret")
+        await cycle(service, clock)
+        return request.id
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings.load(data_dir=folder / "data", record_key=folder / "key.pem", record_heads=folder / "heads")
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_names_survive_a_restart_and_stand_in_no_entry(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    request_id = await lived(settings)
+    async with running(settings, BEGIN_S + 600.0) as (service, clock):
+        await cycle(service, clock)
+        assert [one.id for one in service.plant.sessions()] == ["CS-Bob:1"]
+        actors = {step.actor for step in service.plant.request(request_id).history}
+        assert actors == {"clerk-secret", "service"}
+        entries = str([entry.body for entry in service.core.store.journal.entries()])
+    for name in ("CS-Alice", "CS-Bob", "clerk-secret"):
+        assert name not in entries
+
+
+async def test_a_standby_shows_the_names_of_actors(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    request_id = await lived(settings)
+    following = Following(settings, MachineTime())
+    following.catch_up()
+    assert following.requests is not None
+    (request,) = following.requests
+    assert request.id == request_id
+    assert {step.actor for step in request.history} == {"clerk-secret", "service"}
+    following.close()
+
+
+async def test_a_driver_is_erased_from_every_file(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings)
+    assert b"CS-Alice" in bytes_of(tmp_path)
+    planned = erase_driver(settings, ["CS-Alice"], dry_run=True)
+    assert (planned.goes, planned.dry_run) == ({"names of charging sessions": 1}, True)
+    assert b"CS-Alice" in bytes_of(tmp_path)
+    assert erase_driver(settings, ["CS-Alice"]).goes == planned.goes
+    assert b"CS-Alice" not in bytes_of(tmp_path)
+    assert b"CS-Bob" in bytes_of(tmp_path)
+    with pytest.raises(UnknownIdError):
+        erase_driver(settings, ["CS-Alice"])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_after_an_erasure_the_record_verifies_restarts_and_replays(
+    *, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    settings = settings_of(tmp_path)
+    request_id = await lived(settings, asked=asked)
+    store = Store.open(settings.database_url)
+    before = verify(store.database)
+    store.close()
+    erase_driver(settings, ["CS-Alice:1", "CS-Bob:1"])
+    store = Store.open(settings.database_url)
+    assert verify(store.database) == before
+    store.close()
+    async with running(settings, BEGIN_S + 600.0) as (service, clock):
+        (session,) = service.plant.sessions()
+        assert session.id.startswith("~")
+        assert session.row == 1
+        service.core.ingest.session(SessionStarted(session_id="CS-Bob:2", row=1, at_s=clock.now_s(), meter_kwh=3.0))
+        for _ in range(3):
+            await cycle(service, clock)
+        assert [one.id for one in service.plant.sessions()] == ["CS-Bob:2"]
+        assert [request.id for request in service.plant.requests()] == ([request_id] if asked else [])
+    if asked:
+        return
+    capsys.readouterr()
+    assert run_replay(settings, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["cycles"] > 0
+
+
+async def test_a_session_begun_under_an_earlier_version_ends_under_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(SqlSubjects, "sealed", lambda _self, _kind, body, _sequence: body)
+        await lived(settings, asked=False)
+    async with running(settings, BEGIN_S + 600.0) as (service, clock):
+        assert [one.id for one in service.plant.sessions()] == ["CS-Bob:1"]
+        service.core.ingest.session(SessionEnded(session_id="CS-Bob:1", row=1, at_s=clock.now_s(), meter_kwh=3.0))
+        await cycle(service, clock)
+    async with running(settings, BEGIN_S + 1200.0) as (service, clock):
+        await cycle(service, clock)
+        assert list(service.plant.sessions()) == []
+
+
+async def test_an_operator_loses_its_names_and_keeps_its_ids(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings)
+    mine = [site for site in SITES if site.operator_id == OPERATOR.id]
+    async with running(settings, BEGIN_S + 600.0) as (service, _):
+        await service.plant.put_member(replace(OPERATOR, name="Harbour-Renamed-Secret"), actor=OPERATOR.name)
+    erased = erase_operator(settings, OPERATOR.id)
+    assert erased.goes["names in the registry"] == 2 + len(mine), "and the name it had before"
+    assert erased.goes["names of actors"] == 1
+    files = bytes_of(tmp_path)
+    assert not any(name.encode() in files for name in ("Harbour", *(site.name for site in mine)))
+    assert all(site.name.encode() in files for site in SITES if site not in mine)
+    store = Store.open(settings.database_url)
+    index = store.registry.load()
+    verify(store.database)
+    store.close()
+    assert (index.operators[0].id, index.operators[0].name) == (OPERATOR.id, "")
+    assert [site.id for site in index.sites] == [site.id for site in SITES]
+    with pytest.raises(UnknownIdError):
+        erase_operator(settings, "nobody")
+    assert run_erase(erased, as_json=False) == 0
+    assert "numbers without a name" in capsys.readouterr().out
+
+
+async def test_a_leader_that_runs_is_not_erased_under_its_feet(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings)
+    store = Store.open(settings.database_url)
+    with store.database.begin() as connection:
+        connection.execute(leadership.update().values(holder="host:1", until_s=1e12))
+    store.close()
+    with pytest.raises(ConfigurationError, match="host:1"):
+        erase_driver(settings, ["CS-Alice"])
+    assert erase_driver(settings, ["CS-Alice"], dry_run=True).goes

@@ -1,0 +1,1 @@
+"""Names of people and companies apart from the record that needs them."""

@@ -1,0 +1,152 @@
+"""Names of people and companies in SQL, beside the journal and outside its chain, archive and checkpoints."""
+
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from vpp.domain.errors import StorageError
+from vpp.record.names.sealing import opened, sealed, tokens_in
+from vpp.record.names.subject import SALT_BYTES, Subject, SubjectKind, is_token
+from vpp.storage.sql import facts, storing, subjects
+
+_AT_ONCE = 500
+_MOST_KNOWN = 500_000
+"""Names whose tokens are in memory; those of ended sessions are not."""
+_WHAT = "the names beside the journal"
+
+
+class SqlSubjects:
+    """Tokens for the names in entries, made when they are first written and stored with the entries.
+
+    Calls may come from any thread; only one process may seal.
+
+    Args:
+        engine: The database.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._tokens: dict[tuple[SubjectKind, str], str] = {}
+        self._pending: list[tuple[int, Subject]] = []
+        self._guard = threading.Lock()
+
+    def sealed(self, kind: str, body: Mapping[str, object], sequence: int) -> Mapping[str, object]:
+        """Return the body of the entry at about ``sequence`` with tokens for the names in it."""
+        with self._guard:
+            found = sealed(kind, body, partial(self._token, sequence))
+            for event in _ended(kind, body):
+                self._tokens.pop((SubjectKind.SESSION, event), None)
+        return found
+
+    def opened(self, tree: Any, sessions: Sequence[str] = ()) -> Any:  # noqa: ANN401 - whatever a state tree holds
+        """Return a tree of values with names for the tokens that were not erased, which are used again from now on.
+
+        ``sessions`` are those open in the tree: one that an earlier version wrote in clear stays so to its end.
+        """
+        known = self.known(sorted(tokens_in(tree)))
+        with self._guard:
+            self._tokens.update({(SubjectKind.SESSION, name): name for name in sessions if not is_token(name)})
+            self._tokens.update({(one.kind, one.text): one.token for one in known})
+        return opened(tree, {one.token: one.text for one in known})
+
+    def known(self, tokens: Sequence[str]) -> list[Subject]:
+        """Return the subjects of some tokens, those erased left out; blocks."""
+        found: list[Subject] = []
+        with storing(_WHAT), self._engine.connect() as connection:
+            for first in range(0, len(tokens), _AT_ONCE):
+                chosen = sa.select(subjects).where(subjects.c.token.in_(tokens[first : first + _AT_ONCE]))
+                found += [_subject(row) for row in connection.execute(chosen)]
+        return found
+
+    def write(self, connection: sa.Connection) -> int:
+        """Insert the names of entries not written yet, within the transaction of these; return how many."""
+        with self._guard:
+            rows = [
+                {"token": s.token, "kind": s.kind.value, "salt": s.salt, "name": s.text, "sequence": sequence}
+                for sequence, s in self._pending
+            ]
+        if rows:
+            connection.execute(sa.insert(subjects), rows)
+        return len(rows)
+
+    def written(self, count: int) -> None:
+        """Forget the first of the names that ``write`` has inserted, once they are committed."""
+        with self._guard:
+            del self._pending[:count]
+
+    def _token(self, sequence: int, kind: SubjectKind, text: str) -> str:
+        token = self._tokens.get((kind, text))
+        if token is None:
+            made = Subject.of(kind, text, secrets.token_bytes(SALT_BYTES))
+            self._pending.append((sequence, made))
+            token = self._tokens[kind, text] = made.token
+            if len(self._tokens) > _MOST_KNOWN:
+                del self._tokens[next(iter(self._tokens))]
+        return token
+
+
+def first_sealed(engine: sa.Engine) -> int:
+    """Return the sequence of the first entry that holds tokens: names in earlier ones are part of the chain."""
+    with storing(_WHAT), engine.connect() as connection:
+        known = connection.execute(sa.select(facts.c.value).where(facts.c.name == "sealed_from")).scalar()
+    return 1 if known is None else int(known)
+
+
+def tokens_of(engine: sa.Engine, kind: SubjectKind, names: Sequence[str], *, whole: bool = True) -> list[str]:
+    """Return the tokens of some names; where they need not be ``whole``, also of names that go on after a colon."""
+    chosen: sa.ColumnElement[bool] = subjects.c.name.in_(names)
+    if not whole:
+        chosen = sa.or_(chosen, *(subjects.c.name.startswith(f"{name}:", autoescape=True) for name in names))
+    tokens = sa.select(subjects.c.token).where((subjects.c.kind == kind.value) & chosen)
+    with storing(_WHAT), engine.connect() as connection:
+        return [str(token) for token in connection.execute(tokens).scalars()]
+
+
+def erase(connection: sa.Connection, tokens: Sequence[str]) -> None:
+    """Delete names and keys: what the tokens stood for is unknown from the commit on."""
+    for first in range(0, len(tokens), _AT_ONCE):
+        connection.execute(sa.delete(subjects).where(subjects.c.token.in_(tokens[first : first + _AT_ONCE])))
+
+
+def overwrite_free_pages(engine: sa.Engine) -> None:
+    """Leave no deleted name in the files of the database: free pages and write-ahead log are rewritten."""
+    if engine.dialect.name != "sqlite":
+        with storing(_WHAT), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM FULL subjects, registry, registry_history"))
+        return
+    # By the driver itself: the engine begins a transaction with every connection, and SQLite vacuums outside of any.
+    with storing(_WHAT), closing(engine.raw_connection()) as raw:
+        try:
+            raw.cursor().execute("VACUUM")
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"{_WHAT} are erased, but their traces in the file are not: {error}; erase again"
+            ) from error
+
+
+def altered(engine: sa.Engine) -> list[str]:
+    """Return the tokens of actors whose name or key is not what the token was made of; blocks."""
+    chosen = sa.select(subjects).where(subjects.c.kind == SubjectKind.ACTOR.value)
+    with storing(_WHAT), engine.connect() as connection:
+        if not sa.inspect(connection).has_table(subjects.name):  # an earlier version, looked at only
+            return []
+        return [one.token for one in map(_subject, connection.execute(chosen)) if not one.holds]
+
+
+def _ended(kind: str, body: Mapping[str, object]) -> Iterator[str]:
+    """Yield the sessions that end with an entry: they are not named again."""
+    events = body.get("sessions", ()) if kind == "cycle" else ()
+    for event in events if isinstance(events, (list, tuple)) else ():
+        if event.get("event") == "SessionEnded":
+            yield str(event["session_id"])
+
+
+def _subject(row: Any) -> Subject:  # noqa: ANN401 - a row of the table
+    return Subject(token=row.token, kind=SubjectKind(row.kind), salt=bytes(row.salt), text=row.name)
