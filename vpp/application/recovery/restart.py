@@ -85,6 +85,19 @@ def recover(
     return Recovered(state=state, base=base, tail=tail)
 
 
+def unbroken(entries: Iterable[JournalEntry], after: int) -> Iterator[JournalEntry]:
+    """Iterate entries that follow ``after`` without a gap.
+
+    Raises:
+        AuditError: Entries are missing: they were archived and pruned, or moved, while their reader was away.
+    """
+    for entry in entries:
+        if entry.sequence != after + 1:
+            raise AuditError(f"journal entries {after + 1} to {entry.sequence - 1} are not there any more")
+        after = entry.sequence
+        yield entry
+
+
 class _Salvage:
     """Follows what can be read of a damaged journal.
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import structlog
 
 from vpp.application.recovery.folded_state import FoldedState
-from vpp.application.recovery.restart import engine_version, newest_good
+from vpp.application.recovery.restart import engine_version, newest_good, unbroken
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
@@ -80,11 +80,17 @@ class Following:
                     self._begin()
                 self._follow()
             except VppError as error:
-                if str(error) != self.fault:
-                    _log.warning("the journal cannot be followed", why=str(error))
-                self.fault = str(error)
+                self._note(str(error))
+            except Exception as error:  # noqa: BLE001 - an entry of another version may be of any shape
+                self._note(repr(error))
             else:
                 self.fault = ""
+
+    def _note(self, fault: str) -> None:
+        """Note what keeps the journal from being followed; the next attempt begins with the newest checkpoint."""
+        if fault != self.fault:
+            _log.warning("the journal cannot be followed", why=fault)
+        self.fault, self._state = fault, None
 
     def hand_over(self) -> Followed:
         """Return what was read, the state being this object's no more; for a process that has the lease."""
@@ -128,7 +134,8 @@ class Following:
             return
         began_s, before = self._machine.steady_s(), state.sequence
         self._durable = store.journal.durable()
-        state.follow(self._until_stopped(store.journal.entries(after=state.sequence)))
+        tail = unbroken(store.journal.entries(after=state.sequence), state.sequence)
+        state.follow(self._until_stopped(tail))
         if self.requests is None or state.sequence > before:
             self.requests = _with_names(state.dispatch.requests.all(), store)
         if not self._stopped.is_set():

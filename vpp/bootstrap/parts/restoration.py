@@ -13,7 +13,7 @@ from vpp.application.operating_picture import PlansInForce
 from vpp.application.recovery.archiving import ARCHIVE_FAILING, Archiving
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
-from vpp.application.recovery.restart import Recovered, engine_version, recover
+from vpp.application.recovery.restart import Recovered, engine_version, recover, unbroken
 from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.device_plane import give_memory
 from vpp.bootstrap.parts.requests import RequestParts
@@ -21,6 +21,7 @@ from vpp.bootstrap.parts.watch import WatchParts
 from vpp.domain.errors import AuditError
 from vpp.domain.schedule import Schedule
 from vpp.ports import DeviceLink, Journal
+from vpp.runtime.supervisor import fault_in
 
 _log = structlog.get_logger(__name__)
 STARTED = "service.started"
@@ -113,12 +114,12 @@ def _torn(journal: Journal, now_s: float) -> int:
 
 
 def _followed_to_the_end(core: Core, ahead: FoldedState) -> Recovered | None:
-    """Return the state at the journal's end, ``None`` where an entry on the way is damaged."""
+    """Return the state at the journal's end, ``None`` where an entry on the way is damaged or gone."""
     ahead.take_index_from(lambda: core.engine.index)
-    try:
-        ahead.follow(core.store.journal.entries(after=ahead.sequence))
-    except AuditError as error:
-        _log.error("journal is damaged, begun again from a checkpoint", why=str(error))
+    tail = unbroken(core.store.journal.entries(after=ahead.sequence), ahead.sequence)
+    fault = fault_in(lambda: ahead.follow(tail))
+    if fault is not None:
+        _log.error("journal not followed to its end, begun again from a checkpoint", why=repr(fault))
         return None
     newest = max(core.store.checkpoints.sequences(), default=0)
     return Recovered(state=ahead, base=newest, tail=ahead.sequence - newest)

@@ -133,3 +133,20 @@ def test_a_fleet_that_has_changed_since_it_was_read_is_not_handed_over(settings:
     assert followed.state is not None
     following.close()
     store.close()
+
+
+def test_entries_that_went_while_nobody_followed_are_no_part_of_a_state(settings: Settings) -> None:
+    store = Store.open(settings.database_url)
+    following = Following(settings, Machine())
+    following.catch_up()
+    last = store.journal.sequence
+    for number in range(3):
+        store.journal.append("alarm", NOW_S, {"number": number})
+    store.journal.flush_now()
+    with store.database.begin() as connection:  # as archived and pruned since
+        connection.execute(sa.text("DELETE FROM journal WHERE sequence = :gone"), {"gone": last + 1})
+    following.catch_up()
+    assert f"{last + 1} to {last + 1}" in following.fault
+    assert following.hand_over() == Followed()
+    following.close()
+    store.close()
