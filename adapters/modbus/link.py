@@ -68,6 +68,7 @@ class ModbusLink:
         self._index = FleetIndex.empty()
         self._epoch = 0
         self._running = False
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     def remember_in(self, memory: DeviceMemory) -> None:
         """See ``RememberingLink``: what stood in devices before our first write outlives this process there."""
@@ -85,6 +86,8 @@ class ModbusLink:
         addresses = {row: self._address(index.resources[row]) for row in (*changes.joined, *changes.changed)}
         for row in (*changes.left, *changes.changed):
             self._remove(row)
+        for row in changes.left if self._running else ():
+            self._forget_values(row)
         for row, address in addresses.items():
             self._add(row, index.resources[row], address)
         self._index = index
@@ -182,6 +185,17 @@ class ModbusLink:
         endpoint = self._endpoint_of.pop(row, None)
         if endpoint is not None:
             endpoint.remove(row)
+
+    def _forget_values(self, row: int) -> None:
+        """Forget what stood in a device that has left: the next one in its row must not be given its values."""
+        task = asyncio.create_task(self._memory.remember(row, {}), name=f"modbus row {row} left")
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgotten)
+
+    def _forgotten(self, task: asyncio.Task[None]) -> None:
+        self._forgetting.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("values of a device that has left are still kept", why=str(task.exception()))
 
     def _rest_endpoints(self) -> None:
         """Dial no endpoint behind which no unit is left."""

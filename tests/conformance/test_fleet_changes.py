@@ -7,6 +7,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from adapters.modbus.link import ModbusLink
+from adapters.modbus.memory import VolatileMemory
 from adapters.ocpp.profiles.nameplates import check_places
 from tests.conformance.bus_parts import LOST_WALL_S, Devices, Ears, city, serving, until
 from tests.conformance.ocpp_bench import Sink, central, fleet, resource, station
@@ -117,12 +118,15 @@ async def test_a_modbus_endpoint_is_dialled_as_long_as_a_device_in_service_is_be
         servers.append(server)
     old, new = (server.sockets[0].getsockname()[1] for server in servers)
     index = replace(fleet(), resources=(_inverter(0, old),))
-    link = ModbusLink(clock=SYSTEM_CLOCK, poll_s=0.2, timeout_s=2.0)
+    link, memory = ModbusLink(clock=SYSTEM_CLOCK, poll_s=0.2, timeout_s=2.0), VolatileMemory()
+    await memory.remember(0, {"40200": 7.0})
+    link.remember_in(memory)
     link.assign(index)
     await link.start(Ears())
     await until(lambda: old in dialled)
     link.assign(changed(index, 0, address=f"127.0.0.1:{new}/1"))
     await until(lambda: old in hung_up and new in dialled)
+    assert await memory.recall(0) == {}, "the new device is not given what stood in the old one"
     assert link.card(0)["endpoint"] == f"127.0.0.1:{new}"
     link.assign(changed(index, 0, valid_to_s=1.0))
     assert link.card(0) == {}

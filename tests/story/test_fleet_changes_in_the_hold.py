@@ -8,9 +8,10 @@ import pytest
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity
 from vpp.bootstrap.replay import Replay
 from vpp.domain.errors import InputError
-from vpp.domain.request import DispatchRequest, RequestState
+from vpp.domain.request import DispatchRequest, Product, RequestState
 from vpp.domain.resource import Resource
 from vpp.domain.telemetry import RowArray
+from vpp.lab.twin.signals import regd_like
 from vpp.storage.journal import verify
 
 _ACTOR = "operator"
@@ -172,3 +173,27 @@ async def test_a_sold_site_is_known_to_have_had_another_operator(city: VirtualCi
     assert [(one.member.operator_id, one.actor) for one in former] == [(site.operator_id, "notary")]  # type: ignore[union-attr] # a site
     again = await city.plant.put_member(replace(site, operator_id=other.id), actor="notary")
     assert again.change.members == ()
+
+
+async def test_a_battery_that_follows_a_signal_is_retired_between_two_cycles(city: VirtualCity) -> None:
+    asked = city.draft(FAR_TOO_MUCH_KW, minutes=15.0, product=Product.REGULATION)
+    quote = (await city.ask(asked)).quote
+    assert quote is not None
+    request = await city.commit(city.draft(float(round(0.5 * quote.p50_kw)), minutes=15.0, product=Product.REGULATION))
+    start_s = request.draft.start_at.timestamp()
+    signal = regd_like(seed=3, duration_s=900.0, step_s=4.0, start_s=start_s)
+    await city.plant.take_signal(request.id, signal.time_s, signal.value, unit="value")
+    await city.play_until(start_s + 300.0)
+    engine = city.service.core.engine
+    assert engine.regulation.following
+    row = int(_working(city, "storage", "v2g", "ev")[0])
+    await city.plant.retire_member("resource", _id(city, row), actor=_ACTOR)
+    assert not engine.regulation.following, "signals wait for the next full cycle and its guard"
+    await _cycles(city, 4)
+    assert engine.regulation.following, "the others go on"
+    left_s = city.clock.now_s()
+    assert not engine.index.served[row]
+    await city.play_until(start_s + 600.0)
+    assert [at_s for at_s, sent, *_ in city.wire.sent if sent == row and at_s > left_s] == []
+    assert not engine.in_force.limited(city.clock.now_s())[row]
+    await _finished(city, request)
