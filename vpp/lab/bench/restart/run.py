@@ -4,12 +4,13 @@ import asyncio
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from typing import Any
 
 import httpx
 import orjson
@@ -192,31 +193,34 @@ def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
         store.journal.append(kind, at_s, body)
     store.journal.flush_now()
 
-    began = process_time()
-    loaded = again()
-    load_s = process_time() - began
-    began = process_time()
-    recovered.state.follow(store.journal.entries(after=recovered.state.sequence))
-    whole = encode_state(recovered.state.state())
-    checkpoint_s = process_time() - began
-    differs = loaded.base == 0 or encode_state(loaded.state.state()) != whole
+    compared = _compared(store, recovered.state, again)
     began = process_time()
     count = verify(store.database).count
     verify_per_s = count / (process_time() - began)
     store.close()
     return Written(
         events=count,
-        tail=loaded.tail,
-        checkpoint_s=checkpoint_s,
+        **compared,
         checkpoint_mb=size / _MEBIBYTE,
         fold_per_s=fold_per_s,
-        load_s=load_s,
-        tail_differs=differs,
         verify_per_s=verify_per_s,
         archive_s=archive_s,
         archive_mb=_folder_mb(place / "data" / "record"),
         database_mb=_folder_mb(place / "data"),
     )
+
+
+def _compared(store: Store, whole: FoldedState, again: Callable[[], Recovered]) -> dict[str, Any]:
+    """Return what a restart and one more checkpoint cost, and whether the state of all entries differs from theirs."""
+    began = process_time()
+    loaded = again()
+    load_s = process_time() - began
+    began = process_time()
+    whole.follow(store.journal.entries(after=whole.sequence))
+    body = encode_state(whole.state())
+    checkpoint_s = process_time() - began
+    differs = loaded.base == 0 or encode_state(loaded.state.state()) != body
+    return {"tail": loaded.tail, "load_s": load_s, "checkpoint_s": checkpoint_s, "tail_differs": differs}
 
 
 def _folder_mb(folder: Path) -> float:
