@@ -21,8 +21,9 @@ from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, fold
 from vpp.storage.segments.vouching import KINDS, Vouching
 from vpp.storage.sql import journal
 
-PAGE: Final = 5000
-"""Entries of one read, each in its own short transaction, so that a long walk never blocks a writer."""
+PAGE: Final = 500
+"""Entries of one read, each in its own short transaction, so that a long walk never blocks a writer; those of a city
+are tens of kilobytes each."""
 _LISTED: Final = 100
 """Altered entries and gaps that are named; further ones are counted."""
 
