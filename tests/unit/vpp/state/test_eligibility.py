@@ -13,11 +13,12 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, mask_of
+from vpp.fleet.amendment import amended
 from vpp.fleet.calendar import local_day
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
 from vpp.settlement.measurable import measurable_rows
 from vpp.settlement.reference_days import BaselineRules
-from vpp.state.eligibility import WORDS, Standing, part_rows, standing
+from vpp.state.eligibility import WORDS, Standing, barred_rows, part_rows, standing
 
 RULES = BaselineRules()
 
@@ -66,7 +67,17 @@ def test_a_row_stands_by_the_first_reason_that_applies(changes: dict[str, object
 
 
 def test_every_reason_but_having_no_part_has_words() -> None:
-    assert set(WORDS) == set(Standing) - {Standing.ELIGIBLE, Standing.NO_PART}
+    assert set(WORDS) == set(Standing) - {Standing.ELIGIBLE, Standing.NO_PART, Standing.RETIRED}
+
+
+def test_a_retired_device_is_neither_quoted_nor_commanded() -> None:
+    now = state()
+    index = amended(now.index, {"resources": {EV: replace(now.index.resources[EV], valid_to_s=1.0)}})
+    gone = replace(now, index=index)
+    assert usable_rows(now)[EV]
+    assert not usable_rows(gone)[EV]
+    assert barred_rows(gone)[EV]
+    assert not barred_rows(now)[EV]
 
 
 def test_a_device_that_is_out_of_service_is_not_quoted() -> None:
