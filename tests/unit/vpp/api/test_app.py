@@ -51,7 +51,11 @@ async def test_the_token_opens_the_api_and_probes_need_none(guarded: httpx.Async
 
 async def test_health_and_readiness_tell_apart_alive_and_able(client: httpx.AsyncClient, plant: "FakePlant") -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok", "version": "1.2.3"}
-    assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"database": True, "plan": True}}
+    assert (await client.get("/readyz")).json() == {
+        "status": "ready",
+        "role": "leader",
+        "checks": {"database": True, "plan": True},
+    }
     plant.checks["plan"] = False
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "starting")
