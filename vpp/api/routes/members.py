@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -152,7 +153,7 @@ def _add_routes() -> None:
             name=f"put_{name}",
             summary=f"Let a {name} stand as stated",
             description=f"Create the {name}, or replace all its fields; repeating it changes nothing.",
-            responses={**documented(401, 412, 422, 503), 201: {"model": ChangeView, "description": "Created"}},
+            responses={**documented(401, 404, 412, 422, 503), 201: {"model": ChangeView, "description": "Created"}},
             openapi_extra=_body(one),
         )
         router.add_api_route(
@@ -214,7 +215,7 @@ def _answer(outcome: ChangeOutcome, response: Response, part: Part, member_id: s
     """Return a change for its author, with the version that stands now as its ETag."""
     if outcome.stands is not None and not outcome.dry_run:
         response.headers["ETag"] = _etag(outcome.stands)
-        response.headers["Location"] = f"/api/v1/members/{part.name}/{member_id}"
+        response.headers["Location"] = f"/api/v1/members/{part.name}/{quote(member_id, safe='/:@+')}"
     return change_view(outcome)
 
 

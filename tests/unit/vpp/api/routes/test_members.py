@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -12,7 +12,11 @@ from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
+from vpp.domain.site import Area
 from vpp.runtime.clock import VirtualClock
+
+if TYPE_CHECKING:
+    from conftest import _FakePlant as FakePlant
 
 TRANSFORMER = {"area_id": "north", "limit_kw": 400.0, "export_limit_kw": 400.0}
 
@@ -151,3 +155,21 @@ async def test_what_is_used_is_not_retired_and_what_is_unknown_is_not_found(api:
     assert (await api.patch("/sites/si", json={"operator_id": "two"})).status_code == 200
     assert (await api.delete("/operators/op")).json()["members_count"] == 1
     assert (await api.patch("/sites/si", json={"operator_id": "op"})).status_code == 422
+
+
+async def test_a_member_whose_id_is_not_ascii_is_retired_with_an_address_of_ascii(
+    client: httpx.AsyncClient, plant: "FakePlant"
+) -> None:
+    await plant.connect(areas=[Area(id="浦东", name="Pudong")])
+    retired = await client.delete("/api/v1/areas/浦东")
+    assert retired.status_code == 200
+    assert (await client.get(retired.headers["Location"])).json()["in_service"] is False
+
+
+async def test_a_put_on_any_version_of_a_member_that_is_not_there_answers_404_as_described(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.put("/api/v1/areas/nowhere", json={"name": "Nowhere"}, headers={"If-Match": "*"})
+    assert answer.status_code == 404
+    described = (await client.get("/openapi.json")).json()["paths"]["/api/v1/areas/{member_id}"]["put"]
+    assert "404" in described["responses"]
