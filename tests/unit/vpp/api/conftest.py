@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from vpp.api.app import create_app
 from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
-from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
+from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError, VersionError
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
@@ -42,6 +42,10 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.trouble import Trouble, clock_words
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members import change_plan
+from vpp.fleet.members.changes import ChangeEffects, ChangeOutcome, FleetChange
+from vpp.fleet.members.member_codec import FleetMember, kind_of
+from vpp.fleet.members.tenure import FormerMember
 from vpp.fleet.scope import Scope
 from vpp.telemetry.table_gate import check_means
 
@@ -151,6 +155,7 @@ class _FakePlant:
         self.unreachable = False
         self.failed: Mapping[str, object] | None = None
         self.lost: Mapping[str, Sequence[str]] = {}
+        self._changes: list[FleetChange] = []
         self._requests: dict[str, DispatchRequest] = {}
         self._keys: dict[str, str] = {}
         self._sessions = {
@@ -338,6 +343,59 @@ class _FakePlant:
             sites=[s for s in sites if s not in self.index.sites],
             resources=[r for r in resources if r not in self.index.resources],
         )
+
+    async def put_member(
+        self, member: FleetMember, *, actor: str, version: int | None = None, dry_run: bool = False, **_scope: Scope
+    ) -> ChangeOutcome:
+        kind = kind_of(member).name
+        self._must_stand(kind, member.id, version)
+        change = change_plan.put(self.index, member, at_s=NOW.timestamp(), actor=actor)
+        return self._made(change, kind, member.id, dry_run=dry_run)
+
+    async def retire_member(
+        self,
+        kind: str,
+        identity: str,
+        *,
+        actor: str,
+        version: int | None = None,
+        dry_run: bool = False,
+        **_scope: Scope,
+    ) -> ChangeOutcome:
+        change_plan.find(self.index, kind, identity)
+        self._must_stand(kind, identity, version)
+        change = change_plan.retire(self.index, kind, identity, at_s=NOW.timestamp(), actor=actor)
+        return self._made(change, kind, identity, dry_run=dry_run)
+
+    async def member_history(self, kind: str, identity: str, **_scope: Scope) -> Sequence[FormerMember]:
+        change_plan.find(self.index, kind, identity)
+        return [
+            FormerMember(member=one.old, until_s=change.at_s, actor=change.actor)
+            for change in self._changes
+            for one in change.members
+            if one.old is not None and (one.kind, one.old.id) == (kind, identity)
+        ]
+
+    def _version_of(self, kind: str, identity: str) -> int:
+        """Return the version that stands, 0 where there is none."""
+        try:
+            return change_plan.find(self.index, kind, identity)[1].version
+        except UnknownIdError:
+            return 0
+
+    def _must_stand(self, kind: str, identity: str, version: int | None) -> None:
+        known = self._version_of(kind, identity)
+        if version is not None and version != known:
+            raise VersionError(f"{kind} {identity} stands at version {known}, not {version}")
+
+    def _made(self, change: FleetChange, kind: str, identity: str, *, dry_run: bool) -> ChangeOutcome:
+        after = change.applied(self.index)
+        if not dry_run:
+            self.index = after
+            self._changes.append(change)
+        effects = ChangeEffects(devices=len(change.leaving))
+        stands = self._version_of(kind, identity) or None
+        return ChangeOutcome(change=change, effects=effects, dry_run=dry_run, stands=stands)
 
     async def promise(self, session_id: str, promise: Promise, **_scope: Scope) -> ChargingSession:
         if session_id not in self._sessions:
