@@ -69,9 +69,7 @@ def read_body(text: str, packed: bytes | None = None) -> dict[str, object]:
         FrameError: Text or bytes cannot be read, or hold no object.
     """
     try:
-        body, columns = (orjson.loads(text), b"") if not packed else _unpacked(packed)
-        if columns:
-            body = _with_columns(body, columns)
+        body = _with_columns(*_unpacked(packed)) if packed else orjson.loads(text)
     except (ValueError, OSError, TypeError, struct.error) as error:
         raise FrameError(f"a body of {len(text) + len(packed or b'')} bytes cannot be read: {error}") from error
     if not isinstance(body, dict):

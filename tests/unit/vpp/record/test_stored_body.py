@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vpp.domain.errors import FrameError, InputError
 from vpp.record.chain import canonical_json
@@ -38,6 +40,15 @@ def test_arrays_come_back_as_arrays_of_their_shape_and_type() -> None:
     assert (deep.dtype, deep.tolist()) == (np.dtype("<f4"), [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
     np.testing.assert_array_equal(found["ids"], np.arange(40))
     assert (found["none"].shape, found["up"].tolist(), found["at"]) == ((0, 4), [True, False], 1.0)
+
+
+@given(shapes=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3))
+def test_arrays_of_any_shape_come_back_also_where_all_of_them_are_empty(shapes: list[list[int]]) -> None:
+    body = {str(n): np.full(shape, n + 0.25) for n, shape in enumerate(shapes)}
+    found = read_body(*stored_body(body))
+    assert {name: np.asarray(array).tolist() for name, array in found.items()} == {
+        name: array.tolist() for name, array in body.items()
+    }
 
 
 def test_a_long_text_is_packed_and_comes_back() -> None:
