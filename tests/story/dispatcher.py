@@ -56,15 +56,23 @@ class Dispatcher:
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
     def sees(self, check: Callable[[], bool]) -> Callable[[], bool]:
-        """Return a check that is false while nobody answers."""
+        """Return a check that is false while nobody answers, or only a standby that has read nothing yet."""
 
         def answered() -> bool:
             try:
                 return check()
             except httpx.TransportError:
                 return False
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
+                return False
 
         return answered
+
+    def leads(self) -> bool:
+        """Return whether the service leads: one started after a killed leader stands by until the lease has ended."""
+        return bool(self.client.get("/readyz").json()["role"] == "leader")
 
     def is_ready(self) -> bool:
         """Return whether there is a plan and nearly all devices are connected."""

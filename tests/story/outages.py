@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from vpp.runtime.clock import VirtualClock
 _LINKS = ("ocpp", "modbus", "mqtt")
 HOLD_MINUTES = 60.0
 INTO_THE_HOLD_S = 600.0
+LONGEST_FILLING_S = 600.0
+"""Begun pages of a database take the records of a few quiet minutes."""
 
 
 class CutBus:
@@ -216,28 +218,33 @@ async def no_service(city: OutageCity) -> AsyncIterator[None]:
 @asynccontextmanager
 async def locked_database(city: OutageCity) -> AsyncIterator[None]:
     """Have somebody else hold the database's lock."""
-    other = sqlite3.connect(str(city.database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    yield
-    assert city.service.core.durability.failing
-    other.execute("ROLLBACK")
-    other.close()
+    with closing(sqlite3.connect(str(city.database), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        assert city.service.core.durability.failing
+        other.execute("ROLLBACK")
 
 
 @asynccontextmanager
 async def full_disk(city: OutageCity) -> AsyncIterator[None]:
-    """Have no page left for the database."""
+    """Have no page left for the database; the outage begins once what room its pages had is used up."""
     engine = city.store.database
 
     def limit(raw: sqlite3.Connection, _: object) -> None:
         raw.execute("PRAGMA max_page_count=1")  # SQLite makes it what there is
 
-    engine.dispose()
     sa.event.listen(engine, "connect", limit)
-    yield
-    assert city.service.core.durability.failing
-    sa.event.remove(engine, "connect", limit)
     engine.dispose()
+    try:
+        last_s = city.clock.now_s() + LONGEST_FILLING_S
+        while "the journal cannot be written" not in city.service.core.durability.reason:  # nor is it merely late
+            assert city.clock.now_s() < last_s, "the disk takes more than it has room for"
+            await city.cycle()
+        yield
+        assert city.service.core.durability.failing
+    finally:
+        sa.event.remove(engine, "connect", limit)
+        engine.dispose()
 
 
 OUTAGES: Mapping[str, Outage] = {

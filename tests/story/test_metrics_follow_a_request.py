@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity, WatchedLink
+from tests.story.processes import SOON_WALL_S
 from tests.story.town import BEGIN_S, resting
 from vpp.bootstrap.grid_links import http_application, report_of
 from vpp.bootstrap.service import Service
@@ -222,7 +223,7 @@ class Declarations:
 
     async def reach(self, count: int) -> None:
         """Wait until that many were shown."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(SOON_WALL_S):
             while self.count < count:
                 self._shown.clear()
                 await self._shown.wait()

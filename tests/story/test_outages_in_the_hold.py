@@ -5,6 +5,8 @@ through the hold; what an outage adds is what is judged, so a hold in which noth
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,17 @@ def new_city(directory: Path, *, patience_wall_s: float = 600.0) -> OutageCity:
     city = OutageCity(small_twin(), directory, watch_minutes=5.0)
     city.settings = city.settings.model_copy(update={"storage_patience_wall_s": patience_wall_s})
     return city
+
+
+@asynccontextmanager
+async def founded(directory: Path) -> AsyncIterator[OutageCity]:
+    """Run a city; a test that fails leaves no solver behind for the tests after it to trip over."""
+    city = new_city(directory, patience_wall_s=PATIENCE_WALL_S)
+    try:
+        await city.found()
+        yield city
+    finally:
+        await city.close()
 
 
 def hold_ratio(city: OutageCity, request: DispatchRequest) -> FloatArray:
@@ -115,21 +128,19 @@ async def test_the_request_comes_back_to_its_target_and_no_further(
 
 @pytest.mark.parametrize("kind", STORAGE)
 async def test_nothing_is_promised_that_a_crash_would_forget(kind: str, tmp_path: Path) -> None:
-    city = new_city(tmp_path, patience_wall_s=PATIENCE_WALL_S)
-    await city.found()
-    request = await city.ask(city.draft(100.0))
-    async with OUTAGES[kind](city):
-        await city.play(minutes=1.0)
-        assert not city.plant.ready()["storage"]
-        assert city.service.core.metrics.registry.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 1.0
-        waiting = city.service.core.metrics.registry.get_sample_value("vpp_spooled_entries", {"kind": "journal"})
-        assert waiting is not None
-        assert waiting > 0.0
-        with pytest.raises(StorageError, match="nothing new is promised"):
-            await city.plant.accept(request.id, offer=None, actor="dispatcher")
-    await until_stored(city)
-    assert city.plant.ready()["storage"]
-    await city.service.core.durability.close()
-    assert city.service.core.durability.spooled() == {"samples": 0, "meters": 0, "journal": 0}
-    assert (await city.plant.accept(request.id, offer=None, actor="dispatcher")).state is RequestState.SCHEDULED
-    await city.close()
+    async with founded(tmp_path) as city:
+        request, shown = await city.ask(city.draft(100.0)), city.service.core.metrics.registry
+        async with OUTAGES[kind](city):
+            await city.play(minutes=1.0)
+            assert not city.plant.ready()["storage"]
+            assert shown.get_sample_value("vpp_storage_failing", {"kind": "journal"}) == 1.0
+            waiting = shown.get_sample_value("vpp_spooled_entries", {"kind": "journal"})
+            assert waiting is not None
+            assert waiting > 0.0
+            with pytest.raises(StorageError, match="nothing new is promised"):
+                await city.plant.accept(request.id, offer=None, actor="dispatcher")
+        await until_stored(city)
+        assert city.plant.ready()["storage"]
+        await city.service.core.durability.close()
+        assert city.service.core.durability.spooled() == {"samples": 0, "meters": 0, "journal": 0}
+        assert (await city.plant.accept(request.id, offer=None, actor="dispatcher")).state is RequestState.SCHEDULED

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from tests.story.dispatcher import READY_WALL_S
 from tests.story.processes import SOON_WALL_S, environment, running, stop, vpp, wait_until
 from vpp.bootstrap.store import Store
 from vpp.lab.compose.subprocesses import free_block
@@ -126,7 +127,7 @@ def test_service_and_fleet_end_cleanly(number: signal.Signals, tmp_path: Path) -
         running("serve", env=env, log=logs[0]) as service,
         running("fleet", *SMALL_FLEET, "--modbus-port", port, "--truth", truth, env=env, log=logs[1]) as fleet,
     ):
-        wait_until(lambda: _connected(env["VPP_HTTP"]) >= 4)
+        wait_until(lambda: _connected(env["VPP_HTTP"]) >= 4, within_s=READY_WALL_S)
         assert stop(fleet, number, within_s=CLEAN_END_WALL_S) == 0
         assert stop(service, number, within_s=CLEAN_END_WALL_S) == 0
     for log in logs:

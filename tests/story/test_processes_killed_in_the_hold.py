@@ -39,7 +39,8 @@ from vpp.runtime.clock import SYSTEM_CLOCK, ScaledClock
 
 SPEED = 100.0
 FLEET = {"stations": 60, "inverters": 10, "batteries": 6, "v2g": 6, "sites": 6}
-HOLD = timedelta(minutes=30)
+HOLD = timedelta(minutes=60)
+"""Of which the second service has half a minute of the wall to start, wait for the lease of the first, and lead."""
 KILLED_AFTER_S = 300.0
 EPOCH = "vpp_leader_epoch"
 SETTLED_WALL_S = 150.0
@@ -50,7 +51,7 @@ class Aftermath:
     """What is left after a request that outlived its service.
 
     Attributes:
-        states: States the request was seen in by the second service.
+        states: States the request was seen in by the second service, once it led.
         epochs: What the metrics of both services said.
         taken: How often a device took each command id.
     """
@@ -92,6 +93,7 @@ def _play(directory: Path, env: Mapping[str, str], clock: ScaledClock) -> Afterm
         stop(first, signal.SIGKILL, within_s=5.0)
 
         second = stack.enter_context(running("serve", env=env, log=serve_log))
+        wait_until(dispatcher.sees(dispatcher.leads))
         states = dispatcher.settled(request["id"], within_s=SETTLED_WALL_S, log=serve_log)
         epochs, ledger = (before, dispatcher.metric(EPOCH)), dispatcher.get("/commands")
         assert stop(fleet, signal.SIGTERM, within_s=20.0) == 0, last_words(fleet_log)

@@ -51,6 +51,15 @@ def test_arrays_of_any_shape_come_back_also_where_all_of_them_are_empty(shapes: 
     }
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.bool_])
+def test_a_body_whose_arrays_are_all_empty_comes_back(dtype: type[np.generic]) -> None:
+    found = read_body(*stored_body({"power_kw": np.zeros((0, 96), dtype=dtype), "rows": np.zeros(0, dtype=np.int64)}))
+    power_kw, rows = found["power_kw"], found["rows"]
+    assert isinstance(power_kw, np.ndarray)
+    assert isinstance(rows, np.ndarray)
+    assert (power_kw.shape, power_kw.dtype, rows.shape, rows.dtype) == ((0, 96), dtype, (0,), np.int64)
+
+
 def test_a_long_text_is_packed_and_comes_back() -> None:
     body = {"sessions": [{"session_id": f"CP{n}:1", "row": n} for n in range(200)]}
     stored = stored_body(body)
