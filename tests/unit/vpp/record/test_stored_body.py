@@ -42,9 +42,12 @@ def test_arrays_come_back_as_arrays_of_their_shape_and_type() -> None:
     assert (found["none"].shape, found["up"].tolist(), found["at"]) == ((0, 4), [True, False], 1.0)
 
 
-@given(shapes=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3))
-def test_arrays_of_any_shape_come_back_also_where_all_of_them_are_empty(shapes: list[list[int]]) -> None:
-    body = {str(n): np.full(shape, n + 0.25) for n, shape in enumerate(shapes)}
+@given(
+    shapes=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3),
+    dtype=st.sampled_from(("<f8", "<f4", "<i4")),
+)
+def test_arrays_of_any_shape_come_back_also_where_all_of_them_are_empty(shapes: list[list[int]], dtype: str) -> None:
+    body = {str(n): np.full(shape, n + 0.25, dtype=dtype) for n, shape in enumerate(shapes)}
     found = read_body(*stored_body(body))
     assert {name: np.asarray(array).tolist() for name, array in found.items()} == {
         name: array.tolist() for name, array in body.items()
