@@ -22,6 +22,8 @@ START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 LEAD = timedelta(minutes=18)
 """Intraday requests need a quarter of an hour of notice, and the wall takes its time to ask twice."""
 
+_LIMITED = "vpp_limits_not_restored"
+
 READY_WALL_S = 180.0
 """Programs start and compile their kernels, on a machine that may have other work."""
 
@@ -121,7 +123,10 @@ class Dispatcher:
         }
 
     def settled(self, request_id: str, *, within_s: float, log: Path) -> list[str]:
-        """Return the states a request goes through until it is settled; fails if it ends otherwise."""
+        """Return the states a request goes through until it is settled and the service reports every limit restored.
+
+        Fails if it ends otherwise.
+        """
         states: list[str] = []
 
         def over() -> bool:
@@ -132,6 +137,8 @@ class Dispatcher:
 
         wait_until(self.sees(over), within_s=within_s)
         assert states[-1] == RequestState.SETTLED, last_words(log)
+        # A device that refused or was away at the release keeps its limit until its lease ends, settled or not.
+        wait_until(self.sees(lambda: self.metric(_LIMITED) == 0.0), within_s=within_s)
         return states
 
 
