@@ -7,10 +7,10 @@ Every answer carries the member's version as its ETag; ``If-Match`` makes a chan
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from vpp.api.auth import UNNAMED, OptionalActor
 from vpp.api.bodies import json_content
@@ -23,6 +23,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.change_plan import find
 from vpp.fleet.members.changes import ChangeOutcome
 from vpp.fleet.members.member_codec import KINDS, FleetMember
+from vpp.fleet.scope import Scope
 
 router = APIRouter(tags=["registry"])
 _KIND_OF = {kind.members: kind.name for kind in KINDS}
@@ -37,6 +38,41 @@ IfNoneMatch = Annotated[
     Literal["*"] | None, Header(alias="If-None-Match", description="* to put a member only where there is none.")
 ]
 DryRun = Annotated[bool, Query(description="Say what would happen, and change nothing.")]
+
+
+class _How(TypedDict):
+    """In whose name a change is made, what its author may see and change, and whether it is made at all."""
+
+    actor: str
+    scope: Scope
+    dry_run: bool
+
+
+class _Edit(NamedTuple):
+    """What every change of a member states, whatever its kind: which one, of which version, and how."""
+
+    member_id: str
+    if_match: str | None
+    how: _How
+
+
+async def _edit(
+    member_id: str,
+    scope: TheScope,
+    *,
+    actor: OptionalActor = UNNAMED,
+    if_match: IfMatch = None,
+    dry_run: DryRun = False,
+) -> _Edit:
+    return _Edit(member_id, if_match, _How(actor=actor, scope=scope, dry_run=dry_run))
+
+
+async def _only_new(if_none_match: IfNoneMatch = None) -> bool:
+    return if_none_match is not None
+
+
+TheEdit = Annotated[_Edit, Depends(_edit)]
+OnlyNew = Annotated[bool, Depends(_only_new)]
 
 
 @router.get(
@@ -60,82 +96,50 @@ async def member(
 
 def _put_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
     async def put(
-        member_id: str,
-        request: Request,
-        response: Response,
-        administration: TheAdministration,
-        scope: TheScope,
-        *,
-        actor: OptionalActor = UNNAMED,
-        if_match: IfMatch = None,
-        if_none_match: IfNoneMatch = None,
-        dry_run: DryRun = False,
+        edit: TheEdit, only_new: OnlyNew, administration: TheAdministration, request: Request, response: Response
     ) -> ChangeView:
-        index = administration.fleet(scope=scope).index
-        record = _identified(json_content(await request.body()), member_id)
+        index = administration.fleet(scope=edit.how["scope"]).index
+        record = _identified(json_content(await request.body()), edit.member_id)
         thing = _checked(part, record, index)
-        version = 0 if if_none_match else _version(if_match, index, part, member_id)
-        outcome = await administration.put_member(thing, actor=actor, version=version, dry_run=dry_run, scope=scope)
+        version = 0 if only_new else _version(edit, index, part)
+        outcome = await administration.put_member(thing, version=version, **edit.how)
         joined = any(one.old is None for one in outcome.change.members)
-        response.status_code = 201 if joined and not dry_run else 200
-        return _answer(outcome, response, part, member_id)
+        response.status_code = 201 if joined and not outcome.dry_run else 200
+        return _answer(outcome, response, part, edit.member_id)
 
     return put
 
 
 def _patch_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
     async def patch(
-        member_id: str,
-        request: Request,
-        response: Response,
-        administration: TheAdministration,
-        scope: TheScope,
-        *,
-        actor: OptionalActor = UNNAMED,
-        if_match: IfMatch = None,
-        dry_run: DryRun = False,
+        edit: TheEdit, administration: TheAdministration, request: Request, response: Response
     ) -> ChangeView:
-        fields = _identified(json_content(await request.body()), member_id)
+        fields = _identified(json_content(await request.body()), edit.member_id)
         for attempt in range(_ATTEMPTS):
-            index = administration.fleet(scope=scope).index
-            _, known = find(index, _KIND_OF[part.name], member_id)
-            version = _version(if_match, index, part, member_id)
+            index = administration.fleet(scope=edit.how["scope"]).index
+            _, known = find(index, _KIND_OF[part.name], edit.member_id)
+            version = _version(edit, index, part)
             thing = _checked(part, merged(part, known, fields), index)
             try:
                 outcome = await administration.put_member(
-                    thing,
-                    actor=actor,
-                    version=known.version if version is None else version,
-                    dry_run=dry_run,
-                    scope=scope,
+                    thing, version=known.version if version is None else version, **edit.how
                 )
             except VersionError:
-                if if_match is not None or attempt == _ATTEMPTS - 1:
+                if edit.if_match is not None or attempt == _ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(0)
                 continue
-            return _answer(outcome, response, part, member_id)
+            return _answer(outcome, response, part, edit.member_id)
         raise AssertionError("a patch ends by an answer or an error")
 
     return patch
 
 
 def _retire_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
-    async def retire(
-        member_id: str,
-        response: Response,
-        administration: TheAdministration,
-        scope: TheScope,
-        *,
-        actor: OptionalActor = UNNAMED,
-        if_match: IfMatch = None,
-        dry_run: DryRun = False,
-    ) -> ChangeView:
-        version = _version(if_match, administration.fleet(scope=scope).index, part, member_id)
-        outcome = await administration.retire_member(
-            _KIND_OF[part.name], member_id, actor=actor, version=version, dry_run=dry_run, scope=scope
-        )
-        return _answer(outcome, response, part, member_id)
+    async def retire(edit: TheEdit, administration: TheAdministration, response: Response) -> ChangeView:
+        version = _version(edit, administration.fleet(scope=edit.how["scope"]).index, part)
+        outcome = await administration.retire_member(_KIND_OF[part.name], edit.member_id, version=version, **edit.how)
+        return _answer(outcome, response, part, edit.member_id)
 
     return retire
 
@@ -199,15 +203,15 @@ def _checked(part: Part, record: dict[str, Any], index: FleetIndex) -> FleetMemb
     return thing
 
 
-def _version(if_match: str | None, index: FleetIndex, part: Part, member_id: str) -> int | None:
+def _version(edit: _Edit, index: FleetIndex, part: Part) -> int | None:
     """Return the version that a caller has read, ``None`` where it does not say."""
-    if if_match is None:
+    if edit.if_match is None:
         return None
-    if if_match == "*":
-        return find(index, _KIND_OF[part.name], member_id)[1].version
-    stated = _ETAG.fullmatch(if_match)
+    if edit.if_match == "*":
+        return find(index, _KIND_OF[part.name], edit.member_id)[1].version
+    stated = _ETAG.fullmatch(edit.if_match)
     if stated is None:
-        raise InputError("If-Match", if_match, 'the ETag of a version, e.g. "3", or *')
+        raise InputError("If-Match", edit.if_match, 'the ETag of a version, e.g. "3", or *')
     return int(stated.group(1))
 
 

@@ -1,6 +1,7 @@
 """Registration of areas, operators, transformers, sites and devices: records, lists or tables, all or nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -20,8 +21,6 @@ from vpp.api.registration import (
     records_of,
 )
 from vpp.api.schemas.registration import Registered
-from vpp.fleet.scope import Scope
-from vpp.ports import Administration
 
 MAX_BYTES = 256 * 2**20
 """Enough for a city of 300,000 devices as JSON."""
@@ -41,94 +40,51 @@ def _accepts(schema: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-@router.post(
-    "/areas",
-    status_code=201,
-    summary="Add areas",
-    responses=_ERRORS,
-    openapi_extra=_accepts("AreaBody"),
+_KINDS = (
+    (AREAS, "Add areas", "Add areas that dispatchers can name."),
+    (OPERATORS, "Add operators", "Add operators of sites."),
+    (TRANSFORMERS, "Add transformers", "Add nodes of the feeder tree."),
+    (SITES, "Add sites", "Add sites of known operators behind known transformers."),
+    (RESOURCES, "Add devices", "Add devices at known sites; each gets a capability card."),
 )
-async def add_areas(
-    request: Request,
-    response: Response,
-    administration: TheAdministration,
-    scope: TheScope,
-    actor: OptionalActor = UNNAMED,
-) -> Registered:
-    """Add areas that dispatchers can name."""
-    return await _add(AREAS, request, response, administration, scope, actor=actor)
+"""Kinds of records that a route of their own adds, with its summary and description."""
 
 
-@router.post(
-    "/operators",
-    status_code=201,
-    summary="Add operators",
-    responses=_ERRORS,
-    openapi_extra=_accepts("OperatorBody"),
-)
-async def add_operators(
-    request: Request,
-    response: Response,
-    administration: TheAdministration,
-    scope: TheScope,
-    actor: OptionalActor = UNNAMED,
-) -> Registered:
-    """Add operators of sites."""
-    return await _add(OPERATORS, request, response, administration, scope, actor=actor)
+def _add_route(part: Part) -> Callable[..., Awaitable[Registered]]:
+    async def add(
+        request: Request,
+        response: Response,
+        administration: TheAdministration,
+        scope: TheScope,
+        actor: OptionalActor = UNNAMED,
+    ) -> Registered:
+        body = await request.body()
+        content_type = request.headers.get("content-type", "")
+        things = await asyncio.to_thread(
+            lambda: checked({part.name: records_of(body, content_type, part)}, administration.fleet(scope=scope).index)[
+                part.name
+            ]
+        )
+        await administration.connect(**{part.name: things}, actor=actor, scope=scope)
+        single = part is RESOURCES and len(things) == 1
+        response.headers["Location"] = f"/api/v1/{part.name}/{things[0].id}" if single else f"/api/v1/{part.name}"
+        return Registered(**{part.name: len(things)})
+
+    return add
 
 
-@router.post(
-    "/transformers",
-    status_code=201,
-    summary="Add transformers",
-    responses=_ERRORS,
-    openapi_extra=_accepts("TransformerBody"),
-)
-async def add_transformers(
-    request: Request,
-    response: Response,
-    administration: TheAdministration,
-    scope: TheScope,
-    actor: OptionalActor = UNNAMED,
-) -> Registered:
-    """Add nodes of the feeder tree."""
-    return await _add(TRANSFORMERS, request, response, administration, scope, actor=actor)
-
-
-@router.post(
-    "/sites",
-    status_code=201,
-    summary="Add sites",
-    responses=_ERRORS,
-    openapi_extra=_accepts("SiteBody"),
-)
-async def add_sites(
-    request: Request,
-    response: Response,
-    administration: TheAdministration,
-    scope: TheScope,
-    actor: OptionalActor = UNNAMED,
-) -> Registered:
-    """Add sites of known operators behind known transformers."""
-    return await _add(SITES, request, response, administration, scope, actor=actor)
-
-
-@router.post(
-    "/resources",
-    status_code=201,
-    summary="Add devices",
-    responses=_ERRORS,
-    openapi_extra=_accepts("ResourceBody"),
-)
-async def add_resources(
-    request: Request,
-    response: Response,
-    administration: TheAdministration,
-    scope: TheScope,
-    actor: OptionalActor = UNNAMED,
-) -> Registered:
-    """Add devices at known sites; each gets a capability card."""
-    return await _add(RESOURCES, request, response, administration, scope, actor=actor)
+for _part, _summary, _description in _KINDS:
+    router.add_api_route(
+        f"/{_part.name}",
+        _add_route(_part),
+        methods=["POST"],
+        status_code=201,
+        name=f"add_{_part.name}",
+        summary=_summary,
+        description=_description,
+        responses=_ERRORS,
+        openapi_extra=_accepts(_part.schema.__name__),
+    )
 
 
 @router.post(
@@ -156,19 +112,3 @@ async def add_fleet(
     await administration.connect(**things, actor=actor, scope=scope)
     response.headers["Location"] = "/api/v1/fleet"
     return Registered(**{name: len(members) for name, members in things.items()})
-
-
-async def _add(
-    part: Part, request: Request, response: Response, administration: Administration, scope: Scope, *, actor: str
-) -> Registered:
-    body = await request.body()
-    content_type = request.headers.get("content-type", "")
-    things = await asyncio.to_thread(
-        lambda: checked({part.name: records_of(body, content_type, part)}, administration.fleet(scope=scope).index)[
-            part.name
-        ]
-    )
-    await administration.connect(**{part.name: things}, actor=actor, scope=scope)
-    single = part is RESOURCES and len(things) == 1
-    response.headers["Location"] = f"/api/v1/{part.name}/{things[0].id}" if single else f"/api/v1/{part.name}"
-    return Registered(**{part.name: len(things)})

@@ -1,10 +1,10 @@
 """Requests of dispatchers: submitted, accepted, revised, ended; their delivery."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, TypedDict
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from vpp.api.auth import Actor
 from vpp.api.deps import ThePage, TheScope, TheService
@@ -44,11 +44,33 @@ Key = Annotated[
 ]
 
 
+class _Act(TypedDict):
+    """What every act on requests states: in whose name, under what key, and what its author may see and change."""
+
+    actor: str
+    key: str | None
+    scope: Scope
+
+
+async def _act(scope: TheScope, actor: Actor = "dispatcher", key: Key = None) -> _Act:
+    return _Act(actor=actor, key=key, scope=scope)
+
+
+TheAct = Annotated[_Act, Depends(_act)]
 Number = Annotated[int, Path(ge=1, le=100_000, description="Number of the revision, from 1.")]
 Before = Annotated[
     str | None,
     Query(max_length=200, description="Only requests that were asked before this one: the last id of the page before."),
 ]
+_ENDINGS = {
+    "cancel": ("Stop safely, at any time", "Cancel before the start, abort through the release ramp after it."),
+    "decline": ("Turn a quote down", "Turn a quote down; the power it held is free at once."),
+    "supersede": (
+        "End a committed request in favour of a higher authority",
+        "End a committed request through its release, so that its power can be asked for another.",
+    ),
+}
+"""Ways to end a request, by their names in routes and in `vpp.ports.GridSink`, with their summary and description."""
 
 
 @router.post(
@@ -57,18 +79,11 @@ Before = Annotated[
     summary="Ask for a change of net load and get a quote",
     responses={200: {"model": RequestView, "description": "This key was used before"}, **documented(401, 409, 422)},
 )
-async def submit(
-    *,
-    body: RequestBody,
-    service: TheService,
-    scope: TheScope,
-    response: Response,
-    actor: Actor = "dispatcher",
-    key: Key = None,
-) -> RequestView:
+async def submit(body: RequestBody, service: TheService, act: TheAct, response: Response) -> RequestView:
     """Quote a request; there is no commitment until it is accepted."""
+    scope = act["scope"]
     try:
-        request, created = await service.submit(body.draft(), key=key, actor=actor, scope=scope)
+        request, created = await service.submit(body.draft(), **act)
     except UnknownIdError as error:
         if error.kind != "area":
             raise
@@ -90,8 +105,9 @@ async def listed(
     before: Before = None,
 ) -> Page[RequestView]:
     """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
-    found = [request for request in service.requests(scope=scope) if state is None or request.state is state]
-    rest = found if before is None else _older(service.requests(scope=scope), before, found)
+    known = service.requests(scope=scope)
+    found = [request for request in known if state is None or request.state is state]
+    rest = found if before is None else _older(known, before, found)
     items = [_view(service, scope, request) for request in rest[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
@@ -107,18 +123,10 @@ async def one(request_id: str, service: TheService, scope: TheScope) -> RequestV
     summary="Commit to the quote or to a counter-offer",
     responses=documented(401, 404, 409, 422),
 )
-async def accept(
-    *,
-    request_id: str,
-    service: TheService,
-    scope: TheScope,
-    body: AcceptBody | None = None,
-    actor: Actor = "dispatcher",
-    key: Key = None,
-) -> RequestView:
+async def accept(request_id: str, service: TheService, act: TheAct, body: AcceptBody | None = None) -> RequestView:
     """Commit to the quote: the power is reserved and will be delivered."""
     offer = None if body is None else body.offer
-    return _view(service, scope, await service.accept(request_id, offer=offer, actor=actor, key=key, scope=scope))
+    return _view(service, act["scope"], await service.accept(request_id, offer=offer, **act))
 
 
 @router.post(
@@ -131,21 +139,12 @@ async def accept(
     },
 )
 async def revise(
-    *,
-    request_id: str,
-    body: RevisionBody,
-    service: TheService,
-    scope: TheScope,
-    response: Response,
-    actor: Actor = "dispatcher",
-    key: Key = None,
+    request_id: str, body: RevisionBody, service: TheService, act: TheAct, response: Response
 ) -> RevisionView:
     """Quote another power, another end or both for what is left of the window; nothing changes until it is accepted."""
     if body.target_kw is None and body.end_at is None:
         raise InputError("target_kw", None, "a power, or another end_at")
-    revision, created = await service.revise(
-        request_id, target_kw=body.target_kw, end_at=body.end_at, actor=actor, key=key, scope=scope
-    )
+    revision, created = await service.revise(request_id, target_kw=body.target_kw, end_at=body.end_at, **act)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/api/v1/requests/{request_id}/revisions/{revision.number}"
     return RevisionView.of(revision)
@@ -172,75 +171,32 @@ async def revision(request_id: str, number: Number, service: TheService, scope: 
     responses=documented(401, 404, 409, 422),
 )
 async def accept_revision(
-    *,
-    request_id: str,
-    number: Number,
-    service: TheService,
-    scope: TheScope,
-    body: RevisionAcceptBody | None = None,
-    actor: Actor = "dispatcher",
-    key: Key = None,
+    request_id: str, number: Number, service: TheService, act: TheAct, body: RevisionAcceptBody | None = None
 ) -> RequestView:
     """Commit to a change; the target moves by the request's ramp, settlement counts each interval by its own target."""
     del body  # there is nothing in it
-    return _view(service, scope, await service.accept_revision(request_id, number, actor=actor, key=key, scope=scope))
+    return _view(service, act["scope"], await service.accept_revision(request_id, number, **act))
 
 
-@router.post(
-    "/requests/{request_id}/cancel",
-    summary="Stop safely, at any time",
-    responses=documented(401, 404, 409, 422),
-)
-async def cancel(
-    *,
-    request_id: str,
-    service: TheService,
-    scope: TheScope,
-    body: CancelBody | None = None,
-    actor: Actor = "dispatcher",
-    key: Key = None,
-) -> RequestView:
-    """Cancel before the start, abort through the release ramp after it."""
-    reason = (body or CancelBody()).reason
-    return _view(service, scope, await service.cancel(request_id, actor=actor, reason=reason, key=key, scope=scope))
+def _ending_route(name: str) -> Callable[..., Awaitable[RequestView]]:
+    async def ending(request_id: str, service: TheService, act: TheAct, body: CancelBody | None = None) -> RequestView:
+        end: Callable[..., Awaitable[DispatchRequest]] = getattr(service, name)
+        request = await end(request_id, reason=(body or CancelBody()).reason, **act)
+        return _view(service, act["scope"], request)
+
+    return ending
 
 
-@router.post(
-    "/requests/{request_id}/decline",
-    summary="Turn a quote down",
-    responses=documented(401, 404, 409, 422),
-)
-async def decline(
-    *,
-    request_id: str,
-    service: TheService,
-    scope: TheScope,
-    body: CancelBody | None = None,
-    actor: Actor = "dispatcher",
-    key: Key = None,
-) -> RequestView:
-    """Turn a quote down; the power it held is free at once."""
-    reason = (body or CancelBody()).reason
-    return _view(service, scope, await service.decline(request_id, actor=actor, reason=reason, key=key, scope=scope))
-
-
-@router.post(
-    "/requests/{request_id}/supersede",
-    summary="End a committed request in favour of a higher authority",
-    responses=documented(401, 404, 409, 422),
-)
-async def supersede(
-    *,
-    request_id: str,
-    service: TheService,
-    scope: TheScope,
-    body: CancelBody | None = None,
-    actor: Actor = "dispatcher",
-    key: Key = None,
-) -> RequestView:
-    """End a committed request through its release, so that its power can be asked for another."""
-    reason = (body or CancelBody()).reason
-    return _view(service, scope, await service.supersede(request_id, actor=actor, reason=reason, key=key, scope=scope))
+for _name, (_summary, _description) in _ENDINGS.items():
+    router.add_api_route(
+        f"/requests/{{request_id}}/{_name}",
+        _ending_route(_name),
+        methods=["POST"],
+        name=_name,
+        summary=_summary,
+        description=_description,
+        responses=documented(401, 404, 409, 422),
+    )
 
 
 @router.get(
