@@ -39,7 +39,7 @@ class Finding:
         text: What was found.
         action: What to do.
         sha256: Hash of the entry as it stands now, where it was altered; of the text, where a segment is at
-            fault.
+            fault; of first and last sequence, where entries are missing.
     """
 
     kind: FindingKind

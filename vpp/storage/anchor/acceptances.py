@@ -25,7 +25,8 @@ def without_accepted(
         engine: The database.
         walked: What was met.
         restores: Heads with a good signature that accepted a restore; the entry each of them covers last names the
-            faults, an altered entry with the hash of its content, so that a second change of it is no accepted one.
+            faults, an altered entry with the hash of its content and a gap with its end, so that a second change of it
+            is no accepted one.
         archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
     shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
@@ -38,7 +39,7 @@ def without_accepted(
     altered = [fault for fault in walked.altered if (FindingKind.ALTERED.value, *fault) not in accepted]
     walked.altered_count -= len(walked.altered) - len(altered)
     walked.altered = altered
-    walked.gaps = [gap for gap in walked.gaps if (FindingKind.GAP.value, gap[0], None) not in accepted]
+    walked.gaps = [gap for gap in walked.gaps if (FindingKind.GAP.value, gap[0], gap_digest(*gap)) not in accepted]
     walked.faults = [f for f in walked.faults if (FindingKind.SEGMENT.value, None, digest_of(f.text)) not in accepted]
     return before - len(walked.altered) - len(walked.gaps) - len(walked.faults)
 
@@ -46,6 +47,11 @@ def without_accepted(
 def digest_of(text: str) -> str:
     """Return the hash of what was found, by which it is known again."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def gap_digest(first: int, last: int) -> str:
+    """Return what tells a run of missing entries from a longer one that begins with the same entry."""
+    return digest_of(f"{first} {last}")
 
 
 def _faults(engine: sa.Engine, shelf: SegmentShelf, head: SignedHead) -> Sequence[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from vpp.domain.timegrid import instant
 from vpp.record.entry import Head
 from vpp.record.heads import SignedHead
 from vpp.record.verification import Finding, FindingKind
-from vpp.storage.anchor.acceptances import digest_of
+from vpp.storage.anchor.acceptances import digest_of, gap_digest
 from vpp.storage.anchor.chain_walk import Walk
 from vpp.storage.anchor.places import MainFile, Occupant
 
@@ -76,6 +76,7 @@ def chain_findings(walked: Walk) -> Iterator[Finding]:
         yield Finding(
             kind=FindingKind.GAP,
             sequence=first,
+            sha256=gap_digest(first, last),
             text=f"journal {words} missing, and later ones follow",
             action=_RESTORE,
         )
@@ -95,7 +96,7 @@ def anchor_findings(walked: Walk, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _stamp(walked: Walk, head: SignedHead) -> str | None:
-    """Return the hash that stands at a head's sequence; ``None`` beyond the end or in a gap, which is told anyway."""
+    """Return the hash that stands at a head's sequence; ``None`` beyond the end or in a gap, a fault of its own."""
     found = walked.stamps.get(head.sequence)
     return None if found is None else found[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
+from vpp.application.trust.accepted_restore import note_acceptance, vouch_for_acceptance
 from vpp.application.trust.record_trust import RecordTrust
 from vpp.domain.errors import StorageError, UnverifiedError
 from vpp.record.decisions import RESTORED
@@ -169,6 +170,26 @@ async def test_a_running_service_takes_a_decision_up(plant: Plant) -> None:
     life.append()
     await life.trust.close()
     assert plant.verify().holds
+
+
+async def test_an_accepted_gap_accepts_no_longer_one(plant: Plant) -> None:
+    def lose(first: int, last: int) -> None:
+        with plant.sql() as database:
+            database.execute("DELETE FROM journal WHERE sequence BETWEEN ? AND ?", (first, last))
+
+    lose(11, 12)
+    life = Life(plant)
+    found = life.anchor.verify()
+    life.anchor.decide(actor="operator", reason="disk", at_s=BEGIN_S)
+    decision = life.anchor.decision()
+    assert decision is not None
+    note_acceptance(life.journal, found, decision, BEGIN_S)
+    await life.journal.flush()
+    vouch_for_acceptance(life.journal, life.anchor, BEGIN_S)
+    life.journal.close()
+    assert plant.verify().holds
+    lose(13, 20)
+    assert plant.kinds() == ["gap"]
 
 
 async def test_a_decision_that_the_key_did_not_sign_is_none(plant: Plant) -> None:
