@@ -43,4 +43,4 @@ class Checkpoint:
 
     def is_vouched_by(self, body: Mapping[str, object]) -> bool:
         """Return whether an entry of kind ``CHECKPOINT`` is about this very checkpoint."""
-        return (body.get("sequence"), body.get("sha256")) == (self.sequence, self.sha256)
+        return body.get("sequence") == self.sequence and body.get("sha256") == self.sha256

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from vpp.application.recovery.folded_state import FORMAT, FoldedState
-from vpp.domain.errors import AuditError, FrameError, SkipError
+from vpp.domain.errors import AuditError, SkipError
 from vpp.ports import Checkpoints, Journal
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.entry import JournalEntry
@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 _SHOWN_EVERY = 100_000
 """Entries between two log lines about progress."""
 _UNREADABLE = (SkipError, KeyError, ValueError, TypeError, IndexError, AttributeError)
-"""Errors of following an entry whose content was changed."""
+"""Errors of following an entry, or of loading a state, whose content was changed."""
 _LOST_SHOWN = 20
 """Entries passed over that are named in the log."""
 
@@ -169,7 +169,7 @@ def _load_fault(state: FoldedState, checkpoint: Checkpoint) -> str:
     """Load a checkpoint into a fresh state; return why that is not possible, empty where it was."""
     try:
         state.load(decode_state(checkpoint.body), checkpoint.sequence)
-    except (FrameError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except _UNREADABLE as error:
         return f"its state cannot be read: {error!r}"
     return ""
 

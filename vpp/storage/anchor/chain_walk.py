@@ -16,7 +16,7 @@ from vpp.record.chain import GENESIS
 from vpp.record.entry import Head
 from vpp.record.stored_body import StoredBody
 from vpp.record.stored_entry import StoredEntry
-from vpp.storage.segments.reading import first_link
+from vpp.storage.segments.reading import first_link, stored_entry
 from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside, segment_after
 from vpp.storage.segments.vouching import KINDS, Vouching
 from vpp.storage.sql import journal
@@ -230,10 +230,7 @@ def _moved(walked: Walk, shelf: SegmentShelf, segment: Segment, after: int) -> I
 def _page(engine: sa.Engine, after: int) -> Sequence[Row]:
     page = sa.select(journal).where(journal.c.sequence > after).order_by(journal.c.sequence).limit(PAGE)
     with engine.connect() as connection:
-        return [
-            (r.sequence, r.kind.encode(), r.at_s, r.body.encode(), bytes(r.packed or b""), r.sha256.encode())
-            for r in connection.execute(page)
-        ]
+        return [_row(stored_entry(row)) for row in connection.execute(page)]
 
 
 def _sqlite_page(engine: sa.Engine, after: int) -> Sequence[Row]:

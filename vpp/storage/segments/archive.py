@@ -7,8 +7,9 @@ nothing and doubles nothing: what the index names is read from segments, everyth
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,14 +22,14 @@ from vpp.record.names.subject import SubjectKind
 from vpp.record.segment import SegmentHead, head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.journal import SqlJournal
-from vpp.storage.segments.reading import stored_entry
+from vpp.storage.segments.reading import stored_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
 from vpp.storage.sql import archived_segments, journal, storing, subjects
 
 _log = structlog.get_logger(__name__)
 _TEMPORARY, _LOST = ".tmp", ".lost"
 _PAGE = 2000
-"""Entries of one read, and of one deletion: a writer never waits for long."""
+"""Entries of one deletion: a writer never waits for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +103,8 @@ class RecordArchive:
             StorageError: The database takes nothing now.
         """
         segments = self._shelf.all()
-        old = [one for one in segments[:-1] if one.until_s < before_s]
-        while old and segments[len(old) - 1] != old[-1]:  # what follows a segment that is kept is kept
-            old.pop()
+        # What follows a segment that is kept is kept.
+        old = list(takewhile(lambda one: one.until_s < before_s, segments[:-1]))
         if not old:
             return 0
         first = segments[len(old)]
@@ -167,23 +167,12 @@ class RecordArchive:
         """Return the oldest entries of the table, as many as one segment takes."""
         entries: list[StoredEntry] = []
         size = 0
-        for entry in self._pages(after, until):
+        for entry in stored_entries(self._engine, self._shelf, after=after, until=until):
             entries.append(entry)
             size += entry.body.size
             if size >= self._rules.most_bytes or len(entries) >= self._rules.most_entries:
                 break
         return entries
-
-    def _pages(self, after: int, until: int) -> Iterator[StoredEntry]:
-        while True:
-            place = (journal.c.sequence > after) & (journal.c.sequence <= until)
-            page = sa.select(journal).where(place).order_by(journal.c.sequence).limit(_PAGE)
-            with self._engine.connect() as connection:
-                rows = connection.execute(page).all()
-            yield from map(stored_entry, rows)
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1].sequence
 
     def _delete_until(self, last: int) -> None:
         """Delete entries that are in segments, some at a time."""
@@ -217,17 +206,7 @@ def _placed(folder: Path, head: SegmentHead, content: bytes) -> Segment:
         os.fsync(file.fileno())
     temporary.replace(folder / name)
     _sync(folder)
-    return Segment(
-        first=head.first,
-        last=head.last,
-        before_sha256=head.before_sha256,
-        last_sha256=head.last_sha256,
-        from_s=head.from_s,
-        until_s=head.until_s,
-        name=name,
-        digest=hashlib.sha256(content).hexdigest(),
-        size=len(content),
-    )
+    return Segment(**asdict(head), name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def _sync(folder: Path) -> None:

@@ -51,8 +51,9 @@ def salvaged_entries(
 
 def _hash_of(engine: sa.Engine, shelf: SegmentShelf, sequence: int) -> str:
     """Return the stored hash of an entry, empty where it cannot be read."""
-    if sequence < first_link(shelf)[0]:
-        return first_link(shelf)[1]
+    first, before_sha256 = first_link(shelf)
+    if sequence < first:
+        return before_sha256
     try:
         stored = next(stored_entries(engine, shelf, after=sequence - 1, until=sequence), None)
     except AuditError:
