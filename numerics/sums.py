@@ -19,12 +19,7 @@ def grouped(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], cou
     Returns:
         Shape ``(count,)`` or ``(count, steps)``.
     """
-    total = np.zeros((count, *values.shape[1:]))
-    if values.ndim == 1:
-        _add(read_only(values), read_only(code.astype(np.int64, copy=False)), total)
-    else:
-        _add_rows(values, code.astype(np.int64, copy=False), total)
-    return total
+    return _grouped(values, code, count, known=False)
 
 
 def grouped_known(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], count: int) -> FloatArray:
@@ -38,42 +33,31 @@ def grouped_known(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer
     Returns:
         Shape ``(count,)`` or ``(count, steps)``.
     """
+    return _grouped(values, code, count, known=True)
+
+
+def _grouped(values: npt.NDArray[np.floating], code: npt.NDArray[np.integer], count: int, *, known: bool) -> FloatArray:
     total = np.zeros((count, *values.shape[1:]))
+    group = code.astype(np.int64, copy=False)
     if values.ndim == 1:
-        _add_known(read_only(values), read_only(code.astype(np.int64, copy=False)), total)
+        _add(read_only(values), read_only(group), total, known)
     else:
-        _add_known_rows(values, code.astype(np.int64, copy=False), total)
+        _add_rows(values, group, total, known)
     return total
 
 
 @njit()
-def _add(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
+def _add(values: Powers, code: npt.NDArray[np.int64], total: FloatArray, known: bool) -> None:  # noqa: FBT001 - a kernel takes arguments by position
     for row in range(values.shape[0]):
-        if code[row] >= 0:
+        if code[row] >= 0 and not (known and np.isnan(values[row])):
             total[code[row]] += values[row]
 
 
 @njit()
-def _add_known(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
-    for row in range(values.shape[0]):
-        if code[row] >= 0 and not np.isnan(values[row]):
-            total[code[row]] += values[row]
-
-
-@njit()
-def _add_rows(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
+def _add_rows(values: Powers, code: npt.NDArray[np.int64], total: FloatArray, known: bool) -> None:  # noqa: FBT001 - a kernel takes arguments by position
     for row in range(values.shape[0]):
         group = code[row]
         if group >= 0:
             for step in range(values.shape[1]):
-                total[group, step] += values[row, step]
-
-
-@njit()
-def _add_known_rows(values: Powers, code: npt.NDArray[np.int64], total: FloatArray) -> None:
-    for row in range(values.shape[0]):
-        group = code[row]
-        if group >= 0:
-            for step in range(values.shape[1]):
-                if not np.isnan(values[row, step]):
+                if not (known and np.isnan(values[row, step])):
                     total[group, step] += values[row, step]
