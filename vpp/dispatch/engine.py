@@ -270,7 +270,8 @@ class DispatchEngine:
             cycle_s=self._settings.cycle_s,
         )
         gone = self.index.out_of_service
-        self._default_kw[gone] = resting_values(self.index, gone, self.in_force.default_kw)
+        if len(gone):
+            self._default_kw[gone] = resting_values(self.index, gone, self.in_force.default_kw)
 
     def _control(
         self,

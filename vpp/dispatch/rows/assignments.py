@@ -223,6 +223,8 @@ class Assignments:
 
     def withdraw(self, rows: RowArray, at_s: float) -> None:
         """Release those of ``rows``, which are out of service, that are assigned, due for release or held for a cap."""
+        if not len(rows):
+            return
         own = self._own
         held = ~np.isnan(own.setpoint_kw[rows]) | ~np.isnan(own.cap_kw[rows]) | ~np.isnan(own.release_due_s[rows])
         left = rows[held]
