@@ -275,7 +275,9 @@ class VirtualPowerPlant:
     ) -> ChangeOutcome:
         """Let a member stand as stated."""
         self._seen.require_changeable(member, scope)
-        return await self._operators.registration.put(member, actor=actor, version=version, dry_run=dry_run)
+        registration = self._operators.registration
+        made = await registration.put(member, actor=actor, version=version, dry_run=dry_run)
+        return self._seen.outcome(made, scope)
 
     async def retire_member(
         self,
@@ -290,12 +292,13 @@ class VirtualPowerPlant:
         """Retire a member with what cannot be without it."""
         self._seen.require_member(kind, identity, scope)
         registration = self._operators.registration
-        return await registration.retire(kind, identity, actor=actor, version=version, dry_run=dry_run)
+        made = await registration.retire(kind, identity, actor=actor, version=version, dry_run=dry_run)
+        return self._seen.outcome(made, scope)
 
     async def member_history(self, kind: str, identity: str, *, scope: Scope = EVERYTHING) -> Sequence[FormerMember]:
         """Return the former versions of a member."""
         self._seen.require_member(kind, identity, scope)
-        return await self._operators.registration.history(kind, identity)
+        return self._seen.history(await self._operators.registration.history(kind, identity), scope)
 
     async def import_meters(
         self, grid: TimeGrid, resource_ids: Sequence[str], mean_kw: FloatArray, *, scope: Scope = EVERYTHING

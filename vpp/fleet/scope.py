@@ -1,6 +1,7 @@
 """Scope of a caller: the operators and areas whose members an edge may see and change."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -60,6 +61,23 @@ class Scope:
             return np.ones(len(index), dtype=np.bool_)
         seen = np.array([self.sees(site) for site in index.sites], dtype=np.bool_)
         return seen[index.site_code] if len(index) else np.zeros(0, dtype=np.bool_)
+
+    def since_s(self, index: FleetIndex, row: int) -> float:
+        """Return the epoch second from which on a row in sight is so by its owners, minus infinity where it always was.
+
+        What was before is another's, as the settlement of that time is.
+        """
+        if self.is_everything:
+            return -math.inf
+        site, operator_of = index.site_of[index.resources[row].site_id], dict[str, str]()
+        for former in reversed(index.former_owners):
+            if former.kind == "site":
+                operator_of[index.sites[former.position].id] = former.owner_id
+            elif former.position == row:
+                site = index.site_of[former.owner_id]
+            if not self.sees(replace(site, operator_id=operator_of.get(site.id, site.operator_id))):
+                return former.until_s
+        return -math.inf
 
 
 EVERYTHING = Scope()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,15 @@ class ScopedView:
         """Return a snapshot of the fleet, narrowed to the rows in sight; made once for each snapshot."""
         if self.index is self.whole:
             return whole
-        if self._seen is None or self._seen[0] is not whole:
-            self._seen = whole, _taken(whole, self.index, self.rows)
-        return self._seen[1]
+        seen = self._seen  # read once: threads that query samples come here, too
+        if seen is None or seen[0] is not whole:
+            seen = self._seen = whole, _taken(whole, self.index, self.rows)
+        return seen[1]
+
+    @cached_property
+    def open_feeders(self) -> frozenset[str]:
+        """Ids of the transformers whose flow is known: they feed nothing out of sight."""
+        return frozenset(t.id for t in self.index.transformers if not np.isnan(t.base_load_kw))
 
     def position(self, row: int) -> int | None:
         """Return the number among the rows in sight of a row of the fleet, ``None`` where it is out of sight."""

@@ -191,7 +191,10 @@ class SampleHistory(Protocol):
     """Stored samples; calls block and may come from any thread."""
 
     def samples(self, resource_id: str, *, from_s: float, to_s: float, scope: Scope) -> TelemetryBatch:
-        """Return the samples of one device in ``[from_s, to_s)``, by quantity and time; raises UnknownIdError."""
+        """Return the samples of one device in ``[from_s, to_s)``, by quantity and time; raises UnknownIdError.
+
+        Those of before its owner was in sight are left out.
+        """
         ...
 
     def power(
@@ -276,7 +279,7 @@ class FleetRegistration(Protocol):
         ...
 
     async def member_history(self, kind: str, identity: str, *, scope: Scope) -> Sequence[FormerMember]:
-        """Return the former versions of a member, the oldest first; raises UnknownIdError."""
+        """Return the former versions of a member in sight, the oldest first; raises UnknownIdError."""
         ...
 
     async def import_meters(

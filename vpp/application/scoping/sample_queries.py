@@ -20,11 +20,12 @@ class SampleQueries:
         self._fleet = fleet
 
     def samples(self, resource_id: str, *, from_s: float, to_s: float, scope: Scope) -> TelemetryBatch:
-        """Return the samples of one device, by quantity and time."""
+        """Return the samples of one device since it is in sight, by quantity and time."""
         if resource_id not in self._fleet.fleet(scope=scope).index.row_of:
             raise UnknownIdError("resource", resource_id)
-        row = self._fleet.fleet(scope=EVERYTHING).index.row_of[resource_id]
-        return self._history.history(row, from_s=from_s, to_s=to_s)
+        whole = self._fleet.fleet(scope=EVERYTHING).index
+        row = whole.row_of[resource_id]
+        return self._history.history(row, from_s=min(max(from_s, scope.since_s(whole, row)), to_s), to_s=to_s)
 
     def power(
         self, area: str, *, from_s: float, to_s: float, step_s: int, scope: Scope

@@ -3,9 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from vpp.application.row_alignment import fitted_flags
 from vpp.application.watch.cycle_reports import fleet_body
 from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
@@ -18,7 +15,9 @@ from vpp.domain.session import ChargingSession
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray
 from vpp.fleet.fleet_state import FleetState
+from vpp.fleet.members.changes import ChangeOutcome
 from vpp.fleet.members.member_codec import FleetMember
+from vpp.fleet.members.tenure import FormerMember
 from vpp.fleet.scope import Scope
 from vpp.fleet.scoped_view import ScopedView
 
@@ -55,11 +54,8 @@ class Visibility:
         return row
 
     def flags(self, flags: BoolArray, scope: Scope) -> BoolArray:
-        """Return flags of the fleet's rows for those in sight; rows that have just joined are unset."""
-        if scope.is_everything:
-            return flags
-        state = self._latest()
-        return fitted_flags(flags, len(state))[self._view(state, scope).rows]
+        """Return flags of the latest snapshot's rows for those in sight."""
+        return flags if scope.is_everything else flags[self._view(self._latest(), scope).rows]
 
     def sessions(self, sessions: Sequence[ChargingSession], scope: Scope) -> Sequence[ChargingSession]:
         """Return the sessions in sight, their rows those of ``state``."""
@@ -85,13 +81,12 @@ class Visibility:
         if scope.is_everything:
             return schedule
         view = self._view(self._latest(), scope)
-        feeders = {transformer.id for transformer in view.index.transformers}
         return replace(
             schedule,
             power_kw=schedule.power_kw[view.rows[view.rows < len(schedule.power_kw)]],
             objective_cny=float("nan"),
             gap_ratio=float("nan"),
-            overload_kw={name: kw for name, kw in schedule.overload_kw.items() if name in feeders},
+            overload_kw={name: kw for name, kw in schedule.overload_kw.items() if name in view.open_feeders},
         )
 
     def settlements(self, settled: Sequence[Settled], scope: Scope) -> Sequence[Settled]:
@@ -115,9 +110,33 @@ class Visibility:
         """Return the refused connections that stated the address of a device in sight."""
         if scope.is_everything:
             return refused
-        stations = {resource.address.rpartition("/")[0] for resource in self.state(scope).index.resources}
-        addresses = {resource.address for resource in self.state(scope).index.resources}
-        return [one for one in refused if one.identity in stations or one.identity in addresses]
+        known = {
+            identity
+            for resource in self.state(scope).index.resources
+            for identity in (resource.address, resource.address.rpartition("/")[0])
+            if identity  # one that states no id may be anybody's
+        }
+        return [one for one in refused if one.identity in known]
+
+    def history(self, former: Sequence[FormerMember], scope: Scope) -> Sequence[FormerMember]:
+        """Return the former versions of a site or resource in sight; those of before it was so are another's."""
+        if scope.is_everything:
+            return former
+        index = self._latest().index
+        return [
+            one
+            for one in former
+            if (isinstance(one.member, Site) and scope.sees(one.member))
+            or (isinstance(one.member, Resource) and one.until_s > scope.since_s(index, index.row_of[one.member.id]))
+        ]
+
+    def outcome(self, outcome: ChangeOutcome, scope: Scope) -> ChangeOutcome:
+        """Return a change with its effects in sight."""
+        if scope.is_everything:
+            return outcome
+        feeders = self._view(self._latest(), scope).open_feeders
+        overloaded = tuple(name for name in outcome.effects.overloaded if name in feeders)
+        return replace(outcome, effects=replace(outcome.effects, overloaded=overloaded))
 
     def events(self, events: AsyncIterator[StreamEvent], scope: Scope) -> AsyncIterator[StreamEvent]:
         """Return the events in sight."""
@@ -228,7 +247,7 @@ class Visibility:
             return self._sees_request(identity, scope)
         state = self._latest()
         if kind == "transformer_id":
-            return any(t.id == identity and not np.isnan(t.base_load_kw) for t in self.state(scope).index.transformers)
+            return identity in self._view(state, scope).open_feeders
         row = state.index.row_of.get(identity)
         return row is not None and self._sees_row(state, row, scope)
 

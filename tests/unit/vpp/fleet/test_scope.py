@@ -1,10 +1,14 @@
 """Scopes of callers as rows of a fleet."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vpp.fleet.members.tenure import FormerOwner
 from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.lab.twin.population.presets import demo_fleet
 
@@ -47,3 +51,25 @@ def test_everything_is_everything() -> None:
 @pytest.mark.parametrize("scope", [Scope(operators=frozenset()), Scope(areas=frozenset({"nowhere"}))])
 def test_nothing_may_be_in_sight(scope: Scope) -> None:
     assert not np.any(scope.rows(INDEX))
+
+
+def test_a_row_is_in_sight_since_its_last_owner_out_of_sight() -> None:
+    row = len(INDEX) - 1
+    site = INDEX.site_of[INDEX.resources[row].site_id]
+    place = INDEX.sites.index(site)
+    elsewhere = next(other for other in INDEX.sites if other.operator_id != site.operator_id)
+    mine, others = site.operator_id, elsewhere.operator_id
+    scope = Scope(operators=frozenset({mine}))
+
+    def since_s(*former: FormerOwner) -> float:
+        return scope.since_s(replace(INDEX, former_owners=former), row)
+
+    assert since_s() == -math.inf
+    assert since_s(FormerOwner("site", place, mine, 10.0)) == -math.inf
+    assert since_s(FormerOwner("site", place, others, 10.0)) == 10.0
+    assert since_s(FormerOwner("site", place, others, 10.0), FormerOwner("site", place, mine, 20.0)) == 10.0
+    assert since_s(FormerOwner("resource", row, elsewhere.id, 30.0)) == 30.0, "moved from another's site"
+    assert since_s(FormerOwner("resource", row - 1, elsewhere.id, 30.0)) == -math.inf
+    sold = FormerOwner("site", INDEX.sites.index(elsewhere), mine, 40.0)
+    assert since_s(FormerOwner("resource", row, elsewhere.id, 30.0), sold) == -math.inf, "it was mine when moved"
+    assert EVERYTHING.since_s(replace(INDEX, former_owners=(sold,)), row) == -math.inf

@@ -58,6 +58,7 @@ def test_what_a_shared_feeder_carries_is_unknown_and_what_ones_own_does_is_known
     assert known["own"] == pytest.approx(5.0 + 2.0)
     assert np.isnan(known["root"])
     assert np.isnan(known["both"])
+    assert seen.open_feeders == {"own"}
 
 
 def test_a_snapshot_has_the_rows_in_sight_and_is_made_once() -> None:

@@ -1,5 +1,6 @@
 """Stored samples as a scope sees them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,14 @@ async def test_samples_and_sums_are_those_in_sight(tmp_path: Path) -> None:
     for hidden in (other, "nobody"):
         with pytest.raises(UnknownIdError, match=hidden):
             queries.samples(hidden, from_s=FROM_S, to_s=TO_S, scope=mine)
+
+    site = INDEX.site_of[INDEX.resources[-1].site_id]
+    buyer = next(known.id for known in INDEX.operators if known.id != operator)
+    await clock.advance(BEGIN_S + 10.0)
+    await service.plant.put_member(replace(site, operator_id=buyer), actor="x")
+    bought = Scope(operators=frozenset({buyer}))
+    assert len(queries.samples(INDEX.resources[-1].id, from_s=FROM_S, to_s=TO_S, scope=EVERYTHING).values) == 1
+    assert not len(queries.samples(INDEX.resources[-1].id, from_s=FROM_S, to_s=TO_S, scope=bought).values)
 
     _, power_kw, _ = queries.power(area, from_s=FROM_S, to_s=TO_S, step_s=60, scope=Scope(areas=frozenset({area})))
     assert power_kw.sum() == np.flatnonzero(INDEX.in_area(area)).sum()

@@ -198,6 +198,43 @@ async def test_the_plan_shows_the_rows_in_sight(both: Made, alone: Made) -> None
     assert answer["objective_cny"] is None
 
 
+async def test_no_plan_and_no_change_shows_the_load_of_a_feeder_that_others_use(both: Made) -> None:
+    plant, index = both.service.plant, both.service.plant.fleet().index
+    root = Transformer(id="root", area_id="south", limit_kw=900.0, export_limit_kw=900.0)
+    await plant.connect(transformers=[root])
+    for transformer in index.transformers:
+        await plant.put_member(replace(transformer, parent_id="root"), actor="x")
+    over = {"root": 5.0, "mine-tr": 2.0, "theirs-tr": 3.0}
+    both.service.plans.schedule = replace(plant.schedule(), overload_kw=over)
+    assert plant.schedule(scope=MINE).overload_kw == {"mine-tr": 2.0}
+    for name in ("root", "mine-tr", "theirs-tr"):
+        tight = next(t for t in plant.fleet().index.transformers if t.id == name)
+        await plant.put_member(replace(tight, limit_kw=0.5, export_limit_kw=0.5), actor="x")
+    await both.cycle()
+    device = next(r for r in plant.fleet().index.resources if r.id == "mine/0")
+    change = replace(device, p_max_kw=device.p_max_kw + 1.0)
+    whole = await plant.put_member(change, actor="x", dry_run=True)
+    assert set(whole.effects.overloaded) == set(over)
+    seen = await plant.put_member(change, actor="x", dry_run=True, scope=MINE)
+    assert seen.effects.overloaded == ("mine-tr",)
+
+
+async def test_the_history_of_what_was_bought_begins_with_the_sale(both: Made) -> None:
+    plant, index = both.service.plant, both.service.plant.fleet().index
+    site, device = index.site_of["theirs-site"], index.resources[index.row_of["theirs/1"]]
+    await plant.put_member(replace(site, name="Before"), actor="seller")
+    await plant.put_member(replace(device, declared_up_kw=0.25), actor="seller")
+    await both.cycle()
+    await plant.put_member(replace(site, name="Sold", operator_id="mine"), actor="broker")
+    await both.cycle()
+    await plant.put_member(replace(site, name="After", operator_id="mine"), actor="buyer")
+    await plant.put_member(replace(device, declared_up_kw=0.5), actor="buyer")
+    for kind, identity in (("site", site.id), ("resource", device.id)):
+        seen = await plant.member_history(kind, identity, scope=MINE)
+        assert [one.actor for one in seen] == ["buyer"]
+        assert len(await plant.member_history(kind, identity)) > len(seen)
+
+
 async def test_requests_are_for_those_who_see_the_whole_area(both: Made) -> None:
     city, south, plant = await asked(both, "city"), await asked(both, "south"), both.service.plant
     assert [r.id for r in plant.requests()] == [south.id, city.id]
@@ -343,11 +380,14 @@ async def test_sums_over_the_whole_service_are_for_those_who_see_everything(both
 
 
 async def test_a_refused_connection_shows_where_its_device_is_in_sight(both: Made) -> None:
-    for resource in both.resources:
+    meter = replace(both.resources[0], id="mine/meter", address="METER")
+    await both.service.plant.connect(resources=[meter])
+    await both.cycle()
+    for identity in ("", *(resource.address.rpartition("/")[0] for resource in both.resources)):
         both.service.core.plane.connection_refused(
             RefusedConnection(
                 adapter="ocpp",
-                identity=resource.address.rpartition("/")[0],
+                identity=identity,
                 peer="",
                 reason="unauthorized",
                 first_s=0.0,
