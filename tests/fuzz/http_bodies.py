@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from tests.fuzz.engine import Tally
 from tests.fuzz.mutate import ODD_VALUES, dumped, mutated_bytes, mutated_json
 from tests.fuzz.schema_values import drawn
-from tests.quotes import quote_of
 from vpp.api.app import describe
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.service import Service
@@ -28,6 +27,7 @@ from vpp.domain.request import (
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionPromised, SessionStarted
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.runtime.clock import VirtualClock
 
 NAME = "http-bodies"

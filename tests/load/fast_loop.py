@@ -15,12 +15,11 @@ from time import process_time
 
 import numpy as np
 
-from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.fleet.fleet_state import FleetState
-from vpp.lab.bench.journal.city_rows import Devices, city_fleet, flat_schedule, level_baseline
+from vpp.lab.bench.journal.city_rows import Devices, city_fleet, flat_schedule, level_baseline, quote_of
 from vpp.record.chain import canonical_json, link
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from tests.load.fast_loop import END, START, T0, Loop, Stopwatch, _profiled
-from tests.quotes import quote_of
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.lab.twin.signals import regd_like
 
 TICKS_S = (4.0, 4.0, 2.0)

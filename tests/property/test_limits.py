@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.feasibility_projection import realise_storing
-from tests.quotes import quote_of
 from vpp.dispatch.arbitration.guard import clamp
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
@@ -20,6 +19,7 @@ from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.lab.twin.physics.charging import PluggedCars, V2gChargers
 from vpp.lab.twin.physics.stationary import Batteries
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.quotes import quote_of
 from vpp.dispatch.requests.book import ALLOWED, RequestBook
 from vpp.dispatch.settings import RequestRules
 from vpp.domain.errors import ConflictError, InputError, UnknownIdError
@@ -19,6 +18,7 @@ from vpp.domain.request import (
     RequestDraft,
     RequestState,
 )
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.record.entry import JournalEntry
 
 BEGIN = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)

@@ -129,7 +129,7 @@ def restart(
     keep: Annotated[Path | None, typer.Option(help="new folder to keep databases and logs in")] = None,
     json: Json = False,
 ) -> None:
-    """Restart a service on a journal of years, and on an empty one; a city: --rows 276000 --events 10000000."""
+    """Start a service on a journal of years, and twice on an empty one; a city: --rows 276000 --events 10000000."""
     from vpp.lab.bench.restart.run import Scale, run_restart
 
     scale = Scale(rows=rows, events=events, tail_cycles=tail_cycles, called=called)

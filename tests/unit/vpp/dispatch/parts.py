@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from tests.quotes import quote_of
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings, PhaseLengths, RequestRules
 from vpp.domain.performance import Baseline
@@ -26,6 +25,7 @@ from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.record.entry import JournalEntry
 
 T0 = datetime(2026, 7, 15, 9, 0, tzinfo=UTC)

@@ -17,14 +17,13 @@ from vpp.application.loops.slow_loop import INTENDED, PLAN
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.performance import Baseline
-from vpp.domain.request import Direction, NoticeClass, Product, Quote, RequestDraft, Verdict
+from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import STORING, ResourceClass
-from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import Promise, SessionEnded, SessionEvent, SessionPromised, SessionStarted
 from vpp.domain.telemetry import FloatArray, IdArray
-from vpp.domain.timegrid import TimeGrid, instant
+from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEPS_PER_DAY, WATT
-from vpp.lab.bench.journal.city_rows import Devices, city_fleet, flat_schedule, level_baseline
+from vpp.lab.bench.journal.city_rows import Devices, city_fleet, flat_schedule, level_baseline, quote_of, schedule_of
 from vpp.lab.twin.signals import regd_like
 from vpp.state.image import ProcessImage
 from vpp.storage.journal import SqlJournal
@@ -94,7 +93,9 @@ class CityJournal:
         )
         book = self.engine.book
         request, _ = book.submit(draft, key=None, actor="bench", now=now, known_areas=())
-        book.quoted(request.id, _quote(kw * self.share, start_at, now + timedelta(minutes=5)), now)
+        book.quoted(
+            request.id, quote_of(kw * self.share, start_at=start_at, expires_at=now + timedelta(minutes=5)), now
+        )
         level = level_baseline(self.index, self.devices.power, now, _BASELINE_STEPS)
         noise = 1.0 + 0.05 * self._random.standard_normal(level.power_kw.shape)
         level.power_kw[:] = np.round(level.power_kw * noise, WATT)
@@ -145,7 +146,7 @@ class CityJournal:
         self.engine.outcomes(self.devices.obey(self.engine.tick(at_s)))
 
     def _visiting(self) -> list[SessionEvent]:
-        """Return the cars that came, were promised and went in a cycle; the image is not told, nobody moves."""
+        """Return the cars that came, were promised and went in a cycle; the image has none of it, no power moves."""
         events: list[SessionEvent] = []
         for _ in range(self._random.poisson(_VISITS_A_DAY * self.share * CYCLE_S / SECONDS_PER_DAY)):
             self._visits += 1
@@ -167,35 +168,8 @@ class CityJournal:
     def _record_plan(self, kind: str, rows: IdArray, steps: int) -> None:
         power_kw = np.full((len(self.index), steps), np.nan, dtype=np.float32)
         power_kw[rows] = self._moved(len(rows), steps)
-        plan = Schedule(
-            grid=TimeGrid(start_at=instant(self.now_s), count=steps),
-            power_kw=power_kw,
-            rung=Rung.OPTIMAL,
-            objective_cny=0.0,
-            gap_ratio=0.0,
-            solve_s=0.0,
-            overload_kw={},
-        )
-        self.journal.append(kind, self.now_s, schedule_body(plan, rows))
+        self.journal.append(kind, self.now_s, schedule_body(schedule_of(power_kw, instant(self.now_s)), rows))
 
     def _moved(self, rows: int, steps: int) -> FloatArray:
         power_kw = self._random.uniform(-10.0, 10.0, (rows, steps))
         return np.where(self._random.random((rows, steps)) < _MOVING_SHARE, power_kw, 0.0)
-
-
-def _quote(power_kw: float, start_at: datetime, expires_at: datetime) -> Quote:
-    return Quote(
-        verdict=Verdict.FEASIBLE,
-        interval_starts_at=(start_at,),
-        deliverable_p10_kw=(power_kw,),
-        deliverable_p50_kw=(power_kw,),
-        deliverable_p90_kw=(power_kw,),
-        max_hold_minutes=60.0,
-        ramp_kw_per_min=float("inf"),
-        rebound_kw=(),
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=expires_at,
-    )

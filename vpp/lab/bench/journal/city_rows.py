@@ -9,9 +9,9 @@ from datetime import datetime
 import numpy as np
 
 from vpp.domain.performance import Baseline
-from vpp.domain.request import BaselineMethod
+from vpp.domain.request import BaselineMethod, Quote, Verdict
 from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.schedule import Rung, Schedule
+from vpp.domain.schedule import PowerTable, Rung, Schedule
 from vpp.domain.session import Promise, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, SetpointBatch
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -99,7 +99,7 @@ def city_fleet(share: float = 1.0, *, seed: int = 0) -> FleetIndex:
 
 @dataclass
 class Devices:
-    """What the devices of the city do: take what they are told one cycle later, and report once a minute, in turn.
+    """What the devices of the city do: take a setpoint one cycle later, and report once a minute, in turn.
 
     Args:
         index: The fleet.
@@ -140,7 +140,7 @@ class Devices:
         self.energy = np.zeros(count)
 
     def populate(self, image: ProcessImage) -> None:
-        """Tell every connection and every car."""
+        """Write every connection, meter and car into the image."""
         rows = np.arange(len(self.index), dtype=np.int32)
         image.write(_samples(rows, Quantity.CONNECTED, np.ones(len(rows)), self.now_s))
         image.write(_samples(rows, Quantity.PLUGGED, self.plugged.astype(np.float64), self.now_s))
@@ -154,13 +154,13 @@ class Devices:
             image.write_session(SessionPromised(session_id=f"{row}:1", promise=promise))
 
     def advance(self, seconds: float) -> None:
-        """Move on; everybody takes what holds."""
+        """Move on; every device takes the value in force."""
         self.now_s += seconds
         self.dispatch[self.now_s >= self.until_s] = np.nan
         free = np.where(np.isnan(self.default), self.free, self.default)
         ev = self.index.is_class(ResourceClass.EV)
-        told = np.where(ev, np.fmin(self.dispatch, free), self.dispatch)
-        self.power = np.where(np.isnan(told), free, told)
+        wanted = np.where(ev, np.fmin(self.dispatch, free), self.dispatch)
+        self.power = np.where(np.isnan(wanted), free, wanted)
         self.energy += np.maximum(self.power, 0.0) * seconds / 3600.0
 
     def due(self, seconds: float) -> RowArray:
@@ -206,14 +206,38 @@ class Devices:
 
 def flat_schedule(index: FleetIndex, start_at: datetime, count: int = 96) -> Schedule:
     """Return a plan that lets stores rest."""
+    return schedule_of(np.zeros((len(index), count)), start_at)
+
+
+def schedule_of(power_kw: PowerTable, start_at: datetime) -> Schedule:
+    """Return a plan of a certain power, shape ``(rows, steps)``, and none of its other figures."""
     return Schedule(
-        grid=TimeGrid(start_at=start_at, count=count),
-        power_kw=np.zeros((len(index), count)),
+        grid=TimeGrid(start_at=start_at, count=power_kw.shape[1]),
+        power_kw=power_kw,
         rung=Rung.OPTIMAL,
         objective_cny=0.0,
         gap_ratio=0.0,
         solve_s=0.0,
         overload_kw={},
+    )
+
+
+def quote_of(power_kw: float, *, start_at: datetime, expires_at: datetime) -> Quote:
+    """Return a quote of one interval, without limits, counter-offers or rebound."""
+    return Quote(
+        verdict=Verdict.FEASIBLE,
+        interval_starts_at=(start_at,),
+        deliverable_p10_kw=(power_kw,),
+        deliverable_p50_kw=(power_kw,),
+        deliverable_p90_kw=(power_kw,),
+        max_hold_minutes=60.0,
+        ramp_kw_per_min=np.inf,
+        rebound_kw=(),
+        cost_cny=0.0,
+        limits=(),
+        counter_offers=(),
+        promises_broken=0,
+        expires_at=expires_at,
     )
 
 

@@ -27,7 +27,7 @@ _BEGIN = datetime(2026, 7, 15, 4, tzinfo=UTC)
 _CALL_KW, _REGULATION_KW = 1e6, 3e5
 _HOLD_MINUTES = 120.0
 _CALLS, _REQUESTS = 2, 3
-_MEBI = 1e6
+_MEGABYTE = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +101,14 @@ class _Meter:
         work()
         self._city.journal.flush_now()
         growth = self.growth
-        mb = times * (self._pages() - pages) / _MEBI
+        mb = times * (self._pages() - pages) / _MEGABYTE
         growth.table_mb += mb
         growth.by_stretch_mb[name] += mb
         growth.entries += times * (self._city.journal.sequence - first)
         for kind, size in self._sizes(first):
-            growth.by_kind_mb[kind] += times * size / _MEBI
+            growth.by_kind_mb[kind] += times * size / _MEGABYTE
 
-    def archived_mb(self, first: int, until: int) -> float:
+    def archived_ratio(self, first: int, until: int) -> float:
         """Return the bytes of a part of the journal in segments over those it has in the table."""
         table = sum(size for _, size in self._sizes(first, until))
         archive = RecordArchive(self._database, self._city.journal, SegmentRules(least_bytes=1))
@@ -162,7 +162,7 @@ def _day(database: sa.Engine, devices: int, tell: Callable[[str], object]) -> Gr
     for stretch in (_REGULATION_RAMP, _REGULATION):
         run(stretch)
     growth = meter.growth
-    growth.archive_mb = sum(growth.by_kind_mb.values()) * meter.archived_mb(0, city.journal.sequence - 1)
+    growth.archive_mb = sum(growth.by_kind_mb.values()) * meter.archived_ratio(0, city.journal.sequence - 1)
     return growth
 
 

@@ -5,7 +5,7 @@ commands and confirms, and two hours of regulation ticks; as many days as give t
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -39,16 +39,15 @@ from vpp.domain.request import (
     Product,
     Quote,
     RequestDraft,
-    Verdict,
 )
 from vpp.domain.resource import CHARGING, STORING
-from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import Promise, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, OutcomeStatus, SetpointBatch
 from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid, floor_s, instant
-from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S, STEPS_PER_DAY
 from vpp.fleet.index import FleetIndex
+from vpp.lab.bench.journal.city_rows import quote_of, schedule_of
 from vpp.record.chain import GENESIS, link
 from vpp.record.stored_body import stored_body
 from vpp.storage.sql import journal
@@ -142,17 +141,8 @@ class History:
             yield from self._held(request, self._hold_s, self._rows(self._called))
 
     def _plan(self) -> Entry:
-        grid = TimeGrid(start_at=instant(self._hold_s), count=96)
-        power_kw = np.round(self._random.uniform(-50.0, 50.0, (len(self._index), grid.count)), 2)
-        schedule = Schedule(
-            grid=grid,
-            power_kw=power_kw,
-            rung=Rung.OPTIMAL,
-            objective_cny=0.0,
-            gap_ratio=0.0,
-            solve_s=0.0,
-            overload_kw={},
-        )
+        power_kw = np.round(self._random.uniform(-50.0, 50.0, (len(self._index), STEPS_PER_DAY)), 2)
+        schedule = schedule_of(power_kw, instant(self._hold_s))
         return (PLAN, self._hold_s, schedule_body(schedule, np.flatnonzero(self._index.is_class(*STORING))))
 
     def _first_defaults(self) -> Iterator[Entry]:
@@ -294,9 +284,10 @@ class History:
 
 
 def _quote(start_s: float, now_s: float) -> Quote:
+    """Return a quote of the whole call, as long as those of the service."""
     power_kw = (_TARGET_KW,) * 8
-    return Quote(
-        verdict=Verdict.FEASIBLE,
+    return replace(
+        quote_of(_TARGET_KW, start_at=instant(start_s), expires_at=instant(now_s + SECONDS_PER_HOUR)),
         interval_starts_at=tuple(instant(start_s + step * STEP_S) for step in range(8)),
         deliverable_p10_kw=power_kw,
         deliverable_p50_kw=power_kw,
@@ -304,9 +295,4 @@ def _quote(start_s: float, now_s: float) -> Quote:
         max_hold_minutes=240.0,
         ramp_kw_per_min=10_000.0,
         rebound_kw=power_kw,
-        cost_cny=0.0,
-        limits=(),
-        counter_offers=(),
-        promises_broken=0,
-        expires_at=instant(now_s + SECONDS_PER_HOUR),
     )

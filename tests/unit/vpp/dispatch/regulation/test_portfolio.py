@@ -6,7 +6,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from tests.quotes import quote_of
 from tests.unit.vpp.dispatch.regulation.parts import DISPATCH, T0, T0_S, Journal, device, seen, small_fleet, usual_kw
 from vpp.dispatch.regulation.portfolio import RegulationPortfolio, Reservation
 from vpp.dispatch.requests.book import RequestBook
@@ -22,6 +21,7 @@ from vpp.domain.request import (
 )
 from vpp.domain.resource import ResourceClass
 from vpp.fleet.index import FleetIndex
+from vpp.lab.bench.journal.city_rows import quote_of
 from vpp.record.entry import JournalEntry
 
 START = T0 + timedelta(minutes=10)
