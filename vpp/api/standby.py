@@ -5,12 +5,12 @@ from typing import Protocol, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from vpp.api import problems
 from vpp.api.auth import bearer
 from vpp.api.deps import ThePage
-from vpp.api.routes.operations import Health, Readiness
+from vpp.api.routes.operations import Readiness, healthz, metrics
+from vpp.api.routes.requests import Before, State, selected
 from vpp.api.schemas.base import Problem, Schema, json_bytes, paged
 from vpp.api.schemas.requests import RequestView
 from vpp.domain.errors import UnknownIdError
@@ -63,16 +63,12 @@ def create_standby_app(
 
 
 _probes, _elsewhere = APIRouter(), APIRouter()
+_probes.get("/healthz")(healthz)
+_probes.get("/metrics")(metrics)
 
 
 def _status(request: Request) -> StandbyStatus:
     return cast(StandbyStatus, request.app.state.status)
-
-
-@_probes.get("/healthz")
-async def healthz(request: Request) -> Health:
-    """Answer as long as the event loop turns."""
-    return Health(status="ok", version=request.app.version)
 
 
 @_probes.get("/readyz")
@@ -82,21 +78,15 @@ async def readyz(request: Request) -> Response:
     return Response(json_bytes(readiness.model_dump(mode="json")), status_code=503, media_type="application/json")
 
 
-@_probes.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Return the standby's metrics in the text format the scraper asks for."""
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(request.app.state.metrics), headers={"Content-Type": content_type})
-
-
 @_elsewhere.get("/requests", response_model=None)
-async def listed(request: Request, page: ThePage) -> Response:
-    """Return requests, newest first; what only a leader knows of them, their progress, is null."""
+async def listed(request: Request, page: ThePage, state: State = None, before: Before = None) -> Response:
+    """Return requests as a leader does; what only that one knows of them, their progress, is null."""
     known = _status(request).requests()
     if known is None:
         return await elsewhere(request)
-    items = [RequestView.of(one, None) for one in known[page.offset : page.offset + page.limit]]
-    return _json(paged(items, total=len(known), limit=page.limit, offset=page.offset))
+    found, rest = selected(known, state, before)
+    items = [RequestView.of(one, None) for one in rest[page.offset : page.offset + page.limit]]
+    return _json(paged(items, total=len(found), limit=page.limit, offset=page.offset))
 
 
 @_elsewhere.get("/requests/{request_id}", response_model=None)

@@ -58,6 +58,7 @@ async def _act(scope: TheScope, actor: Actor = "dispatcher", key: Key = None) ->
 
 TheAct = Annotated[_Act, Depends(_act)]
 Number = Annotated[int, Path(ge=1, le=100_000, description="Number of the revision, from 1.")]
+State = Annotated[RequestState | None, Query()]
 Before = Annotated[
     str | None,
     Query(max_length=200, description="Only requests that were asked before this one: the last id of the page before."),
@@ -101,13 +102,11 @@ async def listed(
     service: TheService,
     scope: TheScope,
     page: ThePage,
-    state: Annotated[RequestState | None, Query()] = None,
+    state: State = None,
     before: Before = None,
 ) -> Page[RequestView]:
     """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
-    known = service.requests(scope=scope)
-    found = [request for request in known if state is None or request.state is state]
-    rest = found if before is None else _older(known, before, found)
+    found, rest = selected(service.requests(scope=scope), state, before)
     items = [_view(service, scope, request) for request in rest[page.offset : page.offset + page.limit]]
     return paged(items, total=len(found), limit=page.limit, offset=page.offset)
 
@@ -246,6 +245,18 @@ def _view(service: GridSink, scope: Scope, request: DispatchRequest) -> RequestV
         service.unsettled(request.id, scope=scope),
         service.losses(request.id, scope=scope),
     )
+
+
+def selected(
+    requests: Sequence[DispatchRequest], state: RequestState | None, before: str | None
+) -> tuple[Sequence[DispatchRequest], Sequence[DispatchRequest]]:
+    """Return the requests of a state, or all, and those of them submitted before a request, or all.
+
+    Raises:
+        InputError: There is no request ``before``.
+    """
+    found = [request for request in requests if state is None or request.state is state]
+    return found, found if before is None else _older(requests, before, found)
 
 
 def _older(requests: Sequence[DispatchRequest], before: str, found: Sequence[DispatchRequest]) -> list[DispatchRequest]:

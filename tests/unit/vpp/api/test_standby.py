@@ -85,6 +85,10 @@ async def test_requests_are_shown_as_the_journal_tells_them(client: httpx.AsyncC
     page = (await client.get("/api/v1/requests?limit=2&offset=1", headers=given)).json()
     assert page["total"] == 3
     assert [item["id"] for item in page["items"]] == ["r2", "r1"]
+    older = (await client.get("/api/v1/requests?before=r2&state=holding", headers=given)).json()
+    assert (older["total"], [item["id"] for item in older["items"]]) == (3, ["r1"])
+    assert (await client.get("/api/v1/requests?state=settled", headers=given)).json()["items"] == []
+    assert (await client.get("/api/v1/requests?before=r9", headers=given)).status_code == 422
     one = (await client.get("/api/v1/requests/r3", headers=given)).json()
     assert (one["id"], one["state"], one["target_kw"]) == ("r3", "holding", 500.0)
     assert (await client.get("/api/v1/requests/r9", headers=given)).status_code == 404
