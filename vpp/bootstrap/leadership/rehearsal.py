@@ -1,14 +1,15 @@
 """Rehearsal of a takeover: what a service does for the first time is done while another process leads."""
 
+from functools import partial
+
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
 from vpp.dispatch.warmup import warm_up
-from vpp.domain.errors import VppError
 from vpp.ports import Clock
+from vpp.runtime.supervisor import fault_in
 
 _log = structlog.get_logger(__name__)
 
@@ -20,10 +21,9 @@ def rehearse(settings: Settings, clock: Clock) -> None:
     schema is older is left alone: it is migrated by whoever leads next.
     """
     warm_up()
-    try:
-        _compose(settings, clock)
-    except (VppError, SQLAlchemyError) as error:
-        _log.warning("a takeover would fail now", why=str(error))
+    fault = fault_in(partial(_compose, settings, clock))
+    if fault is not None:
+        _log.warning("no service composed in the rehearsal of a takeover", why=str(fault) or repr(fault))
 
 
 def _compose(settings: Settings, clock: Clock) -> None:

@@ -31,6 +31,20 @@ def test_nothing_is_written(revision: str | None, tmp_path: Path, monkeypatch: p
     engine.dispose()
 
 
+def test_a_fault_of_any_kind_ends_the_rehearsal_and_not_the_standby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "warm_up", lambda: None)
+
+    def broken(*_: object) -> None:
+        raise KeyError("a member of an unknown kind")
+
+    monkeypatch.setattr(rehearsal, "Service", broken)
+    settings = Settings.load(data_dir=tmp_path)
+    open_database(settings.database_url).dispose()
+    rehearse(settings, SYSTEM_CLOCK)
+
+
 def _content(engine: sa.Engine) -> list[str]:
     """Return every row of the database as a line of SQL."""
     with engine.connect() as connection:
