@@ -171,7 +171,6 @@ class Service:
         self.keeping.steps = {
             "checkpoint": self._checkpointer.checkpoint,
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
-            **self.keeping.steps,
             "heads": core.trust.vouch,
         }
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)
@@ -202,16 +201,17 @@ class Service:
         await self._serve_grid(links)
 
     async def close(self) -> None:
-        """Stop in the order in which nothing is lost."""
-        await self._supervisor.close()
-        await self.core.plane.close()
-        await self.planner.close()
-        await self.core.durability.close()
-        if self.leads:
-            fault = await fault_of(self.keeping.turn())
-            if fault is not None:
-                _log.error("no checkpoint at the end", why=str(fault))
-        await self.core.trust.close()
+        """Stop in the order in which nothing is lost; a verification under way ends even where that fails."""
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(self.core.trust.close)
+            await self._supervisor.close()
+            await self.core.plane.close()
+            await self.planner.close()
+            await self.core.durability.close()
+            if self.leads:
+                fault = await fault_of(self.keeping.turn())
+                if fault is not None:
+                    _log.error("no checkpoint at the end", why=str(fault))
 
     def _slow_loop(self, picture: OperatingPicture, forecaster: Forecaster, measurement: Measurement) -> SlowLoop:
         core = self.core
@@ -250,8 +250,7 @@ class Service:
         self.watch.service.loops(self._clock.now_s())
 
     def _upkeep_told(self, failing: bool, why: str) -> None:  # noqa: FBT001 - as the caller has it
-        body = {"why": why} if why else {}
-        self.watch.alarms.watch(UPKEEP_FAILING, self._clock.now_s(), on=failing, **body)
+        self.watch.alarms.watch(UPKEEP_FAILING, self._clock.now_s(), on=failing, why=why)
 
     def _clock_stepped(self, ahead_s: float) -> None:
         """Set or clear the alarm; the machine's clock leads by ``ahead_s`` seconds, 0.0 once the two agree again."""

@@ -134,7 +134,7 @@ def archiving_steps(
         return {}
 
     def tell(failing: bool, why: str) -> None:  # noqa: FBT001 - as the caller has it
-        watch.alarms.watch(ARCHIVE_FAILING, core.clock.now_s(), on=failing, **({"why": why} if why else {}))
+        watch.alarms.watch(ARCHIVE_FAILING, core.clock.now_s(), on=failing, why=why)
 
     archiving = Archiving(
         archive,

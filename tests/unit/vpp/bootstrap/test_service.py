@@ -13,7 +13,7 @@ from vpp.bootstrap.links import links_of
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ConflictError, InputError
+from vpp.domain.errors import ConflictError, InputError, StorageError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -57,6 +57,26 @@ def _content(store: Store) -> list[str]:
         driver = connection.connection.driver_connection
         assert driver is not None
         return list(driver.iterdump())
+
+
+async def test_a_verification_ends_where_storage_fails_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, store, _ = await _life(tmp_path)
+    ended = []
+
+    async def fails() -> None:
+        raise StorageError("full")
+
+    async def ends() -> None:
+        ended.append(True)
+
+    monkeypatch.setattr(service.core.durability, "close", fails)
+    monkeypatch.setattr(service.core.trust, "close", ends)
+    with pytest.raises(StorageError, match="full"):
+        await service.close()
+    assert ended
+    store.close()
 
 
 async def test_what_one_life_found_is_known_to_the_next(tmp_path: Path) -> None:
