@@ -70,7 +70,7 @@ class CycleInputs:
         return self.state
 
     def refresh(self) -> None:
-        """Take a snapshot between two cycles: the fleet has just grown."""
+        """Take a snapshot between two cycles: the fleet has just changed."""
         self.state = self._ingest.snapshot(self._clock.now_s())
 
     def take_cycle(self, at_s: float) -> list[OutcomeBatch]:

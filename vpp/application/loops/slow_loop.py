@@ -108,7 +108,7 @@ class SlowLoop:
         self._requests_changed = asyncio.Event()
 
     def fleet_changed(self) -> None:
-        """Plan soon: devices or history were added."""
+        """Plan soon: the fleet has changed, or history was added."""
         self._forecaster.history_changed()
         self._fleet_changed.set()
 
