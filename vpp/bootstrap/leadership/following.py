@@ -56,6 +56,7 @@ class Following:
         self._index: FleetIndex | None = None
         self._revision: tuple[int, ...] = ()
         self._state: FoldedState | None = None
+        self._sealed: Sequence[DispatchRequest] = ()
         self._durable = 0
         self._reached_s = math.nan
         self._stopped = threading.Event()
@@ -132,12 +133,13 @@ class Following:
         store, state = self._store, self._state
         if store is None or state is None:
             return
-        began_s, before = self._machine.steady_s(), state.sequence
+        began_s = self._machine.steady_s()
         self._durable = store.journal.durable()
         tail = unbroken(store.journal.entries(after=state.sequence), state.sequence)
         state.follow(self._until_stopped(tail))
-        if self.requests is None or state.sequence > before:
-            self.requests = _with_names(state.dispatch.requests.all(), store)
+        sealed = state.dispatch.requests.all()
+        if self.requests is None or sealed != self._sealed:
+            self.requests, self._sealed = _with_names(sealed, store), sealed
         if not self._stopped.is_set():
             self._reached_s = began_s
 

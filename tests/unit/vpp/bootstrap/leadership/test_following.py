@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.places import FIXTURES
+from vpp.application.loops.cycle_inputs import TICK
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import engine_version, recover
 from vpp.bootstrap.leadership.following import Followed, Following
@@ -19,6 +20,7 @@ from vpp.config import Settings
 from vpp.domain.site import Area
 from vpp.record.state_codec import encode_state
 from vpp.runtime.clock import MachineTime, VirtualClock
+from vpp.storage.journal import SqlJournal
 
 NOW_S = 1_784_120_000.0
 
@@ -90,6 +92,24 @@ def test_a_service_that_was_followed_leads_with_the_same_state(settings: Setting
     assert again.plant.requests() == requests
     assert again.core.engine.in_force.dispatch_kw.tobytes() == led.dispatch_kw.tobytes()
     assert again.core.engine.in_force.lease_s.tobytes() == led.lease_s.tobytes()
+    store.close()
+
+
+def test_names_are_read_again_only_where_a_request_has_changed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(settings.database_url)
+    following = Following(settings, Machine())
+    following.catch_up()
+    read = following.requests
+    assert read
+    monkeypatch.setattr(SqlJournal, "opened", lambda *_: pytest.fail("names are read"))
+    store.journal.append(TICK, NOW_S, {"cycle": 1})
+    store.journal.flush_now()
+    following.catch_up()
+    assert (following.fault, following.lag_entries) == ("", 0)
+    assert following.requests is read
+    following.close()
     store.close()
 
 
