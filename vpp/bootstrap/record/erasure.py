@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import sleep
 
 import sqlalchemy as sa
 
@@ -12,12 +13,16 @@ from vpp.config import Settings
 from vpp.domain.errors import ConfigurationError, UnknownIdError
 from vpp.record.names.subject import SubjectKind
 from vpp.runtime.clock import MachineTime
+from vpp.runtime.lease import LeaseRecord
+from vpp.runtime.lease_rules import Watch
 from vpp.storage.leadership import SqlLeaseTable
 from vpp.storage.sql import open_database, storing
 from vpp.storage.subjects import erase, first_sealed, overwrite_free_pages, tokens_of
 from vpp.storage.unnaming import named_by, unname
 
 _CHAIN = "journal, checkpoints and archive with their hashes, where a token stands that nothing links to a name"
+_LOOKS = 12.0
+"""Looks at the lease of leadership in its time to live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +124,24 @@ def _in_clear(engine: sa.Engine) -> tuple[str, ...]:
 def _database(settings: Settings, *, dry_run: bool) -> Iterator[sa.Engine]:
     engine = open_database(settings.database_url)
     try:
-        lease = SqlLeaseTable(engine).look()
-        if not dry_run and lease.holder and lease.until_s > MachineTime().wall_s():
+        leader = None if dry_run else _leader(SqlLeaseTable(engine), settings.leader_ttl_wall_s)
+        if leader is not None:
             raise ConfigurationError(
-                f"{lease.holder} leads on this database and holds the names in memory; stop it, erase, and start again"
+                f"{leader.holder} leads on this database and holds the names in memory; stop it, erase, and start again"
             )
         yield engine
     finally:
         engine.dispose()
+
+
+def _leader(table: SqlLeaseTable, ttl_s: float) -> LeaseRecord | None:
+    """Return the lease of a service that shows that it lives, ``None`` where none does for a time to live; blocks."""
+    machine, watch = MachineTime(), Watch(ttl_s)
+    first = record = table.look()
+    while (record.holder, record.epoch, record.renewals) == (first.holder, first.epoch, first.renewals):
+        watch.saw(record, machine.steady_s())
+        if watch.ended(machine.steady_s()):
+            return None
+        sleep(ttl_s / _LOOKS)
+        record = table.look()
+    return None if record.free else record
