@@ -19,7 +19,7 @@ Tell = Callable[[bool, str], object]
 class Archiving:
     """Moves entries before the oldest checkpoint into the archive and deletes what is older than its retention.
 
-    A failure holds nobody up: it is told, and tried again with the next turn.
+    A failure holds up nothing else: it is reported, and tried again with the next turn.
 
     Args:
         archive: Where entries go.

@@ -6,7 +6,9 @@
                                └──► the parts of a service that begins to lead
 
 A state is computed from an earlier one and the entries since, never from a running engine. So the state of a checkpoint
-with the tail that follows it equals the state of all entries, bit for bit.
+with the tail that follows it equals the state of all entries, bit for bit, while nameplates stay: of these the fold has
+the last ones only. Where a row's power range was changed in between, ``in_force.since_kw`` and ``since_s`` of that row
+may differ, from which it is known by when a meter has to show an accepted command.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,6 +1,8 @@
 """A restart begins at the newest checkpoint that is good, and never at one that is not."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,8 +18,12 @@ from tests.unit.vpp.application.recovery.parts import (
     recovered,
     whole,
 )
+from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import newest_good
+from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
+from vpp.fleet.amendment import amended
+from vpp.lab.simulate.city import virtual_settings
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.state_codec import encode_state
 from vpp.storage.sql import checkpoints, journal
@@ -131,3 +137,19 @@ async def test_a_state_of_an_earlier_moment_is_found(store: Store) -> None:
     first, second = store.checkpoints.sequences()
     early = newest_good(lambda: fresh(store), store.journal, store.checkpoints, version=VERSION, until=second - 1)
     assert early.sequence == first
+
+
+async def test_nameplates_of_the_end_change_nothing_but_since_when_a_value_is_held(store: Store) -> None:
+    index = store.registry.load()
+    wider = {row: replace(one, p_max_kw=one.p_max_kw + 500.0) for row, one in enumerate(index.resources)}
+    later = amended(index, {"resources": wider})
+    states = []
+    for fleet in (index, later):
+        state = FoldedState(lambda fleet=fleet: fleet, dispatch_settings(virtual_settings(Path())))  # type: ignore[misc] # of this turn
+        state.follow(store.journal.entries())
+        states.append(state.state())
+    assert encode_state(states[0]) != encode_state(states[1])  # where the docs say so
+    for tree in states:
+        held = tree["dispatch"]["commands"]["states"]["columns"]["in_force"]
+        del held["since_kw"], held["since_s"]
+    assert encode_state(states[0]) == encode_state(states[1])
