@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.vpp.dispatch.parts import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet
+from tests.unit.vpp.dispatch.parts import CYCLE_S, END, SETTINGS, START, Bench, Plant, fleet, restore
 from vpp.dispatch.allocation.tracking_controller import wanted_kw
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.domain.resource import ResourceClass
@@ -95,7 +95,7 @@ class TroubledBench(Bench):
     def restart(self) -> None:
         """Go on with an engine that knows the journal only."""
         engine = DispatchEngine(self.plant.index, self.settings, self.record, epoch=self.engine.outbox.epoch + 1)
-        engine.restore(list(self.journal), self.plant.now_s)
+        restore(engine, self.journal, self.plant.now_s, self.settings)
         self.engine = engine
 
 

@@ -62,7 +62,7 @@ class Device(RuleBasedStateMachine):
     def die(self) -> None:
         """Let the service die and come back."""
         entries, self.bench.box = list(self.bench.journal), self.bench.new()
-        self.bench.box.restore(entries, self.bench.now_s)
+        self.bench.restore(self.bench.box, entries)
         self.open.clear()
 
     @invariant()

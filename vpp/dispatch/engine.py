@@ -5,7 +5,7 @@ and the progress of each running request; ``tick`` follows regulation signals un
 engine from the journal after a restart.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,6 @@ from vpp.dispatch.commands.in_force import InForce
 from vpp.dispatch.commands.journal_codec import Noted
 from vpp.dispatch.commands.outbox import Outbox, TakeIds
 from vpp.dispatch.cycle_result import CycleResult, Progress
-from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.flexibility.accounted_load import LoadAccounting
 from vpp.dispatch.flexibility.car_power import CarPower
 from vpp.dispatch.flexibility.fairness import SHED_TIME, Fairness
@@ -42,7 +41,6 @@ from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 from vpp.state.counterfactual import SessionCounterfactual
 
@@ -224,14 +222,11 @@ class DispatchEngine:
         self.outbox.forget(rows)
         self._assignments.forget(rows)
 
-    def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
-        """Rebuild the engine from the journal; commands under way at the crash are never repeated under their id."""
-        memory = DispatchMemory(self.index, self._settings)
-        memory.follow(entries)
-        self.load(memory.state(), now_s)
-
     def load(self, state: StateTree, now_s: float) -> None:
-        """Take what a ``DispatchMemory`` has folded from the journal, as ``restore`` does from its entries."""
+        """Take what a ``DispatchMemory`` has folded from the journal.
+
+        Commands under way when the journal ends are never repeated under their ids.
+        """
         self.book.load(state["requests"])
         self.regulation.portfolio.load(state["signals"], state["tracking"]["cycles"])
         self._requests.load(state["tracking"]["last"])

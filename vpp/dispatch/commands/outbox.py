@@ -4,7 +4,7 @@ At most one command a row is under way. Every command is journalled before it is
 one ``Fate``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,7 +32,6 @@ from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, RowArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
 TakeIds = Callable[[int], IdArray]
@@ -154,22 +153,13 @@ class Outbox:
         self._end(ignored, Fate.IGNORED, state.at_s)
         self._end(expired, Fate.EXPIRED, state.at_s)
 
-    def restore(self, entries: Iterable[JournalEntry], now_s: float) -> None:
-        """Rebuild everything from the journal; commands without outcome end as unreachable and are never repeated.
-
-        A command that was under way may have taken effect, so its row counts as limited until its lease ends.
-        """
-        for entry in entries:
-            self._memory.follow(entry)
-        self._resume(now_s)
-
     def load(self, state: StateTree, now_s: float) -> None:
-        """Take what a ``CommandMemory`` has folded from the journal, as ``restore`` does from its entries."""
-        self._memory.load(state)
-        self._resume(now_s)
+        """Take what a ``CommandMemory`` has folded from the journal.
 
-    def _resume(self, now_s: float) -> None:
-        """End what an earlier life of the service left under way."""
+        Commands without outcome end as unreachable and are never repeated. One that was under way may have taken
+        effect, so its row counts as limited until its lease ends.
+        """
+        self._memory.load(state)
         self.epoch = max(self.epoch, self._memory.epoch)
         self._end(np.flatnonzero(self.columns.unanswered.id).astype(np.int32), Fate.UNREACHABLE, now_s)
         self._states.restarted(now_s)

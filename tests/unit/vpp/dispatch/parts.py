@@ -1,11 +1,12 @@
 """A dispatch engine over a small plant of first-order devices, on virtual time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings, PhaseLengths, RequestRules
 from vpp.domain.performance import Baseline
@@ -43,6 +44,13 @@ KINDS = (
     (ResourceClass.HVAC, Adapter.MQTT, 6, 0.0, 200.0, 0.0, 0.0, 1.0, 40.0),
     (ResourceClass.INDUSTRY, Adapter.MQTT, 3, 0.0, 400.0, 0.0, 0.0, 1.0, 25.0),
 )
+
+
+def restore(engine: DispatchEngine, entries: Iterable[JournalEntry], now_s: float, settings: DispatchSettings) -> None:
+    """Load what a memory has folded from ``entries`` into ``engine``, as a start of the service does."""
+    memory = DispatchMemory(engine.index, settings)
+    memory.follow(entries)
+    engine.load(memory.state(), now_s)
 
 
 def fleet(limit_kw: float = 1e6) -> FleetIndex:

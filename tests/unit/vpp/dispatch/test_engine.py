@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.unit.vpp.dispatch.parts import CYCLE_S, END, PHASES, SETTINGS, START, T0, Bench, Plant, fleet
+from tests.unit.vpp.dispatch.parts import CYCLE_S, END, PHASES, SETTINGS, START, T0, Bench, Plant, fleet, restore
 from vpp.dispatch.allocation import request_controller
 from vpp.dispatch.allocation.merit_sharing import share_out
 from vpp.dispatch.allocation.situation import Situation
@@ -169,7 +169,7 @@ def test_who_was_shed_yesterday_is_shed_last_today() -> None:
     later = bench.engine._fairness.merit(bench.plant.state()).bulk[:120] - key
     assert later[shed].mean() > later[~shed].mean() + 0.01
     again = DispatchEngine(bench.plant.index, bench.settings, lambda *_: None)
-    again.restore(bench.journal, bench.plant.now_s)
+    restore(again, bench.journal, bench.plant.now_s, bench.settings)
     assert (again._fairness.shed_s()[:120][shed] > 0.0).all(), "and a restart does not forget it"
 
 
@@ -327,7 +327,7 @@ def test_a_restart_in_the_hold_resumes_without_repeating_a_command() -> None:
     bench.plant.advance(CYCLE_S)
     entries = list(bench.journal)
     bench.engine = DispatchEngine(bench.plant.index, bench.settings, bench.record)
-    bench.engine.restore(entries, bench.plant.now_s)
+    restore(bench.engine, entries, bench.plant.now_s, bench.settings)
     assert bench.engine.book.get(request.id).state is RequestState.HOLDING
     known = settled & ~np.isin(np.arange(len(held)), lost.batch.rows)
     np.testing.assert_allclose(bench.engine.setpoints_kw()[known], held[known], atol=0.6)

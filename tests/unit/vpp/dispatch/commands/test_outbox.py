@@ -1,14 +1,16 @@
 """The outbox sends only differences, one command a row at a time, and knows what became of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.fleets import at_one_site
+from vpp.dispatch.commands.command_memory import CommandMemory
 from vpp.dispatch.commands.due_commands import Wanted
 from vpp.dispatch.commands.journal_codec import Noted
+from vpp.dispatch.commands.meter_confirmation import MeterConfirmation
 from vpp.dispatch.commands.outbox import Outbox
 from vpp.dispatch.settings import CommandRules
 from vpp.domain.resource import Adapter, Resource, ResourceClass
@@ -58,6 +60,14 @@ class Bench:
     def new(self) -> Outbox:
         """Return an outbox that remembers nothing."""
         return Outbox(fleet(), RULES, self.record, take_ids=self.take, epoch=4)
+
+    def restore(self, box: Outbox, entries: Iterable[JournalEntry]) -> None:
+        """Load what a memory has folded from ``entries`` into ``box``, as a start of the service does."""
+        memory = CommandMemory(RULES.back_off)
+        memory.resize(fleet(), MeterConfirmation(fleet(), RULES.confirmation).tolerance_kw)
+        for entry in entries:
+            memory.follow(entry)
+        box.load(memory.state(), self.now_s)
 
     def record(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Keep a journal entry."""
@@ -233,7 +243,7 @@ def test_after_a_crash_nothing_is_repeated_and_nothing_is_lost() -> None:
     entries = list(bench.journal)
     bench.box = bench.new()
     bench.now_s += 20.0
-    bench.box.restore(entries, bench.now_s)
+    bench.restore(bench.box, entries)
     counts = bench.box.ledger()
     assert (counts.sent, counts.accepted, counts.confirmed) == (before.sent, before.accepted, before.confirmed)
     assert (counts.unreachable, counts.pending, counts.unaccounted) == (1, 0, 0)
@@ -262,7 +272,7 @@ def test_a_restart_keeps_no_row_from_being_tried() -> None:
     bench = Bench()
     bench.answer(bench.flush([2.0, np.nan, np.nan]), OutcomeStatus.UNREACHABLE, Reason.TIMEOUT)
     entries, bench.box = list(bench.journal), bench.new()
-    bench.box.restore(entries, bench.now_s)
+    bench.restore(bench.box, entries)
     assert bench.box.columns.back_off.away_s[0] == -np.inf
     assert bench.flush([2.0, np.nan, np.nan]).rows.tolist() == [0]
 
@@ -330,7 +340,7 @@ def test_a_lease_that_has_ended_holds_nothing_and_needs_no_release() -> None:
     assert len(bench.flush()) == 0
     assert not bench.box.in_force.settled().any()
     again = bench.new()
-    again.restore(bench.journal, bench.now_s)
+    bench.restore(again, bench.journal)
     assert not again.in_force.settled().any()
 
 
@@ -339,10 +349,10 @@ def test_a_restart_never_falls_back_behind_the_highest_epoch_in_the_journal() ->
     bench.box.epoch = 9
     assert bench.flush([2.0, np.nan, np.nan]).epoch == 9
     again = bench.new()
-    again.restore(bench.journal, bench.now_s)
+    bench.restore(again, bench.journal)
     assert again.epoch == 9
     later = Outbox(fleet(), RULES, bench.record, take_ids=bench.take, epoch=11)
-    later.restore(bench.journal, bench.now_s)
+    bench.restore(later, bench.journal)
     assert later.epoch == 11
 
 
@@ -351,13 +361,14 @@ def test_the_instant_of_a_release_is_remembered_over_a_restart() -> None:
     bench.answer(bench.flush([2.0, -5.0, np.nan]))
     bench.meter([2.0, -5.0, 0.0])
     bench.now_s += 60.0
-    released = bench.flush([2.0, np.nan, np.nan])
+    released, released_s = bench.flush([2.0, np.nan, np.nan]), bench.now_s
     assert (released.rows.tolist(), released.layers.tolist()) == ([1], [Layer.RELEASE])
     again = bench.new()
-    again.restore(bench.journal, bench.now_s + 10.0)
+    bench.now_s += 10.0
+    bench.restore(again, bench.journal)
     for box in (bench.box, again):
-        assert box.columns.in_force.released_s[1] == bench.now_s
-        assert (box.columns.in_force.released_s[[0, 2]] < bench.now_s).all()
+        assert box.columns.in_force.released_s[1] == released_s
+        assert (box.columns.in_force.released_s[[0, 2]] < released_s).all()
 
 
 def test_a_default_that_was_refused_is_left_alone_for_a_while_and_the_dispatch_layer_goes_on() -> None:
