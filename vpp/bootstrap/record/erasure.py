@@ -61,14 +61,16 @@ def erase_driver(settings: Settings, ids: Sequence[str], *, dry_run: bool = Fals
 
     Raises:
         ConfigurationError: A service leads on the database.
-        UnknownIdError: No session is named so, or its name is gone already.
+        UnknownIdError: No session is named so, or its name is gone already, now from the files as well.
     """
     with _database(settings, dry_run=dry_run) as engine:
         tokens = tokens_of(engine, SubjectKind.SESSION, ids, whole=False)
+        if not dry_run:
+            with storing("the erasure"), engine.begin() as connection:
+                erase(connection, tokens)
+            overwrite_free_pages(engine)  # also after an erasure that has come no further than this
         if not tokens:
             raise UnknownIdError("session", ", ".join(ids))
-        if not dry_run:
-            _erase(engine, tokens)
         samples = "samples of the charging points, by row number, until VPP_TELEMETRY_DAYS deletes them"
         return Erasure(
             goes={"names of charging sessions": len(tokens)},
@@ -92,8 +94,10 @@ def erase_operator(settings: Settings, operator_id: str, *, dry_run: bool = Fals
         actors = tokens_of(engine, SubjectKind.ACTOR, [operator_id, *names])
         if not dry_run:
             with storing("the erasure"), engine.begin() as connection:
+                # Together: the registry's names lead to the tokens, and are wanted again if this fails.
                 unname(connection, members, [operator_id, *names])
-            _erase(engine, [*tokens, *actors])
+                erase(connection, [*tokens, *actors])
+            overwrite_free_pages(engine)
         ids = f"the id {operator_id!r} and those of its sites and devices, so that none is given again"
         money = "energy and money settled under these ids, as numbers without a name"
         return Erasure(
@@ -105,12 +109,6 @@ def erase_operator(settings: Settings, operator_id: str, *, dry_run: bool = Fals
             stays=(_CHAIN, ids, money, *_in_clear(engine)),
             dry_run=dry_run,
         )
-
-
-def _erase(engine: sa.Engine, tokens: Sequence[str]) -> None:
-    with storing("the erasure"), engine.begin() as connection:
-        erase(connection, tokens)
-    overwrite_free_pages(engine)
 
 
 def _in_clear(engine: sa.Engine) -> tuple[str, ...]:

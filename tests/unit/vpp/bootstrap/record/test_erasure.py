@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.bootstrap.leadership.following import Following
@@ -17,7 +18,7 @@ from vpp.bootstrap.replay import run_replay
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ConfigurationError, UnknownIdError
+from vpp.domain.errors import ConfigurationError, StorageError, UnknownIdError
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.domain.session import SessionEnded, SessionStarted
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -211,6 +212,41 @@ async def test_an_operator_loses_its_names_and_keeps_its_ids(
         erase_operator(settings, "nobody")
     assert run_erase(erased, as_json=False) == 0
     assert "numbers without a name" in capsys.readouterr().out
+
+
+async def test_an_operator_whose_erasure_failed_is_erased_whole_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    await lived(settings)
+    planned = erase_operator(settings, OPERATOR.id, dry_run=True)
+    with monkeypatch.context() as failing:
+        failing.setattr(erasure, "erase", _refused)
+        with pytest.raises(StorageError):
+            erase_operator(settings, OPERATOR.id)
+    assert erase_operator(settings, OPERATOR.id).goes == planned.goes
+    assert OPERATOR.name.encode() not in bytes_of(tmp_path)
+
+
+async def test_a_driver_erased_again_overwrites_what_an_erasure_cut_short_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, overwritten = settings_of(tmp_path), list[sa.Engine]()
+    await lived(settings)
+    monkeypatch.setattr(erasure, "overwrite_free_pages", _refused)
+    with pytest.raises(StorageError):
+        erase_driver(settings, ["CS-Alice"])
+    monkeypatch.setattr(erasure, "overwrite_free_pages", overwritten.append)
+    with pytest.raises(UnknownIdError):
+        erase_driver(settings, ["CS-Alice"], dry_run=True)
+    assert not overwritten
+    with pytest.raises(UnknownIdError):
+        erase_driver(settings, ["CS-Alice"])
+    assert len(overwritten) == 1
+
+
+def _refused(*_anything: object) -> None:
+    raise StorageError("the disk is full")
 
 
 async def test_a_leader_that_runs_is_not_erased_under_its_feet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
