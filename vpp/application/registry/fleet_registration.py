@@ -9,12 +9,12 @@ import numpy as np
 
 from vpp.application.registry.fleet_handover import FleetHandover
 from vpp.dispatch.engine import DispatchEngine
-from vpp.domain.errors import InputError, UnknownIdError, VersionError
+from vpp.domain.errors import InputError
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.change_plan import check_joining, find, put, retire
+from vpp.fleet.members.change_plan import check_joining, check_version, find, put, retire, version_of
 from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange, joining
 from vpp.fleet.members.member_codec import FleetMember, kind_of, same
 from vpp.fleet.members.tenure import FormerMember
@@ -104,10 +104,10 @@ class FleetRegistration:
         """
         async with self._changing:
             index = self._engine.index
-            self._must_stand(member, version)
+            check_version(index, kind_of(member).name, member.id, version)
             change = await asyncio.to_thread(put, index, member, at_s=self._clock.now_s(), actor=actor)
             outcome = await self._make(change, dry_run=dry_run)
-            return replace(outcome, stands=_version_of(self._engine.index, kind_of(member).name, member.id))
+            return replace(outcome, stands=version_of(self._engine.index, kind_of(member).name, member.id))
 
     async def retire(
         self, kind: str, identity: str, *, actor: str, version: int | None = None, dry_run: bool = False
@@ -122,23 +122,16 @@ class FleetRegistration:
         """
         async with self._changing:
             index = self._engine.index
-            self._must_stand(find(index, kind, identity)[1], version)
+            find(index, kind, identity)
+            check_version(index, kind, identity, version)
             change = await asyncio.to_thread(retire, index, kind, identity, at_s=self._clock.now_s(), actor=actor)
             outcome = await self._make(change, dry_run=dry_run)
-            return replace(outcome, stands=_version_of(self._engine.index, kind, identity))
+            return replace(outcome, stands=version_of(self._engine.index, kind, identity))
 
     async def history(self, kind: str, identity: str) -> list[FormerMember]:
         """Return the former versions of a member, the oldest first; raises UnknownIdError."""
         find(self._engine.index, kind, identity)
         return await asyncio.to_thread(self._registry.history, kind, identity)
-
-    def _must_stand(self, member: FleetMember, version: int | None) -> None:
-        if version is None:
-            return
-        kind = kind_of(member).name
-        known = _version_of(self._engine.index, kind, member.id) or 0
-        if known != version:
-            raise VersionError(f"{kind} {member.id} stands at version {known}, not {version}; read it again")
 
     async def _make(self, change: FleetChange, *, dry_run: bool = False) -> ChangeOutcome:
         """Make a change; at its end every part of the service has the other fleet, and it is durable."""
@@ -180,14 +173,6 @@ class FleetRegistration:
             cars=int(np.count_nonzero(state.plugged[rows])),
             overloaded=tuple(after.transformers[place].id for place in np.flatnonzero(over).tolist()),
         )
-
-
-def _version_of(index: FleetIndex, kind: str, identity: str) -> int | None:
-    """Return the version of a member, ``None`` where there is none."""
-    try:
-        return find(index, kind, identity)[1].version
-    except UnknownIdError:
-        return None
 
 
 def _added(field: str, before: Sequence[Thing], asked: Sequence[Thing], at_s: float) -> list[Thing]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.errors import ConflictError, InputError, UnknownIdError, VersionError
 from vpp.domain.resource import Resource
 from vpp.domain.site import Member, Transformer
 from vpp.fleet.index import FleetIndex
@@ -39,6 +39,21 @@ def find(index: FleetIndex, kind: str, identity: str) -> tuple[int, FleetMember]
             if member.id == identity:
                 return place, member
     raise UnknownIdError(kind, identity)
+
+
+def version_of(index: FleetIndex, kind: str, identity: str) -> int | None:
+    """Return the version of a member, ``None`` where there is none."""
+    try:
+        return find(index, kind, identity)[1].version
+    except UnknownIdError:
+        return None
+
+
+def check_version(index: FleetIndex, kind: str, identity: str, version: int | None) -> None:
+    """Raise VersionError where another version of a member stands than ``version``: 0 for none, ``None`` for any."""
+    known = version_of(index, kind, identity) or 0
+    if version is not None and known != version:
+        raise VersionError(f"{kind} {identity} stands at version {known}, not {version}; read it again")
 
 
 def put(index: FleetIndex, member: FleetMember, *, at_s: float, actor: str) -> FleetChange:

@@ -1,8 +1,10 @@
 """A small plant in memory behind the real HTTP application."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -14,7 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from vpp.api.app import create_app
 from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
-from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError, VersionError
+from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
@@ -344,28 +346,14 @@ class _FakePlant:
             resources=[r for r in resources if r not in self.index.resources],
         )
 
-    async def put_member(
-        self, member: FleetMember, *, actor: str, version: int | None = None, dry_run: bool = False, **_scope: Scope
-    ) -> ChangeOutcome:
-        kind = kind_of(member).name
-        self._must_stand(kind, member.id, version)
-        change = change_plan.put(self.index, member, at_s=NOW.timestamp(), actor=actor)
-        return self._made(change, kind, member.id, dry_run=dry_run)
+    async def put_member(self, member: FleetMember, *, actor: str, **how: Any) -> ChangeOutcome:  # noqa: ANN401 - as the port
+        plan = partial(change_plan.put, self.index, member, at_s=NOW.timestamp(), actor=actor)
+        return self._made(plan, kind_of(member).name, member.id, **how)
 
-    async def retire_member(
-        self,
-        kind: str,
-        identity: str,
-        *,
-        actor: str,
-        version: int | None = None,
-        dry_run: bool = False,
-        **_scope: Scope,
-    ) -> ChangeOutcome:
+    async def retire_member(self, kind: str, identity: str, *, actor: str, **how: Any) -> ChangeOutcome:  # noqa: ANN401 - as the port
         change_plan.find(self.index, kind, identity)
-        self._must_stand(kind, identity, version)
-        change = change_plan.retire(self.index, kind, identity, at_s=NOW.timestamp(), actor=actor)
-        return self._made(change, kind, identity, dry_run=dry_run)
+        plan = partial(change_plan.retire, self.index, kind, identity, at_s=NOW.timestamp(), actor=actor)
+        return self._made(plan, kind, identity, **how)
 
     async def member_history(self, kind: str, identity: str, **_scope: Scope) -> Sequence[FormerMember]:
         change_plan.find(self.index, kind, identity)
@@ -376,25 +364,24 @@ class _FakePlant:
             if one.old is not None and (one.kind, one.old.id) == (kind, identity)
         ]
 
-    def _version_of(self, kind: str, identity: str) -> int:
-        """Return the version that stands, 0 where there is none."""
-        try:
-            return change_plan.find(self.index, kind, identity)[1].version
-        except UnknownIdError:
-            return 0
-
-    def _must_stand(self, kind: str, identity: str, version: int | None) -> None:
-        known = self._version_of(kind, identity)
-        if version is not None and version != known:
-            raise VersionError(f"{kind} {identity} stands at version {known}, not {version}")
-
-    def _made(self, change: FleetChange, kind: str, identity: str, *, dry_run: bool) -> ChangeOutcome:
+    def _made(
+        self,
+        plan: Callable[[], FleetChange],
+        kind: str,
+        identity: str,
+        *,
+        version: int | None = None,
+        dry_run: bool = False,
+        **_scope: Scope,
+    ) -> ChangeOutcome:
+        change_plan.check_version(self.index, kind, identity, version)
+        change = plan()
         after = change.applied(self.index)
         if not dry_run:
             self.index = after
             self._changes.append(change)
         effects = ChangeEffects(devices=len(change.leaving))
-        stands = self._version_of(kind, identity) or None
+        stands = change_plan.version_of(self.index, kind, identity)
         return ChangeOutcome(change=change, effects=effects, dry_run=dry_run, stands=stands)
 
     async def promise(self, session_id: str, promise: Promise, **_scope: Scope) -> ChargingSession:
