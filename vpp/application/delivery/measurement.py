@@ -80,8 +80,9 @@ class Measurement:
     def resume(self, past: PastDelivery) -> None:
         """Continue from what earlier runs journalled, for every request that is not over for good; blocks."""
         self._past = past
+        running = {request.id for request in self._engine.book.running(self._clock.now_s())}
         for request in self._engine.book.all():
-            if request.state not in _OVER or request in self._engine.book.running(self._clock.now_s()):
+            if request.state not in _OVER or request.id in running:
                 self._recall_if_readable(request.id)
 
     def has_baseline(self, request_id: str) -> bool:
@@ -120,7 +121,8 @@ class Measurement:
         It is read from the journal again when somebody asks; without its entry there it stays.
         """
         now_s = self._clock.now_s()
-        released = [request_id for request_id in self.baselines if self._is_unused(request_id, now_s)]
+        # A copy: a settlement in a thread may recall a request meanwhile.
+        released = [request_id for request_id in list(self.baselines) if self._is_unused(request_id, now_s)]
         for request_id in released:
             self._past.minutes[request_id] = self._trackers[request_id].minutes()
             del self.baselines[request_id], self.portfolios[request_id], self._trackers[request_id]

@@ -4,7 +4,8 @@ Both are as large as the fleet, one a request and one an interval; a service tha
 needs those of requests that still run or were not settled yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from vpp.application.cycle_record import array_of, baseline_of
 from vpp.application.delivery.recovery import minutes_of, resumed
+from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.domain.errors import AuditError, ConflictError
 from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
@@ -45,12 +47,18 @@ class PastDelivery:
         Raises:
             ConflictError: Its entry was pruned, or cannot be read.
         """
-        return baseline_of(self._body(self.baselines[request_id], f"the baseline of request {request_id}"))
+        sequence = self.baselines[request_id]
+        return baseline_of(self._bodies({sequence}, f"the baseline of request {request_id}")[sequence])
 
     def means_on(self, grid: TimeGrid) -> Mapping[float, FloatArray]:
-        """Return the session means of those intervals of a grid that have any, by epoch seconds of their starts."""
-        starts_s = [start_s for start_s in grid.starts_s().tolist() if start_s in self.session_means]
-        return {s: array_of(self._body(self.session_means[s], "session means")["mean_kw"]) for s in starts_s}
+        """Return the session means of those intervals of a grid that have any, by start in epoch seconds; blocks.
+
+        Raises:
+            ConflictError: An entry was pruned, or cannot be read.
+        """
+        entry_of = {s: self.session_means[s] for s in grid.starts_s().tolist() if s in self.session_means}
+        bodies = self._bodies(set(entry_of.values()), "session means", (SESSIONS,))
+        return {start_s: array_of(bodies[sequence]["mean_kw"]) for start_s, sequence in entry_of.items()}
 
     def tracked(self, request_id: str, baseline: Baseline, direction: Direction) -> TrackedIntervals | None:
         """Return what was tracked of a request, its minutes only; ``None`` before its first cycle."""
@@ -62,11 +70,16 @@ class PastDelivery:
         figures = np.asarray(cycles, dtype=np.float64)
         return resumed(baseline.grid, count, minutes_of(baseline.grid, figures, direction))
 
-    def _body(self, sequence: int, what: str) -> Any:  # noqa: ANN401 - a journal's body is JSON
+    def _bodies(self, wanted: AbstractSet[int], what: str, kinds: Sequence[str] = ()) -> dict[int, Any]:
+        """Return the bodies of some entries, of ``kinds``, in one pass: they may stand in one large segment."""
+        if not wanted:
+            return {}
+        entries = self.journal.entries(kinds, after=min(wanted) - 1, until=max(wanted))
         try:
-            entry = next(self.journal.entries(after=sequence - 1, until=sequence), None)
+            bodies: dict[int, Any] = {entry.sequence: entry.body for entry in entries if entry.sequence in wanted}
         except AuditError as error:
             raise ConflictError(f"{what} cannot be read: {error}") from error
-        if entry is None:
-            raise ConflictError(f"{what} stood in entry {sequence} of the journal, which was pruned")
-        return entry.body
+        gone = min(wanted - bodies.keys(), default=0)
+        if gone:
+            raise ConflictError(f"{what} stood in entry {gone} of the journal, which was pruned")
+        return bodies

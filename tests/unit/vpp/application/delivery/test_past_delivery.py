@@ -55,6 +55,29 @@ def test_the_session_means_of_a_grid_are_those_of_its_intervals() -> None:
     assert np.array_equal(found[GRID.start_s + 900.0], MEAN_KW, equal_nan=True)
 
 
+def test_session_means_are_read_in_one_pass_over_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, past = _past()
+    journal = SqlJournal(engine)
+    for start_s in (GRID.start_s, GRID.start_s + 1800.0):
+        past.session_means[start_s] = journal.append(SESSIONS, 0.0, {"start_s": start_s, "mean_kw": MEAN_KW + 1.0})
+    journal.flush_now()
+    passes: list[str] = []
+    with monkeypatch.context() as patched:
+        reading = past.journal.entries
+        patched.setattr(past.journal, "entries", lambda *a, **k: passes.append("") or reading(*a, **k))  # type: ignore[func-returns-value]
+        found = past.means_on(GRID)
+    assert (len(passes), list(found)) == (1, [GRID.start_s + 900.0 * step for step in range(3)])
+    assert [float(mean_kw[1]) for mean_kw in found.values()] == [7.5, 6.5, 7.5]
+
+
+def test_session_means_that_were_pruned_are_said_to_be() -> None:
+    engine, past = _past()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM journal WHERE sequence = 3"))
+    with pytest.raises(ConflictError, match=r"session means stood in entry 3 .* pruned"):
+        past.means_on(GRID)
+
+
 def test_a_request_without_cycles_has_none() -> None:
     _, past = _past()
     assert past.tracked("req-1", past.baseline("req-1"), Direction.UP) is None
