@@ -1,7 +1,7 @@
 """Bearer token of callers, and the actor in whose name they act."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException
@@ -33,10 +33,10 @@ UNNAMED = "unnamed"
 """Actor of a registration whose caller gave no name."""
 
 
-def bearer(token: str | None) -> Callable[..., None]:
+def bearer(token: str | None) -> Callable[..., Awaitable[None]]:
     """Return a dependency that admits only holders of ``token``, or everybody where there is none."""
 
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
         if token is None:
             return
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):

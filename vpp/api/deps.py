@@ -1,28 +1,34 @@
-"""Dependencies of routes: the service's two faces, pages, and the dispatcher's day."""
+"""Dependencies of routes: the service's two faces, pages, and the dispatcher's day.
 
+None waits for anything; they are coroutines because the framework calls a plain function in a thread of its pool.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Query, Request
 
-from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR
-from vpp.domain.errors import InputError
-from vpp.domain.timegrid import TimeGrid
-from vpp.fleet.calendar import day_grid, local_day
+from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR, Item, Page
+from vpp.domain.errors import ConflictError, InputError
+from vpp.domain.performance import Performance
+from vpp.fleet.calendar import local_day
 from vpp.fleet.scope import Scope
 from vpp.ports import Administration, GridSink
 
+Thing = TypeVar("Thing")
 
-def _service(request: Request) -> GridSink:
+
+async def _service(request: Request) -> GridSink:
     return cast(GridSink, request.app.state.service)
 
 
-def _administration(request: Request) -> Administration:
+async def _administration(request: Request) -> Administration:
     return cast(Administration, request.app.state.administration)
 
 
-def _scope() -> Scope:
+async def _scope() -> Scope:
     """Return what the caller may see; everything, as long as nobody has rights of their own."""
     return Scope.everything()
 
@@ -42,8 +48,20 @@ class PageQuery:
     limit: int
     offset: int
 
+    def cut(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Return that part of ``things``."""
+        return things[self.offset : self.offset + self.limit]
 
-def _page(
+    def of(self, things: Sequence[Thing], show: Callable[[Thing], Item]) -> Page[Item]:
+        """Return that part of ``things`` as it is shown, with the number of all."""
+        return self.filled([show(thing) for thing in self.cut(things)], total=len(things))
+
+    def filled(self, items: Sequence[Item], *, total: int) -> Page[Item]:
+        """Return a page that holds ``items`` of ``total`` in all."""
+        return Page(items=list(items), total=total, limit=self.limit, offset=self.offset)
+
+
+async def _page(
     limit: Annotated[int, Query(ge=1, le=1000, description="Most items to return.")] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000_000, description="Items to skip.")] = 0,
 ) -> PageQuery:
@@ -55,7 +73,7 @@ ThePage = Annotated[PageQuery, Depends(_page)]
 AreaQuery = Annotated[str, Query(min_length=1, max_length=200, description="city, or the id of an area")]
 
 
-def _day(
+async def _day(
     service: TheService,
     day: Annotated[date | None, Query(alias="date", description="Day in Asia/Shanghai; today if not given.")] = None,
 ) -> date:
@@ -67,6 +85,10 @@ def _day(
 TheDay = Annotated[date, Depends(_day)]
 
 
-def grid_of(day: date) -> TimeGrid:
-    """Return the 96 quarters of an hour of a day in Asia/Shanghai."""
-    return day_grid(day)
+def measured_delivery(service: GridSink, request_id: str, scope: Scope) -> Performance:
+    """Return a request's measurement, provisional while it runs; raises ConflictError before it is accepted."""
+    measured = service.performance(request_id, scope=scope)
+    if measured is None:
+        state = service.request(request_id, scope=scope).state
+        raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
+    return measured

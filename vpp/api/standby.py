@@ -11,7 +11,7 @@ from vpp.api.auth import bearer
 from vpp.api.deps import ThePage
 from vpp.api.routes.operations import Readiness, healthz, metrics
 from vpp.api.routes.requests import Before, State, selected
-from vpp.api.schemas.base import Problem, Schema, json_bytes, paged
+from vpp.api.schemas.base import Problem, Schema, json_bytes
 from vpp.api.schemas.requests import RequestView
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.request import DispatchRequest
@@ -85,8 +85,7 @@ async def listed(request: Request, page: ThePage, state: State = None, before: B
     if known is None:
         return await elsewhere(request)
     found, rest = selected(known, state, before)
-    items = [RequestView.of(one, None) for one in rest[page.offset : page.offset + page.limit]]
-    return _json(paged(items, total=len(found), limit=page.limit, offset=page.offset))
+    return _json(page.filled([RequestView.of(one, None) for one in page.cut(rest)], total=len(found)))
 
 
 @_elsewhere.get("/requests/{request_id}", response_model=None)

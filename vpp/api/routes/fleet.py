@@ -1,14 +1,14 @@
 """Live state of the fleet, paged and filtered."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
 
-from vpp.api.deps import PageQuery, ThePage, TheScope, TheService
+from vpp.api.deps import ThePage, TheScope, TheService
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Page, Schema, paged
+from vpp.api.schemas.base import Page
 from vpp.api.schemas.device_schedule import DeviceScheduleView
 from vpp.api.schemas.fleet import (
     AreaView,
@@ -35,7 +35,6 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import ADAPTERS, CLASSES
 
 router = APIRouter(tags=["fleet"])
-View = TypeVar("View", bound=Schema)
 
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 QualityName = Annotated[str | None, Query(pattern="^(good|stale|substituted|bad)$")]
@@ -52,14 +51,15 @@ async def fleet(service: TheService, scope: TheScope) -> FleetView:
 @router.get("/areas", summary="Areas now", responses=documented(401, 422))
 async def areas(service: TheService, scope: TheScope, page: ThePage) -> Page[AreaView]:
     """Return the areas a dispatcher can name."""
-    return _sliced(area_views(service.fleet(scope=scope)), page, _same)
+    views = area_views(service.fleet(scope=scope))
+    return page.filled(page.cut(views), total=len(views))
 
 
 @router.get("/operators", summary="Operators", responses=documented(401, 422))
 async def operators(service: TheService, scope: TheScope, page: ThePage) -> Page[OperatorView]:
     """Return the operators of sites."""
     known = [operator for operator in service.fleet(scope=scope).index.operators if not operator.retired]
-    return _sliced(known, page, operator_view)
+    return page.of(known, operator_view)
 
 
 @router.get("/sites", summary="Sites", responses=documented(401, 404, 422))
@@ -75,7 +75,7 @@ async def sites(
         for site in index.sites
         if not site.retired and area in {None, CITY, site.area_id} and operator in {None, site.operator_id}
     ]
-    return _sliced(found, page, site_view)
+    return page.of(found, site_view)
 
 
 @router.get("/transformers", summary="Transformers and their load now", responses=documented(401, 404, 422))
@@ -84,7 +84,7 @@ async def transformers(service: TheService, scope: TheScope, page: ThePage, area
     state = service.fleet(scope=scope)
     _must_know("area", area, [a.id for a in state.index.areas])
     found = [view for view in transformer_views(state) if area in {None, CITY, view.area_id}]
-    return _sliced(found, page, _same)
+    return page.filled(page.cut(found), total=len(found))
 
 
 @router.get("/resources", summary="Devices now", responses=documented(401, 404, 422))
@@ -115,7 +115,7 @@ async def resources(
     ):
         if wanted is not None:
             chosen = chosen & wanted
-    return _sliced(np.flatnonzero(chosen).tolist(), page, lambda row: resource_view(state, row))
+    return page.of(np.flatnonzero(chosen).tolist(), lambda row: resource_view(state, row))
 
 
 @router.get(
@@ -168,12 +168,3 @@ def _of_operator(state: FleetState, operator_id: str) -> BoolArray:
 def _must_know(kind: str, identity: str | None, known: Sequence[str]) -> None:
     if identity is not None and identity not in known and not (kind == "area" and identity == CITY):
         raise UnknownIdError(kind, identity)
-
-
-def _sliced(found: Sequence[Any], page: PageQuery, show: Callable[[Any], View]) -> Page[View]:
-    items = [show(thing) for thing in found[page.offset : page.offset + page.limit]]
-    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
-
-
-def _same(view: View) -> View:
-    return view

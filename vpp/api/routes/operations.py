@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vpp.api.deps import TheAdministration, ThePage, TheScope
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Page, Schema, paged
+from vpp.api.schemas.base import Page, Schema
 from vpp.api.schemas.knocks import KnockView
 
 probes = APIRouter(tags=["operations"])
@@ -62,9 +62,7 @@ async def metrics(request: Request) -> Response:
 @router.get("/knocks", summary="Devices whose connection was refused", responses=documented(401, 422))
 async def knocks(administration: TheAdministration, scope: TheScope, page: ThePage) -> Page[KnockView]:
     """Return ids that are not registered, gave a wrong key and the like, the latest first."""
-    found = administration.refused_connections(scope=scope)
-    items = [KnockView.of(refused) for refused in found[page.offset : page.offset + page.limit]]
-    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+    return page.of(administration.refused_connections(scope=scope), KnockView.of)
 
 
 @router.get("/commands", summary="Outcomes of all setpoints", responses=documented(401))

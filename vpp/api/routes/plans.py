@@ -4,10 +4,11 @@ import asyncio
 
 from fastapi import APIRouter
 
-from vpp.api.deps import AreaQuery, TheDay, TheScope, TheService, grid_of
+from vpp.api.deps import AreaQuery, TheDay, TheScope, TheService
 from vpp.api.problems import documented
 from vpp.api.schemas.plans import CapabilityView, ScheduleView
 from vpp.domain.request import CITY, Direction
+from vpp.fleet.calendar import day_grid
 
 router = APIRouter(tags=["plans"])
 
@@ -24,4 +25,4 @@ async def capability(service: TheService, scope: TheScope, day: TheDay, area: Ar
 async def schedule(service: TheService, scope: TheScope, day: TheDay, area: AreaQuery = CITY) -> ScheduleView:
     """Return the plan in force on one day; a conflict before the first plan."""
     plan, index = service.schedule(scope=scope), service.fleet(scope=scope).index
-    return await asyncio.to_thread(ScheduleView.of, plan, index, area=area, grid=grid_of(day), day=day)
+    return await asyncio.to_thread(ScheduleView.of, plan, index, area=area, grid=day_grid(day), day=day)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypedDict
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from vpp.api.auth import Actor
-from vpp.api.deps import ThePage, TheScope, TheService
+from vpp.api.deps import ThePage, TheScope, TheService, measured_delivery
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Page, json_bytes, paged
+from vpp.api.schemas.base import Page, json_bytes
 from vpp.api.schemas.performance import PerformanceView
 from vpp.api.schemas.requests import (
     AcceptBody,
@@ -20,7 +20,7 @@ from vpp.api.schemas.requests import (
     RevisionBody,
     RevisionView,
 )
-from vpp.domain.errors import ConflictError, InputError, UnknownIdError
+from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.request import CITY, DispatchRequest, RequestState
 from vpp.fleet.scope import Scope
 from vpp.ports import GridSink
@@ -107,8 +107,7 @@ async def listed(
 ) -> Page[RequestView]:
     """Return requests, of one state only if it is named; with ``before``, no row comes twice while new ones arrive."""
     found, rest = selected(service.requests(scope=scope), state, before)
-    items = [_view(service, scope, request) for request in rest[page.offset : page.offset + page.limit]]
-    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+    return page.filled([_view(service, scope, request) for request in page.cut(rest)], total=len(found))
 
 
 @router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 422))
@@ -205,11 +204,7 @@ for _name, (_summary, _description) in _ENDINGS.items():
 )
 async def performance(request_id: str, service: TheService, scope: TheScope) -> PerformanceView:
     """Return the measurement, provisional while the request runs."""
-    measured = service.performance(request_id, scope=scope)
-    if measured is None:
-        state = service.request(request_id, scope=scope).state
-        raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
-    return PerformanceView.of(measured)
+    return PerformanceView.of(measured_delivery(service, request_id, scope))
 
 
 @router.get(

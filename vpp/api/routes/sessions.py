@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from vpp.api.deps import TheAdministration, ThePage, TheScope
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Page, paged
+from vpp.api.schemas.base import Page
 from vpp.api.schemas.sessions import PromiseBody, SessionView
 from vpp.domain.errors import InputError
 
@@ -14,9 +14,8 @@ router = APIRouter(tags=["sessions"])
 @router.get("/sessions", summary="Cars that are plugged in", responses=documented(401, 422))
 async def sessions(administration: TheAdministration, scope: TheScope, page: ThePage) -> Page[SessionView]:
     """Return open sessions."""
-    found, index = administration.sessions(scope=scope), administration.fleet(scope=scope).index
-    items = [SessionView.of(session, index) for session in found[page.offset : page.offset + page.limit]]
-    return paged(items, total=len(found), limit=page.limit, offset=page.offset)
+    index = administration.fleet(scope=scope).index
+    return page.of(administration.sessions(scope=scope), lambda session: SessionView.of(session, index))
 
 
 @router.post(

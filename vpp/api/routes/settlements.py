@@ -1,22 +1,21 @@
 """Settlement by operator and by site."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from vpp.api.deps import PageQuery, ThePage, TheScope, TheService
+from vpp.api.deps import ThePage, TheScope, TheService, measured_delivery
 from vpp.api.problems import documented
-from vpp.api.schemas.base import Page, paged
+from vpp.api.schemas.base import Page
 from vpp.api.schemas.performance import SettlementView, ShareView, share_views
-from vpp.domain.errors import ConflictError, UnknownIdError
+from vpp.domain.errors import UnknownIdError
 from vpp.domain.performance import Settled, Shares
 from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
 
 router = APIRouter(tags=["settlements"])
-Thing = TypeVar("Thing")
 OperatorId = Annotated[
     str | None, Query(alias="operator", min_length=1, max_length=200, description="Only the parts of this operator.")
 ]
@@ -30,8 +29,7 @@ async def settlements(
     found = [replace(one, shares=one.shares.by_operator()) for one in service.settlements(scope=scope)]
     _must_know(operator, service.fleet(scope=scope).index, (one.shares for one in found))
     parts = [(one, place) for one in found for place in _places(one.shares, operator)]
-    shown = [_view(one, place) for one, place in _cut(parts, page)]
-    return paged(shown, total=len(parts), limit=page.limit, offset=page.offset)
+    return page.of(parts, lambda part: _view(*part))
 
 
 @router.get("/settlements/{request_id}", summary="One settled request by site", responses=documented(401, 404, 422))
@@ -43,9 +41,7 @@ async def settlement(
     if one is None:
         raise UnknownIdError("settlement", request_id)
     _must_know(operator, service.fleet(scope=scope).index, [one.shares])
-    parts = _places(one.shares, operator)
-    shown = [_view(one, place) for place in _cut(parts, page)]
-    return paged(shown, total=len(parts), limit=page.limit, offset=page.offset)
+    return page.of(_places(one.shares, operator), lambda place: _view(one, place))
 
 
 @router.get(
@@ -57,14 +53,10 @@ async def performance_sites(
     request_id: str, service: TheService, scope: TheScope, page: ThePage, operator: OperatorId = None
 ) -> Page[ShareView]:
     """Return the part of every site in a request's delivery, provisional while it runs."""
-    measured = service.performance(request_id, scope=scope)
-    if measured is None:
-        state = service.request(request_id, scope=scope).state
-        raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")
+    measured = measured_delivery(service, request_id, scope)
     _must_know(operator, service.fleet(scope=scope).index, [measured.shares])
     parts = _places(measured.shares, operator)
-    shown = share_views(measured.shares.chosen(_cut(parts, page)))
-    return paged(shown, total=len(parts), limit=page.limit, offset=page.offset)
+    return page.filled(share_views(measured.shares.chosen(page.cut(parts))), total=len(parts))
 
 
 def _view(one: Settled, place: int) -> SettlementView:
@@ -82,7 +74,3 @@ def _must_know(operator_id: str | None, index: FleetIndex, shares: Iterable[Shar
         return
     if not any(operator_id in one.operator_ids for one in shares):
         raise UnknownIdError("operator", operator_id)
-
-
-def _cut(things: Sequence[Thing], page: PageQuery) -> Sequence[Thing]:
-    return things[page.offset : page.offset + page.limit]

@@ -23,7 +23,7 @@ _LAST_S = datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 router = APIRouter(tags=["telemetry"])
 
 
-def _history(request: Request) -> SampleHistory:
+async def _history(request: Request) -> SampleHistory:
     store = getattr(request.app.state, "telemetry", None)
     if store is None:
         raise ConflictError("this service keeps no telemetry; set VPP_TELEMETRY_URL")

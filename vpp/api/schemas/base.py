@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -154,11 +153,6 @@ def json_bytes(content: object) -> bytes:
 def json_like(content: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
     """Return ``content`` as plain lists, dicts and numbers."""
     return orjson.loads(json_bytes(content))
-
-
-def paged(items: Sequence[Item], *, total: int, limit: int, offset: int) -> Page[Item]:
-    """Return a page that holds ``items``."""
-    return Page(items=list(items), total=total, limit=limit, offset=offset)
 
 
 def _plain(value: object) -> object:

@@ -1,12 +1,17 @@
 """Rules of every route: problem documents, tokens, probes, description."""
 
+from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
-from vpp.api.app import describe
+from vpp.api.app import _ROUTES, describe
+from vpp.api.auth import bearer
 
 if TYPE_CHECKING:
     from conftest import _FakePlant as FakePlant
@@ -103,3 +108,16 @@ def test_the_description_names_every_route_with_examples_and_errors() -> None:
                 assert "requestBody" in operation, path
     for name in ("RequestBody", "AcceptBody", "CancelBody", "PromiseBody", "ResourceBody", "SiteBody", "Problem"):
         assert schemas[name]["examples"], name
+
+
+def test_no_route_and_none_of_its_dependencies_is_called_in_a_thread() -> None:
+    def calls(dependant: Dependant) -> Iterator[object]:
+        yield dependant.call
+        for other in dependant.dependencies:
+            yield from calls(other)
+
+    routes = [route for module in _ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
+    found = {bearer("s3cret"), *(call for route in routes for call in calls(route.dependant))}
+    plain = [call for call in found if not iscoroutinefunction(call)]
+    assert len(found) > len(routes) > 40
+    assert plain == [], "the framework calls a plain function in a thread of its pool"
