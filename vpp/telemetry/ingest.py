@@ -55,6 +55,8 @@ class Ingest:
         for session_id, row in self._image.sessions.in_rows(rows):
             self._end(SessionEnded(session_id=session_id, row=row, at_s=at_s, meter_kwh=math.nan))
         self._image.vacate(rows)
+        self.gate.serve(self._image.index)
+        self.gate.vacate(rows)
 
     def session(self, event: SessionEvent) -> None:
         """Take news of a car; what belongs to no row of the fleet is counted and dropped."""

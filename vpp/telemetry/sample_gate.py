@@ -189,6 +189,11 @@ class SampleGate:
         """Take the next register and state of charge of ``row`` whatever they are: a car has come or gone."""
         self._memory.anew[:, row] = True
 
+    def vacate(self, rows: RowArray) -> None:
+        """Forget what is remembered of the devices in ``rows``: they are retired, or others have taken their places."""
+        for column, blank in zip(self._memory, _forgotten(1), strict=True):
+            column[..., rows] = blank
+
     def last_refused(self, row: int, now_s: float) -> LastRefused | None:
         """Return what was last refused of the device in ``row``, ``None`` where nothing was."""
         m = self._memory

@@ -96,6 +96,18 @@ def test_one_power_that_cannot_be_is_refused_and_the_last_good_one_ages(intake: 
     assert intake.ingest.dropped == {"range": 1}
 
 
+def test_a_device_that_takes_the_place_of_another_inherits_none_of_its_refusals(intake: Intake) -> None:
+    for row in (CAR, STORE):
+        intake.say(row, POWER, 5.0)
+        for _ in range(2):
+            intake.wait(20.0)
+            intake.say(row, POWER, 7000.0)
+    intake.ingest.vacate(np.array([CAR], dtype=np.int32), intake.now_s)
+    assert intake.last(CAR) is None
+    assert intake.last(STORE) is not None
+    assert intake.ingest.gate.refused_since(NOW_S, Verdict.RANGE).tolist() == [False, True, False, False]
+
+
 def test_what_stands_is_bad_and_never_shown_and_one_good_value_mends_it(intake: Intake) -> None:
     intake.say(CAR, POWER, 5.0)
     for _ in range(4):
