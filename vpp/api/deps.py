@@ -14,7 +14,7 @@ from vpp.api.schemas.base import FIRST_YEAR, LAST_YEAR, Item, Page
 from vpp.domain.errors import ConflictError, InputError
 from vpp.domain.performance import Performance
 from vpp.fleet.calendar import local_day
-from vpp.fleet.scope import Scope
+from vpp.fleet.scope import EVERYTHING, Scope
 from vpp.ports import Administration, GridSink
 
 Thing = TypeVar("Thing")
@@ -30,7 +30,7 @@ async def _administration(request: Request) -> Administration:
 
 async def _scope() -> Scope:
     """Return what the caller may see; everything, as long as nobody has rights of their own."""
-    return Scope.everything()
+    return EVERYTHING
 
 
 TheService = Annotated[GridSink, Depends(_service)]

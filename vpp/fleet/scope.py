@@ -27,17 +27,12 @@ class Scope:
     Attributes:
         operators: Ids of operators; ``None`` for all of them, those to come included.
         areas: Ids of areas; ``None`` for all of them.
-        role: Recorded with the caller's acts; no row depends on it.
+        role: For those who are to tell callers apart, once they have rights; no row depends on it.
     """
 
     operators: frozenset[str] | None = None
     areas: frozenset[str] | None = None
     role: Role = Role.SERVICE
-
-    @classmethod
-    def everything(cls) -> "Scope":
-        """Return the scope that sees the whole fleet."""
-        return EVERYTHING
 
     @property
     def is_everything(self) -> bool:

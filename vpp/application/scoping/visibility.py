@@ -49,7 +49,7 @@ class Visibility:
         """Return the row in the fleet of a resource; raises UnknownIdError."""
         state = self._latest()
         row = state.index.row_of.get(resource_id)
-        if row is None or row >= len(state) or not self._sees_row(state, row, scope):
+        if row is None or not self._sees_row(state, row, scope):
             raise UnknownIdError("resource", resource_id)
         return row
 

@@ -42,7 +42,7 @@ def test_an_area_is_covered_only_where_all_its_rows_are_in_sight(
 
 
 def test_everything_is_everything() -> None:
-    assert Scope.everything() is EVERYTHING
+    assert EVERYTHING.is_everything
     assert EVERYTHING.rows(INDEX).all()
     assert EVERYTHING.covers("city")
     assert not Scope(operators=frozenset(OPERATORS)).covers("city"), "operators to come would be in the sum"
