@@ -11,11 +11,9 @@ from vpp.api.problems import MAX_ERRORS, RejectedFieldsError, field_errors, show
 from vpp.api.schemas.base import FieldError
 from vpp.api.schemas.registration import AreaBody, OperatorBody, ResourceBody, SiteBody, TransformerBody
 from vpp.domain.errors import InputError
-from vpp.domain.resource import Resource
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.members.member_codec import KIND_OF, FleetMember, MemberKind
 
-Thing = Area | Operator | Transformer | Site | Resource
 Body = AreaBody | OperatorBody | TransformerBody | SiteBody | ResourceBody
 
 
@@ -24,14 +22,17 @@ class Part:
     """One kind of record.
 
     Attributes:
-        name: As in ``FleetIndex`` and in the route.
+        kind: Of the members that records describe.
         schema: What a record must look like.
-        references: Fields that name a record of another kind, and that kind's name.
     """
 
-    name: str
+    kind: MemberKind
     schema: type[Body]
-    references: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name as in ``FleetIndex`` and in the route."""
+        return self.kind.members
 
     @property
     def numeric(self) -> frozenset[str]:
@@ -40,17 +41,11 @@ class Part:
         return frozenset(name for name, field in kinds.items() if _is_numeric(field))
 
 
-AREAS = Part(name="areas", schema=AreaBody, references={})
-OPERATORS = Part(name="operators", schema=OperatorBody, references={})
-TRANSFORMERS = Part(
-    name="transformers", schema=TransformerBody, references={"area_id": "areas", "parent_id": "transformers"}
-)
-SITES = Part(
-    name="sites",
-    schema=SiteBody,
-    references={"area_id": "areas", "operator_id": "operators", "transformer_id": "transformers"},
-)
-RESOURCES = Part(name="resources", schema=ResourceBody, references={"site_id": "sites"})
+AREAS = Part(kind=KIND_OF["area"], schema=AreaBody)
+OPERATORS = Part(kind=KIND_OF["operator"], schema=OperatorBody)
+TRANSFORMERS = Part(kind=KIND_OF["transformer"], schema=TransformerBody)
+SITES = Part(kind=KIND_OF["site"], schema=SiteBody)
+RESOURCES = Part(kind=KIND_OF["resource"], schema=ResourceBody)
 PARTS = (AREAS, OPERATORS, TRANSFORMERS, SITES, RESOURCES)
 
 
@@ -112,7 +107,7 @@ def checked(raw: Mapping[str, Sequence[Any]], index: FleetIndex) -> dict[str, li
     return things
 
 
-def _parsed(record: object, part: Part, row: int, prefix: str) -> Thing | list[FieldError]:
+def _parsed(record: object, part: Part, row: int, prefix: str) -> FleetMember | list[FieldError]:
     try:
         return part.schema.model_validate(record).thing()
     except ValidationError as error:
@@ -122,16 +117,17 @@ def _parsed(record: object, part: Part, row: int, prefix: str) -> Thing | list[F
         return [FieldError(row=row, field=prefix + error.field, value=shown(error.value), accepted=error.accepted)]
 
 
-def _faults(things: Mapping[str, Sequence[Thing]], index: FleetIndex, *, nested: bool) -> Iterator[FieldError]:
+def _faults(things: Mapping[str, Sequence[FleetMember]], index: FleetIndex, *, nested: bool) -> Iterator[FieldError]:
     known = {part.name: {thing.id for thing in (*getattr(index, part.name), *things[part.name])} for part in PARTS}
     for part in PARTS:
         prefix = f"{part.name}." if nested else ""
+        references = [(field, KIND_OF[to].members) for field, to in part.kind.references]
         seen: set[str] = set()
         for row, thing in enumerate(things[part.name], 1):
             if thing.id in seen:
                 yield FieldError(row=row, field=f"{prefix}id", value=thing.id, accepted="each id once")
             seen.add(thing.id)
-            for field, kind in part.references.items():
+            for field, kind in references:
                 given = getattr(thing, field)
                 if given is not None and given not in known[kind]:
                     yield FieldError(

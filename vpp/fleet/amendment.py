@@ -12,17 +12,12 @@ from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.resource import Adapter
 from vpp.domain.telemetry import RowArray
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.member_codec import KINDS, FleetMember
+from vpp.fleet.members.member_codec import KIND_OF, KINDS, FleetMember
 from vpp.fleet.members.tenure import FormerOwner
 
 Changed = Mapping[str, Mapping[int, FleetMember]]
 """New members by place, by the name of their kind in the index."""
 
-_REFERENCES = {
-    "transformers": (("area_id", "areas"), ("parent_id", "transformers")),
-    "sites": (("area_id", "areas"), ("operator_id", "operators"), ("transformer_id", "transformers")),
-    "resources": (("site_id", "sites"),),
-}
 _FIXED = {"resources": ("id", "resource_class", "adapter")}
 _SHARED = ("row_of", "class_code", "adapter_code", "_masks", "_rows")
 """What depends on ids, classes and protocols alone, which never change."""
@@ -126,18 +121,21 @@ def _with(members: tuple[Any, ...], changed: Mapping[int, Any]) -> tuple[Any, ..
 
 
 def _check(index: FleetIndex, changed: Changed) -> None:
-    for kind, members in changed.items():
-        ids = {to: {other.id for other in getattr(index, to)} for _, to in _REFERENCES.get(kind, ())}
+    for kind in KINDS:
+        members = changed.get(kind.members)
+        if not members:
+            continue
+        ids = {to: {other.id for other in getattr(index, KIND_OF[to].members)} for _, to in kind.references}
         for place, member in members.items():
-            known = getattr(index, kind)[place]
-            for field in _FIXED.get(kind, ("id",)):
+            known = getattr(index, kind.members)[place]
+            for field in _FIXED.get(kind.members, ("id",)):
                 if getattr(known, field) != getattr(member, field):
                     accepted = f"{getattr(known, field)}, which this place has for ever"
                     raise InputError(field, getattr(member, field), accepted)
-            for field, to in _REFERENCES.get(kind, ()):
+            for field, to in kind.references:
                 given = getattr(member, field)
                 if given is not None and given not in ids[to]:
-                    raise UnknownIdError(to.removesuffix("s"), given)
+                    raise UnknownIdError(to, given)
 
 
 def _rows_of(index: FleetIndex, changed: Changed) -> RowArray:

@@ -13,6 +13,7 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, CodeArray, IdArray, RowArray
 from vpp.fleet.limits import LimitColumns
+from vpp.fleet.members.member_codec import KINDS
 from vpp.fleet.members.tenure import FormerOwner
 from vpp.fleet.nameplate import NameplateColumns
 
@@ -55,14 +56,8 @@ class FleetIndex:
     former_owners: tuple[FormerOwner, ...] = ()
 
     def __post_init__(self) -> None:
-        for kind, things in (
-            ("area", self.areas),
-            ("operator", self.operators),
-            ("transformer", self.transformers),
-            ("site", self.sites),
-            ("resource", self.resources),
-        ):
-            _refuse_repeats(kind, [thing.id for thing in things])
+        for kind in KINDS:
+            _refuse_repeats(kind.name, [member.id for member in getattr(self, kind.members)])
         _check_references(self)
         _refuse_loops(self.transformers)
 
@@ -253,20 +248,15 @@ class FleetIndex:
 
 
 def _check_references(index: FleetIndex) -> None:
-    areas = {area.id for area in index.areas}
-    operators = {operator.id for operator in index.operators}
-    transformers = {transformer.id for transformer in index.transformers}
-    sites = {site.id for site in index.sites}
-    for transformer in index.transformers:
-        _must_know("area", transformer.area_id, areas)
-        if transformer.parent_id is not None:
-            _must_know("transformer", transformer.parent_id, transformers)
-    for site in index.sites:
-        _must_know("area", site.area_id, areas)
-        _must_know("operator", site.operator_id, operators)
-        _must_know("transformer", site.transformer_id, transformers)
-    for resource in index.resources:
-        _must_know("site", resource.site_id, sites)
+    referred = {to for kind in KINDS for _, to in kind.references}
+    ids = {kind.name: {one.id for one in getattr(index, kind.members)} for kind in KINDS if kind.name in referred}
+    for kind in KINDS:
+        references = [(field, to, ids[to]) for field, to in kind.references]
+        for member in getattr(index, kind.members) if references else ():
+            for field, to, known in references:
+                given = getattr(member, field)
+                if given is not None and given not in known:
+                    raise UnknownIdError(to, given)
 
 
 def _refuse_repeats(kind: str, ids: Sequence[str]) -> None:
@@ -289,8 +279,3 @@ def _refuse_loops(transformers: Sequence[Transformer]) -> None:
             way[above] = None
             above = parent[above]
         sound.update(way)
-
-
-def _must_know(kind: str, identity: str, known: set[str]) -> None:
-    if identity not in known:
-        raise UnknownIdError(kind, identity)

@@ -117,7 +117,7 @@ def _patch_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
         fields = _identified(json_content(await request.body()), edit.member_id)
         for attempt in range(_ATTEMPTS):
             index = administration.fleet(scope=edit.how["scope"]).index
-            _, known = find(index, _KIND_OF[part.name], edit.member_id)
+            _, known = find(index, part.kind.name, edit.member_id)
             version = _version(edit, index, part)
             thing = _checked(part, merged(part, known, fields), index)
             try:
@@ -138,7 +138,7 @@ def _patch_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
 def _retire_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
     async def retire(edit: TheEdit, administration: TheAdministration, response: Response) -> ChangeView:
         version = _version(edit, administration.fleet(scope=edit.how["scope"]).index, part)
-        outcome = await administration.retire_member(_KIND_OF[part.name], edit.member_id, version=version, **edit.how)
+        outcome = await administration.retire_member(part.kind.name, edit.member_id, version=version, **edit.how)
         return _answer(outcome, response, part, edit.member_id)
 
     return retire
@@ -147,7 +147,7 @@ def _retire_route(part: Part) -> Callable[..., Awaitable[ChangeView]]:
 def _add_routes() -> None:
     """Add the three ways to change a member, for every kind."""
     for part in PARTS:
-        name, path = _KIND_OF[part.name], f"/{part.name}/{{member_id:path}}"
+        name, path = part.kind.name, f"/{part.name}/{{member_id:path}}"
         one: dict[str, Any] = {"$ref": f"#/components/schemas/{part.schema.__name__}"}
         fields = {"type": "object", "description": f"Some fields of {part.schema.__name__}; null takes a value back."}
         router.add_api_route(
@@ -208,7 +208,7 @@ def _version(edit: _Edit, index: FleetIndex, part: Part) -> int | None:
     if edit.if_match is None:
         return None
     if edit.if_match == "*":
-        return find(index, _KIND_OF[part.name], edit.member_id)[1].version
+        return find(index, part.kind.name, edit.member_id)[1].version
     stated = _ETAG.fullmatch(edit.if_match)
     if stated is None:
         raise InputError("If-Match", edit.if_match, 'the ETag of a version, e.g. "3", or *')

@@ -44,14 +44,15 @@ def _instant(value: object) -> datetime:
     return at.astimezone(UTC)
 
 
-def _null_if_unknown(value: object) -> object:
+def null_if_unknown(value: object) -> object:
+    """Return ``None`` for a number that is not known, or has no bound."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """An instant in a request body."""
 
-Known = Annotated[float | None, BeforeValidator(_null_if_unknown)]
+Known = Annotated[float | None, BeforeValidator(null_if_unknown)]
 """A number that is ``null`` where it is not known, or has no bound."""
 
 Kw = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e8, le=1e8)]

@@ -1,6 +1,5 @@
 """Members of the fleet as the registry has them: stated fields, validity, version, former versions; and changes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from vpp.api.registration import PARTS, Part
-from vpp.api.schemas.base import Schema, known_instant
+from vpp.api.schemas.base import Schema, known_instant, null_if_unknown
 from vpp.api.schemas.registration import LimitFields
 from vpp.fleet.members.changes import ChangeOutcome
-from vpp.fleet.members.member_codec import KIND_OF, FleetMember, kind_of
+from vpp.fleet.members.member_codec import FleetMember, kind_of
 from vpp.fleet.members.tenure import FormerMember
 
 PART_OF = {part.name: part for part in PARTS}
@@ -72,7 +71,7 @@ def stated_fields(part: Part, member: FleetMember) -> dict[str, Any]:
     """Return the fields of a member as a record of its schema would state them, null where it states none."""
     limits = set(LimitFields.model_fields)
     return {
-        name: _known(getattr(member.limits if name in limits else member, name))  # type: ignore[union-attr] # by schema
+        name: null_if_unknown(getattr(member.limits if name in limits else member, name))  # type: ignore[union-attr] # by schema
         for name in part.schema.model_fields
     }
 
@@ -115,9 +114,7 @@ def change_view(outcome: ChangeOutcome) -> ChangeView:
         changed=bool(members) and not outcome.dry_run,
         dry_run=outcome.dry_run,
         members=[
-            ChangedMember(
-                kind=KIND_OF[one.kind].name, id=one.new.id, version=one.new.version, in_service=not one.new.retired
-            )
+            ChangedMember(kind=one.kind, id=one.new.id, version=one.new.version, in_service=not one.new.retired)
             for one in members[:1000]
         ],
         members_count=len(members),
@@ -129,10 +126,6 @@ def change_view(outcome: ChangeOutcome) -> ChangeView:
             overloaded=list(effects.overloaded),
         ),
     )
-
-
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_stated(part: Part, name: str, value: object) -> bool:

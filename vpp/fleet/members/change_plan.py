@@ -11,11 +11,6 @@ from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import FleetChange, MemberChange, joining
 from vpp.fleet.members.member_codec import KIND_OF, FleetMember, kind_of, same
 
-_REFERENCES = {
-    "transformer": (("area_id", "area"), ("parent_id", "transformer")),
-    "site": (("area_id", "area"), ("operator_id", "operator"), ("transformer_id", "transformer")),
-    "resource": (("site_id", "site"),),
-}
 _USERS = {
     "area": (("transformer", "area_id"), ("site", "area_id")),
     "transformer": (("transformer", "parent_id"), ("site", "transformer_id")),
@@ -122,7 +117,7 @@ def check_joining(index: FleetIndex, members: Iterable[FleetMember]) -> None:
         for member in members:
             if isinstance(member, kind.cls) and member.id in gone:
                 raise InputError("id", member.id, _NEVER_AGAIN)
-            for field, to in _REFERENCES.get(kind_of(member).name, ()):
+            for field, to in kind_of(member).references:
                 if to == kind.name and getattr(member, field) in gone:
                     raise InputError(field, getattr(member, field), f"the id of a {to} that is in service")
 
@@ -143,7 +138,7 @@ def _check_fixed(known: FleetMember, member: FleetMember) -> None:
 
 
 def _check_references(index: FleetIndex, member: FleetMember) -> None:
-    for field, to in _REFERENCES.get(kind_of(member).name, ()):
+    for field, to in kind_of(member).references:
         given = getattr(member, field)
         if given is None:
             continue

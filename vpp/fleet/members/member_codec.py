@@ -22,19 +22,26 @@ class MemberKind:
         name: In tables, journals and error texts.
         members: Name of its members in `vpp.fleet.index.FleetIndex` and in routes.
         cls: Of its members.
+        references: Fields that name a member of another kind, and that kind's name.
     """
 
     name: str
     members: str
     cls: type[FleetMember]
+    references: tuple[tuple[str, str], ...] = ()
 
 
 KINDS = (
     MemberKind("area", "areas", Area),
     MemberKind("operator", "operators", Operator),
-    MemberKind("transformer", "transformers", Transformer),
-    MemberKind("site", "sites", Site),
-    MemberKind("resource", "resources", Resource),
+    MemberKind("transformer", "transformers", Transformer, (("area_id", "area"), ("parent_id", "transformer"))),
+    MemberKind(
+        "site",
+        "sites",
+        Site,
+        (("area_id", "area"), ("operator_id", "operator"), ("transformer_id", "transformer")),
+    ),
+    MemberKind("resource", "resources", Resource, (("site_id", "site"),)),
 )
 """In the order in which they refer to one another."""
 KIND_OF = {kind.name: kind for kind in KINDS}
