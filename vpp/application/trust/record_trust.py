@@ -149,7 +149,7 @@ class RecordTrust:
                 await self.vouch()
             await self._send(anchor)
             return
-        decision = None if self.verifying else await asyncio.to_thread(anchor.decision)
+        decision = None if self.verifying else await _decision(anchor)
         if self._verifying is None or decision is not None or now_s - self._verified_s >= _AGAIN_S:
             await self._verified_again()
         if decision is not None and not self.verifying:
@@ -228,6 +228,14 @@ class RecordTrust:
     def _works(self, what: str) -> None:
         if self._faults.pop(what, None) is not None:
             _log.info(f"signed heads are {what} again")
+
+
+async def _decision(anchor: RecordAnchor) -> RestoreDecision | None:
+    """Return a decision that waits, ``None`` where it or the key cannot be read: the verification says of what."""
+    try:
+        return await asyncio.to_thread(anchor.decision)
+    except (VppError, OSError):
+        return None
 
 
 class _ClosingError(Exception):

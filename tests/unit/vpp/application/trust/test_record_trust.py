@@ -172,6 +172,25 @@ async def test_a_running_service_takes_a_decision_up(plant: Plant) -> None:
     assert plant.verify().holds
 
 
+async def test_a_key_that_cannot_be_used_any_more_ends_no_service(plant: Plant) -> None:
+    life = Life(plant)
+    plant.key.chmod(0o644)
+    loop = asyncio.create_task(life.trust.run())
+    with pytest.raises(UnverifiedError, match=r"it cannot be verified: .* has mode 644"):
+        await life.trust.require()
+    for _ in range(3):
+        await life.clock.advance(life.clock.now_s() + 5.0)
+        await asyncio.sleep(0.05)
+    assert not loop.done()
+    plant.key.chmod(0o600)
+    while not life.trust.trusted:
+        await life.clock.advance(life.clock.now_s() + 100.0)
+        await asyncio.sleep(0.001)
+    loop.cancel()
+    await asyncio.wait((loop,))
+    await life.trust.close()
+
+
 async def test_an_accepted_gap_accepts_no_longer_one(plant: Plant) -> None:
     def lose(first: int, last: int) -> None:
         with plant.sql() as database:
