@@ -119,8 +119,10 @@ class RequestControl:
         running[[one.number for one in controlled]] = True
         due_s, count = np.full(len(rows), np.nan), len(self._assignments)
         for request_id, number in self._numbers.items():
+            if running[number] or not self._book.get(request_id).draft.rebound_cap_kw:
+                continue
             mine = owner == number
-            if not running[number] and self._book.get(request_id).draft.rebound_cap_kw and mine.any():
+            if mine.any():
                 due_s[mine] = leftover_due_s(request_id, rows[mine], count, now_s=at_s, stretch_s=stretch_s)
         self._assignments.end_requests(rows, running, due_s, at_s)
 

@@ -56,7 +56,6 @@ class BetweenCycles:
 
     def __init__(self, index: FleetIndex, settings: DispatchSettings, assignments: Assignments) -> None:
         self._aim_ratio, self._assignments = settings.caps.aim_ratio, assignments
-        self._node = index.transformer_code
         self._tree = index.feeders
         self._most_kw: FloatArray = np.zeros(len(index.transformers))
         self._least_kw: FloatArray = np.zeros(len(index.transformers))
@@ -118,8 +117,8 @@ class BetweenCycles:
             under = (self._least_kw + moved_kw < least) & (moved_kw < -_NOTHING_KW)
             if not (over.any() or under.any()):
                 return allowed
-            allowed &= ~((change_kw > 0.0) & self._tree.with_all_below(over)[self._node[rows]])
-            allowed &= ~((change_kw < 0.0) & self._tree.with_all_below(under)[self._node[rows]])
+            allowed &= ~((change_kw > 0.0) & self._tree.with_all_below(over)[self._tree.of_row[rows]])
+            allowed &= ~((change_kw < 0.0) & self._tree.with_all_below(under)[self._tree.of_row[rows]])
         return np.zeros(len(rows), dtype=np.bool_)
 
 
