@@ -50,7 +50,7 @@ class DispatchMemory:
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; existing rows keep what they hold."""
+        """Take a fleet that has grown or changed; existing rows keep what they hold."""
         confirmation = MeterConfirmation(index, self._settings.commands.confirmation)
         self.commands.resize(index, confirmation.tolerance_kw)
 

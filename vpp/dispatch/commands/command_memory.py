@@ -42,7 +42,7 @@ class CommandMemory:
         self.epoch = self.last_id = 0
 
     def resize(self, index: FleetIndex, tolerance_kw: FloatArray) -> None:
-        """Take a larger fleet; see ``CommandStates.resize``."""
+        """Take a fleet that has grown or changed; see ``CommandStates.resize``."""
         self.states.resize(index, tolerance_kw)
 
     def source_code(self, name: str) -> int:

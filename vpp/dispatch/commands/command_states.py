@@ -43,7 +43,7 @@ class CommandStates:
         self._connected: BoolArray = np.zeros(0, dtype=np.bool_)
 
     def resize(self, index: FleetIndex, tolerance_kw: FloatArray) -> None:
-        """Take a larger fleet; rows keep their states.
+        """Take a fleet that has grown or changed; rows keep their states.
 
         Args:
             index: The fleet.

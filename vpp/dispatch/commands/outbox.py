@@ -66,7 +66,7 @@ class Outbox:
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; rows keep what they hold."""
+        """Take a fleet that has grown or changed; rows keep what they hold."""
         self._count = len(index)
         self._confirmation = MeterConfirmation(index, self._rules.confirmation)
         self._memory.resize(index, self._confirmation.tolerance_kw)

@@ -64,7 +64,7 @@ class RegulationControl:
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; signals are followed again from the next full cycle on."""
+        """Take a fleet that has grown or changed; signals are followed again from the next full cycle on."""
         self.portfolio.resize(index)
         self._followed.clear()
         self._between = BetweenCycles(index, self._settings, self._assignments)

@@ -86,7 +86,7 @@ class RegulationPortfolio:
         self._index = index
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a larger fleet; followers start again with the next full cycle."""
+        """Take a fleet that has grown or changed; followers start again with the next full cycle."""
         self._index = index
         self._followers.clear()
 
