@@ -19,6 +19,10 @@ from vpp.fleet.index import FleetIndex
 
 AC_MOST_KW = 44.0
 """Three phases of 63 A and a little; charging points above are DC."""
+LAST_CONNECTOR = 999
+"""Greatest number of a connector: the default profiles of more would reach the id of the control test."""
+_LONGEST = 9
+"""Digits of a connector that are read."""
 _FEW = 4096
 """New rows that are searched one by one before the sorted arrays are rebuilt."""
 
@@ -79,12 +83,13 @@ def place_of(resource: Resource) -> tuple[str, int]:
     """Return station and connector of an address ``station/connector``.
 
     Raises:
-        InputError: It has another shape, or the connector is below 1.
+        InputError: It has another shape, or the connector is below 1 or above ``LAST_CONNECTOR``.
     """
     station, _, connector = resource.address.rpartition("/")
-    if not station or not connector.isdecimal() or int(connector) < 1:
-        raise InputError("address", resource.address, "station/connector, with a connector from 1 up")
-    return station, int(connector)
+    number = int(connector) if connector.isdecimal() and len(connector) <= _LONGEST else 0
+    if not station or not 1 <= number <= LAST_CONNECTOR:
+        raise InputError("address", resource.address, f"station/connector, with a connector from 1 to {LAST_CONNECTOR}")
+    return station, number
 
 
 def _served_place(resource: Resource) -> tuple[str, int]:

@@ -3,12 +3,13 @@
 A station holds one profile in a place: a purpose and stack level at a connector (1.6 3.13, 2.0.1 K01). Every place has
 a range of ids of its own, so no two profiles that a station holds at a time can have one id, whatever it has kept from
 before a restart, a change of process or a lost answer: nothing has to be remembered, and nothing asked for. Within its
-range an id follows the command's, so that a profile can be traced to its command and a new value is a new profile.
+range an id follows the command's, so that a profile can be traced to its command and a new command is a new profile.
 
 A profile that is no command's has a command id of 0 or below: ``OWN_DEFAULT``, ``RESTATED``, ``WAKING``.
 """
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.nameplates import LAST_CONNECTOR
 
 OWN_DEFAULT = 0
 """The default profile that the link itself installs; see ``reserved_profile_id``."""
@@ -17,13 +18,16 @@ RESTATED = -1
 WAKING = -2
 """A step of waking a car."""
 _LAST = 2**31 - 1
-PROBE_PROFILE_ID = _LAST - 1000
+PROBE_PROFILE_ID = _LAST - LAST_CONNECTOR - 1
 """The one profile of a control test; from here up are ids without a place."""
 _RANGE = 2**22
 COMMANDS_A_PLACE = _RANGE - 16
 """Commands after which the ids of a place come again: for profiles of that place, which replace one another anyway."""
 _CONNECTORS = 126
-"""Connectors with places of their own; one above shares those of the connector 126 below, under other commands."""
+"""Connectors with places of their own; one above shares those of the connector 126 below, under other commands.
+
+Of such a pair one profile only may be ``RESTATED`` or ``WAKING`` at a time.
+"""
 _PLACES = {
     (ProfilePurpose.TX, 0): 0,
     (ProfilePurpose.TX_DEFAULT, 0): 1,
@@ -37,7 +41,7 @@ def profile_id(connector: int, purpose: ProfilePurpose, stack_level: int, comman
     """Return the id of the profile that carries a command, above 0 and below 2³¹.
 
     Args:
-        connector: Connector (1.6) or EVSE (2.x) it is for, from 1 up.
+        connector: Connector (1.6) or EVSE (2.x) it is for, from 1 to ``LAST_CONNECTOR``.
         purpose: Its purpose.
         stack_level: Its stack level.
         command_id: Id of the command, or what it is instead.

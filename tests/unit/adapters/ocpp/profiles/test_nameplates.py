@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adapters.ocpp.profiles.nameplates import Nameplates
+from adapters.ocpp.profiles.nameplates import Nameplates, check_places, place_of
 from tests.conformance.ocpp_bench import fleet, resource
 from vpp.domain.errors import InputError, UnknownIdError
 
@@ -28,6 +28,13 @@ def test_columns_know_every_row_and_station_before_and_after_growing() -> None:
         plates.connector(6000)
     with pytest.raises(InputError):
         plates.assign(fleet(*grown.resources[3:], resource(6000, "NOWHERE")))
+
+
+@pytest.mark.parametrize("connector", ["", "0", "-1", "1.5", "1000", str(2**31), "9" * 5000])
+def test_a_connector_without_profile_ids_of_its_own_is_refused_before_it_is_registered(connector: str) -> None:
+    with pytest.raises(InputError, match="from 1 to 999"):
+        check_places(fleet(resource(3, f"CP9/{connector}")))
+    assert place_of(resource(3, "CP9/999")) == ("CP9", 999)
 
 
 def test_a_few_new_rows_are_found_without_sorting_anew() -> None:

@@ -3,9 +3,11 @@
 import pytest
 
 from adapters.ocpp.profiles.charging_profiles import ProfilePurpose
+from adapters.ocpp.profiles.nameplates import LAST_CONNECTOR
 from adapters.ocpp.profiles.profile_ids import (
     COMMANDS_A_PLACE,
     OWN_DEFAULT,
+    PROBE_PROFILE_ID,
     RESTATED,
     WAKING,
     command_number,
@@ -35,6 +37,10 @@ def test_the_links_own_profiles_are_told_from_those_of_commands(own: int) -> Non
     assert all(
         profile_id(1, TX_DEFAULT, 1, i) != number for i in (1, COMMANDS_A_PLACE, COMMANDS_A_PLACE + 1, 2**63 - 1)
     )
+
+
+def test_the_last_connectors_default_has_an_id_above_that_of_the_control_test() -> None:
+    assert profile_id(LAST_CONNECTOR, TX_DEFAULT, 0, OWN_DEFAULT) > PROBE_PROFILE_ID == 2**31 - 1001
 
 
 def test_the_links_own_default_keeps_its_id() -> None:
