@@ -136,23 +136,23 @@ async def _whole(bus: Bus, epoch: int, known: FleetIndex) -> FleetIndex:
     """Return the leader's fleet; what has not changed since ``known`` is not held twice."""
     found: dict[str, Any] = {}
     for part in reversed(_PARTS):
-        members = await _members(bus, epoch, part, 0)
-        before: Sequence[Any] = getattr(known, part.name)
-        found[part.name] = tuple(
-            before[i] if i < len(before) and repr(before[i]) == repr(member) else member
-            for i, member in enumerate(members)
-        )
+        found[part.name] = tuple(await _members(bus, epoch, part, 0, known=getattr(known, part.name)))
     return FleetIndex(**found)
 
 
-async def _members(bus: Bus, epoch: int, part: _Part, position: int) -> list[Any]:
-    """Return the leader's members of a kind from ``position`` on, page by page."""
+async def _members(bus: Bus, epoch: int, part: _Part, position: int, *, known: Sequence[Any] = ()) -> list[Any]:
+    """Return the leader's members of a kind from ``position`` on, page by page.
+
+    Those that stand alike in ``known`` are taken from there; page by page too, for a city takes seconds to compare.
+    """
     members: list[Any] = []
     total = -1
     while position != total:
         content = await bus.request(fleet_subject(epoch), ask(part.name, position), patience_wall_s=_PATIENCE_WALL_S)
         frame = decode(content, part.kind)
-        members.extend(members_of(frame))
+        for place, member in enumerate(members_of(frame), position):
+            same = place < len(known) and repr(known[place]) == repr(member)
+            members.append(known[place] if same else member)
         position, total = position + frame.count, frame.number
         if (position < total and not frame.count) or position > total:
             raise FrameError(f"{position} {part.name} fetched where there are {total}")
