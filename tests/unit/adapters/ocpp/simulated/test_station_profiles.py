@@ -1,6 +1,5 @@
 """Charging profiles of a station's connectors: accepted, refused, ignored, and what its devices then follow."""
 
-import asyncio
 import math
 
 import pytest
@@ -9,6 +8,7 @@ from adapters.ocpp.messages.ocpp_j import Json
 from adapters.ocpp.simulated.connector import Connector
 from adapters.ocpp.simulated.profile_stack import InstalledProfile, Purpose
 from adapters.ocpp.simulated.station_profiles import StationProfiles
+from tests.conformance.bus_parts import until
 from vpp.domain.device import DeviceResponse
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.setpoint import Layer
@@ -79,8 +79,9 @@ def default(power_kw: float) -> InstalledProfile:
     )
 
 
-async def answered(environment: Environment) -> list[str]:
-    await asyncio.sleep(0.01)
+async def answered(environment: Environment, count: int = 1) -> list[str]:
+    """Return the replies once there are ``count``."""
+    await until(lambda: len(environment.replies) >= count)
     return environment.replies
 
 
@@ -118,7 +119,7 @@ async def test_a_cleared_profile_leaves_the_nameplate_and_a_second_clearance_fin
     await answered(environment)
     for message in ("c", "d"):
         profiles.clear(message, 0, profile_id=7, purpose=None, stack_level=None)
-    assert (await answered(environment))[1:] == ["c Accepted", "d Unknown"]
+    assert (await answered(environment, 3))[1:] == ["c Accepted", "d Unknown"]
     assert environment.applied[-1] == (1, Layer.DEFAULT, 11.0)
 
 
