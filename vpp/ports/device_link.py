@@ -43,7 +43,8 @@ class LinkSink(Protocol):
 class DeviceLink(Protocol):
     """One protocol's connection to its share of the fleet, in batches.
 
-    ``assign`` is called before ``start`` and again whenever the fleet grows; rows never change their meaning.
+    ``assign`` is called before ``start`` and again whenever the fleet has changed: ``vpp.fleet.amendment.row_changes``
+    tells which rows have left, joined and changed since. A row may get another device, at another address.
     """
 
     name: str
@@ -51,12 +52,12 @@ class DeviceLink(Protocol):
     def check(self, index: FleetIndex) -> None:
         """Raise InputError where a row of this link has an address it cannot serve; changes nothing.
 
-        Called before a larger fleet is stored, so that no registration keeps the service from starting.
+        Called before a changed fleet is stored, so that no registration keeps the service from starting.
         """
         ...
 
     def assign(self, index: FleetIndex) -> None:
-        """Serve the rows of ``index`` whose ``Resource.adapter`` is this link's name."""
+        """Serve the rows of ``index`` in service whose ``Resource.adapter`` is this link's name."""
         ...
 
     async def start(self, sink: LinkSink) -> None:
