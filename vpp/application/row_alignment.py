@@ -11,7 +11,6 @@ from vpp.domain.resource import ResourceClass
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.fleet_state import FleetState
-from vpp.fleet.index import FleetIndex
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.ports import IntervalMeter
 
@@ -59,8 +58,3 @@ def fitted_forecast(load_forecast: Forecast, state: FleetState) -> Forecast:
         expected_kw=np.concatenate((load_forecast.expected_kw[:count], joined)),
         spread_kw=np.concatenate((load_forecast.spread_kw[:count], _UNKNOWN_SPREAD_RATIO * np.abs(joined))),
     )
-
-
-def first_rows(index: FleetIndex, count: int) -> FleetIndex:
-    """Return the fleet as it was when it had ``count`` rows."""
-    return index.first(resources=count)

@@ -12,7 +12,7 @@ from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.retired_rows import Metered, counted_until_retired
 from vpp.application.delivery.session_baselines import SessionBaselines
 from vpp.application.operating_picture import OperatingPicture
-from vpp.application.row_alignment import FittedMeter, first_rows, fitted_flags, fitted_rows
+from vpp.application.row_alignment import FittedMeter, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
 from vpp.domain.errors import ConflictError
@@ -206,7 +206,7 @@ class Measurement:
     ) -> dict[str, float]:
         """Return delivered power by each other baseline method, kW."""
         frozen = self.baselines[request.id].grid
-        index = first_rows(self._picture.state().index, len(measured_kw))
+        index = self._picture.state().index.first(resources=len(measured_kw))
         rows = self.portfolios[request.id][: len(index)]
         return baseline_spread(
             request.draft,

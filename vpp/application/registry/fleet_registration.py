@@ -3,24 +3,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
 from vpp.application.registry.fleet_handover import FleetHandover
 from vpp.dispatch.engine import DispatchEngine
-from vpp.domain.errors import InputError
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.change_plan import check_joining, check_version, find, put, retire, version_of
-from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange, joining
-from vpp.fleet.members.member_codec import FleetMember, kind_of, same
+from vpp.fleet.members.change_plan import check_version, find, join, put, retire, version_of
+from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, FleetChange
+from vpp.fleet.members.member_codec import FleetMember, kind_of
 from vpp.fleet.members.tenure import FormerMember
 from vpp.ports import Clock, Journal, Registry
-
-Thing = TypeVar("Thing", Area, Operator, Transformer, Site, Resource)
 
 
 class FleetRegistration:
@@ -74,17 +70,15 @@ class FleetRegistration:
     ) -> None:
         """Add to the fleet; repeating an identical addition changes nothing."""
         async with self._changing:
-            index, at_s = self._engine.index, self._clock.now_s()
-            added: dict[str, Sequence[FleetMember]] = {
-                "areas": _added("areas", index.areas, areas, at_s),
-                "operators": _added("operators", index.operators, operators, at_s),
-                "transformers": _added("transformers", index.transformers, transformers, at_s),
-                "sites": _added("sites", index.sites, sites, at_s),
-                "resources": _added("resources", index.resources, resources, at_s),
+            asked: dict[str, Sequence[FleetMember]] = {
+                "areas": areas,
+                "operators": operators,
+                "transformers": transformers,
+                "sites": sites,
+                "resources": resources,
             }
-            check_joining(index, [member for members in added.values() for member in members])
-            change = FleetChange(at_s=at_s, actor=actor, members=tuple(joining(index, added)))
-            await self._make(change)
+            index, at_s = self._engine.index, self._clock.now_s()
+            await self._make(await asyncio.to_thread(join, index, asked, at_s=at_s, actor=actor))
 
     async def put(
         self, member: FleetMember, *, actor: str, version: int | None = None, dry_run: bool = False
@@ -173,13 +167,3 @@ class FleetRegistration:
             cars=int(np.count_nonzero(state.plugged[rows])),
             overloaded=tuple(after.transformers[place].id for place in np.flatnonzero(over).tolist()),
         )
-
-
-def _added(field: str, before: Sequence[Thing], asked: Sequence[Thing], at_s: float) -> list[Thing]:
-    """Return what is not there yet; the same thing again is no addition, another of the same id is an error."""
-    known = {thing.id: thing for thing in before}
-    for thing in asked:
-        there = known.get(thing.id)
-        if there is not None and not there.retired and not same(there, thing):
-            raise InputError(f"{field}.id", thing.id, "an id that is not taken yet, or exactly what it stands for")
-    return [replace(thing, valid_from_s=at_s) for thing in asked if thing.id not in known or known[thing.id].retired]

@@ -1,6 +1,6 @@
-"""Changes of the fleet planned and checked as a whole: what a put or a retirement does to all members."""
+"""Changes of the fleet planned and checked as a whole: what an addition, a put or a retirement does to all members."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +49,17 @@ def check_version(index: FleetIndex, kind: str, identity: str, version: int | No
     known = version_of(index, kind, identity) or 0
     if version is not None and known != version:
         raise VersionError(f"{kind} {identity} stands at version {known}, not {version}; read it again")
+
+
+def join(index: FleetIndex, asked: Mapping[str, Sequence[FleetMember]], *, at_s: float, actor: str) -> FleetChange:
+    """Return the change by which members join, by the name of their kind in the index; without those there already.
+
+    Raises:
+        InputError: An id is retired, or stands for something else, or a reference is retired.
+    """
+    added = {name: _added(name, getattr(index, name), members, at_s) for name, members in asked.items()}
+    _check_joining(index, [member for members in added.values() for member in members])
+    return FleetChange(at_s=at_s, actor=actor, members=tuple(joining(index, added)))
 
 
 def put(index: FleetIndex, member: FleetMember, *, at_s: float, actor: str) -> FleetChange:
@@ -108,7 +119,7 @@ def retire(index: FleetIndex, kind: str, identity: str, *, at_s: float, actor: s
     )
 
 
-def check_joining(index: FleetIndex, members: Iterable[FleetMember]) -> None:
+def _check_joining(index: FleetIndex, members: Sequence[FleetMember]) -> None:
     """Raise InputError where the id of a member that is to join is retired, or it refers to a retired member."""
     for kind in KIND_OF.values():
         gone = {one.id for one in getattr(index, kind.members) if one.retired}
@@ -120,6 +131,16 @@ def check_joining(index: FleetIndex, members: Iterable[FleetMember]) -> None:
             for field, to in kind_of(member).references:
                 if to == kind.name and getattr(member, field) in gone:
                     raise InputError(field, getattr(member, field), f"the id of a {to} that is in service")
+
+
+def _added(name: str, before: Sequence[FleetMember], asked: Sequence[FleetMember], at_s: float) -> list[FleetMember]:
+    """Return what is not there yet; the same thing again is no addition, another of the same id is an error."""
+    known = {member.id: member for member in before} if asked else {}
+    for member in asked:
+        there = known.get(member.id)
+        if there is not None and not there.retired and not same(there, member):
+            raise InputError(f"{name}.id", member.id, "an id that is not taken yet, or exactly what it stands for")
+    return [replace(one, valid_from_s=at_s) for one in asked if one.id not in known or known[one.id].retired]
 
 
 def _retired(kind: str, place: int, member: Member, at_s: float) -> MemberChange:

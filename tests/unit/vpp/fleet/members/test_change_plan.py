@@ -8,7 +8,7 @@ from vpp.domain.errors import ConflictError, InputError, UnknownIdError
 from vpp.domain.resource import ResourceClass
 from vpp.domain.site import Area, Operator, Transformer
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.change_plan import check_joining, put, retire
+from vpp.fleet.members.change_plan import join, put, retire
 from vpp.fleet.members.changes import FleetChange
 from vpp.lab.twin.population.presets import demo_fleet
 
@@ -67,7 +67,7 @@ def test_a_retired_id_is_never_used_again() -> None:
         with pytest.raises(InputError, match="never used again"):
             put(after, attempt, at_s=20.0, actor="a")
         with pytest.raises(InputError, match="never used again"):
-            check_joining(after, [attempt])
+            join(after, {"resources": [attempt]}, at_s=20.0, actor="a")
 
 
 def test_what_is_used_is_not_retired_and_what_is_retired_is_not_used() -> None:
@@ -85,7 +85,7 @@ def test_what_is_used_is_not_retired_and_what_is_retired_is_not_used() -> None:
     with pytest.raises(InputError, match="in service"):
         put(after, moved, at_s=2.0, actor="a")
     with pytest.raises(InputError, match="in service"):
-        check_joining(after, [moved])
+        join(after, {"resources": [moved]}, at_s=2.0, actor="a")
 
 
 def test_no_transformer_feeds_itself() -> None:
