@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from numerics.jit import njit
+from vpp.application.row_alignment import fitted_flags
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
 from vpp.domain.resource import CHARGING
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
@@ -78,9 +79,9 @@ class DeviceTroubles:
             state.quality,
             state.connected,
             ~index.is_class(*CHARGING) | state.plugged,
-            _fitted(implausible, count),
-            _fitted(clock, count),
-            _fitted(ignoring, count),
+            fitted_flags(implausible, count),
+            fitted_flags(clock, count),
+            fitted_flags(ignoring, count),
             self._waiting_s,
             state.at_s,
         )
@@ -117,7 +118,7 @@ class DeviceTroubles:
 
     def rows_with(self, trouble: Trouble, count: int) -> BoolArray:
         """Return which of the first ``count`` rows have a trouble, shape ``(count,)``."""
-        return _fitted(np.asarray(self._mask >> int(trouble) & 1 == 1), count)
+        return fitted_flags(np.asarray(self._mask >> int(trouble) & 1 == 1), count)
 
     @property
     def counts(self) -> TroubleCount:
@@ -198,11 +199,6 @@ def _masks(  # noqa: PLR0917 - a kernel takes arguments by position
         if connected[row] and metering[row] and not never and quality[row] == _STALE:
             mask[row] |= _FROZEN
     return mask
-
-
-def _fitted(flags: BoolArray, count: int) -> BoolArray:
-    """Return flags of ``count`` rows, unset for those that joined."""
-    return np.append(flags[:count], np.zeros(max(count - len(flags), 0), dtype=np.bool_))
 
 
 def _counted(index: FleetIndex, mask: IdArray) -> TroubleCount:
