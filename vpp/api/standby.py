@@ -8,13 +8,14 @@ from prometheus_client import CollectorRegistry
 
 from vpp.api import problems
 from vpp.api.auth import bearer
-from vpp.api.deps import ThePage
+from vpp.api.deps import ThePage, TheScope
 from vpp.api.routes.operations import Readiness, healthz, metrics
 from vpp.api.routes.requests import Before, State, selected
 from vpp.api.schemas.base import Problem, Schema, json_bytes
 from vpp.api.schemas.requests import RequestView
 from vpp.domain.errors import UnknownIdError
 from vpp.domain.request import DispatchRequest
+from vpp.fleet.scope import Scope
 
 _RETRY_S = "1"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -79,9 +80,11 @@ async def readyz(request: Request) -> Response:
 
 
 @_elsewhere.get("/requests", response_model=None)
-async def listed(request: Request, page: ThePage, state: State = None, before: Before = None) -> Response:
+async def listed(
+    request: Request, page: ThePage, scope: TheScope, state: State = None, before: Before = None
+) -> Response:
     """Return requests as a leader does; what only that one knows of them, their progress, is null."""
-    known = _status(request).requests()
+    known = _in_sight(request, scope)
     if known is None:
         return await elsewhere(request)
     found, rest = selected(known, state, before)
@@ -89,9 +92,9 @@ async def listed(request: Request, page: ThePage, state: State = None, before: B
 
 
 @_elsewhere.get("/requests/{request_id}", response_model=None)
-async def one(request: Request, request_id: str) -> Response:
+async def one(request: Request, request_id: str, scope: TheScope) -> Response:
     """Return a request; see ``listed``."""
-    known = _status(request).requests()
+    known = _in_sight(request, scope)
     if known is None:
         return await elsewhere(request)
     for found in known:
@@ -117,6 +120,12 @@ async def elsewhere(request: Request) -> Response:
         headers={"Retry-After": _RETRY_S},
         media_type=problems.MEDIA_TYPE,
     )
+
+
+def _in_sight(request: Request, scope: Scope) -> Sequence[DispatchRequest] | None:
+    """Return the requests that the journal told of and the caller may see, ``None`` before it was read."""
+    known = _status(request).requests()
+    return known if known is None or scope.is_everything else [one for one in known if scope.covers(one.draft.area)]
 
 
 def _json(shown: Schema) -> Response:

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from vpp.api import deps
 from vpp.api.standby import create_standby_app
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
+from vpp.fleet.scope import Scope
 from vpp.runtime.standby_metrics import StandbyMetrics
 
 TOKEN = "secret"  # noqa: S105 - of this test
@@ -95,6 +98,16 @@ async def test_requests_are_shown_as_the_journal_tells_them(client: httpx.AsyncC
     assert (await client.post("/api/v1/requests/r3/cancel", headers=given, json={})).status_code == 503
 
 
+async def test_requests_are_for_those_who_see_their_whole_area(status: Status) -> None:
+    status.known = [asked("r2"), asked("r1", "north")]
+    app = create_standby_app(status, metrics=CollectorRegistry(), version="1.2.3")
+    app.dependency_overrides[deps._scope] = lambda: Scope(areas=frozenset({"north"}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://vpp/api/v1") as client:
+        assert [item["id"] for item in (await client.get("/requests")).json()["items"]] == ["r1"]
+        assert (await client.get("/requests/r1")).status_code == 200
+        assert (await client.get("/requests/r2")).status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/requests", "/requests/r1"])
 async def test_requests_are_for_the_leader_before_the_journal_is_read(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -102,13 +115,13 @@ async def test_requests_are_for_the_leader_before_the_journal_is_read(client: ht
     assert answer.json()["leader"] == "10.0.0.1:8080"
 
 
-def asked(name: str) -> DispatchRequest:
+def asked(name: str, area: str = "city") -> DispatchRequest:
     start_at = datetime(2026, 7, 15, 6, tzinfo=UTC)
     draft = RequestDraft(
         product=Product.PEAK_SHAVING,
         direction=Direction.UP,
         target_kw=500.0,
-        area="city",
+        area=area,
         start_at=start_at,
         end_at=start_at + timedelta(hours=1),
         notice_class=NoticeClass.INTRADAY,
