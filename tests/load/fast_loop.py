@@ -20,7 +20,8 @@ from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.request import Direction, NoticeClass, Product, RequestDraft
 from vpp.fleet.fleet_state import FleetState
 from vpp.lab.bench.journal.city_rows import Devices, city_fleet, flat_schedule, level_baseline, quote_of
-from vpp.record.chain import canonical_json, link
+from vpp.record.chain import link
+from vpp.record.stored_body import stored_body
 from vpp.settlement.tracking import Tracker
 from vpp.state.image import ProcessImage
 from vpp.storage.codec import encode
@@ -94,10 +95,10 @@ class Loop:
     def record(self, kind: str, at_s: float, body: Mapping[str, object]) -> None:
         """Write and chain a journal entry as the journal would."""
         began = process_time()
-        text = canonical_json(body)
+        stored = stored_body(body)
         self.entries += 1
-        self.bytes += len(text)
-        self.sha256 = link(self.sha256, self.entries, kind, at_s, text)
+        self.bytes += stored.size
+        self.sha256 = link(self.sha256, self.entries, kind, at_s, *stored)
         self.journal_s += process_time() - began
 
     def cycle(self) -> FleetState:

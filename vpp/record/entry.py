@@ -26,7 +26,7 @@ class JournalEntry:
         kind: Kind of the entry, e.g. ``"request.transition"``.
         at_s: Epoch seconds on the service's clock.
         body: JSON-like content.
-        sha256: Hash of the previous entry's hash and this entry's canonical JSON, hexadecimal.
+        sha256: Hash of the previous entry's hash and of this entry as stored (`vpp.record.chain`), hexadecimal.
     """
 
     sequence: int
