@@ -15,13 +15,14 @@ from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.fleet.index import CLASSES, FleetIndex
+from vpp.lab.twin.population.fleet_file import KEPT_BY_THE_SERVICE
 
 POWER_FACTOR = 0.95
 _FOLDER = Path(__file__).parent / "cities"
 _SAFE_SHARE = 0.99
 """Part of a weak transformer's headroom that the defaults of its stations use together."""
 _OF_ONE_DEVICE = {"id", "site_id", "resource_class", "adapter", "address", "limits"}
-_RESOURCE_FIELDS = {f.name for f in fields(Resource)} - _OF_ONE_DEVICE
+_RESOURCE_FIELDS = {f.name for f in fields(Resource)} - _OF_ONE_DEVICE - KEPT_BY_THE_SERVICE
 _DEVICE_KEYS = _RESOURCE_FIELDS | {"class", "adapter", "like"}
 
 

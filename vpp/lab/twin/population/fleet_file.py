@@ -1,9 +1,10 @@
 """Fleets from CSV: one file of devices, or a folder with the whole feeder tree.
 
 One file has a row a device. ``id`` and ``resource_class`` are required, and ``p_max_kw``, or ``p_min_kw`` for
-photovoltaics; every other field of `vpp.domain.resource.Resource` and `vpp.domain.limits.Limits` is optional. Columns
-``site_id, area_id, operator_id, transformer_id, transformer_limit_kw, transformer_base_kw`` place it; what is not
-stated is one site, area, operator and transformer for all, the transformer as large as what hangs on it.
+photovoltaics; every other field of `vpp.domain.resource.Resource` and `vpp.domain.limits.Limits` is optional, but for
+validity and version, which the service keeps. Columns ``site_id, area_id, operator_id, transformer_id,
+transformer_limit_kw, transformer_base_kw`` place it; what is not stated is one site, area, operator and transformer for
+all, the transformer as large as what hangs on it.
 
 A folder: ``resources.csv`` and any of ``areas.csv, operators.csv, transformers.csv, sites.csv`` with the fields of the
 types of those names.
@@ -21,6 +22,7 @@ from vpp.domain.errors import InputError
 from vpp.domain.limits import Limits
 from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.site import Area, Operator, Site, Transformer
+from vpp.domain.site import Member as FleetMember
 from vpp.fleet.index import FleetIndex
 
 Member = TypeVar("Member", Area, Operator, Transformer, Site, Resource)
@@ -34,6 +36,8 @@ _PLACING = (
 )
 _ALL = "all"
 _LIMITS = "limits"
+KEPT_BY_THE_SERVICE = {f.name for f in fields(FleetMember)} - {"id"}
+"""Validity and version of a member: no file states them."""
 _ADAPTER = {
     ResourceClass.EV: Adapter.OCPP,
     ResourceClass.V2G: Adapter.OCPP,
@@ -118,6 +122,8 @@ def _members(path: Path, name: str, kind: type[Member]) -> tuple[Member, ...]:
 def _member(kind: type[Member], row: Row) -> Member:
     body: dict[str, Any] = {}
     for f in fields(kind):
+        if f.name in KEPT_BY_THE_SERVICE:
+            continue
         if f.name == _LIMITS:
             body |= _limits(row)
         elif not row.text(f.name):
@@ -233,5 +239,5 @@ def _rows(path: Path, *, required: Sequence[str], known: Sequence[str]) -> Itera
 
 
 def _names(kind: type[Any]) -> tuple[str, ...]:
-    names = tuple(f.name for f in fields(kind))
+    names = tuple(f.name for f in fields(kind) if f.name not in KEPT_BY_THE_SERVICE)
     return (*(name for name in names if name != _LIMITS), *_names(Limits)) if _LIMITS in names else names

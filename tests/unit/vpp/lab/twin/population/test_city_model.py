@@ -99,6 +99,7 @@ def test_spread_gives_whole_numbers_that_add_up() -> None:
         ("holds = { home_7 = 31_200 }", "holds = { home_8 = 31_200 }", "home_8"),
         ("sites = 600", "sites = 0", "home-old"),
         ("floor_kw = 1.32", "flor_kw = 1.32", "flor_kw"),
+        ("floor_kw = 1.32", "version = 2", "version"),
         ("coincidence = 0.33", "concidence = 0.33", "concidence"),
         ("[day]", "[day", "TOML"),
     ],

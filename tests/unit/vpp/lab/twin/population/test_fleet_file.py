@@ -66,6 +66,7 @@ def test_a_folder_holds_the_whole_tree(tmp_path: Path) -> None:
     [
         ("id,p_max_kw\na,7\n", "resource_class"),
         ("id,resource_class,p_max_kw,colour\na,ev,7,red\n", "column colour"),
+        ("id,resource_class,p_max_kw,valid_to_s\na,ev,7,1\n", "column valid_to_s"),
         ("id,resource_class,p_max_kw\na,ev,7\nb,ev,seven\n", "line 3, column p_max_kw: 'seven'"),
         ("id,resource_class,p_max_kw,soc_floor\na,v2g,7,1.3\n", "line 2, column soc_floor: 1.3"),
         ("id,resource_class,p_max_kw\na,ev,nan\n", "line 2, column p_max_kw"),
@@ -88,6 +89,9 @@ def test_a_folder_without_devices_or_with_loose_ends_is_refused(tmp_path: Path) 
     written(tmp_path, "id,site_id,resource_class,p_max_kw\na,s,ev,11\n", "resources.csv")
     written(tmp_path, "id,name\nnorth,North\n", "areas.csv")
     with pytest.raises(InputError, match=r"sites\.csv"):
+        fleet_from_csv(tmp_path)
+    written(tmp_path, "id,name,area_id,operator_id,transformer_id,version\ns,Site,north,op,t,2\n", "sites.csv")
+    with pytest.raises(InputError, match="column version"):
         fleet_from_csv(tmp_path)
     written(tmp_path, "id,name,area_id,operator_id,transformer_id\ns,Site,north,op,t\n", "sites.csv")
     with pytest.raises(UnknownIdError):
