@@ -266,10 +266,6 @@ class HeldRegistry:
         """Return the fleet as registered so far."""
         return self._index
 
-    def add(self, before: FleetIndex, after: FleetIndex) -> None:  # noqa: ARG002 - the port's
-        """Hold the larger fleet."""
-        self._index = after
-
     def save(self, before: FleetIndex, change: FleetChange) -> None:
         """Hold the changed fleet, and what it was."""
         self._former |= {row: before.resources[row] for row in change.leaving}

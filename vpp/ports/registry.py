@@ -20,10 +20,6 @@ class Registry(Protocol):
         """Return the fleet as registered so far."""
         ...
 
-    def add(self, before: FleetIndex, after: FleetIndex) -> None:
-        """Make the additions from ``before`` to ``after`` durable; blocks."""
-        ...
-
     def save(self, before: FleetIndex, change: FleetChange) -> None:
         """Make a change of ``before`` durable, all or nothing; blocks."""
         ...
