@@ -63,7 +63,7 @@ class LeaseKeeper:
         try:
             visits = self._table.renew(self._holder, self.epoch, until_s=self._machine.wall_s() + self._ttl_s)
         except StorageError as error:
-            self._tenure.failed(self._machine.steady_s())
+            self._tenure.tried(self._machine.steady_s())
             _log.warning("lease of leadership not renewed", why=str(error), holds=self.holds())
             return False
         if visits is None:

@@ -45,10 +45,10 @@ class Tenure:
         if visits != self._visits:
             self._visits, self._visited_s = visits, began_s
         self._renewed_s = began_s
-        self.failed(ended_s)
+        self.tried(ended_s)
 
-    def failed(self, ended_s: float) -> None:
-        """Take the end of an attempt to renew that the database did not answer."""
+    def tried(self, ended_s: float) -> None:
+        """Note that an attempt to renew has ended; by itself, one that the database did not answer."""
         self._tried_s, self._trying = ended_s, False
 
     def lose(self) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from vpp.runtime.vitals import Ages
-
 
 class StandbyMetrics:
     """What a standby shows Prometheus.
@@ -28,6 +26,4 @@ class StandbyMetrics:
             ("vpp_standby_lag_entries", "Entries of the journal that the standby has not taken yet.", lag_entries),
             ("vpp_standby_lag_seconds", "Wall time since the standby last reached the journal's end.", lag_s),
         ):
-            shown = Ages(name, meaning, ())
-            shown.watch((), value)
-            registry.register(shown)
+            Gauge(name, meaning, registry=registry).set_function(value)

@@ -19,7 +19,7 @@ def test_a_holder_stops_before_its_time_to_live_is_over() -> None:
 def test_a_holder_that_nobody_watches_goes_on_while_its_attempts_end() -> None:
     tenure = Tenure(3.0, taken_s=0.0, visits=0)
     for second in range(1, 60):
-        tenure.failed(float(second))
+        tenure.tried(float(second))
     assert tenure.holds(60.0)
     assert not tenure.holds(62.0)
 
