@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from tests.story.processes import last_words, wait_until
+from vpp.bootstrap.store import Store
+from vpp.dispatch.commands.journal_codec import SENT, sent_from
 from vpp.domain.request import RequestState
 from vpp.lab.compose.fleet import commands_file, judge_truth
 from vpp.lab.compose.nats_server import NatsServer
 from vpp.lab.compose.subprocesses import free_block
+from vpp.record.entry import JournalEntry
 from vpp.runtime.clock import ScaledClock
 
 START_AT = datetime(2026, 7, 15, 12, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
@@ -108,6 +112,14 @@ class Dispatcher:
         asked = self.post("/requests", draft | {"target_kw": round(self._share * most_kw)})
         return self.post(f"/requests/{asked['id']}/accept", {})
 
+    def into_the_hold(self, clock: ScaledClock, *, after_s: float, log: Path) -> Any:  # noqa: ANN401 - JSON
+        """Return a request of ours ``after_s`` seconds after its start, which is in its hold."""
+        request = self.order(clock)
+        start_s = datetime.fromisoformat(request["start_at"]).timestamp()
+        wait_until(lambda: clock.now_s() > start_s + after_s)
+        assert self.get(f"/requests/{request['id']}")["state"] == RequestState.HOLDING, last_words(log)
+        return request
+
     def _draft(self, clock: ScaledClock) -> dict[str, Any]:
         """Return a request for more than there is, as soon as may be."""
         earliest_s = (clock.now() + LEAD).timestamp()
@@ -140,6 +152,50 @@ class Dispatcher:
         # A device that refused or was away at the release keeps its limit until its lease ends, settled or not.
         wait_until(self.sees(lambda: self.metric(_LIMITED) == 0.0), within_s=within_s)
         return states
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aftermath:
+    """What is left after a request, by all who were part of it.
+
+    Attributes:
+        states: States the request was seen in.
+        ledger: Commands as the service counts them.
+        taken: How often a device took each command id.
+        verdict: Of the fleet.
+        journal: Of the service.
+    """
+
+    states: list[str]
+    ledger: Mapping[str, int]
+    taken: dict[int, int]
+    verdict: dict[str, float]
+    journal: list[JournalEntry]
+
+    @property
+    def written(self) -> set[int]:
+        """Ids of the commands in the journal."""
+        return {i for entry in self.journal if entry.kind == SENT for i in sent_from(entry.body).ids.tolist()}
+
+    def check_commands(self) -> None:
+        """Check that no device applied a command twice, and that none is unaccounted for."""
+        assert self.taken
+        assert {i for i, count in self.taken.items() if count > 1} == set()
+        assert set(self.taken) <= self.written
+        assert self.ledger["unaccounted"] == 0, self.ledger
+
+    def check_devices(self) -> None:
+        """Check that limits are restored and promises kept."""
+        nothing = ("limits_not_restored", "promises_broken", "cap_violations")
+        assert {name: self.verdict[name] for name in nothing} == dict.fromkeys(nothing, 0)
+
+
+def journal_in(folder: Path) -> list[JournalEntry]:
+    """Return the journal in a data folder as it stands."""
+    store = Store.open(f"sqlite:///{folder / 'vpp.sqlite3'}")
+    journal = list(store.journal.entries())
+    store.close()
+    return journal
 
 
 def hurried(clock: ScaledClock) -> dict[str, object]:
