@@ -19,6 +19,7 @@ class Contact:
         reported_troubles: Bit mask of troubles reported last, ``None`` before the first.
         ack_s: How long the last instruction took, ``None`` before the first.
         why: Why it cannot be used, empty where it can; for its card.
+        left: It is served no more; what is under way ends without a report, for its row may have another device.
     """
 
     due_s: float
@@ -29,6 +30,7 @@ class Contact:
     reported_troubles: int | None = None
     ack_s: float | None = None
     why: str = ""
+    left: bool = False
 
     @property
     def lost(self) -> bool:

@@ -93,7 +93,9 @@ class Endpoint:
 
     def remove(self, row: int) -> None:
         """Serve the unit of ``row`` no longer; an instruction that has not left yet is refused."""
-        self.units.pop(row, None)
+        unit = self.units.pop(row, None)
+        if unit is not None:
+            unit.contact.left = True
         command = self._waiting.pop(row, None)
         if command is not None:
             self._reports.outcome(command, NOT_CONNECTED)

@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 class UnitReports:
-    """Reports on units to the service.
+    """Reports on units to the service; none on those that have left.
 
     Args:
         endpoint: Host and port, for the log.
@@ -27,6 +27,8 @@ class UnitReports:
 
     def samples(self, unit: Unit) -> None:
         """Report the readings of a unit, as last read."""
+        if unit.contact.left:
+            return
         now_s = self._clock.now_s()
         for quantity, value in unit.device.samples():
             self._batcher.sample(unit.row, quantity, value, now_s)
@@ -35,20 +37,20 @@ class UnitReports:
     def limit(self, unit: Unit) -> None:
         """Report the setpoint in force as read back, where there is one."""
         limit_kw = unit.device.limit_kw()
-        if limit_kw == limit_kw:  # noqa: PLR0124 - false for NaN only: no setpoint is in force
+        if not unit.contact.left and limit_kw == limit_kw:  # noqa: PLR0124 - false for NaN only: no setpoint is in force
             self._batcher.sample(unit.row, Quantity.LIMIT_KW, limit_kw, self._clock.now_s())
 
     def troubles(self, unit: Unit) -> None:
         """Report the troubles of a unit where they have changed."""
         troubles = unit.troubles
-        if troubles != unit.contact.reported_troubles:
+        if not unit.contact.left and troubles != unit.contact.reported_troubles:
             unit.contact.reported_troubles = troubles
             self._batcher.sample(unit.row, Quantity.TROUBLES, float(troubles), self._clock.now_s())
 
     def connected(self, unit: Unit, *, connected: bool, quietly: bool = False) -> None:
         """Report that a unit answers, or that it does not; ``quietly`` logs no loss, since its endpoint's is logged."""
         contact = unit.contact
-        if contact.connected is connected:
+        if contact.left or contact.connected is connected:
             return
         now_s = self._clock.now_s()
         self._batcher.sample(unit.row, Quantity.CONNECTED, float(connected), now_s)

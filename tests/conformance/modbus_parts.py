@@ -174,6 +174,7 @@ class OddDevice:
         hangs_up: The connection is closed after each answer.
         asked: Function, address and count of every request, in order.
         accepted: How many connections there were.
+        closed: How many of them have ended at this end, too.
     """
 
     def __init__(self, *chain: int, base: int = 40000) -> None:
@@ -195,7 +196,7 @@ class OddDevice:
         self.hears: set[int] | None = None
         self.hangs_up = False
         self.asked: list[tuple[int, int, int]] = []
-        self.accepted = 0
+        self.accepted = self.closed = 0
 
     def put(self, number: int, name: str, *words: int) -> None:
         """Show a point."""
@@ -244,6 +245,7 @@ class OddDevice:
                 if self.hangs_up:
                     break
         writer.close()
+        self.closed += 1
 
     def _answer(self, body: bytes) -> bytes | None:
         function, (address, count) = body[0], struct.unpack(">HH", body[1:5])

@@ -1,6 +1,5 @@
 """A map against a live device: each point by itself, and every fault in words that help."""
 
-import asyncio
 import math
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from adapters.modbus.address import Address
 from adapters.modbus.devices.mapped.register_map import RegisterMap
 from adapters.modbus.devices.mapped.trial import PointTrial, try_map
+from tests.conformance.bus_parts import until
 from tests.conformance.modbus_parts import OddDevice
 from vpp.domain.errors import DeviceUnreachableError
 
@@ -26,7 +26,7 @@ async def tried(device: OddDevice, *, timeout_wall_s: float = 3.0) -> list[Point
         try:
             return list(await try_map(METER, address, timeout_wall_s=timeout_wall_s))
         finally:
-            await asyncio.sleep(0.05)  # the device closes its end as well
+            await until(lambda: device.closed == device.accepted)
 
 
 async def test_every_point_is_read_by_itself_and_its_fault_named() -> None:
