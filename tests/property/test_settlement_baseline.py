@@ -14,8 +14,8 @@ from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.calendar import day_grid
-from vpp.settlement.baseline import compute_baseline
-from vpp.settlement.reference_days import Adjustment, adjusted, adjustment_ratio
+from vpp.settlement.baselines.baseline import compute_baseline
+from vpp.settlement.baselines.reference_days import Adjustment, adjusted, adjustment_ratio
 
 ROWS = 3
 DAY = date(2026, 7, 15)

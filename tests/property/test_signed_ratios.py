@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from forecasts.level import level_of
 from forecasts.series import History
 from vpp.dispatch.flexibility.device_flexibility import _moved_kw
-from vpp.settlement.reference_days import adjustment_ratio
+from vpp.settlement.baselines.reference_days import adjustment_ratio
 
 KW = st.floats(-100.0, 100.0)
 LOADS = st.lists(KW, min_size=2, max_size=6)

@@ -5,14 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.unit.vpp.settlement.baseline_parts import Ledger, at, draft, fleet
+from tests.unit.vpp.settlement.baselines.baseline_parts import Ledger, at, draft, fleet
 from vpp.bootstrap.holidays import calendar_of
 from vpp.domain.request import BaselineMethod
 from vpp.domain.resource import ResourceClass
 from vpp.fleet.calendar import SHANGHAI, DayType, day_grid
 from vpp.planning.forecast.load_forecast import forecast
 from vpp.planning.tariff import Tariff
-from vpp.settlement.baseline import compute_baseline
+from vpp.settlement.baselines.baseline import compute_baseline
 from vpp.state.image import ProcessImage
 
 CALENDAR = calendar_of(None)

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from tests.story.town import BEGIN_S, INDEX, resting
-from vpp.application.delivery.event_days import event_days
+from vpp.application.delivery.event_days import called_hours, event_days
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
@@ -264,6 +264,28 @@ async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later
     baseline = parts.measurement.baseline(plant.request(second.id), plant.fleet(), still.service.plans.schedule)
     assert (event_day.isoformat(), "event day") in baseline.excluded_days
     assert event_day.isoformat() not in baseline.reference_days
+
+
+async def test_the_second_call_of_a_day_is_not_measured_by_the_hours_of_the_first(still: Still) -> None:
+    put_in_force(still)
+    plant, parts = still.service.plant, still.service.requests
+    first, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+    await plant.accept(first.id, offer=None, actor="x")
+    for at_s in (first.draft.start_at.timestamp() + 60.0, first.draft.end_at.timestamp() + 7200.0):
+        await still.clock.advance(at_s)
+        still.report(power_kw=3.0, rows=12)
+        await still.cycle()
+    put_in_force(still)
+    second, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+
+    times = still.service.core.engine.book.timetable(first.id)
+    assert called_hours(still.service.core.engine.book, second).spans == ((times.ramp_s, times.watched_s),)
+    assert called_hours(still.service.core.engine.book, first).spans == (), "a request is no call of its own"
+    baseline = parts.measurement.baseline(plant.request(second.id), plant.fleet(), still.service.plans.schedule)
+    notes = dict(baseline.notes)
+    assert notes["window"] == (
+        "hours of another call lie in the window before notice: uncalled hours before them adjust instead"
+    )
 
 
 async def test_a_quote_for_a_year_nobody_has_announced_says_so(still: Still) -> None:

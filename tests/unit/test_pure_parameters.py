@@ -121,8 +121,8 @@ def test_no_exception_outlives_its_reason() -> None:
 @pytest.mark.parametrize(
     ("function", "parameter"),
     [
-        ("vpp.settlement.baseline.compute_baseline", "event_days"),
-        ("vpp.settlement.baseline.compute_baseline", "calendar"),
+        ("vpp.settlement.baselines.baseline.compute_baseline", "event_days"),
+        ("vpp.settlement.baselines.baseline.compute_baseline", "calendar"),
         ("vpp.planning.forecast.load_forecast.forecast", "calendar"),
     ],
 )

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import structlog
 
-from vpp.application.delivery.event_days import event_days
+from vpp.application.delivery.event_days import called_hours, event_days
 from vpp.application.delivery.participation import Participation, eligible, enlisted
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.retired_rows import Metered, counted_until_retired
@@ -24,9 +24,9 @@ from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
-from vpp.settlement.baseline import compute_baseline, with_sessions
+from vpp.settlement.baselines.baseline import compute_baseline, with_sessions
+from vpp.settlement.baselines.reference_days import BaselineRules
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
-from vpp.settlement.reference_days import BaselineRules
 from vpp.settlement.regulation_performance import asked_means_kw, scored
 from vpp.settlement.revised_course import course_means_kw, held_course_kw
 from vpp.settlement.settlement_terms import SettlementTerms
@@ -196,6 +196,7 @@ class Measurement:
             start_s=start_s,
             end_s=end_s,
             event_days=event_days(self._engine.book, request),
+            called=called_hours(self._engine.book, request),
             calendar=self._picture.calendar,
             rules=self._rules,
             known_s=next(accepted, start_s),

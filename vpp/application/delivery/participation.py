@@ -15,8 +15,8 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
-from vpp.settlement.measurable import measurable_rows
-from vpp.settlement.reference_days import BaselineRules
+from vpp.settlement.baselines.measurable import measurable_rows
+from vpp.settlement.baselines.reference_days import BaselineRules
 from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.vpp.planning.parts import EV, HVAC, NOW, NOW_S, state
-from tests.unit.vpp.settlement.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
+from tests.unit.vpp.settlement.baselines.baseline_parts import Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.regulation import FOLLOWING
 from vpp.domain.request import Direction, NoticeClass, Product
 from vpp.domain.resource import ResourceClass
@@ -16,8 +16,8 @@ from vpp.domain.trouble import Trouble, mask_of
 from vpp.fleet.amendment import amended
 from vpp.fleet.calendar import local_day
 from vpp.planning.flexibility.flexibility_inputs import usable_rows
-from vpp.settlement.measurable import measurable_rows
-from vpp.settlement.reference_days import BaselineRules
+from vpp.settlement.baselines.measurable import measurable_rows
+from vpp.settlement.baselines.reference_days import BaselineRules
 from vpp.state.eligibility import WORDS, Standing, barred_rows, part_rows, standing
 
 RULES = BaselineRules()

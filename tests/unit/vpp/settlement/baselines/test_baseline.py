@@ -5,13 +5,13 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from tests.unit.vpp.settlement.baseline_parts import EVENT_DAY, Ledger, at, baseline_of, draft, fleet, plan
+from tests.unit.vpp.settlement.baselines.baseline_parts import EVENT_DAY, Ledger, at, baseline_of, draft, fleet, plan
 from vpp.domain.errors import InputError
 from vpp.domain.request import BaselineMethod, NoticeClass
 from vpp.domain.resource import ResourceClass
 from vpp.fleet.calendar import DayCalendar, DayType
 from vpp.fleet.holidays import CHINA
-from vpp.settlement.reference_days import Adjustment, BaselineRules
+from vpp.settlement.baselines.reference_days import Adjustment, BaselineRules
 
 HVAC, EV, STORAGE, V2G = (
     ResourceClass.HVAC,

@@ -14,7 +14,7 @@ from vpp.domain.telemetry import FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.calendar import SHANGHAI
 from vpp.fleet.index import FleetIndex
-from vpp.settlement.baseline import compute_baseline
+from vpp.settlement.baselines.baseline import compute_baseline
 
 EVENT_DAY = date(2026, 7, 15)
 

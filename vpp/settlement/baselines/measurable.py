@@ -9,8 +9,9 @@ from vpp.domain.telemetry import BoolArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
-from vpp.settlement.baseline import SCHEDULED, by_session, meter_before_kw, wanted_methods
-from vpp.settlement.reference_days import BaselineRules
+from vpp.settlement.baselines.baseline import SCHEDULED, by_session, wanted_methods
+from vpp.settlement.baselines.called_hours import meter_before_kw
+from vpp.settlement.baselines.reference_days import BaselineRules
 
 
 def measurable_rows(

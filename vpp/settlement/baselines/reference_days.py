@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
-from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S, STEPS_PER_DAY
 from vpp.fleet.calendar import DayCalendar, DayType, day_grid, local_day
 from vpp.fleet.index import CLASSES
@@ -196,12 +196,6 @@ class DaySearch:
             window_kw=mean_known(window),
             inputs=(event, window),
         )
-
-
-def window_before(notice_s: float, length_s: float) -> TimeGrid:
-    """Return the whole steps of ``length_s`` that end at or before ``notice_s``."""
-    count = int(length_s // STEP_S)
-    return TimeGrid(start_at=instant(floor_s(notice_s, STEP_S) - count * STEP_S), step_s=STEP_S, count=count)
 
 
 def mean_known(stack: FloatArray) -> FloatArray:

@@ -19,20 +19,20 @@ from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
-from vpp.domain.timegrid import TimeGrid, floor_s, instant
+from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import STEP_S, WATT
 from vpp.fleet.calendar import DayCalendar, local_day
 from vpp.fleet.holidays import CHINA
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.ports import IntervalMeter
-from vpp.settlement.reference_days import (
+from vpp.settlement.baselines.called_hours import NOT_CALLED, CalledHours, meter_before_kw, window_before
+from vpp.settlement.baselines.reference_days import (
     Adjustment,
     BaselineRules,
     DaySearch,
     Reference,
     adjusted,
     adjustment_ratio,
-    window_before,
 )
 
 _METHODS = (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE)
@@ -52,6 +52,7 @@ def compute_baseline(
     start_s: float,
     end_s: float,
     event_days: Collection[date] = (),
+    called: CalledHours = NOT_CALLED,
     calendar: DayCalendar = CHINA,
     rules: BaselineRules | None = None,
     known_s: float = float("inf"),
@@ -68,6 +69,7 @@ def compute_baseline(
         start_s: Epoch seconds of the first control action: the ramp's begin, or the preconditioning's.
         end_s: Epoch seconds of the end of the rebound watch.
         event_days: Shanghai dates on which the portfolio was called; they are no reference.
+        called: Hours in which it was called; they neither adjust nor are held.
         calendar: Workdays, weekends and holidays.
         rules: The programme's settings; the recommended ones if not given.
         known_s: Epoch seconds until which meters count before control: acceptance, where control begins later.
@@ -93,6 +95,7 @@ def compute_baseline(
             known_s=known_s,
         ),
         event_days=event_days,
+        called=called,
         calendar=calendar,
         rules=rules or BaselineRules(),
     )
@@ -112,19 +115,6 @@ def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
         case BaselineMethod.AUTOMATIC | BaselineMethod.SESSION:
             load = _BEFORE if draft.notice_class in _QUICK else _SAME
             return np.where(storing, SCHEDULED, load).astype(np.uint8)
-
-
-def meter_before_kw(meter: IntervalMeter, start_s: float, steps: int) -> FloatArray:
-    """Return each row's last metered mean that was complete before ``start_s``, shape ``(n_resources,)``.
-
-    Looks at up to ``steps`` whole steps; NaN where none of them was metered.
-    """
-    first_s = floor_s(start_s, STEP_S) - steps * STEP_S
-    power_kw = meter.read(TimeGrid(start_at=instant(first_s), step_s=STEP_S, count=steps))
-    held = np.full(len(power_kw), np.nan)
-    for step in range(steps):
-        held = np.where(np.isfinite(power_kw[:, step]), power_kw[:, step], held)
-    return held
 
 
 def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> FloatArray:
@@ -167,6 +157,7 @@ class _Computation:
     schedule: Schedule | None
     times: _Times
     event_days: Collection[date]
+    called: CalledHours
     calendar: DayCalendar
     rules: BaselineRules
 
@@ -204,7 +195,7 @@ class _Computation:
     def _reference(self, wanted: CodeArray) -> Reference:
         """Return the reference days of the rows that want them; the other rows' means are NaN."""
         chosen = np.flatnonzero(wanted == _SAME)
-        window = window_before(self.times.notice_s, self.rules.window_s)
+        window = self._window
         if len(chosen) == 0:
             return self._no_reference(window.count)
         found = DaySearch(
@@ -239,12 +230,24 @@ class _Computation:
             inputs=(),
         )
 
+    @property
+    def _window(self) -> TimeGrid:
+        return window_before(self.times.notice_s, self.rules.window_s, self.called)
+
+    @property
+    def _adjusts(self) -> bool:
+        """Whether at least half a window before notice was not called."""
+        wanted = int(self.rules.window_s // STEP_S)
+        return 2 * int(self.called.free(self._window).sum()) >= wanted
+
     def _window_kw(self) -> FloatArray:
-        return self.meter.read(window_before(self.times.notice_s, self.rules.window_s))[self.rows]
+        """Return what was metered in the window before notice, NaN where another request was called."""
+        power_kw = self.meter.read(self._window)[self.rows]
+        return np.where(self.called.free(self._window), power_kw, np.nan)
 
     def _before_kw(self) -> FloatArray:
         until_s = min(self.times.start_s, self.times.known_s)
-        return meter_before_kw(self.meter, until_s, self.rules.before_steps)[self.rows]
+        return meter_before_kw(self.meter, until_s, self.rules.before_steps, self.called)[self.rows]
 
     def _ratios(self, reference: Reference, window_kw: FloatArray, wanted: CodeArray) -> dict[str, float]:
         """Return today's level by class of those averaged over days; 1 where it is unknown."""
@@ -255,7 +258,7 @@ class _Computation:
             rows = (self._code == code) & (wanted == _SAME) & np.isfinite(reference.event_kw).all(axis=1)
             if rows.any():
                 ratio = adjustment_ratio(window_kw[rows], reference.window_kw[rows], self.rules.clip)
-                ratios[CLASSES[code].value] = ratio if np.isfinite(ratio) else 1.0
+                ratios[CLASSES[code].value] = ratio if np.isfinite(ratio) and self._adjusts else 1.0
         return ratios
 
     def _same_day_kw(self, reference: Reference, ratios: dict[str, float]) -> FloatArray:
@@ -295,6 +298,8 @@ class _Computation:
                     notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
             if ratios.get(name) in self.rules.clip:
                 notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
+        if not self.called.free(window_before(self.times.notice_s, self.rules.window_s)).all():
+            notes.append(("window", _moved(adjusts=self._adjusts)))
         first, last = local_day(self.times.event.start_s), local_day(self.times.event.end_s)
         notes += [
             ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
@@ -332,7 +337,7 @@ class _Computation:
             "rules": asdict(self.rules),
             "days": [day.isoformat() for day in reference.days],
             "excluded": reference.excluded,
-        }
+        } | ({"called": self.called.spans} if self.called.spans else {})
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for array in (*reference.inputs, *arrays):
             digest.update(_canonical(array))
@@ -370,6 +375,11 @@ def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[
 
 def _instead(got: int) -> str:
     return "taken out of the portfolio" if got == _NONE else "meter before control instead"
+
+
+def _moved(*, adjusts: bool) -> str:
+    how = "uncalled hours before them adjust instead" if adjusts else "nothing adjusts"
+    return f"hours of another call lie in the window before notice: {how}"
 
 
 def _canonical(array: npt.NDArray[np.float64]) -> bytes:

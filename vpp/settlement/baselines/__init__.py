@@ -1,0 +1,1 @@
+"""Baselines of requests: methods, the days and hours they look at, and the rows that can be given one."""
