@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity
+from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.restart import date_back
 from vpp.bootstrap.replay import Replay
 from vpp.domain.errors import InputError
 from vpp.domain.request import DispatchRequest, Product, RequestState
@@ -196,4 +198,22 @@ async def test_a_battery_that_follows_a_signal_is_retired_between_two_cycles(cit
     await city.play_until(start_s + 600.0)
     assert [at_s for at_s, sent, *_ in city.wire.sent if sent == row and at_s > left_s] == []
     assert not engine.in_force.limited(city.clock.now_s())[row]
+    await _finished(city, request)
+
+
+async def test_a_restart_knows_since_when_a_value_holds_by_the_nameplates_of_then(city: VirtualCity) -> None:
+    request = await _holding(city)
+    row = int(_working(city, "storage", "hvac", "ev")[0])
+    device = city.service.core.engine.index.resources[row]
+    for factor in (40.0, 1.0, 60.0):
+        await city.plant.put_member(replace(device, p_max_kw=device.p_max_kw * factor), actor=_ACTOR)
+        await _cycles(city, 5)
+    engine, store = city.service.core.engine, city.store
+    await store.journal.flush()
+    state = FoldedState(lambda: engine.index, engine.settings)
+    date_back(state, store.journal)
+    state.follow(store.journal.entries())
+    live, found = engine.outbox.columns.in_force, state.dispatch.commands.states.columns.in_force
+    assert np.array_equal(live.since_kw, found.since_kw, equal_nan=True)
+    assert np.array_equal(live.since_s, found.since_s, equal_nan=True)
     await _finished(city, request)

@@ -20,7 +20,7 @@ from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.loops.cycle_inputs import CYCLE, TICK
 from vpp.application.loops.slow_loop import INTENDED, PLAN
 from vpp.application.recovery.folded_state import FoldedState
-from vpp.application.recovery.restart import engine_version, newest_good
+from vpp.application.recovery.restart import date_back, engine_version, newest_good
 from vpp.application.registry.fleet_history import FleetMemory
 from vpp.application.row_alignment import fitted_flags
 from vpp.bootstrap.parts.policies import dispatch_settings
@@ -101,6 +101,7 @@ class Replay:
         self._whole = store.registry.load()
         self._folded = FoldedState(lambda: self._whole, dispatch_settings(settings))
         self._first, from_s = self._start_of_last() if last else (0, float("-inf"))
+        date_back(self._folded, store.journal)
         self._fleet = FleetMemory.before(self._whole, store.journal, self._folded.sequence)
         self._frames = store.samples.iterate(from_s=from_s)
         self._ahead = next(self._frames, None)

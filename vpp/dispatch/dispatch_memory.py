@@ -9,20 +9,22 @@ from typing import Any
 
 from vpp.dispatch.commands.command_memory import CommandMemory
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS
-from vpp.dispatch.commands.meter_confirmation import MeterConfirmation
+from vpp.dispatch.commands.meter_confirmation import tolerance_kw
+from vpp.dispatch.commands.power_ranges import PowerRanges
 from vpp.dispatch.flexibility.fairness import SHED_TIME
 from vpp.dispatch.regulation.agc_signal import SIGNAL, AgcSignals
 from vpp.dispatch.requests.register import REVISION, SHORTFALL, TRANSITION, RequestRegister
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
+from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import LEFT
+from vpp.fleet.members.changes import CHANGED, LEFT
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
 _REQUESTS = frozenset({TRANSITION, REVISION, SHORTFALL})
 _COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS, LEFT})
-KINDS = _REQUESTS | _COMMANDS | {SIGNAL, TRACKING, SHED_TIME}
+KINDS = _REQUESTS | _COMMANDS | {CHANGED, SIGNAL, TRACKING, SHED_TIME}
 """Kinds of the entries it takes; all others say nothing of it."""
 
 
@@ -38,6 +40,7 @@ class DispatchMemory:
         commands: Every command.
         signals: Values of the regulation signals.
         tracking: Cycles of every request.
+        ranges: Power range of every row at the last entry, by which a command says the same as the one before.
     """
 
     def __init__(self, index: FleetIndex, settings: DispatchSettings) -> None:
@@ -46,19 +49,28 @@ class DispatchMemory:
         self.commands = CommandMemory(settings.commands.back_off)
         self.signals = AgcSignals(_unrecorded)
         self.tracking = TrackingMemory()
+        self.ranges = PowerRanges()
         self._shed: Mapping[str, Any] | None = None
         self.resize(index)
 
     def resize(self, index: FleetIndex) -> None:
-        """Take a fleet that has grown or changed; existing rows keep what they hold."""
-        confirmation = MeterConfirmation(index, self._settings.commands.confirmation)
-        self.commands.resize(index, confirmation.tolerance_kw)
+        """Take a fleet that has grown; existing rows keep what they hold, and their power ranges."""
+        self.ranges.resize(index)
+        self.commands.resize(index, self._tolerance_kw())
+
+    def date_back(self, changes: Iterable[JournalEntry]) -> None:
+        """Take the power ranges before ``changes``; see ``PowerRanges.date_back``."""
+        self.ranges.date_back(changes)
+        self.commands.states.tolerate(self._tolerance_kw())
 
     def follow(self, entries: Iterable[JournalEntry]) -> None:
         """Take entries of the journal in order; other kinds are passed over."""
         for entry in entries:
             if entry.kind in _COMMANDS:
                 self.commands.follow(entry)
+            elif entry.kind == CHANGED:
+                self.ranges.follow(entry)
+                self.commands.states.tolerate(self._tolerance_kw())
             elif entry.kind in _REQUESTS:
                 self.requests.restore((entry,))
             elif entry.kind == TRACKING:
@@ -75,6 +87,7 @@ class DispatchMemory:
             "commands": self.commands.state(),
             "signals": self.signals.state(),
             "tracking": self.tracking.state(),
+            "range_kw": self.ranges.kw,
             "shed_time": None if self._shed is None else dict(self._shed),
         }
 
@@ -85,6 +98,12 @@ class DispatchMemory:
         self.signals.load(state["signals"])
         self.tracking.load(state["tracking"])
         self._shed = state["shed_time"]
+        if "range_kw" in state:
+            self.ranges.load(state["range_kw"])
+            self.commands.states.tolerate(self._tolerance_kw())
+
+    def _tolerance_kw(self) -> FloatArray:
+        return tolerance_kw(self.ranges.kw, self._settings.commands.confirmation)
 
 
 def _unrecorded(kind: str, at_s: float, body: Mapping[str, object]) -> None:

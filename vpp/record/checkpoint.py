@@ -15,7 +15,7 @@ class Checkpoint:
     Attributes:
         sequence: Position of the last entry that the state covers.
         at_s: Epoch seconds when it was made.
-        version: Engine and format that made it; another one does not read it.
+        version: Product and format that made it; another product does not read it.
         chain_sha256: Hash of the entry at ``sequence``.
         body: The state as bytes (`vpp.record.state_codec`).
     """

@@ -6,9 +6,8 @@
                                └──► the parts of a service that begins to lead
 
 A state is computed from an earlier one and the entries since, never from a running engine. So the state of a checkpoint
-with the tail that follows it equals the state of all entries, bit for bit, while nameplates stay: of these the fold has
-the last ones only. Where a row's power range was changed in between, ``in_force.since_kw`` and ``since_s`` of that row
-may differ, from which it is known by when a meter has to show an accepted command.
+with the tail that follows it equals the state of all entries, bit for bit. Of the fleet, entries are followed with the
+power ranges of then: those of a checkpoint, or those of the end with every later change taken back.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,10 +26,12 @@ from vpp.record.entry import JournalEntry
 from vpp.record.kinds import check_known
 from vpp.record.state_codec import StateTree
 
-KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, CHANGED}
+KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 1
-"""Raised whenever what is folded, or how, changes: a checkpoint of another format is passed over."""
+FORMAT = 2
+"""Raised whenever what is folded, or how, changes."""
+READABLE = (1, 2)
+"""Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges."""
 
 
 class FoldedState:
@@ -46,12 +47,13 @@ class FoldedState:
         charging: Charging sessions.
         delivery: What was issued, and where baselines stand.
         devices: Owners' values of devices.
+        dated: Power ranges are those of the last entry, and not those of ``index``.
     """
 
     def __init__(self, index: Callable[[], FleetIndex], settings: DispatchSettings) -> None:
         self._index = index
         fleet = index()
-        self.sequence = 0
+        self.sequence, self.dated = 0, False
         self.dispatch = DispatchMemory(fleet, settings)
         self.charging = ChargingMemory(len(fleet))
         self.delivery = DeliveryMemory()
@@ -61,6 +63,11 @@ class FoldedState:
         """Ask ``index`` for the fleet from now on."""
         self._index = index
 
+    def date_back(self, changes: Iterable[JournalEntry]) -> None:
+        """Take the power ranges before ``changes``: all entries ``fleet.changed`` after the last that was followed."""
+        self.dispatch.date_back(changes)
+        self.dated = True
+
     def follow(self, entries: Iterable[JournalEntry]) -> None:
         """Take entries of the journal in order, each once; kinds that say nothing of the state are passed over.
 
@@ -69,6 +76,8 @@ class FoldedState:
         """
         for entry in entries:
             check_known(entry)
+            if entry.kind in {CONNECTED, CHANGED}:
+                self.resize(self._index())
             if entry.kind in DISPATCH:
                 self.dispatch.follow((entry,))
             elif entry.kind == CYCLE:
@@ -77,8 +86,6 @@ class FoldedState:
                 self.delivery.follow(entry)
             elif entry.kind == FOUND:
                 self.devices.follow(entry)
-            elif entry.kind in {CONNECTED, CHANGED}:
-                self.resize(self._index())
             self.sequence = entry.sequence
 
     def resize(self, index: FleetIndex) -> None:
@@ -101,4 +108,4 @@ class FoldedState:
         self.charging.load(state["charging"])
         self.delivery.load(state["delivery"])
         self.devices.load(state["devices"])
-        self.sequence = sequence
+        self.sequence, self.dated = sequence, "range_kw" in state["dispatch"]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from vpp.application.recovery.folded_state import FORMAT, FoldedState
+from vpp.application.recovery.folded_state import FORMAT, READABLE, FoldedState
 from vpp.domain.errors import AuditError, SkipError
+from vpp.fleet.members.changes import CHANGED
 from vpp.ports import Checkpoints, Journal
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.entry import JournalEntry
@@ -143,14 +144,27 @@ def newest_good(
         state = fresh()
         fault = _fault(checkpoint, journal, version) or _load_fault(state, checkpoint)
         if not fault:
+            date_back(state, journal)
             return state
         _log.warning("checkpoint passed over", sequence=checkpoint.sequence, why=fault)
-    return fresh()
+    state = fresh()
+    date_back(state, journal)
+    return state
+
+
+def date_back(state: FoldedState, journal: Journal) -> None:
+    """Let a state begin with the power ranges of its last entry, if it does not; blocks."""
+    if state.dated:
+        return
+    try:
+        state.date_back(journal.entries((CHANGED,), after=state.sequence))
+    except (AuditError, *_UNREADABLE) as error:  # following comes to the same entry, and decides what that means
+        _log.warning("changes of the fleet cannot be read; nameplates are taken as of now", why=str(error))
 
 
 def _fault(checkpoint: Checkpoint, journal: Journal, version: str) -> str:
     """Return why a checkpoint is not to be trusted, empty where it is."""
-    if checkpoint.version != version:
+    if not _reads(version, checkpoint.version):
         return f"it is of version {checkpoint.version}, this is {version}"
     try:
         covered = next(journal.entries(after=checkpoint.sequence - 1, until=checkpoint.sequence), None)
@@ -163,6 +177,12 @@ def _fault(checkpoint: Checkpoint, journal: Journal, version: str) -> str:
     if not vouched:
         return "no entry of the journal names it with this hash: it was changed, or the service ended while it was made"
     return ""
+
+
+def _reads(version: str, made_by: str) -> bool:
+    """Return whether ``version`` reads a checkpoint ``made_by`` another one: of the same product, in a known format."""
+    product, made = version.rpartition("/")[0], made_by.rpartition("/")
+    return made[0] == product and made[2] in {str(known) for known in READABLE}
 
 
 def _load_fault(state: FoldedState, checkpoint: Checkpoint) -> str:

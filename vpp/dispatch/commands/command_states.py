@@ -52,8 +52,12 @@ class CommandStates:
         self._own = grown(self._own, blank_commands(), len(index))
         self.columns = views(self._own)
         self._back_off = RowBackOff(self._own.back_off, self._rules)
-        self._tolerance_kw = tolerance_kw
         self._adapter = index.adapter_code.astype(np.int32)
+        self.tolerate(tolerance_kw)
+
+    def tolerate(self, tolerance_kw: FloatArray) -> None:
+        """Take other tolerances, as for ``resize``."""
+        self._tolerance_kw = tolerance_kw
 
     def state(self) -> StateTree:
         """Return columns and ledger as a state tree; its arrays are the columns themselves."""

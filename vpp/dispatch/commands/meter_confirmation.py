@@ -17,6 +17,11 @@ _LEAST_RAMP_KW_PER_MIN = 1.0
 """No plant is waited for as if it were slower."""
 
 
+def tolerance_kw(range_kw: FloatArray, rules: Confirmation) -> FloatArray:
+    """Return how near to its command a row's meter must be, by its power range, shapes ``(n_resources,)``."""
+    return np.maximum(rules.least_kw, rules.ratio * range_kw)
+
+
 class MeterConfirmation:
     """Comparison of accepted commands with the meters.
 
@@ -34,9 +39,7 @@ class MeterConfirmation:
         self._producing = index.is_class(ResourceClass.PV)
         self._consuming = index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._ramp_kw_per_s = np.maximum(index.nameplate.ramp_kw_per_min, _LEAST_RAMP_KW_PER_MIN) / SECONDS_PER_MINUTE
-        self.tolerance_kw: FloatArray = np.maximum(
-            rules.least_kw, rules.ratio * (index.nameplate.p_max_kw - index.nameplate.p_min_kw)
-        )
+        self.tolerance_kw = tolerance_kw(index.nameplate.p_max_kw - index.nameplate.p_min_kw, rules)
 
     def verdicts(self, state: FleetState, commands: CommandColumns) -> tuple[RowArray, RowArray, RowArray]:
         """Return the rows whose accepted command is confirmed, ignored, or over without either, by now.

@@ -9,7 +9,7 @@ import pytest
 from tests.places import FIXTURES
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
-from vpp.application.recovery.restart import Recovered, recover
+from vpp.application.recovery.restart import Recovered, date_back, engine_version, recover
 from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
 from vpp.lab.simulate.city import virtual_settings
@@ -17,7 +17,7 @@ from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import encode_state
 from vpp.runtime.clock import VirtualClock
 
-VERSION = "0.1/1"
+VERSION = engine_version("0.1")
 NOW_S = 1_800_000_000.0
 
 
@@ -74,5 +74,6 @@ def bits(state: FoldedState) -> bytes:
 def whole(store: Store) -> bytes:
     """Return the state after all entries, as bytes."""
     state = fresh(store)
+    date_back(state, store.journal)
     state.follow(store.journal.entries())
     return bits(state)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -18,12 +17,10 @@ from tests.unit.vpp.application.recovery.parts import (
     recovered,
     whole,
 )
-from vpp.application.recovery.folded_state import FoldedState
+from vpp.application.recovery.folded_state import FORMAT
 from vpp.application.recovery.restart import newest_good
-from vpp.bootstrap.parts.policies import dispatch_settings
 from vpp.bootstrap.store import Store
-from vpp.fleet.amendment import amended
-from vpp.lab.simulate.city import virtual_settings
+from vpp.fleet.members.changes import CHANGED, FleetChange, MemberChange
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
 from vpp.record.state_codec import encode_state
 from vpp.storage.sql import checkpoints, journal
@@ -139,17 +136,58 @@ async def test_a_state_of_an_earlier_moment_is_found(store: Store) -> None:
     assert early.sequence == first
 
 
-async def test_nameplates_of_the_end_change_nothing_but_since_when_a_value_is_held(store: Store) -> None:
+def widened(store: Store) -> None:
+    """Let every device have a far greater power at last, which the journal says."""
     index = store.registry.load()
-    wider = {row: replace(one, p_max_kw=one.p_max_kw + 500.0) for row, one in enumerate(index.resources)}
-    later = amended(index, {"resources": wider})
-    states = []
-    for fleet in (index, later):
-        state = FoldedState(lambda fleet=fleet: fleet, dispatch_settings(virtual_settings(Path())))  # type: ignore[misc] # of this turn
-        state.follow(store.journal.entries())
-        states.append(state.state())
-    assert encode_state(states[0]) != encode_state(states[1])  # where the docs say so
-    for tree in states:
-        held = tree["dispatch"]["commands"]["states"]["columns"]["in_force"]
-        del held["since_kw"], held["since_s"]
-    assert encode_state(states[0]) == encode_state(states[1])
+    members = tuple(
+        MemberChange(kind="resource", position=row, old=one, new=replace(one, p_max_kw=one.p_max_kw + 500.0, version=2))
+        for row, one in enumerate(index.resources)
+    )
+    change = FleetChange(at_s=NOW_S, actor="op", members=members)
+    store.registry.save(index, change)
+    for body in change.bodies():
+        store.journal.append(CHANGED, NOW_S, {**body, "resources": len(index)})
+    store.journal.flush_now()
+
+
+def ended(store: Store) -> bytes:
+    """Return the state at the end of the journal as a restart finds it, less its position."""
+    return encode_state(recovered(store).state.state()["dispatch"]["commands"])
+
+
+async def test_entries_are_followed_with_the_nameplates_of_then(store: Store) -> None:
+    before = ended(store)
+    widened(store)
+    assert ended(store) == before, "no checkpoint: later changes are taken back"
+    await checkpointer(store).checkpoint()
+    assert recovered(store).base > 0
+    assert ended(store) == before, "a checkpoint has the nameplates of its entry"
+
+
+async def test_a_checkpoint_of_before_the_nameplates_is_read(store: Store) -> None:
+    before = ended(store)
+    state = recovered(store).state
+    tree, head = state.state(), store.journal.head()
+    del tree["dispatch"]["range_kw"]
+    made = Checkpoint(
+        sequence=head.sequence,
+        at_s=NOW_S,
+        version=VERSION.replace(f"/{FORMAT}", "/1"),
+        chain_sha256=head.sha256,
+        body=encode_state(tree),
+    )
+    store.checkpoints.write(made)
+    store.journal.append(CHECKPOINT, NOW_S, made.entry())
+    widened(store)
+    found = recovered(store)
+    assert found.base == head.sequence
+    assert ended(store) == before
+    assert bits(found.state) == whole(store)
+
+
+@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/3", "0.2/2", "1", ""])
+async def test_a_checkpoint_of_another_product_or_format_is_passed_over(store: Store, made_by: str) -> None:
+    await checkpointer(store).checkpoint()
+    _change(store, version=made_by)
+    found = recovered(store)
+    assert (found.base, bits(found.state)) == (0, whole(store))
