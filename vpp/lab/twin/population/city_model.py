@@ -7,7 +7,7 @@ on slices.
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ _SAFE_SHARE = 0.99
 """Part of a weak transformer's headroom that the defaults of its stations use together."""
 _OF_ONE_DEVICE = {"id", "site_id", "resource_class", "adapter", "address", "limits"}
 _RESOURCE_FIELDS = {f.name for f in fields(Resource)} - _OF_ONE_DEVICE - KEPT_BY_THE_SERVICE
+_SIZES = {name for name in _RESOURCE_FIELDS if name.endswith(("_kw", "_kwh", "_kw_per_min"))}
+"""Fields that grow with a device."""
+_ROUGH = 0.01
+"""Greatest error of a type's power that whole numbers of devices may make."""
 _DEVICE_KEYS = _RESOURCE_FIELDS | {"class", "adapter", "like"}
 
 
@@ -33,6 +37,13 @@ class Device:
     resource_class: ResourceClass
     adapter: Adapter
     ratings: Mapping[str, Any]
+
+    def resized(self, size: float) -> "Device":
+        """Return the type with every power and energy times ``size``."""
+        if size == 1.0:
+            return self
+        sized = {key: round(size * value, 3) for key, value in self.ratings.items() if key in _SIZES}
+        return replace(self, ratings={**self.ratings, **sized})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +127,11 @@ class CityModel:
             ) from error
 
     def fleet(self, *, scale: float = 1.0) -> FleetIndex:
-        """Return the fleet, every count times ``scale``; kinds with less than half a site are omitted."""
+        """Return the fleet, every count times ``scale``.
+
+        No kind of site and no type of device is lost: each has at least one, and where whole numbers would move the
+        power of a type by more than a hundredth, its devices (or transformers) are so much larger or smaller instead.
+        """
         return _Builder(self, scale).build()
 
 
@@ -228,21 +243,22 @@ class _Builder:
         )
 
     def _nodes(self, place: SiteKind) -> list[_Node]:
-        count = round(self._scale * place.sites)
-        nodes = [self._node(place, i) for i in range(count)]
+        count, size = scaled_count(place.sites, self._scale)
+        nodes = [self._node(place, i, size) for i in range(count)]
         sizes = [place.kva[i % len(place.kva)] for i in range(count)]
         for name, total in place.holds.items():
-            device = self._model.devices[name]
-            for node, here in zip(nodes, spread(round(self._scale * total), sizes), strict=True):
+            devices, size = scaled_count(total, self._scale)
+            device = self._model.devices[name].resized(size)
+            for node, here in zip(nodes, spread(devices, sizes), strict=True):
                 node.drafts += [(name, device, 1.0)] * here
         if place.weak:
             for node in nodes:
                 node.drafts = [(name, device, _share(place, node, device)) for name, device, _ in node.drafts]
         return nodes
 
-    def _node(self, place: SiteKind, i: int) -> _Node:
+    def _node(self, place: SiteKind, i: int, size: float) -> _Node:
         area = self._next_area()
-        kva, base_ratio = place.kva[i % len(place.kva)], place.base_ratio[i % len(place.base_ratio)]
+        kva, base_ratio = size * place.kva[i % len(place.kva)], place.base_ratio[i % len(place.base_ratio)]
         limit_kw = round(place.loading_cap * kva * POWER_FACTOR, 1)
         identity = f"{place.kind}-{area.id}-{i + 1:04d}"
         return _Node(
@@ -295,6 +311,16 @@ class _Builder:
             address=_address(device.adapter, identity),
             **ratings,
         )
+
+
+def scaled_count(total: int, scale: float) -> tuple[int, float]:
+    """Return how many of ``total`` a city of ``scale`` has, and the factor on the size of each that keeps the sum."""
+    if not total:
+        return 0, 1.0
+    wanted = scale * total
+    count = max(round(wanted), 1)
+    size = wanted / count
+    return count, 1.0 if abs(size - 1.0) <= _ROUGH else size
 
 
 def spread(total: int, weights: Sequence[float]) -> list[int]:

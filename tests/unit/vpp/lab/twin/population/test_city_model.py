@@ -61,6 +61,30 @@ def test_a_smaller_city_keeps_its_proportions(small: FleetIndex) -> None:
     assert small.is_class(ResourceClass.HVAC).sum() == 40
 
 
+def shares_mw(index: FleetIndex) -> dict[ResourceClass, float]:
+    plate = index.nameplate
+    size_kw = np.maximum(np.abs(plate.p_max_kw), np.abs(plate.p_min_kw))
+    return {cls: float(size_kw[index.is_class(cls)].sum()) / 1000.0 for cls in ResourceClass}
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.005, 0.02, 0.07, 0.3])
+def test_every_class_has_its_share_at_any_scale(scale: float) -> None:
+    model = CityModel.read(TABLE)
+    field = dict.fromkeys(ResourceClass, "p_max_kw") | {ResourceClass.PV: "p_min_kw"}
+    city = {cls: installed_mw(model, cls, field[cls]) for cls in ResourceClass}
+    small = model.fleet(scale=scale)
+    for cls, megawatts in shares_mw(small).items():
+        assert megawatts == pytest.approx(scale * city[cls], rel=0.02), cls
+    stored_kwh = np.nan_to_num(small.nameplate.capacity_kwh)[small.is_class(ResourceClass.STORAGE)].sum()
+    assert stored_kwh == pytest.approx(scale * 1_678_800.0, rel=0.02)
+    assert small.feeders.own_base_kw.sum() == pytest.approx(scale * model_base_kw(model), rel=0.05)
+
+
+def model_base_kw(model: CityModel) -> float:
+    mean = [np.mean([kva * p.base_ratio[i % len(p.base_ratio)] for i, kva in enumerate(p.kva)]) for p in model.places]
+    return float(sum(0.95 * p.sites * kw for p, kw in zip(model.places, mean, strict=True)))
+
+
 def test_classes_lie_in_neighbouring_rows(small: FleetIndex) -> None:
     assert (np.diff(small.class_code.astype(int)) >= 0).all()
 
