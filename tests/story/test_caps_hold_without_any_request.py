@@ -14,8 +14,7 @@ from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, joined
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
 _BEGIN_H, _LAST_H = 19.5, 20.25
-_TOLERANCE = 1.005
-"""Half a per cent, the error of the meters a transformer is judged by (`vpp.lab.twin.delivery_truth.CAP_TOLERANCE`)."""
+_TOLERANCE = 1.0
 
 
 def _old_compound(index: FleetIndex) -> BoolArray:

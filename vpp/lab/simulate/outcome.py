@@ -145,6 +145,7 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "requests": [_request(result, outcome) for result in outcome.results],
             "cap_violations": outcome.loads.violations,
             "cap_violations_without_requests": outcome.loads.violations_without,
+            "base_load_violations": outcome.loads.base_violations,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),
             "broken": _broken(sessions, broken, outcome.index),

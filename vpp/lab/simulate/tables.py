@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.recorder import AreaMinutes
+from vpp.lab.twin.delivery_truth import ROUNDING_KW, above_limits_kw
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
@@ -34,8 +35,10 @@ class TransformerTable:
         from_s: Epoch seconds of the first minute that counts.
 
     Attributes:
-        violations: Pairs of transformer and minute above a limit, import or export.
+        violations: Pairs of transformer and minute above a limit, import or export, where the load of others alone is
+            not.
         violations_without: The same in the counterfactual world.
+        base_violations: Pairs where the load of others alone is above the limit.
         overload_kw: Greatest kW above its limit of every transformer, shape ``(n_transformers,)``.
         peak_ratio: Greatest load as a share of the limit, shape ``(n_transformers,)``.
         histogram: Minutes of leaf transformers by band of ``RATIO_EDGES``, actual and without, shape ``(2, 24)``.
@@ -43,7 +46,7 @@ class TransformerTable:
 
     def __init__(self, index: FleetIndex, path: Path, *, from_s: float) -> None:
         count = len(index.transformers)
-        self.violations = self.violations_without = 0
+        self.violations = self.violations_without = self.base_violations = 0
         self.overload_kw: FloatArray = np.full(count, -np.inf)
         self.peak_ratio: FloatArray = np.zeros(count)
         self.histogram = np.zeros((2, len(RATIO_EDGES) - 1), dtype=np.int64)
@@ -75,11 +78,14 @@ class TransformerTable:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def take(self, begin_s: float, load_kw: FloatArray) -> None:
-        """Take a minute's mean loads in both worlds, shape ``(2, n_transformers)``."""
+    def take(self, begin_s: float, load_kw: FloatArray, base_kw: FloatArray) -> None:
+        """Take a minute's mean loads: in both worlds, shape ``(2, n_transformers)``, and that of others alone."""
         if begin_s < self._from_s:
             return
-        above_kw = np.maximum(load_kw - self._limit_kw, -self._export_kw - load_kw)
+        above_kw = above_limits_kw(load_kw, self._limit_kw, self._export_kw)
+        others = base_kw > self._limit_kw + ROUNDING_KW
+        self.base_violations += int(np.count_nonzero(others))
+        above_kw[:, others] = np.minimum(above_kw[:, others], 0.0)
         self.violations += int(np.count_nonzero(above_kw[ACTUAL] > 0.0))
         self.violations_without += int(np.count_nonzero(above_kw[COUNTERFACTUAL] > 0.0))
         np.maximum(self.overload_kw, above_kw[ACTUAL], out=self.overload_kw)

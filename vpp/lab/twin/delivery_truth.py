@@ -12,8 +12,8 @@ from vpp.fleet.index import CLASSES
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
 
-CAP_TOLERANCE = 1.005
-"""A minute mean up to half a per cent above a limit counts as metering error, not as an overload."""
+ROUNDING_KW = 1e-3
+"""Sums of many powers agree to a watt; a minute mean above a limit by more is an overload."""
 
 PROMISE_TOLERANCE_KWH = 0.2
 
@@ -27,8 +27,9 @@ def judge(
     15-minute interval of the hold, ``interval_accuracy_ratio`` (``1 - |delivered - target| / target``) of each,
     ``delivered_mean_kw``, ``class_delivered_kw`` (mean by resource class, of the whole city), ``accuracy_true_ratio``
     (mean over the intervals), ``worst_interval_accuracy_ratio``, ``cap_violations`` (pairs of transformer and sample
-    above a limit in the whole record, and the same in the counterfactual), ``overloads`` (transformer to greatest kW
-    above its limit), ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``, ``limits_not_restored``,
+    above a limit in the whole record where the load of others alone is not; the same in the counterfactual),
+    ``base_load_violations`` (pairs where it is), ``overloads`` (transformer to greatest kW above its limit),
+    ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``, ``limits_not_restored``,
     ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
 
     Raises:
@@ -54,6 +55,7 @@ def judge(
         "worst_interval_accuracy_ratio": float(accuracy.min()),
         "cap_violations": int(_overloaded(truth, ACTUAL).sum()),
         "cap_violations_counterfactual": int(_overloaded(truth, COUNTERFACTUAL).sum()),
+        "base_load_violations": int((truth.base_kw > truth.limit_kw + ROUNDING_KW).sum()),
         "overloads": _overloads(truth),
         "promises_broken": int(broken.sum()),
         "broken_sessions": truth.sessions.numbers[broken].tolist(),
@@ -97,14 +99,22 @@ def _class_means_kw(truth: Truth, sign: float, start_s: float, end_s: float) -> 
     }
 
 
+def above_limits_kw(load_kw: FloatArray, limit_kw: FloatArray, export_limit_kw: FloatArray) -> FloatArray:
+    """Return kW of import or export above the limit, at or below 0 within it, shape as ``load_kw``."""
+    above_kw = np.maximum(load_kw - limit_kw, -export_limit_kw - load_kw)
+    return np.asarray(np.where(above_kw > ROUNDING_KW, above_kw, np.minimum(above_kw, 0.0)))
+
+
+def _above_kw(truth: Truth, world: int) -> FloatArray:
+    """Return kW above the limit where the load of others alone is not, shape ``(n_samples, n_transformers)``."""
+    above_kw = above_limits_kw(truth.transformer_kw[world], truth.limit_kw, truth.export_limit_kw)
+    return np.where(truth.base_kw > truth.limit_kw + ROUNDING_KW, np.minimum(above_kw, 0.0), above_kw)
+
+
 def _overloaded(truth: Truth, world: int) -> BoolArray:
-    load_kw = truth.transformer_kw[world]
-    above = load_kw > truth.limit_kw * CAP_TOLERANCE
-    return np.asarray(above | (load_kw < -truth.export_limit_kw * CAP_TOLERANCE))
+    return np.asarray(_above_kw(truth, world) > 0.0)
 
 
 def _overloads(truth: Truth) -> dict[str, float]:
-    load_kw = truth.transformer_kw[ACTUAL]
-    above_kw = np.maximum(load_kw - truth.limit_kw, -truth.export_limit_kw - load_kw)
-    worst_kw = np.where(_overloaded(truth, ACTUAL), above_kw, 0.0).max(axis=0, initial=0.0)
+    worst_kw = _above_kw(truth, ACTUAL).max(axis=0, initial=0.0)
     return {name: float(kw) for name, kw in zip(truth.transformer_ids, worst_kw, strict=True) if kw > 0.0}

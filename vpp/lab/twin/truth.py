@@ -18,8 +18,9 @@ from vpp.lab.twin.worlds import WORLDS
 
 MINUTE_S = 60.0
 
-LoadSink = Callable[[float, FloatArray], None]
-"""Receives a sample's begin and the mean load of every transformer in both worlds, shape ``(2, n_transformers)``."""
+LoadSink = Callable[[float, FloatArray, FloatArray], None]
+"""Receives a sample's begin, the mean load of every transformer in both worlds, shape ``(2, n_transformers)``, and the
+part of it that is not ours to move, shape ``(n_transformers,)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Truth:
         class_kw: Net power per ``CLASSES``, shape ``(2, n_samples, n_classes)``.
         area_kw: Net power per area, shape ``(2, n_samples, n_areas)``.
         transformer_kw: Net load per transformer, base load included, shape ``(2, n_samples, n_transformers)``.
+        base_kw: The base load of it, shape ``(n_samples, n_transformers)``.
         area_ids: Names of the areas.
         transformer_ids: Names of the transformers.
         limit_kw: Greatest import, shape ``(n_transformers,)``.
@@ -73,6 +75,7 @@ class Truth:
     class_kw: FloatArray
     area_kw: FloatArray
     transformer_kw: FloatArray
+    base_kw: FloatArray
     area_ids: tuple[str, ...]
     transformer_ids: tuple[str, ...]
     limit_kw: FloatArray
@@ -128,6 +131,7 @@ class TruthRecorder:
         self._classes: list[FloatArray] = []
         self._areas: list[FloatArray] = []
         self._transformers: list[FloatArray] = []
+        self._base: list[FloatArray] = []
 
     def sample(self) -> None:
         """Record the means since the last sample; does nothing if no time has passed."""
@@ -149,13 +153,15 @@ class TruthRecorder:
         )
         load_kw = index.feeders.summed_upwards(load_kw.T).T
         # The registered base load is its evening peak; the load now is less.
-        load_kw += base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
+        base_kw = base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
+        load_kw += base_kw
         self._classes.append(class_kw)
         self._areas.append(area_kw)
         if self._loads is None:
             self._transformers.append(load_kw)
+            self._base.append(base_kw)
         else:
-            self._loads(self._last_s, load_kw)
+            self._loads(self._last_s, load_kw, base_kw)
         self._spans_s.append((self._last_s, twin.now_s))
         self._last_s = twin.now_s
 
@@ -179,6 +185,7 @@ class TruthRecorder:
             class_kw=_stacked(self._classes, len(CLASSES)),
             area_kw=_stacked(self._areas, len(index.areas)),
             transformer_kw=_stacked(self._transformers, len(kept), samples=len(spans)),
+            base_kw=np.stack(self._base) if self._base else np.zeros((len(spans), len(kept))),
             area_ids=tuple(area.id for area in index.areas),
             transformer_ids=tuple(t.id for t in kept),
             limit_kw=index.feeders.limit_kw[: len(kept)],

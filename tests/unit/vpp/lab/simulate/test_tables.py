@@ -18,13 +18,17 @@ def test_transformers_are_written_minute_by_minute_and_overloads_are_counted(tmp
     index = demo_fleet(scale=0.05)
     count = len(index.transformers)
     with TransformerTable(index, tmp_path / "t.parquet", from_s=MIDNIGHT_S) as table:
-        table.take(MIDNIGHT_S - 60.0, np.full((2, count), 1e9))  # the evening before does not count
+        table.take(MIDNIGHT_S - 60.0, np.full((2, count), 1e9), np.zeros(count))  # the evening before does not count
         for minute in range(20):
             load_kw = np.stack([0.5 * index.feeders.limit_kw] * 2)
             if minute == 7:
                 load_kw[0, 3] = index.feeders.limit_kw[3] + 2.0
-            table.take(MIDNIGHT_S + 60.0 * minute, load_kw)
-        assert (table.violations, table.violations_without) == (1, 0)
+            base_kw = np.zeros(count)
+            if minute == 9:  # others alone are above the limit, and above it with us
+                base_kw[4] = index.feeders.limit_kw[4] + 1.0
+                load_kw[:, 4] = base_kw[4] + 5.0
+            table.take(MIDNIGHT_S + 60.0 * minute, load_kw, base_kw)
+        assert (table.violations, table.violations_without, table.base_violations) == (1, 0, 1)
         assert table.overloads(index) == {index.transformers[3].id: pytest.approx(2.0)}
         assert table.histogram.sum(axis=1).tolist()[1] == 20 * (~np.isin(np.arange(count), index.feeders.parent)).sum()
     written = pq.read_table(tmp_path / "t.parquet")

@@ -8,7 +8,7 @@ import pytest
 from vpp.domain.errors import InputError
 from vpp.domain.resource import ResourceClass
 from vpp.domain.setpoint import Layer
-from vpp.lab.twin.delivery_truth import judge
+from vpp.lab.twin.delivery_truth import above_limits_kw, judge
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics.faults import FaultRates
 from vpp.lab.twin.physics.weather import Weather
@@ -84,12 +84,29 @@ def test_an_overloaded_transformer_is_named() -> None:
     model = twin(scale=1.0)
     weak = [row for row, r in enumerate(model.index.resources) if r.site_id == "building-huangpu-01"]
     tight = model.index.transformers[model.index.transformer_code[weak[0]]]
-    model.index.feeders.limit_kw[model.index.transformer_code[weak[0]]] = 100.0
+    model.index.feeders.limit_kw[model.index.transformer_code[weak[0]]] = 400.0
     recorder = TruthRecorder(model)
     recorder.advance(NOON_S + 900)
     verdict = judge(recorder.truth(), start_s=NOON_S, end_s=NOON_S + 900, target_kw=1.0, direction="up")
     assert verdict["cap_violations"] == 15
     assert list(verdict["overloads"]) == [tight.id]
+    assert verdict["base_load_violations"] == 0
+
+
+def test_what_others_alone_exceed_is_not_ours() -> None:
+    model = twin(scale=1.0)
+    model.index.feeders.limit_kw[model.index.transformer_code[0]] = 1.0
+    recorder = TruthRecorder(model)
+    recorder.advance(NOON_S + 900)
+    verdict = judge(recorder.truth(), start_s=NOON_S, end_s=NOON_S + 900, target_kw=1.0, direction="up")
+    assert verdict["cap_violations"] == 0
+    assert verdict["base_load_violations"] == 15
+    assert not verdict["overloads"]
+
+
+def test_a_limit_has_no_tolerance() -> None:
+    load_kw = np.array([100.0, 100.0005, 100.1, -50.1])
+    assert above_limits_kw(load_kw, np.full(4, 100.0), np.full(4, 50.0)).tolist() == pytest.approx([0, 0, 0.1, 0.1])
 
 
 def test_a_feeder_carries_its_rows_and_the_load_of_others_once() -> None:
