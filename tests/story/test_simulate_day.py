@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,13 @@ def test_the_day_goes_on_until_the_request_is_settled(played: tuple[Path, dict[s
 def test_areas_add_up_to_the_city_and_delivery_is_baseline_less_measured(played: tuple[Path, dict[str, Any]]) -> None:
     out, summary = played
     table = pq.read_table(out / "intervals.parquet").to_pydict()
-    names = ("baseline_kw", "counterfactual_kw", "measured_kw", "target_kw", "delivered_kw")
+    worlds = ("actual_kw", "prepared_kw", "ordinary_kw")
+    names = ("baseline_kw", "measured_kw", "target_kw", "delivered_kw", *worlds)
     areas = np.array(table["area"])
     columns = {name: np.array(table[name], dtype=float) for name in names}
     city = areas == "city"
     assert set(areas) == {"city", "huangpu", "pudong", "minhang", "xuhui"}
-    for name in ("counterfactual_kw", "measured_kw"):
+    for name in ("measured_kw", *worlds):
         parts = columns[name][~city].reshape(city.sum(), 4).sum(axis=1)
         assert columns[name][city] == pytest.approx(parts, abs=1e-6)
     held = city & (columns["target_kw"] == summary["requests"][0]["target_kw"])
@@ -81,6 +83,19 @@ def test_areas_add_up_to_the_city_and_delivery_is_baseline_less_measured(played:
     assert columns["delivered_kw"][held] == pytest.approx((columns["baseline_kw"] - columns["measured_kw"])[held])
     mean_kw = columns["delivered_kw"][held].mean()
     assert mean_kw == pytest.approx(summary["requests"][0]["delivered_mean_kw"], rel=0.03)
+
+
+def test_truth_can_be_recomputed_from_the_files(played: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = played
+    (request,) = summary["requests"]
+    table = pq.read_table(out / "intervals.parquet", filters=[("area", "==", "city")]).to_pydict()
+    start, end = (datetime.fromisoformat(request[name]) for name in ("start_at", "end_at"))
+    held = np.array([start <= at < end for at in table["time"]])
+    actual_kw = np.array(table["actual_kw"])[held]
+    for world, name in (("prepared_kw", "delivered_mean_true_kw"), ("ordinary_kw", "delivered_mean_ordinary_kw")):
+        delivered_kw = np.array(table[world])[held] - actual_kw
+        assert delivered_kw.mean() == pytest.approx(request[name], rel=1e-6)
+    assert 0.9 < request["accuracy_true_ratio"] <= 1.0
 
 
 def test_every_minute_of_every_transformer_is_there(played: tuple[Path, dict[str, Any]]) -> None:

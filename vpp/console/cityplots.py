@@ -39,7 +39,8 @@ class CityDay:
         at_s: Epoch seconds of each minute's begin.
         measured_kw: Net load by meters.
         baseline_kw: Net load without the requests, by the settlement's baseline.
-        counterfactual_kw: Net load without the requests, by the twin.
+        counterfactual_kw: Net load of the twin's prepared world: the same plans, no request.
+        ordinary_kw: Net load of its ordinary world: neither reserve nor request.
         target_kw: Change due, positive up.
         delivered_kw: Change delivered, positive up.
         class_at_s: Epoch seconds of the class series' samples.
@@ -51,6 +52,7 @@ class CityDay:
     measured_kw: FloatArray
     baseline_kw: FloatArray
     counterfactual_kw: FloatArray
+    ordinary_kw: FloatArray
     target_kw: FloatArray
     delivered_kw: FloatArray
     class_at_s: FloatArray
@@ -89,7 +91,8 @@ def city_pictures(day: CityDay, bands: LoadingBands) -> dict[str, Figure]:
 def net_load(day: CityDay) -> Figure:
     """Draw the city's net load with and without requests."""
     figure, axes = _canvas(3.2)
-    axes.plot(day.at_s, day.counterfactual_kw / _MW, color=INK, linestyle="--", linewidth=1.2, label="without (twin)")
+    axes.plot(day.at_s, day.counterfactual_kw / _MW, color=INK, linestyle="--", linewidth=1.2, label="prepared (twin)")
+    axes.plot(day.at_s, day.ordinary_kw / _MW, color=MUTED, linestyle=":", linewidth=1.2, label="ordinary (twin)")
     axes.plot(day.at_s, day.baseline_kw / _MW, color=ORANGE, linewidth=1.4, label="settlement baseline")
     axes.plot(day.at_s, day.measured_kw / _MW, color=BLUE, linewidth=1.6, label="measured")
     axes.fill_between(day.at_s, day.counterfactual_kw / _MW, day.measured_kw / _MW, color=SKY, alpha=0.25, linewidth=0)

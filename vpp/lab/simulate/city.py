@@ -24,6 +24,7 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.index import FleetIndex
+from vpp.lab.simulate.ordinary import OrdinaryPlans
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
@@ -114,6 +115,7 @@ class VirtualCity:
         answer_s: The same for the re-dispatch of accepted requests after a new plan; a re-dispatch for an acceptance
             or a shortfall is in force at once.
         scraped: The service's metrics are read.
+        ordinary: The twin's ordinary world gets plans of its own; otherwise it is the prepared one.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class VirtualCity:
         planning_s: float = 0.0,
         answer_s: float = 0.0,
         scraped: bool = True,
+        ordinary: bool = False,
     ) -> None:
         self.twin, self.index = twin, twin.index
         self.clock = VirtualClock(twin.now_s)
@@ -144,6 +147,9 @@ class VirtualCity:
         self._redispatch: asyncio.Task[Schedule | None] | None = None
         self._redispatch_s = float("inf")
         self._links: Sequence[TwinLink] = []
+        self._ordinary: OrdinaryPlans | None = None
+        if ordinary:
+            self._ordinary = OrdinaryPlans(twin, settings, tariff)
 
     @property
     def plant(self) -> VirtualPowerPlant:
@@ -163,6 +169,8 @@ class VirtualCity:
             scraped=self._scraped,
         )
         await self.service.planner.start()
+        if self._ordinary is not None:
+            await self._ordinary.start()
         await self.service.open()
 
     async def found(self) -> None:
@@ -183,20 +191,25 @@ class VirtualCity:
     async def plan(self) -> None:
         """Make a plan now and every planning period from now on."""
         await self._begin_plan()
-        await self._install()
+        await self._install(at_once=True)
 
     async def _begin_plan(self) -> None:
         now_s, period_s = self.clock.now_s(), int(self.settings.plan_period_s)
         self._upcoming = asyncio.create_task(self.service.slow.prepare())
         self._in_force_s = now_s + self._planning_s
         self._next_plan_s = floor_s(now_s, period_s) + period_s
+        if self._ordinary is not None:
+            self._ordinary.note(self.service.inputs.latest())
         await asyncio.sleep(0)  # the snapshot is taken now
 
-    async def _install(self) -> None:
+    async def _install(self, *, at_once: bool = False) -> None:
         if self._upcoming is not None:
             with self.cpu.of("planning"):
                 prepared = await self._upcoming
             self._upcoming = None
+            if self._ordinary is not None and prepared is not None:
+                with self.cpu.of("ordinary"):
+                    await self._ordinary.follow(prepared.forecast, at_once=at_once)
             if await self.service.slow.install(prepared):
                 await self._begin_redispatch()
 
@@ -241,6 +254,9 @@ class VirtualCity:
         await self._tick_until(self.clock.now_s() + (self.settings.cycle_s if seconds is None else seconds))
         with self.cpu.of("cycle"):
             await self.service.fast.cycle()
+        if self._ordinary is not None:
+            with self.cpu.of("ordinary"):
+                self._ordinary.apply(self.service.inputs.latest())
         with self.cpu.of("settlement"):
             await self.service.requests.settlement.settle_finished()
         await self._follow_plans()
@@ -260,6 +276,8 @@ class VirtualCity:
             if making is not None:
                 making.cancel()
                 await asyncio.wait({making})
+        if self._ordinary is not None:
+            await self._ordinary.close()
         await self.service.close()
 
     async def _tick_until(self, cycle_s: float) -> None:

@@ -177,6 +177,7 @@ class Simulation:
             planning_s=_PLANNING_S,
             answer_s=_ANSWER_S,
             scraped=False,
+            ordinary=True,
         )
         city.cpu = self._cpu
         progress.update(bar, description="connecting the fleet, first plan")

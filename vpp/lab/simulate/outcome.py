@@ -23,7 +23,7 @@ from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.simulate.tables import TransformerTable
 from vpp.lab.twin.delivery_truth import broken_promises, judge
 from vpp.lab.twin.truth import SessionTruth, Truth
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
 _SHOWN_LIMITS = 8
 _SHOWN_OVERLOADS = 20
@@ -38,13 +38,16 @@ class JudgedRequest:
         result: Its course.
         request: As it ended.
         performance: By the settlement.
-        truth: By the twin's counterfactual, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not reached.
+        truth: Against the twin's prepared world, see `vpp.lab.twin.delivery_truth.judge`; empty if its hold was not
+            reached.
+        ordinary: The same against its ordinary world.
     """
 
     result: RequestResult
     request: DispatchRequest
     performance: Performance
     truth: Mapping[str, Any]
+    ordinary: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +110,16 @@ def _judge(result: RequestResult, day: Day, truth: Truth) -> JudgedRequest | Non
     performance = day.city.plant.performance(request.id)
     if performance is None:
         return None
-    return JudgedRequest(result=result, request=request, performance=performance, truth=_by_twin(request, truth))
+    return JudgedRequest(
+        result=result,
+        request=request,
+        performance=performance,
+        truth=_by_twin(request, truth, PREPARED),
+        ordinary=_by_twin(request, truth, ORDINARY),
+    )
 
 
-def _by_twin(request: DispatchRequest, truth: Truth) -> Mapping[str, Any]:
+def _by_twin(request: DispatchRequest, truth: Truth, against: int) -> Mapping[str, Any]:
     start_s, end_s = request.draft.start_at.timestamp(), request.draft.end_at.timestamp()
     if not len(truth.end_s) or truth.end_s[-1] < end_s:
         return {}
@@ -121,6 +130,7 @@ def _by_twin(request: DispatchRequest, truth: Truth) -> Mapping[str, Any]:
         target_kw=request.accepted_kw or request.draft.target_kw,
         direction=request.draft.direction,
         area=request.draft.area,
+        against=against,
     )
 
 
@@ -167,7 +177,7 @@ def _broken(sessions: SessionTruth, broken: BoolArray, index: FleetIndex) -> lis
             "depart_at": datetime.fromtimestamp(sessions.depart_s[n], SHANGHAI).isoformat(),
             "promised_kwh": _known(sessions.promised_kwh[n]),
             "delivered_kwh": _known(sessions.delivered_kwh[ACTUAL, n]),
-            "without_requests_kwh": _known(sessions.delivered_kwh[COUNTERFACTUAL, n]),
+            "without_requests_kwh": _known(sessions.delivered_kwh[PREPARED, n]),
         }
         for n in np.flatnonzero(broken)[:_SHOWN_FAILURES]
     ]
@@ -201,6 +211,8 @@ def _request(result: RequestResult, outcome: Outcome) -> dict[str, object]:
 def _regulation(judged: JudgedRequest) -> dict[str, object]:
     """Return the scores of a request for regulation; a share of a constant target means nothing there."""
     return {
+        "accuracy_ordinary_ratio": None,
+        "worst_interval_accuracy_ordinary_ratio": None,
         "accuracy_true_ratio": None,
         "worst_interval_accuracy_true_ratio": None,
         "regulation": {
@@ -211,7 +223,7 @@ def _regulation(judged: JudgedRequest) -> dict[str, object]:
 
 
 def _performance(judged: JudgedRequest) -> dict[str, object]:
-    performance, truth = judged.performance, judged.truth
+    performance, truth, ordinary = judged.performance, judged.truth, judged.ordinary
     settled = judged.request.state is RequestState.SETTLED
     return {
         "id": judged.request.id,
@@ -220,10 +232,13 @@ def _performance(judged: JudgedRequest) -> dict[str, object]:
         "target_kw": judged.request.accepted_kw,
         "delivered_mean_kw": _known(performance.delivered_mean_kw),
         "delivered_mean_true_kw": _known(truth.get("delivered_mean_kw")),
+        "delivered_mean_ordinary_kw": _known(ordinary.get("delivered_mean_kw")),
         "accuracy_ratio": _known(performance.accuracy_ratio),
         "accuracy_true_ratio": _known(truth.get("accuracy_true_ratio")),
+        "accuracy_ordinary_ratio": _known(ordinary.get("accuracy_true_ratio")),
         "worst_interval_accuracy_ratio": _known(performance.worst_interval_accuracy_ratio),
         "worst_interval_accuracy_true_ratio": _known(truth.get("worst_interval_accuracy_ratio")),
+        "worst_interval_accuracy_ordinary_ratio": _known(ordinary.get("worst_interval_accuracy_ratio")),
         "rebound_peak_kw": _known(performance.rebound_peak_kw),
         "rebound_peak_true_kw": _known(truth.get("rebound_peak_kw")),
         "ramp_minutes": _known(performance.ramp_minutes),
@@ -238,12 +253,12 @@ def _known(value: float | None) -> float | None:
 
 def print_summary(console: Console, summary: Mapping[str, Any], out: Path) -> None:
     """Show the summary on a terminal."""
-    table = Table("request", "asked kW", "quoted p50", "accepted", "accuracy", "true", "worst", "rebound kW")
+    table = Table("request", "asked kW", "quoted p50", "accepted", "settled", "true", "ordinary", "worst", "rebound kW")
     for request in summary["requests"]:
         table.add_row(
             f"{request['start_at'][11:16]}-{request['end_at'][11:16]}",
             *(_shown(request.get(name)) for name in ("asked_kw", "quoted_p50_kw", "target_kw")),
-            *(_percent(request.get(n)) for n in ("accuracy_ratio", "accuracy_true_ratio")),
+            *(_percent(request.get(n)) for n in ("accuracy_ratio", "accuracy_true_ratio", "accuracy_ordinary_ratio")),
             _percent(request.get("worst_interval_accuracy_ratio")),
             _shown(request.get("rebound_peak_kw")),
         )

@@ -7,8 +7,8 @@ from vpp.console.cityreport import CityRequest, render_city_day
 from vpp.console.plots import to_png
 from vpp.fleet.index import CLASSES
 from vpp.lab.simulate.outcome import JudgedRequest, Outcome
-from vpp.lab.simulate.tables import RATIO_EDGES, counterfactual_minutes, write_intervals, write_sessions
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.simulate.tables import RATIO_EDGES, true_minutes, write_intervals, write_sessions
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
 
 def write_outputs(out: Path, outcome: Outcome, summary: dict[str, object]) -> None:
@@ -32,12 +32,13 @@ def _city_day(outcome: Outcome) -> CityDay:
         at_s=minutes.start_s,
         measured_kw=minutes.measured_kw[:, 0],
         baseline_kw=minutes.baseline_kw[:, 0],
-        counterfactual_kw=counterfactual_minutes(minutes.start_s, truth)[:, 0],
+        counterfactual_kw=true_minutes(minutes.start_s, truth, PREPARED)[:, 0],
+        ordinary_kw=true_minutes(minutes.start_s, truth, ORDINARY)[:, 0],
         target_kw=minutes.target_kw[:, 0],
         delivered_kw=minutes.delivered_kw[:, 0],
         class_at_s=truth.start_s[shown],
         class_change_kw={
-            str(cls): (truth.class_kw[COUNTERFACTUAL, :, code] - truth.class_kw[ACTUAL, :, code])[shown]
+            str(cls): (truth.class_kw[PREPARED, :, code] - truth.class_kw[ACTUAL, :, code])[shown]
             for code, cls in enumerate(CLASSES)
         },
         rebound_caps=tuple(
@@ -56,6 +57,6 @@ def _bands(outcome: Outcome) -> LoadingBands:
     return LoadingBands(
         edges=RATIO_EDGES,
         minutes=outcome.loads.histogram[ACTUAL],
-        minutes_without=outcome.loads.histogram[COUNTERFACTUAL],
+        minutes_without=outcome.loads.histogram[PREPARED],
         peak_ratio=outcome.loads.peak_ratio,
     )

@@ -14,7 +14,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.twin.delivery_truth import ROUNDING_KW, above_limits_kw
 from vpp.lab.twin.truth import SessionTruth, Truth
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
 _TIME = pa.timestamp("ms", tz="Asia/Shanghai")
 _BATCH = 15
@@ -37,7 +37,7 @@ class TransformerTable:
     Attributes:
         violations: Pairs of transformer and minute above a limit, import or export, where the load of others alone is
             not.
-        violations_without: The same in the counterfactual world.
+        violations_without: The same in the prepared world.
         base_violations: Pairs where the load of others alone is above the limit.
         overload_kw: Greatest kW above its limit of every transformer, shape ``(n_transformers,)``.
         peak_ratio: Greatest load as a share of the limit, shape ``(n_transformers,)``.
@@ -87,11 +87,11 @@ class TransformerTable:
         self.base_violations += int(np.count_nonzero(others))
         above_kw[:, others] = np.minimum(above_kw[:, others], 0.0)
         self.violations += int(np.count_nonzero(above_kw[ACTUAL] > 0.0))
-        self.violations_without += int(np.count_nonzero(above_kw[COUNTERFACTUAL] > 0.0))
+        self.violations_without += int(np.count_nonzero(above_kw[PREPARED] > 0.0))
         np.maximum(self.overload_kw, above_kw[ACTUAL], out=self.overload_kw)
         ratio = np.where(load_kw >= 0.0, load_kw / self._limit_kw, -load_kw / self._export_kw)
         np.maximum(self.peak_ratio, ratio[ACTUAL], out=self.peak_ratio)
-        for world in (ACTUAL, COUNTERFACTUAL):
+        for world in (ACTUAL, PREPARED):
             self.histogram[world] += np.histogram(ratio[world, self._leaf], RATIO_EDGES)[0]
         self._pending.append((begin_s, load_kw[ACTUAL].astype(np.float32)))
         if len(self._pending) == _BATCH:
@@ -127,16 +127,22 @@ class TransformerTable:
 def write_intervals(path: Path, minutes: AreaMinutes, truth: Truth) -> None:
     """Write one row a minute and area; minutes that were not metered are left out.
 
-    Columns: ``time, area``, the net loads ``baseline_kw, counterfactual_kw, measured_kw``, and regulation, positive up:
-    ``target_kw, delivered_kw``.
+    Columns: ``time, area``; the net loads ``baseline_kw, measured_kw`` of the service; the true ones of three worlds,
+    ``actual_kw, prepared_kw, ordinary_kw``, of which the second also has its former name ``counterfactual_kw``; and
+    regulation, positive up: ``target_kw, delivered_kw``.
     """
-    counterfactual_kw = counterfactual_minutes(minutes.start_s, truth)
-    seen = np.isfinite(minutes.measured_kw[:, 0]) & np.isfinite(counterfactual_kw[:, 0])
+    actual_kw, prepared_kw, ordinary_kw = (
+        true_minutes(minutes.start_s, truth, world) for world in (ACTUAL, PREPARED, ORDINARY)
+    )
+    seen = np.isfinite(minutes.measured_kw[:, 0]) & np.isfinite(prepared_kw[:, 0])
     count = len(minutes.areas)
     columns = {
         "baseline_kw": minutes.baseline_kw,
-        "counterfactual_kw": counterfactual_kw,
+        "counterfactual_kw": prepared_kw,
         "measured_kw": minutes.measured_kw,
+        "actual_kw": actual_kw,
+        "prepared_kw": prepared_kw,
+        "ordinary_kw": ordinary_kw,
         "target_kw": minutes.target_kw,
         "delivered_kw": minutes.delivered_kw,
     }
@@ -148,12 +154,12 @@ def write_intervals(path: Path, minutes: AreaMinutes, truth: Truth) -> None:
     pq.write_table(pa.table(table), path, compression="zstd")
 
 
-def counterfactual_minutes(start_s: FloatArray, truth: Truth) -> FloatArray:
-    """Return the twin's counterfactual net load of the city and every area, NaN outside the record.
+def true_minutes(start_s: FloatArray, truth: Truth, world: int) -> FloatArray:
+    """Return the true net load of the city and every area in a world, NaN outside the record.
 
     Shape ``(len(start_s), n_areas + 1)``.
     """
-    by_area = np.concatenate((truth.city_kw[COUNTERFACTUAL][:, None], truth.area_kw[COUNTERFACTUAL]), axis=1)
+    by_area = np.concatenate((truth.city_kw[world][:, None], truth.area_kw[world]), axis=1)
     at = np.searchsorted(truth.start_s, start_s)
     known = at < len(truth.start_s)
     known[known] = truth.start_s[at[known]] == start_s[known]

@@ -2,10 +2,11 @@
 
 ::
 
-    sessions, weather, noise (exogenous, seeded) ──► physics step ──► power of two worlds, shape (2, n)
+    sessions, weather, noise (exogenous, seeded) ──► physics step ──► power of the worlds, shape (2, n), stores (3, s)
     commands ──► dispatch value of world 0 only ────────┘               world 0 ACTUAL: shown by the meters
-                                                                        world 1 COUNTERFACTUAL: without the request
+    plans without reserve and request ──► stores of world 2 ────┘       world 1 PREPARED: the defaults without dispatch
+                                                                        world 2 ORDINARY: neither reserve nor request
 
-Both worlds are in one array and stepped by one call, so that they differ by dispatched commands only. The service never
-sees world 1; only the ground truth and the verdict do.
+All worlds are stepped by one call, so that they differ by commands only. The service never sees worlds 1 and 2; only
+the ground truth and the verdict do.
 """

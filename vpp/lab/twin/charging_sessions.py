@@ -116,7 +116,7 @@ class ChargingSessions:
         position = self._devices.position[rows]
         result = np.zeros((WORLDS, len(rows)))
         for chargers, here in self._by_model(rows):
-            result[:, here] = chargers.delivered_kwh[:, position[here]]
+            result[:, here] = chargers.delivered_kwh[:WORLDS, position[here]]
         return result
 
     def _by_model(self, rows: RowArray) -> tuple[tuple[Chargers, BoolArray], tuple[V2gChargers, BoolArray]]:

@@ -10,7 +10,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.index import CLASSES
 from vpp.lab.twin.truth import SessionTruth, Truth
-from vpp.lab.twin.worlds import ACTUAL, COUNTERFACTUAL
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 ROUNDING_KW = 1e-3
 """Sums of many powers agree to a watt; a minute mean above a limit by more is an overload."""
@@ -19,18 +19,25 @@ PROMISE_TOLERANCE_KWH = 0.2
 
 
 def judge(
-    truth: Truth, *, start_s: float, end_s: float, target_kw: float, direction: Direction | str, area: str = CITY
+    truth: Truth,
+    *,
+    start_s: float,
+    end_s: float,
+    target_kw: float,
+    direction: Direction | str,
+    area: str = CITY,
+    against: int = PREPARED,
 ) -> dict[str, Any]:
     """Return the power truly delivered in the hold ``[start_s, end_s)``, and the limits and promises broken for it.
 
-    Delivered power is counterfactual less actual net load (up) or the reverse (down). Keys: ``delivered_kw`` per
-    15-minute interval of the hold, ``interval_accuracy_ratio`` (``1 - |delivered - target| / target``) of each,
-    ``delivered_mean_kw``, ``class_delivered_kw`` (mean by resource class, of the whole city), ``accuracy_true_ratio``
-    (mean over the intervals), ``worst_interval_accuracy_ratio``, ``cap_violations`` (pairs of transformer and sample
-    above a limit in the whole record where the load of others alone is not; the same in the counterfactual),
-    ``base_load_violations`` (pairs where it is), ``overloads`` (transformer to greatest kW above its limit),
-    ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``, ``limits_not_restored``,
-    ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
+    Delivered power is the net load of the world ``against`` less the actual one (up) or the reverse (down). Keys:
+    ``delivered_kw`` per 15-minute interval of the hold, ``interval_accuracy_ratio`` of each
+    (``1 - |delivered - target| / target``), ``delivered_mean_kw``, ``class_delivered_kw`` (mean by resource class, of
+    the whole city), ``accuracy_true_ratio`` (mean over the intervals), ``worst_interval_accuracy_ratio``,
+    ``cap_violations`` (pairs of transformer and sample above a limit in the whole record where the load of others alone
+    is not; the same in the counterfactual), ``base_load_violations`` (pairs where it is), ``overloads`` (transformer to
+    greatest kW above its limit), ``promises_broken``, ``broken_sessions`` (numbers), ``sessions``,
+    ``limits_not_restored``, ``rebound_peak_kw`` (greatest 15-minute mean the wrong way after the hold).
 
     Raises:
         InputError: The record does not hold the whole window, or the area is not in it.
@@ -39,7 +46,7 @@ def judge(
         raise InputError("start_s, end_s", (start_s, end_s), "a window inside the record")
     sign = 1.0 if Direction(direction) is Direction.UP else -1.0
     net_kw = _area_kw(truth, area)
-    change_kw = sign * (net_kw[COUNTERFACTUAL] - net_kw[ACTUAL])
+    change_kw = sign * (net_kw[against] - net_kw[ACTUAL])
     edges_s = [*np.arange(start_s, end_s, STEP_S).tolist(), end_s]
     delivered_kw = _means(truth, change_kw, edges_s)
     accuracy = 1.0 - np.abs(delivered_kw - target_kw) / target_kw
@@ -50,11 +57,13 @@ def judge(
         "delivered_kw": delivered_kw.tolist(),
         "interval_accuracy_ratio": accuracy.tolist(),
         "delivered_mean_kw": float(delivered_kw.mean()),
-        "class_delivered_kw": _class_means_kw(truth, sign, start_s, end_s),
+        "class_delivered_kw": _class_means_kw(
+            truth, sign * (truth.class_kw[against] - truth.class_kw[ACTUAL]), start_s, end_s
+        ),
         "accuracy_true_ratio": float(accuracy.mean()),
         "worst_interval_accuracy_ratio": float(accuracy.min()),
         "cap_violations": int(_overloaded(truth, ACTUAL).sum()),
-        "cap_violations_counterfactual": int(_overloaded(truth, COUNTERFACTUAL).sum()),
+        "cap_violations_counterfactual": int(_overloaded(truth, PREPARED).sum()),
         "base_load_violations": int((truth.base_kw > truth.limit_kw + ROUNDING_KW).sum()),
         "overloads": _overloads(truth),
         "promises_broken": int(broken.sum()),
@@ -91,9 +100,8 @@ def _means(truth: Truth, series_kw: FloatArray, edges_s: list[float]) -> FloatAr
     return np.asarray(np.diff(np.interp(edges_s, at_s, energy)) / np.maximum(np.diff(edges_s), 1e-9))
 
 
-def _class_means_kw(truth: Truth, sign: float, start_s: float, end_s: float) -> dict[str, float]:
-    """Return the mean change over the hold by class, in the direction asked."""
-    change_kw = sign * (truth.class_kw[COUNTERFACTUAL] - truth.class_kw[ACTUAL])
+def _class_means_kw(truth: Truth, change_kw: FloatArray, start_s: float, end_s: float) -> dict[str, float]:
+    """Return the mean change over the hold by class; ``change_kw`` has shape ``(n_samples, n_classes)``."""
     return {
         cls.value: float(_means(truth, change_kw[:, code], [start_s, end_s])[0]) for code, cls in enumerate(CLASSES)
     }

@@ -25,7 +25,8 @@ from vpp.lab.twin.worlds import ACTUAL, WORLDS
 class Twin:
     """Physical model of a fleet; implements ``vpp.ports.DeviceWorld`` and ``vpp.ports.IntervalMeter``.
 
-    Both worlds have the same arrivals, weather, noise and DEFAULT values; only the actual world has DISPATCH values.
+    All worlds have the same arrivals, weather and noise. The actual and the prepared world have the same DEFAULT
+    values, and only the actual one has DISPATCH values; in the ordinary one stores have defaults of their own.
 
     Args:
         index: The fleet.
@@ -66,7 +67,8 @@ class Twin:
         self.setpoints = SetpointTable(index)
         self.devices = DeviceModels(index, devices)
         self.faults = DeviceFaults(index, faults, flags=flags, draws=draws, losses=losses)
-        self.meters = Meters(len(index), start_s, samples=samples, intervals=intervals)
+        stores = len(self.devices.stores)
+        self.meters = Meters(len(index), start_s, samples=samples, intervals=intervals, stores=stores)
         self.sessions = ChargingSessions(
             index,
             self.devices,
@@ -169,8 +171,15 @@ class Twin:
         self.faults.advance(now_s, step_s)
         conditions = self._scenario.step(now_s, step_s)
         self.setpoints.write_dispatch(now_s, self._asked_kw[ACTUAL])
-        power_kw = self.devices.step(self._asked_kw, self.setpoints.default_kw, conditions, now_s=now_s, step_s=step_s)
-        self.meters.count(power_kw, step_s)
+        power_kw = self.devices.step(
+            self._asked_kw,
+            self.setpoints.default_kw,
+            conditions,
+            now_s=now_s,
+            step_s=step_s,
+            ordinary_kw=self.setpoints.ordinary_kw,
+        )
+        self.meters.count(power_kw, self.devices.ordinary_kw, step_s)
 
     def _sampled(self) -> DeviceReadings:
         soc, least_kw, most_kw = self.capability()

@@ -14,26 +14,36 @@ class Meters:
 
     Args:
         count: Number of rows.
+        stores: Number of stores.
         start_s: Epoch seconds at which the model begins.
         samples: Stream of the noise of single samples.
         intervals: Stream of the noise of interval means.
 
     Attributes:
         net_kwh: Net energy since the begin in both worlds, shape ``(2, n)``.
+        ordinary_kwh: The same of the stores in the ordinary world, shape ``(s,)``.
         register_kwh: Energy taken in in the actual world; never falls. Shape ``(n,)``.
         history: Metered quarters of an hour of the actual world.
     """
 
     def __init__(
-        self, count: int, start_s: float, *, samples: np.random.Generator, intervals: np.random.Generator
+        self,
+        count: int,
+        start_s: float,
+        *,
+        samples: np.random.Generator,
+        intervals: np.random.Generator,
+        stores: int = 0,
     ) -> None:
         self.net_kwh: FloatArray = np.zeros((WORLDS, count))
+        self.ordinary_kwh: FloatArray = np.zeros(stores)
         self.register_kwh: FloatArray = np.zeros(count)
         self.history = MeterHistory(count, start_s, noise=intervals)
         self._samples = samples
 
-    def count(self, power_kw: FloatArray, step_s: float) -> None:
-        """Add the energy of one step of ``power_kw``, shape ``(2, n)``."""
+    def count(self, power_kw: FloatArray, ordinary_kw: FloatArray, step_s: float) -> None:
+        """Add one step's energy: ``power_kw`` has shape ``(2, n)``, that of the ordinary world's stores ``(s,)``."""
+        self.ordinary_kwh += ordinary_kw * (step_s / SECONDS_PER_HOUR)
         kernels.register(power_kw, step_s / SECONDS_PER_HOUR, self.net_kwh, self.register_kwh)
 
     def close_interval(self, now_s: float, noise_ratio: float) -> None:

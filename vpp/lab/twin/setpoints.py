@@ -17,10 +17,13 @@ class SetpointTable:
     Attributes:
         default_kw: Default in force per row, at first ``Resource.default_kw``; NaN, which is no bound (storage: idle),
             for rows that state none. Shape ``(n,)``.
+        ordinary_kw: Defaults of the stores in the ordinary world (`vpp.lab.twin.worlds`), ``None`` while they are those
+            of the others.
     """
 
     def __init__(self, index: FleetIndex) -> None:
         self.default_kw: FloatArray = np.array([r.default_kw for r in index.resources], dtype=np.float64)
+        self.ordinary_kw: FloatArray | None = None
         self._dispatch_kw: FloatArray = np.full(len(index), np.nan)
         self._until_s: FloatArray = np.full(len(index), -np.inf)
 

@@ -1,4 +1,4 @@
-"""Ground truth of a run: minute means of the actual and the counterfactual world."""
+"""Ground truth of a run: minute means of the actual, the prepared and the ordinary world."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from vpp.domain.resource import STORING
-from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.physics.scenarios import base_load_kw
-from vpp.lab.twin.worlds import WORLDS
+from vpp.lab.twin.worlds import PREPARED, STORE_WORLDS, WORLDS
 
 MINUTE_S = 60.0
 
@@ -52,13 +52,13 @@ class SessionTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Means of both worlds per sample; the first axis is actual, counterfactual.
+    """Means of the worlds per sample; the first axis is actual, prepared and, but for transformers, ordinary.
 
     Attributes:
         start_s: Begin of each sample, shape ``(n_samples,)``.
         end_s: End of each sample, shape ``(n_samples,)``.
-        class_kw: Net power per ``CLASSES``, shape ``(2, n_samples, n_classes)``.
-        area_kw: Net power per area, shape ``(2, n_samples, n_areas)``.
+        class_kw: Net power per ``CLASSES``, shape ``(3, n_samples, n_classes)``.
+        area_kw: Net power per area, shape ``(3, n_samples, n_areas)``.
         transformer_kw: Net load per transformer, base load included, shape ``(2, n_samples, n_transformers)``.
         base_kw: The base load of it, shape ``(n_samples, n_transformers)``.
         area_ids: Names of the areas.
@@ -86,7 +86,7 @@ class Truth:
 
     @property
     def city_kw(self) -> FloatArray:
-        """Net power of the whole fleet, shape ``(2, n_samples)``."""
+        """Net power of the whole fleet, shape ``(3, n_samples)``."""
         return np.asarray(self.class_kw.sum(axis=2))
 
     def write(self, path: Path | str) -> None:
@@ -125,6 +125,7 @@ class TruthRecorder:
         self._installed_kw = (twin.setpoints.default_kw if installed_kw is None else installed_kw).copy()
         self._begin_s = self._last_s = twin.now_s
         self._last_kwh = twin.net_kwh.copy()
+        self._last_ordinary_kwh = twin.meters.ordinary_kwh.copy()
         index = twin.index
         self._counts = (len(CLASSES), len(index.areas), len(index.transformers))
         self._spans_s: list[tuple[float, float]] = []
@@ -139,11 +140,13 @@ class TruthRecorder:
         span_s = twin.now_s - self._last_s
         if span_s <= 0.0:
             return
+        per_kwh = SECONDS_PER_HOUR / span_s
+        ordinary = self._ordinary_less_prepared_kw(per_kwh)
         class_kw, area_kw, load_kw = (np.zeros((WORLDS, count)) for count in self._counts)
         kernels.means(
             twin.net_kwh,
             self._last_kwh,
-            SECONDS_PER_HOUR / span_s,
+            per_kwh,
             index.class_code,
             index.area_code,
             index.transformer_code,
@@ -155,8 +158,9 @@ class TruthRecorder:
         # The registered base load is its evening peak; the load now is less.
         base_kw = base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
         load_kw += base_kw
-        self._classes.append(class_kw)
-        self._areas.append(area_kw)
+        stores = twin.devices.stores
+        self._classes.append(_with_ordinary(class_kw, index.class_code[stores], ordinary))
+        self._areas.append(_with_ordinary(area_kw, index.area_code[stores], ordinary))
         if self._loads is None:
             self._transformers.append(load_kw)
             self._base.append(base_kw)
@@ -164,6 +168,14 @@ class TruthRecorder:
             self._loads(self._last_s, load_kw, base_kw)
         self._spans_s.append((self._last_s, twin.now_s))
         self._last_s = twin.now_s
+
+    def _ordinary_less_prepared_kw(self, per_kwh: float) -> FloatArray:
+        """Return by how much each store's mean power differs in the ordinary world, shape ``(s,)``."""
+        twin, stores = self._twin, self._twin.devices.stores
+        ordinary_kwh = twin.meters.ordinary_kwh - self._last_ordinary_kwh
+        prepared_kwh = twin.net_kwh[PREPARED, stores] - self._last_kwh[PREPARED, stores]
+        self._last_ordinary_kwh = twin.meters.ordinary_kwh.copy()
+        return np.asarray((ordinary_kwh - prepared_kwh) * per_kwh)
 
     def advance(self, to_s: float, step_s: float = 5.0) -> None:
         """Run the twin to ``to_s``, sampling at every whole minute."""
@@ -182,8 +194,8 @@ class TruthRecorder:
         return Truth(
             start_s=spans[:, 0],
             end_s=spans[:, 1],
-            class_kw=_stacked(self._classes, len(CLASSES)),
-            area_kw=_stacked(self._areas, len(index.areas)),
+            class_kw=_stacked(self._classes, len(CLASSES), worlds=STORE_WORLDS),
+            area_kw=_stacked(self._areas, len(index.areas), worlds=STORE_WORLDS),
             transformer_kw=_stacked(self._transformers, len(kept), samples=len(spans)),
             base_kw=np.stack(self._base) if self._base else np.zeros((len(spans), len(kept))),
             area_ids=tuple(area.id for area in index.areas),
@@ -220,5 +232,11 @@ def final_defaults_kw(index: FleetIndex) -> FloatArray:
     return np.where(index.is_class(*STORING), np.nan, index.nameplate.default_kw)
 
 
-def _stacked(parts: list[FloatArray], count: int, *, samples: int = 0) -> FloatArray:
-    return np.stack(parts, axis=1) if parts else np.zeros((WORLDS, samples, count))
+def _with_ordinary(sums_kw: FloatArray, code: RowArray | CodeArray, change_kw: FloatArray) -> FloatArray:
+    """Return sums of two worlds with those of the ordinary one: the prepared world's and the change of its stores."""
+    changed = np.bincount(code, weights=change_kw, minlength=sums_kw.shape[1])
+    return np.concatenate((sums_kw, (sums_kw[PREPARED] + changed)[None]))
+
+
+def _stacked(parts: list[FloatArray], count: int, *, worlds: int = WORLDS, samples: int = 0) -> FloatArray:
+    return np.stack(parts, axis=1) if parts else np.zeros((worlds, samples, count))

@@ -177,9 +177,10 @@ class V2gChargers:
     Args:
         index: The fleet.
         rows: Its rows of this class.
+        worlds: Number of worlds, the first axis of every array of a state.
     """
 
-    def __init__(self, index: FleetIndex, rows: RowArray) -> None:
+    def __init__(self, index: FleetIndex, rows: RowArray, *, worlds: int = WORLDS) -> None:
         count = len(rows)
         self.rows = rows
         self._capacity_kwh = np.maximum(index.nameplate.capacity_kwh[rows], 1e-6)
@@ -195,8 +196,8 @@ class V2gChargers:
         self._full_charge_s: FloatArray = np.zeros(count)
         self.target_soc: FloatArray = np.zeros(count)
         self.arrival_soc: FloatArray = np.zeros(count)
-        self.soc: FloatArray = np.zeros((WORLDS, count))
-        self.power_kw: FloatArray = np.zeros((WORLDS, count))
+        self.soc: FloatArray = np.zeros((worlds, count))
+        self.power_kw: FloatArray = np.zeros((worlds, count))
         self._now_s = 0.0
 
     def fitting_kwh(self, at: RowArray, need_kwh: FloatArray) -> FloatArray:
@@ -231,12 +232,12 @@ class V2gChargers:
 
     @property
     def delivered_kwh(self) -> FloatArray:
-        """Net energy into each car at the plug, shape ``(2, m)``."""
+        """Net energy into each car at the plug, shape ``(worlds, m)``."""
         gained = np.where(self.plugged, self.soc - self.arrival_soc, 0.0)
         return np.asarray(gained * self._at_plug_kwh)
 
     def step(self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float, now_s: float) -> FloatArray:
-        """Move energy for one step and return power, shape ``(2, m)``; arguments as ``Chargers.step``."""
+        """Move energy for one step and return power, shape ``(worlds, m)``; arguments as ``Batteries.step``."""
         hours = step_s / SECONDS_PER_HOUR
         self._now_s = now_s
         full_kw = self._at_plug_kwh / hours
@@ -258,7 +259,7 @@ class V2gChargers:
         return -self._down_kw(horizon_h)[0], np.minimum(up_kw, self.car_kw)
 
     def _down_kw(self, hours: float) -> FloatArray:
-        """Return the greatest discharge of each car, shape ``(2, m)``: above the floor and with time to recharge."""
+        """Return the greatest discharge of each car, ``(worlds, m)``: above the floor and with time to recharge."""
         needed_s = (self.target_soc - self.soc) * self._full_charge_s
         relaxed = needed_s < self.depart_s - self._now_s - self._margin_s
         room_kw = np.maximum(self.soc - self._floor_soc, 0.0) * (self._capacity_kwh * self._efficiency / hours)

@@ -11,7 +11,7 @@ from vpp.lab.twin.physics.charging import Chargers, V2gChargers
 from vpp.lab.twin.physics.loads import Loads
 from vpp.lab.twin.physics.scenarios import Conditions
 from vpp.lab.twin.physics.stationary import Batteries, Inverters
-from vpp.lab.twin.worlds import ACTUAL, WORLDS
+from vpp.lab.twin.worlds import ACTUAL, ORDINARY, STORE_WORLDS, WORLDS
 
 
 class Capability(NamedTuple):
@@ -32,18 +32,22 @@ class DeviceModels:
         random: Stream of what distinguishes devices of one class.
 
     Attributes:
-        power_kw: Net power in both worlds, shape ``(2, n)``.
+        power_kw: Net power in the actual and the prepared world, shape ``(2, n)``.
+        stores: Rows of V2G chargers and batteries, whose power differs in the ordinary world, shape ``(s,)``.
+        ordinary_kw: Their net power there, shape ``(s,)``.
         position: Position of every row within its class, shape ``(n,)``.
     """
 
     def __init__(self, index: FleetIndex, random: np.random.Generator) -> None:
         count = len(index)
         self.chargers = Chargers(index, _rows(index, ResourceClass.EV))
-        self.v2g = V2gChargers(index, _rows(index, ResourceClass.V2G))
-        self.batteries = Batteries(index, _rows(index, ResourceClass.STORAGE), random)
+        self.v2g = V2gChargers(index, _rows(index, ResourceClass.V2G), worlds=STORE_WORLDS)
+        self.batteries = Batteries(index, _rows(index, ResourceClass.STORAGE), random, worlds=STORE_WORLDS)
         self.inverters = Inverters(index, _rows(index, ResourceClass.PV), random)
         self.loads = Loads(index, _rows(index, ResourceClass.HVAC, ResourceClass.INDUSTRY), random)
         self.power_kw: FloatArray = np.zeros((WORLDS, count))
+        self.stores: RowArray = np.concatenate((self.v2g.rows, self.batteries.rows))
+        self.ordinary_kw: FloatArray = np.zeros(len(self.stores))
         self.position = np.zeros(count, dtype=np.int32)
         models = (self.chargers, self.v2g, self.batteries, self.inverters, self.loads)
         for model in models:
@@ -51,7 +55,14 @@ class DeviceModels:
         self._spans = [_span(model.rows) for model in models]
 
     def step(
-        self, asked_kw: FloatArray, default_kw: FloatArray, conditions: Conditions, *, now_s: float, step_s: float
+        self,
+        asked_kw: FloatArray,
+        default_kw: FloatArray,
+        conditions: Conditions,
+        *,
+        now_s: float,
+        step_s: float,
+        ordinary_kw: FloatArray | None = None,
     ) -> FloatArray:
         """Move every device for one step and return ``power_kw``.
 
@@ -61,15 +72,15 @@ class DeviceModels:
             conditions: Weather and noise of the step.
             now_s: Epoch seconds of the step's begin.
             step_s: Its length.
+            ordinary_kw: Default of ``stores`` in the ordinary world, the same as elsewhere unless given; ``(s,)``.
         """
         power = self.power_kw
-        chargers, v2g, batteries, inverters, loads = self._spans
+        chargers, _, _, inverters, loads = self._spans
         base_kw = self.loads.baseline_kw(
             conditions.hour, conditions.sky.temp_c, conditions.site_noise, rest=conditions.rest
         )
         power[:, chargers] = self.chargers.step(asked_kw[:, chargers], default_kw[chargers], step_s)
-        power[:, v2g] = self.v2g.step(asked_kw[:, v2g], default_kw[v2g], step_s, now_s)
-        power[:, batteries] = self.batteries.step(asked_kw[:, batteries], default_kw[batteries], step_s)
+        self._step_stores(asked_kw, default_kw, ordinary_kw, now_s=now_s, step_s=step_s)
         power[:, inverters] = self.inverters.step(
             asked_kw[:, inverters],
             default_kw[inverters],
@@ -79,6 +90,32 @@ class DeviceModels:
         )
         power[:, loads] = self.loads.step(asked_kw[:, loads], default_kw[loads], step_s, base_kw)
         return power
+
+    def _step_stores(
+        self,
+        asked_kw: FloatArray,
+        default_kw: FloatArray,
+        ordinary_kw: FloatArray | None,
+        *,
+        now_s: float,
+        step_s: float,
+    ) -> None:
+        """Move the stores in all three worlds; in the ordinary one nothing is dispatched."""
+        _, v2g, batteries, _, _ = self._spans
+        cars = len(self.v2g.rows)
+        ordinary_kw = default_kw[self.stores] if ordinary_kw is None else ordinary_kw
+        parts = ((v2g, ordinary_kw[:cars]), (batteries, ordinary_kw[cars:]))
+        asked, defaults = (
+            [_three_worlds(asked_kw[:, span], np.full(len(own), np.nan)) for span, own in parts],
+            [_three_worlds(np.stack([default_kw[span]] * WORLDS), own) for span, own in parts],
+        )
+        found = (
+            self.v2g.step(asked[0], defaults[0], step_s, now_s),
+            self.batteries.step(asked[1], defaults[1], step_s),
+        )
+        for (span, _), power_kw in zip(parts, found, strict=True):
+            self.power_kw[:, span] = power_kw[:WORLDS]
+        self.ordinary_kw = np.concatenate([power_kw[ORDINARY] for power_kw in found])
 
     def capability(self) -> Capability:
         """Return what the devices' controllers report in the actual world."""
@@ -100,6 +137,10 @@ class DeviceModels:
 
 def _rows(index: FleetIndex, *classes: ResourceClass) -> RowArray:
     return np.flatnonzero(index.is_class(*classes)).astype(np.int32)
+
+
+def _three_worlds(two: FloatArray, ordinary: FloatArray) -> FloatArray:
+    return np.concatenate((two, ordinary[None]))
 
 
 def _span(rows: RowArray) -> slice | RowArray:

@@ -24,20 +24,27 @@ class Batteries:
         index: The fleet.
         rows: Its rows of this class.
         random: Stream of the initial state of charge.
+        worlds: Number of worlds, the first axis of every array of a state.
     """
 
-    def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator) -> None:
+    def __init__(self, index: FleetIndex, rows: RowArray, random: np.random.Generator, *, worlds: int = WORLDS) -> None:
         self.rows = rows
         self._capacity_kwh = np.maximum(index.nameplate.capacity_kwh[rows], 1e-6)
         self._efficiency = index.nameplate.efficiency[rows]
         self._least_kw = index.nameplate.p_min_kw[rows]
         self._most_kw = index.nameplate.p_max_kw[rows]
         self._floor_soc = index.limits.soc_floor[rows]
-        self.soc: FloatArray = np.tile(random.uniform(0.5, 0.8, len(rows)), (WORLDS, 1))
-        self.power_kw: FloatArray = np.zeros((WORLDS, len(rows)))
+        self.soc: FloatArray = np.tile(random.uniform(0.5, 0.8, len(rows)), (worlds, 1))
+        self.power_kw: FloatArray = np.zeros((worlds, len(rows)))
 
     def step(self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float) -> FloatArray:
-        """Move energy for one step and return power, shape ``(2, m)``; NaN in both values means idle."""
+        """Move energy for one step and return power, shape ``(worlds, m)``; NaN in both values means idle.
+
+        Args:
+            asked_kw: Dispatch value, NaN where none is in force, shape ``(worlds, m)``.
+            default_kw: Value otherwise, NaN for none, of every world or of all alike: ``(worlds, m)`` or ``(m,)``.
+            step_s: Length of the step.
+        """
         hours = step_s / SECONDS_PER_HOUR
         plan_kw = np.where(np.isnan(default_kw), 0.0, default_kw)
         target_kw = np.where(np.isnan(asked_kw), plan_kw, asked_kw)

@@ -17,15 +17,15 @@ def meters(count: int = 2) -> Meters:
 
 def test_the_register_counts_what_is_taken_in_and_net_energy_both_directions() -> None:
     made = meters()
-    made.count(np.array([[4.0, -4.0], [2.0, 0.0]]), 900.0)
-    made.count(np.array([[-4.0, 4.0], [2.0, 0.0]]), 900.0)
+    made.count(np.array([[4.0, -4.0], [2.0, 0.0]]), np.zeros(0), 900.0)
+    made.count(np.array([[-4.0, 4.0], [2.0, 0.0]]), np.zeros(0), 900.0)
     assert made.register_kwh.tolist() == [1.0, 1.0]
     assert made.net_kwh.tolist() == [[0.0, 0.0], [1.0, 0.0]]
 
 
 def test_an_interval_is_the_mean_of_the_actual_world_without_noise_where_there_is_none() -> None:
     made = meters()
-    made.count(np.array([[4.0, -4.0], [9.0, 9.0]]), 900.0)
+    made.count(np.array([[4.0, -4.0], [9.0, 9.0]]), np.zeros(0), 900.0)
     made.close_interval(BEGIN_S + STEP_S, 0.0)
     grid = TimeGrid(start_at=instant(BEGIN_S), count=2)
     table = made.history.read(grid)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vpp.domain.errors import InputError
-from vpp.domain.resource import ResourceClass
+from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.setpoint import Layer
+from vpp.fleet.index import CLASSES
 from vpp.lab.twin.delivery_truth import above_limits_kw, judge
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics.faults import FaultRates
@@ -15,6 +16,7 @@ from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
 from vpp.lab.twin.population.sessions import BuiltinSessions
 from vpp.lab.twin.truth import Truth, TruthRecorder
+from vpp.lab.twin.worlds import ORDINARY, PREPARED
 
 NOON_S = 1_752_638_400.0
 
@@ -68,6 +70,26 @@ def test_values_left_behind_are_counted() -> None:
     recorder.advance(NOON_S + 900)
     verdict = judge(recorder.truth(), start_s=NOON_S, end_s=NOON_S + 900, target_kw=1.0, direction="up")
     assert verdict["limits_not_restored"] == 2
+
+
+def test_the_ordinary_world_is_the_prepared_one_but_for_its_stores() -> None:
+    model = twin()
+    stores, count = model.devices.stores, len(CLASSES)
+    recorder = TruthRecorder(model)
+    recorder.advance(NOON_S + 300, 10.0)
+    model.setpoints.ordinary_kw = np.where(model.index.is_class(ResourceClass.STORAGE)[stores], -7.0, np.nan)
+    recorder.advance(NOON_S + 900, 10.0)
+    truth = recorder.truth()
+    alike, apart = truth.start_s < NOON_S + 300, truth.start_s >= NOON_S + 360
+    assert np.array_equal(truth.class_kw[ORDINARY, alike], truth.class_kw[PREPARED, alike])
+    change_kw = truth.class_kw[ORDINARY, apart] - truth.class_kw[PREPARED, apart]
+    batteries = model.index.is_class(ResourceClass.STORAGE).sum()
+    assert change_kw[:, CLASSES.index(ResourceClass.STORAGE)] == pytest.approx(-7.0 * batteries, rel=1e-6)
+    others = np.isin(np.arange(count), [CLASSES.index(c) for c in STORING], invert=True)
+    assert not change_kw[:, others].any()
+    assert truth.area_kw[ORDINARY].sum(axis=1) == pytest.approx(truth.city_kw[ORDINARY])
+    verdict = judge(truth, start_s=NOON_S + 360, end_s=NOON_S + 900, target_kw=7.0, direction="down", against=ORDINARY)
+    assert verdict["delivered_mean_kw"] == pytest.approx(7.0 * batteries, rel=1e-6)
 
 
 def test_a_starved_car_is_a_broken_promise() -> None:
