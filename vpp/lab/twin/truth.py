@@ -182,7 +182,8 @@ class TruthRecorder:
         while self._twin.now_s < to_s:
             minute_s = (self._twin.now_s // MINUTE_S + 1.0) * MINUTE_S
             self._twin.advance(min(minute_s, to_s), step_s)
-            self.sample()
+            if self._twin.now_s >= minute_s:
+                self.sample()
 
     def truth(self) -> Truth:
         """Return the record up to now."""
