@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +14,8 @@ from vpp.fleet.members.change_plan import put, retire
 from vpp.fleet.members.changes import CHANGED, LEFT, FleetChange
 from vpp.fleet.members.member_codec import KINDS, FleetMember
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.record.chain import canonical_json
 from vpp.record.entry import JournalEntry
+from vpp.record.stored_body import read_body, stored_body
 from vpp.storage.registry import SqlRegistry
 from vpp.storage.sql import open_database
 
@@ -25,14 +24,13 @@ _ACTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30), st.integers(0,
 
 
 class _Record:
-    """A journal in memory; bodies have gone through their canonical JSON."""
+    """A journal in memory; bodies have gone through their stored form."""
 
     def __init__(self) -> None:
         self.kept: list[JournalEntry] = []
 
     def append(self, kind: str, at_s: float, body: dict[str, object]) -> None:
-
-        read = orjson.loads(canonical_json(body))
+        read = read_body(*stored_body(body))
         self.kept.append(JournalEntry(sequence=len(self.kept) + 1, kind=kind, at_s=at_s, body=read, sha256=""))
 
     def entries(self, kinds: Any = (), *, after: int = 0, until: int | None = None) -> Any:  # noqa: ANN401 - the port's

@@ -1,7 +1,6 @@
 """The record of a cycle, bit for bit through the journal."""
 
 import base64
-import json
 import math
 import zlib
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from vpp.domain.request import BaselineMethod
 from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.timegrid import TimeGrid
-from vpp.record.chain import canonical_json
 from vpp.record.stored_body import read_body, stored_body
 
 GRID = TimeGrid(start_at=datetime(2026, 7, 15, 4, tzinfo=UTC), count=3)
@@ -117,6 +115,6 @@ def test_a_plan_is_kept_by_the_rows_it_decides_and_the_rest_is_unknown_again() -
 @pytest.mark.parametrize("kind", [SessionStarted, SessionEnded])
 def test_a_car_whose_register_is_unknown_is_read_from_the_journal_as_it_was(kind: type[SessionStarted]) -> None:
     event = kind(session_id="s", row=1, at_s=2.0, meter_kwh=math.nan)
-    found = session_of(json.loads(canonical_json(session_body(event))))
+    found = session_of(through_json(session_body(event)))
     assert isinstance(found, kind)
     assert math.isnan(found.meter_kwh)

@@ -3,15 +3,13 @@
 import asyncio
 import hashlib
 import threading
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from vpp.domain.errors import AuditError, InputError, StorageError
-from vpp.domain.request import RequestState
-from vpp.record.chain import GENESIS, canonical_json, link
+from vpp.record.chain import GENESIS, link
 from vpp.storage.journal import SqlJournal, verify
 from vpp.storage.sql import journal
 
@@ -178,25 +176,6 @@ async def test_a_second_writer_is_found_out(engine: sa.Engine) -> None:
     await one.flush()
     with pytest.raises(AuditError, match="entry 1 is taken"):
         await other.flush()
-
-
-def test_canonical_json_is_one_text_for_one_meaning() -> None:
-    assert canonical_json({"b": 1, "a": float("nan")}) == canonical_json({"a": float("inf"), "b": 1})
-    assert canonical_json({"b": 1, "a": float("nan")}) == '{"a":null,"b":1}'
-
-
-def test_canonical_json_takes_what_decisions_are_made_of() -> None:
-    body = {
-        "state": RequestState.HOLDING,
-        "at": datetime(2026, 7, 15, tzinfo=UTC),
-        "rows": np.array([1, 2], dtype=np.int32),
-        "kw": np.float64(1.5),
-        "areas": frozenset({"b", "a"}),
-        7: (1, 2),
-    }
-    assert canonical_json(body) == (
-        '{"7":[1,2],"areas":["a","b"],"at":"2026-07-15T00:00:00+00:00","kw":1.5,"rows":[1,2],"state":"holding"}'
-    )
 
 
 def test_a_body_that_is_not_json_is_refused_at_once(engine: sa.Engine) -> None:
