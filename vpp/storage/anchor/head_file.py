@@ -8,6 +8,7 @@ from pathlib import Path
 from vpp.domain.errors import FrameError
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.record.heads import SignedHead
+from vpp.storage.folders import sync_folder
 
 _MOST, _NEWEST = 10_000, 2_000
 """Heads above which a file is thinned, and the newest of them that are always kept: more than a day's."""
@@ -74,7 +75,7 @@ class HeadFile:
             file.write(head.line().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        _synchronise(self.path.parent)
+        sync_folder(self.path.parent)
         self._lines += 1
 
     def _thin(self) -> None:
@@ -99,14 +100,3 @@ def thinned(heads: Sequence[SignedHead]) -> Sequence[SignedHead]:
     last_of_day = {head.at_s // SECONDS_PER_DAY: position for position, head in enumerate(old)}
     kept = set(last_of_day.values())
     return [head for position, head in enumerate(old) if position in kept or head.restored] + list(new)
-
-
-def _synchronise(folder: Path) -> None:
-    """Make the folder's list of files durable, where the system can."""
-    if os.name != "posix":
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -21,6 +21,7 @@ from vpp.record.chain import GENESIS
 from vpp.record.names.subject import SubjectKind
 from vpp.record.segment import SegmentHead, head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
+from vpp.storage.folders import sync_folder
 from vpp.storage.journal import SqlJournal
 from vpp.storage.segments.reading import stored_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
@@ -205,16 +206,8 @@ def _placed(folder: Path, head: SegmentHead, content: bytes) -> Segment:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / name)
-    _sync(folder)
+    sync_folder(folder)
     return Segment(**asdict(head), name=name, digest=hashlib.sha256(content).hexdigest(), size=len(content))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sweep(engine: sa.Engine, shelf: SegmentShelf) -> None:
