@@ -1,14 +1,12 @@
 """A record whose beginning lies in segments is verified as one, and what is wrong with a segment is a finding."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from tests.unit.vpp.storage.anchor.parts import Plant
 from vpp.record.verification import Verification
-from vpp.storage.journal import SqlJournal
-from vpp.storage.segments.archive import RecordArchive, SegmentRules
-from vpp.storage.sql import open_database
 
 
 class Archived(Plant):
@@ -19,15 +17,7 @@ class Archived(Plant):
         self.run(95)
         self.archive(lambda archive: archive.archive_until(60, 1.0))
         self.run(20)
-        self.files = sorted((folder / "data" / "record").iterdir())
-
-    def archive(self, work: object) -> None:
-        """Have the archive do something."""
-        engine = open_database(self.place.url)
-        journal = SqlJournal(engine)
-        work(RecordArchive(engine, journal, SegmentRules(least_bytes=1, most_bytes=900)))
-        journal.close()
-        engine.dispose()
+        self.files = self.segments
 
 
 @pytest.fixture
@@ -81,6 +71,40 @@ def test_a_segment_in_the_middle_deleted_with_its_index_is_a_gap(plant: Archived
     with plant.sql() as database:
         database.execute("DELETE FROM archived_segments WHERE name = ?", (plant.files[1].name,))
     assert plant.kinds() == ["gap"]
+
+
+def _replace(plant: Archived, place: int) -> None:
+    """Write a segment anew with the same entries, and its digest into the index."""
+    path = plant.files[place]
+    content = path.read_bytes().replace(b'"from_s":1', b'"from_s":2', 1)
+    path.write_bytes(content)
+    with plant.sql() as database:
+        values = (hashlib.sha256(content).hexdigest(), path.name)
+        database.execute("UPDATE archived_segments SET digest = ? WHERE name = ?", values)
+
+
+def test_what_vouches_for_a_segment_protects_it_after_another_was_lost_and_that_was_accepted(plant: Archived) -> None:
+    plant.files[1].unlink()
+    plant.accept()
+    assert plant.verify().holds
+    _replace(plant, 0)
+    kind, text, _ = only(plant.verify())
+    assert (kind, plant.files[0].name in text, "in the journal" in text) == ("segment", True, True)
+
+
+def test_a_segment_whose_voucher_was_lost_with_another_cannot_be_changed_once_that_is_accepted(plant: Archived) -> None:
+    # The entries that name the first segments move to a segment of their own, which is lost.
+    plant.archive(lambda archive: archive.archive_until(120, 2.0))
+    plant.run(5)
+    lost = next(path for path in plant.segments if int(path.name[:12]) <= 96 <= int(path.name[13:25]))
+    lost.unlink()
+    texts = [finding.text for finding in plant.verify().findings]
+    assert "is missing" in texts[0]
+    assert any(f"segment {plant.files[0].name} has digest" in text and "None in the journal" in text for text in texts)
+    plant.accept()
+    assert plant.verify().holds
+    _replace(plant, 0)
+    assert plant.kinds() == ["segment"]
 
 
 def test_entries_in_a_segment_and_still_in_the_table_are_no_fault(plant: Archived) -> None:

@@ -81,8 +81,11 @@ class RecordAnchor(Protocol):
         """
         ...
 
-    def verify_beside(self, progress: Callable[[int], object] = ...) -> "Verification":
-        """Do what ``verify`` does, where it takes long without taking time from this process."""
+    def verify_start(self, progress: Callable[[int], object] = ...) -> "Verification":
+        """Verify as much as proves the record unchanged, the whole of it where that is not enough.
+
+        Where it takes long, it takes no time from this process; raises as ``verify``.
+        """
         ...
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> "SignedHead":
@@ -116,6 +119,10 @@ class JournalArchive(Protocol):
 
     def tidy(self) -> None:
         """Finish what a crash has interrupted."""
+        ...
+
+    def verified(self, manifest: str | None) -> None:
+        """Take the manifest of the archive that the start has verified, ``None`` where it is not known."""
         ...
 
     def archive_until(self, sequence: int, at_s: float) -> int:

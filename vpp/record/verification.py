@@ -39,7 +39,7 @@ class Finding:
         text: What was found.
         action: What to do.
         sha256: Hash of the entry as it stands now, where it was altered; of the text, where a segment is at
-            fault; of first and last sequence, where entries are missing.
+            fault; of what is missing and of the entry after it, where entries are.
     """
 
     kind: FindingKind
@@ -58,12 +58,15 @@ class Verification:
     """Result of verifying the record.
 
     Attributes:
-        entries: Entries read.
+        entries: Entries verified.
         head: The last of them.
         heads: Signed heads compared with the journal.
         last_head: The last of these, ``None`` where there is none.
         unprotected: Entries after the last signed head: whoever can write the database can change them unseen until
             the next head.
+        by_digest: Of the entries, those in archived files that were compared by the files' hashes and not read.
+        manifest: Manifest of the archive that was found to hold (`vpp.storage.segments.manifest`), ``None`` where it
+            is not known to be whole.
         findings: Faults; without any, the record is trusted.
         notes: What is worth knowing and no fault.
     """
@@ -75,6 +78,8 @@ class Verification:
     unprotected: int
     findings: Sequence[Finding] = ()
     notes: Sequence[str] = ()
+    by_digest: int = 0
+    manifest: str | None = None
 
     @property
     def holds(self) -> bool:

@@ -231,7 +231,7 @@ def verify(engine: sa.Engine, archive: Path | None = None) -> VerifiedChain:
         sha256 = stored.linked(sha256)
         if stored.sha256 != sha256:
             raise AuditError(f"journal entry {expected} does not match its hash: it says {stored.sha256}, not {sha256}")
-        vouching.note(stored.kind, stored.body)
+        vouching.note(stored.sequence, stored.kind, stored.body)
     vouching.check(segments)
     return VerifiedChain(count=expected - first + 1, head_sha256=sha256, first=first)
 

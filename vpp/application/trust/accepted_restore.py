@@ -13,8 +13,11 @@ def check_acceptable(found: Verification) -> None:
     damaged = [finding.text for finding in found.findings if finding.kind is FindingKind.DAMAGED]
     if damaged:
         raise ConflictError(f"a damaged database cannot be accepted, only restored from a backup: {damaged[0]}")
-    if any(finding.kind is FindingKind.ALTERED and finding.sequence is None for finding in found.findings):
+    unnamed = {finding.kind for finding in found.findings if finding.sequence is None}
+    if FindingKind.ALTERED in unnamed:
         raise ConflictError("too many entries do not match their hashes; restore the database from a backup")
+    if FindingKind.GAP in unnamed:
+        raise ConflictError("entries are missing in too many places; restore the database from a backup")
 
 
 def accepted_faults(found: Verification) -> list[Mapping[str, object]]:

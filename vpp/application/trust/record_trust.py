@@ -5,6 +5,7 @@ there are new entries, after every commitment, at checkpoints and at a clean sto
 """
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 
 import structlog
@@ -33,6 +34,7 @@ class RecordTrust:
 
     Attributes:
         failures: Attempts to keep or send heads that failed so far.
+        verified: Called once with the verification by which the record is trusted, before it is.
     """
 
     def __init__(self, anchor: RecordAnchor | None, journal: Journal, clock: Clock) -> None:
@@ -51,6 +53,7 @@ class RecordTrust:
         self._vouching: set[asyncio.Task[None]] = set()
         self._noted: RestoreDecision | None = None
         self.failures = 0
+        self.verified: Callable[[Verification], object] = lambda _: None
 
     @property
     def trusted(self) -> bool:
@@ -165,7 +168,7 @@ class RecordTrust:
     async def _verify(self, anchor: RecordAnchor) -> None:
         began, before = perf_counter(), self.reason
         try:
-            found = await asyncio.to_thread(anchor.verify_beside, self._go_on)
+            found = await asyncio.to_thread(anchor.verify_start, self._go_on)
         except _ClosingError:
             return
         except (VppError, OSError) as error:
@@ -174,8 +177,15 @@ class RecordTrust:
             return
         finally:
             self._verified_s = self._clock.now_s()
+        if found.holds:
+            self.verified(found)
         self._found, self._fault = found, ""
-        figures = {"entries": found.entries, "heads": found.heads, "wall_s": round(perf_counter() - began, 3)}
+        figures = {
+            "entries": found.entries,
+            "by_digest": found.by_digest,
+            "heads": found.heads,
+            "wall_s": round(perf_counter() - began, 3),
+        }
         if found.holds:
             _log.info("record verified", unprotected=found.unprotected, **figures)
         elif self.reason != before:

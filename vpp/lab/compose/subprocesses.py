@@ -30,7 +30,8 @@ def folders_of_a_plant(folder: Path) -> Mapping[str, str]:
 
 def settings_of_a_plant(folder: Path) -> Settings:
     """Return settings with which this process finds what the services of such a folder keep."""
-    return Settings.load(data_dir=folder / "data")
+    record = folder / "record"
+    return Settings.load(data_dir=folder / "data", record_key=record / "record.key", record_heads=record / "heads")
 
 
 class Child:

@@ -1,7 +1,7 @@
 """Faults inside the chain that an operator has accepted: they stay there, and are none any more."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from vpp.domain.errors import AuditError
 from vpp.record.decisions import RESTORED
 from vpp.record.heads import SignedHead
 from vpp.record.verification import FindingKind
-from vpp.storage.anchor.chain_walk import Walk
+from vpp.storage.anchor.chain_walk import Gap, Walk
 from vpp.storage.segments.reading import stored_entries
 from vpp.storage.segments.shelf import SegmentShelf, folder_beside
 
@@ -25,8 +25,8 @@ def without_accepted(
         engine: The database.
         walked: What was met.
         restores: Heads with a good signature that accepted a restore; the entry each of them covers last names the
-            faults, an altered entry with the hash of its content and a gap with its end, so that a second change of it
-            is no accepted one.
+            faults, an altered entry with the hash of its content, and a gap with its end and the content of the entry
+            after it, so that a second change is no accepted one.
         archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
     shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
@@ -35,13 +35,15 @@ def without_accepted(
         for head in restores
         for fault in _faults(engine, shelf, head)
     }
-    before = len(walked.altered) + len(walked.gaps) + len(walked.faults)
+    before = walked.altered_count + walked.gaps_count + len(walked.faults)
     altered = [fault for fault in walked.altered if (FindingKind.ALTERED.value, *fault) not in accepted]
     walked.altered_count -= len(walked.altered) - len(altered)
     walked.altered = altered
-    walked.gaps = [gap for gap in walked.gaps if (FindingKind.GAP.value, gap[0], gap_digest(*gap)) not in accepted]
+    gaps = [gap for gap in walked.gaps if accepted.isdisjoint(_named(gap))]
+    walked.gaps_count -= len(walked.gaps) - len(gaps)
+    walked.gaps = gaps
     walked.faults = [f for f in walked.faults if (FindingKind.SEGMENT.value, None, digest_of(f.text)) not in accepted]
-    return before - len(walked.altered) - len(walked.gaps) - len(walked.faults)
+    return before - walked.altered_count - walked.gaps_count - len(walked.faults)
 
 
 def digest_of(text: str) -> str:
@@ -49,9 +51,15 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def gap_digest(first: int, last: int) -> str:
-    """Return what tells a run of missing entries from a longer one that begins with the same entry."""
-    return digest_of(f"{first} {last}")
+def gap_digest(gap: Gap) -> str:
+    """Return what tells a run of missing entries from a longer one, and from one before an entry that was changed."""
+    return digest_of(f"{gap.first} {gap.last} {gap.next_sha256}")
+
+
+def _named(gap: Gap) -> Iterator[tuple[str, int, str]]:
+    """Yield the names under which a gap may be accepted; earlier versions left out the entry after it."""
+    for digest in (gap_digest(gap), digest_of(f"{gap.first} {gap.last}")):
+        yield FindingKind.GAP.value, gap.first, digest
 
 
 def _faults(engine: sa.Engine, shelf: SegmentShelf, head: SignedHead) -> Sequence[Mapping[str, Any]]:

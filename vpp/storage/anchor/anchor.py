@@ -17,6 +17,7 @@ from vpp.storage.anchor.head_post import HeadPost
 from vpp.storage.anchor.key_file import make_key, read_key
 from vpp.storage.anchor.notes import note
 from vpp.storage.anchor.places import MainFile, Occupant, Places, place_of
+from vpp.storage.anchor.start_verification import verify_start
 from vpp.storage.anchor.verification import AnchorPlace, verify_record
 from vpp.storage.registry import known_fleet
 
@@ -48,10 +49,13 @@ class SqlAnchor:
         """
         return verify_record(self._engine, self._place, progress)
 
-    def verify_beside(self, progress: Progress = lambda _: None) -> Verification:
-        """Do what ``verify`` does, where it takes long in a process of its own; ``progress`` may raise to end it."""
+    def verify_start(self, progress: Progress = lambda _: None) -> Verification:
+        """Verify what a start has to (`vpp.storage.anchor.start_verification`), where long in a process of its own.
+
+        ``progress`` may raise to end it; raises as ``verify``.
+        """
         long = place_of(self._place.url) is not None and last_sequence(self._engine) >= LONG
-        return verify_beside(self._place, progress) if long else self.verify(progress)
+        return verify_beside(self._place, progress) if long else verify_start(self._engine, self._place, progress)
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
         """Sign a head and append it to the fleet's file, durably; makes the key where there is none yet.

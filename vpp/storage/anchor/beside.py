@@ -10,7 +10,8 @@ from typing import Final
 from vpp.domain.errors import StorageError
 from vpp.record.verification import Verification
 from vpp.storage.anchor.chain_walk import Progress
-from vpp.storage.anchor.verification import AnchorPlace, verify_record
+from vpp.storage.anchor.start_verification import verify_start
+from vpp.storage.anchor.verification import AnchorPlace
 from vpp.storage.sql import open_database
 
 LONG: Final = 50_000
@@ -20,7 +21,7 @@ _NICE: Final = 5
 
 
 def verify_beside(place: AnchorPlace, progress: Progress) -> Verification:
-    """Verify a record in another process; blocks, and ends that process where ``progress`` raises.
+    """Verify a record, as a start does, in another process; blocks, and ends that process where ``progress`` raises.
 
     Raises:
         ConfigurationError: The key cannot be used.
@@ -55,7 +56,7 @@ def _verify(place: AnchorPlace, results: Connection) -> None:
     engine = open_database(place.url)
     with contextlib.closing(results):
         try:
-            results.send(verify_record(engine, place))
+            results.send(verify_start(engine, place))
         except Exception as error:  # noqa: BLE001 - raised again where it was asked for
             results.send(error)
     engine.dispose()

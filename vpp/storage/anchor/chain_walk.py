@@ -2,12 +2,12 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -16,9 +16,10 @@ from vpp.record.chain import GENESIS
 from vpp.record.entry import Head
 from vpp.record.stored_body import StoredBody
 from vpp.record.stored_entry import StoredEntry
+from vpp.storage.segments.manifest import manifest_of
 from vpp.storage.segments.reading import first_link, stored_entry
 from vpp.storage.segments.shelf import Segment, SegmentError, SegmentShelf, folder_beside, segment_after
-from vpp.storage.segments.vouching import KINDS, Vouching
+from vpp.storage.segments.vouching import KINDS, Statement, Vouching
 from vpp.storage.sql import journal
 
 PAGE: Final = 500
@@ -34,6 +35,20 @@ Progress = Callable[[int], object]
 """Called with the number of entries read so far."""
 
 
+class Gap(NamedTuple):
+    """A run of missing entries.
+
+    Attributes:
+        first: Sequence of the first of them.
+        last: Sequence of the last.
+        next_sha256: Hash of the content of the entry that follows, since no hash before it is left to compare with.
+    """
+
+    first: int
+    last: int
+    next_sha256: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Walk:
     """What a walk has met.
@@ -43,30 +58,37 @@ class Walk:
         head: The last of them.
         altered: Entries that do not match their hash: sequence, and the hash that would match.
         altered_count: How many.
-        gaps: Missing entries: first and last sequence of each run.
+        gaps: Runs of missing entries.
+        gaps_count: How many.
         stamps: Hash and time of the entries that were asked for, by sequence.
-        first_s: Time of the first entry, epoch seconds, NaN where there is none.
         kinds: Number of entries and sum of sequences, by kind as stored.
         stopped: Why the walk ended before the last entry, empty where it did not.
-        first: Sequence of the first entry kept.
         archived: Sequence of the last entry in a segment, 0 where there is none; ``kinds`` counts the later ones.
         moved: Entries moved to a segment during the walk, so that ``kinds`` counts more than the table holds.
         faults: Segments that are missing, damaged or not vouched for.
+        manifest: Manifest of the segments, where each is whole, in its place and vouched for; else empty.
+        stated: What the last entry of the table that changed the archive says of it, where the table alone is walked.
     """
 
     count: int = 0
     head: Head = field(default_factory=lambda: Head(0, GENESIS))
     altered: list[tuple[int, str]] = field(default_factory=list)
     altered_count: int = 0
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    gaps_count: int = 0
     stamps: dict[int, tuple[str, float]] = field(default_factory=dict)
-    first_s: float = float("nan")
     kinds: dict[bytes, list[int]] = field(default_factory=dict)
     stopped: str = ""
-    first: int = 1
     archived: int = 0
     moved: bool = False
     faults: list[SegmentError] = field(default_factory=list)
+    manifest: str = ""
+    stated: Statement = field(default_factory=Statement)
+
+    @property
+    def marred(self) -> bool:
+        """Something was met that should not be, or the walk was stopped."""
+        return bool(self.stopped or self.faults or self.gaps_count or self.altered_count)
 
 
 def walk(
@@ -83,21 +105,29 @@ def walk(
         progress: Called after every page.
         archive: Folder of the segments; ``None`` for the one beside an SQLite file.
     """
-    walked, names = Walk(), set(wanted)
-    try:
-        shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
-        walked.first, before_sha256 = first_link(shelf)
-        walked.head = Head(walked.first - 1, before_sha256)
-        segments, vouching = shelf.all(), Vouching(walked.first, before_sha256)
-        for rows in chain(_archived_pages(walked, shelf, segments), _pages(engine, walked, shelf)):
-            _take(walked, rows, names)
-            _note_vouching(vouching, rows)
-            progress(walked.count)
-        _check_vouching(walked, vouching, segments)
-    except SegmentError as fault:
-        walked.faults.append(fault)
-    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
-        walked.stopped = str(getattr(error, "orig", None) or error).splitlines()[0]
+    shelf = SegmentShelf(engine, archive or folder_beside(engine.url))
+    walked = Walk()
+    with _stopping(walked):
+        first, before_sha256 = first_link(shelf)
+        walked.head = Head(first - 1, before_sha256)
+        segments, vouching = shelf.all(), Vouching(first, before_sha256)
+        pages = chain(_archived_pages(walked, shelf, segments), _pages(engine, walked, shelf))
+        _read(walked, pages, set(wanted), vouching, progress)
+        walked.faults += vouching.faults(segments)
+        if not walked.marred and not walked.moved:
+            walked.manifest = manifest_of(segments)
+    return walked
+
+
+def walk_table(
+    engine: sa.Engine, shelf: SegmentShelf, wanted: Collection[int], progress: Progress, last: Segment
+) -> Walk:
+    """Read every entry after the segment ``last``, the newest of all, as ``walk`` reads the whole chain."""
+    walked = Walk(head=Head(last.last, last.last_sha256), archived=last.last)
+    with _stopping(walked):
+        vouching = Vouching(last.last + 1, last.last_sha256)
+        _read(walked, _pages(engine, walked, shelf), set(wanted), vouching, progress)
+        walked.stated = vouching.newest
     return walked
 
 
@@ -111,19 +141,38 @@ def last_sequence(engine: sa.Engine) -> int:
     return last or 0
 
 
+@contextmanager
+def _stopping(walked: Walk) -> Iterator[None]:
+    """Note why a walk cannot go on where the database cannot be read."""
+    try:
+        yield
+    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+        walked.stopped = str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def _read(
+    walked: Walk, pages: Iterable[Sequence[Row]], wanted: Collection[int], vouching: Vouching, progress: Progress
+) -> None:
+    for rows in pages:
+        _take(walked, rows, wanted)
+        _note_vouching(vouching, rows)
+        progress(walked.count)
+
+
 def _take(walked: Walk, rows: Sequence[Row], wanted: Collection[int]) -> None:
     """Compute the hashes of a page; the form is that of `vpp.record.chain.link`."""
     before, last = walked.head.sequence, walked.head.sha256.encode()
     texts = _kind_texts(rows)
     dumps, digest, kinds = orjson.dumps, hashlib.sha256, walked.kinds
-    for sequence, kind, at_s, body, packed, sha256 in rows:
+    for row in rows:
+        sequence, kind, at_s, body, packed, sha256 = row
         try:
             content = b"%b[%d,%b,%b,%b]%b" % (last, sequence, texts[kind], dumps(at_s), body, packed)
             found = digest(content).hexdigest().encode()
         except TypeError:  # a column of another type than was written
-            found = b""
+            found = _content_sha256(row).encode()
         if sequence != before + 1:
-            _note_gap(walked, before + 1, sequence - 1)
+            _note_gap(walked, Gap(before + 1, sequence - 1, _content_sha256(row)))
         elif found != sha256:
             _note_altered(walked, sequence, found.decode())
         tally = kinds.get(kind)
@@ -134,8 +183,6 @@ def _take(walked: Walk, rows: Sequence[Row], wanted: Collection[int]) -> None:
         if sequence in wanted:
             walked.stamps[sequence] = (_text(sha256), _number(at_s))
         before, last = sequence, sha256
-    if not walked.count:
-        walked.first_s = _number(rows[0][2])
     walked.count += len(rows)
     walked.head = Head(before, _text(last))
 
@@ -143,15 +190,19 @@ def _take(walked: Walk, rows: Sequence[Row], wanted: Collection[int]) -> None:
 def _archived_pages(walked: Walk, shelf: SegmentShelf, segments: Sequence[Segment]) -> Iterator[Sequence[Row]]:
     """Iterate the entries of the segments; one that cannot be read is noted and passed over."""
     for segment in segments:
-        try:
-            entries = shelf.entries(segment)
-            while page := [_row(entry) for entry in islice(entries, PAGE)]:
-                yield page
-        except SegmentError as fault:
-            walked.faults.append(fault)
-            walked.head = Head(segment.last, segment.last_sha256)
+        yield from _segment_pages(walked, shelf, segment)
         walked.archived = segment.last
     walked.kinds = {}
+
+
+def _segment_pages(walked: Walk, shelf: SegmentShelf, segment: Segment, after: int = 0) -> Iterator[Sequence[Row]]:
+    entries = (entry for entry in shelf.entries(segment) if entry.sequence > after)
+    try:
+        while page := [_row(entry) for entry in islice(entries, PAGE)]:
+            yield page
+    except SegmentError as fault:
+        walked.faults.append(fault)
+        walked.head = Head(segment.last, segment.last_sha256)
 
 
 def _row(entry: StoredEntry) -> Row:
@@ -162,16 +213,7 @@ def _row(entry: StoredEntry) -> Row:
 def _note_vouching(vouching: Vouching, rows: Sequence[Row]) -> None:
     for row in rows:
         if row[1] in _VOUCHING:
-            vouching.note(row[1].decode(), StoredBody(_text(row[3]), row[4]))
-
-
-def _check_vouching(walked: Walk, vouching: Vouching, segments: Sequence[Segment]) -> None:
-    """Note segments that the chain does not vouch for; a segment that is lost may hold what vouches for others."""
-    try:
-        if not walked.faults:
-            vouching.check(segments)
-    except SegmentError as fault:
-        walked.faults.append(fault)
+            vouching.note(row[0], row[1].decode(), StoredBody(_text(row[3]), row[4]))
 
 
 def _note_altered(walked: Walk, sequence: int, sha256: str) -> None:
@@ -180,9 +222,15 @@ def _note_altered(walked: Walk, sequence: int, sha256: str) -> None:
         walked.altered.append((sequence, sha256))
 
 
-def _note_gap(walked: Walk, first: int, last: int) -> None:
+def _note_gap(walked: Walk, gap: Gap) -> None:
+    walked.gaps_count += 1
     if len(walked.gaps) < _LISTED:
-        walked.gaps.append((first, last))
+        walked.gaps.append(gap)
+
+
+def _content_sha256(row: Row) -> str:
+    """Return a hash of everything an entry says, whatever the types of its columns; none that the chain can have."""
+    return hashlib.sha256(b"%r" % (row[:5],)).hexdigest()
 
 
 def _kind_texts(rows: Sequence[Row]) -> Mapping[bytes, bytes]:
@@ -211,20 +259,14 @@ def _pages(engine: sa.Engine, walked: Walk, shelf: SegmentShelf) -> Iterator[Seq
         with engine.connect() as connection:
             segment = segment_after(connection, after)
         if segment is not None and segment.first <= after + 1:
-            yield from _moved(walked, shelf, segment, after)
+            walked.moved = True
+            yield from _segment_pages(walked, shelf, segment, after)
             after = segment.last
         elif rows:
             yield rows
             after = rows[-1][0]
         else:
             return
-
-
-def _moved(walked: Walk, shelf: SegmentShelf, segment: Segment, after: int) -> Iterator[Sequence[Row]]:
-    entries = (entry for entry in shelf.entries(segment) if entry.sequence > after)
-    walked.moved = True
-    while page := [_row(entry) for entry in islice(entries, PAGE)]:
-        yield page
 
 
 def _page(engine: sa.Engine, after: int) -> Sequence[Row]:

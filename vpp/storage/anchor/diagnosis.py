@@ -71,13 +71,23 @@ def chain_findings(walked: Walk) -> Iterator[Finding]:
             text=f"{walked.altered_count} entries do not match their hashes, of which the first {_NAMED} are named",
             action=_RESTORE,
         )
-    for first, last in walked.gaps[:_NAMED]:
-        words = f"entry {first} is" if first == last else f"entries {first} to {last} are"
+    yield from _gap_findings(walked)
+
+
+def _gap_findings(walked: Walk) -> Iterator[Finding]:
+    for gap in walked.gaps[:_NAMED]:
+        words = f"entry {gap.first} is" if gap.first == gap.last else f"entries {gap.first} to {gap.last} are"
         yield Finding(
             kind=FindingKind.GAP,
-            sequence=first,
-            sha256=gap_digest(first, last),
+            sequence=gap.first,
+            sha256=gap_digest(gap),
             text=f"journal {words} missing, and later ones follow",
+            action=_RESTORE,
+        )
+    if walked.gaps_count > _NAMED:
+        yield Finding(
+            kind=FindingKind.GAP,
+            text=f"entries are missing in {walked.gaps_count} places, of which the first {_NAMED} are named",
             action=_RESTORE,
         )
 

@@ -1,6 +1,6 @@
 """Verification of the record against the signed heads kept outside the data directory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,78 @@ class _Outside:
         return sorted(good, key=lambda head: head.sequence)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a walk over the chain is compared with, read before it begins.
+
+    Attributes:
+        outside: What lies outside the database.
+        noted: Head that the database says was exported last.
+        signer: Public key that signed it.
+        main: Main file of the database.
+    """
+
+    outside: _Outside
+    noted: Head | None
+    signer: str | None
+    main: MainFile | None
+
+    @classmethod
+    def of(cls, engine: sa.Engine, place: AnchorPlace) -> "Comparison":
+        """Read it; raises as ``verify_record``."""
+        main = MainFile.of(place.url)
+        fleet, noted, signer = known_fleet(engine) or "", noted_head(engine), noted_key(engine)
+        return cls(outside=_outside(place, fleet), noted=noted, signer=signer, main=main)
+
+    @property
+    def wanted(self) -> Collection[int]:
+        """Entries whose hashes a walk has to note."""
+        return {head.sequence for head in self.outside.binding}
+
+    def result(self, engine: sa.Engine, walked: Walk, *, accepted: int = 0, by_digest: int = 0) -> Verification:
+        """Compare a walk.
+
+        Args:
+            engine: The database.
+            walked: What was met.
+            accepted: Faults that were taken out of it because an operator accepted them.
+            by_digest: Entries before the walk that were compared by the hashes of their files.
+        """
+        binding = self.outside.binding
+        compared = [head for head in binding if not by_digest or head.sequence > walked.archived]
+        last = binding[-1] if binding else None
+        unprotected = max(walked.head.sequence - (0 if last is None else last.sequence), 0)
+        return Verification(
+            entries=walked.count + by_digest,
+            head=walked.head,
+            heads=len(compared),
+            last_head=last,
+            unprotected=unprotected,
+            findings=self._findings(engine, walked),
+            notes=[*_notes(walked, last, unprotected), *_accepted_notes(accepted)],
+            by_digest=by_digest,
+            manifest=walked.manifest or None,
+        )
+
+    def _findings(self, engine: sa.Engine, walked: Walk) -> Sequence[Finding]:
+        evidence = Evidence(
+            fleet=self.outside.fleet,
+            heads=self.outside.binding,
+            noted=self.noted,
+            occupant=self.outside.occupant,
+            main=self.main,
+            later=partial(_later, engine),
+            set_aside=_set_aside(engine),
+        )
+        return [
+            *damage(engine, walked),
+            *chain_findings(walked),
+            *_head_findings(self.outside, self.noted, self.signer),
+            *anchor_findings(walked, evidence),
+            *_name_findings(engine),
+        ]
+
+
 def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = lambda _: None) -> Verification:
     """Compute the whole chain again and compare it with the signed heads; writes nothing.
 
@@ -85,39 +157,10 @@ def verify_record(engine: sa.Engine, place: AnchorPlace, progress: Progress = la
         ConfigurationError: The key cannot be used.
         OSError: The heads cannot be read.
     """
-    main = MainFile.of(place.url)
-    fleet, noted, signer = known_fleet(engine) or "", noted_head(engine), noted_key(engine)
-    outside = _outside(place, fleet)
-    binding = outside.binding
-    walked = walk(engine, {head.sequence for head in binding}, progress, archive=place.archive)
-    accepted = without_accepted(engine, walked, outside.restores, place.archive)
-    evidence = Evidence(
-        fleet=fleet,
-        heads=binding,
-        noted=noted,
-        occupant=outside.occupant,
-        main=main,
-        later=partial(_later, engine),
-        set_aside=_set_aside(engine),
-    )
-    findings = [
-        *damage(engine, walked),
-        *chain_findings(walked),
-        *_head_findings(outside, noted, signer),
-        *anchor_findings(walked, evidence),
-        *_name_findings(engine),
-    ]
-    last = binding[-1] if binding else None
-    unprotected = max(walked.head.sequence - (0 if last is None else last.sequence), 0)
-    return Verification(
-        entries=walked.count,
-        head=walked.head,
-        heads=len(binding),
-        last_head=last,
-        unprotected=unprotected,
-        findings=findings,
-        notes=[*_notes(walked, last, unprotected), *_accepted_notes(accepted)],
-    )
+    compared = Comparison.of(engine, place)
+    walked = walk(engine, compared.wanted, progress, archive=place.archive)
+    accepted = without_accepted(engine, walked, compared.outside.restores, place.archive)
+    return compared.result(engine, walked, accepted=accepted)
 
 
 def _later(engine: sa.Engine, at_s: float) -> int | None:

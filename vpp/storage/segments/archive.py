@@ -23,6 +23,7 @@ from vpp.record.segment import SegmentHead, head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.folders import sync_folder
 from vpp.storage.journal import SqlJournal
+from vpp.storage.segments.manifest import KnownSegments
 from vpp.storage.segments.reading import stored_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf
 from vpp.storage.sql import archived_segments, journal, storing, subjects
@@ -67,10 +68,22 @@ class RecordArchive:
         self._engine = engine
         self._journal = journal
         self._shelf = journal.shelf
+        self._known = KnownSegments()
         self._rules = rules or SegmentRules()
 
+    def verified(self, manifest: str | None) -> None:
+        """Take the manifest of the segments that the start has verified, ``None`` where it is not known.
+
+        What is archived and pruned from then on states the manifest that follows, and no start has to read it again.
+        """
+        self._known.verified(manifest)
+
     def tidy(self) -> None:
-        """Finish what a crash has interrupted: entries that are in a segment as well, files without use."""
+        """Finish what a crash has interrupted: entries that are in a segment as well, files without use.
+
+        Raises:
+            AuditError: Somebody else has changed the index of segments.
+        """
         self._finish()
         if self._shelf.folder is not None and self._shelf.folder.is_dir():
             _sweep(self._engine, self._shelf)
@@ -82,7 +95,8 @@ class RecordArchive:
 
         Raises:
             StorageError: The database takes nothing now.
-            AuditError: An entry does not match its hash; from there on nothing is archived.
+            AuditError: An entry does not match its hash, from where on nothing is archived; or somebody else has
+                changed the index of segments.
             OSError: The folder cannot be written.
         """
         if self._shelf.folder is None:
@@ -102,15 +116,16 @@ class RecordArchive:
 
         Raises:
             StorageError: The database takes nothing now.
+            AuditError: Somebody else has changed the index of segments.
         """
-        segments = self._shelf.all()
+        segments = self._segments()
         # What follows a segment that is kept is kept.
         old = list(takewhile(lambda one: one.until_s < before_s, segments[:-1]))
         if not old:
             return 0
         first = segments[len(old)]
         kept = {"first": first.first, "before_sha256": first.before_sha256, "segments": [one.name for one in old]}
-        self._journal.append(PRUNED, at_s, kept)
+        self._journal.append(PRUNED, at_s, {**kept, **self._known.stated(segments[len(old) :])})
         self._journal.flush_now()
         with storing("the archive of the journal"), self._engine.begin() as connection:
             connection.execute(sa.delete(archived_segments).where(archived_segments.c.last < first.first))
@@ -120,10 +135,16 @@ class RecordArchive:
             self._shelf.path(one).unlink(missing_ok=True)
         return len(old)
 
+    def _segments(self) -> Sequence[Segment]:
+        """Return every segment, oldest first; raises AuditError where they are not those that are known."""
+        segments = self._shelf.all()
+        self._known.check(segments)
+        return segments
+
     def _finish(self) -> None:
-        newest = self._shelf.newest()
-        if newest is not None:
-            self._delete_until(newest.last)
+        segments = self._segments()
+        if segments:
+            self._delete_until(segments[-1].last)
 
     def _last(self) -> int:
         with self._engine.connect() as connection:
@@ -144,13 +165,13 @@ class RecordArchive:
 
     def _write_segment(self, until: int, at_s: float) -> int:
         """Write and index one segment of the oldest entries of the table; return how many it has."""
-        newest = self._shelf.newest()
-        after, before_sha256 = (newest.last, newest.last_sha256) if newest else (0, GENESIS)
+        segments = self._segments()
+        after, before_sha256 = (segments[-1].last, segments[-1].last_sha256) if segments else (0, GENESIS)
         entries = self._oldest(after, until)
         _check_chain(entries, after, before_sha256)
         head, content = segment_bytes(entries, before_sha256)
         segment = _placed(self._folder(), head, content)
-        self._journal.append(ARCHIVED, at_s, segment.body())
+        self._journal.append(ARCHIVED, at_s, {**segment.body(), **self._known.stated([*segments, segment])})
         self._journal.flush_now()
         with self._engine.begin() as connection:
             connection.execute(sa.insert(archived_segments), [segment.body()])

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -98,18 +100,20 @@ class SegmentShelf:
         Raises:
             SegmentError: It is missing, or not as it was written.
         """
-        path = self.path(segment)
-        named = f"{path} with journal entries {segment.first} to {segment.last}"
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise SegmentError(f"{named} is missing") from None
-        except OSError as error:
-            raise SegmentError(f"{named} cannot be read: {error.strerror}", f"check the disk, or {_RESTORE}") from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != segment.digest:
-            raise SegmentError(f"{named} is damaged: its SHA-256 is {digest}, not {segment.digest}")
+        with self._opened(segment) as file:
+            content = file.read()
+        self._compare(segment, hashlib.sha256(content).hexdigest())
         return content
+
+    def check(self, segment: Segment) -> None:
+        """Compare a segment's file with its digest; reads it once, a piece at a time.
+
+        Raises:
+            SegmentError: It is missing, or not as it was written.
+        """
+        with self._opened(segment) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._compare(segment, digest)
 
     def entries(self, segment: Segment) -> Iterator[StoredEntry]:
         """Iterate the entries of a segment.
@@ -121,6 +125,26 @@ class SegmentShelf:
             yield from segment_entries(self.content(segment))
         except FrameError as error:
             raise SegmentError(f"{self.path(segment)} is damaged: {error}") from error
+
+    @contextmanager
+    def _opened(self, segment: Segment) -> Iterator[BufferedReader]:
+        """Yield the file of a segment; what keeps it from being read is a SegmentError."""
+        try:
+            with self.path(segment).open("rb") as file:
+                yield file
+        except FileNotFoundError:
+            raise SegmentError(f"{self._named(segment)} is missing") from None
+        except OSError as error:
+            raise SegmentError(
+                f"{self._named(segment)} cannot be read: {error.strerror}", f"check the disk, or {_RESTORE}"
+            ) from error
+
+    def _compare(self, segment: Segment, digest: str) -> None:
+        if digest != segment.digest:
+            raise SegmentError(f"{self._named(segment)} is damaged: its SHA-256 is {digest}, not {segment.digest}")
+
+    def _named(self, segment: Segment) -> str:
+        return f"{self.path(segment)} with journal entries {segment.first} to {segment.last}"
 
 
 def segment_after(connection: sa.Connection, after: int) -> Segment | None:

@@ -24,6 +24,7 @@ from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered, engine_version, recover
 from vpp.bootstrap.parts.policies import dispatch_settings
+from vpp.bootstrap.record.anchor import anchor_of
 from vpp.bootstrap.store import Store
 from vpp.domain.resource import Adapter
 from vpp.fleet.index import FleetIndex
@@ -35,6 +36,7 @@ from vpp.lab.compose.subprocesses import Child, folders_of_a_plant, free_block, 
 from vpp.record.state_codec import encode_state
 from vpp.runtime.clock import ScaledClock
 from vpp.storage.journal import verify
+from vpp.storage.segments.manifest import manifest_of
 
 HOST = "127.0.0.1"
 _PATIENCE_WALL_S = 900.0
@@ -194,6 +196,7 @@ def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
     asyncio.run(making.checkpoint())
     size = len(next(store.checkpoints.newest()).body)
     began = process_time()
+    store.archive.verified(manifest_of([]))  # as a plant has it whose every start was verified
     # A turn of the record's upkeep moves a few segments; a plant that has run for years has had many turns.
     while store.archive.archive_until(making.oldest() - 1, clock.now_s()):
         pass
@@ -201,6 +204,8 @@ def _write(scale: Scale, index: FleetIndex, place: Path) -> Written:
     for kind, at_s, body in history.tail(scale.tail_cycles):
         store.journal.append(kind, at_s, body)
     store.journal.flush_now()
+    store.registry.fleet_id(settings.fleet_id)
+    anchor_of(settings, store.database).export(store.journal.head(), clock.now_s())  # as a stop does
 
     compared = _compared(store, recovered.state, again)
     began = process_time()

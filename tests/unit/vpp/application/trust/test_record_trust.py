@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
-from vpp.application.trust.accepted_restore import note_acceptance, vouch_for_acceptance
 from vpp.application.trust.record_trust import RecordTrust
 from vpp.domain.errors import StorageError, UnverifiedError
 from vpp.record.decisions import RESTORED
@@ -30,10 +29,10 @@ class Slow(SqlAnchor):
         self.may_go.set()
         self.fault: StorageError | None = None
 
-    def verify(self, progress: Callable[[int], object] = lambda _: None) -> Verification:
+    def verify_start(self, progress: Callable[[int], object] = lambda _: None) -> Verification:
         """Verify once it may."""
         self.may_go.wait(30.0)
-        return super().verify(progress)
+        return super().verify_start(progress)
 
     def export(self, head: Head, at_s: float, *, restored: bool = False) -> SignedHead:
         """Export unless there is a fault."""
@@ -191,21 +190,13 @@ async def test_a_key_that_cannot_be_used_any_more_ends_no_service(plant: Plant) 
     await life.trust.close()
 
 
-async def test_an_accepted_gap_accepts_no_longer_one(plant: Plant) -> None:
+def test_an_accepted_gap_accepts_no_longer_one(plant: Plant) -> None:
     def lose(first: int, last: int) -> None:
         with plant.sql() as database:
             database.execute("DELETE FROM journal WHERE sequence BETWEEN ? AND ?", (first, last))
 
     lose(11, 12)
-    life = Life(plant)
-    found = life.anchor.verify()
-    life.anchor.decide(actor="operator", reason="disk", at_s=BEGIN_S)
-    decision = life.anchor.decision()
-    assert decision is not None
-    note_acceptance(life.journal, found, decision, BEGIN_S)
-    await life.journal.flush()
-    vouch_for_acceptance(life.journal, life.anchor, BEGIN_S)
-    life.journal.close()
+    plant.accept()
     assert plant.verify().holds
     lose(13, 20)
     assert plant.kinds() == ["gap"]

@@ -2,18 +2,20 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
+from vpp.application.trust.accepted_restore import check_acceptable, note_acceptance, vouch_for_acceptance
 from vpp.record.chain import GENESIS, link
 from vpp.record.verification import Verification
 from vpp.storage.anchor.anchor import SqlAnchor
 from vpp.storage.anchor.verification import AnchorPlace
 from vpp.storage.journal import SqlJournal
 from vpp.storage.registry import SqlRegistry
+from vpp.storage.segments.archive import RecordArchive, SegmentRules
 from vpp.storage.sql import open_database
 
 BEGIN_S = 1_790_000_000.0
@@ -51,6 +53,46 @@ class Plant:
             return SqlAnchor(engine, self.place).verify()
         finally:
             engine.dispose()
+
+    def verify_start(self) -> Verification:
+        """Verify like a start."""
+        engine = open_database(self.place.url)
+        try:
+            return SqlAnchor(engine, self.place).verify_start()
+        finally:
+            engine.dispose()
+
+    def archive(self, work: Callable[[RecordArchive], object], *, known: bool = True) -> None:
+        """Have the archive do something, like a service that has verified its start, or like an earlier version."""
+        engine = open_database(self.place.url)
+        journal = SqlJournal(engine)
+        archive = RecordArchive(engine, journal, SegmentRules(least_bytes=1, most_bytes=900))
+        archive.verified(SqlAnchor(engine, self.place).verify_start().manifest if known else None)
+        try:
+            work(archive)
+        finally:
+            journal.close()
+            engine.dispose()
+
+    def accept(self, at_s: float = BEGIN_S) -> None:
+        """Accept the record as it stands, like an operator."""
+        engine = open_database(self.place.url)
+        journal, anchor = SqlJournal(engine), SqlAnchor(engine, self.place)
+        found = anchor.verify()
+        check_acceptable(found)
+        anchor.decide(actor="operator", reason="disk", at_s=at_s)
+        decision = anchor.decision()
+        assert decision is not None
+        note_acceptance(journal, found, decision, at_s)
+        journal.flush_now()
+        vouch_for_acceptance(journal, anchor, at_s)
+        journal.close()
+        engine.dispose()
+
+    @property
+    def segments(self) -> list[Path]:
+        """The files of the archive, oldest first."""
+        return sorted((self.file.parent / "record").iterdir())
 
     def kinds(self) -> list[str]:
         """Return the kinds of findings."""

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.vpp.storage.anchor.parts import BEGIN_S, Plant
+from vpp.domain.errors import ConflictError
 from vpp.record.chain import link
 from vpp.record.entry import Head
 from vpp.record.heads import HeadKey
+from vpp.storage.anchor import diagnosis
+from vpp.storage.anchor.acceptances import digest_of
 from vpp.storage.anchor.anchor import SqlAnchor
 from vpp.storage.anchor.key_file import make_key
 from vpp.storage.journal import SqlJournal
@@ -263,6 +266,44 @@ def test_what_was_added_by_hand_after_the_last_head_is_told_to_be_unprotected(pl
     assert found.holds
     assert found.unprotected == 1
     assert "protected by nothing yet" in found.notes[0]
+
+
+def _lose(plant: Plant, first: int, last: int) -> None:
+    with plant.sql() as database:
+        database.execute("DELETE FROM journal WHERE sequence BETWEEN ? AND ?", (first, last))
+
+
+@pytest.mark.parametrize("column", ["body", "kind", "at_s", "packed"])
+def test_the_entry_after_an_accepted_gap_cannot_be_changed_unseen(plant: Plant, column: str) -> None:
+    _lose(plant, 41, 43)
+    plant.accept()
+    plant.run(10)
+    assert plant.verify().holds
+    with plant.sql() as database:
+        value = {"body": "{}", "kind": "forged", "at_s": 1.0, "packed": b"x"}[column]
+        database.execute(f"UPDATE journal SET {column} = ? WHERE sequence = 44", (value,))  # noqa: S608
+    assert "gap" in plant.kinds()
+
+
+def test_a_gap_that_an_earlier_version_accepted_stays_accepted(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    _lose(plant, 41, 43)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(diagnosis, "gap_digest", lambda gap: digest_of(f"{gap.first} {gap.last}"))
+        plant.accept()
+    assert plant.verify().holds
+    _lose(plant, 44, 44)
+    assert plant.kinds() == ["gap"]
+
+
+def test_more_gaps_than_can_be_named_are_a_finding_and_cannot_be_accepted(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.run(230)
+    with plant.sql() as database:
+        database.execute("DELETE FROM journal WHERE sequence % 2 = 0 AND sequence < 230")
+    findings = plant.verify().findings
+    assert "in 114 places" in [finding for finding in findings if finding.kind == "gap"][-1].text
+    with pytest.raises(ConflictError, match="too many places"):
+        plant.accept()
 
 
 def test_verifying_writes_nothing_outside(plant: Plant) -> None:
