@@ -144,6 +144,11 @@ class Quote:
         confidence_ratio: Chance that every interval reaches the target, from measured delivery ratios, 0-1.
         delivery_ratio: Share of commanded power that devices of these cohorts have delivered so far, 0-1.
         notices: Further remarks on the basis of the quote, a sentence each.
+        certain_ratio: Share of the target that the least p10 had to reach for a feasible verdict, beside the least p50
+            that had to reach all of it; NaN in quotes older than this field.
+        kept_ratio: Share of the windows quoted at such a notice for such hours whose p10 was deliverable, by what the
+            meters showed afterwards; NaN before any.
+        kept_windows: Number of these windows.
     """
 
     verdict: Verdict
@@ -165,6 +170,9 @@ class Quote:
     confidence_ratio: float = float("nan")
     delivery_ratio: float = float("nan")
     notices: tuple[str, ...] = ()
+    certain_ratio: float = float("nan")
+    kept_ratio: float = float("nan")
+    kept_windows: int = 0
 
     @property
     def p50_kw(self) -> float:

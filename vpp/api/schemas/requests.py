@@ -152,6 +152,17 @@ class QuoteView(Schema):
     recovery_kwh: Known = Field(default=None, description="Energy that has to be given back in the end.")
     confidence_ratio: Known = Field(default=None, description="Chance that every interval reaches the target.")
     delivery_ratio: Known = Field(default=None, description="Measured share of commanded power that is delivered.")
+    certain_ratio: Known = Field(
+        default=None,
+        description="Share of the target that the least p10 had to reach for the verdict feasible, beside the least p50"
+        " that had to reach all of it.",
+    )
+    kept_ratio: Known = Field(
+        default=None,
+        description="Kept so far: share of the windows quoted at such a notice for such hours whose p10 was deliverable"
+        " by the meters; null before any. See /quotes/calibration.",
+    )
+    kept_windows: int = Field(default=0, description="Number of these windows.")
     notices: list[str] = Field(default=[], description="Uncertain assumptions behind the figures, a sentence each.")
 
     @classmethod
@@ -185,6 +196,9 @@ class QuoteView(Schema):
             recovery_kwh=quote.recovery_kwh,
             confidence_ratio=quote.confidence_ratio,
             delivery_ratio=quote.delivery_ratio,
+            certain_ratio=quote.certain_ratio,
+            kept_ratio=quote.kept_ratio,
+            kept_windows=quote.kept_windows,
             notices=list(quote.notices),
         )
 

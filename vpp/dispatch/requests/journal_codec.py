@@ -25,7 +25,15 @@ from vpp.domain.request import (
 )
 
 Body = Mapping[str, Any]
-_LATER_FIELDS = ("energy_kwh", "recovery_minutes", "recovery_kwh", "confidence_ratio", "delivery_ratio")
+_LATER_FIELDS = (
+    "energy_kwh",
+    "recovery_minutes",
+    "recovery_kwh",
+    "confidence_ratio",
+    "delivery_ratio",
+    "certain_ratio",
+    "kept_ratio",
+)
 
 
 def plain(value: object) -> object:
@@ -85,6 +93,7 @@ def quote_from(body: Body) -> Quote:
         expires_at=_instant(body["expires_at"]),
         # Journals of earlier versions lack what follows.
         notices=tuple(str(notice) for notice in body.get("notices", ())),
+        kept_windows=int(body.get("kept_windows", 0)),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )
 

@@ -9,6 +9,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.index import ADAPTERS, CLASSES
 from vpp.planning.flexibility.aggregation import summed
+from vpp.planning.flexibility.error_law import NORMAL, Z10, ErrorLaw
 from vpp.planning.flexibility.flexibility_basis import EV, HVAC, INDUSTRY, STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import (
     NEGLIGIBLE_KW,
@@ -19,9 +20,6 @@ from vpp.planning.flexibility.flexibility_envelope import (
 from vpp.planning.flexibility.flexibility_inputs import Window
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders, named_caps
 
-Z10 = 1.2815515655446004
-"""The normal distribution's 90 % point."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverable:
@@ -31,7 +29,7 @@ class Deliverable:
         p10_kw: With nine chances in ten at least this much, correlated loss included.
         p50_kw: With even chances at least this much.
         p90_kw: With one chance in ten at least this much.
-        sigma_kw: Standard deviation that ``p10_kw`` stands for.
+        sigma_kw: Standard deviation that the distance of ``p10_kw`` from ``p50_kw`` stands for.
         class_kw: Expected power by class, mean over the window, shape ``(classes,)``.
         share: Share of every group's movement that is used, caps and area included, mean over the window, ``(C,)``.
         ramp_kw_per_min: How fast the rows together can move.
@@ -61,12 +59,14 @@ def deliverable(
     committed_kw: FloatArray,
     now_s: float,
     found: FlexibilityEnvelope | None = None,
+    law: ErrorLaw = NORMAL,
 ) -> Deliverable:
     """Return the power that the groups of ``chosen`` deliver in ``direction``.
 
-    The sum of many rows is taken as normal. Its variance: ``sum r(1-r)k^2 + (r*min(s,k))^2`` over rows with delivery
-    ratio ``r``, potential ``k`` and spread ``s``; the common error ``(c*sum rk)^2``; and, below the median only, the
-    correlated loss ``sum q(1-q)X^2`` over operators and adapters that carry ``X`` and are away with chance ``q``.
+    The sum of many rows is taken as normal unless another law is known. Its variance:
+    ``sum r(1-r)k^2 + (r*min(s,k))^2`` over rows with delivery ratio ``r``, potential ``k`` and spread ``s``; the common
+    error ``(c*sum rk)^2``; and, below the median only, the correlated loss ``sum q(1-q)X^2`` over operators and
+    adapters that carry ``X`` and are away with chance ``q``.
 
     Args:
         basis: Basis of the fleet.
@@ -76,6 +76,7 @@ def deliverable(
         committed_kw: Already promised to others by interval of the basis' grid, shape ``(grid.count,)``.
         now_s: Epoch seconds; devices can move from here on.
         found: The envelope of this window and direction, where it is known already.
+        law: Quantiles of its error.
     """
     first, length = np.array([window.first]), np.array([len(window)])
     found = found or flexibility_envelope(basis, direction, first, length)
@@ -86,7 +87,8 @@ def deliverable(
     total = mean.sum(axis=0)
     common = (basis.inputs.policy.common_error_ratio * total) ** 2
     own = (found.sums.variance[:, 0] * share**2).sum(axis=0)
-    below = np.sqrt(own + common + correlated_variance(basis, mean))
+    below, above = np.sqrt(own + common + correlated_variance(basis, mean)), np.sqrt(own + common)
+    low, even, high = (quantile(total, below, above) for quantile in (law.p10_kw, law.p50_kw, law.p90_kw))
     promised = committed_kw[window.steps]
     used = _mean_share(mean, found.sums.mean_kw[:, 0])
     ramp = float((found.sums.ramp_kw_per_min[:, 0] * used).sum())
@@ -98,14 +100,15 @@ def deliverable(
         **named_caps(basis, through.withheld_kw[:, 0]),
         **_lost_telemetry(basis, window, chosen),
         "delivery ratio measured so far": np.maximum(potential_kw - total, 0.0),
+        "error of quotes measured so far": np.maximum(total - even, 0.0),
         "already promised to other requests": promised,
         "ramp until the start": np.maximum(total - promised - reach, 0.0),
     }
     return Deliverable(
-        p10_kw=np.clip(total - Z10 * below - promised, 0.0, reach),
-        p50_kw=np.clip(total - promised, 0.0, reach),
-        p90_kw=np.clip(total + Z10 * np.sqrt(own + common) - promised, 0.0, reach),
-        sigma_kw=below,
+        p10_kw=np.clip(low - promised, 0.0, reach),
+        p50_kw=np.clip(even - promised, 0.0, reach),
+        p90_kw=np.clip(high - promised, 0.0, reach),
+        sigma_kw=below if law == NORMAL else (even - low) / Z10,
         class_kw=summed(mean.mean(axis=1), basis.groups.class_code, len(CLASSES)),
         share=used,
         ramp_kw_per_min=ramp,

@@ -26,6 +26,8 @@ class FlexibilityPolicy:
         common_error_ratio: Relative standard deviation that all rows share and that no number of rows averages out.
         operator_outage: Chance that an operator's link is down during a hold, and everything behind it with it.
         adapter_outage: The same for a protocol.
+        certain_ratio: Least share of a target that has to be reached with nine chances in ten for a feasible verdict,
+            where the request itself asks for less.
     """
 
     future_share: float = 0.4
@@ -33,6 +35,7 @@ class FlexibilityPolicy:
     common_error_ratio: float = 0.02
     operator_outage: float = 0.01
     adapter_outage: float = 0.002
+    certain_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

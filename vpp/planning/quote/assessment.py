@@ -10,6 +10,7 @@ from vpp.domain.request import Direction, RequestDraft, Verdict
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
+from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import FlexibilityEnvelope, flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, Window
@@ -59,6 +60,7 @@ class Assessor:
         merit: Merit order key of every class, lower first, shape ``(classes,)``.
         now: Moment of the quote.
         envelopes: Envelopes of this basis; new ones are added.
+        laws: What is known of the errors of quotes.
     """
 
     basis: FlexibilityBasis
@@ -68,6 +70,7 @@ class Assessor:
     merit: FloatArray
     now: datetime
     envelopes: Envelopes
+    laws: ErrorLaws = field(default_factory=NormalLaws)
     windows: dict[Window, tuple[Deliverable, float]] = field(default_factory=dict)
 
     @property
@@ -90,8 +93,12 @@ class Assessor:
             p50_kw=p50,
             p90_kw=p90,
             rebound_limited_kw=most_kw,
-            verdict=verdict_of(draft, float(p10.min()), float(p50.min())),
+            verdict=verdict_of(draft, float(p10.min()), float(p50.min()), certain_ratio=self.certain_ratio(draft)),
         )
+
+    def certain_ratio(self, draft: RequestDraft) -> float:
+        """Return the share of the target that the least p10 has to reach for a feasible verdict."""
+        return certain_ratio(draft, self.inputs)
 
     def class_shares(self, found: Deliverable, amount_kw: float) -> FloatArray:
         """Return the share of each class that gives ``amount_kw`` in merit order, shape ``(classes,)``."""
@@ -115,6 +122,9 @@ class Assessor:
             committed_kw=self.committed_kw,
             now_s=self.now.timestamp(),
             found=self.envelopes[place],
+            law=self.laws.law(
+                draft.area, draft.direction, start_s=draft.start_at.timestamp(), now_s=self.now.timestamp()
+            ),
         )
         most_kw = math.inf
         if draft.rebound_cap_kw is not None:
@@ -138,9 +148,21 @@ class Assessor:
         return low
 
 
-def verdict_of(draft: RequestDraft, p10_kw: float, p50_kw: float) -> Verdict:
-    """Return the verdict on a draft from the worst interval's quantiles."""
-    if p50_kw >= draft.target_kw and p10_kw >= draft.min_delivered_ratio * draft.target_kw:
+def certain_ratio(draft: RequestDraft, inputs: FlexibilityInputs) -> float:
+    """Return the share of a draft's target that the least p10 has to reach for a feasible verdict."""
+    return max(draft.min_delivered_ratio, inputs.policy.certain_ratio)
+
+
+def verdict_of(draft: RequestDraft, p10_kw: float, p50_kw: float, *, certain_ratio: float = 0.0) -> Verdict:
+    """Return the verdict on a draft from the worst interval's quantiles.
+
+    Args:
+        draft: What is asked.
+        p10_kw: Least power reached with nine chances in ten.
+        p50_kw: Least power reached with even chances.
+        certain_ratio: Share of the target that ``p10_kw`` has to reach, where the draft asks for less.
+    """
+    if p50_kw >= draft.target_kw and p10_kw >= max(draft.min_delivered_ratio, certain_ratio) * draft.target_kw:
         return Verdict.FEASIBLE
     if p50_kw >= max(draft.min_delivered_ratio, _LEAST_PARTIAL_RATIO) * draft.target_kw:
         return Verdict.PARTIAL

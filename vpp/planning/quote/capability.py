@@ -16,12 +16,12 @@ from vpp.domain.timegrid import TimeGrid, floor_s, instant
 from vpp.domain.units import SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
-from vpp.planning.flexibility.aggregation import Aggregation, summed
-from vpp.planning.flexibility.deliverable import Z10
+from vpp.planning.flexibility.aggregation import Aggregation
+from vpp.planning.flexibility.area_law import AreaLaw
+from vpp.planning.flexibility.error_law import Z10
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
-from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
 from vpp.planning.forecast.charging_need import session_profile_kw
 from vpp.planning.forecast.load_forecast import Forecast
 
@@ -202,36 +202,15 @@ def _chances(
     basis: FlexibilityBasis, direction: Direction, first: IntArray, length: int
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return p10, p50, p90, p50 without the largest operator, and ramp, each ``(A + 1, len(first))``."""
-    index, policy, groups = basis.inputs.state.index, basis.inputs.policy, basis.groups
-    found = flexibility_envelope(basis, direction, first, np.full(len(first), length), named=False)
-    share = limited_by_feeders(basis, direction, first, found.sums.potential_kw).share[groups.node]
-    mean, areas = found.sums.mean_kw * share, len(index.areas)
-    total = _with_city(summed(mean, groups.area, areas))
-    own = _with_city(summed(found.sums.variance * share**2, groups.area, areas))
-    common = (policy.common_error_ratio * total) ** 2
-    by_operator = _by(mean, groups.area, groups.operator, areas, len(index.operators))
-    by_adapter = _by(mean, groups.area, groups.adapter, areas, int(groups.adapter.max(initial=0)) + 1)
-    correlated = policy.operator_outage * (1.0 - policy.operator_outage) * (by_operator**2).sum(axis=1)
-    correlated += policy.adapter_outage * (1.0 - policy.adapter_outage) * (by_adapter**2).sum(axis=1)
-    below, above = np.sqrt(own + common + correlated), np.sqrt(own + common)
-    ramp = _with_city(summed(found.sums.ramp_kw_per_min * share.mean(axis=2), groups.area, areas))
+    law = AreaLaw.of(basis, direction, first, length)
+    total = law.expected_kw
     return (
-        np.maximum(total - Z10 * below, 0.0).min(axis=2),
+        np.maximum(total - Z10 * law.below_kw, 0.0).min(axis=2),
         np.maximum(total, 0.0).min(axis=2),
-        np.maximum(total + Z10 * above, 0.0).min(axis=2),
-        np.maximum(total - by_operator.max(axis=1, initial=0.0), 0.0).min(axis=2),
-        ramp,
+        np.maximum(total + Z10 * law.above_kw, 0.0).min(axis=2),
+        np.maximum(total - law.by_operator_kw.max(axis=1, initial=0.0), 0.0).min(axis=2),
+        law.ramp_kw_per_min,
     )
-
-
-def _with_city(by_area: FloatArray) -> FloatArray:
-    return np.concatenate((by_area, by_area.sum(axis=0, keepdims=True)))
-
-
-def _by(mean_kw: FloatArray, area: IntArray, code: IntArray, areas: int, count: int) -> FloatArray:
-    """Return sums by area and code, the city last, shape ``(A + 1, count, W, J)``."""
-    flat = summed(mean_kw, area * count + code, areas * count)
-    return _with_city(flat.reshape(areas, count, *mean_kw.shape[1:]))
 
 
 def capability(

@@ -33,7 +33,7 @@ def counter_offers(
         assessment: Of this draft.
         longest: Intervals from its start for which the target can be held, see ``longest_hold``.
     """
-    less = replace(draft, target_kw=_less_kw(draft, assessment))
+    less = replace(draft, target_kw=_less_kw(assessment, assessor.certain_ratio(draft)))
     if less.target_kw > 0.0 and _feasible(less, assessor):
         yield _offer("less_power", less)
     shorter = _held(draft, assessor, longest)
@@ -69,11 +69,11 @@ def _last_true(most: int, holds: Callable[[int], bool]) -> int:
     return low
 
 
-def _less_kw(draft: RequestDraft, assessment: Assessment) -> float:
+def _less_kw(assessment: Assessment, certain_ratio: float) -> float:
     """Return a round amount a little below what can be had."""
     least = OFFER_RATIO * float(assessment.p50_kw.min())
-    if draft.min_delivered_ratio > 0.0:
-        least = min(least, float(assessment.p10_kw.min()) / draft.min_delivered_ratio)
+    if certain_ratio > 0.0:
+        least = min(least, float(assessment.p10_kw.min()) / certain_ratio)
     return _round_down(least)
 
 

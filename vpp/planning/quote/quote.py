@@ -11,6 +11,7 @@ from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.fleet.fleet_state import FleetState
+from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
 from vpp.planning.flexibility.flexibility_basis import PV, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy, Window
 from vpp.planning.forecast.load_forecast import Forecast
@@ -72,6 +73,7 @@ def quote_on(
     valid_s: float = VALID_S,
     prices: ClassPrices | None = None,
     envelopes: Envelopes | None = None,
+    laws: ErrorLaws | None = None,
 ) -> Quote:
     """Return the quote of ``draft`` on a basis that is known already; see ``quote``.
 
@@ -83,6 +85,7 @@ def quote_on(
         valid_s: How long it holds.
         prices: What it costs.
         envelopes: Envelopes of this basis that were computed before; new ones are added.
+        laws: What is known of the errors of quotes; the normal law if not given.
     """
     check_draft(draft, basis.inputs, committed_kw)
     index = basis.inputs.state.index
@@ -95,6 +98,7 @@ def quote_on(
         merit=merit_key(price, index, capped=draft.rebound_cap_kw is not None),
         now=now,
         envelopes={} if envelopes is None else envelopes,
+        laws=laws or NormalLaws(),
     )
     assessment = assessor.assess(draft)
     longest = longest_hold(draft, assessor)
@@ -139,6 +143,7 @@ def _written(
         recovery_kwh=float(given @ rebound.recovery_kwh),
         confidence_ratio=_confidence(draft, assessment),
         delivery_ratio=found.delivery_ratio,
+        certain_ratio=assessor.certain_ratio(draft),
     )
 
 

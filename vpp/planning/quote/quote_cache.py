@@ -13,6 +13,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.planning.flexibility.aggregation import Aggregation
+from vpp.planning.flexibility.error_law import ErrorLaws, NormalLaws
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import FlexibilityInputs, FlexibilityPolicy
 from vpp.planning.forecast.load_forecast import Forecast
@@ -60,14 +61,21 @@ class QuoteCache:
         policy: What may be promised.
         prices: What it costs.
         fresh_s: Seconds for which a snapshot serves further questions, unless forecast, plan or fleet change.
+        laws: What is known of the errors of quotes; the normal law if not given.
     """
 
     def __init__(
-        self, *, policy: FlexibilityPolicy | None = None, prices: ClassPrices | None = None, fresh_s: float = FRESH_S
+        self,
+        *,
+        policy: FlexibilityPolicy | None = None,
+        prices: ClassPrices | None = None,
+        fresh_s: float = FRESH_S,
+        laws: ErrorLaws | None = None,
     ) -> None:
         self._policy = policy or FlexibilityPolicy()
         self._prices = prices or ClassPrices()
         self._fresh_s = fresh_s
+        self._laws = laws or NormalLaws()
         self._guard = threading.Lock()
         self._groups: tuple[FleetIndex, Aggregation] | None = None
         self._latest: _Gathered | None = None
@@ -110,7 +118,14 @@ class QuoteCache:
                 basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices
             )
         return quote_on(
-            basis, draft, committed_kw=committed_kw, now=now, valid_s=valid_s, prices=self._prices, envelopes=envelopes
+            basis,
+            draft,
+            committed_kw=committed_kw,
+            now=now,
+            valid_s=valid_s,
+            prices=self._prices,
+            envelopes=envelopes,
+            laws=self._laws,
         )
 
     def declaration(

@@ -21,7 +21,7 @@ from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.planning.flexibility.deliverable import Deliverable, deliverable
 from vpp.planning.flexibility.flexibility_basis import FlexibilityBasis
 from vpp.planning.flexibility.flexibility_inputs import Window
-from vpp.planning.quote.assessment import NAMED_LIMIT_KW, confidence, verdict_of
+from vpp.planning.quote.assessment import NAMED_LIMIT_KW, certain_ratio, confidence, verdict_of
 from vpp.planning.quote.counter_offers import OFFER_RATIO
 from vpp.planning.quote.rebound import ClassPrices
 
@@ -68,7 +68,8 @@ def symmetric_quote(
     """
     both = _assessed(basis, draft, committed_kw, now)
     least_kw = float(both.p50_kw.min())
-    verdict = verdict_of(draft, float(both.p10_kw.min()), least_kw)
+    least_share = certain_ratio(draft, basis.inputs)
+    verdict = verdict_of(draft, float(both.p10_kw.min()), least_kw, certain_ratio=least_share)
     every = [d for found in both.found.values() for d in found]
     held = _leading(both.p50_kw >= draft.target_kw)
     hours = both.grid.count * both.grid.step_h
@@ -91,6 +92,7 @@ def symmetric_quote(
         recovery_kwh=0.0,
         confidence_ratio=confidence(both.p50_kw, both.sigma_kw, draft.target_kw),
         delivery_ratio=min(d.delivery_ratio for d in every),
+        certain_ratio=least_share,
     )
 
 

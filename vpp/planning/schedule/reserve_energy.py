@@ -14,7 +14,8 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from vpp.fleet.calendar import day_number, day_start_s, local_hour
-from vpp.planning.flexibility.deliverable import Z10, correlated_variance
+from vpp.planning.flexibility.deliverable import correlated_variance
+from vpp.planning.flexibility.error_law import Z10
 from vpp.planning.flexibility.flexibility_basis import STORAGE, V2G, FlexibilityBasis
 from vpp.planning.flexibility.flexibility_envelope import flexibility_envelope
 from vpp.planning.flexibility.transformer_headroom import limited_by_feeders
