@@ -9,11 +9,13 @@ from tests.story.city import FAR_TOO_MUCH_KW, VirtualCity
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import date_back
 from vpp.bootstrap.replay import Replay
+from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.domain.errors import InputError
 from vpp.domain.request import DispatchRequest, Product, RequestState
 from vpp.domain.resource import Resource
 from vpp.domain.telemetry import RowArray
 from vpp.lab.twin.signals import regd_like
+from vpp.record.columns import column_of
 from vpp.storage.journal import verify
 
 _ACTOR = "operator"
@@ -122,6 +124,39 @@ async def test_a_replaced_charger_is_another_row_at_the_same_address(city: Virtu
     assert portfolio[row], "it is settled until it was retired"
     assert not portfolio[-1], "the new one has no baseline"
     await _finished(city, request)
+
+
+async def test_a_device_at_a_new_address_in_its_row_starts_clean_also_after_a_restart(city: VirtualCity) -> None:
+    request = await _holding(city)
+    await city.play_until(city.clock.now_s() + 900.0)
+    row = int(_working(city, "ev")[0])
+    old = city.service.core.engine.index.resources[row]
+    assert row in _shed_rows(city), "the journal has its shed time"
+    assert np.isfinite(city.service.core.means.usual_s[row])
+    await city.plant.put_member(replace(old, address=f"{old.address}-b"), actor=_ACTOR)
+    while not city.service.core.engine.index.in_service[row]:
+        await city.cycle()
+    await city.cycle()
+    assert np.isnan(city.service.core.means.usual_s[row])
+    assert row not in _shed_rows(city)
+
+    await city.kill()
+    await city.boot()
+    means = city.service.core.means
+    assert np.isnan(means.usual_s[row])
+    assert np.isfinite(means.usual_s).any(), "the others are known from before"
+    assert row not in _shed_rows(city)
+    await _finished(city, request)
+
+
+def _shed_rows(city: VirtualCity) -> list[int]:
+    """Return the rows whose shed time a restart finds now."""
+    journal, settings = city.store.journal, city.service.core.engine.settings
+    journal.flush_now()
+    memory = DispatchMemory(city.service.core.engine.index, settings)
+    memory.follow(journal.entries())
+    shed = memory.state()["shed_time"]
+    return [] if shed is None else list(column_of(shed["rows"], np.int32))
 
 
 async def test_a_moved_site_counts_at_its_new_transformer_at_once(city: VirtualCity) -> None:

@@ -11,14 +11,14 @@ from vpp.dispatch.commands.command_memory import CommandMemory
 from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, VERDICTS
 from vpp.dispatch.commands.meter_confirmation import tolerance_kw
 from vpp.dispatch.commands.power_ranges import PowerRanges
-from vpp.dispatch.flexibility.fairness import SHED_TIME
+from vpp.dispatch.flexibility.fairness import SHED_TIME, shed_time_without
 from vpp.dispatch.regulation.agc_signal import SIGNAL, AgcSignals
 from vpp.dispatch.requests.register import REVISION, SHORTFALL, TRANSITION, RequestRegister
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.index import FleetIndex
-from vpp.fleet.members.changes import CHANGED, LEFT
+from vpp.fleet.members.changes import CHANGED, LEFT, left_rows
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
@@ -68,6 +68,8 @@ class DispatchMemory:
         for entry in entries:
             if entry.kind in _COMMANDS:
                 self.commands.follow(entry)
+                if entry.kind == LEFT and self._shed is not None:
+                    self._shed = shed_time_without(self._shed, left_rows(entry.body))
             elif entry.kind == CHANGED:
                 self.ranges.follow(entry)
                 self.commands.states.tolerate(self._tolerance_kw())

@@ -218,9 +218,10 @@ class DispatchEngine:
         return np.asarray(limited | (planned & reachable))
 
     def forget(self, rows: RowArray) -> None:
-        """Take ``rows`` as never commanded: their devices hold nothing of ours, or others have taken their places."""
+        """Take ``rows`` as never commanded and never shed: their devices hold nothing of ours and have left."""
         self.outbox.forget(rows)
         self._assignments.forget(rows)
+        self._fairness.forget(rows)
 
     def load(self, state: StateTree, now_s: float) -> None:
         """Take what a ``DispatchMemory`` has folded from the journal.

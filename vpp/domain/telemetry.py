@@ -26,7 +26,7 @@ class Quantity(IntEnum):
     SOC = 2
     """State of charge, 0-1."""
     CONNECTED = 3
-    """1 while the device's link is up, 0 once it is lost."""
+    """1 while the device's link is up, 0 once it is lost, NaN once the device has left its row for good."""
     PLUGGED = 4
     """1 while a car is plugged in."""
     P_MIN_KW = 5

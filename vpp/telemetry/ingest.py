@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vpp.domain.session import ChargingSession, SessionEnded, SessionEvent, SessionPromised
-from vpp.domain.telemetry import RowArray, TelemetryBatch
+from vpp.domain.telemetry import Quantity, RowArray, TelemetryBatch
 from vpp.fleet.fleet_state import FleetState
 from vpp.state.image import ProcessImage
 from vpp.telemetry.quality import QualityRules, grade
@@ -51,12 +51,20 @@ class Ingest:
             self._batches.append(kept)
 
     def vacate(self, rows: RowArray, at_s: float) -> None:
-        """Forget the devices in ``rows``, which have left; sessions of cars there end, their registers unknown."""
+        """Forget the devices in ``rows``, which have left; sessions of cars there end, their registers unknown.
+
+        What they said since the last cycle is forgotten too. That they have left is a sample of its own, so that
+        whoever reads the samples again, after a restart or in a replay, forgets them at the same place.
+        """
         for session_id, row in self._image.sessions.in_rows(rows):
             self._end(SessionEnded(session_id=session_id, row=row, at_s=at_s, meter_kwh=math.nan))
         self._image.vacate(rows)
         self.gate.serve(self._image.index)
         self.gate.vacate(rows)
+        self._batches = [batch.take(~np.isin(batch.rows, rows)) for batch in self._batches]
+        left = TelemetryBatch.of([(row, Quantity.CONNECTED, math.nan, at_s) for row in rows.tolist()])
+        self._image.write(left)
+        self._batches.append(left)
 
     def session(self, event: SessionEvent) -> None:
         """Take news of a car; what belongs to no row of the fleet is counted and dropped."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from numerics.jit import njit
 from numerics.mean_power import credit, mean_kw
+from numerics.views import read_only
 from vpp.domain.plausible import believable_kw
 from vpp.domain.telemetry import CodeArray, FloatArray, Quantity, RowArray, TelemetryBatch
 from vpp.domain.timegrid import floor_s
@@ -94,6 +95,11 @@ class MeteredMeans:
         """Epoch seconds until which every interval is final."""
         return self._first_s
 
+    @property
+    def usual_s(self) -> FloatArray:
+        """Usual seconds between two samples of every row, NaN where not known; read-only, shape ``(n_resources,)``."""
+        return read_only(self._memory.usual_s)
+
     def resize(self, index: FleetIndex) -> None:
         """Serve a fleet that has grown or changed; rows that joined begin unknown."""
         more = len(index) - len(self._memory.last_s)
@@ -108,7 +114,8 @@ class MeteredMeans:
         """Take the samples of one cycle in the order they were heard.
 
         Args:
-            batch: Samples of any quantity; connections that are lost end what is metered.
+            batch: Samples of any quantity; a connection that is lost ends what is metered, one that is NaN is that of a
+                device that has left, of which the next one in its row learns nothing.
             now_s: Epoch seconds, not before the last call's; a sample stamped later counts as of now.
 
         Returns:
@@ -200,6 +207,8 @@ def _take(  # noqa: PLR0917 - a kernel takes arguments by position
         row = rows[i]
         if quantities[i] == _CONNECTED and values[i] != 1.0:
             last_s[row] = np.nan
+            if np.isnan(values[i]):
+                last_kw[row] = gap_s[row] = usual_s[row] = heard_s[row] = derived[row] = np.nan
         if quantities[i] == _TROUBLES:
             derived[row] = float((np.int64(values[i]) >> _FROM_REGISTER) & 1)
         if quantities[i] != _POWER:

@@ -72,6 +72,12 @@ class Fairness:
         self.debt_kwh = np.concatenate((self.debt_kwh, more))
         self._merit = None
 
+    def forget(self, rows: RowArray) -> None:
+        """Take ``rows`` as never shed: others have taken their places."""
+        for column in (self._shed_s, self._arrears_kwh, self.debt_kwh):
+            column[rows] = 0.0
+        self._merit = None
+
     def follow(
         self, state: FleetState, assigned: AssignmentColumns, rows: RowArray, planned_kw: FloatArray | None
     ) -> None:
@@ -174,6 +180,18 @@ class Fairness:
                 weights,
             )
         )
+
+
+def shed_time_without(body: Mapping[str, Any], rows: RowArray) -> dict[str, object]:
+    """Return what ``Fairness.body`` wrote as if ``rows`` had never been shed."""
+    known: RowArray = column_of(body["rows"], np.int32)
+    kept = ~np.isin(known, rows)
+    columns = {name: column_of(body[name], np.float64) for name in ("shed_s", "debt_kwh")}
+    return {
+        **body,
+        "rows": column_body(known[kept]),
+        **{name: column_body(column[kept]) for name, column in columns.items()},
+    }
 
 
 class _Weights(NamedTuple):

@@ -167,3 +167,24 @@ def test_rows_that_join_begin_unknown() -> None:
         both = TelemetryBatch.of([(row, POWER, 8.0, BEGIN_S + at_s) for row in (0, 3)])
         frames += means.take(both, BEGIN_S + at_s)
     assert frames[-1][2].tolist() == pytest.approx([1.0, 0.0, 0.0, 0.5])
+
+
+def test_a_device_in_the_row_of_another_is_metered_by_its_own_period_alone() -> None:
+    """The former device reported every 20 s, so 120 s without a report would have been a gap."""
+    means, alone = MeteredMeans(INDEX, BEGIN_S, STALE_S), MeteredMeans(INDEX, BEGIN_S, STALE_S)
+    for at_s, kw in every(20.0, 5.0, until_s=300.0):
+        means.take(TelemetryBatch.of([(0, POWER, kw, BEGIN_S + at_s)]), BEGIN_S + at_s)
+    means.take(TelemetryBatch.of([(0, CONNECTED, np.nan, BEGIN_S + 300.0)]), BEGIN_S + 300.0)
+    frames = [_next_device(one) for one in (means, alone)]
+    own, fresh = (next(frame for frame in taken if frame[0] == BEGIN_S + 900.0) for taken in frames)
+    assert mean_and_share(own) == mean_and_share(fresh) == (pytest.approx(9.6), pytest.approx(240.0 / 900.0))
+    assert frames[0][0][2][0] == pytest.approx(280.0 / 900.0), "what the former device metered stays"
+
+
+def _next_device(means: MeteredMeans) -> list[Frame]:
+    """Return the frames of a device that reports every two minutes."""
+    heard = [
+        means.take(TelemetryBatch.of([(0, POWER, at_s / 100.0, BEGIN_S + at_s)]), BEGIN_S + at_s)
+        for at_s in (900.0, 1020.0, 1140.0)
+    ]
+    return [frame for frames in (*heard, means.take(TelemetryBatch.of([]), BEGIN_S + 1800.0)) for frame in frames]
