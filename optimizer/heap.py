@@ -29,3 +29,12 @@ def keep_freed_memory() -> bool:
     )
     taken = [mallopt(name, value) == 1 for name, value in wanted]
     return all(taken)
+
+
+def give_back_freed_memory() -> bool:
+    """Give what was freed by now back to the system, once: see malloc_trim(3); false where the C library cannot."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return False  # not glibc
+    return bool(trim(0))

@@ -20,9 +20,12 @@ _EVENTS = {cls.__name__: cls for cls in (SessionStarted, SessionPromised, Sessio
 
 
 def array_of(body: Mapping[str, Any] | npt.NDArray[Any] | Sequence[Any]) -> npt.NDArray[np.float64]:
-    """Return an array of a body as doubles: an array, its rows as lists, or compressed text of before."""
+    """Return an array of a body as doubles: an array, its rows as lists, or compressed text of before.
+
+    An array of doubles is returned as it is: a city's baseline is tens of megabytes.
+    """
     if not isinstance(body, Mapping):
-        return np.array(body, dtype=np.float64)
+        return np.asarray(body, dtype=np.float64)
     raw = zlib.decompress(base64.b64decode(body["zlib_f8"]))
     return np.frombuffer(raw, dtype="<f8").reshape(body["shape"]).copy()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics.views import read_only
 from vpp.domain.telemetry import FloatArray
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
@@ -25,14 +26,15 @@ class TrackingMemory:
 
     def __init__(self) -> None:
         self.last: dict[str, Mapping[str, Any]] = {}
-        self._cycles: dict[str, array[float]] = {}
+        self._loaded: dict[str, FloatArray] = {}
+        self._since: dict[str, array[float]] = {}
 
     def follow(self, entry: JournalEntry) -> None:
         """Take one entry of kind ``TRACKING``."""
         body: Any = entry.body
         self.last[body["id"]] = body["memory"]
         figures = (_number(body[name]) for name in _FIGURES)
-        self._cycles.setdefault(body["id"], array("d")).extend((entry.at_s, *figures))
+        self._since.setdefault(body["id"], array("d")).extend((entry.at_s, *figures))
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""
@@ -41,11 +43,19 @@ class TrackingMemory:
     def load(self, state: StateTree) -> None:
         """Take what ``state`` returned; values are copied."""
         self.last = dict(state["last"])
-        self._cycles = {name: array("d", cycles.ravel().tobytes()) for name, cycles in state["cycles"].items()}
+        self._loaded = {name: read_only(np.array(cycles, dtype=np.float64)) for name, cycles in state["cycles"].items()}
+        self._since = {}
 
     def cycles(self) -> dict[str, FloatArray]:
-        """Return the cycles of every request by id, NaN for a figure not known, shape ``(n_cycles, 4)`` each."""
-        return {name: np.array(cycles).reshape(-1, _COLUMNS) for name, cycles in self._cycles.items()}
+        """Return the cycles of every request by id, NaN for a figure not known, shape ``(n_cycles, 4)`` each.
+
+        Read-only; those of a request without any since ``load`` are this object's own: years of them are tens of
+        megabytes.
+        """
+        since = {name: read_only(np.array(cycles).reshape(-1, _COLUMNS)) for name, cycles in self._since.items()}
+        known = self._loaded
+        both = {name: read_only(np.concatenate((known[name], since[name]))) for name in since if name in known}
+        return {**known, **since, **both}
 
 
 def _number(value: float | None) -> float:

@@ -55,7 +55,7 @@ def encoded(column: Column) -> tuple[Form, bytes]:
     return _doubles(flat) if flat.dtype.itemsize == np.dtype(np.float64).itemsize else (Form.PLAIN, _shuffled(flat))
 
 
-def decoded(form: int, content: bytes, dtype: str, count: int) -> Column:
+def decoded(form: int, content: bytes | memoryview, dtype: str, count: int) -> Column:
     """Return the ``count`` values that ``encoded`` was given, shape ``(count,)``.
 
     Raises:
@@ -72,7 +72,7 @@ def decoded(form: int, content: bytes, dtype: str, count: int) -> Column:
     return values.view(np.bool_) if kind.kind == "b" else values.astype(kind, copy=False)
 
 
-def _decoded(form: Form, content: bytes, stored: np.dtype[Any], count: int) -> Column:
+def _decoded(form: Form, content: bytes | memoryview, stored: np.dtype[Any], count: int) -> Column:
     if form is Form.CONSTANT:
         return np.repeat(np.frombuffer(content, dtype=stored), count)
     if form is Form.NARROW:
@@ -151,7 +151,7 @@ def _narrowed(wide: Column) -> Column:
     return wide.astype("<i8")
 
 
-def _narrow(content: bytes, count: int) -> Column:
+def _narrow(content: bytes | memoryview, count: int) -> Column:
     """Return what ``_narrowed`` and ``_shuffled`` wrote; the width follows from the number of values."""
     width = len(content) // count if count else 1
     if width not in {1, 2, 4, 8} or width * count != len(content):
@@ -163,6 +163,6 @@ def _shuffled(flat: Column) -> bytes:
     return np.ascontiguousarray(flat).view(np.uint8).reshape(len(flat), flat.dtype.itemsize).T.tobytes()
 
 
-def _unshuffled(content: bytes, dtype: np.dtype[Any]) -> Column:
+def _unshuffled(content: bytes | memoryview, dtype: np.dtype[Any]) -> Column:
     planes = np.frombuffer(content, dtype=np.uint8).reshape(dtype.itemsize, -1)
     return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)

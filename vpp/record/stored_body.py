@@ -103,13 +103,14 @@ class _Columns:
         return {_COLUMN: [array.dtype.str.replace(">", "<"), list(array.shape), int(form), first, len(content)]}
 
 
-def _unpacked(packed: bytes) -> tuple[object, bytes]:
+def _unpacked(packed: bytes) -> tuple[object, memoryview]:
+    """Return the JSON content and the bytes of the columns, which are tens of megabytes in a city's and not copied."""
     version, size = _HEAD.unpack_from(packed)
     if version != _VERSION:
         raise FrameError(
             f"a packed body of version {version} was written by a newer service; this one reads version {_VERSION}"
         )
-    content = bytes(_ZSTD.decompress(packed[_HEAD.size :], decompressed_size=size, asbytes=True))
+    content = memoryview(_ZSTD.decompress(memoryview(packed)[_HEAD.size :], decompressed_size=size, asbytes=True))
     (length,) = _SIZE.unpack_from(content)
     end = _SIZE.size + length
     if len(content) < end:
@@ -117,7 +118,7 @@ def _unpacked(packed: bytes) -> tuple[object, bytes]:
     return orjson.loads(content[_SIZE.size : end]), content[end:]
 
 
-def _with_columns(value: object, content: bytes) -> object:
+def _with_columns(value: object, content: memoryview) -> object:
     if isinstance(value, list):
         return [_with_columns(one, content) for one in value]
     if not isinstance(value, dict):
@@ -127,7 +128,7 @@ def _with_columns(value: object, content: bytes) -> object:
     return {name: _with_columns(one, content) for name, one in value.items()}
 
 
-def _column_of(described: Any, content: bytes) -> np.ndarray[Any, np.dtype[Any]]:  # noqa: ANN401 - JSON
+def _column_of(described: Any, content: memoryview) -> np.ndarray[Any, np.dtype[Any]]:  # noqa: ANN401 - JSON
     dtype, shape, form, first, size = described
     if not 0 <= first <= first + size <= len(content):
         raise FrameError(f"a column from byte {first} to {first + size} lies outside {len(content)} bytes")

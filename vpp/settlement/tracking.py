@@ -204,8 +204,9 @@ class Tracker:
     def _start(self, resumed: TrackedIntervals | None) -> None:
         shape, held = (len(self._portfolio), self._grid.count), (self._grid.count, len(self._rows))
         minutes = self._grid.count * self._minutes_a_step
+        # Pages of steps that are never reached stay untouched: a city's run to tens of megabytes each.
+        self._covered_s, self._energy_kws = np.zeros(held), np.zeros(held)
         if resumed is None:
-            self._covered_s, self._energy_kws = np.zeros(held), np.zeros(held)
             self._quality_count = np.zeros((len(Quality), self._grid.count), dtype=np.int64)
             # Measured, due and baseline, which are known together.
             self._minute_s, self._minute_kws = np.zeros(minutes), np.zeros((3, minutes))
@@ -213,8 +214,9 @@ class Tracker:
         if resumed.grid != self._grid or resumed.mean_kw.shape != shape:
             raise InputError("resumed", resumed.mean_kw.shape, f"intervals of this baseline, shape {shape}")
         series = resumed.minutes
-        self._covered_s = np.ascontiguousarray(resumed.covered_s[self._rows].T)
-        self._energy_kws = np.ascontiguousarray(resumed.mean_kw[self._rows].T) * self._covered_s
+        for step in np.flatnonzero(resumed.covered_s.any(axis=0)).tolist():
+            self._covered_s[step] = resumed.covered_s[self._rows, step]
+            self._energy_kws[step] = resumed.mean_kw[self._rows, step] * self._covered_s[step]
         self._quality_count = resumed.quality_count.copy()
         self._minute_s = series.covered_s.copy()
         means_kw = np.stack([series.measured_kw, series.target_kw, series.baseline_kw])

@@ -2,11 +2,12 @@
 
 import platform
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from optimizer.heap import keep_freed_memory
+from optimizer.heap import give_back_freed_memory, keep_freed_memory
 
 _COLUMN = 276_000
 _ROUNDS = 100
@@ -22,6 +23,20 @@ def test_columns_that_come_and_go_cost_no_new_pages() -> None:
         _come_and_go(column)
     pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
     assert pages < _ROUNDS * 8 * _COLUMN / resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's heap can be told")
+def test_what_was_freed_can_be_given_back_at_once() -> None:
+    assert keep_freed_memory()
+    columns = [np.ones(_COLUMN) for _ in range(_ROUNDS)]
+    del columns
+    kept = _resident_bytes()
+    give_back_freed_memory()
+    assert kept - _resident_bytes() > 0.5 * _ROUNDS * 8 * _COLUMN
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def _come_and_go(column: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

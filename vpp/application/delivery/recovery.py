@@ -73,8 +73,9 @@ def resumed(grid: TimeGrid, rows: int, minutes: MinuteSeries) -> TrackedInterval
     """Return a tracker's state of which only the minutes are kept, for interval means are in the store."""
     return TrackedIntervals(
         grid=grid,
-        mean_kw=np.zeros((rows, grid.count)),
-        covered_s=np.zeros((rows, grid.count)),
+        # One zero for all: each would be tens of megabytes for a city.
+        mean_kw=np.broadcast_to(0.0, (rows, grid.count)),
+        covered_s=np.broadcast_to(0.0, (rows, grid.count)),
         quality_count=np.zeros((len(Quality), grid.count), dtype=np.int64),
         minutes=minutes,
     )

@@ -7,6 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from optimizer.heap import give_back_freed_memory
 from vpp.api.grid_link import HttpGridLink
 from vpp.bootstrap.grid_links import http_application
 from vpp.bootstrap.leadership.following import Followed
@@ -100,6 +101,8 @@ class Term:
         service = Service(self._settings, store, self._clock, links, anchor=anchor, index=followed.index)
         epoch = None if self._lease is None else self._lease.epoch
         service.lead(epoch, holds=self._holds, ahead=followed.state)
+        del followed
+        give_back_freed_memory()  # a restart reads once what is as large as the fleet
         return service
 
     def _holds(self) -> bool:

@@ -38,3 +38,4 @@ def test_a_tracker_takes_up_what_the_journal_gives_back() -> None:
     assert isinstance(known, TrackedIntervals)
     assert np.isnan(known.good_ratio()).all()
     assert known.quality_ratio() == {}
+    assert known.mean_kw.strides == known.covered_s.strides == (0, 0), "a city's zeros take no memory"
