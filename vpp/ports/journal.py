@@ -8,6 +8,7 @@ from vpp.record.entry import Head, JournalEntry
 if TYPE_CHECKING:  # signatures take 8 MB, which no gateway needs
     from vpp.record.decisions import RestoreDecision
     from vpp.record.heads import SignedHead
+    from vpp.record.stored_body import StoredBody
     from vpp.record.verification import Verification
 
 
@@ -38,6 +39,14 @@ class Journal(Protocol):
 
     def append(self, kind: str, at_s: float, body: Mapping[str, object]) -> int:
         """Add one entry and return its sequence, 0 where entries are not kept; durable after the next ``flush``."""
+        ...
+
+    def prepared(self, kind: str, body: Mapping[str, object]) -> "StoredBody":
+        """Return a body for ``append_prepared``; to be called in a thread where it is large."""
+        ...
+
+    def append_prepared(self, kind: str, at_s: float, stored: "StoredBody") -> int:
+        """Add one entry whose body was prepared; see ``append``."""
         ...
 
     async def flush(self) -> None:

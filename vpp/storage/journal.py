@@ -15,7 +15,7 @@ import structlog
 from vpp.domain.errors import AuditError
 from vpp.record.chain import GENESIS, link
 from vpp.record.entry import Head, JournalEntry
-from vpp.record.stored_body import stored_body
+from vpp.record.stored_body import StoredBody, stored_body
 from vpp.record.stored_entry import StoredEntry
 from vpp.storage.segments.reading import first_link, stored_entries
 from vpp.storage.segments.salvage import Lost, salvaged_entries
@@ -105,7 +105,18 @@ class SqlJournal:
         Raises:
             InputError: The body cannot be written as JSON.
         """
-        stored = stored_body(self._subjects.sealed(kind, body, self._sequence + 1))
+        return self.append_prepared(kind, at_s, self.prepared(kind, body))
+
+    def prepared(self, kind: str, body: Mapping[str, object]) -> StoredBody:
+        """Return a body as it is stored, for ``append_prepared``; to be called in a thread where it is large.
+
+        Raises:
+            InputError: The body cannot be written as JSON.
+        """
+        return stored_body(self._subjects.sealed(kind, body, self._sequence + 1))
+
+    def append_prepared(self, kind: str, at_s: float, stored: StoredBody) -> int:
+        """Do what ``append`` does for a body that was prepared."""
         with self._guard:
             sequence = self._sequence = self._sequence + 1
             self._sha256 = link(self._sha256, self._sequence, kind, float(at_s), *stored)

@@ -18,6 +18,8 @@ from vpp.fleet.members.tenure import FormerMember, former_owners
 from vpp.storage.sql import WRITES, facts, former_devices, registry, registry_history, storing
 
 _CHUNK = 10_000
+_AT_ONCE = 500
+"""Members that one query names."""
 _FLEET = "fleet_id"
 _FLEET_BYTES = 8
 _KNOWN_FLEET = sa.select(facts.c.value).where(facts.c.name == _FLEET)
@@ -56,8 +58,8 @@ class SqlRegistry:
             for kind in KINDS:
                 _must_be_saved(connection, kind, before)
             _insert(connection, registry, [_row(one) for one in added])
-            for one in changed:
-                _replace(connection, one)
+            for kind in KINDS:
+                _replace(connection, kind.name, [one for one in changed if one.kind == kind.name])
             _insert(connection, registry_history, [_former(one, change) for one in changed])
             _insert(connection, former_devices, [_device(before, row) for row in change.leaving])
 
@@ -87,8 +89,9 @@ class SqlRegistry:
             StorageError: The database takes nothing now.
         """
         with storing("the registry"), self._engine.execution_options(**{WRITES: True}).begin() as connection:
-            for row in rows:
-                connection.execute(sa.delete(former_devices).where(former_devices.c.row == row))
+            if rows:
+                left = former_devices.c.row == sa.bindparam("left")
+                connection.execute(sa.delete(former_devices).where(left), [{"left": row} for row in rows])
 
     def history(self, kind: str, identity: str | None = None) -> list[FormerMember]:
         """Return the former versions of the members of a kind, or of one of them, the oldest first."""
@@ -139,13 +142,23 @@ def _must_be_saved(connection: sa.Connection, kind: MemberKind, before: FleetInd
         raise ConflictError(f"{saved} of {kind.members} are saved and {known} known; members are only ever added")
 
 
-def _replace(connection: sa.Connection, change: MemberChange) -> None:
-    """Write a member's new version over the one before; raises ConflictError where another one is saved."""
-    place = sa.and_(registry.c.kind == change.kind, registry.c.position == change.position)
-    saved = connection.execute(sa.select(registry.c.body).where(place)).scalar()
-    if saved is None or change.old is None or repr(member_of(change.kind, json.loads(saved))) != repr(change.old):
-        raise ConflictError(f"{change.kind} {change.new.id} is saved otherwise than it is known")
-    connection.execute(sa.update(registry).where(place).values(body=_text(change.new)))
+def _replace(connection: sa.Connection, kind: str, changes: Sequence[MemberChange]) -> None:
+    """Write new versions of one kind over those before; raises ConflictError where another one is saved."""
+    replacing = (
+        sa.update(registry)
+        .where(registry.c.kind == kind, registry.c.position == sa.bindparam("place"))
+        .values(body=sa.bindparam("new"))
+    )
+    for first in range(0, len(changes), _AT_ONCE):
+        part = changes[first : first + _AT_ONCE]
+        places = registry.c.position.in_([one.position for one in part])
+        chosen = sa.select(registry.c.position, registry.c.body).where(registry.c.kind == kind, places)
+        saved = {row.position: row.body for row in connection.execute(chosen)}
+        for one in part:
+            body = saved.get(one.position)
+            if body is None or one.old is None or repr(member_of(kind, json.loads(body))) != repr(one.old):
+                raise ConflictError(f"{kind} {one.new.id} is saved otherwise than it is known")
+        connection.execute(replacing, [{"place": one.position, "new": _text(one.new)} for one in part])
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:

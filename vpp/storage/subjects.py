@@ -38,8 +38,8 @@ class SqlSubjects:
 
     def sealed(self, kind: str, body: Mapping[str, object], sequence: int) -> Mapping[str, object]:
         """Return the body of the entry at about ``sequence`` with tokens for the names in it."""
+        found = sealed(kind, body, partial(self._token, sequence))
         with self._guard:
-            found = sealed(kind, body, partial(self._token, sequence))
             for event in _ended(kind, body):
                 self._tokens.pop((SubjectKind.SESSION, event), None)
         return found
@@ -81,13 +81,15 @@ class SqlSubjects:
             del self._pending[:count]
 
     def _token(self, sequence: int, kind: SubjectKind, text: str) -> str:
-        token = self._tokens.get((kind, text))
-        if token is None:
-            made = Subject.of(kind, text, secrets.token_bytes(SALT_BYTES))
-            self._pending.append((sequence, made))
-            token = self._tokens[kind, text] = made.token
-            if len(self._tokens) > _MOST_KNOWN:
-                del self._tokens[next(iter(self._tokens))]
+        # Held for a name, not for a body: one of thousands of members is sealed beside the cycles.
+        with self._guard:
+            token = self._tokens.get((kind, text))
+            if token is None:
+                made = Subject.of(kind, text, secrets.token_bytes(SALT_BYTES))
+                self._pending.append((sequence, made))
+                token = self._tokens[kind, text] = made.token
+                if len(self._tokens) > _MOST_KNOWN:
+                    del self._tokens[next(iter(self._tokens))]
         return token
 
 

@@ -5,7 +5,7 @@ ours any more, the links go on serving it as it was; then all that was known of 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import structlog
 from vpp.application.registry.fleet_history import without
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.errors import StorageError
-from vpp.domain.resource import Resource
+from vpp.domain.resource import Adapter, Resource
 from vpp.fleet.amendment import amended
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -23,6 +23,10 @@ from vpp.ports import Journal, Registry
 from vpp.telemetry.ingest import Ingest
 
 _log = structlog.get_logger(__name__)
+_MANY = 1000
+"""Former devices for which a fleet is made within a cycle; with more it is made in a thread beside the cycles."""
+_MANY_AT_ONCE = 20_000
+"""Devices that leave at once: parts and links forget them in the event loop."""
 
 
 class FleetHandover:
@@ -53,6 +57,8 @@ class FleetHandover:
         self._former: dict[int, Resource] = dict(registry.former_devices())
         self._left: set[int] = set()
         self._forgetting: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._state: FleetState | None = None
 
     @property
     def former(self) -> Mapping[int, Resource]:
@@ -61,15 +67,7 @@ class FleetHandover:
 
     def served(self, index: FleetIndex) -> FleetIndex:
         """Return the fleet as the links serve it: former devices in their rows, and nobody else at their addresses."""
-        if not self._former:
-            return index
-        taken = {(device.adapter, device.address) for device in self._former.values()}
-        waiting = {
-            row: replace(resource, valid_to_s=resource.valid_from_s)
-            for row, resource in enumerate(index.resources)
-            if row not in self._former and not resource.retired and (resource.adapter, resource.address) in taken
-        }
-        return amended(index, {"resources": {**waiting, **self._former}})
+        return at_links(index, self._former)
 
     def begin(self, devices: Mapping[int, Resource]) -> None:
         """Follow devices that leave, by row, as they are now."""
@@ -77,17 +75,35 @@ class FleetHandover:
 
     def follow(self, state: FleetState) -> None:
         """Let those devices go that hold nothing any more; after a cycle of ``state``."""
-        if self._former:
-            rows = np.array(sorted(self._former), dtype=np.int32)
-            holding = self._engine.holding(rows, state.connected, state.at_s)
-            self._leave(rows[~holding].tolist(), state)
+        self._state = state
+        rows = self._released(sorted(self._former))
+        if len(self._former) <= _MANY:
+            self._leave(rows, *_without(self._engine.index, self._former, rows))
+        elif rows and (self._leaving is None or self._leaving.done()):
+            leaving = self._leave_beside(rows[:_MANY_AT_ONCE])
+            self._leaving = asyncio.get_running_loop().create_task(leaving, name="devices that leave")
         if self._left and (self._forgetting is None or self._forgetting.done()):
             self._forgetting = asyncio.get_running_loop().create_task(self._forget(), name="former devices")
 
-    def _leave(self, rows: list[int], state: FleetState) -> None:
-        if not rows:
-            return
+    def _released(self, rows: Sequence[int]) -> list[int]:
+        """Return those of ``rows`` whose device holds nothing any more, by the last snapshot."""
+        state, asked = self._state, np.array(rows, dtype=np.int32)
+        if state is None or not len(asked):
+            return []
+        released: list[int] = asked[~self._engine.holding(asked, state.connected, state.at_s)].tolist()
+        return released
+
+    async def _leave_beside(self, rows: list[int]) -> None:
+        """Let devices go for whom the fleet is made in a thread; after the next cycle where it changes meanwhile."""
         index = self._engine.index
+        made = await asyncio.to_thread(_without, index, dict(self._former), rows)
+        if self._engine.index is index and self._released(rows) == rows:
+            self._leave(rows, *made)
+
+    def _leave(self, rows: list[int], after: FleetIndex, linked: FleetIndex) -> None:
+        state = self._state
+        if state is None or not rows:
+            return
         for row in rows:
             del self._former[row]
         self._left.update(rows)
@@ -95,8 +111,7 @@ class FleetHandover:
         gone = np.array(rows, dtype=np.int32)
         self._engine.forget(gone)
         self._ingest.vacate(gone, state.at_s)
-        after = without(index, rows)
-        self._serve(after, self.served(after))
+        self._serve(after, linked)
         _log.info("devices left", rows=len(rows))
 
     async def _forget(self) -> None:
@@ -109,3 +124,26 @@ class FleetHandover:
             _log.warning("former devices not forgotten yet", why=str(error))
             return
         self._left -= set(rows)
+
+
+def at_links(index: FleetIndex, former: Mapping[int, Resource]) -> FleetIndex:
+    """Return the fleet as links serve it: ``former`` devices in their rows, and nobody else at their addresses."""
+    if not former:
+        return index
+    taken: dict[Adapter, set[str]] = {}
+    for device in former.values():
+        taken.setdefault(device.adapter, set()).add(device.address)
+    waiting = {
+        row: replace(resource, valid_to_s=resource.valid_from_s)
+        for row, resource in enumerate(index.resources)
+        if resource.address in taken.get(resource.adapter, ()) and row not in former and not resource.retired
+    }
+    return amended(index, {"resources": {**waiting, **former}})
+
+
+def _without(index: FleetIndex, former: Mapping[int, Resource], rows: Sequence[int]) -> tuple[FleetIndex, FleetIndex]:
+    """Return the fleet once the devices of ``rows`` have left, and as links serve it then."""
+    if not rows:
+        return index, index
+    after, gone = without(index, rows), set(rows)
+    return after, at_links(after, {row: device for row, device in former.items() if row not in gone})

@@ -1,12 +1,12 @@
 """Registration of areas, operators, transformers, sites and devices in a running service: joined, changed, retired."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from vpp.application.registry.fleet_handover import FleetHandover
+from vpp.application.registry.fleet_handover import FleetHandover, at_links
 from vpp.dispatch.engine import DispatchEngine
 from vpp.domain.resource import Resource
 from vpp.domain.site import Area, Operator, Site, Transformer
@@ -17,6 +17,10 @@ from vpp.fleet.members.changes import CHANGED, ChangeEffects, ChangeOutcome, Fle
 from vpp.fleet.members.member_codec import FleetMember, kind_of
 from vpp.fleet.members.tenure import FormerMember
 from vpp.ports import Clock, Journal, Registry
+from vpp.record.stored_body import StoredBody
+
+_ATTEMPTS = 3
+"""Times a change is made anew beside the cycles because devices have left meanwhile."""
 
 
 class FleetRegistration:
@@ -138,17 +142,34 @@ class FleetRegistration:
         if dry_run:
             return ChangeOutcome(change=change, effects=effects, dry_run=True)
         await asyncio.to_thread(self._registry.save, index, change)
-        bodies = await asyncio.to_thread(change.bodies)
-        # A device may have left meanwhile; the cycle that let it go has changed what is withheld, nothing else.
-        if self._engine.index is not index:
-            after = change.applied(self._engine.index)
-        self._handover.begin({row: index.resources[row] for row in change.leaving})
-        self._serve(after, self._handover.served(after))
+        bodies = await asyncio.to_thread(self._bodies, change, len(after))
+        leaving = {row: index.resources[row] for row in change.leaving}
+        after, linked = await self._as_it_stands(change, leaving)
+        self._handover.begin(leaving)
+        self._serve(after, linked)
         for body in bodies:
-            self._journal.append(CHANGED, change.at_s, {**body, "resources": len(after)})
+            self._journal.append_prepared(CHANGED, change.at_s, body)
         self._changed()
         await self._journal.flush()
         return ChangeOutcome(change=change, effects=effects, dry_run=False)
+
+    def _bodies(self, change: FleetChange, count: int) -> list[StoredBody]:
+        """Return the bodies of a change's entries; ``count`` rows are there after it."""
+        return [self._journal.prepared(CHANGED, {**body, "resources": count}) for body in change.bodies()]
+
+    async def _as_it_stands(
+        self, change: FleetChange, leaving: Mapping[int, Resource]
+    ) -> tuple[FleetIndex, FleetIndex]:
+        """Return the fleet after a change, and as the links serve it, both made in a thread.
+
+        A device may leave meanwhile; the cycle that lets it go changes what is withheld, nothing else.
+        """
+        for _ in range(_ATTEMPTS):
+            index, former = self._engine.index, {**self._handover.former, **leaving}
+            made = await asyncio.to_thread(_made, change, index, former)
+            if self._engine.index is index:
+                return made
+        return _made(change, self._engine.index, {**self._handover.former, **leaving})
 
     def _effects(self, change: FleetChange, after: FleetIndex) -> ChangeEffects:
         """Return what a change does to what runs now."""
@@ -167,3 +188,8 @@ class FleetRegistration:
             cars=int(np.count_nonzero(state.plugged[rows])),
             overloaded=tuple(after.transformers[place].id for place in np.flatnonzero(over).tolist()),
         )
+
+
+def _made(change: FleetChange, index: FleetIndex, former: Mapping[int, Resource]) -> tuple[FleetIndex, FleetIndex]:
+    after = change.applied(index)
+    return after, at_links(after, former)

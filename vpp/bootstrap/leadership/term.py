@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
@@ -82,6 +83,10 @@ class Term:
             if self._lease is not None:
                 fence(store.database, self._lease.epoch)
             service = await asyncio.to_thread(self._led, store, links)
+            # Full collections over a city's members would stop every loop for a second each; unfrozen at the end of
+            # the term, so that a leader that was deposed does not keep them.
+            gc.freeze()
+            closing.callback(gc.unfreeze)
             archive = archive_of(settings, store.database, self._clock)
             if archive is not None:
                 archive.start(areas=lambda: service.plant.fleet().index.area_code, may_write=self._holds)

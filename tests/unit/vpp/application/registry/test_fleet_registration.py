@@ -25,6 +25,7 @@ class _Steps:
         self.bodies: list[Mapping[str, Any]] = []
         self.index = FleetIndex.empty()
         self.power_kw = np.zeros(0)
+        self.former: Mapping[int, Any] = {}
         self._failing = failing
 
     def step(self, name: str) -> Callable[..., None]:
@@ -44,19 +45,20 @@ class _Steps:
         assert before is self.index
         self.steps.append(f"store {len(change.members)}")
 
-    def append(self, kind: str, at_s: float, body: Mapping[str, Any]) -> None:
+    def prepared(self, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert kind == CHANGED
+        return body
+
+    def append_prepared(self, kind: str, at_s: float, stored: Mapping[str, Any]) -> None:
         del at_s
         self.steps.append(kind)
-        self.bodies.append(body)
+        self.bodies.append(stored)
 
     async def flush(self) -> None:
         self.steps.append("flush")
 
     def begin(self, devices: Mapping[int, object]) -> None:
         assert not devices
-
-    def served(self, index: FleetIndex) -> FleetIndex:
-        return index
 
     def __len__(self) -> int:
         return 0
