@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +19,9 @@ from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.change_plan import put
 from vpp.fleet.members.changes import CHANGED
 from vpp.lab.simulate.city import virtual_settings
-from vpp.record.chain import canonical_json
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import decode_state, encode_state
+from vpp.record.stored_body import read_body, stored_body
 
 _RULES = dispatch_settings(virtual_settings(Path()))
 _ROWS = 3
@@ -86,7 +85,7 @@ class _Live:
         self.memory.resize(self.index, confirmation.tolerance_kw)
 
     def _record(self, kind: str, at_s: float, body: dict[str, object]) -> None:
-        read = body if kind != CHANGED else orjson.loads(canonical_json(body))
+        read = body if kind != CHANGED else read_body(*stored_body(body))
         self.entries.append(JournalEntry(sequence=len(self.entries) + 1, kind=kind, at_s=at_s, body=read, sha256=""))
 
 
