@@ -258,6 +258,13 @@ def simulate(
         float, typer.Option(min=0.25, max=24.0, help="how much of the day is played; requests are always played out")
     ] = 24.0,
     seed: Seed = 1,
+    world: Annotated[
+        str, typer.Option(help="what days, people, devices and network are like: hostile, kind, or a file NAME.toml")
+    ] = "hostile",
+    hours_known: Annotated[
+        bool,
+        typer.Option("--hours-known", help="hold the preset's reserve: the hours of its calls are known beforehand"),
+    ] = False,
     out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
     json: Json = False,
 ) -> None:
@@ -279,6 +286,8 @@ def simulate(
         hours=hours,
         seed=seed,
         out=out,
+        world=world,
+        hours_known=hours_known,
     )
     raise typer.Exit(run_simulate(options, as_json=json))
 

@@ -30,6 +30,7 @@ def options(out: Path, **changed: Any) -> SimulateOptions:  # noqa: ANN401 - any
         "share": 0.9,
         "hours": 0.5,
         "seed": 1,
+        "world": "kind",
         "out": out,
     }
     files = {name: changed.pop(name) for name in ("sessions", "weather", "prices") if name in changed}

@@ -26,6 +26,7 @@ from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate.ordinary import OrdinaryPlans
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE
+from vpp.lab.twin.environment.world_file import KIND_WORLD, World
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.physics.faults import FaultRates
@@ -67,6 +68,7 @@ def fresh_twin(
     weather: Weather | None = None,
     faults: FaultRates | None = None,
     promised_share: float = PROMISED_SHARE,
+    world: World = KIND_WORLD,
 ) -> Twin:
     """Return a twin that begins early enough to have a history of a good week at ``begin_s``."""
     return Twin(
@@ -77,6 +79,7 @@ def fresh_twin(
         weather=weather or Weather.builtin(),
         faults=faults or FaultRates(),
         promised_share=promised_share,
+        world=world,
     )
 
 

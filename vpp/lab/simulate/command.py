@@ -32,8 +32,11 @@ from vpp.lab.simulate.presets import Preset, own_fleet, preset
 from vpp.lab.simulate.prices import prices_from_csv
 from vpp.lab.simulate.recorder import AreaRecorder
 from vpp.lab.simulate.tables import TransformerTable
+from vpp.lab.twin.environment.environment import weather_of
+from vpp.lab.twin.environment.session_conduct import conducted_sessions
+from vpp.lab.twin.environment.world_file import HOSTILE, world
 from vpp.lab.twin.fleet import Twin
-from vpp.lab.twin.population.sessions import BuiltinSessions, SessionSource
+from vpp.lab.twin.population.sessions import SessionSource
 from vpp.lab.twin.truth import TruthRecorder, final_defaults_kw
 from vpp.runtime.observability import configure_logging
 
@@ -80,6 +83,8 @@ class SimulateOptions:
     hours: float
     seed: int
     out: Path
+    world: str = HOSTILE
+    hours_known: bool = False
 
 
 def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
@@ -109,10 +114,13 @@ class Simulation:
         self._options = options
         self._console = console
         self._cpu = CpuMeter()
-        self._weather = options.inputs.read_weather()
+        self._world = world(options.world)
+        given = options.inputs.weather is not None
+        self._weather = options.inputs.read_weather() if given else weather_of(self._world, seed=options.seed)
         prices = options.inputs.prices
         self._tariff = None if prices is None else prices_from_csv(prices)
-        self._sessions: SessionSource = options.inputs.read_sessions(options.seed) or BuiltinSessions(options.seed)
+        own = options.inputs.read_sessions(options.seed)
+        self._sessions: SessionSource = conducted_sessions(own, self._world, seed=options.seed)
         with self._cpu.of("preset"):
             self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)
         day = options.day or self._preset.day
@@ -124,6 +132,11 @@ class Simulation:
         )
         self._day: Day | None = None
         self._areas: AreaRecorder | None = None
+
+    @property
+    def hours_known(self) -> bool:
+        """The preset's reserve is held: the hours in which it is called are known before any request."""
+        return self._options.hours_known or self._world.hours_known
 
     @property
     def played_s(self) -> float:
@@ -151,6 +164,7 @@ class Simulation:
                 self._day, loads=self._loads, minutes=minutes, from_s=self._midnight_s, complete=complete
             )
         summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
+        summary |= {"world": self._world.title, "hours_known": self.hours_known}
         if outcome is not None:
             write_outputs(self._options.out, outcome, summary)
         self._cpu.cpu_s["output"] += time.thread_time() - began_cpu_s
@@ -187,7 +201,12 @@ class Simulation:
         return city
 
     def _reserve(self) -> dict[str, float | str]:
-        """Return the preset's reserve settings; none for a day of regulation alone, which keeps its own power free."""
+        """Return the preset's reserve settings, where its hours are known beforehand.
+
+        None for a day of regulation alone, which keeps its own power free.
+        """
+        if not self.hours_known:
+            return {}
         if self._planned and all(one.draft.product is Product.REGULATION for one in self._planned):
             return {}
         recovery_kw = self._preset.reserve_recovery_kw
@@ -212,6 +231,7 @@ class Simulation:
                 seed=options.seed,
                 weather=self._weather,
                 promised_share=self._preset.promised_share,
+                world=self._world,
             )
             while twin.now_s < begin_s:
                 twin.advance(min(begin_s, twin.now_s + _BREATH_S), step_s=_PREROLL_STEP_S)

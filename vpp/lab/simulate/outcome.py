@@ -21,7 +21,7 @@ from vpp.lab.simulate.day import Day, RequestResult
 from vpp.lab.simulate.presets import Preset
 from vpp.lab.simulate.recorder import AreaMinutes
 from vpp.lab.simulate.tables import TransformerTable
-from vpp.lab.twin.delivery_truth import broken_promises, judge
+from vpp.lab.twin.delivery_truth import broken_promises, judge, left_early
 from vpp.lab.twin.truth import SessionTruth, Truth
 from vpp.lab.twin.worlds import ACTUAL, ORDINARY, PREPARED
 
@@ -158,6 +158,7 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "base_load_violations": outcome.loads.base_violations,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),
+            "left_early": int(left_early(sessions)[sessions.finished].sum()),
             "broken": _broken(sessions, broken, outcome.index),
             "sessions": int((sessions.finished & (sessions.depart_s > outcome.from_s)).sum()),
             "sessions_open": int((~sessions.finished).sum()),

@@ -51,6 +51,7 @@ class ChargingSessions:
         self._promised_share = promised
         self._one_way: BoolArray = index.is_class(ResourceClass.EV)
         self._stations = StationOccupancy(len(index))
+        self._changed: list[RowArray] = []
 
     def plugged(self) -> BoolArray:
         """Return where a car is plugged in, shape ``(n,)``."""
@@ -59,6 +60,17 @@ class ChargingSessions:
     def take_events(self) -> PlugBatch:
         """Return and forget the plug events since the last call; at first, all cars that are plugged in."""
         return self._stations.take_events()
+
+    def opt_out(self, rows: RowArray) -> None:
+        """Let the drivers at ``rows`` take no part from now on; their service is told."""
+        self._stations.opt_out(rows)
+        self._changed.append(rows)
+
+    def take_changed(self, now_s: float) -> PlugBatch:
+        """Return and forget the promises that were changed since the last call, of cars that are still there."""
+        rows = np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *self._changed])).astype(np.int32)
+        self._changed.clear()
+        return self._stations.promises(rows[self._stations.session[rows] >= 0], at_s=now_s)
 
     def settled_log(self) -> SessionLog:
         """Return the log with the energy delivered so far to plugged cars recorded."""
@@ -73,19 +85,20 @@ class ChargingSessions:
         if not len(rows):
             return
         self.log.close(self._stations.session[rows], self._delivered_kwh(rows))
-        self._stations.unplug(rows, meter_kwh=self._meters.register_kwh[rows], now_s=now_s)
+        self._stations.unplug(rows, meter_kwh=self._meters.shown_kwh(rows), now_s=now_s)
         for chargers, here in self._by_model(rows):
             chargers.unplug(self._devices.position[rows[here]])
         self._devices.power_kw[:, rows] = 0.0
 
-    def arrive(self, now_s: float) -> None:
-        """Plug in the cars that have arrived by ``now_s``; a car that finds its station occupied drives on."""
+    def arrive(self, now_s: float) -> RowArray:
+        """Plug in the cars that have arrived by ``now_s`` and return where; one that finds none free drives on."""
         arrivals = self._arrivals.due(now_s)
         if arrivals is None:
-            return
+            return np.zeros(0, dtype=np.int32)
         arrivals = arrivals.take(self._stations.session[arrivals.rows] < 0)
         for chargers, here in self._by_model(arrivals.rows):
             self._plug(chargers, arrivals.take(here), now_s)
+        return arrivals.rows
 
     def _plug(self, chargers: Chargers | V2gChargers, arrivals: Arrivals, now_s: float) -> None:
         if not len(arrivals):
@@ -96,19 +109,20 @@ class ChargingSessions:
             need_kwh=arrivals.need_kwh,
             car_kw=arrivals.power_kw,
             delivered_kwh=np.zeros(len(rows)),
-            depart_s=arrivals.depart_s,
+            depart_s=np.where(np.isnan(arrivals.stated_s), arrivals.depart_s, arrivals.stated_s),
         )
         # A car seen for the first time within a step counts from now; one that was there before the model began
         # has been charging since it arrived.
         since_s = np.where(arrivals.arrive_s < now_s - _LATE_ARRIVAL_S, arrivals.arrive_s, now_s)
         before_kwh = chargers.deliverable_kwh(at, cars, now_s - since_s)
-        could_kwh = chargers.deliverable_kwh(at, cars, arrivals.depart_s - since_s - PROMISE_SLACK_S)
+        could_kwh = chargers.deliverable_kwh(at, cars, cars.depart_s - since_s - PROMISE_SLACK_S)
         promised_kwh = self._promised_share[rows] * np.minimum(could_kwh, arrivals.need_kwh)
+        promised_kwh[np.isnan(arrivals.stated_s)] = 0.0  # nothing stated, nothing promised
         chargers.plug(at, replace(cars, delivered_kwh=before_kwh))
         numbers = self.log.open(arrivals, promised_kwh, now_s)
         register_kwh = self._meters.register_kwh
         register_kwh[rows] += np.where(since_s < now_s, before_kwh, 0.0)
-        meter_kwh = register_kwh[rows] - before_kwh
+        meter_kwh = self._meters.factor[rows] * (register_kwh[rows] - before_kwh)
         self._stations.plug(arrivals, numbers, promised_kwh=promised_kwh, meter_kwh=meter_kwh, now_s=now_s)
 
     def _delivered_kwh(self, rows: RowArray) -> FloatArray:

@@ -16,6 +16,7 @@ ROUNDING_KW = 1e-3
 """Sums of many powers agree to a watt; a minute mean above a limit by more is an overload."""
 
 PROMISE_TOLERANCE_KWH = 0.2
+LEFT_TOLERANCE_S = 60.0
 
 
 def judge(
@@ -77,12 +78,18 @@ def judge(
 def broken_promises(sessions: SessionTruth, now_s: float) -> BoolArray:
     """Return which promises were broken or can no longer be kept, shape ``(n_sessions,)``.
 
-    A car that has left received less than promised; a car still plugged in lacks more than full power could deliver.
+    A car that has left received less than promised; a car still plugged in lacks more than full power could deliver. A
+    driver who left before the departure he stated was promised nothing for that: see ``left_early``.
     """
     lacking_kwh = sessions.promised_kwh - sessions.delivered_kwh[ACTUAL]
     possible_kwh = sessions.car_kw * np.maximum(sessions.depart_s - now_s, 0.0) / SECONDS_PER_HOUR
     hopeless = np.where(sessions.finished, lacking_kwh, lacking_kwh - possible_kwh)
-    return np.asarray(hopeless > PROMISE_TOLERANCE_KWH)
+    return np.asarray((hopeless > PROMISE_TOLERANCE_KWH) & ~left_early(sessions))
+
+
+def left_early(sessions: SessionTruth) -> BoolArray:
+    """Return which cars leave before the departure that was stated, shape ``(n_sessions,)``."""
+    return np.asarray(sessions.depart_s < sessions.stated_s - LEFT_TOLERANCE_S)
 
 
 def _area_kw(truth: Truth, area: str) -> FloatArray:

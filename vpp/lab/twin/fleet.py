@@ -11,10 +11,13 @@ from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.charging_sessions import PROMISED_SHARE, ChargingSessions, safe_share
+from vpp.lab.twin.environment.environment import Environment
+from vpp.lab.twin.environment.world_file import KIND_WORLD, World
+from vpp.lab.twin.local_time import local_day
 from vpp.lab.twin.meters import Meters
 from vpp.lab.twin.physics.device_models import Capability, DeviceModels
 from vpp.lab.twin.physics.faults import DeviceFaults, FaultRates
-from vpp.lab.twin.physics.scenarios import Scenario
+from vpp.lab.twin.physics.scenarios import Conditions, Scenario, base_load_kw
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.arrivals import ArrivalQueue
 from vpp.lab.twin.population.sessions import SessionSource
@@ -36,9 +39,11 @@ class Twin:
         weather: Temperature and irradiance.
         faults: Rates of device faults.
         promised_share: Part of what the default could deliver that is promised to a driver.
+        world: What days, people, devices and network are like; the kind world unless given.
 
     Attributes:
         index: The fleet.
+        world: What days, people, devices and network are like.
         now_s: Epoch seconds up to which the model has run.
         setpoints: Default and dispatch values in force.
         devices: Physical models of all classes.
@@ -57,12 +62,15 @@ class Twin:
         weather: Weather,
         faults: FaultRates = FaultRates(),  # noqa: B008 - frozen
         promised_share: float = PROMISED_SHARE,
+        world: World = KIND_WORLD,
     ) -> None:
         # The order of the streams is part of what a seed means.
+        seeds = np.random.SeedSequence(seed)
         devices, conditions, flags, draws, losses, samples, intervals = (
-            np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(7)
+            np.random.default_rng(s) for s in seeds.spawn(7)
         )
         self.index = index
+        self.world = world
         self.now_s = start_s
         self.setpoints = SetpointTable(index)
         self.devices = DeviceModels(index, devices)
@@ -81,7 +89,11 @@ class Twin:
             roofs=len(self.devices.inverters.rows),
             sites=len(self.devices.loads.rows),
             random=conditions,
+            saturday=world.days.saturday_share,
         )
+        self._environment: Environment | None = None
+        if not world.is_kind:
+            self._environment = self._surrounded(world, seeds)
         self._asked_kw: FloatArray = np.full((WORLDS, len(index)), np.nan)
         self._readings: DeviceReadings | None = None
         self._capability: tuple[float, Capability] | None = None
@@ -107,7 +119,7 @@ class Twin:
             if end_s >= history.next_s:
                 self.meters.close_interval(end_s, self.faults.rates.meter_noise_ratio)
             self.sessions.depart(end_s)
-            self.sessions.arrive(end_s)
+            self._greet(self.sessions.arrive(end_s))
 
     def read(self, grid: TimeGrid) -> FloatArray:
         """Return metered 15-minute means, NaN where the model has not run, shape ``(n, grid.count)``."""
@@ -128,7 +140,17 @@ class Twin:
 
     def sample_kw(self, rows: RowArray) -> FloatArray:
         """Return a fresh sample of the power of ``rows``, shape ``(len(rows),)``; every call draws its own noise."""
-        return self.meters.sample_kw(self.power_kw[ACTUAL, rows], self.faults.rates.meter_noise_ratio)
+        power_kw = self.meters.factor[rows] * self.power_kw[ACTUAL, rows]
+        return self.meters.sample_kw(power_kw, self.faults.rates.meter_noise_ratio)
+
+    def others_kw(self, at_s: float) -> FloatArray:
+        """Return the load of others behind each transformer at ``at_s``, shape ``(n_transformers,)``.
+
+        Instants must not fall from one call to the next.
+        """
+        if self._environment is None:
+            return base_load_kw(self.index, at_s)
+        return self._environment.others.kw(at_s)
 
     def capability(self) -> Capability:
         """Return what the devices' controllers report now; the same arrays at one instant, not to be written to."""
@@ -171,6 +193,8 @@ class Twin:
         self.faults.advance(now_s, step_s)
         conditions = self._scenario.step(now_s, step_s)
         self.setpoints.write_dispatch(now_s, self._asked_kw[ACTUAL])
+        if self._environment is not None:
+            conditions = self._surround(self._environment, conditions, step_s)
         power_kw = self.devices.step(
             self._asked_kw,
             self.setpoints.default_kw,
@@ -181,12 +205,39 @@ class Twin:
         )
         self.meters.count(power_kw, self.devices.ordinary_kw, step_s)
 
+    def _surrounded(self, world: World, seeds: np.random.SeedSequence) -> Environment:
+        """Return the environment of a world, and set what lasts of it."""
+        environment = Environment.of(world, self.index, self.devices, seeds.spawn(1)[0])
+        self.meters.misread(environment.meter)
+        self.faults.worsen(ignores=environment.ignores, refuses=environment.refuses, latency=world.devices.latency)
+        return environment
+
+    def _surround(self, environment: Environment, conditions: Conditions, step_s: float) -> Conditions:
+        """Let the environment's step pass: outages, people, sleeping cars; return its own conditions."""
+        now_s, asked_kw = self.now_s, self._asked_kw[ACTUAL]
+        for rows, until_s in environment.outages.step(now_s, step_s):
+            self.faults.cut(rows, until_s)
+        day = local_day(now_s)
+        out = environment.overrides.step(asked_kw, self.power_kw, day=day, now_s=now_s, step_s=step_s)
+        if len(out):
+            self.sessions.opt_out(out)
+        environment.sleepers.step(asked_kw, step_s)
+        return environment.conditions(conditions, now_s, step_s)
+
+    def _greet(self, rows: RowArray) -> None:
+        """Take new cars at ``rows``."""
+        if self._environment is not None and len(rows):
+            self._environment.overrides.new_drivers(rows)
+            self._environment.sleepers.plug(rows)
+
     def _sampled(self) -> DeviceReadings:
         soc, least_kw, most_kw = self.capability()
         return DeviceReadings(
             at_s=self.now_s,
-            power_kw=self.meters.sample_kw(self.power_kw[ACTUAL], self.faults.rates.meter_noise_ratio),
-            energy_kwh=self.meters.register_kwh.copy(),
+            power_kw=self.meters.sample_kw(
+                self.meters.factor * self.power_kw[ACTUAL], self.faults.rates.meter_noise_ratio
+            ),
+            energy_kwh=self.meters.registers_kwh.copy(),
             soc=soc,
             plugged=self.sessions.plugged(),
             online=self.online(),

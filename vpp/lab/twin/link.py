@@ -42,14 +42,14 @@ class TwinLink:
         twin: The model.
         clock: The service's time, in step with the twin.
         name: ``"twin"`` to serve all rows, or an ``Adapter`` to serve its rows.
-        report_s: Period of telemetry.
+        report_s: Period of telemetry; longer where the twin's world says that devices of this name report so.
     """
 
     def __init__(self, twin: Twin, clock: Clock, *, name: str = ALL, report_s: float = 10.0) -> None:
         self.name = name
         self._twin = twin
         self._clock = clock
-        self._report_s = report_s
+        self._report_s = max(report_s, twin.world.devices.cadence_s.of(name))
         self._sink: LinkSink | None = None
         self._index = FleetIndex.empty()
         self._rows: RowArray = np.zeros(0, dtype=np.int32)
@@ -205,15 +205,21 @@ class TwinLink:
         self._due_s[reported.rows] = -np.inf
         for event in reported.events():
             self._report_session(self._sink, event)
+        for change in self._twin.sessions.take_changed(self._twin.now_s).events():
+            if change.promise is not None:
+                self._sink.session(SessionPromised(session_id=self._session_id(change), promise=change.promise))
 
     def _report_session(self, sink: LinkSink, event: PlugEvent) -> None:
-        session_id = f"{self._index.resources[event.row].id}:{event.session}"
+        session_id = self._session_id(event)
         if not event.plugged:
             sink.session(SessionEnded(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh))
             return
         sink.session(SessionStarted(session_id=session_id, row=event.row, at_s=event.at_s, meter_kwh=event.meter_kwh))
         if event.promise is not None:
             sink.session(SessionPromised(session_id=session_id, promise=event.promise))
+
+    def _session_id(self, event: PlugEvent) -> str:
+        return f"{self._index.resources[event.row].id}:{event.session}"
 
     def _report_meters(self, online: BoolArray, now_s: float) -> None:
         plugged = self._twin.sessions.plugged()
@@ -223,10 +229,11 @@ class TwinLink:
         self._set_due(rows, idle=self._charging[rows] & ~plugged[rows], now_s=now_s)
         soc, least_kw, most_kw = self._twin.capability()
         cars = rows[self._charging[rows]]
+        bounded = rows if self._twin.world.devices.states_ceiling else rows[~self._charging[rows]]
         changing = (
-            (Quantity.ENERGY_KWH, rows, self._twin.meters.register_kwh),
-            (Quantity.P_MIN_KW, rows, least_kw),
-            (Quantity.P_MAX_KW, rows, most_kw),
+            (Quantity.ENERGY_KWH, rows, self._twin.meters.registers_kwh),
+            (Quantity.P_MIN_KW, bounded, least_kw),
+            (Quantity.P_MAX_KW, bounded, most_kw),
             (Quantity.SOC, rows, soc),
             (Quantity.PLUGGED, cars, plugged),
             (Quantity.LIMIT_KW, rows, self._limit_kw),

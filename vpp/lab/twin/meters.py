@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.lab.twin.physics import kernels
 from vpp.lab.twin.revenue_meters import MeterHistory
@@ -23,6 +23,7 @@ class Meters:
         net_kwh: Net energy since the begin in both worlds, shape ``(2, n)``.
         ordinary_kwh: The same of the stores in the ordinary world, shape ``(s,)``.
         register_kwh: Energy taken in in the actual world; never falls. Shape ``(n,)``.
+        factor: What every meter shows of the true value, shape ``(n,)``.
         history: Metered quarters of an hour of the actual world.
     """
 
@@ -38,6 +39,8 @@ class Meters:
         self.net_kwh: FloatArray = np.zeros((WORLDS, count))
         self.ordinary_kwh: FloatArray = np.zeros(stores)
         self.register_kwh: FloatArray = np.zeros(count)
+        self.factor: FloatArray = np.ones(count)
+        self._wrong = False
         self.history = MeterHistory(count, start_s, noise=intervals)
         self._samples = samples
 
@@ -48,7 +51,20 @@ class Meters:
 
     def close_interval(self, now_s: float, noise_ratio: float) -> None:
         """Finish the running quarter of an hour at ``now_s``."""
-        self.history.close(now_s, self.net_kwh[ACTUAL], noise_ratio)
+        self.history.close(now_s, self.net_kwh[ACTUAL] * self.factor, noise_ratio)
+
+    @property
+    def registers_kwh(self) -> FloatArray:
+        """What all registers show, shape ``(n,)``; not to be written to."""
+        return self.factor * self.register_kwh if self._wrong else self.register_kwh
+
+    def misread(self, factor: FloatArray) -> None:
+        """Let meters show these factors of the true values, shape ``(n,)``, from the begin on."""
+        self.factor, self._wrong = factor, True
+
+    def shown_kwh(self, rows: RowArray) -> FloatArray:
+        """Return what the registers of ``rows`` show."""
+        return self.factor[rows] * self.register_kwh[rows]
 
     def sample_kw(self, power_kw: FloatArray, noise_ratio: float) -> FloatArray:
         """Return one sample of ``power_kw``, shape ``(m,)``: Gaussian noise in proportion to the value."""

@@ -13,7 +13,6 @@ from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics import kernels
-from vpp.lab.twin.physics.scenarios import base_load_kw
 from vpp.lab.twin.worlds import PREPARED, STORE_WORLDS, WORLDS
 
 MINUTE_S = 60.0
@@ -31,7 +30,8 @@ class SessionTruth:
         numbers: Session numbers of the model.
         rows: Fleet rows.
         arrive_s: Epoch seconds of plugging in.
-        depart_s: Epoch seconds of (stated and actual) departure.
+        depart_s: Epoch seconds of departure.
+        stated_s: The same as the driver stated it, NaN where nothing was stated.
         need_kwh: Energy the car takes if the stay is long enough.
         promised_kwh: Energy promised to the driver.
         car_kw: Greatest power the car takes.
@@ -43,6 +43,7 @@ class SessionTruth:
     rows: RowArray
     arrive_s: FloatArray
     depart_s: FloatArray
+    stated_s: FloatArray
     need_kwh: FloatArray
     promised_kwh: FloatArray
     car_kw: FloatArray
@@ -156,7 +157,7 @@ class TruthRecorder:
         )
         load_kw = index.feeders.summed_upwards(load_kw.T).T
         # The registered base load is its evening peak; the load now is less.
-        base_kw = base_load_kw(index, 0.5 * (twin.now_s + self._last_s))
+        base_kw = twin.others_kw(0.5 * (twin.now_s + self._last_s))
         load_kw += base_kw
         stores = twin.devices.stores
         self._classes.append(_with_ordinary(class_kw, index.class_code[stores], ordinary))
@@ -220,6 +221,7 @@ class TruthRecorder:
             rows=log.column("rows")[kept].astype(np.int32),
             arrive_s=log.column("arrive_s")[kept],
             depart_s=log.column("depart_s")[kept],
+            stated_s=log.column("stated_s")[kept],
             need_kwh=log.column("need_kwh")[kept],
             promised_kwh=log.column("promised_kwh")[kept],
             car_kw=log.column("car_kw")[kept],

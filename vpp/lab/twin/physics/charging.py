@@ -40,14 +40,21 @@ def approach(step_s: float, lag_s: float) -> float:
     return -math.expm1(-step_s / lag_s)
 
 
-def deliverable_kwh(limit_kw: FloatArray, car_kw: FloatArray, need_kwh: FloatArray, stay_s: FloatArray) -> FloatArray:
+def deliverable_kwh(
+    limit_kw: FloatArray,
+    car_kw: FloatArray,
+    need_kwh: FloatArray,
+    stay_s: FloatArray,
+    knee: FloatArray | float = KNEE,
+) -> FloatArray:
     """Return the energy (kWh) a tapering car takes in ``stay_s`` seconds under a constant limit; shapes ``(n,)``.
 
-    Closed form of ``Chargers.step`` without lag: constant power, then exponential taper, then the constant tail.
+    Closed form of ``Chargers.step`` without lag: constant power, then exponential taper after the share ``knee`` of the
+    need, then the constant tail.
     """
     power = np.maximum(np.minimum(limit_kw, car_kw), 1e-9)
     tail = np.minimum(TAIL * car_kw, power)
-    band = need_kwh * (1.0 - KNEE)
+    band = need_kwh * (1.0 - knee)
     e1 = need_kwh - band * np.maximum(power / car_kw, TAIL)
     e2 = np.maximum(need_kwh - band * TAIL, e1)
     hours = np.maximum(stay_s, 0.0) / SECONDS_PER_HOUR
@@ -82,6 +89,9 @@ class Chargers:
     Args:
         index: The fleet.
         rows: Its rows of this class.
+
+    Attributes:
+        knee: Share of the wanted energy after which the cars of each station taper, shape ``(m,)``.
     """
 
     def __init__(self, index: FleetIndex, rows: RowArray) -> None:
@@ -93,6 +103,7 @@ class Chargers:
         self.plugged: BoolArray = np.zeros(count, dtype=np.bool_)
         self.need_kwh: FloatArray = np.zeros(count)
         self.car_kw: FloatArray = np.ones(count)
+        self.knee: FloatArray = np.full(count, KNEE)
         self._taper_kw_per_kwh: FloatArray = np.zeros(count)
         self.delivered_kwh: FloatArray = np.zeros((WORLDS, count))
         self.power_kw: FloatArray = np.zeros((WORLDS, count))
@@ -103,14 +114,14 @@ class Chargers:
 
     def deliverable_kwh(self, at: RowArray, cars: PluggedCars, stay_s: FloatArray) -> FloatArray:
         """Return the energy that cars at positions ``at`` take in ``stay_s`` seconds under the registered default."""
-        return deliverable_kwh(self._free_kw[at], cars.car_kw, cars.need_kwh, stay_s)
+        return deliverable_kwh(self._free_kw[at], cars.car_kw, cars.need_kwh, stay_s, self.knee[at])
 
     def plug(self, at: RowArray, cars: PluggedCars) -> None:
         """Plug cars in at positions ``at``."""
         self.plugged[at] = True
         self.need_kwh[at] = cars.need_kwh
         self.car_kw[at] = cars.car_kw
-        self._taper_kw_per_kwh[at] = cars.car_kw / (cars.need_kwh * (1.0 - KNEE))
+        self._taper_kw_per_kwh[at] = cars.car_kw / (cars.need_kwh * (1.0 - self.knee[at]))
         self.delivered_kwh[:, at] = cars.delivered_kwh
         self.power_kw[:, at] = 0.0
 

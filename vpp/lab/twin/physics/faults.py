@@ -80,34 +80,40 @@ class DeviceFaults:
         self._draws = draws
         self._losses = losses
         self._offline_until_s = np.full(len(index), -np.inf)
+        self._ignores, self._refuses = np.ones(len(index)), np.ones(len(index))
         bounds = np.array([LATENCY_S[r.adapter] for r in index.resources], dtype=np.float64).reshape(-1, 2)
         self._least_s, self._most_s = bounds[:, 0], bounds[:, 1]
 
     @property
     def ignorers(self) -> BoolArray:
         """Devices that accept commands and ignore them at the present rate, shape ``(n,)``."""
-        return np.asarray(self._inclination < self.rates.ignore_ratio)
+        return np.asarray(self._inclination < self.rates.ignore_ratio * self._ignores)
+
+    def worsen(self, *, ignores: FloatArray, refuses: FloatArray, latency: float) -> None:
+        """Let devices differ: factors on the shares of ignored and refused commands, ``(n,)``, and on all latencies."""
+        self._ignores, self._refuses = ignores, refuses
+        self._least_s, self._most_s = latency * self._least_s, latency * self._most_s
 
     def response(self, row: int) -> DeviceResponse:
         """Draw the response of the device in ``row`` to one command."""
-        refused = bool(self._draws.random() < self.rates.refuse_ratio)
+        refused = bool(self._draws.random() < self.rates.refuse_ratio * self._refuses[row])
         least_s, most_s = float(self._least_s[row]), float(self._most_s[row])
         latency_s = (least_s * most_s) ** 0.5 * float(np.exp(_LATENCY_SPREAD * self._draws.standard_normal()))
         return DeviceResponse(
             latency_s=min(max(latency_s, least_s), most_s),
             refused=refused,
-            ignored=not refused and bool(self._inclination[row] < self.rates.ignore_ratio),
+            ignored=not refused and bool(self._inclination[row] < self.rates.ignore_ratio * self._ignores[row]),
         )
 
     def responses(self, rows: RowArray) -> ResponseBatch:
         """Draw the responses of the devices in ``rows`` to one command each."""
-        refused = self._draws.random(len(rows)) < self.rates.refuse_ratio
+        refused = self._draws.random(len(rows)) < self.rates.refuse_ratio * self._refuses[rows]
         least_s, most_s = self._least_s[rows], self._most_s[rows]
         latency_s = np.sqrt(least_s * most_s) * np.exp(_LATENCY_SPREAD * self._draws.standard_normal(len(rows)))
         return ResponseBatch(
             latency_s=np.clip(latency_s, least_s, most_s),
             refused=refused,
-            ignored=~refused & (self._inclination[rows] < self.rates.ignore_ratio),
+            ignored=~refused & (self._inclination[rows] < self.rates.ignore_ratio * self._ignores[rows]),
         )
 
     def advance(self, now_s: float, step_s: float) -> None:
@@ -120,6 +126,10 @@ class DeviceFaults:
         rows = self._losses.integers(0, count, lost)
         back_s = now_s + 60.0 * self._losses.uniform(*self.rates.away_minutes, lost)
         self._offline_until_s[rows] = np.maximum(self._offline_until_s[rows], back_s)
+
+    def cut(self, rows: RowArray, until_s: float) -> None:
+        """Cut the links of ``rows`` until ``until_s``, or for as long as they are cut already."""
+        self._offline_until_s[rows] = np.maximum(self._offline_until_s[rows], until_s)
 
     def drop(self, rows: RowArray) -> None:
         """Cut the links of ``rows`` until they are restored."""

@@ -79,14 +79,26 @@ class Loads:
         self.deferred_kwh: FloatArray = np.zeros((WORLDS, count))
         self._deep_s: FloatArray = np.zeros((WORLDS, count))
 
-    def baseline_kw(self, hour: float, temp_c: float, noise: FloatArray, *, rest: bool) -> FloatArray:
-        """Return the sites' load without any command, shape ``(m,)``."""
+    def misreport(self, bias: float, spread: float, random: np.random.Generator) -> None:
+        """Let every site's controller err about what it can cut by a lasting share.
+
+        Args:
+            bias: Mean of it; above 0 the controllers say they can go lower than they can.
+            spread: Standard deviation.
+            random: Stream of the shares.
+        """
+        self._estimate = 1.0 - bias + spread * random.standard_normal(len(self.rows))
+
+    def baseline_kw(self, hour: float, temp_c: float, noise: FloatArray, *, rest: float) -> FloatArray:
+        """Return the sites' load without any command, shape ``(m,)``; ``rest`` is part of a day of rest, 0 to 1."""
         hours = (hour + self._shift_h) % 24.0
         warm = 1.0 + TEMP_PER_K * (temp_c - _hot_day_c(hours))
         building = np.interp(hours, HVAC_HOURS, HVAC_SHARE) * np.minimum(np.maximum(warm, 0.3), 1.1)
         share = np.where(self.hvac, building, np.interp(hours, PLANT_HOURS, PLANT_SHARE))
-        if rest:
+        if rest == 1.0:
             share = share * self._weekend
+        elif rest > 0.0:
+            share = share * (1.0 - rest * (1.0 - self._weekend))
         return np.minimum(self._size_kw * share * noise, self._p_max_kw)
 
     def step(self, asked_kw: FloatArray, default_kw: FloatArray, step_s: float, base_kw: FloatArray) -> FloatArray:

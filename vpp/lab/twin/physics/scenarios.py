@@ -8,7 +8,7 @@ import numpy as np
 from vpp.domain.telemetry import FloatArray
 from vpp.fleet.calendar import local_hour
 from vpp.fleet.index import FleetIndex
-from vpp.lab.twin.local_time import is_rest, local_day
+from vpp.lab.twin.local_time import is_rest, local_day, weekday
 from vpp.lab.twin.physics.weather import Sky, Weather
 
 CLOUD_SPREAD, CLOUD_S = 0.04, 1800.0
@@ -17,6 +17,7 @@ CLOUD_SPREAD, CLOUD_S = 0.04, 1800.0
 ROOF_SPREAD, ROOF_S = 0.03, 600.0
 SITE_SPREAD, SITE_S = 0.01, 1800.0
 
+_SATURDAY = 5
 _BASE_HOURS = (0.0, 2.0, 5.0, 7.0, 9.0, 12.0, 14.0, 17.0, 19.0, 20.0, 21.0, 22.5, 24.0)
 _BASE_SHARE = (0.62, 0.52, 0.48, 0.58, 0.68, 0.78, 0.76, 0.80, 0.94, 1.0, 0.97, 0.85, 0.62)
 """Base load behind a transformer by hour, as a share of the registered value, which is the evening peak."""
@@ -28,14 +29,14 @@ class Conditions:
 
     Attributes:
         hour: Local hour of day.
-        rest: People rest: a weekend or a holiday.
+        rest: Part of a day of rest that today is: 0 on a workday, 1 on a Sunday or a holiday.
         sky: The weather.
         transmission: Transmission of passing clouds per inverter, around 1.
         site_noise: Slow noise of the load per building and plant, around 1.
     """
 
     hour: float
-    rest: bool
+    rest: float
     sky: Sky
     transmission: FloatArray
     site_noise: FloatArray
@@ -72,11 +73,15 @@ class Scenario:
         roofs: Number of inverters.
         sites: Number of buildings and plants.
         random: Stream that the streams of clouds, roofs and sites are spawned from.
+        saturday: Part of a day of rest that a Saturday is.
     """
 
-    def __init__(self, weather: Weather, *, roofs: int, sites: int, random: np.random.Generator) -> None:
+    def __init__(
+        self, weather: Weather, *, roofs: int, sites: int, random: np.random.Generator, saturday: float = 1.0
+    ) -> None:
         streams = random.spawn(3)
         self.weather = weather
+        self._saturday = saturday
         self._city = AutoregressiveNoise(1, CLOUD_SPREAD, CLOUD_S, streams[0])
         self._roofs = AutoregressiveNoise(roofs, ROOF_SPREAD, ROOF_S, streams[1])
         self._sites = AutoregressiveNoise(sites, SITE_SPREAD, SITE_S, streams[2])
@@ -85,13 +90,23 @@ class Scenario:
         """Return the inputs of the step that begins at ``at_s``."""
         return Conditions(
             hour=local_hour(at_s),
-            rest=is_rest(local_day(at_s)),
+            rest=self._rest(local_day(at_s)),
             sky=self.weather.at(at_s),
             transmission=np.maximum(self._roofs.step(step_s) * self._city.step(step_s), 0.05),
             site_noise=self._sites.step(step_s),
         )
 
+    def _rest(self, day: int) -> float:
+        if not is_rest(day):
+            return 0.0
+        return self._saturday if weekday(day) == _SATURDAY else 1.0
+
+
+def base_load_share(at_s: float) -> float:
+    """Return the base load at ``at_s`` as a share of the evening peak."""
+    return float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))
+
 
 def base_load_kw(index: FleetIndex, at_s: float) -> FloatArray:
     """Return the base load behind each transformer, at most its registered one, shape ``(n_transformers,)``."""
-    return index.feeders.base_kw * float(np.interp(local_hour(at_s), _BASE_HOURS, _BASE_SHARE))
+    return index.feeders.base_kw * base_load_share(at_s)

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -95,7 +96,7 @@ class Weather:
         self._table: FloatArray = np.zeros((0, 7))
 
     @classmethod
-    def from_epw(cls, path: Path | str) -> "Weather":
+    def from_epw(cls, path: Path | str) -> Self:
         """Read an EPW file, gzipped if its name ends in ``.gz``.
 
         Raises:

@@ -29,7 +29,7 @@ class PlugBatch:
         at_s: Epoch seconds.
         meter_kwh: Register at that moment.
         promised_kwh: Energy promised.
-        depart_s: Epoch seconds of the departure.
+        depart_s: Epoch seconds of the departure as stated, NaN where nothing was.
         floor_kwh: Energy to be given first.
         opted_out: The driver takes no part.
         boost: The driver wants full power.
@@ -57,7 +57,7 @@ class PlugBatch:
         """Return the same as objects, for simulators of single stations."""
         promises = [
             Promise(energy_kwh=kwh, departure_s=depart_s, floor_kwh=floor_kwh, opted_out=out, boost=boost)
-            if plugged
+            if plugged and depart_s == depart_s  # noqa: PLR0124 - not NaN: nothing stated, nothing promised
             else None
             for plugged, kwh, depart_s, floor_kwh, out, boost in zip(
                 self.plugged.tolist(),
@@ -97,6 +97,7 @@ class StationOccupancy:
     def __init__(self, count: int) -> None:
         self.session: RowArray = np.full(count, -1, dtype=np.int32)
         self.depart_s: FloatArray = np.full(count, np.inf)
+        self._stated_s = np.full(count, np.nan)
         self._arrive_s = np.full(count, np.nan)
         self._promised_kwh = np.zeros(count)
         self._meter_kwh = np.zeros(count)
@@ -124,6 +125,7 @@ class StationOccupancy:
         rows = arrivals.rows
         self.session[rows] = numbers
         self.depart_s[rows] = arrivals.depart_s
+        self._stated_s[rows] = arrivals.stated_s
         self._arrive_s[rows] = np.minimum(arrivals.arrive_s, now_s)
         self._promised_kwh[rows] = promised_kwh
         self._meter_kwh[rows] = meter_kwh
@@ -139,6 +141,14 @@ class StationOccupancy:
             self._events.append(self._batch(rows, plugged=False, at_s=np.full(len(rows), now_s), meter_kwh=meter_kwh))
         self.session[rows] = -1
         self.depart_s[rows] = np.inf
+
+    def opt_out(self, rows: RowArray) -> None:
+        """Let the drivers at ``rows`` take no part any more."""
+        self._opted_out[rows] = True
+
+    def promises(self, rows: RowArray, *, at_s: float) -> PlugBatch:
+        """Return what is promised at ``rows`` now, as if their cars were plugged in at ``at_s``."""
+        return self._batch(rows, plugged=True, at_s=np.full(len(rows), at_s), meter_kwh=self._meter_kwh[rows])
 
     def take_events(self) -> PlugBatch:
         """Return and forget the events since the last call; at first, all cars that are plugged in."""
@@ -156,7 +166,7 @@ class StationOccupancy:
             at_s=at_s,
             meter_kwh=meter_kwh,
             promised_kwh=promised_kwh,
-            depart_s=self.depart_s[rows],
+            depart_s=self._stated_s[rows],
             floor_kwh=np.minimum(FLOOR_KWH, FLOOR_SHARE * promised_kwh),
             opted_out=self._opted_out[rows],
             boost=self._boost[rows],

@@ -16,6 +16,7 @@ class _Columns:
     rows: RowArray
     arrive_s: FloatArray
     depart_s: FloatArray
+    stated_s: FloatArray
     need_kwh: FloatArray
     promised_kwh: FloatArray
     car_kw: FloatArray
@@ -43,6 +44,7 @@ class SessionLog:
         columns.rows[numbers] = arrivals.rows
         columns.arrive_s[numbers] = np.minimum(arrivals.arrive_s, now_s)
         columns.depart_s[numbers] = arrivals.depart_s
+        columns.stated_s[numbers] = arrivals.stated_s
         columns.need_kwh[numbers] = arrivals.need_kwh
         columns.promised_kwh[numbers] = promised_kwh
         columns.car_kw[numbers] = arrivals.power_kw
@@ -73,6 +75,7 @@ def _allocated(count: int) -> _Columns:
         rows=np.zeros(count, dtype=np.int32),
         arrive_s=np.zeros(count),
         depart_s=np.zeros(count),
+        stated_s=np.zeros(count),
         need_kwh=np.zeros(count),
         promised_kwh=np.zeros(count),
         car_kw=np.zeros(count),

@@ -1,9 +1,9 @@
 """Exogenous charging sessions: arrivals, stays and energy needs from built-in distributions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,11 +35,13 @@ class Arrivals:
     Attributes:
         rows: Fleet rows.
         arrive_s: Epoch seconds of plugging in.
-        depart_s: Epoch seconds of unplugging, stated by the driver and true.
+        depart_s: Epoch seconds of unplugging.
         need_kwh: Energy at the plug that the car takes if the stay is long enough.
         power_kw: Greatest power the car takes.
         opted_out: The driver takes no part.
         boost: The driver asks for full power.
+        stated_s: Epoch seconds of unplugging as the driver states it, NaN where nothing is stated; ``depart_s`` unless
+            given.
     """
 
     rows: RowArray
@@ -49,6 +51,11 @@ class Arrivals:
     power_kw: FloatArray
     opted_out: BoolArray
     boost: BoolArray
+    stated_s: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if len(self.stated_s) != len(self.rows):
+            object.__setattr__(self, "stated_s", self.depart_s)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -159,7 +166,7 @@ class BuiltinSessions:
         )
 
 
-def driver_choices(random: np.random.Generator, count: int) -> dict[str, BoolArray]:
+def driver_choices(random: np.random.Generator, count: int) -> dict[str, Any]:
     """Draw which drivers opt out and which ask for full power."""
     draw = random.random(count)
     return {"opted_out": draw < OPTED_OUT_SHARE, "boost": draw > 1.0 - BOOST_SHARE}

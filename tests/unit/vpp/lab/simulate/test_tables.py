@@ -48,6 +48,7 @@ def test_sessions_are_those_that_ended_on_the_day(tmp_path: Path) -> None:
         rows=np.arange(3, dtype=np.int32),
         arrive_s=depart_s - 1800.0,
         depart_s=depart_s,
+        stated_s=depart_s,
         need_kwh=np.full(3, 10.0),
         promised_kwh=np.full(3, 8.0),
         car_kw=np.full(3, 7.0),
