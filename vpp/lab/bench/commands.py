@@ -1,5 +1,6 @@
 """``vpp bench …``: signatures only; every benchmark imports what it needs when it runs."""
 
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -134,3 +135,24 @@ def restart(
 
     scale = Scale(rows=rows, events=events, tail_cycles=tail_cycles, called=called)
     raise typer.Exit(run_restart(scale, keep=keep, as_json=json))
+
+
+@bench.command()
+def world(
+    *,
+    data: Annotated[Path, typer.Option(help="folder of the project's public data")] = Path("../shared/data"),
+    world: Annotated[str, typer.Option(help="hostile, kind, or a file NAME.toml")] = "hostile",
+    scale: Annotated[float, typer.Option(min=0.01, max=1.0, help="size of the city")] = 0.05,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="the first day  [default: 2026-04-01]")
+    ] = None,
+    days: Annotated[int, typer.Option(min=28, max=366, help="days played")] = 84,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """Compare errors of simple forecasts on the twin's series with those on real ones; exit 1 outside the bars."""
+    from vpp.lab.bench.world.run import WorldOptions, run_world
+
+    begin = date(2026, 4, 1) if first is None else first.date()
+    options = WorldOptions(data=data, world=world, scale=scale, first=begin, days=days, seed=seed)
+    raise typer.Exit(run_world(options, as_json=json))

@@ -1,0 +1,1 @@
+"""``vpp bench world``: forecast errors of the twin beside those of real series."""
