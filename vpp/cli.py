@@ -1,7 +1,6 @@
 """Command line. Every command imports what it needs only when it runs, so that ``--help`` is instant."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
 from vpp.lab.bench.commands import bench
+from vpp.lab.commands import simulate
 
 app = typer.Typer(
     name="vpp",
@@ -222,74 +222,7 @@ def demo(
     raise typer.Exit(run_demo(options, as_json=json))
 
 
-@app.command()
-def simulate(
-    *,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="shanghai-2026, shanghai-2026-electric, shanghai-2026-storage-310, demo, or a table of your own, "
-            "NAME.toml"
-        ),
-    ] = "shanghai-2026",
-    fleet: Annotated[
-        Path | None, typer.Option(exists=True, help="a fleet of your own: a CSV of devices, or a folder of CSVs")
-    ] = None,
-    scale: Annotated[float, typer.Option(min=1e-4, max=10.0, help="factor on every count of the preset")] = 1.0,
-    day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day, in Shanghai  [default: the preset's]")
-    ] = None,
-    request: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="FILE.json, a JSON object, or target_kw=1e6,start=13:00,end=15:00; repeatable, replaces the preset's"
-        ),
-    ] = None,
-    sessions: Sessions = None,
-    weather: WeatherFile = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="CSV with time or hour, and price_cny_per_kwh"),
-    ] = None,
-    share: Annotated[
-        float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is accepted where less can be had")
-    ] = 0.95,
-    hours: Annotated[
-        float, typer.Option(min=0.25, max=24.0, help="how much of the day is played; requests are always played out")
-    ] = 24.0,
-    seed: Seed = 1,
-    world: Annotated[
-        str, typer.Option(help="what days, people, devices and network are like: hostile, kind, or a file NAME.toml")
-    ] = "hostile",
-    hours_known: Annotated[
-        bool,
-        typer.Option("--hours-known", help="hold the preset's reserve: the hours of its calls are known beforehand"),
-    ] = False,
-    out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
-    json: Json = False,
-) -> None:
-    """Play a whole city's day on virtual time, with the planner, dispatcher, guard and settlement of the service.
-
-    No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
-    """
-    from vpp.lab.compose.input_files import InputFiles
-    from vpp.lab.simulate.command import SimulateOptions, run_simulate
-
-    options = SimulateOptions(
-        preset=preset,
-        fleet=fleet,
-        scale=scale,
-        day=day.date() if day else None,
-        requests=tuple(request or ()),
-        inputs=InputFiles(sessions=sessions, weather=weather, prices=prices),
-        share=share,
-        hours=hours,
-        seed=seed,
-        out=out,
-        world=world,
-        hours_known=hours_known,
-    )
-    raise typer.Exit(run_simulate(options, as_json=json))
+app.command()(simulate)
 
 
 @app.command()

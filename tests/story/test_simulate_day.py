@@ -143,10 +143,28 @@ async def test_stopped_early_it_writes_what_it_has(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").is_file()
 
 
+def test_days_follow_each_other_in_the_hostile_world(tmp_path: Path) -> None:
+    asked = "target_kw=100000,start=00:30,end=00:45,submit_minutes_before=20,ramp_minutes=5"
+    given = options(tmp_path, scale=0.05, requests=(asked,), world="hostile", days=2, hours=0.25, sure=True)
+    summary, finished = command.simulated(given, Console(quiet=True))
+    assert finished
+    assert (summary["world"], summary["hours_known"], summary["days"]) == ("hostile", False, 2)
+    first, second = summary["requests"]
+    assert first["start_at"].startswith("2026-07-15T00:30")
+    assert second["start_at"].startswith("2026-07-16T00:30")
+    assert summary["totals"]["calls"] == 2
+    for request in (first, second):
+        assert request["target_kw"] <= request["quoted_p10_kw"] + 1.0
+        assert request["state"] == "settled"
+    table = pq.read_table(tmp_path / "intervals.parquet", filters=[("area", "==", "city")])
+    assert table.num_rows > 24 * 60
+
+
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
         ({"preset": "atlantis"}, "shanghai-2026"),
+        ({"world": "mild"}, "hostile, kind"),
         ({"requests": ("target_kw=0,start=1:00,end=2:00",)}, "target_kw"),
     ],
 )

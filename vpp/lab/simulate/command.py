@@ -20,14 +20,15 @@ from vpp.bootstrap.runner import run
 from vpp.bootstrap.volatile_store import VolatileMemory
 from vpp.domain.request import Product
 from vpp.domain.timegrid import instant
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from vpp.fleet.calendar import SHANGHAI
 from vpp.lab.compose.input_files import InputFiles
+from vpp.lab.simulate.calls import drawn_calls
 from vpp.lab.simulate.city import CpuMeter, VirtualCity, fresh_twin, virtual_settings
 from vpp.lab.simulate.day import Day, Pace
 from vpp.lab.simulate.outcome import Outcome, print_summary, summary_of
 from vpp.lab.simulate.outputs import write_outputs
-from vpp.lab.simulate.planned_requests import PlannedRequest, planned_requests, request_bodies
+from vpp.lab.simulate.planned_requests import PlannedRequest, planned_requests, request_bodies, requests_of_days
 from vpp.lab.simulate.presets import Preset, own_fleet, preset
 from vpp.lab.simulate.prices import prices_from_csv
 from vpp.lab.simulate.recorder import AreaRecorder
@@ -50,10 +51,11 @@ _WARM_UP_S = 15.0 * SECONDS_PER_MINUTE
 _KEPT_FREE_RATIO = 1.2
 """Power that plans keep free for regulation, as a multiple of what will be asked; the rest makes up for losses."""
 
-_LONGEST_MINUTES = 30 * 60
-"""A day, and what a request at its end needs to be settled."""
+_DAY_MINUTES = 24 * 60
+_SETTLED_MINUTES = 6 * 60
+"""What a request at the end of the last day needs to be settled."""
 
-_STOPPED = 130
+STOPPED = 130
 """Exit code after Ctrl-C, as shells know it."""
 
 _SETTINGS = {
@@ -85,21 +87,29 @@ class SimulateOptions:
     out: Path
     world: str = HOSTILE
     hours_known: bool = False
+    days: int = 1
+    calls_per_day: float = 0.0
+    sure: bool = False
 
 
 def run_simulate(options: SimulateOptions, *, as_json: bool) -> int:
     """Simulate a day and return the exit code: 0 once it was played to its end, 130 after Ctrl-C."""
-    began_s = time.perf_counter()
     console = Console(stderr=True, highlight=False)
+    summary, finished = simulated(options, console)
+    print_summary(console, summary, options.out)
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+    return 0 if finished else STOPPED
+
+
+def simulated(options: SimulateOptions, console: Console) -> tuple[dict[str, Any], bool]:
+    """Play the days, write the outputs, and return the summary and whether they were played to their end."""
+    began_s = time.perf_counter()
     configure_logging(json=False, level="error")
     keep_freed_memory()
     simulation = Simulation(options, console)
     finished = run(simulation.run())
-    summary = simulation.finish(began_s, complete=finished is not None)
-    print_summary(console, summary, options.out)
-    if as_json:
-        sys.stdout.write(json.dumps(summary) + "\n")
-    return 0 if finished else _STOPPED
+    return simulation.finish(began_s, complete=finished is not None), finished is not None
 
 
 class Simulation:
@@ -125,8 +135,8 @@ class Simulation:
             self._preset = own_fleet(options.fleet) if options.fleet else preset(options.preset, scale=options.scale)
         day = options.day or self._preset.day
         self._midnight_s = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp()
-        self._planned = _planned_requests(options, self._preset, day)
         options.out.mkdir(parents=True, exist_ok=True)
+        self._planned = _planned_requests(options, self._preset, day)
         self._loads = TransformerTable(
             self._preset.fleet, options.out / "transformers.parquet", from_s=self._midnight_s
         )
@@ -164,7 +174,7 @@ class Simulation:
                 self._day, loads=self._loads, minutes=minutes, from_s=self._midnight_s, complete=complete
             )
         summary = summary_of(outcome, self._preset, scale=self._options.scale, seed=self._options.seed)
-        summary |= {"world": self._world.title, "hours_known": self.hours_known}
+        summary |= {"world": self._world.title, "hours_known": self.hours_known, "days": self._options.days}
         if outcome is not None:
             write_outputs(self._options.out, outcome, summary)
         self._cpu.cpu_s["output"] += time.thread_time() - began_cpu_s
@@ -180,7 +190,8 @@ class Simulation:
         fleet, begin_s = self._preset.fleet, self._midnight_s - _WARM_UP_S
         bar = progress.add_task(f"the week before, {len(fleet):,} devices", total=None)
         twin = await self._prerolled(begin_s)
-        self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=_LONGEST_MINUTES)
+        minutes = self._options.days * _DAY_MINUTES + _SETTLED_MINUTES
+        self._areas = AreaRecorder(fleet, start_s=self._midnight_s, minutes=minutes)
         city = VirtualCity(
             twin,
             settings=virtual_settings(data, **(_SETTINGS | self._regulation() | self._reserve())),
@@ -239,9 +250,15 @@ class Simulation:
         return twin
 
     async def _play(self, progress: Progress, city: VirtualCity) -> None:
-        end_s, begin_s = self._midnight_s + SECONDS_PER_HOUR * self._options.hours, city.clock.now_s()
+        options, begin_s = self._options, city.clock.now_s()
+        end_s = self._midnight_s + SECONDS_PER_DAY * (options.days - 1) + SECONDS_PER_HOUR * options.hours
         self._day = day = Day(
-            city=city, planned=self._planned, end_s=end_s, share=self._options.share, seed=self._options.seed
+            city=city,
+            planned=self._planned,
+            end_s=end_s,
+            share=options.share,
+            seed=options.seed,
+            sure=options.sure,
         )
         bar = progress.add_task("", total=end_s - begin_s)
         more, printed_s, began_s = True, begin_s, time.perf_counter()
@@ -267,15 +284,25 @@ class Simulation:
 
 
 def _planned_requests(options: SimulateOptions, chosen: Preset, day: date) -> list[PlannedRequest]:
-    if not options.requests:
-        return planned_requests(chosen.requests, day, name=f"preset {chosen.name}, request")
-    return planned_requests([body for text in options.requests for body in request_bodies(text)], day, name="--request")
+    """Return the requests of all days; drawn ones are also written out, to be played again with ``--request``."""
+    if options.calls_per_day:
+        usual_kw = max((float(body["target_kw"]) for body in chosen.requests), default=0.0)
+        bodies = drawn_calls(
+            day, days=options.days, per_day=options.calls_per_day, usual_kw=usual_kw, seed=options.seed
+        )
+        (options.out / "requests.json").write_text(json.dumps(bodies, indent=1) + "\n", encoding="utf-8")
+        return planned_requests(bodies, day, name="drawn call")
+    if options.requests:
+        bodies, name = [body for text in options.requests for body in request_bodies(text)], "--request"
+    else:
+        bodies, name = [dict(body) for body in chosen.requests], f"preset {chosen.name}, request"
+    return requests_of_days(bodies, day, options.days, name=name)
 
 
 def _status(now_s: float, city: VirtualCity) -> str:
     running = city.service.requests.running.progress.values()
     progress = "".join(f"  {p.phase.value} {p.delivered_kw / 1e3:,.0f} of {p.target_kw / 1e3:,.0f} MW" for p in running)
-    return f"{instant(now_s).astimezone(SHANGHAI):%H:%M}{progress}"
+    return f"{instant(now_s).astimezone(SHANGHAI):%m-%d %H:%M}{progress}"
 
 
 def _cpu_s() -> float:

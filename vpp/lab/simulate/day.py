@@ -81,6 +81,7 @@ class Day:
         planned: Requests in order of submission.
         end_s: Epoch seconds of the day's end; it goes on until every request is settled.
         share: Part of the quoted p50 that is asked for where the wanted amount cannot be had.
+        sure: No more than the quoted p10 is asked for.
         seed: Of the signal that a request for regulation is sent (`vpp.lab.twin.signals.regd_like`).
         pace: Lengths of its cycles.
         results: Results of the requests submitted so far.
@@ -91,6 +92,7 @@ class Day:
     end_s: float
     share: float
     seed: int = 0
+    sure: bool = False
     pace: Pace = field(default_factory=Pace)
     results: list[RequestResult] = field(default_factory=list)
 
@@ -139,8 +141,9 @@ class Day:
         quote = request.quote
         if quote is None:
             return
-        if quote.verdict is not Verdict.FEASIBLE:
-            less_kw = float(int(self.share * quote.p50_kw))
+        certain_kw = min(quote.deliverable_p10_kw, default=0.0)
+        if quote.verdict is not Verdict.FEASIBLE or (self.sure and certain_kw < draft.target_kw):
+            less_kw = float(int(min(certain_kw, draft.target_kw) if self.sure else self.share * quote.p50_kw))
             if less_kw <= 0.0:
                 result.refusal = f"nothing can be had: {', '.join(limit.name for limit in quote.limits)}"
                 return

@@ -1,7 +1,7 @@
 """Outcome of a simulated day: requests judged by the settlement and by the twin, and the faults, which must be none."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -147,12 +147,15 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
         "transformers": len(preset.fleet.transformers),
         "complete": outcome is not None and outcome.complete,
         "requests": [],
+        "totals": {},
     }
     if outcome is not None:
         broken = broken_promises(outcome.truth.sessions, outcome.until_s)
         sessions = outcome.truth.sessions
+        requests = [_request(result, outcome) for result in outcome.results]
         summary |= {
-            "requests": [_request(result, outcome) for result in outcome.results],
+            "requests": requests,
+            "totals": _totals(requests, outcome),
             "cap_violations": outcome.loads.violations,
             "cap_violations_without_requests": outcome.loads.violations_without,
             "base_load_violations": outcome.loads.base_violations,
@@ -167,6 +170,31 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "setpoints": dict(outcome.commands),
         }
     return summary
+
+
+def _totals(requests: Sequence[Mapping[str, Any]], outcome: Outcome) -> dict[str, float | None]:
+    """Return the figures of all requests together; means are over those that have the figure."""
+    judged = [one for one in requests if one.get("accuracy_true_ratio") is not None]
+
+    def mean(name: str) -> float | None:
+        known = [float(one[name]) for one in judged if one.get(name) is not None]
+        return _known(float(np.mean(known))) if known else None
+
+    worst = [float(one["worst_interval_accuracy_true_ratio"]) for one in judged]
+    kept = [one["delivered_mean_true_kw"] >= 0.99 * one["target_kw"] for one in judged]
+    return {
+        "calls": len(requests),
+        "accepted": sum(one.get("target_kw") is not None for one in requests),
+        "asked_kw": _known(sum(float(one["asked_kw"]) for one in requests)),
+        "accepted_kw": _known(sum(float(one.get("target_kw") or 0.0) for one in requests)),
+        "accuracy_ratio": mean("accuracy_ratio"),
+        "accuracy_true_ratio": mean("accuracy_true_ratio"),
+        "accuracy_ordinary_ratio": mean("accuracy_ordinary_ratio"),
+        "worst_interval_p5_true_ratio": _known(float(np.percentile(worst, 5.0))) if worst else None,
+        "kept_true_ratio": _known(float(np.mean(kept))) if kept else None,
+        "cap_violations": outcome.loads.violations,
+        "promises_broken": int(broken_promises(outcome.truth.sessions, outcome.until_s).sum()),
+    }
 
 
 def _broken(sessions: SessionTruth, broken: BoolArray, index: FleetIndex) -> list[dict[str, object]]:
@@ -257,7 +285,7 @@ def print_summary(console: Console, summary: Mapping[str, Any], out: Path) -> No
     table = Table("request", "asked kW", "quoted p50", "accepted", "settled", "true", "ordinary", "worst", "rebound kW")
     for request in summary["requests"]:
         table.add_row(
-            f"{request['start_at'][11:16]}-{request['end_at'][11:16]}",
+            f"{request['start_at'][5:16].replace('T', ' ')}-{request['end_at'][11:16]}",
             *(_shown(request.get(name)) for name in ("asked_kw", "quoted_p50_kw", "target_kw")),
             *(_percent(request.get(n)) for n in ("accuracy_ratio", "accuracy_true_ratio", "accuracy_ordinary_ratio")),
             _percent(request.get("worst_interval_accuracy_ratio")),

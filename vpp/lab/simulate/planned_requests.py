@@ -54,6 +54,35 @@ def planned_requests(bodies: Sequence[Mapping[str, Any]], day: date, *, name: st
     return sorted(planned, key=lambda request: request.submit_s)
 
 
+def requests_of_days(
+    bodies: Sequence[Mapping[str, Any]], first: date, days: int, *, name: str = "request"
+) -> list[PlannedRequest]:
+    """Return the requests of consecutive days in order of submission.
+
+    One that states a clock time comes every day; one with a date comes once, and not at all where its begin lies
+    outside the days.
+
+    Args:
+        bodies: As in ``planned_requests``.
+        first: The first day.
+        days: Number of days.
+        name: Their source, for messages.
+
+    Raises:
+        InputError: A field is not accepted.
+    """
+    planned = []
+    midnight = datetime(first.year, first.month, first.day, tzinfo=SHANGHAI)
+    begin_s, end_s = midnight.timestamp(), (midnight + timedelta(days=days)).timestamp()
+    for number, body in enumerate(bodies, start=1):
+        daily = _CLOCK.fullmatch(str(body.get("start", body.get("start_at", ""))))
+        for day in range(days if daily else 1):
+            one = _planned(body, first + timedelta(days=day), f"{name} {number}")
+            if daily or days == 1 or begin_s <= one.draft.start_at.timestamp() < end_s:
+                planned.append(one)
+    return sorted(planned, key=lambda request: request.submit_s)
+
+
 def request_bodies(text: str) -> list[dict[str, Any]]:
     """Return the requests in one ``--request``: a JSON file, JSON itself, or ``field=value`` pairs between commas.
 

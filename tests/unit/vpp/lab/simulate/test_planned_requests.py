@@ -9,7 +9,7 @@ import pytest
 from vpp.domain.errors import InputError
 from vpp.domain.request import Direction, Product
 from vpp.fleet.calendar import SHANGHAI
-from vpp.lab.simulate.planned_requests import SUBMIT_MINUTES_BEFORE, planned_requests, request_bodies
+from vpp.lab.simulate.planned_requests import SUBMIT_MINUTES_BEFORE, planned_requests, request_bodies, requests_of_days
 
 DAY = date(2026, 7, 15)
 
@@ -54,3 +54,11 @@ def test_an_end_before_its_start_by_the_clock_lies_on_the_next_day() -> None:
 def test_what_makes_no_sense_is_refused_by_name(text: str, field: str) -> None:
     with pytest.raises(InputError, match=field):
         planned_requests(request_bodies(text), DAY)
+
+
+def test_clock_times_come_every_day_and_dates_once_within_the_days() -> None:
+    daily = {"target_kw": 10.0, "start": "13:00", "end": "14:00"}
+    once = {"target_kw": 10.0, "start_at": "2026-07-16T20:00:00+08:00", "end_at": "2026-07-16T21:00:00+08:00"}
+    later = {"target_kw": 10.0, "start_at": "2026-08-16T20:00:00+08:00", "end_at": "2026-08-16T21:00:00+08:00"}
+    planned = requests_of_days([daily, once, later], date(2026, 7, 15), 3)
+    assert [f"{one.draft.start_at:%m-%d %H}" for one in planned] == ["07-15 13", "07-16 13", "07-16 20", "07-17 13"]

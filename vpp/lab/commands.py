@@ -1,0 +1,100 @@
+"""``vpp simulate``: its signature only; it imports what it needs when it runs."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    *,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="shanghai-2026, shanghai-2026-electric, shanghai-2026-storage-310, demo, or a table of your own, "
+            "NAME.toml"
+        ),
+    ] = "shanghai-2026",
+    fleet: Annotated[
+        Path | None, typer.Option(exists=True, help="a fleet of your own: a CSV of devices, or a folder of CSVs")
+    ] = None,
+    scale: Annotated[float, typer.Option(min=1e-4, max=10.0, help="factor on every count of the preset")] = 1.0,
+    day: Annotated[
+        datetime | None,
+        typer.Option(
+            "--day", "--from", formats=["%Y-%m-%d"], help="the first day, in Shanghai  [default: the preset's]"
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="days played one after the other")] = 1,
+    request: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--request",
+            "--requests",
+            help="FILE.json, a JSON object, or target_kw=1e6,start=13:00,end=15:00; repeatable, replaces the preset's; "
+            "with a clock time it comes every day",
+        ),
+    ] = None,
+    calls_per_day: Annotated[
+        float, typer.Option(min=0.0, max=24.0, help="calls drawn at random instead, any hour, direction and notice")
+    ] = 0.0,
+    sessions: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="real charging sessions, CSV or CSV.gz, to replay")
+    ] = None,
+    weather: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="EPW or EPW.gz file")] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="CSV with time or hour, and price_cny_per_kwh"),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.05, max=1.0, help="share of the quoted p50 that is accepted where less can be had")
+    ] = 0.95,
+    sure: Annotated[bool, typer.Option("--sure", help="accept no more than the quoted p10")] = False,
+    hours: Annotated[
+        float, typer.Option(min=0.25, max=24.0, help="how much of the last day is played; requests are played out")
+    ] = 24.0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of every random draw in the model")] = 1,
+    seeds: Annotated[
+        str | None, typer.Option(help="several seeds, 1,2,3 or 1-8, in processes beside each other")
+    ] = None,
+    world: Annotated[
+        str, typer.Option(help="what days, people, devices and network are like: hostile, kind, or a file NAME.toml")
+    ] = "hostile",
+    hours_known: Annotated[
+        bool,
+        typer.Option("--hours-known", help="hold the preset's reserve: the hours of its calls are known beforehand"),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
+    json: Annotated[
+        bool, typer.Option("--json", help="end with one JSON object on the last line of standard output")
+    ] = False,
+) -> None:
+    """Play a whole city's day on virtual time, with the planner, dispatcher, guard and settlement of the service.
+
+    No sockets. Judged by the settlement and by what would have happened otherwise, which the service never sees.
+    """
+    from vpp.lab.compose.input_files import InputFiles
+    from vpp.lab.simulate.command import SimulateOptions, run_simulate
+    from vpp.lab.simulate.seeds import run_seeds, seeds_in
+
+    options = SimulateOptions(
+        preset=preset,
+        fleet=fleet,
+        scale=scale,
+        day=day.date() if day else None,
+        requests=tuple(request or ()),
+        inputs=InputFiles(sessions=sessions, weather=weather, prices=prices),
+        share=share,
+        hours=hours,
+        seed=seed,
+        out=out,
+        world=world,
+        hours_known=hours_known,
+        days=days,
+        calls_per_day=calls_per_day,
+        sure=sure,
+    )
+    if seeds is not None:
+        raise typer.Exit(run_seeds(options, seeds_in(seeds), as_json=json))
+    raise typer.Exit(run_simulate(options, as_json=json))
