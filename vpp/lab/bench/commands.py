@@ -150,7 +150,7 @@ def world(
     seed: Seed = 1,
     json: Json = False,
 ) -> None:
-    """Compare errors of simple forecasts on the twin's series with those on real ones; exit 1 outside the bars."""
+    """Compare errors of simple forecasts on the twin's series with those on real ones, class by class."""
     from vpp.lab.bench.world.run import WorldOptions, run_world
 
     begin = date(2026, 4, 1) if first is None else first.date()

@@ -158,6 +158,7 @@ def summary_of(outcome: Outcome | None, preset: Preset, *, scale: float, seed: i
             "totals": _totals(requests, outcome),
             "cap_violations": outcome.loads.violations,
             "cap_violations_without_requests": outcome.loads.violations_without,
+            "cap_violations_ours": outcome.loads.violations_ours,
             "base_load_violations": outcome.loads.base_violations,
             "overloads_kw": dict(list(outcome.loads.overloads(outcome.index).items())[:_SHOWN_OVERLOADS]),
             "promises_broken": int(broken.sum()),
@@ -193,6 +194,7 @@ def _totals(requests: Sequence[Mapping[str, Any]], outcome: Outcome) -> dict[str
         "worst_interval_p5_true_ratio": _known(float(np.percentile(worst, 5.0))) if worst else None,
         "kept_true_ratio": _known(float(np.mean(kept))) if kept else None,
         "cap_violations": outcome.loads.violations,
+        "cap_violations_ours": outcome.loads.violations_ours,
         "promises_broken": int(broken_promises(outcome.truth.sessions, outcome.until_s).sum()),
     }
 
@@ -292,7 +294,7 @@ def print_summary(console: Console, summary: Mapping[str, Any], out: Path) -> No
             _shown(request.get("rebound_peak_kw")),
         )
     console.print(table)
-    zeros = ("cap_violations", "promises_broken", "limits_not_restored")
+    zeros = ("cap_violations_ours", "promises_broken", "limits_not_restored")
     console.print(", ".join(f"{name.replace('_', ' ')} {summary.get(name, '-')}" for name in zeros))
     state = "played to its end" if summary["complete"] else "stopped early"
     console.print(f"{state}: {summary['wall_s']} s wall, {summary['cpu_s']} s CPU; written to {out}")

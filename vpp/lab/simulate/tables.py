@@ -38,6 +38,7 @@ class TransformerTable:
         violations: Pairs of transformer and minute above a limit, import or export, where the load of others alone is
             not.
         violations_without: The same in the prepared world.
+        violations_ours: Pairs of ``violations`` that are further above than in the prepared world, without dispatch.
         base_violations: Pairs where the load of others alone is above the limit.
         overload_kw: Greatest kW above its limit of every transformer, shape ``(n_transformers,)``.
         peak_ratio: Greatest load as a share of the limit, shape ``(n_transformers,)``.
@@ -46,7 +47,7 @@ class TransformerTable:
 
     def __init__(self, index: FleetIndex, path: Path, *, from_s: float) -> None:
         count = len(index.transformers)
-        self.violations = self.violations_without = self.base_violations = 0
+        self.violations = self.violations_without = self.violations_ours = self.base_violations = 0
         self.overload_kw: FloatArray = np.full(count, -np.inf)
         self.peak_ratio: FloatArray = np.zeros(count)
         self.histogram = np.zeros((2, len(RATIO_EDGES) - 1), dtype=np.int64)
@@ -87,6 +88,8 @@ class TransformerTable:
         self.base_violations += int(np.count_nonzero(others))
         above_kw[:, others] = np.minimum(above_kw[:, others], 0.0)
         self.violations += int(np.count_nonzero(above_kw[ACTUAL] > 0.0))
+        further = above_kw[ACTUAL] > np.maximum(above_kw[PREPARED], 0.0) + ROUNDING_KW
+        self.violations_ours += int(np.count_nonzero(further))
         self.violations_without += int(np.count_nonzero(above_kw[PREPARED] > 0.0))
         np.maximum(self.overload_kw, above_kw[ACTUAL], out=self.overload_kw)
         ratio = np.where(load_kw >= 0.0, load_kw / self._limit_kw, -load_kw / self._export_kw)

@@ -21,8 +21,8 @@ _QUARTERS, _HOURS, _FIVE_MINUTES = 96, 24, 288
 _NIGHT = 0.05
 """Usual power at or below this share of the rating counts as night."""
 
-COUNCILS = ("dundee", "perth", "boulder")
-PLACES = {"caltech": "ev_work"} | dict.fromkeys(COUNCILS, "ev_public")
+TOWNS = ("dundee", "perth", "boulder", "caltech")
+"""Councils' public stations, and a campus."""
 
 
 def needed(folder: Path, name: str) -> Path:
@@ -47,15 +47,17 @@ def photovoltaics(folder: Path) -> list[Series]:
     return found
 
 
-def charging(folder: Path) -> Mapping[str, list[Series]]:
-    """Return occupied connectors of the session sets, added up by city, by class."""
-    table = pq.read_table(needed(folder, "ev_panel_hourly.parquet"), columns=["city", "time", "occ"])
-    found: dict[str, list[Series]] = {name: [] for name in PLACES.values()}
-    for city, name in PLACES.items():
-        own = table.filter(pc.equal(table.column("city"), city)).group_by("time").aggregate([("occ", "sum")])
-        if own.num_rows:
-            values, rest = _regular(own.column("time"), own.column("occ_sum").to_numpy(), per_day=_HOURS, missing=0.0)
-            found[name].append(Series.of(values.ravel(), rest, per_day=_HOURS))
+def charging(folder: Path) -> Mapping[str, tuple[Series, float]]:
+    """Return occupied connectors of the session sets, added up by town, and the mean stay there in hours."""
+    table = pq.read_table(needed(folder, "ev_panel_hourly.parquet"), columns=["city", "time", "occ", "arrivals"])
+    found = {}
+    for town in TOWNS:
+        own = table.filter(pc.equal(table.column("city"), town)).group_by("time")
+        sums = own.aggregate([("occ", "sum"), ("arrivals", "sum")])
+        if sums.num_rows:
+            values, rest = _regular(sums.column("time"), sums.column("occ_sum").to_numpy(), per_day=_HOURS, missing=0.0)
+            stay_h = pc.sum(sums.column("occ_sum")).as_py() / pc.sum(sums.column("arrivals_sum")).as_py()
+            found[town] = (Series.of(values.ravel(), rest, per_day=_HOURS), float(stay_h))
     return found
 
 

@@ -6,25 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from vpp.domain.resource import ResourceClass
-from vpp.domain.telemetry import BoolArray, FloatArray, IdArray, RowArray
-from vpp.domain.units import SECONDS_PER_DAY
+from vpp.domain.telemetry import BoolArray
 from vpp.fleet.calendar import day_start_s
 from vpp.fleet.index import FleetIndex
 from vpp.lab.bench.world.simple_forecast import Series
 from vpp.lab.twin.environment.environment import weather_of
-from vpp.lab.twin.environment.session_conduct import conducted_sessions
 from vpp.lab.twin.environment.world_file import World
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.local_time import is_rest
-from vpp.lab.twin.population.distributions import Kind
-from vpp.lab.twin.population.sessions import Arrivals, BuiltinSessions, ChargingPoints, SessionSource, joined
+from vpp.lab.twin.population.sessions import BuiltinSessions
 
 _PHYSICS_STEP_S = 300.0
 _QUARTERS, _HOURS = 96, 24
 _NIGHT = 0.05
-_LEAD_DAYS = 3
-"""Days before the first of which cars may still be there."""
-
 Advance = Callable[[], None]
 """Told after every simulated day."""
 
@@ -52,7 +46,7 @@ def metered(stretch: Stretch, advance: Advance) -> Mapping[str, list[Series]]:
         index,
         seed=stretch.seed,
         start_s=day_start_s(stretch.first_day),
-        sessions=_nobody(stretch),
+        sessions=BuiltinSessions(stretch.seed, scale=0.0),
         weather=weather_of(stretch.world, seed=stretch.seed),
         world=stretch.world,
     )
@@ -78,58 +72,3 @@ def metered(stretch: Stretch, advance: Advance) -> Mapping[str, list[Series]]:
         "site_load": [Series.of(one, rest, per_day=_HOURS) for one in sites.T],
         "city_load": [Series.of(sites.sum(axis=1), rest, per_day=_HOURS)],
     }
-
-
-def occupied(stretch: Stretch, kinds: tuple[Kind, ...], *, mean: float, groups: int, per_day: int) -> list[Series]:
-    """Return how many stations of some kinds are occupied, in groups of a size with the mean asked for.
-
-    Args:
-        stretch: The days.
-        kinds: Uses of stations.
-        mean: Occupied stations of a group, on average; as many as there are where it is more.
-        groups: Most groups.
-        per_day: Steps a day.
-    """
-    points = ChargingPoints(stretch.fleet)
-    rows = np.concatenate([points.rows[points.of(kind)] for kind in kinds])
-    rows = rows[np.random.default_rng(stretch.seed).permutation(len(rows))]
-    begin_s, end_s = (day_start_s(stretch.first_day + day) for day in (0, stretch.days))
-    visits = _visits(stretch, rows)
-    stays_s = np.minimum(visits.depart_s, end_s) - np.maximum(visits.arrive_s, begin_s)
-    usual = float(np.maximum(stays_s, 0.0).sum()) / (end_s - begin_s) / len(rows)
-    size = max(min(round(mean / max(usual, 1e-9)), len(rows)), 1)
-    count = min(len(rows) // size, groups)
-    group = np.full(len(stretch.fleet), -1)
-    group[rows] = np.arange(len(rows)) // size
-    visits = visits.take(group[visits.rows] < count)
-    busy = _busy(visits, group[visits.rows], count, begin_s=begin_s, steps=stretch.days * per_day, per_day=per_day)
-    return [Series.of(one, stretch.rest, per_day=per_day) for one in busy]
-
-
-def _visits(stretch: Stretch, rows: RowArray) -> Arrivals:
-    """Return the sessions at ``rows`` that find their station free, some days before the stretch included."""
-    source = conducted_sessions(None, stretch.world, seed=stretch.seed)
-    wanted = np.zeros(len(stretch.fleet), dtype=np.bool_)
-    wanted[rows] = True
-    free_from_s = np.full(len(stretch.fleet), -np.inf)
-    parts = []
-    for day in range(-_LEAD_DAYS, stretch.days):
-        arrivals = source.day(stretch.fleet, stretch.first_day + day)
-        parts.append(arrivals.take(wanted[arrivals.rows]).without_collisions(free_from_s))
-    return joined(parts)
-
-
-def _busy(visits: Arrivals, group: IdArray, count: int, *, begin_s: float, steps: int, per_day: int) -> FloatArray:
-    """Return the mean number of occupied stations of every group on every step, shape ``(count, steps)``."""
-    change = np.zeros(count * (steps + 1))
-    for at_s, sign in ((visits.arrive_s, 1.0), (visits.depart_s, -1.0)):
-        place = np.clip((at_s - begin_s) * (per_day / SECONDS_PER_DAY), 0.0, steps)
-        low = np.minimum(place.astype(np.int64), steps - 1)
-        where, share = group * (steps + 1) + low, place - low
-        change += np.bincount(where, weights=sign * (1.0 - share), minlength=len(change))
-        change += np.bincount(where + 1, weights=sign * share, minlength=len(change))
-    return np.asarray(np.cumsum(change.reshape(count, -1), axis=1)[:, :-1])
-
-
-def _nobody(stretch: Stretch) -> SessionSource:
-    return BuiltinSessions(stretch.seed, scale=0.0)

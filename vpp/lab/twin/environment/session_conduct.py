@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from vpp.domain.telemetry import BoolArray, FloatArray
-from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE
+from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S, STEPS_PER_DAY
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.environment.common_factors import DayFactors, Members
 from vpp.lab.twin.environment.world_file import People, Spread, World
@@ -37,9 +37,18 @@ class SessionConduct:
         """Return the sessions that begin on local day number ``day``."""
         arrivals = self._source.day(index, day)
         random = np.random.default_rng([self._seed, day, 7])
-        coming = random.random(len(arrivals)) * self._headroom < self._of(index).of(day)[arrivals.rows]
+        factor = self._of(index).of(day)[arrivals.rows] * self._surges(index, arrivals, random)
+        coming = random.random(len(arrivals)) * self._headroom < factor
         arrivals = arrivals.take(coming)
         return replace(arrivals, stated_s=_stated_s(arrivals, self._world.people, random))
+
+    def _surges(self, index: FleetIndex, arrivals: Arrivals, random: np.random.Generator) -> FloatArray:
+        """Return the factor of each arrival's quarter of an hour, in the city and in its district."""
+        surges = self._world.days.surges
+        quarter = (arrivals.arrive_s // STEP_S).astype(np.int64) % STEPS_PER_DAY
+        city = random.standard_normal(STEPS_PER_DAY)[quarter]
+        district = random.standard_normal((len(index.areas), STEPS_PER_DAY))[index.area_code[arrivals.rows], quarter]
+        return np.asarray(1.0 + surges.city * city + surges.district * district)
 
     def _of(self, index: FleetIndex) -> DayFactors:
         if self._factors is None or self._factors[0] is not index:

@@ -51,6 +51,7 @@ class Days(_Table):
         day_memory: Correlation of a day with the next.
         saturday_share: Part of the way from a workday to a day of rest that a Saturday goes.
         arrivals: Spread of the number of cars from day to day.
+        surges: Spread of it from one quarter of an hour to the next.
         clouds: Spread of the sun's transmission; ``kind`` means nothing there.
         clouds_s: Correlation time of the clouds.
     """
@@ -64,6 +65,7 @@ class Days(_Table):
     day_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     saturday_share: Share = 1.0
     arrivals: Spread = Spread()
+    surges: Spread = Spread()
     clouds: Spread = Spread()
     clouds_s: Annotated[float, Field(gt=0.0)] = 2400.0
 

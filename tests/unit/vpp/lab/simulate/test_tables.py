@@ -23,13 +23,19 @@ def test_transformers_are_written_minute_by_minute_and_overloads_are_counted(tmp
             load_kw = np.stack([0.5 * index.feeders.limit_kw] * 2)
             if minute == 7:
                 load_kw[0, 3] = index.feeders.limit_kw[3] + 2.0
+            if minute == 8:  # without dispatch it would be worse
+                load_kw[:, 5] = index.feeders.limit_kw[5] + np.array([1.0, 3.0])
             base_kw = np.zeros(count)
             if minute == 9:  # others alone are above the limit, and above it with us
                 base_kw[4] = index.feeders.limit_kw[4] + 1.0
                 load_kw[:, 4] = base_kw[4] + 5.0
             table.take(MIDNIGHT_S + 60.0 * minute, load_kw, base_kw)
-        assert (table.violations, table.violations_without, table.base_violations) == (1, 0, 1)
-        assert table.overloads(index) == {index.transformers[3].id: pytest.approx(2.0)}
+        assert (table.violations, table.violations_without, table.base_violations) == (2, 1, 1)
+        assert table.violations_ours == 1
+        assert table.overloads(index) == {
+            index.transformers[3].id: pytest.approx(2.0),
+            index.transformers[5].id: pytest.approx(1.0),
+        }
         assert table.histogram.sum(axis=1).tolist()[1] == 20 * (~np.isin(np.arange(count), index.feeders.parent)).sum()
     written = pq.read_table(tmp_path / "t.parquet")
     assert written.column_names == ["time", "transformer", "load_kw", "limit_kw"]

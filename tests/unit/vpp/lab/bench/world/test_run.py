@@ -27,5 +27,5 @@ def test_every_class_has_a_row_for_each_horizon(capsys: pytest.CaptureFixture[st
     run_world(options(DATA), as_json=True)
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     found = {(row["class"], row["horizon_h"]) for row in rows}
-    assert {("pv", 0.25), ("pv", 24.0), ("ev_work", 1.0), ("ev_public_dundee", 4.0), ("city_load", 24.0)} <= found
+    assert {("pv", 0.25), ("pv", 24.0), ("ev_caltech", 1.0), ("ev_dundee", 4.0), ("city_load", 24.0)} <= found
     assert all(row["twin_rmse_ratio"] > 0.0 and row["data_rmse_ratio"] > 0.0 for row in rows)

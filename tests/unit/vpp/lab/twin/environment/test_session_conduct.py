@@ -28,7 +28,7 @@ def test_the_number_of_cars_differs_more_than_chance_would_have_it() -> None:
 
 def test_departures_are_those_of_the_data() -> None:
     people = world("hostile").people
-    parts = [conducted_sessions(None, world("hostile"), seed=1).day(FLEET, day) for day in range(DAY, DAY + 20)]
+    parts = [conducted_sessions(None, world("hostile"), seed=1).day(FLEET, day) for day in range(DAY, DAY + 80)]
     late_s = np.concatenate([part.depart_s - part.stated_s for part in parts])
     stay_s = np.concatenate([part.depart_s - part.arrive_s for part in parts])
     assert np.isnan(late_s).mean() == pytest.approx(people.silent_share, abs=0.02)
