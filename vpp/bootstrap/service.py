@@ -180,11 +180,11 @@ class Service:
         core = self.core
         if not self.leads:
             self.lead()
+        core.trust.start()  # first: it goes on beside all that follows
         self.watch.service.leadership = claim(self._links, core.epoch, self.fleet_id)
         core.plane.assign(self._handover.served(core.engine.index))
         await core.plane.start()
         give_defaults(self._links, core.engine.index, core.engine.in_force.default_kw)
-        core.trust.start()
 
     async def run(self, links: Sequence[GridLink]) -> None:
         """Serve these grid links until cancelled, until one of them has ended, or until a loop fails for good."""

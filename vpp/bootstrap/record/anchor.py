@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from vpp.config import Settings
 from vpp.storage.anchor.anchor import SqlAnchor
-from vpp.storage.anchor.head_post import HeadPost
+from vpp.storage.anchor.heads.head_post import HeadPost
 from vpp.storage.anchor.key_file import read_key
 from vpp.storage.anchor.verification import AnchorPlace
 

@@ -12,8 +12,8 @@ from vpp.record.verification import Verification
 from vpp.storage.anchor.beside import LONG, verify_beside
 from vpp.storage.anchor.chain_walk import Progress, last_sequence
 from vpp.storage.anchor.decision_file import DecisionFile
-from vpp.storage.anchor.head_file import HeadFile
-from vpp.storage.anchor.head_post import HeadPost
+from vpp.storage.anchor.heads.head_file import HeadFile
+from vpp.storage.anchor.heads.head_post import HeadPost
 from vpp.storage.anchor.key_file import make_key, read_key
 from vpp.storage.anchor.notes import note
 from vpp.storage.anchor.places import MainFile, Occupant, Places, place_of

@@ -14,7 +14,7 @@ from vpp.record.verification import Finding, FindingKind, Verification
 from vpp.storage.anchor.acceptances import without_accepted
 from vpp.storage.anchor.chain_walk import Progress, Walk, walk
 from vpp.storage.anchor.diagnosis import DECIDE, Evidence, anchor_findings, chain_findings
-from vpp.storage.anchor.head_file import HeadFile, HeadsRead
+from vpp.storage.anchor.heads.head_file import HeadFile, HeadsRead
 from vpp.storage.anchor.key_file import read_key
 from vpp.storage.anchor.notes import noted_head, noted_key
 from vpp.storage.anchor.places import MainFile, Occupant, Places

@@ -21,8 +21,8 @@ from vpp.record.chain import GENESIS
 from vpp.record.names.subject import SubjectKind
 from vpp.record.segment import SegmentHead, head_of, segment_bytes
 from vpp.record.stored_entry import StoredEntry
-from vpp.storage.folders import sync_folder
 from vpp.storage.journal import SqlJournal
+from vpp.storage.segments.folders import sync_folder
 from vpp.storage.segments.manifest import KnownSegments
 from vpp.storage.segments.reading import stored_entries
 from vpp.storage.segments.shelf import ARCHIVED, ENDING, PRUNED, Segment, SegmentShelf

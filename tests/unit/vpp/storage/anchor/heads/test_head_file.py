@@ -5,7 +5,7 @@ from pathlib import Path
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.record.entry import Head
 from vpp.record.heads import HeadKey, SignedHead
-from vpp.storage.anchor.head_file import HeadFile, thinned
+from vpp.storage.anchor.heads.head_file import HeadFile, thinned
 
 KEY = HeadKey.random()
 

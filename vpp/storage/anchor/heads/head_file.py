@@ -8,7 +8,7 @@ from pathlib import Path
 from vpp.domain.errors import FrameError
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.record.heads import SignedHead
-from vpp.storage.folders import sync_folder
+from vpp.storage.segments.folders import sync_folder
 
 _MOST, _NEWEST = 10_000, 2_000
 """Heads above which a file is thinned, and the newest of them that are always kept: more than a day's."""

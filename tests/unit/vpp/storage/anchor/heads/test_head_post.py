@@ -9,7 +9,7 @@ import pytest
 from vpp.domain.errors import StorageError
 from vpp.record.entry import Head
 from vpp.record.heads import HeadKey, SignedHead
-from vpp.storage.anchor.head_post import HeadPost
+from vpp.storage.anchor.heads.head_post import HeadPost
 
 KEY = HeadKey.random()
 

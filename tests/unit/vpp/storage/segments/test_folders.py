@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vpp.storage.folders import sync_folder
+from vpp.storage.segments.folders import sync_folder
 
 
 def test_a_folder_is_synchronised_and_left_as_it_was(tmp_path: Path) -> None:
