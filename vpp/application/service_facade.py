@@ -14,6 +14,7 @@ from vpp.application.registry.fleet_registration import FleetRegistration
 from vpp.application.requests.capability_declaration import CapabilityDeclaration
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
+from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.scoping.visibility import Visibility
 from vpp.application.service_monitor import ServiceMonitor
@@ -24,7 +25,7 @@ from vpp.domain.health import DeviceHealth
 from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
+from vpp.domain.request import Direction, DispatchRequest, QuoteCalibration, RequestDraft, Revision
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise
@@ -50,6 +51,7 @@ class DispatcherParts:
     signals: SignalIntake
     plans: PlansInForce
     declarations: CapabilityDeclaration
+    shadows: ShadowQuotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class VirtualPowerPlant:
         self._signals = dispatchers.signals
         self._plans = dispatchers.plans
         self._declarations = dispatchers.declarations
+        self._shadows = dispatchers.shadows
         self._operators = operators
         self._news = news
         self._seen = Visibility(fleet.fleet, dispatchers.requests.get)
@@ -238,6 +241,10 @@ class VirtualPowerPlant:
         """Return the 96 points of ``day`` in Asia/Shanghai; takes seconds after a new plan: call it in a thread."""
         self._seen.require_area(area, scope)
         return self._declarations.capability(self._fleet.fleet(), area, direction, day)
+
+    def quote_calibration(self, *, scope: Scope = EVERYTHING) -> QuoteCalibration:
+        """Return how quotes of the areas in sight were kept so far."""
+        return self._seen.quote_calibration(self._shadows.record(), scope)
 
     def schedule(self, *, scope: Scope = EVERYTHING) -> Schedule:
         """Return the plan in force for the rows in sight."""

@@ -111,7 +111,7 @@ class Service:
             measurement=measurement,
             forecaster=forecaster,
             changed=self.slow.requests_changed,
-            quote_valid_s=settings.quote_valid_s,
+            settings=settings,
         )
         self.watch = WatchParts.of(core, picture, self.requests, scraped=scraped)
         self.fast = self._fast_loop()
@@ -192,6 +192,7 @@ class Service:
         self._supervisor.watch("fast", self.fast.run, most_s=_FAST_RESTART_S)
         self._supervisor.watch("slow", self.slow.run)
         self._supervisor.watch("settlement", self._settle)
+        self._supervisor.watch("quotes", self.requests.shadows.run)
         overdue = self._checkpointer is not None and self._checkpointer.overdue
         self._supervisor.watch("record", partial(self.keeping.run, at_once=overdue))
         self._supervisor.watch("heads", self.core.trust.run)

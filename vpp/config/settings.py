@@ -214,6 +214,13 @@ class Settings(RecordSettings):
         " regulation",
     )
     quote_valid_s: Positive = Field(300.0, description="seconds in which a quote can be accepted")
+    quote_certain_ratio: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of a request's target, 0 to 1, that has to be deliverable with nine chances in ten for the"
+        " verdict feasible, where the request itself asks for less; with 0 even chances decide alone",
+    )
 
     gateway_drain_per_s: Positive | None = Field(
         None, description="connections of stations that a stopping gateway ends per second; all at once if unset"

@@ -145,9 +145,9 @@ class Quote:
         delivery_ratio: Share of commanded power that devices of these cohorts have delivered so far, 0-1.
         notices: Further remarks on the basis of the quote, a sentence each.
         certain_ratio: Share of the target that the least p10 had to reach for a feasible verdict, beside the least p50
-            that had to reach all of it; NaN in quotes older than this field.
+            that had to reach all of it; ``None`` in quotes older than this field.
         kept_ratio: Share of the windows quoted at such a notice for such hours whose p10 was deliverable, by what the
-            meters showed afterwards; NaN before any.
+            meters showed afterwards; ``None`` before any.
         kept_windows: Number of these windows.
     """
 
@@ -170,14 +170,50 @@ class Quote:
     confidence_ratio: float = float("nan")
     delivery_ratio: float = float("nan")
     notices: tuple[str, ...] = ()
-    certain_ratio: float = float("nan")
-    kept_ratio: float = float("nan")
+    certain_ratio: float | None = None
+    kept_ratio: float | None = None
     kept_windows: int = 0
 
     @property
     def p50_kw(self) -> float:
         """Even-chance power that can be held through the whole window, kW."""
         return min(self.deliverable_p50_kw, default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteRecord:
+    """Standard windows and requests of one area that were quoted, and what became of the promise.
+
+    Attributes:
+        notice: Class of their notice.
+        block: Hours of the day in Asia/Shanghai in which they begin.
+        windows: Number judged so far.
+        kept_ratio: Share of them whose p10, p50 and p90 were deliverable; those of twenty days ago count half.
+        since_at: End of the first.
+        learnt: Quotes of this direction rest on what was learnt of them, not on the normal law.
+    """
+
+    area: str
+    direction: Direction
+    notice: str
+    block: str
+    windows: int
+    kept_ratio: tuple[float, float, float]
+    since_at: datetime
+    learnt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteCalibration:
+    """How quotes were kept so far.
+
+    Attributes:
+        records: By area, direction, notice and block, the city's first.
+        left_out: Number of windows that could not be judged, by reason.
+    """
+
+    records: tuple[QuoteRecord, ...]
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

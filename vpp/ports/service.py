@@ -17,7 +17,7 @@ from vpp.domain.health import DeviceHealth
 from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
-from vpp.domain.request import Direction, DispatchRequest, RequestDraft, Revision
+from vpp.domain.request import Direction, DispatchRequest, QuoteCalibration, RequestDraft, Revision
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession, Promise
@@ -209,6 +209,13 @@ class PlanStatus(Protocol):
 
     def capability(self, area: str, direction: Direction, day: date, *, scope: Scope) -> Capability:
         """Return the 96 points of ``day`` (Asia/Shanghai); takes seconds after a new plan: call it in a thread."""
+        ...
+
+    def quote_calibration(self, *, scope: Scope) -> QuoteCalibration:
+        """Return how quotes of the areas in sight were kept so far.
+
+        Windows that could not be judged are counted over the whole fleet: for a scope that sees everything.
+        """
         ...
 
     def schedule(self, *, scope: Scope) -> Schedule:

@@ -50,6 +50,11 @@ _TABLE = (
     Kind("performance.issued", "vpp.application.delivery.recovery", "the measured delivery of a request"),
     Kind("plan.installed", "vpp.application.loops.slow_loop", "a plan is in force"),
     Kind("plan.intended", "vpp.application.loops.slow_loop", "a re-dispatch is in force, or withdrawn"),
+    Kind(
+        "quote.windows",
+        "vpp.application.requests.shadow_quotes",
+        "windows quoted for nobody, and what became of those that are over",
+    ),
     Kind("record.archived", "vpp.storage.segments.shelf", "entries moved to a segment"),
     Kind("record.checkpoint", "vpp.record.checkpoint", "a checkpoint was made, with its hash"),
     Kind("record.pruned", "vpp.storage.segments.shelf", "the oldest segments were deleted"),

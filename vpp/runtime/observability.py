@@ -194,6 +194,10 @@ class Metrics(Vitals):
         """Set the number of requests that are over and could not be settled."""
         self._unsettled.set(count)
 
+    def observe_quotes_kept(self, notice: str, block: str, ratio: float) -> None:
+        """Show the share of quotes whose p10 was kept, NaN while too few are known."""
+        self._quotes_kept.labels(notice, block).set(ratio)
+
     def set_leader_epoch(self, epoch: int) -> None:
         """Set the epoch this process leads in."""
         self._epoch.set(epoch)
@@ -235,6 +239,12 @@ class Metrics(Vitals):
         )
         self._unsettled = Gauge(
             "vpp_requests_unsettled", "Requests that are over and could not be settled.", registry=registry
+        )
+        self._quotes_kept = Gauge(
+            "vpp_quote_kept_ratio",
+            "Share of quoted windows whose p10 was deliverable by the meters, by notice and hours of the day.",
+            ("notice", "block"),
+            registry=registry,
         )
         self._cap_violations = Counter(
             "vpp_cap_violations_total", "Transformers that went above their limit.", registry=registry

@@ -1,4 +1,4 @@
-"""Capability and schedule, 96 points a day."""
+"""Capability and schedule, 96 points a day, and the record of quotes."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from vpp.api.schemas.base import Known, Schema, known_values
 from vpp.domain.flexibility import Capability, Sustained
+from vpp.domain.request import Direction, QuoteCalibration, QuoteRecord
 from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import FloatArray, RowArray
@@ -82,6 +83,51 @@ class CapabilityView(Schema):
             up=CapabilitySeries.of(up),
             down=CapabilitySeries.of(down),
         )
+
+
+class KeptView(Schema):
+    """Windows and requests of one area, direction, notice and part of the day, and how many kept what was quoted."""
+
+    area: str
+    direction: Direction
+    notice: str = Field(description="15min, 1h, 4h or 24h: the nearest to the notice given.")
+    block: str = Field(description="Hours of the day, Asia/Shanghai, in which they begin.")
+    windows: int = Field(description="Number judged so far.")
+    kept_p10_ratio: Known = Field(description="Share whose least quarter of an hour could deliver p10; 0.9 is right.")
+    kept_p50_ratio: Known = Field(description="The same of p50; 0.5 is right.")
+    kept_p90_ratio: Known = Field(description="The same of p90; 0.1 is right.")
+    since_at: dt.datetime
+    learnt: bool = Field(description="False while too few are known: quotes follow the normal law.")
+
+
+class CalibrationView(Schema):
+    """How quotes were kept so far; what was twenty days ago counts half in a ratio."""
+
+    items: list[KeptView]
+    left_out: dict[str, int] = Field(
+        description="Windows that could not be judged, by reason: under_dispatch, not_metered, not_seen."
+    )
+
+    @classmethod
+    def of(cls, calibration: QuoteCalibration) -> Self:
+        """Return the record of quotes as it is shown."""
+        return cls(items=[_kept(one) for one in calibration.records], left_out=calibration.left_out)
+
+
+def _kept(one: QuoteRecord) -> KeptView:
+    p10, p50, p90 = one.kept_ratio
+    return KeptView(
+        area=one.area,
+        direction=one.direction,
+        notice=one.notice,
+        block=one.block,
+        windows=one.windows,
+        kept_p10_ratio=p10,
+        kept_p50_ratio=p50,
+        kept_p90_ratio=p90,
+        since_at=one.since_at,
+        learnt=one.learnt,
+    )
 
 
 class ScheduleSeries(Schema):

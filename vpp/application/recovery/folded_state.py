@@ -17,21 +17,24 @@ from vpp.application.loops.cycle_inputs import CYCLE
 from vpp.application.recovery.charging_memory import ChargingMemory
 from vpp.application.recovery.delivery_memory import KINDS as DELIVERY
 from vpp.application.recovery.delivery_memory import DeliveryMemory
+from vpp.application.requests.shadow_quotes import WINDOWS
 from vpp.dispatch.dispatch_memory import KINDS as DISPATCH
 from vpp.dispatch.dispatch_memory import DispatchMemory
 from vpp.dispatch.settings import DispatchSettings
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.members.changes import CHANGED, CONNECTED
+from vpp.planning.calibration.window_book import WindowBook
 from vpp.record.entry import JournalEntry
 from vpp.record.kinds import check_known
 from vpp.record.state_codec import StateTree
 
-KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED}
+KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 2
+FORMAT = 3
 """Raised whenever what is folded, or how, changes."""
-READABLE = (1, 2)
-"""Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges."""
+READABLE = (1, 2, 3)
+"""Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges, 1 and 2 have no quoted
+windows."""
 
 
 class FoldedState:
@@ -47,6 +50,7 @@ class FoldedState:
         charging: Charging sessions.
         delivery: What was issued, and where baselines stand.
         devices: Owners' values of devices.
+        windows: Windows quoted for nobody, and what was learnt of the errors of quotes.
         dated: Power ranges are those of the last entry, and not those of ``index``.
     """
 
@@ -58,6 +62,7 @@ class FoldedState:
         self.charging = ChargingMemory(len(fleet))
         self.delivery = DeliveryMemory()
         self.devices = OwnersValues()
+        self.windows = WindowBook()
 
     def take_index_from(self, index: Callable[[], FleetIndex]) -> None:
         """Ask ``index`` for the fleet from now on."""
@@ -86,6 +91,8 @@ class FoldedState:
                 self.delivery.follow(entry)
             elif entry.kind == FOUND:
                 self.devices.follow(entry)
+            elif entry.kind == WINDOWS:
+                self.windows.follow(entry.body)
             self.sequence = entry.sequence
 
     def resize(self, index: FleetIndex) -> None:
@@ -100,6 +107,7 @@ class FoldedState:
             "charging": self.charging.state(),
             "delivery": self.delivery.state(),
             "devices": self.devices.state(),
+            "windows": self.windows.state(),
         }
 
     def load(self, state: StateTree, sequence: int) -> None:
@@ -108,4 +116,6 @@ class FoldedState:
         self.charging.load(state["charging"])
         self.delivery.load(state["delivery"])
         self.devices.load(state["devices"])
+        if "windows" in state:
+            self.windows.load(state["windows"])
         self.sequence, self.dated = sequence, "range_kw" in state["dispatch"]

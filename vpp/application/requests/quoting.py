@@ -1,5 +1,6 @@
 """Quotes: eligible rows, earlier commitments and response rates on the fleet as it is known."""
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +19,9 @@ from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.timegrid import instant
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.fleet_state import FleetState
+from vpp.planning.calibration.cells import cell_of
+from vpp.planning.calibration.window_book import WindowBook
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
 from vpp.planning.flexibility.response_rate import ResponseRates
 from vpp.planning.forecast.load_forecast import Forecast
 from vpp.planning.quote.notices import calendar_notices
@@ -36,9 +40,11 @@ class Quoter:
         measurement: Holds participation and portfolios.
         forecaster: Forecasts the load.
         valid_s: How long a quote holds, seconds.
+        certain_ratio: Share of a target that has to be reached with nine chances in ten for a feasible verdict.
 
     Attributes:
         quotes: Quotes on the fleet as it is.
+        windows: What was learnt of the errors of quotes.
     """
 
     def __init__(
@@ -49,9 +55,12 @@ class Quoter:
         measurement: Measurement,
         forecaster: Forecaster,
         valid_s: float,
+        certain_ratio: float,
     ) -> None:
-        self.quotes = QuoteCache()
-        self._quotes_besides = QuoteCache()
+        self.windows = WindowBook()
+        policy = FlexibilityPolicy(certain_ratio=certain_ratio)
+        self.quotes = QuoteCache(policy=policy, laws=self.windows.calibration)
+        self._quotes_besides = QuoteCache(policy=policy, laws=self.windows.calibration)
         self._engine = engine
         self._picture = picture
         self._participation = measurement.participation
@@ -96,7 +105,7 @@ class Quoter:
             valid_s=self._valid_s,
             eligible=rows,
         )
-        return replace(answer, notices=calendar_notices(self._picture.calendar, draft))
+        return self._with_record(replace(answer, notices=calendar_notices(self._picture.calendar, draft)), draft, state)
 
     def countable(self, state: FleetState, schedule: Schedule | None) -> BoolArray:
         """Return the rows a request for an hour from now could count on, shape ``(n_resources,)``."""
@@ -121,6 +130,15 @@ class Quoter:
         if result.progress and state.at_s - self._compared_s >= _TRIALS_S:
             self._compared_s = state.at_s
             self._delivery.observe(state, self._engine.setpoints_kw())
+
+    def _with_record(self, answer: Quote, draft: RequestDraft, state: FleetState) -> Quote:
+        """Return a quote that says how quotes of such a window were kept so far."""
+        if draft.product is Product.REGULATION:
+            return answer
+        cell = cell_of(draft.area, draft.direction, start_s=draft.start_at.timestamp(), now_s=state.at_s)
+        kept = self.windows.tally.of(draft.area, cell)
+        known = kept.windows > 0 and math.isfinite(kept.ratio[0])
+        return replace(answer, kept_ratio=kept.ratio[0] if known else None, kept_windows=kept.windows)
 
     def _committed_kw(self, draft: RequestDraft, load_forecast: Forecast, besides: str | None = None) -> FloatArray:
         """Return power committed to overlapping requests of the same direction, kW, shape ``(grid.count,)``.

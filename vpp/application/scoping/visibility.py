@@ -8,7 +8,7 @@ from vpp.domain.errors import InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.performance import Settled
 from vpp.domain.refused_connection import RefusedConnection
-from vpp.domain.request import DispatchRequest
+from vpp.domain.request import DispatchRequest, QuoteCalibration
 from vpp.domain.resource import Resource
 from vpp.domain.schedule import Schedule
 from vpp.domain.session import ChargingSession
@@ -75,6 +75,14 @@ class Visibility:
     def requests(self, requests: Sequence[DispatchRequest], scope: Scope) -> Sequence[DispatchRequest]:
         """Return the requests in sight, in the same order."""
         return requests if scope.is_everything else [r for r in requests if scope.covers(r.draft.area)]
+
+    def quote_calibration(self, calibration: QuoteCalibration, scope: Scope) -> QuoteCalibration:
+        """Return the records of the areas in sight; what was left out belongs to those who see everything."""
+        if scope.is_everything:
+            return calibration
+        return QuoteCalibration(
+            records=tuple(one for one in calibration.records if scope.covers(one.area)), left_out={}
+        )
 
     def schedule(self, schedule: Schedule, scope: Scope) -> Schedule:
         """Return a plan of the rows in sight; its cost is that of the whole fleet, and unknown."""

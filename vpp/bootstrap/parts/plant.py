@@ -48,6 +48,7 @@ def plant_of(
         ),
         plans=picture.plans,
         declarations=watch.declarations,
+        shadows=requests.shadows,
     )
     return VirtualPowerPlant(
         clock=core.clock, fleet=fleet, dispatchers=dispatchers, operators=operators, news=core.news

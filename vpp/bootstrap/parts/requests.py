@@ -14,7 +14,9 @@ from vpp.application.requests.commitment_gate import CommitmentGate
 from vpp.application.requests.quoting import Quoter
 from vpp.application.requests.request_service import RequestService
 from vpp.application.requests.running_requests import RunningRequests
+from vpp.application.requests.shadow_quotes import ShadowQuotes
 from vpp.bootstrap.parts.core import Core
+from vpp.config import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class RequestParts:
         settlement: Measured and settled requests.
         running: Requests that run now.
         service: Acts of dispatchers.
+        shadows: Windows quoted for nobody, from which quotes learn.
     """
 
     measurement: Measurement
@@ -36,6 +39,7 @@ class RequestParts:
     settlement: Settlement
     running: RunningRequests
     service: RequestService
+    shadows: ShadowQuotes
 
     @classmethod
     def of(
@@ -46,29 +50,35 @@ class RequestParts:
         measurement: Measurement,
         forecaster: Forecaster,
         changed: Callable[[], None],
-        quote_valid_s: float,
+        settings: Settings,
     ) -> "RequestParts":
         """Compose them; ``changed`` is called when commitments change."""
         clock, engine, journal = core.clock, core.engine, core.store.journal
         quoter = Quoter(
-            engine=engine, picture=picture, measurement=measurement, forecaster=forecaster, valid_s=quote_valid_s
+            engine=engine,
+            picture=picture,
+            measurement=measurement,
+            forecaster=forecaster,
+            valid_s=settings.quote_valid_s,
+            certain_ratio=settings.quote_certain_ratio,
         )
         announcements = Announcements(journal=journal, news=core.news, clock=clock)
         freezing = BaselineFreezing(book=engine.book, journal=journal, picture=picture, measurement=measurement)
+        settlement = Settlement(
+            clock=clock,
+            book=engine.book,
+            journal=journal,
+            measurement=measurement,
+            freezing=freezing,
+            announce=announcements.announce,
+            runs=SettlementRuns(journal, core.news),
+            metered_until_s=lambda: core.means.final_until_s,
+        )
         return cls(
             measurement=measurement,
             quoter=quoter,
             announcements=announcements,
-            settlement=Settlement(
-                clock=clock,
-                book=engine.book,
-                journal=journal,
-                measurement=measurement,
-                freezing=freezing,
-                announce=announcements.announce,
-                runs=SettlementRuns(journal, core.news),
-                metered_until_s=lambda: core.means.final_until_s,
-            ),
+            settlement=settlement,
             running=RunningRequests(
                 engine=engine, announcements=announcements, measurement=measurement, quoter=quoter, fell_short=changed
             ),
@@ -82,5 +92,15 @@ class RequestParts:
                 freezing=freezing,
                 announcements=announcements,
                 changed=changed,
+            ),
+            shadows=ShadowQuotes(
+                picture=picture,
+                quoter=quoter,
+                forecaster=forecaster,
+                requests=engine.book,
+                performance=settlement.performance,
+                journal=journal,
+                metrics=core.metrics,
+                metered_until_s=lambda: core.means.final_until_s,
             ),
         )

@@ -167,5 +167,6 @@ def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], fol
         )
     )
     requests.settlement.resume(delivery.issued)
+    requests.shadows.resume(state["windows"])
     requests.announcements.restore(core.engine.book.all())
     give_memory(links, state["devices"], journal, core.clock)

@@ -25,15 +25,7 @@ from vpp.domain.request import (
 )
 
 Body = Mapping[str, Any]
-_LATER_FIELDS = (
-    "energy_kwh",
-    "recovery_minutes",
-    "recovery_kwh",
-    "confidence_ratio",
-    "delivery_ratio",
-    "certain_ratio",
-    "kept_ratio",
-)
+_LATER_FIELDS = ("energy_kwh", "recovery_minutes", "recovery_kwh", "confidence_ratio", "delivery_ratio")
 
 
 def plain(value: object) -> object:
@@ -93,6 +85,8 @@ def quote_from(body: Body) -> Quote:
         expires_at=_instant(body["expires_at"]),
         # Journals of earlier versions lack what follows.
         notices=tuple(str(notice) for notice in body.get("notices", ())),
+        certain_ratio=_optional_float(body.get("certain_ratio")),
+        kept_ratio=_optional_float(body.get("kept_ratio")),
         kept_windows=int(body.get("kept_windows", 0)),
         **{name: float(body.get(name, "nan")) for name in _LATER_FIELDS},
     )

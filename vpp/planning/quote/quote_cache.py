@@ -128,6 +128,18 @@ class QuoteCache:
             laws=self._laws,
         )
 
+    def basis(
+        self,
+        *,
+        state: FleetState,
+        forecast: Forecast,
+        schedule: Schedule | None,
+        delivery_ratio: Callable[[], FloatArray],
+        eligible: BoolArray | None,
+    ) -> FlexibilityBasis:
+        """Return what quotes on these are made from; arguments as ``quote``."""
+        return self._basis_for(state, forecast, schedule, delivery_ratio, eligible)[0]
+
     def declaration(
         self,
         *,

@@ -29,6 +29,8 @@ from vpp.domain.request import (
     Direction,
     DispatchRequest,
     Quote,
+    QuoteCalibration,
+    QuoteRecord,
     RequestDraft,
     RequestState,
     Revision,
@@ -313,6 +315,19 @@ class _FakePlant:
             ramp_kw_per_min=np.full(grid.count, np.inf),
             sustain_minutes=value,
         )
+
+    def quote_calibration(self, **_scope: Scope) -> QuoteCalibration:
+        record = QuoteRecord(
+            area="pudong",
+            direction=Direction.UP,
+            notice="1h",
+            block="18-24",
+            windows=412,
+            kept_ratio=(0.91, float("nan"), 0.11),
+            since_at=NOW,
+            learnt=True,
+        )
+        return QuoteCalibration(records=(record,), left_out={"under_dispatch": 3})
 
     def schedule(self, **_scope: Scope) -> Schedule:
         grid = TimeGrid(start_at=NOW)

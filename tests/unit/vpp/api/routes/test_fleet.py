@@ -160,6 +160,15 @@ async def test_one_resource_shows_nameplate_state_and_card(client: httpx.AsyncCl
     }
 
 
+async def test_the_record_of_quotes_says_what_was_kept_and_what_was_left_out(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/api/v1/quotes/calibration")).json()
+    assert body["left_out"] == {"under_dispatch": 3}
+    (item,) = body["items"]
+    assert (item["area"], item["direction"], item["notice"], item["block"]) == ("pudong", "up", "1h", "18-24")
+    assert (item["kept_p10_ratio"], item["kept_p50_ratio"], item["windows"]) == (0.91, None, 412)
+    assert item["learnt"] is True
+
+
 async def test_capability_has_96_points_in_both_directions(client: httpx.AsyncClient) -> None:
     body = (await client.get("/api/v1/capability", params={"date": "2026-07-16", "area": "pudong"})).json()
 

@@ -185,7 +185,7 @@ async def test_a_checkpoint_of_before_the_nameplates_is_read(store: Store) -> No
     assert bits(found.state) == whole(store)
 
 
-@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/3", "0.2/2", "1", ""])
+@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/4", "0.2/3", "1", ""])
 async def test_a_checkpoint_of_another_product_or_format_is_passed_over(store: Store, made_by: str) -> None:
     await checkpointer(store).checkpoint()
     _change(store, version=made_by)
