@@ -130,7 +130,21 @@ def restart(
     keep: Annotated[Path | None, typer.Option(help="new folder to keep databases and logs in")] = None,
     json: Json = False,
 ) -> None:
-    """Start a service on a journal of years, and twice on an empty one; a city: --rows 276000 --events 10000000."""
+    """Start a service on a journal of years, and twice on an empty one; a city: --rows 276000 --events 10000000.
+
+    events: entries of the journal of years.
+
+    ready_s: wall seconds until every check of /readyz is passed on it.
+
+    peak_rss_mb: most resident memory on it, MB, until it is ready and has made a plan.
+
+    empty_rss_mb: the same at the second start on an empty journal: plan restored, record verified, plan made.
+
+    journal_mb_per_day: growth of the journal on a day with two calls and two hours of regulation.
+
+    Other names: empty_… and first_… are of the two starts on an empty journal, ready_rss_mb is the peak until ready
+    alone, pss_mb counts pages shared with other processes in part; the rest is about the journal that was written.
+    """
     from vpp.lab.bench.restart.run import Scale, run_restart
 
     scale = Scale(rows=rows, events=events, tail_cycles=tail_cycles, called=called)

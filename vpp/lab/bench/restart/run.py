@@ -1,14 +1,15 @@
 """``vpp bench restart``: how long a service takes on a journal of years, and how much memory.
 
-A start on an empty journal makes a plan before it is ready, which takes more time and memory than a restart does; so
-the journal of years, which has a plan, is compared with the second start on an empty one. The first is stated beside.
+A start on an empty journal has no plan to restore and makes one before anything else, so the journal of years, which
+has a plan, is compared with the second start on an empty one; the first is stated beside. Memory is compared where
+every start has done the same work: it is ready, and the plan that it makes soon after is in force.
 """
 
 import asyncio
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ import httpx
 import orjson
 from rich.console import Console
 
+from vpp.application.loops.slow_loop import PLAN
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.recovery.restart import Recovered, engine_version, recover
@@ -42,6 +44,8 @@ HOST = "127.0.0.1"
 _PATIENCE_WALL_S = 900.0
 _POLL_WALL_S = 0.1
 _MEBIBYTE = 2**20
+PEAK, PSS = ("status", "VmHWM"), ("smaps_rollup", "Pss")
+"""File below ``/proc/PID`` and name of a figure, see proc(5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +67,21 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One start of ``vpp serve``: wall seconds and CPU seconds until it was ready, and the most memory until then."""
+    """One start of ``vpp serve``.
+
+    Attributes:
+        ready_s: Wall seconds until every check of ``/readyz`` was passed.
+        ready_cpu_s: CPU seconds of the service until then.
+        ready_rss_mb: Most resident memory until then.
+        peak_rss_mb: Most resident memory until the first plan of this start was in force as well.
+        pss_mb: Proportional memory at that instant: pages shared with other processes count in part.
+    """
 
     ready_s: float
     ready_cpu_s: float
+    ready_rss_mb: float
     peak_rss_mb: float
+    pss_mb: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,22 +143,23 @@ def _measured(scale: Scale, folder: Path) -> Mapping[str, object]:
         starts[name] = asyncio.run(_start(place))
     console.print("measuring the growth of a day")
     growth = measured_growth(scale.rows, tell=console.print)
-    years, empty, first = starts["years"], starts["empty"], starts["first"]
     return {
         **{name: _rounded(value) for name, value in asdict(written).items()},
         "rows": scale.rows,
-        "ready_s": _rounded(years.ready_s),
-        "ready_cpu_s": _rounded(years.ready_cpu_s),
-        "peak_rss_mb": _rounded(years.peak_rss_mb),
-        "empty_ready_s": _rounded(empty.ready_s),
-        "empty_ready_cpu_s": _rounded(empty.ready_cpu_s),
-        "empty_rss_mb": _rounded(empty.peak_rss_mb),
-        "first_ready_s": _rounded(first.ready_s),
-        "first_ready_cpu_s": _rounded(first.ready_cpu_s),
-        "first_rss_mb": _rounded(first.peak_rss_mb),
+        **figures(starts["years"], ""),
+        **figures(starts["empty"], "empty_"),
+        **figures(starts["first"], "first_"),
         "journal_mb_per_day": _rounded(growth.table_mb),
         "bench_rss_mb": _rounded(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0),
     }
+
+
+def figures(start: Start, before: str) -> Mapping[str, float]:
+    """Return a start's figures by name, ``before`` put before each; the peak is ``peak_rss_mb`` or ``…_rss_mb``."""
+    figures = {f"{before}{name}": _rounded(value) for name, value in asdict(start).items()}
+    if before:
+        figures[f"{before}rss_mb"] = figures.pop(f"{before}peak_rss_mb")
+    return figures
 
 
 def _rounded(value: float) -> float:
@@ -244,7 +259,7 @@ def _folder_mb(folder: Path) -> float:
 
 
 async def _start(place: Path) -> Start:
-    """Start ``vpp serve`` and wait until it is ready."""
+    """Start ``vpp serve`` and wait until it is ready and has made a plan."""
     port = free_block(2)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("VPP_")}
     environment = {
@@ -253,19 +268,39 @@ async def _start(place: Path) -> Start:
         "VPP_HTTP": f"{HOST}:{port + 1}",
         "VPP_OCPP": f"{HOST}:{port}",
     }
-    began = perf_counter()
+    store = Store.open(settings_of_a_plant(place).database_url)
+    began, written = perf_counter(), store.journal.durable()
     child = await Child.start("serve", environment=environment, log=place / "serve.log")
     try:
         async with httpx.AsyncClient(base_url=f"http://{HOST}:{port + 1}", timeout=30.0, trust_env=False) as client:
-            while not await _ready(client):
-                child.check()
-                if perf_counter() - began > _PATIENCE_WALL_S:
-                    raise TimeoutError(f"vpp serve was not ready within {_PATIENCE_WALL_S:g} s; see {child.log}")
-                await asyncio.sleep(_POLL_WALL_S)
-        ready_s = perf_counter() - began
-        return Start(ready_s=ready_s, ready_cpu_s=used(child.pid)[0], peak_rss_mb=_peak_mb(child.pid))
+            await _until(lambda: _ready(client), child, "ready")
+        ready_s, ready_cpu_s, ready_rss_mb = perf_counter() - began, used(child.pid)[0], memory_mb(child.pid, PEAK)
+        await _until(lambda: _planned(store, written), child, "done with its first plan")
+        return Start(
+            ready_s=ready_s,
+            ready_cpu_s=ready_cpu_s,
+            ready_rss_mb=ready_rss_mb,
+            peak_rss_mb=memory_mb(child.pid, PEAK),
+            pss_mb=memory_mb(child.pid, PSS),
+        )
     finally:
         await child.end()
+        store.close()
+
+
+async def _until(is_so: Callable[[], Awaitable[bool]], child: Child, what: str) -> None:
+    """Wait until something is so of a service that runs; raises TimeoutError."""
+    began = perf_counter()
+    while not await is_so():
+        child.check()
+        if perf_counter() - began > _PATIENCE_WALL_S:
+            raise TimeoutError(f"vpp serve was not {what} within {_PATIENCE_WALL_S:g} s; see {child.log}")
+        await asyncio.sleep(_POLL_WALL_S)
+
+
+async def _planned(store: Store, after: int) -> bool:
+    """Return whether the journal has a plan after an entry."""
+    return await asyncio.to_thread(lambda: any(True for _ in store.journal.entries((PLAN,), after=after)))
 
 
 async def _ready(client: httpx.AsyncClient) -> bool:
@@ -275,7 +310,8 @@ async def _ready(client: httpx.AsyncClient) -> bool:
         return False
 
 
-def _peak_mb(pid: int) -> float:
-    """Return the most resident memory a process has had, MB (proc(5), VmHWM)."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024.0
+def memory_mb(pid: int, what: tuple[str, str]) -> float:
+    """Return a figure of a process's memory, ``PEAK`` or ``PSS``, MB."""
+    file, name = what
+    lines = Path(f"/proc/{pid}/{file}").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024.0
