@@ -9,6 +9,7 @@ from adapters.ocpp.central_system import server
 from adapters.ocpp.messages.ocpp_j import Version, stamp
 from adapters.ocpp.profiles import charging_profiles
 from adapters.ocpp.profiles.charging_profiles import OperationMode, Period, ProfileDraft, ProfileKind, ProfilePurpose
+from adapters.ocpp.profiles.profile_ids import PROBE_PROFILE_ID
 from tests.conformance.ocpp_bench import ACCEPTED, EV, V2G, RawStation, Sink, central, clock, setpoints, station
 from tests.conformance.test_ocpp_central import begin, body, period
 from tests.conformance.test_ocpp_stations import both_ends, connected, last, running
@@ -375,6 +376,55 @@ async def test_a_make_is_tested_once_and_its_like_are_believed_to_be_alike(versi
         second = await stack.enter_async_context(station(link, "CP2", version))
         assert "ClearChargingProfile" not in {name for name, _ in second.asked}
         assert link.card(1)["tested"] is True
+
+
+def probes(raw: RawStation) -> list[dict]:
+    return [
+        b
+        for name, asked in raw.asked
+        if name == "SetChargingProfile" and (b := body(raw.version, asked))["id"] == PROBE_PROFILE_ID
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_probe_left_by_a_broken_test_is_removed_at_the_return(version: str) -> None:
+    async with central(Sink(), control_test=True) as link, AsyncExitStack() as stack:
+        async with station(link, version=version, boot=False) as broken:
+            broken.rules["SetChargingProfile"] = lambda _: None if probes(broken) else {"status": "Accepted"}
+            await broken.boot()
+            await broken.until(lambda: bool(probes(broken)))
+        await stack.enter_async_context(station(link, "CP2", version))
+        assert link.card(EV)["tested"] is False, "the make is known by another now"
+        back = await stack.enter_async_context(station(link, version=version))
+        assert not probes(back)
+        assert str(PROBE_PROFILE_ID) in str(await back.asked_for("ClearChargingProfile"))
+
+
+async def test_a_probe_forgotten_at_a_station_lapses_soon_after_its_odd_period_begins() -> None:
+    async with central(Sink(), control_test=True) as link, station(link) as raw:
+        found = probes(raw)
+        assert found
+        for probe in found:
+            schedule = probe["chargingSchedule"]
+            odd_s = [p["startPeriod"] for p in schedule["chargingSchedulePeriod"][1:]]
+            assert all(86_400 <= start_s < schedule["duration"] <= 86_500 for start_s in odd_s)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_default_is_given_again_where_a_probe_took_its_place(version: str) -> None:
+    async with central(Sink(), control_test=True) as link, station(link, version=version, boot=False) as raw:
+
+        def lowest_only(payload: dict) -> dict:
+            return {"status": "Accepted" if body(version, payload)["stackLevel"] == 0 else "Rejected"}
+
+        raw.rules["SetChargingProfile"] = lowest_only
+        await raw.boot()
+        await raw.settled()
+        assert link.card(EV)["tested"] is True
+        actions = [name for name, _ in raw.asked]
+        cleared = len(actions) - actions[::-1].index("ClearChargingProfile")
+        installed = [payload for name, payload in raw.asked[cleared:] if name == "SetChargingProfile"]
+        assert [body(version, payload)["stackLevel"] for payload in installed] == [0]
 
 
 async def test_a_station_of_whole_amperes_is_told_whole_amperes() -> None:

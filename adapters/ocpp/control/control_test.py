@@ -2,13 +2,16 @@
 
 The probe is a profile at the dispatch level whose first period is the default value already in force, and whose
 odd periods (zero, a tenth above the floor, one phase) begin a day later. A station that honours schedules is not
-moved by it; one that applies the first period at once gets the value it has. The probe is removed when the test ends.
+moved by it; one that applies the first period at once gets the value it has. The probe is removed when the test ends,
+and with the next set-up where the test was broken off; one that is forgotten all the same lapses soon after its odd
+period has begun.
 """
 
 import math
 from collections.abc import Generator
 from dataclasses import replace
 
+from adapters.ocpp.control.instructions import install_default
 from adapters.ocpp.control.learning import report_card_troubles
 from adapters.ocpp.control.scripts import (
     ACCEPTED,
@@ -16,29 +19,37 @@ from adapters.ocpp.control.scripts import (
     DISPATCH_STACK_LEVEL,
     HEADSTART_S,
     Dialect,
+    Pause,
     ProbePeriod,
     Profile,
     Script,
 )
 from adapters.ocpp.messages.ocpp_j import Answer, AnswerKind, Call
-from adapters.ocpp.profiles.nameplates import NameplateRecord
 from adapters.ocpp.profiles.power_units import FINEST_STEP, RateUnit, WireValue
 from adapters.ocpp.profiles.profile_ids import PROBE_PROFILE_ID
+from adapters.ocpp.station.capability_cards import Abilities
 from adapters.ocpp.station.station_state import StationState
 from vpp.domain.units import SECONDS_PER_DAY
 
 LATER_S = SECONDS_PER_DAY
+"""When the odd period of a probe begins: beyond any error of a station's clock."""
+_ODD_S = 60.0
+"""Length of the odd period."""
 _WHOLE_STEP = 1.0
 
 
 def control_test(dialect: Dialect, station: StationState) -> Script:
     """Return the script that fills a station's card; it ends at once where the make is known or must not be tested."""
-    services, connector = station.services, min(station.rows)
-    nameplate = station.nameplate(station.rows[connector])
-    if not services.profiles.control_test or not services.cards.begin_test(station.abilities):
+    services = station.services
+    if not services.profiles.control_test:
         return ACCEPTED
+    if services.cards.may_keep_probe(_row(station), station.abilities):
+        yield from _clear(dialect, station)
+    if not services.cards.begin_test(station.abilities):
+        return ACCEPTED
+    services.cards.note_probed(_row(station))
     try:
-        yield from _test(dialect, station, connector, nameplate)
+        yield from _test(dialect, station)
     finally:
         services.cards.end_test(station.abilities)
     if station.abilities.tested:
@@ -48,43 +59,43 @@ def control_test(dialect: Dialect, station: StationState) -> Script:
     return ACCEPTED
 
 
-def _test(
-    dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord
-) -> Generator[Call, Answer, None]:
-    probe = _Probe(dialect, station, connector, nameplate)
+def _row(station: StationState) -> int:
+    """Return the row of the connector that is probed."""
+    return station.rows[min(station.rows)]
+
+
+def _clear(dialect: Dialect, station: StationState) -> Generator[Call, Answer, None]:
+    """Remove the probe; without an answer it is removed with the next set-up."""
+    answer = yield dialect.clear_profile(PROBE_PROFILE_ID)
+    if answer.kind is AnswerKind.RESULT:
+        station.services.cards.note_cleared(_row(station))
+
+
+def _test(dialect: Dialect, station: StationState) -> Generator[Call | Pause, Answer, None]:
+    probe = _Probe(dialect, station)
     unit = yield from probe.find_unit()
-    if unit is None:
-        return
-    zero = yield from probe.is_accepted(unit, ProbePeriod(value=0.0))
-    floor = math.ceil(station.services.profiles.supply.limit(nameplate.floor_kw, unit, nameplate).value) + FINEST_STEP
-    tenth = yield from probe.is_accepted(unit, ProbePeriod(value=floor))
-    one_phase = False
-    if unit is RateUnit.A and nameplate.phases > 1 and not nameplate.is_dc:
-        one_phase = yield from probe.is_accepted(unit, ProbePeriod(value=math.ceil(floor), phases=1))
-    yield dialect.clear_profile(PROBE_PROFILE_ID)
-    station.learn(
-        replace(
-            station.abilities,
-            units=(unit, *(u for u in station.abilities.units or () if u is not unit)),
-            zero_allowed=zero,
-            step=FINEST_STEP if tenth else _WHOLE_STEP,
-            phase_switching=one_phase,
-            max_stack_level=probe.highest_level(),
-            tested=True,
-            proven=True,
-        )
-    )
+    found = None if unit is None else (yield from probe.findings(unit))
+    yield from _clear(dialect, station)
+    if found is not None:
+        station.learn(found)
+    if probe.replaces_default:
+        yield from install_default(dialect, station, min(station.rows))
 
 
 class _Probe:
     """Probing profiles."""
 
-    def __init__(self, dialect: Dialect, station: StationState, connector: int, nameplate: NameplateRecord) -> None:
+    def __init__(self, dialect: Dialect, station: StationState) -> None:
         self._dialect = dialect
         self._station = station
-        self._connector = connector
-        self._nameplate = nameplate
+        self._connector = min(station.rows)
+        self._nameplate = station.nameplate(_row(station))
         self._level = DISPATCH_STACK_LEVEL
+
+    @property
+    def replaces_default(self) -> bool:
+        """Whether the last probe stood in the place of the default."""
+        return self._level == DEFAULT_STACK_LEVEL
 
     def find_unit(self) -> Generator[Call, Answer, RateUnit | None]:
         """Return the unit a plain profile is accepted in, on the dispatch level or, failing that, on the lowest."""
@@ -94,6 +105,27 @@ class _Probe:
                     return unit
         return None
 
+    def findings(self, unit: RateUnit) -> Generator[Call, Answer, Abilities]:
+        """Return the station's abilities with what it takes in ``unit``."""
+        nameplate, known = self._nameplate, self._station.abilities
+        zero = yield from self.is_accepted(unit, ProbePeriod(value=0.0))
+        supply = self._station.services.profiles.supply
+        floor = math.ceil(supply.limit(nameplate.floor_kw, unit, nameplate).value) + FINEST_STEP
+        tenth = yield from self.is_accepted(unit, ProbePeriod(value=floor))
+        one_phase = False
+        if unit is RateUnit.A and nameplate.phases > 1 and not nameplate.is_dc:
+            one_phase = yield from self.is_accepted(unit, ProbePeriod(value=math.ceil(floor), phases=1))
+        return replace(
+            known,
+            units=(unit, *(u for u in known.units or () if u is not unit)),
+            zero_allowed=zero,
+            step=FINEST_STEP if tenth else _WHOLE_STEP,
+            phase_switching=one_phase,
+            max_stack_level=0 if self.replaces_default else known.max_stack_level,
+            tested=True,
+            proven=True,
+        )
+
     def is_accepted(self, unit: RateUnit, extra: ProbePeriod | None) -> Generator[Call, Answer, bool]:
         """Tell whether a probe is accepted; stations refuse now and then without cause, so it is sent twice."""
         for _ in range(2):
@@ -102,10 +134,6 @@ class _Probe:
             if answer.kind is AnswerKind.RESULT and answer.status == "Accepted":
                 return True
         return False
-
-    def highest_level(self) -> int | None:
-        """Return the stated highest stack level, 0 if a profile above the default was refused."""
-        return self._station.abilities.max_stack_level if self._level == DISPATCH_STACK_LEVEL else 0
 
     def _profile(self, unit: RateUnit) -> Profile:
         services, row = self._station.services, self._station.rows[self._connector]
@@ -118,7 +146,7 @@ class _Probe:
             stack_level=self._level,
             transaction=None,
             from_s=from_s,
-            until_s=from_s + 2.0 * LATER_S,
+            until_s=from_s + LATER_S + _ODD_S,
             wire=wire,
             setpoint=False,
             phases=0 if self._nameplate.is_dc else self._nameplate.phases,

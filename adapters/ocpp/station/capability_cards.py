@@ -89,6 +89,7 @@ class CapabilityCards:
         self._one: dict[Abilities, Abilities] = {}
         self._models: dict[tuple[str, str, str, str], Abilities] = {}
         self._testing: set[tuple[str, str, str, str]] = set()
+        self._probed: set[int] = set()
 
     def shared(self, abilities: Abilities) -> Abilities:
         """Return the one record that equals ``abilities``."""
@@ -115,6 +116,22 @@ class CapabilityCards:
     def end_test(self, abilities: Abilities) -> None:
         """Allow another station of the make to be tested where this test was inconclusive."""
         self._testing.discard(abilities.make)
+
+    def note_probed(self, row: int) -> None:
+        """Take note that the station of ``row`` is probed: until ``note_cleared`` a probe may be left there."""
+        self._probed.add(row)
+
+    def note_cleared(self, row: int) -> None:
+        """Take note that no probe is left at the station of ``row``."""
+        self._probed.discard(row)
+
+    def may_keep_probe(self, row: int, abilities: Abilities) -> bool:
+        """Tell whether a test that was broken off may have left its probe at the station of ``row``.
+
+        A test before this process began is not remembered: any station of a make that is still unknown may be the one.
+        """
+        known = self._models.get(abilities.make)
+        return row in self._probed or (bool(abilities.model) and (known is None or not known.tested))
 
 
 def _with_best(best: RateUnit | None, stated: tuple[RateUnit, ...]) -> tuple[RateUnit, ...]:

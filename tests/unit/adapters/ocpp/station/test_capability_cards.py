@@ -16,3 +16,16 @@ def test_stations_alike_share_one_record() -> None:
     assert cards.recall(replace(known, units=None)).tested
     assert cards.recall(known).follows is None  # that is a station's own
     assert not cards.begin_test(known)
+
+
+def test_a_probe_may_be_left_until_it_is_cleared_or_the_make_is_known() -> None:
+    cards = CapabilityCards()
+    known = Abilities(version="ocpp1.6", vendor="Acme", model="One")
+    assert cards.may_keep_probe(3, known), "a process before this one may have begun a test"
+    assert not cards.may_keep_probe(3, replace(known, model="")), "a nameless make is never tested"
+    cards.note_probed(3)
+    cards.remember(replace(known, tested=True))
+    assert cards.may_keep_probe(3, known)
+    assert not cards.may_keep_probe(4, known)
+    cards.note_cleared(3)
+    assert not cards.may_keep_probe(3, known)
