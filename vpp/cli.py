@@ -8,6 +8,7 @@ import typer
 
 from vpp.bootstrap.record.commands import audit, erase
 from vpp.domain.errors import VppError
+from vpp.lab.backtest.commands import backtest
 from vpp.lab.bench.commands import bench
 from vpp.lab.commands import simulate
 
@@ -23,6 +24,7 @@ keys = typer.Typer(help="Keys of charging stations.", no_args_is_help=True)
 modbus_map = typer.Typer(help="Register maps of Modbus devices without SunSpec.", no_args_is_help=True)
 for _name, _group in {"audit": audit, "bench": bench, "erase": erase, "keys": keys, "modbus-map": modbus_map}.items():
     app.add_typer(_group, name=_name)
+app.command()(backtest)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]

@@ -170,3 +170,16 @@ def world(
     begin = date(2026, 4, 1) if first is None else first.date()
     options = WorldOptions(data=data, world=world, scale=scale, first=begin, days=days, seed=seed)
     raise typer.Exit(run_world(options, as_json=json))
+
+
+@bench.command()
+def forecast(
+    *,
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder of the data sets")],
+    task: Annotated[list[str] | None, typer.Option(help="one task of the backtest, repeatable  [default: all]")] = None,
+    json: Json = False,
+) -> None:
+    """Forecast the last 45 % of every data set by rolling origin and print each task's figures beside its bars."""
+    from vpp.lab.bench.forecast import run_forecast
+
+    raise typer.Exit(run_forecast(data, tasks=tuple(task or ()), as_json=json))

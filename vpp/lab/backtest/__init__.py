@@ -1,0 +1,1 @@
+"""Backtest: forecasts of any period of a data set by rolling origin."""

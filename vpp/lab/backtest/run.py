@@ -1,0 +1,115 @@
+"""A task over a period of a data set, and its forecasts as a table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasts.panel.grid import panel_of
+from forecasts.panel.panel import Panel, PanelError
+from forecasts.quantiles.levels import LEVELS, Forecasts
+from vpp.domain.errors import InputError
+from vpp.lab.backtest.data import read_table
+from vpp.lab.backtest.rolling import rolled
+from vpp.lab.backtest.tasks import PanelTask
+
+QUANTILE_COLUMNS = tuple(f"q{round(level * 100):02d}" for level in LEVELS)
+"""q05 to q95."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """Instants of issue from ``start_s`` to before ``end_s``, epoch seconds, local and without a zone."""
+
+    start_s: int
+    end_s: int
+
+    @classmethod
+    def of(cls, start: datetime, end: datetime) -> "Period":
+        """Return the period between two instants.
+
+        Raises:
+            InputError: It is empty.
+        """
+        if end <= start:
+            raise InputError("to", f"{end}", f"an instant after from, {start}")
+        return cls(start_s=_seconds(start), end_s=_seconds(end))
+
+    def steps(self, panel: Panel) -> tuple[int, int]:
+        """Return the steps of a panel's grid that it spans.
+
+        Raises:
+            InputError: The panel has no row before its end.
+        """
+        first, last = (-(-(at_s - panel.start_s) // panel.step_s) for at_s in (self.start_s, self.end_s))
+        if first >= len(panel.value) + panel.steps_per_day or last <= 0:
+            begin, end = (
+                str(np.datetime64(panel.start_s + step * panel.step_s, "s")) for step in (0, len(panel.value))
+            )
+            asked = f"{np.datetime64(self.start_s, 's')} to {np.datetime64(self.end_s, 's')}"
+            raise InputError("from, to", asked, f"a period that touches the data, {begin} to {end}")
+        return max(first, 0), last
+
+
+def load_panel(task: PanelTask, data: Path) -> Panel:
+    """Return the panel of a task's data.
+
+    Raises:
+        InputError: The file cannot be read or does not hold what the task needs.
+    """
+    try:
+        return panel_of(read_table(data, task.file), task.columns, step_s=task.step_s, bounds=task.bounds)
+    except PanelError as error:
+        raise InputError("data", str(data), f"a table for the task {task.name}: {error}") from error
+
+
+def backtest(task: PanelTask, panel: Panel, period: Period, told: Callable[[int], None]) -> pd.DataFrame:
+    """Return the forecasts of a period as a table.
+
+    Args:
+        task: What is forecast.
+        panel: Its data.
+        period: Instants of issue.
+        told: Called with the number of issues answered since the last call.
+
+    Returns:
+        Columns series, issued_at, target_at, truth, mean, q05 to q95, in the order of issues, targets and series. The
+        truth is NaN where the data have none.
+    """
+    found = rolled(panel, task.plan, task.options, period.steps(panel), told)
+    return _table(panel, found)
+
+
+def issues_of(task: PanelTask, panel: Panel, period: Period) -> int:
+    """Return how many issues a backtest will answer."""
+    return len(task.plan.asked(panel, *period.steps(panel)))
+
+
+def _table(panel: Panel, found: Forecasts) -> pd.DataFrame:
+    """Return forecasts beside their truth."""
+    known = found.target < len(panel.value)
+    truth = np.full(len(found), np.nan)
+    truth[known] = panel.value[found.target[known], found.series[known]]
+    columns = {
+        "series": np.asarray(panel.series, dtype=object)[found.series],
+        "issued_at": _times(panel, found.issue),
+        "target_at": _times(panel, found.target),
+        "truth": truth,
+        "mean": found.mean,
+    }
+    return pd.DataFrame(columns | dict(zip(QUANTILE_COLUMNS, found.quantiles.T, strict=True)))
+
+
+def _times(
+    panel: Panel, steps: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+) -> "np.ndarray[tuple[int], np.dtype[np.datetime64]]":
+    """Return the starts of steps."""
+    return (panel.start_s + steps * panel.step_s).astype("datetime64[s]")
+
+
+def _seconds(at: datetime) -> int:
+    """Return epoch seconds of an instant without a zone."""
+    return int(np.datetime64(at, "s").astype(np.int64))

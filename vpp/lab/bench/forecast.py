@@ -1,0 +1,60 @@
+"""``vpp bench forecast``: every task of the backtest on the development data, beside its bars."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from vpp.domain.errors import InputError
+from vpp.lab.backtest.command import progress_bar
+from vpp.lab.backtest.judgement import JUDGED_DAYS, JUDGES, Figure, held_out, judged_rows
+from vpp.lab.backtest.run import backtest, issues_of, load_panel
+from vpp.lab.backtest.tasks import PANEL_TASKS
+
+
+def run_forecast(data: Path, *, tasks: tuple[str, ...], as_json: bool) -> int:
+    """Forecast the last part of every data set and print the figures; the exit code is 0.
+
+    Args:
+        data: Folder of the data sets.
+        tasks: Names of tasks, none for all.
+        as_json: Whether to end with one JSON object.
+    """
+    if not data.is_dir():
+        raise InputError("data", str(data), "the folder of the data sets")
+    unknown = [name for name in tasks if name not in JUDGES]
+    if unknown:
+        raise InputError("task", unknown[0], f"one of {', '.join(JUDGES)}")
+    found: dict[str, list[Figure]] = {}
+    with progress_bar() as bar:
+        for name in tasks or tuple(JUDGES):
+            task = PANEL_TASKS[name]
+            panel = load_panel(task, data)
+            period, first = held_out(panel, JUDGED_DAYS.get(name, 0))
+            shown = bar.add_task(name, total=issues_of(task, panel, period))
+            table = backtest(task, panel, period, partial(bar.advance, shown))
+            found[name] = JUDGES[name](judged_rows(table, panel, first), panel, data)
+    sys.stdout.write(json.dumps(_body(found)) + "\n" if as_json else _text(found))
+    return 0
+
+
+def _body(found: dict[str, list[Figure]]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Return figures and bars by task and name; a bar that is not set is null."""
+    return {
+        name: {figure.name: {"value": _number(figure.value), "bar": _number(figure.bar)} for figure in figures}
+        for name, figures in found.items()
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else round(value, 5)  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def _text(found: dict[str, list[Figure]]) -> str:
+    """Return the figures for people."""
+    lines = []
+    for name, figures in found.items():
+        for figure in figures:
+            bar = f"bar {figure.bar:g}" if _number(figure.bar) is not None else ""
+            lines.append(f"{name:22} {figure.name:28} {figure.value:10.4f}  {bar}".rstrip())
+    return "\n".join(lines) + "\n"
