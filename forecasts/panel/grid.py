@@ -88,6 +88,7 @@ def panel_of(frame: pd.DataFrame, columns: Columns, *, step_s: int, bounds: Mapp
         known_from=known_from,
         live=trusted,
         capacity=capacity,
+        stand_in=columns.occupied,
         listed=~np.isnan(rows.table_of(pd.Series(0.0, index=frame.index))),
     )
 

@@ -31,6 +31,7 @@ class Panel:
         live: Quantities known once their step has ended, by name, shape ``(T, S)`` each.
         capacity: Largest possible value as stated at each step, NaN where it is not, shape ``(T, S)``.
         listed: Steps for which the series had a row, shape ``(T, S)``.
+        stand_in: Name of the live quantity that goes with the value while that is not known, empty for none.
     """
 
     series: tuple[str, ...]
@@ -42,6 +43,7 @@ class Panel:
     live: Mapping[str, FloatTable]
     capacity: FloatTable
     listed: BoolArray
+    stand_in: str = ""
 
     def __post_init__(self) -> None:
         if self.step_s <= 0 or SECONDS_PER_DAY % self.step_s:
@@ -103,6 +105,7 @@ class Panel:
             live={name: _padded(column[first:last], pad, fill=np.nan) for name, column in self.live.items()},
             capacity=_last_known(self.capacity[first:last]),
             present=np.asarray(recent.any(axis=0)),
+            stand_in=self.stand_in,
         )
 
 
@@ -119,6 +122,7 @@ class View:
         live: Live quantities by name, shape ``(D * P, S)`` each.
         capacity: Largest possible value as last stated, NaN where never, shape ``(S,)``.
         present: Series that had a row within the last week, shape ``(S,)``.
+        stand_in: Name of the live quantity that goes with the value while that is not known, empty for none.
     """
 
     issue: int
@@ -129,6 +133,7 @@ class View:
     live: Mapping[str, FloatTable]
     capacity: FloatTable
     present: BoolArray
+    stand_in: str
 
     @property
     def steps_per_day(self) -> int:

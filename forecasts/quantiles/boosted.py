@@ -105,7 +105,7 @@ class BoostedTrees:
         ).construct()
         self._models = [learner.train(common | goal, table, self._options.rounds) for goal in goals]
         squared = common | {"objective": "regression"}
-        self._models.append(learner.train(squared, table.set_weight(weight**1.5), self._options.rounds))
+        self._models.append(learner.train(squared, table.set_weight(weight**1.8), self._options.rounds))
 
     def forecast(self, questions: Sequence[Question]) -> Forecasts:
         """Answer questions, each from its own view alone."""

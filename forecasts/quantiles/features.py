@@ -14,7 +14,10 @@ _LAGS: Final = (1, 2, 3, 7, 14)
 _USUAL_DAYS: Final = 14
 _TOP: Final = slice(2, 6)
 """Levels 0.25 to 0.90 of the seasonal quantiles that serve as features."""
+_KEPT_LAGS: Final = (1, 7)
+"""Days before, whose course from the last clock time on is kept."""
 _MOST_LEVEL: Final = 4.0
+_LEAST_BRIGHT: Final = 0.05
 _DAYS_PER_YEAR: Final = 365.25
 
 
@@ -54,9 +57,9 @@ def rows_of(view: View, offsets: IntArray) -> Rows:
     value = view.value[:, present].astype(np.float64)
     scale = scale_of(value, zone, capacity, view.steps_per_day)
     targets = Targets.of(view, offsets)
-    scaled = value / scale
+    scaled = _stood_in(value / scale, view, present, zone)
     slots = SameSlot(view, scaled, zone, targets)
-    now = _Now(view, scaled, slots)
+    now = _Now(view, scaled, zone, slots)
     columns = [*_calendar(view, targets), *_seasonal(slots), *_sizes(scaled, scale, capacity, view)]
     columns += now.columns()
     for name in sorted(view.live):
@@ -73,14 +76,21 @@ def rows_of(view: View, offsets: IntArray) -> Rows:
     )
 
 
+def _stood_in(scaled: FloatArray, view: View, present: IntArray, zone: IntArray) -> FloatArray:
+    """Return values over their scale, where unknown those of the live quantity that stands for them over its own."""
+    if not view.stand_in:
+        return scaled
+    live = view.live[view.stand_in][:, present].astype(np.float64)
+    own = live / scale_of(live, zone, np.full(len(zone), np.nan), view.steps_per_day)
+    return np.where(np.isnan(scaled), own, scaled)
+
+
 def _calendar(view: View, targets: Targets) -> list[FloatArray]:
     """Return how far ahead, clock time, weekday and season, shape ``(H, 1)`` each."""
     year = 2.0 * np.pi * (targets.day % _DAYS_PER_YEAR) / _DAYS_PER_YEAR
-    ahead = targets.offset * (view.step_s / 3600.0)
-    clock = targets.second / 3600.0
-    return [
-        column[:, None] for column in (ahead, clock, targets.weekday.astype(np.float64), np.sin(year), np.cos(year))
-    ]
+    ahead, clock = targets.offset * (view.step_s / 3600.0), targets.second / 3600.0
+    columns = (ahead, clock, targets.weekday, np.sin(year), np.cos(year))
+    return [np.asarray(column, dtype=np.float64)[:, None] for column in columns]
 
 
 def _seasonal(slots: SameSlot) -> list[FloatArray]:
@@ -104,10 +114,11 @@ class _Now:
     Args:
         view: What is known.
         scaled: Values in units of the scale, shape ``(D * P, S)``.
+        zone: Zone of every series, shape ``(S,)``.
         slots: The same clock times as the targets'.
     """
 
-    def __init__(self, view: View, scaled: FloatArray, slots: SameSlot) -> None:
+    def __init__(self, view: View, scaled: FloatArray, zone: IntArray, slots: SameSlot) -> None:
         per_hour = 3600.0 / view.step_s
         day = view.steps_per_day
         self._steps = [max(round(hours * per_hour), 1) for hours in _RECENT_HOURS]
@@ -116,16 +127,22 @@ class _Now:
         self._recent = [_mean(scaled[-steps:]) for steps in self._steps]
         blocks = scaled.reshape(view.days, day, -1)[-_USUAL_DAYS - 1 : -1]
         self._usual = [_mean(blocks[:, -steps:].reshape(-1, scaled.shape[1])) for steps in self._steps]
-        self._usual_last = _mean(blocks[:, -1])
         self._bright = np.nan_to_num(blocks[:, -1]).max(axis=0, initial=0.0)
-        self._profile = slots.of_type()
-        self._top = slots.highest(_USUAL_DAYS)
+        self._slots = slots
+        self._last_slot = SameSlot(view, _without_last(scaled), zone, Targets.of(view, np.array([-1])))
 
     def columns(self) -> list[FloatArray]:
         """Return recent values, what they are off the usual, and forecasts that keep it, ``(H, S)`` or ``(1, S)``."""
         flat = [self._last, self._before, *self._recent]
         flat += [recent - usual for recent, usual in zip(self._recent, self._usual, strict=True)]
-        return [*(column[None, :] for column in flat), *self.anchors().values(), self._top]
+        # The day before the last value ends a day before the view does.
+        kept = [self._last + self._slots.lag(days) - self._last_slot.lag(days + 1) for days in _KEPT_LAGS]
+        return [
+            *(column[None, :] for column in flat),
+            *kept,
+            *self.anchors().values(),
+            self._slots.highest(_USUAL_DAYS),
+        ]
 
     def anchors(self) -> dict[str, FloatArray]:
         """Return simple forecasts in units of the scale, never NaN, shape ``(H, S)`` each.
@@ -133,11 +150,28 @@ class _Now:
         ``profile`` is the usual value; ``shifted`` keeps what the last value is above the usual, ``levelled`` its ratio
         to the largest of the last days at its clock time.
         """
-        drift = np.nan_to_num(self._last - self._usual_last)
-        ratio = np.divide(self._last, self._bright, out=np.full(len(self._last), np.nan), where=self._bright > 0.05)  # noqa: PLR2004
+        profile, usual = _middle(self._slots), _middle(self._last_slot)
+        drift = np.nan_to_num(self._last - usual)
+        ratio = np.divide(
+            self._last, self._bright, out=np.full(len(self._last), np.nan), where=self._bright > _LEAST_BRIGHT
+        )
         level = np.clip(ratio, 0.0, _MOST_LEVEL)
-        levelled = np.where(np.isnan(level), self._profile, level * self._top)
-        return {"profile": self._profile, "shifted": self._profile + drift, "levelled": levelled}
+        of_type = self._slots.of_type()
+        levelled = np.where(np.isnan(level), of_type, level * self._slots.highest(_USUAL_DAYS))
+        return {"profile": of_type, "shifted": profile + drift, "levelled": levelled}
+
+
+def _middle(slots: SameSlot) -> FloatArray:
+    """Return the usual value between that of the weekday and that of the last week, shape ``(H, S)``."""
+    weekday, week = slots.of_weekday(), slots.recent(7)
+    return np.asarray(0.5 * weekday + 0.5 * np.where(np.isnan(week), weekday, week))
+
+
+def _without_last(scaled: FloatArray) -> FloatArray:
+    """Return values of which the last is unknown."""
+    kept = scaled.copy()
+    kept[-1] = np.nan
+    return kept
 
 
 def _live(view: View, values: FloatArray, zone: IntArray, targets: Targets) -> list[FloatArray]:

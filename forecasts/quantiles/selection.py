@@ -10,22 +10,28 @@ from numerics.arrays import FloatArray, IntArray
 
 _SHARES: Final = np.array([1.0, 0.75, 0.5, 0.25, 0.0])
 """Shares of the challenger that compete; both ends are one of the two alone."""
-_FIRST_SHARE: Final = 2
-"""Before anything is known of a series both count half."""
+_FIRST_SHARE: Final = 0.75
+"""Before anything is known of a series."""
 _PRIOR_DAYS: Final = 7.0
 """Days of a series' own losses that count as much as those of all series."""
+_BAND_EDGES_H: Final = np.array([1.0, 4.0, 12.0])
+"""Hours ahead at which another band of horizons begins: what decides an hour ahead says little of tomorrow."""
+BANDS: Final = len(_BAND_EDGES_H) + 1
 
 
 class Selection:
-    """Share of the challenger in each series' forecast; judged by truths that were known at the time.
+    """Shares of the challenger in each series' forecast; judged by truths that were known at the time.
 
-    Quantiles of both are averaged level by level (Lichtendahl, Grushka-Cockayne & Winkler 2013).
+    Quantiles of both are averaged level by level (Lichtendahl, Grushka-Cockayne & Winkler 2013). Quantiles are judged
+    by their pinball loss, the mean by its square.
 
     Args:
+        step_s: Length of a step.
         window_days: Days of forecasts that are compared.
     """
 
-    def __init__(self, *, window_days: int = 56) -> None:
+    def __init__(self, *, step_s: int, window_days: int = 56) -> None:
+        self._step_s = step_s
         self._window_days = window_days
         self._asked: list[tuple[Forecasts, Forecasts]] = []
 
@@ -34,50 +40,63 @@ class Selection:
         self._asked.append((champion, challenger))
 
     def shares(self, panel: Panel) -> FloatArray:
-        """Return the challenger's share for each series of a panel that ends now, shape ``(S,)``."""
-        count, now = len(panel.series), len(panel.value)
+        """Return the challenger's share of quantiles and of the mean for a panel that ends now, ``(2, S, BANDS)``."""
+        now = len(panel.value)
         oldest = now - self._window_days * panel.steps_per_day
         self._asked = [pair for pair in self._asked if pair[0].issue.max(initial=-1) >= oldest]
-        loss, number = np.zeros((len(_SHARES), count)), np.zeros(count)
+        cells = len(panel.series) * BANDS
+        loss, number = np.zeros((2, len(_SHARES), cells)), np.zeros(cells)
         for champion, challenger in self._asked:
             known = np.flatnonzero(champion.target < now)
             truth = panel.value[champion.target[known], champion.series[known]].astype(np.float64)
             known, truth = known[~np.isnan(truth)], truth[~np.isnan(truth)]
-            series = champion.series[known]
-            number += np.bincount(series, minlength=count)
+            cell = champion.series[known] * BANDS + self._band(champion)[known]
+            number += np.bincount(cell, minlength=cells)
             for place, share in enumerate(_SHARES):
-                both = share * challenger.quantiles[known] + (1.0 - share) * champion.quantiles[known]
-                loss[place] += np.bincount(series, pinball(truth, both), minlength=count)
-        return _best(loss, number, panel.steps_per_day * _PRIOR_DAYS)
+                quantiles = share * challenger.quantiles[known] + (1.0 - share) * champion.quantiles[known]
+                mean = share * challenger.mean[known] + (1.0 - share) * champion.mean[known]
+                loss[0, place] += np.bincount(cell, pinball(truth, quantiles), minlength=cells)
+                loss[1, place] += np.bincount(cell, (truth - mean) ** 2, minlength=cells)
+        prior = _PRIOR_DAYS * panel.steps_per_day / BANDS
+        return np.stack([_best(each, number, prior).reshape(-1, BANDS) for each in loss])
 
-    @staticmethod
-    def blended(champion: Forecasts, challenger: Forecasts, shares: FloatArray) -> Forecasts:
+    def blended(self, champion: Forecasts, challenger: Forecasts, shares: FloatArray) -> Forecasts:
         """Return the forecast that is used, for the same questions row by row.
 
         Args:
             champion: Forecasts of the rule.
             challenger: Forecasts of the model.
-            shares: Its share by series, shape ``(S,)``.
+            shares: See ``shares``, shape ``(2, S, BANDS)``.
         """
-        share = shares[champion.series]
+        quantile_share, mean_share = shares[:, champion.series, self._band(champion)]
+        spread = quantile_share[:, None]
         return Forecasts(
             series=champion.series,
             issue=champion.issue,
             target=champion.target,
-            mean=share * challenger.mean + (1.0 - share) * champion.mean,
-            quantiles=share[:, None] * challenger.quantiles + (1.0 - share[:, None]) * champion.quantiles,
+            mean=mean_share * challenger.mean + (1.0 - mean_share) * champion.mean,
+            quantiles=spread * challenger.quantiles + (1.0 - spread) * champion.quantiles,
         )
+
+    def _band(self, asked: Forecasts) -> IntArray:
+        """Return the band of horizons of every row, shape ``(n,)``."""
+        ahead_h = (asked.target - asked.issue) * (self._step_s / 3600.0)
+        return np.searchsorted(_BAND_EDGES_H, ahead_h, side="right").astype(np.int64)
 
 
 def _best(loss: FloatArray, number: FloatArray, prior_rows: float) -> FloatArray:
-    """Return the share of least loss for every series, its own losses drawn to those of all, shape ``(S,)``."""
-    total = float(number.sum())
-    if total == 0.0:
-        return np.full(loss.shape[1], _SHARES[_FIRST_SHARE])
+    """Return the share of least loss for every series and band, its losses drawn to those of all series of the band.
+
+    Args:
+        loss: Summed losses by share, series and band, shape ``(5, S * BANDS)``.
+        number: Rows they were summed over, shape ``(S * BANDS,)``.
+        prior_rows: Rows after which the own losses count as much as those of all.
+    """
     # Losses are compared relative to the mean of the shares, for series differ in size.
     own = loss / np.maximum(loss.mean(axis=0), 1e-12)
-    pooled = loss.sum(axis=1) / max(float(loss.sum(axis=1).mean()), 1e-12)
+    by_band = loss.reshape(len(_SHARES), -1, BANDS).sum(axis=1)
+    pooled = np.tile(by_band / np.maximum(by_band.mean(axis=0), 1e-12), (1, loss.shape[1] // BANDS))
     weight = number / (number + prior_rows)
-    seen: FloatArray = weight * own + (1.0 - weight) * pooled[:, None]
-    place: IntArray = np.argmin(seen, axis=0)
-    return np.asarray(_SHARES[place])
+    seen = weight * own + (1.0 - weight) * pooled
+    found = _SHARES[np.argmin(seen, axis=0)]
+    return np.where(pooled.max(axis=0) > 0.0, found, _FIRST_SHARE)

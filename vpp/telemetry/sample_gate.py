@@ -191,7 +191,8 @@ class SampleGate:
 
     def vacate(self, rows: RowArray) -> None:
         """Forget what is remembered of the devices in ``rows``: they are retired, or others have taken their places."""
-        for column, blank in zip(self._memory, _forgotten(1), strict=True):
+        both: Any = zip(self._memory, _forgotten(1), strict=True)
+        for column, blank in both:
             column[..., rows] = blank
 
     def last_refused(self, row: int, now_s: float) -> LastRefused | None:

@@ -39,7 +39,7 @@ class RollingPlan:
         issues: Issues and their targets; where several fall on one instant their targets are joined.
         refit_days: Days between lessons.
         learn_days: Days of issues before a lesson that are learnt from.
-        most_issues: Issues learnt from at most, drawn evenly.
+        most_issues: Issues learnt from at most, drawn from all.
     """
 
     issues: tuple[IssuePlan, ...]
@@ -61,10 +61,13 @@ class RollingPlan:
         """Return past issues to learn from at step ``now``; which they are depends on nothing later."""
         first = max(now - self.learn_days * SECONDS_PER_DAY // panel.step_s, 0)
         asked = self.asked(panel, first, now)
-        begun = int(np.argmax(panel.listed.any(axis=1)))
-        asked = [(issue, offsets) for issue, offsets in asked if issue > begun]
-        thin = -(-len(asked) // self.most_issues)
-        return asked[len(asked) % thin :: thin] if thin > 1 else asked
+        rows = np.flatnonzero(panel.listed.any(axis=1))
+        asked = [(issue, offsets) for issue, offsets in asked if len(rows) and issue > rows[0]]
+        if len(asked) <= self.most_issues:
+            return asked
+        # Drawn at random, for every so-manyth would favour some hours of the day.
+        drawn = np.random.default_rng(now).choice(len(asked), self.most_issues, replace=False)
+        return [asked[place] for place in sorted(drawn)]
 
 
 def rolled(
@@ -83,7 +86,7 @@ def rolled(
         history_days=options.history_days, lower=options.lower, per_capacity=options.per_capacity
     )
     challenger: Forecaster = BoostedTrees(options)
-    selection = Selection()
+    selection = Selection(step_s=panel.step_s)
     parts = []
     for now, asked, learn in _blocks(panel, plan, span):
         known = panel.until(now)
@@ -92,7 +95,7 @@ def rolled(
         views = ((panel.at(issue, champion.history_days), offsets) for issue, offsets in asked)
         questions = [Question(view=view, offsets=offsets) for view, offsets in views if view.present.any()]
         said, replied = champion.forecast(questions), challenger.forecast(questions)
-        parts.append(Selection.blended(said, replied, selection.shares(known)))
+        parts.append(selection.blended(said, replied, selection.shares(known)))
         selection.remember(said, replied)
         told(len(asked))
     return Forecasts.joined(parts)

@@ -139,12 +139,12 @@ PANEL_TASKS: Final = {
         ),
         PanelTask(
             name="city_busy",
-            about="busy charging piles of a city up to four hours ahead, issued every half hour",
+            about="busy charging piles of a city up to four hours ahead, issued every five minutes",
             file="stevcdp_city_5min.csv.gz",
             columns=Columns(time="time", value="busy_piles"),
             step_s=300,
             plan=RollingPlan(
-                issues=(IssuePlan(every_s=1800, offsets=(0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 23, 24, 36, 47, 48)),),
+                issues=(IssuePlan(every_s=300, offsets=(0, 2, 3, 5, 6, 11, 12, 23, 24, 47, 48)),),
                 refit_days=2,
                 learn_days=28,
                 most_issues=1500,

@@ -5,10 +5,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from rich.progress import Progress
+
 from vpp.domain.errors import InputError
+from vpp.lab.backtest import sessions
 from vpp.lab.backtest.command import progress_bar
 from vpp.lab.backtest.judgement import JUDGED_DAYS, JUDGES, Figure, held_out, judged_rows
 from vpp.lab.backtest.run import backtest, issues_of, load_panel
+from vpp.lab.backtest.session_judgement import held_out_hours, session_figures
 from vpp.lab.backtest.tasks import PANEL_TASKS
 
 
@@ -20,22 +24,37 @@ def run_forecast(data: Path, *, tasks: tuple[str, ...], as_json: bool) -> int:
         tasks: Names of tasks, none for all.
         as_json: Whether to end with one JSON object.
     """
+    known = (*JUDGES, sessions.NAME)
     if not data.is_dir():
         raise InputError("data", str(data), "the folder of the data sets")
-    unknown = [name for name in tasks if name not in JUDGES]
+    unknown = [name for name in tasks if name not in known]
     if unknown:
-        raise InputError("task", unknown[0], f"one of {', '.join(JUDGES)}")
+        raise InputError("task", unknown[0], f"one of {', '.join(known)}")
     found: dict[str, list[Figure]] = {}
     with progress_bar() as bar:
-        for name in tasks or tuple(JUDGES):
-            task = PANEL_TASKS[name]
-            panel = load_panel(task, data)
-            period, first = held_out(panel, JUDGED_DAYS.get(name, 0))
-            shown = bar.add_task(name, total=issues_of(task, panel, period))
-            table = backtest(task, panel, period, partial(bar.advance, shown))
-            found[name] = JUDGES[name](judged_rows(table, panel, first), panel, data)
+        for name in tasks or known:
+            found[name] = (_sessions if name == sessions.NAME else _series)(name, data, bar)
     sys.stdout.write(json.dumps(_body(found)) + "\n" if as_json else _text(found))
     return 0
+
+
+def _series(name: str, data: Path, bar: Progress) -> list[Figure]:
+    """Return the figures of a task of series on a grid."""
+    task = PANEL_TASKS[name]
+    panel = load_panel(task, data)
+    period, first = held_out(panel, JUDGED_DAYS.get(name, 0))
+    shown = bar.add_task(name, total=issues_of(task, panel, period))
+    table = backtest(task, panel, period, partial(bar.advance, shown))
+    return JUDGES[name](judged_rows(table, panel, first), panel, data)
+
+
+def _sessions(name: str, data: Path, bar: Progress) -> list[Figure]:
+    """Return the figures of plugged-in cars."""
+    made = sessions.load_connectors(data)
+    period, begins = held_out_hours(made)
+    first, last = sessions.hours_of(made, period)
+    shown = bar.add_task(name, total=last - first)
+    return session_figures(sessions.backtest_sessions(made, period, partial(bar.advance, shown)), begins)
 
 
 def _body(found: dict[str, list[Figure]]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -1,5 +1,7 @@
 """Champion or challenger, series by series, by what was known at the time."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from forecasts.quantiles.levels import Forecasts
@@ -22,26 +24,51 @@ def test_each_series_takes_whoever_was_better() -> None:
     truth = panel.value[20 * 24 : 50 * 24].astype(np.float64)
     # The champion is right about the first series, the challenger about the second.
     champion, challenger = truth + np.array([0.0, 2.0]), truth + np.array([2.0, 0.0])
-    selection = Selection()
+    selection = Selection(step_s=3600)
     selection.remember(said(champion.ravel()), said(challenger.ravel()))
-    assert selection.shares(panel.until(50 * 24)).tolist() == [0.0, 1.0]
+    shares = selection.shares(panel.until(50 * 24))
+    assert shares[:, 0, 0].tolist() == [0.0, 0.0]
+    assert shares[:, 1, 0].tolist() == [1.0, 1.0]
 
 
-def test_before_anything_is_known_both_count_half() -> None:
+def test_quantiles_and_mean_have_shares_of_their_own() -> None:
     panel = daily_panel(series=2)
-    selection = Selection()
-    assert selection.shares(panel.until(24)).tolist() == [0.5, 0.5]
+    truth = panel.value[20 * 24 : 50 * 24].astype(np.float64).ravel()
+    champion = replace(said(truth), mean=truth + 2.0)
+    challenger = replace(said(truth + 2.0), mean=truth)
+    selection = Selection(step_s=3600)
+    selection.remember(champion, challenger)
+    assert selection.shares(panel.until(50 * 24))[:, :, 0].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+
+
+def test_an_hour_ahead_and_a_day_ahead_are_chosen_apart() -> None:
+    panel = daily_panel(series=2)
+    truth = panel.value[20 * 24 : 50 * 24].astype(np.float64).ravel()
+    near, far = said(truth), said(truth + 2.0)
+    day_before = {"issue": near.target - 24}
+    selection = Selection(step_s=3600)
+    selection.remember(near, far)
+    selection.remember(replace(far, **day_before), replace(near, **day_before))
+    assert selection.shares(panel.until(50 * 24))[0, 0].tolist() == [0.0, 0.75, 0.75, 1.0]
+
+
+def test_before_anything_is_known_the_challenger_counts_three_quarters() -> None:
+    panel = daily_panel(series=2)
+    selection = Selection(step_s=3600)
+    assert (selection.shares(panel.until(24)) == 0.75).all()
     ones = np.ones(30 * 24 * 2)
     selection.remember(said(ones), said(3.0 * ones))
-    assert selection.shares(panel.until(20 * 24)).tolist() == [0.5, 0.5]
-    blended = Selection.blended(said(ones), said(3.0 * ones), np.array([0.5, 1.0]))
+    assert (selection.shares(panel.until(20 * 24)) == 0.75).all()
+    shares = np.broadcast_to(np.array([0.5, 1.0])[None, :, None], (2, 2, 4))
+    blended = selection.blended(said(ones), said(3.0 * ones), shares)
     assert blended.mean[:2].tolist() == [2.0, 3.0]
+    assert blended.quantiles[:2, 0].tolist() == [2.0, 3.0]
 
 
 def test_forecasts_older_than_the_window_are_forgotten() -> None:
     panel = daily_panel(days=120, series=2)
-    selection = Selection(window_days=30)
+    selection = Selection(step_s=3600, window_days=30)
     ones = np.ones(30 * 24 * 2)
     selection.remember(said(ones), said(9.0 * ones))
-    assert selection.shares(panel.until(50 * 24)).tolist() == [0.0, 0.0]
-    assert selection.shares(panel.until(110 * 24)).tolist() == [0.5, 0.5]
+    assert (selection.shares(panel.until(50 * 24))[:, :, 0] == 0.0).all()
+    assert (selection.shares(panel.until(110 * 24)) == 0.75).all()

@@ -19,12 +19,14 @@ def test_issues_lie_on_clock_times_and_join_their_targets() -> None:
     assert asked[0][1].tolist() == [0, 3]
 
 
-def test_a_lesson_is_thinned_evenly_and_ends_with_the_last_issue_before() -> None:
-    lesson = PLAN.lesson(daily_panel(), 40 * 24)
-    issues = [issue for issue, _ in lesson]
-    assert len(issues) <= 40
-    assert issues[-1] == 40 * 24 - 6
-    assert len(set(np.diff(issues))) == 1
+def test_a_lesson_is_drawn_from_all_clock_times_and_the_same_each_time() -> None:
+    panel = daily_panel()
+    issues = [issue for issue, _ in PLAN.lesson(panel, 40 * 24)]
+    assert len(issues) == 40
+    assert issues == sorted(set(issues))
+    assert {issue % 24 for issue in issues} == {0, 6, 12, 18}
+    assert 10 * 24 <= issues[0] < issues[-1] < 40 * 24
+    assert issues == [issue for issue, _ in PLAN.lesson(panel.until(40 * 24), 40 * 24)]
 
 
 def test_every_issue_of_the_span_is_answered_once() -> None:
