@@ -21,7 +21,6 @@ _SEED: Final = 1
 _LEAST_ROWS: Final = 200
 _PARAMETERS: Final = {
     "verbosity": -1,
-    "num_threads": 2,
     "deterministic": True,
     "force_row_wise": True,
     "seed": _SEED,
@@ -31,6 +30,7 @@ _PARAMETERS: Final = {
     "bagging_freq": 1,
     "lambda_l2": 1.0,
 }
+_ROWS_OF_TWO_THREADS: Final = 30_000
 _MOST_WEIGHT: Final = 50.0
 """A series counts at most so many times as much as the middle one."""
 
@@ -94,6 +94,7 @@ class BoostedTrees:
         weight = np.clip(lesson.scale / typical, 1.0 / _MOST_WEIGHT, _MOST_WEIGHT)
         learner = _lightgbm()
         common = _PARAMETERS | {
+            "num_threads": _threads(len(lesson.error)),
             "num_leaves": self._options.leaves,
             "learning_rate": self._options.rate,
             "min_data_in_leaf": int(np.clip(len(lesson.error) // 500, 20, 200)),
@@ -134,7 +135,7 @@ class BoostedTrees:
             return profile, np.concatenate([rows.quantiles for rows in found])
         features = np.concatenate([rows.features for rows in found])
         scale = np.concatenate([rows.scale for rows in found])
-        columns = [anchor + scale * model.predict(features, num_threads=2) for model in self._models]
+        columns = [anchor + scale * model.predict(features, num_threads=_threads(len(scale))) for model in self._models]
         return columns[-1], np.stack(columns[:-1], axis=1)
 
     def _anchor(self, rows: Rows) -> FloatArray:
@@ -166,6 +167,11 @@ class BoostedTrees:
     def _count(panel: Panel, asked: Sequence[tuple[int, IntArray]]) -> int:
         """Return how many rows there can be."""
         return sum(len(offsets) for _, offsets in asked) * len(panel.series)
+
+
+def _threads(rows: int) -> int:
+    """Return how many threads are worth while: a second one only waits for the first where there is little to do."""
+    return 2 if rows > _ROWS_OF_TWO_THREADS else 1
 
 
 def _lightgbm() -> ModuleType:

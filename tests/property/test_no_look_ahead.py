@@ -10,7 +10,7 @@ from forecasts.quantiles.boosted import BoostedOptions
 from vpp.lab.backtest.rolling import IssuePlan, RollingPlan, rolled
 from vpp.lab.backtest.tasks import PANEL_TASKS
 
-SLOW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DAYS, FIRST = 45, 30 * 24
 ENERGY = PANEL_TASKS["ev_energy_day_ahead"]
 PLAN = RollingPlan(
