@@ -78,15 +78,17 @@ def panel_of(frame: pd.DataFrame, columns: Columns, *, step_s: int, bounds: Mapp
         if names:
             trusted["averaged"] = rows.table_of(frame[names].mean(axis=1))
     value = trusted.pop(columns.value)
-    known_from = np.maximum(rows.known_from(), _told_from(trusted, columns, step_s, value))
+    live_from = rows.known_from()
     return Panel(
         series=rows.series,
         zone=rows.zone,
         start_s=rows.start_s,
         step_s=step_s,
+        recorded=kept[columns.value],
         value=value,
-        known_from=known_from,
+        known_from=np.maximum(live_from, _told_from(trusted, columns, step_s, value)),
         live=trusted,
+        live_from=live_from,
         capacity=capacity,
         stand_in=columns.occupied,
         listed=~np.isnan(rows.table_of(pd.Series(0.0, index=frame.index))),

@@ -11,6 +11,7 @@ from numerics.arrays import BoolArray, FloatTable, IntArray
 SECONDS_PER_DAY: Final = 86_400
 _GONE_DAYS: Final = 7
 """A series without a row for so long is taken to have ended."""
+_UNKNOWN: Final = np.float32(np.nan)
 
 
 class PanelError(ValueError):
@@ -26,9 +27,11 @@ class Panel:
         zone: Code of the group each is pooled with, shape ``(S,)``.
         start_s: Epoch seconds, local and without a zone, at which the first step starts.
         step_s: Length of a step; divides a day.
-        value: The quantity, never scaled, NaN where missing, shape ``(T, S)``.
+        recorded: The quantity as it was recorded, to judge by; no view holds it, shape ``(T, S)``.
+        value: The quantity, NaN where missing or not plausible, shape ``(T, S)``.
         known_from: First step at whose start each value is known, shape ``(T, S)``.
-        live: Quantities known once their step has ended, by name, shape ``(T, S)`` each.
+        live: Other quantities by name, shape ``(T, S)`` each.
+        live_from: First step at whose start these are known, shape ``(T, S)``.
         capacity: Largest possible value as stated at each step, NaN where it is not, shape ``(T, S)``.
         listed: Steps for which the series had a row, shape ``(T, S)``.
         stand_in: Name of the live quantity that goes with the value while that is not known, empty for none.
@@ -38,9 +41,11 @@ class Panel:
     zone: IntArray
     start_s: int
     step_s: int
+    recorded: FloatTable
     value: FloatTable
     known_from: IntArray
     live: Mapping[str, FloatTable]
+    live_from: IntArray
     capacity: FloatTable
     listed: BoolArray
     stand_in: str = ""
@@ -50,13 +55,15 @@ class Panel:
             raise PanelError(f"step_s: {self.step_s} does not divide a day of {SECONDS_PER_DAY} s")
         shape = (self.value.shape[0], len(self.series))
         shapes = {name: column.shape for name, column in self.live.items()}
-        shapes |= {"value": self.value.shape, "known_from": self.known_from.shape}
+        shapes |= {"recorded": self.recorded.shape, "value": self.value.shape, "known_from": self.known_from.shape}
+        shapes |= {"live_from": self.live_from.shape}
         shapes |= {"capacity": self.capacity.shape, "listed": self.listed.shape}
         for name, found in shapes.items():
             if found != shape:
                 raise PanelError(f"{name}: shape {found}, expected {shape}")
-        if (self.known_from <= np.arange(shape[0])[:, None]).any():
-            raise PanelError("known_from: a value cannot be known before its step has ended")
+        steps = np.arange(shape[0])[:, None]
+        if (self.known_from <= steps).any() or (self.live_from <= steps).any():
+            raise PanelError("known_from, live_from: a value cannot be known before its step has ended")
 
     @property
     def steps_per_day(self) -> int:
@@ -70,12 +77,14 @@ class Panel:
             issue: Step of the grid, or a later one.
         """
         last = min(issue, len(self.value))
-        known = self.known_from[:last] <= issue
+        known, live = self.known_from[:last] <= issue, self.live_from[:last] <= issue
         return replace(
             self,
-            value=np.where(known, self.value[:last], np.float32(np.nan)),
+            recorded=self.recorded[:last],
+            value=np.where(known, self.value[:last], _UNKNOWN),
             known_from=self.known_from[:last],
-            live={name: column[:last] for name, column in self.live.items()},
+            live={name: np.where(live, column[:last], _UNKNOWN) for name, column in self.live.items()},
+            live_from=self.live_from[:last],
             capacity=self.capacity[:last],
             listed=self.listed[:last],
         )
@@ -92,7 +101,7 @@ class Panel:
         count = days * self.steps_per_day
         first = max(issue - count, 0)
         last = min(issue, len(self.value))
-        known = self.known_from[first:last] <= issue
+        known, live = self.known_from[first:last] <= issue, self.live_from[first:last] <= issue
         pad = (first - (issue - count), issue - last if issue > last else 0)
         listed = _padded(self.listed[first:last], pad, fill=False)
         recent = listed[-_GONE_DAYS * self.steps_per_day :]
@@ -101,8 +110,11 @@ class Panel:
             end_s=self.start_s + issue * self.step_s,
             step_s=self.step_s,
             zone=self.zone,
-            value=_padded(np.where(known, self.value[first:last], np.float32(np.nan)), pad, fill=np.nan),
-            live={name: _padded(column[first:last], pad, fill=np.nan) for name, column in self.live.items()},
+            value=_padded(np.where(known, self.value[first:last], _UNKNOWN), pad, fill=np.nan),
+            live={
+                name: _padded(np.where(live, column[first:last], _UNKNOWN), pad, fill=np.nan)
+                for name, column in self.live.items()
+            },
             capacity=_last_known(self.capacity[first:last]),
             present=np.asarray(recent.any(axis=0)),
             stand_in=self.stand_in,

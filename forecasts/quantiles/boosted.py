@@ -100,13 +100,12 @@ class BoostedTrees:
             "min_data_in_leaf": int(np.clip(len(lesson.error) // 500, 20, 200)),
         }
         goals: list[dict[str, Any]] = [{"objective": "quantile", "alpha": level} for level in LEVELS]
+        goals.append({"objective": "regression"})
         # All eight models share one binned table.
         table = learner.Dataset(
             lesson.features, label=lesson.error, weight=weight, params=common, free_raw_data=False
         ).construct()
         self._models = [learner.train(common | goal, table, self._options.rounds) for goal in goals]
-        squared = common | {"objective": "regression"}
-        self._models.append(learner.train(squared, table.set_weight(weight**1.8), self._options.rounds))
 
     def forecast(self, questions: Sequence[Question]) -> Forecasts:
         """Answer questions, each from its own view alone."""

@@ -122,6 +122,21 @@ def _rmse(table: pd.DataFrame) -> float:
     return overall(table)["rmse"]
 
 
+def dirty_figure(table: pd.DataFrame, dirty: pd.DataFrame, panel: Panel, first: IntArray) -> Figure:
+    """Return the median's absolute error from soiled data over that from clean data, both against the clean truth.
+
+    Args:
+        table: Forecasts from clean data.
+        dirty: Forecasts from soiled data for the same questions.
+        panel: The clean panel.
+        first: First step that is judged, by series.
+    """
+    keys = ["series", "issued_at", "target_at"]
+    both = judged_rows(table, panel, first).merge(dirty[[*keys, "q50"]], on=keys, suffixes=("", "_dirty"))
+    clean, soiled = ((both["truth"] - both[name]).abs().mean() for name in ("q50", "q50_dirty"))
+    return Figure("dirty_to_clean_mae", float(soiled / clean), 1.15)
+
+
 Judge = Callable[[pd.DataFrame, Panel, Path], list[Figure]]
 JUDGES: Final[Mapping[str, Judge]] = {
     "ev_energy_day_ahead": _energy,

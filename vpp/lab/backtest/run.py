@@ -14,6 +14,7 @@ from forecasts.quantiles.levels import LEVELS, Forecasts
 from vpp.domain.errors import InputError
 from vpp.lab.backtest.data import read_table
 from vpp.lab.backtest.rolling import rolled
+from vpp.lab.backtest.soiling import soiled
 from vpp.lab.backtest.tasks import PanelTask
 
 QUANTILE_COLUMNS = tuple(f"q{round(level * 100):02d}" for level in LEVELS)
@@ -54,14 +55,22 @@ class Period:
         return max(first, 0), last
 
 
-def load_panel(task: PanelTask, data: Path) -> Panel:
+def load_panel(task: PanelTask, data: Path, *, soiled_by: int | None = None) -> Panel:
     """Return the panel of a task's data.
+
+    Args:
+        task: What is forecast.
+        data: File of the data set, or its folder.
+        soiled_by: Seed by which the data are soiled first, ``None`` for as they are.
 
     Raises:
         InputError: The file cannot be read or does not hold what the task needs.
     """
     try:
-        return panel_of(read_table(data, task.file), task.columns, step_s=task.step_s, bounds=task.bounds)
+        table = read_table(data, task.file)
+        if soiled_by is not None:
+            table = soiled(table, task.columns, soiled_by)
+        return panel_of(table, task.columns, step_s=task.step_s, bounds=task.bounds)
     except PanelError as error:
         raise InputError("data", str(data), f"a table for the task {task.name}: {error}") from error
 
@@ -92,7 +101,7 @@ def _table(panel: Panel, found: Forecasts) -> pd.DataFrame:
     """Return forecasts beside their truth."""
     known = found.target < len(panel.value)
     truth = np.full(len(found), np.nan)
-    truth[known] = panel.value[found.target[known], found.series[known]]
+    truth[known] = panel.recorded[found.target[known], found.series[known]]
     columns = {
         "series": np.asarray(panel.series, dtype=object)[found.series],
         "issued_at": _times(panel, found.issue),

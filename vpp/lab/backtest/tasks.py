@@ -42,7 +42,7 @@ class PanelTask:
 _DAY_AHEAD: Final = IssuePlan(every_s=_DAY_S, offsets=tuple(range(24)))
 _OCCUPIED: Final = Plausible(low=0.0, high=2.0, per_capacity=True, stuck_after=4, stuck_whole_after=72)
 _ARRIVALS: Final = Plausible(low=0.0, high=20.0, per_capacity=True)
-_ENERGY: Final = Plausible(low=0.0, high=_LARGEST_CHARGER_KW, per_capacity=True, stuck_after=24, stuck_whole_after=24)
+_ENERGY: Final = Plausible(low=0.0, high=_LARGEST_CHARGER_KW, per_capacity=True, stuck_after=73, stuck_whole_after=73)
 _IRRADIANCE: Final = Plausible(low=-20.0, high=2000.0, stuck_after=8, stuck_whole_after=16)
 _COUNTED: Final = tuple(value for value in SENTINELS if value < 0.0 or value != round(value))
 
@@ -106,7 +106,7 @@ PANEL_TASKS: Final = {
                 issues=(IssuePlan(every_s=_HOUR_S, offsets=tuple(range(17))),),
                 refit_days=91,
                 learn_days=365,
-                most_issues=3000,
+                most_issues=2000,
             ),
             options=BoostedOptions(history_days=28, per_capacity=1.0, most_rows=100_000),
             bounds={
@@ -133,7 +133,7 @@ PANEL_TASKS: Final = {
             file="nl_dayahead_price.csv.gz",
             columns=Columns(time="time_utc", value="price_eur_mwh"),
             step_s=_HOUR_S,
-            plan=RollingPlan(issues=(_DAY_AHEAD,), refit_days=56, learn_days=730, most_issues=730),
+            plan=RollingPlan(issues=(_DAY_AHEAD,), refit_days=119, learn_days=730, most_issues=540),
             options=BoostedOptions(anchor="profile", lower=float("-inf"), rounds=120),
             bounds={"price_eur_mwh": Plausible(low=-5000.0, high=20000.0, sentinels=(-9999.0, 9999.0, 99999.0))},
         ),

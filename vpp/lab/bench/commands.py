@@ -177,9 +177,12 @@ def forecast(
     *,
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder of the data sets")],
     task: Annotated[list[str] | None, typer.Option(help="one task of the backtest, repeatable  [default: all]")] = None,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="also from data with a fifth missing, and stuck, late and sentinel values")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Forecast the last 45 % of every data set by rolling origin and print each task's figures beside its bars."""
     from vpp.lab.bench.forecast import run_forecast
 
-    raise typer.Exit(run_forecast(data, tasks=tuple(task or ()), as_json=json))
+    raise typer.Exit(run_forecast(data, tasks=tuple(task or ()), dirty=dirty, as_json=json))

@@ -40,6 +40,7 @@ def test_rows_lie_on_a_grid_that_begins_at_midnight() -> None:
 def test_bounds_make_faults_unknown() -> None:
     made = panel_of(table(), COLUMNS, step_s=3600, bounds={"kwh": Plausible(low=0.0, high=100.0)})
     assert np.isnan(made.value[4, 0])
+    assert made.recorded[4, 0] == -99.0
 
 
 def test_a_row_is_known_from_its_own_column_and_never_before_its_step_has_ended() -> None:
@@ -48,6 +49,7 @@ def test_a_row_is_known_from_its_own_column_and_never_before_its_step_has_ended(
     assert made.known_from[5, 1] == 10
     assert made.known_from[3, 0] == 4
     assert made.known_from[4, 0] == 5
+    assert (made.live_from == made.known_from).all()
 
 
 def test_energy_of_sessions_is_known_once_they_have_ended() -> None:

@@ -18,9 +18,11 @@ def panel(steps: int = 96, **changes: object) -> Panel:
         zone=np.zeros(2, dtype=np.int64),
         start_s=0,
         step_s=HOUR_S,
+        recorded=value,
         value=value,
         known_from=known_from,
         live={"occ": value * 2.0},
+        live_from=known_from,
         capacity=np.full((steps, 2), 5.0, dtype=np.float32),
         listed=np.ones((steps, 2), dtype=np.bool_),
     )
@@ -41,7 +43,9 @@ def test_a_value_that_was_not_yet_known_is_absent() -> None:
     made = panel()
     late = made.known_from.copy()
     late[28, 1] = 31
-    made = replace(made, known_from=late)
+    made = replace(made, known_from=late, live_from=late)
+    assert np.isnan(made.at(30, 1).live["occ"][-2, 1])
+    assert np.isnan(made.until(30).live["occ"][28, 1])
     assert np.isnan(made.at(30, 1).value[-2, 1])
     assert made.at(31, 1).value[-3, 1] == 57.0
     assert np.isnan(made.until(30).value[28, 1])

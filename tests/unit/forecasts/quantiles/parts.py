@@ -18,9 +18,11 @@ def daily_panel(days: int = 70, *, series: int = 3, seed: int = 1, capacity: flo
         zone=np.zeros(series, dtype=np.int64),
         start_s=0,
         step_s=3600,
+        recorded=value,
         value=value,
         known_from=np.repeat(np.arange(1, steps + 1)[:, None], series, axis=1),
         live={"arrivals": np.round(value)},
+        live_from=np.repeat(np.arange(1, steps + 1)[:, None], series, axis=1),
         capacity=np.full((steps, series), capacity, dtype=np.float32),
         listed=np.ones((steps, series), dtype=np.bool_),
     )
