@@ -9,7 +9,7 @@ taken, as it was taken, so that a replay needs no gate.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -191,8 +191,7 @@ class SampleGate:
 
     def vacate(self, rows: RowArray) -> None:
         """Forget what is remembered of the devices in ``rows``: they are retired, or others have taken their places."""
-        both: Any = zip(self._memory, _forgotten(1), strict=True)
-        for column, blank in both:
+        for column, blank in cast("Any", zip(self._memory, _forgotten(1), strict=True)):
             column[..., rows] = blank
 
     def last_refused(self, row: int, now_s: float) -> LastRefused | None:
