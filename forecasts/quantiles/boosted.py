@@ -124,6 +124,7 @@ class BoostedTrees:
             target=np.concatenate([rows.target for rows in found]),
             mean=mean,
             quantiles=quantiles,
+            upper=upper,
         )
 
     def _predicted(self, found: list[Rows]) -> tuple[FloatArray, FloatArray]:

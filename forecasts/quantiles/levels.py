@@ -1,6 +1,6 @@
 """Levels of the quantiles of a forecast, and what makes a set of quantiles a proper one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,7 @@ class Forecasts:
         target: Step it is about, shape ``(n,)``.
         mean: Expected value, shape ``(n,)``.
         quantiles: Quantiles at ``LEVELS``, not falling, shape ``(n, 7)``.
+        upper: Largest possible value, NaN where unknown, shape ``(n,)``.
     """
 
     series: IntArray
@@ -28,6 +29,7 @@ class Forecasts:
     target: IntArray
     mean: FloatArray
     quantiles: FloatArray
+    upper: FloatArray
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -35,16 +37,22 @@ class Forecasts:
     @classmethod
     def joined(cls, parts: "list[Forecasts]") -> "Forecasts":
         """Return the rows of several tables, one after the other."""
-        empty = np.empty(0, dtype=np.int64)
         if not parts:
-            return cls(series=empty, issue=empty, target=empty, mean=np.empty(0), quantiles=np.empty((0, len(LEVELS))))
+            empty, none = np.empty(0, dtype=np.int64), np.empty(0)
+            quantiles = np.empty((0, len(LEVELS)))
+            return cls(series=empty, issue=empty, target=empty, mean=none, quantiles=quantiles, upper=none)
         return cls(
             series=np.concatenate([part.series for part in parts]),
             issue=np.concatenate([part.issue for part in parts]),
             target=np.concatenate([part.target for part in parts]),
             mean=np.concatenate([part.mean for part in parts]),
             quantiles=np.concatenate([part.quantiles for part in parts]),
+            upper=np.concatenate([part.upper for part in parts]),
         )
+
+    def with_quantiles(self, quantiles: FloatArray) -> "Forecasts":
+        """Return the same rows with other quantiles, shape ``(n, 7)``."""
+        return replace(self, quantiles=quantiles)
 
 
 def proper(

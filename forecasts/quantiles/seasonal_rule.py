@@ -32,9 +32,16 @@ class SeasonalRule:
         parts = []
         for question in questions:
             rows = rows_of(question.view, question.offsets)
-            mean, quantiles = proper(
-                rows.anchor["profile"], rows.quantiles, self._lower, self._per_capacity * rows.capacity
+            upper = self._per_capacity * rows.capacity
+            mean, quantiles = proper(rows.anchor["profile"], rows.quantiles, self._lower, upper)
+            parts.append(
+                Forecasts(
+                    series=rows.series,
+                    issue=np.full(len(mean), question.view.issue),
+                    target=rows.target,
+                    mean=mean,
+                    quantiles=quantiles,
+                    upper=upper,
+                )
             )
-            issue = np.full(len(mean), question.view.issue)
-            parts.append(Forecasts(series=rows.series, issue=issue, target=rows.target, mean=mean, quantiles=quantiles))
         return Forecasts.joined(parts)

@@ -16,6 +16,7 @@ _PRIOR_DAYS: Final = 7.0
 """Days of a series' own losses that count as much as those of all series."""
 _BAND_EDGES_H: Final = np.array([1.0, 4.0, 12.0])
 """Hours ahead at which another band of horizons begins: what decides an hour ahead says little of tomorrow."""
+_LEAST: Final = 1e-12
 BANDS: Final = len(_BAND_EDGES_H) + 1
 
 
@@ -50,15 +51,15 @@ class Selection:
             known = np.flatnonzero(champion.target < now)
             truth = panel.value[champion.target[known], champion.series[known]].astype(np.float64)
             known, truth = known[~np.isnan(truth)], truth[~np.isnan(truth)]
-            cell = champion.series[known] * BANDS + self._band(champion)[known]
+            cell = champion.series[known] * BANDS + band_of(champion, self._step_s)[known]
             number += np.bincount(cell, minlength=cells)
             for place, share in enumerate(_SHARES):
                 quantiles = share * challenger.quantiles[known] + (1.0 - share) * champion.quantiles[known]
                 mean = share * challenger.mean[known] + (1.0 - share) * champion.mean[known]
                 loss[0, place] += np.bincount(cell, pinball(truth, quantiles), minlength=cells)
                 loss[1, place] += np.bincount(cell, (truth - mean) ** 2, minlength=cells)
-        prior = _PRIOR_DAYS * panel.steps_per_day / BANDS
-        return np.stack([_best(each, number, prior).reshape(-1, BANDS) for each in loss])
+        day = panel.steps_per_day
+        return np.stack([least_loss(each, number, _SHARES, _FIRST_SHARE, day).reshape(-1, BANDS) for each in loss])
 
     def blended(self, champion: Forecasts, challenger: Forecasts, shares: FloatArray) -> Forecasts:
         """Return the forecast that is used, for the same questions row by row.
@@ -68,7 +69,7 @@ class Selection:
             challenger: Forecasts of the model.
             shares: See ``shares``, shape ``(2, S, BANDS)``.
         """
-        quantile_share, mean_share = shares[:, champion.series, self._band(champion)]
+        quantile_share, mean_share = shares[:, champion.series, band_of(champion, self._step_s)]
         spread = quantile_share[:, None]
         return Forecasts(
             series=champion.series,
@@ -76,27 +77,35 @@ class Selection:
             target=champion.target,
             mean=mean_share * challenger.mean + (1.0 - mean_share) * champion.mean,
             quantiles=spread * challenger.quantiles + (1.0 - spread) * champion.quantiles,
+            upper=champion.upper,
         )
 
-    def _band(self, asked: Forecasts) -> IntArray:
-        """Return the band of horizons of every row, shape ``(n,)``."""
-        ahead_h = (asked.target - asked.issue) * (self._step_s / 3600.0)
-        return np.searchsorted(_BAND_EDGES_H, ahead_h, side="right").astype(np.int64)
+
+def band_of(asked: Forecasts, step_s: int) -> IntArray:
+    """Return the band of horizons of every row, below ``BANDS``, shape ``(n,)``."""
+    ahead_h = (asked.target - asked.issue) * (step_s / 3600.0)
+    return np.searchsorted(_BAND_EDGES_H, ahead_h, side="right").astype(np.int64)
 
 
-def _best(loss: FloatArray, number: FloatArray, prior_rows: float) -> FloatArray:
-    """Return the share of least loss for every series and band, its losses drawn to those of all series of the band.
+def least_loss(
+    loss: FloatArray, number: FloatArray, choices: FloatArray, unknown: float, steps_per_day: int
+) -> FloatArray:
+    """Return the choice of least loss for every series and band, its losses drawn to those of all series of the band.
 
     Args:
-        loss: Summed losses by share, series and band, shape ``(5, S * BANDS)``.
+        loss: Summed losses by choice, series and band, shape ``(k, S * BANDS)``.
         number: Rows they were summed over, shape ``(S * BANDS,)``.
-        prior_rows: Rows after which the own losses count as much as those of all.
+        choices: What competes, shape ``(k,)``.
+        unknown: What is taken where nothing is known of a band.
+        steps_per_day: Steps of one day.
+
+    Returns:
+        Shape ``(S * BANDS,)``.
     """
-    # Losses are compared relative to the mean of the shares, for series differ in size.
-    own = loss / np.maximum(loss.mean(axis=0), 1e-12)
-    by_band = loss.reshape(len(_SHARES), -1, BANDS).sum(axis=1)
-    pooled = np.tile(by_band / np.maximum(by_band.mean(axis=0), 1e-12), (1, loss.shape[1] // BANDS))
-    weight = number / (number + prior_rows)
+    # Losses are compared relative to the mean of the choices, for series differ in size.
+    own = loss / np.maximum(loss.mean(axis=0), _LEAST)
+    by_band = loss.reshape(len(choices), -1, BANDS).sum(axis=1)
+    pooled = np.tile(by_band / np.maximum(by_band.mean(axis=0), _LEAST), (1, loss.shape[1] // BANDS))
+    weight = number / (number + _PRIOR_DAYS * steps_per_day / BANDS)
     seen = weight * own + (1.0 - weight) * pooled
-    found = _SHARES[np.argmin(seen, axis=0)]
-    return np.where(pooled.max(axis=0) > 0.0, found, _FIRST_SHARE)
+    return np.where(pooled.max(axis=0) > 0.0, choices[np.argmin(seen, axis=0)], unknown)

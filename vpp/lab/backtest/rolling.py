@@ -12,6 +12,7 @@ from forecasts.quantiles.forecaster import Forecaster, Question
 from forecasts.quantiles.levels import Forecasts
 from forecasts.quantiles.seasonal_rule import SeasonalRule
 from forecasts.quantiles.selection import Selection
+from forecasts.quantiles.spread import Spread
 from numerics.arrays import IntArray
 
 _BLOCK_DAYS: Final = 7
@@ -86,7 +87,7 @@ def rolled(
         history_days=options.history_days, lower=options.lower, per_capacity=options.per_capacity
     )
     challenger: Forecaster = BoostedTrees(options)
-    selection = Selection(step_s=panel.step_s)
+    selection, spread = Selection(step_s=panel.step_s), Spread(step_s=panel.step_s)
     parts = []
     for now, asked, learn in _blocks(panel, plan, span):
         known = panel.until(now)
@@ -95,8 +96,10 @@ def rolled(
         views = ((panel.at(issue, champion.history_days), offsets) for issue, offsets in asked)
         questions = [Question(view=view, offsets=offsets) for view, offsets in views if view.present.any()]
         said, replied = champion.forecast(questions), challenger.forecast(questions)
-        parts.append(selection.blended(said, replied, selection.shares(known)))
+        blended = selection.blended(said, replied, selection.shares(known))
+        parts.append(spread.applied(blended, spread.factors(known), options.lower))
         selection.remember(said, replied)
+        spread.remember(blended)
         told(len(asked))
     return Forecasts.joined(parts)
 

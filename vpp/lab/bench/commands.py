@@ -175,7 +175,7 @@ def world(
 @bench.command()
 def forecast(
     *,
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder of the data sets")],
+    data: Annotated[Path, typer.Option(help="folder of the project's public data")] = Path("../shared/data"),
     task: Annotated[list[str] | None, typer.Option(help="one task of the backtest, repeatable  [default: all]")] = None,
     dirty: Annotated[
         bool, typer.Option("--dirty", help="also from data with a fifth missing, and stuck, late and sentinel values")

@@ -14,9 +14,9 @@ def said(value: np.ndarray) -> Forecasts:
     steps = np.arange(20 * 24, 50 * 24)
     series = np.tile([0, 1], len(steps))
     target = np.repeat(steps, 2)
-    return Forecasts(
-        series=series, issue=target, target=target, mean=value, quantiles=np.repeat(value[:, None], 7, axis=1)
-    )
+    quantiles = np.repeat(value[:, None], 7, axis=1)
+    upper = np.full(len(target), np.nan)
+    return Forecasts(series=series, issue=target, target=target, mean=value, quantiles=quantiles, upper=upper)
 
 
 def test_each_series_takes_whoever_was_better() -> None:

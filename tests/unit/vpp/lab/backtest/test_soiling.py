@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from vpp.lab.backtest.soiling import MISSING_RATIO, soiled
 
 from forecasts.panel.grid import Columns
+from vpp.lab.backtest.soiling import MISSING_RATIO, soiled
 
 COLUMNS = Columns(time="time", value="load", live=("temp",))
 
