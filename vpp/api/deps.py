@@ -3,6 +3,7 @@
 None waits for anything; they are coroutines because the framework calls a plain function in a thread of its pool.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -85,9 +86,10 @@ async def _day(
 TheDay = Annotated[date, Depends(_day)]
 
 
-def measured_delivery(service: GridSink, request_id: str, scope: Scope) -> Performance:
+async def measured_delivery(service: GridSink, request_id: str, scope: Scope) -> Performance:
     """Return a request's measurement, provisional while it runs; raises ConflictError before it is accepted."""
-    measured = service.performance(request_id, scope=scope)
+    # In a thread: metered intervals, and the baseline of an earlier run, are read from the database.
+    measured = await asyncio.to_thread(service.performance, request_id, scope=scope)
     if measured is None:
         state = service.request(request_id, scope=scope).state
         raise ConflictError(f"request {request_id} is {state}: there is nothing to measure before it is accepted")

@@ -12,7 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vpp.api.schemas.base import FieldError, Problem, json_bytes, shown
-from vpp.domain.errors import ConflictError, InputError, RetryError, SkipError, UnknownIdError, VersionError
+from vpp.domain.errors import (
+    ConflictError,
+    ForgottenError,
+    InputError,
+    RetryError,
+    SkipError,
+    UnknownIdError,
+    VersionError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -22,6 +30,13 @@ _ACCEPTED = {
     "extra_forbidden": "only fields this route knows",
     "json_invalid": "valid JSON",
 }
+_REFUSALS: Sequence[tuple[type[SkipError], tuple[int, str, str]]] = (
+    (ForgottenError, (410, "gone", "Not kept any more")),
+    (VersionError, (412, "precondition-failed", "Another version stands")),
+    (ConflictError, (409, "conflict", "Not possible in this state")),
+    (SkipError, (422, "invalid-input", "Not accepted")),
+)
+"""Status, kind and title of the answer to a refusal that names no field; the first that fits."""
 __all__ = ["RejectedFieldsError", "documented", "field_errors", "install", "problem_of", "shown"]
 _log = structlog.get_logger(__name__)
 
@@ -115,14 +130,11 @@ def _refusal(error: SkipError) -> Response:
         case InputError():
             fields = [FieldError(field=error.field, value=shown(error.value), accepted=error.accepted)]
             return _problem(422, "invalid-input", "A field is not accepted", str(error), errors=fields)
-        case UnknownIdError():
+        case UnknownIdError() if not isinstance(error, ForgottenError):
             return _problem(404, "unknown-id", f"No such {error.kind}", str(error))
-        case VersionError():
-            return _problem(412, "precondition-failed", "Another version stands", str(error))
-        case ConflictError():
-            return _problem(409, "conflict", "Not possible in this state", str(error))
         case _:
-            return _problem(422, "invalid-input", "Not accepted", str(error))
+            answer = next(answer for kind, answer in _REFUSALS if isinstance(error, kind))
+            return _problem(*answer, str(error))
 
 
 def _problem(

@@ -31,6 +31,7 @@ from vpp.dispatch.commands.journal_codec import OUTCOMES, SENT, outcomes_from, s
 from vpp.dispatch.engine import DispatchEngine
 from vpp.dispatch.regulation.agc_signal import SIGNAL
 from vpp.dispatch.requests.book import TRANSITION
+from vpp.dispatch.requests.forgotten import FORGOTTEN, Batch, batch_of
 from vpp.domain.performance import Baseline
 from vpp.domain.schedule import Schedule
 from vpp.domain.setpoint import SetpointBatch
@@ -246,6 +247,8 @@ class _Run:
                 self._engine.book.restore([entry])
             elif entry.kind == SIGNAL:
                 self._engine.regulation.portfolio.restore([entry])
+            elif entry.kind == FORGOTTEN:
+                self._forget(batch_of(entry))
             elif entry.kind == PLAN:
                 self._schedule = schedule_of(entry.body)
             elif entry.kind == INTENDED:
@@ -272,6 +275,12 @@ class _Run:
         self._baselines[request_id] = baseline
         draft = self._engine.book.get(request_id).draft
         self._portfolios[request_id] = counted(draft, baseline, self._image.index)
+
+    def _forget(self, batch: Batch) -> None:
+        self._engine.forget_requests(batch)
+        for request_id in batch.ids:
+            self._baselines.pop(request_id, None)
+            self._portfolios.pop(request_id, None)
 
     def _grow(self, index: FleetIndex) -> None:
         self._image.resize(index)

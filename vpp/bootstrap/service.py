@@ -17,6 +17,7 @@ from vpp.application.operating_picture import OperatingPicture, PlansInForce
 from vpp.application.recovery.checkpointer import Checkpointer
 from vpp.application.recovery.folded_state import FoldedState
 from vpp.application.requests.commitments import Commitments
+from vpp.application.requests.retention import DeliveryParts, RequestRetention
 from vpp.bootstrap.clocks import guard_of
 from vpp.bootstrap.parts.core import Core, resume_means
 from vpp.bootstrap.parts.device_plane import claim, give_defaults
@@ -169,6 +170,7 @@ class Service:
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
         self.keeping.tell = self._upkeep_told
         self.keeping.steps = {
+            "requests": self._retention().forget,
             "checkpoint": self._checkpointer.checkpoint,
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
             "heads": core.trust.vouch,
@@ -224,6 +226,23 @@ class Service:
             commitments=Commitments(book=core.engine.book, portfolios=measurement.portfolios, clock=core.clock),
             journal=core.store.journal,
             metrics=core.metrics,
+        )
+
+    def _retention(self) -> RequestRetention:
+        core, parts = self.core, self.requests
+        commitments = Commitments(book=core.engine.book, portfolios=parts.measurement.portfolios, clock=core.clock)
+        return RequestRetention(
+            clock=core.clock,
+            engine=core.engine,
+            journal=core.store.journal,
+            delivery=DeliveryParts(
+                meters=core.store.meters,
+                measurement=parts.measurement,
+                settlement=parts.settlement,
+                commitments=commitments,
+            ),
+            announcements=parts.announcements,
+            keep_days=self.settings.request_days,
         )
 
     def _fast_loop(self) -> FastLoop:

@@ -208,6 +208,14 @@ class FrameMemory:
     async def flush(self) -> None:
         """Do nothing: there is nothing to make durable."""
 
+    def forget(self, before_s: float) -> int:
+        """Delete the intervals that start before an instant, epoch seconds; return how many."""
+        old = [start for start in self._frames if start < before_s]
+        for start in old:
+            del self._frames[start]
+            self._shares.pop(start, None)
+        return len(old)
+
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
         self.grow(int(rows.max(initial=-1)) + 1)

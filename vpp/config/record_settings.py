@@ -42,6 +42,12 @@ class RecordSettings(BaseSettings):
         description="days that archived journal entries are kept; what is older is deleted, the newest file excepted;"
         " 0 for ever",
     )
+    request_days: float = Field(
+        0.0,
+        ge=0.0,
+        description="days that a request is kept once it is over and settled, with its idempotency keys, signals and"
+        " delivery; an older one is forgotten, its record stays in the journal; 0 for ever",
+    )
     record_heads_url: str | None = Field(
         None,
         description="where every signed head is sent as well, http[s]://HOST/PATH, one POST with a JSON object each;"

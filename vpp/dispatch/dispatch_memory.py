@@ -13,6 +13,7 @@ from vpp.dispatch.commands.meter_confirmation import tolerance_kw
 from vpp.dispatch.commands.power_ranges import PowerRanges
 from vpp.dispatch.flexibility.fairness import SHED_TIME, shed_time_without
 from vpp.dispatch.regulation.agc_signal import SIGNAL, AgcSignals
+from vpp.dispatch.requests.forgotten import FORGOTTEN, Batch, batch_of
 from vpp.dispatch.requests.register import REVISION, SHORTFALL, TRANSITION, RequestRegister
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING, TrackingMemory
@@ -24,7 +25,11 @@ from vpp.record.state_codec import StateTree
 
 _REQUESTS = frozenset({TRANSITION, REVISION, SHORTFALL})
 _COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS, LEFT})
+<<<<<<< HEAD
 KINDS = _REQUESTS | _COMMANDS | {CHANGED, SIGNAL, TRACKING, SHED_TIME}
+=======
+KINDS = _REQUESTS | _COMMANDS | {SIGNAL, TRACKING, SHED_TIME, FORGOTTEN}
+>>>>>>> f772866 (requests: forget what is over and settled after VPP_REQUEST_DAYS, by an entry of the journal)
 """Kinds of the entries it takes; all others say nothing of it."""
 
 
@@ -81,6 +86,8 @@ class DispatchMemory:
                 self.signals.restore((entry,))
             elif entry.kind == SHED_TIME:
                 self._shed = entry.body
+            elif entry.kind == FORGOTTEN:
+                self._forget(batch_of(entry))
 
     def state(self) -> StateTree:
         """Return everything as a state tree; its arrays are the memory's own."""
@@ -106,6 +113,12 @@ class DispatchMemory:
 
     def _tolerance_kw(self) -> FloatArray:
         return tolerance_kw(self.ranges.kw, self._settings.commands.confirmation)
+
+    def _forget(self, batch: Batch) -> None:
+        self.requests.forget(batch)
+        self.commands.forget_sources(batch.ids)
+        self.signals.forget(batch.ids)
+        self.tracking.forget(batch.ids)
 
 
 def _unrecorded(kind: str, at_s: float, body: Mapping[str, object]) -> None:

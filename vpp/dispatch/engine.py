@@ -6,6 +6,7 @@ engine from the journal after a restart.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,7 @@ from vpp.dispatch.record import Record
 from vpp.dispatch.regulation.control import RegulationControl
 from vpp.dispatch.request_control import Controlled, RequestControl
 from vpp.dispatch.requests.book import RequestBook
+from vpp.dispatch.requests.forgotten import Batch
 from vpp.dispatch.rows.assignments import NOBODY, Assignments, Recovered
 from vpp.dispatch.settings import DispatchSettings
 from vpp.dispatch.tracking_memory import TRACKING
@@ -222,6 +224,17 @@ class DispatchEngine:
         self.outbox.forget(rows)
         self._assignments.forget(rows)
         self._fairness.forget(rows)
+
+    def bound_requests(self, now_s: float) -> AbstractSet[str]:
+        """Return the ids of requests to which a row is assigned, or of which a device may still hold a value."""
+        return self._requests.with_rows() | self.outbox.bound_sources(now_s)
+
+    def forget_requests(self, batch: Batch) -> None:
+        """Drop requests that are over and that nothing is bound to."""
+        self.book.forget(batch)
+        self.regulation.portfolio.forget_requests(batch.ids)
+        self._requests.forget(batch.ids)
+        self.outbox.forget_sources(batch.ids)
 
     def load(self, state: StateTree, now_s: float) -> None:
         """Take what a ``DispatchMemory`` has folded from the journal.

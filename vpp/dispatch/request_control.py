@@ -1,6 +1,7 @@
 """Control of all running requests in a cycle: one after the other, each on the rows that earlier ones left."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,22 @@ class RequestControl:
         self._memories = {request_id: Tracking.from_body(body) for request_id, body in last.items()}
 
     def number(self, request_id: str) -> int:
-        """Return the number under which rows are assigned to a request, given when it is first asked for."""
-        return self._numbers.setdefault(request_id, len(self._numbers))
+        """Return the number under which rows are assigned to a request, the least that is free when first asked."""
+        if request_id not in self._numbers:
+            taken = set(self._numbers.values())
+            self._numbers[request_id] = min(set(range(len(taken) + 1)) - taken)
+        return self._numbers[request_id]
+
+    def with_rows(self) -> AbstractSet[str]:
+        """Return the ids of the requests to which a row is assigned."""
+        owners = set(np.unique(self._assignments.columns.owner).tolist())
+        return {request_id for request_id, number in self._numbers.items() if number in owners}
+
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop what is remembered of requests without rows; their numbers are given again."""
+        for request_id in request_ids:
+            self._memories.pop(request_id, None)
+            self._numbers.pop(request_id, None)
 
     def control(
         self,
@@ -115,7 +130,7 @@ class RequestControl:
             stretch_s: Time over which rows under a rebound cap are released.
         """
         owner = self._assignments.columns.owner[rows]
-        running = np.zeros(len(self._numbers) + 1, dtype=np.bool_)
+        running = np.zeros(self._places(), dtype=np.bool_)
         running[[one.number for one in controlled]] = True
         due_s, count = np.full(len(rows), np.nan), len(self._assignments)
         for request_id, number in self._numbers.items():
@@ -128,8 +143,8 @@ class RequestControl:
 
     def terms(self, controlled: Sequence[Controlled], outbox: Outbox) -> RequestTerms:
         """Return the lease terms by request number."""
-        source = np.full(len(self._numbers) + 1, -1, dtype=np.int32)
-        last_s = np.full(len(self._numbers) + 1, np.inf)
+        source = np.full(self._places(), -1, dtype=np.int32)
+        last_s = np.full(self._places(), np.inf)
         for one in controlled:
             times = self._book.timetable(one.request.id)
             source[one.number] = outbox.source_code(one.request.id)
@@ -158,6 +173,10 @@ class RequestControl:
             metered_ratio=metered / rows if rows else float("nan"),
             lost=lost_rows(result.unavailability, one.frozen.rows),
         )
+
+    def _places(self) -> int:
+        """Return the length of arrays by request number; the last place is for rows of no request."""
+        return max(self._numbers.values(), default=-1) + 2
 
     def _control(
         self,

@@ -1,7 +1,7 @@
 """Tracking of every request as the journal tells it: its cycles, and what the controller last remembered."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,12 @@ class TrackingMemory:
         self.last[body["id"]] = body["memory"]
         figures = (_number(body[name]) for name in _FIGURES)
         self._since.setdefault(body["id"], array("d")).extend((entry.at_s, *figures))
+
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop the cycles of some requests."""
+        for request_id in request_ids:
+            self.last.pop(request_id, None)
+            self._cycles.pop(request_id, None)
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""

@@ -11,6 +11,7 @@
     |-- SkipError           drop this item, keep its neighbours
     |   |-- InputError      a field of something given to us
     |   |-- UnknownIdError  an id that is not registered
+    |   |   `-- ForgottenError  an id whose retention is over
     |   |-- ConflictError   the state of the thing does not allow this
     |   |   `-- VersionError another version of it stands than the caller has read
     |   `-- FrameError      a frame or row that does not parse
@@ -106,6 +107,20 @@ class UnknownIdError(SkipError):
         super().__init__(f"{kind} {identity!r} is not known")
         self.kind = kind
         self.identity = identity
+
+
+class ForgottenError(UnknownIdError):
+    """A thing was forgotten because its retention was over.
+
+    Args:
+        kind: Kind of thing, e.g. ``"request"``.
+        identity: The id.
+        when: Words that say when it was forgotten, and where its record is.
+    """
+
+    def __init__(self, kind: str, identity: str, when: str) -> None:
+        super().__init__(kind, identity)
+        self.args = (f"{kind} {identity!r} was forgotten {when}",)
 
 
 class ConflictError(SkipError):

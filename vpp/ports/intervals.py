@@ -48,6 +48,10 @@ class IntervalMemory(IntervalMeter, Protocol):
         """Make every kept interval durable; raises StorageError where not possible now."""
         ...
 
+    def forget(self, before_s: float) -> int:
+        """Delete the intervals that start before an instant, epoch seconds; return how many; blocks."""
+        ...
+
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge means of some rows, shape ``(len(rows), grid.count)``; return the number of values stored."""
         ...

@@ -61,6 +61,11 @@ _TABLE = (
     Kind("record.restored", "vpp.record.decisions", "an operator accepted a record that did not verify"),
     Kind("regulation.signal", "vpp.dispatch.regulation.agc_signal", "values of a regulation signal"),
     Kind("regulation.tick", "vpp.application.loops.cycle_inputs", "a step between two cycles"),
+    Kind(
+        "requests.forgotten",
+        "vpp.dispatch.requests.forgotten",
+        "requests whose retention is over were forgotten, and what stays known of them",
+    ),
     Kind("request.revision", "vpp.dispatch.requests.register", "a change of a request was asked and quoted"),
     Kind("request.shortfall", "vpp.dispatch.requests.register", "a shortfall flag was set, changed or cleared"),
     Kind("request.transition", "vpp.dispatch.requests.register", "a request was made, or changed its state"),

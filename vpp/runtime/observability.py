@@ -116,6 +116,7 @@ class Metrics(Vitals):
         tally = Tally(request.state for request in requests)
         for state in RequestState:
             self._requests.labels(state.value).set(tally[state])
+        self._requests_kept.set(tally.total())
 
     def observe_tracking(self, target_kw: float, delivered_kw: float) -> None:
         """Show target and delivered power now, kW, over all running requests; both 0 while none runs."""
@@ -232,6 +233,9 @@ class Metrics(Vitals):
             "vpp_tracking_error_ratio", "Deviation from the target as a share of it.", registry=registry
         )
         self._requests = Gauge("vpp_requests", "Requests by state.", ("state",), registry=registry)
+        self._requests_kept = Gauge(
+            "vpp_requests_kept", "Requests in memory, in whatever state; VPP_REQUEST_DAYS bounds it.", registry=registry
+        )
         self._unannounced = Gauge(
             "vpp_calendar_unannounced_days",
             "Days of the next thirty in a year whose holidays are not announced.",

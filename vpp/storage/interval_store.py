@@ -111,6 +111,27 @@ class IntervalStore:
             if waiting:
                 self._store(waiting)
 
+    def forget(self, before_s: float) -> int:
+        """Delete the intervals that start before an instant, epoch seconds; return how many; blocks.
+
+        Raises:
+            StorageError: The database takes nothing now; nothing was deleted.
+        """
+        with self._writing:
+            with self._guard:
+                old = [start for start in self._starts if start < before_s]
+            if not old:
+                return 0
+            with storing("the metered intervals"), self._engine.begin() as connection:
+                connection.execute(sa.delete(interval_frames).where(interval_frames.c.start_s <= max(old)))
+            with self._guard:
+                for start in old:
+                    self._starts.discard(start)
+                    self._unwritten.pop(start, None)
+                    if start in self._frames:
+                        self._held_bytes -= _size(self._frames.pop(start))
+        return len(old)
+
     def import_rows(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:
         """Merge metered means of some rows into the frames, in one transaction; NaN leaves a value as it was.
 

@@ -22,7 +22,7 @@ router = APIRouter(tags=["regulation"])
 @router.put(
     "/requests/{request_id}/signal",
     summary="The regulation signal's next value",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def put_signal(request_id: str, body: SignalBody, service: TheService, scope: TheScope) -> SignalTaken:
     """Record one value; sending it again changes nothing, a stale one is refused."""
@@ -35,7 +35,7 @@ async def put_signal(request_id: str, body: SignalBody, service: TheService, sco
 @router.post(
     "/requests/{request_id}/signal",
     summary="A whole regulation signal as a table, for tests",
-    responses=documented(401, 404, 409, 413, 415, 422),
+    responses=documented(401, 404, 409, 410, 413, 415, 422),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -57,7 +57,7 @@ async def post_signal(request_id: str, request: Request, service: TheService, sc
 @router.get(
     "/requests/{request_id}/regulation",
     summary="How the regulation signal is followed, with its scores",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def regulation(request_id: str, service: TheService, scope: TheScope) -> RegulationView:
     """Return the power asked and commanded now, and the scores by every rule so far."""

@@ -110,7 +110,7 @@ async def listed(
     return page.filled([_view(service, scope, request) for request in page.cut(rest)], total=len(found))
 
 
-@router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 422))
+@router.get("/requests/{request_id}", summary="One request with its history", responses=documented(401, 404, 410, 422))
 async def one(request_id: str, service: TheService, scope: TheScope) -> RequestView:
     """Return a request."""
     return _view(service, scope, service.request(request_id, scope=scope))
@@ -119,7 +119,7 @@ async def one(request_id: str, service: TheService, scope: TheScope) -> RequestV
 @router.post(
     "/requests/{request_id}/accept",
     summary="Commit to the quote or to a counter-offer",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def accept(request_id: str, service: TheService, act: TheAct, body: AcceptBody | None = None) -> RequestView:
     """Commit to the quote: the power is reserved and will be delivered."""
@@ -133,7 +133,7 @@ async def accept(request_id: str, service: TheService, act: TheAct, body: Accept
     summary="Ask for a change of a committed or running request and get a quote",
     responses={
         200: {"model": RevisionView, "description": "This key was used before"},
-        **documented(401, 404, 409, 422),
+        **documented(401, 404, 409, 410, 422),
     },
 )
 async def revise(
@@ -148,13 +148,17 @@ async def revise(
     return RevisionView.of(revision)
 
 
-@router.get("/requests/{request_id}/revisions", summary="Changes that were asked", responses=documented(401, 404, 422))
+@router.get(
+    "/requests/{request_id}/revisions",
+    summary="Changes that were asked",
+    responses=documented(401, 404, 410, 422),
+)
 async def revisions(request_id: str, service: TheService, scope: TheScope) -> list[RevisionView]:
     """Return a request's revisions, oldest first."""
     return [RevisionView.of(revision) for revision in service.request(request_id, scope=scope).revisions]
 
 
-@router.get("/requests/{request_id}/revisions/{number}", summary="One change", responses=documented(401, 404, 422))
+@router.get("/requests/{request_id}/revisions/{number}", summary="One change", responses=documented(401, 404, 410, 422))
 async def revision(request_id: str, number: Number, service: TheService, scope: TheScope) -> RevisionView:
     """Return one revision."""
     known = service.request(request_id, scope=scope).revisions
@@ -166,7 +170,7 @@ async def revision(request_id: str, number: Number, service: TheService, scope: 
 @router.post(
     "/requests/{request_id}/revisions/{number}/accept",
     summary="Put a change in force",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def accept_revision(
     request_id: str, number: Number, service: TheService, act: TheAct, body: RevisionAcceptBody | None = None
@@ -193,18 +197,18 @@ for _name, (_summary, _description) in _ENDINGS.items():
         name=_name,
         summary=_summary,
         description=_description,
-        responses=documented(401, 404, 409, 422),
+        responses=documented(401, 404, 409, 410, 422),
     )
 
 
 @router.get(
     "/requests/{request_id}/performance",
     summary="Measured delivery",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def performance(request_id: str, service: TheService, scope: TheScope) -> PerformanceView:
     """Return the measurement, provisional while the request runs."""
-    return PerformanceView.of(measured_delivery(service, request_id, scope))
+    return PerformanceView.of(await measured_delivery(service, request_id, scope))
 
 
 @router.get(
@@ -213,7 +217,7 @@ async def performance(request_id: str, service: TheService, scope: TheScope) -> 
     response_class=Response,
     responses={
         200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/html": {}}},
-        **documented(401, 404, 409, 422),
+        **documented(401, 404, 409, 410, 422),
     },
 )
 async def report(

@@ -10,10 +10,12 @@ from vpp.api.deps import ThePage, TheScope, TheService, measured_delivery
 from vpp.api.problems import documented
 from vpp.api.schemas.base import Page
 from vpp.api.schemas.performance import SettlementView, ShareView, share_views
-from vpp.domain.errors import UnknownIdError
+from vpp.domain.errors import ForgottenError, UnknownIdError
 from vpp.domain.performance import Settled, Shares
 from vpp.domain.timegrid import instant
 from vpp.fleet.index import FleetIndex
+from vpp.fleet.scope import Scope
+from vpp.ports import GridSink
 
 router = APIRouter(tags=["settlements"])
 OperatorId = Annotated[
@@ -32,13 +34,16 @@ async def settlements(
     return page.of(parts, lambda part: _view(*part))
 
 
-@router.get("/settlements/{request_id}", summary="One settled request by site", responses=documented(401, 404, 422))
+@router.get(
+    "/settlements/{request_id}", summary="One settled request by site", responses=documented(401, 404, 410, 422)
+)
 async def settlement(
     request_id: str, service: TheService, scope: TheScope, page: ThePage, operator: OperatorId = None
 ) -> Page[SettlementView]:
     """Return the part of every site in a settled request, in the order of the fleet."""
     one = next((s for s in service.settlements(scope=scope) if s.request_id == request_id), None)
     if one is None:
+        _must_be_kept(service, request_id, scope)
         raise UnknownIdError("settlement", request_id)
     _must_know(operator, service.fleet(scope=scope).index, [one.shares])
     return page.of(_places(one.shares, operator), lambda place: _view(one, place))
@@ -47,13 +52,13 @@ async def settlement(
 @router.get(
     "/requests/{request_id}/performance/sites",
     summary="Measured delivery by site",
-    responses=documented(401, 404, 409, 422),
+    responses=documented(401, 404, 409, 410, 422),
 )
 async def performance_sites(
     request_id: str, service: TheService, scope: TheScope, page: ThePage, operator: OperatorId = None
 ) -> Page[ShareView]:
     """Return the part of every site in a request's delivery, provisional while it runs."""
-    measured = measured_delivery(service, request_id, scope)
+    measured = await measured_delivery(service, request_id, scope)
     _must_know(operator, service.fleet(scope=scope).index, [measured.shares])
     parts = _places(measured.shares, operator)
     return page.filled(share_views(measured.shares.chosen(page.cut(parts))), total=len(parts))
@@ -62,6 +67,16 @@ async def performance_sites(
 def _view(one: Settled, place: int) -> SettlementView:
     (share,) = share_views(one.shares.chosen([place]))
     return SettlementView(request_id=one.request_id, settled_at=instant(one.at_s), share=share)
+
+
+def _must_be_kept(service: GridSink, request_id: str, scope: Scope) -> None:
+    """Raise ForgottenError for a request that was forgotten."""
+    try:
+        service.request(request_id, scope=scope)
+    except ForgottenError:
+        raise
+    except UnknownIdError:
+        pass
 
 
 def _places(shares: Shares, operator_id: str | None) -> list[int]:

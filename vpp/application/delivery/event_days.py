@@ -3,33 +3,45 @@
 from collections.abc import Iterator
 from datetime import date
 
+from vpp.application.delivery.forgotten_calls import ForgottenCalls, Span
 from vpp.dispatch.requests.book import RequestBook
-from vpp.dispatch.requests.phases import PhaseTimes, areas_overlap
+from vpp.dispatch.requests.phases import areas_overlap
 from vpp.domain.request import DispatchRequest, RequestState
 from vpp.fleet.calendar import local_day, span
 from vpp.settlement.baselines.called_hours import CalledHours
 
 
-def event_days(book: RequestBook, request: DispatchRequest) -> frozenset[date]:
+def event_days(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest) -> frozenset[date]:
     """Return the Shanghai dates on which the portfolio of a request was called by another: no reference days.
 
-    A day counts from the first ramp to the end of the watch, whatever became of the call (NAESB demand response
-    measurement and verification, event days are excluded).
+    A day counts from the first ramp to the end of the watch, whatever became of the call, and whether or not its
+    request was forgotten (NAESB demand response measurement and verification, event days are excluded).
     """
     days: set[date] = set()
-    for times in _calls(book, request):
-        days |= span(local_day(times.ramp_s), local_day(times.watched_s))
+    for begin_s, end_s in _calls(book, forgotten, request):
+        days |= span(local_day(begin_s), local_day(end_s))
     return frozenset(days)
 
 
-def called_hours(book: RequestBook, request: DispatchRequest) -> CalledHours:
+def called_hours(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest) -> CalledHours:
     """Return the hours in which the portfolio was called by another, from the ramp to the end of the watch."""
-    return CalledHours(spans=tuple(sorted((times.ramp_s, times.watched_s) for times in _calls(book, request))))
+    return CalledHours(spans=tuple(sorted(_calls(book, forgotten, request))))
 
 
-def _calls(book: RequestBook, request: DispatchRequest) -> Iterator[PhaseTimes]:
-    """Iterate the phases of every other request that was ramped in an overlapping area."""
+def called_span(book: RequestBook, request: DispatchRequest) -> Span | None:
+    """Return ramp and end of the watch of a request that was ramped, epoch seconds; ``None`` for any other."""
+    if not any(t.to_state is RequestState.RAMPING for t in request.history):
+        return None
+    times = book.timetable(request.id)
+    return times.ramp_s, times.watched_s
+
+
+def _calls(book: RequestBook, forgotten: ForgottenCalls, request: DispatchRequest) -> Iterator[Span]:
+    """Iterate the calls of every other request in an overlapping area."""
+    for area, spans in forgotten.called.items():
+        if areas_overlap(area, request.draft.area):
+            yield from spans
     for other in book.all():
-        called = any(t.to_state is RequestState.RAMPING for t in other.history)
-        if other.id != request.id and called and areas_overlap(other.draft.area, request.draft.area):
-            yield book.timetable(other.id)
+        called = called_span(book, other)
+        if other.id != request.id and called is not None and areas_overlap(other.draft.area, request.draft.area):
+            yield called

@@ -1,5 +1,6 @@
 """Measurement of requests: frozen baselines, live tracking, and the meters' account of delivery."""
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,7 +16,7 @@ from vpp.application.operating_picture import OperatingPicture
 from vpp.application.row_alignment import FittedMeter, fitted_flags, fitted_rows
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.regulation.portfolio import sign_of
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConflictError, ForgottenError
 from vpp.domain.performance import Baseline, Performance
 from vpp.domain.request import DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.schedule import Schedule
@@ -70,6 +71,7 @@ class Measurement:
         self._trackers: dict[str, Tracker] = {}
         self._past = PastDelivery(journal=journal)
         self._used_s: dict[str, float] = {}
+        self._recalling = threading.Lock()
         self._clock = picture.clock
         self._engine = engine
         self._picture = picture
@@ -84,6 +86,11 @@ class Measurement:
         for request in self._engine.book.all():
             if request.state not in _OVER or request.id in running:
                 self._recall_if_readable(request.id)
+
+    @property
+    def forgotten(self) -> ForgottenCalls:
+        """What stays known of forgotten requests."""
+        return self._past.forgotten
 
     def has_baseline(self, request_id: str) -> bool:
         """Return whether the baseline of a request is frozen."""
@@ -102,13 +109,25 @@ class Measurement:
         Raises:
             ConflictError: Its baseline was pruned from the journal.
         """
-        self._used_s[request_id] = self._clock.now_s()
-        if request_id in self.baselines or request_id not in self._past.baselines:
-            return
+        with self._recalling:
+            self._used_s[request_id] = self._clock.now_s()
+            if request_id not in self.baselines and request_id in self._past.baselines:
+                self._recall(request_id)
+            self._drop_if_forgotten(request_id)
+
+    def _recall(self, request_id: str) -> None:
         baseline, request = self._past.baseline(request_id), self._engine.book.get(request_id)
         for start_s, mean_kw in self._past.means_on(baseline.grid).items():
             self.sessions.keep(start_s, mean_kw)
         self.keep(request, baseline, self._past.tracked(request_id, baseline, request.draft.direction))
+
+    def _drop_if_forgotten(self, request_id: str) -> None:
+        """Drop what was recalled in a thread while the request was forgotten; raises ForgottenError."""
+        try:
+            self._engine.book.get(request_id)
+        except ForgottenError:
+            self._drop((request_id,))
+            raise
 
     def noted(self, request_id: str, sequence: int) -> None:
         """Note the entry of the journal that holds a request's baseline; 0 where the journal keeps none."""
@@ -128,9 +147,23 @@ class Measurement:
             del self.baselines[request_id], self.portfolios[request_id], self._trackers[request_id]
         if released:
             self._past.session_means.update(self.sessions.entries)
-            begin_s = min((baseline.grid.start_s for baseline in self.baselines.values()), default=now_s - _UNUSED_S)
+            begins_s = [baseline.grid.start_s for baseline in list(self.baselines.values())]
+            begin_s = min(begins_s, default=now_s - _UNUSED_S)
             self.sessions.release(begin_s, self._past.session_means)
         return released
+
+    def forget(self, request_ids: Sequence[str], means_from_s: float) -> None:
+        """Drop requests, and session means of intervals before ``means_from_s``, epoch seconds, for good."""
+        self._drop(request_ids)
+        self._past.forget(request_ids, means_from_s)
+        self.sessions.forget(means_from_s)
+
+    def _drop(self, request_ids: Sequence[str]) -> None:
+        for request_id in request_ids:
+            self.baselines.pop(request_id, None)
+            self.portfolios.pop(request_id, None)
+            self._trackers.pop(request_id, None)
+            self._used_s.pop(request_id, None)
 
     def _is_unused(self, request_id: str, now_s: float) -> bool:
         request, times = self._engine.book.get(request_id), self._engine.book.timetable(request_id)
@@ -139,7 +172,7 @@ class Measurement:
 
     def grow(self, count: int) -> None:
         """Serve a larger fleet; new rows take no part in requests that have their baseline already."""
-        for request_id, rows in self.portfolios.items():
+        for request_id, rows in list(self.portfolios.items()):
             self.portfolios[request_id] = fitted_flags(rows, count)
 
     def keep(self, request: DispatchRequest, baseline: Baseline, seen: TrackedIntervals | None = None) -> None:
@@ -195,8 +228,8 @@ class Measurement:
             notice_s=min(request.created_at.timestamp(), start_s),
             start_s=start_s,
             end_s=end_s,
-            event_days=event_days(self._engine.book, request),
-            called=called_hours(self._engine.book, request),
+            event_days=event_days(self._engine.book, self.forgotten, request),
+            called=called_hours(self._engine.book, self.forgotten, request),
             calendar=self._picture.calendar,
             rules=self._rules,
             known_s=next(accepted, start_s),

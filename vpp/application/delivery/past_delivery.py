@@ -4,7 +4,7 @@ Both are as large as the fleet, one a request and one an interval; a service tha
 needs those of requests that still run or were not settled yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vpp.application.cycle_record import array_of, baseline_of
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.recovery import minutes_of, resumed
 from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.domain.errors import AuditError, ConflictError
@@ -33,13 +34,24 @@ class PastDelivery:
         session_means: Entry of every interval's session means, by epoch seconds of its start.
         cycles: Cycles of every request by id: instant, target, baseline, measured power; shape ``(n_cycles, 4)`` each.
         minutes: Minute series of requests that this run has tracked and released, by id.
+        forgotten: What stays known of forgotten requests.
     """
 
     journal: Journal
     baselines: dict[str, int] = field(default_factory=dict)
     session_means: dict[float, int] = field(default_factory=dict)
-    cycles: Mapping[str, FloatArray] = field(default_factory=dict)
+    cycles: dict[str, FloatArray] = field(default_factory=dict)
     minutes: dict[str, MinuteSeries] = field(default_factory=dict)
+    forgotten: ForgottenCalls = field(default_factory=ForgottenCalls)
+
+    def forget(self, request_ids: Iterable[str], means_from_s: float) -> None:
+        """Drop requests, and session means of intervals before ``means_from_s``, epoch seconds."""
+        for request_id in request_ids:
+            self.baselines.pop(request_id, None)
+            self.cycles.pop(request_id, None)
+            self.minutes.pop(request_id, None)
+        for start_s in [start_s for start_s in self.session_means if start_s < means_from_s]:
+            del self.session_means[start_s]
 
     def baseline(self, request_id: str) -> Baseline:
         """Return the frozen baseline of a request; blocks.

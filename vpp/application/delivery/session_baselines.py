@@ -39,6 +39,12 @@ class SessionBaselines:
         for start_s in [start_s for start_s in self._kept_kw if start_s < begin_s and start_s in recorded]:
             del self._kept_kw[start_s]
 
+    def forget(self, before_s: float) -> None:
+        """Drop the intervals before an instant, epoch seconds, for good."""
+        for of_start in (self._kept_kw, self.entries):
+            for start_s in [start_s for start_s in of_start if start_s < before_s]:
+                del of_start[start_s]
+
     def follow(self, state: FleetState, result: CycleResult) -> None:
         """Take the sessions' counterfactual power of a cycle."""
         if len(result.session_kw) > self._rows:

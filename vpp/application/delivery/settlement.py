@@ -1,7 +1,7 @@
 """Settlement of requests: measured once their watch is over and their last interval is metered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,9 +13,9 @@ from vpp.application.delivery.recovery import ISSUED, Issued, issued_body
 from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
-from vpp.domain.errors import ConflictError
+from vpp.domain.errors import ConflictError, ForgottenError
 from vpp.domain.performance import Performance, Settled, Shares
-from vpp.domain.request import Direction, DispatchRequest, Product, RequestState
+from vpp.domain.request import Direction, DispatchRequest, Product, RequestDraft, RequestState
 from vpp.domain.timegrid import instant
 from vpp.domain.units import STEP_S
 from vpp.ports import Clock, Journal
@@ -81,6 +81,13 @@ class Settlement:
         for request_id in self._measurement.release():
             self._performances.pop(request_id, None)
 
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop what was measured and issued of some requests."""
+        for request_id in request_ids:
+            self._performances.pop(request_id, None)
+            self._issued.pop(request_id, None)
+        self._runs.forget(request_ids)
+
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled, ``None`` where it was or was not tried."""
         failed = self._runs.failed.get(request_id)
@@ -91,14 +98,15 @@ class Settlement:
         return len(self._runs.failed)
 
     def performance(self, request_id: str) -> Performance | None:
-        """Return the measurement, provisional while the request runs; ``None`` before it was accepted."""
+        """Return the measurement, provisional while the request runs; ``None`` before it was accepted; blocks."""
         request = self._book.get(request_id)
         if not self._measurement.has_baseline(request_id):
             return None
-        known = self._performances.get(request_id)
-        if known is None and request_id in self._issued:
-            known = self._performances[request_id] = self._issued_again(request)
-        return known or self._measurement.measure(request)
+        try:
+            return self._performances.get(request_id) or self._measured(request)
+        except KeyError:
+            self._book.get(request_id)  # raises ForgottenError where it was forgotten meanwhile
+            raise
 
     def settled(self) -> Sequence[Settled]:
         """Return every settled request with its shares, newest first; those settled before shares were kept are not."""
@@ -114,17 +122,38 @@ class Settlement:
 
     def verified_kw(self, area: str, direction: Direction) -> float:
         """Return the greatest mean power measured so far in a request of this area and direction, 0 before any."""
-        measured = [
-            issued.delivered_mean_kw
-            for request_id, issued in self._issued.items()
-            if np.isfinite(issued.delivered_mean_kw) and self._asked_for(request_id) == (area, direction, True)
-        ]
-        return max(measured, default=0.0)
+        part = area, direction
+        # In this order: what is forgotten meanwhile is in the second before it leaves the first.
+        known = self.measured_kw(list(self._issued)), self._measurement.forgotten.verified_kw
+        return max((greatest_kw[part] for greatest_kw in known if part in greatest_kw), default=0.0)
 
-    def _asked_for(self, request_id: str) -> tuple[str, Direction, bool]:
-        """Return area, direction, and whether the target was one power for the whole hold."""
-        draft = self._book.get(request_id).draft
-        return draft.area, draft.direction, draft.product is not Product.REGULATION
+    def measured_kw(self, request_ids: Iterable[str]) -> Mapping[tuple[str, Direction], float]:
+        """Return the greatest mean power measured in some requests, by area and direction; of one target power only."""
+        greatest: dict[tuple[str, Direction], float] = {}
+        for request_id in request_ids:
+            issued = self._issued.get(request_id)
+            draft = None if issued is None else self._draft_of(request_id)
+            if issued is None or draft is None or not np.isfinite(issued.delivered_mean_kw):
+                continue
+            if draft.product is not Product.REGULATION:
+                part, kw = (draft.area, draft.direction), issued.delivered_mean_kw
+                greatest[part] = max(greatest.get(part, kw), kw)
+        return greatest
+
+    def _draft_of(self, request_id: str) -> RequestDraft | None:
+        """Return a request's draft, ``None`` where it was forgotten while this was asked for in a thread."""
+        try:
+            return self._book.get(request_id).draft
+        except ForgottenError:
+            return None
+
+    def _measured(self, request: DispatchRequest) -> Performance:
+        if request.id not in self._issued:
+            return self._measurement.measure(request)
+        again = self._performances[request.id] = self._issued_again(request)
+        if self._draft_of(request.id) is None:
+            self._performances.pop(request.id, None)
+        return again
 
     def _issued_again(self, request: DispatchRequest) -> Performance:
         """Return a measurement that was issued before a restart, recomputed from the stored intervals."""

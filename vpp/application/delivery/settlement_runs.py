@@ -1,6 +1,6 @@
 """Settlement attempts, one by one: a failure keeps its cause, is tried again, and delays no other request."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -49,6 +49,11 @@ class SettlementRuns:
     def failed(self) -> Mapping[str, Unsettled]:
         """The requests that could not be settled, by id."""
         return self._failed
+
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop what failed of some requests."""
+        for request_id in request_ids:
+            self._failed.pop(request_id, None)
 
     async def attempt(self, request_id: str, settle: Callable[[], Awaitable[None]], now_s: float) -> None:
         """Settle one request, unless it failed a short while ago.

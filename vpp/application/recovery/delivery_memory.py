@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from vpp.application.delivery.baseline_freezing import BASELINE
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.issued_shares import shares_body, shares_from
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_of
 from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.application.loops.slow_loop import PLAN
+from vpp.dispatch.requests.forgotten import FORGOTTEN
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
-KINDS = frozenset({BASELINE, SESSIONS, ISSUED, PLAN})
+KINDS = frozenset({BASELINE, SESSIONS, ISSUED, PLAN, FORGOTTEN})
 """Kinds of the entries it takes."""
 
 
@@ -28,6 +30,7 @@ class DeliveryMemory:
         baselines: Entry of every request's last frozen baseline, by request id.
         session_means: Entry of every interval's session means, by epoch seconds of its start.
         issued: Issued measurements by request id.
+        forgotten: What stays known of forgotten requests.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class DeliveryMemory:
         self.baselines: dict[str, int] = {}
         self.session_means: dict[float, int] = {}
         self.issued: dict[str, Issued] = {}
+        self.forgotten = ForgottenCalls()
 
     def follow(self, entry: JournalEntry) -> None:
         """Take one entry of the journal; other kinds are passed over."""
@@ -47,6 +51,8 @@ class DeliveryMemory:
             self.session_means[float(body["start_s"])] = entry.sequence
         elif entry.kind == ISSUED:
             self.issued.update(issued_of((entry,)))
+        elif entry.kind == FORGOTTEN:
+            self._forget(body)
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""
@@ -64,6 +70,7 @@ class DeliveryMemory:
                 ]
                 for request_id, issued in self.issued.items()
             },
+            "forgotten": self.forgotten.body(),
         }
 
     def load(self, state: StateTree) -> None:
@@ -75,3 +82,14 @@ class DeliveryMemory:
             request_id: Issued(at_s=at_s, delivered_mean_kw=mean_kw, spread_kw=spread_kw, shares=shares_from(shares))
             for request_id, (at_s, mean_kw, spread_kw, shares) in state["issued"].items()
         }
+        # States of earlier versions lack it: nothing was forgotten then.
+        self.forgotten = ForgottenCalls.of(state["forgotten"]) if "forgotten" in state else ForgottenCalls()
+
+    def _forget(self, body: Any) -> None:  # noqa: ANN401 - a journal's body is JSON
+        for request_id in body["ids"]:
+            self.baselines.pop(request_id, None)
+            self.issued.pop(request_id, None)
+        kept_from_s = float(body["means_from_s"])
+        self.session_means = {start_s: entry for start_s, entry in self.session_means.items() if start_s >= kept_from_s}
+        calls = ForgottenCalls.of(body["calls"])
+        self.forgotten.add(calls, from_s=float(body["calls_from_s"]))

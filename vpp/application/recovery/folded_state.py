@@ -30,11 +30,11 @@ from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 3
+FORMAT = 4
 """Raised whenever what is folded, or how, changes."""
-READABLE = (1, 2, 3)
+READABLE = (1, 2, 3, 4)
 """Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges, 1 and 2 have no quoted
-windows."""
+windows; until 4 nothing was forgotten."""
 
 
 class FoldedState:
@@ -85,10 +85,10 @@ class FoldedState:
                 self.resize(self._index())
             if entry.kind in DISPATCH:
                 self.dispatch.follow((entry,))
+            if entry.kind in DELIVERY:
+                self.delivery.follow(entry)
             elif entry.kind == CYCLE:
                 self.charging.follow(entry)
-            elif entry.kind in DELIVERY:
-                self.delivery.follow(entry)
             elif entry.kind == FOUND:
                 self.devices.follow(entry)
             elif entry.kind == WINDOWS:

@@ -23,6 +23,11 @@ class Announcements:
         """Count these versions as published: a run of the service before this one did."""
         self._published = {request.id: request.version for request in requests}
 
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop the versions of requests that are not published any more."""
+        for request_id in request_ids:
+            self._published.pop(request_id, None)
+
     async def announce(self, request: DispatchRequest) -> None:
         """Publish a transition once it is durable."""
         await self._journal.flush()

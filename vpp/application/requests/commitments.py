@@ -62,19 +62,23 @@ class Commitments:
 
     def recoveries(self, now_s: float) -> Sequence[EnergyRecovery]:
         """Return the energy still to be recovered at ``now_s`` from requests on the whole city with a rebound cap."""
-        found = []
-        for request in self.book.given(now_s):
-            times, draft = self.book.timetable(request.id), request.draft
-            cap_kw = draft.rebound_cap_kw
-            if cap_kw is None or draft.area != CITY:
-                continue
-            given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
-            until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
-            if now_s < until_s:
-                found.append(
-                    EnergyRecovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw)
-                )
-        return tuple(found)
+        found = (self._recovery(request) for request in self.book.given(now_s))
+        return tuple(one for one in found if one is not None and now_s < one.until_s)
+
+    def is_recovering(self, request: DispatchRequest, now_s: float) -> bool:
+        """Return whether energy of a request is still to be recovered at ``now_s``."""
+        recovery = self._recovery(request)
+        return recovery is not None and now_s < recovery.until_s
+
+    def _recovery(self, request: DispatchRequest) -> EnergyRecovery | None:
+        """Return what a request leaves to be recovered, ``None`` for one on a part of the city or without a cap."""
+        times, draft = self.book.timetable(request.id), request.draft
+        cap_kw = draft.rebound_cap_kw
+        if cap_kw is None or draft.area != CITY:
+            return None
+        given_kws = max(times.end_s - times.start_s, 0.0) * times.target_kw
+        until_s = times.watched_s + min(given_kws / max(_RETURN_RATIO * cap_kw, 1e-9), _LONGEST_RECOVERY_S)
+        return EnergyRecovery(direction=draft.direction, from_s=times.watched_s, until_s=until_s, cap_kw=cap_kw)
 
     def _rows(self, request: DispatchRequest, state: FleetState) -> BoolArray:
         enlisted = self.portfolios.get(request.id)

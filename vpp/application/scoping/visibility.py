@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from vpp.application.watch.cycle_reports import fleet_body
-from vpp.domain.errors import InputError, UnknownIdError
+from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.performance import Settled
 from vpp.domain.refused_connection import RefusedConnection
@@ -66,8 +66,14 @@ class Visibility:
         return [replace(session, row=place) for session, place in placed if place is not None]
 
     def request(self, request_id: str, scope: Scope) -> DispatchRequest:
-        """Return a request; raises UnknownIdError."""
-        request = self._request(request_id)
+        """Return a request; raises UnknownIdError, ForgottenError where the scope sees every request."""
+        try:
+            request = self._request(request_id)
+        except ForgottenError:
+            if scope.is_everything:
+                raise
+            # Its area is not known any more, so whether it was in sight is not either.
+            raise UnknownIdError("request", request_id) from None
         if not scope.covers(request.draft.area):
             raise UnknownIdError("request", request_id)
         return request

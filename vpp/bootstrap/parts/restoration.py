@@ -7,6 +7,7 @@ from importlib.metadata import version
 import structlog
 
 from vpp.application.cycle_record import schedule_of
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.loops.slow_loop import PLAN
 from vpp.application.operating_picture import PlansInForce
@@ -164,6 +165,7 @@ def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], fol
             baselines=dict(delivery.baselines),
             session_means=dict(delivery.session_means),
             cycles=state["dispatch"]["tracking"]["cycles"],
+            forgotten=ForgottenCalls.of(delivery.forgotten.body()),
         )
     )
     requests.settlement.resume(delivery.issued)

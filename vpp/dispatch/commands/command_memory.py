@@ -1,5 +1,7 @@
 """Commands as the journal tells them: sent, answered, ended; everything a restart restores of them."""
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ from vpp.fleet.members.changes import LEFT, left_rows
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
+_FREE = ""
+"""Name at a position in the list of sources that was another's."""
+
 
 class CommandMemory:
     """States of all commands, with the sources, ids and epochs they were sent under.
@@ -31,7 +36,7 @@ class CommandMemory:
 
     Attributes:
         states: State of the commands of every row.
-        sources: Names of requests and other sources of commands, in the order of their first command.
+        sources: Names of requests and other sources of commands; empty at a position that is free again.
         epoch: Highest leader epoch of a command.
         last_id: Highest id of a command.
     """
@@ -46,12 +51,25 @@ class CommandMemory:
         self.states.resize(index, tolerance_kw)
 
     def source_code(self, name: str) -> int:
-        """Return the position of ``name`` in ``sources``, adding it where it is new; -1 for the empty name."""
+        """Return the position of ``name`` in ``sources``, where it is put if it is new; -1 for the empty name."""
         if not name:
             return -1
         if name not in self.sources:
-            self.sources.append(name)
+            if _FREE in self.sources:
+                self.sources[self.sources.index(_FREE)] = name
+            else:
+                self.sources.append(name)
         return self.sources.index(name)
+
+    def bound_sources(self, now_s: float) -> AbstractSet[str]:
+        """Return the sources of which a device may hold a dispatch value, or has a command under way after one."""
+        return {self.sources[code] for code in self.states.bound_sources(now_s).tolist()}
+
+    def forget_sources(self, names: Iterable[str]) -> None:
+        """Free the positions of sources of which nothing is in force any more."""
+        for name in set(names) & set(self.sources):
+            self.states.forget_source(self.sources.index(name))
+            self.sources[self.sources.index(name)] = _FREE
 
     def follow(self, entry: JournalEntry) -> None:
         """Take one entry of the journal; other kinds are passed over."""

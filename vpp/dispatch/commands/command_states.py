@@ -137,6 +137,17 @@ class CommandStates:
         self._end(rows[self._own.unanswered.id[rows] > 0], Fate.SUPERSEDED)
         refilled(self._own, blank_commands(), rows)
 
+    def bound_sources(self, now_s: float) -> RowArray:
+        """Return the sources of which a device may hold a dispatch value, or has a command under way after one."""
+        held = self._own.in_force
+        sources = held.source[(held.limited_s > now_s) | (self._own.unanswered.id > 0)]
+        return np.unique(sources[sources >= 0])
+
+    def forget_source(self, source: int) -> None:
+        """Take the dispatch values of a source, none of which is in force any more, as of no source."""
+        held = self._own.in_force
+        held.source[held.source == source] = -1
+
     def restarted(self, now_s: float) -> None:
         """Restart the time for confirmations, and forget waits: an earlier life of the service knew other links."""
         accepted = self._own.unconfirmed

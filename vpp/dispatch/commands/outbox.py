@@ -4,7 +4,8 @@ At most one command a row is under way. Every command is journalled before it is
 one ``Fate``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Outbox:
 
     Attributes:
         in_force: Values devices are believed to hold.
-        sources: Names of requests and other sources of commands, in the order of their first command.
+        sources: Names of requests and other sources of commands; empty at a position that is free again.
     """
 
     def __init__(
@@ -113,8 +114,16 @@ class Outbox:
         return self.sources[code] if code >= 0 else ""
 
     def source_code(self, name: str) -> int:
-        """Return the position of ``name`` in ``sources``, adding it where it is new; -1 for the empty name."""
+        """Return the position of ``name`` in ``sources``, where it is put if it is new; -1 for the empty name."""
         return self._memory.source_code(name)
+
+    def bound_sources(self, now_s: float) -> AbstractSet[str]:
+        """Return the sources of which a device may hold a dispatch value, or has a command under way after one."""
+        return self._memory.bound_sources(now_s)
+
+    def forget_sources(self, names: Iterable[str]) -> None:
+        """Free the positions of sources of which nothing is in force any more."""
+        self._memory.forget_sources(names)
 
     def flush(self, now_s: float, wanted: Wanted, noted: Noted) -> SetpointBatch:
         """Return the commands that are due, journalled already.

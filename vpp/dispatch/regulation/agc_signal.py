@@ -105,6 +105,11 @@ class AgcSignals:
             if entry.kind == SIGNAL:
                 self._add(entry.body)
 
+    def forget(self, request_ids: Iterable[str]) -> None:
+        """Drop the values of some requests."""
+        for request_id in request_ids:
+            self._lines.pop(request_id, None)
+
     def state(self) -> StateTree:
         """Return the values of every request as a state tree."""
         return {

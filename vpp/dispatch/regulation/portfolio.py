@@ -143,6 +143,13 @@ class RegulationPortfolio:
         for ended in self._followers.keys() - set(running):
             del self._followers[ended]
 
+    def forget_requests(self, request_ids: Collection[str]) -> None:
+        """Drop signals and history of requests that are over."""
+        self._signals.forget(request_ids)
+        for request_id in request_ids:
+            self._last.pop(request_id, None)
+            self._history.pop(request_id, None)
+
     def tick(self, now_s: float) -> Mapping[str, Followed]:
         """Return the moves of every follower to what its signal asks now, by request id."""
         return {request_id: self._moved(request_id, now_s) for request_id in self._followers}

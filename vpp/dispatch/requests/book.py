@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vpp.dispatch.record import Record
+from vpp.dispatch.requests.forgotten import Batch
 from vpp.dispatch.requests.phases import PhaseTimes
 from vpp.dispatch.requests.progress import RequestProgress, window_of
 from vpp.dispatch.requests.register import ALLOWED, REVISION, SERVICE, SHORTFALL, TRANSITION, RequestRegister, S, was
@@ -45,7 +46,7 @@ class RequestBook:
         self.revisions = RequestRevisions(self._register, self._progress, rules.limits)
 
     def get(self, request_id: str) -> DispatchRequest:
-        """Return one request; raises UnknownIdError."""
+        """Return one request; raises UnknownIdError, ForgottenError for one that was forgotten."""
         return self._register.get(request_id)
 
     def all(self) -> Sequence[DispatchRequest]:
@@ -56,9 +57,16 @@ class RequestBook:
         """Rebuild the requests from the journal; entries of other kinds are passed over."""
         self._register.restore(entries)
 
+    def forget(self, batch: Batch) -> None:
+        """Drop requests that are over, with their keys."""
+        self._register.forget(batch)
+
     def load(self, state: StateTree) -> None:
         """Take the requests as ``RequestRegister.state`` returned them."""
         self._register.load(state)
+
+    def __len__(self) -> int:
+        return len(self._register)
 
     def timetable(self, request_id: str) -> PhaseTimes:
         """Return when each phase of a request begins."""
@@ -102,7 +110,7 @@ class RequestBook:
         if known is not None:
             return known, False
         self.check(draft, now=now, known_areas=known_areas)
-        number = len(self._register) + 1
+        number = self._register.made + 1
         request = DispatchRequest(
             id=f"req-{now.timestamp():.0f}-{number}",
             draft=draft,

@@ -1,16 +1,17 @@
-"""Register of requests: every one ever made by id, the keys they came under, and each transition in the journal.
+"""Register of requests by id, the keys they came under, and each transition in the journal.
 
 A request changes only through a transition that the table below allows; each is journalled with everything that changed
 with it, so that the journal alone rebuilds the register.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from vpp.dispatch.record import Record
+from vpp.dispatch.requests.forgotten import Batch, ForgottenRequests
 from vpp.dispatch.requests.journal_codec import (
     draft_from,
     plain,
@@ -31,6 +32,7 @@ SHORTFALL = "request.shortfall"
 SERVICE = "service"
 """Actor of transitions by the clock."""
 
+Said = TypeVar("Said")
 S = RequestState
 ALLOWED: Mapping[RequestState | None, frozenset[RequestState]] = MappingProxyType(
     {
@@ -64,10 +66,13 @@ class Changes(TypedDict, total=False):
 
 
 class RequestRegister:
-    """Every request ever made, by id, and the keys they were made under.
+    """Every request that was not forgotten, by id, and the keys they were made under.
 
     Args:
         record: Takes the journal entries.
+
+    Attributes:
+        made: Number of the requests ever made, the forgotten ones included.
     """
 
     def __init__(self, record: Record) -> None:
@@ -75,13 +80,16 @@ class RequestRegister:
         self._requests: dict[str, DispatchRequest] = {}
         self._asked: dict[str, tuple[str, RequestDraft]] = {}
         self._acts: dict[str, tuple[str, str]] = {}
+        self._forgotten = ForgottenRequests()
+        self.made = 0
 
     def get(self, request_id: str) -> DispatchRequest:
-        """Return one request; raises UnknownIdError."""
-        try:
-            return self._requests[request_id]
-        except KeyError:
-            raise UnknownIdError("request", request_id) from None
+        """Return one request; raises UnknownIdError, ForgottenError for one that was forgotten."""
+        request = self._requests.get(request_id)
+        if request is None:
+            self._forgotten.check(request_id)
+            raise UnknownIdError("request", request_id)
+        return request
 
     def all(self) -> Sequence[DispatchRequest]:
         """Return every request, newest first."""
@@ -105,9 +113,19 @@ class RequestRegister:
                 request = self.get(str(entry.body["id"]))
                 self._put(replace(request, shortfall=None if flag is None else shortfall_from(flag)))
 
+    def forget(self, batch: Batch) -> None:
+        """Drop requests with their keys; that they were there, and when they were forgotten, stays known."""
+        gone = frozenset(batch.ids)
+        self._requests = {name: request for name, request in self._requests.items() if name not in gone}
+        self._asked = _without(self._asked, gone)
+        self._acts = _without(self._acts, gone)
+        self._forgotten.add(batch)
+
     def state(self) -> StateTree:
         """Return the register as a state tree."""
         return {
+            "made": self.made,
+            "forgotten": self._forgotten.state(),
             "requests": [plain(request) for request in self._requests.values()],
             "asked": {key: [request_id, plain(draft)] for key, (request_id, draft) in self._asked.items()},
             "acts": {key: [request_id, str(act)] for key, (request_id, act) in self._acts.items()},
@@ -117,6 +135,9 @@ class RequestRegister:
         """Take what ``state`` returned."""
         requests = (request_from(body) for body in state["requests"])
         self._requests = {request.id: request for request in requests}
+        # States of earlier versions lack what follows: nothing was forgotten then.
+        self.made = int(state.get("made", len(self._requests)))
+        self._forgotten.load(state.get("forgotten", ()))
         self._asked = {key: (request_id, draft_from(draft)) for key, (request_id, draft) in state["asked"].items()}
         self._acts = {key: (request_id, act) for key, (request_id, act) in state["acts"].items()}
 
@@ -241,6 +262,7 @@ class RequestRegister:
     def _put(self, request: DispatchRequest) -> DispatchRequest:
         if request.idempotency_key is not None:
             self._asked.setdefault(request.idempotency_key, (request.id, request.draft))
+        self.made += request.id not in self._requests
         self._requests[request.id] = request
         return request
 
@@ -248,6 +270,10 @@ class RequestRegister:
 def was(request: DispatchRequest, state: RequestState) -> bool:
     """Return whether a request was ever in a state."""
     return any(t.to_state is state for t in request.history)
+
+
+def _without(keys: Mapping[str, tuple[str, Said]], gone: Collection[str]) -> dict[str, tuple[str, Said]]:
+    return {key: said for key, said in keys.items() if said[0] not in gone}
 
 
 def _plain(value: object) -> Mapping[str, Any]:
