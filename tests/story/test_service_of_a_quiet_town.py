@@ -12,6 +12,7 @@ import structlog
 
 from tests.story.town import BEGIN_S, INDEX, resting
 from vpp.application.delivery.event_days import called_hours, event_days
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
@@ -257,10 +258,14 @@ async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later
     second, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
 
     event_day = date(2026, 7, 15)
-    assert event_days(still.service.core.engine.book, second) == {event_day}
-    assert event_days(still.service.core.engine.book, first) == frozenset(), "a request is no event of its own"
+    assert event_days(still.service.core.engine.book, ForgottenCalls(), second) == {event_day}
+    assert event_days(still.service.core.engine.book, ForgottenCalls(), first) == frozenset(), (
+        "a request is no event of its own"
+    )
     elsewhere = replace(second, id="other", draft=replace(second.draft, area="nowhere"))
-    assert event_days(still.service.core.engine.book, elsewhere) == {event_day}, "the city holds every area"
+    assert event_days(still.service.core.engine.book, ForgottenCalls(), elsewhere) == {event_day}, (
+        "the city holds every area"
+    )
     baseline = parts.measurement.baseline(plant.request(second.id), plant.fleet(), still.service.plans.schedule)
     assert (event_day.isoformat(), "event day") in baseline.excluded_days
     assert event_day.isoformat() not in baseline.reference_days
@@ -279,8 +284,12 @@ async def test_the_second_call_of_a_day_is_not_measured_by_the_hours_of_the_firs
     second, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
 
     times = still.service.core.engine.book.timetable(first.id)
-    assert called_hours(still.service.core.engine.book, second).spans == ((times.ramp_s, times.watched_s),)
-    assert called_hours(still.service.core.engine.book, first).spans == (), "a request is no call of its own"
+    assert called_hours(still.service.core.engine.book, ForgottenCalls(), second).spans == (
+        (times.ramp_s, times.watched_s),
+    )
+    assert called_hours(still.service.core.engine.book, ForgottenCalls(), first).spans == (), (
+        "a request is no call of its own"
+    )
     baseline = parts.measurement.baseline(plant.request(second.id), plant.fleet(), still.service.plans.schedule)
     notes = dict(baseline.notes)
     assert notes["window"] == (

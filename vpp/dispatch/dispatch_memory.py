@@ -25,11 +25,7 @@ from vpp.record.state_codec import StateTree
 
 _REQUESTS = frozenset({TRANSITION, REVISION, SHORTFALL})
 _COMMANDS = frozenset({SENT, OUTCOMES, VERDICTS, LEFT})
-<<<<<<< HEAD
-KINDS = _REQUESTS | _COMMANDS | {CHANGED, SIGNAL, TRACKING, SHED_TIME}
-=======
-KINDS = _REQUESTS | _COMMANDS | {SIGNAL, TRACKING, SHED_TIME, FORGOTTEN}
->>>>>>> f772866 (requests: forget what is over and settled after VPP_REQUEST_DAYS, by an entry of the journal)
+KINDS = _REQUESTS | _COMMANDS | {CHANGED, SIGNAL, TRACKING, SHED_TIME, FORGOTTEN}
 """Kinds of the entries it takes; all others say nothing of it."""
 
 

@@ -1,4 +1,4 @@
-"""What stays known of forgotten requests: when an area was called, and the greatest power measured."""
+"""Facts kept of forgotten requests: when an area was called, and the greatest power measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -8,6 +8,7 @@ import numpy as np
 import structlog
 
 from vpp.application.delivery.event_days import called_hours, event_days
+from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.participation import Participation, eligible, enlisted
 from vpp.application.delivery.past_delivery import PastDelivery
 from vpp.application.delivery.retired_rows import Metered, counted_until_retired

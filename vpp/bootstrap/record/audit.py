@@ -54,7 +54,7 @@ def verification(settings: Settings) -> Verification:
         text = f"the database cannot be opened: {error.orig or error}"
         return _unread(Finding(kind=FindingKind.DAMAGED, text=text, action=f"check the disk; {_RESTORE}"))
     try:
-        with _bar(engine) as progress:
+        with progress_bar(engine, "verifying") as progress:
             return SqlAnchor(engine, place).verify(progress)
     finally:
         engine.dispose()
@@ -78,10 +78,10 @@ def _text(found: Verification) -> str:
 
 
 @contextmanager
-def _bar(engine: sa.Engine) -> Iterator[Callable[[int], None]]:
+def progress_bar(engine: sa.Engine, doing: str) -> Iterator[Callable[[int], None]]:
     """Yield what shows the number of entries read on a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("verifying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn(doing), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=last_sequence(engine) if console.is_terminal else None)
         yield lambda count: bar.update(task, completed=count)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-audit = typer.Typer(help="Verify the journal, accept a restored one.", no_args_is_help=True)
+audit = typer.Typer(
+    help="Verify the journal, accept a restored one, print the record of a request.", no_args_is_help=True
+)
 erase = typer.Typer(help="Erase what names a driver or an operator; the journal still verifies.", no_args_is_help=True)
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
 DataDir = Annotated[Path | None, typer.Option(help="folder of the embedded database and of reports  [default: .vpp]")]
@@ -42,6 +44,24 @@ def audit_accept_restore(
     from vpp.config import Settings
 
     run_accept_restore(Settings.load(config, data_dir=data_dir), reason=reason, actor=actor)
+
+
+@audit.command("request")
+def audit_request(
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="id of the request")],
+    *,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Print the journal's entries about a request, those of the archive included, also once it was forgotten.
+
+    Arrays, as of a baseline, are given by their shape.
+    """
+    from vpp.bootstrap.record.request_record import run_request_record
+    from vpp.config import Settings
+
+    raise typer.Exit(run_request_record(Settings.load(config, data_dir=data_dir), request_id, as_json=json))
 
 
 @erase.command("driver")

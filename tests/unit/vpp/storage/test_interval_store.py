@@ -116,3 +116,16 @@ def test_shapes_and_steps_are_checked(engine: sa.Engine) -> None:
         store.write(START_S, np.ones(2), np.ones(3))
     with pytest.raises(InputError, match=r"shape \(1, 2\)"):
         store.import_rows(grid(2), rows(0), np.ones((2, 1)))
+
+
+def test_intervals_of_before_are_deleted_from_memory_and_disk(engine: sa.Engine) -> None:
+    store = IntervalStore(engine)
+    for step in range(3):
+        store.write(START_S + 900 * step, np.array([float(step)]), np.ones(1))
+    store.keep(START_S - 900, np.array([9.0]), np.ones(1))
+    assert store.forget(START_S + 900) == 2
+    assert store.forget(START_S + 900) == 0
+    store.flush_now()
+    for read in (store, IntervalStore(engine)):
+        np.testing.assert_array_equal(read.read(grid(3)), [[np.nan, 1.0, 2.0]])
+    assert len(IntervalStore(engine)._starts) == 2

@@ -1,11 +1,17 @@
 """The dispatcher's routes: ask, accept, change, stop, report."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+from vpp.domain.errors import ForgottenError
+from vpp.domain.performance import Performance
+from vpp.fleet.scope import Scope
 
 if TYPE_CHECKING:
     from conftest import _FakePlant as FakePlant
@@ -324,3 +330,38 @@ async def test_a_revision_nobody_asked_for_is_unknown(client: httpx.AsyncClient)
     name = (await client.post("/api/v1/requests", json=BODY)).json()["id"]
     assert (await client.get(f"/api/v1/requests/{name}/revisions/1")).status_code == 404
     assert (await client.get(f"/api/v1/requests/{name}/revisions/0")).status_code == 422
+
+
+async def test_a_forgotten_request_is_gone(
+    client: httpx.AsyncClient, plant: "FakePlant", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgotten(request_id: str, **_: object) -> None:
+        raise ForgottenError("request", request_id, "at noon; its record is in the journal")
+
+    monkeypatch.setattr(plant, "request", forgotten)
+    for path in ("requests/r9", "requests/r9/report", "requests/r9/revisions", "settlements/r9"):
+        answer = await client.get(f"/api/v1/{path}")
+        assert answer.status_code == 410, path
+        assert answer.json()["type"] == "urn:vpp:problem:gone"
+        assert answer.json()["detail"] == "request 'r9' was forgotten at noon; its record is in the journal"
+
+
+@pytest.mark.parametrize("path", ["performance", "performance/sites"])
+async def test_others_are_served_while_a_measurement_is_read(
+    client: httpx.AsyncClient, plant: "FakePlant", monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    asked = (await client.post("/api/v1/requests", json=BODY)).json()["id"]
+    await client.post(f"/api/v1/requests/{asked}/accept")
+    measure, began, served = plant.performance, threading.Event(), threading.Event()
+
+    def slow(request_id: str, **scope: Scope) -> Performance | None:
+        began.set()
+        assert served.wait(20.0), "nobody else was served: the event loop waits for the database"
+        return measure(request_id, **scope)
+
+    monkeypatch.setattr(plant, "performance", slow)
+    reading = asyncio.create_task(client.get(f"/api/v1/requests/{asked}/{path}"))
+    assert await asyncio.to_thread(began.wait, 20.0)
+    assert (await client.get("/api/v1/requests")).status_code == 200
+    served.set()
+    assert (await reading).status_code == 200

@@ -185,7 +185,20 @@ async def test_a_checkpoint_of_before_the_nameplates_is_read(store: Store) -> No
     assert bits(found.state) == whole(store)
 
 
-@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/4", "0.2/3", "1", ""])
+async def test_a_checkpoint_of_before_requests_were_forgotten_is_read(store: Store) -> None:
+    tree, head = recovered(store).state.state(), store.journal.head()
+    del tree["dispatch"]["requests"]["made"], tree["dispatch"]["requests"]["forgotten"], tree["delivery"]["forgotten"]
+    version, body = VERSION.replace(f"/{FORMAT}", "/3"), encode_state(tree)
+    made = Checkpoint(sequence=head.sequence, at_s=NOW_S, version=version, chain_sha256=head.sha256, body=body)
+    store.checkpoints.write(made)
+    store.journal.append(CHECKPOINT, NOW_S, made.entry())
+    store.journal.flush_now()
+    found = recovered(store)
+    assert found.base == head.sequence
+    assert bits(found.state) == whole(store)
+
+
+@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/5", "0.2/4", "1", ""])
 async def test_a_checkpoint_of_another_product_or_format_is_passed_over(store: Store, made_by: str) -> None:
     await checkpointer(store).checkpoint()
     _change(store, version=made_by)
