@@ -127,6 +127,8 @@ class _Answer:
 
 async def run(inputs: Iterator[Call], tally: Tally) -> None:
     """Call a service that is made anew now and then, so that nothing piles up."""
+    import vpp.console.plots  # noqa: F401, PLC0415 - the first report loads it, 30 MB and more: not what grows
+
     with capture_logs() as logs:
         app: Any = None
         service: _Served | None = None

@@ -5,7 +5,7 @@ upkeep a day.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from vpp.application.recovery.folded_state import FoldedState
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ForgottenError, UnknownIdError
-from vpp.domain.request import Direction, RequestState
+from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
+from vpp.domain.request import Direction, NoticeClass, RequestState
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.fleet.calendar import local_day
 from vpp.record.state_codec import encode_state
@@ -259,3 +259,23 @@ async def test_what_runs_or_is_not_settled_is_kept(begin: Began) -> None:
     with pytest.raises(ForgottenError):
         plant.request(request.id)
     assert made.service.core.engine.book.running(made.clock.now_s()) == ()
+
+
+async def test_of_what_is_refused_nothing_is_kept(begin: Began) -> None:
+    made = await begin()
+    put_in_force(made)
+    plant, draft = made.service.plant, asked(made, 0.5)
+    await made.store.journal.flush()
+    before, head = remembered(made), made.store.journal.sequence
+    wrong = (
+        replace(draft, target_kw=0.0),
+        replace(draft, area="atlantis"),
+        replace(draft, end_at=draft.start_at),
+        replace(draft, notice_class=NoticeClass.DAY_AHEAD),
+    )
+    for number in range(100):
+        for one in wrong:
+            with pytest.raises((InputError, UnknownIdError)):
+                await plant.submit(one, key=f"key {number}", actor="x")
+    assert plant.requests() == ()
+    assert (remembered(made), made.store.journal.sequence, made.store.journal.pending) == (before, head, 0)

@@ -37,6 +37,10 @@ class StandbyStatus(Protocol):
         """Return every request as the journal told it last, newest first; ``None`` before it was read."""
         ...
 
+    def check_kept(self, request_id: str) -> None:
+        """Raise ForgottenError for a request that was forgotten."""
+        ...
+
 
 class StandbyProblem(Problem):
     """Why a standby does not answer, and who does."""
@@ -100,6 +104,8 @@ async def one(request: Request, request_id: str, scope: TheScope) -> Response:
     for found in known:
         if found.id == request_id:
             return _json(RequestView.of(found, None))
+    if scope.is_everything:
+        _status(request).check_kept(request_id)
     raise UnknownIdError("request", request_id)
 
 

@@ -40,7 +40,8 @@ class TrackingMemory:
         """Drop the cycles of some requests."""
         for request_id in request_ids:
             self.last.pop(request_id, None)
-            self._cycles.pop(request_id, None)
+            self._loaded.pop(request_id, None)
+            self._since.pop(request_id, None)
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""

@@ -73,6 +73,12 @@ class Following:
         """Wall seconds since the end of the journal was last reached, NaN before the first time."""
         return self._machine.steady_s() - self._reached_s
 
+    def check_kept(self, request_id: str) -> None:
+        """Raise ForgottenError for a request that was forgotten."""
+        state = self._state
+        if state is not None:
+            state.dispatch.requests.check_kept(request_id)
+
     def catch_up(self) -> None:
         """Fold what is durable by now; what keeps it from that is kept as ``fault`` and tried again."""
         with self._busy:

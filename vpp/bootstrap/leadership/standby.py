@@ -70,6 +70,10 @@ class Standby:
         """Return every request as the journal told it last, newest first; ``None`` before it was read."""
         return self._following.requests
 
+    def check_kept(self, request_id: str) -> None:
+        """Raise ForgottenError for a request that was forgotten."""
+        self._following.check_kept(request_id)
+
     async def wait(self) -> LeaseKeeper:
         """Return the keeper of the lease once this process holds it."""
         while True:

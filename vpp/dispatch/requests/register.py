@@ -87,9 +87,13 @@ class RequestRegister:
         """Return one request; raises UnknownIdError, ForgottenError for one that was forgotten."""
         request = self._requests.get(request_id)
         if request is None:
-            self._forgotten.check(request_id)
+            self.check_kept(request_id)
             raise UnknownIdError("request", request_id)
         return request
+
+    def check_kept(self, request_id: str) -> None:
+        """Raise ForgottenError for a request that was forgotten."""
+        self._forgotten.check(request_id)
 
     def all(self) -> Sequence[DispatchRequest]:
         """Return every request, newest first."""

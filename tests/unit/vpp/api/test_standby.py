@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from vpp.api import deps
 from vpp.api.standby import create_standby_app
+from vpp.domain.errors import ForgottenError
 from vpp.domain.request import Direction, DispatchRequest, NoticeClass, Product, RequestDraft, RequestState
 from vpp.fleet.scope import Scope
 from vpp.runtime.standby_metrics import StandbyMetrics
@@ -29,6 +30,11 @@ class Status:
     def requests(self) -> Sequence[DispatchRequest] | None:
         """Return what was read."""
         return self.known
+
+    def check_kept(self, request_id: str) -> None:
+        """Know of one request that was forgotten."""
+        if request_id == "req-0":
+            raise ForgottenError("request", request_id, "at noon")
 
 
 @pytest.fixture
@@ -127,3 +133,12 @@ def asked(name: str, area: str = "city") -> DispatchRequest:
         notice_class=NoticeClass.INTRADAY,
     )
     return DispatchRequest(id=name, draft=draft, state=RequestState.HOLDING, created_at=start_at)
+
+
+async def test_a_forgotten_request_is_gone(client: httpx.AsyncClient, status: Status) -> None:
+    status.known = ()
+    given = {"Authorization": f"Bearer {TOKEN}"}
+    answer = await client.get("/api/v1/requests/req-0", headers=given)
+    assert answer.status_code == 410
+    assert answer.json()["detail"] == "request 'req-0' was forgotten at noon"
+    assert (await client.get("/api/v1/requests/req-1", headers=given)).status_code == 404

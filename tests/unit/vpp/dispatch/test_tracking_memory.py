@@ -40,3 +40,9 @@ def test_cycles_of_past_requests_are_in_memory_once() -> None:
     assert np.shares_memory(one["a"], other["a"])
     assert not one["a"].flags.writeable
     assert one["b"][:, 0].tolist() == [2.0, 3.0]
+
+
+def test_cycles_of_a_forgotten_request_go_whether_loaded_or_new() -> None:
+    memory = folded(cycle("b", 3), cycle("a", 4), onto=again(folded(cycle("a", 1), cycle("c", 2))))
+    memory.forget(["a", "never"])
+    assert (set(memory.last), set(memory.cycles())) == ({"b", "c"}, {"b", "c"})
