@@ -19,9 +19,9 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.fleet.index import FleetIndex
 from vpp.fleet.membership import Membership
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.settlement import shares
+from vpp.settlement.money import shares
+from vpp.settlement.money.settlement_terms import RULES, SettlementTerms
 from vpp.settlement.performance import evaluate, phases_of, target_profile
-from vpp.settlement.settlement_terms import RULES, SettlementTerms
 
 START_S = 1_784_088_000.0
 GRID = TimeGrid(start_at=instant(START_S - 900.0), count=6)

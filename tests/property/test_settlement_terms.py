@@ -1,13 +1,16 @@
 """Invariants of every settlement rule."""
 
 import math
+from decimal import Decimal
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vpp.settlement.settlement_terms import RULES, Band, BandRule
+from vpp.settlement.money.settlement_terms import RULES, Band, BandRule, SettlementTerms, settle
+from vpp.settlement.money.shares import whole_fen
 
 EPSILON = 1e-9
 
@@ -62,3 +65,29 @@ def test_sichuan_is_the_rule_as_printed(ratio: float) -> None:
 def test_the_placeholder_is_the_classic_80_120_rule_outside_its_slope(ratio: float) -> None:
     paid = RULES["shanghai_80_120_placeholder"].paid_ratio(ratio)
     assert paid == pytest.approx(min(ratio, 1.2) if ratio >= 0.8 else 0.0)
+
+
+@given(
+    rule=ANY_RULE,
+    delivered_kw=st.floats(-1e5, 1e6),
+    owed_kw=st.floats(1.0, 1e6),
+    price=st.decimals(0, 10, places=4),
+)
+def test_money_in_decimals_is_that_of_doubles_to_the_fen_but_for_ties(
+    rule: BandRule, delivered_kw: float, owed_kw: float, price: Decimal
+) -> None:
+    terms = SettlementTerms(rule=rule, price_cny_per_kwh=price)
+    found = whole_fen(settle(np.array([delivered_kw]), owed_kw, 0.25, terms))
+    doubles = rule.paid_ratio(delivered_kw / owed_kw) * owed_kw * 0.25 * float(price) * 100.0
+    assert abs(found["gross"] - doubles) <= 0.5 + 1e-9 * (1.0 + doubles)
+    assert found["net"] == found["gross"] - found["penalty"]
+
+
+def test_half_a_fen_goes_to_the_even_one_and_a_tenth_is_a_tenth() -> None:
+    plain = BandRule(
+        name="plain", version="1", bands=(Band(lo=0.0, hi=math.inf, pay_factor=1.0),), period_steps=1, source=""
+    )
+    terms = SettlementTerms(rule=plain, price_cny_per_kwh=Decimal("0.1"))
+    assert whole_fen(settle(np.array([1.0]), 1.0, 0.25, terms))["gross"] == 2.0, "2.5 fen"
+    assert whole_fen(settle(np.array([3.0]), 3.0, 0.25, terms))["gross"] == 8.0, "7.5 fen"
+    assert settle(np.full(3, 4.0), 4.0, 0.25, terms)["gross"] == Decimal("0.3"), "three tenths, not 0.30000000000000004"

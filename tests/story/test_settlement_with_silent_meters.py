@@ -13,8 +13,8 @@ from tests.unit.vpp.settlement.performance_parts import BASELINE, EVERYBODY, GRI
 from vpp.domain.performance import Performance
 from vpp.domain.telemetry import FloatArray, Quantity, TelemetryBatch
 from vpp.ports import LEAST_METERED_RATIO
+from vpp.settlement.money.settlement_terms import SettlementTerms
 from vpp.settlement.performance import evaluate, phases_of, target_profile
-from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.telemetry.metering import MeteredMeans
 
 POWER, CONNECTED = int(Quantity.POWER_KW), int(Quantity.CONNECTED)

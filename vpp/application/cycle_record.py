@@ -95,6 +95,7 @@ def baseline_body(request_id: str, baseline: Baseline) -> dict[str, object]:
         "notes": [list(pair) for pair in baseline.notes],
         "excluded_ids": list(baseline.excluded_ids),
         "excluded_why": baseline.excluded_why,
+        "programme_sha256": baseline.programme_sha256,
     }
 
 
@@ -111,6 +112,7 @@ def baseline_of(body: Mapping[str, Any]) -> Baseline:
         notes=tuple((name, note) for name, note in body["notes"]),
         excluded_ids=tuple(body["excluded_ids"]),
         excluded_why={str(why): int(count) for why, count in body.get("excluded_why", {}).items()},
+        programme_sha256=body.get("programme_sha256", ""),
     )
 
 

@@ -23,6 +23,7 @@ from vpp.bootstrap.parts.core import Core, resume_means
 from vpp.bootstrap.parts.device_plane import claim, give_defaults
 from vpp.bootstrap.parts.plant import operator_parts, plant_of
 from vpp.bootstrap.parts.policies import planning_policy
+from vpp.bootstrap.parts.programme import programme_in
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.restoration import archiving_steps, checkpointer_of, restore
 from vpp.bootstrap.parts.watch import WatchParts
@@ -104,7 +105,8 @@ class Service:
             tariff=tariff, policy=planning_policy(settings), deadline_s=settings.plan_deadline_wall_s
         )
         forecaster = Forecaster(store.meters, core.calendar, self.plans)
-        measurement = Measurement(engine=core.engine, journal=store.journal, picture=picture)
+        programme = programme_in(settings.programme)
+        measurement = Measurement(engine=core.engine, journal=store.journal, picture=picture, programme=programme)
         self.slow = self._slow_loop(picture, forecaster, measurement)
         self.requests = RequestParts.of(
             core,

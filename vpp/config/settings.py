@@ -181,6 +181,11 @@ class Settings(RecordSettings):
         None,
         description="public holidays and worked weekends by year, TOML file, for years announced after this release",
     )
+    programme: Path | None = Field(
+        None,
+        description="rules by which requests are measured and settled (baseline methods, windows, bands, prices), TOML"
+        " file; the shipped programme if unset",
+    )
     stale_s: Positive = Field(
         180.0, description="seconds after which a measurement is stale and its device is not counted on"
     )

@@ -38,6 +38,7 @@ class Baseline:
         notes: Resource class, and the reason for which some of its rows got another method than the one asked for.
         excluded_ids: Resources that were not enlisted: neither commanded nor measured nor paid.
         excluded_why: Number of them by reason, in words.
+        programme_sha256: Hash of the programme it was made by; empty in baselines older than programmes.
     """
 
     grid: TimeGrid
@@ -50,6 +51,7 @@ class Baseline:
     notes: tuple[tuple[str, str], ...] = ()
     excluded_ids: tuple[str, ...] = ()
     excluded_why: dict[str, int] = field(default_factory=dict)
+    programme_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,15 @@ class BaselineMethod(StrEnum):
     SESSION = "session"
     """Each charging session from its own meter before it was curtailed (docs/adr/0002)."""
     AUTOMATIC = "automatic"
-    """Schedule for storage and V2G, session for chargers; for the rest meter-before in fast notice classes and
-    same-type days otherwise."""
+    """The programme's; as shipped schedule for storage and V2G, session for chargers; for the rest meter-before in fast
+    notice classes and same-type days otherwise."""
+    SAME_TYPE_DAYS_SHIFT = "same_type_days_shift"
+    MEAN_10_OF_10 = "mean_10_of_10"
+    HIGH_4_OF_5 = "high_4_of_5"
+    HIGH_5_OF_10 = "high_5_of_10"
+    MID_8_OF_10 = "mid_8_of_10"
+    SMOOTHED_90_10 = "smoothed_90_10"
+    MATCH_DAY = "match_day"
 
 
 class RequestState(StrEnum):

@@ -9,7 +9,7 @@ from vpp.domain.performance import Baseline
 from vpp.domain.request import Direction
 from vpp.domain.telemetry import BoolArray, FloatArray, IdArray
 from vpp.fleet.index import CLASSES, FleetIndex
-from vpp.settlement.shares import OwnedPower, owned_power, whole_quanta
+from vpp.settlement.money.shares import OwnedPower, owned_power, whole_quanta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

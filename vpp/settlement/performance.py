@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, STEP_S
 from vpp.fleet.index import FleetIndex
 from vpp.settlement.delivery import Delivery, delivery
+from vpp.settlement.money.settlement_terms import SettlementTerms, settle
+from vpp.settlement.money.shares import shares_of, whole_fen, whole_quanta
 from vpp.settlement.overlap import HeldParts
-from vpp.settlement.settlement_terms import SettlementTerms, settle
-from vpp.settlement.shares import shares_of, whole_fen, whole_quanta
 from vpp.settlement.tracking import MinuteSeries
 
 _RAMPED_RATIO = 0.9
@@ -226,7 +227,7 @@ class _HoldSteps(NamedTuple):
         """Energy delivered in the hold, NaN before it began."""
         return float(self.delivered_kw @ self.seconds) / SECONDS_PER_HOUR if len(self.seconds) else float("nan")
 
-    def settled(self, terms: SettlementTerms) -> dict[str, float]:
+    def settled(self, terms: SettlementTerms) -> dict[str, Decimal]:
         """Return the amounts of the hold by ``terms``; none before it began."""
         if not len(self.seconds):
             return {}

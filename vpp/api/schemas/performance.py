@@ -50,6 +50,7 @@ class BaselineView(Schema):
     excluded_days: list[ExcludedDay]
     adjustment_ratio: dict[str, Known] = Field(description="Same-day adjustment by resource class.")
     input_sha256: str
+    programme_sha256: str = Field(description="Hash of the programme it was made by; empty before there were any.")
     excluded: dict[str, int] = Field(description="Devices that were not enlisted, counted by reason.")
     excluded_ids: list[str] = Field(description="The first two hundred of them.")
 
@@ -62,6 +63,7 @@ class BaselineView(Schema):
             excluded_days=[ExcludedDay(day=day, reason=reason) for day, reason in baseline.excluded_days],
             adjustment_ratio=dict(baseline.adjustment_ratio),
             input_sha256=baseline.input_sha256,
+            programme_sha256=baseline.programme_sha256,
             excluded=dict(baseline.excluded_why),
             excluded_ids=list(baseline.excluded_ids[:_MOST_NAMED]),
         )

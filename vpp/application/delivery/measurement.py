@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,11 +28,10 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import Journal
 from vpp.settlement.baselines.baseline import compute_baseline, with_sessions
-from vpp.settlement.baselines.reference_days import BaselineRules
+from vpp.settlement.money.programme import Programme
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
 from vpp.settlement.regulation_performance import asked_means_kw, scored
 from vpp.settlement.revised_course import course_means_kw, held_course_kw
-from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries, TrackedIntervals, Tracker
 from vpp.state.eligibility import part_rows
 
@@ -57,15 +57,20 @@ class Measurement:
         engine: Holds requests and regulation signals.
         journal: Records the session baselines.
         picture: The fleet as it is known.
+        programme: Rules by which requests are measured and settled.
 
     Attributes:
+        programme: Rules by which requests are measured and settled.
         baselines: Frozen baselines by request id.
         portfolios: Enlisted rows by request id, shape ``(n_resources,)`` each.
         sessions: Counterfactual power of charging sessions.
         participation: Eligibility of rows for a request.
     """
 
-    def __init__(self, *, engine: DispatchEngine, journal: Journal, picture: OperatingPicture) -> None:
+    def __init__(
+        self, *, engine: DispatchEngine, journal: Journal, picture: OperatingPicture, programme: Programme
+    ) -> None:
+        self.programme = programme
         self.baselines: dict[str, Baseline] = {}
         self.portfolios: dict[str, BoolArray] = {}
         self.sessions = SessionBaselines(journal, picture.clock.now_s())
@@ -77,8 +82,7 @@ class Measurement:
         self._engine = engine
         self._picture = picture
         self._meters = picture.meters
-        self._rules = BaselineRules()
-        self.participation = Participation(engine=engine, meters=picture.meters, rules=self._rules)
+        self.participation = Participation(engine=engine, meters=picture.meters, programme=programme)
 
     def resume(self, past: PastDelivery) -> None:
         """Continue from what earlier runs journalled, for every request that is not over for good; blocks."""
@@ -211,6 +215,7 @@ class Measurement:
         found = self.participation.standing(request.draft, times, state, schedule, late=late)
         rows = part_rows(request.draft, state.index) & eligible(found)
         baseline = self._baseline_of(request, state.index, schedule, times.watched_s, rows)(request.draft)
+        baseline = replace(baseline, programme_sha256=self.programme.sha256)
         return enlisted(baseline, request.draft, state.index, found)
 
     def _baseline_of(
@@ -232,7 +237,8 @@ class Measurement:
             event_days=event_days(self._engine.book, self.forgotten, request),
             called=called_hours(self._engine.book, self.forgotten, request),
             calendar=self._picture.calendar,
-            rules=self._rules,
+            rules=self.programme.rules,
+            choice=self.programme.choice,
             known_s=next(accepted, start_s),
         )
 
@@ -298,7 +304,7 @@ class Measurement:
             quality_ratio=seen.quality_ratio(),
             minutes=seen.minutes,
             spread_kw=self._spread_kw(request, measured_kw, metered_ratio, phases) if final else None,
-            terms=None if regulating else SettlementTerms(),
+            terms=None if regulating else self.programme.terms,
         )
         return (
             scored(performance, standing, tolerance_ratio=request.draft.tolerance_ratio) if regulating else performance

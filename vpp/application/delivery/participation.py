@@ -16,7 +16,7 @@ from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.measurable import measurable_rows
-from vpp.settlement.baselines.reference_days import BaselineRules
+from vpp.settlement.money.programme import Programme
 from vpp.state.eligibility import WORDS, Standing, part_rows, standing
 
 
@@ -26,7 +26,7 @@ class Participation:
 
     engine: DispatchEngine
     meters: IntervalMeter
-    rules: BaselineRules
+    programme: Programme
 
     def standing(
         self,
@@ -59,7 +59,8 @@ class Participation:
             schedule=schedule,
             event=TimeGrid.covering(instant(due_s), instant(times.watched_s)),
             known_s=state.at_s,
-            rules=self.rules,
+            rules=self.programme.rules,
+            choice=self.programme.choice,
         )
         found = standing(state, part=np.ones(count, dtype=np.bool_), measurable=measurable, refusing=refusing)
         if late:

@@ -14,6 +14,7 @@ from vpp.domain.telemetry import FloatArray, Quality
 from vpp.domain.timegrid import TimeGrid
 from vpp.domain.units import SECONDS_PER_MINUTE
 from vpp.record.entry import JournalEntry
+from vpp.settlement.money.programme import Programme
 from vpp.settlement.tracking import MinuteSeries, TrackedIntervals
 
 ISSUED = "performance.issued"
@@ -38,8 +39,8 @@ class Issued:
     shares: Shares = field(default_factory=Shares)
 
 
-def issued_body(performance: Performance) -> dict[str, object]:
-    """Return an issued measurement for the journal."""
+def issued_body(performance: Performance, programme: Programme) -> dict[str, object]:
+    """Return an issued measurement for the journal, with every rule it was settled by."""
     return {
         "request_id": performance.request_id,
         "accuracy_ratio": performance.accuracy_ratio,
@@ -51,6 +52,8 @@ def issued_body(performance: Performance) -> dict[str, object]:
         "spread_kw": performance.spread_kw,
         "regulation": performance.regulation,
         "shares": shares_body(performance.shares),
+        "programme": programme.facts(),
+        "programme_sha256": programme.sha256,
     }
 
 

@@ -188,7 +188,7 @@ class Settlement:
             spread_kw=performance.spread_kw,
             shares=performance.shares,
         )
-        self._journal.append(ISSUED, now.timestamp(), issued_body(performance))
+        self._journal.append(ISSUED, now.timestamp(), issued_body(performance, self._measurement.programme))
         self._book.verified(request.id, now=now)
         await self._announce(self._book.settled(request.id, now=now))
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vpp.domain.errors import InputError
 from vpp.domain.performance import Baseline
-from vpp.domain.request import BaselineMethod, NoticeClass, RequestDraft
+from vpp.domain.request import BaselineMethod, RequestDraft
 from vpp.domain.resource import STORING, ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray
@@ -26,6 +26,9 @@ from vpp.fleet.holidays import CHINA
 from vpp.fleet.index import CLASSES, FleetIndex
 from vpp.ports import IntervalMeter
 from vpp.settlement.baselines.called_hours import NOT_CALLED, CalledHours, meter_before_kw, window_before
+from vpp.settlement.baselines.frozen_estimates import FrozenEstimates
+from vpp.settlement.baselines.method_choice import BEFORE, OFFERED, SAME, SCHEDULED, SHIPPED, MethodChoice
+from vpp.settlement.baselines.offers import NO_METHOD, days_of, excluded_by, first_complete, instead, notes_of
 from vpp.settlement.baselines.reference_days import (
     Adjustment,
     BaselineRules,
@@ -34,11 +37,6 @@ from vpp.settlement.baselines.reference_days import (
     adjusted,
     adjustment_ratio,
 )
-
-_METHODS = (BaselineMethod.SAME_TYPE_DAYS, BaselineMethod.METER_BEFORE, BaselineMethod.SCHEDULE)
-_SAME, _BEFORE, SCHEDULED = range(3)
-_NONE = 255
-_QUICK = (NoticeClass.FAST, NoticeClass.REALTIME, NoticeClass.SECOND)
 
 
 def compute_baseline(
@@ -55,6 +53,7 @@ def compute_baseline(
     called: CalledHours = NOT_CALLED,
     calendar: DayCalendar = CHINA,
     rules: BaselineRules | None = None,
+    choice: MethodChoice = SHIPPED,
     known_s: float = float("inf"),
 ) -> Baseline:
     """Return the baseline of a request's portfolio.
@@ -72,6 +71,7 @@ def compute_baseline(
         called: Hours in which it was called; they neither adjust nor are held.
         calendar: Workdays, weekends and holidays.
         rules: The programme's settings; the recommended ones if not given.
+        choice: The programme's methods by class; those of the shipped programme if not given.
         known_s: Epoch seconds until which meters count before control: acceptance, where control begins later.
 
     Returns:
@@ -98,23 +98,9 @@ def compute_baseline(
         called=called,
         calendar=calendar,
         rules=rules or BaselineRules(),
+        choice=choice,
     )
     return work.run()
-
-
-def wanted_methods(draft: RequestDraft, index: FleetIndex) -> CodeArray:
-    """Return the position in ``_METHODS`` every row should get, shape ``(n_resources,)``."""
-    storing = index.is_class(*STORING)
-    match draft.baseline_method:
-        case BaselineMethod.METER_BEFORE:
-            return np.full(len(index), _BEFORE, dtype=np.uint8)
-        case BaselineMethod.SCHEDULE:
-            return np.full(len(index), SCHEDULED, dtype=np.uint8)
-        case BaselineMethod.SAME_TYPE_DAYS:
-            return np.where(storing, SCHEDULED, _SAME).astype(np.uint8)
-        case BaselineMethod.AUTOMATIC | BaselineMethod.SESSION:
-            load = _BEFORE if draft.notice_class in _QUICK else _SAME
-            return np.where(storing, SCHEDULED, load).astype(np.uint8)
 
 
 def scheduled_kw(schedule: Schedule | None, grid: TimeGrid, count: int) -> FloatArray:
@@ -160,33 +146,35 @@ class _Computation:
     called: CalledHours
     calendar: DayCalendar
     rules: BaselineRules
+    choice: MethodChoice
 
     def run(self) -> Baseline:
-        wanted = wanted_methods(self.draft, self.index)[self.rows]
+        wanted = self.choice.wanted(self.draft, self.index)[self.rows]
         reference = self._reference(wanted)
         window_kw = self._window_kw()
         ratios = self._ratios(reference, window_kw, wanted)
         before_kw = np.repeat(self._before_kw()[:, None], self.times.event.count, axis=1)
         plan_kw = scheduled_kw(self.schedule, self.times.event, len(self.index))[self.rows]
-        offers = (self._same_day_kw(reference, ratios), before_kw, plan_kw)
-        power_kw, used = _first_complete(offers, wanted)
+        others, estimates = self._others().of(wanted)
+        offers = {SAME: self._same_day_kw(reference, ratios), BEFORE: before_kw, SCHEDULED: plan_kw} | others
+        power_kw, used = first_complete(offers, wanted)
         # A session's own baseline is known once it is there; until then a charger without history counts as 0.
-        used[self._by_session & (used == _NONE)] = _SAME
+        used[self._by_session & (used == NO_METHOD)] = SAME
         return Baseline(
             grid=self.times.event,
             power_kw=self._on_all_rows(np.round(power_kw, WATT)),
             methods=self._methods(used),
-            reference_days=tuple(day.isoformat() for day in reference.days),
-            excluded_days=reference.excluded,
-            adjustment_ratio=ratios,
-            input_sha256=self._fingerprint(reference, window_kw, before_kw, plan_kw),
-            notes=self._notes(wanted, used, ratios, reference),
-            excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == _NONE].tolist()),
+            reference_days=days_of(reference, estimates),
+            excluded_days=excluded_by(reference, estimates),
+            adjustment_ratio=ratios | {name: 1.0 + found.adjustment for name, found in estimates.items()},
+            input_sha256=self._fingerprint(reference, window_kw, before_kw, plan_kw, *others.values()),
+            notes=self._notes(wanted, used, ratios, reference) + notes_of(estimates),
+            excluded_ids=tuple(self.index.resources[row].id for row in self.rows[used == NO_METHOD].tolist()),
         )
 
     @property
     def _by_session(self) -> BoolArray:
-        return np.asarray(by_session(self.draft) & self.index.is_class(ResourceClass.EV)[self.rows])
+        return self.choice.measured_by_session(self.draft, self.index)[self.rows]
 
     @property
     def _code(self) -> CodeArray:
@@ -194,7 +182,7 @@ class _Computation:
 
     def _reference(self, wanted: CodeArray) -> Reference:
         """Return the reference days of the rows that want them; the other rows' means are NaN."""
-        chosen = np.flatnonzero(wanted == _SAME)
+        chosen = np.flatnonzero(wanted == SAME)
         window = self._window
         if len(chosen) == 0:
             return self._no_reference(window.count)
@@ -219,6 +207,19 @@ class _Computation:
             event_kw=spread.event_kw,
             window_kw=spread.window_kw,
             inputs=found.inputs,
+        )
+
+    def _others(self) -> FrozenEstimates:
+        return FrozenEstimates(
+            meter=self.meter,
+            rows=self.rows,
+            class_code=self._code,
+            event=self.times.event,
+            notice_s=self.times.notice_s,
+            event_days=self.event_days,
+            called=self.called,
+            calendar=self.calendar,
+            lookback_days=self.rules.lookback_days,
         )
 
     def _no_reference(self, window_steps: int) -> Reference:
@@ -254,8 +255,8 @@ class _Computation:
         if self.rules.adjustment is Adjustment.NONE:
             return {}
         ratios: dict[str, float] = {}
-        for code in np.unique(self._code[wanted == _SAME]).tolist():
-            rows = (self._code == code) & (wanted == _SAME) & np.isfinite(reference.event_kw).all(axis=1)
+        for code in np.unique(self._code[wanted == SAME]).tolist():
+            rows = (self._code == code) & (wanted == SAME) & np.isfinite(reference.event_kw).all(axis=1)
             if rows.any():
                 ratio = adjustment_ratio(window_kw[rows], reference.window_kw[rows], self.rules.clip)
                 ratios[CLASSES[code].value] = ratio if np.isfinite(ratio) and self._adjusts else 1.0
@@ -277,10 +278,10 @@ class _Computation:
         """Return the method most rows of each class got."""
         methods: dict[str, BaselineMethod] = {}
         for code in np.unique(self._code).tolist():
-            counts = np.bincount(used[(self._code == code) & (used != _NONE)], minlength=len(_METHODS))
+            counts = np.bincount(used[(self._code == code) & (used != NO_METHOD)], minlength=len(OFFERED))
             if counts.any():
-                methods[CLASSES[code].value] = _METHODS[int(np.argmax(counts))]
-        if ResourceClass.EV.value in methods and by_session(self.draft):
+                methods[CLASSES[code].value] = OFFERED[int(np.argmax(counts))]
+        if ResourceClass.EV.value in methods and self.choice.by_session(self.draft):
             methods[ResourceClass.EV.value] = BaselineMethod.SESSION
         return methods
 
@@ -295,7 +296,7 @@ class _Computation:
                 if asked != got:
                     count = int((rows & (wanted == asked) & (used == got)).sum())
                     why = self._why(asked, len(reference.days))
-                    notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {_instead(got)}"))
+                    notes.append((name, f"{count} of {int(rows.sum())} rows: {why}; {instead(got)}"))
             if ratios.get(name) in self.rules.clip:
                 notes.append((name, f"adjustment clipped to {ratios[name]:g}"))
         if not self.called.free(window_before(self.times.notice_s, self.rules.window_s)).all():
@@ -305,7 +306,7 @@ class _Computation:
             ("calendar", f"the holidays of {year} are not announced: statutory days alone are known")
             for year in self.calendar.unannounced(first, last)
         ]
-        if by_session(self.draft) and self.index.is_class(ResourceClass.EV)[self.rows].any():
+        if self._by_session.any():
             notes.append(
                 ("ev", "what is frozen is the expectation; each session's own meter replaces it as it happens")
             )
@@ -319,8 +320,10 @@ class _Computation:
     def _why(self, asked: int, days: int) -> str:
         if asked == SCHEDULED:
             return "no schedule covers every step"
-        if asked == _BEFORE:
+        if asked == BEFORE:
             return f"not metered in the {self.rules.before_steps} steps before control"
+        if asked != SAME:
+            return f"no {OFFERED[asked]} baseline"
         if days < self.rules.min_days:
             return f"{days} reference days of at least {self.rules.min_days}"
         return "not metered on the reference days"
@@ -355,26 +358,6 @@ def with_sessions(baseline: Baseline, session_kw: FloatArray) -> Baseline:
     if baseline.methods.get(ResourceClass.EV.value) is not BaselineMethod.SESSION:
         return baseline
     return replace(baseline, power_kw=np.where(np.isnan(session_kw), baseline.power_kw, session_kw))
-
-
-def by_session(draft: RequestDraft) -> bool:
-    """Return whether chargers are measured by their sessions (docs/adr/0002)."""
-    return draft.baseline_method in (BaselineMethod.AUTOMATIC, BaselineMethod.SESSION)
-
-
-def _first_complete(offers: tuple[FloatArray, ...], wanted: CodeArray) -> tuple[FloatArray, CodeArray]:
-    """Return each row's wanted offer if it is whole, else meter-before, else 0 and ``_NONE``; and which it was."""
-    whole = np.array([np.isfinite(offer).all(axis=1) for offer in offers])
-    everyone = np.arange(len(wanted))
-    used = np.where(whole[wanted, everyone], wanted, np.where(whole[_BEFORE], _BEFORE, _NONE)).astype(np.uint8)
-    power_kw = np.zeros_like(offers[0])
-    for code, offer in enumerate(offers):
-        power_kw[used == code] = offer[used == code]
-    return power_kw, used
-
-
-def _instead(got: int) -> str:
-    return "taken out of the portfolio" if got == _NONE else "meter before control instead"
 
 
 def _moved(*, adjusts: bool) -> str:

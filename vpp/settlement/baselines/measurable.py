@@ -3,14 +3,13 @@
 import numpy as np
 
 from vpp.domain.request import RequestDraft
-from vpp.domain.resource import ResourceClass
 from vpp.domain.schedule import Schedule
 from vpp.domain.telemetry import BoolArray, IdArray
 from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.index import FleetIndex
 from vpp.ports import IntervalMeter
-from vpp.settlement.baselines.baseline import SCHEDULED, by_session, wanted_methods
 from vpp.settlement.baselines.called_hours import meter_before_kw
+from vpp.settlement.baselines.method_choice import SCHEDULED, SHIPPED, MethodChoice
 from vpp.settlement.baselines.reference_days import BaselineRules
 
 
@@ -23,6 +22,7 @@ def measurable_rows(
     event: TimeGrid,
     known_s: float,
     rules: BaselineRules,
+    choice: MethodChoice = SHIPPED,
 ) -> BoolArray:
     """Return the rows for which ``compute_baseline`` would find a method on ``event``, shape ``(n_resources,)``.
 
@@ -30,8 +30,8 @@ def measurable_rows(
     last hour before ``known_s``, since that stands in for every other method.
     """
     found = np.isfinite(meter_before_kw(meter, known_s, rules.before_steps)[: len(index)])
-    found |= by_session(draft) & index.is_class(ResourceClass.EV)
-    rows = np.flatnonzero(~found & (wanted_methods(draft, index) == SCHEDULED))
+    found |= choice.measured_by_session(draft, index)
+    rows = np.flatnonzero(~found & (choice.wanted(draft, index) == SCHEDULED))
     found[rows] = _planned(schedule, event, rows)
     return np.asarray(found)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.unit.vpp.settlement.performance_parts import BASELINE, EVERYBODY, GRID, INDEX, REQUEST, START_S
 from vpp.domain.performance import Performance
 from vpp.domain.telemetry import FloatArray
+from vpp.settlement.money.settlement_terms import SettlementTerms
 from vpp.settlement.overlap import held_means_kw, held_seconds
 from vpp.settlement.performance import evaluate, phases_of, target_profile
-from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries
 
 TARGET_KW = 100.0

@@ -16,8 +16,8 @@ from vpp.domain.request import (
     RequestDraft,
 )
 from vpp.settlement.delivery import delivery
+from vpp.settlement.money.settlement_terms import SettlementTerms
 from vpp.settlement.performance import baseline_spread, evaluate, phases_of, target_profile
-from vpp.settlement.settlement_terms import SettlementTerms
 from vpp.settlement.tracking import MinuteSeries
 
 STEP = timedelta(minutes=15)

@@ -11,6 +11,7 @@ the request counting as none; where no site delivered, to the number of devices.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 
@@ -75,9 +76,12 @@ def owned_power(index: FleetIndex, rows: IdArray, row_kw: FloatArray, grid: Time
     )
 
 
-def whole_fen(amounts_cny: Mapping[str, float]) -> dict[str, float]:
-    """Return the lines of a settlement in whole fen, NaN where unknown; the net is that of the rounded lines."""
-    fen = {name: _whole(cny * FEN_PER_CNY) for name, cny in amounts_cny.items()}
+def whole_fen(amounts_cny: Mapping[str, Decimal | float]) -> dict[str, float]:
+    """Return the lines of a settlement in whole fen, NaN where unknown; the net is that of the rounded lines.
+
+    Halves of a fen go to the even one (ROUND_HALF_EVEN).
+    """
+    fen = {name: _whole(Decimal(cny) * FEN_PER_CNY) for name, cny in amounts_cny.items()}
     if {"gross", "penalty", _NET} <= fen.keys():
         fen[_NET] = fen["gross"] - fen["penalty"]
     return fen
@@ -150,5 +154,5 @@ def _weights(parts_kwh: FloatArray, devices: IdArray) -> FloatArray:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _whole(value: float) -> float:
-    return value if math.isnan(value) else float(round(value))
+def _whole(value: Decimal) -> float:
+    return math.nan if value.is_nan() else float(value.to_integral_value(ROUND_HALF_EVEN))

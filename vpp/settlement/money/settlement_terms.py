@@ -6,6 +6,7 @@ an integral over the ratio and cannot jump at an edge: one kWh of meter error ne
 
 import math
 from dataclasses import dataclass
+from decimal import Context, Decimal
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Band:
     """
 
     lo: float
-    hi: float
+    hi: float = math.inf
     pay_factor: float
     penalty_factor: float = 0.0
     cap: float = math.inf
@@ -116,14 +117,26 @@ class SettlementTerms:
     """
 
     rule: BandRule = SHANGHAI_PLACEHOLDER
-    price_cny_per_kwh: float = 3.0
-    retained_ratio: float = 0.2
+    price_cny_per_kwh: Decimal = Decimal("3.0")
+    retained_ratio: Decimal = Decimal("0.2")
+
+    def __post_init__(self) -> None:
+        # A price that was written 0.1 is a tenth, whatever number type it comes in.
+        object.__setattr__(self, "price_cny_per_kwh", Decimal(str(self.price_cny_per_kwh)))
+        object.__setattr__(self, "retained_ratio", Decimal(str(self.retained_ratio)))
+
+
+_MONEY = Context(prec=60)
+"""Digits of an amount: a double of some kWh has at most 53 behind the point that matter, a price a few."""
+_ZERO = Decimal(0)
 
 
 def settle(
     delivered_kw: FloatArray, committed_kw: FloatArray | float, hours: FloatArray | float, terms: SettlementTerms
-) -> dict[str, float]:
+) -> dict[str, Decimal]:
     """Return the four amounts gross, penalty, net and distributable in CNY.
+
+    Energies are measured, hence doubles; from there on amounts are decimals.
 
     Args:
         delivered_kw: Delivered power on the hold's steps, shape ``(n_steps,)``. NaN makes every amount NaN: an
@@ -134,17 +147,18 @@ def settle(
 
     Users are never charged: a negative net amount stays with the platform and nothing is distributed.
     """
-    gross, penalty = 0.0, 0.0
+    gross, penalty = _ZERO, _ZERO
     size = terms.rule.period_steps
     held_h = np.broadcast_to(np.asarray(hours, dtype=np.float64), delivered_kw.shape)
     owed_kw = np.broadcast_to(np.asarray(committed_kw, dtype=np.float64), delivered_kw.shape)
     for first in range(0, len(delivered_kw), size):
         period, weight = delivered_kw[first : first + size], held_h[first : first + size]
         mean_owed_kw = float(np.average(owed_kw[first : first + size], weights=weight))
-        worth = mean_owed_kw * float(weight.sum()) * terms.price_cny_per_kwh
+        owed_kwh = mean_owed_kw * float(weight.sum())
         ratio = float(np.average(period, weights=weight)) / mean_owed_kw
-        gross += terms.rule.paid_ratio(ratio) * worth
-        penalty += terms.rule.penalty_ratio(ratio) * worth
-    net = gross - penalty
-    kept = net * (1.0 - terms.retained_ratio) if net > 0.0 else net - net
+        gross = _MONEY.fma(Decimal(terms.rule.paid_ratio(ratio) * owed_kwh), terms.price_cny_per_kwh, gross)
+        penalty = _MONEY.fma(Decimal(terms.rule.penalty_ratio(ratio) * owed_kwh), terms.price_cny_per_kwh, penalty)
+    net = _MONEY.subtract(gross, penalty)
+    loss = not net.is_nan() and net <= 0
+    kept = _ZERO if loss else _MONEY.multiply(net, 1 - terms.retained_ratio)
     return {"gross": gross, "penalty": penalty, "net": net, "distributable": kept}
