@@ -56,6 +56,28 @@ def redispatch(*, devices: Devices = 200_000, seed: Seed = 0, json: Json = False
 
 
 @bench.command()
+def baseline(
+    *,
+    days: Annotated[int, typer.Option(min=1, help="days with calls, after four weeks without any")] = 60,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="first day  [default: 2026-06-01]")
+    ] = None,
+    sites: Annotated[int, typer.Option(min=8, help="buildings and plants; chargers and roofs in proportion")] = 60,
+    weather: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="EPW or EPW.gz file")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Judge every baseline method on the twin's truth over many days, honest and gaming."""
+    from vpp.lab.bench.baseline.run import run_baseline
+
+    raise typer.Exit(
+        run_baseline(
+            days=days, first=first.date() if first else None, sites=sites, weather=weather, seed=seed, as_json=json
+        )
+    )
+
+
+@bench.command()
 def journal(*, devices: Devices = 276_000, json: Json = False) -> None:
     """Measure the growth of the journal in a day with two calls and two hours of regulation."""
     from vpp.lab.bench.journal.growth import run_journal
