@@ -15,6 +15,7 @@ from vpp.api.routes import (
     fleet,
     members,
     meters,
+    official,
     operations,
     plans,
     registry,
@@ -82,7 +83,7 @@ def describe(version: str) -> dict[str, Any]:
 
 def _routed(version: str, token: str | None) -> FastAPI:
     app = _Application(title="Virtual power plant", version=version, description=_DESCRIPTION, redoc_url=None)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk(), endings={"/signal": regulation.MAX_BYTES})
+    app.add_middleware(BodyLimit, max_bytes=MAX_BYTES, exceptions=_bulk(), endings=_endings())
     problems.install(app)
     guarded = APIRouter(prefix=PREFIX, dependencies=[Depends(bearer(token))])
     for module in _ROUTES:
@@ -90,6 +91,10 @@ def _routed(version: str, token: str | None) -> FastAPI:
     app.include_router(guarded)
     app.include_router(operations.probes)
     return app
+
+
+def _endings() -> dict[str, int]:
+    return {"/signal": regulation.MAX_BYTES, "/official": official.MAX_BYTES}
 
 
 def _bulk() -> dict[str, int]:
@@ -100,6 +105,7 @@ def _bulk() -> dict[str, int]:
 _ROUTES = (
     requests,
     settlements,
+    official,
     regulation,
     plans,
     telemetry,  # before the fleet, whose device route takes any path

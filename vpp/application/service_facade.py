@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement
 from vpp.application.driver_promises import DriverPromises
 from vpp.application.fleet_monitor import FleetMonitor
@@ -19,9 +20,11 @@ from vpp.application.requests.signal_intake import SignalIntake
 from vpp.application.scoping.visibility import Visibility
 from vpp.application.service_monitor import ServiceMonitor
 from vpp.domain.device_schedule import DeviceSchedule
+from vpp.domain.errors import UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
+from vpp.domain.official_settlement import OfficialLine, OfficialResult, Reconciliation
 from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
@@ -48,6 +51,7 @@ class DispatcherParts:
     requests: RequestService
     running: RunningRequests
     settlement: Settlement
+    official: OfficialResults
     signals: SignalIntake
     plans: PlansInForce
     declarations: CapabilityDeclaration
@@ -86,6 +90,7 @@ class VirtualPowerPlant:
         self._requests = dispatchers.requests
         self._running = dispatchers.running
         self._settlement = dispatchers.settlement
+        self._official = dispatchers.official
         self._signals = dispatchers.signals
         self._plans = dispatchers.plans
         self._declarations = dispatchers.declarations
@@ -219,6 +224,20 @@ class VirtualPowerPlant:
     def settlements(self, *, scope: Scope = EVERYTHING) -> Sequence[Settled]:
         """Return every settled request with the shares in sight."""
         return self._seen.settlements(self._settlement.settled(), scope)
+
+    async def take_official(
+        self, request_id: str, *, source: str, lines: Sequence[OfficialLine], scope: Scope = EVERYTHING
+    ) -> tuple[OfficialResult, bool]:
+        """Record an official result; durable before this returns."""
+        self._seen.request(request_id, scope)
+        return await self._official.take(request_id, source=source, lines=lines)
+
+    def official(self, request_id: str, version: int | None, *, scope: Scope = EVERYTHING) -> Reconciliation:
+        """Return an official result against the shares in sight."""
+        settled = next((one for one in self.settlements(scope=scope) if one.request_id == request_id), None)
+        if settled is None:
+            raise UnknownIdError("settlement", request_id)
+        return self._seen.official(self._official.compared(request_id, settled, version), scope)
 
     def unsettled(self, request_id: str, *, scope: Scope = EVERYTHING) -> Mapping[str, object] | None:
         """Return why a request that is over could not be settled."""

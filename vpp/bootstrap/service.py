@@ -241,6 +241,7 @@ class Service:
                 meters=core.store.meters,
                 measurement=parts.measurement,
                 settlement=parts.settlement,
+                official=parts.official,
                 commitments=commitments,
             ),
             announcements=parts.announcements,

@@ -14,6 +14,7 @@ from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth
+from vpp.domain.official_settlement import OfficialLine, OfficialResult, Reconciliation
 from vpp.domain.performance import Performance, Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.regulation import RegulationStanding
@@ -127,6 +128,22 @@ class RequestResults(Protocol):
         """Return every settled request with the shares of the sites in sight, newest first.
 
         An operator sees its own shares of requests that it does not see itself.
+        """
+        ...
+
+    async def take_official(
+        self, request_id: str, *, source: str, lines: Sequence[OfficialLine], scope: Scope
+    ) -> tuple[OfficialResult, bool]:
+        """Record the market operator's result of a settled request; the flag is false if it is the last one again.
+
+        Raises UnknownIdError, and ConflictError where the request is not settled.
+        """
+        ...
+
+    def official(self, request_id: str, version: int | None, *, scope: Scope) -> Reconciliation:
+        """Return an official result, the last one unless a version is named, against the shares in sight; blocks.
+
+        Raises UnknownIdError.
         """
         ...
 

@@ -77,6 +77,11 @@ _TABLE = (
         "vpp.dispatch.commands.journal_codec",
         "commands that ended without an answer, or were compared with their meters",
     ),
+    Kind(
+        "settlement.official",
+        "vpp.application.delivery.official_results",
+        "the market operator's result of a settled request, one version",
+    ),
     Kind("settlement.failed", "vpp.application.delivery.settlement_runs", "a request could not be settled, and why"),
 )
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _TABLE}

@@ -1,6 +1,7 @@
 """Measurements recovered from the journal: those issued before a restart, and the minutes of every request."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,12 @@ def issued_body(performance: Performance, programme: Programme) -> dict[str, obj
         "settlement_cny": performance.settlement_cny,
         "spread_kw": performance.spread_kw,
         "regulation": performance.regulation,
+        "intervals": {
+            "start_s": [interval.start_at.timestamp() for interval in performance.intervals],
+            "baseline_kw": _listed([interval.baseline_kw for interval in performance.intervals]),
+            "measured_kw": _listed([interval.measured_kw for interval in performance.intervals]),
+            "delivered_kw": _listed([interval.delivered_kw for interval in performance.intervals]),
+        },
         "shares": shares_body(performance.shares),
         "programme": programme.facts(),
         "programme_sha256": programme.sha256,
@@ -108,6 +115,11 @@ def minutes_of(grid: TimeGrid, cycles: FloatArray, direction: Direction) -> Minu
         delivered_kw=sign * (baseline_kw - measured_kw),
         covered_s=covered_s,
     )
+
+
+def _listed(values: Sequence[float]) -> list[float | None]:
+    """Return numbers for a body, ``None`` where they are unknown."""
+    return [None if math.isnan(value) else value for value in values]
 
 
 def _number(value: float | None) -> float:

@@ -11,14 +11,16 @@ import numpy as np
 from vpp.application.delivery.baseline_freezing import BASELINE
 from vpp.application.delivery.forgotten_calls import ForgottenCalls
 from vpp.application.delivery.issued_shares import shares_body, shares_from
+from vpp.application.delivery.official_results import OFFICIAL, official_body, official_of
 from vpp.application.delivery.recovery import ISSUED, Issued, issued_of
 from vpp.application.delivery.session_baselines import SESSIONS
 from vpp.application.loops.slow_loop import PLAN
 from vpp.dispatch.requests.forgotten import FORGOTTEN
+from vpp.domain.official_settlement import OfficialResult
 from vpp.record.entry import JournalEntry
 from vpp.record.state_codec import StateTree
 
-KINDS = frozenset({BASELINE, SESSIONS, ISSUED, PLAN, FORGOTTEN})
+KINDS = frozenset({BASELINE, SESSIONS, ISSUED, OFFICIAL, PLAN, FORGOTTEN})
 """Kinds of the entries it takes."""
 
 
@@ -31,6 +33,7 @@ class DeliveryMemory:
         session_means: Entry of every interval's session means, by epoch seconds of its start.
         issued: Issued measurements by request id.
         forgotten: What stays known of forgotten requests.
+        officials: Versions of official results by request id.
     """
 
     def __init__(self) -> None:
@@ -39,6 +42,7 @@ class DeliveryMemory:
         self.session_means: dict[float, int] = {}
         self.issued: dict[str, Issued] = {}
         self.forgotten = ForgottenCalls()
+        self.officials: dict[str, list[OfficialResult]] = {}
 
     def follow(self, entry: JournalEntry) -> None:
         """Take one entry of the journal; other kinds are passed over."""
@@ -53,6 +57,8 @@ class DeliveryMemory:
             self.issued.update(issued_of((entry,)))
         elif entry.kind == FORGOTTEN:
             self._forget(body)
+        elif entry.kind == OFFICIAL:
+            self.officials.setdefault(str(body["request_id"]), []).append(official_of(entry.at_s, body))
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""
@@ -71,6 +77,10 @@ class DeliveryMemory:
                 for request_id, issued in self.issued.items()
             },
             "forgotten": self.forgotten.body(),
+            "officials": {
+                request_id: [[result.at_s, official_body(result)] for result in versions]
+                for request_id, versions in self.officials.items()
+            },
         }
 
     def load(self, state: StateTree) -> None:
@@ -84,11 +94,17 @@ class DeliveryMemory:
         }
         # States of earlier versions lack it: nothing was forgotten then.
         self.forgotten = ForgottenCalls.of(state["forgotten"]) if "forgotten" in state else ForgottenCalls()
+        # Checkpoints of before official results were taken know none.
+        self.officials = {
+            request_id: [official_of(at_s, body) for at_s, body in versions]
+            for request_id, versions in state.get("officials", {}).items()
+        }
 
     def _forget(self, body: Any) -> None:  # noqa: ANN401 - a journal's body is JSON
         for request_id in body["ids"]:
             self.baselines.pop(request_id, None)
             self.issued.pop(request_id, None)
+            self.officials.pop(request_id, None)
         kept_from_s = float(body["means_from_s"])
         self.session_means = {start_s: entry for start_s, entry in self.session_means.items() if start_s >= kept_from_s}
         calls = ForgottenCalls.of(body["calls"])

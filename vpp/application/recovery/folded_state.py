@@ -30,11 +30,11 @@ from vpp.record.state_codec import StateTree
 
 KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
 """Kinds of the entries that change the state; all others may be left out."""
-FORMAT = 4
+FORMAT = 5
 """Raised whenever what is folded, or how, changes."""
-READABLE = (1, 2, 3, 4)
+READABLE = (1, 2, 3, 4, 5)
 """Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges, 1 and 2 have no quoted
-windows; until 4 nothing was forgotten."""
+windows, until 4 nothing was forgotten, 5 is the first with official results."""
 
 
 class FoldedState:

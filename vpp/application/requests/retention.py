@@ -14,6 +14,7 @@ import structlog
 from vpp.application.delivery.event_days import called_span
 from vpp.application.delivery.forgotten_calls import ForgottenCalls, Span
 from vpp.application.delivery.measurement import Measurement
+from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement, was_ramped
 from vpp.application.requests.announcements import Announcements
 from vpp.application.requests.commitments import Commitments
@@ -24,7 +25,6 @@ from vpp.domain.timegrid import floor_s
 from vpp.domain.units import SECONDS_PER_DAY, STEP_S
 from vpp.fleet.calendar import day_grid, local_day
 from vpp.ports import Clock, IntervalMemory, Journal
-from vpp.settlement.baselines.reference_days import BaselineRules
 
 _log = structlog.get_logger(__name__)
 _OVER = frozenset(
@@ -49,6 +49,7 @@ class DeliveryParts:
     meters: IntervalMemory
     measurement: Measurement
     settlement: Settlement
+    official: OfficialResults
     commitments: Commitments
 
 
@@ -80,6 +81,7 @@ class RequestRetention:
         self._delivery = delivery
         self._announcements = announcements
         self._keep_s = keep_days * SECONDS_PER_DAY
+        self._lookback_days = delivery.measurement.programme.rules.lookback_days
 
     async def forget(self) -> None:
         """Forget what may be forgotten now, then metered intervals that neither a request nor a baseline needs.
@@ -131,6 +133,7 @@ class RequestRetention:
         # The book first: a thread that recalls one of them meanwhile finds it gone there, and keeps nothing.
         self._engine.forget_requests(Batch(at_s=now_s, sequence=sequence, ids=ids))
         delivery.settlement.forget(ids)
+        delivery.official.forget(ids)
         delivery.measurement.forget(ids, means_from_s)
         self._announcements.forget(ids)
 
@@ -146,7 +149,7 @@ class RequestRetention:
     def _reference_from_s(self, ids: Sequence[str], now_s: float) -> float:
         """Return the begin of the first reference day of a request that is kept, or of a later one, epoch seconds."""
         noticed_s = (request.created_at.timestamp() for request in self._kept(ids))
-        first = local_day(min(noticed_s, default=now_s)) - timedelta(days=BaselineRules().lookback_days + 1)
+        first = local_day(min(noticed_s, default=now_s)) - timedelta(days=self._lookback_days + 1)
         return day_grid(first).start_s
 
     def _means_from_s(self, ids: Sequence[str], now_s: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from vpp.application.watch.cycle_reports import fleet_body
 from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
 from vpp.domain.event import StreamEvent
+from vpp.domain.official_settlement import Agreement, Reconciliation
 from vpp.domain.performance import Settled
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import DispatchRequest, QuoteCalibration
@@ -119,6 +120,13 @@ class Visibility:
             if parts:
                 seen.append(replace(one, shares=one.shares.chosen(parts)))
         return seen
+
+    def official(self, found: Reconciliation, scope: Scope) -> Reconciliation:
+        """Return the lines of an official result that the shares in sight answer to; others name other operators."""
+        if scope.is_everything:
+            return found
+        seen = tuple(line for line in found.lines if line.agreement is not Agreement.ONLY_OFFICIAL)
+        return replace(found, lines=seen)
 
     def refused_connections(self, refused: Sequence[RefusedConnection], scope: Scope) -> Sequence[RefusedConnection]:
         """Return the refused connections that stated the address of a device in sight."""

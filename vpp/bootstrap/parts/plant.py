@@ -39,6 +39,7 @@ def plant_of(
         requests=requests.service,
         running=requests.running,
         settlement=requests.settlement,
+        official=requests.official,
         signals=SignalIntake(
             clock=core.clock,
             engine=core.engine,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
+from vpp.application.delivery.official_results import OfficialResults
 from vpp.application.delivery.settlement import Settlement
 from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.application.loops.forecaster import Forecaster
@@ -28,6 +29,7 @@ class RequestParts:
         quoter: Quotes.
         announcements: Publishes transitions.
         settlement: Measured and settled requests.
+        official: Official results of settled requests.
         running: Requests that run now.
         service: Acts of dispatchers.
         shadows: Windows quoted for nobody, from which quotes learn.
@@ -37,6 +39,7 @@ class RequestParts:
     quoter: Quoter
     announcements: Announcements
     settlement: Settlement
+    official: OfficialResults
     running: RunningRequests
     service: RequestService
     shadows: ShadowQuotes
@@ -79,6 +82,7 @@ class RequestParts:
             quoter=quoter,
             announcements=announcements,
             settlement=settlement,
+            official=OfficialResults(clock=clock, journal=journal, settlement=settlement),
             running=RunningRequests(
                 engine=engine, announcements=announcements, measurement=measurement, quoter=quoter, fell_short=changed
             ),

@@ -56,7 +56,7 @@ def restore(
         watch.alarms.watch("journal_torn", core.clock.now_s(), on=True, entries=torn)
     recovered = None if ahead is None else _followed_to_the_end(core, ahead)
     if recovered is None:
-        recovered = _recovered(core)
+        recovered = recovered_of(core)
     take_up(core, requests, links, recovered.state, now_s)
     number = recovered.state.delivery.plan
     plan = plan_at(journal, number, now_s)
@@ -74,7 +74,7 @@ def restore(
     return recovered
 
 
-def _recovered(core: Core) -> Recovered:
+def recovered_of(core: Core) -> Recovered:
     """Return the state at the end of the journal, from the newest good checkpoint; blocks."""
     return recover(
         lambda: FoldedState(lambda: core.engine.index, core.engine.settings),
@@ -96,7 +96,7 @@ def checkpointer_of(core: Core, recovered: Recovered, keep: int) -> Checkpointer
     """Return what goes on from the state of a restart to make checkpoints, the newest ``keep`` of which stay."""
     return Checkpointer(
         recovered,
-        partial(_recovered, core),
+        partial(recovered_of, core),
         journal=core.store.journal,
         checkpoints=core.store.checkpoints,
         clock=core.clock,
@@ -170,5 +170,6 @@ def take_up(core: Core, requests: RequestParts, links: Sequence[DeviceLink], fol
     )
     requests.settlement.resume(delivery.issued)
     requests.shadows.resume(state["windows"])
+    requests.official.resume(delivery.officials)
     requests.announcements.restore(core.engine.book.all())
     give_memory(links, state["devices"], journal, core.clock)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 audit = typer.Typer(
-    help="Verify the journal, accept a restored one, print the record of a request.", no_args_is_help=True
+    help="Verify the journal and settlements, accept a restored journal, print the record of a request.",
+    no_args_is_help=True,
 )
 erase = typer.Typer(help="Erase what names a driver or an operator; the journal still verifies.", no_args_is_help=True)
 ConfigFile = Annotated[Path | None, typer.Option("--config", exists=True, dir_okay=False, help="TOML file of settings")]
@@ -25,6 +26,24 @@ def audit_verify(*, config: ConfigFile = None, data_dir: DataDir = None, json: J
     from vpp.config import Settings
 
     raise typer.Exit(run_audit(Settings.load(config, data_dir=data_dir), as_json=json))
+
+
+@audit.command("settlement")
+def audit_settlement(
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="id of a settled request")],
+    *,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Measure a settled request again from journal and stored intervals, and name every figure that differs.
+
+    Writes nothing; may run beside the service. Exits 0 only if every figure comes out as it was issued, bit for bit.
+    """
+    from vpp.bootstrap.record.settlement_audit import run_settlement_audit
+    from vpp.config import Settings
+
+    raise typer.Exit(run_settlement_audit(Settings.load(config, data_dir=data_dir), request, as_json=json))
 
 
 @audit.command("accept-restore")

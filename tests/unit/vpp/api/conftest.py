@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -14,12 +14,14 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Gauge
 
 from vpp.api.app import create_app
+from vpp.application.delivery.official_results import OfficialResults
 from vpp.bus.event_stream import EventStream
 from vpp.domain.device_schedule import DeviceSchedule
 from vpp.domain.errors import ConflictError, DeviceUnreachableError, UnknownIdError
 from vpp.domain.event import StreamEvent
 from vpp.domain.flexibility import Capability
 from vpp.domain.health import DeviceHealth, RejectedValue, known_trouble
+from vpp.domain.official_settlement import OfficialLine, OfficialResult, Reconciliation
 from vpp.domain.performance import Baseline, IntervalResult, Performance, Settled, Shares
 from vpp.domain.refused_connection import RefusedConnection
 from vpp.domain.request import (
@@ -159,6 +161,9 @@ class _FakePlant:
         self.unreachable = False
         self.failed: Mapping[str, object] | None = None
         self.lost: Mapping[str, Sequence[str]] = {}
+        self._official = OfficialResults(
+            clock=cast(Any, self.clock), journal=cast(Any, self), settlement=cast(Any, self)
+        )
         self._changes: list[FleetChange] = []
         self._requests: dict[str, DispatchRequest] = {}
         self._keys: dict[str, str] = {}
@@ -295,6 +300,27 @@ class _FakePlant:
             Settled(request_id=f"r{n}", at_s=NOW.timestamp() - 60.0 * n, shares=_performance(request).shares)
             for n, request in enumerate(self.requests(), 1)
         ]
+
+    def append(self, *_: object) -> int:
+        return 0
+
+    async def flush(self) -> None:
+        """Keep nothing."""
+
+    def settled(self) -> Sequence[Settled]:
+        return self.settlements()
+
+    async def take_official(
+        self, request_id: str, *, source: str, lines: Sequence[OfficialLine], **_scope: Scope
+    ) -> tuple[OfficialResult, bool]:
+        self.request(request_id)
+        return await self._official.take(request_id, source=source, lines=lines)
+
+    def official(self, request_id: str, version: int | None, **_scope: Scope) -> Reconciliation:
+        settled = next((one for one in self.settlements() if one.request_id == request_id), None)
+        if settled is None:
+            raise UnknownIdError("settlement", request_id)
+        return self._official.compared(request_id, settled, version)
 
     def commands(self, **_scope: Scope) -> Mapping[str, int]:
         return {"sent": 4, "confirmed": 4, "unaccounted": 0}

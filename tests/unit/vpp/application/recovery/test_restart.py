@@ -198,7 +198,7 @@ async def test_a_checkpoint_of_before_requests_were_forgotten_is_read(store: Sto
     assert bits(found.state) == whole(store)
 
 
-@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/5", "0.2/4", "1", ""])
+@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/6", "0.2/5", "1", ""])
 async def test_a_checkpoint_of_another_product_or_format_is_passed_over(store: Store, made_by: str) -> None:
     await checkpointer(store).checkpoint()
     _change(store, version=made_by)
