@@ -15,7 +15,7 @@ from vpp.lab.bench.baseline.calls import RAISE_RATIO, WARM_UP_DAYS, drawn_calls
 from vpp.lab.bench.baseline.judgement import Judged, judge
 from vpp.lab.bench.baseline.played_days import bench_fleet, play
 from vpp.lab.twin.physics.weather import Weather
-from vpp.settlement.baselines.method_choice import SHIPPED
+from vpp.settlement.baselines.method_choice import OFFERED, SHIPPED
 from vpp.settlement.baselines.methods.evidence import Need
 from vpp.settlement.baselines.methods.registry import METHODS
 
@@ -54,8 +54,11 @@ def run_baseline(*, days: int, first: date | None, sites: int, weather: Path | N
 
 
 def report(found: Sequence[Judged], *, world: str, days: int) -> dict[str, object]:
-    """Return the figures of every class and method, the best of each class first."""
-    best = {name: min(judged.score for judged in found if judged.resource_class == name) for name in _classes(found)}
+    """Return the figures of every class and method, the best of each class first.
+
+    The winner of a class is the best of those that a programme may name; others need what is not known at acceptance.
+    """
+    best = {name: min(map(_rank, (one for one in found if one.resource_class == name))) for name in _classes(found)}
     ordered = sorted(found, key=lambda one: (one.resource_class, one.score, one.method))
     return {
         "world": world,
@@ -63,8 +66,13 @@ def report(found: Sequence[Judged], *, world: str, days: int) -> dict[str, objec
         "raised_ratio": RAISE_RATIO,
         "bar_ratio": BAR,
         "not_judged": NOT_JUDGED,
-        "results": [_row(one, winner=one.score == best[one.resource_class]) for one in ordered],
+        "results": [_row(one, winner=_rank(one) == best[one.resource_class]) for one in ordered],
     }
+
+
+def _rank(one: Judged) -> float:
+    """Return the score of a method that a programme may name, infinity for the others."""
+    return one.score if one.method in {method.value for method in OFFERED} else math.inf
 
 
 def _classes(found: Sequence[Judged]) -> set[str]:
@@ -82,7 +90,7 @@ def _row(one: Judged, *, winner: bool) -> dict[str, object]:
         "gain_by_game_ratio": {game.value: _known(gain) for game, gain in one.gain_ratio.items()},
         "calls": one.calls,
         "default": defaults.get(one.resource_class, BaselineMethod.AUTOMATIC).value == one.method,
-        "winner": winner and bool(one.calls),
+        "winner": winner and bool(one.calls) and math.isfinite(_rank(one)),
         "within_bars": bool(one.calls and abs(one.bias_ratio) < BAR and one.gaming_gain_ratio <= BAR),
         "needs": sorted(need.value for need in METHODS[one.method].needs),
     }

@@ -86,3 +86,10 @@ def test_a_file_that_is_not_accepted_stops_the_start_and_is_named(tmp_path: Path
         programme_in(path)
     with pytest.raises(ConfigurationError, match=r"none\.toml"):
         programme_in(tmp_path / "none.toml")
+
+
+def test_every_shipped_programme_is_accepted_and_named_after_its_file() -> None:
+    files = sorted(SHIPPED.parent.glob("*.toml"))
+    assert len(files) >= 2
+    assert [programme_in(path).name for path in files] == [path.stem for path in files]
+    assert programme_in(SHIPPED.parent / "judged.toml").choice.quick == Programme().choice.quick
