@@ -23,6 +23,7 @@ from vpp.fleet.index import FleetIndex
 from vpp.lab.simulate import city
 from vpp.lab.simulate.city import HISTORY_DAYS, fresh_twin, virtual_settings
 from vpp.lab.twin.delivery_truth import judge
+from vpp.lab.twin.environment.world_file import KIND_WORLD
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.link import TwinLink
 from vpp.lab.twin.population.presets import demo_fleet
@@ -116,7 +117,7 @@ def small_fleet() -> FleetIndex:
 
 def prerolled(index: FleetIndex, sessions: SessionSource, *, begin_s: float = BEGIN_S, seed: int = SEED) -> Twin:
     """Return a twin with a good week behind it, at ``begin_s``."""
-    twin = fresh_twin(index, sessions, begin_s=begin_s, seed=seed)
+    twin = fresh_twin(index, sessions, begin_s=begin_s, seed=seed, world=KIND_WORLD)
     twin.advance(begin_s, step_s=_PREROLL_STEP_S)
     return twin
 

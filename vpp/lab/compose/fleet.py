@@ -31,6 +31,7 @@ from vpp.lab.compose.fleet_parts import ConnectionCount, Registered, Report, run
 from vpp.lab.compose.fleet_process import FleetSide, Registration, write_atomically
 from vpp.lab.compose.input_files import InputFiles
 from vpp.lab.twin.delivery_truth import judge
+from vpp.lab.twin.environment.world_file import KIND_WORLD
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.population.parts import parts_needed, parts_of
 from vpp.lab.twin.population.presets import FleetSize, demo_fleet
@@ -200,6 +201,7 @@ def _twin(options: FleetOptions, index: FleetIndex, clock: Clock) -> Twin:
         start_s=start_s,
         sessions=sessions or BuiltinSessions(options.seed),
         weather=options.inputs.read_weather(),
+        world=KIND_WORLD,  # sockets and processes are what such a run is about
     )
     twin.advance(clock.now_s(), step_s=_PREROLL_STEP_S)
     return twin

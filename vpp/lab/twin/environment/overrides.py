@@ -7,6 +7,7 @@ from vpp.domain.telemetry import BoolArray, FloatArray, RowArray
 from vpp.domain.units import SECONDS_PER_HOUR
 from vpp.fleet.index import FleetIndex
 from vpp.lab.twin.environment.world_file import People
+from vpp.lab.twin.worlds import ACTUAL, PREPARED
 
 _FELT_KW = 0.3
 """A cut below this is not noticed."""
@@ -55,7 +56,7 @@ class Overrides:
         if not len(held):
             return np.zeros(0, dtype=np.int32)
         asked_kw[held[self._until_s[held] > now_s]] = np.nan
-        felt = held[(power_kw[1, held] - power_kw[0, held] > _FELT_KW) & (self._until_s[held] <= now_s)]
+        felt = held[(power_kw[PREPARED, held] - power_kw[ACTUAL, held] > _FELT_KW) & (self._until_s[held] <= now_s)]
         self._felt_s[felt] += step_s
         self._cut_today[felt] = True
         growth = 1.0 + self._people.growth_per_h * self._felt_s[felt] / SECONDS_PER_HOUR

@@ -40,7 +40,12 @@ class SessionConduct:
         factor = self._of(index).of(day)[arrivals.rows] * self._surges(index, arrivals, random)
         coming = random.random(len(arrivals)) * self._headroom < factor
         arrivals = arrivals.take(coming)
-        return replace(arrivals, stated_s=_stated_s(arrivals, self._world.people, random))
+        stated_s = _stated_s(arrivals, self._world.people, random)
+        return replace(arrivals, stated_s=np.where(self._silent(index)[arrivals.rows], np.nan, stated_s))
+
+    def _silent(self, index: FleetIndex) -> BoolArray:
+        """Return the stations at which nobody states anything, shape ``(n,)``; a longer fleet keeps those it had."""
+        return np.random.default_rng([self._seed, 13]).random(len(index)) < self._world.people.silent_share
 
     def _surges(self, index: FleetIndex, arrivals: Arrivals, random: np.random.Generator) -> FloatArray:
         """Return the factor of each arrival's quarter of an hour, in the city and in its district."""
@@ -72,12 +77,9 @@ def conducted_sessions(source: SessionSource | None, world: World, *, seed: int)
 
 
 def _stated_s(arrivals: Arrivals, people: People, random: np.random.Generator) -> FloatArray:
-    """Return the departures drivers state, NaN for the silent ones."""
+    """Return the departures that drivers state where they state any."""
     stay_s = arrivals.depart_s - arrivals.arrive_s
     late_minutes = np.interp(random.random(len(arrivals)), people.departure_shares, people.departure_minutes)
     scale = np.minimum(stay_s / (people.full_stay_h * SECONDS_PER_HOUR), 1.0)
-    stated_s = np.maximum(
-        arrivals.depart_s - SECONDS_PER_MINUTE * late_minutes * scale, arrivals.arrive_s + _LEAST_STATED_S
-    )
-    silent: BoolArray = random.random(len(arrivals)) < people.silent_share
-    return np.where(silent, np.nan, stated_s)
+    stated_s = arrivals.depart_s - SECONDS_PER_MINUTE * late_minutes * scale
+    return np.asarray(np.maximum(stated_s, arrivals.arrive_s + _LEAST_STATED_S))

@@ -74,7 +74,7 @@ class People(_Table):
     """What drivers and tenants do.
 
     Attributes:
-        silent_share: Share of sessions that state neither departure nor wish.
+        silent_share: Share of stations at which nobody states a departure or a wish.
         departure_shares: Shares of sessions, rising from 0 to 1.
         departure_minutes: Actual less stated departure at those shares; for a stay of ``full_stay_h`` and more, less in
             proportion for a shorter one.
