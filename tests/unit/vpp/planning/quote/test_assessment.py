@@ -37,3 +37,20 @@ def test_confidence_is_the_normal_chance_of_the_worst_interval() -> None:
     assert confidence(np.array([110.0, 100.0]), sigma, 100.0) == pytest.approx(0.5)
     assert confidence(np.array([110.0, 120.0]), sigma, 100.0) == pytest.approx(0.5 * math.erfc(-1.0 / math.sqrt(2.0)))
     assert confidence(np.array([101.0]), np.zeros(1), 100.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("least", "certain", "verdict"),
+    [
+        (0.0, 0.0, Verdict.FEASIBLE),
+        (0.0, 0.7, Verdict.FEASIBLE),
+        (0.0, 0.71, Verdict.PARTIAL),
+        (0.8, 0.0, Verdict.PARTIAL),
+        (0.5, 1.0, Verdict.PARTIAL),
+    ],
+)
+def test_the_greater_of_the_drafts_and_the_services_least_share_decides(
+    least: float, certain: float, verdict: Verdict
+) -> None:
+    draft = city_draft(target_kw=1_000.0, min_delivered_ratio=least)
+    assert verdict_of(draft, 700.0, 1_000.0, certain_ratio=certain) is verdict

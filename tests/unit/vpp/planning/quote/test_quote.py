@@ -13,6 +13,7 @@ from vpp.domain.schedule import Rung, Schedule
 from vpp.domain.telemetry import Quality
 from vpp.domain.timegrid import TimeGrid, instant
 from vpp.fleet.fleet_state import FleetState
+from vpp.planning.flexibility.flexibility_inputs import FlexibilityPolicy
 from vpp.planning.quote.quote import quote
 
 
@@ -209,3 +210,15 @@ def test_a_quote_does_not_depend_on_how_far_the_running_quarter_of_an_hour_is(pa
     at_once = ask(asked, begun, forecast=expected)
     after = ask(asked, later, forecast=expected, now=instant(later.at_s))
     assert after.p50_kw == pytest.approx(at_once.p50_kw, rel=1e-3)
+
+
+def test_a_service_that_sells_only_what_is_certain_says_so_and_offers_it() -> None:
+    certain = FlexibilityPolicy(certain_ratio=1.0)
+    sold = ask(draft(target_kw=345.0))
+    careful = ask(draft(target_kw=345.0), policy=certain)
+    assert (sold.verdict, sold.certain_ratio) == (Verdict.FEASIBLE, 0.0)
+    assert (careful.verdict, careful.certain_ratio) == (Verdict.PARTIAL, 1.0)
+    assert careful.deliverable_p10_kw == sold.deliverable_p10_kw
+    offers = {offer.kind: offer.target_kw for offer in careful.counter_offers}
+    assert offers["less_power"] <= min(careful.deliverable_p10_kw)
+    assert ask(draft(target_kw=offers["less_power"]), policy=certain).verdict is Verdict.FEASIBLE
