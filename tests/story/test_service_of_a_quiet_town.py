@@ -271,6 +271,37 @@ async def test_days_on_which_an_area_was_called_are_no_reference_days_of_a_later
     assert event_day.isoformat() not in baseline.reference_days
 
 
+async def test_late_meters_correct_a_settlement_by_a_new_version(still: Still) -> None:
+    put_in_force(still)
+    plant, parts = still.service.plant, still.service.requests
+    request, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+    await plant.accept(request.id, offer=None, actor="x")
+    await still.clock.advance(request.draft.end_at.timestamp() - 60.0)
+    still.report(power_kw=3.0, rows=12)
+    await still.cycle()
+    await still.clock.advance(request.draft.end_at.timestamp() + 7200.0)
+    await still.cycle()
+    await parts.settlement.settle_finished()
+    (first,) = plant.settlements()
+    await parts.settlement.settle_finished()
+    assert plant.settlements() == [first], "nothing came in late"
+
+    grid = TimeGrid(start_at=request.draft.start_at, count=1)
+    counted = np.flatnonzero(parts.measurement.portfolios[request.id])
+    ids = [INDEX.resources[row].id for row in counted.tolist()]
+    held_kw = parts.measurement.baselines[request.id].power_kw[counted, -1][:, None]
+    await plant.import_meters(grid, ids, np.maximum(held_kw - 1.0, 0.0))
+    await parts.settlement.settle_finished()
+    (second,) = plant.settlements()
+    assert (first.version, second.version) == (1, 2)
+    assert second.shares.energy_kwh.sum() != first.shares.energy_kwh.sum()
+    await plant.import_meters(grid, ids, np.maximum(held_kw - 1.0, 0.0))
+    await parts.settlement.settle_finished()
+    assert plant.settlements()[0].version == 2, "the same meters again change nothing"
+    issued = [entry for entry in still.store.journal.entries() if entry.kind == "performance.issued"]
+    assert [entry.body["version"] for entry in issued] == [1, 2]
+
+
 async def test_the_second_call_of_a_day_is_not_measured_by_the_hours_of_the_first(still: Still) -> None:
     put_in_force(still)
     plant, parts = still.service.plant, still.service.requests

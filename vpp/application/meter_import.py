@@ -26,7 +26,7 @@ class MeterImport:
         meters: Stores the means.
         index: Returns the fleet as it is.
         metrics: Counts refusals.
-        imported: Called after an import: forecasts have more history.
+        imported: Called after an import with its grid: forecasts have more history, settlements late meters.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class MeterImport:
         meters: IntervalMemory,
         index: Callable[[], FleetIndex],
         metrics: Metrics,
-        imported: Callable[[], None],
+        imported: Callable[[TimeGrid], None],
     ) -> None:
         self._clock = clock
         self._meters = meters
@@ -59,7 +59,7 @@ class MeterImport:
         with counting_refusals(self._metrics, "history"):
             await asyncio.to_thread(check_means, index, grid, rows, mean_kw, now_s=self._clock.now_s())
         count = await asyncio.to_thread(self._store, grid, rows, mean_kw)
-        self._imported()
+        self._imported(grid)
         return count
 
     def _store(self, grid: TimeGrid, rows: RowArray, mean_kw: FloatArray) -> int:

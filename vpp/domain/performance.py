@@ -156,11 +156,13 @@ class Settled:
     Attributes:
         at_s: Epoch seconds at which the measurement was issued.
         shares: Parts by site and operator.
+        version: Number of the version, from 1; a correction by late meters is a new one.
     """
 
     request_id: str
     at_s: float
     shares: Shares
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ async def performance_sites(
 
 def _view(one: Settled, place: int) -> SettlementView:
     (share,) = share_views(one.shares.chosen([place]))
-    return SettlementView(request_id=one.request_id, settled_at=instant(one.at_s), share=share)
+    return SettlementView(request_id=one.request_id, settled_at=instant(one.at_s), version=one.version, share=share)
 
 
 def _must_be_kept(service: GridSink, request_id: str, scope: Scope) -> None:

@@ -84,6 +84,7 @@ class SettlementView(Schema):
 
     request_id: str
     settled_at: datetime
+    version: int = Field(description="Number of the version, from 1; a correction by late meters is a new one.")
     share: ShareView
 
 

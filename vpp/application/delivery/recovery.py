@@ -32,18 +32,21 @@ class Issued:
         delivered_mean_kw: Mean delivered power over the hold, NaN where it was not metered.
         spread_kw: Delivered power by each other baseline method; the plan it needs is gone after a restart.
         shares: Energy and settlement by site and operator; empty in entries older than shares are.
+        version: Number of the version, from 1; a correction is a new one.
     """
 
     at_s: float
     delivered_mean_kw: float
     spread_kw: Mapping[str, float]
     shares: Shares = field(default_factory=Shares)
+    version: int = 1
 
 
-def issued_body(performance: Performance, programme: Programme) -> dict[str, object]:
+def issued_body(performance: Performance, programme: Programme, version: int = 1) -> dict[str, object]:
     """Return an issued measurement for the journal, with every rule it was settled by."""
     return {
         "request_id": performance.request_id,
+        "version": version,
         "accuracy_ratio": performance.accuracy_ratio,
         "delivered_mean_kw": performance.delivered_mean_kw,
         "energy_kwh": performance.energy_kwh,
@@ -64,6 +67,31 @@ def issued_body(performance: Performance, programme: Programme) -> dict[str, obj
     }
 
 
+def issued_now(performance: Performance, *, at_s: float, version: int) -> Issued:
+    """Return a measurement as it is kept once it was issued."""
+    return Issued(
+        at_s=at_s,
+        delivered_mean_kw=performance.delivered_mean_kw,
+        spread_kw=performance.spread_kw,
+        shares=performance.shares,
+        version=version,
+    )
+
+
+def same_result(one: Issued, other: Issued) -> bool:
+    """Return whether two versions credit and pay everybody the same."""
+    same_kw = np.array_equal([one.delivered_mean_kw], [other.delivered_mean_kw], equal_nan=True)
+    ours, theirs = one.shares, other.shares
+    owners = (ours.operator_ids, ours.site_ids) == (theirs.operator_ids, theirs.site_ids)
+    return bool(
+        same_kw
+        and owners
+        and np.array_equal(ours.energy_kwh, theirs.energy_kwh)
+        and ours.settlement_fen.keys() == theirs.settlement_fen.keys()
+        and all(np.array_equal(fen, theirs.settlement_fen[name]) for name, fen in ours.settlement_fen.items())
+    )
+
+
 def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
     """Return every measurement issued so far by request id."""
     issued: dict[str, Issued] = {}
@@ -75,6 +103,7 @@ def issued_of(entries: Iterable[JournalEntry]) -> dict[str, Issued]:
                 delivered_mean_kw=_number(body["delivered_mean_kw"]),
                 spread_kw={name: _number(kw) for name, kw in body.get("spread_kw", {}).items()},
                 shares=shares_from(body.get("shares")),
+                version=int(body.get("version", 1)),
             )
     return issued
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from vpp.application.delivery.baseline_freezing import BaselineFreezing
 from vpp.application.delivery.measurement import Measurement
-from vpp.application.delivery.recovery import ISSUED, Issued, issued_body
+from vpp.application.delivery.recovery import ISSUED, Issued, issued_body, issued_now, same_result
 from vpp.application.delivery.settlement_runs import SettlementRuns
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import COMMITTED
 from vpp.domain.errors import ConflictError, ForgottenError
 from vpp.domain.performance import Performance, Settled, Shares
 from vpp.domain.request import Direction, DispatchRequest, Product, RequestDraft, RequestState
-from vpp.domain.timegrid import instant
+from vpp.domain.timegrid import TimeGrid, instant
 from vpp.domain.units import STEP_S
 from vpp.ports import Clock, Journal
 from vpp.settlement.tracking import MinuteSeries
@@ -61,6 +61,7 @@ class Settlement:
         self._metered_until_s = metered_until_s
         self._performances: dict[str, Performance] = {}
         self._issued: dict[str, Issued] = {}
+        self._late: set[str] = set()
 
     def resume(self, issued: Mapping[str, Issued]) -> None:
         """Take up what was issued before a restart, by request id."""
@@ -78,14 +79,23 @@ class Settlement:
             metered = self._metered_until_s() >= over_s
             if request.state in _FINISHED and was_ramped(request) and now_s > over_s and metered:
                 await self._runs.attempt(request.id, partial(self._settle, request), now_s)
+        await self._correct_late(now_s)
         for request_id in self._measurement.release():
             self._performances.pop(request_id, None)
+
+    def meters_arrived(self, grid: TimeGrid) -> None:
+        """Note that meters of past intervals came in late: what they were settled by is measured again."""
+        for request_id in self._issued:
+            times = self._book.timetable(request_id)
+            if times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
+                self._late.add(request_id)
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Drop what was measured and issued of some requests."""
         for request_id in request_ids:
             self._performances.pop(request_id, None)
             self._issued.pop(request_id, None)
+            self._late.discard(request_id)
         self._runs.forget(request_ids)
 
     def unsettled(self, request_id: str) -> Mapping[str, object] | None:
@@ -111,7 +121,7 @@ class Settlement:
     def settled(self) -> Sequence[Settled]:
         """Return every settled request with its shares, newest first; those settled before shares were kept are not."""
         return [
-            Settled(request_id=request_id, at_s=issued.at_s, shares=issued.shares)
+            Settled(request_id=request_id, at_s=issued.at_s, shares=issued.shares, version=issued.version)
             for request_id, issued in reversed(self._issued.items())
             if len(issued.shares)
         ]
@@ -176,18 +186,35 @@ class Settlement:
             elif request.state in COMMITTED and request.revisions:
                 await self._runs.attempt(request.id, partial(self._freezing.lengthen, request), self._clock.now_s())
 
+    async def _correct_late(self, now_s: float) -> None:
+        """Measure the requests again whose meters came in late; one that fails is tried again."""
+        for request_id in sorted(self._late):
+            await self._runs.attempt(request_id, partial(self._correct, self._book.get(request_id)), now_s)
+            if request_id not in self._runs.failed:
+                self._late.discard(request_id)
+
+    async def _correct(self, request: DispatchRequest) -> None:
+        """Issue a new version of a settlement, unless it comes out as it was."""
+        before = self._issued[request.id]
+        measured = await asyncio.to_thread(self._measurement.measure, request)
+        programme = self._measurement.programme
+        if measured.baseline.programme_sha256 not in {"", programme.sha256}:
+            raise ConflictError(f"settled by programme {measured.baseline.programme_sha256}, which is not in force now")
+        performance = replace(measured, spread_kw=dict(before.spread_kw))
+        after = issued_now(performance, at_s=self._clock.now_s(), version=before.version + 1)
+        if same_result(before, after):
+            return
+        self._issued[request.id], self._performances[request.id] = after, performance
+        self._journal.append(ISSUED, after.at_s, issued_body(performance, programme, after.version))
+        await self._journal.flush()
+
     async def _settle(self, request: DispatchRequest) -> None:
         if not self._measurement.has_baseline(request.id):
             raise ConflictError("no baseline was frozen when it was accepted")
         performance = await asyncio.to_thread(self._measurement.measure, request, final=True)
         self._performances[request.id] = performance
         now = self._clock.now()
-        self._issued[request.id] = Issued(
-            at_s=now.timestamp(),
-            delivered_mean_kw=performance.delivered_mean_kw,
-            spread_kw=performance.spread_kw,
-            shares=performance.shares,
-        )
+        self._issued[request.id] = issued_now(performance, at_s=now.timestamp(), version=1)
         self._journal.append(ISSUED, now.timestamp(), issued_body(performance, self._measurement.programme))
         self._book.verified(request.id, now=now)
         await self._announce(self._book.settled(request.id, now=now))

@@ -73,6 +73,7 @@ class DeliveryMemory:
                     issued.delivered_mean_kw,
                     dict(issued.spread_kw),
                     shares_body(issued.shares),
+                    issued.version,
                 ]
                 for request_id, issued in self.issued.items()
             },
@@ -89,8 +90,14 @@ class DeliveryMemory:
         self.baselines = dict(state["baselines"])
         self.session_means = dict(zip(state["mean_starts_s"].tolist(), state["mean_entries"].tolist(), strict=True))
         self.issued = {
-            request_id: Issued(at_s=at_s, delivered_mean_kw=mean_kw, spread_kw=spread_kw, shares=shares_from(shares))
-            for request_id, (at_s, mean_kw, spread_kw, shares) in state["issued"].items()
+            request_id: Issued(
+                at_s=at_s,
+                delivered_mean_kw=mean_kw,
+                spread_kw=spread_kw,
+                shares=shares_from(shares),
+                version=int(version[0]) if version else 1,  # checkpoints of before corrections have none
+            )
+            for request_id, (at_s, mean_kw, spread_kw, shares, *version) in state["issued"].items()
         }
         # States of earlier versions lack it: nothing was forgotten then.
         self.forgotten = ForgottenCalls.of(state["forgotten"]) if "forgotten" in state else ForgottenCalls()

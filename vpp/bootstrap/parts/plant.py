@@ -16,6 +16,7 @@ from vpp.application.service_monitor import ServiceMonitor
 from vpp.bootstrap.parts.core import Core
 from vpp.bootstrap.parts.requests import RequestParts
 from vpp.bootstrap.parts.watch import WatchParts
+from vpp.domain.timegrid import TimeGrid
 from vpp.fleet.index import FleetIndex
 
 
@@ -80,6 +81,10 @@ def operator_parts(
         store.meters.grow(len(fleet))
         inputs.refresh()
 
+    def imported(grid: TimeGrid) -> None:
+        slow.fleet_changed()
+        requests.settlement.meters_arrived(grid)
+
     handover = FleetHandover(
         engine=core.engine, ingest=core.ingest, journal=store.journal, registry=store.registry, serve=serve
     )
@@ -96,7 +101,7 @@ def operator_parts(
             changed=slow.fleet_changed,
         ),
         handover=handover,
-        meters=MeterImport(clock=clock, meters=store.meters, index=index, metrics=metrics, imported=slow.fleet_changed),
+        meters=MeterImport(clock=clock, meters=store.meters, index=index, metrics=metrics, imported=imported),
         promises=DriverPromises(clock=clock, image=core.image, ingest=core.ingest, metrics=metrics),
         status=ServiceMonitor(
             engine=core.engine,
