@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.story.test_service_of_a_quiet_town import Still, asked, put_in_force, still
+from tests.story.test_service_of_a_quiet_town import Still, asked, connect, put_in_force, still
 from vpp.application.requests.shadow_quotes import WINDOWS
 from vpp.bootstrap.service import Service
+from vpp.domain.errors import ConflictError
 from vpp.domain.request import CITY, Direction, QuoteRecord
 from vpp.domain.timegrid import floor_s
 from vpp.fleet.scope import Scope
@@ -102,6 +103,33 @@ async def test_the_turn_after_a_settlement_counts_the_request(still: Still) -> N
     assert len(requests) == 1
     assert requests[0]["direction"] == "up"
     assert sum(kept.windows for _, _, kept in book.tally.rows()) == windows + 1
+
+
+async def test_a_request_that_cannot_be_measured_any_more_stops_nothing(
+    still: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await quarters(still, 2)
+    plant, shadows = still.service.plant, still.service.requests.shadows
+    request, _ = await plant.submit(asked(still, 0.5), key=None, actor="x")
+    await plant.accept(request.id, offer=None, actor="x")
+    await quarters(still, 5)
+    await still.service.requests.settlement.settle_finished()
+
+    def pruned(_: str) -> None:
+        raise ConflictError("its baseline was pruned from the journal")
+
+    monkeypatch.setattr(shadows, "_performance", pruned)
+    await shadows.turn()
+    assert shadows.book.settled_s == still.service.plant.fleet().at_s
+
+
+async def test_windows_of_a_fleet_that_grows_under_way_are_judged(still: Still) -> None:
+    await quarters(still, 4)
+    await connect(still, slice(12, 16))
+    await quarters(still, 6)
+    record = up(still)
+    assert record is not None
+    assert record.windows >= 4
 
 
 async def test_a_restart_goes_on_from_the_same_book_and_windows_it_did_not_see_are_counted(still: Still) -> None:

@@ -23,6 +23,7 @@ from vpp.application.requests.quoting import Quoter
 from vpp.application.row_alignment import fitted_rows
 from vpp.dispatch.requests.book import RequestBook
 from vpp.dispatch.requests.phases import areas_overlap
+from vpp.domain.errors import VppError
 from vpp.domain.performance import Performance
 from vpp.domain.request import CITY, DispatchRequest, QuoteCalibration, QuoteRecord, RequestState
 from vpp.domain.schedule import Schedule
@@ -67,6 +68,9 @@ class ShadowQuotes:
         journal: Holds every window and what became of it.
         metrics: Shows how much was kept.
         metered_until_s: Returns epoch seconds until which every interval is final.
+
+    Attributes:
+        book: Windows that wait to be judged, and what was learnt from those that were.
     """
 
     def __init__(
@@ -208,8 +212,15 @@ class ShadowQuotes:
         """Return what became of the quotes of the requests that were settled since the last turn."""
         since_s = self.book.settled_s or now_s
         settled = [request for request in self._requests.all() if since_s < _settled_s(request) <= now_s]
-        found = (known_request(request, self._performance(request.id)) for request in settled)
-        return [one for one in found if one is not None]
+        return [one for one in map(self._outcome, settled) if one is not None]
+
+    def _outcome(self, request: DispatchRequest) -> KnownRequest | None:
+        """Return what became of a request's quote; ``None`` where it cannot be said, or measured any more."""
+        try:
+            return known_request(request, self._performance(request.id))
+        except VppError as error:
+            _log.warning("request not counted among the quotes kept", request=request.id, why=str(error))
+            return None
 
 
 def _left_out(grid: TimeGrid, why: str) -> KnownWindow:
