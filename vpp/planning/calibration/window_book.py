@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vpp.domain.request import CITY, Direction
-from vpp.domain.telemetry import FloatArray
+from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.domain.units import SECONDS_PER_HOUR, STEP_S, WATT
 from vpp.planning.calibration.calibration import Calibration, Judged
 from vpp.planning.calibration.cells import DIRECTIONS, LENGTH_STEPS, Cell, block_of, cell_of
@@ -130,7 +130,7 @@ class WindowBook:
         self.tally = KeptTally()
         self.left_out: Counter[str] = Counter()
         self.settled_s = 0.0
-        self._open: list[tuple[StandardWindows, FloatArray]] = []
+        self._open: list[tuple[StandardWindows, BoolArray]] = []
 
     def due(self, until_s: float) -> list[tuple[float, int]]:
         """Return begin and steps of every open window that ends by ``until_s``, epoch seconds, each once, in order."""
@@ -160,7 +160,7 @@ class WindowBook:
         self._forget(float(body["at_s"]))
         if body["quoted"] is not None:
             windows = StandardWindows.from_body(body["quoted"])
-            self._open.append((windows, np.ones(windows.law_kw.shape[:2])))
+            self._open.append((windows, np.ones(windows.law_kw.shape[:2], dtype=np.bool_)))
 
     def state(self) -> StateTree:
         """Return everything as a state tree."""
@@ -183,8 +183,8 @@ class WindowBook:
     def _judged(self, known: KnownWindow) -> Iterator[Judged]:
         length = LENGTH_STEPS.index(known.steps)
         for windows, is_open in self._open:
-            for notice in np.flatnonzero((windows.start_s == known.start_s) & (is_open[:, length] > 0.0)).tolist():
-                is_open[notice, length] = 0.0
+            for notice in np.flatnonzero((windows.start_s == known.start_s) & is_open[:, length]).tolist():
+                is_open[notice, length] = False
                 for code in range(len(DIRECTIONS)):
                     yield from self._of_levels(windows, known, (notice, length, code))
 
@@ -220,8 +220,8 @@ class WindowBook:
         """Drop windows whose judgement does not come any more, and quotes with no open window."""
         ends_s = STEP_S * np.array(LENGTH_STEPS, dtype=np.float64)
         for windows, is_open in self._open:
-            late = (windows.start_s[:, None] + ends_s + _PATIENCE_S < at_s) & (is_open > 0.0)
+            late = (windows.start_s[:, None] + ends_s + _PATIENCE_S < at_s) & is_open
             self.left_out[NOT_SEEN] += int((windows.law_kw[late][..., 1] >= _LEAST_KW).sum())
-            is_open[late] = 0.0
+            is_open[late] = False
         self._open = [(windows, is_open) for windows, is_open in self._open if is_open.any()]
         self.left_out = +self.left_out
