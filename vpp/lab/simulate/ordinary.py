@@ -28,6 +28,8 @@ from vpp.planning.tariff import Tariff
 
 PERIOD_S = float(SECONDS_PER_HOUR)
 """Time between two plans of the ordinary world."""
+_APPLIED_EVERY_S = 59.0
+"""Time between two defaults: cycles are a minute apart at rest, and shorter while a request runs elsewhere."""
 
 
 def ordinary_policy(settings: Settings) -> PlanningPolicy:
@@ -63,7 +65,7 @@ class OrdinaryPlans:
         self._devices = DispatchSettings().devices
         self._begun: _Begun | None = None
         self._schedule: Schedule | None = None
-        self._next_s = -np.inf
+        self._next_s = self._applied_s = -np.inf
 
     async def start(self) -> None:
         """Warm the solver up."""
@@ -94,9 +96,10 @@ class OrdinaryPlans:
             self._schedule, self._begun = await begun.plan, None
 
     def apply(self, state: FleetState) -> None:
-        """Give the ordinary world's stores their defaults at the service's latest snapshot."""
-        if self._schedule is None:
+        """Give the ordinary world's stores their defaults at the service's latest snapshot, at most once a minute."""
+        if self._schedule is None or state.at_s < self._applied_s + _APPLIED_EVERY_S:
             return
+        self._applied_s = state.at_s
         state = self._seen(state)
         self._cars.follow(state)
         rows = state.index.rows_of(*self._devices.plan_classes)
