@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from vpp.application.delivery.settlement import Settlement
 from vpp.domain.errors import ConflictError, UnknownIdError
 from vpp.domain.official_settlement import OfficialLine, OfficialResult, Reconciliation
-from vpp.domain.performance import Settled
+from vpp.domain.performance import Settled, Shares
 from vpp.domain.timegrid import instant
 from vpp.ports import Clock, Journal
 from vpp.settlement.money.reconciliation import OwnResult, reconciled
@@ -84,16 +85,23 @@ class OfficialResults:
             raise UnknownIdError(
                 "official result", request_id if version is None else f"{request_id} version {version}"
             )
-        performance = self._settlement.performance(request_id)
-        intervals = () if performance is None else performance.intervals
-        whole = None if performance is None else performance.shares
-        shares = settled.shares
-        if whole is not None and not shares.delivered_kw.shape[1]:
-            owners = list(zip(whole.operator_ids, whole.site_ids, strict=True))
-            wanted = list(zip(shares.operator_ids, shares.site_ids, strict=True))
-            if set(wanted) <= set(owners):
-                shares = whole.chosen([owners.index(owner) for owner in wanted])
-        return reconciled(OwnResult(shares=shares, intervals=intervals), versions[place - 1])
+        return reconciled(self._own(request_id, settled.shares), versions[place - 1])
+
+    def _own(self, request_id: str, shares: Shares) -> OwnResult:
+        """Return our shares with their intervals, without where the baseline was pruned or owners have changed."""
+        try:
+            measured = self._settlement.performance(request_id)
+        except ConflictError:
+            measured = None
+        if measured is None:
+            return OwnResult(shares=shares, intervals=())
+        whole = measured.shares
+        owners = list(zip(whole.operator_ids, whole.site_ids, strict=True))
+        wanted = list(zip(shares.operator_ids, shares.site_ids, strict=True))
+        if not shares.delivered_kw.shape[1] and set(wanted) <= set(owners):
+            again = whole.chosen([owners.index(owner) for owner in wanted])
+            shares = replace(shares, delivered_kw=again.delivered_kw)
+        return OwnResult(shares=shares, intervals=measured.intervals)
 
     def _settled(self, request_id: str) -> None:
         if not any(one.request_id == request_id for one in self._settlement.settled()):

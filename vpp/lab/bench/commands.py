@@ -63,7 +63,7 @@ def baseline(
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="first day  [default: 2026-06-01]")
     ] = None,
     sites: Annotated[int, typer.Option(min=8, help="buildings and plants; chargers and roofs in proportion")] = 60,
-    weather: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="EPW or EPW.gz file")] = None,
+    world: Annotated[str, typer.Option(help="kind, hostile, or a world file NAME.toml")] = "hostile",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -72,7 +72,7 @@ def baseline(
 
     raise typer.Exit(
         run_baseline(
-            days=days, first=first.date() if first else None, sites=sites, weather=weather, seed=seed, as_json=json
+            days=days, first=first.date() if first else None, sites=sites, world_name=world, seed=seed, as_json=json
         )
     )
 

@@ -11,10 +11,11 @@ from vpp.domain.telemetry import FloatArray
 from vpp.domain.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, STEP_S
 from vpp.fleet.calendar import day_grid
 from vpp.fleet.index import FleetIndex
+from vpp.lab.twin.environment.session_conduct import conducted_sessions
+from vpp.lab.twin.environment.world_file import World
 from vpp.lab.twin.fleet import Twin
 from vpp.lab.twin.physics.weather import Weather
 from vpp.lab.twin.population.presets import demo_fleet
-from vpp.lab.twin.population.sessions import BuiltinSessions
 from vpp.lab.twin.worlds import ACTUAL
 
 CLASSES = (ResourceClass.EV, ResourceClass.PV, ResourceClass.HVAC, ResourceClass.INDUSTRY)
@@ -51,6 +52,7 @@ def play(
     dates: Sequence[date],
     *,
     seed: int,
+    world: World,
     weather: Weather,
     shown: Callable[[Sequence[date]], Iterable[date]] = iter,
 ) -> dict[str, PlayedDays]:
@@ -62,11 +64,19 @@ def play(
         index: The fleet.
         dates: Days that follow one another.
         seed: Seed of every draw.
+        world: What days, people and devices are like.
         weather: Sun and air.
         shown: Iterates the days, and shows how far it has come.
     """
     begin_s = day_grid(dates[0]).start_s
-    twin = Twin(index, seed=seed, start_s=begin_s - SECONDS_PER_DAY, sessions=BuiltinSessions(seed), weather=weather)
+    twin = Twin(
+        index,
+        seed=seed,
+        start_s=begin_s - SECONDS_PER_DAY,
+        sessions=conducted_sessions(None, world, seed=seed),
+        weather=weather,
+        world=world,
+    )
     twin.advance(begin_s, _TWIN_STEP_S)
     true, metered, warmth = [], [], []
     for day in shown(dates):

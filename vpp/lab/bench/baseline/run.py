@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
 
 import orjson
 from rich.console import Console
@@ -14,7 +13,8 @@ from vpp.domain.request import BaselineMethod
 from vpp.lab.bench.baseline.calls import RAISE_RATIO, WARM_UP_DAYS, drawn_calls
 from vpp.lab.bench.baseline.judgement import Judged, judge
 from vpp.lab.bench.baseline.played_days import bench_fleet, play
-from vpp.lab.twin.physics.weather import Weather
+from vpp.lab.twin.environment.environment import weather_of
+from vpp.lab.twin.environment.world_file import world
 from vpp.settlement.baselines.method_choice import OFFERED, SHIPPED
 from vpp.settlement.baselines.methods.evidence import Need
 from vpp.settlement.baselines.methods.registry import METHODS
@@ -29,15 +29,17 @@ NOT_JUDGED = (
 )
 
 
-def run_baseline(*, days: int, first: date | None, sites: int, weather: Path | None, seed: int, as_json: bool) -> int:
+def run_baseline(*, days: int, first: date | None, sites: int, world_name: str, seed: int, as_json: bool) -> int:
     """Judge every method that meters and weather suffice for; return 0."""
     console, first = Console(stderr=True), first or FIRST_DAY
-    sky = Weather.builtin() if weather is None else Weather.from_epw(weather)
+    played_world = world(world_name)
+    sky = weather_of(played_world, seed=seed)
     dates = [first + timedelta(days=n) for n in range(WARM_UP_DAYS + days)]
     played = play(
         bench_fleet(sites),
         dates,
         seed=seed,
+        world=played_world,
         weather=sky,
         shown=lambda shown: track(shown, description="playing days", console=console),
     )
@@ -47,13 +49,13 @@ def run_baseline(*, days: int, first: date | None, sites: int, weather: Path | N
         judge(name, method, played[name], calls, seed=seed)
         for name, method in track(pairs, description="judging", console=console)
     ]
-    body = report(found, world=f"no dispatch, people and devices of vpp.lab.twin, weather: {sky.source}", days=days)
+    body = report(found, title=f"{played_world.title}, nobody called; weather: {sky.source}", days=days)
     body |= {"seed": seed, "first_day": first.isoformat(), "calls": len(calls)}
     sys.stdout.write(orjson.dumps(body).decode() + "\n" if as_json else _table(body))
     return 0
 
 
-def report(found: Sequence[Judged], *, world: str, days: int) -> dict[str, object]:
+def report(found: Sequence[Judged], *, title: str, days: int) -> dict[str, object]:
     """Return the figures of every class and method, the best of each class first.
 
     The winner of a class is the best of those that a programme may name; others need what is not known at acceptance.
@@ -61,7 +63,7 @@ def report(found: Sequence[Judged], *, world: str, days: int) -> dict[str, objec
     best = {name: min(map(_rank, (one for one in found if one.resource_class == name))) for name in _classes(found)}
     ordered = sorted(found, key=lambda one: (one.resource_class, one.score, one.method))
     return {
-        "world": world,
+        "world": title,
         "days": days,
         "raised_ratio": RAISE_RATIO,
         "bar_ratio": BAR,

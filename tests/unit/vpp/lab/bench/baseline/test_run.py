@@ -9,6 +9,7 @@ from vpp.lab.bench.baseline.calls import RAISE_RATIO, WARM_UP_DAYS, Game, drawn_
 from vpp.lab.bench.baseline.judgement import judge
 from vpp.lab.bench.baseline.played_days import PlayedDays, bench_fleet, play
 from vpp.lab.bench.baseline.run import report
+from vpp.lab.twin.environment.world_file import KIND_WORLD
 from vpp.lab.twin.physics.weather import Weather
 from vpp.settlement.baselines.methods.registry import METHODS
 
@@ -54,7 +55,7 @@ def test_no_method_sees_the_event_of_the_rows_that_are_called() -> None:
 def test_the_report_names_the_world_the_default_and_the_winner_of_a_class() -> None:
     played, calls = same_days(), list(drawn_calls(DATES, 1))
     found = [judge("hvac", method, played, calls, seed=1) for method in METHODS.values() if not method.needs]
-    body = report(found, world="alike", days=12)
+    body = report(found, title="alike", days=12)
     rows = body["results"]
     assert isinstance(rows, list)
     assert body["world"] == "alike"
@@ -64,7 +65,7 @@ def test_the_report_names_the_world_the_default_and_the_winner_of_a_class() -> N
 
 
 def test_the_twin_is_played_without_a_command_and_its_meters_are_near_its_truth() -> None:
-    found = play(bench_fleet(8), DATES[:1], seed=1, weather=Weather.builtin())
+    found = play(bench_fleet(8), DATES[:1], seed=1, world=KIND_WORLD, weather=Weather.builtin())
     assert set(found) == {"ev", "pv", "hvac", "industry"}
     hvac = found["hvac"]
     assert hvac.true_kw.shape == (1, 4, 96)
