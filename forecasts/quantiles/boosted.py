@@ -30,7 +30,7 @@ _PARAMETERS: Final = {
     "bagging_freq": 1,
     "lambda_l2": 1.0,
 }
-_ROWS_OF_TWO_THREADS: Final = 30_000
+_ROWS_OF_TWO_THREADS: Final = 200_000
 _MOST_WEIGHT: Final = 50.0
 """A series counts at most so many times as much as the middle one."""
 
@@ -43,7 +43,9 @@ class BoostedOptions:
         history_days: Days of history behind the features.
         lower: Least possible value, -inf where there is none.
         per_capacity: Largest possible value per unit of capacity.
-        anchor: Simple forecast whose error the trees learn: ``zero``, ``profile``, ``shifted`` or ``levelled``.
+        anchor: Simple forecast whose error the trees of quantiles learn: ``zero``, ``profile``, ``shifted`` or
+            ``levelled``. Where the value is often exactly zero, only ``zero`` keeps it so.
+        mean_anchor: The same for the mean.
         rounds: Trees of each model.
         leaves: Leaves of each tree.
         rate: Learning rate.
@@ -54,6 +56,7 @@ class BoostedOptions:
     lower: float = 0.0
     per_capacity: float = 1.0
     anchor: str = "zero"
+    mean_anchor: str = "zero"
     rounds: int = 100
     leaves: int = 31
     rate: float = 0.08
@@ -66,6 +69,7 @@ class _Lesson:
 
     features: FloatTable
     error: FloatArray
+    mean_error: FloatArray
     scale: FloatArray
 
 
@@ -99,13 +103,16 @@ class BoostedTrees:
             "learning_rate": self._options.rate,
             "min_data_in_leaf": int(np.clip(len(lesson.error) // 500, 20, 200)),
         }
-        goals: list[dict[str, Any]] = [{"objective": "quantile", "alpha": level} for level in LEVELS]
-        goals.append({"objective": "regression"})
         # All eight models share one binned table.
         table = learner.Dataset(
             lesson.features, label=lesson.error, weight=weight, params=common, free_raw_data=False
         ).construct()
-        self._models = [learner.train(common | goal, table, self._options.rounds) for goal in goals]
+        rounds = self._options.rounds
+        self._models = [
+            learner.train(common | {"objective": "quantile", "alpha": level}, table, rounds) for level in LEVELS
+        ]
+        table.set_label(lesson.mean_error)
+        self._models.append(learner.train(common | {"objective": "regression"}, table, rounds))
 
     def forecast(self, questions: Sequence[Question]) -> Forecasts:
         """Answer questions, each from its own view alone."""
@@ -129,23 +136,23 @@ class BoostedTrees:
 
     def _predicted(self, found: list[Rows]) -> tuple[FloatArray, FloatArray]:
         """Return mean and quantiles of rows before they are bounded, shape ``(n,)`` and ``(n, 7)``."""
-        anchor = np.concatenate([self._anchor(rows) for rows in found])
         if not self._models:
             profile = np.concatenate([rows.anchor["profile"] for rows in found])
             return profile, np.concatenate([rows.quantiles for rows in found])
         features = np.concatenate([rows.features for rows in found])
         scale = np.concatenate([rows.scale for rows in found])
-        columns = [anchor + scale * model.predict(features, num_threads=_threads(len(scale))) for model in self._models]
-        return columns[-1], np.stack(columns[:-1], axis=1)
-
-    def _anchor(self, rows: Rows) -> FloatArray:
-        """Return the simple forecast whose error is learnt, shape ``(n,)``."""
-        return np.zeros(len(rows.series)) if self._options.anchor == "zero" else rows.anchor[self._options.anchor]
+        threads = _threads(len(scale))
+        off = [scale * model.predict(features, num_threads=threads) for model in self._models]
+        anchor, mean_anchor = (
+            np.concatenate([_simple(rows, name) for rows in found])
+            for name in (self._options.anchor, self._options.mean_anchor)
+        )
+        return mean_anchor + off[-1], anchor[:, None] + np.stack(off[:-1], axis=1)
 
     def _lesson(self, panel: Panel, asked: Sequence[tuple[int, IntArray]]) -> _Lesson:
         """Return rows of past issues whose truth is known, drawn evenly where there are too many."""
         end = len(panel.value)
-        features, error, scale = [], [], []
+        features, error, mean_error, scale = [], [], [], []
         share = min(1.0, 1.5 * self._options.most_rows / max(self._count(panel, asked), 1))
         for issue, offsets in asked:
             view = panel.at(issue, self.history_days)
@@ -157,16 +164,28 @@ class BoostedTrees:
             truth = panel.value[rows.target[kept], rows.series[kept]].astype(np.float64)
             kept, truth = kept[~np.isnan(truth)], truth[~np.isnan(truth)]
             features.append(rows.features[kept])
-            error.append((truth - self._anchor(rows)[kept]) / rows.scale[kept])
+            error.append((truth - _simple(rows, self._options.anchor)[kept]) / rows.scale[kept])
+            mean_error.append((truth - _simple(rows, self._options.mean_anchor)[kept]) / rows.scale[kept])
             scale.append(rows.scale[kept])
         if not features:
-            return _Lesson(features=np.empty((0, 1), np.float32), error=np.empty(0), scale=np.empty(0))
-        return _Lesson(features=np.concatenate(features), error=np.concatenate(error), scale=np.concatenate(scale))
+            none = np.empty(0)
+            return _Lesson(features=np.empty((0, 1), np.float32), error=none, mean_error=none, scale=none)
+        return _Lesson(
+            features=np.concatenate(features),
+            error=np.concatenate(error),
+            mean_error=np.concatenate(mean_error),
+            scale=np.concatenate(scale),
+        )
 
     @staticmethod
     def _count(panel: Panel, asked: Sequence[tuple[int, IntArray]]) -> int:
         """Return how many rows there can be."""
         return sum(len(offsets) for _, offsets in asked) * len(panel.series)
+
+
+def _simple(rows: Rows, name: str) -> FloatArray:
+    """Return a simple forecast by its name, shape ``(n,)``."""
+    return np.zeros(len(rows.series)) if name == "zero" else rows.anchor[name]
 
 
 def _threads(rows: int) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasts.panel.grid import panel_of
 from forecasts.panel.panel import Panel, PanelError
 from forecasts.quantiles.levels import LEVELS, Forecasts
-from vpp.domain.errors import InputError
+from vpp.domain.errors import ConfigurationError, InputError
 from vpp.lab.backtest.data import read_table
 from vpp.lab.backtest.rolling import rolled
 from vpp.lab.backtest.soiling import soiled
@@ -87,9 +87,15 @@ def backtest(task: PanelTask, panel: Panel, period: Period, told: Callable[[int]
     Returns:
         Columns series, issued_at, target_at, truth, mean, q05 to q95, in the order of issues, targets and series. The
         truth is NaN where the data have none.
+
+    Raises:
+        ConfigurationError: A package that learning needs is not there.
     """
-    found = rolled(panel, task.plan, task.options, period.steps(panel), told)
-    return _table(panel, found)
+    span = period.steps(panel)
+    try:
+        return _table(panel, rolled(panel, task.plan, task.options, span, told))
+    except PanelError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def issues_of(task: PanelTask, panel: Panel, period: Period) -> int:

@@ -87,7 +87,7 @@ PANEL_TASKS: Final = {
                 learn_days=540,
                 most_issues=540,
             ),
-            options=BoostedOptions(per_capacity=1.0),
+            options=BoostedOptions(per_capacity=1.0, mean_anchor="shifted"),
             bounds={"occ": _OCCUPIED, "arrivals": _ARRIVALS},
         ),
         PanelTask(
@@ -124,7 +124,7 @@ PANEL_TASKS: Final = {
             columns=Columns(time="time", value="load", averaged="w"),
             step_s=_HOUR_S,
             plan=RollingPlan(issues=(_DAY_AHEAD,), refit_days=14, learn_days=730, most_issues=730),
-            options=BoostedOptions(anchor="profile", rounds=120, leaves=15),
+            options=BoostedOptions(anchor="profile", mean_anchor="profile", rounds=120, leaves=15),
             bounds={"load": Plausible(low=0.0, high=1e9, stuck_after=6, stuck_whole_after=12)},
         ),
         PanelTask(
@@ -134,7 +134,7 @@ PANEL_TASKS: Final = {
             columns=Columns(time="time_utc", value="price_eur_mwh"),
             step_s=_HOUR_S,
             plan=RollingPlan(issues=(_DAY_AHEAD,), refit_days=119, learn_days=730, most_issues=540),
-            options=BoostedOptions(anchor="profile", lower=float("-inf"), rounds=120),
+            options=BoostedOptions(anchor="profile", mean_anchor="profile", lower=float("-inf"), rounds=120),
             bounds={"price_eur_mwh": Plausible(low=-5000.0, high=20000.0, sentinels=(-9999.0, 9999.0, 99999.0))},
         ),
         PanelTask(
@@ -149,7 +149,7 @@ PANEL_TASKS: Final = {
                 learn_days=28,
                 most_issues=1500,
             ),
-            options=BoostedOptions(history_days=28, anchor="shifted", rounds=120, leaves=15),
+            options=BoostedOptions(history_days=28, anchor="shifted", mean_anchor="shifted", rounds=120, leaves=15),
             bounds={"busy_piles": Plausible(low=0.0, high=1e7, stuck_after=6, stuck_whole_after=6, sentinels=_COUNTED)},
         ),
     )

@@ -72,3 +72,18 @@ def test_holes_and_a_new_series_give_proper_forecasts() -> None:
     assert (np.diff(found.quantiles, axis=1) >= 0.0).all()
     assert found.quantiles.min() >= 0.0
     assert found.quantiles.max() <= 12.0
+
+
+def test_the_mean_keeps_what_the_last_value_is_above_the_usual_where_it_learns_the_change() -> None:
+    panel = daily_panel(series=4)
+    steps = np.zeros(panel.value.shape, dtype=np.float32)
+    steps[NOW - 12 :] = 6.0
+    raised = replace(panel, value=panel.value + steps, capacity=panel.capacity * 4.0)
+    question = Question(view=raised.at(NOW, 28), offsets=np.array([0]))
+    means = []
+    for mean_anchor in ("zero", "shifted"):
+        trees = BoostedTrees(replace(OPTIONS, mean_anchor=mean_anchor))
+        trees.fit(panel.until(NOW), [(issue, np.array([0])) for issue in range(10 * 24, NOW, 6)])
+        means.append(trees.forecast([question]).mean)
+    assert (means[1] > 5.0).all()
+    assert (means[0] < means[1]).all()

@@ -1,6 +1,7 @@
 """The command writes the forecasts of a period, and says what is wrong with what it was given."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vpp.cli import app
-from vpp.domain.errors import InputError
+from vpp.domain.errors import ConfigurationError, InputError
 
 COLUMNS = ["series", "issued_at", "target_at", "truth", "mean", "q05", "q10", "q25", "q50", "q75", "q90", "q95"]
 
@@ -59,3 +60,9 @@ def test_the_forecasts_of_a_period_are_written_beside_their_truth(loads: Path) -
 def test_what_is_wrong_is_named(loads: Path, changes: dict[str, str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         CliRunner().invoke(app, arguments(loads, **changes), catch_exceptions=False)
+
+
+def test_without_the_package_that_learns_it_is_named(loads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(ConfigurationError, match=r"need the package lightgbm .* pip install 'vpp\[forecasts\]'"):
+        CliRunner().invoke(app, arguments(loads), catch_exceptions=False)
