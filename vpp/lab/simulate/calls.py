@@ -9,8 +9,15 @@ from vpp.fleet.calendar import SHANGHAI
 
 _LENGTH_MINUTES = (15, 30, 60, 90, 120, 180, 240)
 _LENGTH_SHARES = (0.10, 0.15, 0.25, 0.15, 0.20, 0.10, 0.05)
-_NOTICES = (("day_ahead", 1080.0), ("intraday", 150.0), ("intraday", 240.0), ("fast", 30.0), ("realtime", 5.0))
-_NOTICE_SHARES = (0.25, 0.30, 0.20, 0.15, 0.10)
+_NOTICES = (
+    ("day_ahead", 1080.0),
+    ("intraday", 150.0),
+    ("intraday", 240.0),
+    ("fast", 30.0),
+    ("realtime", 5.0),
+    ("second", 0.0),
+)
+_NOTICE_SHARES = (0.25, 0.30, 0.20, 0.12, 0.08, 0.05)
 _DOWN_SHARE = 0.3
 _HOUR_WEIGHTS = (1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 5, 5, 6, 7, 7, 6, 4, 2, 1)
 """More calls when the grid is strained, but some at any hour; all shares of this module are assumptions."""
