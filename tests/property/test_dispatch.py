@@ -206,20 +206,22 @@ def test_the_guard_keeps_devices_caps_and_promises(scene: dict[str, Any]) -> Non
     assert (power[sent] <= np.fmin(index.nameplate.p_max_kw, index.nameplate.default_kw)[sent] + 1e-9).all()
     below = sent & (index.nameplate.floor_kw > 0) & (power > 1e-9) & (power < index.nameplate.floor_kw - 1e-9)
     assert not below.any()
-    promised = kept & sent & index.is_class(ResourceClass.EV)
-    assert (power[promised] >= now[promised] - 1e-9).all()
-    _check_caps(index, tree, load=result.load_kw, now=now, kept=kept, fixed=scene["fixed"])
+    _check_caps(tree, load=result.load_kw, now=now, fixed=scene["fixed"])
+    cut = kept & result.capped & (result.expected_kw < np.fmin(now, wanted) - 1e-6)
+    _check_promises(tree, cut=cut, others_kw=np.where(kept | scene["fixed"], 0.0, result.expected_kw))
 
 
-def _check_caps(
-    index: FleetIndex, tree: FeederTree, *, load: FloatArray, now: FloatArray, kept: BoolArray, fixed: BoolArray
-) -> None:
-    """No node is above its limit unless what cannot be cut puts it there."""
-    stuck = kept | fixed
-    floor = np.where(kept & (now > 0.0), np.maximum(now, index.nameplate.floor_kw), now)
-    least = np.where(stuck, floor, np.minimum(now, 0.0))
-    unavoidable = tree.load_kw(np.maximum(least, np.minimum(now, 0.0)))
-    assert (load <= np.maximum(index.feeders.limit_kw, unavoidable) + 1e-6).all()
+def _check_caps(tree: FeederTree, *, load: FloatArray, now: FloatArray, fixed: BoolArray) -> None:
+    """No node is above its limit unless what no command reaches puts it there, whatever drivers were promised."""
+    unavoidable = tree.load_kw(np.where(fixed, now, np.minimum(now, 0.0)))
+    assert (load <= np.maximum(tree.limit_kw, unavoidable) + 1e-6).all()
+
+
+def _check_promises(tree: FeederTree, *, cut: BoolArray, others_kw: FloatArray) -> None:
+    """A kept session is cut only where behind a node above it nothing is left to cut of those that are not kept."""
+    exhausted = [bool((others_kw[tree.rows_under(node)] <= 1e-6).all()) for node in range(len(tree))]
+    for row in np.flatnonzero(cut).tolist():
+        assert any(exhausted[node] for node in range(len(tree)) if row in tree.rows_under(node))
 
 
 DRAFTS = st.builds(

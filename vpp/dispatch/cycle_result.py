@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from vpp.dispatch.requests.phases import Phase
 from vpp.domain.request import Shortfall, Transition
 from vpp.domain.setpoint import SetpointBatch
@@ -48,6 +50,8 @@ class CycleResult:
         transformer_expected_kw: The same once every command has taken effect.
         session_kw: What every EV row would take undispatched, NaN in other rows, shape ``(n_resources,)``.
         capped_rows: Number of rows that are held for a transformer's cap.
+        below_promise: Rows whose session is kept for its driver and yet held lower for a transformer's cap, rising;
+            shape ``(n,)``.
         unrestored_rows: Number of rows in which a value of ours may be in force that is not wanted any more.
     """
 
@@ -59,3 +63,4 @@ class CycleResult:
     session_kw: FloatArray
     capped_rows: int
     unrestored_rows: int
+    below_promise: RowArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))

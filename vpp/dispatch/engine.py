@@ -362,6 +362,7 @@ class DispatchEngine:
             session_kw=session_kw,
             capped_rows=int(np.count_nonzero(capped)),
             unrestored_rows=int(np.count_nonzero(unwanted & limited)),
+            below_promise=arbitrated.below_promise,
         )
 
     def _rows(self) -> RowArray:

@@ -33,6 +33,7 @@ class Trouble(IntEnum):
     MALFORMED_MESSAGES = 17
     REBOOT_NEEDED = 18
     METER_FROZEN = 19
+    BELOW_PROMISE = 20
 
 
 class Words(NamedTuple):
@@ -64,10 +65,19 @@ WORDS = MappingProxyType(
         Trouble.MALFORMED_MESSAGES: Words("malformed messages", "报文格式错误"),
         Trouble.REBOOT_NEEDED: Words("reboot needed for its settings", "设置需重启后生效"),
         Trouble.METER_FROZEN: Words("meter frozen", "计量数据冻结"),
+        Trouble.BELOW_PROMISE: Words("below its promise for the transformer", "因变压器限额低于对车主的承诺"),
     }
 )
 
-SERVICE = frozenset({Trouble.NOT_METERED, Trouble.IMPLAUSIBLE_VALUES, Trouble.METER_FROZEN, Trouble.IGNORES_LIMITS})
+SERVICE = frozenset(
+    {
+        Trouble.NOT_METERED,
+        Trouble.IMPLAUSIBLE_VALUES,
+        Trouble.METER_FROZEN,
+        Trouble.IGNORES_LIMITS,
+        Trouble.BELOW_PROMISE,
+    }
+)
 """Troubles that the service finds; every other comes from the link."""
 
 

@@ -79,6 +79,7 @@ _ALERTS = {
     "LimitsNotRestored",
     "PollerStandsStill",
     "PlanFallback",
+    "PromiseBelowCap",
     "PromiseBroken",
     "QuotesNotKept",
     "ServiceDown",

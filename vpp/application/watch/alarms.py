@@ -49,6 +49,7 @@ class Alarms:
         self._lost: BoolArray = np.zeros(len(ADAPTERS), dtype=np.bool_)
         self._need_kwh: FloatArray = np.zeros(0)
         self._stale: set[str] = set()
+        self._yielded: set[int] = set()
 
     def follow(
         self,
@@ -75,6 +76,7 @@ class Alarms:
         self._plan(state.at_s, schedule)
         self._promises(state, ended)
         self._need_kwh = state.need_kwh
+        self._yielded.update(result.below_promise.tolist())
 
     def watch(self, alarm: str, at_s: float, *, on: bool, **body: object) -> None:
         """Set or clear an alarm about the service itself; reported when it begins and when it ends."""
@@ -155,6 +157,8 @@ class Alarms:
 
     def _promises(self, state: FleetState, ended: Iterable[ChargingSession]) -> None:
         for session in ended:
+            yielded = session.row in self._yielded
+            self._yielded.discard(session.row)
             lacking_kwh = self._lacking_kwh(state, session)
             if session.promise is not None and lacking_kwh > _PROMISE_TOLERANCE_KWH:
                 self._metrics.count_promises_broken()
@@ -165,6 +169,7 @@ class Alarms:
                     resource_id=state.index.resources[session.row].id,
                     promised_kwh=session.promise.energy_kwh,
                     lacking_kwh=lacking_kwh,
+                    for_transformer=yielded,
                 )
 
     def _lacking_kwh(self, state: FleetState, session: ChargingSession) -> float:

@@ -14,7 +14,7 @@ from numerics.jit import njit
 from vpp.application.row_alignment import fitted_flags
 from vpp.domain.health import DeviceHealth, RejectedValue, TroubleCount, known_trouble
 from vpp.domain.resource import CHARGING
-from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality
+from vpp.domain.telemetry import BoolArray, CodeArray, FloatArray, IdArray, Quality, RowArray
 from vpp.domain.trouble import Trouble, clock_words, mask_of, worded
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import ADAPTERS, FleetIndex
@@ -36,7 +36,7 @@ _LINES: Final = 30
 """Most lines about one trouble within ``_LINES_S``; further ones are counted."""
 _LINES_S: Final = 600.0
 _STALE, _BAD = int(Quality.STALE), int(Quality.BAD)
-_NOT_METERED, _FROZEN, _IMPLAUSIBLE, _IGNORES, _CLOCK = (
+_NOT_METERED, _FROZEN, _IMPLAUSIBLE, _IGNORES, _CLOCK, _BELOW_PROMISE = (
     mask_of([trouble])
     for trouble in (
         Trouble.NOT_METERED,
@@ -44,8 +44,10 @@ _NOT_METERED, _FROZEN, _IMPLAUSIBLE, _IGNORES, _CLOCK = (
         Trouble.IMPLAUSIBLE_VALUES,
         Trouble.IGNORES_LIMITS,
         Trouble.CLOCK_OFF,
+        Trouble.BELOW_PROMISE,
     )
 )
+_NO_ROWS: Final = np.zeros(0, dtype=np.int32)
 
 
 class DeviceTroubles:
@@ -58,7 +60,14 @@ class DeviceTroubles:
         self._counts = TroubleCount()
         self._lines: dict[tuple[Trouble, bool], tuple[float, int]] = {}
 
-    def follow(self, state: FleetState, image: ProcessImage, gate: SampleGate, ignoring: BoolArray) -> None:
+    def follow(
+        self,
+        state: FleetState,
+        image: ProcessImage,
+        gate: SampleGate,
+        ignoring: BoolArray,
+        below_promise: RowArray = _NO_ROWS,
+    ) -> None:
         """Take a cycle.
 
         The fleet may have grown since its snapshot was taken; rows that joined are judged in the next cycle.
@@ -68,6 +77,7 @@ class DeviceTroubles:
             image: Last values of each row's link and meter, bad powers among them.
             gate: Refused values.
             ignoring: Rows that accept commands and do not follow them, shape ``(n_resources,)``.
+            below_promise: Rows held below their driver's promise for a transformer's cap, shape ``(n,)``.
         """
         count, index, since_s = len(state), state.index, state.at_s - REMEMBERED_S
         self._fit(count)
@@ -85,6 +95,7 @@ class DeviceTroubles:
             self._waiting_s,
             state.at_s,
         )
+        mask[below_promise] |= _BELOW_PROMISE
         changed = np.flatnonzero(mask != self._mask)
         if len(changed):
             self._change(state, changed, mask)

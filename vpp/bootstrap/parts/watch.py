@@ -54,7 +54,9 @@ class WatchParts:
         reports = CycleReports(
             requests.running.follow,
             {
-                "troubles": lambda state, _: troubles.follow(state, core.image, ingest.gate, outbox.ignoring()),
+                "troubles": lambda state, result: troubles.follow(
+                    state, core.image, ingest.gate, outbox.ignoring(), result.below_promise
+                ),
                 "alarms": lambda state, result: alarms.follow(
                     state, result, schedule=plans.schedule, ended=ingest.ended(), silent=troubles.counts.silent()
                 ),

@@ -1,7 +1,7 @@
 """Arbitration of a cycle: all proposals merged, each device's range kept, and every transformer's cap."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ from vpp.fleet.index import CLASSES, FleetIndex
 CAP = "cap"
 """Source of setpoints that hold a transformer's cap; stands in journals."""
 _PLAN, _RELEASE, _PROMISE = "plan", "release", "promise"
+_NOTICED_KW = 0.05
+"""Less than this below what a session would take is no broken promise."""
 _UNMET_COST = 0.5
 """Cost of an unmet promise beside the costs of cutting a class: less than between two of them."""
 
@@ -60,6 +62,8 @@ class Arbitrated:
         leaving: The row is being released; ``setpoint_kw`` is where it returns to.
         urgent: Does not wait for the outcome of an earlier command.
         loads: Of every transformer.
+        below_promise: Rows whose session must not be reduced and yet takes less, for a transformer's cap, rising; shape
+            ``(n,)``.
     """
 
     rows: RowArray
@@ -68,6 +72,7 @@ class Arbitrated:
     leaving: BoolArray
     urgent: BoolArray
     loads: FeederLoads
+    below_promise: RowArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,7 @@ class _Cycle:
 
 
 class _Seen(NamedTuple):
-    """Uncontrolled power of some rows, and which of them have a session that must not be reduced."""
+    """Uncontrolled power of some rows, and which of them have a session that only a cap may reduce."""
 
     uncontrolled_kw: FloatArray
     kept: BoolArray
@@ -264,7 +269,13 @@ class Arbiter:
             leaving=merged.leaving & ~result.capped[rows],
             urgent=urgent | result.capped[rows],
             loads=FeederLoads(cycle.known_load_kw, result.load_kw, result.least_load_kw),
+            below_promise=self._below_promise(kept, result.power_kw, uncontrolled),
         )
+
+    def _below_promise(self, kept: BoolArray, power_kw: FloatArray, uncontrolled_kw: FloatArray) -> RowArray:
+        """Return the kept sessions that a cap holds below what they would take undispatched."""
+        below = power_kw < uncontrolled_kw - _NOTICED_KW
+        return np.flatnonzero(kept & ~np.isnan(self._assignments.columns.cap_kw) & below).astype(np.int32)
 
     def _noted_kw(self, rows: RowArray, uncontrolled_kw: FloatArray) -> FloatArray:
         """Return uncontrolled powers, as noted when the cap first bound for rows that are held for a cap alone."""

@@ -1,8 +1,9 @@
 """Guard: every setpoint inside its device, every transformer inside its cap.
 
 It takes what arbitration agreed on and only narrows. Without any request it still watches the caps: a transformer whose
-load comes near its limit gets limiting setpoints for the rows beneath it that may be shed. Sessions that are urgent or
-opted out are never reduced; where they are raised, they are the last to wait.
+load comes near its limit gets limiting setpoints for the rows beneath it that may be shed. Kept sessions (opted out,
+without a promise, or short of time) are the last to wait where they are raised, and are reduced only where a load would
+otherwise stay above the limit itself: a cap comes before a promise, the margin under it does not (record 40).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numerics.jit import njit
 from numerics.views import read_only
 from optimizer.allocate import merit_order
+from vpp.dispatch.arbitration.session_slack import greatest_kw_of, is_hurried, slack_of
 from vpp.dispatch.settings import CapMargins
 from vpp.dispatch.views import EV, STORAGE, V2G, Devices, Meters, devices_of, meters_of
 from vpp.domain.resource import ResourceClass
@@ -20,6 +22,8 @@ from vpp.fleet.feeders import FeederTree
 from vpp.fleet.fleet_state import FleetState
 
 _NOTHING_KW = 1e-9
+_LEVEL_COST = 0.25
+"""Part of a step of the merit order by which a kept session at its greatest power is raised after one at none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ def guard(
         now_kw: Power every row takes without a change, shape ``(n_resources,)``; the most it may, where that is not
             known.
         least_kw: The least it may take then, likewise; ``now_kw`` where nothing is in doubt.
-        kept: Sessions that must not be reduced.
+        kept: Sessions that must not be reduced for anything but a limit that nothing else can keep.
         fixed: Rows that no command can reach.
         order: Merit of being cut, lowest first.
         caps: How near to a limit is aimed.
@@ -135,7 +139,7 @@ def clamp_rows(state: FleetState, rows: RowArray, wanted_kw: FloatArray, kept: B
     Shape ``(len(rows),)``.
 
     A charger never gets more than its default, and between nothing and its floor it gets the floor, or nothing where
-    the floor is out of reach. A kept session never gets less than its default.
+    the floor is out of reach. A kept session is given its default; only a cap, applied after this, takes from it.
     """
     return _clamped(
         devices_of(state.index),
@@ -222,8 +226,9 @@ class _Work:
         self._state, self._tree, self._kept, self._fixed, self._order = state, tree, kept, fixed, order
         self._now_kw = now_kw
         self._expected_kw, self._lowest_kw = expected_kw
-        self._import_kw = tree.limit_kw * caps.aim_ratio
+        self._limit_kw, self._import_kw = tree.limit_kw, tree.limit_kw * caps.aim_ratio
         self._margin_kw = tree.limit_kw * max(caps.promise_ratio - caps.aim_ratio, 0.0)
+        self._promise_kw = np.minimum(self._import_kw + self._margin_kw, tree.limit_kw)
         self._export_kw = tree.export_limit_kw * caps.aim_ratio
         self._building = state.index.is_class(ResourceClass.HVAC, ResourceClass.INDUSTRY)
         self._feeding_in = state.index.is_class(ResourceClass.STORAGE, ResourceClass.V2G, ResourceClass.PV)
@@ -241,7 +246,7 @@ class _Work:
                 self._hold_export(node)
 
     def _hold_import(self, node: int) -> None:
-        """Take back raises, cut to floors, pause; raises of sessions short of slack come last."""
+        """Take back raises, cut to floors, pause; then take back raises of kept sessions, and last cut those."""
         over_kw = self.load_kw[node] - self._import_kw[node]
         rows = self._tree.rows_under(node)
         kept, fixed, now = self._kept[rows], self._fixed[rows], self._now_kw[rows]
@@ -249,9 +254,10 @@ class _Work:
         pausing = floor_kw > 0.0
         commanded = ~np.isnan(self.power_kw[rows])
         resting = np.where(pausing & (now > _NOTHING_KW), np.maximum(now, floor_kw), now)
+        least_kw = np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0))
         for chosen, least, whole in (
             (commanded & ~kept, resting, False),
-            (~kept & ~fixed, np.minimum(self._least_kw(rows, pausing), np.maximum(now, 0.0)), False),
+            (~kept & ~fixed, least_kw, False),
             (~kept & ~fixed & pausing, np.zeros(len(rows)), True),
         ):
             over_kw -= self._cut(rows, chosen, least, over_kw, whole=whole)
@@ -259,7 +265,36 @@ class _Work:
                 return
         # A session short of slack takes the place of those that can wait, and part of the margin under the limit; it is
         # cut only where no other can keep the cap.
-        self._cut(rows, commanded & kept, resting, over_kw - self._margin_kw[node], whole=False)
+        raised = commanded & kept
+        order = self._order[rows] + np.where(raised, -_LEVEL_COST * self._used_ratio(rows), 0.0)
+        self._cut(rows, raised, resting, over_kw - self._margin_kw[node], whole=False, order=order)
+        self._break_promises(node, rows, kept & ~fixed, least_kw)
+
+    def _break_promises(self, node: int, rows: RowArray, kept: BoolArray, least_kw: FloatArray) -> None:
+        """Cut kept sessions, if the load is still above the limit itself; drivers short of time come last.
+
+        They are trimmed side by side down to the load that promises may bring it to, so that the next small rise of the
+        base load cuts nobody again; they are paused one by one, and only for what is above the limit.
+        """
+        if self._above_kw(node) <= _NOTHING_KW:
+            return
+        slack_s = slack_of(self._state, rows)
+        hurried = is_hurried(self._state, rows, slack_s)
+        pausing = self._state.index.nameplate.floor_kw[rows] > 0.0
+        for chosen in (kept & ~hurried, kept & hurried):
+            if self._above_kw(node) <= _NOTHING_KW:
+                return
+            self._trim(rows, chosen, least_kw, float(self.load_kw[node] - self._promise_kw[node]))
+            self._cut(rows, chosen & pausing, np.zeros(len(rows)), self._above_kw(node), whole=True, order=-slack_s)
+
+    def _above_kw(self, node: int) -> float:
+        """Return by how much a node's load is above its limit itself, negative where it is below."""
+        return float(self.load_kw[node] - self._limit_kw[node])
+
+    def _used_ratio(self, rows: RowArray) -> FloatArray:
+        """Return the share of its greatest power that each row takes now, 0 to 1."""
+        greatest_kw = np.maximum(greatest_kw_of(self._state, rows), _NOTHING_KW)
+        return np.clip(np.nan_to_num(self._now_kw[rows]) / greatest_kw, 0.0, 1.0)
 
     def _least_kw(self, rows: RowArray, pausing: BoolArray) -> FloatArray:
         """Return the least power each row can be cut to without being stopped."""
@@ -278,13 +313,33 @@ class _Work:
         moved = share > 0.0
         self._move(rows[moved], (expected + share)[moved])
 
-    def _cut(self, rows: RowArray, chosen: BoolArray, least_kw: FloatArray, over_kw: float, *, whole: bool) -> float:
-        """Cut ``chosen`` towards ``least_kw`` in order; return by how much the load fell."""
+    def _cut(
+        self,
+        rows: RowArray,
+        chosen: BoolArray,
+        least_kw: FloatArray,
+        over_kw: float,
+        *,
+        whole: bool,
+        order: FloatArray | None = None,
+    ) -> float:
+        """Cut ``chosen`` towards ``least_kw``, in ``order`` if given; return by how much the load fell."""
         if over_kw <= _NOTHING_KW:
             return 0.0
+        available = np.where(chosen, np.maximum(self._expected_kw[rows] - least_kw, 0.0), 0.0)
+        share = merit_order(over_kw, available, self._order[rows] if order is None else order)
+        return self._lower(rows, share, least_kw, whole=whole)
+
+    def _trim(self, rows: RowArray, chosen: BoolArray, least_kw: FloatArray, over_kw: float) -> None:
+        """Cut ``chosen`` side by side: each by the same share of what it takes above ``least_kw``."""
+        available = np.where(chosen, np.maximum(self._expected_kw[rows] - least_kw, 0.0), 0.0)
+        total_kw = float(available.sum())
+        if over_kw > _NOTHING_KW and total_kw > _NOTHING_KW:
+            self._lower(rows, available * min(over_kw / total_kw, 1.0), least_kw, whole=False)
+
+    def _lower(self, rows: RowArray, share: FloatArray, least_kw: FloatArray, *, whole: bool) -> float:
+        """Lower rows by their share, or to ``least_kw`` where ``whole``; return by how much the load fell."""
         expected, floor_kw = self._expected_kw[rows], self._state.index.nameplate.floor_kw[rows]
-        available = np.where(chosen, np.maximum(expected - least_kw, 0.0), 0.0)
-        share = merit_order(over_kw, available, self._order[rows])
         moved = share > 0.0
         # Rounding must not bring a row below its floor by a hair, for what is below its floor is stopped.
         power = np.where(whole & moved, least_kw, np.maximum(expected - share, np.minimum(least_kw, expected)))

@@ -277,6 +277,13 @@ def test_a_promise_is_broken_if_a_car_that_stayed_left_with_less(
     assert [event.body["session_id"] for event in bench.board.events] == ["st/0"] * broken
 
 
+def test_a_broken_promise_says_whether_a_transformer_took_from_it(bench: Bench) -> None:
+    for rows, expected in (([CAR], True), ([], False)):
+        bench.take(replace(result(), below_promise=np.array(rows, dtype=np.int32)))
+        bench.take(ended=(session(delivered_kwh=5.0, stayed_s=0.0),))
+        assert bench.board.events[-1].body["for_transformer"] is expected
+
+
 def test_a_car_that_also_fed_in_is_judged_by_its_charge_not_by_its_register(bench: Bench) -> None:
     need = np.full(COUNT, np.nan)
     need[[CAR, V2G]] = 3.0, 3.0

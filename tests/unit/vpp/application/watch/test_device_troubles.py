@@ -132,6 +132,15 @@ def test_who_accepts_and_does_not_follow_is_known(watch: Watch) -> None:
     assert watch.of(5) == [Trouble.IGNORES_LIMITS]
 
 
+def test_who_is_held_below_its_promise_for_a_transformer_is_known_while_it_is(watch: Watch) -> None:
+    state = watch.ingest.snapshot(watch.now_s)
+    for rows, troubles in (([5], [Trouble.BELOW_PROMISE]), ([], [])):
+        held = np.array(rows, dtype=np.int32)
+        watch.book.follow(state, watch.image, watch.ingest.gate, watch.ignoring, held)
+        assert watch.of(5) == troubles
+        assert labels_of(watch.book.counts) == ({("ocpp", "below_promise"): 1} if rows else {})
+
+
 def test_counts_are_by_adapter_with_bounded_labels(watch: Watch) -> None:
     watch.say(Quantity.TROUBLES, float(mask_of([Trouble.FAULTED])), 0, HALL, 2)
     watch.cycle()

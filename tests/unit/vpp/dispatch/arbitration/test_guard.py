@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.fleets import at_one_site
 from tests.unit.vpp.planning.parts import STORAGE, V2G, state
 from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
 from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
@@ -164,3 +165,121 @@ def test_an_empty_store_gives_nothing_and_a_full_one_takes_nothing(row: int) -> 
             wanted_kw[row] = wanted
             safe = clamp(state(soc=charged), wanted_kw, np.zeros(6, dtype=np.bool_))
             assert safe[row] == allowed, (soc, wanted)
+
+
+CABLE_KW, LEAST_KW = 21.5, 1.4
+HURRIED, OPTED_OUT = True, False
+EVERYBODY = np.ones(2, dtype=np.bool_)
+
+
+def _pair(*, base_kw: float = 0.0) -> FleetIndex:
+    """Return two fast chargers behind a small transformer."""
+    chargers = tuple(
+        Resource(
+            id=f"c{n}",
+            site_id="s",
+            resource_class=ResourceClass.EV,
+            adapter=Adapter.OCPP,
+            address=f"c{n}/1",
+            p_min_kw=0.0,
+            p_max_kw=40.0,
+            floor_kw=LEAST_KW,
+            default_kw=40.0,
+        )
+        for n in range(2)
+    )
+    return at_one_site(chargers, limit_kw=CABLE_KW, export_limit_kw=CABLE_KW, base_load_kw=base_kw)
+
+
+def _cut(
+    now_kw: list[float],
+    *,
+    kept: BoolArray = EVERYBODY,
+    hurried: tuple[bool, bool] = (HURRIED, HURRIED),
+    base_kw: float = 0.0,
+    wanted_kw: list[float] | None = None,
+    fixed: BoolArray | None = None,
+    hours: tuple[float, float] = (1.0, 1.0),
+) -> Guarded:
+    index, unknown, there = _pair(base_kw=base_kw), np.full(2, np.nan), np.ones(2, dtype=np.bool_)
+    now = np.array(now_kw)
+    return guard(
+        FleetState(
+            index=index,
+            at_s=0.0,
+            cycle=0,
+            power_kw=now,
+            power_at_s=np.zeros(2),
+            quality=np.zeros(2, dtype=np.uint8),
+            energy_kwh=unknown,
+            soc=unknown,
+            connected=there,
+            plugged=there,
+            available_min_kw=index.nameplate.p_min_kw,
+            available_max_kw=index.nameplate.p_max_kw,
+            limit_kw=unknown,
+            need_kwh=np.where(hurried, 30.0, np.nan),
+            departure_s=3600.0 * np.array(hours),
+            sheddable=np.array(hurried),
+        ),
+        index.feeders,
+        wanted_kw=unknown if wanted_kw is None else np.array(wanted_kw),
+        now_kw=now,
+        kept=kept,
+        fixed=~there if fixed is None else fixed,
+        order=np.zeros(2),
+        caps=SETTINGS.caps,
+    )
+
+
+def test_a_driver_short_of_time_gives_way_where_nothing_else_is_left_to_cut() -> None:
+    result = _cut([30.0, 0.0])
+    assert result.power_kw[0] == pytest.approx(SETTINGS.caps.promise_ratio * CABLE_KW)
+    assert result.capped.tolist() == [True, False]
+    assert result.load_kw[0] <= CABLE_KW
+
+
+def test_two_drivers_short_of_time_give_way_side_by_side() -> None:
+    result = _cut([30.0, 15.0])
+    assert result.load_kw[0] == pytest.approx(SETTINGS.caps.promise_ratio * CABLE_KW)
+    above = result.power_kw - LEAST_KW
+    assert above[0] / above[1] == pytest.approx((30.0 - LEAST_KW) / (15.0 - LEAST_KW))
+
+
+@pytest.mark.parametrize("ratio", [0.98, 0.99, 1.0])
+def test_no_promise_is_broken_for_the_margin_below_the_limit(ratio: float) -> None:
+    result = _cut([ratio * CABLE_KW, 0.0])
+    assert np.isnan(result.power_kw).all()
+    assert not result.capped.any()
+
+
+def test_a_kept_session_is_left_alone_while_one_that_can_wait_is_left_to_cut() -> None:
+    result = _cut([19.0, 15.0], kept=np.array([True, False]))
+    assert np.isnan(result.power_kw[0])
+    assert result.power_kw[1] == pytest.approx(SETTINGS.caps.aim_ratio * CABLE_KW - 19.0)
+
+
+def test_who_opted_out_gives_way_before_who_is_short_of_time() -> None:
+    result = _cut([15.0, 15.0], hurried=(HURRIED, OPTED_OUT))
+    assert np.isnan(result.power_kw[0])
+    assert result.load_kw[0] == pytest.approx(SETTINGS.caps.promise_ratio * CABLE_KW)
+
+
+def test_where_two_floors_do_not_fit_the_one_with_more_slack_is_paused() -> None:
+    result = _cut([10.0, 10.0], base_kw=CABLE_KW - 1.5, hours=(1.0, 2.0))
+    assert result.power_kw.tolist() == [pytest.approx(LEAST_KW), 0.0]
+    assert result.power_kw[0] >= LEAST_KW, "what is below its floor by a hair is stopped"
+    assert result.load_kw[0] <= CABLE_KW, "the margin is worth no pause"
+
+
+def test_what_no_command_reaches_is_not_cut() -> None:
+    result = _cut([15.0, 15.0], fixed=np.array([True, False]))
+    assert np.isnan(result.power_kw[0])
+    assert result.load_kw[0] <= CABLE_KW
+
+
+def test_of_two_kept_sessions_the_lower_one_is_raised_first() -> None:
+    for now, lower in (([12.0, 4.0], 1), ([4.0, 12.0], 0)):
+        result = _cut(now, wanted_kw=[40.0, 40.0])
+        assert result.power_kw[1 - lower] == 12.0
+        assert result.power_kw[lower] == pytest.approx(SETTINGS.caps.promise_ratio * CABLE_KW - 12.0)
