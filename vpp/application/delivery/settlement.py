@@ -85,10 +85,10 @@ class Settlement:
 
     def meters_arrived(self, grid: TimeGrid) -> None:
         """Note that meters of past intervals came in late: what they were settled by is measured again."""
-        for request_id in self._issued:
-            times = self._book.timetable(request_id)
-            if times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
-                self._late.add(request_id)
+        for request in self._book.all():
+            times = self._book.timetable(request.id) if request.id in self._issued else None
+            if times is not None and times.ramp_s < grid.end_s and grid.start_s < times.watched_s:
+                self._late.add(request.id)
 
     def forget(self, request_ids: Iterable[str]) -> None:
         """Drop what was measured and issued of some requests."""
