@@ -3,7 +3,7 @@
 It takes what arbitration agreed on and only narrows. Without any request it still watches the caps: a transformer whose
 load comes near its limit gets limiting setpoints for the rows beneath it that may be shed. Kept sessions (opted out,
 without a promise, or short of time) are the last to wait where they are raised, and are reduced only where a load would
-otherwise stay above the limit itself: a cap comes before a promise, the margin under it does not (ADR 40).
+otherwise stay above the limit itself: a cap comes before a promise, the margin under it does not (ADR 41).
 """
 
 from dataclasses import dataclass
