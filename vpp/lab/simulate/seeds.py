@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +19,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from vpp.domain.errors import InputError
 from vpp.lab.simulate.command import STOPPED, SimulateOptions, simulated
 
-_MEANS = ("accuracy_ratio", "accuracy_true_ratio", "accuracy_ordinary_ratio")
+_LAST_WORDS_S = 60.0
+"""Wall seconds a process has for its outputs once its parent was killed."""
 
 
 def seeds_in(text: str) -> tuple[int, ...]:
@@ -78,7 +82,7 @@ def _played(
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool,
     ):
         bar = progress.add_task(f"{len(seeds)} seeds, {workers} at a time", total=len(seeds))
         running: dict[Future[tuple[dict[str, Any], bool]], int] = {
@@ -106,6 +110,20 @@ def _collect(
             finished = finished and complete
             advance()
     return finished
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    """Stop this process as Ctrl-C would once its parent is gone, at the latest after a minute for its outputs."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(_LAST_WORDS_S)
+    os._exit(STOPPED)
 
 
 def _one(options: SimulateOptions) -> tuple[dict[str, Any], bool]:
