@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -21,6 +23,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = tier_of(item.path)
         if tier is not None and not NAMES & {mark.name for mark in item.iter_markers()}:
             item.add_marker(tier)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_keep_no_configuration() -> Iterator[None]:
+    """A logger that keeps the configuration of its first use would write past what a later test captures."""
+    configure = structlog.configure
+
+    def configure_uncached(**settings: Any) -> None:  # noqa: ANN401 - any setting of structlog
+        configure(**{**settings, "cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_uncached)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _log_configuration_of_one_test() -> Iterator[None]:
+    """A command run within a test sets the level of all loggers; the next test has the usual one."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -30,7 +30,21 @@ from vpp.runtime.observability import Metrics
 
 SEED = 3
 HISTORY_S = 86_400.0
-LABELS = {"adapter", "area", "class", "operator", "direction", "kind", "state", "reason", "band", "trouble", "le"}
+LABELS = {
+    "adapter",
+    "area",
+    "band",
+    "block",
+    "class",
+    "direction",
+    "kind",
+    "le",
+    "notice",
+    "operator",
+    "reason",
+    "state",
+    "trouble",
+}
 """The labels interfaces.md allows, those of its own lists, and the bucket of a histogram."""
 INTERFACE = (
     "vpp_capacity_kw",
