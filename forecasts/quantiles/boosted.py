@@ -153,7 +153,9 @@ class BoostedTrees:
         """Return rows of past issues whose truth is known, drawn evenly where there are too many."""
         end = len(panel.value)
         features, error, mean_error, scale = [], [], [], []
-        share = min(1.0, 1.5 * self._options.most_rows / max(self._count(panel, asked), 1))
+        # Series that have not begun do not count: they are in the file, but nobody could know of them.
+        most = sum(len(offsets) for _, offsets in asked) * int(panel.listed.any(axis=0).sum())
+        share = min(1.0, 1.5 * self._options.most_rows / max(most, 1))
         for issue, offsets in asked:
             view = panel.at(issue, self.history_days)
             if not view.present.any():
@@ -176,11 +178,6 @@ class BoostedTrees:
             mean_error=np.concatenate(mean_error),
             scale=np.concatenate(scale),
         )
-
-    @staticmethod
-    def _count(panel: Panel, asked: Sequence[tuple[int, IntArray]]) -> int:
-        """Return how many rows there can be."""
-        return sum(len(offsets) for _, offsets in asked) * len(panel.series)
 
 
 def _simple(rows: Rows, name: str) -> FloatArray:
