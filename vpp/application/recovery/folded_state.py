@@ -33,8 +33,8 @@ KINDS = DISPATCH | DELIVERY | {CYCLE, FOUND, CONNECTED, WINDOWS}
 FORMAT = 5
 """Raised whenever what is folded, or how, changes."""
 READABLE = (1, 2, 3, 4, 5)
-"""Formats of checkpoints that are read, others are passed over. Format 1 has no power ranges, 1 and 2 have no quoted
-windows, until 4 nothing was forgotten, 5 is the first with official results."""
+"""Formats of checkpoints that are read, others are passed over: 2 is the first with power ranges, 3 with windows quoted
+for nobody, 4 with forgotten requests, 5 with official results."""
 
 
 class FoldedState:

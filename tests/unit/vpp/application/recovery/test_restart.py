@@ -17,12 +17,13 @@ from tests.unit.vpp.application.recovery.parts import (
     recovered,
     whole,
 )
-from vpp.application.recovery.folded_state import FORMAT
+from vpp.application.delivery.recovery import ISSUED
+from vpp.application.recovery.folded_state import FORMAT, READABLE
 from vpp.application.recovery.restart import newest_good
 from vpp.bootstrap.store import Store
 from vpp.fleet.members.changes import CHANGED, FleetChange, MemberChange
 from vpp.record.checkpoint import CHECKPOINT, Checkpoint
-from vpp.record.state_codec import encode_state
+from vpp.record.state_codec import StateTree, encode_state
 from vpp.storage.sql import checkpoints, journal
 
 
@@ -164,15 +165,39 @@ async def test_entries_are_followed_with_the_nameplates_of_then(store: Store) ->
     assert ended(store) == before, "a checkpoint has the nameplates of its entry"
 
 
-async def test_a_checkpoint_of_before_the_nameplates_is_read(store: Store) -> None:
+LATER: dict[int, tuple[tuple[str, ...], ...]] = {
+    2: (("dispatch", "range_kw"),),
+    3: (("windows",),),
+    4: (("dispatch", "requests", "made"), ("dispatch", "requests", "forgotten"), ("delivery", "forgotten")),
+    5: (("delivery", "officials"),),
+}
+"""What each format of checkpoints is the first to have."""
+
+
+def in_format(number: int, tree: StateTree) -> StateTree:
+    """Return a state tree less what checkpoints of a format do not have."""
+    for *place, name in (path for first, paths in LATER.items() if first > number for path in paths):
+        part = tree
+        for step in place:
+            part = part[step]
+        del part[name]
+    if number < FORMAT:
+        for issued in tree["delivery"]["issued"].values():
+            del issued[4:]  # the version of a measurement
+    return tree
+
+
+@pytest.mark.parametrize("number", READABLE)
+async def test_a_checkpoint_of_every_format_is_read(store: Store, number: int) -> None:
+    body = {"request_id": "req-1", "delivered_mean_kw": 900.0, "spread_kw": {}, "shares": None}
+    store.journal.append(ISSUED, NOW_S, body)
+    store.journal.flush_now()
     before = ended(store)
-    state = recovered(store).state
-    tree, head = state.state(), store.journal.head()
-    del tree["dispatch"]["range_kw"]
+    tree, head = in_format(number, recovered(store).state.state()), store.journal.head()
     made = Checkpoint(
         sequence=head.sequence,
         at_s=NOW_S,
-        version=VERSION.replace(f"/{FORMAT}", "/1"),
+        version=VERSION.replace(f"/{FORMAT}", f"/{number}"),
         chain_sha256=head.sha256,
         body=encode_state(tree),
     )
@@ -181,24 +206,12 @@ async def test_a_checkpoint_of_before_the_nameplates_is_read(store: Store) -> No
     widened(store)
     found = recovered(store)
     assert found.base == head.sequence
+    assert found.state.delivery.issued["req-1"].version == 1
     assert ended(store) == before
     assert bits(found.state) == whole(store)
 
 
-async def test_a_checkpoint_of_before_requests_were_forgotten_is_read(store: Store) -> None:
-    tree, head = recovered(store).state.state(), store.journal.head()
-    del tree["dispatch"]["requests"]["made"], tree["dispatch"]["requests"]["forgotten"], tree["delivery"]["forgotten"]
-    version, body = VERSION.replace(f"/{FORMAT}", "/3"), encode_state(tree)
-    made = Checkpoint(sequence=head.sequence, at_s=NOW_S, version=version, chain_sha256=head.sha256, body=body)
-    store.checkpoints.write(made)
-    store.journal.append(CHECKPOINT, NOW_S, made.entry())
-    store.journal.flush_now()
-    found = recovered(store)
-    assert found.base == head.sequence
-    assert bits(found.state) == whole(store)
-
-
-@pytest.mark.parametrize("made_by", ["0.1/0", "0.1/6", "0.2/5", "1", ""])
+@pytest.mark.parametrize("made_by", ["0.1/0", f"0.1/{FORMAT + 1}", f"0.2/{FORMAT}", "1", ""])
 async def test_a_checkpoint_of_another_product_or_format_is_passed_over(store: Store, made_by: str) -> None:
     await checkpointer(store).checkpoint()
     _change(store, version=made_by)
