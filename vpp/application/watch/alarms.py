@@ -74,9 +74,9 @@ class Alarms:
         self._adapters(state)
         self._meters(state, silent)
         self._plan(state.at_s, schedule)
+        self._yielded.update(result.below_promise.tolist())
         self._promises(state, ended)
         self._need_kwh = state.need_kwh
-        self._yielded.update(result.below_promise.tolist())
 
     def watch(self, alarm: str, at_s: float, *, on: bool, **body: object) -> None:
         """Set or clear an alarm about the service itself; reported when it begins and when it ends."""

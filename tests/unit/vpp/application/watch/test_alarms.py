@@ -284,6 +284,13 @@ def test_a_broken_promise_says_whether_a_transformer_took_from_it(bench: Bench) 
         assert bench.board.events[-1].body["for_transformer"] is expected
 
 
+def test_a_transformer_that_took_from_a_car_as_it_left_took_nothing_from_the_next_one(bench: Bench) -> None:
+    gone = session(delivered_kwh=5.0, stayed_s=0.0)
+    bench.take(replace(result(), below_promise=np.array([CAR], dtype=np.int32)), ended=(gone,))
+    bench.take(ended=(gone,))
+    assert [event.body["for_transformer"] for event in bench.board.events] == [True, False]
+
+
 def test_a_car_that_also_fed_in_is_judged_by_its_charge_not_by_its_register(bench: Bench) -> None:
     need = np.full(COUNT, np.nan)
     need[[CAR, V2G]] = 3.0, 3.0
