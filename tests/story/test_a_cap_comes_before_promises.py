@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
 
-from tests.fleets import at_one_site
+from tests.fleets import at_one_site, chargers
 from vpp.application.watch.alarms import Alarms
 from vpp.application.watch.device_troubles import DeviceTroubles
 from vpp.dispatch.engine import CycleResult, DispatchEngine
 from vpp.dispatch.settings import DispatchSettings
 from vpp.domain.event import StreamEvent
-from vpp.domain.resource import Adapter, Resource, ResourceClass
 from vpp.domain.session import Promise, SessionEnded, SessionPromised, SessionStarted
 from vpp.domain.setpoint import Layer, OutcomeBatch, SetpointBatch
 from vpp.domain.telemetry import Quantity, TelemetryBatch
@@ -47,20 +46,7 @@ class _Garage:
 
     def __init__(self) -> None:
         index = at_one_site(
-            tuple(
-                Resource(
-                    id=f"c{row}",
-                    site_id="s",
-                    resource_class=ResourceClass.EV,
-                    adapter=Adapter.OCPP,
-                    address=f"c{row}/1",
-                    p_min_kw=0.0,
-                    p_max_kw=CAR_KW,
-                    floor_kw=FLOOR_KW,
-                    default_kw=CAR_KW,
-                )
-                for row in range(CARS)
-            ),
+            chargers(CARS, p_max_kw=CAR_KW, floor_kw=FLOOR_KW, default_kw=CAR_KW),
             limit_kw=LIMIT_KW,
             export_limit_kw=LIMIT_KW,
         )

@@ -1,17 +1,17 @@
 """An old compound whose flats take nearly all that its transformer has: who charges with what is left."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tests.fleets import at_one_site
+from tests.fleets import at_one_site, chargers
 from tests.unit.vpp.planning.parts import STORAGE, V2G, state
 from vpp.dispatch.arbitration.cap_release import lift_caps, return_kw
 from vpp.dispatch.arbitration.guard import Guarded, clamp, guard
 from vpp.dispatch.flexibility.accounted_load import no_doubt
 from vpp.dispatch.rows.assignments import Assignments
 from vpp.dispatch.settings import DispatchSettings
-from vpp.domain.resource import Adapter, Resource, ResourceClass
-from vpp.domain.site import Area, Operator, Site, Transformer
 from vpp.domain.telemetry import BoolArray, FloatArray
 from vpp.fleet.fleet_state import FleetState
 from vpp.fleet.index import FleetIndex
@@ -24,39 +24,24 @@ TREE_NODE = 0
 
 
 def _fleet() -> FleetIndex:
-    return FleetIndex(
-        areas=(Area(id="a", name="A"),),
-        operators=(Operator(id="o", name="O"),),
-        transformers=(
-            Transformer(id="t", area_id="a", limit_kw=LIMIT_KW, export_limit_kw=LIMIT_KW, base_load_kw=FLATS_KW),
-        ),
-        sites=(Site(id="s", name="S", area_id="a", operator_id="o", transformer_id="t"),),
-        resources=tuple(
-            Resource(
-                id=f"c{n}",
-                site_id="s",
-                resource_class=ResourceClass.EV,
-                adapter=Adapter.OCPP,
-                address=f"c{n}/1",
-                p_min_kw=0.0,
-                p_max_kw=7.0,
-                floor_kw=FLOOR_KW,
-                default_kw=FLOOR_KW,
-            )
-            for n in range(COUNT)
-        ),
+    return at_one_site(
+        chargers(COUNT, p_max_kw=7.0, floor_kw=FLOOR_KW, default_kw=FLOOR_KW),
+        limit_kw=LIMIT_KW,
+        export_limit_kw=LIMIT_KW,
+        base_load_kw=FLATS_KW,
     )
 
 
 def _state(index: FleetIndex, power_kw: FloatArray) -> FleetState:
-    unknown, there = np.full(COUNT, np.nan), np.ones(COUNT, dtype=np.bool_)
+    count = len(index)
+    unknown, there = np.full(count, np.nan), np.ones(count, dtype=np.bool_)
     return FleetState(
         index=index,
         at_s=0.0,
         cycle=0,
         power_kw=power_kw,
-        power_at_s=np.zeros(COUNT),
-        quality=np.zeros(COUNT, dtype=np.uint8),
+        power_at_s=np.zeros(count),
+        quality=np.zeros(count, dtype=np.uint8),
         energy_kwh=unknown,
         soc=unknown,
         connected=there,
@@ -64,8 +49,8 @@ def _state(index: FleetIndex, power_kw: FloatArray) -> FleetState:
         available_min_kw=index.nameplate.p_min_kw,
         available_max_kw=index.nameplate.p_max_kw,
         limit_kw=unknown,
-        need_kwh=np.ones(COUNT),
-        departure_s=np.full(COUNT, 3600.0),
+        need_kwh=np.ones(count),
+        departure_s=np.full(count, 3600.0),
         sheddable=there,
     )
 
@@ -174,21 +159,8 @@ EVERYBODY = np.ones(2, dtype=np.bool_)
 
 def _pair(*, base_kw: float = 0.0) -> FleetIndex:
     """Return two fast chargers behind a small transformer."""
-    chargers = tuple(
-        Resource(
-            id=f"c{n}",
-            site_id="s",
-            resource_class=ResourceClass.EV,
-            adapter=Adapter.OCPP,
-            address=f"c{n}/1",
-            p_min_kw=0.0,
-            p_max_kw=40.0,
-            floor_kw=LEAST_KW,
-            default_kw=40.0,
-        )
-        for n in range(2)
-    )
-    return at_one_site(chargers, limit_kw=CABLE_KW, export_limit_kw=CABLE_KW, base_load_kw=base_kw)
+    pair = chargers(2, p_max_kw=40.0, floor_kw=LEAST_KW, default_kw=40.0)
+    return at_one_site(pair, limit_kw=CABLE_KW, export_limit_kw=CABLE_KW, base_load_kw=base_kw)
 
 
 def _cut(
@@ -201,32 +173,19 @@ def _cut(
     fixed: BoolArray | None = None,
     hours: tuple[float, float] = (1.0, 1.0),
 ) -> Guarded:
-    index, unknown, there = _pair(base_kw=base_kw), np.full(2, np.nan), np.ones(2, dtype=np.bool_)
-    now = np.array(now_kw)
+    index, now = _pair(base_kw=base_kw), np.array(now_kw)
     return guard(
-        FleetState(
-            index=index,
-            at_s=0.0,
-            cycle=0,
-            power_kw=now,
-            power_at_s=np.zeros(2),
-            quality=np.zeros(2, dtype=np.uint8),
-            energy_kwh=unknown,
-            soc=unknown,
-            connected=there,
-            plugged=there,
-            available_min_kw=index.nameplate.p_min_kw,
-            available_max_kw=index.nameplate.p_max_kw,
-            limit_kw=unknown,
+        replace(
+            _state(index, now),
             need_kwh=np.where(hurried, 30.0, np.nan),
             departure_s=3600.0 * np.array(hours),
             sheddable=np.array(hurried),
         ),
         index.feeders,
-        wanted_kw=unknown if wanted_kw is None else np.array(wanted_kw),
+        wanted_kw=np.full(2, np.nan) if wanted_kw is None else np.array(wanted_kw),
         now_kw=now,
         kept=kept,
-        fixed=~there if fixed is None else fixed,
+        fixed=~EVERYBODY if fixed is None else fixed,
         order=np.zeros(2),
         caps=SETTINGS.caps,
     )
