@@ -13,8 +13,8 @@ class Limits:
     Attributes:
         soc_floor: State of charge a battery is not discharged below, in [0, 1].
         soc_ceiling: State of charge it is not charged above by us, in [0, 1].
-        promise_margin_s: Slack before departure that a driver's promise keeps, in seconds, at least 0: a session with
-            less is never shed.
+        promise_margin_s: Slack before departure that a driver's promise keeps, in seconds, at least 0: no request
+            sheds a session with less.
         wear_cny_per_kwh: Wear of a battery by discharged energy, at least 0.
 
     Raises:

@@ -22,8 +22,8 @@ class Promise:
         energy_kwh: Energy into the car since plug-in, by departure.
         departure_s: Epoch seconds of the departure.
         floor_kwh: Energy to be given first, at full power, before anything may be shed.
-        opted_out: The driver takes no part; the session is never shed.
-        boost: Full power for this session: never shed, but counted as a participant.
+        opted_out: The driver takes no part; no request sheds the session.
+        boost: Full power for this session: shed for no request, but counted as a participant.
     """
 
     energy_kwh: float
@@ -41,7 +41,7 @@ class ChargingSession:
         id: ``station:transaction``, unique for ever.
         row: Row of the resource.
         started_s: Epoch seconds of plug-in.
-        promise: ``None`` until somebody states one; such a session is never shed.
+        promise: ``None`` until somebody states one; no request sheds such a session.
         delivered_kwh: Energy into the car so far, from the meter.
         ended_s: Epoch seconds of unplugging, ``None`` while plugged in.
     """

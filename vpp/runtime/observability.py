@@ -254,7 +254,7 @@ class Metrics(Vitals):
             "vpp_cap_violations_total", "Transformers that went above their limit.", registry=registry
         )
         self._promises_broken = Counter(
-            "vpp_promises_broken_total", "Drivers' promises broken by a request.", registry=registry
+            "vpp_promises_broken_total", "Cars that stayed as agreed and got less than was promised.", registry=registry
         )
         self._limits_not_restored = Gauge(
             "vpp_limits_not_restored", "Devices still limited by a request that is over.", registry=registry

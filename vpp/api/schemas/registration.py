@@ -35,7 +35,7 @@ class LimitFields(Schema):
     )
     promise_margin_s: Size | None = Field(
         default=None,
-        description="Slack before departure (s) that a driver's promise keeps: a session with less is never shed."
+        description="Slack before departure (s) that a driver's promise keeps: no request sheds a session with less."
         " null leaves it to the level above. Default: 600.",
     )
     wear_cny_per_kwh: Size | None = Field(

@@ -24,8 +24,8 @@ class PromiseBody(Schema):
     energy_kwh: Size = Field(description="Energy into the car since plug-in, by departure.")
     departure_at: Instant
     floor_kwh: Size = Field(default=0.0, description="Given first, at full power, before anything may be shed.")
-    opted_out: bool = Field(default=False, strict=True, description="Takes no part: never shed.")
-    boost: bool = Field(default=False, strict=True, description="Full power for this session: never shed.")
+    opted_out: bool = Field(default=False, strict=True, description="Takes no part: shed for no request.")
+    boost: bool = Field(default=False, strict=True, description="Full power for this session: shed for no request.")
 
     def promise(self) -> Promise:
         """Return the wish in domain terms."""

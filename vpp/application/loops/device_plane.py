@@ -151,7 +151,7 @@ class DevicePlane:
         self._outcomes.append(batch)
 
     def session(self, event: SessionEvent) -> None:
-        """Take a session event; an implausible promise is refused and counted, and its session is then never shed."""
+        """Take a session event; an implausible promise is refused and counted, its session then shed for no request."""
         try:
             self._ingest.session(sound(event, self._clock.now_s()))
         except InputError as error:
