@@ -63,7 +63,10 @@ def simulate(
     ] = "hostile",
     hours_known: Annotated[
         bool,
-        typer.Option("--hours-known", help="hold the preset's reserve: the hours of its calls are known beforehand"),
+        typer.Option(
+            "--hours-known",
+            help="hold the preset's reserve, as the kind world does: the hours of its calls are known beforehand",
+        ),
     ] = False,
     out: Annotated[Path, typer.Option(help="folder for summary, tables, pictures and report")] = Path("simulation"),
     json: Annotated[

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vpp.domain.errors import InputError
+from vpp.domain.errors import InputError, VppError
 from vpp.lab.simulate.command import STOPPED, SimulateOptions, simulated
 
 _LAST_WORDS_S = 60.0
@@ -27,15 +27,16 @@ def seeds_in(text: str) -> tuple[int, ...]:
     """Return the seeds of ``1,2,3`` or ``1-8``.
 
     Raises:
-        InputError: It is neither, or names one twice.
+        InputError: It is neither, or names one twice, or a range falls.
     """
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()) or int(last) < int(first):
             raise InputError("--seeds", text, "numbers such as 1,2,3 or 1-8")
-        found += range(int(first), int(last or first) + 1)
-    if len(set(found)) < len(found) or not found:
+        found += range(int(first), int(last) + 1)
+    if len(set(found)) < len(found):
         raise InputError("--seeds", text, "each seed once")
     return tuple(found)
 
@@ -44,6 +45,9 @@ def run_seeds(options: SimulateOptions, seeds: Sequence[int], *, as_json: bool) 
     """Play the same days with each seed and return the exit code: 0, or 130 after Ctrl-C.
 
     Every seed has a folder of its own; ``summary.json`` beside them has the figures of all.
+
+    Raises:
+        VppError: A file or an option is not accepted.
     """
     began_s = time.perf_counter()
     console = Console(stderr=True, highlight=False)
@@ -91,8 +95,9 @@ def _played(
         try:
             finished = _collect(running, done, lambda: progress.advance(bar))
         except KeyboardInterrupt:
+            finished = False
+        finally:
             pool.shutdown(cancel_futures=True)
-            return done, False
     return done, finished
 
 
@@ -127,4 +132,8 @@ def _follow(parent: BaseProcess) -> None:
 
 
 def _one(options: SimulateOptions) -> tuple[dict[str, Any], bool]:
-    return simulated(options, Console(quiet=True))
+    try:
+        return simulated(options, Console(quiet=True))
+    except VppError as error:
+        # Errors with fields of their own cannot be pickled; the message can.
+        raise VppError(str(error)) from None
