@@ -141,8 +141,10 @@ class FleetRegistration:
         effects = self._effects(change, after)
         if dry_run:
             return ChangeOutcome(change=change, effects=effects, dry_run=True)
-        await asyncio.to_thread(self._registry.save, index, change)
+        # Entries first, which take long for thousands of members: after a crash between the registry's commit and
+        # them the journal lacks the change.
         bodies = await asyncio.to_thread(self._bodies, change, len(after))
+        await asyncio.to_thread(self._registry.save, index, change)
         leaving = {row: index.resources[row] for row in change.leaving}
         after, linked = await self._as_it_stands(change, leaving)
         self._handover.begin(leaving)

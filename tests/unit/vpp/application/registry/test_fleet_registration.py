@@ -47,6 +47,7 @@ class _Steps:
 
     def prepared(self, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         assert kind == CHANGED
+        self.step("prepare")()
         return body
 
     def append_prepared(self, kind: str, at_s: float, stored: Mapping[str, Any]) -> None:
@@ -89,18 +90,21 @@ async def test_an_addition_is_stored_before_anything_knows_of_it_and_journalled_
     steps = _Steps()
     registration = _quiet(_registration(steps))
     await registration.connect(areas=[NORTH], actor="a")
-    assert steps.steps == ["check", "store 1", "serve", CHANGED, "changed", "flush"]
+    assert steps.steps == ["check", "prepare", "store 1", "serve", CHANGED, "changed", "flush"]
     assert steps.bodies[0]["actor"] == "a"
     assert steps.index.areas == (replace(NORTH, valid_from_s=50.0),)
     await registration.connect(areas=[NORTH])
-    assert len(steps.steps) == 6, "the same again is no addition"
+    assert len(steps.steps) == 7, "the same again is no addition"
 
 
-async def test_nothing_is_stored_of_what_a_link_cannot_serve() -> None:
-    steps = _Steps(failing="check")
+@pytest.mark.parametrize(("failing", "before"), [("check", []), ("prepare", ["check"])])
+async def test_nothing_is_stored_of_what_a_link_cannot_serve_or_the_journal_cannot_say(
+    failing: str, before: list[str]
+) -> None:
+    steps = _Steps(failing=failing)
     with pytest.raises(InputError):
         await _quiet(_registration(steps)).connect(areas=[NORTH])
-    assert steps.steps == []
+    assert steps.steps == before
 
 
 async def test_another_thing_under_a_taken_id_is_refused() -> None:
