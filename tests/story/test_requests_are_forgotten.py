@@ -21,7 +21,7 @@ from vpp.application.recovery.folded_state import FoldedState
 from vpp.bootstrap.service import Service
 from vpp.bootstrap.store import Store
 from vpp.config import Settings
-from vpp.domain.errors import ForgottenError, InputError, UnknownIdError
+from vpp.domain.errors import ForgottenError, InputError, StorageError, UnknownIdError
 from vpp.domain.request import Direction, NoticeClass, RequestState
 from vpp.domain.units import SECONDS_PER_DAY
 from vpp.fleet.calendar import local_day
@@ -230,6 +230,20 @@ async def restarted_alike(made: Still, begin: Began) -> Still:
         again.service.requests.measurement.forgotten.body()
     )
     return again
+
+
+async def test_a_retention_that_fails_holds_up_no_checkpoint(begin: Began, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await begin(request_days=KEPT_DAYS)
+
+    def full(before_s: float) -> int:
+        raise StorageError(f"no space to delete what is before {before_s:.0f}")
+
+    monkeypatch.setattr(made.store.meters, "forget", full)
+    before = made.store.checkpoints.sequences()
+    assert not await made.service.keeping.turn()
+    assert made.store.checkpoints.sequences() > before
+    monkeypatch.undo()
+    assert await made.service.keeping.turn()
 
 
 async def test_what_runs_or_is_not_settled_is_kept(begin: Began) -> None:

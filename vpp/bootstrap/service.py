@@ -172,9 +172,9 @@ class Service:
         self._checkpointer = checkpointer_of(core, recovered, self.settings.checkpoints)
         self.keeping.tell = self._upkeep_told
         self.keeping.steps = {
-            "requests": self._retention().forget,
             "checkpoint": self._checkpointer.checkpoint,
             **archiving_steps(core, self.watch, self._checkpointer, self.settings.record_keep_days),
+            "requests": self._retention().forget,
             "heads": core.trust.vouch,
         }
         self.fleet_id = core.store.registry.fleet_id(self.settings.fleet_id)

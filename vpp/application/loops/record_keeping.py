@@ -1,4 +1,4 @@
-"""Upkeep of the record: a checkpoint, then what depends on it, one step after the other.
+"""Upkeep of the record: a checkpoint, then what depends on it or can wait, one step after the other.
 
 All of it runs in threads beside the control of devices. A step that fails is logged and tried again with the next
 turn; the steps behind it wait for that turn, too.
